@@ -1,0 +1,172 @@
+"""Campaigns, the chats they work in, and the facts that the gate's policy rests on."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower, Now
+
+
+class Purpose(models.TextChoices):
+    """What a message is for; permissions and budgets are given by purpose."""
+
+    SCRIPT = "script"
+    FIRST_CONTACT = "first_contact"
+    REPLY = "reply"
+    OPERATOR = "operator"
+
+
+class Campaign(models.Model):
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        RUNNING = "running"
+        PAUSED = "paused"
+        FINISHED = "finished"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    state = models.CharField(max_length=12, choices=State, default=State.DRAFT)
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="IANA name, for quiet hours")
+    locale = models.CharField(max_length=8, default="en", help_text="Language of the first contact: en or ru")
+    quiet_from = models.TimeField(null=True, blank=True, help_text="Local time; no scripts and first contacts from here")
+    quiet_to = models.TimeField(null=True, blank=True, help_text="Local time at which quiet hours end")
+    first_contact_interval_seconds = models.PositiveIntegerField(
+        default=60, help_text="Seconds between a hit and the first contact"
+    )
+    reply_quiet_seconds = models.FloatField(
+        default=5.0, help_text="Seconds of silence after a lead's last message before the LLM answers all of them"
+    )
+    first_contact_template = models.TextField(
+        blank=True, default="", help_text="Says who writes, that an AI writes it, and how to stop. Spintax is allowed"
+    )
+    llm_model = models.CharField(max_length=100, blank=True, default="", help_text="Empty: OPENAI_MODEL")
+    llm_brief = models.TextField(blank=True, default="", help_text="What the LLM knows of the service it offers")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(quiet_from__isnull=True, quiet_to__isnull=True)
+                | Q(quiet_from__isnull=False, quiet_to__isnull=False),
+                name="quiet_hours_have_both_ends",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Chat(models.Model):
+    """A Telegram group or supergroup that the team works in."""
+
+    class Kind(models.TextChoices):
+        UNKNOWN = "unknown"
+        GROUP = "group"
+        SUPERGROUP = "supergroup"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.SlugField(unique=True, help_text="The chat's name in seed files")
+    reference = models.CharField(
+        max_length=200, unique=True, help_text="@username, an invite link, or the marked id (-100…, or -… for groups)"
+    )
+    telegram_id = models.BigIntegerField(null=True, blank=True, unique=True, help_text="Marked id, once resolved")
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.UNKNOWN)
+    title = models.CharField(max_length=200, blank=True, default="")
+    label = models.CharField(
+        max_length=300, blank=True, default="", help_text="What tells the chat's members that scripts play here"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.title or self.reference
+
+
+class ChatPermission(models.Model):
+    """The chat owner's permission on record. Without one in force nothing is said or read there."""
+
+    class Grant(models.TextChoices):
+        SCRIPT = "script", "Scripted lines are posted in the chat"
+        PARSE = "parse", "Messages are watched for keywords"
+        FIRST_CONTACT = "first_contact", "Members may be written to directly without an operator's approval"
+
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="permissions")
+    purpose = models.CharField(max_length=16, choices=Grant)
+    granted_by = models.CharField(max_length=200, help_text="Who gave it: the owner's name or account")
+    granted_at = models.DateTimeField()
+    evidence = models.TextField(help_text="Where it is written down")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["chat", "purpose"], condition=Q(revoked_at__isnull=True), name="one_permission_in_force"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.chat}: {self.purpose}"
+
+
+class Suppression(models.Model):
+    """A person whom nobody writes to again, in any campaign."""
+
+    class Source(models.TextChoices):
+        WORDS = "words", "Said stop"
+        BLOCK = "block", "Blocked an account of ours"
+        LLM = "llm", "The LLM understood a refusal"
+        OPERATOR = "operator", "Entered by an operator"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    telegram_user_id = models.BigIntegerField(null=True, blank=True)
+    username = models.CharField(max_length=64, blank=True, default="", help_text="Without @; when no id is known")
+    source = models.CharField(max_length=12, choices=Source)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["telegram_user_id"], condition=Q(telegram_user_id__isnull=False), name="suppressed_id_once"
+            ),
+            models.UniqueConstraint(
+                Lower("username"), condition=~Q(username="") & Q(telegram_user_id__isnull=True), name="suppressed_name_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(telegram_user_id__isnull=False) | ~Q(username=""), name="suppression_names_somebody"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"@{self.username}" if self.username else str(self.telegram_user_id)
+
+
+class Budget(models.Model):
+    """At most `limit` messages in any `window_seconds`, counted from the ledger of deliveries.
+
+    `key` names one object of the scope (a campaign's, bot's or chat's UUID, a peer's Telegram id as text);
+    empty means each object of the scope by itself. `purpose` empty counts every purpose.
+    The team scope is the whole installation.
+    """
+
+    class Scope(models.TextChoices):
+        TEAM = "team"
+        CAMPAIGN = "campaign"
+        BOT = "bot"
+        CHAT = "chat"
+        PEER = "peer"
+
+    scope = models.CharField(max_length=10, choices=Scope)
+    key = models.CharField(max_length=64, blank=True, default="")
+    purpose = models.CharField(max_length=16, choices=Purpose, blank=True, default="")
+    limit = models.PositiveIntegerField()
+    window_seconds = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "key", "purpose", "window_seconds"], name="one_budget_per_window"),
+            models.CheckConstraint(condition=Q(window_seconds__gt=0), name="budget_window_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.key} {self.purpose}: {self.limit} in {self.window_seconds} s"

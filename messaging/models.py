@@ -1,0 +1,118 @@
+"""What the bus remembers: events to publish, events handled, and events that failed."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class OutboxEvent(models.Model):
+    """An event that was committed together with the change it reports, on its way to the broker.
+
+    The relay reads rows in `id` order, publishes them and sets `published_at` once the broker confirmed.
+    `parked_at` takes a row that the broker cannot accept out of the way, with the reason.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.UUIDField()
+    service = models.CharField(max_length=40)
+    exchange = models.CharField(max_length=120)
+    routing_key = models.CharField(max_length=255)
+    body = models.TextField(help_text="The JSON text as it goes on the wire")
+    headers = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    published_at = models.DateTimeField(null=True, blank=True)
+    parked_at = models.DateTimeField(null=True, blank=True)
+    parked_reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["id"],
+                name="outbox_waiting",
+                condition=models.Q(published_at__isnull=True, parked_at__isnull=True),
+            ),
+            models.Index(fields=["published_at"], name="outbox_published"),
+            models.Index(fields=["event_id"], name="outbox_event"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.routing_key} {self.event_id}"
+
+
+class ProcessedEvent(models.Model):
+    """That a subscription has handled an event: written in the transaction of the handler's effects."""
+
+    event_id = models.UUIDField()
+    subscription = models.CharField(max_length=120, help_text="The queue that the event came through")
+    processed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["event_id", "subscription"], name="event_handled_once"),
+        ]
+        indexes = [models.Index(fields=["processed_at"], name="processed_at")]
+
+    def __str__(self) -> str:
+        return f"{self.subscription} {self.event_id}"
+
+
+class HandlingFailure(models.Model):
+    """Why a handler rejected a message: a reject itself carries no reason, the archiver joins on this."""
+
+    queue = models.CharField(max_length=120)
+    body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, hexadecimal")
+    error = models.TextField()
+    traceback = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["queue", "body_digest", "-created_at"], name="failure_lookup")]
+
+    def __str__(self) -> str:
+        return f"{self.queue} {self.error[:80]}"
+
+
+class DeadLetter(models.Model):
+    """A message that was rejected, expired or unroutable: the last copy, kept until a person decides."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        REPLAYED = "replayed"
+        DISCARDED = "discarded"
+
+    event_id = models.UUIDField()
+    queue = models.CharField(max_length=120, blank=True, help_text="Where it died; empty when it was unroutable")
+    exchange = models.CharField(max_length=120, blank=True)
+    routing_key = models.CharField(max_length=255, blank=True)
+    body = models.TextField(help_text="The body; bytes that are not UTF-8 are shown as \\xNN")
+    body_digest = models.CharField(max_length=64)
+    headers = models.JSONField(default=dict, blank=True)
+    x_death = models.JSONField(default=list, blank=True)
+    reason = models.CharField(max_length=40, help_text="rejected, expired, delivery_limit, maxlen, unroutable")
+    error = models.TextField(blank=True, default="")
+    traceback = models.TextField(blank=True, default="")
+    count = models.PositiveIntegerField(default=1)
+    first_seen_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+    state = models.CharField(max_length=12, choices=State, default=State.OPEN)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["queue", "event_id", "body_digest"], name="one_letter_per_event_and_queue"),
+        ]
+        indexes = [models.Index(fields=["state", "-last_seen_at"], name="letters_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.queue or 'unroutable'} {self.routing_key} {self.event_id}"
+
+
+class QueueControl(models.Model):
+    """Whether a queue's consumers are paused: the truth that every worker applies, also after a restart."""
+
+    queue = models.CharField(max_length=120, primary_key=True)
+    paused = models.BooleanField(default=False)
+    reason = models.CharField(max_length=200, blank=True, default="")
+    changed_by = models.CharField(max_length=150, blank=True, default="")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.queue} {'paused' if self.paused else 'running'}"

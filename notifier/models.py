@@ -1,0 +1,66 @@
+"""Where the team hears of what went wrong and what ended."""
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+from vault.fields import EncryptedTextField
+
+
+class Channel(models.Model):
+    """A destination of notifications. `address` is a secret: a webhook's URL usually carries a token."""
+
+    class Kind(models.TextChoices):
+        FILE = "file", "A file, one JSON object a line"
+        WEBHOOK = "webhook", "An HTTP POST with a JSON body"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind)
+    address = EncryptedTextField(help_text="The file's path or the webhook's URL")
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Rule(models.Model):
+    """Which events a channel hears of. `pattern` is a topic pattern over routing keys, as in AMQP: `*.crash`, `#`."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="rules")
+    pattern = models.CharField(max_length=120)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "pattern"], name="one_rule_per_pattern")]
+
+    def __str__(self) -> str:
+        return f"{self.pattern} → {self.channel}"
+
+
+class Notification(models.Model):
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        SENT = "sent"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="notifications")
+    event_id = models.UUIDField()
+    routing_key = models.CharField(max_length=255)
+    title = models.CharField(max_length=200)
+    body = models.JSONField(default=dict)
+    state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
+    attempts = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "event_id"], name="one_notification_per_event")]
+        indexes = [models.Index(fields=["state", "due_at"], name="notifications_due")]
+
+    def __str__(self) -> str:
+        return self.title
