@@ -29,16 +29,21 @@ class Campaign(models.Model):
     state = models.CharField(max_length=12, choices=State, default=State.DRAFT)
     time_zone = models.CharField(max_length=64, default="UTC", help_text="IANA name, for quiet hours")
     locale = models.CharField(max_length=8, default="en", help_text="Language of the first contact: en or ru")
-    quiet_from = models.TimeField(null=True, blank=True, help_text="Local time; no scripts and first contacts from here")
+    quiet_from = models.TimeField(
+        null=True, blank=True, help_text="Local time; no scripts and first contacts from here"
+    )
     quiet_to = models.TimeField(null=True, blank=True, help_text="Local time at which quiet hours end")
     first_contact_interval_seconds = models.PositiveIntegerField(
         default=60, help_text="Seconds between a hit and the first contact"
     )
     reply_quiet_seconds = models.FloatField(
-        default=5.0, help_text="Seconds of silence after a lead's last message before the LLM answers all of them"
+        default=5.0,
+        help_text="Seconds of silence after a lead's last message before the LLM answers all of them",
     )
     first_contact_template = models.TextField(
-        blank=True, default="", help_text="Says who writes, that an AI writes it, and how to stop. Spintax is allowed"
+        blank=True,
+        default="",
+        help_text="Says who writes, that an AI writes it, and how to stop. Spintax is allowed",
     )
     llm_model = models.CharField(max_length=100, blank=True, default="", help_text="Empty: OPENAI_MODEL")
     llm_brief = models.TextField(blank=True, default="", help_text="What the LLM knows of the service it offers")
@@ -68,13 +73,18 @@ class Chat(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     key = models.SlugField(unique=True, help_text="The chat's name in seed files")
     reference = models.CharField(
-        max_length=200, unique=True, help_text="@username, an invite link, or the marked id (-100…, or -… for groups)"
+        max_length=200,
+        unique=True,
+        help_text="@username, an invite link, or the marked id (-100…, or -… for groups)",
     )
     telegram_id = models.BigIntegerField(null=True, blank=True, unique=True, help_text="Marked id, once resolved")
     kind = models.CharField(max_length=12, choices=Kind, default=Kind.UNKNOWN)
     title = models.CharField(max_length=200, blank=True, default="")
     label = models.CharField(
-        max_length=300, blank=True, default="", help_text="What tells the chat's members that scripts play here"
+        max_length=300,
+        blank=True,
+        default="",
+        help_text="What tells the chat's members that scripts play here",
     )
     created_at = models.DateTimeField(db_default=Now())
 
@@ -100,7 +110,9 @@ class ChatPermission(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["chat", "purpose"], condition=Q(revoked_at__isnull=True), name="one_permission_in_force"
+                fields=["chat", "purpose"],
+                condition=Q(revoked_at__isnull=True),
+                name="one_permission_in_force",
             ),
         ]
 
@@ -127,13 +139,18 @@ class Suppression(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["telegram_user_id"], condition=Q(telegram_user_id__isnull=False), name="suppressed_id_once"
+                fields=["telegram_user_id"],
+                condition=Q(telegram_user_id__isnull=False),
+                name="suppressed_id_once",
             ),
             models.UniqueConstraint(
-                Lower("username"), condition=~Q(username="") & Q(telegram_user_id__isnull=True), name="suppressed_name_once"
+                Lower("username"),
+                condition=~Q(username="") & Q(telegram_user_id__isnull=True),
+                name="suppressed_name_once",
             ),
             models.CheckConstraint(
-                condition=Q(telegram_user_id__isnull=False) | ~Q(username=""), name="suppression_names_somebody"
+                condition=Q(telegram_user_id__isnull=False) | ~Q(username=""),
+                name="suppression_names_somebody",
             ),
         ]
 

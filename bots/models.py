@@ -1,0 +1,205 @@
+"""Accounts of the team, who drives each of them, and every message that goes out."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from campaigns.models import Campaign, Chat, Purpose
+from vault.fields import EncryptedTextField
+
+
+class Role(models.TextChoices):
+    """What a bot does. A role names the handler that reads its messages and the queue that its task runs in."""
+
+    ACTOR = "actor", "Actor: speaks the lines of scripts"
+    PARSER = "parser", "Parser: watches chats for keywords"
+    MANAGER = "manager", "Manager: talks with leads"
+
+
+class Bot(models.Model):
+    """A Telegram user account that the team owns.
+
+    Owned by one process at a time: `lease_owner` until `lease_expires_at` (the database's clock). `lease_epoch` grows
+    with every new owner; whoever writes the bot's session filters on the epoch that it took.
+    """
+
+    class State(models.TextChoices):
+        OFFLINE = "offline"
+        STARTING = "starting"
+        ONLINE = "online"
+        WAITING = "waiting", "Waiting for Telegram"
+        RESTRICTED = "restricted", "Restricted: no first contacts until a person releases it"
+        NEEDS_LOGIN = "needs_login", "Needs login"
+        BANNED = "banned"
+        STOPPED = "stopped"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.SlugField(unique=True, help_text="The bot's name in seed files")
+    display_name = models.CharField(max_length=100, blank=True, default="")
+    role = models.CharField(max_length=10, choices=Role)
+    phone = EncryptedTextField(help_text="In international form, +…")
+    api_id = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: TELEGRAM_API_ID")
+    api_hash = EncryptedTextField(blank=True, default="", help_text="Empty: TELEGRAM_API_HASH")
+    proxy_url = EncryptedTextField(blank=True, default="", help_text="socks5://user:password@host:port, or http://…")
+    telegram_user_id = models.BigIntegerField(null=True, blank=True, unique=True)
+    username = models.CharField(max_length=64, blank=True, default="")
+    enabled = models.BooleanField(default=True, help_text="Whether it may connect at all")
+
+    state = models.CharField(max_length=12, choices=State, default=State.OFFLINE)
+    state_reason = models.CharField(max_length=300, blank=True, default="")
+    state_until = models.DateTimeField(null=True, blank=True)
+    blocked_until = models.DateTimeField(null=True, blank=True, help_text="Telegram asked the whole account to wait")
+
+    lease_owner = models.CharField(max_length=120, blank=True, default="")
+    lease_epoch = models.BigIntegerField(default=0)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    dispatched_at = models.DateTimeField(null=True, blank=True, help_text="When run_bot was last sent to a worker")
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.display_name or self.key
+
+
+class BotSession(models.Model):
+    """The bot's Telegram session: auth key, data centre, update state, known entities. Encrypted as a whole."""
+
+    bot = models.OneToOneField(Bot, on_delete=models.CASCADE, primary_key=True, related_name="session")
+    data = EncryptedTextField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"session of {self.bot}"
+
+
+class BotStateChange(models.Model):
+    bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="history")
+    state = models.CharField(max_length=12, choices=Bot.State)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.bot}: {self.state}"
+
+
+class BotBlock(models.Model):
+    """Telegram asked this bot to wait with one method, in one chat or everywhere (`peer_id` 0)."""
+
+    bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="blocks")
+    method = models.CharField(max_length=80)
+    peer_id = models.BigIntegerField(default=0, help_text="Marked chat id or user id; 0: everywhere")
+    until = models.DateTimeField()
+    reason = models.CharField(max_length=120, help_text="As Telegram said it: FLOOD_WAIT_42")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["bot", "method", "peer_id"], name="one_block_per_scope")]
+
+    def __str__(self) -> str:
+        return f"{self.bot} {self.reason} until {self.until}"
+
+
+class Host(models.Model):
+    """One running bots worker: what it can carry and whether it still lives."""
+
+    name = models.CharField(max_length=120, primary_key=True)
+    role = models.CharField(max_length=10, choices=Role)
+    capacity = models.PositiveIntegerField()
+    draining = models.BooleanField(default=False)
+    heartbeat_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Cursor(models.Model):
+    """Up to where a bot's messages of one chat have been recorded: the truth about what was read."""
+
+    bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="cursors")
+    peer_id = models.BigIntegerField(help_text="Marked chat id, or the user id of a direct chat")
+    last_message_id = models.BigIntegerField(default=0)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["bot", "peer_id"], name="one_cursor_per_chat")]
+
+    def __str__(self) -> str:
+        return f"{self.bot} {self.peer_id}: {self.last_message_id}"
+
+
+class Delivery(models.Model):
+    """One outgoing message, from the wish to say it to Telegram's id of it. The ledger: nothing is sent without a row.
+
+    Goes to `chat`, or to the person `peer_id` / `peer_username` (who may be reached through message
+    `via_message_id` in chat `via_chat_id` that the bot shares with them).
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        SENDING = "sending"
+        SENT = "sent"
+        FAILED = "failed"
+        REFUSED = "refused"
+        CANCELLED = "cancelled"
+        UNKNOWN = "unknown", "Unknown: a person must look whether it was said"
+
+    FINAL = (State.SENT, State.FAILED, State.REFUSED, State.CANCELLED, State.UNKNOWN)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="deliveries")
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="deliveries")
+    chat = models.ForeignKey(Chat, on_delete=models.PROTECT, null=True, blank=True, related_name="deliveries")
+    peer_id = models.BigIntegerField(null=True, blank=True)
+    peer_username = models.CharField(max_length=64, blank=True, default="")
+    via_chat_id = models.BigIntegerField(null=True, blank=True, help_text="Marked id")
+    via_message_id = models.BigIntegerField(null=True, blank=True)
+    text = models.TextField()
+    reply_to = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="replies")
+    purpose = models.CharField(max_length=16, choices=Purpose)
+    origin = models.CharField(max_length=40, help_text="Who asked for it: scripts.step, leads.message")
+    origin_id = models.UUIDField()
+    random_id = models.BigIntegerField(unique=True, help_text="Telegram's idempotency key")
+
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    due_at = models.DateTimeField()
+    waiting_reason = models.CharField(max_length=300, blank=True, default="")
+    waiting_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    first_attempt_at = models.DateTimeField(null=True, blank=True)
+    lease_epoch = models.BigIntegerField(null=True, blank=True, help_text="The bot's epoch when it was last claimed")
+    counted_at = models.DateTimeField(null=True, blank=True, help_text="When it was counted against the budgets")
+    telegram_message_id = models.BigIntegerField(null=True, blank=True, help_text="As the sending bot sees it")
+    sent_at = models.DateTimeField(null=True, blank=True)
+    error_kind = models.CharField(max_length=20, blank=True, default="")
+    error = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["origin", "origin_id"], name="one_delivery_per_origin"),
+            models.CheckConstraint(condition=~Q(random_id=0), name="random_id_not_zero"),
+            models.CheckConstraint(
+                condition=Q(chat__isnull=False, peer_id__isnull=True, peer_username="")
+                | (Q(chat__isnull=True) & (Q(peer_id__isnull=False) | ~Q(peer_username=""))),
+                name="delivery_goes_to_a_chat_or_a_person",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="sent") | Q(telegram_message_id__isnull=False, sent_at__isnull=False),
+                name="sent_has_telegrams_id",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["bot", "due_at"], name="deliveries_due", condition=Q(state="queued")),
+            models.Index(fields=["bot"], name="deliveries_leaving", condition=Q(state="sending")),
+            models.Index(fields=["bot", "counted_at"], name="counted_by_bot"),
+            models.Index(fields=["campaign", "counted_at"], name="counted_by_campaign"),
+            models.Index(fields=["chat", "counted_at"], name="counted_by_chat"),
+            models.Index(fields=["peer_id", "counted_at"], name="counted_by_peer"),
+        ]
+        verbose_name_plural = "deliveries"
+
+    def __str__(self) -> str:
+        return f"{self.purpose} by {self.bot_id}: {self.state}"

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class CoolthingSiteConfig(AppConfig):
+    name = "coolthing_site"

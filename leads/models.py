@@ -1,0 +1,162 @@
+"""People whom a campaign's keywords found, and the conversations with them."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower, Now
+
+from bots.models import Bot, Delivery
+from campaigns.models import Campaign
+
+
+class CampaignManager(models.Model):
+    """A manager bot that takes the leads of a campaign."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="managers")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="manages")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["campaign", "bot"], name="one_manager_entry_per_bot")]
+
+    def __str__(self) -> str:
+        return f"{self.bot} for {self.campaign}"
+
+
+class Lead(models.Model):
+    """One person for one campaign, however often they said the keywords."""
+
+    class State(models.TextChoices):
+        NEW = "new"
+        AWAITING_APPROVAL = "awaiting_approval", "Awaits an operator's approval"
+        CONTACTING = "contacting", "First contact on the way"
+        TALKING = "talking"
+        CLOSED = "closed"
+        OPTED_OUT = "opted_out", "Opted out"
+        FAILED = "failed", "Could not be reached"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="leads")
+    telegram_user_id = models.BigIntegerField(null=True, blank=True)
+    username = models.CharField(max_length=64, blank=True, default="", help_text="Without @")
+    state = models.CharField(max_length=20, choices=State, default=State.NEW)
+    state_reason = models.CharField(max_length=300, blank=True, default="")
+    message = models.TextField(help_text="What they said that matched")
+    chat_id = models.BigIntegerField(help_text="Where they said it, marked id")
+    message_id = models.BigIntegerField(null=True, blank=True, help_text="As the parser bot sees it")
+    worker_id = models.CharField(max_length=64, help_text="The parser bot that heard it")
+    event_id = models.UUIDField(unique=True, help_text="The NewTargetMessage that made the lead")
+    hit_at = models.DateTimeField(help_text="created_at of that event")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "telegram_user_id"],
+                condition=Q(telegram_user_id__isnull=False),
+                name="one_lead_per_campaign_and_person",
+            ),
+            models.UniqueConstraint(
+                "campaign",
+                Lower("username"),
+                condition=~Q(username=""),
+                name="one_lead_per_campaign_and_username",
+            ),
+            models.CheckConstraint(
+                condition=Q(telegram_user_id__isnull=False) | ~Q(username=""), name="lead_names_somebody"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"@{self.username}" if self.username else str(self.telegram_user_id)
+
+
+class Conversation(models.Model):
+    """A manager bot's direct chat with a lead.
+
+    `epoch` grows with every incoming message and every change of owner; an LLM job made under an older
+    epoch is dropped.
+    """
+
+    class Owner(models.TextChoices):
+        AI = "ai", "AI"
+        HUMAN = "human"
+        NONE = "none", "Nobody: ended"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    lead = models.OneToOneField(Lead, on_delete=models.CASCADE, related_name="conversation")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="conversations")
+    owner = models.CharField(max_length=6, choices=Owner, default=Owner.AI)
+    owner_reason = models.CharField(max_length=300, blank=True, default="")
+    epoch = models.BigIntegerField(default=0)
+    peer_id = models.BigIntegerField(null=True, blank=True, help_text="The lead's Telegram id, once known")
+    last_incoming_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["bot", "peer_id"], name="conversation_of_peer")]
+
+    def __str__(self) -> str:
+        return f"{self.bot} with {self.lead}"
+
+
+class Message(models.Model):
+    """One message of a conversation, in or out. Outgoing ones of ours have a delivery; a person's from the phone none."""
+
+    class Author(models.TextChoices):
+        LEAD = "lead"
+        AI = "ai", "AI"
+        OPERATOR = "operator", "Operator, from the panel"
+        PHONE = "phone", "A person, from the phone"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    author = models.CharField(max_length=10, choices=Author)
+    text = models.TextField()
+    telegram_message_id = models.BigIntegerField(null=True, blank=True, help_text="As the manager bot sees it")
+    delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="message")
+    epoch = models.BigIntegerField(default=0, help_text="The conversation's epoch that it answers")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["conversation", "telegram_message_id"],
+                condition=Q(telegram_message_id__isnull=False),
+                name="one_record_per_telegram_message",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.author}: {self.text[:60]}"
+
+
+class LlmJob(models.Model):
+    """A question to the LLM: what to answer to everything that the lead said up to `epoch`."""
+
+    class State(models.TextChoices):
+        DUE = "due"
+        DONE = "done"
+        STALE = "stale", "Stale: the conversation moved on"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="llm_jobs")
+    epoch = models.BigIntegerField()
+    state = models.CharField(max_length=6, choices=State, default=State.DUE)
+    due_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    action = models.CharField(max_length=20, blank=True, default="")
+    reason = models.CharField(max_length=300, blank=True, default="")
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["conversation", "epoch"], name="one_job_per_epoch")]
+        indexes = [models.Index(fields=["due_at"], name="llm_jobs_due", condition=Q(state="due"))]
+
+    def __str__(self) -> str:
+        return f"{self.conversation} #{self.epoch}: {self.state}"

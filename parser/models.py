@@ -1,0 +1,66 @@
+"""What the parser bots look for, where, and what they found."""
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+from bots.models import Bot
+from campaigns.models import Campaign, Chat
+
+
+class Keyword(models.Model):
+    """A word or phrase, matched by stems. One minus keyword in a message outweighs every plus keyword."""
+
+    class Kind(models.TextChoices):
+        PLUS = "plus", "Plus: looks for it"
+        MINUS = "minus", "Minus: leaves the message alone"
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="keywords")
+    kind = models.CharField(max_length=5, choices=Kind, default=Kind.PLUS)
+    text = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["campaign", "kind", "text"], name="one_keyword_per_text")]
+
+    def __str__(self) -> str:
+        return f"{'−' if self.kind == self.Kind.MINUS else ''}{self.text}"
+
+
+class WatchedChat(models.Model):
+    """That a parser bot reads a chat for a campaign."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="watched_chats")
+    chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="watched_by")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="watches")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["campaign", "chat"], name="one_watch_per_campaign_and_chat")]
+
+    def __str__(self) -> str:
+        return f"{self.chat} for {self.campaign}"
+
+
+class Hit(models.Model):
+    """A message that a campaign's keywords matched. `message_id` is the parser bot's id of it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="hits")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="hits")
+    chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="hits")
+    message_id = models.BigIntegerField()
+    telegram_user_id = models.BigIntegerField()
+    username = models.CharField(max_length=64, blank=True, default="")
+    text = models.TextField()
+    keyword = models.CharField(max_length=200, help_text="The plus keyword that matched")
+    said_at = models.DateTimeField(help_text="Telegram's time of the message")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "bot", "chat", "message_id"], name="one_hit_per_message"),
+        ]
+        indexes = [models.Index(fields=["-created_at"], name="hits_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.keyword} in {self.chat}"

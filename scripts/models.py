@@ -1,0 +1,177 @@
+"""Scripts, their casting for a campaign, and their plays."""
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+from bots.models import Bot, Delivery
+from campaigns.models import Campaign, Chat
+
+
+class Script(models.Model):
+    """A dialogue: lines, each spoken by a slot."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Slot(models.Model):
+    """A part in a script, to be cast with a bot."""
+
+    script = models.ForeignKey(Script, on_delete=models.CASCADE, related_name="slots")
+    name = models.CharField(max_length=50)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["script", "name"], name="one_slot_per_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Line(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    script = models.ForeignKey(Script, on_delete=models.CASCADE, related_name="lines")
+    key = models.CharField(max_length=50, help_text="The line's name within the script, for reply_to in seed files")
+    position = models.PositiveIntegerField()
+    slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="lines")
+    text = models.TextField(help_text="Spintax: {a|b}, nested; a backslash before {, | or } takes it literally")
+    reply_to = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="replies")
+    delay_seconds = models.FloatField(default=5.0, help_text="Seconds after the line before it")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["script", "key"], name="one_line_per_key"),
+            models.UniqueConstraint(
+                fields=["script", "position"],
+                name="one_line_per_position",
+                deferrable=models.Deferrable.DEFERRED,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.position}. {self.text[:60]}"
+
+
+class ScriptForCampaign(models.Model):
+    """A script assigned to a campaign, cast and aimed: the unit that is activated, watched, paused and stopped."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        ACTIVE = "active", "Active: waits to be prepared"
+        PLAYING = "playing"
+        PAUSED = "paused"
+        FINISHED = "finished"
+        FAILED = "failed"
+        STOPPED = "stopped"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="scripts")
+    script = models.ForeignKey(Script, on_delete=models.PROTECT, related_name="assignments")
+    state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
+    state_reason = models.CharField(max_length=300, blank=True, default="")
+    seed = models.BigIntegerField(default=0, help_text="From which the variants of the lines were drawn")
+    snapshot = models.JSONField(null=True, blank=True, help_text="The script as it was when it was activated")
+    activated_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    supervised_at = models.DateTimeField(null=True, blank=True, help_text="When the watchdog armed supervision")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "script for campaign"
+        verbose_name_plural = "scripts for campaigns"
+        constraints = [models.UniqueConstraint(fields=["campaign", "script"], name="one_assignment_per_campaign")]
+
+    def __str__(self) -> str:
+        return f"{self.script} in {self.campaign}"
+
+
+class Casting(models.Model):
+    """Which bot plays a slot."""
+
+    sfc = models.ForeignKey(ScriptForCampaign, on_delete=models.CASCADE, related_name="cast")
+    slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="castings")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="castings")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sfc", "slot"], name="one_bot_per_slot")]
+
+    def __str__(self) -> str:
+        return f"{self.slot}: {self.bot}"
+
+
+class Target(models.Model):
+    """A chat in which the script is to be played."""
+
+    sfc = models.ForeignKey(ScriptForCampaign, on_delete=models.CASCADE, related_name="targets")
+    chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="targeted_by")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sfc", "chat"], name="one_target_per_chat")]
+
+    def __str__(self) -> str:
+        return str(self.chat)
+
+
+class Run(models.Model):
+    """One play of an sfc in one chat."""
+
+    class State(models.TextChoices):
+        PLAYING = "playing"
+        PAUSED = "paused"
+        FINISHED = "finished"
+        FAILED = "failed"
+        STOPPED = "stopped"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    sfc = models.ForeignKey(ScriptForCampaign, on_delete=models.CASCADE, related_name="runs")
+    chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="runs")
+    state = models.CharField(max_length=10, choices=State, default=State.PLAYING)
+    state_reason = models.CharField(max_length=300, blank=True, default="")
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+    progressed_at = models.DateTimeField(db_default=Now(), help_text="When a step last settled")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sfc", "chat"], name="one_run_per_chat")]
+
+    def __str__(self) -> str:
+        return f"{self.sfc} in {self.chat}"
+
+
+class Step(models.Model):
+    """One line of one run, its variant already drawn."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        QUEUED = "queued", "Queued: its delivery is on the way"
+        SAID = "said"
+        NOT_SAID = "not_said", "Not said"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    line_id = models.UUIDField(help_text="The line's id; the line itself may have changed since")
+    position = models.PositiveIntegerField()
+    slot_name = models.CharField(max_length=50)
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="steps")
+    text = models.TextField()
+    reply_to = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="replies")
+    delay_seconds = models.FloatField()
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="step")
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["run", "position"], name="one_step_per_position")]
+
+    def __str__(self) -> str:
+        return f"{self.position}. {self.slot_name}: {self.text[:60]}"
