@@ -1,0 +1,1 @@
+"""A local Telegram (MTProto) server, a local LLM endpoint and simulated people, for the demo and the tests."""

@@ -1,0 +1,92 @@
+"""Message boxes: numbered messages and the pts sequence of what happened to them.
+
+Every account has one box for its private chats and basic groups; every supergroup has its own
+(https://core.telegram.org/api/updates). `pts` grows by `pts_count` with each event, so that a client can
+tell whether it missed something and ask for the difference.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+Action = Literal["joined", "joined_by_link"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as its box numbers it; `peer` and `reply_to` are the box owner's view.
+
+    `action` marks a service message, which has no text and no ledger entry.
+    """
+
+    id: int
+    at: float
+    from_user: int
+    peer: int
+    text: str = ""
+    reply_to: int | None = None
+    seq: int | None = None
+    action: Action | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """After this event the box is at `pts`; it consists of `pts_count` changes."""
+
+    pts: int
+    pts_count: int
+    kind: Literal["message", "delete"]
+    message_ids: tuple[int, ...]
+
+
+@dataclass
+class Box:
+    """The messages of one account or one supergroup, and their event sequence."""
+
+    pts: int = 1
+    messages: dict[int, Message] = field(default_factory=dict)
+    by_peer: dict[int, list[int]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    read_inbox: dict[int, int] = field(default_factory=dict)
+    read_outbox: dict[int, int] = field(default_factory=dict)
+    last_id: int = 0
+
+    def next_id(self) -> int:
+        self.last_id += 1
+        return self.last_id
+
+    def append(self, message: Message) -> Event:
+        self.messages[message.id] = message
+        self.by_peer.setdefault(message.peer, []).append(message.id)
+        return self._record("message", (message.id,))
+
+    def delete(self, message_ids: list[int]) -> Event | None:
+        """Removes those that exist; None when none did."""
+        gone = tuple(i for i in message_ids if i in self.messages)
+        for message_id in gone:
+            message = self.messages.pop(message_id)
+            self.by_peer[message.peer].remove(message_id)
+        return self._record("delete", gone) if gone else None
+
+    def since(self, pts: int) -> Iterator[Event]:
+        """The events after `pts`, oldest first."""
+        start = bisect_right(self.events, pts, key=lambda event: event.pts)
+        for index in range(start, len(self.events)):
+            yield self.events[index]
+
+    def history(self, peer: int) -> list[int]:
+        """Message ids of one chat, ascending."""
+        return self.by_peer.get(peer, [])
+
+    def unread(self, peer: int, owner: int) -> int:
+        read = self.read_inbox.get(peer, 0)
+        ids = self.history(peer)
+        newer = ids[bisect_right(ids, read) :]
+        return sum(1 for message_id in newer if self.messages[message_id].from_user != owner)
+
+    def _record(self, kind: Literal["message", "delete"], ids: tuple[int, ...]) -> Event:
+        self.pts += len(ids)
+        event = Event(self.pts, len(ids), kind, ids)
+        self.events.append(event)
+        return event

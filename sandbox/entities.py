@@ -1,0 +1,95 @@
+"""The nouns of the sandbox's world: users, chats, and the ledger of what was said."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ChatKind = Literal["group", "supergroup"]
+Speaker = Literal["account", "person"]
+
+# Telegram's marked id of a supergroup is -(10^12 + channel id); a basic group's is its id negated.
+CHANNEL_MARK = 1_000_000_000_000
+
+
+@dataclass
+class User:
+    """A Telegram account; a simulated person and a bot account are the same thing."""
+
+    id: int
+    first_name: str
+    last_name: str = ""
+    phone: str | None = None
+    username: str | None = None
+    password: str | None = None
+    blocked: set[int] = field(default_factory=set)
+    # Users whose full access hash this account has been given; anyone else is shown as a "min" user.
+    met: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Chat:
+    """A basic group or a supergroup. `id` is the marked id; `members` maps a user to when they joined."""
+
+    id: int
+    kind: ChatKind
+    title: str
+    invite_hash: str
+    created_at: float
+    username: str | None = None
+    owner: int | None = None
+    members: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def is_channel(self) -> bool:
+        return self.kind == "supergroup"
+
+    @property
+    def bare_id(self) -> int:
+        """The id without Telethon's mark."""
+        return -self.id - CHANNEL_MARK if self.is_channel else -self.id
+
+    @property
+    def invite_link(self) -> str:
+        return f"https://t.me/+{self.invite_hash}"
+
+
+@dataclass
+class LedgerEntry:
+    """Something that was really said, once. `peer` is a marked chat id or the other user's id.
+
+    Private chats and basic groups number messages per account (`message_ids`: account → id); a supergroup
+    has one number for everybody (`channel_message_id`). `reply_to` is the `seq` of the replied entry.
+    `repeats` counts how often the same (from_user, random_id) was sent again.
+    """
+
+    seq: int
+    at: float
+    from_user: int
+    peer: int
+    text: str
+    reply_to: int | None
+    random_id: int | None
+    by: Speaker
+    message_ids: dict[int, int] = field(default_factory=dict)
+    channel_message_id: int | None = None
+    repeats: int = 0
+
+    def id_for(self, user_id: int) -> int | None:
+        """The id under which `user_id` sees this entry, or None when it never reached them."""
+        if self.channel_message_id is not None:
+            return self.channel_message_id
+        return self.message_ids.get(user_id)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "seq": self.seq,
+            "at": self.at,
+            "from_user": self.from_user,
+            "peer": self.peer,
+            "text": self.text,
+            "reply_to": self.reply_to,
+            "random_id": self.random_id,
+            "message_ids": {str(user): message_id for user, message_id in self.message_ids.items()},
+            "channel_message_id": self.channel_message_id,
+            "by": self.by,
+            "repeats": self.repeats,
+        }
