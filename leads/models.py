@@ -101,7 +101,7 @@ class Conversation(models.Model):
 
 
 class Message(models.Model):
-    """One message of a conversation, in or out. Outgoing ones of ours have a delivery; a person's from the phone none."""
+    """One message of a conversation. Ours have a delivery; a person's from the phone have none."""
 
     class Author(models.TextChoices):
         LEAD = "lead"
