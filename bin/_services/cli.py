@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from . import environment, install, instance, ports, processes
-from .console import Failed, Unavailable, say
+from .console import Failed, guarded, say
 from .instance import Instance
 from .postgres import Postgres
 from .rabbitmq import RabbitMQ
 
 CLONE = Path(__file__).resolve().parents[2]
 USAGE = """\
-usage: bin/services start|stop|status|env
+usage: bin/services start|stop|status|env|remove
 
   start    a private RabbitMQ and PostgreSQL for this clone, under .run/, on loopback (does nothing when they run)
   stop     end them, leaving no process; their data stays
   status   what runs where; exit code 3 when something that should run does not
   env      shell lines with the variables that the product reads: eval "$(bin/services env)"
+  remove   stop, and delete the data and the credentials for good
 
 DATABASE_URL and RABBITMQ_URL (with RABBITMQ_MANAGEMENT_URL), in the environment or in .env, are used instead."""
 NOT_RUNNING = 3
@@ -29,27 +30,16 @@ Service = Postgres | RabbitMQ
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    commands = {"start": start, "stop": stop, "status": status, "env": env}
+    commands = {"start": start, "stop": stop, "status": status, "env": env, "remove": remove}
     if len(arguments) != 1 or arguments[0] not in commands:
         print(USAGE, file=sys.stderr)
         return 0 if arguments in (["-h"], ["--help"]) else 2
-    return _guarded(commands[arguments[0]])
+    return guarded(commands[arguments[0]])
 
 
 def rabbitmqctl(arguments: list[str]) -> int:
     """Become rabbitmqctl against this clone's node; returns only when that is impossible."""
-    return _guarded(lambda: _rabbitmqctl(arguments))
-
-
-def _guarded(command: Callable[[], int]) -> int:
-    try:
-        return command()
-    except Unavailable as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    except Failed as problem:
-        print(problem, file=sys.stderr)
-        return 1
+    return guarded(lambda: _rabbitmqctl(arguments))
 
 
 def start() -> int:
@@ -84,6 +74,17 @@ def stop() -> int:
                     say(f"stopping {service.name}")
                 service.stop()
         _end(processes.running(instance.clone_key(CLONE)))
+    return 0
+
+
+def remove() -> int:
+    """Stop, and delete this clone's data and credentials for good."""
+    stop()
+    with instance.locked(CLONE):
+        this = instance.load(CLONE)
+        if this is not None and this.data.is_dir():
+            shutil.rmtree(this.data)
+        shutil.rmtree(CLONE / ".run")
     return 0
 
 

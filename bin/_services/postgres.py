@@ -127,7 +127,7 @@ class Postgres:
         self.instance.give(password)
         options = ["--encoding=UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", f"--username={ADMIN}"]
         command = [self._program("initdb"), "-D", str(new), *options, f"--pwfile={password}"]
-        with self.log.open("ab") as output:
+        with processes.private_log(self.log) as output:
             done = subprocess.run(
                 command,
                 env=self._env(),

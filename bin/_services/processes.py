@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MARKER = "COOLTHING_SERVICES"
 POLL_SECONDS = 0.1
@@ -96,7 +96,7 @@ def spawn(
     user: str | None,
 ) -> subprocess.Popen[bytes]:
     """A process that outlives us: own session, nothing inherited but its log."""
-    with log.open("ab") as output:
+    with private_log(log) as output:
         return subprocess.Popen(
             command,
             env=dict(env),
@@ -107,6 +107,11 @@ def spawn(
             start_new_session=True,
             **as_user(user),
         )
+
+
+def private_log(path: Path) -> BinaryIO:
+    """A log file opened for appending, for its owner's eyes: statements with data may be in it."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
 def as_user(user: str | None) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def _epmd() -> str:
     if found.exists():
         return str(found)
     shown = subprocess.run(
-        ["erl", "-noshell", "-eval", 'io:put_chars(code:root_dir()), halt().'],
+        ["erl", "-noshell", "-eval", "io:put_chars(code:root_dir()), halt()."],
         capture_output=True,
         text=True,
         check=True,
