@@ -1,0 +1,321 @@
+"""A scenario: who lives in the sandbox's world, what they write in the chats, how they answer in private.
+
+A scenario is a YAML file. It says by itself which lines are meant to be found (`wants`), so that what the product
+finds can be compared with something that knows nothing of the product's matching.
+"""
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sandbox.world import World
+
+Behaviour = Literal["curious", "asks_price", "asks_human", "silent", "stops", "refuses"]
+Language = Literal["ru", "en"]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+# How often a small-talk line answers the one before it in its chat.
+SMALL_TALK_REPLIES = 0.3
+# Marked ids: a supergroup's begins with -100, a basic group's is just negative.
+FIRST_USER_ID = 7_100_000_001
+FIRST_CHAT_ID = {"supergroup": -1_002_100_000_001, "group": -4_100_001}
+
+
+class ScenarioError(ValueError):
+    """The file is no scenario; the message names the file, the path inside it and the reason."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Account(Part):
+    """One of the team's own accounts. A phone 99966XYYYY of Telegram's test form has the login code XXXXX."""
+
+    key: Key
+    phone: Annotated[str, Field(pattern=r"^\d{7,15}$")]
+    first_name: Text
+    last_name: str = ""
+    username: str | None = None
+
+
+class Person(Part):
+    """Somebody who is not ours. `turns` overrides how often they answer before their last word."""
+
+    key: Key
+    first_name: Text
+    last_name: str = ""
+    username: str | None = None
+    language: Language
+    behaviour: Behaviour = "curious"
+    turns: Annotated[int, Field(ge=0)] | None = None
+
+
+class Chat(Part):
+    """A group. `id` is its marked id, needed only where a file elsewhere has to name a chat without a link."""
+
+    key: Key
+    kind: Literal["group", "supergroup"]
+    title: Text
+    username: str | None = None
+    invite: str | None = None
+    id: Annotated[int, Field(lt=0)] | None = None
+    owner: Key | None = None
+    members: tuple[Key, ...]
+
+
+class Line(Part):
+    """Something a person writes in a chat. `wants` names the campaigns that are meant to find it."""
+
+    key: Key | None = None
+    who: Key
+    chat: Key
+    text: Text
+    reply_to: Key | None = None
+    wants: tuple[str, ...] = ()
+
+    @field_validator("wants", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class SmallTalk(Part):
+    """Phrases that nobody looks for; the seed picks who of the chat's people says each of them."""
+
+    chat: Key
+    phrases: tuple[Text, ...]
+
+
+class Phrases(Part):
+    answers: tuple[Text, ...] = ()
+    last: tuple[Text, ...]
+
+
+class Replies(Part):
+    """How a behaviour answers in private: some `answers` (their number within `turns`), one `last`, then silence."""
+
+    turns: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+    ru: Phrases
+    en: Phrases
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Replies":
+        if self.turns[0] > self.turns[1]:
+            raise ValueError("turns: the smaller number comes first")
+        return self
+
+    def phrases(self, language: Language) -> Phrases:
+        return self.ru if language == "ru" else self.en
+
+
+class Scenario(Part):
+    """A valid scenario: every name in it exists, and whoever writes in a chat is its member."""
+
+    name: Text
+    seed: int = 1
+    play_seconds: Annotated[float, Field(gt=0)] = 25.0
+    campaigns: tuple[str, ...] = ()
+    accounts: tuple[Account, ...]
+    people: tuple[Person, ...]
+    chats: tuple[Chat, ...]
+    lines: tuple[Line, ...] = ()
+    small_talk: tuple[SmallTalk, ...] = ()
+    replies: dict[Behaviour, Replies] = {}
+
+    @classmethod
+    def load(cls, file: Path | str) -> "Scenario":
+        """The scenario of a file, or of a name in `sandbox/scenarios/`. Raises ScenarioError."""
+        path = Path(file)
+        if not path.suffix and not path.exists():
+            path = SCENARIOS / f"{file}.yaml"
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ScenarioError(f"{path}: {error.strerror}") from error
+        except yaml.YAMLError as error:
+            raise ScenarioError(f"{path}: not YAML: {error}") from error
+        except ValidationError as error:
+            raise ScenarioError(_told(path, error)) from error
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Scenario":
+        problems = list(_problems(self))
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def person(self, key: str) -> Person:
+        return next(person for person in self.people if person.key == key)
+
+    def chat(self, key: str) -> Chat:
+        return next(chat for chat in self.chats if chat.key == key)
+
+    def script(self) -> tuple[Line, ...]:
+        """Every line in the order in which it is said: the written ones in their order, small talk in between."""
+        placed = [((index + 0.5) / len(self.lines), line) for index, line in enumerate(self.lines)]
+        for talk in self.small_talk:
+            said = _small_talk(self, talk)
+            placed += [((index + 0.5) / len(said), line) for index, line in enumerate(said)]
+        return tuple(line for _, line in sorted(placed, key=lambda pair: pair[0]))
+
+    def expected_leads(self) -> set[tuple[str, str]]:
+        """(campaign, person) of every line that a campaign is meant to find: one lead each."""
+        return {(campaign, line.who) for line in self.lines for campaign in line.wants}
+
+    def expected_hits(self) -> list[tuple[str, Line]]:
+        """(campaign, line) of every line that a campaign is meant to find."""
+        return [(campaign, line) for line in self.lines for campaign in line.wants]
+
+    def private_answers(self, person: Person) -> tuple[str, ...]:
+        """What the person writes in private, one text for each time they are written to; silence after the last."""
+        replies = self.replies.get(person.behaviour)
+        if replies is None:
+            return ()
+        rng = random.Random(f"{self.seed}:{person.key}")
+        turns = rng.randint(*replies.turns) if person.turns is None else person.turns
+        phrases = replies.phrases(person.language)
+        return (*rng.sample(phrases.answers, turns), rng.choice(phrases.last))
+
+    def user_ids(self) -> dict[str, int]:
+        """The user id of every account and person, by key: always the same ones for the same file."""
+        users = (*self.accounts, *self.people)
+        return {user.key: FIRST_USER_ID + index for index, user in enumerate(users)}
+
+    def chat_ids(self) -> dict[str, int]:
+        """The marked id of every chat, by key."""
+        return {
+            chat.key: chat.id if chat.id is not None else FIRST_CHAT_ID[chat.kind] - index
+            for index, chat in enumerate(self.chats)
+        }
+
+    def apply(self, world: World) -> None:
+        """Creates the users and chats, under `user_ids()` and `chat_ids()`, in a world that has none of them."""
+        users, chats = self.user_ids(), self.chat_ids()
+        for user in (*self.accounts, *self.people):
+            world.add_user(
+                first_name=user.first_name,
+                last_name=user.last_name,
+                phone=user.phone if isinstance(user, Account) else None,
+                username=user.username,
+                user_id=users[user.key],
+            )
+        for chat in self.chats:
+            world.add_chat(
+                kind=chat.kind,
+                title=chat.title,
+                username=chat.username,
+                invite_hash=chat.invite,
+                members=[users[key] for key in chat.members],
+                chat_id=chats[chat.key],
+                owner=users[chat.owner] if chat.owner else None,
+            )
+
+
+def _small_talk(scenario: Scenario, talk: SmallTalk) -> list[Line]:
+    rng = random.Random(f"{scenario.seed}:{talk.chat}")
+    members = set(scenario.chat(talk.chat).members)
+    said: list[Line] = []
+    for index, text in enumerate(talk.phrases):
+        language = _language(text)
+        able = [p.key for p in scenario.people if p.key in members and p.language == language]
+        # Nobody talks twice in a row if somebody else can.
+        others = [key for key in able if not said or key != said[-1].who] or able
+        answers = bool(said) and rng.random() < SMALL_TALK_REPLIES
+        reply_to = said[-1].key if answers else None
+        key = f"talk-{talk.chat}-{index}"
+        said.append(Line(key=key, who=rng.choice(others), chat=talk.chat, text=text, reply_to=reply_to))
+    return said
+
+
+def _language(text: str) -> Language:
+    return "ru" if re.search("[а-яё]", text, re.IGNORECASE) else "en"
+
+
+def _told(path: Path, error: ValidationError) -> str:
+    """One line for each problem: file, path inside it, reason."""
+    lines = []
+    for problem in error.errors():
+        where = ".".join(map(str, problem["loc"]))
+        for reason in problem["msg"].removeprefix("Value error, ").splitlines():
+            lines.append(f"{path}: {where}: {reason}" if where else f"{path}: {reason}")
+    return "\n".join(lines)
+
+
+def _problems(scenario: Scenario) -> Iterable[str]:
+    """What no single part can know: names that do not exist or exist twice."""
+    yield from _doubles(scenario)
+    users = {user.key for user in (*scenario.accounts, *scenario.people)}
+    for index, chat in enumerate(scenario.chats):
+        wanted = (*chat.members, chat.owner) if chat.owner else chat.members
+        yield from (f"chats.{index}: {key} is nobody" for key in wanted if key not in users)
+    chats = {chat.key: chat for chat in scenario.chats}
+    yield from _line_problems(scenario, chats)
+    for index, talk in enumerate(scenario.small_talk):
+        yield from _talk_problems(scenario, f"small_talk.{index}", talk, chats)
+    for index, person in enumerate(scenario.people):
+        yield from _reply_problems(scenario, f"people.{index}", person)
+
+
+def _doubles(scenario: Scenario) -> Iterable[str]:
+    users = (*scenario.accounts, *scenario.people)
+    named = {
+        "key": [user.key for user in users],
+        "chat": [chat.key for chat in scenario.chats],
+        "line": [line.key for line in scenario.lines if line.key],
+        "phone": [account.phone for account in scenario.accounts],
+        "username": [it.username.lower() for it in (*users, *scenario.chats) if it.username],
+    }
+    for what, names in named.items():
+        yield from (f"the {what} {name} is there twice" for name in sorted(set(names)) if names.count(name) > 1)
+
+
+def _line_problems(scenario: Scenario, chats: Mapping[str, Chat]) -> Iterable[str]:
+    people = {person.key for person in scenario.people}
+    earlier: dict[str, set[str]] = defaultdict(set)
+    for index, line in enumerate(scenario.lines):
+        where = f"lines.{index}"
+        if line.who not in people:
+            yield f"{where}.who: {line.who} is none of the people"
+        if line.chat not in chats:
+            yield f"{where}.chat: there is no chat {line.chat}"
+        elif line.who not in chats[line.chat].members:
+            yield f"{where}.who: {line.who} is no member of {line.chat}"
+        if line.reply_to and line.reply_to not in earlier[line.chat]:
+            yield f"{where}.reply_to: no earlier line of {line.chat} has the key {line.reply_to}"
+        for campaign in line.wants:
+            if campaign not in scenario.campaigns:
+                yield f"{where}.wants: there is no campaign {campaign}"
+        if line.key:
+            earlier[line.chat].add(line.key)
+
+
+def _talk_problems(scenario: Scenario, where: str, talk: SmallTalk, chats: Mapping[str, Chat]) -> Iterable[str]:
+    if talk.chat not in chats:
+        yield f"{where}.chat: there is no chat {talk.chat}"
+        return
+    spoken = {person.language for person in scenario.people if person.key in chats[talk.chat].members}
+    for index, text in enumerate(talk.phrases):
+        if _language(text) not in spoken:
+            yield f"{where}.phrases.{index}: nobody in {talk.chat} speaks {_language(text)}"
+
+
+def _reply_problems(scenario: Scenario, where: str, person: Person) -> Iterable[str]:
+    if person.behaviour == "silent":
+        return
+    replies = scenario.replies.get(person.behaviour)
+    if replies is None:
+        yield f"{where}.behaviour: there are no replies for {person.behaviour}"
+        return
+    phrases = replies.phrases(person.language)
+    turns = replies.turns[1] if person.turns is None else person.turns
+    if len(phrases.answers) < turns or not phrases.last:
+        yield f"{where}.behaviour: too few {person.language} replies for {person.behaviour}"
