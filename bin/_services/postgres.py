@@ -109,13 +109,7 @@ class Postgres:
         programs = install.require_postgres(self.instance.clone, version)
         if self.instance.user is None or reachable(programs):
             return programs
-        copy = self.instance.data / "pginstall"
-        if not (copy / "bin").exists():
-            temporary = self.instance.data / "pginstall.new"
-            shutil.rmtree(temporary, ignore_errors=True)
-            shutil.copytree(programs.parent, temporary, symlinks=True)
-            temporary.rename(copy)
-        return copy / "bin"
+        return install.copy_embedded_postgres(programs, self.instance.data)
 
     def _initialise(self) -> None:
         say("creating the database cluster")

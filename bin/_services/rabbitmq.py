@@ -19,6 +19,7 @@ from .instance import Instance, write_private
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
+BOOTING_STOP_SECONDS = 10.0
 PLUGINS = "[rabbitmq_management,rabbitmq_prometheus].\n"
 CONFIGURATION = """\
 listeners.tcp.local = 127.0.0.1:{amqp}
@@ -89,9 +90,15 @@ class RabbitMQ:
 
     def stop(self) -> None:
         """Orderly shutdown of the node, then of its epmd and whatever else it started."""
-        processes.end(self.pids(), first=signal.SIGTERM, patience=STOP_SECONDS)
+        # A node that is still booting does not react to the signal; it holds nothing that could be lost.
+        patience = STOP_SECONDS if self._has_booted() else BOOTING_STOP_SECONDS
+        processes.end(self.pids(), first=signal.SIGTERM, patience=patience)
         rest = [item.pid for item in self._processes()]
         processes.end(rest, first=signal.SIGTERM, patience=5.0)
+
+    def _has_booted(self) -> bool:
+        recorded = self.instance.recorded_ports()
+        return "amqp" in recorded and _speaks_amqp(recorded["amqp"])
 
     def environment(self, ports: Mapping[str, int]) -> dict[str, str]:
         """What rabbitmq-server and rabbitmqctl need to find this node and no other."""
