@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from bots.models import Bot, Delivery
@@ -82,12 +83,23 @@ class ScriptForCampaign(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     supervised_at = models.DateTimeField(null=True, blank=True, help_text="When the watchdog armed supervision")
+    incident = models.CharField(max_length=300, blank=True, default="", help_text="What the watchdog reported last")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         verbose_name = "script for campaign"
         verbose_name_plural = "scripts for campaigns"
-        constraints = [models.UniqueConstraint(fields=["campaign", "script"], name="one_assignment_per_campaign")]
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "script"], name="one_assignment_per_campaign"),
+            models.CheckConstraint(
+                condition=~Q(state__in=["active", "playing", "paused"]) | Q(snapshot__isnull=False),
+                name="what_plays_has_a_snapshot",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["draft", "active", "playing", "paused"]) | Q(finished_at__isnull=True),
+                name="what_plays_has_not_finished",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.script} in {self.campaign}"
@@ -138,9 +150,11 @@ class Run(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
     progressed_at = models.DateTimeField(db_default=Now(), help_text="When a step last settled")
+    incident = models.CharField(max_length=300, blank=True, default="", help_text="Why it makes no progress now")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["sfc", "chat"], name="one_run_per_chat")]
+        indexes = [models.Index(fields=["sfc"], name="runs_alive", condition=Q(state__in=["playing", "paused"]))]
 
     def __str__(self) -> str:
         return f"{self.sfc} in {self.chat}"
@@ -171,7 +185,14 @@ class Step(models.Model):
 
     class Meta:
         ordering = ["position"]
-        constraints = [models.UniqueConstraint(fields=["run", "position"], name="one_step_per_position")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "position"], name="one_step_per_position"),
+            models.CheckConstraint(
+                condition=~Q(state__in=["queued", "said"]) | Q(delivery__isnull=False),
+                name="a_spoken_step_has_a_delivery",
+            ),
+        ]
+        indexes = [models.Index(fields=["bot"], name="steps_to_come", condition=Q(state__in=["pending", "queued"]))]
 
     def __str__(self) -> str:
         return f"{self.position}. {self.slot_name}: {self.text[:60]}"
