@@ -1,0 +1,40 @@
+"""The loop's way to the database: a few threads, each call with its own usable connection."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from django.db import close_old_connections, connections
+
+# Enough to keep the loop's sessions from queueing behind one slow query; each costs a database connection.
+THREADS = 4
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="bots-db")
+
+
+async def in_db(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run `function`, which may use the ORM, in a thread and return what it returns or raise what it raises.
+
+    It runs to its end even when the caller is cancelled: a transaction is never cut in the middle.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_pool, partial(_with_connection, partial(function, *args, **kwargs)))
+
+
+def _with_connection(call: Callable[[], R]) -> R:
+    close_old_connections()
+    try:
+        return call()
+    finally:
+        close_old_connections()
+
+
+def close_connections() -> None:
+    """Close the threads' database connections (tests: the test database can only be dropped then)."""
+    for future in [_pool.submit(connections.close_all) for _ in range(THREADS * 4)]:
+        future.result()

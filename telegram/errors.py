@@ -1,0 +1,194 @@
+"""Telegram's refusals, as the few kinds that callers treat differently.
+
+Names and meanings: https://core.telegram.org/api/errors and telethon.errors.rpcerrorlist.
+"""
+
+import asyncio
+import re
+import sqlite3
+from typing import ClassVar
+
+from telethon import errors as rpc
+
+# Waits that Telegram asks for without saying how long (seconds).
+UNSPECIFIED_WAIT_SECONDS = 60
+
+
+class TelegramError(Exception):
+    """What Telegram or the way to it refused. `reason` is Telegram's own name for it: FLOOD_WAIT_42."""
+
+    kind: ClassVar[str] = "permanent"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RetryAfter(TelegramError):
+    """Telegram asks to wait `seconds` with `method` (FLOOD_WAIT, SLOWMODE_WAIT). The whole wait is to be kept."""
+
+    kind = "retry_after"
+
+    def __init__(self, seconds: int, reason: str, method: str) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+        self.method = method
+
+
+class BotRestricted(TelegramError):
+    """The account was reported too often (PEER_FLOOD): no first contacts until a person has looked."""
+
+    kind = "bot_restricted"
+
+
+class BotDead(TelegramError):
+    """The account cannot be used: banned or frozen, or (`needs_login`) its login is gone."""
+
+    kind = "bot_dead"
+
+    def __init__(self, reason: str, *, needs_login: bool) -> None:
+        super().__init__(reason)
+        self.needs_login = needs_login
+
+
+class PeerRefuses(TelegramError):
+    """This person cannot be written to: privacy, a block, a deleted account, an unknown name."""
+
+    kind = "peer_refuses"
+
+
+class ChatRefuses(TelegramError):
+    """This chat cannot be written to or entered: no right to write, banned from it, private, gone."""
+
+    kind = "chat_refuses"
+
+
+class PermanentError(TelegramError):
+    """The same request will never succeed."""
+
+    kind = "permanent"
+
+
+class TransientError(TelegramError):
+    """The network or Telegram's servers failed: whether the request was carried out is not known."""
+
+    kind = "transient"
+
+
+class AlreadySent(TelegramError):
+    """A message with this `random_id` is already there (RANDOM_ID_DUPLICATE); Telegram did not say which."""
+
+    kind = "already_sent"
+
+
+_BANNED = (
+    rpc.UserDeactivatedBanError,
+    rpc.UserDeactivatedError,
+    rpc.PhoneNumberBannedError,
+    rpc.FrozenMethodInvalidError,
+    rpc.FrozenParticipantMissingError,
+)
+_NEEDS_LOGIN = (
+    rpc.AuthKeyDuplicatedError,
+    rpc.AuthKeyUnregisteredError,
+    rpc.AuthKeyInvalidError,
+    rpc.AuthKeyPermEmptyError,
+    rpc.SessionRevokedError,
+    rpc.SessionExpiredError,
+    rpc.SessionPasswordNeededError,
+    rpc.common.AuthKeyNotFound,
+    rpc.UnauthorizedError,
+)
+_RESTRICTED = (rpc.PeerFloodError, rpc.UserRestrictedError)
+_PEER_REFUSES = (
+    rpc.UserPrivacyRestrictedError,
+    rpc.UserIsBlockedError,
+    rpc.YouBlockedUserError,
+    rpc.InputUserDeactivatedError,
+    rpc.UserIsBotError,
+    rpc.UserIdInvalidError,
+    rpc.UsernameInvalidError,
+    rpc.UsernameNotOccupiedError,
+    rpc.PrivacyPremiumRequiredError,
+    rpc.UserNotMutualContactError,
+)
+_CHAT_REFUSES = (
+    rpc.ChatWriteForbiddenError,
+    rpc.ChatRestrictedError,
+    rpc.ChatForbiddenError,
+    rpc.ChatGuestSendForbiddenError,
+    rpc.ChatAdminRequiredError,
+    rpc.ChatIdInvalidError,
+    rpc.ChannelPrivateError,
+    rpc.ChannelInvalidError,
+    rpc.ChannelsTooMuchError,
+    rpc.UserBannedInChannelError,
+    rpc.UserNotParticipantError,
+    rpc.UsersTooMuchError,
+    rpc.UserKickedError,
+    rpc.InviteHashExpiredError,
+    rpc.InviteHashInvalidError,
+    rpc.InviteHashEmptyError,
+    rpc.InviteRequestSentError,
+    rpc.TopicDeletedError,
+    rpc.TopicClosedError,
+)
+_TRANSIENT_CODES = (-500, -503, 500, 503)
+# ChatSendPlainForbiddenError and its many siblings: a muted writer gets a different one by what it wrote.
+_MUTED = re.compile(r"CHAT_SEND_\w+_FORBIDDEN")
+
+
+def map_error(error: BaseException) -> TelegramError:
+    """Name the kind of `error`. Whatever is not known is permanent: repeating it blindly would do harm."""
+    if isinstance(error, TelegramError):
+        return error
+    if isinstance(error, rpc.RPCError | rpc.common.AuthKeyNotFound):
+        return _map_rpc(error)
+    if isinstance(error, OSError | EOFError | asyncio.CancelledError | TimeoutError | rpc.InvalidBufferError):
+        return TransientError(type(error).__name__)
+    if isinstance(error, rpc.SecurityError | rpc.InvalidChecksumError | sqlite3.Error):
+        return TransientError(type(error).__name__)
+    return PermanentError(f"{type(error).__name__}: {error}"[:280])
+
+
+def _map_rpc(error: BaseException) -> TelegramError:
+    name = error_name(error)
+    if isinstance(error, rpc.RandomIdDuplicateError):
+        return AlreadySent(name)
+    if isinstance(error, _BANNED):
+        return BotDead(name, needs_login=False)
+    if isinstance(error, _NEEDS_LOGIN):
+        return BotDead(name, needs_login=True)
+    if isinstance(error, _RESTRICTED):
+        return BotRestricted(name)
+    seconds = getattr(error, "seconds", None)
+    if isinstance(seconds, int):
+        return RetryAfter(seconds, name, method_of(error))
+    if isinstance(error, rpc.FloodError):
+        return RetryAfter(UNSPECIFIED_WAIT_SECONDS, name, method_of(error))
+    if isinstance(error, _PEER_REFUSES):
+        return PeerRefuses(name)
+    if isinstance(error, _CHAT_REFUSES) or _MUTED.fullmatch(name):
+        return ChatRefuses(name)
+    if isinstance(error, rpc.ServerError | rpc.TimedOutError) or getattr(error, "code", 0) in _TRANSIENT_CODES:
+        return TransientError(name)
+    return PermanentError(name)
+
+
+def error_name(error: BaseException) -> str:
+    """Telegram's name of an RPC error, with its number: FLOOD_WAIT_42."""
+    message = str(getattr(error, "message", "") or "")
+    if re.fullmatch(r"[A-Z0-9_]+", message):
+        return message
+    name = type(error).__name__.removesuffix("Error")
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
+    seconds = getattr(error, "seconds", None)
+    return f"{name}_{seconds}" if isinstance(seconds, int) else name
+
+
+def method_of(error: BaseException) -> str:
+    """The method that was refused, as Telethon names its request: SendMessage."""
+    request = getattr(error, "request", None)
+    while request is not None and hasattr(request, "query"):
+        request = request.query
+    return type(request).__name__.removesuffix("Request") if request is not None else ""

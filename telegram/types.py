@@ -1,0 +1,88 @@
+"""What goes in and out of the adapter. Ids of chats are marked (-100… supergroups, -… groups), of people positive."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+ChatKind = Literal["group", "supergroup"]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """With what an application signs in. `proxy_url` is socks5://, socks4:// or http://, or empty."""
+
+    api_id: int
+    api_hash: str
+    proxy_url: str = ""
+
+
+@dataclass(frozen=True)
+class IncomingMessage:
+    """A message as one account sees it. Ids in private chats and basic groups are that account's own."""
+
+    peer_id: int
+    message_id: int
+    from_user_id: int | None
+    from_username: str
+    from_name: str
+    text: str
+    said_at: datetime
+    outgoing: bool
+    reply_to_message_id: int | None
+    private: bool
+
+
+@dataclass(frozen=True)
+class ChatTarget:
+    """A group or supergroup: by its marked id once known, else by @username or invite link."""
+
+    reference: str = ""
+    telegram_id: int | None = None
+
+
+@dataclass(frozen=True)
+class PersonTarget:
+    """A person. Reached by what the account already knows of `user_id`, through the message
+    `via_message_id` that they wrote in the shared chat `via_chat_id` (marked), or by username.
+    """
+
+    user_id: int | None = None
+    username: str = ""
+    via_chat_id: int | None = None
+    via_message_id: int | None = None
+
+
+Target = ChatTarget | PersonTarget
+
+
+@dataclass(frozen=True)
+class ResolvedChat:
+    telegram_id: int
+    kind: ChatKind
+    title: str
+
+
+@dataclass(frozen=True)
+class Dialog:
+    """A chat in the account's list: one that it is a member of, or a person it has talked with."""
+
+    peer_id: int
+    top_message_id: int
+    title: str
+    kind: Literal["private", "group", "supergroup", "other"]
+
+
+@dataclass(frozen=True)
+class SentMessage:
+    """`message_id` as the sending account sees it; `user_id` is the peer's id when it is a person."""
+
+    message_id: int
+    at: datetime
+    user_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Me:
+    user_id: int
+    username: str
+    phone: str
