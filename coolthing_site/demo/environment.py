@@ -1,0 +1,78 @@
+"""A database and a virtual host of the demo's own, made anew each time, so that nothing older is counted."""
+
+import secrets
+import socket
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import httpx2
+import psycopg
+from django.conf import settings
+from django.core.management.base import CommandError
+from psycopg import sql
+
+from coolthing_site.processes import base_environment, sandbox_environment
+
+SUFFIX = "_demo"
+TIMEOUT_SECONDS = 10.0
+
+
+def demo_environment(work_dir: Path) -> dict[str, str]:
+    """Make the demo's database and virtual host, and return the environment that points every process at them."""
+    if not settings.RABBITMQ_MANAGEMENT_URL:
+        raise CommandError("the demo reads its queues: set RABBITMQ_MANAGEMENT_URL beside RABBITMQ_URL")
+    database_url = _with_path_suffix(settings.DATABASE_DIRECT_URL)
+    rabbitmq_url = _with_path_suffix(settings.RABBITMQ_URL)
+    _recreate_database(settings.DATABASE_DIRECT_URL, urlsplit(database_url).path.lstrip("/"))
+    _recreate_vhost(urlsplit(rabbitmq_url).path.lstrip("/"))
+    mtproto_port, http_port, web_port, flower_port = free_ports(4)
+    return {
+        **base_environment(),
+        **sandbox_environment(mtproto_port=mtproto_port, http_port=http_port, key_dir=work_dir / "sandbox"),
+        "DATABASE_URL": database_url,
+        "DATABASE_DIRECT_URL": database_url,
+        "RABBITMQ_URL": rabbitmq_url,
+        "WEB_PORT": str(web_port),
+        "FLOWER_PORT": str(flower_port),
+        "FLOWER_BASIC_AUTH": f"demo:{secrets.token_urlsafe(12)}",
+    }
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def _with_path_suffix(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/') or '/coolthing'}{SUFFIX}"))
+
+
+def _recreate_database(server_url: str, name: str) -> None:
+    dsn = urlunsplit(urlsplit(server_url)._replace(scheme="postgresql"))
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=int(TIMEOUT_SECONDS)) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except psycopg.Error as error:
+        raise CommandError(f"the demo cannot make its database {name}: {str(error).strip()}") from error
+
+
+def _recreate_vhost(name: str) -> None:
+    url = urlsplit(settings.RABBITMQ_MANAGEMENT_URL)
+    path = f"/api/vhosts/{quote(name, safe='')}"
+    base = urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
+    auth = (url.username or "", url.password or "")
+    try:
+        with httpx2.Client(base_url=base, auth=auth, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+            client.delete(path)
+            client.put(path).raise_for_status()
+    except httpx2.HTTPError as error:
+        raise CommandError(f"the demo cannot make its virtual host {name}: {error}") from error

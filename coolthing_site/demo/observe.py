@@ -1,0 +1,116 @@
+"""What the demo reads while it runs and after: counts from the database and the broker."""
+
+from collections import defaultdict
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import httpx2
+from django.conf import settings
+from django.db.models import Count, F, Q
+
+from bots.models import Bot, Delivery
+from coolthing_site.demo.ledger import Said
+from leads.models import Conversation, Lead, LlmJob
+from messaging import topology
+from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent
+from notifier.models import Notification
+from parser.models import Hit
+from scripts.models import ScriptForCampaign, Step
+
+TIMEOUT_SECONDS = 10.0
+
+
+def lines_by_chat() -> dict[str, dict[str, int]]:
+    """Chat title → lines planned and said."""
+    rows = (
+        Step.objects.values(title=F("run__chat__title"))
+        .annotate(planned=Count("id"), said=Count("id", filter=Q(state=Step.State.SAID)))
+        .order_by("title")
+    )
+    return {row["title"]: {"planned": row["planned"], "said": row["said"]} for row in rows}
+
+
+def counts() -> dict[str, int]:
+    """One number for each thing that the demo waits for or shows."""
+    return {
+        "plays_open": ScriptForCampaign.objects.filter(
+            state__in=[ScriptForCampaign.State.ACTIVE, ScriptForCampaign.State.PLAYING]
+        ).count(),
+        "steps_said": Step.objects.filter(state=Step.State.SAID).count(),
+        "hits": Hit.objects.count(),
+        "leads": Lead.objects.count(),
+        "talking": Conversation.objects.exclude(owner=Conversation.Owner.NONE).count(),
+        "llm_due": LlmJob.objects.filter(state=LlmJob.State.DUE).count(),
+        "deliveries_open": Delivery.objects.filter(state__in=[Delivery.State.QUEUED, Delivery.State.SENDING]).count(),
+        "deliveries_sent": Delivery.objects.filter(state=Delivery.State.SENT).count(),
+        "outbox_waiting": OutboxEvent.objects.filter(published_at__isnull=True, parked_at__isnull=True).count(),
+        "notifications_open": Notification.objects.filter(state=Notification.State.QUEUED).count(),
+        "dead_letters": DeadLetter.objects.count(),
+    }
+
+
+def bots_not_online(roles: list[str]) -> list[str]:
+    """`key: state (reason)` of every enabled bot of these roles that is not online."""
+    bots = Bot.objects.filter(role__in=roles, enabled=True).exclude(state=Bot.State.ONLINE)
+    return [f"{bot.key}: {bot.state} {bot.state_reason}".strip() for bot in bots]
+
+
+def our_ledger() -> list[Said]:
+    """Every delivery that is marked sent."""
+    sent = Delivery.objects.filter(state=Delivery.State.SENT).select_related("bot", "chat", "reply_to")
+    return [
+        Said(
+            random_id=delivery.random_id,
+            sender=delivery.bot.telegram_user_id or 0,
+            peer=(delivery.chat.telegram_id if delivery.chat else delivery.peer_id) or 0,
+            text=delivery.text,
+            message_id=delivery.telegram_message_id or 0,
+            reply_to=delivery.reply_to.random_id if delivery.reply_to else None,
+        )
+        for delivery in sent
+    ]
+
+
+def bus() -> dict[str, Any]:
+    """Events published, handled and dead-lettered: in all, by queue, and how many each queue should have handled."""
+    published = OutboxEvent.objects.filter(published_at__isnull=False).values_list("exchange", "routing_key")
+    expected: dict[str, int] = defaultdict(int)
+    for exchange, routing_key in published:
+        for queue in topology.queues_for(exchange, routing_key):
+            expected[queue] += 1
+    handled = dict(ProcessedEvent.objects.values_list("subscription").annotate(n=Count("id")).order_by())
+    dead = dict(DeadLetter.objects.values_list("queue").annotate(n=Count("id")).order_by())
+    return {
+        "published": len(published),
+        "parked": OutboxEvent.objects.filter(parked_at__isnull=False).count(),
+        "handled": sum(handled.values()),
+        "dead_lettered": sum(dead.values()),
+        "expected_by_queue": dict(expected),
+        "handled_by_queue": handled,
+        "dead_lettered_by_queue": dead,
+    }
+
+
+def queue_depths() -> dict[str, int]:
+    """Messages (ready and unacked) in each queue of our virtual host, from the management API."""
+    url = urlsplit(settings.RABBITMQ_MANAGEMENT_URL)
+    base = urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
+    vhost = quote(urlsplit(settings.RABBITMQ_URL).path.lstrip("/"), safe="")
+    with httpx2.Client(
+        base_url=base, auth=(url.username or "", url.password or ""), timeout=TIMEOUT_SECONDS, trust_env=False
+    ) as client:
+        rows = client.get(f"/api/queues/{vhost}").raise_for_status().json()
+    return {row["name"]: row.get("messages", 0) for row in rows}
+
+
+def hit_to_lead_ms() -> list[float]:
+    """Milliseconds from each lead's hit to the lead itself, sorted."""
+    pairs = Lead.objects.values_list("hit_at", "created_at")
+    return sorted((created - hit).total_seconds() * 1000 for hit, created in pairs)
+
+
+def percentile(sorted_values: list[float], share: float) -> float:
+    """The value below which `share` (0…1) of the sorted values lie; 0 when there are none."""
+    if not sorted_values:
+        return 0.0
+    return round(sorted_values[min(len(sorted_values) - 1, int(share * len(sorted_values)))], 1)

@@ -1,0 +1,150 @@
+"""The demo's stages, in order. Runs inside the demo's own environment (see `environment.py`)."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bots.services import bot_connect_with_code
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import close_old_connections
+from rich.console import Console
+from rich.live import Live
+from scripts.services import sfc_activate
+
+from bots.models import Bot, Role
+from campaigns.models import Campaign
+from coolthing_site.demo import observe
+from coolthing_site.demo.control import SandboxControl
+from coolthing_site.demo.presentation import progress_line, progress_table
+from coolthing_site.demo.report import Outside, build_report
+from coolthing_site.processes import SANDBOX, ProcessGroup, procfile
+from sandbox.scenario import Scenario
+from scripts.models import ScriptForCampaign
+
+SEED_FILE = "docs/examples/demo.yaml"
+SCENARIO = "demo"
+START_SECONDS = 90.0  # until a process or a bot must be up; two cores start fourteen Pythons in about 30
+SETTLE_SECONDS = 240.0  # until play and conversations must have ended; they take about 40
+QUIET_SECONDS = 4.0  # longer than a person's answer plus the pause before the LLM's
+POLL_SECONDS = 0.5
+PRINT_SECONDS = 5.0  # between two progress lines where there is no terminal
+
+
+class Demo:
+    """One run. `work_dir` receives the logs, the sandbox's key and the notifier's file."""
+
+    def __init__(self, *, console: Console, work_dir: Path, processes: ProcessGroup) -> None:
+        self.console = console
+        self.work_dir = work_dir
+        self.processes = processes
+        self.control = SandboxControl(f"http://127.0.0.1:{processes.environment['SANDBOX_HTTP_PORT']}")
+        self.scenario = Scenario.load(SCENARIO)
+        self.began = time.monotonic()
+
+    def run(self, *, local_hour: int | None = None) -> dict[str, Any]:
+        """Play everything to its end and return the report."""
+        self._stage("database and topology", self._prepare)
+        self._stage("sandbox", self._start_sandbox)
+        self._stage(f"seed {SEED_FILE}", lambda: self._seed(local_hour))
+        self._stage("log the bots in", self._connect_bots)
+        self._stage("start the processes", self._start_processes)
+        self._stage("parser and manager bots online", self._wait_for_bots)
+        self._stage("activate the script, let people talk", self._activate)
+        self._settle()
+        outside = Outside(self.control.get("/ledger")["entries"], self.control.get("/people"), self.scenario)
+        return build_report(outside, seconds=time.monotonic() - self.began)
+
+    def _stage(self, name: str, action: Callable[[], None]) -> None:
+        before = time.monotonic()
+        self.console.print(f"· {name} …")
+        action()
+        self.console.print(f"  done in {time.monotonic() - before:.1f} s")
+
+    def _prepare(self) -> None:
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("setup_broker", verbosity=0)
+
+    def _start_sandbox(self) -> None:
+        self.processes.start(SANDBOX, f"{procfile()[SANDBOX]} --scenario {SCENARIO}")
+        self._wait("the sandbox is up", self.control.is_up)
+
+    def _seed(self, local_hour: int | None) -> None:
+        call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
+        if local_hour is not None:
+            Campaign.objects.update(time_zone=time_zone_where_it_is(local_hour, datetime.now(UTC)))
+
+    def _connect_bots(self) -> None:
+        for bot in Bot.objects.order_by("key"):
+            bot_connect_with_code(bot_id=bot.id, ask_code=lambda phone=bot.phone: self._code_of(phone))
+
+    def _code_of(self, phone: str) -> str:
+        digits = phone.lstrip("+")
+        users = self.control.get("/world")["users"]
+        return next(user["login_code"] for user in users if user["phone"] == digits)
+
+    def _start_processes(self) -> None:
+        for name, command in procfile().items():
+            if name != SANDBOX:
+                self.processes.start(name, command)
+
+    def _wait_for_bots(self) -> None:
+        roles = [Role.PARSER.value, Role.MANAGER.value]
+        self._wait(
+            "parser and manager bots are online",
+            lambda: not observe.bots_not_online(roles),
+            why=lambda: "; ".join(observe.bots_not_online(roles)),
+        )
+
+    def _activate(self) -> None:
+        for sfc in ScriptForCampaign.objects.filter(state=ScriptForCampaign.State.DRAFT):
+            sfc_activate(sfc_id=sfc.id)
+        self.control.post("/people/start")
+
+    def _settle(self) -> None:
+        """Wait until nothing is under way and nothing has changed for a while, showing progress."""
+        deadline, last, since = time.monotonic() + SETTLE_SECONDS, {}, time.monotonic()
+        printed = 0.0
+        with Live(console=self.console, auto_refresh=False, transient=True) as live:
+            while time.monotonic() < deadline:
+                self._check_processes()
+                close_old_connections()
+                people, now = self.control.get("/people"), observe.counts()
+                if now != last or _under_way(people, now):
+                    last, since = now, time.monotonic()
+                elif time.monotonic() - since > QUIET_SECONDS and not any(observe.queue_depths().values()):
+                    return
+                if self.console.is_terminal:
+                    live.update(progress_table(people, now), refresh=True)
+                elif time.monotonic() - printed > PRINT_SECONDS:
+                    printed = time.monotonic()
+                    self.console.print(progress_line(people, now))
+                time.sleep(POLL_SECONDS)
+        self.console.print(f"  not settled after {SETTLE_SECONDS:.0f} s: {progress_line(people, now)}")
+
+    def _wait(self, what: str, ready: Callable[[], bool], why: Callable[[], str] = lambda: "") -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            self._check_processes()
+            if time.monotonic() > deadline:
+                raise CommandError(f"after {START_SECONDS:.0f} s it is still not true that {what}: {why()}")
+            time.sleep(POLL_SECONDS)
+
+    def _check_processes(self) -> None:
+        for name, code in self.processes.ended().items():
+            raise CommandError(f"{name} ended with {code}. It last said:\n{self.processes.tail(name)}")
+
+
+def time_zone_where_it_is(hour: int, now: datetime) -> str:
+    """The IANA name of a fixed-offset zone in which the clock now shows `hour` (its minutes are UTC's)."""
+    offset = (hour - now.astimezone(UTC).hour + 12) % 24 - 12
+    # POSIX signs: Etc/GMT-3 is three hours ahead of UTC.
+    return "Etc/GMT" if offset == 0 else f"Etc/GMT{-offset:+d}"
+
+
+def _under_way(people: dict[str, Any], now: dict[str, int]) -> bool:
+    open_work = ("plays_open", "llm_due", "deliveries_open", "outbox_waiting", "notifications_open")
+    return people["state"] != "done" or people["waiting"] > 0 or any(now[name] for name in open_work)
