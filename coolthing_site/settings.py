@@ -109,6 +109,10 @@ LEASE_RENEW_SECONDS = env.int("LEASE_RENEW_SECONDS", default=15)
 # How many bots one bots worker carries at most.
 BOTS_PER_WORKER = env.int("BOTS_PER_WORKER", default=50)
 
+# Where `make up` runs the sandbox when TELEGRAM_API_ID is not set.
+SANDBOX_MTPROTO_PORT = env.int("SANDBOX_MTPROTO_PORT", default=8443)
+SANDBOX_HTTP_PORT = env.int("SANDBOX_HTTP_PORT", default=8444)
+
 WEB_PORT = env.int("WEB_PORT", default=8000)
 FLOWER_PORT = env.int("FLOWER_PORT", default=5555)
 FLOWER_URL = env.str("FLOWER_URL", default=f"http://127.0.0.1:{FLOWER_PORT}/")

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bots.services import bot_connect_with_code
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -15,17 +14,17 @@ from rich.console import Console
 from rich.live import Live
 from scripts.services import sfc_activate
 
-from bots.models import Bot, Role
+from bots.models import Role
 from campaigns.models import Campaign
 from coolthing_site.demo import observe
 from coolthing_site.demo.control import SandboxControl
 from coolthing_site.demo.presentation import progress_line, progress_table
 from coolthing_site.demo.report import Outside, build_report
+from coolthing_site.local_world import SEED_FILE, connect_bots, start_sandbox
 from coolthing_site.processes import SANDBOX, ProcessGroup, procfile
 from sandbox.scenario import Scenario
 from scripts.models import ScriptForCampaign
 
-SEED_FILE = "docs/examples/demo.yaml"
 SCENARIO = "demo"
 START_SECONDS = 90.0  # until a process or a bot must be up; two cores start fourteen Pythons in about 30
 SETTLE_SECONDS = 240.0  # until play and conversations must have ended; they take about 40
@@ -50,7 +49,7 @@ class Demo:
         self._stage("database and topology", self._prepare)
         self._stage("sandbox", self._start_sandbox)
         self._stage(f"seed {SEED_FILE}", lambda: self._seed(local_hour))
-        self._stage("log the bots in", self._connect_bots)
+        self._stage("log the bots in", lambda: connect_bots(self.control))
         self._stage("start the processes", self._start_processes)
         self._stage("parser and manager bots online", self._wait_for_bots)
         self._stage("activate the script, let people talk", self._activate)
@@ -58,7 +57,7 @@ class Demo:
         outside = Outside(self.control.get("/ledger")["entries"], self.control.get("/people"), self.scenario)
         return build_report(outside, seconds=time.monotonic() - self.began)
 
-    def _stage(self, name: str, action: Callable[[], None]) -> None:
+    def _stage(self, name: str, action: Callable[[], object]) -> None:
         before = time.monotonic()
         self.console.print(f"· {name} …")
         action()
@@ -69,22 +68,12 @@ class Demo:
         call_command("setup_broker", verbosity=0)
 
     def _start_sandbox(self) -> None:
-        self.processes.start(SANDBOX, f"{procfile()[SANDBOX]} --scenario {SCENARIO}")
-        self._wait("the sandbox is up", self.control.is_up)
+        start_sandbox(self.processes, f"{procfile()[SANDBOX]} --scenario {SCENARIO}")
 
     def _seed(self, local_hour: int | None) -> None:
         call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
         if local_hour is not None:
             Campaign.objects.update(time_zone=time_zone_where_it_is(local_hour, datetime.now(UTC)))
-
-    def _connect_bots(self) -> None:
-        for bot in Bot.objects.order_by("key"):
-            bot_connect_with_code(bot_id=bot.id, ask_code=lambda phone=bot.phone: self._code_of(phone))
-
-    def _code_of(self, phone: str) -> str:
-        digits = phone.lstrip("+")
-        users = self.control.get("/world")["users"]
-        return next(user["login_code"] for user in users if user["phone"] == digits)
 
     def _start_processes(self) -> None:
         for name, command in procfile().items():

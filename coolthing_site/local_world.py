@@ -1,0 +1,60 @@
+"""A first world for `make up` without a Telegram account: the demo's campaigns, their bots logged in at the sandbox."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bots.services import bot_connect_with_code
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from bots.models import Bot
+from campaigns.models import Campaign
+from coolthing_site.demo.control import SandboxControl
+from coolthing_site.processes import SANDBOX, ProcessGroup
+
+SEED_FILE = "docs/examples/demo.yaml"
+START_SECONDS = 60.0
+POLL_SECONDS = 0.2
+
+
+def start_sandbox(processes: ProcessGroup, command: str) -> SandboxControl:
+    """Start the sandbox in `processes` and return its control API once it answers."""
+    control = SandboxControl(f"http://127.0.0.1:{processes.environment['SANDBOX_HTTP_PORT']}")
+    processes.start(SANDBOX, command)
+    deadline = time.monotonic() + START_SECONDS
+    while not control.is_up():
+        if processes.ended() or time.monotonic() > deadline:
+            raise CommandError(f"the sandbox did not start. It last said:\n{processes.tail(SANDBOX)}")
+        time.sleep(POLL_SECONDS)
+    return control
+
+
+def connect_bots(control: SandboxControl) -> int:
+    """Log in every bot that has no session yet, with the codes that the sandbox shows. Returns how many."""
+    bots = list(Bot.objects.filter(session__isnull=True).order_by("key"))
+    for bot in bots:
+        bot_connect_with_code(bot_id=bot.id, ask_code=lambda phone=bot.phone: login_code(control, phone))
+    return len(bots)
+
+
+def login_code(control: SandboxControl, phone: str) -> str:
+    """The code that the sandbox has sent to this phone."""
+    digits = phone.lstrip("+")
+    users = control.get("/world")["users"]
+    return next(str(user["login_code"]) for user in users if user["phone"] == digits)
+
+
+def prepare_local_world(
+    environment: Mapping[str, str], sandbox_command: str, run_dir: Path, *, say: Callable[[str], object]
+) -> None:
+    """Seed the demo's campaigns into a database that has none, and log their bots in."""
+    if not Campaign.objects.exists():
+        call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
+        say(f"seeded {SEED_FILE}")
+    if not Bot.objects.filter(session__isnull=True).exists():
+        return
+    with ProcessGroup(environment=environment, log_dir=run_dir / "logs") as processes:
+        count = connect_bots(start_sandbox(processes, sandbox_command))
+    say(f"logged {count} bots in at the sandbox")

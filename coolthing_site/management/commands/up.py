@@ -1,0 +1,91 @@
+"""Run every process of the Procfile in the foreground until Ctrl-C."""
+
+import json
+import os
+import secrets
+import sys
+from argparse import SUPPRESS, ArgumentParser
+from pathlib import Path
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from honcho.manager import Manager
+
+from coolthing_site.local_world import prepare_local_world
+from coolthing_site.processes import SANDBOX, base_environment, procfile, sandbox_environment
+
+OPERATOR = "operator"
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--empty", action="store_true", help="leave an empty database empty")
+        parser.add_argument("--sandbox", action="store_true", help=SUPPRESS)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        run_dir = settings.BASE_DIR / ".run"
+        run_dir.mkdir(exist_ok=True)
+        if not settings.TELEGRAM_API_ID:
+            _become_sandboxed(run_dir)
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("setup_broker", verbosity=0)
+        login = _operator_login(run_dir / "operator.json")
+        commands = _commands(run_dir, sandboxed=options["sandbox"])
+        environment = base_environment() | {
+            "WEB_PORT": str(settings.WEB_PORT),
+            "FLOWER_PORT": str(settings.FLOWER_PORT),
+            "FLOWER_BASIC_AUTH": f"{login['username']}:{login['password']}",
+        }
+        if options["sandbox"] and not options["empty"]:
+            prepare_local_world(environment, commands[SANDBOX], run_dir, say=self.stdout.write)
+        self.stdout.write(f"panel   http://127.0.0.1:{settings.WEB_PORT}/admin/")
+        self.stdout.write(f"flower  http://127.0.0.1:{settings.FLOWER_PORT}/")
+        self.stdout.write(f"login   {login['username']} / {login['password']} (also in .run/operator.json)")
+        self.stdout.write("Ctrl-C ends everything; RabbitMQ and PostgreSQL go on until `make stop`.")
+        manager = Manager()
+        for name, command in commands.items():
+            manager.add_process(name, f"exec {command}", env=environment, cwd=str(settings.BASE_DIR))
+        manager.loop()
+        sys.exit(manager.returncode)
+
+
+def _become_sandboxed(run_dir: Path) -> NoReturn:
+    """Replace this process by one whose settings point at the sandbox: settings are read once, at start."""
+    environment = base_environment() | sandbox_environment(
+        mtproto_port=settings.SANDBOX_MTPROTO_PORT,
+        http_port=settings.SANDBOX_HTTP_PORT,
+        key_dir=run_dir / "sandbox",
+    )
+    os.execve(sys.executable, [sys.executable, *sys.argv, "--sandbox"], environment)
+
+
+def _commands(run_dir: Path, *, sandboxed: bool) -> dict[str, str]:
+    """The Procfile's commands; the sandbox is among them only when Telegram itself is not configured."""
+    commands = procfile()
+    if sandboxed:
+        commands[SANDBOX] += f" --scenario demo --state {run_dir / 'sandbox' / 'state'}"
+    else:
+        commands.pop(SANDBOX)
+    return commands
+
+
+def _operator_login(path: Path) -> dict[str, str]:
+    """The local operator's login: made once, kept readable by this user only, the password in force each time."""
+    if path.exists():
+        login: dict[str, str] = json.loads(path.read_text())
+    else:
+        login = {"username": OPERATOR, "password": secrets.token_urlsafe(12)}
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(login) + "\n")
+    user, _ = get_user_model().objects.get_or_create(
+        username=login["username"], defaults={"is_staff": True, "is_superuser": True}
+    )
+    if not user.check_password(login["password"]):
+        user.set_password(login["password"])
+        user.save(update_fields=["password"])
+    return login
