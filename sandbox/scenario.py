@@ -37,23 +37,22 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Account(Part):
+class Resident(Part):
+    key: Key
+    first_name: Text
+    last_name: str = ""
+    username: str | None = None
+
+
+class Account(Resident):
     """One of the team's own accounts. A phone 99966XYYYY of Telegram's test form has the login code XXXXX."""
 
-    key: Key
     phone: Annotated[str, Field(pattern=r"^\d{7,15}$")]
-    first_name: Text
-    last_name: str = ""
-    username: str | None = None
 
 
-class Person(Part):
+class Person(Resident):
     """Somebody who is not ours. `turns` overrides how often they answer before their last word."""
 
-    key: Key
-    first_name: Text
-    last_name: str = ""
-    username: str | None = None
     language: Language
     behaviour: Behaviour = "curious"
     turns: Annotated[int, Field(ge=0)] | None = None
@@ -153,8 +152,9 @@ class Scenario(Part):
             raise ValueError("\n".join(problems))
         return self
 
-    def person(self, key: str) -> Person:
-        return next(person for person in self.people if person.key == key)
+    @property
+    def residents(self) -> tuple[Resident, ...]:
+        return (*self.accounts, *self.people)
 
     def chat(self, key: str) -> Chat:
         return next(chat for chat in self.chats if chat.key == key)
@@ -187,8 +187,7 @@ class Scenario(Part):
 
     def user_ids(self) -> dict[str, int]:
         """The user id of every account and person, by key: always the same ones for the same file."""
-        users = (*self.accounts, *self.people)
-        return {user.key: FIRST_USER_ID + index for index, user in enumerate(users)}
+        return {user.key: FIRST_USER_ID + index for index, user in enumerate(self.residents)}
 
     def chat_ids(self) -> dict[str, int]:
         """The marked id of every chat, by key."""
@@ -200,7 +199,7 @@ class Scenario(Part):
     def apply(self, world: World) -> None:
         """Creates the users and chats, under `user_ids()` and `chat_ids()`, in a world that has none of them."""
         users, chats = self.user_ids(), self.chat_ids()
-        for user in (*self.accounts, *self.people):
+        for user in self.residents:
             world.add_user(
                 first_name=user.first_name,
                 last_name=user.last_name,
@@ -253,7 +252,7 @@ def _told(path: Path, error: ValidationError) -> str:
 def _problems(scenario: Scenario) -> Iterable[str]:
     """What no single part can know: names that do not exist or exist twice."""
     yield from _doubles(scenario)
-    users = {user.key for user in (*scenario.accounts, *scenario.people)}
+    users = {user.key for user in scenario.residents}
     for index, chat in enumerate(scenario.chats):
         wanted = (*chat.members, chat.owner) if chat.owner else chat.members
         yield from (f"chats.{index}: {key} is nobody" for key in wanted if key not in users)
@@ -266,16 +265,19 @@ def _problems(scenario: Scenario) -> Iterable[str]:
 
 
 def _doubles(scenario: Scenario) -> Iterable[str]:
-    users = (*scenario.accounts, *scenario.people)
     named = {
-        "key": [user.key for user in users],
+        "key": [user.key for user in scenario.residents],
         "chat": [chat.key for chat in scenario.chats],
         "line": [line.key for line in scenario.lines if line.key],
         "phone": [account.phone for account in scenario.accounts],
-        "username": [it.username.lower() for it in (*users, *scenario.chats) if it.username],
+        "username": [name.lower() for name in (*_usernames(scenario.residents), *_usernames(scenario.chats))],
     }
     for what, names in named.items():
         yield from (f"the {what} {name} is there twice" for name in sorted(set(names)) if names.count(name) > 1)
+
+
+def _usernames(named: Iterable[Resident | Chat]) -> Iterable[str]:
+    return (it.username for it in named if it.username)
 
 
 def _line_problems(scenario: Scenario, chats: Mapping[str, Chat]) -> Iterable[str]:
