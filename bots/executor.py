@@ -1,6 +1,7 @@
 """The loop's way to the database: a few threads, each call with its own usable connection."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -35,6 +36,12 @@ def _with_connection(call: Callable[[], R]) -> R:
 
 
 def close_connections() -> None:
-    """Close the threads' database connections (tests: the test database can only be dropped then)."""
-    for future in [_pool.submit(connections.close_all) for _ in range(THREADS * 4)]:
+    """Close the database connections of all threads (tests: a test database can only be dropped then)."""
+    everybody_here = threading.Barrier(THREADS)
+
+    def close() -> None:
+        everybody_here.wait(timeout=10)
+        connections.close_all()
+
+    for future in [_pool.submit(close) for _ in range(THREADS)]:
         future.result()

@@ -109,7 +109,6 @@ _PEER_REFUSES = (
     rpc.UserIdInvalidError,
     rpc.UsernameInvalidError,
     rpc.UsernameNotOccupiedError,
-    rpc.PrivacyPremiumRequiredError,
     rpc.UserNotMutualContactError,
 )
 _CHAT_REFUSES = (
@@ -131,11 +130,24 @@ _CHAT_REFUSES = (
     rpc.InviteHashEmptyError,
     rpc.InviteRequestSentError,
     rpc.TopicDeletedError,
-    rpc.TopicClosedError,
 )
+
+
+def _spelled(error_type: type[BaseException]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", error_type.__name__.removesuffix("Error")).upper()
+
+
+# Errors with a number in them are found by pattern, their classes spell the name; but SLOWMODE is one word.
+_NAMES: dict[type[BaseException], str] = {
+    **{error_type: name for name, error_type in rpc.rpcerrorlist.rpc_errors_dict.items()},
+    **{error_type: _spelled(error_type) for _, error_type in rpc.rpcerrorlist.rpc_errors_re},
+    rpc.SlowModeWaitError: "SLOWMODE_WAIT",
+}
 _TRANSIENT_CODES = (-500, -503, 500, 503)
-# ChatSendPlainForbiddenError and its many siblings: a muted writer gets a different one by what it wrote.
-_MUTED = re.compile(r"CHAT_SEND_\w+_FORBIDDEN")
+# A muted writer gets a different error by what it wrote (CHAT_SEND_PLAIN_FORBIDDEN and its many siblings).
+_CHAT_NAMES = re.compile(r"CHAT_SEND_\w+_FORBIDDEN|TOPIC_CLOSED|CHANNEL_MONOFORUM_UNSUPPORTED")
+# Errors newer than Telethon's list.
+_PEER_NAMES = re.compile(r"PRIVACY_PREMIUM_REQUIRED|ALLOW_PAYMENT_REQUIRED\w*")
 
 
 def map_error(error: BaseException) -> TelegramError:
@@ -166,9 +178,9 @@ def _map_rpc(error: BaseException) -> TelegramError:
         return RetryAfter(seconds, name, method_of(error))
     if isinstance(error, rpc.FloodError):
         return RetryAfter(UNSPECIFIED_WAIT_SECONDS, name, method_of(error))
-    if isinstance(error, _PEER_REFUSES):
+    if isinstance(error, _PEER_REFUSES) or _PEER_NAMES.fullmatch(name):
         return PeerRefuses(name)
-    if isinstance(error, _CHAT_REFUSES) or _MUTED.fullmatch(name):
+    if isinstance(error, _CHAT_REFUSES) or _CHAT_NAMES.fullmatch(name):
         return ChatRefuses(name)
     if isinstance(error, rpc.ServerError | rpc.TimedOutError) or getattr(error, "code", 0) in _TRANSIENT_CODES:
         return TransientError(name)
@@ -177,13 +189,12 @@ def _map_rpc(error: BaseException) -> TelegramError:
 
 def error_name(error: BaseException) -> str:
     """Telegram's name of an RPC error, with its number: FLOOD_WAIT_42."""
-    message = str(getattr(error, "message", "") or "")
-    if re.fullmatch(r"[A-Z0-9_]+", message):
-        return message
-    name = type(error).__name__.removesuffix("Error")
-    name = re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
+    known = _NAMES.get(type(error))
+    if known is None:
+        message = str(getattr(error, "message", "") or "")
+        known = message if re.fullmatch(r"[A-Z0-9_]+", message) else _spelled(type(error))
     seconds = getattr(error, "seconds", None)
-    return f"{name}_{seconds}" if isinstance(seconds, int) else name
+    return f"{known}_{seconds}" if isinstance(seconds, int) else known
 
 
 def method_of(error: BaseException) -> str:
