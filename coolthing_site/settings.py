@@ -5,22 +5,19 @@ Precedence: the process's environment, then `.env`, then `.run/services.env` (wr
 
 from pathlib import Path
 
-import environ
+from coolthing_site.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-for _file in (BASE_DIR / ".env", BASE_DIR / ".run" / "services.env"):
-    if _file.exists():
-        env.read_env(str(_file))
+env = Environment(BASE_DIR / ".env", BASE_DIR / ".run" / "services.env")
 
-DEBUG = env.bool("DJANGO_DEBUG", default=False)
-SECRET_KEY = env.str("DJANGO_SECRET_KEY")
-ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
-CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
+DEBUG = env.flag("DJANGO_DEBUG", False)
+SECRET_KEY = env.text("DJANGO_SECRET_KEY")
+ALLOWED_HOSTS = env.listed("DJANGO_ALLOWED_HOSTS", ["127.0.0.1", "localhost"])
+CSRF_TRUSTED_ORIGINS = env.listed("DJANGO_CSRF_TRUSTED_ORIGINS", [])
 
 # Behind TLS in production; plain HTTP on a laptop's loopback.
-HTTPS = env.bool("DJANGO_HTTPS", default=False)
+HTTPS = env.flag("DJANGO_HTTPS", False)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
@@ -78,44 +75,45 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL")}
+DATABASES = {"default": env.database("DATABASE_URL")}
 DATABASES["default"]["CONN_MAX_AGE"] = 300
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # LISTEN and session advisory locks need a connection that no pooler (pgbouncer) shares.
-DATABASE_DIRECT_URL = env.str("DATABASE_DIRECT_URL", default=env.str("DATABASE_URL"))
+DATABASE_DIRECT_URL = env.url("DATABASE_DIRECT_URL", {"postgres", "postgresql"}, env.text("DATABASE_URL"))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-RABBITMQ_URL = env.str("RABBITMQ_URL")
-RABBITMQ_MANAGEMENT_URL = env.str("RABBITMQ_MANAGEMENT_URL", default="")
+# kombu takes amqp:// to librabbitmq where that is installed, which Celery's worker does not survive.
+RABBITMQ_URL = "pyamqp://" + env.url("RABBITMQ_URL", {"amqp", "pyamqp"}).partition("://")[2]
+RABBITMQ_MANAGEMENT_URL = env.url("RABBITMQ_MANAGEMENT_URL", {"http", "https"}, "")
 # A worker leaves Celery's connection to the database open for this many tasks; without it each task pays 7 ms.
 CELERY_DB_REUSE_MAX = 1000
 
 # Fernet keys (URL-safe base64 of 32 bytes): the first encrypts, all of them decrypt.
-FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS")
+FIELD_ENCRYPTION_KEYS = env.fernet_keys("FIELD_ENCRYPTION_KEYS")
 
-TELEGRAM_API_ID = env.int("TELEGRAM_API_ID", default=0)
-TELEGRAM_API_HASH = env.str("TELEGRAM_API_HASH", default="")
+TELEGRAM_API_ID = env.whole("TELEGRAM_API_ID", 0)
+TELEGRAM_API_HASH = env.text("TELEGRAM_API_HASH", "")
 # host:port of another MTProto server (the sandbox) and the file with its public key; empty means Telegram itself.
-TELEGRAM_SERVER = env.str("TELEGRAM_SERVER", default="")
-TELEGRAM_SERVER_KEY = env.str("TELEGRAM_SERVER_KEY", default="")
+TELEGRAM_SERVER = env.address("TELEGRAM_SERVER")
+TELEGRAM_SERVER_KEY = env.text("TELEGRAM_SERVER_KEY", "")
 
-OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="")
-OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="https://api.openai.com/v1")
-OPENAI_MODEL = env.str("OPENAI_MODEL", default="gpt-4o-mini")
+OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
+OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", {"http", "https"}, "https://api.openai.com/v1")
+OPENAI_MODEL = env.text("OPENAI_MODEL", "gpt-4o-mini")
 
 # Who owns a bot's session: seconds that a lease lasts, and seconds between renewals.
-LEASE_TTL_SECONDS = env.int("LEASE_TTL_SECONDS", default=60)
-LEASE_RENEW_SECONDS = env.int("LEASE_RENEW_SECONDS", default=15)
+LEASE_TTL_SECONDS = env.whole("LEASE_TTL_SECONDS", 60)
+LEASE_RENEW_SECONDS = env.whole("LEASE_RENEW_SECONDS", 15)
 # How many bots one bots worker carries at most.
-BOTS_PER_WORKER = env.int("BOTS_PER_WORKER", default=50)
+BOTS_PER_WORKER = env.whole("BOTS_PER_WORKER", 50)
 
 # Where `make up` runs the sandbox when TELEGRAM_API_ID is not set.
-SANDBOX_MTPROTO_PORT = env.int("SANDBOX_MTPROTO_PORT", default=8443)
-SANDBOX_HTTP_PORT = env.int("SANDBOX_HTTP_PORT", default=8444)
+SANDBOX_MTPROTO_PORT = env.whole("SANDBOX_MTPROTO_PORT", 8443)
+SANDBOX_HTTP_PORT = env.whole("SANDBOX_HTTP_PORT", 8444)
 
-WEB_PORT = env.int("WEB_PORT", default=8000)
-FLOWER_PORT = env.int("FLOWER_PORT", default=5555)
-FLOWER_URL = env.str("FLOWER_URL", default=f"http://127.0.0.1:{FLOWER_PORT}/")
+WEB_PORT = env.whole("WEB_PORT", 8000)
+FLOWER_PORT = env.whole("FLOWER_PORT", 5555)
+FLOWER_URL = env.text("FLOWER_URL", f"http://127.0.0.1:{FLOWER_PORT}/")
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -152,7 +150,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
     "loggers": {
         # Telethon logs every reconnect and update gap at INFO; httpx every request's URL.
         "telethon": {"level": "WARNING"},

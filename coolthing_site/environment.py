@@ -1,0 +1,89 @@
+"""The environment, read strictly: a missing or malformed variable ends the process with one line that names it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+import environ
+from cryptography.fernet import Fernet
+
+T = TypeVar("T")
+TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+
+
+class Environment:
+    """`files` fill in what the process's environment lacks, the first of them first. Empty counts as not set."""
+
+    def __init__(self, *files: Path) -> None:
+        self._env = environ.Env()
+        for file in files:
+            if file.exists():
+                self._env.read_env(str(file))
+
+    def text(self, name: str, default: str | None = None) -> str:
+        # Read as it is: django-environ would take a leading $ for the name of another variable.
+        value = self._env.ENVIRON.get(name, "")
+        if not value and default is None:
+            fail(name, "is not set; .env.example says what it is for")
+        return value or default or ""
+
+    def whole(self, name: str, default: int) -> int:
+        return self._cast(name, int, str(default), "a whole number")
+
+    def flag(self, name: str, default: bool) -> bool:
+        def cast(value: str) -> bool:
+            if value.lower() not in TRUE | FALSE:
+                raise ValueError(value)
+            return value.lower() in TRUE
+
+        return self._cast(name, cast, str(default).lower(), "true or false")
+
+    def listed(self, name: str, default: list[str]) -> list[str]:
+        """Comma-separated values."""
+        return [part.strip() for part in self.text(name, ",".join(default)).split(",") if part.strip()]
+
+    def url(self, name: str, schemes: set[str], default: str | None = None) -> str:
+        """An address with one of `schemes` and a host. Errors never repeat the value: it holds a password."""
+        value = self.text(name, default)
+        if value and (urlsplit(value).scheme not in schemes or not urlsplit(value).hostname):
+            fail(name, f"must look like {min(schemes)}://user:password@host:port/…")
+        return value
+
+    def database(self, name: str) -> dict[str, Any]:
+        """Django's settings of the PostgreSQL database at this URL."""
+        self.url(name, {"postgres", "postgresql"})
+        return dict(self._env.db_url(name))
+
+    def address(self, name: str) -> str:
+        """host:port, or empty."""
+
+        def cast(value: str) -> str:
+            host, _, port = value.rpartition(":")
+            if value and not (host and 0 < int(port) < 65536):
+                raise ValueError(value)
+            return value
+
+        return self._cast(name, cast, "", "host:port")
+
+    def fernet_keys(self, name: str) -> list[str]:
+        keys = self.listed(name, [])
+        if not keys:
+            fail(name, "is not set; `python manage.py generate_key` prints a key")
+        try:
+            for key in keys:
+                Fernet(key)
+        except ValueError:
+            fail(name, "must hold URL-safe base64 of 32 bytes, several separated by commas")
+        return keys
+
+    def _cast(self, name: str, cast: Callable[[str], T], default: str, shape: str) -> T:
+        try:
+            return cast(self.text(name, default))
+        except ValueError:
+            fail(name, f"must be {shape}")
+
+
+def fail(name: str, reason: str) -> NoReturn:
+    """End the process: nothing works without its configuration, and a traceback would hide the one line that helps."""
+    raise SystemExit(f"configuration: {name} {reason}")
