@@ -75,15 +75,15 @@ class Box:
         for index in range(start, len(self.events)):
             yield self.events[index]
 
+    def event_of(self, message_id: int) -> Event | None:
+        """The event that brought this message, unless the message is gone."""
+        if message_id not in self.messages:
+            return None
+        return next((e for e in reversed(self.events) if e.message_ids == (message_id,)), None)
+
     def history(self, peer: int) -> list[int]:
         """Message ids of one chat, ascending."""
         return self.by_peer.get(peer, [])
-
-    def unread(self, peer: int, owner: int) -> int:
-        read = self.read_inbox.get(peer, 0)
-        ids = self.history(peer)
-        newer = ids[bisect_right(ids, read) :]
-        return sum(1 for message_id in newer if self.messages[message_id].from_user != owner)
 
     def _record(self, kind: Literal["message", "delete"], ids: tuple[int, ...]) -> Event:
         self.pts += len(ids)

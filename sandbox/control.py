@@ -1,0 +1,266 @@
+"""The control API: JSON over HTTP, on loopback only, to look at the world and to change it.
+
+`GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats` (an object or a
+list), `POST /say` (a person writes), `POST /join`, `POST /leave`, `POST /block`, `POST /faults`; `DELETE /faults`;
+`POST /reset`. Users and peers are named by id (marked for chats) or `@username`. Whatever is wrong with a request is
+answered with 400 and `{"error": …}`.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sandbox.entities import Chat, User
+from sandbox.errors import WorldError
+from sandbox.faults import Fault
+from sandbox.world import World
+
+if TYPE_CHECKING:
+    from sandbox.server import Sandbox
+
+Name = int | str
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewUser(Strict):
+    first_name: str = Field(min_length=1)
+    last_name: str = ""
+    phone: str | None = None
+    username: str | None = None
+    user_id: int | None = None
+    password: str | None = None
+
+
+class NewChat(Strict):
+    kind: Literal["group", "supergroup"]
+    title: str = Field(min_length=1)
+    username: str | None = None
+    invite_hash: str | None = None
+    members: list[Name] = []
+    chat_id: int | None = None
+    owner: Name | None = None
+
+
+class Said(Strict):
+    """`reply_to` is the seq of a ledger entry."""
+
+    user: Name
+    peer: Name
+    text: str
+    reply_to: int | None = None
+
+
+class Membership(Strict):
+    user: Name
+    chat: Name
+
+
+class Blocking(Strict):
+    """`user` blocks `other`."""
+
+    user: Name
+    other: Name
+
+
+class BadRequest(Exception):
+    """The request makes no sense; the text says why."""
+
+
+class Control:
+    """The handlers; they run in the loop that owns the world."""
+
+    def __init__(self, sandbox: "Sandbox") -> None:
+        self._sandbox = sandbox
+
+    @property
+    def _world(self) -> World:
+        return self._sandbox.world
+
+    async def health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"ok": True, "mtproto_port": self._sandbox.mtproto_port})
+
+    async def ledger(self, request: web.Request) -> web.Response:
+        since = request.query.get("since", "0")
+        if not since.isdigit():
+            raise BadRequest(f"since: {since!r} is no sequence number")
+        return web.json_response([entry.as_json() for entry in self._world.ledger[int(since) :]])
+
+    async def world(self, _request: web.Request) -> web.Response:
+        server = self._sandbox.mtproto
+        connections = [
+            {"auth_key": c.key.short_id, "user": c.user_id, "open_since": c.opened_at}
+            for c in sorted(server.connections, key=lambda c: c.opened_at)
+            if c.key
+        ]
+        return web.json_response(
+            {
+                "users": [self._user(user) for user in self._world.users.values()],
+                "chats": [_chat(chat) for chat in self._world.chats.values()],
+                "connections": connections,
+                "ledger": len(self._world.ledger),
+            }
+        )
+
+    async def add_users(self, request: web.Request) -> web.Response:
+        added = [self._world.add_user(**new.model_dump()) for new in await _bodies(request, NewUser)]
+        return web.json_response([self._user(user) for user in added], status=201)
+
+    async def add_chats(self, request: web.Request) -> web.Response:
+        added = [self._add_chat(new) for new in await _bodies(request, NewChat)]
+        return web.json_response([_chat(chat) for chat in added], status=201)
+
+    async def say(self, request: web.Request) -> web.Response:
+        said = await _body(request, Said)
+        user, peer = self._user_id(said.user), self._id(said.peer)
+        reply_to = None
+        if said.reply_to is not None:
+            replied = self._world.entry(said.reply_to)
+            reply_to = replied.id_for(user) if replied else None
+            if reply_to is None:
+                raise BadRequest(f"reply_to: user {user} sees no entry {said.reply_to}")
+        entry = self._world.say(user_id=user, peer=peer, text=said.text, reply_to=reply_to)
+        return web.json_response(entry.as_json(), status=201)
+
+    async def join(self, request: web.Request) -> web.Response:
+        body = await _body(request, Membership)
+        self._world.join(self._user_id(body.user), self._id(body.chat))
+        return web.Response(status=204)
+
+    async def leave(self, request: web.Request) -> web.Response:
+        body = await _body(request, Membership)
+        self._world.leave(self._user_id(body.user), self._id(body.chat))
+        return web.Response(status=204)
+
+    async def block(self, request: web.Request) -> web.Response:
+        body = await _body(request, Blocking)
+        self._world.block(self._user_id(body.user), self._user_id(body.other))
+        return web.Response(status=204)
+
+    async def faults(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._sandbox.faults.as_json())
+
+    async def plan_faults(self, request: web.Request) -> web.Response:
+        for fault in await _bodies(request, Fault):
+            self._sandbox.faults.plan(fault)
+        return web.json_response(self._sandbox.faults.as_json(), status=201)
+
+    async def clear_faults(self, _request: web.Request) -> web.Response:
+        self._sandbox.faults.clear()
+        return web.Response(status=204)
+
+    async def reset(self, _request: web.Request) -> web.Response:
+        self._sandbox.reset()
+        return web.Response(status=204)
+
+    def _add_chat(self, new: NewChat) -> Chat:
+        values = new.model_dump()
+        values["members"] = [self._user_id(name) for name in new.members]
+        values["owner"] = self._user_id(new.owner) if new.owner is not None else None
+        return self._world.add_chat(**values)
+
+    def _id(self, name: Name) -> int:
+        if isinstance(name, int):
+            return name
+        found = self._world.find_username(name)
+        if found is None:
+            raise BadRequest(f"nobody has the username {name!r}")
+        return found.id
+
+    def _user_id(self, name: Name) -> int:
+        user_id = self._id(name)
+        if user_id not in self._world.users:
+            raise BadRequest(f"{name!r} is no user")
+        return user_id
+
+    def _user(self, user: User) -> dict[str, Any]:
+        code = self._sandbox.mtproto.codes.pending(user.phone)
+        return {
+            "id": user.id,
+            "first_name": user.first_name,
+            "last_name": user.last_name,
+            "phone": user.phone,
+            "username": user.username,
+            "blocked": sorted(user.blocked),
+            "login_code": code.code if code else None,
+        }
+
+
+def add_control_routes(app: web.Application, sandbox: "Sandbox") -> None:
+    control = Control(sandbox)
+    gets = {"/health": control.health, "/ledger": control.ledger, "/world": control.world}
+    posts = {
+        "/users": control.add_users,
+        "/chats": control.add_chats,
+        "/say": control.say,
+        "/join": control.join,
+        "/leave": control.leave,
+        "/block": control.block,
+        "/faults": control.plan_faults,
+        "/reset": control.reset,
+    }
+    for path, handler in (gets | {"/faults": control.faults}).items():
+        app.router.add_get(path, _telling(handler))
+    for path, handler in posts.items():
+        app.router.add_post(path, _telling(handler))
+    app.router.add_delete("/faults", _telling(control.clear_faults))
+
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def _telling(handler: Handler) -> Handler:
+    """The handler, with what is wrong with a request answered as a 400."""
+
+    async def wrapped(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except (BadRequest, WorldError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+
+    return wrapped
+
+
+async def _body(request: web.Request, model: type[Body]) -> Body:
+    return _valid(model, await _json(request), "")
+
+
+async def _bodies(request: web.Request, model: type[Body]) -> list[Body]:
+    """All of them are checked before the first one is used."""
+    data = await _json(request)
+    if isinstance(data, list):
+        return [_valid(model, item, f"{index}.") for index, item in enumerate(data)]
+    return [_valid(model, data, "")]
+
+
+async def _json(request: web.Request) -> Any:
+    try:
+        return await request.json()
+    except json.JSONDecodeError as error:
+        raise BadRequest(f"not JSON: {error}") from error
+
+
+def _valid(model: type[Body], data: Any, where: str) -> Body:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = (f"{where}{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BadRequest("; ".join(problems)) from error
+
+
+def _chat(chat: Chat) -> dict[str, Any]:
+    return {
+        "id": chat.id,
+        "kind": chat.kind,
+        "title": chat.title,
+        "username": chat.username,
+        "invite_link": chat.invite_link,
+        "owner": chat.owner,
+        "members": list(chat.members),
+    }

@@ -1,0 +1,101 @@
+"""Faults on demand: what the server is to do wrong, to whom, and how often."""
+
+from collections.abc import Iterable
+from itertools import count
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+FaultKind = Literal[
+    "FLOOD_WAIT",
+    "SLOWMODE_WAIT",
+    "PEER_FLOOD",
+    "USER_DEACTIVATED_BAN",
+    "CHAT_WRITE_FORBIDDEN",
+    "USER_PRIVACY_RESTRICTED",
+    "INTERNAL",
+    "DROP_ANSWER",
+    "AUTH_KEY_DUPLICATED",
+]
+# These carry their seconds in the error's name: FLOOD_WAIT_30.
+TIMED: frozenset[str] = frozenset({"FLOOD_WAIT", "SLOWMODE_WAIT"})
+# The request is carried out and only its answer is lost.
+AFTERWARDS: frozenset[str] = frozenset({"DROP_ANSWER"})
+# Without a method these hit any request of the account; all others hit the sending of a message.
+ACCOUNT_WIDE: frozenset[str] = frozenset({"AUTH_KEY_DUPLICATED", "USER_DEACTIVATED_BAN"})
+SENDING = "messages.sendMessage"
+ANY_METHOD = "*"
+
+
+class Fault(BaseModel):
+    """One planned fault. It hits requests that match every field that is given.
+
+    `method` is TL's name (`messages.sendMessage`; the default) or `*` for any; `chat` is a marked chat id or
+    a user id; `times` null means until it is removed.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: FaultKind
+    method: str | None = None
+    user: int | None = None
+    chat: int | None = None
+    seconds: int = Field(default=30, ge=0)
+    times: int | None = Field(default=1, ge=1)
+
+    @field_validator("method")
+    @classmethod
+    def _not_empty(cls, method: str | None) -> str | None:
+        if method is not None and not method.strip():
+            raise ValueError("must not be empty; leave it out, or say *")
+        return method
+
+    @property
+    def error_name(self) -> str:
+        return f"{self.kind}_{self.seconds}" if self.kind in TIMED else self.kind
+
+    def hits(self, *, method: str, user: int | None, chat: int | None) -> bool:
+        wanted = self.method or (ANY_METHOD if self.kind in ACCOUNT_WIDE else SENDING)
+        return (
+            (wanted == ANY_METHOD or wanted.lower() == method.lower())
+            and self.user in (None, user)
+            and self.chat in (None, chat)
+        )
+
+
+class FaultBook:
+    """The planned faults, used up in the order in which they were planned."""
+
+    def __init__(self) -> None:
+        self._planned: dict[int, Fault] = {}
+        self._numbers = count(1)
+
+    def plan(self, fault: Fault) -> int:
+        """Gives the fault's number."""
+        number = next(self._numbers)
+        self._planned[number] = fault.model_copy()
+        return number
+
+    def take(self, *, method: str, user: int | None, chat: int | None, afterwards: bool = False) -> Fault | None:
+        """The fault that hits this request, if any, counted down."""
+        for number, fault in self._planned.items():
+            if (fault.kind in AFTERWARDS) == afterwards and fault.hits(method=method, user=user, chat=chat):
+                self._count_down(number, fault)
+                return fault
+        return None
+
+    def clear(self) -> None:
+        self._planned.clear()
+
+    def as_json(self) -> list[dict[str, Any]]:
+        return [{"number": number, **fault.model_dump()} for number, fault in self._items()]
+
+    def _items(self) -> Iterable[tuple[int, Fault]]:
+        return list(self._planned.items())
+
+    def _count_down(self, number: int, fault: Fault) -> None:
+        if fault.times is None:
+            return
+        fault.times -= 1
+        if fault.times == 0:
+            del self._planned[number]

@@ -1,0 +1,1 @@
+"""Telegram's protocol in front of the world: transport, keys, sessions, requests, updates."""

@@ -1,0 +1,118 @@
+"""From a message's bytes to its answer. Whatever goes wrong in a handler becomes an RPC error."""
+
+import logging
+import struct
+from typing import TYPE_CHECKING, Any
+
+from telethon.errors import TypeNotFoundError
+from telethon.extensions import BinaryReader
+from telethon.tl import TLRequest, functions
+
+from sandbox.errors import WorldError
+from sandbox.faults import Fault
+from sandbox.mtproto import handlers as _handlers  # noqa: F401  (registers them)
+from sandbox.mtproto import peers, service, wire
+from sandbox.mtproto.rpc import Call, RpcFailure, anonymous, handlers, method_name
+
+if TYPE_CHECKING:
+    from sandbox.mtproto.connection import ClientConnection
+    from sandbox.mtproto.server import MtprotoServer
+
+log = logging.getLogger(__name__)
+
+WRAPPERS = (
+    functions.InvokeWithLayerRequest,
+    functions.InitConnectionRequest,
+    functions.InvokeWithoutUpdatesRequest,
+    functions.InvokeAfterMsgRequest,
+    functions.InvokeAfterMsgsRequest,
+)
+
+
+class Dispatcher:
+    """Answers messages one at a time; `current` is the connection that is being answered."""
+
+    def __init__(self, server: "MtprotoServer") -> None:
+        self._server = server
+        self.current: ClientConnection | None = None
+
+    def receive(self, connection: "ClientConnection", message_id: int, body: bytes) -> None:
+        try:
+            message = BinaryReader(body).tgread_object()
+        except (TypeNotFoundError, BufferError, struct.error, RuntimeError, AttributeError) as error:
+            log.warning("A request that cannot be read: %s", error)
+            self._answer(connection, message_id, RpcFailure("INPUT_REQUEST_INVALID", 400).as_tl())
+            return
+        if service.handle(connection, message_id, message):
+            return
+        if not isinstance(message, TLRequest):
+            log.info("Ignored %s", type(message).__name__)
+            return
+        self._request(connection, message_id, message)
+
+    def _request(self, connection: "ClientConnection", message_id: int, request: Any) -> None:
+        request, silent = _unwrapped(request)
+        call = Call(self._server, connection, method_name(request))
+        self.current = connection
+        try:
+            result, lost = self._result(call, request)
+        finally:
+            self.current = None
+        if connection.user_id is not None and not silent:
+            connection.wants_updates = True
+        if lost:
+            log.info("Dropped the answer to %s of user %s", call.method, connection.user_id)
+            connection.drop()
+            return
+        self._answer(connection, message_id, result)
+
+    def _result(self, call: Call, request: Any) -> tuple[Any, bool]:
+        """The answer, and whether it is to be lost on its way."""
+        try:
+            chat = peers.mentioned(call, request)
+            user = call.connection.user_id
+            self._check_key(call)
+            if fault := self._server.faults.take(method=call.method, user=user, chat=chat):
+                self._fail(call, fault)
+            result = self._handled(call, request)
+            lost = self._server.faults.take(method=call.method, user=user, chat=chat, afterwards=True)
+            return result, lost is not None
+        except RpcFailure as failure:
+            return failure.as_tl(), False
+        except WorldError as error:
+            return RpcFailure(error.name).as_tl(), False
+        except Exception:
+            log.exception("%s failed", call.method)
+            return RpcFailure("INTERNAL", 500).as_tl(), False
+
+    def _handled(self, call: Call, request: Any) -> Any:
+        handler = handlers.get(type(request))
+        if handler is None:
+            log.warning("Not supported: %s", call.method)
+            raise RpcFailure("METHOD_NOT_SUPPORTED", 400)
+        if type(request) not in anonymous:
+            call.user_id  # noqa: B018  (raises AUTH_KEY_UNREGISTERED)
+        return handler(call, request)
+
+    def _check_key(self, call: Call) -> None:
+        key = call.connection.key
+        if key and key.destroyed:
+            raise RpcFailure(key.destroyed)
+
+    def _fail(self, call: Call, fault: Fault) -> None:
+        if fault.kind == "AUTH_KEY_DUPLICATED" and call.connection.key:
+            self._server.auth_keys.destroy(call.connection.key, fault.error_name)
+        raise RpcFailure(fault.error_name, 500 if fault.kind == "INTERNAL" else None)
+
+    def _answer(self, connection: "ClientConnection", message_id: int, result: Any) -> None:
+        body = wire.rpc_result(message_id, wire.serialised(result))
+        connection.send_bytes(body, content=True, answer=True)
+
+
+def _unwrapped(request: Any) -> tuple[Any, bool]:
+    """The request itself, and whether it asked for no updates on this connection."""
+    silent = False
+    while isinstance(request, WRAPPERS):
+        silent = silent or isinstance(request, functions.InvokeWithoutUpdatesRequest)
+        request = request.query
+    return request, silent

@@ -1,0 +1,15 @@
+"""The methods of Telegram's API that the sandbox answers; importing this registers them."""
+
+from sandbox.mtproto.handlers import (
+    account,
+    chats,
+    dialogs,
+    history,
+    invites,
+    login,
+    sending,
+    updates,
+    users,
+)
+
+__all__ = ["account", "chats", "dialogs", "history", "invites", "login", "sending", "updates", "users"]

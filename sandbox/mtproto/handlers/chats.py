@@ -1,0 +1,145 @@
+"""channels.* and messages.* about chats: joining, leaving, members, details."""
+
+from typing import Any
+
+from telethon.tl import functions, types
+
+from sandbox.boxes import Action
+from sandbox.entities import Chat
+from sandbox.mtproto import peers
+from sandbox.mtproto.rpc import Call, RpcFailure, handles
+from sandbox.mtproto.views import View
+
+
+def join(call: Call, chat: Chat, action: Action) -> Any:
+    """Joins and answers with what the caller's other connections are told as updates."""
+    world, box_id = call.world, chat.id if chat.is_channel else call.user_id
+    before = world.boxes[box_id].pts
+    world.join(call.user_id, chat.id, announce=action)
+    view = View(world, call.user_id)
+    view.mention(chat.id)
+    listed = [types.UpdateChannel(chat.bare_id)] if chat.is_channel else []
+    listed += [view.event(box_id, event) for event in world.boxes[box_id].since(before)]
+    return types.messages.ChatInviteJoinResultOk(view.updates(listed))
+
+
+@handles(functions.channels.JoinChannelRequest)
+def join_channel(call: Call, request: Any) -> Any:
+    chat = peers.channel(call, request.channel)
+    if call.user_id not in chat.members and not chat.username:
+        raise RpcFailure("CHANNEL_PRIVATE")
+    return join(call, chat, "joined")
+
+
+@handles(functions.channels.LeaveChannelRequest)
+def leave_channel(call: Call, request: Any) -> Any:
+    chat = peers.channel(call, request.channel)
+    if call.user_id not in chat.members:
+        raise RpcFailure("USER_NOT_PARTICIPANT")
+    call.world.leave(call.user_id, chat.id)
+    view = View(call.world, call.user_id)
+    view.mention(chat.id)
+    return view.updates([types.UpdateChannel(chat.bare_id)])
+
+
+@handles(functions.messages.DeleteChatUserRequest)
+def leave_group(call: Call, request: Any) -> Any:
+    """Only oneself: nobody is thrown out here."""
+    chat = peers.group(call, request.chat_id)
+    if peers.user(call, request.user_id).id != call.user_id:
+        raise RpcFailure("CHAT_ADMIN_REQUIRED")
+    if call.user_id not in chat.members:
+        raise RpcFailure("USER_NOT_PARTICIPANT")
+    call.world.leave(call.user_id, chat.id)
+    view = View(call.world, call.user_id)
+    view.mention(chat.id)
+    return view.updates([])
+
+
+@handles(functions.channels.GetChannelsRequest)
+def get_channels(call: Call, request: Any) -> Any:
+    view = View(call.world, call.user_id)
+    return types.messages.Chats([view.chat(peers.readable_channel(call, wanted)) for wanted in request.id])
+
+
+@handles(functions.messages.GetChatsRequest)
+def get_chats(call: Call, request: Any) -> Any:
+    view = View(call.world, call.user_id)
+    found = [peers.readable(call, peers.group(call, wanted)) for wanted in request.id]
+    return types.messages.Chats([view.chat(chat) for chat in found])
+
+
+@handles(functions.channels.GetParticipantRequest)
+def get_participant(call: Call, request: Any) -> Any:
+    chat = peers.readable_channel(call, request.channel)
+    user = peers.peer_id(call, request.participant)
+    if user not in chat.members:
+        raise RpcFailure("USER_NOT_PARTICIPANT")
+    view = View(call.world, call.user_id)
+    view.mention(user)
+    participant = _participant(call, chat, user)
+    return types.channels.ChannelParticipant(participant, chats=[], users=view.users)
+
+
+@handles(functions.channels.GetParticipantsRequest)
+def get_participants(call: Call, request: Any) -> Any:
+    chat = peers.readable_channel(call, request.channel)
+    words = getattr(request.filter, "q", "").casefold()
+    members = [user for user in chat.members if words in call.world.users[user].first_name.casefold()]
+    page = members[request.offset : request.offset + request.limit]
+    view = View(call.world, call.user_id)
+    view.mention(*page)
+    listed = [_participant(call, chat, user) for user in page]
+    return types.channels.ChannelParticipants(len(members), listed, chats=[], users=view.users)
+
+
+@handles(functions.channels.GetFullChannelRequest)
+def get_full_channel(call: Call, request: Any) -> Any:
+    chat = peers.readable_channel(call, request.channel)
+    box = call.world.boxes[chat.id]
+    view = View(call.world, call.user_id)
+    view.mention(chat.id)
+    full = types.ChannelFull(
+        id=chat.bare_id,
+        about="",
+        read_inbox_max_id=call.world.read_position(call.user_id, chat.id),
+        read_outbox_max_id=box.last_id,
+        unread_count=0,
+        chat_photo=types.PhotoEmpty(0),
+        notify_settings=types.PeerNotifySettings(),
+        bot_info=[],
+        pts=box.pts,
+        participants_count=len(chat.members),
+        can_view_participants=True,
+    )
+    return types.messages.ChatFull(full, chats=view.chats, users=[])
+
+
+@handles(functions.messages.GetFullChatRequest)
+def get_full_chat(call: Call, request: Any) -> Any:
+    chat = peers.readable(call, peers.group(call, request.chat_id))
+    view = View(call.world, call.user_id)
+    view.mention(chat.id, *chat.members)
+    members = [_group_participant(chat, user, joined_at) for user, joined_at in chat.members.items()]
+    full = types.ChatFull(
+        id=chat.bare_id,
+        about="",
+        participants=types.ChatParticipants(chat.bare_id, members, version=1),
+        notify_settings=types.PeerNotifySettings(),
+    )
+    return types.messages.ChatFull(full, chats=view.chats, users=view.users)
+
+
+def _participant(call: Call, chat: Chat, user: int) -> Any:
+    if user == chat.owner:
+        return types.ChannelParticipantCreator(user, types.ChatAdminRights())
+    at = int(chat.members[user])
+    if user == call.user_id:
+        return types.ChannelParticipantSelf(user, inviter_id=chat.owner or user, date=at)
+    return types.ChannelParticipant(user, date=at)
+
+
+def _group_participant(chat: Chat, user: int, joined_at: float) -> Any:
+    if user == chat.owner:
+        return types.ChatParticipantCreator(user)
+    return types.ChatParticipant(user, inviter_id=chat.owner or user, date=int(joined_at))

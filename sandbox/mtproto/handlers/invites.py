@@ -1,0 +1,41 @@
+"""Invite links: looking at one and joining by one."""
+
+from typing import Any
+
+from telethon.tl import functions, types
+
+from sandbox.entities import Chat
+from sandbox.mtproto.handlers.chats import join
+from sandbox.mtproto.rpc import Call, RpcFailure, handles
+from sandbox.mtproto.views import View
+
+
+@handles(functions.messages.CheckChatInviteRequest)
+def check_chat_invite(call: Call, request: Any) -> Any:
+    chat = _chat(call, request.hash)
+    if call.user_id in chat.members:
+        return types.ChatInviteAlready(View(call.world, call.user_id).chat(chat))
+    return types.ChatInvite(
+        title=chat.title,
+        photo=types.PhotoEmpty(0),
+        participants_count=len(chat.members),
+        color=0,
+        channel=chat.is_channel,
+        megagroup=chat.is_channel,
+        public=bool(chat.username),
+    )
+
+
+@handles(functions.messages.ImportChatInviteRequest)
+def import_chat_invite(call: Call, request: Any) -> Any:
+    chat = _chat(call, request.hash)
+    if call.user_id in chat.members:
+        raise RpcFailure("USER_ALREADY_PARTICIPANT")
+    return join(call, chat, "joined_by_link")
+
+
+def _chat(call: Call, invite_hash: str) -> Chat:
+    chat = call.world.find_invite(invite_hash)
+    if chat is None:
+        raise RpcFailure("INVITE_HASH_EXPIRED")
+    return chat

@@ -1,0 +1,97 @@
+"""messages.* that change something: sending, reading, typing, deleting."""
+
+from typing import Any
+
+from telethon.tl import functions, types
+
+from sandbox.entities import LedgerEntry
+from sandbox.mtproto import peers
+from sandbox.mtproto.rpc import Call, RpcFailure, handles
+from sandbox.mtproto.views import View
+
+
+@handles(functions.messages.SendMessageRequest)
+def send_message(call: Call, request: Any) -> Any:
+    """A repeated random_id is answered with the original's id, as if it had just been sent."""
+    if not request.random_id:
+        raise RpcFailure("RANDOM_ID_EMPTY")
+    entry = call.world.say(
+        user_id=call.user_id,
+        peer=peers.peer_id(call, request.peer),
+        text=request.message,
+        reply_to=_reply_to(request.reply_to),
+        random_id=request.random_id,
+        by="account",
+    )
+    return _sent(call, entry)
+
+
+def _reply_to(reply: Any) -> int | None:
+    if reply is None:
+        return None
+    if not isinstance(reply, types.InputReplyToMessage):
+        raise RpcFailure("REPLY_TO_INVALID")
+    return int(reply.reply_to_msg_id) or None
+
+
+def _sent(call: Call, entry: LedgerEntry) -> Any:
+    """Short for private chats and basic groups, a full update for a supergroup, as Telegram answers."""
+    box_id = entry.peer if entry.channel_message_id is not None else call.user_id
+    message_id = entry.id_for(call.user_id)
+    event = call.world.boxes[box_id].event_of(message_id or 0)
+    if event is None:
+        raise RpcFailure("RANDOM_ID_DUPLICATE")
+    if box_id == call.user_id:
+        return types.UpdateShortSentMessage(
+            id=message_id, pts=event.pts, pts_count=event.pts_count, date=int(entry.at), out=True
+        )
+    view = View(call.world, call.user_id)
+    named = types.UpdateMessageID(message_id, entry.random_id)
+    return view.updates([named, view.event(box_id, event)])
+
+
+@handles(functions.messages.ReadHistoryRequest)
+def read_history(call: Call, request: Any) -> Any:
+    peer = peers.peer_id(call, request.peer)
+    chat = call.world.chats.get(peer)
+    if chat and (chat.is_channel or call.user_id not in chat.members):
+        raise RpcFailure("PEER_ID_INVALID")
+    call.world.read(user_id=call.user_id, peer=peer, max_id=request.max_id)
+    return types.messages.AffectedMessages(pts=call.world.boxes[call.user_id].pts, pts_count=0)
+
+
+@handles(functions.channels.ReadHistoryRequest)
+def read_channel_history(call: Call, request: Any) -> bool:
+    chat = peers.readable_channel(call, request.channel)
+    call.world.read(user_id=call.user_id, peer=chat.id, max_id=request.max_id)
+    return True
+
+
+@handles(functions.messages.SetTypingRequest)
+def set_typing(call: Call, request: Any) -> bool:
+    peer = peers.peer_id(call, request.peer)
+    if peer < 0:
+        call.world.check_may_write(call.user_id, call.world.chats[peer])
+    elif call.user_id in call.world.users[peer].blocked:
+        raise RpcFailure("USER_IS_BLOCKED")
+    if isinstance(request.action, types.SendMessageTypingAction):
+        call.world.type(user_id=call.user_id, peer=peer)
+    return True
+
+
+@handles(functions.messages.DeleteMessagesRequest)
+def delete_messages(call: Call, request: Any) -> Any:
+    """From the caller's side only: the other side keeps what was said, as the ledger does."""
+    pts, count = call.world.delete(user_id=call.user_id, peer=None, message_ids=request.id)
+    return types.messages.AffectedMessages(pts=pts, pts_count=count)
+
+
+@handles(functions.channels.DeleteMessagesRequest)
+def delete_channel_messages(call: Call, request: Any) -> Any:
+    """The caller's own messages only."""
+    chat = peers.readable_channel(call, request.channel)
+    messages = call.world.boxes[chat.id].messages
+    if any(i in messages and messages[i].from_user != call.user_id for i in request.id):
+        raise RpcFailure("MESSAGE_DELETE_FORBIDDEN")
+    pts, count = call.world.delete(user_id=call.user_id, peer=chat.id, message_ids=request.id)
+    return types.messages.AffectedMessages(pts=pts, pts_count=count)

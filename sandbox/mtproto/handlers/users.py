@@ -1,0 +1,92 @@
+"""users.* and contacts.*: who people are, and blocking them."""
+
+from typing import Any
+
+from telethon.tl import functions, types
+
+from sandbox.entities import User
+from sandbox.mtproto import peers
+from sandbox.mtproto.rpc import Call, RpcFailure, handles
+from sandbox.mtproto.views import View
+
+
+@handles(functions.users.GetUsersRequest)
+def get_users(call: Call, request: Any) -> list[Any]:
+    """An empty user for everyone whom the caller may not address."""
+    return [_user_or_empty(call, wanted) for wanted in request.id]
+
+
+def _user_or_empty(call: Call, wanted: Any) -> Any:
+    try:
+        user = peers.user(call, wanted)
+    except RpcFailure:
+        return types.UserEmpty(getattr(wanted, "user_id", 0))
+    # Whoever names a user by a message of theirs is told the user's full hash.
+    call.world.meet(call.user_id, user.id)
+    return View(call.world, call.user_id).user(user)
+
+
+@handles(functions.users.GetFullUserRequest)
+def get_full_user(call: Call, request: Any) -> Any:
+    user = peers.user(call, request.id)
+    call.world.meet(call.user_id, user.id)
+    view = View(call.world, call.user_id)
+    full = types.UserFull(
+        id=user.id,
+        settings=types.PeerSettings(),
+        notify_settings=types.PeerNotifySettings(),
+        common_chats_count=_common_chats(call, user),
+        blocked=user.id in call.user.blocked,
+    )
+    return types.users.UserFull(full_user=full, chats=[], users=[view.user(user)])
+
+
+@handles(functions.contacts.ResolveUsernameRequest)
+def resolve_username(call: Call, request: Any) -> Any:
+    found = call.world.find_username(request.username)
+    if found is None:
+        raise RpcFailure("USERNAME_NOT_OCCUPIED")
+    return _resolved(call, found.id)
+
+
+@handles(functions.contacts.ResolvePhoneRequest)
+def resolve_phone(call: Call, request: Any) -> Any:
+    found = call.world.find_phone(request.phone)
+    if found is None:
+        raise RpcFailure("PHONE_NOT_OCCUPIED")
+    return _resolved(call, found.id)
+
+
+@handles(functions.contacts.GetContactsRequest)
+def get_contacts(_call: Call, _request: Any) -> Any:
+    return types.contacts.Contacts(contacts=[], saved_count=0, users=[])
+
+
+@handles(functions.contacts.BlockRequest)
+def block(call: Call, request: Any) -> bool:
+    call.world.block(call.user_id, _person(call, request.id))
+    return True
+
+
+@handles(functions.contacts.UnblockRequest)
+def unblock(call: Call, request: Any) -> bool:
+    call.world.unblock(call.user_id, _person(call, request.id))
+    return True
+
+
+def _person(call: Call, peer: Any) -> int:
+    found = peers.peer_id(call, peer)
+    if found < 0:
+        raise RpcFailure("CONTACT_ID_INVALID")
+    return found
+
+
+def _resolved(call: Call, found: int) -> Any:
+    if found > 0:
+        call.world.meet(call.user_id, found)
+    view = View(call.world, call.user_id)
+    return types.contacts.ResolvedPeer(view.peer(found), view.chats, view.users)
+
+
+def _common_chats(call: Call, user: User) -> int:
+    return sum(1 for c in call.world.chats.values() if user.id in c.members and call.user_id in c.members)

@@ -1,0 +1,87 @@
+"""Updates: what happens in the world reaches every connected client that it concerns."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from telethon.tl import types
+
+from sandbox.boxes import Event
+from sandbox.mtproto.views import View
+from sandbox.notices import BoxChanged, InboxRead, MembershipChanged, Notice, OutboxRead, Typing
+
+if TYPE_CHECKING:
+    from sandbox.mtproto.server import MtprotoServer
+
+Build = Callable[[View], Any]
+
+
+class Pusher:
+    """Sends each notice to those whom it concerns, but not to the connection whose request caused it:
+    that one learns it from its answer."""
+
+    def __init__(self, server: "MtprotoServer") -> None:
+        self._server = server
+
+    def push(self, notice: Notice) -> None:
+        world = self._server.world
+        if isinstance(notice, BoxChanged):
+            self._box_changed(notice.box, notice.event)
+        elif isinstance(notice, InboxRead):
+            self._send([notice.reader], lambda view: self._inbox_read(view, notice))
+        elif isinstance(notice, OutboxRead):
+            pts = world.boxes[notice.author].pts
+            self._send(
+                [notice.author],
+                lambda view: types.UpdateReadHistoryOutbox(view.peer(notice.peer), notice.max_id, pts, 0),
+            )
+        elif isinstance(notice, Typing):
+            self._typing(notice)
+        elif isinstance(notice, MembershipChanged) and world.chats[notice.chat].is_channel:
+            self._send([notice.user], lambda view: self._channel(view, notice.chat))
+
+    def _box_changed(self, box: int, event: Event) -> None:
+        receivers = self._server.world.chats[box].members if box < 0 else (box,)
+        self._send(receivers, lambda view: view.event(box, event))
+
+    def _inbox_read(self, view: View, notice: InboxRead) -> Any:
+        world = self._server.world
+        chat = world.chats.get(notice.peer)
+        box = world.box_of(notice.reader, notice.peer)
+        if chat and chat.is_channel:
+            view.mention(chat.id)
+            return types.UpdateReadChannelInbox(chat.bare_id, notice.max_id, 0, box.pts)
+        return types.UpdateReadHistoryInbox(view.peer(notice.peer), notice.max_id, 0, box.pts, 0)
+
+    def _typing(self, notice: Typing) -> None:
+        chat = self._server.world.chats.get(notice.peer)
+        action = types.SendMessageTypingAction()
+        if chat is None:
+            self._send([notice.peer], lambda view: self._user_typing(view, notice.user, action))
+            return
+        others = [user for user in chat.members if user != notice.user]
+        kind = types.UpdateChannelUserTyping if chat.is_channel else types.UpdateChatUserTyping
+        self._send(others, lambda view: kind(chat.bare_id, view.peer(notice.user), action=action))
+
+    def _user_typing(self, view: View, user: int, action: Any) -> Any:
+        view.mention(user)
+        return types.UpdateUserTyping(user, action)
+
+    def _channel(self, view: View, chat: int) -> Any:
+        view.mention(chat)
+        return types.UpdateChannel(self._server.world.chats[chat].bare_id)
+
+    def _send(self, receivers: Iterable[int], build: Build) -> None:
+        """Builds the update once for each receiver who is connected."""
+        wanted = set(receivers)
+        built: dict[int, bytes] = {}
+        for connection in list(self._server.connections):
+            user = connection.user_id
+            if user not in wanted or not connection.can_push:
+                continue
+            if connection is self._server.dispatcher.current:
+                continue
+            if user not in built:
+                view = View(self._server.world, user)
+                update = build(view)
+                built[user] = bytes(view.updates([update]))
+            connection.send_bytes(built[user], content=True, answer=False)

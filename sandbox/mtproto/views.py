@@ -1,0 +1,121 @@
+"""The world as one viewer sees it, in Telegram's types."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from telethon.tl import types
+
+from sandbox.boxes import Event, Message
+from sandbox.entities import Chat, User
+from sandbox.world import World
+
+
+class View:
+    """Builds TL objects for `viewer` and remembers who they mention; `users` and `chats` give those."""
+
+    def __init__(self, world: World, viewer: int) -> None:
+        self._world = world
+        self._viewer = viewer
+        self._user_ids: dict[int, None] = {}
+        self._chat_ids: dict[int, None] = {}
+
+    @property
+    def users(self) -> list[Any]:
+        return [self.user(self._world.users[i]) for i in self._user_ids]
+
+    @property
+    def chats(self) -> list[Any]:
+        return [self.chat(self._world.chats[i]) for i in self._chat_ids]
+
+    def mention(self, *ids: int) -> None:
+        """User ids or marked chat ids."""
+        for mentioned in ids:
+            (self._user_ids if mentioned > 0 else self._chat_ids).setdefault(mentioned)
+
+    def user(self, user: User) -> Any:
+        """Complete for those whom the viewer may address, else a "min" user."""
+        known = self._world.knows(self._viewer, user.id)
+        is_self = user.id == self._viewer
+        return types.User(
+            id=user.id,
+            is_self=is_self,
+            min=not known,
+            access_hash=self._world.hashes.of(self._viewer, user.id, "user" if known else "min"),
+            first_name=user.first_name,
+            last_name=user.last_name or None,
+            username=user.username,
+            phone=user.phone if is_self else None,
+            status=types.UserStatusRecently(),
+        )
+
+    def chat(self, chat: Chat) -> Any:
+        left = self._viewer not in chat.members
+        if not chat.is_channel:
+            return types.Chat(
+                id=chat.bare_id,
+                title=chat.title,
+                photo=types.ChatPhotoEmpty(),
+                participants_count=len(chat.members),
+                date=int(chat.created_at),
+                version=1,
+                left=left,
+                creator=chat.owner == self._viewer,
+            )
+        return types.Channel(
+            id=chat.bare_id,
+            title=chat.title,
+            photo=types.ChatPhotoEmpty(),
+            date=int(chat.members.get(self._viewer, chat.created_at)),
+            megagroup=True,
+            left=left,
+            creator=chat.owner == self._viewer,
+            access_hash=self._world.hashes.of(self._viewer, chat.id, "channel"),
+            username=chat.username,
+            participants_count=len(chat.members),
+        )
+
+    def peer(self, peer: int) -> Any:
+        """A Peer, mentioned."""
+        self.mention(peer)
+        if peer > 0:
+            return types.PeerUser(peer)
+        chat = self._world.chats[peer]
+        return types.PeerChannel(chat.bare_id) if chat.is_channel else types.PeerChat(chat.bare_id)
+
+    def message(self, message: Message) -> Any:
+        self.mention(message.from_user)
+        common = {
+            "id": message.id,
+            "peer_id": self.peer(message.peer),
+            "date": int(message.at),
+            "out": message.from_user == self._viewer,
+            # In a private chat the peer or `out` already says who wrote it.
+            "from_id": types.PeerUser(message.from_user) if message.peer < 0 else None,
+        }
+        if message.action:
+            return types.MessageService(action=self._action(message), **common)
+        reply_to = types.MessageReplyHeader(reply_to_msg_id=message.reply_to) if message.reply_to else None
+        return types.Message(message=message.text, reply_to=reply_to, **common)
+
+    def event(self, box_id: int, event: Event) -> Any:
+        """The update that tells of an event of a box."""
+        box = self._world.boxes[box_id]
+        if event.kind == "message":
+            message = self.message(box.messages[event.message_ids[0]])
+            update = types.UpdateNewChannelMessage if box_id < 0 else types.UpdateNewMessage
+            return update(message, event.pts, event.pts_count)
+        if box_id < 0:
+            channel = self._world.chats[box_id].bare_id
+            return types.UpdateDeleteChannelMessages(channel, list(event.message_ids), event.pts, event.pts_count)
+        return types.UpdateDeleteMessages(list(event.message_ids), event.pts, event.pts_count)
+
+    def updates(self, updates: Iterable[Any]) -> Any:
+        """An `updates` container; `seq` 0 means that its order does not matter, pts does."""
+        listed = list(updates)
+        return types.Updates(listed, self.users, self.chats, int(self._world.clock()), seq=0)
+
+    def _action(self, message: Message) -> Any:
+        if message.action == "joined_by_link":
+            owner = self._world.chats[message.peer].owner
+            return types.MessageActionChatJoinedByLink(inviter_id=owner or message.from_user)
+        return types.MessageActionChatAddUser(users=[message.from_user])
