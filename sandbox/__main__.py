@@ -4,7 +4,10 @@ import argparse
 import asyncio
 import logging
 import sys
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from sandbox.scenario import ScenarioError
 from sandbox.server import SandboxConfig, serve
@@ -13,26 +16,39 @@ from sandbox.state import StateUnreadable
 log = logging.getLogger("sandbox")
 
 
-def config_from(arguments: list[str] | None = None) -> SandboxConfig:
-    parser = argparse.ArgumentParser(prog="sandbox", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser, *, mtproto_port: int, http_port: int, key_dir: Path) -> None:
+    """The sandbox's options, named as the fields of SandboxConfig, with these defaults."""
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--mtproto-port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--http-port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--key-dir", type=Path, required=True, help="where the server's RSA key is kept")
+    parser.add_argument("--mtproto-port", type=int, default=mtproto_port, help="0: a free one")
+    parser.add_argument("--http-port", type=int, default=http_port, help="0: a free one")
+    parser.add_argument("--key-dir", type=Path, default=key_dir, help="where the server's RSA key is kept")
     parser.add_argument("--scenario", help="a file, or a name in sandbox/scenarios/")
     parser.add_argument("--speed", type=float, default=1.0, help="how fast the scenario's people are")
     parser.add_argument("--state", type=Path, help="keep the world and the logins in this file")
-    return SandboxConfig(**vars(parser.parse_args(arguments)))
 
 
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+def config_from(options: Mapping[str, Any]) -> SandboxConfig:
+    """The configuration in parsed options, of which there may be more than the sandbox's."""
+    return SandboxConfig(
+        **{field.name: options[field.name] for field in fields(SandboxConfig) if field.name in options}
+    )
+
+
+def run(config: SandboxConfig) -> int:
+    """Run until SIGINT or SIGTERM; the exit code is 2 when it cannot start."""
     try:
-        asyncio.run(serve(config_from()))
+        asyncio.run(serve(config))
     except (ScenarioError, StateUnreadable, OSError) as error:
         log.error("%s", error)
         return 2
     return 0
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    parser = argparse.ArgumentParser(prog="sandbox", description=__doc__)
+    add_arguments(parser, mtproto_port=0, http_port=0, key_dir=Path("sandbox-keys"))
+    return run(config_from(vars(parser.parse_args())))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from django.core.management.base import CommandError
 from django.db import close_old_connections
 from rich.console import Console
 from rich.live import Live
-from scripts.services import sfc_activate
 
 from bots.models import Role
 from campaigns.models import Campaign
@@ -24,6 +23,7 @@ from coolthing_site.local_world import SEED_FILE, connect_bots, start_sandbox
 from coolthing_site.processes import SANDBOX, ProcessGroup, procfile
 from sandbox.scenario import Scenario
 from scripts.models import ScriptForCampaign
+from scripts.services import sfc_activate
 
 SCENARIO = "demo"
 START_SECONDS = 90.0  # until a process or a bot must be up; two cores start fourteen Pythons in about 30
@@ -54,7 +54,7 @@ class Demo:
         self._stage("parser and manager bots online", self._wait_for_bots)
         self._stage("activate the script, let people talk", self._activate)
         self._settle()
-        outside = Outside(self.control.get("/ledger")["entries"], self.control.get("/people"), self.scenario)
+        outside = Outside(self.control.get("/ledger"), self.control.get("/people"), self.scenario)
         return build_report(outside, seconds=time.monotonic() - self.began)
 
     def _stage(self, name: str, action: Callable[[], object]) -> None:
@@ -68,7 +68,9 @@ class Demo:
         call_command("setup_broker", verbosity=0)
 
     def _start_sandbox(self) -> None:
-        start_sandbox(self.processes, f"{procfile()[SANDBOX]} --scenario {SCENARIO}")
+        start_sandbox(
+            self.processes, f"{procfile()[SANDBOX]} --scenario {SCENARIO} --key-dir {self.work_dir / SANDBOX}"
+        )
 
     def _seed(self, local_hour: int | None) -> None:
         call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
