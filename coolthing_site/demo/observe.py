@@ -11,7 +11,7 @@ from django.db.models import Count, F, Q
 from bots.models import Bot, Delivery
 from coolthing_site.demo.ledger import Said
 from leads.models import Conversation, Lead, LlmJob
-from messaging import topology
+from messaging import routing
 from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent
 from notifier.models import Notification
 from parser.models import Hit
@@ -76,7 +76,7 @@ def bus() -> dict[str, Any]:
     published = OutboxEvent.objects.filter(published_at__isnull=False).values_list("exchange", "routing_key")
     expected: dict[str, int] = defaultdict(int)
     for exchange, routing_key in published:
-        for queue in topology.queues_for(exchange, routing_key):
+        for queue in routing.queues_for(exchange, routing_key):
             expected[queue] += 1
     handled = dict(ProcessedEvent.objects.values_list("subscription").annotate(n=Count("id")).order_by())
     dead = dict(DeadLetter.objects.values_list("queue").annotate(n=Count("id")).order_by())
