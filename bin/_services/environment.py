@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,15 +40,16 @@ def parse_env(text: str) -> dict[str, str]:
         key, equals, value = line.partition("=")
         if not equals or line.startswith("#") or not key.strip().isidentifier():
             continue
-        values[key.strip()] = _unquoted(value.strip())
+        values[key.strip()] = _unquoted(value)
     return values
 
 
 def _unquoted(value: str) -> str:
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1]
+    stripped = value.strip()
+    if stripped[:1] in ("'", '"') and stripped.find(stripped[0], 1) > 0:
+        return stripped[1 : stripped.index(stripped[0], 1)]
     # In an unquoted value a comment begins only after a space: `#` may be part of a password.
-    return value.split(" #", 1)[0].rstrip()
+    return re.split(r"\s#", value, maxsplit=1)[0].strip()
 
 
 def read_overrides(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> Overrides:
