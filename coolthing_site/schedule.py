@@ -1,0 +1,20 @@
+"""Beat's schedule. It is code: at each start of beat it overwrites what django-celery-beat has stored."""
+
+from typing import Any
+
+# task → seconds between two runs.
+PERIODS: dict[str, float] = {
+    "bots.tasks.supervise_bots": 2,
+    "bots.tasks.repair_deliveries": 5,
+    "scripts.tasks.supervise_runs": 5,
+    "leads.tasks.dispatch_due": 2,
+    "notifier.tasks.dispatch_due": 5,
+    "messaging.tasks.prune": 600,
+}
+
+
+def beat_schedule() -> dict[str, dict[str, Any]]:
+    """Each message expires with its period: when a worker is late only the newest run is of use."""
+    return {
+        task: {"task": task, "schedule": period, "options": {"expires": period}} for task, period in PERIODS.items()
+    }

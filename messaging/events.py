@@ -1,0 +1,167 @@
+"""Domain events: facts in the past tense, with ids, as they travel over the bus.
+
+An event's class names where it is published; on arrival the pair (exchange, routing key) picks the class again, since
+the body is flat JSON that may come from a program which knows nothing of these classes.
+"""
+
+import json
+import re
+import string
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from messaging import topology
+
+# The name space of ids that we give to messages which came without one. Changing it would make old copies look new.
+_ID_NAMESPACE = uuid.UUID("6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11")
+
+
+class UndecodableMessage(Exception):
+    """The message is no event that we know; the text says why."""
+
+
+def _aware(value: datetime) -> datetime:
+    """Other programs write UTC without saying so."""
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Event(BaseModel):
+    """Base of all events.
+
+    `class Said(Event, exchange=topology.EVENTS_EXCHANGE, key="bots.said")` declares where it is published. A key may
+    take words from fields: `lead.{campaign_id}`. `service` names the publisher when it is not the key's first word.
+    Unknown fields of a body are ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    _exchange: ClassVar[str] = ""
+    _key: ClassVar[str] = ""
+    _publisher: ClassVar[str] = ""
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4)
+    created_at: Annotated[datetime, AfterValidator(_aware)] = Field(default_factory=_now)
+
+    def __init_subclass__(cls, *, exchange: str = "", key: str = "", service: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not exchange and not key:
+            return
+        cls._exchange, cls._key, cls._publisher = exchange, key, service
+        _registry.append(cls)
+
+    @classmethod
+    def exchange_name(cls) -> str:
+        return cls._exchange
+
+    @property
+    def routing_key(self) -> str:
+        values = {name: getattr(self, name) for name in _key_fields(self._key)}
+        return self._key.format(**values)
+
+    @property
+    def publisher(self) -> str:
+        """The service that this event is counted for."""
+        return self._publisher or self.routing_key.partition(".")[0]
+
+    def to_json(self) -> str:
+        """The body as it goes on the wire: one flat JSON object."""
+        return self.model_dump_json()
+
+
+_registry: list[type[Event]] = []
+
+
+class ServiceStartedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.started"):
+    service: str
+
+
+class ServiceErrorEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.error"):
+    service: str
+    reason: str
+
+
+class ServiceCrashedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.crash"):
+    service: str
+    reason: str
+
+
+def decode(exchange: str, routing_key: str, body: bytes, *, message_id: str | None = None) -> Event:
+    """The event in `body`, of the class that is published to this exchange under this key.
+
+    Without an id of its own it gets a stable one (see `event_id`); without `created_at` it gets the present.
+    Raises `UndecodableMessage`.
+    """
+    fields = _parse(body)
+    if fields.get("id") is None:
+        fields["id"] = event_id(exchange, routing_key, body, message_id=message_id)
+    if fields.get("created_at") is None:
+        fields.pop("created_at", None)
+    cls = _pick(exchange, routing_key, fields)
+    try:
+        return cls.model_validate(fields)
+    except ValidationError as problem:
+        raise UndecodableMessage(f"not a {cls.__name__}: {_summary(problem)}") from None
+
+
+def event_id(exchange: str, routing_key: str, body: bytes, *, message_id: str | None = None) -> uuid.UUID:
+    """The id of an event, whatever its body is: the body's own, AMQP's message id, or one made of the content."""
+    try:
+        own = _parse(body).get("id")
+    except UndecodableMessage:
+        own = None
+    for text in (own, message_id):
+        if isinstance(text, str):
+            try:
+                return uuid.UUID(text)
+            except ValueError:
+                continue
+    content = message_id.encode() if message_id else body
+    return uuid.uuid5(_ID_NAMESPACE, f"{exchange}\0{routing_key}\0{content!r}")
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    if not body:
+        raise UndecodableMessage("the body is empty")
+    try:
+        fields = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        raise UndecodableMessage(f"the body is not UTF-8: {problem.reason} at byte {problem.start}") from None
+    except (ValueError, RecursionError) as problem:
+        raise UndecodableMessage(f"the body is not JSON: {problem}") from None
+    if not isinstance(fields, dict):
+        raise UndecodableMessage(f"the body is JSON, but not an object: {type(fields).__name__}")
+    return fields
+
+
+def _pick(exchange: str, routing_key: str, fields: dict[str, Any]) -> type[Event]:
+    """Several classes may fit a key (`scripts.started`): the most exact one whose fields are all there wins."""
+    fitting = [cls for cls in _registry if cls._exchange == exchange and _key_pattern(cls).fullmatch(routing_key)]
+    if not fitting:
+        raise UndecodableMessage(f"no event is known by the key {routing_key!r} on {exchange!r}")
+    fitting.sort(key=lambda cls: len(_key_fields(cls._key)))
+    return next((cls for cls in fitting if _required(cls) <= fields.keys()), fitting[0])
+
+
+def _required(cls: type[Event]) -> set[str]:
+    return {name for name, info in cls.model_fields.items() if info.is_required()}
+
+
+def _key_fields(key: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(key) if name]
+
+
+def _key_pattern(cls: type[Event]) -> re.Pattern[str]:
+    parts = [re.escape(text) + (r"[^.]+" if name else "") for text, name, _, _ in string.Formatter().parse(cls._key)]
+    return re.compile("".join(parts))
+
+
+def _summary(problem: ValidationError) -> str:
+    """Field and reason, without the value: it may be somebody's message."""
+    return "; ".join(f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg']}" for error in problem.errors())
