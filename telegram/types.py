@@ -18,7 +18,10 @@ class Credentials:
 
 @dataclass(frozen=True)
 class IncomingMessage:
-    """A message as one account sees it. Ids in private chats and basic groups are that account's own."""
+    """A message as one account sees it. Ids in private chats and basic groups are that account's own.
+
+    `service`: nobody's words (somebody joined, the title changed); it only takes up an id.
+    """
 
     peer_id: int
     message_id: int
@@ -30,6 +33,7 @@ class IncomingMessage:
     outgoing: bool
     reply_to_message_id: int | None
     private: bool
+    service: bool = False
 
 
 @dataclass(frozen=True)

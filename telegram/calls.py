@@ -1,0 +1,52 @@
+"""Requests with a time limit, whose failures are named as telegram.errors names them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from telethon import TelegramClient
+
+from telegram.errors import TransientError, map_error
+
+# Seconds. An answer that takes longer belongs to a connection that is gone.
+REQUEST_TIMEOUT = 30
+
+R = TypeVar("R")
+log = logging.getLogger(__name__)
+
+
+async def guarded(awaitable: Awaitable[R], limit: float = REQUEST_TIMEOUT) -> R:
+    """Await, or raise a TelegramError. A cancellation that is not the caller's own is a lost connection:
+    Telethon cancels pending requests when it disconnects.
+    """
+    task = asyncio.current_task()
+    try:
+        async with asyncio.timeout(limit):
+            return await awaitable
+    except asyncio.CancelledError:
+        if task is not None and task.cancelling():
+            raise
+        raise TransientError("CONNECTION_LOST") from None
+    except Exception as error:
+        raise map_error(error) from error
+
+
+async def call(client: TelegramClient, request: Any) -> Any:
+    """Send one request and return Telethon's answer to it."""
+    # Telethon would refuse the same method in every other chat as well; the waits are kept by who asks.
+    client._flood_waited_requests.clear()
+    return await guarded(client(request))
+
+
+async def close(client: TelegramClient, limit: float = 5) -> None:
+    """Disconnect. The socket is closed when this returns, whatever the server or a proxy does."""
+    connection = client._sender._connection
+    try:
+        async with asyncio.timeout(limit):
+            await client.disconnect()
+    except Exception as error:
+        log.info("a connection ended with %s", type(error).__name__)
+    writer = getattr(connection, "_writer", None)
+    if writer is not None:
+        writer.transport.abort()

@@ -1,0 +1,237 @@
+"""One Telegram account, for as long as one connection lasts."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from telethon import events, utils
+from telethon.tl import functions, types
+
+from telegram import peers
+from telegram.calls import call, close, guarded
+from telegram.config import new_client
+from telegram.convert import incoming, sent
+from telegram.errors import BotDead, PermanentError, TelegramError, TransientError, map_error
+from telegram.store import StoredSession
+from telegram.types import (
+    ChatTarget,
+    Credentials,
+    Dialog,
+    IncomingMessage,
+    Me,
+    ResolvedChat,
+    SentMessage,
+    Target,
+)
+
+# Seconds for TCP, the transport and the first answer.
+CONNECT_LIMIT = 25
+# How many of the newest messages are searched for one that may have been said.
+SEARCH_DEPTH = 100
+# Telegram's times are whole seconds of its own clock.
+CLOCK_MARGIN = timedelta(seconds=5)
+
+Save = Callable[[str], Awaitable[None]]
+OnMessage = Callable[[IncomingMessage], None]
+
+log = logging.getLogger(__name__)
+
+
+class TelegramAccount:
+    """Connects once; after `closed` a new object takes its place. Every method may raise a TelegramError.
+
+    `save` is awaited with the session's text whenever `flush` finds that it has changed.
+    Nothing is repeated, waited out or reconnected behind the caller's back.
+    """
+
+    def __init__(self, credentials: Credentials, session: str, save: Save, *, receive_updates: bool = True) -> None:
+        self._session = StoredSession(session)
+        self._client = new_client(self._session, credentials, receive_updates=receive_updates)
+        self._save = save
+        self._self_id = 0
+        self._watch: asyncio.Task[None] | None = None
+        # Done when the connection is gone, with the reason: None when disconnect() was called.
+        self.closed: asyncio.Future[TelegramError | None] = asyncio.get_running_loop().create_future()
+
+    async def connect(self) -> None:
+        """Connect and make sure that the account is signed in; raises BotDead(needs_login) when it is not."""
+        try:
+            await guarded(self._client.connect(), CONNECT_LIMIT)
+            self._watch = asyncio.get_running_loop().create_task(self._until_closed())
+            self._self_id = (await self.me()).user_id
+        except BaseException:
+            await self.disconnect()
+            raise
+
+    async def disconnect(self) -> None:
+        """Close the connection, whatever state it is in. What has changed in the session is not saved: `flush`."""
+        await close(self._client)
+        if self._watch is not None:
+            await asyncio.wait([self._watch], timeout=1)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    async def _until_closed(self) -> None:
+        error: BaseException | None = None
+        try:
+            await self._client.disconnected
+        except Exception as raised:
+            error = raised
+        error = getattr(self._client, "_updates_error", None) or error
+        if not self.closed.done():
+            self.closed.set_result(map_error(error) if error is not None else TransientError("CONNECTION_LOST"))
+
+    async def flush(self) -> None:
+        """Hand the session's text to `save` if it has changed."""
+        if self._session.dirty:
+            self._session.dirty = False
+            try:
+                await self._save(self._session.dumps())
+            except BaseException:
+                self._session.dirty = True
+                raise
+
+    async def is_authorized(self) -> bool:
+        try:
+            await self.me()
+        except BotDead:
+            return False
+        return True
+
+    async def me(self) -> Me:
+        users = await call(self._client, functions.users.GetUsersRequest([types.InputUserSelf()]))
+        if not users or not isinstance(users[0], types.User):
+            raise BotDead("AUTH_KEY_UNREGISTERED", needs_login=True)
+        return Me(users[0].id, users[0].username or "", users[0].phone or "")
+
+    async def keep_alive(self, seconds: int) -> None:
+        """Tell the server to drop this connection unless it hears this again within `seconds`."""
+        ping = functions.PingDelayDisconnectRequest(random.getrandbits(63), disconnect_delay=seconds)
+        # Past client(…): it would wrap the ping in invokeWithoutUpdates, which is not for service messages.
+        await guarded(self._client._sender.send(ping), min(seconds, 15))
+
+    def on_message(self, callback: OnMessage) -> None:
+        """Call `callback` for each new message, in the order in which Telegram's updates put them.
+
+        Messages that this very connection has sent are not among them. Call it before `connect`.
+        """
+
+        async def handle(update: Any) -> None:
+            message = self._incoming(update.message, getattr(update, "_entities", None) or {})
+            if message is not None:
+                callback(message)
+
+        kinds = [types.UpdateNewMessage, types.UpdateNewChannelMessage]
+        self._client.add_event_handler(handle, events.Raw(types=kinds))
+
+    def _incoming(self, message: Any, entities: dict[int, Any]) -> IncomingMessage | None:
+        return incoming(message, entities, self._self_id, self._session.username_of)
+
+    async def send(self, target: Target, text: str, *, random_id: int, reply_to: int | None = None) -> SentMessage:
+        """Say `text`, plain. A repeat with the same `random_id` says nothing: it returns the first one's id
+        or raises AlreadySent. After a TransientError it is not known whether it was said.
+        """
+        peer, user_id = await peers.input_peer(self._client, target)
+        request = functions.messages.SendMessageRequest(
+            peer,
+            text,
+            random_id=random_id,
+            no_webpage=True,
+            reply_to=types.InputReplyToMessage(reply_to) if reply_to else None,
+        )
+        said = sent(await call(self._client, request), random_id, user_id)
+        if said is None:
+            raise PermanentError("SENT_WITHOUT_AN_ID")
+        return said
+
+    async def resolve_chat(self, reference: str) -> ResolvedChat:
+        """The chat behind a reference. Invite links and ids only say it of chats that the account is in."""
+        return await peers.resolve(self._client, reference)
+
+    async def join(self, reference: str) -> ResolvedChat:
+        """Become a member; no error when the account is one. ChatRefuses(INVITE_REQUEST_SENT): an admin decides."""
+        return await peers.join(self._client, reference)
+
+    async def dialogs(self) -> list[Dialog]:
+        """All chats of the account: those it is a member of, and people it has talked with."""
+        return await guarded(self._dialogs(), 120)
+
+    async def _dialogs(self) -> list[Dialog]:
+        self._client._flood_waited_requests.clear()
+        found = []
+        async for dialog in self._client.iter_dialogs(ignore_migrated=True):
+            top = dialog.dialog.top_message
+            found.append(Dialog(dialog.id, top, dialog.title or "", _kind(dialog.entity)))
+        return found
+
+    async def private_dialogs(self) -> list[tuple[int, int]]:
+        """(user id, newest message's id) of each person that the account has talked with."""
+        return [(dialog.peer_id, dialog.top_message_id) for dialog in await self.dialogs() if dialog.kind == "private"]
+
+    async def history(self, peer_id: int, *, after_id: int, limit: int = 100) -> list[IncomingMessage]:
+        """At most `limit` messages with ids above `after_id`, the oldest of them, ascending. Empty: no more."""
+        raw = await self._page(await self._peer(peer_id), offset_id=after_id + 1, add_offset=-limit, limit=limit)
+        people = {utils.get_peer_id(entity): entity for entity in [*raw.users, *raw.chats]}
+        newer = sorted((message for message in raw.messages if message.id > after_id), key=lambda message: message.id)
+        found = [self._incoming(message, people) for message in newer]
+        return [message for message in found if message is not None]
+
+    async def top_message_id(self, peer_id: int) -> int:
+        """The newest message's id in a chat; 0 when it is empty."""
+        raw = await self._page(await self._peer(peer_id), offset_id=0, add_offset=0, limit=1)
+        return max((message.id for message in raw.messages), default=0)
+
+    async def find_own_message(
+        self, target: Target, text: str, since: datetime, exclude: Collection[int] = ()
+    ) -> int | None:
+        """The id of the account's own newest message with this text since then; None if there is none."""
+        peer, _ = await peers.input_peer(self._client, target)
+        return await self._find(peer, self._self_id, text, since, exclude)
+
+    async def find_message(
+        self, peer_id: int, *, from_user_id: int, text: str, since: datetime, exclude: Collection[int] = ()
+    ) -> int | None:
+        """This account's id of somebody's newest message with this text since then, among the newest."""
+        return await self._find(await self._peer(peer_id), from_user_id, text, since, exclude)
+
+    async def _find(self, peer: Any, author: int, text: str, since: datetime, exclude: Collection[int]) -> int | None:
+        raw = await self._page(peer, offset_id=0, add_offset=0, limit=SEARCH_DEPTH)
+        for message in sorted(raw.messages, key=lambda message: message.id, reverse=True):
+            seen = self._incoming(message, {})
+            if seen is None or seen.message_id in exclude or seen.said_at < since - CLOCK_MARGIN:
+                continue
+            if seen.from_user_id == author and seen.text.strip() == text.strip():
+                return seen.message_id
+        return None
+
+    async def _page(self, peer: Any, *, offset_id: int, add_offset: int, limit: int) -> Any:
+        return await call(
+            self._client,
+            functions.messages.GetHistoryRequest(
+                peer,
+                offset_id=offset_id,
+                offset_date=None,
+                add_offset=add_offset,
+                limit=limit,
+                max_id=0,
+                min_id=0,
+                hash=0,
+            ),
+        )
+
+    async def _peer(self, peer_id: int) -> Any:
+        known = peers.known_peer(self._client, peer_id)
+        return (
+            known if known is not None else (await peers.input_peer(self._client, ChatTarget(telegram_id=peer_id)))[0]
+        )
+
+
+def _kind(entity: Any) -> Any:
+    if isinstance(entity, types.User):
+        return "private"
+    if isinstance(entity, types.Channel):
+        return "supergroup"
+    return "group" if isinstance(entity, types.Chat) else "other"

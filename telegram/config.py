@@ -1,0 +1,88 @@
+"""Which server to talk to, and how Telethon is set up for accounts that several parties rely on."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from telethon import TelegramClient
+from telethon.crypto import rsa
+
+from telegram.store import StoredSession
+from telegram.types import Credentials
+
+# Seconds for one attempt at a TCP connection.
+CONNECT_TIMEOUT = 10
+# The data centre that another server (the sandbox) plays.
+SERVER_DC = 2
+
+
+@dataclass(frozen=True)
+class Server:
+    host: str
+    port: int
+
+
+@lru_cache(maxsize=4)
+def _server(address: str, key_file: str) -> Server | None:
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ImproperlyConfigured(f"TELEGRAM_SERVER must be host:port, not {address!r}")
+    try:
+        rsa.add_key(Path(key_file).read_bytes(), old=False)
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(f"TELEGRAM_SERVER_KEY: no RSA public key (PKCS#1 PEM) in {key_file!r}") from error
+    return Server(host, int(port))
+
+
+def server() -> Server | None:
+    """The server of TELEGRAM_SERVER, its key made known to Telethon; None means Telegram itself."""
+    return _server(settings.TELEGRAM_SERVER, settings.TELEGRAM_SERVER_KEY)
+
+
+def proxy(url: str) -> dict[str, Any] | None:
+    """Telethon's form of a proxy's URL (socks5://user:password@host:port)."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    scheme = parts.scheme.removesuffix("h")
+    if scheme not in ("socks5", "socks4", "http") or not parts.hostname or not parts.port:
+        raise ValueError("a proxy's URL is socks5://user:password@host:port, socks4://… or http://…")
+    return {
+        "proxy_type": scheme,
+        "addr": parts.hostname,
+        "port": parts.port,
+        "rdns": True,
+        "username": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
+    }
+
+
+def new_client(session: StoredSession, credentials: Credentials, *, receive_updates: bool) -> TelegramClient:
+    """A Telethon client that decides nothing by itself: it neither reconnects, nor waits out a flood,
+    nor repeats what Telegram refused. To be called within the loop that it will run in.
+    """
+    override = server()
+    if override is not None:
+        session.set_dc(SERVER_DC, override.host, override.port)
+    return TelegramClient(
+        session,
+        credentials.api_id,
+        credentials.api_hash,
+        proxy=proxy(credentials.proxy_url),
+        timeout=CONNECT_TIMEOUT,
+        auto_reconnect=False,
+        connection_retries=0,
+        request_retries=0,
+        flood_sleep_threshold=0,
+        raise_last_call_error=True,
+        receive_updates=receive_updates,
+        sequential_updates=True,
+        device_model="CoolThing",
+        app_version="1.0",
+    )

@@ -1,0 +1,83 @@
+"""Telethon's objects as the adapter's own."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from telethon import utils
+from telethon.tl import types
+
+from telegram.types import IncomingMessage, ResolvedChat, SentMessage
+
+
+def incoming(
+    message: Any, entities: Mapping[int, Any], self_id: int, username_of: Callable[[int], str]
+) -> IncomingMessage | None:
+    """The message as one account sees it; None for what is no message (deleted, unknown).
+
+    A service message (somebody joined) has `service` set and no text: it only takes up an id.
+    """
+    if not isinstance(message, types.Message | types.MessageService):
+        return None
+    service = isinstance(message, types.MessageService)
+    peer_id = utils.get_peer_id(message.peer_id)
+    private = isinstance(message.peer_id, types.PeerUser)
+    author = _author(message, self_id, private)
+    known = entities.get(author) if author is not None else None
+    reply = getattr(message, "reply_to", None)
+    return IncomingMessage(
+        peer_id=peer_id,
+        message_id=message.id,
+        from_user_id=author,
+        from_username=(getattr(known, "username", None) or (username_of(author) if author else "")),
+        from_name=utils.get_display_name(known) if known is not None else "",
+        text="" if service else message.message or "",
+        said_at=message.date,
+        outgoing=bool(message.out),
+        reply_to_message_id=getattr(reply, "reply_to_msg_id", None),
+        private=private,
+        service=service,
+    )
+
+
+def _author(message: Any, self_id: int, private: bool) -> int | None:
+    if isinstance(message.from_id, types.PeerUser):
+        return int(message.from_id.user_id)
+    if private and message.from_id is None:
+        return self_id if message.out else int(message.peer_id.user_id)
+    return None
+
+
+def sent(result: Any, random_id: int, user_id: int | None) -> SentMessage | None:
+    """What Telegram answered to a SendMessageRequest with `random_id`; None when it names no message."""
+    if isinstance(result, types.UpdateShortSentMessage):
+        return SentMessage(result.id, result.date, user_id)
+    updates = getattr(result, "updates", None) or [getattr(result, "update", None)]
+    message_id = next(
+        (
+            update.id
+            for update in updates
+            if isinstance(update, types.UpdateMessageID) and update.random_id == random_id
+        ),
+        None,
+    )
+    if message_id is None:
+        return None
+    for update in updates:
+        message = getattr(update, "message", None)
+        if message is not None and getattr(message, "id", None) == message_id:
+            return SentMessage(message_id, message.date, user_id)
+    return SentMessage(message_id, result.date, user_id)
+
+
+def resolved_chat(chat: Any) -> ResolvedChat | None:
+    """A group or supergroup that the account may look into; None for anything else."""
+    if isinstance(chat, types.Channel):
+        return ResolvedChat(utils.get_peer_id(chat), "supergroup", chat.title)
+    if isinstance(chat, types.Chat):
+        return ResolvedChat(utils.get_peer_id(chat), "group", chat.title)
+    return None
+
+
+def updates_of(result: Any) -> Any:
+    """The updates within an answer to a join: newer layers wrap them."""
+    return getattr(result, "updates", None) if isinstance(result, types.messages.ChatInviteJoinResultOk) else result

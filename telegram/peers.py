@@ -1,0 +1,165 @@
+"""Who is meant: references, ids and people met elsewhere, as the input peers of one account."""
+
+from typing import Any
+
+from telethon import TelegramClient, utils
+from telethon.tl import functions, types
+
+from telegram.calls import call
+from telegram.convert import resolved_chat, updates_of
+from telegram.errors import ChatRefuses, PeerRefuses, PermanentError, TelegramError
+from telegram.types import ChatTarget, PersonTarget, ResolvedChat, Target
+
+
+async def input_peer(client: TelegramClient, target: Target) -> tuple[Any, int | None]:
+    """The peer to write to and, for a person, their id. Raises ChatRefuses or PeerRefuses when there is no way."""
+    if isinstance(target, ChatTarget):
+        return await _chat_peer(client, target), None
+    return await _person_peer(client, target)
+
+
+async def _chat_peer(client: TelegramClient, target: ChatTarget) -> Any:
+    if target.telegram_id is not None:
+        known = known_peer(client, target.telegram_id)
+        if known is not None:
+            return known
+    if not target.reference:
+        raise ChatRefuses("CHAT_UNKNOWN")
+    found = await resolve(client, target.reference)
+    peer = known_peer(client, found.telegram_id)
+    if peer is None:
+        raise ChatRefuses("CHAT_UNKNOWN")
+    return peer
+
+
+def known_peer(client: TelegramClient, peer_id: int) -> Any | None:
+    """The input peer of a marked id, as far as this account has met it."""
+    real_id, kind = utils.resolve_id(peer_id)
+    if kind is types.PeerChat:
+        return types.InputPeerChat(real_id)
+    try:
+        return client.session.get_input_entity(peer_id)
+    except ValueError:
+        return None
+
+
+async def _person_peer(client: TelegramClient, target: PersonTarget) -> tuple[Any, int]:
+    if target.user_id is not None:
+        known = known_peer(client, target.user_id) or await _met_in_chat(client, target)
+        if known is not None:
+            return known, target.user_id
+    if not target.username:
+        raise PeerRefuses("PERSON_UNKNOWN")
+    answer = await call(client, functions.contacts.ResolveUsernameRequest(target.username.removeprefix("@")))
+    if not isinstance(answer.peer, types.PeerUser):
+        raise PeerRefuses("USERNAME_NOT_A_PERSON")
+    user_id = answer.peer.user_id
+    if target.user_id is not None and user_id != target.user_id:
+        raise PeerRefuses("USERNAME_CHANGED_HANDS")
+    peer = known_peer(client, user_id)
+    if peer is None:
+        raise PeerRefuses("PERSON_UNKNOWN")
+    return peer, user_id
+
+
+async def _met_in_chat(client: TelegramClient, target: PersonTarget) -> Any | None:
+    """Through a message of theirs in a shared supergroup (in a basic group ids differ by account)."""
+    if target.via_chat_id is None or target.via_message_id is None:
+        return None
+    chat = known_peer(client, target.via_chat_id)
+    if not isinstance(chat, types.InputPeerChannel):
+        return None
+    met = types.InputUserFromMessage(chat, target.via_message_id, target.user_id)
+    try:
+        users = await call(client, functions.users.GetUsersRequest([met]))
+    except (PermanentError, ChatRefuses, PeerRefuses):
+        return None
+    if not any(isinstance(user, types.User) for user in users):
+        return None
+    return known_peer(client, target.user_id or 0) or types.InputPeerUserFromMessage(
+        chat, target.via_message_id, target.user_id
+    )
+
+
+async def resolve(client: TelegramClient, reference: str) -> ResolvedChat:
+    """The chat behind @name, t.me/name, an invite link of a chat that the account is in, or a marked id."""
+    name, invite = _parse(reference)
+    if not name:
+        raise ChatRefuses("REFERENCE_NOT_UNDERSTOOD")
+    if name.lstrip("-").isdigit():
+        return await _by_id(client, int(name))
+    if invite:
+        answer = await call(client, functions.messages.CheckChatInviteRequest(name))
+        chat = getattr(answer, "chat", None)
+        if not isinstance(answer, types.ChatInviteAlready):
+            raise ChatRefuses("NOT_A_MEMBER")
+        client.session.process_entities([chat])
+        return _group(chat)
+    answer = await call(client, functions.contacts.ResolveUsernameRequest(name))
+    return _group(next(iter(answer.chats), None))
+
+
+async def join(client: TelegramClient, reference: str) -> ResolvedChat:
+    """Become a member, and say of what. A chat that the account is in already is no error."""
+    name, invite = _parse(reference)
+    if invite:
+        return await _join_by_invite(client, name)
+    found = await resolve(client, reference)
+    peer = known_peer(client, found.telegram_id)
+    if isinstance(peer, types.InputPeerChannel):
+        request = functions.channels.JoinChannelRequest(types.InputChannel(peer.channel_id, peer.access_hash))
+        await _joining(client, request)
+    return found
+
+
+async def _join_by_invite(client: TelegramClient, invite: str) -> ResolvedChat:
+    try:
+        return await resolve(client, f"https://t.me/+{invite}")
+    except ChatRefuses as error:
+        if error.reason != "NOT_A_MEMBER":
+            raise
+    updates = await _joining(client, functions.messages.ImportChatInviteRequest(invite))
+    if updates is None:
+        return await resolve(client, f"https://t.me/+{invite}")
+    client.session.process_entities(updates)
+    return _group(next(iter(updates.chats), None))
+
+
+async def _joining(client: TelegramClient, request: Any) -> Any | None:
+    """The updates of a join; None when the account was a member already."""
+    try:
+        return updates_of(await call(client, request))
+    except TelegramError as error:
+        if error.reason == "USER_ALREADY_PARTICIPANT":
+            return None
+        raise
+
+
+async def _by_id(client: TelegramClient, telegram_id: int) -> ResolvedChat:
+    peer = known_peer(client, telegram_id)
+    if isinstance(peer, types.InputPeerChannel):
+        channel = types.InputChannel(peer.channel_id, peer.access_hash)
+        answer = await call(client, functions.channels.GetChannelsRequest([channel]))
+    elif isinstance(peer, types.InputPeerChat):
+        answer = await call(client, functions.messages.GetChatsRequest([peer.chat_id]))
+    else:
+        raise ChatRefuses("NOT_A_MEMBER")
+    return _group(next(iter(answer.chats), None))
+
+
+def _group(chat: Any) -> ResolvedChat:
+    found = resolved_chat(chat)
+    if found is None:
+        raise ChatRefuses("NOT_A_GROUP")
+    return found
+
+
+def _parse(reference: str) -> tuple[str, bool]:
+    """A username, an id's digits or an invite's hash, and whether it is an invite."""
+    text = reference.strip()
+    if text.lstrip("-").isdigit():
+        return text, False
+    if text.startswith("+"):
+        return text[1:], True
+    name, invite = utils.parse_username(text)
+    return name or "", bool(invite)
