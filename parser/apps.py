@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class ParserConfig(AppConfig):
     name = "parser"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from parser import events, roles  # noqa: F401  (they register themselves)

@@ -1,0 +1,88 @@
+"""Whether a message says what a campaign looks for. Pure.
+
+Words are compared by their stems (Snowball; Russian for Cyrillic, English for Latin letters), so a keyword stands for
+all its forms: `английский` finds "английским", `roaster` finds "roasters". Case, ё/е, stress marks and invisible
+characters do not matter. A phrase matches its words in this order with nothing between them but punctuation.
+"""
+
+import re
+import threading
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import Stemmer
+
+# `c++` and `c#` are words of their own, or a search for them would find every lone letter.
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*(?:\+\+(?!\w)|#(?!\w))?")
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
+_LATIN = re.compile(r"[a-z]")
+# Characters that one does not see but that would split or change a word: stress marks, soft hyphens, joiners.
+_INVISIBLE = dict.fromkeys(map(ord, "\u0300\u0301\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+_FOLDED = str.maketrans("ё’", "е'")
+
+Stems = tuple[str, ...]
+
+# A stemmer object must not be used by two threads at once; it caches the words it has seen.
+_stemmers = threading.local()
+
+
+@dataclass(frozen=True)
+class Term:
+    """A keyword as its author wrote it. `minus` keeps the message out, whatever else it says."""
+
+    text: str
+    minus: bool = False
+
+
+@dataclass(frozen=True)
+class _Phrase:
+    stems: Stems
+    text: str
+    minus: bool
+
+
+def stems(text: str) -> Stems:
+    """The stems of the text's words, in order."""
+    folded = unicodedata.normalize("NFKC", text).translate(_INVISIBLE).lower().translate(_FOLDED)
+    return tuple(_stem(word) for word in _WORD.findall(folded))
+
+
+class Matcher:
+    """Looks for all keywords of a campaign at once: the time it takes does not grow with their number.
+
+    A keyword without any word in it ("!!!") never matches.
+    """
+
+    def __init__(self, terms: Iterable[Term]) -> None:
+        self._by_first: dict[str, list[_Phrase]] = {}
+        for term in terms:
+            wanted = stems(term.text)
+            if wanted:
+                self._by_first.setdefault(wanted[0], []).append(_Phrase(wanted, term.text, term.minus))
+
+    def match(self, text: str) -> str | None:
+        """The plus keyword that comes first in the text; None without one, or when a minus keyword is there too."""
+        said = stems(text)
+        found: str | None = None
+        for start, stem in enumerate(said):
+            for phrase in self._by_first.get(stem, ()):
+                if said[start : start + len(phrase.stems)] != phrase.stems:
+                    continue
+                if phrase.minus:
+                    return None
+                found = found if found is not None else phrase.text
+        return found
+
+
+def _stem(word: str) -> str:
+    if _CYRILLIC.search(word):
+        return str(_stemmer("russian").stemWord(word))
+    return str(_stemmer("english").stemWord(word)) if _LATIN.search(word) else word
+
+
+def _stemmer(language: Literal["russian", "english"]) -> Stemmer.Stemmer:
+    if not hasattr(_stemmers, language):
+        setattr(_stemmers, language, Stemmer.Stemmer(language))
+    return getattr(_stemmers, language)

@@ -1,0 +1,28 @@
+"""What a bot of the role parser does: it reads the chats of its campaigns."""
+
+from datetime import datetime
+from uuid import UUID
+
+from bots import roles
+from bots.models import Role
+from campaigns.models import Chat
+from parser.selectors import bots_wanted, chats_of
+from parser.services import message_match
+from telegram.types import IncomingMessage
+
+
+class ParserHandler:
+    reads_chats = True
+    reads_private = False
+
+    def wanted(self, now: datetime) -> set[UUID]:
+        return bots_wanted()
+
+    def chats(self, bot_id: UUID) -> list[Chat]:
+        return chats_of(bot_id=bot_id)
+
+    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
+        message_match(bot_id=bot_id, message=message)
+
+
+roles.register(Role.PARSER, ParserHandler())

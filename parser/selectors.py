@@ -1,0 +1,58 @@
+"""What the parser bots are to read, and for whom."""
+
+from uuid import UUID
+
+from django.db.models import BigIntegerField, Count, F, Func, QuerySet, Sum, Value
+from django.db.models.functions import Cast, Concat
+
+from bots.models import Bot, Role
+from campaigns.models import Campaign, Chat, ChatPermission
+from parser.models import Keyword, WatchedChat
+
+
+def watches_in_force() -> QuerySet[WatchedChat]:
+    """Enabled parser bots in chats of running campaigns whose owners permit it."""
+    permitted = ChatPermission.objects.filter(purpose=ChatPermission.Grant.PARSE, revoked_at__isnull=True)
+    return WatchedChat.objects.filter(
+        campaign__state=Campaign.State.RUNNING,
+        bot__enabled=True,
+        bot__role=Role.PARSER,
+        chat_id__in=permitted.values("chat_id"),
+    )
+
+
+def bots_wanted() -> set[UUID]:
+    return set(watches_in_force().values_list("bot_id", flat=True))
+
+
+def chats_of(*, bot_id: UUID) -> list[Chat]:
+    return list(Chat.objects.filter(id__in=watches_in_force().filter(bot_id=bot_id).values("chat_id")).order_by("key"))
+
+
+def campaigns_watching(*, bot_id: UUID, telegram_id: int) -> list[WatchedChat]:
+    """For whom this bot reads the chat with this marked id; each with its chat."""
+    watches = watches_in_force().filter(bot_id=bot_id, chat__telegram_id=telegram_id)
+    return list(watches.select_related("chat").order_by("campaign_id"))
+
+
+def is_own_account(*, telegram_user_id: int) -> bool:
+    return Bot.objects.filter(telegram_user_id=telegram_user_id).exists()
+
+
+def keyword_versions(*, campaign_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:
+    """A value for each campaign with keywords that changes whenever they do, however they were written.
+
+    It is made of their content by the database: no row is carried here, no writer has to remember anything.
+    """
+    content = Func(
+        Concat(F("kind"), Value(":"), F("text")),
+        Value(0),
+        function="hashtextextended",
+        output_field=BigIntegerField(),
+    )
+    rows = (
+        Keyword.objects.filter(campaign_id__in=campaign_ids)
+        .values("campaign_id")
+        .annotate(number=Count("id"), content=Sum(Cast(content, BigIntegerField())))
+    )
+    return {row["campaign_id"]: (row["number"], int(row["content"])) for row in rows}
