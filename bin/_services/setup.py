@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .console import Unavailable, guarded, say
-from .install import apt_install
+from .environment import load_overrides
+from .install import apt_install, rabbitmq_bin
 
 CLONE = Path(__file__).resolve().parents[2]
 VENV = CLONE / ".venv"
@@ -21,7 +22,6 @@ PYTHON = VENV / "bin" / "python"
 # What each room of work installs; the tests' list includes the product's.
 REQUIREMENTS = {"demo": ["requirements.txt"], "test": ["requirements.txt", "requirements-dev.txt"]}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-COMPOSE = ("docker-compose",)
 # A font with Cyrillic, so that the panel's screenshots are readable.
 FONTS = (Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"), Path("/usr/share/fonts/TTF/DejaVuSans.ttf"))
 
@@ -37,8 +37,7 @@ def main(arguments: list[str]) -> int:
 
 def _setup(room: str) -> int:
     with _locked():
-        if room == "test":
-            _test_tools()
+        _system_packages(room)
         _virtual_environment()
         if room != "venv":
             _packages(room)
@@ -57,43 +56,61 @@ def _locked() -> Iterator[None]:
         raise Unavailable(f"{problem.filename} belongs to another user: run this as that user") from None
 
 
-def _test_tools() -> None:
-    """The browser, its font and the compose checker: from apt, for root; else named in one message."""
+def _system_packages(room: str) -> None:
+    """Debian's packages: installed for root; for others all that is missing is named in one message."""
+    missing = [] if _has_venv() or _can_make_venv() else ["python3-venv"]
+    if room == "test":
+        missing += _missing_test_tools()
+    may_install = os.geteuid() == 0 and shutil.which("apt-get") is not None
+    if may_install:
+        # RabbitMQ is left to bin/services, which keeps its package from starting a node.
+        if missing:
+            apt_install(*missing)
+        return
+    if room != "venv" and rabbitmq_bin() is None and not load_overrides(CLONE).rabbitmq:
+        missing.append("rabbitmq-server")
+    if missing:
+        raise Unavailable(
+            f"missing here, and installing takes root and apt: {' '.join(missing)}. Either\n"
+            f"  sudo apt-get install {' '.join(missing)}    (then run this again; a broker elsewhere: RABBITMQ_URL), or\n"
+            "  docker compose up    (everything in containers; see .env.example)"
+        )
+
+
+def _missing_test_tools() -> list[str]:
+    """The browser, its font and the compose checker."""
     missing = []
     if not any(map(shutil.which, CHROMIUM)):
         missing.append("chromium")
-    if not any(map(shutil.which, COMPOSE)) and not _has_compose_plugin():
+    if shutil.which("docker-compose") is None and not _has_compose_plugin():
         missing.append("docker-compose")
     if not any(font.exists() for font in FONTS):
         missing.append("fonts-dejavu-core")
-    _apt_or_tell(missing, "the tests need")
+    return missing
 
 
 def _has_compose_plugin() -> bool:
     docker = shutil.which("docker")
-    command = [docker or "docker", "compose", "version"]
-    return docker is not None and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return docker is not None and _succeeds(docker, "compose", "version")
 
 
-def _apt_or_tell(packages: list[str], why: str) -> None:
-    if not packages:
-        return
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise Unavailable(f"{why}: {' '.join(packages)}\n  sudo apt-get install {' '.join(packages)}")
-    apt_install(*packages)
+def _has_venv() -> bool:
+    return PYTHON.exists() and _succeeds(PYTHON, "-c", "import pip")
+
+
+def _can_make_venv() -> bool:
+    # Debian keeps ensurepip in a package of its own.
+    return _succeeds(sys.executable, "-c", "import ensurepip, venv")
+
+
+def _succeeds(*command: str | Path) -> bool:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
 
 
 def _virtual_environment() -> None:
-    if (
-        PYTHON.exists()
-        and subprocess.run([PYTHON, "-c", "import pip"], capture_output=True, check=False).returncode == 0
-    ):
-        return
-    probe = [sys.executable, "-c", "import ensurepip, venv"]
-    if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
-        _apt_or_tell(["python3-venv"], "a virtual environment needs")
-    say("creating .venv")
-    subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
+    if not _has_venv():
+        say("creating .venv")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
 
 
 def _packages(room: str) -> None:
