@@ -115,6 +115,19 @@ class Host(models.Model):
         return self.name
 
 
+class Trouble(models.Model):
+    """Something that is wrong now and has been told. Deleted when it is over, so that the next time is told again."""
+
+    key = models.CharField(max_length=200, primary_key=True)
+    reason = models.CharField(max_length=300)
+    count = models.PositiveIntegerField(default=1)
+    since = models.DateTimeField(db_default=Now())
+    last_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 class Cursor(models.Model):
     """Up to where a bot's messages of one chat have been recorded: the truth about what was read."""
 

@@ -1,0 +1,41 @@
+"""What the rooms above do with the bots of a role. Each registers its handler once, when its app is ready."""
+
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from campaigns.models import Chat
+from telegram.types import IncomingMessage
+
+
+class RoleHandler(Protocol):
+    """The door from a role's bots up to the room that uses them. Called from threads, with the ORM at hand."""
+
+    # Whether messages of the chats from `chats`, and of direct chats, are to be recorded.
+    reads_chats: bool
+    reads_private: bool
+
+    def wanted(self, now: datetime) -> set[UUID]:
+        """The bots of this role that should be connected at `now`. Called every few seconds: one query."""
+
+    def chats(self, bot_id: UUID) -> list[Chat]:
+        """The chats that the bot must be a member of, as of now."""
+
+    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
+        """Record a message: called once for each, in order within a chat, in the transaction that moves the cursor.
+
+        No network. An exception takes the transaction back and the message comes again, three times at most.
+        """
+
+
+_handlers: dict[str, RoleHandler] = {}
+
+
+def register(role: str, handler: RoleHandler) -> None:
+    """Make `handler` the one for bots of `role`."""
+    _handlers[role] = handler
+
+
+def handler_of(role: str) -> RoleHandler | None:
+    """The handler of a role; None when no room has registered one: its bots stay offline."""
+    return _handlers.get(role)
