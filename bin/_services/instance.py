@@ -139,6 +139,8 @@ def _create(clone: Path) -> None:
     data = run / "data" if inside else OUTSIDE / name
     if not inside:
         say(f"other users cannot enter {clone}: data goes to {data}")
+        for old in OUTSIDE.glob(f"{clone_key(clone)}-*"):
+            say(f"data of a removed .run folder of this clone, nobody can use it any more: rm -r {old}")
         _link(run / "data", data)
     record = {
         "clone": str(clone),

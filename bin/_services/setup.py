@@ -118,7 +118,7 @@ def _packages(room: str) -> None:
     if _is_stamped(room):
         return
     say(f"installing the Python packages of {REQUIREMENTS[room][-1]} (a minute or two)")
-    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check"]
     command += ["-r", CLONE / REQUIREMENTS[room][-1]]
     if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
         raise Unavailable("pip could not install the packages: see the lines above")
