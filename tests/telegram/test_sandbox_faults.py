@@ -1,0 +1,102 @@
+"""Faults on demand."""
+
+import pytest
+from telethon import errors, functions
+
+from sandbox.faults import Fault
+from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
+
+
+async def test_a_flood_wait_hits_as_often_as_planned_and_says_its_seconds(town: Town) -> None:
+    anna = await town.login(town.anna)
+    boris = await anna.get_input_entity("boris")
+    town.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", seconds=2, times=2))
+    for _ in range(2):
+        with pytest.raises(errors.FloodWaitError) as caught:
+            await send(anna, boris, "Hello", random_id=1)
+        assert caught.value.seconds == 2
+    assert await send(anna, boris, "Hello", random_id=1)
+    assert len(town.world.ledger) == 1
+
+
+async def test_a_flood_wait_can_be_for_one_user_one_chat_or_one_method(town: Town) -> None:
+    anna, boris = await town.login(town.anna), await town.login(town.boris)
+    plan = town.sandbox.faults.plan
+    plan(Fault(kind="FLOOD_WAIT", seconds=1, user=town.boris.id, times=None))
+    plan(Fault(kind="FLOOD_WAIT", seconds=1, chat=town.square.id, times=None))
+    plan(Fault(kind="FLOOD_WAIT", seconds=1, method="contacts.resolveUsername", times=None))
+    boris_to_group = await input_chat(boris, town.group)
+    with pytest.raises(errors.FloodWaitError):
+        await send(boris, boris_to_group, "Hello", random_id=1)
+    with pytest.raises(errors.FloodWaitError):
+        await send(anna, await input_chat(anna, town.square), "Hello", random_id=1)
+    with pytest.raises(errors.FloodWaitError):
+        await anna(functions.contacts.ResolveUsernameRequest("boris"))
+    assert await send(anna, await input_chat(anna, town.group), "Hello", random_id=2)
+
+
+@pytest.mark.parametrize("place", ["private", "supergroup"])
+async def test_a_message_whose_answer_was_lost_is_said_once_when_it_is_sent_again(town: Town, place: str) -> None:
+    anna, boris = await town.login(town.anna, auto_reconnect=False), await town.login(town.boris)
+    heard = Inbox(boris)
+    peer = await input_chat(anna, town.square) if place == "supergroup" else await anna.get_input_entity("boris")
+    town.sandbox.faults.plan(Fault(kind="DROP_ANSWER"))
+    with pytest.raises((ConnectionError, EOFError)):
+        await send(anna, peer, "Only once", random_id=99)
+    assert [entry.text for entry in town.world.ledger] == ["Only once"]
+    await until(lambda: not anna.is_connected())
+
+    again = town.client(anna.session.save())
+    await again.connect()
+    entry = town.world.ledger[0]
+    assert await send(again, peer, "Only once", random_id=99) == entry.id_for(town.anna.id)
+    assert (len(town.world.ledger), entry.repeats) == (1, 1)
+    await send(again, peer, "Next", random_id=100)
+    assert await heard.wait_for(2) == ["Only once", "Next"]
+
+
+async def test_telethons_own_resend_after_a_lost_answer_says_it_once(town: Town) -> None:
+    anna = await town.login(town.anna)
+    town.sandbox.faults.plan(Fault(kind="DROP_ANSWER"))
+    message = await anna.send_message("boris", "Only once")
+    (entry,) = town.world.ledger
+    assert (entry.text, entry.repeats) == ("Only once", 1)
+    assert message.id == entry.id_for(town.anna.id)
+
+
+async def test_auth_key_duplicated_on_demand_destroys_the_session(town: Town) -> None:
+    anna = await town.login(town.anna, auto_reconnect=False)
+    town.sandbox.faults.plan(Fault(kind="AUTH_KEY_DUPLICATED", user=town.anna.id))
+    with pytest.raises(errors.AuthKeyDuplicatedError):
+        await anna(functions.updates.GetStateRequest())
+    with pytest.raises(errors.AuthKeyDuplicatedError):
+        await anna(functions.updates.GetStateRequest())
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("SLOWMODE_WAIT", errors.SlowModeWaitError),
+        ("PEER_FLOOD", errors.PeerFloodError),
+        ("USER_DEACTIVATED_BAN", errors.UserDeactivatedBanError),
+        ("CHAT_WRITE_FORBIDDEN", errors.ChatWriteForbiddenError),
+        ("USER_PRIVACY_RESTRICTED", errors.UserPrivacyRestrictedError),
+    ],
+)
+async def test_a_planned_error_is_the_one_telethon_knows(town: Town, kind: str, error: type[errors.RPCError]) -> None:
+    anna = await town.login(town.anna)
+    boris = await anna.get_input_entity("boris")
+    town.sandbox.faults.plan(Fault(kind=kind, seconds=5))
+    with pytest.raises(error):
+        await send(anna, boris, "Hello", random_id=1)
+    assert await send(anna, boris, "Hello", random_id=1)
+    assert len(town.world.ledger) == 1
+
+
+async def test_an_internal_fault_is_a_server_error(town: Town) -> None:
+    anna = await town.login(town.anna)
+    town.sandbox.faults.plan(Fault(kind="INTERNAL", method="updates.getState"))
+    with pytest.raises(errors.ServerError):
+        # Past the client, which would try again for seconds.
+        await anna._sender.send(functions.updates.GetStateRequest())
+    assert await anna(functions.updates.GetStateRequest())
