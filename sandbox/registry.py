@@ -103,6 +103,10 @@ class Registry:
         found = self._invites.get(invite_hash)
         return None if found is None else self.chats[found]
 
+    def used_message_ids(self) -> int:
+        """How many message ids a new account has used up before: no two accounts number alike."""
+        return self._random.randrange(10, 1000)
+
     def _check_user(self, user_id: int | None, phone: str | None, username: str | None) -> None:
         if user_id is not None and (user_id <= 0 or user_id in self.users):
             raise WorldError("USER_ID_INVALID", f"{user_id} is taken or not positive")

@@ -79,7 +79,7 @@ class World:
             user_id=user_id,
             password=password,
         )
-        self.boxes[user.id] = Box()
+        self.boxes[user.id] = Box(last_id=self.registry.used_message_ids())
         self.revision += 1
         return user
 

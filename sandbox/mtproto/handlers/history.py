@@ -52,7 +52,7 @@ def _single(view: View, box: Box, wanted: Any) -> Any:
     message = box.messages.get(getattr(wanted, "id", 0))
     if message and isinstance(wanted, types.InputMessageReplyTo):
         message = box.messages.get(message.reply_to or 0)
-    return view.message(message) if message else types.MessageEmpty(getattr(wanted, "id", 0))
+    return view.message(message) if message else types.MessageEmpty(getattr(wanted, "id", 0), peer_id=None)
 
 
 def _readable_box(call: Call, input_peer: Any) -> tuple[int, Box]:
