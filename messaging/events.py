@@ -122,8 +122,9 @@ def event_id(exchange: str, routing_key: str, body: bytes, *, message_id: str | 
                 return uuid.UUID(text)
             except ValueError:
                 continue
-    content = message_id.encode() if message_id else body
-    return uuid.uuid5(_ID_NAMESPACE, f"{exchange}\0{routing_key}\0{content!r}")
+    name = f"{exchange}\0{routing_key}\0{message_id or body!r}"
+    # AMQP's short strings may hold lone surrogates.
+    return uuid.uuid5(_ID_NAMESPACE, name.encode("utf-8", "backslashreplace").decode())
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -65,7 +65,10 @@ class HandlingFailure(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["queue", "body_digest", "-created_at"], name="failure_lookup")]
+        indexes = [
+            models.Index(fields=["queue", "body_digest", "-created_at"], name="failure_lookup"),
+            models.Index(fields=["created_at"], name="failure_age"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.queue} {self.error[:80]}"
@@ -94,6 +97,8 @@ class DeadLetter(models.Model):
     first_seen_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=12, choices=State, default=State.OPEN)
+    decided_by = models.CharField(max_length=150, blank=True, default="", help_text="Who replayed or discarded it last")
+    decision_reason = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
         constraints = [

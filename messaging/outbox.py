@@ -33,11 +33,11 @@ def enqueue(*rows: OutboxEvent) -> None:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("events are published inside a transaction: transaction.atomic()")
     OutboxEvent.objects.bulk_create(rows)
-    _notify_once()
+    notify_relay()
 
 
-def _notify_once() -> None:
-    """One NOTIFY a transaction.
+def notify_relay() -> None:
+    """Wake the relay when the transaction commits: one NOTIFY, however often this is called.
 
     The marker lives in the transaction's list of commit hooks, so it goes away exactly when a savepoint's rollback
     takes the notification away.

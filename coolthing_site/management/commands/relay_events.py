@@ -1,0 +1,22 @@
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from messaging.relay import Relay
+
+
+class Command(BaseCommand):
+    help = "Publish the outbox's events to the broker. Several may run: one publishes, the others stand by."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        Relay(stop, self._say).run()
+        self._say("stopped")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(f"relay: {line}")
+        self.stdout.flush()

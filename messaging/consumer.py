@@ -1,0 +1,144 @@
+"""The worker's consumer: a plain JSON message becomes a request for the task that subscribes to its queue.
+
+Tied to Celery's inside (`create_task_handler`, `on_decode_error`, kombu's `_active_tags` and `_decoded_cache`): the
+version is pinned, and tests/broker checks each of these on a real broker.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from celery.worker.consumer import Consumer
+from kombu import Message as AmqpMessage
+from vine import promise as vine_promise
+
+from messaging import topology
+from messaging.events import event_id
+from messaging.pause import ApplyQueueControl
+from messaging.subscriptions import Message
+
+log = logging.getLogger(__name__)
+
+_DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
+
+
+class MissingSubscriber(Exception):
+    """A worker consumes from a queue whose task nobody has registered."""
+
+
+class EventConsumer(Consumer):
+    """Celery's consumer for queues that carry domain events, and for ordinary task queues as well."""
+
+    class Blueprint(Consumer.Blueprint):
+        # Without native delayed delivery: 28 exchanges and queues on the broker for what `due_at` columns do here.
+        default_steps = [
+            *(step for step in Consumer.Blueprint.default_steps if step != _DELAYED_DELIVERY),
+            ApplyQueueControl,
+        ]
+
+    def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        # Mingle and gossip only exchange revocations and clocks, and make every worker read every event.
+        options = {**(worker_options or {}), "without_mingle": True, "without_gossip": True}
+        self._queue_by_tag: dict[str, str] = {}
+        super().__init__(*args, worker_options=options, **kwargs)
+
+    def create_task_handler(self, promise: Any = vine_promise) -> Callable[[AmqpMessage], None]:
+        self._require_subscribers()
+        handle_task = super().create_task_handler(promise)
+
+        def on_message(message: AmqpMessage) -> None:
+            queue = self._queue_of(message)
+            if queue in topology.SUBSCRIPTIONS and not self._is_task(message, queue):
+                present_as_task(message, queue, topology.SUBSCRIPTIONS[queue])
+            try:
+                handle_task(message)
+            except (AttributeError, KeyError, TypeError, ValueError) as problem:
+                # A task message with half of its headers; Celery would end the worker, and the next one after it.
+                log.error("%s: a malformed task message is rejected: %r", queue, problem)
+                if not message.acknowledged:
+                    message.reject_log_error(log, self.connection_errors)
+
+        return on_message
+
+    def on_decode_error(self, message: AmqpMessage, exc: Exception) -> None:
+        """Stock Celery acknowledges what it cannot decode. An event goes to its handler, which says what is wrong."""
+        queue = self._queue_of(message)
+        if not queue:
+            # Remote control's mailbox: it is read without acknowledgements, so there is nothing to reject.
+            super().on_decode_error(message, exc)
+            return
+        if queue in topology.SUBSCRIPTIONS and message.errors:
+            message.errors.clear()
+            self.task_consumer.on_message(message)
+            return
+        log.error("%s: a message that cannot be decoded is rejected: %r", queue, exc)
+        message.reject_log_error(log, self.connection_errors)
+
+    def forget_queue(self, queue: str) -> None:
+        """Stop consuming from a queue; the tag stays known for what has been delivered already."""
+        self._queue_by_tag.update({known: name for name, known in self.task_consumer._active_tags.items()})
+        self.task_consumer.cancel_by_queue(queue)
+
+    def _require_subscribers(self) -> None:
+        for queue in self.app.amqp.queues.consume_from:
+            task = topology.SUBSCRIPTIONS.get(queue)
+            if task is not None and task not in self.strategies:
+                raise MissingSubscriber(f"{queue} is handled by the task {task}, which no installed app registers")
+
+    def _queue_of(self, message: AmqpMessage) -> str:
+        """A message names its consumer, not its queue; the consumers of this worker are known by their tags."""
+        tag = message.delivery_info.get("consumer_tag", "")
+        if tag not in self._queue_by_tag:
+            self._queue_by_tag.update({known: queue for queue, known in self.task_consumer._active_tags.items()})
+        return self._queue_by_tag.get(tag, "")
+
+    def _is_task(self, message: AmqpMessage, queue: str) -> bool:
+        """Whether it was sent by Celery for a task we know. A dead task must not run in the archive."""
+        headers = message.headers
+        return queue not in topology.RAW_SUBSCRIPTIONS and headers.get("task") in self.strategies and "id" in headers
+
+
+def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:
+    """Let Celery see a request for `task_name`; acks and rejects still concern the message as it was published."""
+    info = message.delivery_info
+    exchange, routing_key = info.get("exchange", ""), info.get("routing_key", "")
+    body = raw_body(message)
+    headers = dict(message.headers)
+    message_id = message.properties.get("message_id")
+    root_id, task_id = request_ids(queue, exchange, routing_key, body, headers, message_id)
+    # The type, never the body: this text is shown by Flower and written to logs.
+    message.headers = {
+        "lang": "py",
+        "task": task_name,
+        "id": task_id,
+        "root_id": root_id,
+        "parent_id": None,
+        "group": None,
+        "argsrepr": f"({exchange!r}, {routing_key!r}, {len(body)} bytes)",
+        "kwargsrepr": "{}",
+        "origin": exchange,
+        "ignore_result": True,
+    }
+    message._decoded_cache = {"args": (exchange, routing_key, body, headers, message_id), "kwargs": {}}
+
+
+def raw_body(message: AmqpMessage) -> bytes:
+    """The bytes that were published; py-amqp decodes a body that names its encoding."""
+    body = message.body
+    if isinstance(body, str):
+        return body.encode(message.content_encoding or "utf-8", "surrogateescape")
+    return bytes(body or b"")
+
+
+def request_ids(
+    queue: str, exchange: str, routing_key: str, body: bytes, headers: dict[str, Any], message_id: str | None
+) -> tuple[str, str]:
+    """(root id, task id): the event's id, and one made of it and the queue, the same for every copy.
+
+    Each replay has a task id of its own: a worker remembers what it was told to revoke.
+    """
+    arrived = Message(queue, exchange, routing_key, body, headers, message_id)
+    root = event_id(*arrived.origin, body, message_id=arrived.stable_message_id)
+    replay = headers.get(topology.REPLAY_HEADER)
+    return str(root), str(uuid.uuid5(root, f"{queue}/{replay}" if replay else queue))

@@ -1,0 +1,87 @@
+"""Each worker applies the rows of QueueControl: before it consumes for the first time, and every few seconds after."""
+
+import logging
+import time
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.state import maybe_shutdown
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+from messaging.models import QueueControl
+
+log = logging.getLogger(__name__)
+
+# How long a pause or a resume may take to reach a worker.
+APPLY_SECONDS = 2.0
+_RETRY_SECONDS = 1.0
+
+
+def paused_queues() -> set[str]:
+    return set(QueueControl.objects.filter(paused=True).values_list("queue", flat=True))
+
+
+class ApplyQueueControl(bootsteps.StartStopStep):
+    """A step of the worker's consumer, between connecting and consuming."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        self._timer_entry: Any = None
+        super().__init__(consumer, **kwargs)
+
+    def start(self, consumer: Any) -> None:
+        apply(consumer, self._read_or_wait())
+        self._timer_entry = consumer.timer.call_repeatedly(APPLY_SECONDS, self._poll, (consumer,))
+
+    def stop(self, consumer: Any) -> None:
+        if self._timer_entry is not None:
+            consumer.timer.cancel(self._timer_entry)
+            self._timer_entry = None
+
+    def _read_or_wait(self) -> set[str]:
+        """A worker that cannot know what is paused consumes nothing."""
+        told = False
+        while True:
+            try:
+                return self._read()
+            except (DatabaseError, InterfaceError) as problem:
+                if not told:
+                    log.warning("waiting for the database to learn which queues are paused: %s", str(problem).strip())
+                told = True
+                maybe_shutdown()
+                time.sleep(_RETRY_SECONDS)
+
+    def _poll(self, consumer: Any) -> None:
+        try:
+            paused = self._read()
+        except (DatabaseError, InterfaceError) as problem:
+            log.warning("which queues are paused cannot be read now: %s", str(problem).strip())
+            return
+        # A thread pool's timer has a thread of its own, and the channel belongs to the consumer's.
+        consumer.call_soon(apply, consumer, paused)
+
+    def _read(self) -> set[str]:
+        close_old_connections()
+        try:
+            return paused_queues()
+        except (DatabaseError, InterfaceError):
+            connection.close()
+            raise
+
+
+def apply(consumer: Any, paused: set[str]) -> None:
+    """Consume from every queue of this worker except the paused ones. What was prefetched is still handled."""
+    tasks = consumer.task_consumer
+    if tasks is None:
+        return
+    mine = consumer.app.amqp.queues.consume_from
+    held = {queue.name for queue in tasks.queues}
+    for name, queue in mine.items():
+        if name in paused and name in held:
+            log.warning("%s is paused", name)
+            consumer.forget_queue(name)
+        elif name not in paused and name not in held:
+            log.warning("%s is resumed", name)
+            tasks.add_queue(queue)
+            tasks.consume()
