@@ -6,7 +6,6 @@ list), `POST /say` (a person writes), `POST /join`, `POST /leave`, `POST /block`
 answered with 400 and `{"error": …}`.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -242,7 +241,7 @@ async def _bodies(request: web.Request, model: type[Body]) -> list[Body]:
 async def _json(request: web.Request) -> Any:
     try:
         return await request.json()
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise BadRequest(f"not JSON: {error}") from error
 
 

@@ -90,18 +90,14 @@ class Sandbox:
             self._state.load()
         if scenario and not self.world.users:
             scenario.apply(self.world)
-        app = web.Application()
-        add_control_routes(app, self)
-        add_llm_routes(app, self.llm)
-        loop = asyncio.get_running_loop()
-        if scenario:
-            people = People(self.world, scenario, speed=self.config.speed)
-            add_people_routes(app, people)
-            self._tasks.append(loop.create_task(people.run()))
+        try:
+            await self.mtproto.start()
+            await self._start_http(scenario)
+        except OSError:
+            await self.stop()
+            raise
         if self._state:
-            self._tasks.append(loop.create_task(self._keep_saving(self._state)))
-        await self.mtproto.start()
-        await self._start_http(app)
+            self._tasks.append(asyncio.create_task(self._keep_saving(self._state)))
         log.info("Telegram on %s:%s, control on %s", self.host, self.mtproto_port, self.http_url)
 
     async def stop(self) -> None:
@@ -130,7 +126,14 @@ class Sandbox:
 
         return asyncio.run_coroutine_threadsafe(inside(), self._loop).result()
 
-    async def _start_http(self, app: web.Application) -> None:
+    async def _start_http(self, scenario: Scenario | None) -> None:
+        app = web.Application()
+        add_control_routes(app, self)
+        add_llm_routes(app, self.llm)
+        if scenario:
+            people = People(self.world, scenario, speed=self.config.speed)
+            add_people_routes(app, people)
+            self._tasks.append(asyncio.create_task(people.run()))
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.config.host, self.config.http_port)
