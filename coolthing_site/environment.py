@@ -19,7 +19,15 @@ class Environment:
         self._env = environ.Env()
         for file in files:
             if file.exists():
-                self._env.read_env(str(file))
+                self._read(file)
+
+    def _read(self, file: Path) -> None:
+        known = set(self._env.ENVIRON)
+        self._env.read_env(str(file), parse_comments=True)
+        # A name that a file leaves empty must not hide the value that the next file has for it.
+        for name in self._env.ENVIRON.keys() - known:
+            if not self._env.ENVIRON[name]:
+                del self._env.ENVIRON[name]
 
     def text(self, name: str, default: str | None = None) -> str:
         # Read as it is: django-environ would take a leading $ for the name of another variable.

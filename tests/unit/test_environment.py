@@ -1,5 +1,6 @@
 """Configuration: what is missing or malformed is named in one line."""
 
+import os
 import re
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_values_are_read_as_they_are(variables):
 
 
 def test_first_file_and_the_environment_outrank_later_files(tmp_path, variables, monkeypatch):
-    (tmp_path / "one").write_text("X_A=one\nX_B=one\n")
+    (tmp_path / "one").write_text("X_A=one   # the first\nX_B=one\nX_C=   # left empty\n")
     (tmp_path / "two").write_text("X_A=two\nX_B=two\nX_C=two\n")
     variables(X_B="process")
     for name in ("X_A", "X_C"):
@@ -72,6 +73,16 @@ def test_first_file_and_the_environment_outrank_later_files(tmp_path, variables,
         monkeypatch.delenv(name)
     env = Environment(tmp_path / "one", tmp_path / "two")
     assert [env.text(name) for name in ("X_A", "X_B", "X_C")] == ["one", "process", "two"]
+
+
+def test_env_example_can_be_used_as_it_is(monkeypatch):
+    # Whatever the file leaves empty is not set by it, and no comment becomes part of a value.
+    before = dict(os.environ)
+    Environment(ROOT / ".env.example")
+    added = {name: value for name, value in os.environ.items() if name not in before}
+    for name in added:
+        monkeypatch.delenv(name)
+    assert all(value and "#" not in value for value in added.values()), added
 
 
 def test_env_example_documents_every_variable():
