@@ -1,6 +1,6 @@
 """Variative text: `{a|b}` is one of its options, options may nest, a backslash takes {, |, } or a backslash literally.
 
-Grammar:  text = (character | escape | group)*    group = "{" text ("|" text)* "}"    escape = "\\" ("{" | "|" | "}" | "\\")
+Grammar:  text = (character | escape | group)*    group = "{" text ("|" text)* "}"    escape = backslash special
 A backslash before any other character is an ordinary character.
 """
 

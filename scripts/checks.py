@@ -1,0 +1,84 @@
+"""Whether a play can start: asked at activation, and again when it is prepared."""
+
+from collections.abc import Iterator, Sequence
+
+from bots.models import Bot, Role
+from campaigns.models import Campaign, ChatPermission
+from campaigns.selectors import chats_permitted
+from scripts import spintax
+from scripts.models import Casting, ScriptForCampaign, Target
+from scripts.snapshot import SnapshotLine
+
+# Telegram's limit of one text message, in characters.
+LONGEST_MESSAGE = 4096
+
+UNUSABLE_BOTS = {
+    Bot.State.BANNED: "is banned",
+    Bot.State.NEEDS_LOGIN: "needs login",
+}
+
+
+def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine]) -> list[str]:
+    """Everything that keeps `lines` from being played for `sfc` now, in words for an operator. Empty: it can start."""
+    return [
+        *_campaign_problems(sfc.campaign),
+        *_line_problems(lines),
+        *_cast_problems(sfc, {line.slot for line in lines}),
+        *_target_problems(sfc),
+    ]
+
+
+def _campaign_problems(campaign: Campaign) -> Iterator[str]:
+    if campaign.state not in (Campaign.State.RUNNING, Campaign.State.PAUSED):
+        yield f"campaign {campaign.slug} is {campaign.get_state_display().lower()}, not running"
+
+
+def _line_problems(lines: Sequence[SnapshotLine]) -> Iterator[str]:
+    if not lines:
+        yield "the script has no lines"
+    earlier: set[object] = set()
+    for line in lines:
+        reason = text_problem(line.text)
+        if reason:
+            yield f"line {line.key}: {reason}"
+        if line.reply_to is not None and line.reply_to not in earlier:
+            yield f"line {line.key} answers a line that is not before it"
+        earlier.add(line.id)
+
+
+def text_problem(text: str) -> str:
+    """What is wrong with a line's text, or nothing."""
+    try:
+        if spintax.may_be_blank(text):
+            return "a variant of it is blank"
+        if spintax.longest(text) > LONGEST_MESSAGE:
+            return f"a variant of it is longer than {LONGEST_MESSAGE} characters"
+    except spintax.SpintaxError as error:
+        return str(error)
+    return ""
+
+
+def _cast_problems(sfc: ScriptForCampaign, slots: set[str]) -> Iterator[str]:
+    cast = {casting.slot.name: casting.bot for casting in Casting.objects.filter(sfc=sfc).select_related("slot", "bot")}
+    for slot in sorted(slots - cast.keys()):
+        yield f"slot {slot} is not cast"
+    for slot in sorted(slots & cast.keys()):
+        bot = cast[slot]
+        if bot.role != Role.ACTOR:
+            yield f"slot {slot}: {bot} is no actor"
+        elif not bot.enabled:
+            yield f"slot {slot}: {bot} is disabled"
+        elif bot.state in UNUSABLE_BOTS:
+            yield f"slot {slot}: {bot} {UNUSABLE_BOTS[Bot.State(bot.state)]}"
+
+
+def _target_problems(sfc: ScriptForCampaign) -> Iterator[str]:
+    chats = [target.chat for target in Target.objects.filter(sfc=sfc).select_related("chat").order_by("id")]
+    if not chats:
+        yield "no target chats are chosen"
+    permitted = chats_permitted(chat_ids=[chat.pk for chat in chats], purpose=ChatPermission.Grant.SCRIPT)
+    for chat in chats:
+        if chat.pk not in permitted:
+            yield f"chat {chat}: no permission for scripts is in force"
+        if not chat.label:
+            yield f"chat {chat}: no label tells its members that scripts play there"

@@ -1,0 +1,28 @@
+"""Why the scripts room refuses to do something; the message is for an operator."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+
+class ScriptsError(Exception):
+    pass
+
+
+class UnknownScript(ScriptsError):
+    def __init__(self, sfc_id: UUID | str) -> None:
+        super().__init__(f"no script for campaign has the id {str(sfc_id)[:60]!r}")
+
+
+class CannotStart(ScriptsError):
+    """`problems`: each thing that keeps the play from starting."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = list(problems)
+
+
+class MoveRefused(ScriptsError):
+    """The play is in a state from which it cannot be moved like that."""
+
+    def __init__(self, what: str, state: str, wish: str) -> None:
+        super().__init__(f"{what} is {state}: it cannot be {wish}")

@@ -1,0 +1,33 @@
+"""When an actor has to be connected, and of which chats it must be a member."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from bots.models import Role
+from bots.roles import register
+from campaigns.models import Chat
+from scripts import selectors
+from telegram.types import IncomingMessage
+
+# An actor connects this long before its next line, so that it has joined the chat when the line is due,
+# and stays connected when its next line is not further away than this.
+NEAR = timedelta(minutes=5)
+
+
+class ActorHandler:
+    """Actors speak; they read neither the chats nor what people write to them."""
+
+    reads_chats = False
+    reads_private = False
+
+    def wanted(self, now: datetime) -> set[UUID]:
+        return selectors.bots_on_stage(now=now, near=NEAR)
+
+    def chats(self, bot_id: UUID) -> list[Chat]:
+        return selectors.chats_of_actor(bot_id=bot_id)
+
+    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
+        return
+
+
+register(Role.ACTOR, ActorHandler())

@@ -1,0 +1,193 @@
+"""Reads: who has to be on stage, and how far a play has come."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q
+
+from bots.models import Delivery
+from campaigns.models import Chat
+from scripts.models import Run, ScriptForCampaign, Step
+
+SfcState = ScriptForCampaign.State
+TO_COME = (Step.State.PENDING, Step.State.QUEUED)
+
+# A step's earliest moment: when its run's queued step may be said, and the delays of the steps between them.
+_ON_STAGE = """
+    SELECT bot_id FROM (
+        SELECT step.bot_id,
+               max(greatest(delivery.due_at, delivery.waiting_until)) OVER (PARTITION BY step.run_id) AS head,
+               sum(CASE WHEN step.state = 'pending' THEN step.delay_seconds ELSE 0 END)
+                   OVER (PARTITION BY step.run_id ORDER BY step.position) AS later
+        FROM scripts_step step
+        JOIN scripts_run run ON run.id = step.run_id AND run.state = 'playing'
+        JOIN scripts_scriptforcampaign sfc ON sfc.id = run.sfc_id AND sfc.state = 'playing'
+        LEFT JOIN bots_delivery delivery ON delivery.id = step.delivery_id
+        WHERE step.state IN ('pending', 'queued')
+    ) AS steps
+    WHERE head + later * interval '1 second' <= %s
+    UNION
+    SELECT step.bot_id FROM scripts_step step JOIN bots_delivery delivery ON delivery.id = step.delivery_id
+    WHERE step.state = 'queued' AND delivery.state = 'sending'
+    UNION
+    SELECT casting.bot_id FROM scripts_casting casting
+    JOIN scripts_scriptforcampaign sfc ON sfc.id = casting.sfc_id AND sfc.state = 'active'
+"""
+
+
+def bots_on_stage(*, now: datetime, near: timedelta) -> set[UUID]:
+    """The actors with a line to say up to `near` from now, with a message leaving, or cast in what starts at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ON_STAGE, [now + near])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def chats_of_actor(*, bot_id: UUID) -> list[Chat]:
+    """The chats in which this actor still has lines to say."""
+    runs = Run.objects.filter(
+        state__in=(Run.State.PLAYING, Run.State.PAUSED),
+        sfc__state__in=(SfcState.PLAYING, SfcState.PAUSED),
+        steps__bot_id=bot_id,
+        steps__state__in=TO_COME,
+    )
+    starting = ScriptForCampaign.objects.filter(state=SfcState.ACTIVE, cast__bot_id=bot_id)
+    wanted = Q(pk__in=runs.values("chat_id")) | Q(targeted_by__sfc__in=starting)
+    return list(Chat.objects.filter(wanted).distinct().order_by("key"))
+
+
+def leaving(*, sfc_id: UUID) -> int:
+    """How many messages of a play are on their way to Telegram at this moment: after a stop, wait for 0."""
+    return Step.objects.filter(run__sfc_id=sfc_id, delivery__state=Delivery.State.SENDING).count()
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """`waiting_reason` and `waiting_until` are of a queued step: why it is not said yet, and until when at least."""
+
+    id: UUID
+    line_id: UUID
+    position: int
+    slot: str
+    bot: str
+    text: str
+    state: str
+    reason: str
+    waiting_reason: str
+    waiting_until: datetime | None
+    said_at: datetime | None
+    telegram_message_id: int | None
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    id: UUID
+    chat: str
+    chat_title: str
+    state: str
+    reason: str
+    incident: str
+    planned: int
+    said: int
+    not_said: int
+    started_at: datetime
+    finished_at: datetime | None
+    steps: list[StepProgress]
+
+
+@dataclass(frozen=True)
+class SfcProgress:
+    """`planned`, `said` and `not_said` count lines over all runs; `leaving`: messages on their way at this moment."""
+
+    id: UUID
+    campaign: str
+    script: str
+    state: str
+    reason: str
+    incident: str
+    planned: int
+    said: int
+    not_said: int
+    leaving: int
+    activated_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    runs: list[RunProgress]
+
+
+def sfc_progress(*, sfc_id: UUID) -> SfcProgress:
+    """How far every play of an sfc has come: three queries, however many. Raises ScriptForCampaign.DoesNotExist."""
+    sfc = ScriptForCampaign.objects.select_related("campaign", "script").get(pk=sfc_id)
+    steps: dict[UUID, list[Step]] = {}
+    for step in Step.objects.filter(run__sfc=sfc).select_related("bot", "delivery").order_by("run_id", "position"):
+        steps.setdefault(step.run_id, []).append(step)
+    runs = [
+        _run_progress(sfc, run, steps.get(run.pk, []))
+        for run in Run.objects.filter(sfc=sfc).select_related("chat").order_by("chat__key")
+    ]
+    return SfcProgress(
+        id=sfc.pk,
+        campaign=sfc.campaign.slug,
+        script=sfc.script.slug,
+        state=sfc.state,
+        reason=sfc.state_reason,
+        incident=sfc.incident,
+        planned=sum(run.planned for run in runs),
+        said=sum(run.said for run in runs),
+        not_said=sum(run.not_said for run in runs),
+        leaving=_leaving(steps.values()),
+        activated_at=sfc.activated_at,
+        started_at=sfc.started_at,
+        finished_at=sfc.finished_at,
+        runs=runs,
+    )
+
+
+def _leaving(steps: Iterable[list[Step]]) -> int:
+    return sum(
+        step.delivery is not None and step.delivery.state == Delivery.State.SENDING
+        for of_run in steps
+        for step in of_run
+    )
+
+
+def _run_progress(sfc: ScriptForCampaign, run: Run, steps: list[Step]) -> RunProgress:
+    counts = Counter(step.state for step in steps)
+    paused = sfc.state == SfcState.PAUSED and run.state == Run.State.PLAYING
+    return RunProgress(
+        id=run.pk,
+        chat=run.chat.key,
+        chat_title=run.chat.title,
+        state=Run.State.PAUSED if paused else run.state,
+        reason=sfc.state_reason if paused else run.state_reason,
+        incident=run.incident,
+        planned=len(steps),
+        said=counts[Step.State.SAID],
+        not_said=counts[Step.State.NOT_SAID],
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        steps=[_step_progress(step) for step in steps],
+    )
+
+
+def _step_progress(step: Step) -> StepProgress:
+    delivery = step.delivery
+    queued = delivery if step.state == Step.State.QUEUED else None
+    said = delivery if step.state == Step.State.SAID else None
+    return StepProgress(
+        id=step.pk,
+        line_id=step.line_id,
+        position=step.position,
+        slot=step.slot_name,
+        bot=step.bot.key,
+        text=step.text,
+        state=step.state,
+        reason=step.reason,
+        waiting_reason=queued.waiting_reason if queued else "",
+        waiting_until=(queued.waiting_until or queued.due_at) if queued else None,
+        said_at=said.sent_at if said else None,
+        telegram_message_id=said.telegram_message_id if said else None,
+    )

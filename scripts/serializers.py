@@ -1,0 +1,50 @@
+"""The shape of a play's progress over HTTP."""
+
+from rest_framework import serializers
+
+
+class StepProgressSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    line_id = serializers.UUIDField()
+    position = serializers.IntegerField()
+    slot = serializers.CharField()
+    bot = serializers.CharField()
+    text = serializers.CharField()
+    state = serializers.CharField()
+    reason = serializers.CharField()
+    waiting_reason = serializers.CharField()
+    waiting_until = serializers.DateTimeField(allow_null=True)
+    said_at = serializers.DateTimeField(allow_null=True)
+    telegram_message_id = serializers.IntegerField(allow_null=True)
+
+
+class RunProgressSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    chat = serializers.CharField()
+    chat_title = serializers.CharField()
+    state = serializers.CharField()
+    reason = serializers.CharField()
+    incident = serializers.CharField()
+    planned = serializers.IntegerField()
+    said = serializers.IntegerField()
+    not_said = serializers.IntegerField()
+    started_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+    steps = StepProgressSerializer(many=True)
+
+
+class SfcProgressSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    campaign = serializers.CharField()
+    script = serializers.CharField()
+    state = serializers.CharField()
+    reason = serializers.CharField()
+    incident = serializers.CharField()
+    planned = serializers.IntegerField()
+    said = serializers.IntegerField()
+    not_said = serializers.IntegerField()
+    leaving = serializers.IntegerField()
+    activated_at = serializers.DateTimeField(allow_null=True)
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    runs = RunProgressSerializer(many=True)

@@ -1,0 +1,63 @@
+"""From a draft to a script that waits to be prepared."""
+
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from messaging.outbox import publish_on_commit
+from scripts import checks, snapshot
+from scripts.errors import CannotStart, MoveRefused
+from scripts.events import NewActiveScript
+from scripts.models import ScriptForCampaign
+from scripts.services.rows import sfc_locked
+
+State = ScriptForCampaign.State
+
+
+def sfc_activate(*, sfc_id: UUID, now: datetime | None = None) -> ScriptForCampaign:
+    """Activate: its script is frozen into the snapshot and `NewActiveScript` goes out with the same commit.
+
+    A seed that somebody set is kept, so that a play can be repeated word for word. Activating what is active or
+    plays already does nothing. Raises CannotStart (nothing is changed), MoveRefused, UnknownScript.
+    """
+    with transaction.atomic():
+        sfc = sfc_locked(sfc_id)
+        if sfc.state in (State.ACTIVE, State.PLAYING):
+            return sfc
+        if not may_be_activated(sfc):
+            raise MoveRefused("the script", sfc.get_state_display().lower(), "activated")
+        found = activate_locked(sfc, now=now or timezone.now())
+        if found:
+            raise CannotStart(found)
+        sfc.supervised_at = None
+        sfc.save(update_fields=["supervised_at"])
+        publish_on_commit(NewActiveScript(script_for_campaign_id=str(sfc.pk)))
+        return sfc
+
+
+def may_be_activated(sfc: ScriptForCampaign) -> bool:
+    """A draft, or what failed before anything was played: put right, it may try again."""
+    return sfc.state == State.DRAFT or (sfc.state == State.FAILED and not sfc.runs.exists())
+
+
+def activate_locked(sfc: ScriptForCampaign, *, now: datetime) -> list[str]:
+    """Move a locked sfc to active, unless something keeps it from starting: that is returned and nothing is changed."""
+    lines = snapshot.lines_of(sfc.script)
+    found = checks.problems(sfc, lines)
+    if found:
+        return found
+    sfc.state = State.ACTIVE
+    sfc.state_reason = sfc.incident = ""
+    sfc.snapshot = snapshot.dump(lines)
+    sfc.seed = sfc.seed or secrets.randbits(63)
+    sfc.activated_at = now
+    sfc.started_at = sfc.finished_at = None
+    sfc.save(
+        update_fields=[
+            "state", "state_reason", "incident", "snapshot", "seed", "activated_at", "started_at", "finished_at",
+        ]
+    )  # fmt: skip
+    return []

@@ -1,0 +1,183 @@
+"""The watchdog: finds plays that do not go on, says so once an incident, repairs what it can, ends what is hopeless."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from bots.models import Bot, Delivery
+from campaigns.models import Campaign
+from messaging.events import ServiceCrashedEvent
+from messaging.outbox import publish_on_commit
+from scripts.models import Run, ScriptForCampaign, Step
+from scripts.services import controls
+from scripts.services.plays import ALIVE, run_go_on, step_settle
+from scripts.services.rows import run_locked, sfc_locked, short
+
+log = logging.getLogger(__name__)
+
+SfcState = ScriptForCampaign.State
+# A message that may be said, and an sfc that may be prepared, has this long before it counts as overdue.
+OVERDUE = timedelta(minutes=2)
+# Rows of one kind that one sweep looks at; the next sweep comes seconds later.
+AT_ONCE = 200
+# Plays that one crash event names.
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Incident:
+    run: Run
+    reason: str
+
+
+def sfc_arm(*, sfc_id: str) -> None:
+    """From now on the watchdog looks after this sfc. Raises UnknownScript."""
+    with transaction.atomic():
+        sfc = sfc_locked(sfc_id)
+        if sfc.supervised_at is None:
+            sfc.supervised_at = timezone.now()
+            sfc.save(update_fields=["supervised_at"])
+
+
+def runs_supervise(*, now: datetime | None = None, overdue: timedelta = OVERDUE) -> None:
+    """One sweep over everything that is armed. Each finding is handled in its own transaction, looked at again under
+    lock: sweeps may run beside each other and beside the plays."""
+    now = now or timezone.now()
+    _finish_stops()
+    _report_unprepared(before=now - overdue)
+    _end_hopeless()
+    _repair()
+    _report_stalled(before=now - overdue)
+
+
+def _armed() -> QuerySet[Run]:
+    return Run.objects.filter(
+        state=Run.State.PLAYING, sfc__state=SfcState.PLAYING, sfc__supervised_at__isnull=False
+    ).select_related("sfc__campaign", "sfc__script", "chat")
+
+
+def _finish_stops() -> None:
+    """A fence that was committed by a process which died before it cleared what was behind it."""
+    stopped = ScriptForCampaign.objects.filter(state=SfcState.STOPPED, finished_at__isnull=True)
+    for sfc_id, reason in stopped.values_list("pk", "state_reason")[:AT_ONCE]:
+        controls.sfc_clear(sfc_id=sfc_id, reason=reason)
+    ended = controls.uncleared().exclude(state__in=ALIVE).filter(sfc__finished_at__isnull=True)
+    for run in ended[:AT_ONCE]:
+        controls.run_clear(run_id=run.pk, state=run.state, reason=run.state_reason)
+
+
+def _report_unprepared(*, before: datetime) -> None:
+    waiting = ScriptForCampaign.objects.filter(
+        state=SfcState.ACTIVE, supervised_at__isnull=False, activated_at__lt=before, incident=""
+    )
+    for sfc in waiting.select_related("campaign", "script")[:AT_ONCE]:
+        reason = f"activated at {sfc.activated_at:%H:%M:%S} UTC and still not prepared"
+        with transaction.atomic():
+            if waiting.filter(pk=sfc.pk).update(incident=reason):
+                publish_on_commit(ServiceCrashedEvent(service="scripts", reason=f"{sfc} ({sfc.pk}): {reason}"))
+
+
+def _end_hopeless() -> None:
+    """Plays whose next line belongs to an account that will never speak again."""
+    hopeless = (
+        Step.objects.filter(state=Step.State.QUEUED, bot__state=Bot.State.BANNED, run__in=_armed().values("pk"))
+        .exclude(delivery__state=Delivery.State.SENDING)
+        .select_related("run__sfc__campaign", "run__sfc__script", "run__chat", "bot")
+    )
+    found = [
+        Incident(step.run, f"failed: {step.bot}, who has line {step.position}, is banned")
+        for step in hopeless[:AT_ONCE]
+    ]
+    for incident in _report(found, _fail):
+        controls.run_clear(run_id=incident.run.pk, state=Run.State.FAILED, reason=incident.reason)
+
+
+def _fail(incident: Incident) -> bool:
+    failed = {"state": Run.State.FAILED, "state_reason": short(incident.reason), "finished_at": timezone.now()}
+    return bool(_armed().filter(pk=incident.run.pk).update(**failed))
+
+
+def _repair() -> None:
+    """Plays that lost their thread: nothing is queued, or what is queued has settled without telling them."""
+    queued = Step.objects.filter(run=OuterRef("pk"), state=Step.State.QUEUED)
+    settled = queued.filter(delivery__state__in=Delivery.FINAL)
+    for run in _armed().filter(Exists(settled) | ~Exists(queued))[:AT_ONCE]:
+        # A transaction a play: each of them may go on to lock its sfc.
+        _report([Incident(run, "lost its thread and was resumed")], lambda incident: _resume(incident.run.pk))
+
+
+def _resume(run_id: UUID) -> bool:
+    with transaction.atomic():
+        run = run_locked(run_id)
+        if run.state != Run.State.PLAYING:
+            return False
+        step = run.steps.filter(state=Step.State.QUEUED).select_related("delivery").first()
+        if step is None:
+            run_go_on(run, now=timezone.now())
+            return True
+        if step.delivery is None or step.delivery.state not in Delivery.FINAL:
+            return False
+        step_settle(delivery=step.delivery)
+        return True
+
+
+def _report_stalled(*, before: datetime) -> None:
+    """Plays whose line may be said for a long time, by all that is known, and is not."""
+    late = (
+        Step.objects.filter(
+            state=Step.State.QUEUED,
+            run__in=_armed().filter(incident="", sfc__campaign__state=Campaign.State.RUNNING).values("pk"),
+            delivery__due_at__lt=before,
+            delivery__state__in=(Delivery.State.QUEUED, Delivery.State.SENDING),
+        )
+        .filter(Q(delivery__waiting_until__isnull=True) | Q(delivery__waiting_until__lt=before))
+        .select_related("run__sfc__campaign", "run__sfc__script", "run__chat", "bot", "delivery")
+    )
+    _report([Incident(step.run, short(_why_stalled(step))) for step in late[:AT_ONCE]], _mark)
+
+
+def _mark(incident: Incident) -> bool:
+    return bool(_armed().filter(pk=incident.run.pk, incident="").update(incident=incident.reason))
+
+
+def _why_stalled(step: Step) -> str:
+    bot, delivery = step.bot, step.delivery
+    assert delivery is not None
+    place = f"line {step.position} is overdue since {delivery.due_at:%H:%M:%S} UTC"
+    alive = bot.lease_expires_at is not None and bot.lease_expires_at > timezone.now()
+    if not bot.enabled:
+        return f"{place}: {bot} is disabled"
+    if not alive or bot.state != Bot.State.ONLINE:
+        why = f" ({bot.state_reason})" if bot.state_reason else ""
+        return f"{place}: {bot} is {bot.get_state_display().lower()}{why}{'' if alive else ', no process drives it'}"
+    return f"{place}: {delivery.waiting_reason or 'no progress'}"
+
+
+def _report(incidents: Iterable[Incident], act: Callable[[Incident], bool]) -> list[Incident]:
+    """Act on each incident and tell of those on which somebody had to: one crash event an sfc, committed with what
+    was done. Returns those."""
+    of_sfc: dict[UUID, list[Incident]] = {}
+    for incident in sorted(incidents, key=lambda incident: incident.run.pk):
+        of_sfc.setdefault(incident.run.sfc_id, []).append(incident)
+    acted: list[Incident] = []
+    for found in of_sfc.values():
+        with transaction.atomic():
+            fresh = [incident for incident in found if act(incident)]
+            if fresh:
+                publish_on_commit(ServiceCrashedEvent(service="scripts", reason=_summary(fresh)))
+                log.warning("sfc %s: %d plays with an incident", fresh[0].run.sfc_id, len(fresh))
+        acted += fresh
+    return acted
+
+
+def _summary(incidents: Sequence[Incident]) -> str:
+    sfc = incidents[0].run.sfc
+    named = "; ".join(f"{incident.run.chat}: {incident.reason}" for incident in incidents[:NAMED])
+    more = f"; and {len(incidents) - NAMED} more" if len(incidents) > NAMED else ""
+    return f"{sfc} ({sfc.pk}): {named}{more}"
