@@ -1,0 +1,160 @@
+"""What a shape cannot say: that names are unique, that references lead somewhere, that texts may be sent."""
+
+import random
+import zoneinfo
+from collections.abc import Iterator
+from itertools import islice
+
+from campaigns.disclosure import is_disclosed
+from coolthing_site.seeding.problems import Path, Problem
+from coolthing_site.seeding.references import chat_problem, repeated, role_problem
+from coolthing_site.seeding.script_checks import script_problems
+from coolthing_site.seeding.shape import BudgetPart, CampaignPart, ChatPart, SeedFile
+from scripts import spintax
+from scripts.checks import text_problem
+
+# First contacts are looked at in every variant up to this many, and beyond that in as many random ones.
+VARIANTS_READ = 2000
+
+
+def problems(seed: SeedFile) -> list[Problem]:
+    """Everything that is wrong across the file, in the file's order."""
+    return [
+        *_names(seed),
+        *_budgets(seed),
+        *(problem for index, _ in enumerate(seed.campaigns) for problem in _campaign(seed, index)),
+        *(problem for index, _ in enumerate(seed.notifier.channels) for problem in _channel(seed, index)),
+    ]
+
+
+def _names(seed: SeedFile) -> Iterator[Problem]:
+    yield from repeated(("bots",), (bot.key for bot in seed.bots), field="key", what='a bot before is called "{}" too')
+    yield from repeated(("bots",), (bot.phone for bot in seed.bots), field="phone", what="a bot before has it too")
+    yield from repeated(("chats",), (c.key for c in seed.chats), field="key", what='a chat before is called "{}" too')
+    references = (chat.telegram.lower() for chat in seed.chats)
+    yield from repeated(("chats",), references, field="telegram", what="a chat before is {} too")
+    slugs = (campaign.slug for campaign in seed.campaigns)
+    yield from repeated(("campaigns",), slugs, field="slug", what='a campaign before is called "{}" too')
+    for index, chat in enumerate(seed.chats):
+        purposes = (permission.purpose for permission in chat.permissions)
+        path = ("chats", index, "permissions")
+        yield from repeated(path, purposes, field="purpose", what='the permission "{}" is there twice')
+    yield from _script_names(seed)
+
+
+def _script_names(seed: SeedFile) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for place, campaign in enumerate(seed.campaigns):
+        for index, script in enumerate(campaign.scripts):
+            if script.slug in seen:
+                reason = f'a script before is called "{script.slug}" too'
+                yield Problem(("campaigns", place, "scripts", index, "slug"), reason)
+            seen.add(script.slug)
+
+
+def _budgets(seed: SeedFile) -> Iterator[Problem]:
+    windows = ((budget.scope, budget.key, budget.purpose, budget.window_seconds) for budget in seed.budgets)
+    yield from repeated(("budgets",), windows, what="a budget before has the same scope, key, purpose and window")
+    named = {
+        "campaign": {campaign.slug for campaign in seed.campaigns},
+        "bot": {bot.key for bot in seed.bots},
+        "chat": {chat.key for chat in seed.chats},
+    }
+    for index, budget in enumerate(seed.budgets):
+        reason = _budget_key_problem(budget, named.get(budget.scope, set()))
+        if reason:
+            yield Problem(("budgets", index, "key"), reason)
+
+
+def _budget_key_problem(budget: BudgetPart, known: set[str]) -> str:
+    if not budget.key:
+        return ""
+    if budget.scope == "team":
+        return "the team is one: a budget of it has no key"
+    if budget.scope == "peer":
+        return "" if budget.key.isdigit() else "a peer is named by their Telegram id"
+    return "" if budget.key in known else f'no {budget.scope} is called "{budget.key}"'
+
+
+def _campaign(seed: SeedFile, index: int) -> Iterator[Problem]:
+    campaign, path = seed.campaigns[index], ("campaigns", index)
+    chats = {chat.key: chat for chat in seed.chats}
+    roles: dict[str, str] = {bot.key: bot.role for bot in seed.bots}
+    if campaign.time_zone not in zoneinfo.available_timezones():
+        yield Problem((*path, "time_zone"), f'no time zone is called "{campaign.time_zone}" (such as Europe/Berlin)')
+    if campaign.quiet_hours and campaign.quiet_hours.start == campaign.quiet_hours.end:
+        yield Problem((*path, "quiet_hours"), "from and to are the same: null means that there are none")
+    yield from _first_contact(campaign, (*path, "first_contact"))
+    yield from _keywords(campaign, (*path, "keywords"))
+    yield from _managers(campaign, roles, (*path, "managers"))
+    yield from _watches(campaign, roles, chats, (*path, "watches"))
+    for place, script in enumerate(campaign.scripts):
+        yield from script_problems(script, roles, chats, (*path, "scripts", place))
+
+
+def _first_contact(campaign: CampaignPart, path: Path) -> Iterator[Problem]:
+    text = campaign.first_contact
+    if not text:
+        if campaign.managers:
+            yield Problem(path, "the campaign has managers: say what they write first")
+        return
+    reason = text_problem(text)
+    if reason:
+        yield Problem(path, reason)
+        return
+    for variant in _some_variants(text):
+        if not is_disclosed(variant, campaign.locale):
+            reason = f'does not say, in the language "{campaign.locale}", that an AI writes it and how to stop it'
+            yield Problem(path, reason if variant == text else f"a variant of it {reason}: {variant[:80]}…")
+            return
+
+
+def _some_variants(text: str) -> Iterator[str]:
+    if spintax.count(text) <= VARIANTS_READ:
+        return islice(spintax.variants(text), VARIANTS_READ)
+    return (spintax.render(text, random.Random(seed)) for seed in range(VARIANTS_READ))
+
+
+def _keywords(campaign: CampaignPart, path: Path) -> Iterator[Problem]:
+    kinds = (("plus", campaign.keywords.plus), ("minus", campaign.keywords.minus))
+    seen: dict[str, str] = {}
+    for kind, texts in kinds:
+        for index, text in enumerate(texts):
+            before = seen.setdefault(text.casefold(), kind)
+            if before != kind or text.casefold() in {earlier.casefold() for earlier in texts[:index]}:
+                yield Problem((*path, kind, index), f'"{text}" is among the {before} keywords already')
+
+
+def _managers(campaign: CampaignPart, roles: dict[str, str], path: Path) -> Iterator[Problem]:
+    yield from repeated(path, campaign.managers, what='"{}" is there twice')
+    for index, bot in enumerate(campaign.managers):
+        reason = role_problem(bot, roles, "manager")
+        if reason:
+            yield Problem((*path, index), reason)
+
+
+def _watches(
+    campaign: CampaignPart, roles: dict[str, str], chats: dict[str, ChatPart], path: Path
+) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, watch in enumerate(campaign.watches):
+        reason = role_problem(watch.bot, roles, "parser")
+        if reason:
+            yield Problem((*path, index, "bot"), reason)
+        for place, key in enumerate(watch.chats):
+            reason = "is watched for this campaign already" if key in seen else chat_problem(key, chats, "parse")
+            if reason:
+                yield Problem((*path, index, "chats", place), reason)
+            seen.add(key)
+    if campaign.watches and not campaign.keywords.plus:
+        yield Problem((*path[:-1], "keywords", "plus"), "chats are watched, but there is no keyword to look for")
+
+
+def _channel(seed: SeedFile, index: int) -> Iterator[Problem]:
+    channels, path = seed.notifier.channels, ("notifier", "channels", index)
+    channel = channels[index]
+    if channel.name in {earlier.name for earlier in channels[:index]}:
+        yield Problem((*path, "name"), f'a channel before is called "{channel.name}" too')
+    if channel.kind == "webhook" and not channel.address.startswith(("http://", "https://")):
+        yield Problem((*path, "address"), "a webhook's address begins with http:// or https://")
+    yield from repeated((*path, "events"), channel.events, what='"{}" is there twice')

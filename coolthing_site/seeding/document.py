@@ -1,0 +1,76 @@
+"""A YAML file as plain data, with the line of everything in it.
+
+Only what YAML 1.2 calls core is read as anything but text: null, true, false and numbers. So `22:00`, `no` and
+`2026-11-02` stay what they look like.
+"""
+
+import re
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+
+from coolthing_site.seeding.problems import Path, Problem, SeedError
+
+Lines = dict[Path, int]
+# Against aliases that hold themselves, or each other many times over.
+DEEPEST = 20
+MOST_VALUES = 500_000
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("tag:yaml.org,2002:null", r"~|null|", ["~", "n", ""]),
+    ("tag:yaml.org,2002:bool", r"true|false", ["t", "f"]),
+    ("tag:yaml.org,2002:int", r"-?(0|[1-9][0-9]*)", list("-0123456789")),
+    ("tag:yaml.org,2002:float", r"-?[0-9]+\.[0-9]+", list("-0123456789")),
+):
+    _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def load(file: str) -> tuple[Any, Lines]:
+    """The file's data and the line of each path in it. Raises SeedError when there is no file or it is no YAML."""
+    try:
+        text = FilePath(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise SeedError(file, [Problem((), error.strerror or "cannot be read")]) from error
+    except UnicodeDecodeError as error:
+        raise SeedError(file, [Problem((), f"is not UTF-8: {error.reason} at byte {error.start}")]) from error
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            raise SeedError(file, [Problem((), "is empty")])
+        lines: Lines = {}
+        _walk(file, root, (), lines)
+        return loader.construct_document(root), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = f"is no YAML: {error.problem or error.context}"
+        raise SeedError(file, [Problem((), reason, mark.line + 1 if mark else None)]) from error
+    except yaml.YAMLError as error:
+        raise SeedError(file, [Problem((), f"is no YAML: {' '.join(str(error).split())}")]) from error
+    finally:
+        loader.dispose()
+
+
+def _walk(file: str, node: yaml.Node, path: Path, lines: Lines) -> None:
+    if len(path) > DEEPEST or len(lines) > MOST_VALUES:
+        raise SeedError(file, [Problem(path[:DEEPEST], "is too much: an alias that holds itself, or a file too large")])
+    lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
+        raise SeedError(file, [Problem(path, "holds a NUL character", lines[path])])
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _walk(file, item, (*path, index), lines)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, str(key.value))
+            if inner in lines:
+                raise SeedError(file, [Problem(inner, "is there twice", key.start_mark.line + 1)])
+            _walk(file, value, inner, lines)
+            lines[inner] = key.start_mark.line + 1

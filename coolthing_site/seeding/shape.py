@@ -1,0 +1,173 @@
+"""The shape of a seed file. Unknown keys are refused; what refers to something else is checked in `checks.py`."""
+
+import re
+from datetime import time
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+MOST = 2_147_483_647  # of a PositiveIntegerField
+
+
+def _text(longest: int, *, shortest: int = 1, pattern: str | None = None) -> StringConstraints:
+    return StringConstraints(
+        strip_whitespace=True, min_length=shortest, max_length=longest, pattern=pattern, strict=True
+    )
+
+
+def _number_to_text(value: object) -> object:
+    """YAML reads an unquoted marked id as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _phone(text: str) -> str:
+    plain = re.sub(r"[ ()-]", "", text)
+    if not re.fullmatch(r"\+\d{7,15}", plain):
+        raise ValueError("is no phone number in international form: +, then 7 to 15 digits, in quotes")
+    return plain
+
+
+def _reference(text: str) -> str:
+    if re.fullmatch(r"@[A-Za-z]\w{3,31}|(https?://)?t\.me/(\+|joinchat/)[\w-]+|-[1-9]\d*", text, re.ASCII):
+        return text
+    raise ValueError("is no chat: write @username, an invite link (https://t.me/+…), or the marked id (-100… or -…)")
+
+
+def _time(value: object) -> time:
+    if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        return time.fromisoformat(value)
+    raise ValueError('is no time of day: write it as "22:00"')
+
+
+def _pattern(text: str) -> str:
+    if re.fullmatch(r"([\w-]+|\*|#)(\.([\w-]+|\*|#))*", text):
+        return text
+    raise ValueError('is no topic pattern: words, * or # with dots between them, such as "*.crash"')
+
+
+Slug = Annotated[str, _text(50, pattern=r"^[-a-zA-Z0-9_]+$")]
+Phone = Annotated[str, BeforeValidator(_number_to_text), AfterValidator(_phone)]
+Reference = Annotated[str, BeforeValidator(_number_to_text), AfterValidator(_reference)]
+TimeOfDay = Annotated[time, BeforeValidator(_time)]
+Pattern = Annotated[str, _text(120), AfterValidator(_pattern)]
+Purpose = Literal["script", "first_contact", "reply", "operator"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class BotPart(Part):
+    """`api_id`, `api_hash` and `proxy_url` are for accounts that do not use the installation's own."""
+
+    key: Slug
+    phone: Phone
+    role: Literal["actor", "parser", "manager"]
+    display_name: Annotated[str, _text(100, shortest=0)] = ""
+    api_id: Annotated[int, Field(gt=0, le=MOST)] | None = None
+    api_hash: Annotated[str, _text(100, shortest=0)] = ""
+    proxy_url: Annotated[str, _text(300, shortest=0)] = ""
+
+
+class PermissionPart(Part):
+    purpose: Literal["script", "parse", "first_contact"]
+    granted_by: Annotated[str, _text(200)]
+    granted_at: AwareDatetime
+    evidence: Annotated[str, _text(10_000)]
+
+
+class ChatPart(Part):
+    key: Slug
+    telegram: Reference
+    title: Annotated[str, _text(200, shortest=0)] = ""
+    label: Annotated[str, _text(300, shortest=0)] = ""
+    permissions: tuple[PermissionPart, ...] = ()
+
+
+class BudgetPart(Part):
+    scope: Literal["team", "campaign", "bot", "chat", "peer"]
+    key: Annotated[str, _text(64, shortest=0), BeforeValidator(_number_to_text)] = ""
+    purpose: Purpose | None = None
+    limit: Annotated[int, Field(ge=0, le=MOST)]
+    window_seconds: Annotated[int, Field(gt=0, le=MOST)]
+
+
+class QuietHoursPart(Part):
+    start: TimeOfDay = Field(alias="from")
+    end: TimeOfDay = Field(alias="to")
+
+
+class KeywordsPart(Part):
+    plus: tuple[Annotated[str, _text(200)], ...] = ()
+    minus: tuple[Annotated[str, _text(200)], ...] = ()
+
+
+class WatchPart(Part):
+    bot: Slug
+    chats: tuple[Slug, ...]
+
+
+class LlmPart(Part):
+    model: Annotated[str, _text(100, shortest=0)] = ""
+    brief: Annotated[str, _text(50_000, shortest=0)] = ""
+
+
+class LinePart(Part):
+    """`key` is needed by those who answer the line, and keeps its identity when lines are put in another order."""
+
+    key: Slug | None = None
+    slot: Annotated[str, _text(50)]
+    text: Annotated[str, _text(20_000)]
+    reply_to: Slug | None = None
+    delay_seconds: Annotated[float, Field(ge=0, le=7 * 86_400)] = 5.0
+
+
+class ScriptPart(Part):
+    """`seed` repeats a play word for word; without one each activation draws its own variants."""
+
+    slug: Slug
+    name: Annotated[str, _text(200)]
+    slots: Annotated[tuple[Annotated[str, _text(50)], ...], Field(min_length=1)]
+    lines: Annotated[tuple[LinePart, ...], Field(min_length=1)]
+    cast: dict[str, Slug] = {}
+    targets: tuple[Slug, ...] = ()
+    seed: Annotated[int, Field(gt=0, lt=2**63)] | None = None
+
+
+class CampaignPart(Part):
+    """`state` is for a new campaign only: whether an existing one runs is decided in the panel."""
+
+    slug: Slug
+    name: Annotated[str, _text(200)]
+    state: Literal["draft", "running"] = "draft"
+    time_zone: Annotated[str, _text(64)] = "UTC"
+    locale: Literal["en", "ru"] = "en"
+    quiet_hours: QuietHoursPart | None = None
+    first_contact_interval_seconds: Annotated[int, Field(ge=0, le=MOST)] = 60
+    reply_quiet_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    keywords: KeywordsPart = KeywordsPart()
+    watches: tuple[WatchPart, ...] = ()
+    managers: tuple[Slug, ...] = ()
+    first_contact: Annotated[str, _text(20_000, shortest=0)] = ""
+    llm: LlmPart = LlmPart()
+    scripts: tuple[ScriptPart, ...] = ()
+
+
+class ChannelPart(Part):
+    name: Annotated[str, _text(100)]
+    kind: Literal["file", "webhook"]
+    address: Annotated[str, _text(2000)]
+    events: tuple[Pattern, ...] = ("*.error", "*.crash", "*.banned", "scripts.finished")
+    enabled: bool = True
+
+
+class NotifierPart(Part):
+    channels: tuple[ChannelPart, ...] = ()
+
+
+class SeedFile(Part):
+    bots: tuple[BotPart, ...] = ()
+    chats: tuple[ChatPart, ...] = ()
+    budgets: tuple[BudgetPart, ...] = ()
+    campaigns: tuple[CampaignPart, ...] = ()
+    notifier: NotifierPart = NotifierPart()
