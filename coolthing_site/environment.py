@@ -26,6 +26,7 @@ class Environment:
         self._env.read_env(str(file), parse_comments=True)
         # A name that a file leaves empty must not hide the value that the next file has for it.
         for name in self._env.ENVIRON.keys() - known:
+            self._env.ENVIRON[name] = self._env.ENVIRON[name].strip()
             if not self._env.ENVIRON[name]:
                 del self._env.ENVIRON[name]
 
