@@ -1,0 +1,45 @@
+"""What a sender must hold while it decides, so that a "stop" takes effect at one known moment.
+
+A campaign, a chat and a bot are rows, locked FOR SHARE by whoever claims deliveries and FOR UPDATE by whoever changes
+what the gate reads. Suppressions are rows that do not exist yet, so one advisory lock stands for all of them.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import connection, models
+
+# Any number no other lock of this database uses.
+_SUPPRESSIONS = 0x5B_00_57_0F
+# The channel on which bots hear that something may be sendable.
+DELIVERIES_CHANNEL = "deliveries"
+# Its payload when a rule changed: everything that waits is judged again, whatever time it was told to wait for.
+RULES_CHANGED = "rules"
+
+
+def lock_shared(model: type[models.Model], ids: Iterable[UUID]) -> None:
+    """Lock these rows FOR SHARE in the order of their ids, until the transaction ends."""
+    table, ordered = connection.ops.quote_name(model._meta.db_table), sorted(set(ids))
+    if ordered:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT id FROM {table} WHERE id = ANY(%s) ORDER BY id FOR SHARE", [ordered])
+
+
+def suppressions_hold() -> None:
+    """Until the transaction ends nobody is added to the suppressions."""
+    _execute("SELECT pg_advisory_xact_lock_shared(%s)", _SUPPRESSIONS)
+
+
+def suppressions_close() -> None:
+    """Wait for every claim under way; until the transaction ends nothing is claimed."""
+    _execute("SELECT pg_advisory_xact_lock(%s)", _SUPPRESSIONS)
+
+
+def rules_changed() -> None:
+    """Tell the senders, when the transaction commits, to judge again whatever waits."""
+    _execute("SELECT pg_notify(%s, %s)", DELIVERIES_CHANNEL, RULES_CHANGED)
+
+
+def _execute(sql: str, *params: int | str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
