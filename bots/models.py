@@ -4,7 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 
 from campaigns.models import Campaign, Chat, Purpose
 from vault.fields import EncryptedTextField
@@ -211,6 +211,8 @@ class Delivery(models.Model):
             models.Index(fields=["campaign", "counted_at"], name="counted_by_campaign"),
             models.Index(fields=["chat", "counted_at"], name="counted_by_chat"),
             models.Index(fields=["peer_id", "counted_at"], name="counted_by_peer"),
+            models.Index(fields=["counted_at"], name="counted"),
+            models.Index(Upper("peer_username"), "counted_at", name="counted_by_username"),
         ]
         verbose_name_plural = "deliveries"
 

@@ -1,0 +1,194 @@
+"""One attempt to say a claimed delivery, and one attempt to find out about an earlier attempt.
+
+Both end with the outcome written down, or leave the delivery `sending` for another look.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import ParamSpec, TypeVar
+
+from django.db import DatabaseError
+
+from bots import outcomes, recovery
+from bots.claiming import Outgoing, ReplyElsewhere, database_clock
+from bots.executor import in_db
+from bots.live import LiveSession
+from telegram.client import TelegramAccount
+from telegram.errors import AlreadySent, BotDead, RetryAfter, TelegramError, TransientError, map_error
+from telegram.types import SentMessage
+
+# Seconds within which Telegram must answer one request; longer counts as no answer.
+ANSWER_LIMIT = 30.0
+# How often, and how many seconds apart, the bot's own number of a message is looked for; then the delivery waits.
+REPLY_LOOKUPS, REPLY_PAUSE = 4, 1.0
+REPLY_WAIT = timedelta(seconds=3)
+# A history that lacks the message is read twice, this many seconds apart: the request may still be under way.
+LOOKUP_PAUSE = 2.0
+# Seconds between tries to write an outcome while the database fails.
+_WRITE_PAUSES = (0.1, 0.5, 2.0, 5.0)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+
+class _NotVisible(Exception):
+    """The message to reply to has not reached this account."""
+
+
+async def say(session: LiveSession, out: Outgoing) -> None:
+    """Send a delivery that was never sent before."""
+    account = session.account
+    if account is None or not session.lease_valid():
+        await written(outcomes.put_back, out, outcomes.LOST_BEFORE)
+        return
+    try:
+        reply_to = await _reply_to(account, out)
+    except _NotVisible:
+        await _wait_for_visibility(out)
+        return
+    except TelegramError as error:
+        await _not_sent(session, out, error)
+        return
+    # A lookup may have taken a while; the send itself must fall within the lease.
+    if not session.lease_valid():
+        await written(outcomes.put_back, out, outcomes.LOST_BEFORE)
+        return
+    try:
+        sent = await _send(account, out, reply_to)
+    except AlreadySent as error:
+        await look_up(session, recovery.Recovery(out, None, repeat=False), error)
+    except TransientError as error:
+        session.report(error)
+        await written(outcomes.note_unanswered, out, error)
+    except TelegramError as error:
+        await _not_sent(session, out, error)
+    else:
+        await written(outcomes.record_sent, out, sent)
+
+
+async def recover(session: LiveSession, found: recovery.Recovery) -> float:
+    """Find out about an earlier attempt; returns the seconds that must pass before another look, if it needs one."""
+    if not found.repeat:
+        return await look_up(session, found, None)
+    account = session.account
+    if account is None or not session.lease_valid():
+        return 0.0
+    try:
+        sent = await _send(account, found.out, await _reply_to(account, found.out))
+    except (TransientError, _NotVisible) as error:
+        if isinstance(error, TransientError):
+            session.report(error)
+        return 0.0
+    except TelegramError as error:
+        # It may have been said the first time, whatever Telegram says to the repeat.
+        return await look_up(session, found, error)
+    await written(outcomes.record_sent, found.out, sent)
+    return 0.0
+
+
+async def look_up(session: LiveSession, found: recovery.Recovery, answer: TelegramError | None) -> float:
+    """Settle by the history. `answer` is what Telegram said to the last repeat, if there was one."""
+    account, out = session.account, found.out
+    if account is None or not session.lease_valid():
+        return 0.0
+    try:
+        message_id = await _find(account, out)
+    except RetryAfter as error:
+        return float(error.seconds)
+    except (TransientError, BotDead) as error:
+        session.report(error)
+        return 0.0
+    except TelegramError as error:
+        reason = f"No answer from Telegram, and the history cannot be read ({error.reason}): look whether it was said."
+        await written(outcomes.record_unknown, out, reason)
+        return 0.0
+    if message_id is not None:
+        await written(outcomes.record_sent, out, SentMessage(message_id, out.first_attempt_at, out.destination_id))
+    elif isinstance(answer, AlreadySent):
+        await written(outcomes.record_unknown, out, "Telegram says that it was said, but the history does not show it.")
+    elif answer is not None:
+        await _not_sent(session, out, answer)
+    else:
+        await written(recovery.record_not_said, found)
+    return 0.0
+
+
+async def _not_sent(session: LiveSession, out: Outgoing, error: TelegramError) -> None:
+    """Telegram or the way to it said no before anything was said."""
+    if isinstance(error, TransientError):
+        await written(outcomes.put_back, out, f"No connection to Telegram ({error.reason}).")
+    else:
+        await written(outcomes.record_refusal_of_telegram, out, error, await in_db(database_clock))
+    if isinstance(error, BotDead | TransientError):
+        session.report(error)
+
+
+async def _wait_for_visibility(out: Outgoing) -> None:
+    until = await in_db(database_clock) + REPLY_WAIT
+    await written(outcomes.put_back, out, "The message that it replies to has not reached this account.", until=until)
+
+
+async def _send(account: TelegramAccount, out: Outgoing, reply_to: int | None) -> SentMessage:
+    """Raises a TelegramError, whatever went wrong."""
+    try:
+        async with asyncio.timeout(ANSWER_LIMIT):
+            return await account.send(out.target, out.text, random_id=out.random_id, reply_to=reply_to)
+    except TelegramError as error:
+        if error.reason == "SENT_WITHOUT_AN_ID":
+            raise AlreadySent(error.reason) from error
+        raise
+    except Exception as error:
+        raise map_error(error) from error
+
+
+async def _reply_to(account: TelegramAccount, out: Outgoing) -> int | None:
+    """The message to reply to, as this account numbers it."""
+    if not isinstance(out.reply_to, ReplyElsewhere):
+        return out.reply_to
+    assert out.destination_id is not None
+    wanted = out.reply_to
+    for lookup in range(REPLY_LOOKUPS):
+        if lookup:
+            await asyncio.sleep(REPLY_PAUSE)
+        try:
+            found = await account.find_message(
+                out.destination_id, from_user_id=wanted.author_id, text=wanted.text, since=wanted.said_at
+            )
+        except TelegramError:
+            raise
+        except Exception as error:
+            raise map_error(error) from error
+        if found is not None:
+            return found
+    raise _NotVisible
+
+
+async def _find(account: TelegramAccount, out: Outgoing) -> int | None:
+    exclude = await in_db(recovery.known_ids, out)
+    for lookup in range(2):
+        if lookup:
+            await asyncio.sleep(LOOKUP_PAUSE)
+        try:
+            found = await account.find_own_message(out.target, out.text, out.first_attempt_at, exclude)
+        except TelegramError:
+            raise
+        except Exception as error:
+            raise map_error(error) from error
+        if found is not None:
+            return found
+    return None
+
+
+async def written(write: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Write an outcome; a failing database gets some time. What cannot be written stays `sending`: recovery looks."""
+    for pause in _WRITE_PAUSES:
+        try:
+            return await in_db(write, *args, **kwargs)
+        except DatabaseError as error:
+            log.warning("the outcome of a delivery could not be written, trying again: %s", error)
+            await asyncio.sleep(pause)
+    return await in_db(write, *args, **kwargs)

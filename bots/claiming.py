@@ -1,0 +1,204 @@
+"""Takes due deliveries out of the queue: one short transaction a batch, in which the gate is asked of each."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
+from bots.deliveries import delivery_finish
+from bots.gate import Allow, Refuse, Wait, judge
+from bots.models import Delivery
+from bots.policy import Key, Owner, Policy, asks_history, hold_fences, locked_deliveries
+from telegram.types import ChatTarget, PersonTarget, Target
+
+State = Delivery.State
+Clock = Callable[[], datetime]
+
+# So many of a bot's messages are judged in a batch; one is claimed.
+PER_BOT = 8
+
+
+def database_clock() -> datetime:
+    """The clock of all processes. (Inside a WHERE it would keep PostgreSQL from using an index.)"""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now
+
+
+@dataclass(frozen=True)
+class ReplyElsewhere:
+    """The message to reply to as its author's account knows it; the replying account numbers it differently."""
+
+    author_id: int
+    text: str
+    said_at: datetime
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A claimed delivery: all that the network part needs."""
+
+    id: UUID
+    bot_id: UUID
+    epoch: int
+    chat_id: UUID | None
+    target: Target
+    destination_id: int | None
+    text: str
+    random_id: int
+    reply_to: int | ReplyElsewhere | None
+    attempts: int
+    first_attempt_at: datetime
+
+
+@dataclass
+class Batch:
+    """What came of one round. `waiting`: those judged and told to wait, by bot; `joining`: bots that miss a chat."""
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    waiting: dict[UUID, list[UUID]] = field(default_factory=dict)
+    joining: set[UUID] = field(default_factory=set)
+    refused: int = 0
+
+    @property
+    def judged(self) -> int:
+        return len(self.outgoing) + self.refused + sum(map(len, self.waiting.values()))
+
+
+def claim(owners: Mapping[UUID, Owner], *, asleep: Collection[UUID] = (), clock: Clock = database_clock) -> Batch:
+    """Judge the due deliveries of these bots and claim at most one of each: a bot says one thing at a time.
+
+    A claimed delivery is `sending`, counted and carries the owner's epoch when this returns. `asleep` are left alone.
+    """
+    return judge_batch(due_keys(owners, asleep=asleep, now=clock()), owners, clock)
+
+
+def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock = database_clock) -> Batch:
+    """`claim` for known deliveries. Of bots that are not in `owners` nothing is claimed."""
+    batch, refused = Batch(), list[tuple[UUID, Refuse]]()
+    if not keys:
+        return batch
+    with transaction.atomic():
+        hold_fences(keys)
+        deliveries = locked_deliveries(keys, State.QUEUED)
+        if deliveries:
+            refused = _judge(deliveries, owners, clock(), batch)
+    # Refusing settles, and settling may change rows that the claim holds shared with other claimers: on its own.
+    for delivery_id, refusal in refused:
+        batch.refused += delivery_finish(
+            delivery_id=delivery_id, was=State.QUEUED, state=State.REFUSED, reason=refusal.reason
+        )
+    return batch
+
+
+def _judge(
+    deliveries: Sequence[Delivery], owners: Mapping[UUID, Owner], now: datetime, batch: Batch
+) -> list[tuple[UUID, Refuse]]:
+    policy = Policy(deliveries, owners, now)
+    sending = Delivery.objects.filter(state=State.SENDING, bot_id__in={delivery.bot_id for delivery in deliveries})
+    busy = set(sending.values_list("bot_id", flat=True))
+    refused = []
+    for delivery in deliveries:
+        if delivery.bot_id in busy:
+            continue
+        facts = policy.facts(delivery)
+        verdict = judge(facts)
+        if isinstance(verdict, Allow):
+            busy.add(delivery.bot_id)
+            policy.count(delivery)
+            batch.outgoing.append(_take(delivery, owners[delivery.bot_id], now))
+        elif isinstance(verdict, Wait):
+            batch.waiting.setdefault(delivery.bot_id, []).append(delivery.id)
+            tell_wait(delivery, verdict)
+            if facts.chat is not None and not facts.member:
+                batch.joining.add(delivery.bot_id)
+        else:
+            refused.append((delivery.id, verdict))
+    return refused
+
+
+def due_keys(owners: Collection[UUID], *, asleep: Collection[UUID], now: datetime) -> list[Key]:
+    """Due deliveries of the bots that are not saying something at this moment, a few of each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT due.* FROM unnest(%(bots)s::uuid[]) AS owned(bot_id)
+            CROSS JOIN LATERAL (
+                SELECT id, bot_id, campaign_id, chat_id, origin, origin_id FROM bots_delivery
+                WHERE bot_id = owned.bot_id AND state = 'queued' AND due_at <= %(now)s
+                    AND (waiting_until IS NULL OR waiting_until <= %(now)s) AND id <> ALL(%(asleep)s::uuid[])
+                ORDER BY due_at, created_at LIMIT %(few)s
+            ) AS due
+            WHERE NOT EXISTS (SELECT 1 FROM bots_delivery WHERE bot_id = owned.bot_id AND state = 'sending')
+            """,
+            {"bots": list(owners), "now": now, "asleep": list(asleep), "few": PER_BOT},
+        )
+        return [Key(*row) for row in cursor.fetchall()]
+
+
+def _take(delivery: Delivery, owner: Owner, now: datetime) -> Outgoing:
+    return mark_sending(delivery, owner, first_attempt_at=delivery.first_attempt_at or now, counted_at=now)
+
+
+def mark_sending(delivery: Delivery, owner: Owner, *, first_attempt_at: datetime, **facts: object) -> Outgoing:
+    """Make the locked delivery this owner's attempt."""
+    Delivery.objects.filter(id=delivery.id).update(
+        state=State.SENDING,
+        attempts=F("attempts") + 1,
+        first_attempt_at=Coalesce("first_attempt_at", first_attempt_at),
+        lease_epoch=owner.epoch,
+        waiting_reason="",
+        waiting_until=None,
+        **facts,
+    )
+    return outgoing(delivery, owner, first_attempt_at)
+
+
+def outgoing(delivery: Delivery, owner: Owner, first_attempt_at: datetime) -> Outgoing:
+    chat = delivery.chat
+    target: Target = (
+        PersonTarget(delivery.peer_id, delivery.peer_username, delivery.via_chat_id, delivery.via_message_id)
+        if chat is None
+        else ChatTarget(chat.reference, chat.telegram_id)
+    )
+    return Outgoing(
+        id=delivery.id,
+        bot_id=delivery.bot_id,
+        epoch=owner.epoch,
+        chat_id=delivery.chat_id,
+        target=target,
+        destination_id=delivery.peer_id if chat is None else chat.telegram_id,
+        text=delivery.text,
+        random_id=delivery.random_id,
+        reply_to=_reply(delivery),
+        attempts=delivery.attempts + 1,
+        first_attempt_at=first_attempt_at,
+    )
+
+
+def _reply(delivery: Delivery) -> int | ReplyElsewhere | None:
+    reply_to = delivery.reply_to
+    if reply_to is None:
+        return None
+    author_id = reply_to.bot.telegram_user_id
+    if asks_history(delivery) and author_id is not None and reply_to.sent_at is not None:
+        return ReplyElsewhere(author_id, reply_to.text, reply_to.sent_at)
+    return reply_to.telegram_message_id
+
+
+def tell_wait(delivery: Delivery, wait: Wait) -> None:
+    """Keep the reason for the panel, if it is news."""
+    reason = wait.reason[:300]
+    if (delivery.waiting_reason, delivery.waiting_until) != (reason, wait.until):
+        Delivery.objects.filter(id=delivery.id).update(waiting_reason=reason, waiting_until=wait.until)
+
+
+def forget_waits(bot_ids: Collection[UUID]) -> int:
+    """A rule changed: what these bots' deliveries were told to wait for may be over."""
+    waiting = Delivery.objects.filter(bot_id__in=bot_ids, state=State.QUEUED, waiting_until__isnull=False)
+    return waiting.update(waiting_until=None)

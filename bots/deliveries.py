@@ -1,0 +1,174 @@
+"""The ledger: the wish to say something, its cancellation, and its final state.
+
+The states move queued → sending → sent | failed | refused | cancelled | unknown; every move is one conditional UPDATE.
+"""
+
+import secrets
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+
+from bots.models import Delivery
+from bots.origins import Origin, origin_named, register_origin
+from campaigns.fences import DELIVERIES_CHANNEL
+from campaigns.models import Purpose
+from campaigns.selectors import plain_username
+
+__all__ = [
+    "Origin",
+    "deliveries_cancel",
+    "deliveries_cancel_for_person",
+    "deliveries_leaving",
+    "delivery_finish",
+    "delivery_queue",
+    "register_origin",
+]
+
+State = Delivery.State
+
+
+def new_random_id() -> int:
+    """Telegram's idempotency key: signed, 64 bits, never 0."""
+    while True:
+        number = int.from_bytes(secrets.token_bytes(8), "big", signed=True)
+        if number:
+            return number
+
+
+@transaction.atomic
+def delivery_queue(
+    *,
+    bot_id: UUID,
+    campaign_id: UUID,
+    purpose: Purpose,
+    origin: str,
+    origin_id: UUID,
+    text: str,
+    due_at: datetime,
+    chat_id: UUID | None = None,
+    peer_id: int | None = None,
+    peer_username: str = "",
+    via_chat_id: int | None = None,
+    via_message_id: int | None = None,
+    reply_to_id: UUID | None = None,
+) -> Delivery:
+    """Say `text` as that bot, in the chat or to the person, not before `due_at`.
+
+    In the caller's transaction; the senders hear of it on commit. Once for each (origin, origin_id): a repeat returns
+    the first one's delivery as it is. One bot's messages to one place for one purpose leave in the order of `due_at`,
+    then of queueing.
+    """
+    wish = Delivery(
+        bot_id=bot_id,
+        campaign_id=campaign_id,
+        purpose=purpose,
+        origin=origin,
+        origin_id=origin_id,
+        text=text,
+        due_at=due_at,
+        chat_id=chat_id,
+        peer_id=peer_id,
+        peer_username=peer_username.strip().removeprefix("@"),
+        via_chat_id=via_chat_id,
+        via_message_id=via_message_id,
+        reply_to_id=reply_to_id,
+        random_id=new_random_id(),
+    )
+    Delivery.objects.bulk_create([wish], ignore_conflicts=True)
+    notify_senders()
+    return Delivery.objects.get(origin=origin, origin_id=origin_id)
+
+
+def notify_senders() -> None:
+    """On commit: something may be sendable. Repeats within a transaction are one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [DELIVERIES_CHANNEL])
+
+
+def deliveries_cancel(*, origin: str, origin_ids: Collection[UUID], reason: str) -> int:
+    """Cancel what is still queued and settle it; returns how many. The caller has closed the fence that its origin
+    locks: holds it FOR UPDATE, or has committed the change. What is `sending` leaves: see `deliveries_leaving`.
+    """
+    return _cancel(Delivery.objects.filter(origin=origin, origin_id__in=origin_ids), reason)
+
+
+def deliveries_cancel_for_person(*, telegram_user_id: int | None, username: str = "", reason: str) -> int:
+    """Cancel everything queued for this person, whoever asked for it. Called after `suppression_add`."""
+    return _cancel(Delivery.objects.filter(_person(telegram_user_id, username)), reason)
+
+
+@transaction.atomic
+def _cancel(wanted: QuerySet[Delivery], reason: str) -> int:
+    # A row that someone holds is being judged behind the closed fence: it will be refused. Waiting for it could
+    # deadlock: refusing it calls the origin, which may want a row that our caller holds.
+    queued = wanted.filter(state=State.QUEUED).order_by("id").select_for_update(skip_locked=True)
+    cancelled = 0
+    for delivery in queued:
+        cancelled += delivery_finish(delivery_id=delivery.id, was=State.QUEUED, state=State.CANCELLED, reason=reason)
+    return cancelled
+
+
+def deliveries_leaving(
+    *,
+    campaign_id: UUID | None = None,
+    bot_id: UUID | None = None,
+    origin: str = "",
+    origin_ids: Collection[UUID] | None = None,
+    telegram_user_id: int | None = None,
+    username: str = "",
+) -> int:
+    """How many messages of this campaign, bot, origin or person (all that are given) were claimed and are not settled.
+
+    After a fence was closed (pause, stop, opt-out) this only falls; at 0 nothing more is said.
+    """
+    leaving = Delivery.objects.filter(state=State.SENDING)
+    if campaign_id is not None:
+        leaving = leaving.filter(campaign_id=campaign_id)
+    if bot_id is not None:
+        leaving = leaving.filter(bot_id=bot_id)
+    if origin:
+        leaving = leaving.filter(origin=origin)
+    if origin_ids is not None:
+        leaving = leaving.filter(origin_id__in=origin_ids)
+    if telegram_user_id is not None or username:
+        leaving = leaving.filter(_person(telegram_user_id, username))
+    return leaving.count()
+
+
+def _person(telegram_user_id: int | None, username: str) -> Q:
+    name = plain_username(username)
+    by_id = Q(peer_id=telegram_user_id) if telegram_user_id is not None else Q(pk__in=[])
+    return by_id | Q(peer_username__iexact=name) if name else by_id
+
+
+@transaction.atomic
+def delivery_finish(
+    *,
+    delivery_id: UUID,
+    was: State,
+    state: State,
+    reason: str = "",
+    error_kind: str = "",
+    epoch: int | None = None,
+    **facts: Any,
+) -> bool:
+    """Give the delivery its final state and settle it with its origin; False when it has moved on from `was` (or to
+    another owner than `epoch`): then nothing happens, so that a repeat is harmless."""
+    rows = Delivery.objects.filter(id=delivery_id, state=was)
+    if epoch is not None:
+        rows = rows.filter(lease_epoch=epoch)
+    moved = rows.update(
+        state=state, error=reason[:300], error_kind=error_kind, waiting_reason="", waiting_until=None, **facts
+    )
+    if not moved:
+        return False
+    delivery = Delivery.objects.get(id=delivery_id)
+    origin = origin_named(delivery.origin)
+    if origin is None:
+        raise LookupError(f"No origin {delivery.origin} is registered in this process.")
+    origin.settle(delivery)
+    return True

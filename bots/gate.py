@@ -1,0 +1,257 @@
+"""The only door to `send`: whether a message may be said at this moment, and if not, why. Pure.
+
+`judge` looks at facts that `bots.policy` gathered under the locks of the claiming transaction. Its reasons are
+sentences for operators; the panel shows them as they are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, time
+from zoneinfo import ZoneInfoNotFoundError
+
+from bots.models import Bot, Delivery
+from campaigns.models import Campaign, Purpose
+from campaigns.quiet_hours import quiet_until
+
+
+@dataclass(frozen=True)
+class Allow:
+    pass
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Not now. `until` is None when the end is not known: it is judged again within seconds."""
+
+    until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Never."""
+
+    reason: str
+
+
+State = Delivery.State
+
+Verdict = Allow | Wait | Refuse
+ALLOW = Allow()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Telegram asked the bot to wait."""
+
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class FullBudget:
+    """A budget with nothing left. `until` is when the oldest counted message leaves its window; None: never."""
+
+    name: str
+    limit: int
+    window_seconds: int
+    until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that decides about one delivery at `now`. Locked rows, so nothing here changes before the outcome is written.
+
+    `chat` is None for a message to a person. `met_restriction`: Telegram refused this very message because the bot is
+    restricted. `replies_to`: the state of the delivery that it answers. `ahead`: what of the same bot goes first.
+    """
+
+    now: datetime
+    purpose: str
+    bot: str
+    owned: bool
+    bot_state: str
+    bot_state_reason: str
+    met_restriction: bool
+    blocks: tuple[Block, ...]
+    campaign: str
+    campaign_state: str
+    time_zone: str
+    quiet_from: time | None
+    quiet_to: time | None
+    origin: Verdict
+    suppressed: bool
+    disclosed: bool
+    chat: str | None
+    chat_permitted: bool
+    member: bool
+    replies_to: str | None
+    ahead: str
+    full_budgets: tuple[FullBudget, ...]
+
+
+def judge(facts: Facts) -> Verdict:
+    """Refusals come before waits: what can never be said does not queue for its turn. Of several waits the one that
+    ends last is told: the first whose end is not known, else the latest."""
+    for clause in _REFUSALS:
+        if (refusal := clause(facts)) is not None:
+            return refusal
+    waits = [wait for clause in _WAITS if (wait := clause(facts)) is not None]
+    open_ended = next((wait for wait in waits if wait.until is None), None)
+    if open_ended is not None:
+        return open_ended
+    timed = [(wait.until, wait) for wait in waits if wait.until is not None]
+    return max(timed, key=lambda pair: pair[0])[1] if timed else ALLOW
+
+
+def _origin_refuses(facts: Facts) -> Refuse | None:
+    return facts.origin if isinstance(facts.origin, Refuse) else None
+
+
+def _campaign_over(facts: Facts) -> Refuse | None:
+    if facts.campaign_state == Campaign.State.FINISHED:
+        return Refuse(f"Campaign “{facts.campaign}” is finished.")
+    return None
+
+
+def _peer_suppressed(facts: Facts) -> Refuse | None:
+    return Refuse("This person asked not to be written to.") if facts.suppressed else None
+
+
+def _chat_not_permitted(facts: Facts) -> Refuse | None:
+    if facts.chat is None or facts.chat_permitted:
+        return None
+    return Refuse(f"No permission of the owner of “{facts.chat}” to post there is in force.")
+
+
+def _not_disclosed(facts: Facts) -> Refuse | None:
+    if facts.purpose != Purpose.FIRST_CONTACT or facts.disclosed:
+        return None
+    return Refuse("A first message must say that an AI writes it and how to stop; this one does not.")
+
+
+def _answers_nothing(facts: Facts) -> Refuse | None:
+    if facts.replies_to in (State.FAILED, State.REFUSED, State.CANCELLED):
+        return Refuse("The message that it replies to was not said.")
+    if facts.replies_to == State.UNKNOWN:
+        return Refuse("Whether the message that it replies to was said is not known.")
+    return None
+
+
+def _not_owned(facts: Facts) -> Wait | None:
+    return None if facts.owned else Wait(None, f"{facts.bot} is not connected.")
+
+
+def _campaign_not_running(facts: Facts) -> Wait | None:
+    if facts.campaign_state == Campaign.State.RUNNING:
+        return None
+    how = "paused" if facts.campaign_state == Campaign.State.PAUSED else "not started yet"
+    return Wait(None, f"Campaign “{facts.campaign}” is {how}.")
+
+
+def _origin_waits(facts: Facts) -> Wait | None:
+    return facts.origin if isinstance(facts.origin, Wait) else None
+
+
+# In these states nothing goes through the account, until a person or Telegram changes it.
+_UNUSABLE: dict[str, str] = {
+    Bot.State.BANNED: "is banned",
+    Bot.State.NEEDS_LOGIN: "needs to be logged in again",
+    Bot.State.STOPPED: "is stopped",
+}
+
+
+def _bot_unusable(facts: Facts) -> Wait | None:
+    how = _UNUSABLE.get(facts.bot_state)
+    if how is None:
+        return None
+    why = f" ({facts.bot_state_reason})" if facts.bot_state_reason else ""
+    return Wait(None, f"{facts.bot} {how}{why}; its messages are not handed to another account.")
+
+
+def _bot_restricted(facts: Facts) -> Wait | None:
+    if facts.bot_state != Bot.State.RESTRICTED:
+        return None
+    if facts.purpose == Purpose.FIRST_CONTACT or facts.met_restriction:
+        return Wait(None, f"Telegram restricts {facts.bot}: first contacts wait until a person has looked at it.")
+    return None
+
+
+def _not_a_member(facts: Facts) -> Wait | None:
+    if facts.chat is None or facts.member:
+        return None
+    return Wait(None, f"{facts.bot} is not a member of “{facts.chat}” yet; it is joining.")
+
+
+def _others_first(facts: Facts) -> Wait | None:
+    return Wait(None, facts.ahead) if facts.ahead else None
+
+
+def _answers_later(facts: Facts) -> Wait | None:
+    if facts.replies_to in (None, State.SENT):
+        return None
+    return Wait(None, "The message that it replies to has not been said yet.")
+
+
+def _blocked(facts: Facts) -> Wait | None:
+    ahead = [block for block in facts.blocks if block.until > facts.now]
+    if not ahead:
+        return None
+    longest = max(ahead, key=lambda block: block.until)
+    return Wait(longest.until, f"{longest.reason}: Telegram asked {facts.bot} to wait.")
+
+
+def _quiet_hours(facts: Facts) -> Wait | None:
+    """Who wrote to us may be answered at any hour."""
+    if facts.purpose not in (Purpose.FIRST_CONTACT, Purpose.SCRIPT):
+        return None
+    try:
+        until = quiet_until(facts.now, time_zone=facts.time_zone, start=facts.quiet_from, end=facts.quiet_to)
+    except (ZoneInfoNotFoundError, ValueError):
+        return Wait(None, f"The time zone “{facts.time_zone}” of campaign “{facts.campaign}” is not known.")
+    if until is None:
+        return None
+    return Wait(until, f"Quiet hours of campaign “{facts.campaign}” ({facts.time_zone}) until {facts.quiet_to:%H:%M}.")
+
+
+def _no_budget(facts: Facts) -> Wait | None:
+    if not facts.full_budgets:
+        return None
+    never = next((budget for budget in facts.full_budgets if budget.until is None), None)
+    if never is not None:
+        return Wait(None, f"The budget of {never.name} is 0.")
+    latest = max(facts.full_budgets, key=lambda budget: budget.until or facts.now)
+    return Wait(
+        latest.until, f"The budget of {latest.name} is used up: {latest.limit} in {_span(latest.window_seconds)}."
+    )
+
+
+def _span(seconds: int) -> str:
+    for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds % unit == 0:
+            count = seconds // unit
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return f"{seconds} s"
+
+
+_REFUSALS: tuple[Callable[[Facts], Refuse | None], ...] = (
+    _origin_refuses,
+    _campaign_over,
+    _peer_suppressed,
+    _chat_not_permitted,
+    _not_disclosed,
+    _answers_nothing,
+)
+_WAITS: tuple[Callable[[Facts], Wait | None], ...] = (
+    _campaign_not_running,
+    _origin_waits,
+    _bot_unusable,
+    _bot_restricted,
+    _not_owned,
+    _not_a_member,
+    _answers_later,
+    _others_first,
+    _blocked,
+    _quiet_hours,
+    _no_budget,
+)

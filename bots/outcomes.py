@@ -1,0 +1,110 @@
+"""Writes down what came of an attempt. Every write demands that the delivery is still this owner's attempt."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from bots.claiming import Outgoing
+from bots.deliveries import delivery_finish
+from bots.models import Bot, BotBlock, Delivery
+from bots.states import bot_set_state
+from telegram.errors import BotDead, BotRestricted, RetryAfter, TelegramError
+from telegram.types import SentMessage
+
+State = Delivery.State
+LOST_BEFORE = "The account lost its connection before the message was sent."
+# Telegram's names of waits that concern one chat; any other wait keeps the whole account from the method.
+_OF_ONE_CHAT = ("SLOWMODE_WAIT",)
+
+log = logging.getLogger(__name__)
+
+
+def record_sent(out: Outgoing, sent: SentMessage) -> bool:
+    """It was said. False when another owner has taken the delivery over: then that one settles it."""
+    learned: dict[str, Any] = {}
+    if out.chat_id is None and sent.user_id is not None:
+        learned["peer_id"] = sent.user_id
+    return delivery_finish(
+        delivery_id=out.id,
+        was=State.SENDING,
+        epoch=out.epoch,
+        state=State.SENT,
+        telegram_message_id=sent.message_id,
+        sent_at=sent.at,
+        **learned,
+    )
+
+
+def record_unknown(out: Outgoing, reason: str) -> bool:
+    return delivery_finish(
+        delivery_id=out.id, was=State.SENDING, epoch=out.epoch, state=State.UNKNOWN, reason=reason, error_kind="unknown"
+    )
+
+
+def record_refused(out: Outgoing, reason: str) -> bool:
+    return delivery_finish(
+        delivery_id=out.id, was=State.SENDING, epoch=out.epoch, state=State.REFUSED, reason=reason, counted_at=None
+    )
+
+
+def record_failed(out: Outgoing, *, kind: str, reason: str) -> bool:
+    return delivery_finish(
+        delivery_id=out.id, was=State.SENDING, epoch=out.epoch, state=State.FAILED, reason=reason, error_kind=kind
+    )
+
+
+def put_back(out: Outgoing, reason: str, *, until: datetime | None = None, error_kind: str = "") -> bool:
+    """It was certainly not said: back into the queue, with its budgets returned, for the gate to judge again."""
+    mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
+    return bool(
+        mine.update(
+            state=State.QUEUED,
+            counted_at=None,
+            first_attempt_at=None,
+            waiting_reason=reason[:300],
+            waiting_until=until,
+            error_kind=error_kind,
+        )
+    )
+
+
+def note_unanswered(out: Outgoing, error: TelegramError) -> None:
+    """Still leaving: whether it was said is found out by `bots.recovery`."""
+    mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
+    mine.update(
+        waiting_reason=f"No answer from Telegram ({error.reason}): whether it was said is being found out."[:300]
+    )
+
+
+def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetime) -> None:
+    """Telegram answered, and the message was not said."""
+    if isinstance(error, RetryAfter):
+        until = now + timedelta(seconds=error.seconds)
+        with transaction.atomic():
+            block_bot(out, error, until)
+            put_back(out, f"{error.reason}: Telegram asked to wait.", until=until)
+    elif isinstance(error, BotRestricted):
+        with transaction.atomic():
+            put_back(out, f"{error.reason}: Telegram restricts the account.", error_kind=error.kind)
+            bot_set_state(bot_id=out.bot_id, state=Bot.State.RESTRICTED, reason=error.reason)
+    elif isinstance(error, BotDead):
+        how = "needs to be logged in again" if error.needs_login else "is banned"
+        put_back(out, f"{error.reason}: the account {how}. Its messages are not handed to another account.")
+    else:
+        record_failed(out, kind=error.kind, reason=error.reason)
+
+
+def block_bot(out: Outgoing, error: RetryAfter, until: datetime) -> None:
+    """Keep Telegram's wait for the whole time; of two for the same thing the later end counts."""
+    peer_id = (out.destination_id or 0) if error.reason.startswith(_OF_ONE_CHAT) else 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {BotBlock._meta.db_table} AS kept (bot_id, method, peer_id, until, reason) "
+            "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (bot_id, method, peer_id) DO UPDATE SET "
+            "reason = CASE WHEN excluded.until > kept.until THEN excluded.reason ELSE kept.reason END, "
+            "until = greatest(kept.until, excluded.until)",
+            [out.bot_id, error.method[:80], peer_id, until, error.reason[:120]],
+        )
+    log.warning("bot %s: %s for %s until %s", out.bot_id, error.reason, error.method, until.isoformat())

@@ -1,0 +1,218 @@
+"""Gathers what the gate looks at, for a batch of deliveries at once, under the locks that make it hold.
+
+Order of the locks, the same for everybody: campaigns, the origins' own fences by the origin's name, chats,
+suppressions, bots, deliveries, budgets.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from bots.budgets import BudgetBook
+from bots.gate import Block, Facts, Refuse, Verdict, Wait
+from bots.models import Bot, BotBlock, Delivery
+from bots.origins import origin_named
+from campaigns.disclosure import is_disclosed
+from campaigns.fences import lock_shared, suppressions_hold
+from campaigns.models import Campaign, Chat, ChatPermission, Purpose
+from campaigns.selectors import chats_permitted, plain_username, suppressed
+
+State = Delivery.State
+
+# Telegram's methods that sending needs: always, to a person known by name only, to find a message in the history.
+_SEND = {"SendMessage", ""}
+_RESOLVE = {"ResolveUsername"}
+_HISTORY = {"GetHistory", "Search", "GetMessages"}
+
+BEHIND = "Waits behind an earlier message of the same bot to the same place."
+
+
+@dataclass(frozen=True)
+class Owner:
+    """What this process holds of a bot: the lease's epoch, and the chats that the account is a member of."""
+
+    epoch: int
+    chats: frozenset[UUID]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What must be known of a delivery to lock its fences."""
+
+    id: UUID
+    bot_id: UUID
+    campaign_id: UUID
+    chat_id: UUID | None
+    origin: str
+    origin_id: UUID
+
+
+def hold_fences(keys: Sequence[Key]) -> None:
+    """Nothing that the gate reads about these deliveries changes until the transaction ends."""
+    lock_shared(Campaign, {key.campaign_id for key in keys})
+    by_origin: dict[str, list[UUID]] = defaultdict(list)
+    for key in keys:
+        by_origin[key.origin].append(key.origin_id)
+    for name in sorted(by_origin):
+        if (origin := origin_named(name)) is not None:
+            origin.lock_fences(sorted(by_origin[name]))
+    lock_shared(Chat, {key.chat_id for key in keys if key.chat_id is not None})
+    suppressions_hold()
+    # Exclusive: two claimers that both believe they own a bot take turns, and the second sees what the first claimed.
+    bots = Bot.objects.filter(id__in={key.bot_id for key in keys}).order_by("id")
+    list(bots.select_for_update(no_key=True).values_list("id", flat=True))
+
+
+def locked_deliveries(keys: Iterable[Key], state: Delivery.State) -> list[Delivery]:
+    """Those still in this state, locked, with everything that the facts need, in the order in which they leave."""
+    rows: QuerySet[Delivery] = (
+        Delivery.objects.filter(id__in=[key.id for key in keys], state=state)
+        .select_related("campaign", "chat", "bot", "reply_to", "reply_to__bot")
+        .defer(*(f"{path}__{name}" for path in ("bot", "reply_to__bot") for name in ("phone", "api_hash", "proxy_url")))
+        .order_by("due_at", "created_at", "id")
+        .select_for_update(of=("self",), skip_locked=True)
+    )
+    return list(rows)
+
+
+class Policy:
+    """The facts about a batch of locked deliveries at one moment."""
+
+    def __init__(
+        self, deliveries: Sequence[Delivery], owners: Mapping[UUID, Owner], now: datetime, *, leaving: bool = False
+    ) -> None:
+        """`leaving`: they were claimed before; their budgets are spent and their turn has come."""
+        self._owners, self._now, self._leaving = owners, now, leaving
+        self._origins = _origin_verdicts(deliveries)
+        chat_ids = [delivery.chat_id for delivery in deliveries if delivery.chat_id is not None]
+        self._permitted = chats_permitted(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)
+        self._suppressed = suppressed(
+            user_ids=[delivery.peer_id for delivery in deliveries if delivery.peer_id is not None],
+            usernames=[delivery.peer_username for delivery in deliveries],
+        )
+        self._blocks = _blocks(deliveries, now)
+        self._heads = {} if leaving else _heads(deliveries)
+        self._budgets = None if leaving else BudgetBook(deliveries, now)
+
+    def count(self, delivery: Delivery) -> None:
+        """It is allowed: what follows in the batch has that much less."""
+        if self._budgets is not None:
+            self._budgets.count(delivery)
+
+    def facts(self, delivery: Delivery) -> Facts:
+        bot, campaign, chat = delivery.bot, delivery.campaign, delivery.chat
+        owner = self._owners.get(bot.id)
+        return Facts(
+            now=self._now,
+            purpose=delivery.purpose,
+            bot=str(bot),
+            owned=self._owned(bot, owner),
+            bot_state=bot.state,
+            bot_state_reason=bot.state_reason,
+            met_restriction=delivery.error_kind == "bot_restricted",
+            blocks=self._blocks_of(delivery),
+            campaign=str(campaign),
+            campaign_state=campaign.state,
+            time_zone=campaign.time_zone,
+            quiet_from=campaign.quiet_from,
+            quiet_to=campaign.quiet_to,
+            origin=self._origins.get(delivery.id, Refuse("Whoever asked for this message no longer knows of it.")),
+            suppressed=chat is None and self._suppressed.covers(delivery.peer_id, delivery.peer_username),
+            disclosed=delivery.purpose != Purpose.FIRST_CONTACT or is_disclosed(delivery.text, campaign.locale),
+            chat=None if chat is None else str(chat),
+            chat_permitted=delivery.chat_id in self._permitted,
+            member=owner is not None and delivery.chat_id in owner.chats,
+            replies_to=None if delivery.reply_to is None else delivery.reply_to.state,
+            ahead=BEHIND if self._heads.get(_place(delivery), delivery.id) != delivery.id else "",
+            full_budgets=() if self._budgets is None else self._budgets.full(delivery),
+        )
+
+    def _owned(self, bot: Bot, owner: Owner | None) -> bool:
+        held = bot.lease_expires_at is not None and bot.lease_expires_at > self._now
+        return owner is not None and held and bot.lease_epoch == owner.epoch
+
+    def _blocks_of(self, delivery: Delivery) -> tuple[Block, ...]:
+        found = [
+            Block(block.until, block.reason)
+            for block in self._blocks.get(delivery.bot_id, ())
+            if block.method in _methods(delivery) and block.peer_id in (0, destination_id(delivery))
+        ]
+        if delivery.bot.blocked_until is not None:
+            found.append(Block(delivery.bot.blocked_until, delivery.bot.state_reason or "FLOOD_WAIT"))
+        return tuple(found)
+
+
+def destination_id(delivery: Delivery) -> int | None:
+    """The marked id of the chat or the person's id, when it is known."""
+    return delivery.chat.telegram_id if delivery.chat is not None else delivery.peer_id
+
+
+def asks_history(delivery: Delivery) -> bool:
+    """Whether the bot must look up its own id of the message that it replies to: basic groups number per account."""
+    reply_to, chat = delivery.reply_to, delivery.chat
+    if reply_to is None or chat is None or reply_to.bot_id == delivery.bot_id:
+        return False
+    return chat.kind != Chat.Kind.SUPERGROUP
+
+
+def _methods(delivery: Delivery) -> set[str]:
+    by_name = delivery.chat_id is None and delivery.peer_id is None
+    return _SEND | (_RESOLVE if by_name else set()) | (_HISTORY if asks_history(delivery) else set())
+
+
+def _origin_verdicts(deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
+    by_origin: dict[str, list[Delivery]] = defaultdict(list)
+    for delivery in deliveries:
+        by_origin[delivery.origin].append(delivery)
+    verdicts: dict[UUID, Verdict] = {}
+    for name, asked in by_origin.items():
+        origin = origin_named(name)
+        if origin is None:
+            unknown = Wait(None, f"No code for “{name}” runs in this worker.")
+            verdicts |= {delivery.id: unknown for delivery in asked}
+        else:
+            verdicts |= origin.verdicts(asked)
+    return verdicts
+
+
+def _blocks(deliveries: Sequence[Delivery], now: datetime) -> dict[UUID, list[BotBlock]]:
+    found: dict[UUID, list[BotBlock]] = defaultdict(list)
+    for block in BotBlock.objects.filter(bot_id__in={delivery.bot_id for delivery in deliveries}, until__gt=now):
+        found[block.bot_id].append(block)
+    return found
+
+
+Place = tuple[UUID, UUID | None, int | None, str, UUID, str]
+
+
+def _place(delivery: Delivery) -> Place:
+    """Messages with the same place leave in order."""
+    name = "" if delivery.peer_id is not None else plain_username(delivery.peer_username)
+    return delivery.bot_id, delivery.chat_id, delivery.peer_id, name, delivery.campaign_id, delivery.purpose
+
+
+def _heads(deliveries: Sequence[Delivery]) -> dict[Place, UUID]:
+    """Of each place in the batch, the queued delivery that is first in line."""
+    names = {delivery.peer_username for delivery in deliveries if delivery.peer_username}
+    places = ("bot_id", "chat_id", "peer_id", "peer_username", "campaign_id", "purpose")
+    queued = (
+        Delivery.objects.filter(state=State.QUEUED, bot_id__in={delivery.bot_id for delivery in deliveries})
+        .filter(
+            Q(chat_id__in={delivery.chat_id for delivery in deliveries if delivery.chat_id})
+            | Q(peer_id__in={delivery.peer_id for delivery in deliveries if delivery.peer_id})
+            | Q(peer_username__in=names)
+        )
+        .order_by(*places, "due_at", "created_at", "id")
+        .distinct(*places)
+        .only("id", *places, "due_at", "created_at")
+    )
+    heads: dict[Place, Delivery] = {}
+    for delivery in queued:
+        first = heads.setdefault(_place(delivery), delivery)
+        if (delivery.due_at, delivery.created_at) < (first.due_at, first.created_at):
+            heads[_place(delivery)] = delivery
+    return {place: delivery.id for place, delivery in heads.items()}

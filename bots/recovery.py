@@ -1,0 +1,120 @@
+"""Deliveries found in `sending` without an attempt under way: after a crash, a lost answer, a new owner.
+
+The owner finds them by `stranded`, asks the gate again by `take_over`, and either repeats the request with the same
+`random_id` or looks in the history. `repair` is beat's part: what has no owner.
+"""
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from bots.claiming import Clock, Outgoing, database_clock, judge_batch, mark_sending, outgoing
+from bots.deliveries import delivery_finish
+from bots.gate import Allow, Refuse, Verdict, Wait, judge
+from bots.models import Bot, Delivery
+from bots.outcomes import put_back, record_failed, record_refused
+from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
+
+State = Delivery.State
+# Telegram knows a random_id again for a while that it does not publish; this is well inside of it.
+REPEAT_FOR = timedelta(minutes=10)
+# A request that was repeated so often without an answer, and is not in the history, is given up.
+MAX_ATTEMPTS = 12
+# After this long without an owner a person must look (a bot that is banned never gets one).
+ORPHAN_AFTER = timedelta(minutes=15)
+# So many waiting deliveries without an owner are judged in a round of `repair`, drawn by lot.
+_ORPHANS_A_ROUND = 200
+
+_KEY = ("id", "bot_id", "campaign_id", "chat_id", "origin", "origin_id")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """`repeat`: send it again with its random_id. Otherwise look it up; `verdict` says what the gate thinks of it
+    (None: it was allowed a moment ago)."""
+
+    out: Outgoing
+    verdict: Verdict | None
+    repeat: bool
+
+
+def stranded(owners: Collection[UUID], *, leaving: Collection[UUID]) -> list[Key]:
+    """What these bots left in `sending`; `leaving` are the attempts under way in this process."""
+    rows = Delivery.objects.filter(bot_id__in=owners, state=State.SENDING).exclude(id__in=leaving)
+    return [Key(*row) for row in rows.order_by("first_attempt_at").values_list(*_KEY)]
+
+
+@transaction.atomic
+def take_over(key: Key, owners: Mapping[UUID, Owner], *, clock: Clock = database_clock) -> Recovery | None:
+    """Make it this owner's attempt; whoever tried before can no longer write its outcome. None: nothing to do."""
+    hold_fences([key])
+    found = locked_deliveries([key], State.SENDING)
+    if not found:
+        return None
+    delivery, owner, now = found[0], owners[key.bot_id], clock()
+    facts = Policy(found, owners, now, leaving=True).facts(delivery)
+    if not facts.owned:
+        return None
+    verdict, first = judge(facts), delivery.first_attempt_at or now
+    repeat = isinstance(verdict, Allow) and now - first < REPEAT_FOR and delivery.attempts < MAX_ATTEMPTS
+    if repeat:
+        return Recovery(mark_sending(delivery, owner, first_attempt_at=first), verdict, repeat)
+    Delivery.objects.filter(id=delivery.id).update(lease_epoch=owner.epoch)
+    return Recovery(outgoing(delivery, owner, first), verdict, repeat)
+
+
+def known_ids(out: Outgoing) -> set[int]:
+    """Ids that other deliveries of the bot have in the same place: a line may have been said before in these words."""
+    said = Delivery.objects.filter(bot_id=out.bot_id, state=State.SENT, text=out.text)
+    said = said.filter(chat_id__isnull=True) if out.chat_id is None else said.filter(chat_id=out.chat_id)
+    return {found for found in said.values_list("telegram_message_id", flat=True) if found is not None}
+
+
+def record_not_said(recovery: Recovery) -> None:
+    """The history does not have it."""
+    out, verdict = recovery.out, recovery.verdict
+    if isinstance(verdict, Refuse):
+        record_refused(out, verdict.reason)
+    elif isinstance(verdict, Wait):
+        put_back(out, verdict.reason, until=verdict.until)
+    elif out.attempts > MAX_ATTEMPTS:
+        record_failed(out, kind="transient", reason=f"Telegram did not answer in {out.attempts - 1} attempts.")
+    else:
+        put_back(out, "Telegram did not answer, and it was not said; it will be sent again.")
+
+
+def repair(*, clock: Clock = database_clock) -> None:
+    """Settle what will have no owner, and say of what waits for one why it waits. May run beside itself."""
+    now = clock()
+    given_up = _give_up(now)
+    orphans = Delivery.objects.filter(_unowned(now), state=State.QUEUED, due_at__lte=now).filter(
+        Q(waiting_until__isnull=True) | Q(waiting_until__lte=now)
+    )
+    keys = [Key(*row) for row in orphans.order_by("?").values_list(*_KEY)[:_ORPHANS_A_ROUND]]
+    refused = judge_batch(keys, {}, clock).refused
+    if given_up or refused:
+        log.info("deliveries without an owner: %d unknown, %d refused", given_up, refused)
+
+
+def _unowned(now: datetime) -> Q:
+    return Q(bot__lease_expires_at__isnull=True) | Q(bot__lease_expires_at__lte=now)
+
+
+def _give_up(now: datetime) -> int:
+    lost = Delivery.objects.filter(_unowned(now), state=State.SENDING).filter(
+        Q(first_attempt_at__lte=now - ORPHAN_AFTER) | Q(bot__state=Bot.State.BANNED)
+    )
+    reason = "Its account was lost before Telegram answered: look in the chat whether it was said."
+    return sum(
+        delivery_finish(
+            delivery_id=delivery_id, was=State.SENDING, state=State.UNKNOWN, reason=reason, error_kind="unknown"
+        )
+        for delivery_id in lost.values_list("id", flat=True)
+    )

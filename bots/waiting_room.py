@@ -1,0 +1,39 @@
+"""Deliveries that were judged a moment ago and told to wait: when this process looks at each of them again."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from uuid import UUID
+
+# Seconds until a waiting delivery is judged again, and how many may be judged a second when there are very many. What
+# ends a wait (a rule that changed, a message ahead that left) wakes them at once; this covers whatever tells nobody.
+LOOK_AGAIN = 1.0
+MOST_A_SECOND = 200
+
+
+class WaitingRoom:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: dict[UUID, dict[UUID, float]] = defaultdict(dict)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._until.values()))
+
+    def seat(self, bot_id: UUID, delivery_ids: Iterable[UUID]) -> None:
+        until = self._clock() + max(LOOK_AGAIN, len(self) / MOST_A_SECOND)
+        self._until[bot_id] |= dict.fromkeys(delivery_ids, until)
+
+    def asleep(self) -> list[UUID]:
+        """Those not to be looked at yet; the others are forgotten."""
+        now = self._clock()
+        for bot_id in list(self._until):
+            self._until[bot_id] = {found: until for found, until in self._until[bot_id].items() if until > now}
+            if not self._until[bot_id]:
+                del self._until[bot_id]
+        return [found for room in self._until.values() for found in room]
+
+    def wake(self, bot_id: UUID) -> None:
+        self._until.pop(bot_id, None)
+
+    def wake_all(self) -> None:
+        self._until.clear()
