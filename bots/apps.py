@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class BotsConfig(AppConfig):
     name = "bots"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from bots import tasks, worker  # noqa: F401  They register themselves with Celery.

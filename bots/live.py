@@ -18,8 +18,10 @@ class LiveSession(Protocol):
     account: TelegramAccount | None
     # Connected, member of its chats as far as possible, and caught up. False while reconnecting.
     ready: bool
-    # The chats (campaigns.Chat ids) that it is known to be a member of, with their marked ids.
-    chats: Mapping[UUID, int]
+
+    @property
+    def chats(self) -> Mapping[UUID, int]:
+        """The chats (campaigns.Chat ids) that it is known to be a member of, with their marked ids."""
 
     def lease_valid(self) -> bool:
         """Whether this process still owns the bot, by its own monotonic clock. Ask just before each send."""
@@ -36,7 +38,9 @@ class LiveSession(Protocol):
 class LiveRuntime(Protocol):
     """The bots of this process and the loop that they share."""
 
-    sessions: Mapping[UUID, LiveSession]
-    loop: asyncio.AbstractEventLoop
     # Host.name: the process as the database knows it.
     name: str
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def sessions(self) -> Mapping[UUID, LiveSession]: ...

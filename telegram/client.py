@@ -15,7 +15,7 @@ from telegram.calls import call, close, guarded
 from telegram.config import new_client
 from telegram.convert import incoming, sent
 from telegram.errors import BotDead, PermanentError, TelegramError, TransientError, map_error
-from telegram.store import StoredSession
+from telegram.store import StoredSession, UnreadableSession
 from telegram.types import (
     ChatTarget,
     Credentials,
@@ -48,8 +48,14 @@ class TelegramAccount:
     """
 
     def __init__(self, credentials: Credentials, session: str, save: Save, *, receive_updates: bool = True) -> None:
-        self._session = StoredSession(session)
-        self._client = new_client(self._session, credentials, receive_updates=receive_updates)
+        try:
+            self._session = StoredSession(session)
+        except UnreadableSession as error:
+            raise BotDead("SESSION_UNREADABLE", needs_login=True) from error
+        try:
+            self._client = new_client(self._session, credentials, receive_updates=receive_updates)
+        except ValueError as error:
+            raise PermanentError(str(error)) from error
         self._save = save
         self._self_id = 0
         self._watch: asyncio.Task[None] | None = None

@@ -7,6 +7,11 @@ from typing import Literal
 ChatKind = Literal["group", "supergroup"]
 
 
+def is_supergroup(peer_id: int) -> bool:
+    """Whether a marked id is a supergroup's (or channel's): its messages are numbered per chat, without holes."""
+    return peer_id < -1_000_000_000_000
+
+
 @dataclass(frozen=True)
 class Credentials:
     """With what an application signs in. `proxy_url` is socks5://, socks4:// or http://, or empty."""

@@ -1,0 +1,123 @@
+"""Up to where each chat has been recorded. A message counts as read once the transaction that moved the cursor has
+committed; everything else about updates is a hint.
+"""
+
+import hashlib
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import transaction
+
+from bots.leases import LeaseLost
+from bots.models import Bot, Cursor
+from bots.roles import RoleHandler
+from bots.troubles import trouble_tell
+from messaging.models import HandlingFailure
+from telegram.types import Dialog, IncomingMessage
+
+# The cursor under this peer says that the bot's direct chats have been seen once: those found later are new.
+DIRECT_CHATS_SEEN = 0
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads: the bot, the epoch that fences its writes, and the room that takes the messages."""
+
+    bot_id: UUID
+    epoch: int
+    handler: RoleHandler
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """`position` is the cursor afterwards. `gap`: something between it and the next message was not seen."""
+
+    position: int
+    gap: bool = False
+
+
+def cursors_of(bot_id: UUID) -> dict[int, int]:
+    """Where the bot stands in each chat: peer id → last recorded message id."""
+    return dict(Cursor.objects.filter(bot_id=bot_id).values_list("peer_id", "last_message_id"))
+
+
+def cursor_start(*, reader: Reader, peer_id: int, at: int) -> int:
+    """Begin to read a chat after message `at`, unless it is being read already. Returns where the cursor stands."""
+    with transaction.atomic():
+        return _locked(reader, peer_id, start=at).last_message_id
+
+
+def cursors_start_direct(*, reader: Reader, dialogs: Iterable[Dialog]) -> dict[int, int]:
+    """Begin to read the direct chats among `dialogs`. Returns peer id → where the cursor stands.
+
+    Those that an account has when we first see it are old, and read from their newest message on; later ones are
+    read whole.
+    """
+    known = cursors_of(reader.bot_id)
+    first_time = DIRECT_CHATS_SEEN not in known
+    for dialog in dialogs:
+        if dialog.kind == "private" and dialog.peer_id not in known:
+            start = dialog.top_message_id if first_time else 0
+            known[dialog.peer_id] = cursor_start(reader=reader, peer_id=dialog.peer_id, at=start)
+    if first_time:
+        cursor_start(reader=reader, peer_id=DIRECT_CHATS_SEEN, at=0)
+    return {peer: position for peer, position in known.items() if peer > DIRECT_CHATS_SEEN}
+
+
+def messages_record(
+    *, reader: Reader, peer_id: int, messages: Sequence[IncomingMessage], gapless: bool = False
+) -> Recorded:
+    """Hand messages of one chat to the room above and move the cursor, in one transaction.
+
+    They come in ascending order; those at or before the cursor are duplicates and skipped. With `gapless` (live
+    messages of a supergroup, whose ids are consecutive) it stops before a hole. Raises LeaseLost, or what the handler
+    raised: then nothing has happened.
+    """
+    gap = False
+    with transaction.atomic():
+        cursor = _locked(reader, peer_id, start=0)
+        for message in messages:
+            if message.message_id <= cursor.last_message_id:
+                continue
+            if gapless and message.message_id > cursor.last_message_id + 1:
+                gap = True
+                break
+            if not message.service:
+                reader.handler.on_message(bot_id=reader.bot_id, message=message)
+            cursor.last_message_id = message.message_id
+        cursor.save(update_fields=["last_message_id", "updated_at"])
+    return Recorded(cursor.last_message_id, gap)
+
+
+def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseException) -> None:
+    """Go past a message that its handler fails on again and again; what happened is kept and told."""
+    with transaction.atomic():
+        cursor = _locked(reader, message.peer_id, start=0)
+        if cursor.last_message_id >= message.message_id:
+            return
+        cursor.last_message_id = message.message_id
+        cursor.save(update_fields=["last_message_id", "updated_at"])
+        place = f"{reader.bot_id}:{message.peer_id}:{message.message_id}"
+        HandlingFailure.objects.create(
+            queue="bots.on_message",
+            body_digest=hashlib.sha256(place.encode()).hexdigest(),
+            error=f"{place}: {type(error).__name__}: {error}",
+            traceback="".join(traceback.format_exception(error)),
+        )
+        reason = f"message {message.message_id} of chat {message.peer_id} was skipped: {type(error).__name__}"
+        trouble_tell(key=f"message:{place}", reason=f"bot {reader.bot_id}: {reason}")
+
+
+def _locked(reader: Reader, peer_id: int, *, start: int) -> Cursor:
+    """The cursor, locked. A former owner that still holds it finishes first, and finds its epoch gone afterwards."""
+    cursors = Cursor.objects.select_for_update(of=("self",))
+    key = {"bot_id": reader.bot_id, "peer_id": peer_id}
+    cursor = cursors.filter(**key, bot__lease_epoch=reader.epoch).first()
+    if cursor is None:
+        if not Bot.objects.filter(pk=reader.bot_id, lease_epoch=reader.epoch).exists():
+            raise LeaseLost(reader.bot_id)
+        Cursor.objects.bulk_create([Cursor(**key, last_message_id=start)], ignore_conflicts=True)
+        cursor = cursors.get(**key)
+    return cursor

@@ -1,0 +1,139 @@
+"""Keeping one bot a member of the chats that its role needs."""
+
+import logging
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from bots.executor import in_db
+from bots.models import Bot, BotBlock
+from bots.reading import Reading
+from bots.states import bot_set_state
+from bots.troubles import trouble_over, trouble_tell
+from campaigns.models import Chat
+from telegram.client import TelegramAccount
+from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+from telegram.types import Dialog, ResolvedChat
+
+# Seconds before a chat that could not be entered is tried again.
+REFUSED_SECONDS = 120.0
+JOIN = "join"
+
+log = logging.getLogger(__name__)
+
+
+class Membership:
+    """The chats of one bot during one lease. `chats`: campaigns.Chat id → marked id, of those it is known to be in."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reader = reading.reader
+        self._reading = reading
+        self.chats: dict[UUID, int] = {}
+        self._dialogs: dict[int, Dialog] = {}
+        self._not_before: dict[UUID, float] = {}
+        self._flooded_until: datetime | None = None
+
+    async def begin(self, dialogs: Iterable[Dialog]) -> None:
+        """A new connection: what the account is in is known from its own list of chats."""
+        self._dialogs = {dialog.peer_id: dialog for dialog in dialogs}
+        self.chats = {chat: peer for chat, peer in self.chats.items() if peer in self._dialogs}
+        self._flooded_until = await in_db(join_blocked_until, bot_id=self._reader.bot_id)
+
+    async def look_after(self, account: TelegramAccount) -> None:
+        """Enter what is to be entered, as far as Telegram allows it now. Raises BotDead and TransientError."""
+        wanted = await in_db(self._reader.handler.chats, self._reader.bot_id)
+        self._forget_all_but(wanted)
+        for chat in wanted:
+            if chat.pk in self.chats or self._not_before.get(chat.pk, 0.0) > time.monotonic():
+                continue
+            await self._enter(account, chat)
+        await self._show()
+
+    def _forget_all_but(self, wanted: list[Chat]) -> None:
+        ids = {chat.pk for chat in wanted}
+        self.chats = {chat: peer for chat, peer in self.chats.items() if chat in ids}
+        self._reading.keep_only(set(self.chats.values()))
+
+    async def _enter(self, account: TelegramAccount, chat: Chat) -> None:
+        try:
+            found = await self._member_of(account, chat)
+            if found is None:
+                return
+            await in_db(chat_resolved, chat_id=chat.pk, found=found)
+            await self._reading.watch(found.telegram_id)
+        except RetryAfter as error:
+            self._flooded_until = await in_db(joins_block, bot_id=self._reader.bot_id, error=error)
+            return
+        except (BotDead, TransientError):
+            raise
+        except (TelegramError, ChatConflict) as error:
+            await self._refused(chat, str(error))
+            return
+        self.chats[chat.pk] = found.telegram_id
+        if self._not_before.pop(chat.pk, None) is not None:
+            await in_db(trouble_over, key=self._trouble(chat))
+
+    async def _member_of(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
+        """The chat, once the account is in it. None: Telegram lets it join nothing at the moment."""
+        dialog = self._dialogs.get(chat.telegram_id) if chat.telegram_id is not None else None
+        if dialog is not None and (dialog.kind == "group" or dialog.kind == "supergroup"):
+            return ResolvedChat(dialog.peer_id, dialog.kind, dialog.title)
+        if self._flooded_until is not None and self._flooded_until > timezone.now():
+            return None
+        return await account.join(chat.reference)
+
+    async def _refused(self, chat: Chat, reason: str) -> None:
+        self._not_before[chat.pk] = time.monotonic() + REFUSED_SECONDS
+        log.warning("bot %s cannot enter chat %s: %s", self._reader.bot_id, chat.pk, reason)
+        told = f"bot {self._reader.bot_id} cannot enter chat {chat.key}: {reason}"
+        await in_db(trouble_tell, key=self._trouble(chat), reason=told)
+
+    def _trouble(self, chat: Chat) -> str:
+        return f"chat:{self._reader.bot_id}:{chat.pk}"
+
+    async def _show(self) -> None:
+        flooded = self._flooded_until
+        waiting = flooded is not None and flooded > timezone.now()
+        await in_db(
+            bot_set_state,
+            bot_id=self._reader.bot_id,
+            epoch=self._reader.epoch,
+            state=Bot.State.WAITING if waiting else Bot.State.ONLINE,
+            reason="Telegram lets it enter no chats for now" if waiting else "",
+            until=flooded if waiting else None,
+        )
+
+
+class ChatConflict(Exception):
+    """Two chats on our side turned out to be one at Telegram."""
+
+
+def chat_resolved(*, chat_id: UUID, found: ResolvedChat) -> None:
+    """Store what a chat's reference turned out to be. Raises ChatConflict."""
+    chats = Chat.objects.filter(pk=chat_id)
+    try:
+        with transaction.atomic():
+            stale = ~Q(telegram_id=found.telegram_id) | Q(telegram_id__isnull=True) | ~Q(kind=found.kind)
+            chats.filter(stale).update(telegram_id=found.telegram_id, kind=found.kind)
+            chats.filter(title="").update(title=found.title[:200])
+    except IntegrityError:
+        raise ChatConflict("another chat of ours is the same one at Telegram") from None
+
+
+def joins_block(*, bot_id: UUID, error: RetryAfter) -> datetime:
+    """Keep the whole wait that Telegram asked for before the next join. Returns its end."""
+    until = timezone.now() + timedelta(seconds=error.seconds)
+    values = {"until": until, "reason": error.reason[:120]}
+    BotBlock.objects.update_or_create(bot_id=bot_id, method=JOIN, peer_id=0, defaults=values)
+    return until
+
+
+def join_blocked_until(*, bot_id: UUID) -> datetime | None:
+    """Until when Telegram asked the bot not to join anything."""
+    blocks = BotBlock.objects.filter(bot_id=bot_id, method=JOIN, peer_id=0, until__gt=timezone.now())
+    return blocks.values_list("until", flat=True).first()

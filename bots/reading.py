@@ -1,0 +1,158 @@
+"""Reading what one bot's chats say: each message once and in order, from updates, else from the history.
+
+Only this task writes the bot's cursors, so between a look at the history and the next live message nothing slips by:
+live messages wait in `inbox` meanwhile, and duplicates fall at the cursor.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable
+from itertools import groupby
+
+from django.db import InterfaceError, OperationalError
+
+from bots.cursors import (
+    Reader,
+    cursor_start,
+    cursors_of,
+    cursors_start_direct,
+    message_skip,
+    messages_record,
+)
+from bots.executor import in_db
+from bots.leases import LeaseLost
+from telegram.client import TelegramAccount
+from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+from telegram.types import Dialog, IncomingMessage, is_supergroup
+
+# Messages asked for at once, and recorded in one transaction.
+PAGE = 100
+# How often a handler may fail on a message before the message is skipped, and the wait after each (seconds).
+TRIES = 3
+RETRY_SECONDS = 1.0
+# Before a chat whose history is refused is tried again (seconds).
+REFUSED_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Reading:
+    """The reading of one bot during one lease; `account` is set anew after each reconnect."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.account: TelegramAccount | None = None
+        self.inbox: deque[IncomingMessage] = deque()
+        # Chats to be read from their history before their live messages count: peer id → not before (monotonic).
+        self.behind: dict[int, float] = {}
+        self._chats: set[int] = set()
+        self._failures: dict[tuple[int, int], int] = {}
+
+    async def begin(self, account: TelegramAccount, dialogs: Iterable[Dialog]) -> None:
+        """A new connection: everything that was read before is compared with where the chats stand now."""
+        self.account = account
+        self.behind.clear()
+        dialogs = list(dialogs)
+        if self.reader.handler.reads_private:
+            positions = await in_db(cursors_start_direct, reader=self.reader, dialogs=dialogs)
+            tops = {dialog.peer_id: dialog.top_message_id for dialog in dialogs if dialog.kind == "private"}
+            self.behind.update({peer: 0.0 for peer, top in tops.items() if top > positions[peer]})
+        if self.reader.handler.reads_chats:
+            positions = await in_db(cursors_of, self.reader.bot_id)
+            tops = {dialog.peer_id: dialog.top_message_id for dialog in dialogs}
+            for peer in self._chats:
+                if tops.get(peer, 1) > positions.get(peer, 0):
+                    self.behind[peer] = 0.0
+
+    async def watch(self, peer_id: int) -> None:
+        """Read a chat from now on: from the cursor if it has one, else from its newest message."""
+        if not self.reader.handler.reads_chats or peer_id in self._chats or self.account is None:
+            return
+        if peer_id not in await in_db(cursors_of, self.reader.bot_id):
+            top = await self.account.top_message_id(peer_id)
+            await in_db(cursor_start, reader=self.reader, peer_id=peer_id, at=top)
+        self._chats.add(peer_id)
+        self.behind[peer_id] = 0.0
+
+    def keep_only(self, peer_ids: set[int]) -> None:
+        """Stop reading the chats that are not among these."""
+        for peer_id in self._chats - peer_ids:
+            self.behind.pop(peer_id, None)
+        self._chats &= peer_ids
+
+    @property
+    def overdue(self) -> bool:
+        """Whether there is something to do at once."""
+        return bool(self.inbox) or any(at <= time.monotonic() for at in self.behind.values())
+
+    async def take_in(self) -> None:
+        """Record what is there: first the chats that are behind, then what came in live."""
+        await self._catch_up()
+        live = [message for message in self._taken() if self._wanted(message)]
+        live.sort(key=lambda message: (message.peer_id, message.message_id))
+        for peer_id, messages in groupby(live, key=lambda message: message.peer_id):
+            if peer_id not in self.behind:
+                await self._record(peer_id, list(messages), live=True)
+
+    def _taken(self) -> list[IncomingMessage]:
+        return [self.inbox.popleft() for _ in range(min(len(self.inbox), PAGE))]
+
+    def _wanted(self, message: IncomingMessage) -> bool:
+        return self.reader.handler.reads_private if message.private else message.peer_id in self._chats
+
+    async def _catch_up(self) -> None:
+        for peer_id in [peer for peer, at in self.behind.items() if at <= time.monotonic()]:
+            try:
+                while await self._read_page(peer_id):
+                    pass
+            except (BotDead, TransientError):
+                raise
+            except TelegramError as error:
+                wait = error.seconds if isinstance(error, RetryAfter) else REFUSED_SECONDS
+                log.warning("bot %s cannot read the history of %s: %s", self.reader.bot_id, peer_id, error.reason)
+                self.behind[peer_id] = time.monotonic() + wait
+
+    async def _read_page(self, peer_id: int) -> bool:
+        """One page of the history after the cursor. False: nothing more to do now."""
+        assert self.account is not None
+        after = (await in_db(cursors_of, self.reader.bot_id)).get(peer_id, 0)
+        page = await self.account.history(peer_id, after_id=after, limit=PAGE)
+        if not page:
+            self.behind.pop(peer_id, None)
+            return False
+        # One at a time where a handler has failed: the good ones get through, the bad one is known.
+        careful = any(peer == peer_id for peer, _ in self._failures)
+        return await self._record(peer_id, page[:1] if careful else page, live=False)
+
+    async def _record(self, peer_id: int, messages: list[IncomingMessage], *, live: bool) -> bool:
+        gapless = live and is_supergroup(peer_id)
+        try:
+            recorded = await in_db(
+                messages_record, reader=self.reader, peer_id=peer_id, messages=messages, gapless=gapless
+            )
+        except LeaseLost:
+            raise
+        except (OperationalError, InterfaceError) as error:
+            log.warning("bot %s: the database fails while reading: %s", self.reader.bot_id, error)
+            self.behind[peer_id] = time.monotonic() + RETRY_SECONDS
+            return False
+        except Exception as error:
+            await self._failed(peer_id, messages, error)
+            return False
+        self._failures = {place: count for place, count in self._failures.items() if place[0] != peer_id}
+        if recorded.gap:
+            self.behind[peer_id] = 0.0
+        return True
+
+    async def _failed(self, peer_id: int, messages: list[IncomingMessage], error: Exception) -> None:
+        place = (peer_id, messages[0].message_id)
+        if len(messages) == 1:
+            self._failures[place] = self._failures.get(place, 0) + 1
+        else:
+            self._failures.setdefault(place, 0)
+        log.exception("bot %s: a message of chat %s could not be recorded", self.reader.bot_id, peer_id)
+        if self._failures[place] >= TRIES:
+            await in_db(message_skip, reader=self.reader, message=messages[0], error=error)
+            del self._failures[place]
+        self.behind[peer_id] = time.monotonic() + RETRY_SECONDS

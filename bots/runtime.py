@@ -1,0 +1,176 @@
+"""The bots of one worker process: one loop in a thread of its own, a session for each bot, one sender for all."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+from django.db import Error as DatabaseTrouble
+from django.db import connections
+
+from bots.executor import in_db
+from bots.hosts import host_beat, host_leave, no_longer_wanted
+from bots.leases import lease_release, lease_take
+from bots.models import Bot
+from bots.roles import handler_of
+from bots.sending import Sender
+from bots.services import bot_facts
+from bots.session import BotSession
+from bots.troubles import trouble_tell
+
+# Seconds between heartbeats, and between looks whether the bots here are still wanted.
+BEAT_SECONDS = 3.0
+# Seconds that the sender gets to finish what it is sending when the process is to end.
+SENDER_LIMIT = 20.0
+# Seconds before a part of the runtime that broke is started again.
+RESTART_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Runtime:
+    """`bots.live.LiveRuntime`. `start` it once; `run_bot` comes from many threads; `drain`, then `close`, end it."""
+
+    def __init__(self, *, role: str, name: str, capacity: int) -> None:
+        self.role = role
+        self.name = name
+        self.capacity = capacity
+        self.sessions: dict[UUID, BotSession] = {}
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="bots-loop", daemon=True)
+        self._draining = threading.Event()
+        self._slots = threading.BoundedSemaphore(capacity)
+        self._drain: asyncio.Event | None = None
+        self._started = threading.Event()
+
+    def start(self) -> None:
+        """Returns when the loop runs."""
+        self._thread.start()
+        self._started.wait()
+
+    def drain(self) -> None:
+        """Take no more bots and let go of those that are here. Returns at once; safe in a signal handler."""
+        self._draining.set()
+        if self._drain is not None:
+            self.loop.call_soon_threadsafe(self._drain.set)
+
+    def close(self, timeout: float = 30) -> None:
+        """Drain, wait until every session has ended, and end the loop."""
+        self.drain()
+        self._thread.join(timeout)
+
+    def run_bot(self, bot_id: UUID) -> None:
+        """Own the bot until its session ends. Returns at once when it cannot be had, or there is no room."""
+        if self._draining.is_set() or not self._slots.acquire(blocking=False):
+            # Let the supervisor give it to somebody else at its next round.
+            Bot.objects.filter(pk=bot_id).update(dispatched_at=None)
+            return
+        try:
+            self._own(bot_id)
+        finally:
+            self._slots.release()
+
+    def _own(self, bot_id: UUID) -> None:
+        lease = lease_take(bot_id=bot_id, owner=self.name)
+        if lease is None:
+            return
+        try:
+            facts = bot_facts(bot_id=bot_id)
+            handler = handler_of(facts.role)
+            if handler is None:
+                raise LookupError(f"nobody has registered a handler for the role {facts.role}")
+        except Exception as error:
+            log.exception("bot %s cannot be started", bot_id)
+            trouble_tell(key=f"session:{bot_id}", reason=f"bot {bot_id} cannot be started: {error}")
+            lease_release(bot_id=bot_id, epoch=lease.epoch)
+            return
+        # It waits for hours now: its connection is of use to others.
+        connections.close_all()
+        asyncio.run_coroutine_threadsafe(self._host(BotSession(lease, facts, handler)), self.loop).result()
+
+    async def _host(self, session: BotSession) -> None:
+        self.sessions[session.bot_id] = session
+        try:
+            if self._draining.is_set():
+                session.stop()
+            await session.run()
+        finally:
+            del self.sessions[session.bot_id]
+
+    # The loop's own work.
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_until_complete(self._main())
+        finally:
+            self.loop.close()
+
+    async def _main(self) -> None:
+        self._drain = asyncio.Event()
+        stop_sender = asyncio.Event()
+        sender = asyncio.create_task(self._again(lambda: Sender(self).run(stop_sender), stop_sender, "sender"))
+        beat = asyncio.create_task(self._again(self._beat, self._drain, "heartbeat"))
+        self._started.set()
+        await self._drain.wait()
+        await self._note_leaving()
+        # First the sender: what it is saying is still to be settled over the sessions' connections.
+        stop_sender.set()
+        await asyncio.wait([sender], timeout=SENDER_LIMIT)
+        for session in list(self.sessions.values()):
+            session.stop()
+        while self.sessions:
+            await asyncio.sleep(0.05)
+        for task in (sender, beat):
+            task.cancel()
+        await asyncio.gather(sender, beat, return_exceptions=True)
+        await self._quietly(in_db(host_leave, name=self.name))
+
+    async def _note_leaving(self) -> None:
+        await self._quietly(in_db(host_beat, name=self.name, role=self.role, capacity=self.capacity, draining=True))
+
+    async def _beat(self) -> None:
+        while True:
+            began = time.monotonic()
+            await in_db(host_beat, name=self.name, role=self.role, capacity=self.capacity, draining=False)
+            for bot_id in await in_db(no_longer_wanted, role=self.role, bot_ids=set(self.sessions)):
+                if (session := self.sessions.get(bot_id)) is not None:
+                    session.stop()
+            await asyncio.sleep(max(0.1, began + BEAT_SECONDS - time.monotonic()))
+
+    async def _again(self, work: Any, stop: asyncio.Event, what: str) -> None:
+        """Run a part of the runtime, and start it again when it breaks: the sessions go on meanwhile."""
+        while not stop.is_set():
+            try:
+                await work()
+            except DatabaseTrouble as error:
+                log.warning("the %s of %s waits for the database: %s", what, self.name, type(error).__name__)
+            except Exception:
+                log.exception("the %s of %s broke", what, self.name)
+            if not stop.is_set():
+                await asyncio.sleep(RESTART_SECONDS)
+
+    async def _quietly(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await work
+        except DatabaseTrouble as error:
+            log.warning("%s could not be noted: %s", self.name, type(error).__name__)
+
+
+_current: Runtime | None = None
+
+
+def start(*, role: str, name: str, capacity: int) -> Runtime:
+    """Start this process's runtime."""
+    global _current
+    _current = Runtime(role=role, name=name, capacity=capacity)
+    _current.start()
+    return _current
+
+
+def current() -> Runtime | None:
+    """This process's runtime; None in a process that is no bots worker."""
+    return _current

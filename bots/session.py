@@ -1,0 +1,274 @@
+"""One bot from the moment that this process takes it until it lets go: the lease, the connection, what is read."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import Error as DatabaseTrouble
+
+from bots.cursors import Reader
+from bots.executor import in_db
+from bots.leases import Lease, LeaseLost, lease_release, lease_renew
+from bots.membership import Membership
+from bots.models import Bot
+from bots.reading import Reading
+from bots.roles import RoleHandler
+from bots.services import (
+    BotFacts,
+    bot_connected,
+    bot_died,
+    bot_must_wait,
+    session_save,
+)
+from bots.states import bot_set_state
+from bots.troubles import trouble_over, trouble_tell
+from telegram.client import TelegramAccount
+from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+from telegram.types import IncomingMessage
+
+# Seconds between looks at the chats that the bot is to be in.
+CHATS_SECONDS = 5.0
+# Waits before connecting again: doubling between these, in seconds.
+RECONNECT_FIRST, RECONNECT_MOST = 1.0, 30.0
+# Between attempts to renew while the database does not answer.
+RENEW_RETRY_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class BotSession:
+    """`bots.live.LiveSession`. `run` returns when it is over; whatever happens in it stays in it."""
+
+    def __init__(self, lease: Lease, facts: BotFacts, handler: RoleHandler) -> None:
+        self.bot_id = lease.bot_id
+        self.epoch = lease.epoch
+        self.account: TelegramAccount | None = None
+        self.ready = False
+        self._lease = lease
+        self._facts = facts
+        self._text = facts.session
+        self._handler = handler
+        self._reading = Reading(Reader(lease.bot_id, lease.epoch, handler))
+        self._membership = Membership(self._reading)
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._look_now = True
+        self._reported: BotDead | None = None
+        self._sent_away = False
+
+    # What others in this process may ask (bots.live).
+
+    @property
+    def chats(self) -> Mapping[UUID, int]:
+        return self._membership.chats
+
+    def lease_valid(self) -> bool:
+        return self._lease.valid() and not self._stop.is_set()
+
+    def want_chats(self) -> None:
+        self._look_now = True
+        self._wake.set()
+
+    def report(self, error: TelegramError) -> None:
+        if isinstance(error, BotDead):
+            self._reported = error
+            self._wake.set()
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        self.ready = False
+        self._stop.set()
+
+    # Its life.
+
+    async def run(self) -> None:
+        """Own the bot until stopped, dead, refused by Telegram for now, or until the lease is lost."""
+        broken = ""
+        parts = [
+            asyncio.create_task(self._keep_lease(), name=f"lease {self.bot_id}"),
+            asyncio.create_task(self._live(), name=f"life {self.bot_id}"),
+            asyncio.create_task(self._stop.wait(), name=f"stop {self.bot_id}"),
+        ]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            broken = self._why(done)
+        finally:
+            self.ready = False
+            for part in parts:
+                part.cancel()
+            await self._disconnect()
+            await asyncio.gather(*parts, return_exceptions=True)
+            await self._disconnect()
+            await self._let_go(broken)
+
+    def _why(self, done: Iterable[asyncio.Task[Any]]) -> str:
+        """What broke the session, if it was nothing that it foresees."""
+        for part in done:
+            error = part.exception()
+            if isinstance(error, LeaseLost):
+                log.warning("bot %s: its lease is lost, it has been let go", self.bot_id)
+            elif error is not None:
+                log.error("bot %s: its session broke", self.bot_id, exc_info=error)
+                return f"{type(error).__name__}: {error}"
+        return ""
+
+    async def _keep_lease(self) -> None:
+        """Renew until that fails for too long, or the bot is somebody else's. Raises LeaseLost."""
+        due = time.monotonic() + settings.LEASE_RENEW_SECONDS
+        while True:
+            await asyncio.sleep(max(0.0, min(due, self._lease.stop_at) - time.monotonic()))
+            left = self._lease.stop_at - time.monotonic()
+            if left <= 0:
+                raise LeaseLost(self.bot_id)
+            try:
+                async with asyncio.timeout(left):
+                    deadline = await in_db(lease_renew, bot_id=self.bot_id, epoch=self.epoch)
+            except (DatabaseTrouble, TimeoutError) as error:
+                log.warning("bot %s: its lease was not renewed yet: %s", self.bot_id, type(error).__name__)
+                due = time.monotonic() + RENEW_RETRY_SECONDS
+                continue
+            if deadline is None:
+                raise LeaseLost(self.bot_id)
+            self._lease.deadline = deadline
+            due = deadline - settings.LEASE_TTL_SECONDS + settings.LEASE_RENEW_SECONDS
+            await self._keep_alive()
+
+    async def _keep_alive(self) -> None:
+        """The server drops a frozen owner before the lease ends; an unanswered ping is a dead connection."""
+        account = self.account
+        if account is None or account.closed.done():
+            return
+        try:
+            await account.keep_alive(self._silence_allowed())
+            await account.flush()
+        except TelegramError:
+            await account.disconnect()
+        except DatabaseTrouble as error:
+            log.warning("bot %s: its session was not saved: %s", self.bot_id, type(error).__name__)
+
+    def _silence_allowed(self) -> int:
+        """Whole seconds after which the server is to drop the connection: before the lease ends."""
+        return max(1, int(self._lease.stop_at - time.monotonic()))
+
+    async def _live(self) -> None:
+        """Connect, serve, connect again. Returns when Telegram sends it away."""
+        wait = RECONNECT_FIRST
+        await self._set_state(Bot.State.STARTING, "")
+        while True:
+            try:
+                await self._connect()
+                wait = RECONNECT_FIRST
+                await self._serve()
+            except BotDead as error:
+                await in_db(bot_died, bot_id=self.bot_id, epoch=self.epoch, error=error)
+                return
+            except RetryAfter as error:
+                await in_db(bot_must_wait, bot_id=self.bot_id, epoch=self.epoch, error=error)
+                self._sent_away = True
+                return
+            except (TelegramError, DatabaseTrouble) as error:
+                reason = error.reason if isinstance(error, TelegramError) else "the database does not answer"
+                log.warning("bot %s: the connection ended: %s", self.bot_id, reason)
+            finally:
+                self.ready = False
+            await self._disconnect()
+            await self._note(
+                bot_set_state,
+                bot_id=self.bot_id,
+                epoch=self.epoch,
+                state=Bot.State.STARTING,
+                reason=f"Connecting again: {reason}",
+            )
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, RECONNECT_MOST)
+
+    async def _connect(self) -> None:
+        if not self._lease.valid():
+            raise LeaseLost(self.bot_id)
+        reads = self._handler.reads_chats or self._handler.reads_private
+        account = TelegramAccount(self._facts.credentials, self._text, self._save, receive_updates=reads)
+        if reads:
+            account.on_message(self._heard)
+        self.account = account
+        await account.connect()
+        await account.keep_alive(self._silence_allowed())
+        await in_db(bot_connected, bot_id=self.bot_id, epoch=self.epoch, me=await account.me())
+        dialogs = await account.dialogs()
+        await self._membership.begin(dialogs)
+        await self._reading.begin(account, dialogs)
+        self._look_now = True
+
+    async def _serve(self) -> None:
+        """Until the connection is gone: enter chats, record what is said. Always raises."""
+        assert self.account is not None
+        account = self.account
+        account.closed.add_done_callback(lambda _: self._wake.set())
+        next_look = 0.0
+        while True:
+            self._wake.clear()
+            if account.closed.done():
+                raise account.closed.result() or TransientError("CONNECTION_LOST")
+            if self._reported is not None:
+                raise self._reported
+            if self._look_now or time.monotonic() >= next_look:
+                self._look_now = False
+                await self._membership.look_after(account)
+                next_look = time.monotonic() + CHATS_SECONDS
+            await self._reading.take_in()
+            if not self.ready:
+                await account.flush()
+                await in_db(trouble_over, key=f"session:{self.bot_id}")
+                self.ready = True
+            if not self._reading.overdue:
+                await self._sleep_until(next_look)
+
+    async def _sleep_until(self, moment: float) -> None:
+        soonest = min([moment, *self._reading.behind.values()])
+        try:
+            async with asyncio.timeout(max(0.0, soonest - time.monotonic())):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _heard(self, message: IncomingMessage) -> None:
+        self._reading.inbox.append(message)
+        self._wake.set()
+
+    async def _save(self, text: str) -> None:
+        self._text = text
+        await in_db(session_save, bot_id=self.bot_id, epoch=self.epoch, text=text)
+
+    # Its end.
+
+    async def _disconnect(self) -> None:
+        account, self.account = self.account, None
+        if account is None:
+            return
+        await account.disconnect()
+        try:
+            await account.flush()
+        except DatabaseTrouble as error:
+            log.warning("bot %s: its session was not saved: %s", self.bot_id, type(error).__name__)
+
+    async def _let_go(self, broken: str) -> None:
+        """After the connection is closed. When the database does not answer, the lease simply runs out."""
+        if broken:
+            reason = f"the session of bot {self.bot_id} broke: {broken}"
+            await self._note(trouble_tell, key=f"session:{self.bot_id}", reason=reason)
+        if not self._sent_away:
+            await self._note(bot_set_state, bot_id=self.bot_id, epoch=self.epoch, state=Bot.State.OFFLINE)
+        await self._note(lease_release, bot_id=self.bot_id, epoch=self.epoch)
+
+    async def _set_state(self, state: Bot.State, reason: str) -> None:
+        await in_db(bot_set_state, bot_id=self.bot_id, epoch=self.epoch, state=state, reason=reason)
+
+    async def _note(self, function: Callable[..., object], **values: object) -> None:
+        """Write something down that is not worth failing for."""
+        try:
+            await in_db(function, **values)
+        except DatabaseTrouble as error:
+            log.warning("bot %s: %s was not written down: %s", self.bot_id, function.__name__, type(error).__name__)

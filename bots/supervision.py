@@ -1,0 +1,119 @@
+"""What should run against what runs: each wanted bot is sent to a worker that has room for it."""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models.functions import Now
+
+from bots.hosts import hosts_alive, hosts_forget
+from bots.models import Bot, BotSession, Role
+from bots.roles import handler_of
+from bots.states import BARRED, bot_set_state
+from bots.troubles import trouble_over, trouble_tell
+from messaging import topology
+from messaging.tasks_api import send_to_queue_rollback_unsafe
+
+RUN_BOT = "bots.tasks.run_bot"
+QUEUES: dict[str, str] = {
+    Role.ACTOR: topology.ACTOR_BOTS_QUEUE,
+    Role.PARSER: topology.PARSER_BOTS_QUEUE,
+    Role.MANAGER: topology.MANAGER_BOTS_QUEUE,
+}
+# Seconds that a dispatch has to become a lease. Its message expires by then, so it is never given twice.
+DISPATCH_SECONDS = 8
+
+log = logging.getLogger(__name__)
+
+
+def supervise(now: datetime) -> list[UUID]:
+    """One round; may run beside itself. Returns the bots that were sent to workers."""
+    for bot_id in mark_abandoned():
+        log.warning("bot %s: its worker has gone", bot_id)
+    hosts_forget()
+    return [bot_id for role in Role.values for bot_id in _supervise_role(role, now)]
+
+
+def mark_abandoned() -> list[UUID]:
+    """Bots whose owner let the lease run out go offline, and it is told."""
+    gone = Bot.objects.filter(lease_expires_at__lte=Now()).values_list("pk", "lease_epoch", "lease_owner")
+    marked = []
+    for bot_id, epoch, owner in gone:
+        with transaction.atomic():
+            expired = Bot.objects.filter(pk=bot_id, lease_epoch=epoch, lease_expires_at__lte=Now())
+            if not expired.update(lease_owner="", lease_expires_at=None):
+                continue
+            bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its worker has gone")
+            trouble_tell(key=f"worker:{owner}", reason=f"the worker {owner} has gone without letting its bots go")
+        marked.append(bot_id)
+    return marked
+
+
+def _supervise_role(role: str, now: datetime) -> list[UUID]:
+    candidates = to_be_started(role, now)
+    if not candidates:
+        return []
+    room = free_capacity(role)
+    no_host = f"hosts:{role}"
+    if room is None:
+        trouble_tell(key=no_host, reason=f"{len(candidates)} {role} bots are to run and no {role} worker is there")
+        return []
+    trouble_over(key=no_host)
+    _tell_room(role, len(candidates) - room)
+    return dispatch(role, candidates[: max(room, 0)])
+
+
+def _tell_room(role: str, missing: int) -> None:
+    key = f"capacity:{role}"
+    if missing > 0:
+        trouble_tell(key=key, reason=f"the {role} workers have no room for {missing} more bots")
+    else:
+        trouble_over(key=key)
+
+
+def to_be_started(role: str, now: datetime) -> list[UUID]:
+    """The bots of a role that should run and neither do nor are on their way; the longest waiting first."""
+    handler = handler_of(role)
+    wanted = handler.wanted(now) if handler is not None else set()
+    if not wanted:
+        return []
+    ready = Bot.objects.filter(
+        Exists(BotSession.objects.filter(bot_id=OuterRef("pk"))), pk__in=wanted, role=role, enabled=True
+    ).exclude(state__in=BARRED)
+    told_to_wait = Q(state=Bot.State.WAITING, state_until__gt=now)
+    free = ready.filter(lease_expires_at__isnull=True).exclude(told_to_wait).filter(_not_dispatched())
+    return list(free.order_by(F("dispatched_at").asc(nulls_first=True), "pk").values_list("pk", flat=True))
+
+
+def _not_dispatched() -> Q:
+    return Q(dispatched_at__isnull=True) | Q(dispatched_at__lte=Now() - timedelta(seconds=DISPATCH_SECONDS))
+
+
+def free_capacity(role: str) -> int | None:
+    """How many more bots the living workers of a role can take; None when there is no worker."""
+    hosts = hosts_alive(role)
+    total = hosts.aggregate(total=Sum("capacity"))["total"]
+    if total is None:
+        return None
+    here = Q(lease_owner__in=hosts.values("name"), lease_expires_at__isnull=False)
+    on_their_way = Q(lease_expires_at__isnull=True) & ~_not_dispatched()
+    return int(total - Bot.objects.filter(role=role).filter(here | on_their_way).count())
+
+
+def dispatch(role: str, bot_ids: Iterable[UUID]) -> list[UUID]:
+    """Send each bot to the role's queue, unless somebody else has just done so."""
+    sent = []
+    for bot_id in bot_ids:
+        claimed = Bot.objects.filter(_not_dispatched(), pk=bot_id, lease_expires_at__isnull=True)
+        if not claimed.update(dispatched_at=Now()):
+            continue
+        try:
+            send_to_queue_rollback_unsafe(RUN_BOT, str(bot_id), queue=QUEUES[role], expires=DISPATCH_SECONDS)
+        except Exception:
+            Bot.objects.filter(pk=bot_id).update(dispatched_at=None)
+            raise
+        sent.append(bot_id)
+    return sent

@@ -1,0 +1,33 @@
+"""The bots' doors to Celery."""
+
+import logging
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from bots import recovery, runtime, supervision
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="bots.tasks.run_bot", acks_late=False, ignore_result=True)
+def run_bot(bot_id: str) -> None:
+    """Drive one bot for as long as it is wanted: hours. Acknowledged at its start, its lease is what counts."""
+    here = runtime.current()
+    if here is None:
+        log.error("run_bot came to a process that is no bots worker")
+        return
+    here.run_bot(UUID(bot_id))
+
+
+@shared_task(name="bots.tasks.supervise_bots", ignore_result=True)
+def supervise_bots() -> None:
+    """Start what should run and does not."""
+    supervision.supervise(timezone.now())
+
+
+@shared_task(name="bots.tasks.repair_deliveries", ignore_result=True)
+def repair_deliveries() -> None:
+    """Settle what was left behind and belongs to nobody any more."""
+    recovery.repair()
