@@ -1,0 +1,71 @@
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.db import connection
+
+from messaging import declare, topology
+from tests.broker import probe
+from tests.private import Broker, database_url
+from tests.support import Process
+
+StartProcess = Callable[..., Process]
+
+
+class Probe:
+    """The test's own subscription: what its handler has done, and a lock that makes it wait."""
+
+    def __init__(self, broker: Broker, start_process: StartProcess) -> None:
+        self.broker = broker
+        self._start = start_process
+
+    def start_worker(self, *options: str, name: str = "probe") -> Process:
+        worker = self._start(
+            "celery", "-A", "tests.broker.probe", "worker", "-Q", probe.PROBE_QUEUE, "-n", f"{name}@test",
+            "--concurrency=2", "-l", "INFO", *options,
+        )  # fmt: skip
+        worker.wait_for_log("ready.")
+        return worker
+
+    def start_archiver(self) -> Process:
+        worker = self._start(
+            "celery", "-A", "tests.broker.probe", "worker", "-n", "archiver@test", "--concurrency=1", "-l", "INFO",
+            "-Q", f"{topology.DEAD_LETTER_ARCHIVE_QUEUE},{topology.UNROUTABLE_QUEUE}",
+        )  # fmt: skip
+        worker.wait_for_log("ready.")
+        return worker
+
+    def effects(self, event_id: uuid.UUID) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM probe_effect WHERE event_id = %s", [event_id])
+            return int(cursor.fetchone()[0])
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, handlers of `hold` events wait."""
+        with psycopg.connect(database_url(), autocommit=True) as holder:
+            holder.execute("SELECT pg_advisory_lock(%s)", [probe.HOLD_LOCK])
+            yield
+
+    def waiting(self) -> int:
+        """How many handlers stand before the lock."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted",
+                [probe.HOLD_LOCK],
+            )
+            return int(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def probed(broker: Broker, start_process: StartProcess) -> Probe:
+    declare.declare(probe.PROBE, url=broker.url)
+    with broker.channel() as channel:
+        channel.queue_purge(probe.PROBE_QUEUE)
+        channel.queue_purge(probe.PROBE_DLQ)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS probe_effect (event_id uuid, note text)")
+        cursor.execute("TRUNCATE probe_effect")
+    return Probe(broker, start_process)

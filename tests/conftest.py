@@ -1,0 +1,59 @@
+"""Fixtures of all rooms. Each test run has a database and a virtual host of its own, named after its process id."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import private
+from tests.support import Process
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    private.name_database()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """As pytest-django's; LISTEN and advisory locks go to the same database."""
+    from django.conf import settings
+
+    settings.DATABASE_DIRECT_URL = private.database_url()
+
+
+@pytest.fixture(scope="session")
+def _vhost() -> Iterator[private.Broker]:
+    with private.virtual_host() as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(_vhost: private.Broker, transactional_db: None) -> private.Broker:
+    """A RabbitMQ virtual host with the declared topology and empty queues, and a database that is emptied after."""
+    from django.conf import settings
+
+    settings.RABBITMQ_URL = _vhost.url
+    _vhost.reset()
+    return _vhost
+
+
+@pytest.fixture
+def start_process(broker: private.Broker, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start a process of the product on the test's database and broker: `start_process("manage.py", "relay_events")`.
+
+    At the end of the test every process still running is killed, and the end of each output is printed.
+    """
+    started: list[Process] = []
+
+    def start(*argv: str, **env: str) -> Process:
+        process = Process(argv, {**broker.env, **env}, tmp_path / f"process-{len(started)}.log")
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+    for process in started:
+        lines = process.log().splitlines()[-60:]
+        print(f"--- {' '.join(process.argv)} ---", *lines, sep="\n")  # noqa: T201 - shown when the test failed

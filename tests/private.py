@@ -1,0 +1,119 @@
+"""The test run's own database and virtual host, beside those of other runs on the same servers."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import amqp
+import psycopg
+from django.conf import settings
+from kombu import Connection
+from psycopg import sql
+
+from messaging import declare, topology
+from messaging.management_api import ManagementApi
+from tests.support import is_alive, wait_until
+
+_PREFIX = "test_coolthing_"
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The run's virtual host. `env` points child processes at it and at the run's database."""
+
+    url: str
+    api: ManagementApi
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "RABBITMQ_URL": self.url,
+            "RABBITMQ_MANAGEMENT_URL": settings.RABBITMQ_MANAGEMENT_URL,
+            "DATABASE_URL": database_url(),
+            "DATABASE_DIRECT_URL": database_url(),
+        }
+
+    @contextmanager
+    def channel(self) -> Iterator[amqp.Channel]:
+        """A plain py-amqp channel, as a program has it that knows nothing of this code base."""
+        with Connection(self.url) as connection:
+            yield connection.default_channel
+
+    def publish(self, exchange: str, routing_key: str, body: bytes, **properties: Any) -> None:
+        """One message with exactly these AMQP properties, confirmed."""
+        with Connection(self.url, transport_options={"confirm_publish": True}) as connection:
+            channel = connection.default_channel
+            channel.basic_publish(amqp.Message(body, **properties), exchange=exchange, routing_key=routing_key)
+
+    def get(self, queue: str) -> amqp.Message | None:
+        with self.channel() as channel:
+            return channel.basic_get(queue, no_ack=True)
+
+    def ready(self, queue: str) -> int:
+        with self.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+
+    def consumers(self, queue: str) -> int:
+        with self.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).consumer_count)
+
+    def depth(self, queue: str) -> int:
+        """Ready and unacknowledged messages."""
+        with self.channel() as channel:
+            count = int(channel.queue_declare(queue, passive=True).message_count)
+        return count + int(self.api.queue(queue).get("messages_unacknowledged", 0))
+
+    def reset(self) -> None:
+        """The topology as it should be, with empty queues."""
+        declare.declare(url=self.url)
+        with self.channel() as channel:
+            for queue in topology.TOPOLOGY.queues:
+                wait_until(lambda name=queue.name: self.consumers(name) == 0, what=f"the end of {queue.name}'s consumers")
+                channel.queue_purge(queue.name)
+
+
+def name_database() -> None:
+    """Give Django's test database this run's name; databases of runs that are over are dropped."""
+    database = settings.DATABASES["default"]
+    database.setdefault("TEST", {})["NAME"] = f"{_PREFIX}{os.getpid()}"
+    with psycopg.connect(_url(database["NAME"]), autocommit=True) as connection:
+        for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall():
+            if _is_orphan(name):
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def database_url() -> str:
+    return _url(settings.DATABASES["default"]["TEST"]["NAME"])
+
+
+@contextmanager
+def virtual_host() -> Iterator[Broker]:
+    """A virtual host that exists for as long as the context does."""
+    name = f"{_PREFIX}{os.getpid()}"
+    api = ManagementApi(settings.RABBITMQ_MANAGEMENT_URL, name)
+    for vhost in api.call("GET", "vhosts"):
+        if _is_orphan(vhost["name"]):
+            api.call("DELETE", f"vhosts/{vhost['name']}")
+    parts = urlsplit(settings.RABBITMQ_URL)
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    api.call("PUT", f"vhosts/{name}", {})
+    api.call("PUT", f"permissions/{name}/{quote(parts.username or '')}", everything)
+    api.call("PUT", f"permissions/{name}/{quote(api.user)}", everything)
+    try:
+        yield Broker(parts._replace(path=f"/{name}").geturl(), api)
+    finally:
+        api.call("DELETE", f"vhosts/{name}")
+
+
+def _url(name: str) -> str:
+    at = settings.DATABASES["default"]
+    return f"postgres://{quote(at['USER'])}:{quote(at['PASSWORD'])}@{at['HOST']}:{at['PORT']}/{name}"
+
+
+def _is_orphan(name: str) -> bool:
+    match = re.fullmatch(rf"{_PREFIX}(\d+)", name)
+    return match is not None and not is_alive(int(match[1]))
