@@ -1,0 +1,33 @@
+"""Where a file contradicts what is there already."""
+
+from collections.abc import Iterator
+
+from bots.models import Bot
+from campaigns.models import Chat
+from coolthing_site.seeding.problems import Problem
+from coolthing_site.seeding.shape import SeedFile
+
+
+def problems(seed: SeedFile) -> list[Problem]:
+    return [*_bots(seed), *_chats(seed)]
+
+
+def _bots(seed: SeedFile) -> Iterator[Problem]:
+    known = {bot.key: bot for bot in Bot.objects.select_related("session")}
+    # Phones are encrypted: the database cannot compare them.
+    owners = {bot.phone: bot.key for bot in known.values()}
+    for index, part in enumerate(seed.bots):
+        path, bot = ("bots", index, "phone"), known.get(part.key)
+        owner = owners.get(part.phone, part.key)
+        if owner != part.key:
+            yield Problem(path, f'bot "{owner}" has this phone already')
+        elif bot is not None and bot.phone != part.phone and hasattr(bot, "session"):
+            yield Problem(path, f'bot "{part.key}" is logged in with another phone: a new account needs a new key')
+
+
+def _chats(seed: SeedFile) -> Iterator[Problem]:
+    owners = dict(Chat.objects.values_list("reference", "key"))
+    for index, part in enumerate(seed.chats):
+        owner = owners.get(part.telegram, part.key)
+        if owner != part.key:
+            yield Problem(("chats", index, "telegram"), f'chat "{owner}" is {part.telegram} already')

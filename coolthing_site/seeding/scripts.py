@@ -1,0 +1,107 @@
+"""A campaign's scripts: lines, cast, targets. What plays already is not touched."""
+
+from collections.abc import Mapping
+
+from bots.models import Bot
+from campaigns.models import Campaign, Chat
+from coolthing_site.seeding.report import Report
+from coolthing_site.seeding.script_checks import line_key
+from coolthing_site.seeding.shape import CampaignPart, ScriptPart
+from coolthing_site.seeding.writing import drop, put
+from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
+from scripts.services import may_be_activated
+
+
+def write_scripts(
+    report: Report, campaign: Campaign, part: CampaignPart, bots: Mapping[str, Bot], chats: Mapping[str, Chat]
+) -> None:
+    for script_part in part.scripts:
+        script = put(report, Script, {"slug": script_part.slug}, {"name": script_part.name}, name=script_part.slug)
+        slots = {name: _slot(report, script, name) for name in script_part.slots}
+        _lines(report, script, script_part, slots)
+        _assignment(report, campaign, script, script_part, slots, bots, chats)
+        _drop_slots(report, script, slots)
+    gone = campaign.scripts.exclude(script__slug__in=[script.slug for script in part.scripts])
+    for sfc in gone.select_related("script"):
+        _unassign(report, sfc)
+
+
+def _slot(report: Report, script: Script, name: str) -> Slot:
+    return put(report, Slot, {"script": script, "name": name}, {}, name=f"{script.slug}: {name}")
+
+
+def _lines(report: Report, script: Script, part: ScriptPart, slots: Mapping[str, Slot]) -> None:
+    lines: dict[str, Line] = {}
+    for index, line in enumerate(part.lines):
+        key = line_key(part, index)
+        values = {
+            "position": index + 1,
+            "slot_id": slots[line.slot].pk,
+            "text": line.text,
+            "reply_to_id": lines[line.reply_to].pk if line.reply_to else None,
+            "delay_seconds": line.delay_seconds,
+        }
+        lines[key] = put(report, Line, {"script": script, "key": key}, values, name=f"{script.slug}: {key}")
+    gone = script.lines.exclude(key__in=lines)
+    # A line is protected by those that answer it; here they go together.
+    gone.update(reply_to=None)
+    for row in gone:
+        report.add("removed", "line", f"{script.slug}: {row.key}")
+    gone.delete()
+
+
+def _assignment(
+    report: Report,
+    campaign: Campaign,
+    script: Script,
+    part: ScriptPart,
+    slots: Mapping[str, Slot],
+    bots: Mapping[str, Bot],
+    chats: Mapping[str, Chat],
+) -> None:
+    name = f"{campaign.slug}: {script.slug}"
+    where = {"campaign": campaign, "script": script}
+    before = ScriptForCampaign.objects.filter(**where).first()
+    if before is not None and not may_be_activated(before):
+        _tell_kept(report, before, part, name)
+        return
+    sfc = put(report, ScriptForCampaign, where, {"seed": part.seed} if part.seed else {}, name=name)
+    kept = []
+    for slot, bot in part.cast.items():
+        row = put(report, Casting, {"sfc": sfc, "slot": slots[slot]}, {"bot": bots[bot]}, name=f"{name}: {slot}")
+        kept.append(row.pk)
+    drop(report, sfc.cast.exclude(pk__in=kept), name=f"{name}: {{}}")
+    aimed = [
+        put(report, Target, {"sfc": sfc, "chat": chats[key]}, {}, name=f"{name}: {key}").pk for key in part.targets
+    ]
+    drop(report, sfc.targets.exclude(pk__in=aimed), name=f"{name}: {{}}")
+
+
+def _tell_kept(report: Report, sfc: ScriptForCampaign, part: ScriptPart, name: str) -> None:
+    """Its cast and targets belong to a play; say so where the file wants others."""
+    cast = dict(sfc.cast.values_list("slot__name", "bot__key"))
+    targets = set(sfc.targets.values_list("chat__key", flat=True))
+    if cast == part.cast and targets == set(part.targets):
+        report.add("unchanged", "script for campaign", name)
+    else:
+        state = sfc.get_state_display().partition(":")[0].lower()
+        report.add("kept", "script for campaign", name, f"it is {state}: cast and targets stay as they are")
+
+
+def _unassign(report: Report, sfc: ScriptForCampaign) -> None:
+    name = f"{sfc.campaign.slug}: {sfc.script.slug}"
+    if may_be_activated(sfc):
+        sfc.delete()
+        report.add("removed", "script for campaign", name)
+    else:
+        report.add("kept", "script for campaign", name, "the file no longer has it, but it was played")
+
+
+def _drop_slots(report: Report, script: Script, slots: Mapping[str, Slot]) -> None:
+    for slot in script.slots.exclude(name__in=slots):
+        name = f"{script.slug}: {slot.name}"
+        if slot.castings.exists():
+            report.add("kept", "slot", name, "it is cast in a play")
+        else:
+            slot.delete()
+            report.add("removed", "slot", name)

@@ -1,0 +1,170 @@
+"""The file's content, written in one transaction."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from bots.models import Bot
+from campaigns.fences import rules_changed
+from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from coolthing_site.seeding import existing
+from coolthing_site.seeding.problems import SeedError
+from coolthing_site.seeding.report import Report
+from coolthing_site.seeding.scripts import write_scripts
+from coolthing_site.seeding.shape import (
+    BotPart,
+    BudgetPart,
+    CampaignPart,
+    ChannelPart,
+    ChatPart,
+    PermissionPart,
+    SeedFile,
+)
+from coolthing_site.seeding.writing import drop, put
+from leads.models import CampaignManager
+from notifier.models import Channel, Rule
+from parser.models import Keyword, WatchedChat
+
+# Any number that no other lock of this database uses: one seed at a time.
+_SEEDING = 0x5EED_C0_01
+
+
+def write(seed: SeedFile, *, file: str, dry_run: bool = False) -> Report:
+    """Create and update what the file names; remove what its parts no longer list. All or nothing.
+
+    What the file does not name at all stays; so does everything that plays already. `dry_run` reports and changes
+    nothing. Raises SeedError when the file contradicts what exists.
+    """
+    report = Report()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEEDING])
+        found = existing.problems(seed)
+        if found:
+            raise SeedError(file, found)
+        _write_all(seed, report)
+        if dry_run:
+            transaction.set_rollback(True)
+        elif not report.changes_nothing:
+            rules_changed()
+    return report
+
+
+def _write_all(seed: SeedFile, report: Report) -> None:
+    bots = {part.key: _bot(report, part) for part in seed.bots}
+    chats = {part.key: _chat(report, part) for part in seed.chats}
+    campaigns = {part.slug: _campaign(report, part) for part in seed.campaigns}
+    for part in seed.campaigns:
+        campaign = campaigns[part.slug]
+        _keywords(report, campaign, part)
+        _watches(report, campaign, part, bots, chats)
+        _managers(report, campaign, part, bots)
+        write_scripts(report, campaign, part, bots, chats)
+    named: dict[str, Mapping[str, Bot | Chat | Campaign]] = {"bot": bots, "chat": chats, "campaign": campaigns}
+    for budget in seed.budgets:
+        _budget(report, budget, named.get(budget.scope, {}))
+    for channel in seed.notifier.channels:
+        _channel(report, channel)
+
+
+def _bot(report: Report, part: BotPart) -> Bot:
+    values = part.model_dump(exclude={"key"})
+    return put(report, Bot, {"key": part.key}, values, name=part.key)
+
+
+def _chat(report: Report, part: ChatPart) -> Chat:
+    values: dict[str, Any] = {"reference": part.telegram, "label": part.label}
+    if part.title:
+        values["title"] = part.title
+    if Chat.objects.filter(key=part.key).exclude(reference=part.telegram).exists():
+        # Another chat: what was known of the former one does not hold for it.
+        values |= {"telegram_id": None, "kind": Chat.Kind.UNKNOWN}
+    chat = put(report, Chat, {"key": part.key}, values, name=part.key)
+    for permission in part.permissions:
+        _permission(report, chat, permission)
+    gone = chat.permissions.filter(revoked_at__isnull=True).exclude(purpose__in=[p.purpose for p in part.permissions])
+    for row in gone:
+        report.add("removed", "chat permission", f"{part.key}: {row.purpose}", "revoked now")
+    gone.update(revoked_at=timezone.now())
+    return chat
+
+
+def _permission(report: Report, chat: Chat, part: PermissionPart) -> None:
+    """A permission that was revoked stays revoked, until the owner has given a newer one."""
+    name = f"{chat.key}: {part.purpose}"
+    revoked = chat.permissions.filter(purpose=part.purpose, revoked_at__gt=part.granted_at).order_by("-revoked_at")
+    in_force = chat.permissions.filter(purpose=part.purpose, revoked_at__isnull=True)
+    latest = revoked.first()
+    if latest is not None and not in_force.exists():
+        report.add("kept", "chat permission", name, f"revoked on {latest.revoked_at:%Y-%m-%d}, after it was given")
+        return
+    where = {"chat": chat, "purpose": part.purpose, "revoked_at": None}
+    put(report, ChatPermission, where, part.model_dump(exclude={"purpose"}), name=name)
+
+
+def _campaign(report: Report, part: CampaignPart) -> Campaign:
+    quiet = part.quiet_hours
+    values = {
+        "name": part.name,
+        "time_zone": part.time_zone,
+        "locale": part.locale,
+        "quiet_from": quiet.start if quiet else None,
+        "quiet_to": quiet.end if quiet else None,
+        "first_contact_interval_seconds": part.first_contact_interval_seconds,
+        "reply_quiet_seconds": part.reply_quiet_seconds,
+        "first_contact_template": part.first_contact,
+        "llm_model": part.llm.model,
+        "llm_brief": part.llm.brief,
+    }
+    return put(report, Campaign, {"slug": part.slug}, values, name=part.slug, at_first={"state": part.state})
+
+
+def _keywords(report: Report, campaign: Campaign, part: CampaignPart) -> None:
+    kept = []
+    for kind, texts in (("plus", part.keywords.plus), ("minus", part.keywords.minus)):
+        for text in texts:
+            where = {"campaign": campaign, "kind": kind, "text": text}
+            kept.append(put(report, Keyword, where, {}, name=f"{campaign.slug}: {kind} {text}").pk)
+    drop(report, campaign.keywords.exclude(pk__in=kept), name=f"{campaign.slug}: {{}}")
+
+
+def _watches(
+    report: Report, campaign: Campaign, part: CampaignPart, bots: Mapping[str, Bot], chats: Mapping[str, Chat]
+) -> None:
+    kept = []
+    for watch in part.watches:
+        for key in watch.chats:
+            where, values = {"campaign": campaign, "chat": chats[key]}, {"bot": bots[watch.bot]}
+            kept.append(put(report, WatchedChat, where, values, name=f"{campaign.slug}: {key}").pk)
+    drop(report, campaign.watched_chats.exclude(pk__in=kept), name=f"{campaign.slug}: {{}}")
+
+
+def _managers(report: Report, campaign: Campaign, part: CampaignPart, bots: Mapping[str, Bot]) -> None:
+    kept = []
+    for key in part.managers:
+        where = {"campaign": campaign, "bot": bots[key]}
+        kept.append(put(report, CampaignManager, where, {}, name=f"{campaign.slug}: {key}").pk)
+    drop(report, campaign.managers.exclude(pk__in=kept), name="{}")
+
+
+def _budget(report: Report, part: BudgetPart, named: Mapping[str, Bot | Chat | Campaign]) -> None:
+    where = {
+        "scope": part.scope,
+        "key": str(named[part.key].pk) if part.key in named else part.key,
+        "purpose": part.purpose or "",
+        "window_seconds": part.window_seconds,
+    }
+    name = " ".join(filter(None, [part.scope, part.key, part.purpose, f"in {part.window_seconds} s"]))
+    put(report, Budget, where, {"limit": part.limit}, name=name)
+
+
+def _channel(report: Report, part: ChannelPart) -> None:
+    values = part.model_dump(include={"kind", "address", "enabled"})
+    channel = put(report, Channel, {"name": part.name}, values, name=part.name)
+    kept = []
+    for pattern in part.events:
+        where = {"channel": channel, "pattern": pattern}
+        kept.append(put(report, Rule, where, {}, name=f"{part.name}: {pattern}").pk)
+    drop(report, channel.rules.exclude(pk__in=kept), name="{}")
