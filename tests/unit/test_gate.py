@@ -1,0 +1,187 @@
+"""Each clause of the gate, by itself and against the others."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+
+from bots.gate import ALLOW, Block, Facts, FullBudget, Refuse, Wait, judge
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=5)
+MUCH_LATER = NOON + timedelta(hours=3)
+
+FACTS = Facts(
+    now=NOON,
+    purpose="script",
+    bot="Anna",
+    owned=True,
+    bot_state="online",
+    bot_state_reason="",
+    met_restriction=False,
+    blocks=(),
+    campaign="Autumn",
+    campaign_state="running",
+    time_zone="Europe/Berlin",
+    quiet_from=None,
+    quiet_to=None,
+    origin=ALLOW,
+    suppressed=False,
+    disclosed=True,
+    chat="Gardeners",
+    chat_permitted=True,
+    member=True,
+    replies_to=None,
+    ahead="",
+    full_budgets=(),
+)
+TO_PERSON = replace(FACTS, chat=None, chat_permitted=False, member=False)
+FIRST = replace(TO_PERSON, purpose="first_contact")
+REPLY = replace(TO_PERSON, purpose="reply")
+OPERATOR = replace(TO_PERSON, purpose="operator")
+# 12:00 UTC is 13:00 in Berlin.
+QUIET_NOW = {"quiet_from": time(12, 30), "quiet_to": time(14, 0)}
+QUIET_END = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("facts", [FACTS, FIRST, REPLY, OPERATOR], ids=["script", "first", "reply", "operator"])
+def test_allows_what_nothing_forbids(facts):
+    assert judge(facts) == ALLOW
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (replace(FACTS, origin=Refuse("The play was stopped.")), "The play was stopped."),
+        (replace(FACTS, campaign_state="finished"), "Campaign “Autumn” is finished."),
+        (replace(REPLY, suppressed=True), "This person asked not to be written to."),
+        (replace(OPERATOR, suppressed=True), "This person asked not to be written to."),
+        (replace(FACTS, chat_permitted=False), "No permission of the owner of “Gardeners” to post there is in force."),
+        (
+            replace(FIRST, disclosed=False),
+            "A first message must say that an AI writes it and how to stop; this one does not.",
+        ),
+        (replace(FACTS, replies_to="refused"), "The message that it replies to was not said."),
+        (replace(FACTS, replies_to="failed"), "The message that it replies to was not said."),
+        (replace(FACTS, replies_to="cancelled"), "The message that it replies to was not said."),
+        (replace(FACTS, replies_to="unknown"), "Whether the message that it replies to was said is not known."),
+    ],
+)
+def test_refuses(facts, reason):
+    assert judge(facts) == Refuse(reason)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (replace(FACTS, owned=False), "Anna is not connected."),
+        (replace(FACTS, campaign_state="paused"), "Campaign “Autumn” is paused."),
+        (replace(OPERATOR, campaign_state="paused"), "Campaign “Autumn” is paused."),
+        (replace(FACTS, campaign_state="draft"), "Campaign “Autumn” is not started yet."),
+        (replace(FACTS, origin=Wait(None, "The play is paused.")), "The play is paused."),
+        (
+            replace(FACTS, bot_state="banned", bot_state_reason="USER_DEACTIVATED_BAN"),
+            "Anna is banned (USER_DEACTIVATED_BAN); its messages are not handed to another account.",
+        ),
+        (
+            replace(FACTS, bot_state="needs_login"),
+            "Anna needs to be logged in again; its messages are not handed to another account.",
+        ),
+        (replace(FACTS, bot_state="stopped"), "Anna is stopped; its messages are not handed to another account."),
+        (
+            replace(FIRST, bot_state="restricted"),
+            "Telegram restricts Anna: first contacts wait until a person has looked at it.",
+        ),
+        (
+            replace(REPLY, bot_state="restricted", met_restriction=True),
+            "Telegram restricts Anna: first contacts wait until a person has looked at it.",
+        ),
+        (replace(FACTS, member=False), "Anna is not a member of “Gardeners” yet; it is joining."),
+        (replace(FACTS, replies_to="sending"), "The message that it replies to has not been said yet."),
+        (replace(FACTS, replies_to="queued"), "The message that it replies to has not been said yet."),
+        (replace(FACTS, ahead="Another goes first."), "Another goes first."),
+        (
+            replace(FACTS, time_zone="Mars/Olympus", **QUIET_NOW),
+            "The time zone “Mars/Olympus” of campaign “Autumn” is not known.",
+        ),
+        (replace(FACTS, full_budgets=(FullBudget("Anna", 0, 60, None),)), "The budget of Anna is 0."),
+    ],
+)
+def test_waits_without_a_known_end(facts, reason):
+    assert judge(facts) == Wait(None, reason)
+
+
+@pytest.mark.parametrize(
+    ("facts", "until", "reason"),
+    [
+        (
+            replace(FACTS, blocks=(Block(LATER, "FLOOD_WAIT_300"), Block(NOON, "FLOOD_WAIT_1"))),
+            LATER,
+            "FLOOD_WAIT_300: Telegram asked Anna to wait.",
+        ),
+        (
+            replace(FACTS, **QUIET_NOW),
+            QUIET_END,
+            "Quiet hours of campaign “Autumn” (Europe/Berlin) until 14:00.",
+        ),
+        (
+            replace(FIRST, **QUIET_NOW),
+            QUIET_END,
+            "Quiet hours of campaign “Autumn” (Europe/Berlin) until 14:00.",
+        ),
+        (
+            replace(FACTS, full_budgets=(FullBudget("Anna", 20, 3600, LATER), FullBudget("the team", 1, 90, NOON))),
+            LATER,
+            "The budget of Anna is used up: 20 in 1 hour.",
+        ),
+        (
+            replace(FACTS, full_budgets=(FullBudget("this person", 3, 172_800, LATER),)),
+            LATER,
+            "The budget of this person is used up: 3 in 2 days.",
+        ),
+        (
+            replace(FACTS, full_budgets=(FullBudget("this person", 3, 90, LATER),)),
+            LATER,
+            "The budget of this person is used up: 3 in 90 s.",
+        ),
+        (replace(FACTS, origin=Wait(LATER, "Not before five past.")), LATER, "Not before five past."),
+    ],
+)
+def test_waits_until(facts, until, reason):
+    assert judge(facts) == Wait(until, reason)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        replace(REPLY, **QUIET_NOW),
+        replace(OPERATOR, **QUIET_NOW),
+        replace(REPLY, bot_state="restricted"),
+        replace(FACTS, bot_state="restricted"),
+        replace(REPLY, disclosed=False),
+        replace(FACTS, blocks=(Block(NOON, "FLOOD_WAIT_1"),)),
+        replace(FACTS, replies_to="sent"),
+        replace(FACTS, quiet_from=time(22), quiet_to=time(8)),
+    ],
+)
+def test_allows_what_the_clause_does_not_concern(facts):
+    assert judge(facts) == ALLOW
+
+
+def test_a_refusal_comes_before_every_wait():
+    facts = replace(
+        REPLY, suppressed=True, campaign_state="paused", owned=False, blocks=(Block(LATER, "FLOOD_WAIT_300"),)
+    )
+    assert isinstance(judge(facts), Refuse)
+
+
+def test_a_wait_with_an_open_end_comes_before_one_with_a_known_end():
+    facts = replace(FACTS, campaign_state="paused", blocks=(Block(LATER, "FLOOD_WAIT_300"),))
+    assert judge(facts) == Wait(None, "Campaign “Autumn” is paused.")
+
+
+def test_of_known_ends_the_latest_is_told():
+    facts = replace(
+        FACTS, blocks=(Block(LATER, "FLOOD_WAIT_300"),), full_budgets=(FullBudget("Anna", 1, 60, MUCH_LATER),)
+    )
+    assert judge(facts) == Wait(MUCH_LATER, "The budget of Anna is used up: 1 in 1 minute.")
