@@ -1,0 +1,211 @@
+"""TelegramAccount over unmodified Telethon against the sandbox."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sandbox.faults import Fault
+from telegram.errors import AlreadySent, BotDead, ChatRefuses, PeerRefuses, RetryAfter, TransientError
+from telegram.login import LoginError, request_code, sign_in
+from telegram.types import ChatTarget, PersonTarget
+from tests.telegram.accounts import CREDENTIALS, Accounts, code_of, logged_in, point_at
+from tests.telegram.sandbox_support import Town, until
+
+
+@pytest.fixture(autouse=True)
+def _server(settings, town: Town) -> None:
+    point_at(settings, town.sandbox)
+
+
+@pytest.fixture
+async def accounts() -> AsyncIterator[Accounts]:
+    accounts = Accounts()
+    yield accounts
+    await accounts.close()
+
+
+async def anna_of(town: Town, accounts: Accounts):
+    """Anna, who has looked at her chats."""
+    account = await accounts.open(await logged_in(town.anna))
+    await account.dialogs()
+    return account
+
+
+async def test_login_by_code_gives_a_session_that_connects(town: Town, accounts: Accounts):
+    session, me = await sign_in(await request_code(CREDENTIALS, town.anna.phone), code_of(town.anna))
+    assert (me.user_id, me.username) == (town.anna.id, "anna")
+    account = await accounts.open(session)
+    assert (await account.me()).user_id == town.anna.id
+
+
+async def test_a_wrong_code_and_an_unknown_number_are_said_in_a_sentence(town: Town):
+    pending = await request_code(CREDENTIALS, town.anna.phone)
+    with pytest.raises(LoginError, match="the code is wrong"):
+        await sign_in(pending, "00000")
+    with pytest.raises(LoginError, match="no Telegram account"):
+        stranger = await request_code(CREDENTIALS, "9996699999")
+        await sign_in(stranger, "99999")
+
+
+async def test_a_session_that_was_never_logged_in_needs_a_login(town: Town, accounts: Accounts):
+    pending = await request_code(CREDENTIALS, town.anna.phone)
+    with pytest.raises(BotDead) as dead:
+        await accounts.open(pending.session)
+    assert dead.value.needs_login
+
+
+async def test_a_repeat_with_the_same_random_id_says_nothing_twice(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    chat = ChatTarget(telegram_id=town.square.id)
+    first = await account.send(chat, "hello", random_id=77)
+    try:
+        assert (await account.send(chat, "hello", random_id=77)).message_id == first.message_id
+    except AlreadySent:
+        pass
+    assert [entry.text for entry in town.world.ledger if entry.text] == ["hello"]
+    assert await account.find_own_message(chat, "hello", first.at) == first.message_id
+
+
+async def test_an_answer_that_is_lost_is_transient_and_the_repeat_finds_the_message(town: Town, accounts: Accounts):
+    session = await logged_in(town.anna)
+    account = await accounts.open(session)
+    await account.dialogs()
+    await account.flush()
+    town.sandbox.faults.plan(Fault(kind="DROP_ANSWER"))
+    with pytest.raises(TransientError):
+        await account.send(ChatTarget(telegram_id=town.group.id), "once", random_id=5)
+    assert isinstance(await asyncio.wait_for(account.closed, 5), TransientError)
+    again = await accounts.open(accounts.saved[account])
+    try:
+        await again.send(ChatTarget(telegram_id=town.group.id), "once", random_id=5)
+    except AlreadySent:
+        pass
+    assert [entry.text for entry in town.world.ledger if entry.text] == ["once"]
+
+
+async def test_waits_are_raised_at_once_and_do_not_reach_other_chats(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    town.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", seconds=40, chat=town.square.id))
+    with pytest.raises(RetryAfter) as wait:
+        await account.send(ChatTarget(telegram_id=town.square.id), "a", random_id=1)
+    assert (wait.value.seconds, wait.value.reason) == (40, "FLOOD_WAIT_40")
+    await account.send(ChatTarget(telegram_id=town.group.id), "b", random_id=2)
+
+
+async def test_messages_are_heard_in_order_with_their_authors(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    for number in range(10):
+        town.world.say(user_id=town.boris.id, peer=town.square.id, text=f"m{number}")
+    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="psst")
+    await until(lambda: len(accounts.heard[account]) == 11, "all messages")
+    assert accounts.texts(account) == [f"m{number}" for number in range(10)] + ["psst"]
+    in_chat, private = accounts.heard[account][0], accounts.heard[account][-1]
+    assert (in_chat.peer_id, in_chat.from_user_id, in_chat.from_username) == (town.square.id, town.boris.id, "boris")
+    assert (private.peer_id, private.private, private.outgoing) == (town.boris.id, True, False)
+
+
+async def test_own_messages_from_another_device_are_heard_as_outgoing(town: Town, accounts: Accounts):
+    session = await logged_in(town.anna)
+    account = await accounts.open(session)
+    phone = await town.login(town.anna)
+    await phone.get_dialogs()
+    await phone.send_message("boris", "from the phone")
+    await until(lambda: accounts.heard[account], "the message")
+    heard = accounts.heard[account][0]
+    assert (heard.outgoing, heard.peer_id, heard.from_user_id) == (True, town.boris.id, town.anna.id)
+
+
+@pytest.mark.parametrize("kind", ["square", "group", "private"])
+async def test_history_is_read_upwards_in_pages(town: Town, accounts: Accounts, kind: str):
+    account = await anna_of(town, accounts)
+    peer = town.boris.id if kind == "private" else getattr(town, kind).id
+    speak_to = town.anna.id if kind == "private" else peer
+    for number in range(7):
+        town.world.say(user_id=town.boris.id, peer=speak_to, text=f"m{number}")
+    await account.dialogs()
+    seen: list[str] = []
+    after = 0
+    while page := await account.history(peer, after_id=after, limit=3):
+        assert len(page) <= 3
+        seen += [message.text for message in page if not message.service]
+        after = page[-1].message_id
+    assert seen == [f"m{number}" for number in range(7)]
+    assert after == await account.top_message_id(peer)
+
+
+async def test_joining_by_username_and_by_invite(town: Town, accounts: Accounts):
+    town.world.add_chat(kind="supergroup", title="Market", username="market", owner=town.boris.id)
+    town.world.add_chat(kind="group", title="Yard", invite_hash="YardInvite", owner=town.boris.id)
+    account = await anna_of(town, accounts)
+    for reference, kind in (("@market", "supergroup"), ("https://t.me/+YardInvite", "group")):
+        joined = await account.join(reference)
+        assert joined.kind == kind
+        assert await account.join(reference) == joined
+        assert await account.resolve_chat(reference) == joined
+        assert joined.telegram_id in {dialog.peer_id for dialog in await account.dialogs()}
+
+
+async def test_what_cannot_be_joined_is_refused(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    for reference in ("https://t.me/+NoSuchInvite", "-1009999999999", "@boris"):
+        with pytest.raises(ChatRefuses):
+            await account.join(reference)
+
+
+async def test_a_person_is_reached_by_username_or_through_a_shared_chat(town: Town, accounts: Accounts):
+    said = town.world.say(user_id=town.vera.id, peer=town.square.id, text="looking for a plumber")
+    account = await anna_of(town, accounts)
+    by_name = await account.send(PersonTarget(username="boris"), "hi", random_id=1)
+    assert by_name.user_id == town.boris.id
+    through = PersonTarget(user_id=town.vera.id, via_chat_id=town.square.id, via_message_id=said.channel_message_id)
+    assert (await account.send(through, "hello Vera", random_id=2)).user_id == town.vera.id
+    assert [entry.text for entry in town.world.ledger][-2:] == ["hi", "hello Vera"]
+
+
+async def test_a_username_that_has_gone_to_somebody_else_is_not_written_to(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    with pytest.raises(PeerRefuses, match="CHANGED_HANDS"):
+        await account.send(PersonTarget(user_id=12345, username="boris"), "hi", random_id=1)
+    with pytest.raises(PeerRefuses):
+        await account.send(PersonTarget(username="nobody_at_all"), "hi", random_id=2)
+
+
+async def test_a_reply_in_a_basic_group_finds_its_own_id_of_the_message(town: Town, accounts: Accounts):
+    town.world.say(user_id=town.boris.id, peer=town.group.id, text="who is there?")
+    account = await anna_of(town, accounts)
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    own_id = await account.find_message(town.group.id, from_user_id=town.boris.id, text="who is there?", since=since)
+    assert own_id == await account.top_message_id(town.group.id)
+
+
+async def test_the_session_text_keeps_what_the_account_has_met(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    await account.flush()
+    await account.disconnect()
+    again = await accounts.open(accounts.saved[account])
+    await again.send(ChatTarget(telegram_id=town.square.id), "no lookup was needed", random_id=3)
+    assert town.anna.phone not in accounts.saved[account]
+
+
+async def test_the_server_drops_a_connection_that_goes_silent(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    await account.keep_alive(1)
+    assert isinstance(await asyncio.wait_for(account.closed, 10), TransientError)
+
+
+async def test_disconnect_closes_for_good_and_is_told(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    await account.disconnect()
+    assert account.closed.done()
+    with pytest.raises(TransientError):
+        await account.me()
+
+
+async def test_a_banned_account_is_dead(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    town.sandbox.faults.plan(Fault(kind="USER_DEACTIVATED_BAN", user=town.anna.id, times=None))
+    with pytest.raises(BotDead) as dead:
+        await account.me()
+    assert (dead.value.reason, dead.value.needs_login) == ("USER_DEACTIVATED_BAN", False)
