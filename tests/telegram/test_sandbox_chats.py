@@ -65,7 +65,7 @@ async def test_a_basic_group_is_joined_by_its_invite_link(town: Town, kitchen) -
 
 async def test_joining_is_seen_as_a_service_message_and_not_in_the_ledger(town: Town, plaza) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told = []
+    told: list[object] = []
 
     async def collect(update: object) -> None:
         told.append(update)

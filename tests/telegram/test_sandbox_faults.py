@@ -3,7 +3,7 @@
 import pytest
 from telethon import errors, functions
 
-from sandbox.faults import Fault
+from sandbox.faults import Fault, FaultKind
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
 
@@ -83,7 +83,9 @@ async def test_auth_key_duplicated_on_demand_destroys_the_session(town: Town) ->
         ("USER_PRIVACY_RESTRICTED", errors.UserPrivacyRestrictedError),
     ],
 )
-async def test_a_planned_error_is_the_one_telethon_knows(town: Town, kind: str, error: type[errors.RPCError]) -> None:
+async def test_a_planned_error_is_the_one_telethon_knows(
+    town: Town, kind: FaultKind, error: type[errors.RPCError]
+) -> None:
     anna = await town.login(town.anna)
     boris = await anna.get_input_entity("boris")
     town.sandbox.faults.plan(Fault(kind=kind, seconds=5))

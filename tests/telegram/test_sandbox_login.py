@@ -1,10 +1,13 @@
 """Logging in, coming back, and being thrown out."""
 
 import asyncio
+from collections.abc import Set
+from functools import partial
 
 import pytest
 from telethon import errors, functions
 
+from sandbox.mtproto.connection import ClientConnection
 from tests.telegram.sandbox_support import Town, until
 
 
@@ -95,7 +98,7 @@ async def test_a_client_that_reconnects_by_itself_is_never_taken_for_a_duplicate
         before = set(town.sandbox.mtproto.connections)
         for connection in before:
             connection.drop()
-        await until(lambda seen=before: town.sandbox.mtproto.connections - seen, "a reconnect")
+        await until(partial(_anyone_new, town, before), "a reconnect")
         assert (await client.get_me()).id == town.anna.id
 
 
@@ -174,3 +177,7 @@ async def test_a_bug_in_a_handler_is_an_internal_error(
         await client._sender.send(functions.contacts.ResolveUsernameRequest("boris"))
     assert "contacts.resolveUsername failed" in caplog.text
     assert (await client.get_me()).id == town.anna.id
+
+
+def _anyone_new(town: Town, known: Set[ClientConnection]) -> bool:
+    return bool(town.sandbox.mtproto.connections - known)

@@ -218,7 +218,7 @@ async def test_single_messages_are_found_by_their_number(town: Town) -> None:
 
 async def test_reading_is_told_to_the_author_in_the_authors_numbers(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told = []
+    told: list[object] = []
     anna.add_event_handler(lambda update: _collect(told, update))
     message_id = await send(anna, await anna.get_input_entity("boris"), "Hello", random_id=1)
     await boris.send_read_acknowledge("anna")
@@ -229,7 +229,7 @@ async def test_reading_is_told_to_the_author_in_the_authors_numbers(town: Town) 
 
 async def test_typing_reaches_the_others(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told = []
+    told: list[object] = []
     boris.add_event_handler(lambda update: _collect(told, update))
     await anna.get_dialogs()
     for peer in ("boris", town.group.id, town.square.id):

@@ -74,8 +74,11 @@ async def test_it_runs_in_a_thread_of_its_own(key_dir: Path) -> None:
 async def test_a_port_that_is_taken_is_an_error_in_the_callers_thread(key_dir: Path) -> None:
     async with Sandbox(SandboxConfig(key_dir=key_dir)) as first:
         http_port = int(first.http_url.rpartition(":")[2])
-        for taken in ({"mtproto_port": first.mtproto_port}, {"http_port": http_port}):
-            with pytest.raises(OSError, match="in use"), Sandbox(SandboxConfig(key_dir=key_dir, **taken)):
+        for taken in (
+            SandboxConfig(key_dir=key_dir, mtproto_port=first.mtproto_port),
+            SandboxConfig(key_dir=key_dir, http_port=http_port),
+        ):
+            with pytest.raises(OSError, match="in use"), Sandbox(taken):
                 pass
 
 

@@ -1,5 +1,6 @@
 """Catching up: whatever happened while a client was away reaches it once."""
 
+import pytest
 from telethon import TelegramClient, functions, types
 from telethon.sessions import MemorySession
 
@@ -97,10 +98,10 @@ async def test_a_gap_after_a_dropped_connection_is_filled_by_the_next_message(to
     assert len(set(inbox.texts)) == 9
 
 
-async def test_own_messages_leave_no_gap(town: Town) -> None:
+async def test_own_messages_leave_no_gap(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     client = await town.login(town.anna)
     inbox = Inbox(client)
-    differences = _count_differences(town)
+    differences = _count_differences(town, monkeypatch)
     for number in range(5):
         await send(client, types.InputPeerChat(town.group.bare_id), f"a{number}", random_id=number + 1)
         await send(client, await input_chat(client, town.square), f"b{number}", random_id=number + 100)
@@ -113,7 +114,8 @@ async def test_own_messages_leave_no_gap(town: Town) -> None:
 
 async def test_deleted_messages_are_told_and_leave_no_gap(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told, inbox = [], Inbox(boris)
+    inbox = Inbox(boris)
+    told: list[object] = []
 
     async def collect(update: object) -> None:
         told.append(update)
@@ -137,7 +139,7 @@ async def test_a_client_that_wants_no_updates_gets_none(town: Town) -> None:
     assert inbox.texts == []
 
 
-def _count_differences(town: Town) -> list[str]:
+def _count_differences(town: Town, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The differences asked for from now on."""
     asked: list[str] = []
     dispatcher = town.sandbox.mtproto.dispatcher
@@ -148,5 +150,5 @@ def _count_differences(town: Town) -> list[str]:
             asked.append(call.method)
         return handled(call, request)
 
-    dispatcher._handled = spy
+    monkeypatch.setattr(dispatcher, "_handled", spy)
     return asked

@@ -1,6 +1,7 @@
 """The sandbox's world: boxes, numbers, permissions, the ledger."""
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_chat_ids_are_marked_as_telethon_marks_them(group: Chat, square: Chat) -
     "clash",
     [{"phone": "79001112233"}, {"username": "anna_a"}, {"username": "7up"}, {"username": "a b c d"}, {"user_id": -1}],
 )
-def test_a_clashing_or_malformed_user_is_refused_whole(world: World, anna: User, clash: dict[str, object]) -> None:
+def test_a_clashing_or_malformed_user_is_refused_whole(world: World, anna: User, clash: dict[str, Any]) -> None:
     with pytest.raises(WorldError):
         world.add_user(first_name="Other", **clash)
     assert list(world.users) == [anna.id]
@@ -71,7 +72,13 @@ def test_a_clashing_or_malformed_user_is_refused_whole(world: World, anna: User,
 
 def test_a_clashing_or_malformed_chat_is_refused_whole(world: World, anna: User) -> None:
     world.add_chat(kind="supergroup", title="One", username="one_chat", invite_hash="aaa")
-    for clash in ({"username": "ONE_CHAT"}, {"username": "anna_a"}, {"invite_hash": "aaa"}, {"chat_id": -5}):
+    clashes: list[dict[str, Any]] = [
+        {"username": "ONE_CHAT"},
+        {"username": "anna_a"},
+        {"invite_hash": "aaa"},
+        {"chat_id": -5},
+    ]
+    for clash in clashes:
         with pytest.raises(WorldError):
             world.add_chat(kind="supergroup", title="Two", **clash)
     with pytest.raises(UnknownPeer):
