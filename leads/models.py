@@ -47,6 +47,8 @@ class Lead(models.Model):
     worker_id = models.CharField(max_length=64, help_text="The parser bot that heard it")
     event_id = models.UUIDField(unique=True, help_text="The NewTargetMessage that made the lead")
     hit_at = models.DateTimeField(help_text="created_at of that event")
+    approved_at = models.DateTimeField(null=True, blank=True, help_text="When an operator allowed the first contact")
+    approved_by = models.CharField(max_length=150, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -65,6 +67,11 @@ class Lead(models.Model):
             models.CheckConstraint(
                 condition=Q(telegram_user_id__isnull=False) | ~Q(username=""), name="lead_names_somebody"
             ),
+        ]
+        indexes = [
+            models.Index(fields=["telegram_user_id"], name="leads_of_person"),
+            models.Index(Lower("username"), name="leads_of_username"),
+            models.Index(fields=["campaign", "state"], name="leads_by_state"),
         ]
 
     def __str__(self) -> str:
@@ -94,7 +101,10 @@ class Conversation(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["bot", "peer_id"], name="conversation_of_peer")]
+        indexes = [
+            models.Index(fields=["bot", "peer_id"], name="conversation_of_peer"),
+            models.Index(fields=["bot"], name="open_conversations", condition=~Q(owner="none")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.bot} with {self.lead}"
@@ -115,7 +125,12 @@ class Message(models.Model):
     text = models.TextField()
     telegram_message_id = models.BigIntegerField(null=True, blank=True, help_text="As the manager bot sees it")
     delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="message")
-    epoch = models.BigIntegerField(default=0, help_text="The conversation's epoch that it answers")
+    epoch = models.BigIntegerField(
+        default=0, help_text="The lead's: the epoch that it began. Ours: the epoch that it answers"
+    )
+    parting = models.BooleanField(
+        default=False, help_text="The AI's last word, said although the conversation is no longer the AI's"
+    )
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -132,8 +147,32 @@ class Message(models.Model):
         return f"{self.author}: {self.text[:60]}"
 
 
+class UnclaimedMessage(models.Model):
+    """A message that left the account while one of ours was being sent: whether it is ours is not known yet.
+
+    Judged as soon as nothing to that person is `sending`.
+    """
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="unclaimed")
+    telegram_message_id = models.BigIntegerField()
+    text = models.TextField()
+    said_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "telegram_message_id"], name="one_unclaimed_per_message"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.conversation}: {self.telegram_message_id}"
+
+
 class LlmJob(models.Model):
-    """A question to the LLM: what to answer to everything that the lead said up to `epoch`."""
+    """A question to the LLM: what to answer to everything that the lead said up to `epoch`.
+
+    `dispatched_at`: when a task for it was last sent. `claimed_until`: until then one task works on it.
+    """
 
     class State(models.TextChoices):
         DUE = "due"
@@ -146,6 +185,8 @@ class LlmJob(models.Model):
     epoch = models.BigIntegerField()
     state = models.CharField(max_length=6, choices=State, default=State.DUE)
     due_at = models.DateTimeField()
+    dispatched_at = models.DateTimeField(null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     action = models.CharField(max_length=20, blank=True, default="")
     reason = models.CharField(max_length=300, blank=True, default="")

@@ -1,0 +1,79 @@
+"""What the gate asks of a conversation before one of its messages is sent, and what follows afterwards."""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from django.db import connection
+
+from bots.deliveries import register_origin
+from bots.gate import ALLOW, Refuse, Verdict, Wait
+from bots.models import Delivery
+from campaigns.models import Purpose
+from leads.models import Conversation, Lead, Message
+from leads.selectors import chats_with_direct_contact
+from leads.services.saying import ORIGIN
+from leads.services.settling import message_settle
+
+MOVED_ON = Refuse("The conversation moved on.")
+_ON_THE_WAY = (Delivery.State.QUEUED, Delivery.State.SENDING)
+
+
+class LeadsOrigin:
+    def lock_fences(self, origin_ids: Collection[UUID]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                SELECT id FROM leads_conversation
+                WHERE id IN (SELECT conversation_id FROM leads_message WHERE id = ANY(%s)) ORDER BY id FOR SHARE
+                """,
+                [list(origin_ids)],
+            )
+
+    def verdicts(self, deliveries: Sequence[Delivery]) -> Mapping[UUID, Verdict]:
+        messages = {
+            message.id: message
+            for message in Message.objects.filter(id__in=[each.origin_id for each in deliveries]).select_related(
+                "conversation__lead"
+            )
+        }
+        known = [(delivery, messages[delivery.origin_id]) for delivery in deliveries if delivery.origin_id in messages]
+        direct = chats_with_direct_contact({message.conversation.lead.chat_id for _, message in known})
+        opening = _opening({message.conversation_id for _, message in known})
+        return {delivery.id: _verdict(delivery, message, direct, opening) for delivery, message in known}
+
+    def settle(self, delivery: Delivery) -> None:
+        message_settle(delivery=delivery)
+
+
+def _opening(conversation_ids: set[UUID]) -> set[UUID]:
+    """The conversations whose first message is still to be sent."""
+    first = Message.objects.filter(
+        conversation_id__in=conversation_ids,
+        delivery__purpose=Purpose.FIRST_CONTACT,
+        delivery__state__in=_ON_THE_WAY,
+    )
+    return set(first.values_list("conversation_id", flat=True))
+
+
+def _verdict(delivery: Delivery, message: Message, direct: set[int], opening: set[UUID]) -> Verdict:
+    conversation = message.conversation
+    lead = conversation.lead
+    if lead.state == Lead.State.OPTED_OUT:
+        return Refuse("This person asked not to be written to.")
+    if message.author == Message.Author.OPERATOR:
+        human = conversation.owner == Conversation.Owner.HUMAN
+        return ALLOW if human else Refuse("The conversation is no longer an operator's.")
+    if conversation.owner != Conversation.Owner.AI and not message.parting:
+        return Refuse("The conversation is no longer the AI's.")
+    if delivery.purpose == Purpose.FIRST_CONTACT:
+        # It may be late: somebody who writes first is still told who answers them.
+        permitted = lead.approved_at is not None or lead.chat_id in direct
+        return ALLOW if permitted else Refuse("The chat's permission for first contacts is no longer in force.")
+    if message.epoch != conversation.epoch:
+        return MOVED_ON
+    if conversation.id in opening:
+        return Wait(None, "The first message of the conversation, which says who writes, goes first.")
+    return ALLOW
+
+
+register_origin(ORIGIN, LeadsOrigin())

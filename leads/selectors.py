@@ -1,0 +1,114 @@
+"""Reads about leads, their managers and conversations."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Case, Count, F, IntegerField, Max, Q, QuerySet, Value, When
+
+from bots.models import Bot, Delivery, Role
+from campaigns.models import Campaign, Chat, ChatPermission
+from campaigns.selectors import chats_permitted
+from leads.models import Conversation, Lead, Message
+from parser.models import WatchedChat
+
+# A bot in one of these states gets no new leads.
+UNUSABLE = (Bot.State.BANNED, Bot.State.NEEDS_LOGIN, Bot.State.STOPPED, Bot.State.RESTRICTED)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody on Telegram, known by the id, the username (without @), or both."""
+
+    telegram_user_id: int | None
+    username: str = ""
+
+    @classmethod
+    def of(cls, telegram_user_id: int | None, username: str) -> "Person":
+        return cls(telegram_user_id, username.strip().removeprefix("@"))
+
+    def __bool__(self) -> bool:
+        return self.telegram_user_id is not None or bool(self.username)
+
+
+def leads_of(person: Person) -> QuerySet[Lead]:
+    """In every campaign. Either the id or the name is enough: a silence too many costs less than a message."""
+    who = Q(pk__in=[])
+    if person.telegram_user_id is not None:
+        who |= Q(telegram_user_id=person.telegram_user_id)
+    if person.username:
+        who |= Q(username__iexact=person.username)
+    return Lead.objects.filter(who)
+
+
+def is_own_account(person: Person) -> bool:
+    who = Q(telegram_user_id=person.telegram_user_id) if person.telegram_user_id is not None else Q(pk__in=[])
+    if person.username:
+        who |= Q(username__iexact=person.username)
+    return Bot.objects.filter(who).exists()
+
+
+def direct_contact_permitted(*, chat_id: int) -> bool:
+    """Whether the owner of the chat with this marked id permits to write to its members without an approval."""
+    return chat_id in chats_with_direct_contact({chat_id})
+
+
+def chats_with_direct_contact(telegram_ids: set[int]) -> set[int]:
+    known = dict(Chat.objects.filter(telegram_id__in=telegram_ids).values_list("id", "telegram_id"))
+    permitted = chats_permitted(chat_ids=known, purpose=ChatPermission.Grant.FIRST_CONTACT)
+    return {telegram_id for chat_id, telegram_id in known.items() if chat_id in permitted and telegram_id is not None}
+
+
+def managers_usable(*, campaign_id: UUID) -> QuerySet[Bot]:
+    return Bot.objects.filter(manages__campaign_id=campaign_id, role=Role.MANAGER, enabled=True).exclude(
+        state__in=UNUSABLE
+    )
+
+
+def manager_least_loaded(*, campaign_id: UUID, person: Person) -> Bot | None:
+    """By open conversations. A bot that the person knows from another campaign comes last: Telegram has one direct
+    chat for the two of them, and the conversations could not be told apart."""
+    strangers = Count("conversations", filter=Q(conversations__lead__in=leads_of(person)))
+    load = Count("conversations", filter=~Q(conversations__owner=Conversation.Owner.NONE))
+    managers = managers_usable(campaign_id=campaign_id).annotate(known=strangers, load=load)
+    return managers.order_by("known", "load", "key").first()
+
+
+def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = "") -> Conversation | None:
+    """The conversation that a direct chat of this bot belongs to: of several an open one, then the latest spoken in."""
+    who = Q(peer_id=telegram_user_id) | Q(lead__telegram_user_id=telegram_user_id)
+    if username:
+        who |= Q(peer_id=None, lead__telegram_user_id=None, lead__username__iexact=username)
+    ended = Case(When(owner=Conversation.Owner.NONE, then=Value(1)), default=Value(0), output_field=IntegerField())
+    return (
+        Conversation.objects.filter(who, bot_id=bot_id)
+        .annotate(ended=ended, spoken=Max("messages__delivery__sent_at"))
+        .order_by("ended", F("spoken").desc(nulls_last=True), "-created_at")
+        .first()
+    )
+
+
+def messages_said(*, conversation_id: UUID) -> list[Message]:
+    """What both sides really said, in the order of cause and effect: an answer stands where its question is, also
+    when something else was said before it arrived."""
+    said = Q(author__in=(Message.Author.LEAD, Message.Author.PHONE)) | Q(delivery__state=Delivery.State.SENT)
+    messages = Message.objects.filter(said, conversation_id=conversation_id)
+    return list(messages.order_by("epoch", F("telegram_message_id").asc(nulls_last=True), "at"))
+
+
+def bots_wanted() -> set[UUID]:
+    """Managers of campaigns that run or pause, and whoever still has an open conversation: a "stop" must be heard."""
+    managers = Bot.objects.filter(role=Role.MANAGER, enabled=True)
+    alive = Q(manages__campaign__state__in=(Campaign.State.RUNNING, Campaign.State.PAUSED))
+    talking = ~Q(conversations__owner=Conversation.Owner.NONE) & Q(conversations__isnull=False)
+    return set(managers.filter(alive).values_list("id", flat=True)) | set(
+        managers.filter(talking).values_list("id", flat=True)
+    )
+
+
+def chats_of(*, bot_id: UUID) -> list[Chat]:
+    """Where the bot must be a member to reach people without a username: the watched chats of its campaigns."""
+    watched = WatchedChat.objects.filter(
+        campaign__managers__bot_id=bot_id, campaign__state=Campaign.State.RUNNING
+    ).values_list("chat_id", flat=True)
+    permitted = chats_permitted(chat_ids=set(watched), purpose=ChatPermission.Grant.PARSE)
+    return list(Chat.objects.filter(id__in=permitted).order_by("key"))

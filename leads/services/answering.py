@@ -1,0 +1,167 @@
+"""The LLM's jobs: taken, answered, given up. Nothing here talks to the LLM: `leads.answering` does, in between."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from openai.types.chat import ChatCompletionMessageParam
+
+from campaigns.models import Suppression
+from leads.llm import TIMEOUT_SECONDS, Answered
+from leads.locks import conversation_lock, person_lock
+from leads.models import Conversation, Lead, LlmJob, Message
+from leads.prompt import conversation_prompt
+from leads.selectors import Person, messages_said
+from leads.services.jobs import ANSWER_TASK
+from leads.services.optout import opt_out
+from leads.services.ownership import Owner, lead_move, owner_move
+from leads.services.saying import message_say
+from messaging.events import ServiceErrorEvent
+from messaging.outbox import publish_on_commit
+from messaging.tasks_api import send_on_commit
+
+State = LlmJob.State
+
+# A job whose task died is free again after this: two requests and some air.
+CLAIM = timedelta(seconds=2 * TIMEOUT_SECONDS + 30)
+# A task may arrive this much before its row is due: clocks and timers are not that exact.
+EARLY = timedelta(seconds=0.5)
+# A due row whose task has not been seen for so long gets another one.
+REDISPATCH = timedelta(seconds=30)
+MOST_ATTEMPTS = 8
+_BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 1.0, 60.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """A claimed job. `attempt` is the claim's token: who holds an older one has lost it."""
+
+    job_id: UUID
+    attempt: int
+    conversation_id: UUID
+    model: str
+    messages: list[ChatCompletionMessageParam]
+
+
+def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
+    """Take a due job; None when it is not due, held by another task, or no longer of use."""
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    taken = LlmJob.objects.filter(free, id=job_id, state=State.DUE, due_at__lte=now + EARLY).update(
+        claimed_until=now + CLAIM, attempts=F("attempts") + 1
+    )
+    if not taken:
+        return None
+    job = LlmJob.objects.select_related("conversation__lead__campaign").get(id=job_id)
+    conversation = job.conversation
+    if not _current(job, conversation):
+        LlmJob.objects.filter(id=job.id, state=State.DUE).update(state=State.STALE, claimed_until=None)
+        return None
+    lead, campaign = conversation.lead, conversation.lead.campaign
+    said = messages_said(conversation_id=conversation.id)
+    return Question(
+        job_id=job.id,
+        attempt=job.attempts,
+        conversation_id=conversation.id,
+        model=campaign.llm_model or settings.OPENAI_MODEL,
+        messages=conversation_prompt(campaign=campaign, lead=lead, said=said),
+    )
+
+
+@transaction.atomic
+def job_apply(*, question: Question, answered: Answered, now: datetime) -> LlmJob:
+    """Do what the LLM decided, unless the conversation moved on meanwhile: then the job is stale."""
+    conversation, job = _locked(question)
+    job.prompt_tokens += answered.prompt_tokens
+    job.completion_tokens += answered.completion_tokens
+    if job.state != State.DUE or job.attempts != question.attempt:
+        return job
+    if not _current(job, conversation):
+        return _finish(job, State.STALE)
+    answer = answered.answer
+    job.action, job.reason = answer.action, answer.reason[:300]
+    _finish(job, State.DONE)
+    match answer.action:
+        case "opt_out":
+            opt_out(lead_id=conversation.lead_id, source=Suppression.Source.LLM, reason=answer.reason)
+        case "reply":
+            _say(conversation, answer.texts, now)
+        case "handover":
+            owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Handed over by the AI: {answer.reason}")
+            _say(conversation, answer.texts, now, parting=True)
+        case "close":
+            owner_move(conversation=conversation, owner=Owner.NONE, reason=f"Ended by the AI: {answer.reason}")
+            lead_move(lead=conversation.lead, state=Lead.State.CLOSED, reason=answer.reason)
+            _say(conversation, answer.texts, now, parting=True)
+    return job
+
+
+@transaction.atomic
+def job_postpone(*, question: Question, error: str, retry_after: float | None, now: datetime) -> LlmJob:
+    """The LLM could not be asked: later again, or a person takes over when it has been tried often enough."""
+    if question.attempt >= MOST_ATTEMPTS:
+        return job_hand_over(question=question, error=f"{error}, {question.attempt} times")
+    _, job = _locked(question)
+    if job.state != State.DUE or job.attempts != question.attempt:
+        return job
+    delay = min(_BACKOFF_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2 ** (question.attempt - 1))
+    delay = max(delay, retry_after or 0.0)
+    job.due_at, job.claimed_until, job.dispatched_at = now + timedelta(seconds=delay), None, None
+    job.error = error[:300]
+    job.save()
+    return job
+
+
+@transaction.atomic
+def job_hand_over(*, question: Question, error: str) -> LlmJob:
+    """The AI cannot go on here: a person answers, and the team hears of it."""
+    conversation, job = _locked(question)
+    if job.state != State.DUE or job.attempts != question.attempt:
+        return job
+    job.error = error[:300]
+    if not _current(job, conversation):
+        return _finish(job, State.STALE)
+    _finish(job, State.FAILED)
+    owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"The AI could not answer: {error}")
+    reason = f"conversation {conversation.id} was handed to a person: {error}"
+    publish_on_commit(ServiceErrorEvent(service="manager", reason=reason))
+    return job
+
+
+@transaction.atomic
+def jobs_dispatch_due(*, now: datetime, limit: int = 200) -> int:
+    """Send a task for every due job that has none on its way; returns how many."""
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    unseen = Q(dispatched_at=None) | Q(dispatched_at__lte=now - REDISPATCH)
+    due = LlmJob.objects.filter(free & unseen, state=State.DUE, due_at__lte=now).order_by("due_at")
+    ids = list(due.select_for_update(skip_locked=True).values_list("id", flat=True)[:limit])
+    LlmJob.objects.filter(id__in=ids).update(dispatched_at=now)
+    for job_id in ids:
+        send_on_commit(ANSWER_TASK, str(job_id))
+    return len(ids)
+
+
+def _current(job: LlmJob, conversation: Conversation) -> bool:
+    return conversation.epoch == job.epoch and conversation.owner == Owner.AI
+
+
+def _locked(question: Question) -> tuple[Conversation, LlmJob]:
+    lead = Lead.objects.get(conversation__id=question.conversation_id)
+    # All of the person's conversations: the answer may be an opt-out.
+    person_lock(Person.of(lead.telegram_user_id, lead.username))
+    conversation = conversation_lock(question.conversation_id)
+    return conversation, LlmJob.objects.select_for_update().get(id=question.job_id)
+
+
+def _finish(job: LlmJob, state: LlmJob.State) -> LlmJob:
+    job.state, job.claimed_until = state, None
+    job.save()
+    return job
+
+
+def _say(conversation: Conversation, texts: list[str], now: datetime, *, parting: bool = False) -> None:
+    """Messages of one answer leave in their order: the ledger keeps it for equal times."""
+    for text in texts:
+        message_say(conversation=conversation, author=Message.Author.AI, text=text, due_at=now, parting=parting)

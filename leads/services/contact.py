@@ -1,0 +1,112 @@
+"""From a lead to its first message: who writes, when, and who has to allow it."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from campaigns.models import Purpose
+from campaigns.selectors import is_suppressed
+from campaigns.services import NotPossible
+from leads.first_contact import first_contact_text
+from leads.locks import campaign_hold, managers_hold
+from leads.models import Conversation, Lead, Message
+from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_usable
+from leads.services.ownership import lead_move
+from leads.services.saying import message_say
+from scripts.spintax import SpintaxError
+
+State = Lead.State
+
+
+def lead_contact(*, lead: Lead, now: datetime) -> None:
+    """Give the lead to a manager and queue the first message, or say in the lead's state why not.
+
+    The campaign is held (`locks.campaign_hold`). A lead that stays `new` is tried again by `leads_contact_due`.
+    """
+    person = Person.of(lead.telegram_user_id, lead.username)
+    if is_suppressed(telegram_user_id=person.telegram_user_id, username=person.username):
+        lead_move(lead=lead, state=State.OPTED_OUT, reason="Asked not to be written to before this hit.")
+        return
+    if lead.approved_at is None and not direct_contact_permitted(chat_id=lead.chat_id):
+        lead_move(
+            lead=lead,
+            state=State.AWAITING_APPROVAL,
+            reason="The chat's permission does not cover first contacts: an operator must approve this one.",
+        )
+        return
+    try:
+        text = first_contact_text(campaign=lead.campaign, lead_id=lead.id)
+    except SpintaxError as problem:
+        _wait(lead, f"The campaign's first message cannot be rendered: {problem}.")
+        return
+    _contact_through_manager(lead, person, text, now)
+
+
+def _contact_through_manager(lead: Lead, person: Person, text: str, now: datetime) -> None:
+    managers_hold(managers_usable(campaign_id=lead.campaign_id).values_list("id", flat=True))
+    bot = manager_least_loaded(campaign_id=lead.campaign_id, person=person)
+    if bot is None:
+        _wait(lead, "No manager bot of the campaign is usable.")
+        return
+    conversation = Conversation.objects.create(lead=lead, bot=bot, peer_id=lead.telegram_user_id)
+    lead_move(lead=lead, state=State.CONTACTING)
+    # Another program's clock may be ahead of ours.
+    due_at = min(lead.hit_at, now) + timedelta(seconds=lead.campaign.first_contact_interval_seconds)
+    message_say(
+        conversation=conversation,
+        author=Message.Author.AI,
+        text=text,
+        purpose=Purpose.FIRST_CONTACT,
+        due_at=max(due_at, now),
+    )
+
+
+def _wait(lead: Lead, reason: str) -> None:
+    if (lead.state, lead.state_reason) != (State.NEW, reason[:300]):
+        lead_move(lead=lead, state=State.NEW, reason=reason)
+
+
+@transaction.atomic
+def lead_approve(*, lead_id: UUID, by: str, now: datetime | None = None) -> Lead:
+    """An operator allows the first contact that the chat's permission does not cover. Doing it twice is no error."""
+    now = now or timezone.now()
+    lead = _lead_held(lead_id)
+    if lead.approved_at is None and lead.state == State.AWAITING_APPROVAL:
+        lead.approved_at, lead.approved_by = now, by[:150]
+        lead.save(update_fields=["approved_at", "approved_by"])
+        lead_contact(lead=lead, now=now)
+    elif lead.approved_at is None:
+        raise NotPossible(f"This lead does not await approval: it is {lead.get_state_display().lower()}.")
+    return lead
+
+
+@transaction.atomic
+def lead_reject(*, lead_id: UUID, by: str, reason: str = "") -> Lead:
+    """An operator decides that this person is not written to in this campaign. Doing it twice is no error."""
+    lead = _lead_held(lead_id)
+    if lead.state in (State.AWAITING_APPROVAL, State.NEW):
+        lead_move(lead=lead, state=State.CLOSED, reason=f"Rejected by {by}. {reason}".strip())
+    elif lead.state != State.CLOSED:
+        raise NotPossible(f"This lead does not await approval: it is {lead.get_state_display().lower()}.")
+    return lead
+
+
+def leads_contact_due(*, now: datetime, limit: int = 50) -> int:
+    """Try again with leads that found no manager or no usable text; returns how many are on their way now."""
+    waiting = Lead.objects.filter(state=State.NEW).order_by("created_at").values_list("id", flat=True)[:limit]
+    return sum(_contact_again(lead_id, now) for lead_id in list(waiting))
+
+
+@transaction.atomic
+def _contact_again(lead_id: UUID, now: datetime) -> bool:
+    lead = _lead_held(lead_id)
+    if lead.state == State.NEW:
+        lead_contact(lead=lead, now=now)
+    return lead.state != State.NEW
+
+
+def _lead_held(lead_id: UUID) -> Lead:
+    campaign_hold(Lead.objects.values_list("campaign_id", flat=True).get(id=lead_id))
+    return Lead.objects.select_related("campaign").get(id=lead_id)

@@ -1,0 +1,82 @@
+"""Who answers in a conversation: the AI, a person, nobody."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from campaigns.services import NotPossible
+from leads.locks import conversation_lock
+from leads.models import Conversation, Lead, Message
+from leads.selectors import messages_said
+from leads.services.jobs import job_queue, jobs_drop
+from leads.services.saying import ai_messages_cancel, message_say
+
+Owner = Conversation.Owner
+# Telegram's limit for one message, in characters.
+LONGEST_MESSAGE = 4096
+
+
+def owner_move(*, conversation: Conversation, owner: Owner, reason: str) -> None:
+    """The conversation is locked. Everything that was under way under the old owner is void."""
+    conversation.owner, conversation.owner_reason = owner, reason[:300]
+    conversation.epoch += 1
+    conversation.save(update_fields=["owner", "owner_reason", "epoch"])
+    jobs_drop(conversation=conversation)
+    ai_messages_cancel(conversation=conversation, reason=reason)
+
+
+def lead_move(*, lead: Lead, state: Lead.State, reason: str = "") -> None:
+    lead.state, lead.state_reason = state, reason[:300]
+    lead.save(update_fields=["state", "state_reason"])
+
+
+@transaction.atomic
+def conversation_take_over(*, conversation_id: UUID, by: str = "") -> Conversation:
+    """A person answers from now on: what the AI had queued is cancelled, and nothing of it is claimed any more."""
+    conversation = _alive(conversation_id)
+    if conversation.owner != Owner.HUMAN:
+        owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Taken over by {by or 'an operator'}.")
+        _talking(conversation)
+    return conversation
+
+
+@transaction.atomic
+def conversation_hand_back(*, conversation_id: UUID, by: str = "", now: datetime | None = None) -> Conversation:
+    """The AI answers again, at once if the lead said the last word."""
+    conversation = _alive(conversation_id)
+    if conversation.owner != Owner.AI:
+        owner_move(conversation=conversation, owner=Owner.AI, reason=f"Handed back by {by or 'an operator'}.")
+        _talking(conversation)
+        said = messages_said(conversation_id=conversation.id)
+        if said and said[-1].author == Message.Author.LEAD:
+            job_queue(conversation=conversation, now=now or timezone.now(), quiet_seconds=0)
+    return conversation
+
+
+@transaction.atomic
+def operator_say(*, conversation_id: UUID, text: str, now: datetime | None = None) -> Message:
+    """Queue an operator's words; only in a conversation that a person has taken over."""
+    conversation = _alive(conversation_id)
+    if conversation.owner != Owner.HUMAN:
+        raise NotPossible("Take the conversation over first: now the AI would answer in between.")
+    words = text.strip()
+    if not words or len(words) > LONGEST_MESSAGE:
+        raise NotPossible(f"A message has between 1 and {LONGEST_MESSAGE} characters.")
+    return message_say(
+        conversation=conversation, author=Message.Author.OPERATOR, text=words, due_at=now or timezone.now()
+    )
+
+
+def _alive(conversation_id: UUID) -> Conversation:
+    conversation = conversation_lock(conversation_id)
+    if conversation.lead.state == Lead.State.OPTED_OUT:
+        raise NotPossible("This person asked not to be written to.")
+    return conversation
+
+
+def _talking(conversation: Conversation) -> None:
+    """A conversation that somebody takes up is neither ended nor about to begin by itself."""
+    if conversation.lead.state in (Lead.State.CONTACTING, Lead.State.CLOSED, Lead.State.FAILED):
+        lead_move(lead=conversation.lead, state=Lead.State.TALKING)

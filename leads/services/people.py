@@ -1,0 +1,86 @@
+"""Who a lead is. A hit may know the id, the name, or both; what is missing is learned later."""
+
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from leads.locks import conversations_lock
+from leads.models import Conversation, Lead
+from leads.selectors import Person
+from leads.services.ownership import lead_move, owner_move
+
+# Of two leads that turn out to be one person the one that is further goes on.
+_PROGRESS = (
+    Lead.State.OPTED_OUT,
+    Lead.State.TALKING,
+    Lead.State.CLOSED,
+    Lead.State.CONTACTING,
+    Lead.State.FAILED,
+    Lead.State.AWAITING_APPROVAL,
+    Lead.State.NEW,
+)
+_ENDED = (Lead.State.CLOSED, Lead.State.OPTED_OUT, Lead.State.FAILED)
+
+
+def lead_find(*, campaign_id: UUID, person: Person) -> Lead | None:
+    """The campaign's lead for this person, with what the person adds to it. The campaign is held."""
+    leads = Lead.objects.select_related("campaign").filter(campaign_id=campaign_id)
+    by_id = leads.filter(telegram_user_id=person.telegram_user_id).first() if person.telegram_user_id else None
+    by_name = leads.filter(username__iexact=person.username).first() if person.username else None
+    if by_name is not None and by_id is None:
+        return _named(by_name, person)
+    if by_id is not None and by_name is None and person.username:
+        _set(by_id, username=person.username)
+    if by_id is not None and by_name is not None and by_id.id != by_name.id:
+        return _one_of_two(by_id, by_name, person)
+    return by_id
+
+
+def person_learn(*, conversation: Conversation, telegram_user_id: int) -> None:
+    """Telegram told whom this conversation is with."""
+    if conversation.peer_id is None:
+        conversation.peer_id = telegram_user_id
+        Conversation.objects.filter(id=conversation.id).update(peer_id=telegram_user_id)
+    lead = conversation.lead
+    if lead.telegram_user_id is None:
+        # Refused when the campaign has another lead with this id: the next hit of this person merges them.
+        _set(lead, telegram_user_id=telegram_user_id)
+
+
+def _named(lead: Lead, person: Person) -> Lead | None:
+    """A lead found by the name alone."""
+    if lead.telegram_user_id is None and person.telegram_user_id is not None:
+        _set(lead, telegram_user_id=person.telegram_user_id)
+        Conversation.objects.filter(lead=lead, peer_id=None).update(peer_id=person.telegram_user_id)
+        return lead
+    if person.telegram_user_id is not None:
+        # The name has a new bearer.
+        _set(lead, username="")
+        return None
+    return lead
+
+
+def _one_of_two(by_id: Lead, by_name: Lead, person: Person) -> Lead:
+    if by_name.telegram_user_id is not None:
+        _set(by_name, username="")
+        _set(by_id, username=person.username)
+        return by_id
+    stays, goes = sorted((by_id, by_name), key=lambda lead: _PROGRESS.index(Lead.State(lead.state)))
+    for conversation in conversations_lock(Conversation.objects.filter(lead=goes)):
+        if conversation.owner != Conversation.Owner.NONE:
+            owner_move(
+                conversation=conversation, owner=Conversation.Owner.NONE, reason="The same person as another lead."
+            )
+    if goes.state not in _ENDED:
+        lead_move(lead=goes, state=Lead.State.CLOSED, reason=f"The same person as lead {stays.id}.")
+    return stays
+
+
+def _set(lead: Lead, **facts: object) -> None:
+    try:
+        with transaction.atomic():
+            Lead.objects.filter(id=lead.id).update(**facts)
+    except IntegrityError:
+        return
+    for name, value in facts.items():
+        setattr(lead, name, value)

@@ -1,0 +1,66 @@
+"""From a hit to a lead."""
+
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from campaigns.models import Campaign
+from leads.locks import campaign_hold
+from leads.models import Lead
+from leads.selectors import Person, is_own_account
+from leads.services.contact import lead_contact
+from leads.services.people import lead_find
+from parser.events import NewTargetMessage
+
+
+class BadLead(ValueError):
+    """The event cannot become a lead; the text says why."""
+
+
+@transaction.atomic
+def lead_receive(*, event: NewTargetMessage) -> Lead | None:
+    """The campaign's lead for the person of the event, made and contacted when there was none.
+
+    One lead for each campaign and person, however many events come and in whatever order. None for an account of the
+    team's own. Raises BadLead.
+    """
+    person = Person.of(event.telegram_user_id, event.username)
+    if not person:
+        raise BadLead("the event names nobody: it has neither a username nor a telegram_user_id")
+    campaign = _campaign(event.campaign_id)
+    if is_own_account(person):
+        return None
+    campaign_hold(campaign.id)
+    known = lead_find(campaign_id=campaign.id, person=person)
+    if known is not None:
+        return known
+    try:
+        with transaction.atomic():
+            lead = _create(event, campaign, person)
+    except IntegrityError:
+        # The id of a lead known by name was learned from Telegram at this moment.
+        return lead_find(campaign_id=campaign.id, person=person)
+    lead_contact(lead=lead, now=timezone.now())
+    return lead
+
+
+def _campaign(campaign_id: str) -> Campaign:
+    try:
+        return Campaign.objects.get(id=UUID(campaign_id))
+    except (ValueError, Campaign.DoesNotExist):
+        raise BadLead(f"there is no campaign {campaign_id!r}") from None
+
+
+def _create(event: NewTargetMessage, campaign: Campaign, person: Person) -> Lead:
+    return Lead.objects.create(
+        campaign=campaign,
+        telegram_user_id=person.telegram_user_id,
+        username=person.username,
+        message=event.message,
+        chat_id=event.chat_id,
+        message_id=event.message_id,
+        worker_id=event.worker_id[:64],
+        event_id=event.id,
+        hit_at=event.created_at,
+    )

@@ -1,0 +1,59 @@
+"""What is said in the direct chats of manager bots, as it arrives."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from campaigns.models import Suppression
+from leads.locks import conversation_lock, person_lock
+from leads.models import Conversation, Message
+from leads.selectors import Person, conversation_with
+from leads.services.jobs import job_queue, jobs_drop
+from leads.services.optout import opt_out
+from leads.services.people import person_learn
+from leads.services.takeover import outgoing_note
+from leads.stop_words import says_stop
+from telegram.types import IncomingMessage
+
+
+@transaction.atomic
+def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
+    """Record a direct message and do what follows from it. A repeat changes nothing; strangers are left alone."""
+    if not message.private:
+        return
+    name = "" if message.outgoing else message.from_username
+    person = Person.of(message.peer_id, name)
+    found = conversation_with(bot_id=bot_id, telegram_user_id=message.peer_id, username=person.username)
+    if found is None:
+        return
+    person_learn(conversation=found, telegram_user_id=message.peer_id)
+    person_lock(Person.of(message.peer_id, found.lead.username))
+    conversation = conversation_lock(found.id)
+    if Message.objects.filter(conversation=conversation, telegram_message_id=message.message_id).exists():
+        return
+    if message.outgoing:
+        outgoing_note(conversation=conversation, message=message)
+    else:
+        _incoming(conversation, message)
+
+
+def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
+    conversation.epoch += 1
+    conversation.last_incoming_at = message.said_at
+    conversation.save(update_fields=["epoch", "last_incoming_at"])
+    Message.objects.create(
+        conversation=conversation,
+        author=Message.Author.LEAD,
+        text=message.text,
+        telegram_message_id=message.message_id,
+        epoch=conversation.epoch,
+        at=message.said_at,
+    )
+    if says_stop(message.text):
+        opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason=message.text[:200])
+    elif conversation.owner == Conversation.Owner.AI:
+        campaign = conversation.lead.campaign
+        job_queue(conversation=conversation, now=timezone.now(), quiet_seconds=campaign.reply_quiet_seconds)
+    else:
+        jobs_drop(conversation=conversation)

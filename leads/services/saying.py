@@ -1,0 +1,55 @@
+"""From words to a message of a conversation with its delivery."""
+
+from datetime import datetime
+
+from bots.deliveries import deliveries_cancel, delivery_queue
+from bots.models import Delivery
+from campaigns.models import Purpose
+from leads.models import Conversation, Message
+
+# The name that the deliveries of this room carry; their `origin_id` is a Message's id.
+ORIGIN = "leads.message"
+# Marked ids of supergroups and channels lie below this. There a message has one id for everybody; in a basic group
+# each account counts for itself, so that the parser bot's id of a message says nothing to a manager.
+_SUPERGROUPS_BELOW = -1_000_000_000_000
+
+_PURPOSES = {Message.Author.AI: Purpose.REPLY, Message.Author.OPERATOR: Purpose.OPERATOR}
+
+
+def message_say(
+    *,
+    conversation: Conversation,
+    author: Message.Author,
+    text: str,
+    due_at: datetime,
+    purpose: Purpose | None = None,
+    parting: bool = False,
+) -> Message:
+    """The conversation is locked. The message belongs to its present epoch: when that moves on, it is not sent."""
+    lead = conversation.lead
+    message = Message.objects.create(
+        conversation=conversation, author=author, text=text, epoch=conversation.epoch, parting=parting, at=due_at
+    )
+    message.delivery = delivery_queue(
+        bot_id=conversation.bot_id,
+        campaign_id=lead.campaign_id,
+        purpose=purpose or _PURPOSES[author],
+        origin=ORIGIN,
+        origin_id=message.id,
+        text=text,
+        due_at=due_at,
+        peer_id=conversation.peer_id,
+        peer_username=lead.username,
+        via_chat_id=lead.chat_id,
+        via_message_id=lead.message_id if lead.chat_id < _SUPERGROUPS_BELOW else None,
+    )
+    message.save(update_fields=["delivery"])
+    return message
+
+
+def ai_messages_cancel(*, conversation: Conversation, reason: str) -> int:
+    """The conversation is locked. Whatever the AI still wants to say there is not said."""
+    queued = Message.objects.filter(
+        conversation=conversation, author=Message.Author.AI, delivery__state=Delivery.State.QUEUED
+    )
+    return deliveries_cancel(origin=ORIGIN, origin_ids=list(queued.values_list("id", flat=True)), reason=reason)

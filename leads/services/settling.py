@@ -1,0 +1,69 @@
+"""What follows when a message of a conversation has its final state."""
+
+from bots.models import Delivery
+from campaigns.models import Purpose, Suppression
+from campaigns.selectors import is_suppressed
+from leads.locks import conversation_lock, person_lock
+from leads.models import Conversation, Lead, Message
+from leads.selectors import Person
+from leads.services.optout import opt_out
+from leads.services.ownership import Owner, lead_move, owner_move
+from leads.services.people import person_learn
+from leads.services.takeover import outgoing_judge
+
+# How Telegram says that a person has blocked the account (telegram.errors.PeerRefuses).
+_BLOCKED = "USER_IS_BLOCKED"
+_PEER_REFUSES = "peer_refuses"
+_State = Delivery.State
+
+
+def message_settle(*, delivery: Delivery) -> None:
+    """In the transaction that gave the delivery its final state."""
+    message = Message.objects.select_related("conversation__lead").filter(id=delivery.origin_id).first()
+    if message is None:
+        return
+    lead = message.conversation.lead
+    person_lock(Person.of(lead.telegram_user_id, lead.username))
+    conversation = conversation_lock(message.conversation_id)
+    if delivery.state == _State.SENT:
+        _said(conversation, message, delivery)
+    elif delivery.state == _State.FAILED and _BLOCKED in delivery.error:
+        opt_out(lead_id=lead.id, source=Suppression.Source.BLOCK, reason="Blocked the account.")
+    elif delivery.purpose == Purpose.FIRST_CONTACT:
+        _first_contact_not_said(conversation, delivery)
+    elif delivery.state in (_State.FAILED, _State.UNKNOWN) and conversation.owner == Owner.AI:
+        _reply_not_said(conversation, delivery)
+    outgoing_judge(conversation=conversation_lock(conversation.id))
+
+
+def _said(conversation: Conversation, message: Message, delivery: Delivery) -> None:
+    assert delivery.sent_at is not None
+    Message.objects.filter(id=message.id).update(telegram_message_id=delivery.telegram_message_id, at=delivery.sent_at)
+    if delivery.peer_id is not None:
+        person_learn(conversation=conversation, telegram_user_id=delivery.peer_id)
+    if conversation.lead.state == Lead.State.CONTACTING:
+        lead_move(lead=conversation.lead, state=Lead.State.TALKING)
+
+
+def _first_contact_not_said(conversation: Conversation, delivery: Delivery) -> None:
+    """Nothing more is tried; unless somebody else has decided about the lead already."""
+    lead = conversation.lead
+    if lead.state != Lead.State.CONTACTING or conversation.owner != Owner.AI:
+        return
+    reason = delivery.error or f"The first contact was {delivery.get_state_display().lower()}."
+    if delivery.state == _State.UNKNOWN:
+        owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"A person must look: {reason}")
+        return
+    stopped = is_suppressed(telegram_user_id=lead.telegram_user_id, username=lead.username)
+    lead_move(lead=lead, state=Lead.State.OPTED_OUT if stopped else Lead.State.FAILED, reason=reason)
+    owner_move(conversation=conversation, owner=Owner.NONE, reason=reason)
+
+
+def _reply_not_said(conversation: Conversation, delivery: Delivery) -> None:
+    """An answer is missing. A person who cannot be written to is lost; anything else is for an operator."""
+    if delivery.error_kind == _PEER_REFUSES:
+        lead_move(lead=conversation.lead, state=Lead.State.FAILED, reason=delivery.error)
+        owner_move(conversation=conversation, owner=Owner.NONE, reason=delivery.error)
+    else:
+        reason = f"A reply was not said ({delivery.get_state_display()}): {delivery.error}"
+        owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)

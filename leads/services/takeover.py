@@ -1,0 +1,86 @@
+"""Messages that left the account: ours, or a person's who took the phone in hand."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from bots.models import Delivery
+from leads.locks import conversation_lock
+from leads.models import Conversation, Lead, Message, UnclaimedMessage
+from leads.services.ownership import Owner, lead_move, owner_move
+from telegram.types import IncomingMessage
+
+PHONE_REASON = "A person wrote from the phone."
+
+
+def outgoing_note(*, conversation: Conversation, message: IncomingMessage) -> None:
+    """The conversation is locked. What was said before it began concerns nobody here."""
+    if message.said_at < conversation.created_at.replace(microsecond=0):
+        return
+    UnclaimedMessage.objects.get_or_create(
+        conversation=conversation,
+        telegram_message_id=message.message_id,
+        defaults={"text": message.text, "said_at": message.said_at},
+    )
+    outgoing_judge(conversation=conversation)
+
+
+def outgoing_judge(*, conversation: Conversation) -> None:
+    """Decide about the messages that are not known to be ours, if it can be decided now. The conversation is locked.
+
+    While one of our messages is `sending` its id is not known yet, and an unknown message may be that one.
+    """
+    unclaimed = list(UnclaimedMessage.objects.filter(conversation=conversation).order_by("telegram_message_id"))
+    if not unclaimed or _to_person(conversation).filter(state=Delivery.State.SENDING).exists():
+        return
+    # Read only now: what was `sending` a moment ago has its id by now.
+    for message in unclaimed:
+        if not _is_ours(conversation, message):
+            _taken_over(conversation, message)
+        message.delete()
+
+
+def unclaimed_judge_due(*, limit: int = 100) -> int:
+    """Judge what is left over; returns in how many conversations it tried."""
+    ids = list(UnclaimedMessage.objects.values_list("conversation_id", flat=True).distinct()[:limit])
+    for conversation_id in ids:
+        _judge_again(conversation_id)
+    return len(ids)
+
+
+@transaction.atomic
+def _judge_again(conversation_id: UUID) -> None:
+    outgoing_judge(conversation=conversation_lock(conversation_id))
+
+
+def _to_person(conversation: Conversation) -> QuerySet[Delivery]:
+    lead = conversation.lead
+    who = Q(peer_id=conversation.peer_id) if conversation.peer_id is not None else Q(pk__in=[])
+    if lead.username:
+        who |= Q(peer_id=None, peer_username__iexact=lead.username)
+    return Delivery.objects.filter(who, bot_id=conversation.bot_id, chat=None)
+
+
+def _is_ours(conversation: Conversation, message: UnclaimedMessage) -> bool:
+    """By its id; or by its text, where it is not known whether our message with that text was said."""
+    to_person = _to_person(conversation)
+    by_id = Q(state=Delivery.State.SENT, telegram_message_id=message.telegram_message_id)
+    by_text = Q(state=Delivery.State.UNKNOWN, text=message.text)
+    return to_person.filter(by_id | by_text).exists()
+
+
+def _taken_over(conversation: Conversation, message: UnclaimedMessage) -> None:
+    lead = conversation.lead
+    if lead.state != Lead.State.OPTED_OUT and conversation.owner != Owner.HUMAN:
+        owner_move(conversation=conversation, owner=Owner.HUMAN, reason=PHONE_REASON)
+    if lead.state in (Lead.State.CONTACTING, Lead.State.CLOSED, Lead.State.FAILED):
+        lead_move(lead=lead, state=Lead.State.TALKING)
+    Message.objects.create(
+        conversation=conversation,
+        author=Message.Author.PHONE,
+        text=message.text,
+        telegram_message_id=message.telegram_message_id,
+        epoch=conversation.epoch,
+        at=message.said_at,
+    )

@@ -1,0 +1,24 @@
+"""Doors for Celery."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from leads.answering import answer_job
+from leads.services.answering import jobs_dispatch_due
+from leads.services.contact import leads_contact_due
+from leads.services.takeover import unclaimed_judge_due
+
+
+@shared_task(name="leads.tasks.answer_lead", ignore_result=True)
+def answer_lead(job_id: str) -> None:
+    answer_job(job_id=UUID(job_id))
+
+
+@shared_task(name="leads.tasks.dispatch_due", ignore_result=True)
+def dispatch_due() -> None:
+    now = timezone.now()
+    jobs_dispatch_due(now=now)
+    unclaimed_judge_due()
+    leads_contact_due(now=now)
