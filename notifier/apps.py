@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class NotifierConfig(AppConfig):
     name = "notifier"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from notifier import events, subscribers, tasks  # noqa: F401  (they register themselves)

@@ -40,6 +40,11 @@ class Rule(models.Model):
 
 
 class Notification(models.Model):
+    """What one channel is to hear of one event.
+
+    `dispatched_at`: when a task for it was last sent. `claimed_until`: until then one task works on it.
+    """
+
     class State(models.TextChoices):
         QUEUED = "queued"
         SENT = "sent"
@@ -54,6 +59,8 @@ class Notification(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     attempts = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(db_default=Now())
+    dispatched_at = models.DateTimeField(null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())

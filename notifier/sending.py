@@ -1,0 +1,26 @@
+"""One notification from its claim to its end. The only place of this room that waits for a network."""
+
+import logging
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+
+from notifier.services import notification_claim, notification_failed, notification_sent
+from notifier.transports import TransportError, send
+
+log = logging.getLogger(__name__)
+
+
+def send_notification(*, notification_id: UUID, now: datetime | None = None) -> None:
+    """May run twice and beside itself; no transaction is open while it waits."""
+    sending = notification_claim(notification_id=notification_id, now=now or timezone.now())
+    if sending is None:
+        return
+    try:
+        send(sending.kind, sending.address, sending.content)
+    except TransportError as error:
+        log.warning("notification %s, attempt %s: %s", sending.id, sending.attempt, error)
+        notification_failed(sending=sending, error=str(error), permanent=error.permanent, now=timezone.now())
+    else:
+        notification_sent(sending=sending, now=timezone.now())

@@ -1,0 +1,122 @@
+"""From an event to notifications, and each of them through its sending."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from messaging.events import Event
+from messaging.tasks_api import send_on_commit
+from notifier.models import Channel, Notification, Rule
+from notifier.patterns import matches
+from notifier.titles import title_of
+
+SEND_TASK = "notifier.tasks.send_notification"
+State = Notification.State
+
+# A notification whose task died is free again after this: longer than any transport takes.
+CLAIM = timedelta(seconds=60)
+# A due row whose task has not been seen for so long gets another one.
+REDISPATCH = timedelta(seconds=30)
+# Over these attempts, with the waits below, a channel may be away for about half an hour.
+MOST_ATTEMPTS = 10
+_BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 1.0, 600.0
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A claimed notification: all that a transport needs. `attempt` is the claim's token."""
+
+    id: UUID
+    attempt: int
+    kind: str
+    address: str
+    content: dict[str, object]
+
+
+@transaction.atomic
+def event_record(*, event: Event) -> list[Notification]:
+    """One notification for each enabled channel that has a rule for the event; a repeat adds none."""
+    channels = _channels_for(event.routing_key)
+    body = event.model_dump(mode="json", exclude={"occurrence"})
+    now = timezone.now()
+    wanted = [
+        Notification(
+            channel=channel,
+            event_id=event.id,
+            routing_key=event.routing_key,
+            title=title_of(event.routing_key, body),
+            body=body,
+            due_at=now,
+            dispatched_at=now,
+        )
+        for channel in channels
+    ]
+    Notification.objects.bulk_create(wanted, ignore_conflicts=True)
+    ids = {notification.id for notification in wanted}
+    made = list(Notification.objects.filter(id__in=ids))
+    for notification in made:
+        send_on_commit(SEND_TASK, str(notification.id))
+    return made
+
+
+def _channels_for(routing_key: str) -> list[Channel]:
+    rules = Rule.objects.filter(channel__enabled=True).values_list("channel_id", "pattern")
+    hearing = {channel_id for channel_id, pattern in rules if matches(pattern, routing_key)}
+    return list(Channel.objects.filter(id__in=hearing).order_by("name"))
+
+
+def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | None:
+    """Take a due notification; None when it is not due, held by another task, or settled."""
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    taken = Notification.objects.filter(free, id=notification_id, state=State.QUEUED, due_at__lte=now).update(
+        claimed_until=now + CLAIM, attempts=F("attempts") + 1
+    )
+    if not taken:
+        return None
+    row = Notification.objects.select_related("channel").get(id=notification_id)
+    content: dict[str, object] = {
+        "id": str(row.id),
+        "title": row.title,
+        "routing_key": row.routing_key,
+        "event_id": str(row.event_id),
+        "created_at": row.created_at.isoformat(),
+        "event": row.body,
+    }
+    return Sending(row.id, row.attempts, row.channel.kind, row.channel.address, content)
+
+
+def notification_sent(*, sending: Sending, now: datetime) -> bool:
+    return bool(_mine(sending).update(state=State.SENT, sent_at=now, claimed_until=None, error=""))
+
+
+def notification_failed(*, sending: Sending, error: str, permanent: bool, now: datetime) -> bool:
+    """Tried again later, or given up: after the last attempt, or at once when repeating it cannot help.
+
+    Nothing is published about it: a channel that is down must not be the cause of further notifications.
+    """
+    if permanent or sending.attempt >= MOST_ATTEMPTS:
+        return bool(_mine(sending).update(state=State.FAILED, error=error, claimed_until=None))
+    delay = min(_BACKOFF_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2 ** (sending.attempt - 1))
+    later = now + timedelta(seconds=delay)
+    return bool(_mine(sending).update(due_at=later, claimed_until=None, dispatched_at=None, error=error))
+
+
+@transaction.atomic
+def notifications_dispatch_due(*, now: datetime, limit: int = 200) -> int:
+    """Send a task for every due notification that has none on its way; returns how many."""
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    unseen = Q(dispatched_at=None) | Q(dispatched_at__lte=now - REDISPATCH)
+    due = Notification.objects.filter(free & unseen, state=State.QUEUED, due_at__lte=now).order_by("due_at")
+    ids = list(due.select_for_update(skip_locked=True).values_list("id", flat=True)[:limit])
+    Notification.objects.filter(id__in=ids).update(dispatched_at=now)
+    for notification_id in ids:
+        send_on_commit(SEND_TASK, str(notification_id))
+    return len(ids)
+
+
+def _mine(sending: Sending) -> QuerySet[Notification]:
+    return Notification.objects.filter(id=sending.id, state=State.QUEUED, attempts=sending.attempt)

@@ -1,0 +1,19 @@
+"""Doors for Celery."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from notifier import sending
+from notifier.services import notifications_dispatch_due
+
+
+@shared_task(name="notifier.tasks.send_notification", ignore_result=True)
+def send_notification(notification_id: str) -> None:
+    sending.send_notification(notification_id=UUID(notification_id))
+
+
+@shared_task(name="notifier.tasks.dispatch_due", ignore_result=True)
+def dispatch_due() -> None:
+    notifications_dispatch_due(now=timezone.now())

@@ -1,0 +1,43 @@
+"""One readable line for an event. Pure.
+
+Events are known here by their keys and fields alone: most of their classes live on floors above.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST = 200
+
+
+def title_of(routing_key: str, body: Mapping[str, Any]) -> str:
+    """At most 200 characters; unknown events get their key."""
+    service, _, occurrence = routing_key.partition(".")
+    return _line(service, occurrence, body)[:LONGEST]
+
+
+def _line(service: str, occurrence: str, body: Mapping[str, Any]) -> str:
+    match occurrence:
+        case "error":
+            return f"Error in {service}: {_one_line(body.get('reason')) or 'no reason given'}"
+        case "crash":
+            return f"{service} crashed: {_one_line(body.get('reason')) or 'no reason given'}"
+        case "banned":
+            return f"Bot {body.get('worker_id', 'unknown')} is banned: {_one_line(body.get('comment')) or 'no comment'}"
+        case "started" if "sfc_id" in body:
+            return f"Script {body['sfc_id']} started in {_number(body.get('chats'), 'chat')}"
+        case "finished" if "sfc_id" in body:
+            problems = body.get("problems") or []
+            how = f"with {_number(problems, 'line')} not said" if problems else "without problems"
+            return f"Script {body['sfc_id']} finished {how}"
+        case "started" | "finished":
+            return f"{service} {occurrence}"
+    return f"{service}: {occurrence}" if occurrence else service
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split()) if text else ""
+
+
+def _number(things: object, name: str) -> str:
+    count = len(things) if isinstance(things, list) else 0
+    return f"{count} {name}{'' if count == 1 else 's'}"

@@ -1,0 +1,28 @@
+"""How a notification leaves the house: one module for each kind of channel.
+
+A channel's address is a secret: no transport puts it, or anything that may contain it, into an error or a log line.
+"""
+
+from collections.abc import Callable
+
+from notifier.models import Channel
+from notifier.transports.errors import TransportError
+from notifier.transports.file import append_line
+from notifier.transports.webhook import post
+
+__all__ = ["TransportError", "send"]
+
+Content = dict[str, object]
+
+_TRANSPORTS: dict[str, Callable[[str, Content], None]] = {
+    Channel.Kind.FILE: append_line,
+    Channel.Kind.WEBHOOK: post,
+}
+
+
+def send(kind: str, address: str, content: Content) -> None:
+    """Raises TransportError."""
+    transport = _TRANSPORTS.get(kind)
+    if transport is None:
+        raise TransportError(f"no transport for channels of kind {kind}", permanent=True)
+    transport(address, content)
