@@ -6,4 +6,4 @@ class ParserConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from parser import events  # noqa: F401  (it registers itself)
+        from parser import events, roles  # noqa: F401  (they register themselves)
