@@ -105,7 +105,7 @@ def decode(exchange: str, routing_key: str, body: bytes, *, message_id: str | No
         fields.pop("created_at", None)
     cls = _pick(exchange, routing_key, fields)
     try:
-        return cls.model_validate(fields)
+        return cls.model_validate(_key_words(cls, routing_key) | fields)
     except ValidationError as problem:
         raise UndecodableMessage(f"not a {cls.__name__}: {_summary(problem)}") from None
 
@@ -147,7 +147,14 @@ def _pick(exchange: str, routing_key: str, fields: dict[str, Any]) -> type[Event
     if not fitting:
         raise UndecodableMessage(f"no event is known by the key {routing_key!r} on {exchange!r}")
     fitting.sort(key=lambda cls: len(_key_fields(cls._key)))
-    return next((cls for cls in fitting if _required(cls) <= fields.keys()), fitting[0])
+    said = fields.keys()
+    return next((cls for cls in fitting if _required(cls) <= said | _key_words(cls, routing_key).keys()), fitting[0])
+
+
+def _key_words(cls: type[Event], routing_key: str) -> dict[str, str]:
+    """The fields that the routing key tells; a foreign body may leave them out."""
+    found = _key_pattern(cls).fullmatch(routing_key)
+    return dict(zip(_key_fields(cls._key), found.groups(), strict=True)) if found else {}
 
 
 def _required(cls: type[Event]) -> set[str]:
@@ -159,7 +166,7 @@ def _key_fields(key: str) -> list[str]:
 
 
 def _key_pattern(cls: type[Event]) -> re.Pattern[str]:
-    parts = [re.escape(text) + (r"[^.]+" if name else "") for text, name, _, _ in string.Formatter().parse(cls._key)]
+    parts = [re.escape(text) + (r"([^.]+)" if name else "") for text, name, _, _ in string.Formatter().parse(cls._key)]
     return re.compile("".join(parts))
 
 
