@@ -31,8 +31,11 @@ class ServerKey:
 
     def decrypt(self, data: bytes) -> bytes:
         """Raw RSA: the 256 bytes that the client encrypted."""
-        value = rsa.core.decrypt_int(int.from_bytes(data, "big"), self.private.d, self.private.n)
-        return bytes(value.to_bytes(256, "big"))
+        key, value = self.private, int.from_bytes(data, "big")
+        # By the Chinese remainder theorem: a login costs a quarter of what one long power would take.
+        by_p, by_q = pow(value, key.exp1, key.p), pow(value, key.exp2, key.q)
+        plain = by_q + key.q * ((by_p - by_q) * key.coef % key.p)
+        return int(plain).to_bytes(256, "big")
 
 
 def load_or_create(directory: Path) -> ServerKey:
