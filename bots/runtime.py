@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -55,7 +56,8 @@ class Runtime:
         """Take no more bots and let go of those that are here. Returns at once; safe in a signal handler."""
         self._draining.set()
         if self._drain is not None:
-            self.loop.call_soon_threadsafe(self._drain.set)
+            with suppress(RuntimeError):  # The loop has ended already.
+                self.loop.call_soon_threadsafe(self._drain.set)
 
     def close(self, timeout: float = 30) -> None:
         """Drain, wait until every session has ended, and end the loop."""

@@ -1,0 +1,163 @@
+"""Bots of the product on a sandbox: a real database, a real runtime, Telethon over real sockets."""
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connections, transaction
+
+from bots import roles
+from bots.executor import close_connections
+from bots.models import Bot
+from bots.runtime import Runtime
+from bots.services import bot_connect_with_code
+from campaigns.models import Chat
+from sandbox.server import Sandbox
+from telegram.types import IncomingMessage
+from tests.support import wait_until
+
+
+class Listener:
+    """A role that reads everything, and keeps what was committed: a fake of the rooms above, at their own door."""
+
+    def __init__(self, *, reads_chats: bool = True, reads_private: bool = False) -> None:
+        self.reads_chats = reads_chats
+        self.reads_private = reads_private
+        self.bots: set[UUID] = set()
+        self.places: dict[UUID, list[Chat]] = {}
+        self.heard: list[tuple[UUID, IncomingMessage]] = []
+        self.calls = 0
+        self.fails_on: Callable[[IncomingMessage], bool] = lambda _: False
+
+    def wanted(self, now: datetime) -> set[UUID]:
+        return set(self.bots)
+
+    def chats(self, bot_id: UUID) -> list[Chat]:
+        return list(Chat.objects.filter(pk__in=[chat.pk for chat in self.places.get(bot_id, [])]).order_by("key"))
+
+    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
+        self.calls += 1
+        if self.fails_on(message):
+            raise ValueError("this handler does not like it")
+        transaction.on_commit(lambda: self.heard.append((bot_id, message)))
+
+    def texts(self, bot: Bot) -> list[str]:
+        return [message.text for bot_id, message in self.heard if bot_id == bot.pk]
+
+
+class Company:
+    """The sandbox's people and chats, the bots among them, and the processes that run them."""
+
+    def __init__(self, sandbox: Sandbox, role: Listener) -> None:
+        self.sandbox = sandbox
+        self.world = sandbox.world
+        self.role = role
+        self._stack = ExitStack()
+        self._runtimes: list[Runtime] = []
+        self._threads: list[threading.Thread] = []
+        self.pavel = self.make_user("Pavel")
+
+    def make_user(self, name: str, **values: Any) -> Any:
+        number = 99966_00000 + len(self.world.users) * 11111
+        phone = str(number)[:5] + "5" + f"{len(self.world.users):04d}"
+        return self.sandbox.call(
+            self.world.add_user, first_name=name, phone=phone, username=f"{name.lower()}_here", **values
+        )
+
+    def make_chat(self, name: str, *, kind: str = "supergroup", members: Iterable[Any] = ()) -> tuple[Any, Chat]:
+        """A chat at Telegram with Pavel in it, and our row of it: only its reference is known yet."""
+        there = self.sandbox.call(
+            self.world.add_chat,
+            kind=kind,
+            title=name,
+            username=f"chat_{name}" if kind == "supergroup" else None,
+            invite_hash=f"Invite{name}" if kind == "group" else None,
+            members=[self.pavel.id, *(member.id for member in members)],
+        )
+        reference = f"@chat_{name}" if kind == "supergroup" else f"https://t.me/+Invite{name}"
+        return there, Chat.objects.create(key=name, reference=reference)
+
+    def make_bot(self, name: str, *chats: Chat, role: str = "parser") -> Bot:
+        """An account at Telegram, logged in by code, that its role wants connected."""
+        user = self.make_user(name)
+        bot = Bot.objects.create(key=name, role=role, phone=user.phone)
+        bot = bot_connect_with_code(bot_id=bot.pk, ask_code=lambda: user.phone[5] * 5)
+        self.role.bots.add(bot.pk)
+        self.role.places[bot.pk] = list(chats)
+        return bot
+
+    def say(self, chat: Any, *texts: str) -> None:
+        for text in texts:
+            self.sandbox.call(self.world.say, user_id=self.pavel.id, peer=getattr(chat, "id", chat), text=text)
+
+    def start(self, name: str = "worker", capacity: int = 5) -> Runtime:
+        """A worker process's runtime."""
+        runtime = Runtime(role="parser", name=name, capacity=capacity)
+        runtime.start()
+        self._runtimes.append(runtime)
+        return runtime
+
+    def run(self, runtime: Runtime, *bots: Bot) -> list[threading.Thread]:
+        """What the Celery task does, each in a thread."""
+
+        def task(bot: Bot) -> None:
+            try:
+                runtime.run_bot(bot.pk)
+            finally:
+                connections.close_all()
+
+        threads = [threading.Thread(target=task, args=(bot,), name=f"run {bot.key}") for bot in bots]
+        for thread in threads:
+            thread.start()
+        self._threads += threads
+        return threads
+
+    def online(self, *bots: Bot) -> None:
+        for bot in bots:
+            wait_until(lambda bot=bot: self.is_ready(bot), what=f"{bot.key} online: {self.state(bot)}")
+
+    def is_ready(self, bot: Bot) -> bool:
+        return any(
+            (session := runtime.sessions.get(bot.pk)) is not None and session.ready for runtime in self._runtimes
+        )
+
+    def state(self, bot: Bot) -> tuple[str, str]:
+        return Bot.objects.values_list("state", "state_reason").get(pk=bot.pk)
+
+    def until_state(self, bot: Bot, state: str) -> Bot:
+        wait_until(lambda: self.state(bot)[0] == state, what=f"{bot.key} {state}")
+        return Bot.objects.get(pk=bot.pk)
+
+    def until_heard(self, bot: Bot, count: int) -> list[str]:
+        wait_until(lambda: len(self.role.texts(bot)) >= count, what=f"{count} messages, not {self.role.texts(bot)}")
+        return self.role.texts(bot)
+
+    def connections(self, bot: Bot) -> int:
+        user_id = Bot.objects.values_list("telegram_user_id", flat=True).get(pk=bot.pk)
+        return len(self.sandbox.call(self.sandbox.mtproto.connections_of, user_id))
+
+    def close(self) -> None:
+        for runtime in self._runtimes:
+            runtime.close()
+        for thread in self._threads:
+            thread.join(10)
+        close_connections()
+
+
+class Registered:
+    """The role's handler is `listener` while this lasts."""
+
+    def __init__(self, role: str, listener: Listener) -> None:
+        self.role, self.listener = role, listener
+
+    def __enter__(self) -> Listener:
+        self.before = roles.handler_of(self.role)
+        roles.register(self.role, self.listener)
+        return self.listener
+
+    def __exit__(self, *_: object) -> None:
+        if self.before is not None:
+            roles.register(self.role, self.before)

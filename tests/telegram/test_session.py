@@ -1,0 +1,291 @@
+"""Bots' sessions against the sandbox, over a real database: what is read, who owns, what Telegram's refusals do."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from bots.leases import lease_take
+from bots.models import Bot, BotBlock, BotStateChange, Cursor, Host, Trouble
+from bots.supervision import mark_abandoned, to_be_started
+from messaging.models import HandlingFailure, OutboxEvent
+from sandbox.faults import Fault
+from sandbox.server import Sandbox, SandboxConfig
+from tests.support import wait_until
+from tests.telegram.accounts import point_at
+from tests.telegram.bots_support import Company, Listener, Registered
+
+
+@pytest.fixture
+def company(key_dir: Path, settings, transactional_db: None) -> Iterator[Company]:
+    settings.LEASE_TTL_SECONDS = 6
+    settings.LEASE_RENEW_SECONDS = 1
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
+        point_at(settings, sandbox)
+        company = Company(sandbox, stack.enter_context(Registered("parser", Listener())))
+        stack.callback(company.close)
+        yield company
+
+
+def events(routing_key: str) -> list[str]:
+    return list(OutboxEvent.objects.filter(routing_key=routing_key).values_list("body", flat=True))
+
+
+def test_a_bot_connects_enters_its_chats_and_says_who_it_is(company: Company):
+    square, square_row = company.make_chat("square")
+    yard, yard_row = company.make_chat("yard", kind="group")
+    company.say(square, "long ago")
+    bot = company.make_bot("ears", square_row, yard_row)
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.say(square, "now")
+    assert company.until_heard(bot, 1) == ["now"]
+    for there, row, kind in ((square, square_row, "supergroup"), (yard, yard_row, "group")):
+        row.refresh_from_db()
+        assert (row.telegram_id, row.kind, row.title) == (there.id, kind, there.title)
+    bot.refresh_from_db()
+    assert (bot.state, bot.username) == ("online", "ears_here")
+    assert Host.objects.get().name == bot.lease_owner
+
+
+def test_messages_are_recorded_once_and_in_order_across_lost_connections(company: Company):
+    square, row = company.make_chat("square")
+    yard, yard_row = company.make_chat("yard", kind="group")
+    bot = company.make_bot("ears", row, yard_row)
+    company.run(company.start(), bot)
+    company.online(bot)
+    for number in range(30):
+        company.say(square, f"s{number}")
+        company.say(yard, f"y{number}")
+        if number in (7, 19):
+            company.sandbox.call(company.sandbox.mtproto.drop_everyone)
+    company.until_heard(bot, 60)
+    texts = company.role.texts(bot)
+    assert [text for text in texts if text[0] == "s"] == [f"s{number}" for number in range(30)]
+    assert [text for text in texts if text[0] == "y"] == [f"y{number}" for number in range(30)]
+
+
+def test_what_was_said_while_nobody_listened_is_caught_up_from_the_cursor(company: Company):
+    square, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    company.say(square, "before the bot knew the chat")
+    first = company.start("first")
+    company.run(first, bot)
+    company.online(bot)
+    company.say(square, "one")
+    company.until_heard(bot, 1)
+    first.close()
+    assert company.state(bot)[0] == "offline"
+    assert company.connections(bot) == 0
+    company.say(square, *(f"missed {number}" for number in range(130)))
+    company.run(company.start("second"), bot)
+    company.online(bot)
+    company.say(square, "live again")
+    company.until_heard(bot, 132)
+    assert company.role.texts(bot) == ["one", *(f"missed {number}" for number in range(130)), "live again"]
+
+
+def test_direct_chats_that_begin_later_are_read_whole_and_older_ones_are_not(company: Company):
+    company.role.reads_chats, company.role.reads_private = False, True
+    bot = company.make_bot("manager")
+    stranger = company.make_user("Stranger")
+    speak = company.world.say
+    company.sandbox.call(speak, user_id=stranger.id, peer=bot.telegram_user_id, text="old times")
+    first = company.start("first")
+    company.run(first, bot)
+    company.online(bot)
+    first.close()
+    company.say(bot.telegram_user_id, "new", "here")
+    company.sandbox.call(speak, user_id=stranger.id, peer=bot.telegram_user_id, text="me again")
+    company.run(company.start("second"), bot)
+    company.until_heard(bot, 3)
+    assert sorted(company.role.texts(bot)) == ["here", "me again", "new"]
+
+
+def test_an_owner_that_cannot_renew_lets_go_before_another_connects(company: Company):
+    bot = company.make_bot("ears")
+    first = company.start("first")
+    task = company.run(first, bot)[0]
+    company.online(bot)
+    session = first.sessions[bot.pk]
+    with transaction.atomic(), connection.cursor() as cursor:
+        # The owner's renewals hang behind this lock; so does everybody who would take the bot.
+        cursor.execute("SELECT lease_expires_at FROM bots_bot WHERE id = %s FOR UPDATE", [bot.pk])
+        expires_at = cursor.fetchone()[0]
+        wait_until(lambda: not session.lease_valid(), what="the owner gives up")
+        wait_until(lambda: company.connections(bot) == 0, what="the owner's connection is closed")
+        assert database_time() < expires_at
+    task.join(10)
+    assert not task.is_alive()
+    second = company.start("second")
+    company.run(second, bot)
+    company.online(bot)
+    assert company.connections(bot) == 1
+    assert Bot.objects.get(pk=bot.pk).lease_owner == "second"
+    assert not OutboxEvent.objects.filter(body__contains="AUTH_KEY").exists()
+
+
+def database_time() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]
+
+
+def test_a_session_whose_lease_was_taken_writes_nothing_any_more(company: Company):
+    square, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    threads = company.run(company.start("first"), bot)
+    company.online(bot)
+    Bot.objects.filter(pk=bot.pk).update(lease_expires_at=timezone.now() - timedelta(hours=1))
+    assert lease_take(bot_id=bot.pk, owner="somebody else") is not None
+    company.say(square, "heard by the former owner")
+    threads[0].join(10)
+    assert not threads[0].is_alive()
+    assert company.role.heard == []
+    bot.refresh_from_db()
+    assert bot.lease_owner == "somebody else"
+
+
+def test_a_second_task_for_a_bot_that_is_running_does_nothing(company: Company):
+    bot = company.make_bot("ears")
+    runtime = company.start()
+    company.run(runtime, bot)
+    company.online(bot)
+    second = company.run(runtime, bot)[0]
+    second.join(10)
+    assert not second.is_alive()
+    assert company.connections(bot) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "routing_key"),
+    [("USER_DEACTIVATED_BAN", "banned", "bots.banned"), ("AUTH_KEY_DUPLICATED", "needs_login", "bots.error")],
+)
+def test_a_dead_account_is_left_alone_and_told(company: Company, kind: str, state: str, routing_key: str):
+    square, row = company.make_chat("square")
+    bot, healthy = company.make_bot("ears", row), company.make_bot("other", row)
+    runtime = company.start()
+    dead_task, _ = company.run(runtime, bot, healthy)
+    company.online(bot, healthy)
+    company.sandbox.faults.plan(Fault(kind=kind, user=bot.telegram_user_id, times=None))
+    # The next thing that it asks for meets the refusal: a message after a hole makes it read the history.
+    company.sandbox.call(company.sandbox.mtproto.drop_everyone)
+    company.until_state(bot, state)
+    dead_task.join(10)
+    assert not dead_task.is_alive()
+    told = events(routing_key)
+    assert len(told) == 1
+    assert str(bot.pk) in told[0] and kind in told[0]
+    assert BotStateChange.objects.filter(bot=bot).first().state == state
+    assert lease_take(bot_id=bot.pk, owner="anybody") is None
+    company.online(healthy)
+    company.say(square, "life goes on")
+    assert company.until_heard(healthy, 1) == ["life goes on"]
+
+
+def test_a_wait_for_the_whole_account_is_kept_and_nobody_connects_it_meanwhile(company: Company):
+    bot = company.make_bot("ears")
+    company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", method="messages.getDialogs", seconds=500))
+    before = timezone.now()
+    task = company.run(company.start(), bot)[0]
+    waiting = company.until_state(bot, "waiting")
+    task.join(10)
+    assert company.state(bot) == ("waiting", "FLOOD_WAIT_500")
+    assert waiting.blocked_until is not None and waiting.blocked_until >= before + timedelta(seconds=499)
+    assert to_be_started("parser", timezone.now()) == []
+    assert to_be_started("parser", timezone.now() + timedelta(seconds=600)) == [bot.pk]
+
+
+def test_a_wait_before_joining_leaves_the_other_chats_at_work(company: Company):
+    square, row = company.make_chat("a_square")
+    bot = company.make_bot("ears", row)
+    first = company.start("first")
+    company.run(first, bot)
+    company.online(bot)
+    first.close()
+    _, market_row = company.make_chat("market")
+    company.role.places[bot.pk].append(market_row)
+    company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", method="channels.joinChannel", seconds=300))
+    company.run(company.start("second"), bot)
+    company.until_state(bot, "waiting")
+    company.say(square, "still heard")
+    assert company.until_heard(bot, 1) == ["still heard"]
+    block = BotBlock.objects.get()
+    assert (block.reason, block.method) == ("FLOOD_WAIT_300", "join")
+    assert Bot.objects.get(pk=bot.pk).state_until == block.until
+
+
+def test_a_chat_that_cannot_be_entered_is_told_once_and_harms_no_other(company: Company):
+    square, row = company.make_chat("square")
+    gone = company.make_chat("gone")[1]
+    gone.reference = "https://t.me/+NoSuchInvite"
+    gone.save()
+    bot = company.make_bot("ears", gone, row)
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.say(square, "hello")
+    assert company.until_heard(bot, 1) == ["hello"]
+    assert Trouble.objects.get(key__startswith="chat:").reason.endswith("INVITE_HASH_EXPIRED")
+    assert len(events("bots.error")) == 1
+
+
+def test_a_message_that_its_handler_cannot_take_is_tried_again_then_skipped_and_told(company: Company):
+    square, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    company.role.fails_on = lambda message: message.text == "poison"
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.say(square, "before", "poison", "after")
+    assert company.until_heard(bot, 2) == ["before", "after"]
+    assert HandlingFailure.objects.filter(queue="bots.on_message").count() == 1
+    assert "poison" not in events("bots.error")[0]
+
+
+def test_a_handler_that_recovers_loses_nothing(company: Company):
+    square, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    company.role.fails_on = lambda message: company.role.calls < 3
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.say(square, "one", "two")
+    assert company.until_heard(bot, 2) == ["one", "two"]
+    assert not HandlingFailure.objects.exists()
+
+
+def test_a_bot_that_is_not_wanted_any_more_goes_offline(company: Company):
+    bot = company.make_bot("ears")
+    task = company.run(company.start(), bot)[0]
+    company.online(bot)
+    company.role.bots.clear()
+    task.join(15)
+    assert not task.is_alive()
+    bot.refresh_from_db()
+    assert (bot.state, bot.lease_owner, bot.lease_expires_at) == ("offline", "", None)
+    assert company.connections(bot) == 0
+
+
+def test_a_full_worker_gives_the_bot_back_to_the_supervisor(company: Company):
+    bot, other = company.make_bot("ears"), company.make_bot("other")
+    runtime = company.start(capacity=1)
+    company.run(runtime, bot)
+    company.online(bot)
+    Bot.objects.filter(pk=other.pk).update(dispatched_at=timezone.now())
+    company.run(runtime, other)[0].join(10)
+    assert other.pk not in runtime.sessions
+    assert Bot.objects.get(pk=other.pk).dispatched_at is None
+
+
+def test_logging_in_again_fences_off_a_session_of_the_old_login(company: Company):
+    bot = company.make_bot("ears")
+    task = company.run(company.start(), bot)[0]
+    company.online(bot)
+    Bot.objects.filter(pk=bot.pk).update(lease_epoch=bot.lease_epoch + 10)
+    task.join(15)
+    assert not task.is_alive()
+    assert mark_abandoned() == []
+    assert Cursor.objects.filter(bot=bot).count() == 0
