@@ -82,6 +82,7 @@ def ask(*, model: str, messages: list[ChatCompletionMessageParam]) -> Answered:
             model=model,
             messages=messages,
             max_completion_tokens=MOST_TOKENS,
+            timeout=TIMEOUT_SECONDS,
             response_format={
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "strict": True, "schema": _SCHEMA},
@@ -107,7 +108,7 @@ def ask(*, model: str, messages: list[ChatCompletionMessageParam]) -> Answered:
 def _client(base_url: str, api_key: str) -> openai.OpenAI:
     """Retries are ours: they wait in the database, not in a worker."""
     # The client wants some key; endpoints of one's own often need none.
-    return openai.OpenAI(base_url=base_url, api_key=api_key or "none", timeout=TIMEOUT_SECONDS, max_retries=0)
+    return openai.OpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
 
 
 def _parse(choices: list[Any]) -> Answer:
