@@ -3,15 +3,15 @@
 import secrets
 import socket
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
-import httpx2
 import psycopg
 from django.conf import settings
 from django.core.management.base import CommandError
 from psycopg import sql
 
 from coolthing_site.processes import base_environment, sandbox_environment
+from messaging.management_api import ManagementApi, ManagementUnavailable
 
 SUFFIX = "_demo"
 TIMEOUT_SECONDS = 10.0
@@ -66,13 +66,7 @@ def _recreate_database(server_url: str, name: str) -> None:
 
 
 def _recreate_vhost(name: str) -> None:
-    url = urlsplit(settings.RABBITMQ_MANAGEMENT_URL)
-    path = f"/api/vhosts/{quote(name, safe='')}"
-    base = urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
-    auth = (url.username or "", url.password or "")
     try:
-        with httpx2.Client(base_url=base, auth=auth, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
-            client.delete(path)
-            client.put(path).raise_for_status()
-    except httpx2.HTTPError as error:
-        raise CommandError(f"the demo cannot make its virtual host {name}: {error}") from error
+        ManagementApi(settings.RABBITMQ_MANAGEMENT_URL, name).recreate_vhost()
+    except ManagementUnavailable as problem:
+        raise CommandError(f"the demo cannot make its virtual host {name}: {problem}") from None

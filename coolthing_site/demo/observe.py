@@ -2,22 +2,18 @@
 
 from collections import defaultdict
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
-import httpx2
-from django.conf import settings
 from django.db.models import Count, F, Q
 
 from bots.models import Bot, Delivery
 from coolthing_site.demo.ledger import Said
 from leads.models import Conversation, Lead, LlmJob
 from messaging import routing
+from messaging.management_api import ManagementApi
 from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent
 from notifier.models import Notification
 from parser.models import Hit
 from scripts.models import ScriptForCampaign, Step
-
-TIMEOUT_SECONDS = 10.0
 
 
 def lines_by_chat() -> dict[str, dict[str, int]]:
@@ -93,14 +89,7 @@ def bus() -> dict[str, Any]:
 
 def queue_depths() -> dict[str, int]:
     """Messages (ready and unacked) in each queue of our virtual host, from the management API."""
-    url = urlsplit(settings.RABBITMQ_MANAGEMENT_URL)
-    base = urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
-    vhost = quote(urlsplit(settings.RABBITMQ_URL).path.lstrip("/"), safe="")
-    with httpx2.Client(
-        base_url=base, auth=(url.username or "", url.password or ""), timeout=TIMEOUT_SECONDS, trust_env=False
-    ) as client:
-        rows = client.get(f"/api/queues/{vhost}").raise_for_status().json()
-    return {row["name"]: row.get("messages", 0) for row in rows}
+    return {row["name"]: row.get("messages", 0) for row in ManagementApi.from_settings().in_vhost("queues")}
 
 
 def hit_to_lead_ms() -> list[float]:
