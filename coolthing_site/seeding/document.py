@@ -40,22 +40,24 @@ def load(file: str) -> tuple[Any, Lines]:
         raise SeedError(file, [Problem((), error.strerror or "cannot be read")]) from error
     except UnicodeDecodeError as error:
         raise SeedError(file, [Problem((), f"is not UTF-8: {error.reason} at byte {error.start}")]) from error
-    loader = _Loader(text)
     try:
-        root = loader.get_single_node()
-        if root is None:
-            raise SeedError(file, [Problem((), "is empty")])
-        lines: Lines = {}
-        _walk(file, root, (), lines)
-        return loader.construct_document(root), lines
+        return _parse(file, text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = f"is no YAML: {error.problem or error.context}"
         raise SeedError(file, [Problem((), reason, mark.line + 1 if mark else None)]) from error
     except yaml.YAMLError as error:
         raise SeedError(file, [Problem((), f"is no YAML: {' '.join(str(error).split())}")]) from error
-    finally:
-        loader.dispose()
+
+
+def _parse(file: str, text: str) -> tuple[Any, Lines]:
+    loader = _Loader(text)
+    root = loader.get_single_node()
+    if root is None:
+        raise SeedError(file, [Problem((), "is empty")])
+    lines: Lines = {}
+    _walk(file, root, (), lines)
+    return loader.construct_document(root), lines
 
 
 def _walk(file: str, node: yaml.Node, path: Path, lines: Lines) -> None:

@@ -230,6 +230,13 @@ def test_what_cannot_start_any_more_fails_with_the_reason_and_may_be_activated_a
     assert services.sfc_activate(sfc_id=sfc.pk).state == "active"
 
 
+def test_bare_json_for_a_draft_that_is_not_ready_fails_with_the_reason():
+    sfc = make_sfc(chats=0)
+    deliver(topology.SCRIPTS_QUEUE, {"script_for_campaign_id": str(sfc.pk)})
+    sfc.refresh_from_db()
+    assert (sfc.state, sfc.state_reason) == ("failed", "no target chats are chosen")
+
+
 def test_a_paused_play_waits_at_the_gate_and_goes_on_when_resumed():
     sfc = prepared()
     services.sfc_pause(sfc_id=sfc.pk, reason="lunch")

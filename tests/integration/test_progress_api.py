@@ -1,0 +1,88 @@
+"""`GET /api/sfc/{id}/progress/`."""
+
+import uuid
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.authtoken.models import Token
+from rest_framework.test import APIClient
+
+from bots.models import Delivery
+from scripts import services
+from tests.integration.script_world import make_sfc, play_on, queued, settle
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client() -> APIClient:
+    token = Token.objects.create(user=User.objects.create(username="watcher"))
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
+    return client
+
+
+def url(sfc_id: object) -> str:
+    return f"/api/sfc/{sfc_id}/progress/"
+
+
+def playing(**options):
+    sfc = make_sfc(**options)
+    services.sfc_activate(sfc_id=sfc.pk)
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    return sfc
+
+
+def test_nobody_reads_it_without_a_token():
+    assert APIClient().get(url(make_sfc().pk)).status_code == 401
+
+
+def test_an_unknown_id_is_not_found(client):
+    assert client.get(url(uuid.uuid4())).status_code == 404
+
+
+def test_it_cannot_be_written(client):
+    assert client.post(url(make_sfc().pk)).status_code == 405
+
+
+def test_a_draft_has_no_runs(client):
+    body = client.get(url(make_sfc().pk)).json()
+    assert (body["state"], body["planned"], body["runs"]) == ("draft", 0, [])
+
+
+def test_it_tells_what_was_said_and_what_the_rest_waits_for(client):
+    sfc = playing()
+    settle(queued(sfc)[0])
+    waiting = queued(sfc)[1]
+    Delivery.objects.filter(pk=waiting.pk).update(waiting_reason="quiet hours", state="sending")
+    body = client.get(url(sfc.pk)).json()
+    assert {key: body[key] for key in ("state", "planned", "said", "not_said", "leaving")} == {
+        "state": "playing", "planned": 6, "said": 1, "not_said": 0, "leaving": 1,
+    }  # fmt: skip
+    first, second = body["runs"]
+    assert (first["chat"], first["state"], first["planned"], first["said"]) == ("talk-0", "playing", 3, 1)
+    assert [step["state"] for step in first["steps"]] == ["said", "queued", "pending"]
+    assert first["steps"][0]["said_at"] and first["steps"][0]["telegram_message_id"] == 1
+    assert first["steps"][0]["bot"] == "talk-host" and first["steps"][0]["slot"] == "host"
+    assert second["steps"][0]["waiting_reason"] == "quiet hours" and second["steps"][0]["waiting_until"]
+
+
+def test_runs_of_a_paused_script_are_shown_as_paused(client):
+    sfc = playing(chats=1)
+    services.sfc_pause(sfc_id=sfc.pk, reason="lunch")
+    run = client.get(url(sfc.pk)).json()["runs"][0]
+    assert (run["state"], run["reason"]) == ("paused", "lunch")
+
+
+def test_lines_that_were_not_said_carry_their_reason(client):
+    sfc = playing(chats=1)
+    play_on(sfc, refused=(3,))
+    body = client.get(url(sfc.pk)).json()
+    assert (body["state"], body["said"], body["not_said"]) == ("finished", 2, 1)
+    assert body["runs"][0]["steps"][2]["reason"] == "not here"
+
+
+def test_many_runs_take_no_more_queries(client, django_assert_num_queries):
+    sfc = playing(chats=20)
+    with django_assert_num_queries(4):  # the token, the script, the steps, the runs
+        client.get(url(sfc.pk))
