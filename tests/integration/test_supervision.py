@@ -1,0 +1,170 @@
+"""What should run against what runs, with the messages that go to the workers' queues."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.utils import timezone
+
+from bots import roles
+from bots.hosts import host_beat, no_longer_wanted
+from bots.leases import lease_take
+from bots.models import Bot, BotSession, Host, Trouble
+from bots.supervision import DISPATCH_SECONDS, free_capacity, supervise
+from messaging import topology
+from messaging.models import OutboxEvent
+
+
+class Wanting:
+    """A role handler that wants what the test says."""
+
+    reads_chats = reads_private = False
+
+    def __init__(self) -> None:
+        self.bots: set[UUID] = set()
+
+    def wanted(self, now):
+        return set(self.bots)
+
+    def chats(self, bot_id):
+        return []
+
+    def on_message(self, *, bot_id, message) -> None:
+        raise AssertionError("nothing is read here")
+
+
+@pytest.fixture
+def wanting() -> Iterator[Wanting]:
+    """The only role with bots here is the actors'."""
+    before = {role: roles.handler_of(role) for role in ("actor", "parser", "manager")}
+    handler = Wanting()
+    for role in before:
+        roles.register(role, Wanting())
+    roles.register("actor", handler)
+    yield handler
+    for role, was in before.items():
+        if was is not None:
+            roles.register(role, was)
+
+
+def make_bots(wanting: Wanting, count: int, **values) -> list[Bot]:
+    made = []
+    for _ in range(count):
+        bot = Bot.objects.create(key=f"bot-{Bot.objects.count()}", role="actor", phone="+1", **values)
+        BotSession.objects.create(bot=bot, data="session")
+        wanting.bots.add(bot.pk)
+        made.append(bot)
+    return made
+
+
+def sent(broker) -> list[str]:
+    """The bots named by the messages that wait for actor workers; taken off the queue."""
+    found = []
+    while (message := broker.get(topology.ACTOR_BOTS_QUEUE)) is not None:
+        found.append(json.loads(message.body)[0][0])
+    return found
+
+
+def host(name: str = "worker", capacity: int = 3, **values) -> None:
+    host_beat(name=name, role="actor", capacity=capacity, draining=False)
+    if values:
+        Host.objects.filter(name=name).update(**values)
+
+
+def test_wanted_bots_are_sent_once_to_the_queue_of_their_role(broker, wanting):
+    bots = make_bots(wanting, 2)
+    host()
+    assert set(supervise(timezone.now())) == {bot.pk for bot in bots}
+    assert supervise(timezone.now()) == []
+    assert sorted(sent(broker)) == sorted(str(bot.pk) for bot in bots)
+
+
+def test_what_became_no_lease_in_time_is_sent_again(broker, wanting):
+    (bot,) = make_bots(wanting, 1)
+    host()
+    supervise(timezone.now())
+    Bot.objects.update(dispatched_at=timezone.now() - timedelta(seconds=DISPATCH_SECONDS + 1))
+    assert supervise(timezone.now()) == [bot.pk]
+    Bot.objects.update(dispatched_at=timezone.now() - timedelta(seconds=DISPATCH_SECONDS + 1))
+    assert lease_take(bot_id=bot.pk, owner="worker") is not None
+    assert supervise(timezone.now()) == []
+
+
+def test_never_more_than_the_workers_have_room_for(broker, wanting):
+    make_bots(wanting, 5)
+    host(capacity=3)
+    assert len(supervise(timezone.now())) == 3
+    assert supervise(timezone.now()) == []
+    for bot_id in sent(broker):
+        assert lease_take(bot_id=UUID(bot_id), owner="worker") is not None
+    assert free_capacity("actor") == 0
+    assert supervise(timezone.now()) == []
+    assert Trouble.objects.filter(key="capacity:actor").exists()
+    host("another", capacity=10)
+    assert len(supervise(timezone.now())) == 2
+    assert not Trouble.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"enabled": False},
+        {"state": Bot.State.BANNED},
+        {"state": Bot.State.NEEDS_LOGIN},
+        {"state": Bot.State.STOPPED},
+        {"state": Bot.State.WAITING, "state_until": timezone.now() + timedelta(hours=1)},
+    ],
+    ids=lambda values: str(values.get("state", "disabled")),
+)
+def test_who_may_not_connect_is_not_sent(broker, wanting, values):
+    make_bots(wanting, 1, **values)
+    host()
+    assert supervise(timezone.now()) == []
+
+
+def test_a_bot_without_a_login_or_that_nobody_wants_is_not_sent(broker, wanting):
+    without, unwanted = make_bots(wanting, 2)
+    BotSession.objects.filter(bot=without).delete()
+    wanting.bots.discard(unwanted.pk)
+    host()
+    assert supervise(timezone.now()) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"draining": True}, {"heartbeat_at": timezone.now() - timedelta(minutes=2)}, {"role": "parser"}],
+    ids=["draining", "silent", "of another role"],
+)
+def test_a_worker_that_takes_no_bots_is_no_worker_and_that_is_told_once(broker, wanting, values):
+    make_bots(wanting, 1)
+    host(**values)
+    for _ in range(3):
+        assert supervise(timezone.now()) == []
+    told = OutboxEvent.objects.filter(routing_key="bots.error")
+    assert told.count() == 1
+    assert "no actor worker" in told.get().body
+
+
+def test_bots_of_a_worker_that_died_go_offline_and_are_sent_elsewhere(broker, wanting):
+    bots = make_bots(wanting, 2)
+    for bot in bots:
+        lease_take(bot_id=bot.pk, owner="dead worker")
+    Bot.objects.update(state=Bot.State.ONLINE, lease_expires_at=timezone.now() - timedelta(seconds=1))
+    host()
+    assert set(supervise(timezone.now())) == {bot.pk for bot in bots}
+    assert set(Bot.objects.values_list("state", "lease_owner")) == {("offline", "")}
+    told = OutboxEvent.objects.filter(routing_key="bots.error")
+    assert told.count() == 1 and "dead worker" in told.get().body
+
+
+@pytest.mark.django_db
+def test_a_running_bot_is_let_go_when_it_is_not_wanted_or_may_not_run(wanting):
+    kept, unwanted, disabled, stopped, banned = (bot.pk for bot in make_bots(wanting, 5))
+    wanting.bots.discard(unwanted)
+    Bot.objects.filter(pk=disabled).update(enabled=False)
+    Bot.objects.filter(pk=stopped).update(state=Bot.State.STOPPED)
+    Bot.objects.filter(pk=banned).update(state=Bot.State.BANNED)
+    here = {kept, unwanted, disabled, stopped, banned}
+    assert no_longer_wanted(role="actor", bot_ids=here) == here - {kept}
