@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "rest_framework.authtoken",
     "django_celery_beat",
+    "panelkit",
     "messaging",
     "campaigns",
     "notifier",
@@ -154,13 +155,34 @@ LOGGING = {
     "loggers": {
         # Telethon logs every reconnect and update gap at INFO; httpx every request's URL.
         "telethon": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
     },
 }
 
+# Functions are named by their path: they need models, which are not loaded yet when settings are read.
 UNFOLD = {
     "SITE_TITLE": "CoolThing",
     "SITE_HEADER": "CoolThing",
     "SITE_SYMBOL": "forum",
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "coolthing_site.panel.navigation.favicon"}],
+    "STYLES": ["coolthing_site.panel.navigation.stylesheet"],
+    "DASHBOARD_CALLBACK": "coolthing_site.panel.dashboard.dashboard",
+    "SIDEBAR": {"show_search": True, "navigation": "coolthing_site.panel.navigation.sidebar"},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.604)",
+            "100": "oklch(93.2% .032 255.585)",
+            "200": "oklch(88.2% .059 254.128)",
+            "300": "oklch(80.9% .105 251.813)",
+            "400": "oklch(70.7% .165 254.624)",
+            "500": "oklch(62.3% .214 259.815)",
+            "600": "oklch(54.6% .245 262.881)",
+            "700": "oklch(48.8% .243 264.376)",
+            "800": "oklch(42.4% .199 265.638)",
+            "900": "oklch(37.9% .146 265.522)",
+            "950": "oklch(28.2% .091 267.935)",
+        },
+    },
 }

@@ -38,6 +38,7 @@ class Conversation:
     last: str
     open: bool  # the person wrote last, so an answer is due
     language: Language
+    answered: str  # everything that the manager has said so far
 
 
 # Patterns are searched in the order of this table: a refusal outweighs everything said beside it.
@@ -106,6 +107,11 @@ TEXTS: dict[Language, dict[str, str]] = {
         "later": "Noted: “{quote}”. That was message {turns} from you, shall we have a short call? Is tomorrow fine?",
     },
 }
+# Put before an answer that was given in this conversation already: nobody says the same words twice.
+AGAIN: dict[Language, str] = {
+    "ru": "Ещё раз, на ваше {turns}-е сообщение. ",
+    "en": "Once more, to your message {turns}. ",
+}
 DEFAULTS: dict[Language, dict[str, str]] = {
     "ru": {"product": "Наш сервис", "price": "от 20 евро"},
     "en": {"product": "Our service", "price": "from 20 euros"},
@@ -133,6 +139,7 @@ def read_conversation(messages: Iterable[Mapping[str, Any]]) -> Conversation:
     system: list[str] = []
     burst: list[str] = []
     everything: list[str] = []
+    answered: list[str] = []
     turns, opened = 0, False
     for message in messages:
         role, text = message.get("role"), text_of(message.get("content"))
@@ -145,8 +152,10 @@ def read_conversation(messages: Iterable[Mapping[str, Any]]) -> Conversation:
             opened = True
         elif role == "assistant":
             opened = False
+            answered.append(text)
     last = "\n".join(burst)
-    return Conversation("\n".join(system), turns, last, opened, _language(last, *reversed(everything), *system))
+    language = _language(last, *reversed(everything), *system)
+    return Conversation("\n".join(system), turns, last, opened, language, "\n".join(answered))
 
 
 def text_of(content: object) -> str:
@@ -175,12 +184,13 @@ def _language(*texts: str) -> Language:
 
 def _text(talk: Conversation, intent: str | None) -> str:
     key = intent or ("turn1" if talk.turns <= 1 else "turn2" if talk.turns == 2 else "later")
-    return TEXTS[talk.language][key].format(
+    text = TEXTS[talk.language][key].format(
         product=_labelled(talk, "product"),
         price=_labelled(talk, "price"),
         quote=_quote(talk.last),
         turns=talk.turns,
     )
+    return AGAIN[talk.language].format(turns=talk.turns) + text if text in talk.answered else text
 
 
 def _labelled(talk: Conversation, label: str) -> str:

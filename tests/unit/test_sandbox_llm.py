@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import BaseModel, ValidationError
 
 from sandbox.llm import SandboxLLM, add_llm_routes
+from sandbox.llm_answers import answer
 from sandbox.llm_schema import SchemaError, shape
 
 SYSTEM = "You are a manager.\nProduct: Lingua Bridge\nPrice: 18 euros an hour\nBe brief."
@@ -290,3 +291,15 @@ def test_shape_keeps_limits_and_refuses_endless_schemas() -> None:
     endless = {"type": "object", "properties": {"self": {"$ref": "#"}}, "required": ["self"]}
     with pytest.raises(SchemaError):
         shape(endless)
+
+
+def test_same_question_again_is_answered_in_other_words():
+    first = answer([{"role": "user", "content": "How much is it?"}]).messages[0]
+    talk = [
+        {"role": "user", "content": "How much is it?"},
+        {"role": "assistant", "content": first},
+        {"role": "user", "content": "And the price?"},
+    ]
+    second = answer(talk).messages[0]
+    assert second != first
+    assert first in second

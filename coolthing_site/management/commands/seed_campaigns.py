@@ -21,6 +21,8 @@ class Command(BaseCommand):
             report = write(read(file), file=file, dry_run=dry_run)
         except SeedError as error:
             raise CommandError(str(error)) from error
+        if options["verbosity"] == 0:
+            return
         for line in report.lines():
             self.stdout.write(line)
         if report.changes_nothing:
