@@ -1,0 +1,1 @@
+"""What every room's admin pages are made of. Knows no room."""

@@ -1,0 +1,137 @@
+"""The ModelAdmin and inline classes of every room."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from unfold.admin import TabularInline as UnfoldTabularInline
+
+from panelkit.operating import OperatingAdmin
+from panelkit.registry import inlines_of
+
+
+class PanelAdmin(OperatingAdmin):
+    """A page for rows that people edit.
+
+    `secret_fields` are neither loaded nor shown. `live_template` is shown above the form with `live_context(row)` and
+    fetched anew every `live_seconds`.
+    """
+
+    list_per_page = 50
+    list_filter_submit = True
+    list_fullwidth = True
+    compressed_fields = True
+    change_form_outer_before_template = "panelkit/live.html"
+    secret_fields: Sequence[str] = ()
+    live_template = ""
+    live_seconds = 3
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer(*self.secret_fields)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without the right to change, a form shows values as text: then the secrets are not on it."""
+        fieldsets = super().get_fieldsets(request, obj)
+        may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        if may_write or not self.secret_fields:
+            return fieldsets
+        return [(name, {**options, "fields": _without(options["fields"], self._hidden)}) for name, options in fieldsets]
+
+    @property
+    def _hidden(self) -> set[str]:
+        return {*self.secret_fields, *(f"remove_{name}" for name in self.secret_fields)}
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Write what the form changed and no other column: workers write to the same rows meanwhile."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        columns = {one.name for one in obj._meta.concrete_fields}
+        touched = {one.name for one in obj._meta.concrete_fields if getattr(one, "auto_now", False)}
+        changed = columns & {*form.changed_data, *getattr(form, "written_secrets", ())}
+        if changed:
+            obj.save(update_fields=changed | touched)
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return [*super().get_inlines(request, obj), *inlines_of(self.model)]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.live_view)
+        return [path("<path:object_id>/live/", view, name=self._url_name("live")), *super().get_urls()]
+
+    def live_context(self, row: Any) -> dict[str, Any]:
+        return {}
+
+    def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return TemplateResponse(request, "panelkit/live.html", {"live": self._live(request, row)})
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row = kwargs.get("obj")
+        if row is not None:
+            context["live"] = self._live(request, row)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _live(self, request: HttpRequest, row: Model) -> dict[str, Any]:
+        return {
+            "template": self.live_template,
+            "seconds": self.live_seconds,
+            "url": reverse(f"admin:{self._url_name('live')}", args=(quote(row.pk),)),
+            "offers": self.offers(request, row),
+            **(self.live_context(row) if self.live_template else {}),
+        }
+
+
+class FactAdmin(PanelAdmin):
+    """A page for rows that record what happened: nobody adds, changes or deletes them here."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class RowsInline(UnfoldTabularInline):
+    """Rows that are edited together with the object they belong to."""
+
+    extra = 0
+    tab = True
+
+
+class FactInline(UnfoldTabularInline):
+    """Rows of facts below the object they belong to, a page at a time."""
+
+    extra = 0
+    per_page = 20
+    tab = True
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def _without(fields: Any, hidden: set[str]) -> list[Any]:
+    kept = [_without(one, hidden) if isinstance(one, list | tuple) else one for one in fields if one not in hidden]
+    return [one for one in kept if one != []]

@@ -1,0 +1,111 @@
+"""Columns that say what state a thing is in, and why it waits."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+# Unfold's label variants by the value of a state, purpose or owner; a value that is not named stays grey.
+VARIANTS = {
+    "active": "info",
+    "ai": "info",
+    "awaiting_approval": "warning",
+    "banned": "danger",
+    "contacting": "info",
+    "discarded": "default",
+    "done": "success",
+    "due": "info",
+    "failed": "danger",
+    "finished": "success",
+    "human": "warning",
+    "minus": "danger",
+    "needs_login": "danger",
+    "new": "info",
+    "not_said": "danger",
+    "online": "success",
+    "open": "danger",
+    "opted_out": "warning",
+    "parked": "danger",
+    "paused": "warning",
+    "playing": "primary",
+    "plus": "success",
+    "published": "success",
+    "queued": "info",
+    "refused": "danger",
+    "replayed": "success",
+    "restricted": "danger",
+    "running": "success",
+    "said": "success",
+    "sending": "primary",
+    "sent": "success",
+    "starting": "info",
+    "talking": "success",
+    "unknown": "warning",
+    "waiting": "warning",
+}
+
+
+def short_choice(text: str) -> str:
+    """A choice's label without its explanation: "Stale: the conversation moved on" is shown as "Stale"."""
+    return str(text).partition(":")[0]
+
+
+def choice_label(field: str, description: str | None = None) -> Callable[[Any, Any], tuple[str, str]]:
+    """A column (or read-only field) that shows a choice field as a coloured label."""
+
+    @display(description=description or field.replace("_", " "), ordering=field, label=VARIANTS)
+    def show(_admin: Any, row: Any) -> tuple[str, str]:
+        value = getattr(row, field)
+        # Unfold shows the raw value of a pair whose first half has no variant, so the grey ones are given one text.
+        text = short_choice(getattr(row, f"get_{field}_display")())
+        return (value, text) if value in VARIANTS else (text, text)
+
+    return show
+
+
+def moment(at: datetime | None) -> str:
+    """A time as people here read it, in UTC: 2026-11-23 14:05:09."""
+    return f"{at.astimezone(timezone.get_current_timezone()):%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+def waits(reason: str, until: datetime | None) -> str:
+    """Why something waits and until when, in one line; empty when it does not wait."""
+    if not reason and not until:
+        return ""
+    return f"{reason or 'waits'} · until {moment(until)}" if until else reason
+
+
+def clipped(text: str, length: int = 80) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def text_column(field: str, description: str | None = None, length: int = 80) -> Callable[[Any, Any], str]:
+    """A column with the beginning of a long text on one line."""
+
+    @display(description=description or field.replace("_", " "))
+    def show(_admin: Any, row: Any) -> str:
+        return clipped(getattr(row, field) or "", length)
+
+    return show
+
+
+def preformatted(text: str) -> SafeString:
+    """A block of text with its own line breaks: a traceback, a JSON body."""
+    return format_html('<pre class="panel-pre">{}</pre>', text) if text else SafeString("-")
+
+
+def link_to(row: Model, text: str) -> SafeString:
+    """A link to the row's page."""
+    return format_html('<a class="text-link" href="{}">{}</a>', page_of(row), text)
+
+
+def page_of(row: Model) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=(quote(row.pk),))

@@ -1,0 +1,129 @@
+"""The pages and list actions that carry out a ModelAdmin's operations."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import helpers
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from unfold.admin import ModelAdmin
+
+from panelkit.operations import Call, Offer, Operation
+
+CONFIRMED = "_confirmed"
+# More rows than this are not operated on in one request.
+BULK_LIMIT = 1000
+
+
+class OperatingAdmin(ModelAdmin):
+    """A ModelAdmin with `operations`; errors of the kinds in `service_errors` are shown as messages."""
+
+    operations: Sequence[Operation] = ()
+    service_errors: tuple[type[Exception], ...] = ()
+
+    def may_operate(self, request: HttpRequest) -> bool:
+        """Whoever may change the model; pages that are read-only for everybody have operations, too."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+    def offers(self, request: HttpRequest, row: Model) -> list[Offer]:
+        if not self.may_operate(request):
+            return []
+        return [Offer(one, self._operation_url(row, one)) for one in self.operations if one.when(row)]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.operation_view)
+        return [path("<path:object_id>/do/<slug:name>/", view, name=self._url_name("operate")), *super().get_urls()]
+
+    def operation_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        operation = next((one for one in self.operations if one.name == name), None)
+        row = self.get_object(request, unquote(object_id))
+        if operation is None or row is None:
+            raise Http404
+        if not self.may_operate(request):
+            raise PermissionDenied
+        form = operation.bound_form(request, submitted=request.method == "POST")
+        if request.method == "POST" and form.is_valid():
+            self._operate(operation, [row], Call(request, form.cleaned_data))
+            return HttpResponseRedirect(self._change_url(row))
+        return self._ask(request, operation, [row], form, back=self._change_url(row))
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = dict(super().get_actions(request))
+        if self.may_operate(request):
+            bulk = (one for one in self.operations if one.bulk)
+            actions |= {f"do_{one.name}": (_bulk(one), f"do_{one.name}", one.label) for one in bulk}
+        return actions
+
+    def operate_on_selected(
+        self, request: HttpRequest, operation: Operation, selected: QuerySet[Any]
+    ) -> HttpResponse | None:
+        confirmed = CONFIRMED in request.POST
+        form = operation.bound_form(request, submitted=confirmed)
+        rows = list(selected[: BULK_LIMIT + 1])
+        if len(rows) > BULK_LIMIT:
+            self.message_user(request, f"Select at most {BULK_LIMIT} rows.", messages.ERROR)
+        elif not operation.asks or (confirmed and form.is_valid()):
+            self._operate(operation, rows, Call(request, form.cleaned_data if confirmed else {}))
+        else:
+            return self._ask(request, operation, rows, form, back=request.get_full_path(), bulk=True)
+        return None
+
+    def _operate(self, operation: Operation, rows: Sequence[Model], call: Call) -> None:
+        done = []
+        for row in rows:
+            try:
+                operation.run(row, call)
+            except self.service_errors as error:
+                self.message_user(call.request, f"{row}: {error}", messages.ERROR)
+                continue
+            self.log_change(call.request, row, f"{operation.label}.")
+            done.append(str(row))
+        if done:
+            what = done[0] if len(done) == 1 else f"{len(done)} {self.opts.verbose_name_plural}"
+            self.message_user(call.request, f"{what} {operation.done}", messages.SUCCESS)
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        operation: Operation,
+        rows: Sequence[Model],
+        form: Any,
+        *,
+        back: str,
+        bulk: bool = False,
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": operation.label,
+            "opts": self.opts,
+            "operation": operation,
+            "rows": rows,
+            "form": form,
+            "back": back,
+            "bulk": bulk,
+            "confirmed": CONFIRMED,
+            "checkbox": helpers.ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "panelkit/operation.html", context)
+
+    def _url_name(self, kind: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{kind}"
+
+    def _operation_url(self, row: Model, operation: Operation) -> str:
+        return reverse(f"admin:{self._url_name('operate')}", args=(quote(row.pk), operation.name))
+
+    def _change_url(self, row: Model) -> str:
+        return reverse(f"admin:{self._url_name('change')}", args=(quote(row.pk),))
+
+
+def _bulk(operation: Operation) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+    def act(model_admin: Any, request: HttpRequest, selected: QuerySet[Any]) -> HttpResponse | None:
+        answer: HttpResponse | None = model_admin.operate_on_selected(request, operation, selected)
+        return answer
+
+    return act

@@ -1,0 +1,64 @@
+"""What an operator can do to a row beside editing it. An operation decodes, calls one service, and reports."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who asked for an operation, and what they typed into its form."""
+
+    request: HttpRequest
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def by(self) -> str:
+        return str(self.request.user)
+
+
+def always(_row: Any) -> bool:
+    return True
+
+
+def when_in(*states: str, attribute: str = "state") -> Callable[[Any], bool]:
+    return lambda row: getattr(row, attribute) in states
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`run(row, call)` calls one service. `when(row)` says whether a page offers it; the service decides.
+
+    With `confirm` or `form` it is asked for on a page of its own. `bulk` offers it for the selected rows of a list.
+    `done` ends the sentence "NAME …".
+    """
+
+    name: str
+    label: str
+    run: Callable[[Any, Call], object]
+    done: str
+    icon: str = ""
+    variant: str = "default"
+    when: Callable[[Any], bool] = always
+    confirm: str = ""
+    form: type[forms.Form] | None = None
+    bulk: bool = False
+
+    @property
+    def asks(self) -> bool:
+        return bool(self.confirm or self.form)
+
+    def bound_form(self, request: HttpRequest, *, submitted: bool) -> forms.Form:
+        form_class = self.form or forms.Form
+        return form_class(request.POST) if submitted else form_class()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An operation as a page offers it for one row."""
+
+    operation: Operation
+    url: str
