@@ -1,0 +1,229 @@
+"""Accounts, who drives them, and the ledger of what goes out."""
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+)
+from unfold.decorators import display
+from unfold.widgets import UnfoldBooleanSwitchWidget
+
+from bots import services
+from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
+from panelkit.base import FactAdmin, FactInline, PanelAdmin
+from panelkit.labels import choice_label, moment, waits
+from panelkit.operations import Operation, when_in
+from panelkit.secret_fields import SecretField, SecretForm
+
+
+def _remove_box() -> forms.BooleanField:
+    return forms.BooleanField(required=False, widget=UnfoldBooleanSwitchWidget)
+
+
+class BotForm(SecretForm):
+    phone = SecretField(help_text="In international form, +…")
+    api_hash = SecretField(required=False, label="API hash", help_text="None: TELEGRAM_API_HASH")
+    remove_api_hash = _remove_box()
+    proxy_url = SecretField(
+        required=False, label="Proxy URL", help_text="socks5://user:password@host:port, or http://…"
+    )
+    remove_proxy_url = _remove_box()
+
+    class Meta:
+        model = Bot
+        exclude = ("phone", "api_hash", "proxy_url")
+
+
+class NotDone(Exception):
+    """The bot is in a state from which it cannot be moved like that."""
+
+
+def _stop(bot: Bot, reason: str) -> None:
+    if not services.bot_stop(bot_id=bot.pk, reason=reason):
+        raise NotDone("it is stopped already")
+
+
+def _start(bot: Bot, reason: str) -> None:
+    if not services.bot_start(bot_id=bot.pk, reason=reason):
+        raise NotDone("only a stopped or restricted bot can be started; a banned or logged-out one needs a login")
+
+
+class StateChangeInline(FactInline):
+    model = BotStateChange
+    verbose_name_plural = "history"
+    fields = ("at", "state_label", "reason")
+    readonly_fields = ("state_label",)
+    show_change_link = False
+
+    state_label = choice_label("state")
+
+
+class BlockInline(FactInline):
+    model = BotBlock
+    verbose_name_plural = "blocks"
+    fields = ("reason", "method", "peer_id", "until")
+
+
+@admin.register(Bot)
+class BotAdmin(PanelAdmin):
+    form = BotForm
+    secret_fields = ("phone", "api_hash", "proxy_url")
+    list_display = ("name", "key", "role_label", "state_label", "why", "phone_hidden", "enabled", "driven_by")
+    list_filter = (("role", ChoicesDropdownFilter), ("state", ChoicesDropdownFilter), "enabled")
+    search_fields = ("key", "display_name", "username", "=telegram_user_id")
+    ordering = ("key",)
+    readonly_fields = (
+        "state_label",
+        "why",
+        "blocked_until",
+        "telegram_user_id",
+        "username",
+        "driven_by",
+        "lease_epoch",
+        "dispatched_at",
+        "created_at",
+    )
+    fieldsets = (
+        (None, {"fields": (("key", "display_name"), ("role", "enabled"), ("state_label", "why"))}),
+        (
+            "Secrets: written here, never shown",
+            {
+                "fields": (
+                    "phone",
+                    ("api_id", "api_hash", "remove_api_hash"),
+                    ("proxy_url", "remove_proxy_url"),
+                )
+            },
+        ),
+        (
+            "As Telegram and the workers have it",
+            {
+                "fields": (
+                    ("username", "telegram_user_id", "blocked_until"),
+                    ("driven_by", "lease_epoch", "dispatched_at", "created_at"),
+                )
+            },
+        ),
+    )
+    inlines = (StateChangeInline, BlockInline)
+    service_errors = (NotDone,)
+    operations = (
+        Operation(
+            "stop",
+            "Stop",
+            run=lambda bot, call: _stop(bot, f"stopped by {call.by}"),
+            done="is taken off Telegram within seconds; what it had to say waits.",
+            icon="stop",
+            variant="danger",
+            when=lambda bot: bot.state != Bot.State.STOPPED,
+            bulk=True,
+        ),
+        Operation(
+            "start",
+            "Start",
+            run=lambda bot, call: _start(bot, f"started by {call.by}"),
+            done="may work again.",
+            icon="play_arrow",
+            variant="primary",
+            when=when_in(Bot.State.STOPPED),
+            bulk=True,
+        ),
+        Operation(
+            "release",
+            "Release the restriction",
+            run=lambda bot, call: _start(bot, f"released by {call.by}"),
+            done="is released.",
+            icon="lock_open",
+            when=when_in(Bot.State.RESTRICTED),
+            confirm="Telegram restricted this account. Release it only after you have looked at it in Telegram: "
+            "first contacts go out again.",
+        ),
+    )
+
+    role_label = choice_label("role")
+    state_label = choice_label("state")
+
+    @display(description="bot", ordering="display_name")
+    def name(self, bot: Bot) -> str:
+        return str(bot)
+
+    @display(description="why")
+    def why(self, bot: Bot) -> str:
+        return waits(bot.state_reason, bot.state_until or bot.blocked_until)
+
+    @display(description="phone")
+    def phone_hidden(self, bot: Bot) -> str:
+        return "••••••"
+
+    @display(description="driven by", ordering="lease_owner")
+    def driven_by(self, bot: Bot) -> str:
+        return f"{bot.lease_owner} until {moment(bot.lease_expires_at)}" if bot.lease_owner else "nobody"
+
+
+@admin.register(BotSession)
+class BotSessionAdmin(FactAdmin):
+    """That a session is stored; what is in it stays in the database."""
+
+    secret_fields = ("data",)
+    fields = ("bot", "updated_at")
+    list_display = ("bot", "stored", "updated_at")
+    list_select_related = ("bot",)
+    search_fields = ("bot__key", "bot__display_name")
+    ordering = ("bot__key",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BotSession]:
+        return super().get_queryset(request).defer("data", *(f"bot__{name}" for name in BotAdmin.secret_fields))
+
+    @display(description="session")
+    def stored(self, session: BotSession) -> str:
+        return "stored, encrypted"
+
+
+@admin.register(BotStateChange)
+class BotStateChangeAdmin(FactAdmin):
+    list_display = ("at", "bot", "state_label", "reason")
+    list_filter = (("state", ChoicesDropdownFilter), ("bot", AutocompleteSelectFilter), ("at", RangeDateTimeFilter))
+    list_select_related = ("bot",)
+    search_fields = ("bot__key", "bot__display_name", "reason")
+
+    state_label = choice_label("state")
+
+
+@admin.register(BotBlock)
+class BotBlockAdmin(FactAdmin):
+    list_display = ("bot", "reason", "method", "peer_id", "until")
+    list_filter = (("bot", AutocompleteSelectFilter), ("until", RangeDateTimeFilter))
+    list_select_related = ("bot",)
+    search_fields = ("bot__key", "method", "reason", "=peer_id")
+    ordering = ("-until",)
+
+
+@admin.register(Host)
+class HostAdmin(FactAdmin):
+    list_display = ("name", "role_label", "capacity", "draining", "heartbeat_at")
+    list_filter = (("role", ChoicesDropdownFilter), "draining")
+    search_fields = ("name",)
+    ordering = ("name",)
+
+    role_label = choice_label("role")
+
+
+@admin.register(Cursor)
+class CursorAdmin(FactAdmin):
+    list_display = ("bot", "peer_id", "last_message_id", "updated_at")
+    list_filter = (("bot", AutocompleteSelectFilter),)
+    list_select_related = ("bot",)
+    search_fields = ("bot__key", "=peer_id")
+    ordering = ("bot__key", "peer_id")
+
+
+@admin.register(Trouble)
+class TroubleAdmin(FactAdmin):
+    list_display = ("last_at", "key", "reason", "count", "since")
+    list_filter = (("last_at", RangeDateTimeFilter),)
+    search_fields = ("key", "reason")
+    ordering = ("-last_at",)

@@ -1,0 +1,111 @@
+"""Every message that goes out, and why it has not gone yet."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    DropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
+from unfold.decorators import display
+
+from bots.deliveries import deliveries_cancel
+from bots.models import Delivery
+from panelkit.base import FactAdmin
+from panelkit.labels import choice_label, link_to, text_column, waits
+from panelkit.operations import Operation, when_in
+
+State = Delivery.State
+
+
+class NotCancelled(Exception):
+    """It has moved on meanwhile."""
+
+
+def _cancel(delivery: Delivery, reason: str) -> None:
+    if not deliveries_cancel(origin=delivery.origin, origin_ids=[delivery.origin_id], reason=reason):
+        raise NotCancelled("it is no longer queued, or it is leaving at this moment")
+
+
+class WaitingFilter(DropdownFilter):
+    title = "waiting"
+    parameter_name = "waiting"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Told to wait"), ("no", "Not told to wait")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        told = Q(state=State.QUEUED) & ~Q(waiting_reason="")
+        return queryset.filter({"yes": told, "no": ~told}.get(self.value() or "", Q()))
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(FactAdmin):
+    list_display = ("created_at", "destination", "bot", "excerpt", "purpose_label", "state_label", "why", "sent_at")
+    list_filter = (
+        ("state", ChoicesDropdownFilter),
+        WaitingFilter,
+        ("purpose", ChoicesDropdownFilter),
+        ("campaign", RelatedDropdownFilter),
+        ("bot", AutocompleteSelectFilter),
+        ("chat", AutocompleteSelectFilter),
+        ("due_at", RangeDateTimeFilter),
+    )
+    list_select_related = ("bot", "chat", "campaign")
+    search_fields = ("text", "peer_username", "=peer_id", "bot__key", "waiting_reason", "error")
+    ordering = ("-created_at",)
+    readonly_fields = ("state_label", "purpose_label", "why", "destination", "answers")
+    fieldsets = (
+        (None, {"fields": (("state_label", "why"), ("bot", "destination", "campaign"), "text")}),
+        ("When", {"fields": (("created_at", "due_at", "sent_at"), ("first_attempt_at", "attempts", "counted_at"))}),
+        (
+            "What it belongs to",
+            {"fields": (("purpose_label", "origin", "origin_id"), ("answers", "telegram_message_id", "random_id"))},
+        ),
+        (
+            "How the person is reached",
+            {"fields": (("peer_id", "peer_username"), ("via_chat_id", "via_message_id"))},
+        ),
+        ("Trouble", {"fields": (("error_kind", "error"), "lease_epoch")}),
+    )
+    service_errors = (NotCancelled,)
+    operations = (
+        Operation(
+            "cancel",
+            "Cancel",
+            run=lambda delivery, call: _cancel(delivery, f"cancelled by {call.by}"),
+            done="is cancelled.",
+            icon="close",
+            variant="danger",
+            when=when_in(State.QUEUED),
+            confirm="It will not be said. A play goes on with the lines that do not answer it.",
+            bulk=True,
+        ),
+    )
+
+    state_label = choice_label("state")
+    purpose_label = choice_label("purpose")
+    excerpt = text_column("text", "text", 60)
+
+    @display(description="to", ordering="chat__title")
+    def destination(self, delivery: Delivery) -> str:
+        if delivery.chat is not None:
+            return str(delivery.chat)
+        return f"@{delivery.peer_username}" if delivery.peer_username else str(delivery.peer_id)
+
+    @display(description="why", ordering="waiting_reason")
+    def why(self, delivery: Delivery) -> str:
+        """Why it is not said yet, or never will be."""
+        if delivery.state in (State.QUEUED, State.SENDING):
+            reason = delivery.waiting_reason or ("is leaving" if delivery.state == State.SENDING else "not due yet")
+            return waits(reason, delivery.waiting_until or (None if delivery.waiting_reason else delivery.due_at))
+        return delivery.error
+
+    @display(description="answers")
+    def answers(self, delivery: Delivery) -> str:
+        return link_to(delivery.reply_to, str(delivery.reply_to)) if delivery.reply_to else ""

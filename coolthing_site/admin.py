@@ -1,0 +1,132 @@
+"""Pages of the libraries' models, in the panel's style."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.auth.admin import GroupAdmin as StockGroupAdmin
+from django.contrib.auth.admin import UserAdmin as StockUserAdmin
+from django.contrib.auth.models import Group, User
+from django.contrib.contenttypes.models import ContentType
+from django.http import HttpRequest
+from django_celery_beat import models as beat
+from django_celery_beat.admin import ClockedScheduleAdmin as StockClockedScheduleAdmin
+from django_celery_beat.admin import CrontabScheduleAdmin as StockCrontabScheduleAdmin
+from django_celery_beat.admin import PeriodicTaskAdmin as StockPeriodicTaskAdmin
+from django_celery_beat.admin import PeriodicTaskForm as StockPeriodicTaskForm
+from django_celery_beat.admin import TaskSelectWidget
+from rest_framework.authtoken.admin import TokenAdmin as StockTokenAdmin
+from rest_framework.authtoken.models import TokenProxy
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from panelkit.base import FactInline, PanelAdmin
+
+for model in (
+    User,
+    Group,
+    TokenProxy,
+    beat.PeriodicTask,
+    beat.IntervalSchedule,
+    beat.CrontabSchedule,
+    beat.ClockedSchedule,
+    beat.SolarSchedule,
+):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+@admin.register(User)
+class UserAdmin(StockUserAdmin, PanelAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    ordering = ("username",)
+
+
+@admin.register(Group)
+class GroupAdmin(StockGroupAdmin, PanelAdmin):
+    pass
+
+
+@admin.register(TokenProxy)
+class TokenAdmin(StockTokenAdmin, PanelAdmin):
+    """A token is shown on its own page alone: lists and the history name its owner."""
+
+    list_display = ("user", "created")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    autocomplete_fields = ("user",)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
+        return self._log(request, obj, ADDITION)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
+        return self._log(request, obj, CHANGE)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> list[LogEntry]:
+        return [self._log(request, token, DELETION) for token in queryset]
+
+    def _log(self, request: HttpRequest, token: Any, action: int) -> LogEntry:
+        """A token's text is its key; the history names its owner instead."""
+        return LogEntry.objects.create(
+            user_id=request.user.pk or 0,
+            content_type=ContentType.objects.get_for_model(TokenProxy, for_concrete_model=False),
+            object_id=str(token.user_id),
+            object_repr=f"token of {token.user}",
+            action_flag=action,
+        )
+
+
+class SelectTask(UnfoldAdminSelectWidget, TaskSelectWidget):
+    pass
+
+
+class PeriodicTaskForm(StockPeriodicTaskForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["task"].widget = UnfoldAdminTextInputWidget()
+        self.fields["regtask"].widget = SelectTask()
+
+
+@admin.register(beat.PeriodicTask)
+class PeriodicTaskAdmin(StockPeriodicTaskAdmin, PanelAdmin):
+    """The schedule itself is code: what a deployment starts with is written again at the next start of beat."""
+
+    form = PeriodicTaskForm
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        obj.save()  # the form fills columns from fields of other names
+
+
+class PeriodicTaskInline(FactInline):
+    model = beat.PeriodicTask
+    fields = ("name", "task", "enabled")
+    tab = False
+
+
+@admin.register(beat.IntervalSchedule)
+class IntervalScheduleAdmin(PanelAdmin):
+    list_display = ("__str__", "every", "period")
+    list_filter = ("period",)
+    search_fields = ("every", "period")
+    ordering = ("period", "every")
+
+
+@admin.register(beat.CrontabSchedule)
+class CrontabScheduleAdmin(StockCrontabScheduleAdmin, PanelAdmin):
+    search_fields = ("minute", "hour", "timezone")
+    inlines = (PeriodicTaskInline,)
+
+
+@admin.register(beat.ClockedSchedule)
+class ClockedScheduleAdmin(StockClockedScheduleAdmin, PanelAdmin):
+    search_fields = ("clocked_time",)
+    inlines = (PeriodicTaskInline,)
+
+
+@admin.register(beat.SolarSchedule)
+class SolarScheduleAdmin(PanelAdmin):
+    list_display = ("event", "latitude", "longitude")
+    list_filter = ("event",)
+    search_fields = ("event", "latitude", "longitude")

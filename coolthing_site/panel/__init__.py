@@ -1,0 +1,1 @@
+"""What the panel has beside the rooms' own pages: the sidebar, the dashboard, the health check."""

@@ -1,0 +1,123 @@
+"""The first page: what is under way, what waits and why, and what needs a person."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, F, Min, Model, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+
+from bots.models import Bot, Delivery, Trouble
+from coolthing_site.panel.navigation import may_view
+from leads.models import Conversation, Lead
+from messaging.models import DeadLetter, OutboxEvent, QueueControl
+from panelkit.counts import counted
+from panelkit.labels import short_choice, waits
+from scripts.models import ScriptForCampaign, Step
+
+# Rows of a card: the rest is on the list that its title links to.
+ROWS = 8
+UNDER_WAY = (ScriptForCampaign.State.ACTIVE, ScriptForCampaign.State.PLAYING, ScriptForCampaign.State.PAUSED)
+
+
+@dataclass(frozen=True)
+class Tile:
+    title: str
+    number: int
+    url: str
+    tone: str = ""
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's DASHBOARD_CALLBACK: what the index template shows, as far as this person may view it."""
+    cards: dict[type[Model], tuple[str, Callable[[], Any]]] = {
+        ScriptForCampaign: ("plays", plays),
+        Bot: ("bots", lambda: by_state(Bot, "state")),
+        Lead: ("leads", lambda: by_state(Lead, "state")),
+        Conversation: ("talks", talks_of_people),
+        Delivery: ("waiting", waiting),
+        Trouble: ("troubles", lambda: list(Trouble.objects.order_by("-last_at")[:ROWS])),
+        QueueControl: ("paused", lambda: list(QueueControl.objects.filter(paused=True).order_by("queue"))),
+    }
+    seen = {name: read() for model, (name, read) in cards.items() if may_view(request, model._meta.label)}
+    return {**context, **seen, "tiles": tiles(request)}
+
+
+def tiles(request: HttpRequest) -> list[Tile]:
+    wanted: list[tuple[str, QuerySet[Any], str, str]] = [
+        ("Plays under way", ScriptForCampaign.objects.filter(state__in=UNDER_WAY), "", ""),
+        ("Leads to approve", _awaiting_approval(), "state__exact=awaiting_approval", "warn"),
+        ("Talks led by people", Conversation.objects.filter(owner="human"), "owner__exact=human", "warn"),
+        ("Messages waiting", _queued(), "state__exact=queued", ""),
+        ("Open dead letters", DeadLetter.objects.filter(state="open"), "state__exact=open", "bad"),
+        ("Events to publish", _unpublished(), "is=waiting", ""),
+    ]
+    return [
+        Tile(title, number, _list_url(rows.model, query), tone if number else "")
+        for title, rows, query, tone in wanted
+        if may_view(request, rows.model._meta.label)
+        for number in [rows.count()]
+    ]
+
+
+def plays() -> list[Any]:
+    """What is under way, the newest first, with how many lines were said."""
+    steps = Step.objects.all()
+    under_way = ScriptForCampaign.objects.filter(state__in=UNDER_WAY).select_related("script", "campaign")
+    return list(
+        under_way.annotate(
+            planned=counted(steps, by="run__sfc"),
+            said=counted(steps.filter(state=Step.State.SAID), by="run__sfc"),
+            not_said=counted(steps.filter(state=Step.State.NOT_SAID), by="run__sfc"),
+        ).order_by("-activated_at")[:ROWS]
+    )
+
+
+def by_state(model: type[Model], field: str) -> list[dict[str, Any]]:
+    """How many rows are in each state, the most frequent first, with a link to them."""
+    labels = dict(model._meta.get_field(field).flatchoices)  # type: ignore[union-attr]  # a choice field
+    found = model._default_manager.values(field).annotate(n=Count("pk")).order_by("-n")
+    return [
+        {
+            "value": row[field],
+            "text": short_choice(labels.get(row[field], row[field])),
+            "number": row["n"],
+            "url": _list_url(model, f"{field}__exact={row[field]}"),
+        }
+        for row in found
+    ]
+
+
+def talks_of_people() -> list[Conversation]:
+    mine = Conversation.objects.filter(owner=Conversation.Owner.HUMAN).select_related("lead__campaign", "bot")
+    return list(mine.order_by(F("last_incoming_at").desc(nulls_last=True))[:ROWS])
+
+
+def waiting() -> list[dict[str, Any]]:
+    """Why messages wait, the most frequent reason first."""
+    reasons = _queued().values("waiting_reason").annotate(n=Count("pk"), until=Min("waiting_until"), due=Min("due_at"))
+    return [
+        {
+            "why": waits(row["waiting_reason"] or "not due yet", row["until"] if row["waiting_reason"] else row["due"]),
+            "number": row["n"],
+        }
+        for row in reasons.order_by("-n")[:ROWS]
+    ]
+
+
+def _queued() -> QuerySet[Delivery]:
+    return Delivery.objects.filter(state=Delivery.State.QUEUED)
+
+
+def _awaiting_approval() -> QuerySet[Lead]:
+    return Lead.objects.filter(state=Lead.State.AWAITING_APPROVAL)
+
+
+def _unpublished() -> QuerySet[OutboxEvent]:
+    return OutboxEvent.objects.filter(Q(published_at__isnull=True, parked_at__isnull=True))
+
+
+def _list_url(model: type[Model], query: str) -> str:
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{url}?{query}" if query else url

@@ -1,0 +1,112 @@
+"""The sidebar. Every registered model is in it; people see what they may view."""
+
+from typing import Any, NamedTuple
+
+from django.apps import apps
+from django.conf import settings
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+
+
+class Page(NamedTuple):
+    model: str
+    icon: str
+    title: str = ""
+
+
+GROUPS: dict[str, tuple[Page, ...]] = {
+    "Scripts": (
+        Page("scripts.ScriptForCampaign", "theater_comedy", "Scripts for campaigns"),
+        Page("scripts.Run", "play_circle", "Plays"),
+        Page("scripts.Script", "description"),
+        Page("scripts.Line", "format_quote"),
+        Page("scripts.Slot", "recent_actors"),
+        Page("scripts.Casting", "assignment_ind"),
+        Page("scripts.Target", "my_location"),
+        Page("scripts.Step", "format_list_numbered"),
+    ),
+    "Leads": (
+        Page("leads.Conversation", "forum"),
+        Page("leads.Lead", "person_search"),
+        Page("parser.Hit", "manage_search"),
+        Page("leads.Message", "chat_bubble"),
+        Page("leads.LlmJob", "smart_toy", "LLM jobs"),
+        Page("leads.UnclaimedMessage", "help"),
+    ),
+    "Bots": (
+        Page("bots.Bot", "badge"),
+        Page("bots.Delivery", "outgoing_mail"),
+        Page("bots.Trouble", "warning"),
+        Page("bots.BotBlock", "timer", "Blocks"),
+        Page("bots.BotStateChange", "history", "History"),
+        Page("bots.Host", "dns", "Workers"),
+        Page("bots.BotSession", "key", "Sessions"),
+        Page("bots.Cursor", "bookmark"),
+    ),
+    "Campaigns & chats": (
+        Page("campaigns.Campaign", "campaign"),
+        Page("campaigns.Chat", "groups"),
+        Page("campaigns.ChatPermission", "verified_user", "Permissions"),
+        Page("campaigns.Suppression", "do_not_disturb_on"),
+        Page("campaigns.Budget", "speed"),
+        Page("parser.Keyword", "search"),
+        Page("parser.WatchedChat", "visibility"),
+        Page("leads.CampaignManager", "support_agent", "Managers"),
+    ),
+    "Bus": (
+        Page("messaging.DeadLetter", "markunread_mailbox"),
+        Page("messaging.OutboxEvent", "outbox", "Outbox"),
+        Page("messaging.QueueControl", "pause_circle", "Queues"),
+        Page("messaging.HandlingFailure", "error", "Failures"),
+        Page("messaging.ProcessedEvent", "task_alt"),
+    ),
+    "Settings": (
+        Page("notifier.Channel", "notifications", "Notification channels"),
+        Page("notifier.Rule", "rule", "Notification rules"),
+        Page("notifier.Notification", "mark_email_read"),
+        Page("django_celery_beat.PeriodicTask", "schedule"),
+        Page("django_celery_beat.IntervalSchedule", "more_time", "Intervals"),
+        Page("django_celery_beat.CrontabSchedule", "calendar_month", "Crontabs"),
+        Page("django_celery_beat.ClockedSchedule", "alarm", "Clocked"),
+        Page("django_celery_beat.SolarSchedule", "sunny", "Solar events"),
+        Page("auth.User", "person"),
+        Page("auth.Group", "group"),
+        Page("authtoken.TokenProxy", "vpn_key", "API tokens"),
+    ),
+}
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    overview = [
+        {"title": "Overview", "icon": "dashboard", "link": reverse("admin:index")},
+        {"title": "Tasks in Flower", "icon": "local_florist", "link": settings.FLOWER_URL},
+    ]
+    groups = [{"title": title, "collapsible": True, "items": _items(request, of)} for title, of in GROUPS.items()]
+    return [{"items": overview}, *(group for group in groups if group["items"])]
+
+
+def _items(request: HttpRequest, pages: tuple[Page, ...]) -> list[dict[str, Any]]:
+    return [_item(page) for page in pages if may_view(request, page.model)]
+
+
+def _item(page: Page) -> dict[str, Any]:
+    meta = apps.get_model(page.model)._meta
+    return {
+        "title": page.title or str(meta.verbose_name_plural).capitalize(),
+        "icon": page.icon,
+        "link": reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist"),
+    }
+
+
+def may_view(request: HttpRequest, model: str) -> bool:
+    app_label, name = model.lower().split(".")
+    return request.user.has_perm(f"{app_label}.view_{name}") or request.user.has_perm(f"{app_label}.change_{name}")
+
+
+def stylesheet(_request: HttpRequest) -> str:
+    return static("panelkit/panel.css")
+
+
+def favicon(_request: HttpRequest) -> str:
+    return static("panelkit/favicon.svg")

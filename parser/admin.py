@@ -1,0 +1,74 @@
+"""What is looked for, where, and what was found. Keywords and watched chats are edited with their campaign, too."""
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
+
+from campaigns.models import Campaign
+from panelkit.base import FactAdmin, PanelAdmin, RowsInline
+from panelkit.labels import choice_label, text_column
+from panelkit.registry import add_inline
+from parser.models import Hit, Keyword, WatchedChat
+
+
+class KeywordInline(RowsInline):
+    model = Keyword
+    fields = ("kind", "text")
+
+
+class WatchedChatInline(RowsInline):
+    model = WatchedChat
+    autocomplete_fields = ("chat", "bot")
+
+
+add_inline(Campaign, KeywordInline)
+add_inline(Campaign, WatchedChatInline)
+
+
+@admin.register(Keyword)
+class KeywordAdmin(PanelAdmin):
+    list_display = ("text", "kind_label", "campaign")
+    list_filter = (("kind", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
+    list_select_related = ("campaign",)
+    search_fields = ("text", "campaign__name")
+    autocomplete_fields = ("campaign",)
+    ordering = ("campaign__name", "kind", "text")
+
+    kind_label = choice_label("kind")
+
+
+@admin.register(WatchedChat)
+class WatchedChatAdmin(PanelAdmin):
+    list_display = ("chat", "campaign", "bot", "bot_state")
+    list_filter = (("campaign", RelatedDropdownFilter), ("bot", AutocompleteSelectFilter))
+    list_select_related = ("campaign", "chat", "bot")
+    search_fields = ("chat__title", "chat__key", "chat__reference", "bot__key", "campaign__name")
+    autocomplete_fields = ("campaign", "chat", "bot")
+    ordering = ("campaign__name", "chat__key")
+
+    @admin.display(description="bot is", ordering="bot__state")
+    def bot_state(self, watched: WatchedChat) -> str:
+        return watched.bot.get_state_display()
+
+
+@admin.register(Hit)
+class HitAdmin(FactAdmin):
+    list_display = ("said_at", "person", "excerpt", "keyword", "chat", "campaign", "bot")
+    list_filter = (
+        ("campaign", RelatedDropdownFilter),
+        ("chat", AutocompleteSelectFilter),
+        ("said_at", RangeDateTimeFilter),
+    )
+    list_select_related = ("campaign", "chat", "bot")
+    search_fields = ("text", "username", "keyword", "=telegram_user_id")
+    ordering = ("-created_at",)
+
+    excerpt = text_column("text", "message")
+
+    @admin.display(description="person", ordering="username")
+    def person(self, hit: Hit) -> str:
+        return f"@{hit.username}" if hit.username else str(hit.telegram_user_id)

@@ -1,0 +1,238 @@
+"""Scripts with their lines, and their assignment to campaigns: cast, targets, progress."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    RelatedDropdownFilter,
+)
+from unfold.decorators import display
+
+from panelkit.base import PanelAdmin, RowsInline
+from panelkit.counts import counted
+from panelkit.labels import choice_label, text_column
+from panelkit.operations import Operation, when_in
+from scripts import services
+from scripts.errors import ScriptsError
+from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Step, Target
+from scripts.selectors import sfc_progress
+
+SfcState = ScriptForCampaign.State
+
+
+class SlotInline(RowsInline):
+    model = Slot
+
+
+class LineInline(RowsInline):
+    model = Line
+    fields = ("position", "key", "slot", "text", "reply_to", "delay_seconds")
+    autocomplete_fields = ("slot", "reply_to")
+    ordering = ("position",)
+
+
+@admin.register(Script)
+class ScriptAdmin(PanelAdmin):
+    list_display = ("name", "slug", "lines_count", "slots_count", "created_at")
+    search_fields = ("name", "slug")
+    prepopulated_fields = {"slug": ("name",)}
+    fields = (("name", "slug"),)
+    ordering = ("name",)
+    inlines = (LineInline, SlotInline)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Script]:
+        lines, slots = counted(Line.objects.all(), by="script"), counted(Slot.objects.all(), by="script")
+        return super().get_queryset(request).annotate(n_lines=lines, n_slots=slots)
+
+    @display(description="lines", ordering="n_lines")
+    def lines_count(self, script: Any) -> int:
+        return script.n_lines
+
+    @display(description="slots", ordering="n_slots")
+    def slots_count(self, script: Any) -> int:
+        return script.n_slots
+
+
+@admin.register(Slot)
+class SlotAdmin(PanelAdmin):
+    list_display = ("name", "script")
+    list_filter = (("script", RelatedDropdownFilter),)
+    list_select_related = ("script",)
+    search_fields = ("name", "script__name")
+    autocomplete_fields = ("script",)
+    ordering = ("script__name", "name")
+
+
+@admin.register(Line)
+class LineAdmin(PanelAdmin):
+    list_display = ("position", "key", "script", "slot", "excerpt", "delay_seconds")
+    list_display_links = ("position", "key")
+    list_filter = (("script", RelatedDropdownFilter),)
+    list_select_related = ("script", "slot")
+    search_fields = ("key", "text", "script__name")
+    autocomplete_fields = ("script", "slot", "reply_to")
+    ordering = ("script__name", "position")
+
+    excerpt = text_column("text")
+
+
+class PreparationInline(RowsInline):
+    """What may be changed until the play is activated; from then on it is what was played."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _in_preparation(obj) and super().has_add_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _in_preparation(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _in_preparation(obj) and super().has_delete_permission(request, obj)
+
+
+class CastingInline(PreparationInline):
+    model = Casting
+    autocomplete_fields = ("slot", "bot")
+
+
+class TargetInline(PreparationInline):
+    model = Target
+    autocomplete_fields = ("chat",)
+
+
+def _in_preparation(sfc: ScriptForCampaign | None) -> bool:
+    return sfc is None or sfc.state in (SfcState.DRAFT, SfcState.FAILED)
+
+
+_OPERATIONS = (
+    Operation(
+        "activate",
+        "Activate",
+        run=lambda sfc, call: services.sfc_activate(sfc_id=sfc.pk),
+        done="is active: its plays are being prepared.",
+        icon="play_arrow",
+        variant="primary",
+        when=when_in(SfcState.DRAFT, SfcState.FAILED),
+        confirm="The bots begin to speak its lines in all of its chats. What has been said cannot be taken back.",
+        bulk=True,
+    ),
+    Operation(
+        "pause",
+        "Pause",
+        run=lambda sfc, call: services.sfc_pause(sfc_id=sfc.pk, reason=f"paused by {call.by}"),
+        done="is paused: nothing of it is said until it is resumed.",
+        icon="pause",
+        when=when_in(SfcState.PLAYING),
+        bulk=True,
+    ),
+    Operation(
+        "resume",
+        "Resume",
+        run=lambda sfc, call: services.sfc_resume(sfc_id=sfc.pk),
+        done="goes on.",
+        icon="play_arrow",
+        variant="primary",
+        when=when_in(SfcState.PAUSED),
+        bulk=True,
+    ),
+    Operation(
+        "stop",
+        "Stop",
+        run=lambda sfc, call: services.sfc_stop(sfc_id=sfc.pk, reason=f"stopped by {call.by}"),
+        done="is stopped.",
+        icon="stop",
+        variant="danger",
+        when=when_in(SfcState.ACTIVE, SfcState.PLAYING, SfcState.PAUSED),
+        confirm="It ends for good in all of its chats: no line that was not said yet will be said.",
+        bulk=True,
+    ),
+)
+
+
+@admin.register(ScriptForCampaign)
+class ScriptForCampaignAdmin(PanelAdmin):
+    list_display = ("name", "campaign", "state_label", "progress", "why", "activated_at", "finished_at")
+    list_filter = (("state", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
+    list_select_related = ("script", "campaign")
+    search_fields = ("script__name", "script__slug", "campaign__name", "campaign__slug")
+    autocomplete_fields = ("campaign", "script")
+    ordering = ("-created_at",)
+    readonly_fields = ("state_label", "state_reason", "activated_at", "started_at", "finished_at", "supervised_at")
+    fieldsets = (
+        (None, {"fields": (("campaign", "script"), "seed")}),
+        (
+            "Its life",
+            {
+                "fields": (
+                    ("state_label", "state_reason"),
+                    ("activated_at", "started_at"),
+                    ("finished_at", "supervised_at"),
+                )
+            },
+        ),
+    )
+    inlines = (CastingInline, TargetInline)
+    operations = _OPERATIONS
+    service_errors = (ScriptsError,)
+    live_template = "scripts/progress.html"
+
+    state_label = choice_label("state")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        fixed = () if _in_preparation(obj) else ("campaign", "script", "seed")
+        return (*self.readonly_fields, *fixed)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScriptForCampaign]:
+        steps = Step.objects.all()
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                n_steps=counted(steps, by="run__sfc"),
+                n_said=counted(steps.filter(state=Step.State.SAID), by="run__sfc"),
+            )
+        )
+
+    def live_context(self, row: ScriptForCampaign) -> dict[str, Any]:
+        return {"progress": sfc_progress(sfc_id=row.pk)}
+
+    @display(description="script", ordering="script__name")
+    def name(self, sfc: ScriptForCampaign) -> str:
+        return str(sfc.script)
+
+    @display(description="lines said", ordering="n_said")
+    def progress(self, sfc: Any) -> str:
+        return f"{sfc.n_said} of {sfc.n_steps}" if sfc.n_steps else ""
+
+    @display(description="why")
+    def why(self, sfc: ScriptForCampaign) -> str:
+        return sfc.incident or sfc.state_reason
+
+
+@admin.register(Casting)
+class CastingAdmin(PanelAdmin):
+    list_display = ("slot", "bot", "sfc_name")
+    list_filter = (("bot", AutocompleteSelectFilter),)
+    list_select_related = ("sfc__script", "sfc__campaign", "slot", "bot")
+    search_fields = ("slot__name", "bot__key", "sfc__script__name")
+    autocomplete_fields = ("sfc", "slot", "bot")
+
+    @display(description="script", ordering="sfc__script__name")
+    def sfc_name(self, casting: Casting) -> str:
+        return str(casting.sfc)
+
+
+@admin.register(Target)
+class TargetAdmin(PanelAdmin):
+    list_display = ("chat", "sfc_name")
+    list_filter = (("chat", AutocompleteSelectFilter),)
+    list_select_related = ("sfc__script", "sfc__campaign", "chat")
+    search_fields = ("chat__title", "chat__key", "sfc__script__name")
+    autocomplete_fields = ("sfc", "chat")
+
+    @display(description="script", ordering="sfc__script__name")
+    def sfc_name(self, target: Target) -> str:
+        return str(target.sfc)
