@@ -1,0 +1,277 @@
+"""Leads, the conversations with them, and what the LLM was asked."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from campaigns.models import Campaign, Suppression
+from campaigns.services import NotPossible
+from leads import services
+from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
+from panelkit.base import FactAdmin, PanelAdmin, RowsInline
+from panelkit.labels import choice_label, clipped, link_to, text_column, waits
+from panelkit.operations import Operation, when_in
+from panelkit.registry import add_inline
+
+Owner = Conversation.Owner
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
+
+
+class WordsForm(forms.Form):
+    text = forms.CharField(max_length=4096, label="Message", widget=UnfoldAdminTextareaWidget)
+
+
+class CampaignManagerInline(RowsInline):
+    model = CampaignManager
+    autocomplete_fields = ("bot",)
+
+
+add_inline(Campaign, CampaignManagerInline)
+
+
+@admin.register(CampaignManager)
+class CampaignManagerAdmin(PanelAdmin):
+    list_display = ("bot", "campaign", "bot_state")
+    list_filter = (("campaign", RelatedDropdownFilter),)
+    list_select_related = ("bot", "campaign")
+    search_fields = ("bot__key", "bot__display_name", "campaign__name")
+    autocomplete_fields = ("bot", "campaign")
+    ordering = ("campaign__name", "bot__key")
+
+    @display(description="bot is", ordering="bot__state")
+    def bot_state(self, manager: CampaignManager) -> str:
+        return manager.bot.get_state_display()
+
+
+@admin.register(Lead)
+class LeadAdmin(FactAdmin):
+    list_display = ("person", "campaign", "state_label", "why", "excerpt", "manager", "hit_at")
+    list_filter = (
+        ("state", ChoicesDropdownFilter),
+        ("campaign", RelatedDropdownFilter),
+        ("hit_at", RangeDateTimeFilter),
+    )
+    list_select_related = ("campaign", "conversation__bot")
+    search_fields = ("username", "=telegram_user_id", "message", "campaign__name")
+    ordering = ("-hit_at",)
+    exclude = ("state",)
+    readonly_fields = ("state_label", "conversation_link")
+    service_errors = (NotPossible,)
+    operations = (
+        Operation(
+            "approve",
+            "Approve",
+            run=lambda lead, call: services.lead_approve(lead_id=lead.pk, by=call.by),
+            done="may be written to: the first contact is on its way.",
+            icon="check",
+            variant="primary",
+            when=when_in(Lead.State.AWAITING_APPROVAL),
+            confirm="A manager bot writes to this person first, saying who writes, that an AI does, and how to stop.",
+            bulk=True,
+        ),
+        Operation(
+            "reject",
+            "Reject",
+            run=lambda lead, call: services.lead_reject(lead_id=lead.pk, by=call.by, **call.data),
+            done="is not written to.",
+            icon="close",
+            when=when_in(Lead.State.AWAITING_APPROVAL, Lead.State.NEW),
+            form=ReasonForm,
+            bulk=True,
+        ),
+        Operation(
+            "opt_out",
+            "Opted out",
+            run=lambda lead, call: services.opt_out(
+                lead_id=lead.pk,
+                source=Suppression.Source.OPERATOR,
+                reason=call.data.get("reason") or f"Entered by {call.by}",
+            ),
+            done="is never written to again.",
+            icon="block",
+            variant="danger",
+            when=lambda lead: lead.state != Lead.State.OPTED_OUT,
+            confirm="Nobody writes to this person again, in any campaign, and what waits for them is cancelled. "
+            "It cannot be undone here.",
+            form=ReasonForm,
+        ),
+    )
+
+    state_label = choice_label("state")
+    excerpt = text_column("message", "said", 60)
+
+    @display(description="person", ordering="username")
+    def person(self, lead: Lead) -> str:
+        return str(lead)
+
+    @display(description="why")
+    def why(self, lead: Lead) -> str:
+        return clipped(lead.state_reason)
+
+    @display(description="manager")
+    def manager(self, lead: Lead) -> str:
+        conversation = getattr(lead, "conversation", None)
+        return str(conversation.bot) if conversation else ""
+
+    @display(description="conversation")
+    def conversation_link(self, lead: Lead) -> str:
+        conversation = getattr(lead, "conversation", None)
+        return link_to(conversation, str(conversation)) if conversation else "none yet"
+
+
+@admin.register(Conversation)
+class ConversationAdmin(FactAdmin):
+    list_display = ("lead_name", "bot", "owner_label", "why", "lead_state", "last_words", "last_incoming_at")
+    list_filter = (
+        ("owner", ChoicesDropdownFilter),
+        ("lead__state", ChoicesDropdownFilter),
+        ("lead__campaign", RelatedDropdownFilter),
+        ("bot", AutocompleteSelectFilter),
+        ("last_incoming_at", RangeDateTimeFilter),
+    )
+    list_select_related = ("lead__campaign", "bot")
+    search_fields = ("lead__username", "=lead__telegram_user_id", "bot__key", "messages__text")
+    ordering = ("-last_incoming_at", "-created_at")
+    fields = (("lead", "bot", "campaign"), ("owner_label", "owner_reason"), ("last_incoming_at", "created_at", "epoch"))
+    readonly_fields = ("owner_label", "campaign")
+    live_template = "leads/talk.html"
+    service_errors = (NotPossible,)
+    operations = (
+        Operation(
+            "take-over",
+            "Take over",
+            run=lambda talk, call: services.conversation_take_over(conversation_id=talk.pk, by=call.by),
+            done="is yours: the AI says nothing more there.",
+            icon="person",
+            variant="primary",
+            when=lambda talk: talk.owner != Owner.HUMAN and talk.lead.state != Lead.State.OPTED_OUT,
+            bulk=True,
+        ),
+        Operation(
+            "say",
+            "Write",
+            run=lambda talk, call: services.operator_say(conversation_id=talk.pk, **call.data),
+            done="gets your message.",
+            icon="edit",
+            variant="primary",
+            when=when_in(Owner.HUMAN, attribute="owner"),
+            form=WordsForm,
+        ),
+        Operation(
+            "hand-back",
+            "Hand back to the AI",
+            run=lambda talk, call: services.conversation_hand_back(conversation_id=talk.pk, by=call.by),
+            done="is the AI's again.",
+            icon="smart_toy",
+            when=lambda talk: talk.owner != Owner.AI and talk.lead.state != Lead.State.OPTED_OUT,
+            bulk=True,
+        ),
+    )
+
+    owner_label = choice_label("owner")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
+        newest = Message.objects.filter(conversation=OuterRef("pk")).order_by("-at", "-id")
+        return super().get_queryset(request).annotate(newest=Subquery(newest.values("text")[:1]))
+
+    def live_context(self, row: Conversation) -> dict[str, Any]:
+        return {
+            "messages": row.messages.select_related("delivery").order_by("at", "id"),
+            "jobs": row.llm_jobs.filter(state=LlmJob.State.DUE).order_by("due_at"),
+        }
+
+    @display(description="lead", ordering="lead__username")
+    def lead_name(self, talk: Conversation) -> str:
+        return str(talk.lead)
+
+    @display(description="campaign")
+    def campaign(self, talk: Conversation) -> str:
+        return str(talk.lead.campaign)
+
+    @display(description="why")
+    def why(self, talk: Conversation) -> str:
+        return clipped(talk.owner_reason)
+
+    @display(description="lead is", ordering="lead__state")
+    def lead_state(self, talk: Conversation) -> str:
+        return talk.lead.get_state_display()
+
+    @display(description="last words")
+    def last_words(self, talk: Any) -> str:
+        return clipped(talk.newest or "")
+
+
+@admin.register(Message)
+class MessageAdmin(FactAdmin):
+    list_display = ("at", "conversation_name", "author_label", "excerpt", "fate")
+    list_filter = (("author", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
+    list_select_related = ("conversation__lead", "conversation__bot", "delivery")
+    search_fields = ("text", "conversation__lead__username", "conversation__bot__key")
+    ordering = ("-at",)
+
+    author_label = choice_label("author")
+    excerpt = text_column("text", "message")
+
+    @display(description="conversation")
+    def conversation_name(self, message: Message) -> str:
+        return str(message.conversation)
+
+    @display(description="delivery")
+    def fate(self, message: Message) -> str:
+        if message.delivery is None:
+            return ""
+        why = waits(message.delivery.waiting_reason, message.delivery.waiting_until)
+        return " · ".join(filter(None, [message.delivery.get_state_display(), why or message.delivery.error]))
+
+
+@admin.register(UnclaimedMessage)
+class UnclaimedMessageAdmin(FactAdmin):
+    list_display = ("said_at", "conversation_name", "excerpt", "telegram_message_id")
+    list_select_related = ("conversation__lead", "conversation__bot")
+    search_fields = ("text", "conversation__lead__username")
+    ordering = ("-said_at",)
+
+    excerpt = text_column("text", "message")
+
+    @display(description="conversation")
+    def conversation_name(self, message: UnclaimedMessage) -> str:
+        return str(message.conversation)
+
+
+@admin.register(LlmJob)
+class LlmJobAdmin(FactAdmin):
+    list_display = ("created_at", "conversation_name", "epoch", "state_label", "waiting", "action", "reason", "tokens")
+    list_filter = (("state", ChoicesDropdownFilter), "action", ("created_at", RangeDateTimeFilter))
+    list_select_related = ("conversation__lead", "conversation__bot")
+    search_fields = ("conversation__lead__username", "conversation__bot__key", "reason", "error")
+    ordering = ("-created_at",)
+
+    state_label = choice_label("state")
+
+    @display(description="conversation")
+    def conversation_name(self, job: LlmJob) -> str:
+        return str(job.conversation)
+
+    @display(description="waits because")
+    def waiting(self, job: LlmJob) -> str:
+        if job.state != LlmJob.State.DUE:
+            return clipped(job.error)
+        return waits(clipped(job.error) or "the lead may go on writing", job.due_at)
+
+    @display(description="tokens")
+    def tokens(self, job: LlmJob) -> str:
+        return f"{job.prompt_tokens} + {job.completion_tokens}" if job.prompt_tokens else ""
