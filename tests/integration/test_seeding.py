@@ -1,0 +1,258 @@
+"""`manage.py seed_campaigns`: what it makes, that a second run changes nothing, what it removes and leaves."""
+
+import copy
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from bots.models import Bot, BotSession
+from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from leads.models import CampaignManager
+from notifier.models import Channel, Rule
+from parser.models import Keyword, WatchedChat
+from scripts import services
+from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
+
+pytestmark = pytest.mark.django_db
+
+DEMO = Path(__file__).resolve().parents[2] / "docs" / "examples" / "demo.yaml"
+GOOD = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
+CHANNEL = {"name": "team", "kind": "file", "address": "/tmp/team.jsonl", "events": ["*.crash", "#"]}
+COUNTED = (Bot, Chat, ChatPermission, Budget, Campaign, Keyword, WatchedChat, CampaignManager, Script, Slot, Line,
+           ScriptForCampaign, Casting, Target, Channel, Rule)  # fmt: skip
+
+
+@pytest.fixture
+def seed(tmp_path):
+    """Seed this data; what the command prints."""
+
+    def run(data: dict, *options: str) -> str:
+        file, out = tmp_path / "seed.yaml", io.StringIO()
+        file.write_text(yaml.safe_dump(data, allow_unicode=True))
+        call_command("seed_campaigns", str(file), *options, stdout=out)
+        return out.getvalue()
+
+    return run
+
+
+@pytest.fixture
+def data() -> dict:
+    return copy.deepcopy(GOOD) | {"notifier": {"channels": [copy.deepcopy(CHANNEL)]}}
+
+
+def total() -> int:
+    return sum(model.objects.count() for model in COUNTED)
+
+
+def rows() -> dict[str, list]:
+    return {model.__name__: list(model.objects.order_by("pk").values()) for model in COUNTED}
+
+
+def test_everything_of_the_demo_is_made(seed, data):
+    out = seed(data)
+    campaigns, script = data["campaigns"], data["campaigns"][0]["scripts"][0]
+    assert f"{total()} created, 0 updated, 0 removed, 0 kept, 0 unchanged" in out
+    assert Bot.objects.count() == len(data["bots"]) and Chat.objects.count() == len(data["chats"])
+    assert ChatPermission.objects.count() == sum(len(chat["permissions"]) for chat in data["chats"])
+    words = [word for campaign in campaigns for words in campaign["keywords"].values() for word in words]
+    assert Keyword.objects.count() == len(words) and Line.objects.count() == len(script["lines"])
+    assert Rule.objects.count() == 2
+    campaign = Campaign.objects.get(slug="english-school")
+    assert (campaign.state, campaign.locale, campaign.time_zone) == ("running", "ru", "Europe/Istanbul")
+    assert Bot.objects.get(key="anna").phone == "+9996620001"
+    attempt = Line.objects.get(key="attempt")
+    assert attempt.reply_to.key == "grammar" and attempt.slot.name == "student" and attempt.position == 7
+    sfc = ScriptForCampaign.objects.get()
+    assert dict(sfc.cast.values_list("slot__name", "bot__key")) == {
+        "host": "anna", "teacher": "boris", "student": "clara",
+    }  # fmt: skip
+
+
+def test_what_was_seeded_can_be_activated_and_prepared(seed, data):
+    seed(data)
+    out = io.StringIO()
+    call_command("activate_script", campaign="english-school", script="ten-minutes", stdout=out)
+    sfc = ScriptForCampaign.objects.get()
+    assert out.getvalue().split() == [str(sfc.pk), "active"]
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    sfc.refresh_from_db()
+    assert sfc.state == "playing" and sfc.runs.count() == 4
+
+
+def test_a_second_run_changes_nothing_and_says_so(seed, data):
+    seed(data)
+    before = rows()
+    out = seed(data)
+    assert rows() == before
+    assert f"0 created, 0 updated, 0 removed, 0 kept, {total()} unchanged" in out and "nothing to change" in out
+
+
+def test_a_dry_run_tells_the_same_and_changes_nothing(seed, data):
+    out = seed(data, "--dry-run")
+    assert not Campaign.objects.exists() and not Bot.objects.exists()
+    assert "created   campaign english-school" in out and "nothing was changed" in out
+    assert seed(data).splitlines()[:-1] == out.splitlines()[:-2]
+
+
+def test_changes_are_told_by_name_and_field(seed, data):
+    seed(data)
+    data["campaigns"][0]["name"] = "New name"
+    data["campaigns"][0]["scripts"][0]["lines"][0]["text"] = "Hello"
+    out = seed(data)
+    assert "updated   campaign english-school (name)" in out
+    assert "updated   line ten-minutes: hello (text)" in out
+    assert "0 created, 2 updated, 0 removed" in out
+
+
+def test_what_a_part_no_longer_lists_is_removed(seed, data):
+    seed(data)
+    campaign, script = data["campaigns"][0], data["campaigns"][0]["scripts"][0]
+    campaign["keywords"]["plus"].remove("ielts")
+    campaign["managers"] = ["mira"]
+    campaign["watches"][0]["chats"].remove("remote")
+    script["lines"] = [line for line in script["lines"] if line["key"] not in ("grammar", "attempt", "almost", "fixed")]
+    script["targets"] = ["expats"]
+    data["notifier"]["channels"][0]["events"] = ["#"]
+    out = seed(data)
+    assert "removed   line ten-minutes: attempt" in out and "removed   keyword english-school: ielts" in out
+    assert list(Line.objects.values_list("key", "position")) == [
+        ("hello", 1), ("rules", 2), ("ready", 3), ("question", 4), ("answer", 5), ("bye", 6),
+    ]  # fmt: skip
+    assert Target.objects.count() == 1 and CampaignManager.objects.count() == 3 and Rule.objects.count() == 1
+    assert "nothing to change" in seed(data)
+
+
+def test_lines_can_change_places(seed, data):
+    seed(data)
+    ids = dict(Line.objects.values_list("key", "pk"))
+    lines = data["campaigns"][0]["scripts"][0]["lines"]
+    lines[0], lines[1] = lines[1], lines[0]
+    seed(data)
+    assert dict(Line.objects.values_list("key", "pk")) == ids
+    assert list(Line.objects.values_list("key", flat=True))[:2] == ["rules", "hello"]
+
+
+def test_a_part_that_nobody_plays_any_more_is_removed(seed, data):
+    seed(data)
+    script = data["campaigns"][0]["scripts"][0]
+    script["slots"].remove("student")
+    del script["cast"]["student"]
+    for line in script["lines"]:
+        line["slot"] = line["slot"].replace("student", "host")
+    assert "removed   slot ten-minutes: student" in seed(data)
+    assert Slot.objects.count() == 2 and Casting.objects.count() == 2
+
+
+def test_what_plays_keeps_its_cast_targets_and_snapshot(seed, data):
+    seed(data)
+    sfc = ScriptForCampaign.objects.get()
+    services.sfc_activate(sfc_id=sfc.pk)
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    before = ScriptForCampaign.objects.values().get()
+    script = data["campaigns"][0]["scripts"][0]
+    script["lines"][0]["text"] = "Edited"
+    script["targets"] = ["expats"]
+    script["cast"]["host"] = "boris"
+    out = seed(data)
+    assert "kept      script for campaign english-school: ten-minutes (it is playing: cast and targets stay" in out
+    assert ScriptForCampaign.objects.values().get() == before
+    assert Target.objects.count() == 4 and sfc.cast.get(slot__name="host").bot.key == "anna"
+    data["campaigns"][0]["scripts"] = []
+    assert "but it was played" in seed(data)
+    assert ScriptForCampaign.objects.values().get() == before
+
+
+def test_a_draft_that_the_file_no_longer_has_is_removed(seed, data):
+    seed(data)
+    data["campaigns"][0]["scripts"] = []
+    assert "removed   script for campaign english-school: ten-minutes" in seed(data)
+    assert not ScriptForCampaign.objects.exists() and Script.objects.exists()
+
+
+def test_whether_a_campaign_runs_is_not_for_a_seed_to_change(seed, data):
+    seed(data)
+    Campaign.objects.update(state="paused")
+    assert "nothing to change" in seed(data)
+    assert set(Campaign.objects.values_list("state", flat=True)) == {"paused"}
+
+
+def test_a_permission_that_the_file_no_longer_has_is_revoked_and_stays_on_record(seed, data):
+    seed(data)
+    del data["chats"][0]["permissions"][2]
+    assert "removed   chat permission expats: first_contact (revoked now)" in seed(data)
+    assert ChatPermission.objects.get(chat__key="expats", purpose="first_contact").revoked_at
+    assert "nothing to change" in seed(data)
+
+
+def test_a_revoked_permission_is_not_given_again_by_an_old_file(seed, data):
+    seed(data)
+    ChatPermission.objects.filter(chat__key="expats", purpose="parse").update(revoked_at=timezone.now())
+    out = seed(data)
+    assert "kept      chat permission expats: parse (revoked on" in out
+    assert not ChatPermission.objects.filter(chat__key="expats", purpose="parse", revoked_at__isnull=True).exists()
+    data["chats"][0]["permissions"][1]["granted_at"] = "2099-01-01T00:00:00Z"
+    assert "created   chat permission expats: parse" in seed(data)
+
+
+def test_an_account_is_not_swapped_under_a_session(seed, data):
+    seed(data)
+    BotSession.objects.create(bot=Bot.objects.get(key="anna"), data="session")
+    before = rows()
+    data["bots"][0]["phone"] = "+9996620099"
+    with pytest.raises(CommandError, match=r'bots\[0\]\.phone: bot "anna" is logged in with another phone'):
+        seed(data)
+    assert rows() == before
+
+
+def test_what_another_file_named_differently_is_refused(seed, data):
+    seed(data)
+    data["chats"][0]["key"] = "expats2"
+    text = yaml.safe_dump(data).replace("- expats\n", "- expats2\n")
+    with pytest.raises(CommandError, match=r'chats\[0\]\.telegram: chat "expats" is @riverside_expats already'):
+        seed(yaml.safe_load(text))
+
+
+def test_a_bad_file_changes_nothing(seed, data):
+    data["campaigns"][1]["time_zone"] = "Nowhere"
+    with pytest.raises(CommandError, match=r'seed\.yaml: campaigns\[1\]\.time_zone: no time zone is called "Nowhere"'):
+        seed(data)
+    assert not Bot.objects.exists()
+
+
+def test_a_chat_that_moved_is_looked_up_again(seed, data):
+    seed(data)
+    Chat.objects.filter(key="expats").update(telegram_id=-1001, kind="supergroup")
+    assert "nothing to change" in seed(data)
+    data["chats"][0]["telegram"] = "@another_chat"
+    seed(data)
+    assert Chat.objects.values_list("telegram_id", "kind").get(key="expats") == (None, "unknown")
+
+
+def test_a_budget_may_name_one_object(seed, data):
+    data["budgets"] = [{"scope": "bot", "key": "anna", "limit": 5, "window_seconds": 60}]
+    seed(data)
+    assert Budget.objects.get().key == str(Bot.objects.get(key="anna").pk)
+    data["budgets"][0]["limit"] = 6
+    assert "updated   budget bot anna in 60 s (limit)" in seed(data)
+
+
+def test_activating_what_is_not_there_or_not_ready_is_told_in_words(seed, data):
+    data["campaigns"][0]["state"] = "draft"
+    seed(data)
+    with pytest.raises(CommandError, match='campaign "english-school" has no script "x"'):
+        call_command("activate_script", campaign="english-school", script="x")
+    with pytest.raises(CommandError, match="campaign english-school is draft, not running"):
+        call_command("activate_script", campaign="english-school", script="ten-minutes")
+
+
+def test_generate_key_prints_a_key_that_encrypts():
+    from vault.keys import parse_keys
+
+    out = io.StringIO()
+    call_command("generate_key", stdout=out)
+    cipher = parse_keys([out.getvalue().strip()])
+    assert cipher.decrypt(cipher.encrypt(b"secret")) == b"secret"
