@@ -47,6 +47,14 @@ class Lead(models.Model):
     worker_id = models.CharField(max_length=64, help_text="The parser bot that heard it")
     event_id = models.UUIDField(unique=True, help_text="The NewTargetMessage that made the lead")
     hit_at = models.DateTimeField(help_text="created_at of that event")
+    same_as = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="duplicates",
+        help_text="Turned out to be the same person as this lead, which goes on alone",
+    )
     approved_at = models.DateTimeField(null=True, blank=True, help_text="When an operator allowed the first contact")
     approved_by = models.CharField(max_length=150, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())

@@ -65,15 +65,22 @@ def _one_of_two(by_id: Lead, by_name: Lead, person: Person) -> Lead:
         _set(by_name, username="")
         _set(by_id, username=person.username)
         return by_id
+    for lead, other in ((by_id, by_name), (by_name, by_id)):
+        if lead.same_as_id == other.id:
+            return other
     stays, goes = sorted((by_id, by_name), key=lambda lead: _PROGRESS.index(Lead.State(lead.state)))
+    _end(goes, stays)
+    return stays
+
+
+def _end(goes: Lead, stays: Lead) -> None:
+    _set(goes, same_as=stays)
+    reason = f"The same person as lead {stays.id}."
     for conversation in conversations_lock(Conversation.objects.filter(lead=goes)):
         if conversation.owner != Conversation.Owner.NONE:
-            owner_move(
-                conversation=conversation, owner=Conversation.Owner.NONE, reason="The same person as another lead."
-            )
+            owner_move(conversation=conversation, owner=Conversation.Owner.NONE, reason=reason)
     if goes.state not in _ENDED:
-        lead_move(lead=goes, state=Lead.State.CLOSED, reason=f"The same person as lead {stays.id}.")
-    return stays
+        lead_move(lead=goes, state=Lead.State.CLOSED, reason=reason)
 
 
 def _set(lead: Lead, **facts: object) -> None:

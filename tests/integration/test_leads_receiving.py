@@ -1,0 +1,300 @@
+"""Events become leads: one for each campaign and person, contacted by a manager, or waiting and saying why."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from bots.models import Bot, Delivery, Role
+from campaigns.disclosure import is_disclosed
+from campaigns.models import Campaign, Suppression
+from campaigns.services import NotPossible, campaign_finish, permission_revoke, suppression_add
+from leads.models import CampaignManager, Conversation, Lead, Message
+from leads.services import lead_approve, lead_reject
+from leads.services.contact import leads_contact_due
+from leads.services.receiving import BadLead
+from tests.integration import ledger
+from tests.integration.leads_world import handle_lead, make_world
+
+pytestmark = pytest.mark.django_db
+State = Lead.State
+
+
+@pytest.fixture
+def world():
+    return make_world()
+
+
+def test_a_hit_becomes_a_lead_whose_first_message_says_who_writes(world):
+    lead = world.receive()
+    talk = Conversation.objects.get(lead=lead)
+    delivery = Delivery.objects.get()
+    assert lead.state == State.CONTACTING
+    assert (talk.owner, talk.peer_id, talk.bot in world.managers) == ("ai", 501, True)
+    assert (delivery.purpose, delivery.origin, delivery.bot) == ("first_contact", "leads.message", talk.bot)
+    assert delivery.origin_id == Message.objects.get(conversation=talk).id
+    assert is_disclosed(delivery.text, "en") and "{" not in delivery.text
+    assert (delivery.peer_id, delivery.peer_username) == (501, "Tea_Lover")
+    assert (delivery.via_chat_id, delivery.via_message_id) == (world.chat.telegram_id, 77)
+
+
+def test_said_the_first_message_makes_a_talk(world):
+    talk = world.talk()
+    assert talk.lead.state == State.TALKING
+    assert Message.objects.get(conversation=talk).telegram_message_id
+
+
+def test_a_campaign_without_a_text_of_its_own_still_says_who_writes():
+    for locale in ("en", "ru"):
+        world = make_world(first_contact_template="", locale=locale)
+        world.receive()
+        assert is_disclosed(Delivery.objects.get(campaign=world.campaign).text, locale)
+
+
+def test_the_first_message_keeps_the_campaigns_interval():
+    world = make_world(first_contact_interval_seconds=600)
+    hit_at = timezone.now() - timedelta(seconds=100)
+    world.receive(created_at=hit_at.isoformat())
+    assert Delivery.objects.get().due_at == hit_at + timedelta(seconds=600)
+    assert world.send_all() == 0
+
+
+def test_a_basic_groups_message_id_is_not_given_to_another_account(world):
+    group = ledger.make_chat(telegram_id=-4100005, kind="group", permitted=False)
+    world.receive(chat_id=group.telegram_id)
+    lead_approve(lead_id=Lead.objects.get().id, by="olga")
+    assert Delivery.objects.get().via_message_id is None
+
+
+def test_a_bare_event_of_another_program_is_enough(world):
+    lead = world.receive(id=..., created_at=..., telegram_user_id=..., message_id=..., username="@Tea_Lover")
+    assert lead is None  # the event had no id to find it by
+    lead = Lead.objects.get()
+    assert (lead.username, lead.telegram_user_id, lead.state) == ("Tea_Lover", None, State.CONTACTING)
+    assert Delivery.objects.get().peer_username == "Tea_Lover"
+
+
+@pytest.mark.parametrize("field", [{"campaign_id": "nonsense"}, {"campaign_id": str(uuid4())}])
+def test_an_event_of_no_campaign_is_refused_with_a_reason(world, field):
+    with pytest.raises(BadLead, match="no campaign"):
+        world.receive(**field)
+
+
+def test_an_event_that_names_nobody_is_refused(world):
+    with pytest.raises(BadLead, match="nobody"):
+        world.receive(username="", telegram_user_id=None)
+
+
+def test_our_own_accounts_become_no_leads(world):
+    own = world.managers[0]
+    own.username = "mira"
+    own.save()
+    world.receive(telegram_user_id=own.telegram_user_id)
+    world.receive(telegram_user_id=None, username="MIRA")
+    assert not Lead.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {}),
+        ({}, {"username": "other_name"}),
+        ({}, {"username": ""}),
+        ({}, {"telegram_user_id": None}),
+        ({}, {"telegram_user_id": None, "username": "@tea_LOVER"}),
+        ({"telegram_user_id": None}, {}),
+        ({"username": ""}, {}),
+        ({"telegram_user_id": None}, {"telegram_user_id": None, "username": "TEA_LOVER"}),
+    ],
+)
+def test_one_person_is_one_lead(world, first, second):
+    world.receive(**first)
+    world.receive(**second)
+    assert Lead.objects.count() == Conversation.objects.count() == Delivery.objects.count() == 1
+
+
+def test_an_id_that_becomes_known_is_kept(world):
+    world.receive(telegram_user_id=None)
+    world.receive(telegram_user_id=501)
+    assert Lead.objects.get().telegram_user_id == 501
+    assert Conversation.objects.get().peer_id == 501
+
+
+def test_an_id_is_learned_when_the_first_message_is_said(world):
+    world.receive(telegram_user_id=None)
+    assert world.send_all() == 1
+    assert Lead.objects.get().telegram_user_id == Conversation.objects.get().peer_id == 501
+    world.receive(username="")
+    assert Lead.objects.count() == 1
+
+
+def test_two_leads_that_turn_out_to_be_one_person_go_on_as_one(world):
+    by_name = world.receive(telegram_user_id=None)
+    by_id = world.receive(username="")
+    assert Delivery.objects.filter(state="queued").count() == 2
+    world.receive()
+    by_name.refresh_from_db()
+    by_id.refresh_from_db()
+    assert sorted([by_name.state, by_id.state]) == [State.CLOSED, State.CONTACTING]
+    assert Delivery.objects.filter(state="queued").count() == 1
+    world.receive()
+    world.receive(telegram_user_id=None)
+    assert Lead.objects.count() == 2 and Delivery.objects.filter(state="queued").count() == 1
+
+
+def test_a_username_with_a_new_bearer_is_another_person(world):
+    old = world.receive(telegram_user_id=501)
+    new = world.receive(telegram_user_id=502)
+    old.refresh_from_db()
+    assert (old.username, new.username) == ("", "Tea_Lover")
+
+
+def test_two_campaigns_have_each_their_own_lead_and_different_bots(world):
+    other = make_world(managers=0)
+    for bot in world.managers:
+        CampaignManager.objects.create(campaign=other.campaign, bot=bot)
+    talks = [Conversation.objects.get(lead=each.receive()) for each in (world, other)]
+    assert {talk.bot for talk in talks} == set(world.managers)
+
+
+def test_leads_go_to_the_least_loaded_manager(world):
+    for number in range(6):
+        world.receive(telegram_user_id=600 + number, username=f"person{number}")
+    assert [bot.conversations.count() for bot in world.managers] == [3, 3]
+    world.managers[0].conversations.update(owner="none")
+    for number in range(3):
+        world.receive(telegram_user_id=700 + number, username=f"later{number}")
+    assert [bot.conversations.count() for bot in world.managers] == [6, 3]
+
+
+def test_a_suppressed_person_is_recorded_and_not_contacted(world):
+    suppression_add(telegram_user_id=501, source=Suppression.Source.OPERATOR)
+    lead = world.receive()
+    assert lead.state == State.OPTED_OUT and lead.state_reason
+    assert not Conversation.objects.exists() and not Delivery.objects.exists()
+
+
+def test_who_is_suppressed_between_hit_and_contact_is_not_contacted(world):
+    lead = world.receive()
+    suppression_add(telegram_user_id=None, username="tea_lover", source=Suppression.Source.OPERATOR)
+    assert world.send_all() == 0
+    lead.refresh_from_db()
+    assert (lead.state, lead.conversation.owner) == (State.OPTED_OUT, "none")
+
+
+def test_without_the_owners_permission_an_operator_decides():
+    world = make_world(direct=False)
+    lead = world.receive()
+    assert lead.state == State.AWAITING_APPROVAL and "approve" in lead.state_reason
+    assert not Delivery.objects.exists()
+    lead_approve(lead_id=lead.id, by="olga")
+    lead_approve(lead_id=lead.id, by="boris")
+    lead.refresh_from_db()
+    assert (lead.state, lead.approved_by) == (State.CONTACTING, "olga")
+    assert world.send_all() == 1
+
+
+def test_a_rejected_lead_is_closed_and_stays_closed():
+    world = make_world(direct=False)
+    lead = world.receive()
+    lead_reject(lead_id=lead.id, by="olga", reason="A competitor.")
+    world.receive()
+    lead.refresh_from_db()
+    assert (lead.state, lead.state_reason) == (State.CLOSED, "Rejected by olga. A competitor.")
+    with pytest.raises(NotPossible):
+        lead_approve(lead_id=lead.id, by="olga")
+
+
+def test_a_permission_that_is_revoked_before_the_contact_stops_it(world):
+    lead = world.receive()
+    permission_revoke(chat_id=world.chat.id, purpose="first_contact")
+    assert world.send_all() == 0
+    lead.refresh_from_db()
+    assert (lead.state, lead.conversation.owner) == (State.FAILED, "none")
+    assert "permission" in lead.state_reason
+
+
+def test_a_first_message_that_does_not_disclose_is_never_sent():
+    world = make_world(first_contact_template="Hi, buy some tea!")
+    lead = world.receive()
+    assert world.send_all() == 0
+    lead.refresh_from_db()
+    assert lead.state == State.FAILED and "AI" in lead.state_reason
+
+
+def test_a_finished_campaign_contacts_nobody(world):
+    lead = world.receive()
+    campaign_finish(campaign_id=world.campaign.id)
+    assert world.send_all() == 0
+    lead.refresh_from_db()
+    assert lead.state == State.FAILED
+
+
+@pytest.mark.parametrize("trouble", ["no manager", "broken text"])
+def test_a_lead_that_cannot_be_contacted_yet_says_why_and_is_tried_again(trouble):
+    world = make_world(managers=0) if trouble == "no manager" else make_world(first_contact_template="{Hello")
+    lead = world.receive()
+    assert lead.state == State.NEW and lead.state_reason
+    assert leads_contact_due(now=timezone.now()) == 0
+    if trouble == "no manager":
+        CampaignManager.objects.create(campaign=world.campaign, bot=ledger.make_bot(role=Role.MANAGER))
+    else:
+        Campaign.objects.update(first_contact_template="")
+    assert leads_contact_due(now=timezone.now()) == 1
+    lead.refresh_from_db()
+    assert lead.state == State.CONTACTING and Delivery.objects.count() == 1
+
+
+def test_a_bot_that_telegram_restricts_gets_no_new_leads(world):
+    restricted, other = world.managers
+    Bot.objects.filter(id=restricted.id).update(state=Bot.State.RESTRICTED)
+    for number in range(3):
+        world.receive(telegram_user_id=600 + number, username=f"person{number}")
+    assert other.conversations.count() == 3
+
+
+def at_once(*events):
+    """Each event on a thread and connection of its own, all at the same moment."""
+    barrier = threading.Barrier(len(events))
+
+    def one(event):
+        try:
+            connection.ensure_connection()
+            barrier.wait(10)
+            handle_lead(event)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(events)) as pool:
+        list(pool.map(one, events))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_copies_of_one_event_at_the_same_moment_make_one_lead():
+    world = make_world()
+    at_once(*[world.event()] * 4)
+    assert Lead.objects.count() == Conversation.objects.count() == Delivery.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "others",
+    [{}, {"telegram_user_id": None}, {"username": "TEA_lover"}],
+    ids=["both known", "name only", "written differently"],
+)
+def test_different_events_of_one_person_at_the_same_moment_make_one_lead(others):
+    world = make_world()
+    at_once(world.event(), world.event(**others), world.event(), world.event(**others))
+    assert Lead.objects.count() == Conversation.objects.count() == Delivery.objects.count() == 1
+    assert Lead.objects.get().telegram_user_id == 501
+
+
+@pytest.mark.django_db(transaction=True)
+def test_leads_of_the_same_moment_are_spread_over_the_managers():
+    world = make_world()
+    at_once(*(world.event(telegram_user_id=600 + number, username=f"person{number}") for number in range(8)))
+    assert [bot.conversations.count() for bot in world.managers] == [4, 4]
