@@ -36,9 +36,10 @@ def outgoing_judge(*, conversation: Conversation) -> None:
         return
     # Read only now: what was `sending` a moment ago has its id by now.
     for message in unclaimed:
-        if not _is_ours(conversation, message):
+        # First, and once: a takeover cancels what is queued, which settles it, which comes here again.
+        mine, _ = UnclaimedMessage.objects.filter(id=message.id).delete()
+        if mine and not _is_ours(conversation, message):
             _taken_over(conversation, message)
-        message.delete()
 
 
 def unclaimed_judge_due(*, limit: int = 100) -> int:

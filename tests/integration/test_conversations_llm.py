@@ -1,0 +1,282 @@
+"""The LLM's jobs, asked of a real endpoint through the real client."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from bots.models import Delivery
+from campaigns.models import Suppression
+from leads.answering import answer_job
+from leads.llm import Answer, Answered
+from leads.models import Lead, LlmJob, Message
+from leads.services import conversation_hand_back, conversation_take_over
+from leads.services.answering import MOST_ATTEMPTS, job_apply, job_claim, jobs_dispatch_due
+from messaging.models import OutboxEvent
+from tests.integration.leads_world import make_world, texts
+from tests.llm_server import llm_server
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def llm(settings):
+    with llm_server() as server:
+        settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = server.url, "sk-test"
+        yield server
+
+
+@pytest.fixture
+def world():
+    return make_world()
+
+
+@pytest.fixture
+def talk(world):
+    return world.talk()
+
+
+def soon():
+    """When every quiet period and every backoff is over."""
+    return timezone.now() + timedelta(minutes=5)
+
+
+def answer(talk):
+    """Work on the conversation's latest job, as its task does."""
+    job = LlmJob.objects.filter(conversation=talk).latest("epoch")
+    answer_job(job_id=job.id, now=soon())
+    job.refresh_from_db()
+    talk.refresh_from_db()
+    return job
+
+
+def decision(action, *messages):
+    return Answered(Answer(messages=list(messages), action=action, reason="a test"), 10, 5)
+
+
+def test_a_question_is_answered(world, talk, llm):
+    world.incoming(talk, "How much?")
+    job = answer(talk)
+    assert (job.state, job.action, job.attempts) == ("done", "reply", 1)
+    assert job.prompt_tokens > 0 and job.completion_tokens > 0
+    delivery = Delivery.objects.get(state="queued")
+    assert delivery.purpose == "reply" and "5 euros" in delivery.text
+    assert world.send_all() == 1
+    [request] = llm.llm.requests
+    assert request["model"] == "sandbox-1"
+    assert [message["role"] for message in request["messages"]] == ["system", "assistant", "user"]
+
+
+def test_a_burst_is_answered_as_one(world, talk, llm):
+    for text in ("Hi", "I like tea", "How much is it?"):
+        world.incoming(talk, text)
+    for job in LlmJob.objects.order_by("epoch"):
+        answer_job(job_id=job.id, now=soon())
+    assert llm.asked == 1
+    assert len(texts(talk, "ai")) == 2
+
+
+def test_before_its_time_a_job_is_not_asked(world, talk, llm):
+    world.incoming(talk, "How much?")
+    answer_job(job_id=LlmJob.objects.get().id)
+    assert llm.asked == 0 and LlmJob.objects.get().state == "due"
+
+
+def test_a_job_that_is_done_is_not_asked_again(world, talk, llm):
+    world.incoming(talk, "How much?")
+    answer(talk)
+    answer(talk)
+    assert llm.asked == 1 and len(texts(talk, "ai")) == 2
+
+
+def test_an_answer_to_a_conversation_that_moved_on_is_dropped(world, talk):
+    world.incoming(talk, "How much?")
+    question = job_claim(job_id=LlmJob.objects.get().id, now=soon())
+    world.incoming(talk, "stop talking about prices, when do you open?")
+    job_apply(question=question, answered=decision("reply", "5 euros"), now=timezone.now())
+    assert len(texts(talk, "ai")) == 1
+    assert LlmJob.objects.earliest("epoch").state == "stale"
+
+
+def test_an_answer_that_comes_after_a_takeover_is_dropped(world, talk):
+    world.incoming(talk, "How much?")
+    question = job_claim(job_id=LlmJob.objects.get().id, now=soon())
+    conversation_take_over(conversation_id=talk.id)
+    conversation_hand_back(conversation_id=talk.id)
+    job_apply(question=question, answered=decision("reply", "5 euros"), now=timezone.now())
+    assert len(texts(talk, "ai")) == 1
+
+
+def test_who_lost_the_claim_changes_nothing(world, talk):
+    world.incoming(talk, "How much?")
+    job = LlmJob.objects.get()
+    slow = job_claim(job_id=job.id, now=soon())
+    assert job_claim(job_id=job.id, now=soon()) is None
+    fast = job_claim(job_id=job.id, now=soon() + timedelta(hours=1))
+    assert fast is not None
+    job_apply(question=fast, answered=decision("reply", "fast"), now=timezone.now())
+    job_apply(question=slow, answered=decision("reply", "slow"), now=timezone.now())
+    assert texts(talk, "ai")[1:] == ["fast"]
+
+
+def test_asked_for_a_human_the_ai_says_so_and_is_silent(world, talk, llm):
+    world.incoming(talk, "May I talk to a human?")
+    job = answer(talk)
+    assert (job.action, talk.owner) == ("handover", "human")
+    assert world.send_all() == 1
+    assert "colleague" in texts(talk, "ai")[-1]
+    world.incoming(talk, "Thanks")
+    assert not LlmJob.objects.filter(state="due").exists()
+
+
+def test_a_farewell_is_said_and_the_conversation_ended(world, talk, llm):
+    world.incoming(talk, "Goodbye")
+    answer(talk)
+    assert (talk.owner, talk.lead.state) == ("none", Lead.State.CLOSED)
+    assert world.send_all() == 1
+
+
+def test_a_farewell_is_not_said_once_a_person_has_taken_over(world, talk, llm):
+    world.incoming(talk, "Goodbye")
+    answer(talk)
+    conversation_take_over(conversation_id=talk.id)
+    assert world.send_all() == 0
+
+
+def test_a_refusal_in_other_words_is_an_opt_out(world, talk, llm):
+    world.incoming(talk, "I am not interested")
+    job = answer(talk)
+    assert (job.action, talk.owner, talk.lead.state) == ("opt_out", "none", Lead.State.OPTED_OUT)
+    assert Suppression.objects.get().source == "llm"
+    assert world.send_all() == 0 and len(texts(talk, "ai")) == 1
+
+
+def test_who_needs_time_gets_it(world, talk, llm):
+    world.incoming(talk, "I will think about it")
+    job = answer(talk)
+    assert (job.action, job.state, talk.owner) == ("wait", "done", "ai")
+    assert world.send_all() == 0
+
+
+def test_an_answer_said_late_does_not_hide_the_next_question(world, talk, llm):
+    world.incoming(talk, "How much?")
+    answer(talk)
+    leaving = Delivery.objects.get(state="queued")
+    Delivery.objects.filter(id=leaving.id).update(state="sending")
+    world.incoming(talk, "And when do you open?")
+    world.sent(leaving)
+    job = answer(talk)
+    assert job.action == "reply" and "evenings" in texts(talk, "ai")[-1]
+
+
+@pytest.mark.parametrize("fault", ["429", "500"])
+def test_an_endpoint_in_trouble_is_asked_later(world, talk, llm, fault):
+    llm.fail(fault, seconds=30)
+    world.incoming(talk, "How much?")
+    job = answer(talk)
+    assert (job.state, job.attempts, talk.owner) == ("due", 1, "ai")
+    assert fault in job.error and job.claimed_until is None
+    wait = job.due_at - timezone.now()
+    assert wait > timedelta(seconds=20 if fault == "429" else 0)
+    assert answer(talk).state == "done"
+
+
+def test_after_many_attempts_a_person_answers_and_the_team_hears_of_it(world, talk, llm):
+    llm.fail("500", times=MOST_ATTEMPTS)
+    world.incoming(talk, "How much?")
+    for _ in range(MOST_ATTEMPTS):
+        job = answer(talk)
+    assert (job.state, talk.owner, llm.asked) == ("failed", "human", MOST_ATTEMPTS)
+    event = OutboxEvent.objects.get(routing_key="manager.error")
+    assert str(talk.id) in event.body and "How much" not in event.body
+
+
+def test_a_malformed_answer_is_asked_for_again_at_once(world, talk, llm):
+    llm.fail("malformed")
+    world.incoming(talk, "How much?")
+    assert answer(talk).state == "done"
+    assert llm.asked == 2
+
+
+def test_two_malformed_answers_hand_over_to_a_person(world, talk, llm):
+    llm.fail("malformed", times=2)
+    world.incoming(talk, "How much?")
+    job = answer(talk)
+    assert (job.state, talk.owner) == ("failed", "human")
+    assert "does not fit" in talk.owner_reason
+    assert OutboxEvent.objects.filter(routing_key="manager.error").count() == 1
+
+
+def test_a_due_job_without_a_task_gets_one_and_not_more(world, talk):
+    world.incoming(talk, "How much?")
+    assert jobs_dispatch_due(now=timezone.now()) == 0
+    assert jobs_dispatch_due(now=soon()) == 1
+    assert jobs_dispatch_due(now=soon()) == 0
+    assert jobs_dispatch_due(now=soon() + timedelta(minutes=1)) == 1
+
+
+def test_a_job_whose_task_died_is_free_again(world, talk, llm):
+    world.incoming(talk, "How much?")
+    job = LlmJob.objects.get()
+    job_claim(job_id=job.id, now=soon())
+    assert jobs_dispatch_due(now=soon()) == 0
+    later = soon() + timedelta(hours=1)
+    assert jobs_dispatch_due(now=later) == 1
+    answer_job(job_id=job.id, now=later)
+    job.refresh_from_db()
+    assert (job.state, job.attempts) == ("done", 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_tasks_for_one_job_at_the_same_moment_ask_once(llm):
+    world = make_world()
+    talk = world.talk()
+    world.incoming(talk, "How much?")
+    job, barrier = LlmJob.objects.get(), threading.Barrier(4)
+
+    def task():
+        try:
+            connection.ensure_connection()
+            barrier.wait(10)
+            answer_job(job_id=job.id, now=soon())
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(task) for _ in range(4)]:
+            future.result()
+    assert llm.asked == 1
+    assert Message.objects.filter(conversation=talk, author="ai").count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("round_", range(5))
+def test_a_stop_at_the_moment_of_an_answer_leaves_nothing_to_send(round_):
+    world = make_world()
+    talk = world.talk()
+    world.incoming(talk, "How much?")
+    question = job_claim(job_id=LlmJob.objects.get().id, now=soon())
+    barrier = threading.Barrier(3)
+
+    def beside(work):
+        try:
+            connection.ensure_connection()
+            barrier.wait(10)
+            work()
+        finally:
+            connections.close_all()
+
+    works = [
+        lambda: job_apply(question=question, answered=decision("reply", "one", "two"), now=timezone.now()),
+        lambda: world.incoming(talk, "stop"),
+        world.send_all,
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        for future in [pool.submit(beside, work) for work in works]:
+            future.result()
+    assert Lead.objects.get().state == Lead.State.OPTED_OUT
+    assert world.send_all() == 0
+    assert not Delivery.objects.filter(state__in=["queued", "sending"]).exists()
