@@ -10,6 +10,7 @@ PERIODS: dict[str, float] = {
     "leads.tasks.dispatch_due": 2,
     "notifier.tasks.dispatch_due": 5,
     "messaging.tasks.prune": 600,
+    "messaging.tasks_stats.sample_queues": 15,
 }
 
 

@@ -19,6 +19,8 @@ CSRF_TRUSTED_ORIGINS = env.listed("DJANGO_CSRF_TRUSTED_ORIGINS", [])
 # Behind TLS in production; plain HTTP on a laptop's loopback.
 HTTPS = env.flag("DJANGO_HTTPS", False)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+# Asked inside the network, without TLS: by Prometheus.
+SECURE_REDIRECT_EXEMPT = [r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
@@ -111,6 +113,9 @@ BOTS_PER_WORKER = env.whole("BOTS_PER_WORKER", 50)
 # Where `make up` runs the sandbox when TELEGRAM_API_ID is not set.
 SANDBOX_MTPROTO_PORT = env.whole("SANDBOX_MTPROTO_PORT", 8443)
 SANDBOX_HTTP_PORT = env.whole("SANDBOX_HTTP_PORT", 8444)
+
+# Whoever shows this bearer token may read /metrics; without it only this machine may.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 
 WEB_PORT = env.whole("WEB_PORT", 8000)
 FLOWER_PORT = env.whole("FLOWER_PORT", 5555)

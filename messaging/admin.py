@@ -12,8 +12,16 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from messaging import services
-from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, ProcessedEvent, QueueControl
+from messaging import services, topology
+from messaging.models import (
+    DeadLetter,
+    HandlingBucket,
+    HandlingFailure,
+    OutboxEvent,
+    ProcessedEvent,
+    QueueControl,
+    QueueSample,
+)
 from panelkit.base import FactAdmin
 from panelkit.labels import VARIANTS, choice_label, clipped, preformatted
 from panelkit.operations import Operation, when_in
@@ -210,7 +218,31 @@ class QueueControlAdmin(FactAdmin):
 
     @display(description="state", ordering="paused", label=VARIANTS)
     def state_label(self, control: QueueControl) -> str:
-        return "paused" if control.paused else "running"
+        return tag("paused" if control.paused else "running")
+
+    @display(description="works for")
+    def service(self, control: QueueControl) -> str:
+        return topology.SERVICES.get(control.queue, "")
+
+    @display(description="changed", ordering="changed_at")
+    def changed(self, control: QueueControl) -> str:
+        return f"{moment(control.changed_at)} by {control.changed_by}" if control.changed_by else "never"
+
+
+@admin.register(QueueSample)
+class QueueSampleAdmin(LedgerAdmin):
+    list_display = ("at", "queue", "ready", "unacked", "consumers", "publish_rate", "ack_rate")
+    list_filter = (("queue", admin.AllValuesFieldListFilter),)
+    search_fields = ("queue",)
+    ordering = ("-at", "queue")
+
+
+@admin.register(HandlingBucket)
+class HandlingBucketAdmin(LedgerAdmin):
+    list_display = ("metric", "subscription", "bound", "count", "total")
+    list_filter = (("metric", admin.AllValuesFieldListFilter), ("subscription", admin.AllValuesFieldListFilter))
+    search_fields = ("metric", "subscription")
+    ordering = ("metric", "subscription", "bound")
 
 
 def _json(value: Any) -> str:

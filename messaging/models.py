@@ -121,3 +121,43 @@ class QueueControl(models.Model):
 
     def __str__(self) -> str:
         return f"{self.queue} {'paused' if self.paused else 'running'}"
+
+
+class QueueSample(models.Model):
+    """What the broker said about one queue at one moment; the samples of one look at the broker share `at`."""
+
+    at = models.DateTimeField(db_default=Now())
+    queue = models.CharField(max_length=120)
+    ready = models.BigIntegerField()
+    unacked = models.BigIntegerField()
+    consumers = models.PositiveIntegerField()
+    published = models.BigIntegerField(help_text="Messages that publishers sent here since the broker counts")
+    publish_rate = models.FloatField(help_text="A second, since about the sample before")
+    ack_rate = models.FloatField(help_text="A second, since about the sample before")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["at", "queue"], name="one_sample_per_look_and_queue")]
+
+    def __str__(self) -> str:
+        return f"{self.queue} {self.at:%H:%M:%S}"
+
+
+class HandlingBucket(models.Model):
+    """One bucket of a histogram about handlers, added up over all processes: it only ever grows.
+
+    `count` observations were at most `bound` and above the bound below; `total` is their sum.
+    """
+
+    metric = models.CharField(max_length=40)
+    subscription = models.CharField(max_length=120, help_text="The queue that the events came through")
+    bound = models.FloatField()
+    count = models.BigIntegerField()
+    total = models.FloatField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["metric", "subscription", "bound"], name="one_bucket_per_bound"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.subscription} ≤ {self.bound}"

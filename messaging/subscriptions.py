@@ -14,7 +14,7 @@ from celery import Task, shared_task
 from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from messaging import topology
+from messaging import timings, topology
 from messaging.events import Event, UndecodableMessage, decode, event_id
 from messaging.models import HandlingFailure
 
@@ -157,6 +157,7 @@ def _event_type(handler: Callable[..., None]) -> type[Event]:
 def _handle(subscription: Subscription, message: Message) -> None:
     if subscription.raw:
         with transaction.atomic():
+            timings.count_on_commit(subscription.queue)
             subscription.handler(message)
         return
     exchange, routing_key = message.origin
@@ -167,6 +168,7 @@ def _handle(subscription: Subscription, message: Message) -> None:
         )
     with transaction.atomic():
         if _first_time(event, subscription.queue):
+            timings.count_on_commit(subscription.queue, event.created_at)
             subscription.handler(event)
 
 

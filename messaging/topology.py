@@ -167,6 +167,7 @@ TASKS: dict[str, tuple[str, ...]] = {
         "leads.tasks.dispatch_due",
         "notifier.tasks.dispatch_due",
         "messaging.tasks.prune",
+        "messaging.tasks_stats.sample_queues",
     ),
 }
 

@@ -57,9 +57,11 @@ GROUPS: dict[str, tuple[Page, ...]] = {
     "Bus": (
         Page("messaging.DeadLetter", "markunread_mailbox"),
         Page("messaging.OutboxEvent", "outbox", "Outbox"),
-        Page("messaging.QueueControl", "pause_circle", "Queues"),
+        Page("messaging.QueueControl", "pause_circle", "Pauses"),
         Page("messaging.HandlingFailure", "error", "Failures"),
         Page("messaging.ProcessedEvent", "task_alt"),
+        Page("messaging.QueueSample", "query_stats"),
+        Page("messaging.HandlingBucket", "bar_chart", "Handler timings"),
     ),
     "Settings": (
         Page("notifier.Channel", "notifications", "Notification channels"),
@@ -80,7 +82,13 @@ GROUPS: dict[str, tuple[Page, ...]] = {
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     overview = [
         {"title": "Overview", "icon": "dashboard", "link": reverse("admin:index")},
-        {"title": "Tasks in Flower", "icon": "local_florist", "link": settings.FLOWER_URL},
+        {
+            "title": "Queues",
+            "icon": "stacks",
+            "link": reverse("queues"),
+            "permission": lambda asking: may_view(asking, "messaging.QueueControl"),
+        },
+        {"title": "Tasks in Flower", "icon": "local_florist", "link": settings.FLOWER_URL, "active": False},
     ]
     groups = [{"title": title, "collapsible": True, "items": _items(request, of)} for title, of in GROUPS.items()]
     return [{"items": overview}, *(group for group in groups if group["items"])]

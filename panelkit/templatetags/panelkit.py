@@ -13,4 +13,13 @@ def variant(value: str) -> str:
     return VARIANTS.get(value, "default")
 
 
+@register.filter
+def age(seconds: float) -> str:
+    """A span of time as people say it, in its largest unit: 45 s, 12 min, 3 h, 2 d."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 register.filter("short_choice", short_choice)

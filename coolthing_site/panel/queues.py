@@ -1,0 +1,141 @@
+"""The page "Queues": what waits in each queue, who takes it out, how fast; and pausing and resuming them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from coolthing_site.panel.charts import Chart, chart
+from messaging import queue_stats, services
+from messaging.admin import ReasonForm
+from messaging.models import QueueControl, QueueSample
+from messaging.queue_stats import HeadAge, Snapshot
+from messaging.topology import MAINTENANCE_QUEUE, SERVICES, TOPOLOGY
+
+_GAP = timedelta(seconds=queue_stats.STALE_SECONDS)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One queue. `now` is None when the broker's last answer lacks it; `dead` is its DLQ's depth, if it has one."""
+
+    queue: str
+    service: str
+    now: QueueSample | None
+    head: HeadAge | None
+    dlq: str
+    dead: int | None
+    control: QueueControl | None
+    waiting: Chart
+    acks: Chart
+
+    @property
+    def is_paused(self) -> bool:
+        return self.control is not None and self.control.paused
+
+    @property
+    def is_forsaken(self) -> bool:
+        """Nobody consumes, and nobody meant it so."""
+        return self.now is not None and self.now.consumers == 0 and not self.is_paused
+
+
+@require_safe
+def queues(request: HttpRequest) -> HttpResponse:
+    _require(request, "view")
+    now, newest = queue_stats.database_now(), queue_stats.snapshot()
+    controls = {control.queue: control for control in QueueControl.objects.all()}
+    sampler = controls.get(MAINTENANCE_QUEUE)
+    context = {
+        **admin.site.each_context(request),
+        "title": "Queues",
+        "newest": newest,
+        "now": now,
+        "rows": _rows(newest, controls, now),
+        "sampler_paused": sampler is not None and sampler.paused,
+        "may_change": _may(request, "change"),
+        "seconds": queue_stats.SAMPLE_SECONDS,
+    }
+    return TemplateResponse(request, "panel/queues.html", context)
+
+
+def pause(request: HttpRequest, queue: str) -> HttpResponse:
+    """Asks for the reason, then pauses."""
+    _require(request, "change")
+    if queue not in SERVICES:
+        raise Http404
+    form = ReasonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        services.queue_pause(queue=queue, reason=form.cleaned_data["reason"], by=request.user.get_username())
+        return _done(request, queue, "Pause.", "workers stop taking from it within seconds; what they hold is handled.")
+    context = {**admin.site.each_context(request), "title": f"Pause {queue}", "queue": queue, "form": form}
+    return TemplateResponse(request, "panel/queue_pause.html", context)
+
+
+@require_POST
+def resume(request: HttpRequest, queue: str) -> HttpResponse:
+    _require(request, "change")
+    if queue not in SERVICES:
+        raise Http404
+    services.queue_resume(queue=queue, by=request.user.get_username())
+    return _done(request, queue, "Resume.", "workers take from it again within seconds.")
+
+
+def _rows(newest: Snapshot, controls: dict[str, QueueControl], now: datetime) -> list[Row]:
+    history = queue_stats.history(now)
+    return [_row(queue, newest, controls.get(queue), history.get(queue, []), now) for queue in SERVICES]
+
+
+def _row(queue: str, newest: Snapshot, control: QueueControl | None, past: list[QueueSample], now: datetime) -> Row:
+    letters = TOPOLOGY.queue(queue).dead_letters
+    dlq = newest.queues.get(letters.queue) if letters else None
+    return Row(
+        queue=queue,
+        service=SERVICES[queue],
+        now=newest.queues.get(queue),
+        head=queue_stats.head_age(past, now),
+        dlq=letters.queue if letters else "",
+        dead=dlq.ready + dlq.unacked if dlq else None,
+        control=control,
+        waiting=_chart([(row.at, row.ready + row.unacked) for row in past], now),
+        acks=_chart([(row.at, row.ack_rate) for row in past], now),
+    )
+
+
+def _chart(points: list[tuple[datetime, float]], now: datetime) -> Chart:
+    return chart(points, until=now, span=queue_stats.KEPT, gap=_GAP)
+
+
+def _done(request: HttpRequest, queue: str, what: str, text: str) -> HttpResponse:
+    control = QueueControl.objects.get(queue=queue)
+    admin.site.get_model_admin(QueueControl).log_change(request, control, what)
+    messages.success(request, f"{control}: {text}")
+    return HttpResponseRedirect(reverse("queues"))
+
+
+def _require(request: HttpRequest, right: str) -> None:
+    if not _may(request, right):
+        raise PermissionDenied
+
+
+def _may(request: HttpRequest, right: str) -> bool:
+    """Viewing is for whoever may view or change the rows that pause queues, as everywhere in the panel."""
+    rights = {"view", "change"} if right == "view" else {right}
+    return any(request.user.has_perm(f"messaging.{one}_queuecontrol") for one in rights)
+
+
+def _page(view: Any) -> Any:
+    """For staff who are logged in; others are sent to the login page."""
+    return admin.site.admin_view(view)
+
+
+urlpatterns = [
+    path("", _page(queues), name="queues"),
+    path("<slug:queue>/pause/", _page(pause), name="queue-pause"),
+    path("<slug:queue>/resume/", _page(resume), name="queue-resume"),
+]

@@ -1,0 +1,18 @@
+"""The look at the broker that beat asks for."""
+
+import logging
+
+from celery import shared_task
+
+from messaging import queue_stats
+from messaging.management_api import ManagementUnavailable
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="messaging.tasks_stats.sample_queues")
+def sample_queues() -> None:
+    try:
+        queue_stats.sample()
+    except ManagementUnavailable as problem:
+        log.warning("no figures of the queues: %s", problem)

@@ -1,0 +1,138 @@
+"""How long handlers take, and how old events are when they are handled: histograms over all processes.
+
+Handlers run in prefork children on several machines, children come and go, and none of them can be scraped. So each
+process counts in memory and adds what it counted to rows of `HandlingBucket` a few seconds after the first event, in a
+thread of its own. Counts survive restarts and are right whichever web process is asked; a process that is killed takes
+the last few seconds of its counts along.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from threading import Lock, Timer
+
+from celery.signals import worker_process_shutdown, worker_shutdown
+from django.db import Error, connection, transaction
+
+from messaging.models import HandlingBucket
+
+log = logging.getLogger(__name__)
+
+HANDLER_SECONDS = "handler_seconds"
+EVENT_AGE_SECONDS = "event_age_seconds"
+# Upper bounds in seconds. Changing them is safe: counts stay in the buckets that they were added to.
+BOUNDS = {
+    HANDLER_SECONDS: (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, math.inf),
+    EVENT_AGE_SECONDS: (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86_400.0, math.inf),
+}
+FLUSH_SECONDS = 5.0
+
+# (metric, subscription, bound) → how many, and their sum.
+Counted = dict[tuple[str, str, float], tuple[int, float]]
+
+
+class Tally:
+    """What this process has counted and not yet written down. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counted: Counted = {}
+
+    def add(self, counted: Counted) -> bool:
+        """Add counts and sums; whether nothing was there before."""
+        with self._lock:
+            was_empty = not self._counted
+            for key, (count, total) in counted.items():
+                old_count, old_total = self._counted.get(key, (0, 0.0))
+                self._counted[key] = (old_count + count, old_total + total)
+            return was_empty
+
+    def take(self) -> Counted:
+        with self._lock:
+            taken, self._counted = self._counted, {}
+        return taken
+
+
+_tally = Tally()
+
+
+def count_on_commit(subscription: str, created_at: datetime | None = None) -> None:
+    """Call in the transaction of a handler, before it: counts its seconds, commit included, once it has committed.
+
+    With the event's `created_at` its age at this moment is counted, too. Trouble here never fails the handler.
+    """
+    age = None if created_at is None else (datetime.now(UTC) - created_at).total_seconds()
+    transaction.on_commit(partial(_count, subscription, time.monotonic(), age), robust=True)
+
+
+def observe(metric: str, subscription: str, value: float) -> None:
+    """One value, in seconds. A negative one (a publisher's clock ahead of ours) counts as 0."""
+    value = max(0.0, value)
+    bound = next(bound for bound in BOUNDS[metric] if value <= bound)
+    _add({(metric, subscription, bound): (1, value)})
+
+
+def flush() -> None:
+    """Add what was counted to the database. What cannot be written now is kept for the next time."""
+    counted = _tally.take()
+    if not counted:
+        return
+    with _kept(counted), connection.cursor() as cursor:
+        cursor.executemany(
+            f"INSERT INTO {HandlingBucket._meta.db_table} AS kept (metric, subscription, bound, count, total)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (metric, subscription, bound)"
+            " DO UPDATE SET count = kept.count + excluded.count, total = kept.total + excluded.total",
+            # In one order everywhere: two processes must not wait for each other's rows.
+            [(*key, *counted[key]) for key in sorted(counted)],
+        )
+
+
+@contextmanager
+def _kept(counted: Counted) -> Iterator[None]:
+    try:
+        with transaction.atomic():
+            yield
+    except Error as problem:
+        _add(counted)
+        log.warning("timings of handlers are written later: %s", str(problem).strip())
+
+
+def _add(counted: Counted) -> None:
+    """Whoever finds the tally empty sees to it that it is written down."""
+    if _tally.add(counted):
+        timer = Timer(FLUSH_SECONDS, _flush_in_thread)
+        timer.daemon = True
+        timer.start()
+
+
+def _count(subscription: str, started: float, age: float | None) -> None:
+    observe(HANDLER_SECONDS, subscription, time.monotonic() - started)
+    if age is not None:
+        observe(EVENT_AGE_SECONDS, subscription, age)
+
+
+def _flush_in_thread() -> None:
+    try:
+        flush()
+    finally:
+        connection.close()
+
+
+def _flush_at_end(**_: object) -> None:
+    flush()
+
+
+def _forget() -> None:
+    """A forked child must not count its parent's events again, nor inherit a lock that was held."""
+    global _tally
+    _tally = Tally()
+
+
+os.register_at_fork(after_in_child=_forget)
+worker_process_shutdown.connect(_flush_at_end)
+worker_shutdown.connect(_flush_at_end)
