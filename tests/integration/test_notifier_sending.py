@@ -1,0 +1,193 @@
+"""Events become notifications of the channels that have a rule for them, each sent once or said to have failed."""
+
+import json
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from messaging import topology
+from messaging.models import OutboxEvent
+from messaging.subscriptions import handle
+from notifier.models import Channel, Notification, Rule
+from notifier.sending import send_notification
+from notifier.services import MOST_ATTEMPTS, notification_claim, notifications_dispatch_due
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "secret-name.jsonl"
+
+
+def channel(address, *patterns, name="file", kind="file", enabled=True):
+    made = Channel.objects.create(name=name, kind=kind, address=str(address), enabled=enabled)
+    for pattern in patterns:
+        Rule.objects.create(channel=made, pattern=pattern)
+    return made
+
+
+def happens(key, **body):
+    handle(topology.NOTIFIER_QUEUE, topology.EVENTS_EXCHANGE, key, json.dumps(body).encode())
+
+
+def lines(file):
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def soon():
+    return timezone.now() + timedelta(hours=2)
+
+
+def test_an_event_reaches_the_channels_whose_rules_fit(file):
+    wanted = channel(file, "*.crash", "parser.#")
+    channel(file, "scripts.finished", name="other")
+    channel(file, "#", name="disabled", enabled=False)
+    happens("parser.crash", id=str(uuid4()), service="parser", reason="it broke")
+    notification = Notification.objects.get()
+    assert (notification.channel, notification.state) == (wanted, "queued")
+    assert notification.title == "parser crashed: it broke"
+    assert notification.body["reason"] == "it broke"
+
+
+def test_a_sent_notification_is_a_line_of_the_file(file):
+    channel(file, "#")
+    event_id = str(uuid4())
+    happens("bots.banned", id=event_id, worker_id=str(uuid4()), comment="spam")
+    notification = Notification.objects.get()
+    send_notification(notification_id=notification.id)
+    [line] = lines(file)
+    assert (line["id"], line["event_id"], line["routing_key"]) == (str(notification.id), event_id, "bots.banned")
+    assert "spam" in line["title"] and line["event"]["comment"] == "spam"
+    notification.refresh_from_db()
+    assert (notification.state, notification.attempts, notification.error) == ("sent", 1, "")
+
+
+def test_a_second_delivery_of_the_event_or_the_task_sends_nothing(file):
+    channel(file, "#")
+    for _ in range(2):
+        happens("parser.error", id="6f9619ff-8b86-4d01-b42d-00cf4fc964ff", service="parser", reason="no")
+    notification = Notification.objects.get()
+    for _ in range(2):
+        send_notification(notification_id=notification.id)
+    assert len(lines(file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "title"),
+    [
+        (
+            "scripts.finished",
+            {"sfc_id": str(uuid4()), "finished_at": "2026-11-23T10:00:00Z", "problems": [None]},
+            "1 line",
+        ),
+        ("scripts.started", {"sfc_id": str(uuid4()), "chats": ["@a", -100]}, "2 chats"),
+        ("admin.started", {"service": "admin"}, "admin started"),
+        ("parser.error", {"reason": "no service in the body"}, "Error in parser: no service"),
+        ("parser.error", {}, "Error in parser: no reason given"),
+        ("parser.banned", {"worker_id": "7", "comment": "x"}, "Bot 7 is banned: x"),
+        ("billing.paid", {"sum": 5}, "billing: paid"),
+    ],
+)
+def test_every_system_event_is_heard_also_those_of_other_programs(file, key, body, title):
+    channel(file, "#")
+    happens(key, **body)
+    notification = Notification.objects.get()
+    assert title in notification.title and notification.routing_key == key
+    send_notification(notification_id=notification.id)
+    assert lines(file)[0]["event"].keys() >= body.keys()
+
+
+def test_a_channel_that_is_away_is_tried_again_later_and_then_given_up(tmp_path, caplog):
+    away = tmp_path / "secret-folder" / "notes.jsonl"
+    channel(away, "#")
+    happens("parser.error", service="parser", reason="no")
+    notification = Notification.objects.get()
+    now, waits = timezone.now(), []
+    for _ in range(MOST_ATTEMPTS):
+        send_notification(notification_id=notification.id, now=notification.due_at + timedelta(hours=1))
+        notification.refresh_from_db()
+        waits.append(notification.due_at - now)
+    assert (notification.state, notification.attempts) == ("failed", MOST_ATTEMPTS)
+    assert waits == sorted(waits)
+    assert notification.error == "file: No such file or directory"
+    assert "secret" not in caplog.text and str(notification.id) in caplog.text
+    assert not OutboxEvent.objects.exists(), "a failing channel causes no further events"
+
+
+def test_a_channel_that_comes_back_gets_its_notification(tmp_path):
+    file = tmp_path / "folder" / "notes.jsonl"
+    channel(file, "#")
+    happens("parser.error", service="parser", reason="no")
+    notification = Notification.objects.get()
+    send_notification(notification_id=notification.id)
+    file.parent.mkdir()
+    assert notifications_dispatch_due(now=soon()) == 1
+    send_notification(notification_id=notification.id, now=soon())
+    assert len(lines(file)) == 1
+    notification.refresh_from_db()
+    assert (notification.state, notification.error) == ("sent", "")
+
+
+def test_an_address_that_can_never_work_is_given_up_at_once(caplog):
+    caplog.set_level(logging.DEBUG)
+    channel("not-a-url-but-secret", "#", kind="webhook")
+    happens("parser.error", service="parser", reason="no")
+    send_notification(notification_id=Notification.objects.get().id)
+    notification = Notification.objects.get()
+    assert (notification.state, notification.attempts) == ("failed", 1)
+    assert "secret" not in notification.error + caplog.text
+
+
+def test_the_notifiers_own_errors_are_notified_once_and_cause_no_more(tmp_path):
+    channel(tmp_path / "missing" / "notes", "#")
+    happens("notifier.error", service="notifier", reason="a channel fails")
+    send_notification(notification_id=Notification.objects.get().id)
+    assert Notification.objects.count() == 1 and not OutboxEvent.objects.exists()
+
+
+def test_a_due_notification_without_a_task_gets_one_and_not_more(file):
+    channel(file, "#")
+    happens("parser.error", service="parser", reason="no")
+    now = timezone.now()
+    assert notifications_dispatch_due(now=now) == 0  # its task is on its way
+    assert notifications_dispatch_due(now=now + timedelta(minutes=1)) == 1
+    assert notifications_dispatch_due(now=now + timedelta(minutes=1)) == 0
+
+
+def test_a_notification_whose_task_died_is_free_again(file):
+    channel(file, "#")
+    happens("parser.error", service="parser", reason="no")
+    notification = Notification.objects.get()
+    assert notification_claim(notification_id=notification.id, now=timezone.now())
+    send_notification(notification_id=notification.id)
+    assert lines(file) == []
+    assert notifications_dispatch_due(now=soon()) == 1
+    send_notification(notification_id=notification.id, now=soon())
+    assert len(lines(file)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_tasks_for_one_notification_at_the_same_moment_send_once(file):
+    made = channel(file, "#")
+    notification = Notification.objects.create(channel=made, event_id=uuid4(), routing_key="a.b", title="t", body={})
+    barrier = threading.Barrier(4)
+
+    def task():
+        try:
+            connection.ensure_connection()
+            barrier.wait(10)
+            send_notification(notification_id=notification.id, now=soon())
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(task) for _ in range(4)]:
+            future.result()
+    assert len(lines(file)) == 1

@@ -1,0 +1,160 @@
+"""Patterns, titles and transports of notifications."""
+
+import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from notifier.patterns import matches
+from notifier.titles import LONGEST, title_of
+from notifier.transports import TransportError, send
+
+CONTENT = {"id": "n-1", "title": "Ошибка", "event": {"reason": "no"}}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "fits"),
+    [
+        ("#", "bots.banned", True),
+        ("#", "a.b.c", True),
+        ("*.crash", "parser.crash", True),
+        ("*.crash", "parser.error", False),
+        ("*.crash", "a.parser.crash", False),
+        ("#.crash", "a.parser.crash", True),
+        ("#.crash", "crash", True),
+        ("bots.#", "bots", True),
+        ("bots.#", "bots.banned", True),
+        ("bots.#", "bots2.banned", False),
+        ("bots.*", "bots", False),
+        ("scripts.finished", "scripts.finished", True),
+        ("scripts.finished", "scripts.started", False),
+        ("*", "one", True),
+        ("*", "one.two", False),
+        ("*.*.#", "one", False),
+        ("bots.b*", "bots.banned", False),
+        ("b.ts.banned", "bots.banned", False),
+    ],
+)
+def test_patterns_mean_what_they_mean_to_the_broker(pattern, key, fits):
+    assert matches(pattern, key) is fits
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "title"),
+    [
+        ("parser.error", {"reason": "it\n broke"}, "Error in parser: it broke"),
+        ("parser.error", {}, "Error in parser: no reason given"),
+        ("scripts.crash", {"reason": "no progress"}, "scripts crashed: no progress"),
+        ("bots.banned", {"worker_id": "b-1", "comment": "spam"}, "Bot b-1 is banned: spam"),
+        ("scripts.started", {"sfc_id": "s-1", "chats": [1, "@two"]}, "Script s-1 started in 2 chats"),
+        ("scripts.started", {"service": "scripts"}, "scripts started"),
+        ("scripts.finished", {"sfc_id": "s-1", "problems": []}, "Script s-1 finished without problems"),
+        ("scripts.finished", {"sfc_id": "s-1", "problems": ["x"]}, "Script s-1 finished with 1 line not said"),
+        ("billing.paid", {"sum": 5}, "billing: paid"),
+    ],
+)
+def test_titles_are_readable(key, body, title):
+    assert title_of(key, body) == title
+
+
+def test_a_title_has_an_end():
+    assert len(title_of("parser.error", {"reason": "x" * 1000})) == LONGEST
+
+
+def test_a_file_gets_one_line_each(tmp_path):
+    path = tmp_path / "notes.jsonl"
+    send("file", str(path), CONTENT)
+    send("file", str(path), CONTENT)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [CONTENT, CONTENT]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_lines_of_several_writers_do_not_mix(tmp_path):
+    path = tmp_path / "notes.jsonl"
+    contents = [{"id": str(number), "text": str(number % 10) * 5000} for number in range(100)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda content: send("file", str(path), content), contents))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert sorted(lines, key=lambda line: int(line["id"])) == contents
+
+
+@pytest.mark.parametrize("path", ["/nowhere/secret-place/notes", "/", "secret\0place"])
+def test_the_files_name_is_in_no_error(path):
+    with pytest.raises(TransportError) as caught:
+        send("file", path, CONTENT)
+    assert "secret" not in str(caught.value) and caught.value.__cause__ is None
+
+
+@pytest.fixture
+def receiver():
+    """Answers with the statuses of `answers`, then with 200; keeps what it got."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server.got.append((self.path, dict(self.headers), body))
+            status = server.answers.pop(0) if server.answers else 200
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        do_GET = do_POST
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.got, server.answers = [], []
+    server.url = f"http://127.0.0.1:{server.server_port}/hook/secret-token"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+def test_a_webhook_gets_a_post_with_json(receiver):
+    send("webhook", receiver.url, CONTENT)
+    [(path, headers, body)] = receiver.got
+    assert path == "/hook/secret-token" and json.loads(body) == CONTENT
+    assert headers["Content-Type"] == "application/json" and headers["Idempotency-Key"] == "n-1"
+
+
+@pytest.mark.parametrize(("status", "permanent"), [(500, False), (429, False), (404, True), (302, True)])
+def test_a_refusal_says_whether_it_is_final(receiver, status, permanent):
+    receiver.answers = [status]
+    with pytest.raises(TransportError, match=str(status)) as caught:
+        send("webhook", receiver.url, CONTENT)
+    assert caught.value.permanent is permanent
+    assert "secret" not in str(caught.value) and len(receiver.got) == 1
+
+
+def test_a_receiver_that_is_away_is_asked_later():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/secret-token"
+        with pytest.raises(TransportError) as caught:
+            send("webhook", url, CONTENT)
+    assert not caught.value.permanent and "secret" not in str(caught.value)
+
+
+def test_a_receiver_that_is_silent_is_asked_later(monkeypatch):
+    monkeypatch.setattr("notifier.transports.webhook.TIMEOUT_SECONDS", 0.1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(TransportError, match="Timeout") as caught:
+            send("webhook", f"http://127.0.0.1:{silent.getsockname()[1]}/", CONTENT)
+    assert not caught.value.permanent
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/secret", "secret", "", "http://", "http://[secret"])
+def test_an_address_that_is_no_url_is_never_tried(url):
+    with pytest.raises(TransportError) as caught:
+        send("webhook", url, CONTENT)
+    assert caught.value.permanent and "secret" not in str(caught.value)
