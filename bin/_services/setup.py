@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .console import Unavailable, guarded, say
 from .environment import load_overrides
-from .install import apt_install, rabbitmq_bin
+from .install import apt_install_idle, rabbitmq_bin
 
 CLONE = Path(__file__).resolve().parents[2]
 VENV = CLONE / ".venv"
@@ -22,6 +22,7 @@ PYTHON = VENV / "bin" / "python"
 # What each room of work installs; the tests' list includes the product's.
 REQUIREMENTS = {"demo": ["requirements.txt"], "test": ["requirements.txt", "requirements-dev.txt"]}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+PROMETHEUS = ("prometheus", "promtool")
 # A font with Cyrillic, so that the panel's screenshots are readable.
 FONTS = (Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"), Path("/usr/share/fonts/TTF/DejaVuSans.ttf"))
 
@@ -65,7 +66,7 @@ def _system_packages(room: str) -> None:
     if may_install:
         # RabbitMQ is left to bin/services, which keeps its package from starting a node.
         if missing:
-            apt_install(*missing)
+            apt_install_idle(*missing)
         return
     if room != "venv" and rabbitmq_bin() is None and not load_overrides(CLONE).rabbitmq:
         missing.append("rabbitmq-server")
@@ -78,7 +79,7 @@ def _system_packages(room: str) -> None:
 
 
 def _missing_test_tools() -> list[str]:
-    """The browser, its font and the compose checker."""
+    """The browser, its font, the compose checker, and what scrapes the metrics."""
     missing = []
     if not any(map(shutil.which, CHROMIUM)):
         missing.append("chromium")
@@ -86,6 +87,8 @@ def _missing_test_tools() -> list[str]:
         missing.append("docker-compose")
     if not any(font.exists() for font in FONTS):
         missing.append("fonts-dejavu-core")
+    if not all(map(shutil.which, PROMETHEUS)):
+        missing.append("prometheus")
     return missing
 
 
