@@ -4,7 +4,7 @@ The states move queued → sending → sent | failed | refused | cancelled | unk
 """
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,12 +23,14 @@ __all__ = [
     "deliveries_cancel",
     "deliveries_cancel_for_person",
     "deliveries_leaving",
+    "deliveries_queue",
     "delivery_finish",
     "delivery_queue",
     "register_origin",
 ]
 
 State = Delivery.State
+ROWS_AT_ONCE = 1000
 
 
 def new_random_id() -> int:
@@ -39,7 +41,6 @@ def new_random_id() -> int:
             return number
 
 
-@transaction.atomic
 def delivery_queue(
     *,
     bot_id: UUID,
@@ -76,11 +77,22 @@ def delivery_queue(
         via_chat_id=via_chat_id,
         via_message_id=via_message_id,
         reply_to_id=reply_to_id,
-        random_id=new_random_id(),
     )
-    Delivery.objects.bulk_create([wish], ignore_conflicts=True)
+    return deliveries_queue([wish])[0]
+
+
+@transaction.atomic
+def deliveries_queue(wishes: Sequence[Delivery]) -> list[Delivery]:
+    """As `delivery_queue`, for many unsaved rows of one origin at once; returns the stored ones in the same order."""
+    for wish in wishes:
+        wish.random_id = new_random_id()
+    Delivery.objects.bulk_create(wishes, ignore_conflicts=True, batch_size=ROWS_AT_ONCE)
     notify_senders()
-    return Delivery.objects.get(origin=origin, origin_id=origin_id)
+    rows = Delivery.objects.filter(
+        origin__in={wish.origin for wish in wishes}, origin_id__in=[wish.origin_id for wish in wishes]
+    )
+    stored = {(row.origin, row.origin_id): row for row in rows}
+    return [stored[wish.origin, wish.origin_id] for wish in wishes]
 
 
 def notify_senders() -> None:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
 
-from bots.deliveries import delivery_queue
+from bots.deliveries import deliveries_queue
 from bots.models import Delivery
 from campaigns.models import Purpose
 from messaging.outbox import publish_on_commit
@@ -62,6 +62,7 @@ def run_go_on(run: Run, *, now: datetime) -> None:
     for step in run.steps.filter(state=Step.State.PENDING).select_related("reply_to").order_by("position"):
         if step.reply_to is None or step.reply_to.state == Step.State.SAID:
             steps_queue([step], campaign_id=run.sfc.campaign_id, chat_id=run.chat_id, after=now)
+            step.save(update_fields=["delivery", "state"])
             return
         reason = f"line {step.reply_to.position}, which it answers, was not said"
         Step.objects.filter(pk=step.pk).update(state=Step.State.NOT_SAID, reason=reason, settled_at=now)
@@ -69,9 +70,12 @@ def run_go_on(run: Run, *, now: datetime) -> None:
 
 
 def steps_queue(steps: Sequence[Step], *, campaign_id: UUID, after: datetime, chat_id: UUID | None = None) -> None:
-    """Give each of these pending steps its delivery, due its delay after `after`. `chat_id` None: each run's own."""
-    for step in steps:
-        step.delivery = delivery_queue(
+    """Give each of these pending steps its delivery, due its delay after `after`; the caller saves the steps.
+
+    `chat_id` None: each run's own.
+    """
+    wishes = [
+        Delivery(
             bot_id=step.bot_id,
             campaign_id=campaign_id,
             purpose=Purpose.SCRIPT,
@@ -82,8 +86,10 @@ def steps_queue(steps: Sequence[Step], *, campaign_id: UUID, after: datetime, ch
             chat_id=chat_id or step.run.chat_id,
             reply_to_id=step.reply_to.delivery_id if step.reply_to else None,
         )
-        step.state = Step.State.QUEUED
-    Step.objects.bulk_update(steps, ["delivery", "state"], batch_size=1000)
+        for step in steps
+    ]
+    for step, delivery in zip(steps, deliveries_queue(wishes), strict=True):
+        step.delivery, step.state = delivery, Step.State.QUEUED
 
 
 def _run_finish(run: Run, *, now: datetime) -> None:

@@ -59,8 +59,8 @@ def _start(sfc: ScriptForCampaign, *, now: datetime) -> None:
     runs = [Run(sfc=sfc, chat=chat, started_at=now, progressed_at=now) for chat in chats]
     steps = [_steps(run, lines, cast, seed=sfc.seed) for run in runs]
     Run.objects.bulk_create(runs, batch_size=ROWS_AT_ONCE)
-    Step.objects.bulk_create([step for of_run in steps for step in of_run], batch_size=ROWS_AT_ONCE)
     steps_queue([of_run[0] for of_run in steps], campaign_id=sfc.campaign_id, after=now)
+    Step.objects.bulk_create([step for of_run in steps for step in of_run], batch_size=ROWS_AT_ONCE)
     sfc.state, sfc.started_at = State.PLAYING, now
     sfc.save(update_fields=["state", "started_at"])
     publish_on_commit(ScriptStartedEvent(sfc_id=sfc.pk, chats=[_name(chat) for chat in chats]))

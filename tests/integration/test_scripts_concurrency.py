@@ -145,6 +145,8 @@ def test_pausing_waits_for_the_claim_that_holds_the_fence_and_then_nothing_passe
 def _wait_for_a_blocked_update() -> None:
     def blocked() -> bool:
         with connection.cursor() as cursor:
+            # The view is frozen at its first reading in a transaction.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )

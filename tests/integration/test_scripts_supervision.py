@@ -10,6 +10,7 @@ from campaigns.models import Campaign
 from messaging.models import OutboxEvent
 from scripts import services
 from scripts.models import Run, ScriptForCampaign, Step
+from scripts.services import controls
 from tests.integration.script_world import LINES, make_sfc, play_on, queued, settle
 
 pytestmark = pytest.mark.django_db
@@ -124,6 +125,17 @@ def test_a_stop_that_was_cut_off_is_finished():
     sfc = ScriptForCampaign.objects.get()
     assert sfc.finished_at and set(Run.objects.values_list("state", flat=True)) == {"stopped"}
     assert set(Delivery.objects.values_list("state", flat=True)) == {"cancelled"}
+
+
+def test_a_large_play_is_stopped_at_once_and_cleared_sweep_by_sweep(monkeypatch):
+    monkeypatch.setattr(controls, "CLEARED_AT_ONCE", 2)
+    sfc = playing(chats=5)
+    stopped = services.sfc_stop(sfc_id=sfc.pk)
+    assert stopped.state == "stopped" and stopped.finished_at is None
+    sweep()
+    sweep()
+    sfc.refresh_from_db()
+    assert sfc.finished_at and not Delivery.objects.filter(state="queued").exists()
 
 
 def test_a_failure_that_was_cut_off_is_finished():
