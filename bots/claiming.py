@@ -96,6 +96,11 @@ def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock 
     return batch
 
 
+def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -> Batch:
+    """Say of these bots' due deliveries why they wait; nothing is claimed."""
+    return judge_batch(due_keys(bot_ids, asleep=(), now=clock()), {}, clock)
+
+
 def _judge(
     deliveries: Sequence[Delivery], owners: Mapping[UUID, Owner], now: datetime, batch: Batch
 ) -> list[tuple[UUID, Refuse]]:
@@ -129,7 +134,7 @@ def due_keys(owners: Collection[UUID], *, asleep: Collection[UUID], now: datetim
             """
             SELECT due.* FROM unnest(%(bots)s::uuid[]) AS owned(bot_id)
             CROSS JOIN LATERAL (
-                SELECT id, bot_id, campaign_id, chat_id, origin, origin_id FROM bots_delivery
+                SELECT id, bot_id, campaign_id, chat_id, via_chat_id, origin, origin_id FROM bots_delivery
                 WHERE bot_id = owned.bot_id AND state = 'queued' AND due_at <= %(now)s
                     AND (waiting_until IS NULL OR waiting_until <= %(now)s) AND id <> ALL(%(asleep)s::uuid[])
                 ORDER BY due_at, created_at LIMIT %(few)s

@@ -139,7 +139,10 @@ def _answers_nothing(facts: Facts) -> Refuse | None:
 
 
 def _not_owned(facts: Facts) -> Wait | None:
-    return None if facts.owned else Wait(None, f"{facts.bot} is not connected.")
+    if facts.owned:
+        return None
+    why = f" ({facts.bot_state_reason})" if facts.bot_state_reason else ""
+    return Wait(None, f"{facts.bot} is not connected{why}.")
 
 
 def _campaign_not_running(facts: Facts) -> Wait | None:

@@ -47,6 +47,7 @@ class Key:
     bot_id: UUID
     campaign_id: UUID
     chat_id: UUID | None
+    via_chat_id: int | None
     origin: str
     origin_id: UUID
 
@@ -60,11 +61,18 @@ def hold_fences(keys: Sequence[Key]) -> None:
     for name in sorted(by_origin):
         if (origin := origin_named(name)) is not None:
             origin.lock_fences(sorted(by_origin[name]))
-    lock_shared(Chat, {key.chat_id for key in keys if key.chat_id is not None})
+    lock_shared(Chat, _chats(keys))
     suppressions_hold()
     # Exclusive: two claimers that both believe they own a bot take turns, and the second sees what the first claimed.
     bots = Bot.objects.filter(id__in={key.bot_id for key in keys}).order_by("id")
     list(bots.select_for_update(no_key=True).values_list("id", flat=True))
+
+
+def _chats(keys: Sequence[Key]) -> set[UUID]:
+    """Those that are written to, and those whose permission lets the bot write to somebody met there."""
+    via = {key.via_chat_id for key in keys if key.via_chat_id is not None}
+    met = set(Chat.objects.filter(telegram_id__in=via).values_list("id", flat=True)) if via else set()
+    return met | {key.chat_id for key in keys if key.chat_id is not None}
 
 
 def locked_deliveries(keys: Iterable[Key], state: Delivery.State) -> list[Delivery]:

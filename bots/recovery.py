@@ -30,7 +30,7 @@ ORPHAN_AFTER = timedelta(minutes=15)
 # So many waiting deliveries without an owner are judged in a round of `repair`, drawn by lot.
 _ORPHANS_A_ROUND = 200
 
-_KEY = ("id", "bot_id", "campaign_id", "chat_id", "origin", "origin_id")
+_KEY = ("id", "bot_id", "campaign_id", "chat_id", "via_chat_id", "origin", "origin_id")
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from bots import attempts
-from bots.claiming import Outgoing, claim, forget_waits
+from bots.claiming import Outgoing, claim, forget_waits, judge_unowned
 from bots.executor import in_db
 from bots.live import LiveRuntime, LiveSession
 from bots.outcomes import LOST_BEFORE, put_back
@@ -155,6 +155,7 @@ class Sender:
         if now < self._next_stranded:
             return
         self._next_stranded = now + STRANDED_POLL
+        await self._tell_why_disconnected_wait()
         owners = self._owners()
         keys = await in_db(stranded, list(owners), leaving=list(self._leaving.values())) if owners else []
         self._looks = {found.id: self._looks[found.id] for found in keys if found.id in self._looks}
@@ -162,6 +163,12 @@ class Sender:
             due, _ = self._looks.get(key.id, (0.0, 0.0))
             if key.bot_id not in self._leaving and now >= due:
                 self._start(key.bot_id, key.id, self._recover(key, owners))
+
+    async def _tell_why_disconnected_wait(self) -> None:
+        """The bots here that could not say anything: their due deliveries are judged as those of nobody."""
+        away = [bot_id for bot_id, session in self._runtime.sessions.items() if not session.ready]
+        if away:
+            await in_db(judge_unowned, away)
 
     async def _recover(self, key: Key, owners: dict[UUID, Owner]) -> None:
         self._look_later(key.id)

@@ -14,7 +14,8 @@ from bots.policy import Owner
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
 
 ORIGIN = "tests.note"
-START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+# Past for the real clock as well, on which the sender runs.
+START = datetime(2024, 11, 4, 12, 0, tzinfo=UTC)
 DISCLOSED = "Hi! I am an AI assistant of Green Gardens. Reply STOP and I will not write again."
 
 

@@ -1,0 +1,333 @@
+"""From claimed to settled: what each answer of Telegram's makes of a delivery."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bots import attempts
+from bots.claiming import claim
+from bots.deliveries import deliveries_cancel_for_person, deliveries_leaving
+from bots.models import Bot, BotBlock, Delivery
+from campaigns.models import Chat, Purpose
+from campaigns.services import campaign_pause, campaign_resume
+from telegram.errors import (
+    AlreadySent,
+    BotDead,
+    BotRestricted,
+    ChatRefuses,
+    PeerRefuses,
+    PermanentError,
+    RetryAfter,
+)
+from tests.integration import ledger
+from tests.integration.stage import LOST, Stage
+from tests.support import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+State = Delivery.State
+
+
+@pytest.fixture
+def origin() -> ledger.NotingOrigin:
+    return ledger.noting_origin()
+
+
+@pytest.fixture
+def stage(origin: ledger.NotingOrigin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(attempts, "LOOKUP_PAUSE", 0.01)
+    monkeypatch.setattr(attempts, "REPLY_PAUSE", 0.01)
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+def until(delivery: Delivery, check: Callable[[Delivery], bool]) -> Delivery:
+    def look() -> bool:
+        delivery.refresh_from_db()
+        return check(delivery)
+
+    wait_until(look, what=f"{delivery}, waiting for {delivery.waiting_reason!r}, {delivery.error!r}")
+    return delivery
+
+
+def until_state(delivery: Delivery, state: Delivery.State) -> Delivery:
+    return until(delivery, lambda row: row.state == state)
+
+
+def test_a_message_is_sent_recorded_and_settled_once(stage, origin):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    stage.start()
+    delivery = ledger.queue_message(bot, campaign, None, "Hello", peer_username="maria")
+    until_state(delivery, State.SENT)
+    assert (delivery.telegram_message_id, delivery.peer_id, delivery.waiting_reason) == (1, 4242, "")
+    assert delivery.sent_at is not None
+    assert (account.requests, account.texts()) == ([delivery.random_id], ["Hello"])
+    assert origin.settled == [(delivery.id, State.SENT)]
+
+
+def test_messages_of_one_bot_leave_one_after_the_other_in_order(stage):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    deliveries = [ledger.queue_message(bot, campaign, 7, str(number)) for number in range(6)]
+    stage.start()
+    until_state(deliveries[-1], State.SENT)
+    assert account.texts() == [str(number) for number in range(6)]
+
+
+def test_bots_do_not_wait_for_each_other(stage):
+    slow, quick, campaign = ledger.make_bot(), ledger.make_bot(), ledger.make_campaign()
+    gate = stage.put(slow).before_send = threading.Event()
+    stage.put(quick)
+    held, free = ledger.queue_message(slow, campaign, 7), ledger.queue_message(quick, campaign, 7)
+    stage.start()
+    until_state(free, State.SENT)
+    assert Delivery.objects.get(id=held.id).state == State.SENDING
+    gate.set()
+    until_state(held, State.SENT)
+
+
+def test_flood_wait_is_kept_in_full_and_waited_for(stage, origin):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    account.answers = [RetryAfter(42, "FLOOD_WAIT_42", "SendMessage")]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    before = timezone.now()
+    stage.start()
+    until(delivery, lambda row: row.state == State.QUEUED and row.waiting_reason.startswith("FLOOD_WAIT_42"))
+    block = BotBlock.objects.get(bot=bot)
+    assert (block.method, block.peer_id, block.reason) == ("SendMessage", 0, "FLOOD_WAIT_42")
+    assert delivery.waiting_until == block.until >= before + timedelta(seconds=42)
+    assert (delivery.counted_at, account.said, origin.settled) == (None, {}, [])
+    BotBlock.objects.all().delete()
+    campaign_pause(campaign_id=campaign.id)
+    campaign_resume(campaign_id=campaign.id)
+    until_state(delivery, State.SENT)
+    assert set(account.requests) == {delivery.random_id}
+
+
+def test_a_longer_wait_is_not_shortened_by_a_later_one(stage):
+    bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()
+    stage.put(bot, chat).answers = [RetryAfter(10, "SLOWMODE_WAIT_10", "SendMessage")]
+    longer = timezone.now() + timedelta(hours=1)
+    BotBlock.objects.create(
+        bot=bot, method="SendMessage", peer_id=chat.telegram_id, until=longer - timedelta(hours=2), reason="old"
+    )
+    delivery = ledger.queue_line(bot, campaign, chat)
+    stage.start()
+    until(delivery, lambda row: row.waiting_reason.startswith("SLOWMODE_WAIT_10"))
+    block = BotBlock.objects.get(bot=bot)
+    assert (block.peer_id, block.reason) == (chat.telegram_id, "SLOWMODE_WAIT_10")
+
+
+def test_a_restriction_stops_first_contacts_until_a_person_has_looked(stage):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    account.answers = [BotRestricted("PEER_FLOOD")]
+    first = ledger.queue_message(bot, campaign, 7, ledger.DISCLOSED, purpose=Purpose.FIRST_CONTACT)
+    stage.start()
+    until(first, lambda row: row.state == State.QUEUED and "until a person has looked" in row.waiting_reason)
+    assert Bot.objects.get(id=bot.id).state == Bot.State.RESTRICTED
+    answer = ledger.queue_message(bot, campaign, 8)
+    until_state(answer, State.SENT)
+    assert account.requests == [first.random_id, answer.random_id]
+
+
+def test_an_answer_that_met_the_restriction_is_not_repeated_against_it(stage):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    account.answers = [BotRestricted("PEER_FLOOD")]
+    answer = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until(answer, lambda row: row.state == State.QUEUED and "until a person has looked" in row.waiting_reason)
+    Bot.objects.filter(id=bot.id).update(state=Bot.State.ONLINE)
+    until_state(answer, State.SENT)
+    assert account.requests == [answer.random_id] * 2
+
+
+@pytest.mark.parametrize("needs_login", [True, False])
+def test_the_work_of_a_dead_bot_waits_and_goes_to_nobody_else(stage, origin, needs_login):
+    bot, other, campaign = ledger.make_bot(), ledger.make_bot(), ledger.make_campaign()
+    account, idle = stage.put(bot), stage.put(other)
+    account.answers = [BotDead("AUTH_KEY_DUPLICATED", needs_login=needs_login)]
+    session = stage.sessions[bot.id]
+    session.report = lambda error: (session.reports.append(error), setattr(session, "ready", False))  # type: ignore[func-returns-value]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until(delivery, lambda row: row.state == State.QUEUED and bool(row.waiting_reason))
+    assert "AUTH_KEY_DUPLICATED" in delivery.waiting_reason or "not connected" in delivery.waiting_reason
+    assert [error.reason for error in session.reports] == ["AUTH_KEY_DUPLICATED"]
+    assert (idle.requests, origin.settled, delivery.bot_id) == ([], [], bot.id)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (PeerRefuses("USER_IS_BLOCKED"), "peer_refuses"),
+        (ChatRefuses("CHAT_WRITE_FORBIDDEN"), "chat_refuses"),
+        (PermanentError("MESSAGE_TOO_LONG"), "permanent"),
+    ],
+)
+def test_a_refusal_of_telegrams_fails_the_delivery_for_good(stage, origin, error, kind):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    account.answers = [error]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until_state(delivery, State.FAILED)
+    assert (delivery.error_kind, delivery.error) == (kind, error.reason)
+    assert origin.settled == [(delivery.id, State.FAILED)]
+    assert len(account.requests) == 1
+
+
+def test_a_lost_answer_is_asked_for_again_with_the_same_random_id(stage, origin):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    account.answers = [LOST]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until_state(delivery, State.SENT)
+    assert (account.requests, account.texts()) == ([delivery.random_id] * 2, [delivery.text])
+    assert origin.settled == [(delivery.id, State.SENT)]
+    assert delivery.attempts == 2
+
+
+def test_already_sent_is_answered_by_the_history(stage):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    before = ledger.queue_message(bot, campaign, 7, "Yes!")
+    account.answers = ["", LOST, AlreadySent("RANDOM_ID_DUPLICATE")]
+    delivery = ledger.queue_message(bot, campaign, 7, "Yes!")
+    stage.start()
+    until_state(delivery, State.SENT)
+    before.refresh_from_db()
+    assert (before.telegram_message_id, delivery.telegram_message_id) == (1, 2)
+
+
+def test_already_sent_without_a_trace_is_for_a_person(stage, origin):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    stage.put(bot).answers = [AlreadySent("RANDOM_ID_DUPLICATE")]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until_state(delivery, State.UNKNOWN)
+    assert origin.settled == [(delivery.id, State.UNKNOWN)]
+
+
+def test_a_lease_that_ended_before_the_send_sends_nothing(stage, origin):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    session = stage.sessions[bot.id]
+    # Valid for both looks of the first round, which claims it; over when the request would go out.
+    answers = iter([True, True])
+    session.lease_valid = lambda: next(answers, False)  # type: ignore[method-assign]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until(delivery, lambda row: row.state == State.QUEUED and row.attempts == 1)
+    assert account.requests == []
+    assert delivery.counted_at is None
+
+
+def test_a_chat_that_the_account_has_yet_to_join_is_asked_for(stage):
+    bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()
+    stage.put(bot)
+    delivery = ledger.queue_line(bot, campaign, chat)
+    stage.start()
+    session = stage.sessions[bot.id]
+    wait_until(lambda: session.wanted_chats > 0)
+    session.chats = {chat.id: chat.telegram_id}
+    until_state(delivery, State.SENT)
+
+
+def test_in_a_basic_group_a_reply_waits_until_its_account_sees_the_message(stage):
+    author, answering, campaign = ledger.make_bot(), ledger.make_bot(), ledger.make_campaign()
+    chat = ledger.make_chat(kind=Chat.Kind.GROUP)
+    stage.put(author, chat)
+    account = stage.put(answering, chat)
+    asked = ledger.queue_line(author, campaign, chat, "A question")
+    answer = ledger.queue_line(answering, campaign, chat, "An answer", reply_to_id=asked.id)
+    stage.start()
+    until_state(asked, State.SENT)
+    until(answer, lambda row: row.waiting_reason == "The message that it replies to has not reached this account.")
+    assert (answer.state, account.requests) == (State.QUEUED, [])
+    account.visible = {"A question": 77}.get
+    until_state(answer, State.SENT)
+    assert [said.reply_to for said in account.said.values()] == [77]
+
+
+def test_when_a_pause_has_nothing_leaving_nothing_more_is_said(stage):
+    campaign = ledger.make_campaign()
+    bots = [ledger.make_bot() for _ in range(4)]
+    accounts = [stage.put(bot) for bot in bots]
+    for bot in bots:
+        for number in range(40):
+            ledger.queue_message(bot, campaign, 7, str(number))
+    stage.start()
+    wait_until(lambda: sum(len(account.said) for account in accounts) >= 8)
+    campaign_pause(campaign_id=campaign.id)
+    wait_until(lambda: deliveries_leaving(campaign_id=campaign.id) == 0)
+    said = [len(account.said) for account in accounts]
+    assert sum(said) < 160
+    waiting = Delivery.objects.filter(state=State.QUEUED).exclude(waiting_reason="")
+    wait_until(lambda: waiting.filter(waiting_reason__contains="paused").count() >= len(bots))
+    assert [len(account.said) for account in accounts] == said
+    campaign_resume(campaign_id=campaign.id)
+    wait_until(lambda: not Delivery.objects.exclude(state=State.SENT).exists())
+    assert [account.texts() for account in accounts] == [[str(number) for number in range(40)]] * 4
+
+
+def test_a_pause_counts_what_is_on_its_way(stage):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    gate = account.before_send = threading.Event()
+    first, second = ledger.queue_message(bot, campaign, 7, "1"), ledger.queue_message(bot, campaign, 7, "2")
+    stage.start()
+    assert account.entered.wait(10)
+    campaign_pause(campaign_id=campaign.id)
+    assert deliveries_leaving(campaign_id=campaign.id) == deliveries_leaving(telegram_user_id=7) == 1
+    assert deliveries_cancel_for_person(telegram_user_id=7, reason="stop") == 1
+    gate.set()
+    until_state(first, State.SENT)
+    assert Delivery.objects.get(id=second.id).state == State.CANCELLED
+    assert deliveries_leaving(campaign_id=campaign.id) == 0
+
+
+def test_stopping_the_worker_settles_what_is_on_its_way(stage):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    gate = account.before_send = threading.Event()
+    delivery, next_one = ledger.queue_message(bot, campaign, 7), ledger.queue_message(bot, campaign, 7, "next")
+    stage.start()
+    assert account.entered.wait(10)
+    threading.Timer(0.2, gate.set).start()
+    stage.close()
+    assert Delivery.objects.get(id=delivery.id).state == State.SENT
+    assert Delivery.objects.get(id=next_one.id).state == State.QUEUED
+
+
+def test_the_former_owners_late_answer_changes_nothing(stage, origin):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    gate = account.before_send = threading.Event()
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    assert account.entered.wait(10)
+    Delivery.objects.filter(id=delivery.id).update(lease_epoch=2)
+    del stage.sessions[bot.id]
+    gate.set()
+    wait_until(lambda: len(account.said) == 1)
+    stage.close()
+    assert Delivery.objects.get(id=delivery.id).state == State.SENDING
+    assert origin.settled == []
+
+
+def test_nothing_is_left_to_claim_after_the_sender_took_it(stage):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    gate = stage.put(bot).before_send = threading.Event()
+    ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    wait_until(lambda: deliveries_leaving(bot_id=bot.id) == 1)
+    assert claim(ledger.owners(bot)).judged == 0
+    gate.set()
