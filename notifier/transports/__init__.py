@@ -3,7 +3,7 @@
 A channel's address is a secret: no transport puts it, or anything that may contain it, into an error or a log line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from notifier.models import Channel
 from notifier.transports.errors import TransportError
@@ -12,7 +12,7 @@ from notifier.transports.webhook import post
 
 __all__ = ["TransportError", "send"]
 
-Content = dict[str, object]
+Content = Mapping[str, object]
 
 _TRANSPORTS: dict[str, Callable[[str, Content], None]] = {
     Channel.Kind.FILE: append_line,

@@ -2,13 +2,14 @@
 
 import json
 import os
+from collections.abc import Mapping
 
 from notifier.transports.errors import TransportError
 
 
-def append_line(path: str, content: dict[str, object]) -> None:
+def append_line(path: str, content: Mapping[str, object]) -> None:
     """One write to a file opened for appending: lines of several processes do not mix."""
-    line = (json.dumps(content, ensure_ascii=False) + "\n").encode()
+    line = (json.dumps(dict(content), ensure_ascii=False) + "\n").encode()
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -4,6 +4,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _opener = urllib.request.build_opener(_NoRedirects)
 
 
-def post(url: str, content: dict[str, object]) -> None:
+def post(url: str, content: Mapping[str, object]) -> None:
     """Delivered when the answer is 2xx. A receiver can tell a repeat by the header `Idempotency-Key`."""
     try:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
@@ -39,7 +40,9 @@ def post(url: str, content: dict[str, object]) -> None:
         "Idempotency-Key": str(content["id"]),
     }
     try:
-        request = urllib.request.Request(url, json.dumps(content, ensure_ascii=False).encode(), headers, method="POST")
+        request = urllib.request.Request(
+            url, json.dumps(dict(content), ensure_ascii=False).encode(), headers, method="POST"
+        )
         with _opener.open(request, timeout=TIMEOUT_SECONDS):
             return
     except urllib.error.HTTPError as error:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from bots.claiming import claim
 from bots.deliveries import delivery_finish
 from bots.models import Bot, Delivery, Role
+from bots.roles import RoleHandler, handler_of
 from campaigns.models import Campaign, Chat, ChatPermission
 from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.services import message_record
@@ -54,16 +55,15 @@ class World:
         }
         return {name: value for name, value in (event | fields).items() if value is not ...}
 
-    def receive(self, **fields: Any) -> Lead | None:
-        """Through the queue's handler, as bytes. Returns the newest lead of the event's campaign."""
+    def receive(self, **fields: Any) -> Any:
+        """Through the queue's handler, as bytes. Returns the lead that the event made, or None."""
         event = self.event(**fields)
         handle_lead(event)
-        return Lead.objects.filter(event_id=event.get("id")).first()
+        return Lead.objects.filter(event_id__in=[event["id"]] if "id" in event else []).first()
 
     def talk(self, **fields: Any) -> Conversation:
         """A conversation whose first message was said."""
         lead = self.receive(**fields)
-        assert lead is not None
         assert self.send_all() == 1
         return Conversation.objects.get(lead=lead)
 
@@ -146,6 +146,12 @@ def make_world(*, managers: int = 2, direct: bool = True, **campaign: Any) -> Wo
     for bot in bots:
         CampaignManager.objects.create(campaign=made, bot=bot)
     return World(made, chat, parser, bots)
+
+
+def role_handler(role: str) -> RoleHandler:
+    handler = handler_of(role)
+    assert handler is not None
+    return handler
 
 
 def texts(talk: Conversation, author: str | None = None) -> list[str]:

@@ -1,14 +1,17 @@
 """Who answers a lead: the AI until a person takes over, nobody after a stop."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from django.db import connection, connections
 from django.utils import timezone
 
 from bots.claiming import claim
 from bots.deliveries import deliveries_leaving, delivery_finish
 from bots.models import Bot, Delivery
-from bots.roles import handler_of
 from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed
 from campaigns.services import NotPossible
@@ -22,7 +25,7 @@ from leads.services import (
 )
 from leads.services.takeover import unclaimed_judge_due
 from tests.integration import ledger
-from tests.integration.leads_world import make_world, private_message, queued, texts
+from tests.integration.leads_world import make_world, private_message, queued, role_handler, texts
 
 pytestmark = pytest.mark.django_db
 State = Lead.State
@@ -178,8 +181,7 @@ def test_stop_outweighs_a_person_who_had_taken_over(world, talk):
     conversation_take_over(conversation_id=talk.id, by="olga")
     said = operator_say(conversation_id=talk.id, text="A minute, please.")
     world.incoming(talk, "stop")
-    said.delivery.refresh_from_db()
-    assert (said.delivery.state, talk.owner) == ("cancelled", "none")
+    assert (Delivery.objects.get(message=said).state, talk.owner) == ("cancelled", "none")
 
 
 def test_an_operator_can_enter_an_opt_out(world, talk):
@@ -204,6 +206,32 @@ def test_a_block_is_a_stop(world, talk):
     assert (talk.owner, talk.lead.state) == ("none", State.OPTED_OUT)
     assert Suppression.objects.get().source == "block"
     assert queued(talk) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("round_", range(3))
+def test_stop_said_to_two_bots_at_the_same_moment(round_):
+    worlds = [make_world(managers=1), make_world(managers=1)]
+    talks = [world.talk() for world in worlds]
+    for talk in talks:
+        ai_says(talk)
+    barrier = threading.Barrier(4)
+
+    def beside(work):
+        try:
+            connection.ensure_connection()
+            barrier.wait(10)
+            work()
+        finally:
+            connections.close_all()
+
+    stops = [partial(world.incoming, talk, "stop") for world, talk in zip(worlds, talks, strict=True)]
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(beside, work) for work in (*stops, *(world.send_all for world in worlds))]:
+            future.result()
+    assert {lead.state for lead in Lead.objects.all()} == {State.OPTED_OUT}
+    assert Suppression.objects.count() == 1
+    assert [world.send_all() for world in worlds] == [0, 0]
 
 
 # --- failures
@@ -284,8 +312,7 @@ def test_handed_back_the_ai_does_not_speak_for_an_operator(world, talk):
     said = operator_say(conversation_id=talk.id, text="Too late")
     conversation_hand_back(conversation_id=talk.id, by="olga")
     assert world.send_all() == 0
-    said.delivery.refresh_from_db()
-    assert said.delivery.state == "refused"
+    assert Delivery.objects.get(message=said).state == "refused"
 
 
 @pytest.mark.parametrize(("last_word", "asked"), [("lead", True), ("ours", False)])
@@ -376,7 +403,7 @@ def test_a_phone_message_after_a_stop_wakes_nobody(world, talk):
 
 
 def test_managers_are_wanted_for_their_campaigns_and_their_open_conversations(world, talk):
-    handler = handler_of("manager")
+    handler = role_handler("manager")
     assert handler.reads_private and not handler.reads_chats
     assert handler.wanted(timezone.now()) == {bot.id for bot in world.managers}
     assert handler.chats(talk.bot_id) == [world.chat]

@@ -53,6 +53,12 @@ def answer(talk):
     return job
 
 
+def claimed(**facts):
+    question = job_claim(**facts)
+    assert question is not None
+    return question
+
+
 def decision(action, *messages):
     return Answered(Answer(messages=list(messages), action=action, reason="a test"), 10, 5)
 
@@ -94,7 +100,7 @@ def test_a_job_that_is_done_is_not_asked_again(world, talk, llm):
 
 def test_an_answer_to_a_conversation_that_moved_on_is_dropped(world, talk):
     world.incoming(talk, "How much?")
-    question = job_claim(job_id=LlmJob.objects.get().id, now=soon())
+    question = claimed(job_id=LlmJob.objects.get().id, now=soon())
     world.incoming(talk, "stop talking about prices, when do you open?")
     job_apply(question=question, answered=decision("reply", "5 euros"), now=timezone.now())
     assert len(texts(talk, "ai")) == 1
@@ -103,7 +109,7 @@ def test_an_answer_to_a_conversation_that_moved_on_is_dropped(world, talk):
 
 def test_an_answer_that_comes_after_a_takeover_is_dropped(world, talk):
     world.incoming(talk, "How much?")
-    question = job_claim(job_id=LlmJob.objects.get().id, now=soon())
+    question = claimed(job_id=LlmJob.objects.get().id, now=soon())
     conversation_take_over(conversation_id=talk.id)
     conversation_hand_back(conversation_id=talk.id)
     job_apply(question=question, answered=decision("reply", "5 euros"), now=timezone.now())
@@ -113,10 +119,9 @@ def test_an_answer_that_comes_after_a_takeover_is_dropped(world, talk):
 def test_who_lost_the_claim_changes_nothing(world, talk):
     world.incoming(talk, "How much?")
     job = LlmJob.objects.get()
-    slow = job_claim(job_id=job.id, now=soon())
+    slow = claimed(job_id=job.id, now=soon())
     assert job_claim(job_id=job.id, now=soon()) is None
-    fast = job_claim(job_id=job.id, now=soon() + timedelta(hours=1))
-    assert fast is not None
+    fast = claimed(job_id=job.id, now=soon() + timedelta(hours=1))
     job_apply(question=fast, answered=decision("reply", "fast"), now=timezone.now())
     job_apply(question=slow, answered=decision("reply", "slow"), now=timezone.now())
     assert texts(talk, "ai")[1:] == ["fast"]
@@ -258,7 +263,7 @@ def test_a_stop_at_the_moment_of_an_answer_leaves_nothing_to_send(round_):
     world = make_world()
     talk = world.talk()
     world.incoming(talk, "How much?")
-    question = job_claim(job_id=LlmJob.objects.get().id, now=soon())
+    question = claimed(job_id=LlmJob.objects.get().id, now=soon())
     barrier = threading.Barrier(3)
 
     def beside(work):

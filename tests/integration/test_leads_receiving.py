@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from bots.models import Bot, Delivery, Role
 from campaigns.disclosure import is_disclosed
-from campaigns.models import Campaign, Suppression
+from campaigns.models import Campaign, ChatPermission, Suppression
 from campaigns.services import NotPossible, campaign_finish, permission_revoke, suppression_add
 from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.services import lead_approve, lead_reject
@@ -211,7 +211,7 @@ def test_a_rejected_lead_is_closed_and_stays_closed():
 
 def test_a_permission_that_is_revoked_before_the_contact_stops_it(world):
     lead = world.receive()
-    permission_revoke(chat_id=world.chat.id, purpose="first_contact")
+    permission_revoke(chat_id=world.chat.id, purpose=ChatPermission.Grant.FIRST_CONTACT)
     assert world.send_all() == 0
     lead.refresh_from_db()
     assert (lead.state, lead.conversation.owner) == (State.FAILED, "none")

@@ -6,14 +6,13 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from bots.roles import handler_of
 from campaigns.models import Campaign
 from messaging.models import OutboxEvent
 from parser.events import NewTargetMessage
 from parser.models import Hit, Keyword, WatchedChat
 from telegram.types import IncomingMessage
 from tests.integration import ledger
-from tests.integration.leads_world import make_world, permit
+from tests.integration.leads_world import make_world, permit, role_handler
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +39,7 @@ def message(world):
 
 
 def hear(world, message):
-    handler = handler_of("parser")
+    handler = role_handler("parser")
     assert handler.reads_chats and not handler.reads_private
     handler.on_message(bot_id=world.parser.id, message=message)
 
@@ -113,14 +112,14 @@ def test_without_a_permission_in_force_nothing_is_read(world, message):
     world.chat.permissions.filter(purpose="parse").update(revoked_at=timezone.now())
     hear(world, message)
     assert not Hit.objects.exists()
-    handler = handler_of("parser")
+    handler = role_handler("parser")
     assert handler.wanted(timezone.now()) == set() and handler.chats(world.parser.id) == []
     permit(world.chat, "parse")
     assert handler.wanted(timezone.now()) == {world.parser.id} and handler.chats(world.parser.id) == [world.chat]
 
 
 def test_a_disabled_bot_and_a_stopped_campaign_are_not_wanted(world):
-    handler = handler_of("parser")
+    handler = role_handler("parser")
     world.parser.enabled = False
     world.parser.save()
     assert handler.wanted(timezone.now()) == set()

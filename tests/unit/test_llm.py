@@ -110,7 +110,7 @@ def test_half_an_answer_is_useless(llm):
 
 def test_a_question_that_is_not_taken_is_rejected(llm):
     with pytest.raises(LlmRejected, match="400"):
-        ask(model="sandbox-1", messages=[{"role": "nobody", "content": "secret words"}])
+        ask(model="", messages=question())
 
 
 def test_no_words_of_the_conversation_get_into_an_error(llm):

@@ -88,10 +88,18 @@ def test_the_files_name_is_in_no_error(path):
     assert "secret" not in str(caught.value) and caught.value.__cause__ is None
 
 
-@pytest.fixture
-def receiver():
+class Receiver(HTTPServer):
     """Answers with the statuses of `answers`, then with 200; keeps what it got."""
 
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        self.url = f"http://127.0.0.1:{self.server_port}/hook/secret-token"
+
+
+@pytest.fixture
+def receiver():
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -107,9 +115,7 @@ def receiver():
         def log_message(self, *args):
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    server.got, server.answers = [], []
-    server.url = f"http://127.0.0.1:{server.server_port}/hook/secret-token"
+    server = Receiver(Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     yield server
