@@ -13,10 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from threading import Lock, Timer
 
-from celery.signals import worker_process_shutdown, worker_shutdown
+from celery.signals import worker_init, worker_process_shutdown, worker_shutdown
 from django.db import Error, connection, transaction
 
 from messaging.models import HandlingBucket
@@ -59,6 +58,8 @@ class Tally:
 
 
 _tally = Tally()
+# Elsewhere (a shell, a test) handlers run in passing: what they count is written by whoever calls `flush`.
+_in_worker = False
 
 
 def count_on_commit(subscription: str, created_at: datetime | None = None) -> None:
@@ -67,7 +68,15 @@ def count_on_commit(subscription: str, created_at: datetime | None = None) -> No
     With the event's `created_at` its age at this moment is counted, too. Trouble here never fails the handler.
     """
     age = None if created_at is None else (datetime.now(UTC) - created_at).total_seconds()
-    transaction.on_commit(partial(_count, subscription, time.monotonic(), age), robust=True)
+    started = time.monotonic()
+
+    def count() -> None:
+        observe(HANDLER_SECONDS, subscription, time.monotonic() - started)
+        if age is not None:
+            observe(EVENT_AGE_SECONDS, subscription, age)
+
+    # A function of its own: Django reports trouble of a robust hook by its name, which a partial has not.
+    transaction.on_commit(count, robust=True)
 
 
 def observe(metric: str, subscription: str, value: float) -> None:
@@ -103,17 +112,11 @@ def _kept(counted: Counted) -> Iterator[None]:
 
 
 def _add(counted: Counted) -> None:
-    """Whoever finds the tally empty sees to it that it is written down."""
-    if _tally.add(counted):
+    """In a worker, whoever finds the tally empty sees to it that it is written down."""
+    if _tally.add(counted) and _in_worker:
         timer = Timer(FLUSH_SECONDS, _flush_in_thread)
         timer.daemon = True
         timer.start()
-
-
-def _count(subscription: str, started: float, age: float | None) -> None:
-    observe(HANDLER_SECONDS, subscription, time.monotonic() - started)
-    if age is not None:
-        observe(EVENT_AGE_SECONDS, subscription, age)
 
 
 def _flush_in_thread() -> None:
@@ -121,6 +124,12 @@ def _flush_in_thread() -> None:
         flush()
     finally:
         connection.close()
+
+
+def _write_from_now_on(**_: object) -> None:
+    """Before the pool forks: its children inherit it."""
+    global _in_worker
+    _in_worker = True
 
 
 def _flush_at_end(**_: object) -> None:
@@ -134,5 +143,6 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
+worker_init.connect(_write_from_now_on)
 worker_process_shutdown.connect(_flush_at_end)
 worker_shutdown.connect(_flush_at_end)
