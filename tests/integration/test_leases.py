@@ -9,7 +9,7 @@ from django.db import connections
 from django.utils import timezone
 
 from bots.cursors import Reader, cursors_of, messages_record
-from bots.leases import LeaseLost, lease_release, lease_renew, lease_take
+from bots.leases import Lease, LeaseLost, lease_release, lease_renew, lease_take
 from bots.models import Bot, BotSession
 from bots.services import bot_connected, bot_died, bot_must_wait, session_save
 from bots.states import BARRED, bot_set_state
@@ -42,6 +42,13 @@ def a_bot(**values) -> Bot:
     return bot
 
 
+def taken(bot: Bot, owner: str) -> Lease:
+    """The lease that nobody else holds."""
+    lease = lease_take(bot_id=bot.pk, owner=owner)
+    assert lease is not None
+    return lease
+
+
 def run_out(bot: Bot) -> None:
     Bot.objects.filter(pk=bot.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
 
@@ -53,12 +60,11 @@ def said(message_id: int) -> IncomingMessage:
 @pytest.mark.django_db
 def test_only_one_owner_until_the_lease_runs_out():
     bot = a_bot()
-    first = lease_take(bot_id=bot.pk, owner="first")
-    assert first is not None
+    first = taken(bot, "first")
     assert lease_take(bot_id=bot.pk, owner="second") is None
     run_out(bot)
-    second = lease_take(bot_id=bot.pk, owner="second")
-    assert second is not None and second.epoch == first.epoch + 1
+    second = taken(bot, "second")
+    assert second.epoch == first.epoch + 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -81,7 +87,7 @@ def test_of_many_takers_at_once_one_wins():
 def test_the_owners_own_deadline_is_never_later_than_the_databases(settings):
     bot = a_bot()
     before = time.monotonic()
-    lease = lease_take(bot_id=bot.pk, owner="owner")
+    lease = taken(bot, "owner")
     assert before <= lease.deadline - settings.LEASE_TTL_SECONDS <= time.monotonic()
     assert lease.valid()
     assert lease.stop_at < lease.deadline
@@ -92,7 +98,7 @@ def test_the_owners_own_deadline_is_never_later_than_the_databases(settings):
 @pytest.mark.django_db
 def test_a_lease_is_renewed_by_its_owner_only_and_only_in_time():
     bot = a_bot()
-    first = lease_take(bot_id=bot.pk, owner="first")
+    first = taken(bot, "first")
     assert lease_renew(bot_id=bot.pk, epoch=first.epoch) is not None
     assert lease_renew(bot_id=bot.pk, epoch=first.epoch + 1) is None
     run_out(bot)
@@ -102,9 +108,9 @@ def test_a_lease_is_renewed_by_its_owner_only_and_only_in_time():
 @pytest.mark.django_db
 def test_a_released_bot_can_be_taken_at_once_and_a_former_owner_cannot_release_it():
     bot = a_bot()
-    first = lease_take(bot_id=bot.pk, owner="first")
+    first = taken(bot, "first")
     assert lease_release(bot_id=bot.pk, epoch=first.epoch)
-    second = lease_take(bot_id=bot.pk, owner="second")
+    second = taken(bot, "second")
     assert not lease_release(bot_id=bot.pk, epoch=first.epoch)
     assert lease_renew(bot_id=bot.pk, epoch=second.epoch) is not None
 
@@ -123,13 +129,14 @@ def test_a_disabled_bot_is_not_to_be_had():
 @pytest.mark.django_db
 def test_a_former_owner_writes_nothing():
     bot = a_bot()
-    old = lease_take(bot_id=bot.pk, owner="first").epoch
+    old = taken(bot, "first").epoch
     run_out(bot)
-    new = lease_take(bot_id=bot.pk, owner="second").epoch
-    reader = Reader(bot.pk, old, Deaf())
+    new = taken(bot, "second").epoch
+    handler = Deaf()
+    reader = Reader(bot.pk, old, handler)
     with pytest.raises(LeaseLost):
         messages_record(reader=reader, peer_id=-1001, messages=[said(1)])
-    assert reader.handler.taken == []
+    assert handler.taken == []
     assert not session_save(bot_id=bot.pk, epoch=old, text="session of the former owner")
     assert not bot_set_state(bot_id=bot.pk, epoch=old, state=Bot.State.ONLINE)
     bot_connected(bot_id=bot.pk, epoch=old, me=Me(1, "former", ""))
@@ -144,21 +151,22 @@ def test_a_former_owner_writes_nothing():
 @pytest.mark.django_db
 def test_messages_are_taken_once_in_order_and_not_across_a_hole():
     bot = a_bot()
-    epoch = lease_take(bot_id=bot.pk, owner="owner").epoch
-    reader = Reader(bot.pk, epoch, Deaf())
+    epoch = taken(bot, "owner").epoch
+    handler = Deaf()
+    reader = Reader(bot.pk, epoch, handler)
     messages_record(reader=reader, peer_id=-1001, messages=[said(1), said(2)], gapless=True)
     recorded = messages_record(reader=reader, peer_id=-1001, messages=[said(2), said(3), said(5)], gapless=True)
     assert (recorded.position, recorded.gap) == (3, True)
     # What the history says is all there is: id 4 was deleted.
     messages_record(reader=reader, peer_id=-1001, messages=[said(5), said(6)])
-    assert reader.handler.taken == [1, 2, 3, 5, 6]
+    assert handler.taken == [1, 2, 3, 5, 6]
     assert cursors_of(bot.pk) == {-1001: 6}
 
 
 @pytest.mark.django_db
 def test_a_ban_is_told_once_and_stays():
     bot = a_bot()
-    epoch = lease_take(bot_id=bot.pk, owner="owner").epoch
+    epoch = taken(bot, "owner").epoch
     for _ in range(2):
         bot_died(bot_id=bot.pk, epoch=epoch, error=BotDead("USER_DEACTIVATED_BAN", needs_login=False))
     bot_set_state(bot_id=bot.pk, epoch=epoch, state=Bot.State.OFFLINE)
@@ -170,7 +178,7 @@ def test_a_ban_is_told_once_and_stays():
 @pytest.mark.django_db
 def test_a_restricted_bot_stays_restricted_while_it_connects_and_leaves():
     bot = a_bot(state=Bot.State.RESTRICTED)
-    epoch = lease_take(bot_id=bot.pk, owner="owner").epoch
+    epoch = taken(bot, "owner").epoch
     for state in (Bot.State.STARTING, Bot.State.ONLINE, Bot.State.OFFLINE):
         assert not bot_set_state(bot_id=bot.pk, epoch=epoch, state=state)
     assert Bot.objects.get(pk=bot.pk).state == "restricted"

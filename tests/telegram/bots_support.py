@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -55,14 +55,12 @@ class Company:
         self.sandbox = sandbox
         self.world = sandbox.world
         self.role = role
-        self._stack = ExitStack()
         self._runtimes: list[Runtime] = []
         self._threads: list[threading.Thread] = []
         self.pavel = self.make_user("Pavel")
 
     def make_user(self, name: str, **values: Any) -> Any:
-        number = 99966_00000 + len(self.world.users) * 11111
-        phone = str(number)[:5] + "5" + f"{len(self.world.users):04d}"
+        phone = f"999665{len(self.world.users):04d}"
         return self.sandbox.call(
             self.world.add_user, first_name=name, phone=phone, username=f"{name.lower()}_here", **values
         )
@@ -117,7 +115,7 @@ class Company:
 
     def online(self, *bots: Bot) -> None:
         for bot in bots:
-            wait_until(lambda bot=bot: self.is_ready(bot), what=f"{bot.key} online: {self.state(bot)}")
+            wait_until(partial(self.is_ready, bot), what=f"{bot.key} online: {self.state(bot)}")
 
     def is_ready(self, bot: Bot) -> bool:
         return any(
