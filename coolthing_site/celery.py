@@ -13,8 +13,7 @@ from messaging import topology
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coolthing_site.settings")
 
-# MISSION.md: a process publishes over 2 connections and 10 channels at most.
-POOL_CONNECTIONS = 2
+# A process publishes over 2 connections (settings.BROKER_POOL_LIMIT) and 10 channels at most.
 CHANNELS_PER_CONNECTION = 10
 
 app = Celery("coolthing")
@@ -41,7 +40,7 @@ def celery_settings() -> dict[str, Any]:
 
     return {
         "broker_url": str(settings.RABBITMQ_URL),
-        "broker_pool_limit": POOL_CONNECTIONS,
+        "broker_pool_limit": settings.BROKER_POOL_LIMIT,
         # A publish that returns has reached the broker.
         "broker_transport_options": {"confirm_publish": True, "channel_max": CHANNELS_PER_CONNECTION},
         "broker_connection_retry_on_startup": True,

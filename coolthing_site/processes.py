@@ -80,9 +80,9 @@ class ProcessGroup:
         path = self.log_dir / f"{name}.log"
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
-    def stop(self, names: Iterable[str] | None = None) -> None:
+    def stop(self, names: Iterable[str]) -> None:
         """Ask each to end, wait, and kill what is left of its session, so that nothing stays behind."""
-        chosen = [self.children[name] for name in (names if names is not None else list(self.children))]
+        chosen = [self.children[name] for name in names]
         for child in chosen:
             _signal_session(child, signal.SIGTERM, only_leader=True)
         deadline = time.monotonic() + STOP_SECONDS
@@ -101,7 +101,9 @@ class ProcessGroup:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        # The sandbox last: bots say good-bye to their server before it goes.
+        self.stop([name for name in self.children if name != SANDBOX])
+        self.stop([SANDBOX] if SANDBOX in self.children else [])
 
 
 def _signal_session(child: subprocess.Popen[bytes], number: signal.Signals, *, only_leader: bool = False) -> None:

@@ -88,6 +88,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # kombu takes amqp:// to librabbitmq where that is installed, which Celery's worker does not survive.
 RABBITMQ_URL = "pyamqp://" + env.url("RABBITMQ_URL", {"amqp", "pyamqp"}).partition("://")[2]
 RABBITMQ_MANAGEMENT_URL = env.url("RABBITMQ_MANAGEMENT_URL", {"http", "https"}, "")
+# Connections to the broker that a process shares. Flower asks all workers at once and needs one for each question.
+BROKER_POOL_LIMIT = env.whole("BROKER_POOL_LIMIT", 2)
 # A worker leaves Celery's connection to the database open for this many tasks; without it each task pays 7 ms.
 CELERY_DB_REUSE_MAX = 1000
 
@@ -124,6 +126,8 @@ FLOWER_URL = env.text("FLOWER_URL", f"http://127.0.0.1:{FLOWER_PORT}/")
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+# 2026-11-23 14:05:09 on every page: the panel is read by people of several countries.
+FORMAT_MODULE_PATH = ["coolthing_site.formats"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / ".run" / "static"
