@@ -22,7 +22,7 @@ def write_scripts(
         _assignment(report, campaign, script, script_part, slots, bots, chats)
         _drop_slots(report, script, slots)
     gone = campaign.scripts.exclude(script__slug__in=[script.slug for script in part.scripts])
-    for sfc in gone.select_related("script"):
+    for sfc in gone.select_for_update(of=("self",)).select_related("script"):
         _unassign(report, sfc)
 
 
@@ -61,7 +61,8 @@ def _assignment(
 ) -> None:
     name = f"{campaign.slug}: {script.slug}"
     where = {"campaign": campaign, "script": script}
-    before = ScriptForCampaign.objects.filter(**where).first()
+    # Locked, so that it is not activated with half of its cast.
+    before = ScriptForCampaign.objects.select_for_update().filter(**where).first()
     if before is not None and not may_be_activated(before):
         _tell_kept(report, before, part, name)
         return

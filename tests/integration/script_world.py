@@ -1,6 +1,7 @@
 """A campaign with a script cast and aimed, and a sender that settles deliveries as the bots room does."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -55,7 +56,9 @@ def make_sfc(*, chats: int = 2, lines=LINES, delay: float = 0.0, slug: str = "ta
 
 def settle(delivery: Delivery, state: str = Delivery.State.SENT, reason: str = "") -> None:
     """As the sender does: claimed, sent, settled in one transaction."""
-    facts = {"telegram_message_id": 1, "sent_at": timezone.now()} if state == Delivery.State.SENT else {}
+    facts: dict[str, Any] = (
+        {"telegram_message_id": 1, "sent_at": timezone.now()} if state == Delivery.State.SENT else {}
+    )
     was = Delivery.State(delivery.state)
     assert delivery_finish(delivery_id=delivery.pk, was=was, state=Delivery.State(state), reason=reason, **facts)
 

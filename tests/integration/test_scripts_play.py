@@ -87,10 +87,10 @@ def test_activation_names_everything_that_is_missing_and_changes_nothing():
 
 def test_preparation_makes_a_run_a_chat_and_queues_each_first_line():
     sfc = prepared(chats=3, delay=4)
-    assert sfc.state == "playing" and sfc.supervised_at
+    assert sfc.state == "playing" and sfc.supervised_at and sfc.started_at
     assert Run.objects.filter(sfc=sfc, state="playing").count() == 3
     assert [step.position for step in Step.objects.filter(state="queued")] == [1, 1, 1]
-    assert {delivery.due_at - sfc.started_at for delivery in queued(sfc)} == {timedelta(seconds=4)}
+    assert {delivery.due_at for delivery in queued(sfc)} == {sfc.started_at + timedelta(seconds=4)}
     assert {delivery.text for delivery in queued(sfc)} <= {"Hello all", "Hi all"}
     assert outbox("scripts.started")[0]["chats"] == ["@chat_talk-0", "@chat_talk-1", "@chat_talk-2"]
 
@@ -258,7 +258,7 @@ def test_a_message_that_was_leaving_at_the_pause_is_recorded_and_the_next_one_wa
 
 def test_one_chat_can_be_paused_by_itself():
     sfc = prepared()
-    run = Run.objects.order_by("chat__key").first()
+    run = Run.objects.get(chat__key="talk-0")
     services.run_pause(run_id=run.pk)
     paused, playing = verdicts(sfc)
     assert isinstance(paused, Wait) and isinstance(playing, Allow)
@@ -307,7 +307,7 @@ def test_what_was_activated_and_not_prepared_can_be_stopped():
 
 def test_one_chat_can_be_stopped_by_itself():
     sfc = prepared()
-    run = Run.objects.order_by("chat__key").first()
+    run = Run.objects.get(chat__key="talk-0")
     services.run_stop(run_id=run.pk)
     play_on(sfc)
     sfc.refresh_from_db()

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -33,7 +34,7 @@ def refused(tmp_path: Path, content: object) -> list[str]:
 def change(data: dict, path: str, value: object) -> dict:
     """`data` with the value at campaigns.0.scripts.0.… replaced; ... deletes it."""
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-    inner: object = data
+    inner: Any = data
     for part in parents:
         inner = inner[part]
     if value is ...:

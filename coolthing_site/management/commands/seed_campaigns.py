@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from coolthing_site.seeding.problems import SeedError
 from coolthing_site.seeding.reading import read
 from coolthing_site.seeding.seeder import write
+from vault.fields import UnreadableSecret
 
 
 class Command(BaseCommand):
@@ -19,7 +20,7 @@ class Command(BaseCommand):
         file, dry_run = options["file"], options["dry_run"]
         try:
             report = write(read(file), file=file, dry_run=dry_run)
-        except SeedError as error:
+        except (SeedError, UnreadableSecret) as error:
             raise CommandError(str(error)) from error
         if options["verbosity"] == 0:
             return
