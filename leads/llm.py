@@ -3,24 +3,23 @@
 https://platform.openai.com/docs/guides/structured-outputs
 """
 
-import logging
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import openai
 from django.conf import settings
-from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-log = logging.getLogger(__name__)
+# The client is imported where it is used: it costs a second and 40 MB, and most processes never ask anything.
+if TYPE_CHECKING:
+    import openai
+    from openai.types.chat import ChatCompletionMessageParam
 
 # Seconds for one request. Twice this (a malformed answer is asked for again) fits into the claim of a job.
 TIMEOUT_SECONDS = 60.0
 # Answers are short; this bounds what a model that runs wild can cost.
 MOST_TOKENS = 1000
 MOST_MESSAGES = 4
-_PERMANENT = (openai.BadRequestError, openai.UnprocessableEntityError)
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4096)]
 
@@ -75,8 +74,10 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-def ask(*, model: str, messages: list[ChatCompletionMessageParam]) -> Answered:
+def ask(*, model: str, messages: "list[ChatCompletionMessageParam]") -> Answered:
     """Raises LlmUnavailable, LlmUseless, LlmRejected. No text of the conversation gets into their reasons."""
+    import openai
+
     try:
         completion = _client(settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY).chat.completions.create(
             model=model,
@@ -88,7 +89,7 @@ def ask(*, model: str, messages: list[ChatCompletionMessageParam]) -> Answered:
                 "json_schema": {"name": "answer", "strict": True, "schema": _SCHEMA},
             },
         )
-    except _PERMANENT as error:
+    except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
         raise LlmRejected(_reason(error)) from error
     except openai.APIStatusError as error:
         raise LlmUnavailable(_reason(error), _retry_after(error)) from error
@@ -105,8 +106,10 @@ def ask(*, model: str, messages: list[ChatCompletionMessageParam]) -> Answered:
 
 
 @cache
-def _client(base_url: str, api_key: str) -> openai.OpenAI:
+def _client(base_url: str, api_key: str) -> "openai.OpenAI":
     """Retries are ours: they wait in the database, not in a worker."""
+    import openai
+
     # The client wants some key; endpoints of one's own often need none.
     return openai.OpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
 
@@ -122,14 +125,14 @@ def _parse(choices: list[Any]) -> Answer:
         raise LlmUseless(f"the answer does not fit ({choices[0].finish_reason}): {faults}") from None
 
 
-def _reason(error: openai.OpenAIError) -> str:
+def _reason(error: "openai.OpenAIError") -> str:
     """Kind and status only: an endpoint's own words may repeat the question or the key."""
     status = getattr(error, "status_code", None)
     code = getattr(error, "code", None)
     return " ".join(str(part) for part in (type(error).__name__, status, code) if part)
 
 
-def _retry_after(error: openai.APIStatusError) -> float | None:
+def _retry_after(error: "openai.APIStatusError") -> float | None:
     headers = error.response.headers
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:

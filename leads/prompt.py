@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterable
-
-from openai.types.chat import ChatCompletionMessageParam
+from typing import TYPE_CHECKING
 
 from campaigns.models import Campaign
 from leads.models import Lead, Message
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
 
 # The latest messages of a conversation that the LLM gets to see.
 MOST_MESSAGES = 60
@@ -37,7 +39,9 @@ write.
 How it began: in a public chat the person wrote {message}."""
 
 
-def conversation_prompt(*, campaign: Campaign, lead: Lead, said: Iterable[Message]) -> list[ChatCompletionMessageParam]:
+def conversation_prompt(
+    *, campaign: Campaign, lead: Lead, said: Iterable[Message]
+) -> "list[ChatCompletionMessageParam]":
     """The conversation in the shape of chat completions, the rules first. `said` is in order, oldest first."""
     rules = _RULES.format(
         name=campaign.name,
@@ -48,7 +52,7 @@ def conversation_prompt(*, campaign: Campaign, lead: Lead, said: Iterable[Messag
     return [{"role": "system", "content": rules}, *(_turn(message) for message in history)]
 
 
-def _turn(message: Message) -> ChatCompletionMessageParam:
+def _turn(message: Message) -> "ChatCompletionMessageParam":
     text = message.text.strip() or _WITHOUT_TEXT
     if message.author == Message.Author.LEAD:
         return {"role": "user", "content": text}

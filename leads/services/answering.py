@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
-from openai.types.chat import ChatCompletionMessageParam
 
 from campaigns.models import Suppression
 from leads.llm import TIMEOUT_SECONDS, Answered
@@ -22,6 +22,9 @@ from leads.services.saying import message_say
 from messaging.events import ServiceErrorEvent
 from messaging.outbox import publish_on_commit
 from messaging.tasks_api import send_on_commit
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
 
 State = LlmJob.State
 
@@ -43,7 +46,7 @@ class Question:
     attempt: int
     conversation_id: UUID
     model: str
-    messages: list[ChatCompletionMessageParam]
+    messages: "list[ChatCompletionMessageParam]"
 
 
 def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
