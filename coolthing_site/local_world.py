@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bots.services import bot_connect_with_code
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from bots.models import Bot
+from bots.services import bot_connect_with_code
 from campaigns.models import Campaign
 from campaigns.services import campaign_start
 from coolthing_site.demo.control import SandboxControl
