@@ -10,7 +10,7 @@ from bots.deliveries import delivery_finish
 from bots.gate import Refuse, Wait
 from bots.models import Bot, BotBlock, Delivery
 from bots.policy import BEHIND, Owner
-from campaigns.models import Campaign, Chat, Purpose
+from campaigns.models import Campaign, Chat, ChatPermission, Purpose, Suppression
 from campaigns.services import campaign_pause, campaign_resume, permission_revoke, suppression_add
 from telegram.types import ChatTarget, PersonTarget
 from tests.integration import ledger
@@ -158,7 +158,7 @@ def test_an_origin_without_code_here_makes_it_wait(bot, campaign, chat, clock):
 def test_without_the_owners_permission_nothing_is_said_in_a_chat(bot, campaign, clock):
     chat = ledger.make_chat()
     delivery = ledger.queue_line(bot, campaign, chat)
-    permission_revoke(chat_id=chat.id, purpose="script")
+    permission_revoke(chat_id=chat.id, purpose=ChatPermission.Grant.SCRIPT)
     assert claim(ledger.owners(bot, chats=[chat]), clock=clock).refused == 1
     delivery.refresh_from_db()
     assert delivery.error == f"No permission of the owner of “{chat.title}” to post there is in force."
@@ -181,7 +181,7 @@ def test_a_chat_that_the_account_is_not_in_is_waited_for_and_reported(bot, campa
 )
 def test_who_said_stop_is_not_written_to(bot, campaign, clock, wish, suppressed):
     delivery = ledger.queue_message(bot, campaign, **wish)
-    suppression_add(**suppressed, source="words")
+    suppression_add(**suppressed, source=Suppression.Source.WORDS)
     assert claim(ledger.owners(bot), clock=clock).refused == 1
     delivery.refresh_from_db()
     assert delivery.error == "This person asked not to be written to."
@@ -214,6 +214,7 @@ def test_quiet_hours_hold_scripts_until_morning(bot, chat):
 
 def test_a_wait_of_telegrams_holds_the_bot_or_the_one_chat(bot, campaign, chat, clock):
     slow, until = ledger.make_chat(), clock.now + timedelta(seconds=30)
+    assert slow.telegram_id is not None
     BotBlock.objects.create(
         bot=bot, method="SendMessage", peer_id=slow.telegram_id, until=until, reason="SLOWMODE_WAIT_30"
     )
@@ -291,6 +292,7 @@ def test_a_reply_names_the_message_as_the_replying_account_numbers_it(
     finish(said, message_id=41)
     ledger.queue_line(answering, campaign, chat, "An answer", reply_to_id=said.id)
     [out] = claim(mine, clock=clock).outgoing
+    assert author.telegram_user_id is not None
     expected = ReplyElsewhere(author.telegram_user_id, "A question", ledger.START) if looked_up else 41
     assert out.reply_to == expected
 

@@ -1,5 +1,6 @@
 """The ledger: queueing, cancelling, counting what leaves, final states."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -103,8 +104,8 @@ def test_a_second_final_state_changes_and_settles_nothing(origin):
     bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()
     delivery = ledger.queue_line(bot, campaign, chat)
     claim(ledger.owners(bot, chats=[chat]), clock=ledger.Clock())
-    said = {"delivery_id": delivery.id, "was": State.SENDING, "epoch": 1, "state": State.SENT}
-    facts = {"telegram_message_id": 5, "sent_at": ledger.START}
+    said: dict[str, Any] = {"delivery_id": delivery.id, "was": State.SENDING, "epoch": 1, "state": State.SENT}
+    facts: dict[str, Any] = {"telegram_message_id": 5, "sent_at": ledger.START}
     assert delivery_finish(**said, **facts)
     assert not delivery_finish(**said, **{**facts, "telegram_message_id": 6})
     assert not delivery_finish(delivery_id=delivery.id, was=State.SENDING, epoch=1, state=State.FAILED)

@@ -109,12 +109,12 @@ def test_flood_wait_is_kept_in_full_and_waited_for(stage, origin):
     assert set(account.requests) == {delivery.random_id}
 
 
-def test_a_longer_wait_is_not_shortened_by_a_later_one(stage):
+def test_slow_mode_holds_the_one_chat_and_replaces_a_wait_that_is_over(stage):
     bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()
     stage.put(bot, chat).answers = [RetryAfter(10, "SLOWMODE_WAIT_10", "SendMessage")]
-    longer = timezone.now() + timedelta(hours=1)
+    assert chat.telegram_id is not None
     BotBlock.objects.create(
-        bot=bot, method="SendMessage", peer_id=chat.telegram_id, until=longer - timedelta(hours=2), reason="old"
+        bot=bot, method="SendMessage", peer_id=chat.telegram_id, until=timezone.now() - timedelta(hours=1), reason="old"
     )
     delivery = ledger.queue_line(bot, campaign, chat)
     stage.start()
@@ -222,7 +222,7 @@ def test_a_lease_that_ended_before_the_send_sends_nothing(stage, origin):
     session = stage.sessions[bot.id]
     # Valid for both looks of the first round, which claims it; over when the request would go out.
     answers = iter([True, True])
-    session.lease_valid = lambda: next(answers, False)  # type: ignore[method-assign]
+    session.lease_valid = lambda: next(answers, False)
     delivery = ledger.queue_message(bot, campaign, 7)
     stage.start()
     until(delivery, lambda row: row.state == State.QUEUED and row.attempts == 1)
