@@ -29,8 +29,8 @@ def dead_letter_replay(*, letter_id: int, by: str) -> DeadLetter:
     letter = _open_letter(letter_id, "replayed")
     if body_digest(letter.body.encode()) != letter.body_digest:
         raise NotPossible("the body is not UTF-8 text: it cannot be sent as it was, and it would be refused again")
-    if letter.queue and not topology.TOPOLOGY.has_queue(letter.queue):
-        raise NotPossible(f"there is no queue {letter.queue} any more")
+    if letter.queue and letter.queue not in topology.SUBSCRIPTIONS:
+        raise NotPossible(f"nobody subscribes to {letter.queue} any more")
     replay = str(uuid.uuid4())
     headers = {name: value for name, value in letter.headers.items() if not name.startswith(_BROKER_HEADERS)}
     headers |= {topology.EVENT_ID_HEADER: str(letter.event_id), topology.REPLAY_HEADER: replay}

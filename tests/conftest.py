@@ -28,14 +28,22 @@ def _vhost() -> Iterator[private.Broker]:
         yield broker
 
 
-@pytest.fixture
-def broker(_vhost: private.Broker, transactional_db: None) -> private.Broker:
-    """A RabbitMQ virtual host with the declared topology and empty queues, and a database that is emptied after."""
-    from django.conf import settings
+@pytest.fixture(scope="session", autouse=True)
+def _no_broker() -> None:
+    """Without the fixture `broker` a test reaches none: a stray task must not end up with somebody's workers."""
+    private.use_broker("pyamqp://nobody:nothing@127.0.0.1:1/none")
 
-    settings.RABBITMQ_URL = _vhost.url
+
+@pytest.fixture
+def broker(_vhost: private.Broker, transactional_db: None) -> Iterator[private.Broker]:
+    """A RabbitMQ virtual host with the declared topology and empty queues, and a database that is emptied after.
+
+    This process uses it too, for Celery tasks and wherever the settings name a broker.
+    """
     _vhost.reset()
-    return _vhost
+    previous = private.use_broker(_vhost.url)
+    yield _vhost
+    private.use_broker(previous)
 
 
 @pytest.fixture

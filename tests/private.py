@@ -19,6 +19,8 @@ from messaging.management_api import ManagementApi
 from tests.support import is_alive, wait_until
 
 _PREFIX = "test_coolthing_"
+# As configured; while tests run the settings name a virtual host of the run, or no broker at all.
+_SERVER = urlsplit(settings.RABBITMQ_URL)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,9 @@ class Broker:
         declare.declare(url=self.url)
         with self.channel() as channel:
             for queue in topology.TOPOLOGY.queues:
-                wait_until(lambda name=queue.name: self.consumers(name) == 0, what=f"the end of {queue.name}'s consumers")
+                wait_until(
+                    lambda name=queue.name: self.consumers(name) == 0, what=f"the end of {queue.name}'s consumers"
+                )
                 channel.queue_purge(queue.name)
 
 
@@ -90,6 +94,21 @@ def database_url() -> str:
     return _url(settings.DATABASES["default"]["TEST"]["NAME"])
 
 
+def use_broker(url: str) -> str:
+    """Let this process publish and send to another broker from now on; the one before."""
+    from kombu import pools
+
+    from coolthing_site import celery_app
+
+    previous, settings.RABBITMQ_URL = settings.RABBITMQ_URL, url
+    celery_app.conf.broker_url = url
+    celery_app.conf.broker_read_url = celery_app.conf.broker_write_url = url
+    # kombu keeps pools by address: a closed one would be found again when the same broker comes back.
+    pools.reset()
+    celery_app._pool = celery_app.amqp._producer_pool = None
+    return str(previous)
+
+
 @contextmanager
 def virtual_host() -> Iterator[Broker]:
     """A virtual host that exists for as long as the context does."""
@@ -98,13 +117,12 @@ def virtual_host() -> Iterator[Broker]:
     for vhost in api.call("GET", "vhosts"):
         if _is_orphan(vhost["name"]):
             api.call("DELETE", f"vhosts/{vhost['name']}")
-    parts = urlsplit(settings.RABBITMQ_URL)
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     api.call("PUT", f"vhosts/{name}", {})
-    api.call("PUT", f"permissions/{name}/{quote(parts.username or '')}", everything)
+    api.call("PUT", f"permissions/{name}/{quote(_SERVER.username or '')}", everything)
     api.call("PUT", f"permissions/{name}/{quote(api.user)}", everything)
     try:
-        yield Broker(parts._replace(path=f"/{name}").geturl(), api)
+        yield Broker(_SERVER._replace(path=f"/{name}").geturl(), api)
     finally:
         api.call("DELETE", f"vhosts/{name}")
 

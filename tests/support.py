@@ -53,7 +53,9 @@ class Process:
             if text in self.log():
                 return True
             if self._process.poll() is not None:
-                raise AssertionError(f"{self.argv} ended with {self._process.returncode} before {text!r}:\n{self.log()}")
+                raise AssertionError(
+                    f"{self.argv} ended with {self._process.returncode} before {text!r}:\n{self.log()}"
+                )
             return False
 
         wait_until(found, timeout, f"{text!r} in the output of {' '.join(self.argv)}")

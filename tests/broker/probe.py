@@ -1,4 +1,4 @@
-"""A Celery app with one subscription more than the product's: its handler's effects and troubles are the test's to choose.
+"""A Celery app with one subscription more than the product's: the test chooses its handler's effects and troubles.
 
 `celery -A tests.broker.probe worker -Q probe_queue`
 """
@@ -12,12 +12,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coolthing_site.settings")
 if not apps.ready:
     django.setup()
 
-from django.db import connection  # noqa: E402 - after the setup
+from django.db import connection
 
-from coolthing_site.celery import app, kombu_queue  # noqa: E402
-from messaging import topology  # noqa: E402
-from messaging.events import Event  # noqa: E402
-from messaging.subscriptions import subscriber  # noqa: E402
+from coolthing_site.celery import app, kombu_queue
+from messaging import topology
+from messaging.events import Event
+from messaging.subscriptions import subscriber
 
 PROBE_EXCHANGE = "probe_exchange"
 PROBE_QUEUE = "probe_queue"

@@ -1,12 +1,37 @@
 """Messages of every kind on a real broker, against a real worker."""
 
 import json
+import os
+import signal
 import uuid
+from datetime import timedelta
+from typing import Any
 
-from messaging.events import ServiceErrorEvent
-from tests.broker.conftest import Probe
-from tests.broker.probe import KEY, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
+import pytest
+from django.utils import timezone
+
+from messaging import topology
+from messaging.consumer import request_ids
+from messaging.models import DeadLetter, HandlingFailure
+from tests.broker import probe
+from tests.broker.conftest import Probe, StartProcess
+from tests.broker.probe import KEY, PROBE_DLQ, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
+from tests.private import Broker
 from tests.support import wait_until
+
+
+def _publish(probed: Probe, event: ProbeHappened, **properties: Any) -> None:
+    probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode(), **properties)
+
+
+def _task_id(event: ProbeHappened) -> str:
+    return request_ids(PROBE_QUEUE, PROBE_EXCHANGE, KEY, event.to_json().encode(), {}, None)[1]
+
+
+def _still_works(probed: Probe) -> bool:
+    event = ProbeHappened()
+    _publish(probed, event)
+    return bool(wait_until(lambda: probed.effects(event.id) == 1, what="the next event's effect"))
 
 
 def test_bare_json_without_any_properties_is_handled(probed: Probe):
@@ -15,3 +40,175 @@ def test_bare_json_without_any_properties_is_handled(probed: Probe):
     probed.broker.publish(PROBE_EXCHANGE, KEY, json.dumps({"id": str(event_id)}).encode())
     wait_until(lambda: probed.effects(event_id) == 1)
     wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+
+
+def test_a_celery_task_message_on_the_same_queue_is_handled(probed: Probe):
+    probed.start_worker()
+    event = ProbeHappened()
+    probe.app.send_task("tests.probe.record", args=(PROBE_EXCHANGE, KEY, event.to_json()), queue=PROBE_QUEUE)
+    wait_until(lambda: probed.effects(event.id) == 1)
+
+
+POISON = {
+    "empty": (b"", KEY, {}, "the body is empty"),
+    "not utf-8": (b'{"text": "\xff\xfe"}', KEY, {}, "not UTF-8"),
+    "not utf-8, with an encoding": (b"\xff\xfe", KEY, {"content_encoding": "utf-8"}, "not UTF-8"),
+    "not json": (b"{nope", KEY, {}, "not JSON"),
+    "not an object": (b"[1, 2]", KEY, {}, "not an object"),
+    "an unknown type": (b"{}", "probe.unheard", {}, "no event is known"),
+    "a wrong field": (b'{"text": 5}', KEY, {}, "text: Input should be a valid string"),
+    "nul in a text": (b'{"text": "a\\u0000b"}', KEY, {}, "DataError"),
+    "a broken compression": (b"{}x", KEY, {"application_headers": {"compression": "application/x-gzip"}}, "not JSON"),
+    "an unknown content type": (b"{x", KEY, {"content_type": "application/x-python-serialize"}, "not JSON"),
+}
+
+
+@pytest.mark.parametrize(("body", "key", "properties", "error"), POISON.values(), ids=POISON.keys())
+def test_a_poison_body_is_dead_lettered_and_archived_and_the_worker_lives(probed: Probe, body, key, properties, error):
+    probed.start_worker()
+    probed.start_archiver()
+    probed.broker.publish(PROBE_EXCHANGE, key, body, **properties)
+    letter = wait_until(lambda: DeadLetter.objects.first(), what="the archived letter")
+    assert (letter.queue, letter.exchange, letter.routing_key) == (PROBE_QUEUE, PROBE_EXCHANGE, key)
+    assert letter.reason == "rejected"
+    assert error in letter.error
+    assert "Traceback" in letter.traceback
+    assert probed.broker.get(PROBE_DLQ).body in (body, body.decode("utf-8", "replace"))
+    assert _still_works(probed)
+
+
+def test_headers_of_half_a_celery_task_do_no_harm(probed: Probe):
+    probed.start_worker()
+    event = ProbeHappened()
+    _publish(probed, event, application_headers={"task": "tests.probe.record"})
+    wait_until(lambda: probed.effects(event.id) == 1)
+    broken = {"task": "tests.probe.record", "id": "x", "eta": "never"}
+    _publish(probed, ProbeHappened(), application_headers=broken, content_type="application/json")
+    wait_until(lambda: probed.broker.ready(PROBE_DLQ) == 1)
+    assert _still_works(probed)
+
+
+def test_a_failing_handler_leaves_no_effect_but_its_error(probed: Probe):
+    probed.start_worker()
+    probed.start_archiver()
+    event = ProbeHappened(text="fail")
+    _publish(probed, event)
+    letter = wait_until(lambda: DeadLetter.objects.filter(event_id=event.id).first())
+    assert letter.error == "ValueError: this event always fails"
+    assert "probe.py" in letter.traceback
+    assert letter.body == event.to_json()
+    assert letter.x_death[0]["queue"] == PROBE_QUEUE
+    assert probed.effects(event.id) == 0
+    assert HandlingFailure.objects.count() == 1
+
+
+def test_a_killed_child_gives_the_event_back_and_its_effect_happens_once(probed: Probe):
+    worker = probed.start_worker()
+    event = ProbeHappened(text="hold")
+    with probed.held():
+        _publish(probed, event)
+        wait_until(lambda: probed.waiting() == 1)
+        for child in worker.children():
+            os.kill(child, signal.SIGKILL)
+        wait_until(lambda: "WorkerLostError" in worker.log() or probed.waiting() == 2)
+    wait_until(lambda: probed.effects(event.id) == 1)
+    wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+    assert probed.effects(event.id) == 1
+    assert probed.broker.ready(PROBE_DLQ) == 0
+
+
+def test_a_killed_worker_gives_the_event_to_another_one(probed: Probe):
+    first = probed.start_worker(name="first")
+    event = ProbeHappened(text="hold")
+    with probed.held():
+        _publish(probed, event)
+        wait_until(lambda: probed.waiting() == 1)
+        first.kill()
+        probed.start_worker(name="second")
+    wait_until(lambda: probed.effects(event.id) == 1)
+    wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+    assert probed.effects(event.id) == 1
+
+
+def test_two_copies_at_the_same_time_have_one_effect(probed: Probe):
+    probed.start_worker()
+    event = ProbeHappened(text="hold")
+    with probed.held():
+        _publish(probed, event)
+        _publish(probed, event)
+        wait_until(lambda: probed.waiting() == 1)
+        wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 0)
+    wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+    assert probed.effects(event.id) == 1
+
+
+def test_a_revoked_event_is_dead_lettered_not_acknowledged(probed: Probe):
+    worker = probed.start_worker()
+    probed.start_archiver()
+    event = ProbeHappened()
+    probe.app.control.revoke(_task_id(event))
+    worker.wait_for_log("flagged as revoked")
+    _publish(probed, event)
+    letter = wait_until(lambda: DeadLetter.objects.filter(event_id=event.id).first())
+    assert "revoked" in letter.error
+    assert probed.effects(event.id) == 0
+    _publish(probed, event)
+    wait_until(lambda: probed.effects(event.id) == 1, what="the effect of a second copy: the revocation is used up")
+
+
+def test_a_terminated_event_is_dead_lettered_not_acknowledged(probed: Probe):
+    worker = probed.start_worker()
+    event = ProbeHappened(text="hold")
+    with probed.held():
+        _publish(probed, event)
+        wait_until(lambda: probed.waiting() == 1)
+        probe.app.control.revoke(_task_id(event), terminate=True, signal="SIGKILL")
+        wait_until(lambda: probed.broker.ready(PROBE_DLQ) == 1)
+    assert worker.is_running()
+    assert probed.effects(event.id) == 0
+
+
+def test_an_expired_task_message_is_dead_lettered_not_acknowledged(probed: Probe):
+    probed.start_worker()
+    event = ProbeHappened()
+    probe.app.send_task(
+        "tests.probe.record",
+        args=(PROBE_EXCHANGE, KEY, event.to_json()),
+        queue=PROBE_QUEUE,
+        expires=timezone.now() - timedelta(seconds=60),
+    )
+    wait_until(lambda: probed.broker.ready(PROBE_DLQ) == 1)
+    assert probed.effects(event.id) == 0
+
+
+def test_task_events_show_the_event_as_root_and_hide_its_text(probed: Probe):
+    seen: list[dict[str, Any]] = []
+    event = ProbeHappened(text="a secret")
+    probed.start_worker()
+    with probe.app.connection_for_read() as connection:
+        receiver = probe.app.events.Receiver(connection, handlers={"*": seen.append})
+        with receiver.consumer_context() as (watched, _, _):
+            _publish(probed, event)
+
+            def has_succeeded() -> bool:
+                try:
+                    watched.drain_events(timeout=1)
+                except TimeoutError:
+                    pass
+                return any(item["type"] == "task-succeeded" for item in seen)
+
+            wait_until(has_succeeded)
+    received = next(item for item in seen if item["type"] == "task-received")
+    assert received["uuid"] == _task_id(event)
+    assert received["root_id"] == str(event.id)
+    assert received["name"] == "tests.probe.record"
+    assert KEY in received["args"]
+    assert "a secret" not in json.dumps(seen)
+
+
+def test_a_worker_whose_queue_has_no_subscriber_ends_and_says_so(broker: Broker, start_process: StartProcess):
+    worker = start_process(
+        "celery", "-A", "tests.broker.unsubscribed", "worker", "-Q", topology.LLM_QUEUE, "--concurrency=1"
+    )
+    assert worker.wait() != 0
+    assert "llm_queue is handled by the task nobody.has_this, which no installed app registers" in worker.log()

@@ -1,0 +1,31 @@
+"""QueueControl rows decide what workers consume."""
+
+import pytest
+
+from messaging.models import QueueControl
+from tests.broker.conftest import Probe
+from tests.broker.probe import KEY, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
+from tests.support import wait_until
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_paused_queue_is_not_consumed_until_it_is_resumed(probed: Probe, pool: str):
+    probed.start_worker(f"--pool={pool}")
+    QueueControl.objects.create(queue=PROBE_QUEUE, paused=True)
+    wait_until(lambda: probed.broker.consumers(PROBE_QUEUE) == 0)
+    event = ProbeHappened()
+    probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode())
+    assert probed.broker.ready(PROBE_QUEUE) == 1
+    QueueControl.objects.update(paused=False)
+    wait_until(lambda: probed.effects(event.id) == 1)
+
+
+def test_a_worker_that_starts_finds_its_queue_paused(probed: Probe):
+    QueueControl.objects.create(queue=PROBE_QUEUE, paused=True)
+    event = ProbeHappened()
+    probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode())
+    worker = probed.start_worker()
+    worker.wait_for_log("probe_queue is paused")
+    assert probed.broker.consumers(PROBE_QUEUE) == 0
+    assert probed.broker.ready(PROBE_QUEUE) == 1
+    assert probed.effects(event.id) == 0

@@ -1,0 +1,165 @@
+"""From the outbox to a real broker, through everything that can happen on the way."""
+
+import signal
+from urllib.parse import quote
+
+import psycopg
+from django.db import connection, transaction
+
+from messaging import declare, outbox, topology
+from messaging.models import OutboxEvent
+from messaging.outbox import publish_on_commit
+from messaging.publisher import MAX_BODY_BYTES
+from tests.broker import probe
+from tests.broker.conftest import Probe, StartProcess
+from tests.broker.probe import PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
+from tests.private import Broker, database_url
+from tests.support import Process, wait_until
+
+
+def _publish(*events: ProbeHappened) -> None:
+    with transaction.atomic():
+        publish_on_commit(*events)
+
+
+def _relay(start_process: StartProcess, says: str = "relay: publishing", **env: str) -> Process:
+    relay = start_process("manage.py", "relay_events", **env)
+    relay.wait_for_log(says)
+    return relay
+
+
+def _all_published() -> bool:
+    return not OutboxEvent.objects.filter(published_at__isnull=True).exists()
+
+
+def test_an_event_goes_from_the_outbox_through_relay_and_worker_once(probed: Probe, start_process: StartProcess):
+    _relay(start_process)
+    probed.start_worker()
+    event = ProbeHappened(text="x")
+    _publish(event)
+    wait_until(lambda: probed.effects(event.id) == 1)
+    wait_until(_all_published)
+    assert probed.broker.depth(PROBE_QUEUE) == 0
+    assert probed.effects(event.id) == 1
+
+
+def test_what_was_committed_while_no_relay_ran_goes_out_in_order(probed: Probe, start_process: StartProcess):
+    events = [ProbeHappened(text=str(number)) for number in range(1200)]
+    _publish(*events)
+    _relay(start_process)
+    wait_until(_all_published)
+    with probed.broker.channel() as channel:
+        bodies = [channel.basic_get(PROBE_QUEUE, no_ack=True).body for _ in events]
+    assert bodies == [event.to_json() for event in events]
+
+
+def test_a_relay_killed_between_publishing_and_marking_resends_and_the_effect_happens_once(
+    probed: Probe, start_process: StartProcess
+):
+    event = ProbeHappened()
+    _publish(event)
+    with psycopg.connect(database_url()) as other:
+        # A locked row keeps the relay from marking what it has published.
+        other.execute("SELECT id FROM messaging_outboxevent FOR UPDATE")
+        relay = _relay(start_process)
+        wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 1)
+        relay.kill()
+        # The server does not notice while it waits for the lock, and would finish the dead relay's statement.
+        _end_relay_sessions()
+    _relay(start_process)
+    wait_until(_all_published)
+    wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 2)
+    probed.start_worker()
+    wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+    assert probed.effects(event.id) == 1
+
+
+def test_a_standby_takes_over_from_a_killed_relay(probed: Probe, start_process: StartProcess):
+    first = _relay(start_process)
+    second = _relay(start_process, says="relay: standing by")
+    first.kill()
+    second.wait_for_log("relay: publishing")
+    _publish(ProbeHappened())
+    wait_until(_all_published)
+    assert probed.broker.ready(PROBE_QUEUE) == 1
+
+
+def test_a_relay_that_loses_its_database_connection_comes_back(probed: Probe, start_process: StartProcess):
+    relay = _relay(start_process)
+    _end_relay_sessions()
+    relay.wait_for_log("waiting for the database")
+    _publish(ProbeHappened())
+    wait_until(_all_published)
+    assert relay.log().count("relay: publishing") == 2
+
+
+def test_a_relay_whose_broker_connection_is_closed_comes_back(probed: Probe, start_process: StartProcess):
+    relay = _relay(start_process)
+
+    def close_connections() -> bool:
+        vhost = probed.broker.api.vhost
+        found = probed.broker.api.call("GET", f"vhosts/{vhost}/connections")
+        for item in found:
+            probed.broker.api.call("DELETE", f"connections/{quote(item['name'])}")
+        return bool(found)
+
+    wait_until(close_connections, what="the relay's connection in the management API")
+    relay.wait_for_log("waiting for the broker")
+    _publish(ProbeHappened())
+    wait_until(_all_published)
+
+
+def test_without_a_broker_the_relay_says_so_once_and_still_stops_cleanly(broker: Broker, start_process: StartProcess):
+    relay = _relay(start_process, says="relay: waiting for the broker", RABBITMQ_URL="pyamqp://a:b@127.0.0.1:1/x")
+    assert relay.log().count("waiting for the broker") == 1
+    assert relay.stop() == 0
+
+
+def test_sigterm_ends_a_relay_cleanly(broker: Broker, start_process: StartProcess):
+    relay = _relay(start_process)
+    relay.signal(signal.SIGTERM)
+    assert relay.wait(10) == 0
+    assert "relay: stopped" in relay.log()
+
+
+def test_what_the_broker_cannot_take_is_parked_with_a_reason_and_the_rest_goes_out(
+    probed: Probe, start_process: StartProcess
+):
+    before, after = ProbeHappened(), ProbeHappened()
+    too_large = ProbeHappened(text="x" * MAX_BODY_BYTES)
+    with transaction.atomic():
+        publish_on_commit(before, too_large)
+        outbox.enqueue(_row("no_such_exchange"))
+        publish_on_commit(after)
+    _relay(start_process)
+    wait_until(lambda: OutboxEvent.objects.filter(published_at__isnull=False).count() == 2)
+    wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).count() == 2)
+    reasons = dict(OutboxEvent.objects.filter(parked_at__isnull=False).values_list("exchange", "parked_reason"))
+    assert "bytes" in reasons[PROBE_EXCHANGE]
+    assert "NOT_FOUND" in reasons["no_such_exchange"]
+
+
+def test_an_exchange_of_ours_that_is_missing_makes_the_relay_wait_not_park(probed: Probe, start_process: StartProcess):
+    with probed.broker.channel() as channel:
+        channel.exchange_delete(topology.LEADS_EXCHANGE)
+    with transaction.atomic():
+        outbox.enqueue(_row(topology.LEADS_EXCHANGE))
+    relay = _relay(start_process, says="run manage.py setup_broker")
+    declare.declare(url=probed.broker.url)
+    wait_until(_all_published, timeout=30)
+    assert relay.is_running()
+
+
+def _row(exchange: str) -> OutboxEvent:
+    event = ProbeHappened()
+    return OutboxEvent(
+        event_id=event.id, service="probe", exchange=exchange, routing_key=probe.KEY, body=event.to_json()
+    )
+
+
+def _end_relay_sessions() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'coolthing-relay'"
+        )
