@@ -23,7 +23,7 @@ from messaging.models import (
     QueueSample,
 )
 from panelkit.base import FactAdmin
-from panelkit.labels import VARIANTS, choice_label, clipped, preformatted
+from panelkit.labels import choice_label, clipped, moment, preformatted, tag
 from panelkit.operations import Operation, when_in
 
 
@@ -73,11 +73,11 @@ class OutboxEventAdmin(LedgerAdmin):
         ),
     )
 
-    @display(description="state", label=VARIANTS)
+    @display(description="state")
     def state_label(self, row: OutboxEvent) -> str:
         if row.parked_at is not None:
-            return "parked"
-        return "published" if row.published_at is not None else "waiting"
+            return tag("parked")
+        return tag("published" if row.published_at is not None else "waiting")
 
     @display(description="waits because")
     def why(self, row: OutboxEvent) -> str:
@@ -131,8 +131,13 @@ class DeadLetterAdmin(FactAdmin):
     )
     search_fields = ("queue", "routing_key", "=event_id", "error", "body")
     ordering = ("-last_seen_at",)
-    exclude = ("body", "headers", "x_death", "traceback", "state")
-    readonly_fields = ("state_label", "body_shown", "traceback_shown", "headers_shown", "x_death_shown")
+    readonly_fields = ("state_label", "where", "body_shown", "traceback_shown", "headers_shown", "x_death_shown")
+    fieldsets = (
+        (None, {"fields": (("state_label", "reason", "count"), ("where", "routing_key"), "error", "body_shown")}),
+        ("Decision", {"fields": (("decided_by", "decision_reason"),)}),
+        ("When", {"fields": (("first_seen_at", "last_seen_at"),)}),
+        ("Details", {"fields": ("event_id", "exchange", "traceback_shown", "headers_shown", "x_death_shown")}),
+    )
     service_errors = (services.NotPossible,)
     operations = (
         Operation(
@@ -188,7 +193,7 @@ class DeadLetterAdmin(FactAdmin):
 
 @admin.register(QueueControl)
 class QueueControlAdmin(FactAdmin):
-    list_display = ("queue", "state_label", "reason", "changed_by", "changed_at")
+    list_display = ("queue", "state_label", "reason", "service", "changed")
     list_filter = ("paused",)
     search_fields = ("queue", "reason", "changed_by")
     ordering = ("queue",)
@@ -216,7 +221,7 @@ class QueueControlAdmin(FactAdmin):
         ),
     )
 
-    @display(description="state", ordering="paused", label=VARIANTS)
+    @display(description="state", ordering="paused")
     def state_label(self, control: QueueControl) -> str:
         return tag("paused" if control.paused else "running")
 

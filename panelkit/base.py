@@ -110,6 +110,7 @@ class RowsInline(UnfoldTabularInline):
     """Rows that are edited together with the object they belong to."""
 
     extra = 0
+    hide_title = True
     tab = True
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.admin.utils import quote
 from django.db.models import Model
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -57,15 +58,18 @@ def short_choice(text: str) -> str:
     return str(text).partition(":")[0]
 
 
-def choice_label(field: str, description: str | None = None) -> Callable[[Any, Any], tuple[str, str]]:
+def tag(value: str, text: str = "") -> SafeString:
+    """A coloured label, for lists and for read-only fields (where Unfold's own `label=` has no effect)."""
+    context = {"type": VARIANTS.get(value, "default"), "text": short_choice(text or value)}
+    return render_to_string("unfold/helpers/label.html", context)
+
+
+def choice_label(field: str, description: str | None = None) -> Callable[[Any, Any], SafeString]:
     """A column (or read-only field) that shows a choice field as a coloured label."""
 
-    @display(description=description or field.replace("_", " "), ordering=field, label=VARIANTS)
-    def show(_admin: Any, row: Any) -> tuple[str, str]:
-        value = getattr(row, field)
-        # Unfold shows the raw value of a pair whose first half has no variant, so the grey ones are given one text.
-        text = short_choice(getattr(row, f"get_{field}_display")())
-        return (value, text) if value in VARIANTS else (text, text)
+    @display(description=description or field.replace("_", " "), ordering=field)
+    def show(_admin: Any, row: Any) -> SafeString:
+        return tag(getattr(row, field), getattr(row, f"get_{field}_display")())
 
     return show
 
@@ -79,7 +83,8 @@ def waits(reason: str, until: datetime | None) -> str:
     """Why something waits and until when, in one line; empty when it does not wait."""
     if not reason and not until:
         return ""
-    return f"{reason or 'waits'} · until {moment(until)}" if until else reason
+    why = reason.rstrip(".") or "waits"
+    return f"{why} · until {moment(until)}" if until else why
 
 
 def clipped(text: str, length: int = 80) -> str:

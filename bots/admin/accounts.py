@@ -66,6 +66,7 @@ class BlockInline(FactInline):
     model = BotBlock
     verbose_name_plural = "blocks"
     fields = ("reason", "method", "peer_id", "until")
+    ordering = ("-until",)
 
 
 @admin.register(Bot)
@@ -94,7 +95,8 @@ class BotAdmin(PanelAdmin):
             {
                 "fields": (
                     "phone",
-                    ("api_id", "api_hash", "remove_api_hash"),
+                    "api_id",
+                    ("api_hash", "remove_api_hash"),
                     ("proxy_url", "remove_proxy_url"),
                 )
             },

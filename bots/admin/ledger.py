@@ -17,7 +17,7 @@ from unfold.decorators import display
 from bots.deliveries import deliveries_cancel
 from bots.models import Delivery
 from panelkit.base import FactAdmin
-from panelkit.labels import choice_label, link_to, text_column, waits
+from panelkit.labels import choice_label, link_to, moment, text_column, waits
 from panelkit.operations import Operation, when_in
 
 State = Delivery.State
@@ -102,8 +102,9 @@ class DeliveryAdmin(FactAdmin):
     def why(self, delivery: Delivery) -> str:
         """Why it is not said yet, or never will be."""
         if delivery.state in (State.QUEUED, State.SENDING):
-            reason = delivery.waiting_reason or ("is leaving" if delivery.state == State.SENDING else "not due yet")
-            return waits(reason, delivery.waiting_until or (None if delivery.waiting_reason else delivery.due_at))
+            if delivery.waiting_reason:
+                return waits(delivery.waiting_reason, delivery.waiting_until)
+            return "is leaving" if delivery.state == State.SENDING else f"due at {moment(delivery.due_at)}"
         return delivery.error
 
     @display(description="answers")

@@ -13,8 +13,8 @@ from coolthing_site.panel.navigation import may_view
 from leads.models import Conversation, Lead
 from messaging.models import DeadLetter, OutboxEvent, QueueControl
 from panelkit.counts import counted
-from panelkit.labels import short_choice, waits
-from scripts.models import ScriptForCampaign, Step
+from panelkit.labels import moment, short_choice, waits
+from scripts.models import Run, ScriptForCampaign, Step
 
 # Rows of a card: the rest is on the list that its title links to.
 ROWS = 8
@@ -67,6 +67,7 @@ def plays() -> list[Any]:
     under_way = ScriptForCampaign.objects.filter(state__in=UNDER_WAY).select_related("script", "campaign")
     return list(
         under_way.annotate(
+            chats=counted(Run.objects.all(), by="sfc"),
             planned=counted(steps, by="run__sfc"),
             said=counted(steps.filter(state=Step.State.SAID), by="run__sfc"),
             not_said=counted(steps.filter(state=Step.State.NOT_SAID), by="run__sfc"),
@@ -99,7 +100,7 @@ def waiting() -> list[dict[str, Any]]:
     reasons = _queued().values("waiting_reason").annotate(n=Count("pk"), until=Min("waiting_until"), due=Min("due_at"))
     return [
         {
-            "why": waits(row["waiting_reason"] or "not due yet", row["until"] if row["waiting_reason"] else row["due"]),
+            "why": waits(row["waiting_reason"], row["until"]) or f"Not due yet: the first at {moment(row['due'])}",
             "number": row["n"],
         }
         for row in reasons.order_by("-n")[:ROWS]

@@ -26,13 +26,28 @@ SfcState = ScriptForCampaign.State
 
 class SlotInline(RowsInline):
     model = Slot
+    tab = False
 
 
-class LineInline(RowsInline):
+class OfOneScriptInline(RowsInline):
+    """Offers the slots and lines of one script only. They are read once, not once a row."""
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        formfield = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.related_model in (Slot, Line):
+            formfield.queryset = db_field.related_model.objects.filter(script=self.script_id(request))
+            formfield.choices = list(formfield.choices)
+        return formfield
+
+    def script_id(self, request: HttpRequest) -> str | None:
+        return request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
+
+
+class LineInline(OfOneScriptInline):
     model = Line
     fields = ("position", "key", "slot", "text", "reply_to", "delay_seconds")
-    autocomplete_fields = ("slot", "reply_to")
     ordering = ("position",)
+    tab = False
 
 
 @admin.register(Script)
@@ -42,7 +57,7 @@ class ScriptAdmin(PanelAdmin):
     prepopulated_fields = {"slug": ("name",)}
     fields = (("name", "slug"),)
     ordering = ("name",)
-    inlines = (LineInline, SlotInline)
+    inlines = (SlotInline, LineInline)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Script]:
         lines, slots = counted(Line.objects.all(), by="script"), counted(Slot.objects.all(), by="script")
@@ -80,7 +95,7 @@ class LineAdmin(PanelAdmin):
     excerpt = text_column("text")
 
 
-class PreparationInline(RowsInline):
+class PreparationInline(OfOneScriptInline):
     """What may be changed until the play is activated; from then on it is what was played."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -95,7 +110,12 @@ class PreparationInline(RowsInline):
 
 class CastingInline(PreparationInline):
     model = Casting
-    autocomplete_fields = ("slot", "bot")
+    autocomplete_fields = ("bot",)
+
+    def script_id(self, request: HttpRequest) -> str | None:
+        sfc_id = super().script_id(request)
+        sfc = ScriptForCampaign.objects.only("script_id").filter(pk=sfc_id).first() if sfc_id else None
+        return str(sfc.script_id) if sfc else None
 
 
 class TargetInline(PreparationInline):
@@ -180,6 +200,14 @@ class ScriptForCampaignAdmin(PanelAdmin):
     live_template = "scripts/progress.html"
 
     state_label = choice_label("state")
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        """The cast is chosen once the script is: on the second page."""
+        return super().get_inlines(request, obj) if obj else (TargetInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What was played stays on record."""
+        return obj is not None and obj.state == SfcState.DRAFT and super().has_delete_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fixed = () if _in_preparation(obj) else ("campaign", "script", "seed")

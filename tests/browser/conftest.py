@@ -1,0 +1,38 @@
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.browser.panel import Chromium, Panel
+from tests.browser.world import build_world
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    browser = Chromium()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def world(transactional_db: None) -> SimpleNamespace:
+    return build_world()
+
+
+@pytest.fixture
+def window(chromium: Chromium, live_server: Any) -> Iterator[Panel]:
+    """A window of somebody who is not logged in."""
+    with chromium.window(live_server.url) as panel:
+        yield panel
+
+
+@pytest.fixture
+def panel(window: Panel, world: SimpleNamespace) -> Iterator[Panel]:
+    """A window of the operator, who may do everything; the browser must find nothing to complain about."""
+    client = Client()
+    client.force_login(world.operator)
+    window.use_session(client.cookies["sessionid"].value)
+    yield window
+    assert not window.problems

@@ -1,0 +1,78 @@
+"""Every page of the panel opens: no error status, no traceback, no complaint of the browser."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.db import connection
+from django.http import HttpRequest
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from coolthing_site.panel.navigation import GROUPS
+from tests.browser.panel import Panel
+
+APPS = sorted({model._meta.app_label for model in admin.site._registry})
+
+
+def _url(model: Any, page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def _assert_fine(panel: Panel, path: str) -> None:
+    assert panel.open(path) == 200, path
+    assert "Traceback" not in panel.text or "handlingfailure" in path or "deadletter" in path, path
+    assert not panel.problems, path
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_every_list_form_and_page_opens(app: str, panel: Panel, world: SimpleNamespace) -> None:
+    request = HttpRequest()
+    request.user = world.operator
+    for model, model_admin in admin.site._registry.items():
+        if model._meta.app_label != app:
+            continue
+        row = model._default_manager.first()
+        assert row is not None, f"the world has no {model._meta.label}"
+        _assert_fine(panel, _url(model, "changelist"))
+        assert panel.rows() >= 1, model._meta.label
+        _assert_fine(panel, _url(model, "change", quote(row.pk)))
+        _assert_fine(panel, _url(model, "history", quote(row.pk)))
+        if model_admin.has_add_permission(request):
+            _assert_fine(panel, _url(model, "add"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_list_asks_the_database_once_more_for_each_row(world: SimpleNamespace) -> None:
+    client = Client()
+    client.force_login(world.operator)
+    client.get("/admin/")
+    counted = 0
+    for model in admin.site._registry:
+        rows = list(model._default_manager.all()[:2])
+        if len(rows) == 2:
+            one = _queries(client, f"{_url(model, 'changelist')}?pk__exact={rows[0].pk}")
+            assert _queries(client, _url(model, "changelist")) <= one, model._meta.label
+            counted += 1
+    assert counted > 15
+
+
+def _queries(client: Client, path: str) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(path).status_code == 200, path
+    return len(queries)
+
+
+def test_the_overview_opens_with_rows_and_without(panel: Panel, world: SimpleNamespace) -> None:
+    _assert_fine(panel, "/admin/")
+    assert "The opening in Bakery on the corner" in panel.text
+    assert "Quiet hours of the campaign." in panel.text
+    assert "llm_queue is paused by operator" in panel.text
+
+
+def test_every_model_is_in_the_sidebar() -> None:
+    in_sidebar = {page.model.lower() for pages in GROUPS.values() for page in pages}
+    assert in_sidebar == {model._meta.label_lower for model in admin.site._registry}

@@ -1,0 +1,164 @@
+"""What operators do in the panel: see why things wait, pause, stop, take over, replay."""
+
+from types import SimpleNamespace
+
+from django.contrib.admin.models import LogEntry
+from django.urls import reverse
+
+from bots.models import Bot, Delivery
+from leads.models import Conversation, Lead, Message
+from messaging.models import DeadLetter, OutboxEvent
+from scripts.models import Script, ScriptForCampaign
+from tests.browser.panel import Panel
+from tests.browser.world import WAITING_REASON
+from tests.support import wait_until
+
+
+def _page(row: object, page: str = "change") -> str:
+    meta = row._meta  # type: ignore[attr-defined]
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_{page}", args=[row.pk])  # type: ignore[attr-defined]
+
+
+def _list(model: type, query: str = "") -> str:
+    meta = model._meta  # type: ignore[attr-defined]
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist") + query
+
+
+def test_an_operator_logs_in_through_the_form(window: Panel, world: SimpleNamespace) -> None:
+    window.open("/")
+    assert window.path.startswith("/admin/login/")
+    window.fill("#id_username", "operator")
+    window.fill("#id_password", "correct horse battery")
+    window.submit("[type=submit]")
+    assert window.path == "/admin/"
+    assert "Plays under way" in window.text
+
+
+def test_a_script_is_paused_resumed_and_stopped_from_its_page(panel: Panel, world: SimpleNamespace) -> None:
+    panel.open(_page(world.sfc))
+    assert panel.offers() == ["Pause", "Stop"]
+    panel.press("Pause")
+    world.sfc.refresh_from_db()
+    assert (world.sfc.state, world.sfc.state_reason) == ("paused", "paused by operator")
+    assert panel.offers() == ["Resume", "Stop"]
+    panel.press("Resume")
+    world.sfc.refresh_from_db()
+    assert world.sfc.state == "playing"
+    panel.press("Stop")
+    world.sfc.refresh_from_db()
+    assert world.sfc.state == "playing", "stopping asks first"
+    panel.press("Stop")
+    world.sfc.refresh_from_db()
+    assert world.sfc.state == "stopped"
+    assert not panel.offers()
+    said = LogEntry.objects.filter(object_id=str(world.sfc.pk)).order_by("pk").values_list("change_message", flat=True)
+    assert [text.strip() for text in said] == ["Pause.", "Resume.", "Stop."]
+
+
+def test_a_script_page_follows_the_play_without_being_reloaded(panel: Panel, world: SimpleNamespace) -> None:
+    panel.open(_page(world.sfc))
+    assert "0 of 12 lines said" in panel.text
+    step = world.sfc.runs.order_by("chat__key").first().steps.first()
+    type(step).objects.filter(pk=step.pk).update(state="said")
+    wait_until(lambda: "1 of 12 lines said" in panel.text, 20, "the new figure on the page")
+
+
+def test_a_script_that_cannot_start_says_why(panel: Panel, world: SimpleNamespace) -> None:
+    empty = Script.objects.create(slug="empty", name="Empty")
+    draft = ScriptForCampaign.objects.create(campaign=world.campaign, script=empty)
+    panel.open(_page(draft))
+    panel.press("Activate")
+    panel.press("Activate")
+    assert "the script has no lines" in panel.text
+    assert "Traceback" not in panel.text
+    assert not LogEntry.objects.filter(object_id=str(draft.pk)).exists()
+
+
+def test_a_waiting_message_says_why_and_until_when(panel: Panel, world: SimpleNamespace) -> None:
+    panel.open(_list(Delivery, "?waiting=yes"))
+    assert panel.rows() == 1
+    waiting = Delivery.objects.get(waiting_reason=WAITING_REASON)
+    why = f"{WAITING_REASON.rstrip('.')} · until {waiting.waiting_until:%Y-%m-%d %H:%M:%S}"
+    assert why in panel.text
+    panel.open(_page(waiting))
+    assert why in panel.text
+
+
+def test_a_message_that_waits_can_be_cancelled_and_its_play_goes_on(panel: Panel, world: SimpleNamespace) -> None:
+    delivery = Delivery.objects.get(chat=world.chats[0])
+    panel.open(_page(delivery))
+    panel.press("Cancel")
+    panel.submit("form.panel-ask button[type=submit]")
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.error) == ("cancelled", "cancelled by operator")
+    assert "is cancelled." in panel.text
+
+
+def test_lists_are_searched_and_filtered(panel: Panel, world: SimpleNamespace) -> None:
+    panel.open(_list(Bot))
+    panel.fill("#searchbar", "petra")
+    panel.do(lambda page: page.press("#searchbar", "Enter"))
+    wait_until(lambda: panel.rows() == 1, 10, "one bot")
+    assert "Petra The Parser" in panel.text
+    panel.open(_list(Bot, "?state__exact=restricted"))
+    assert panel.rows() == 1
+    panel.open(_list(OutboxEvent, "?is=parked"))
+    assert panel.rows() == 1
+    assert "the broker refused it" in panel.text
+
+
+def test_an_operator_takes_a_conversation_over_writes_and_hands_it_back(panel: Panel, world: SimpleNamespace) -> None:
+    panel.open(_page(world.talk))
+    assert "What does a loaf cost?" in panel.text
+    panel.press("Take over")
+    world.talk.refresh_from_db()
+    assert world.talk.owner == Conversation.Owner.HUMAN
+    panel.press("Write")
+    panel.fill("#id_text", "This is Anna from the bakery: come by!")
+    panel.press("Write")
+    said = Message.objects.get(conversation=world.talk, author="operator")
+    assert said.delivery is not None and said.delivery.purpose == "operator"
+    assert "come by!" in panel.text
+    panel.press("Hand back to the AI")
+    world.talk.refresh_from_db()
+    assert world.talk.owner == Conversation.Owner.AI
+
+
+def test_a_lead_is_rejected_with_a_reason(panel: Panel, world: SimpleNamespace) -> None:
+    panel.open(_page(world.new_lead))
+    panel.press("Reject")
+    panel.fill("#id_reason", "a colleague")
+    panel.press("Reject")
+    world.new_lead.refresh_from_db()
+    assert world.new_lead.state == Lead.State.CLOSED
+    assert "a colleague" in world.new_lead.state_reason
+
+
+def test_selected_dead_letters_are_replayed_from_the_list(panel: Panel, world: SimpleNamespace) -> None:
+    panel.open(_list(DeadLetter))
+    panel.do(lambda page: page.check("input.action-select"))
+    panel.do(lambda page: page.select_option("select[name=action]", "do_replay"))
+    panel.submit("#changelist-actions-wrapper button[name=index]")
+    world.letter.refresh_from_db()
+    assert (world.letter.state, world.letter.decided_by) == ("replayed", "operator")
+
+
+def test_selected_dead_letters_are_discarded_with_one_reason(panel: Panel, world: SimpleNamespace) -> None:
+    panel.open(_list(DeadLetter))
+    panel.do(lambda page: page.check("input.action-select"))
+    panel.do(lambda page: page.select_option("select[name=action]", "do_discard"))
+    panel.submit("#changelist-actions-wrapper button[name=index]")
+    panel.fill("#id_reason", "an old test")
+    panel.press("Discard")
+    world.letter.refresh_from_db()
+    assert (world.letter.state, world.letter.decision_reason) == ("discarded", "an old test")
+
+
+def test_a_restricted_bot_is_released_only_after_a_question(panel: Panel, world: SimpleNamespace) -> None:
+    panel.open(_page(world.manager))
+    panel.press("Release")
+    world.manager.refresh_from_db()
+    assert world.manager.state == Bot.State.RESTRICTED
+    panel.press("Release")
+    world.manager.refresh_from_db()
+    assert (world.manager.state, world.manager.state_reason) == ("offline", "released by operator")

@@ -1,0 +1,237 @@
+"""A small world with at least one row of every model that the panel shows."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+from rest_framework.authtoken.models import Token
+
+from bots.deliveries import delivery_queue
+from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Delivery, Host, Trouble
+from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose, Suppression
+from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
+from messaging.models import (
+    DeadLetter,
+    HandlingBucket,
+    HandlingFailure,
+    OutboxEvent,
+    ProcessedEvent,
+    QueueControl,
+    QueueSample,
+)
+from notifier.models import Channel, Notification, Rule
+from parser.models import Hit, Keyword, WatchedChat
+from scripts import services
+from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
+
+LINES = (
+    ("host", "{Hi|Hello} all! The new bakery opens on Friday.", None),
+    ("guest", "Finally! Do they have rye bread?", 0),
+    ("host", "They do, and it is still warm at eight.", 1),
+    ("guest", "Then I know where I am on Friday.", 2),
+)
+WAITING_REASON = "Quiet hours of the campaign."
+
+
+def build_world() -> SimpleNamespace:
+    world = SimpleNamespace(now=timezone.now())
+    _accounts(world)
+    _campaign(world)
+    _bots(world)
+    _script(world)
+    _parser(world)
+    _leads(world)
+    _bus(world)
+    _schedule()
+    return world
+
+
+def _accounts(world: SimpleNamespace) -> None:
+    world.operator = User.objects.create_superuser("operator", password="correct horse battery")
+    Group.objects.create(name="Readers")
+    Token.objects.create(user=world.operator)
+
+
+def _campaign(world: SimpleNamespace) -> None:
+    world.campaign = Campaign.objects.create(
+        slug="bakery", name="Bakery on the corner", state="running", time_zone="Europe/Berlin"
+    )
+    world.chats = []
+    for key, title in (("neighbours", "Neighbours"), ("market", "Market square"), ("parents", "Parents of class 3")):
+        chat = Chat.objects.create(key=key, reference=f"@{key}", title=title, label="Partly scripted, says the pin.")
+        ChatPermission.objects.create(
+            chat=chat,
+            purpose="script",
+            granted_by="@owner",
+            granted_at=datetime(2026, 11, 1, tzinfo=UTC),
+            evidence="Letter of 1 November",
+        )
+        world.chats.append(chat)
+    Suppression.objects.create(telegram_user_id=777, username="gone", source="words", reason="stop")
+    Budget.objects.create(scope="bot", limit=20, window_seconds=3600)
+
+
+def _bot(key: str, role: str, **values: object) -> Bot:
+    name = f"{key} the {role}"
+    return Bot.objects.create(key=key, display_name=name.title(), role=role, phone="+4915550009999", **values)
+
+
+def _bots(world: SimpleNamespace) -> None:
+    world.actors = [_bot("anna", "actor", state="online"), _bot("ben", "actor", state="online")]
+    world.parser_bot = _bot("petra", "parser", state="online")
+    world.manager = _bot("max", "manager", state="restricted", state_reason="PEER_FLOOD")
+    BotSession.objects.create(bot=world.manager, data="the-session-text")
+    BotStateChange.objects.create(bot=world.manager, state="restricted", reason="PEER_FLOOD")
+    BotBlock.objects.create(
+        bot=world.actors[0], method="SendMessage", until=world.now + timedelta(minutes=5), reason="FLOOD_WAIT_300"
+    )
+    Host.objects.create(name="actors@laptop", role="actor", capacity=50)
+    Cursor.objects.create(bot=world.parser_bot, peer_id=-100123, last_message_id=42)
+    Trouble.objects.create(key="no-worker:manager", reason="No worker carries the manager bots.")
+
+
+def _script(world: SimpleNamespace) -> None:
+    script = Script.objects.create(slug="opening", name="The opening")
+    slots = {name: Slot.objects.create(script=script, name=name) for name in ("host", "guest")}
+    made: list[Line] = []
+    for position, (slot, text, answers) in enumerate(LINES, start=1):
+        made.append(
+            Line.objects.create(
+                script=script,
+                key=f"l{position}",
+                position=position,
+                slot=slots[slot],
+                text=text,
+                reply_to=None if answers is None else made[answers],
+                delay_seconds=5,
+            )
+        )
+    world.script = script
+    world.sfc = ScriptForCampaign.objects.create(campaign=world.campaign, script=script)
+    for part, bot in zip(slots.values(), world.actors, strict=True):
+        Casting.objects.create(sfc=world.sfc, slot=part, bot=bot)
+    for chat in world.chats:
+        Target.objects.create(sfc=world.sfc, chat=chat)
+    services.sfc_activate(sfc_id=world.sfc.pk)
+    services.sfc_prepare(sfc_id=str(world.sfc.pk))
+    world.sfc.refresh_from_db()
+    Delivery.objects.filter(chat=world.chats[0]).update(
+        waiting_reason=WAITING_REASON, waiting_until=world.now + timedelta(hours=8)
+    )
+
+
+def _parser(world: SimpleNamespace) -> None:
+    Keyword.objects.create(campaign=world.campaign, text="rye bread")
+    Keyword.objects.create(campaign=world.campaign, text="recipe", kind="minus")
+    WatchedChat.objects.create(campaign=world.campaign, chat=world.chats[1], bot=world.parser_bot)
+    Hit.objects.create(
+        campaign=world.campaign,
+        bot=world.parser_bot,
+        chat=world.chats[1],
+        message_id=5,
+        telegram_user_id=900,
+        username="carla",
+        text="Where can I buy rye bread?",
+        keyword="rye bread",
+        said_at=world.now,
+    )
+
+
+def _lead(world: SimpleNamespace, user_id: int, username: str, state: str) -> Lead:
+    return Lead.objects.create(
+        campaign=world.campaign,
+        telegram_user_id=user_id,
+        username=username,
+        state=state,
+        message="Where can I buy rye bread?",
+        chat_id=-100123,
+        worker_id=str(world.parser_bot.pk),
+        event_id=uuid.uuid4(),
+        hit_at=world.now,
+    )
+
+
+def _leads(world: SimpleNamespace) -> None:
+    CampaignManager.objects.create(campaign=world.campaign, bot=world.manager)
+    world.new_lead = _lead(world, 901, "dora", "awaiting_approval")
+    lead = _lead(world, 900, "carla", "talking")
+    world.talk = Conversation.objects.create(
+        lead=lead, bot=world.manager, peer_id=900, last_incoming_at=world.now, owner_reason=""
+    )
+    led = Conversation.objects.create(
+        lead=_lead(world, 902, "emil", "talking"),
+        bot=world.manager,
+        owner="human",
+        owner_reason="Taken over by operator.",
+        last_incoming_at=world.now - timedelta(minutes=4),
+    )
+    Message.objects.create(conversation=led, author="lead", text="Can you keep a loaf for me?")
+    Message.objects.create(conversation=world.talk, author="lead", text="What does a loaf cost?", telegram_message_id=8)
+    answer = Message.objects.create(conversation=world.talk, author="ai", text="Four euros and fifty cents.")
+    answer.delivery = delivery_queue(
+        bot_id=world.manager.pk,
+        campaign_id=world.campaign.pk,
+        purpose=Purpose.REPLY,
+        origin="leads.message",
+        origin_id=answer.pk,
+        text=answer.text,
+        due_at=world.now,
+        peer_id=900,
+    )
+    answer.save()
+    UnclaimedMessage.objects.create(conversation=world.talk, telegram_message_id=9, text="Hm", said_at=world.now)
+    LlmJob.objects.create(conversation=world.talk, epoch=3, due_at=world.now + timedelta(seconds=5))
+
+
+def _bus(world: SimpleNamespace) -> None:
+    event = uuid.uuid4()
+    world.parked = OutboxEvent.objects.create(
+        event_id=event,
+        service="parser",
+        exchange="leads_exchange",
+        routing_key=f"lead.{world.campaign.pk}",
+        body='{"message": "rye bread"}',
+        parked_at=world.now,
+        parked_reason="the broker refused it",
+    )
+    ProcessedEvent.objects.create(event_id=event, subscription="leads_queue")
+    HandlingFailure.objects.create(
+        queue="leads_queue", body_digest="0" * 64, error="ValueError: no campaign", traceback="Traceback …"
+    )
+    world.letter = DeadLetter.objects.create(
+        event_id=event,
+        queue="leads_queue",
+        exchange="leads_exchange",
+        routing_key="lead.x",
+        body="{}",
+        body_digest="44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        reason="rejected",
+        error="ValueError: no campaign",
+    )
+    QueueControl.objects.create(queue="llm_queue", paused=True, reason="the model answers badly", changed_by="operator")
+    QueueSample.objects.create(
+        queue="leads_queue", ready=3, unacked=1, consumers=2, published=40, publish_rate=0.5, ack_rate=0.4
+    )
+    HandlingBucket.objects.create(metric="handler_seconds", subscription="leads_queue", bound=0.1, count=36, total=2.5)
+    channel = Channel.objects.create(name="Team", kind="webhook", address="https://hooks.example/secret-token")
+    Rule.objects.create(channel=channel, pattern="*.crash")
+    Notification.objects.create(
+        channel=channel, event_id=event, routing_key="bots.banned", title="Ben was banned", body={"a": 1}
+    )
+
+
+def _schedule() -> None:
+    interval = IntervalSchedule.objects.create(every=10, period="seconds")
+    PeriodicTask.objects.create(name="test task", task="messaging.tasks.prune", interval=interval)
+    CrontabSchedule.objects.create(minute="5")
+    ClockedSchedule.objects.create(clocked_time=datetime(2027, 1, 1, tzinfo=UTC))
+    SolarSchedule.objects.create(event="sunset", latitude=52, longitude=13)
