@@ -78,7 +78,7 @@ class Environment:
     def fernet_keys(self, name: str) -> list[str]:
         keys = self.listed(name, [])
         if not keys:
-            fail(name, "is not set; `python manage.py generate_key` prints a key")
+            fail(name, "is not set; `python -m vault` prints a key")
         try:
             for key in keys:
                 Fernet(key)

@@ -13,12 +13,12 @@ def parse_keys(keys: list[str]) -> MultiFernet:
     Raises ImproperlyConfigured, which never repeats a key, when there is none or one is malformed.
     """
     if not keys:
-        raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS holds no key: make one with `manage.py generate_key`")
+        raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS holds no key: make one with `python -m vault`")
     try:
         return MultiFernet([Fernet(key) for key in keys])
     except ValueError as error:
         raise ImproperlyConfigured(
-            "FIELD_ENCRYPTION_KEYS: each key is 32 bytes in URL-safe base64; make one with `manage.py generate_key`"
+            "FIELD_ENCRYPTION_KEYS: each key is 32 bytes in URL-safe base64; make one with `python -m vault`"
         ) from error
 
 

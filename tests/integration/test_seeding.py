@@ -253,12 +253,3 @@ def test_activating_what_is_not_there_or_not_ready_is_told_in_words(seed, data):
         call_command("activate_script", campaign="english-school", script="x")
     with pytest.raises(CommandError, match="campaign english-school is draft, not running"):
         call_command("activate_script", campaign="english-school", script="ten-minutes")
-
-
-def test_generate_key_prints_a_key_that_encrypts():
-    from vault.keys import parse_keys
-
-    out = io.StringIO()
-    call_command("generate_key", stdout=out)
-    cipher = parse_keys([out.getvalue().strip()])
-    assert cipher.decrypt(cipher.encrypt(b"secret")) == b"secret"

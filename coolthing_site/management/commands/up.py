@@ -8,16 +8,17 @@ from argparse import SUPPRESS, ArgumentParser
 from pathlib import Path
 from typing import Any, NoReturn
 
+import honcho.manager
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from honcho.manager import Manager
 
 from coolthing_site.local_world import prepare_local_world
-from coolthing_site.processes import SANDBOX, base_environment, procfile, sandbox_environment
+from coolthing_site.processes import SANDBOX, STOP_SECONDS, base_environment, procfile, sandbox_environment
 
 OPERATOR = "operator"
+INTERRUPTED = 130  # honcho's code for SIGINT
 
 
 class Command(BaseCommand):
@@ -47,11 +48,14 @@ class Command(BaseCommand):
         self.stdout.write(f"flower  http://127.0.0.1:{settings.FLOWER_PORT}/")
         self.stdout.write(f"login   {login['username']} / {login['password']} (also in .run/operator.json)")
         self.stdout.write("Ctrl-C ends everything; RabbitMQ and PostgreSQL go on until `make stop`.")
-        manager = Manager()
+        # honcho kills what is left this long after the first has ended; a warm shutdown takes longer than its default.
+        honcho.manager.KILL_WAIT = STOP_SECONDS
+        manager = honcho.manager.Manager()
         for name, command in commands.items():
             manager.add_process(name, f"exec {command}", env=environment, cwd=str(settings.BASE_DIR))
         manager.loop()
-        sys.exit(manager.returncode)
+        # Ctrl-C is how this ends; anything else means that a process ended by itself.
+        sys.exit(0 if manager.returncode == INTERRUPTED else manager.returncode)
 
 
 def _become_sandboxed(run_dir: Path) -> NoReturn:
