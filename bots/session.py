@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -135,7 +136,10 @@ class BotSession:
                 raise LeaseLost(self.bot_id)
             self._lease.deadline = deadline
             due = deadline - settings.LEASE_TTL_SECONDS + settings.LEASE_RENEW_SECONDS
-            await self._keep_alive()
+            with suppress(TimeoutError):
+                # Neither a silent server nor a hanging database may keep this loop from letting go in time.
+                async with asyncio.timeout(self._lease.stop_at - time.monotonic()):
+                    await self._keep_alive()
 
     async def _keep_alive(self) -> None:
         """The server drops a frozen owner before the lease ends; an unanswered ping is a dead connection."""

@@ -13,7 +13,7 @@ from bots.hosts import hosts_alive, hosts_forget
 from bots.models import Bot, BotSession, Role
 from bots.roles import handler_of
 from bots.states import BARRED, bot_set_state
-from bots.troubles import trouble_over, trouble_tell
+from bots.troubles import trouble_over, trouble_tell, troubles_forget
 from messaging import topology
 from messaging.tasks_api import send_to_queue_rollback_unsafe
 
@@ -34,6 +34,7 @@ def supervise(now: datetime) -> list[UUID]:
     for bot_id in mark_abandoned():
         log.warning("bot %s: its worker has gone", bot_id)
     hosts_forget()
+    troubles_forget()
     return [bot_id for role in Role.values for bot_id in _supervise_role(role, now)]
 
 

@@ -1,5 +1,7 @@
 """Telling people about a trouble once, however often it is noticed."""
 
+from datetime import timedelta
+
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -9,6 +11,7 @@ from bots.models import Trouble
 from messaging.events import ServiceErrorEvent
 from messaging.outbox import publish_on_commit
 
+FORGOTTEN = timedelta(days=1)
 KEY_LENGTH, REASON_LENGTH = 200, 300
 
 
@@ -23,6 +26,11 @@ def trouble_tell(*, key: str, reason: str) -> bool:
                 count=F("count") + 1, last_at=Now(), reason=reason[:REASON_LENGTH]
             )
     return new
+
+
+def troubles_forget() -> int:
+    """Remove what has not been noticed for a day: nobody will say that it is over."""
+    return Trouble.objects.filter(last_at__lt=Now() - FORGOTTEN).delete()[0]
 
 
 def trouble_over(*, key: str) -> None:

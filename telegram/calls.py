@@ -39,7 +39,7 @@ async def call(client: TelegramClient, request: Any) -> Any:
     return await guarded(client(request))
 
 
-async def close(client: TelegramClient, limit: float = 5) -> None:
+async def close(client: TelegramClient, limit: float = 3) -> None:
     """Disconnect. The socket is closed when this returns, whatever the server or a proxy does."""
     connection = client._sender._connection
     try:

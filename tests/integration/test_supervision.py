@@ -118,13 +118,13 @@ def test_never_more_than_the_workers_have_room_for(broker, wanting):
     ],
     ids=lambda values: str(values.get("state", "disabled")),
 )
-def test_who_may_not_connect_is_not_sent(broker, wanting, values):
+def test_who_may_not_connect_is_not_sent(db, wanting, values):
     make_bots(wanting, 1, **values)
     host()
     assert supervise(timezone.now()) == []
 
 
-def test_a_bot_without_a_login_or_that_nobody_wants_is_not_sent(broker, wanting):
+def test_a_bot_without_a_login_or_that_nobody_wants_is_not_sent(db, wanting):
     without, unwanted = make_bots(wanting, 2)
     BotSession.objects.filter(bot=without).delete()
     wanting.bots.discard(unwanted.pk)
@@ -137,7 +137,7 @@ def test_a_bot_without_a_login_or_that_nobody_wants_is_not_sent(broker, wanting)
     [{"draining": True}, {"heartbeat_at": timezone.now() - timedelta(minutes=2)}, {"role": "parser"}],
     ids=["draining", "silent", "of another role"],
 )
-def test_a_worker_that_takes_no_bots_is_no_worker_and_that_is_told_once(broker, wanting, values):
+def test_a_worker_that_takes_no_bots_is_no_worker_and_that_is_told_once(db, wanting, values):
     make_bots(wanting, 1)
     host(**values)
     for _ in range(3):

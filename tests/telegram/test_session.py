@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -289,3 +291,20 @@ def test_logging_in_again_fences_off_a_session_of_the_old_login(company: Company
     assert not task.is_alive()
     assert mark_abandoned() == []
     assert Cursor.objects.filter(bot=bot).count() == 0
+
+
+def test_connect_bot_logs_a_bot_in_and_says_what_went_wrong(company: Company):
+    user = company.make_user("Fresh")
+    bot = Bot.objects.create(key="fresh", role="parser", phone=user.phone, state=Bot.State.NEEDS_LOGIN)
+    with pytest.raises(CommandError, match="the code is wrong"):
+        call_command("connect_bot", "fresh", code="00000")
+    with pytest.raises(CommandError, match="there is no bot 'nobody'"):
+        call_command("connect_bot", "nobody")
+    out = StringIO()
+    call_command("connect_bot", "fresh", code=user.phone[5] * 5, stdout=out)
+    assert "logged in as @fresh_here" in out.getvalue()
+    bot.refresh_from_db()
+    assert (bot.state, bot.telegram_user_id) == ("offline", user.id)
+    other = Bot.objects.create(key="other", role="parser", phone=user.phone)
+    with pytest.raises(CommandError, match="another bot"):
+        call_command("connect_bot", other.key, code=user.phone[5] * 5)
