@@ -11,7 +11,6 @@ from django.core.management.base import CommandError
 from bots.models import Bot
 from bots.services import bot_connect_with_code
 from campaigns.models import Campaign
-from campaigns.services import campaign_start
 from coolthing_site.demo.control import SandboxControl
 from coolthing_site.processes import SANDBOX, ProcessGroup
 
@@ -47,19 +46,12 @@ def login_code(control: SandboxControl, phone: str) -> str:
     return next(str(user["login_code"]) for user in users if user["phone"] == digits)
 
 
-def start_campaigns() -> None:
-    """Start every campaign that was seeded and not started yet."""
-    for campaign in Campaign.objects.filter(state=Campaign.State.DRAFT):
-        campaign_start(campaign_id=campaign.id)
-
-
 def prepare_local_world(
     environment: Mapping[str, str], sandbox_command: str, run_dir: Path, *, say: Callable[[str], object]
 ) -> None:
     """Seed the demo's campaigns into a database that has none, and log their bots in."""
     if not Campaign.objects.exists():
         call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
-        start_campaigns()
         say(f"seeded {SEED_FILE}")
     if not Bot.objects.filter(session__isnull=True).exists():
         return

@@ -19,7 +19,7 @@ from coolthing_site.demo import observe
 from coolthing_site.demo.control import SandboxControl
 from coolthing_site.demo.presentation import progress_line, progress_table
 from coolthing_site.demo.report import Outside, build_report
-from coolthing_site.local_world import SEED_FILE, connect_bots, start_campaigns, start_sandbox
+from coolthing_site.local_world import SEED_FILE, connect_bots, start_sandbox
 from coolthing_site.processes import SANDBOX, ProcessGroup, procfile
 from sandbox.scenario import Scenario
 from scripts.models import ScriptForCampaign
@@ -76,7 +76,6 @@ class Demo:
         call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
         if local_hour is not None:
             Campaign.objects.update(time_zone=time_zone_where_it_is(local_hour, datetime.now(UTC)))
-        start_campaigns()
 
     def _start_processes(self) -> None:
         for name, command in procfile().items():
