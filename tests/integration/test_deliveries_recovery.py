@@ -11,6 +11,7 @@ from bots import attempts, recovery
 from bots.claiming import Outgoing, claim
 from bots.models import Bot, Delivery
 from bots.policy import Owner
+from campaigns.models import Budget
 from campaigns.services import budget_set, campaign_finish, campaign_pause
 from telegram.errors import ChatRefuses, PeerRefuses, RetryAfter, TransientError
 from telegram.types import PersonTarget
@@ -77,7 +78,7 @@ def test_a_new_owner_repeats_the_request_with_its_random_id(stage, origin, said)
 
 def test_a_repeat_is_not_held_by_the_budget_that_it_has_spent(stage):
     left = Left(stage)
-    budget_set(scope="bot", limit=1, window_seconds=86_400)
+    budget_set(scope=Budget.Scope.BOT, limit=1, window_seconds=86_400)
     stage.start()
     left.until(State.SENT)
 

@@ -1,0 +1,216 @@
+"""Deliveries through the real runtime and Telethon; what counts is the sandbox's ledger of what was really said."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+
+from bots.deliveries import deliveries_leaving
+from bots.models import Bot, BotBlock, Delivery
+from campaigns.models import Chat, ChatPermission, Purpose
+from campaigns.services import campaign_pause, permission_grant
+from sandbox.faults import Fault
+from sandbox.server import Sandbox, SandboxConfig
+from tests import private
+from tests.integration import ledger
+from tests.support import ROOT, wait_until
+from tests.telegram.accounts import point_at
+from tests.telegram.bots_support import Company, Listener, Registered
+
+State = Delivery.State
+
+
+@pytest.fixture
+def origin() -> ledger.NotingOrigin:
+    return ledger.noting_origin()
+
+
+@pytest.fixture
+def company(key_dir: Path, settings: Any, transactional_db: None, origin: ledger.NotingOrigin) -> Iterator[Company]:
+    settings.LEASE_TTL_SECONDS = 6
+    settings.LEASE_RENEW_SECONDS = 1
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
+        point_at(settings, sandbox)
+        company = Company(sandbox, stack.enter_context(Registered("parser", Listener())))
+        stack.callback(company.close)
+        yield company
+
+
+def permitted(company: Company, name: str, kind: str) -> tuple[Any, Chat]:
+    there, chat = company.make_chat(name, kind=kind)
+    permission_grant(chat_id=chat.id, purpose=ChatPermission.Grant.SCRIPT, granted_by="Pavel", evidence="a letter")
+    return there, chat
+
+
+def said(company: Company) -> list[Any]:
+    return list(company.world.ledger)
+
+
+def until_settled(*deliveries: Delivery, state: Delivery.State = State.SENT, timeout: float = 40) -> None:
+    def rows() -> list[tuple[str, str, str]]:
+        ids = [delivery.id for delivery in deliveries]
+        return list(Delivery.objects.filter(id__in=ids).values_list("state", "waiting_reason", "error"))
+
+    def settled() -> bool:
+        return all(row[0] == state for row in rows())
+
+    try:
+        wait_until(settled, timeout)
+    except AssertionError as error:
+        raise AssertionError(rows()) from error
+    for delivery in deliveries:
+        delivery.refresh_from_db()
+
+
+@pytest.mark.parametrize("kind", ["supergroup", "group"])
+def test_bots_answer_each_other_whatever_numbers_their_accounts_see(company: Company, kind: str):
+    there, chat = permitted(company, "square", kind)
+    # Private talk shifts the first bot's numbers against the second's.
+    anna, boris = company.make_bot("anna", chat), company.make_bot("boris", chat)
+    for number in range(3):
+        company.sandbox.call(
+            company.world.say, user_id=company.pavel.id, peer=anna.telegram_user_id, text=f"private {number}"
+        )
+    company.run(company.start(), anna, boris)
+    company.online(anna, boris)
+    campaign = ledger.make_campaign()
+    asked = ledger.queue_line(anna, campaign, chat, "Is it late for tulips?")
+    answer = ledger.queue_line(boris, campaign, chat, "Not at all.", reply_to_id=asked.id)
+    thanks = ledger.queue_line(anna, campaign, chat, "Thanks!", reply_to_id=answer.id)
+    until_settled(asked, answer, thanks)
+    lines = [entry for entry in said(company) if entry.peer == there.id]
+    assert [entry.text for entry in lines] == ["Is it late for tulips?", "Not at all.", "Thanks!"]
+    assert [entry.random_id for entry in lines] == [asked.random_id, answer.random_id, thanks.random_id]
+    assert [entry.reply_to for entry in lines] == [None, lines[0].seq, lines[1].seq]
+
+
+def test_a_first_contact_by_name_learns_who_it_is(company: Company):
+    anna = company.make_bot("anna")
+    company.run(company.start(), anna)
+    company.online(anna)
+    first = {"purpose": Purpose.FIRST_CONTACT, "peer_username": "pavel_here"}
+    delivery = ledger.queue_message(anna, ledger.make_campaign(), None, ledger.DISCLOSED, **first)
+    until_settled(delivery)
+    assert delivery.peer_id == company.pavel.id
+    assert [entry.text for entry in said(company)] == [ledger.DISCLOSED]
+
+
+@pytest.mark.parametrize("kind", ["supergroup", "group"])
+def test_a_lost_answer_makes_no_second_message(company: Company, kind: str, origin: ledger.NotingOrigin):
+    _, chat = permitted(company, "square", kind)
+    anna = company.make_bot("anna", chat)
+    company.run(company.start(), anna)
+    company.online(anna)
+    company.sandbox.faults.plan(Fault(kind="DROP_ANSWER", user=anna.telegram_user_id))
+    delivery = ledger.queue_line(anna, ledger.make_campaign(), chat, "Hello")
+    until_settled(delivery)
+    assert [entry.text for entry in said(company)] == ["Hello"]
+    assert delivery.attempts == 2
+    assert origin.settled == [(delivery.id, State.SENT)]
+
+
+def test_after_a_pause_a_lost_answer_is_only_looked_up(company: Company):
+    _, chat = permitted(company, "square", "supergroup")
+    anna, campaign = company.make_bot("anna", chat), ledger.make_campaign()
+    company.run(company.start(), anna)
+    company.online(anna)
+    company.sandbox.faults.plan(Fault(kind="DROP_ANSWER", user=anna.telegram_user_id))
+    delivery = ledger.queue_line(anna, campaign, chat, "Hello")
+    wait_until(lambda: len(said(company)) == 1)
+    campaign_pause(campaign_id=campaign.id)
+    until_settled(delivery)
+    assert len(said(company)) == 1
+    assert deliveries_leaving(campaign_id=campaign.id) == 0
+
+
+def test_a_flood_wait_is_waited_out(company: Company):
+    _, chat = permitted(company, "square", "supergroup")
+    anna = company.make_bot("anna", chat)
+    company.run(company.start(), anna)
+    company.online(anna)
+    company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", seconds=3, user=anna.telegram_user_id))
+    delivery = ledger.queue_line(anna, ledger.make_campaign(), chat, "Hello")
+    until_settled(delivery)
+    block = BotBlock.objects.get(bot=anna)
+    assert (block.method, block.reason) == ("SendMessage", "FLOOD_WAIT_3")
+    assert delivery.counted_at is not None
+    assert delivery.counted_at >= block.until
+    assert len(said(company)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [("CHAT_WRITE_FORBIDDEN", "chat_refuses"), ("USER_PRIVACY_RESTRICTED", "peer_refuses")]
+)
+def test_a_refusal_fails_the_delivery(company: Company, fault: Any, kind: str):
+    _, chat = permitted(company, "square", "supergroup")
+    anna = company.make_bot("anna", chat)
+    company.run(company.start(), anna)
+    company.online(anna)
+    company.sandbox.faults.plan(Fault(kind=fault, user=anna.telegram_user_id))
+    delivery = ledger.queue_line(anna, ledger.make_campaign(), chat, "Hello")
+    until_settled(delivery, state=State.FAILED)
+    assert (delivery.error_kind, delivery.error) == (kind, fault)
+    assert said(company) == []
+
+
+def test_a_banned_bots_message_waits_with_the_reason(company: Company, origin: ledger.NotingOrigin):
+    _, chat = permitted(company, "square", "supergroup")
+    anna = company.make_bot("anna", chat)
+    company.run(company.start(), anna)
+    company.online(anna)
+    company.sandbox.faults.plan(Fault(kind="USER_DEACTIVATED_BAN", user=anna.telegram_user_id, times=None))
+    delivery = ledger.queue_line(anna, ledger.make_campaign(), chat, "Hello")
+    company.until_state(anna, Bot.State.BANNED)
+
+    def waits() -> bool:
+        delivery.refresh_from_db()
+        return delivery.state == State.QUEUED and "USER_DEACTIVATED_BAN" in delivery.waiting_reason
+
+    wait_until(waits)
+    assert (said(company), origin.settled) == ([], [])
+
+
+def test_a_process_that_dies_between_saying_and_writing_says_it_once(company: Company, origin: ledger.NotingOrigin):
+    _, chat = permitted(company, "square", "supergroup")
+    anna = company.make_bot("anna", chat)
+    delivery = ledger.queue_line(anna, ledger.make_campaign(), chat, "Hello")
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.telegram.dying_worker", str(anna.id)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "coolthing_site.settings",
+            "DATABASE_URL": private.database_url(),
+            "DATABASE_DIRECT_URL": private.database_url(),
+            "TELEGRAM_SERVER": django_settings.TELEGRAM_SERVER,
+            "TELEGRAM_SERVER_KEY": django_settings.TELEGRAM_SERVER_KEY,
+            "LEASE_TTL_SECONDS": "4",
+            "LEASE_RENEW_SECONDS": "1",
+        },
+    )
+    try:
+        assert worker.wait(60) == -9
+    finally:
+        worker.kill()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts) == (State.SENDING, 1)
+    assert [entry.text for entry in said(company)] == ["Hello"]
+
+    runtime = company.start()
+
+    def taken_over() -> bool:
+        company.run(runtime, anna)
+        return company.is_ready(anna)
+
+    wait_until(taken_over, what="the lease of the dead process has ended")
+    until_settled(delivery)
+    assert [(entry.text, entry.repeats) for entry in said(company)] == [("Hello", 1)]
+    assert delivery.attempts == 2
+    assert origin.settled == [(delivery.id, State.SENT)]
