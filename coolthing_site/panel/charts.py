@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-WIDTH, HEIGHT = 160, 28
+WIDTH, HEIGHT = 88, 28
 # Half a pixel more than the line's width, so that the highest and the lowest value are drawn whole.
 _MARGIN = 1.5
 
