@@ -1,0 +1,104 @@
+"""Events are committed with the change they report, or not at all."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from messaging.events import ServiceErrorEvent
+from messaging.models import HandlingFailure, OutboxEvent, ProcessedEvent
+from messaging.outbox import NOTIFY_CHANNEL, publish_on_commit
+from messaging.retention import prune_all
+from messaging.services import NotPossible, outbox_release
+from tests.private import database_url
+
+
+def _event() -> ServiceErrorEvent:
+    return ServiceErrorEvent(service="parser", reason="the reason")
+
+
+@pytest.fixture
+def notes(transactional_db: None):
+    """The notifications that the relay would get."""
+    with psycopg.connect(database_url(), autocommit=True) as listener:
+        listener.execute(f"LISTEN {NOTIFY_CHANNEL}")
+        yield lambda: list(listener.notifies(timeout=0.5))
+
+
+def test_a_row_holds_all_that_the_relay_needs(db: None):
+    event = _event()
+    with transaction.atomic():
+        publish_on_commit(event)
+    row = OutboxEvent.objects.get()
+    assert (row.event_id, row.exchange, row.routing_key, row.service) == (
+        event.id,
+        "events_exchange",
+        "parser.error",
+        "parser",
+    )
+    assert row.body == event.to_json()
+    assert row.published_at is None
+
+
+def test_publishing_outside_a_transaction_is_refused(transactional_db: None):
+    with pytest.raises(transaction.TransactionManagementError):
+        publish_on_commit(_event())
+    assert not OutboxEvent.objects.exists()
+
+
+def test_a_rolled_back_change_publishes_nothing(notes):
+    with pytest.raises(RuntimeError), transaction.atomic():
+        publish_on_commit(_event())
+        raise RuntimeError
+    assert not OutboxEvent.objects.exists()
+    assert notes() == []
+
+
+def test_one_transaction_notifies_the_relay_once(notes, django_assert_num_queries):
+    with django_assert_num_queries(6), transaction.atomic():
+        # Begin, three inserts, one NOTIFY, commit.
+        publish_on_commit(_event())
+        publish_on_commit(_event())
+        publish_on_commit(_event())
+    assert len(notes()) == 1
+
+
+def test_a_rolled_back_savepoint_does_not_swallow_the_notification(notes):
+    with transaction.atomic():
+        with pytest.raises(RuntimeError), transaction.atomic():
+            publish_on_commit(_event())
+            raise RuntimeError
+        publish_on_commit(_event())
+    assert len(notes()) == 1
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_a_parked_event_can_be_released_once(db: None):
+    with transaction.atomic():
+        publish_on_commit(_event())
+    OutboxEvent.objects.update(parked_at=timezone.now(), parked_reason="too large")
+    row = OutboxEvent.objects.get()
+    assert outbox_release(outbox_id=row.pk, by="operator").parked_at is None
+    with pytest.raises(NotPossible):
+        outbox_release(outbox_id=row.pk, by="operator")
+
+
+def test_pruning_takes_what_is_past_its_time_and_nothing_unpublished(db: None):
+    now = timezone.now()
+    for age in (timedelta(hours=1), timedelta(days=2), None):
+        with transaction.atomic():
+            publish_on_commit(_event())
+        newest = OutboxEvent.objects.latest("id")
+        created = now - timedelta(days=30)
+        OutboxEvent.objects.filter(pk=newest.pk).update(published_at=age and now - age, created_at=created)
+    for days in (6, 8):
+        ProcessedEvent.objects.create(event_id=_event().id, subscription="q", processed_at=now - timedelta(days=days))
+        HandlingFailure.objects.create(queue="q", body_digest="d", error="e", created_at=now - timedelta(days=days))
+    assert prune_all() == {
+        "messaging_outboxevent": 1,
+        "messaging_processedevent": 1,
+        "messaging_handlingfailure": 1,
+    }
+    assert OutboxEvent.objects.filter(published_at__isnull=True).count() == 1
