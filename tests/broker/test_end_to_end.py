@@ -1,0 +1,126 @@
+"""Whole flows over a real broker and real processes: foreign publishers, and workers that die in the middle."""
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from bots.models import Bot
+from bots.services import bot_connect_with_code
+from coolthing_site.demo.ledger import compare, said_by
+from coolthing_site.demo.observe import our_ledger
+from coolthing_site.processes import procfile, sandbox_environment
+from leads.models import Lead
+from messaging import topology
+from messaging.models import DeadLetter
+from sandbox.scenario import Scenario
+from sandbox.server import Sandbox, SandboxConfig
+from scripts.models import Run, ScriptForCampaign, Step
+from scripts.services import sfc_activate
+from tests.private import Broker
+from tests.support import ROOT, Process, wait_until
+
+LEASE_SECONDS = "5"
+
+
+class Installation:
+    """The example's campaigns on the test's database and broker, and the Procfile's processes by name."""
+
+    def __init__(self, start_process: Callable[..., Process]) -> None:
+        self._start_process = start_process
+        self.env: dict[str, str] = {"LEASE_TTL_SECONDS": LEASE_SECONDS, "LEASE_RENEW_SECONDS": "1"}
+        call_command("seed_campaigns", str(ROOT / "docs/examples/demo.yaml"), verbosity=0)
+
+    @property
+    def sfc(self) -> ScriptForCampaign:
+        return ScriptForCampaign.objects.get()
+
+    def start(self, *names: str) -> list[Process]:
+        commands = procfile()
+        started = [self._start_process(*_argv(commands[name]), **self.env) for name in names]
+        for process in started:
+            if process.argv[0] == "celery" and "worker" in process.argv:
+                process.wait_for_log("ready.", timeout=90)
+        return started
+
+
+def _argv(command: str) -> list[str]:
+    """A Procfile line as `start_process` takes it."""
+    expanded = command.replace("${BOTS_PER_WORKER:-50}", "10")
+    return expanded.removeprefix("python ").split()
+
+
+@pytest.fixture
+def installation(broker: Broker, start_process: Callable[..., Process]) -> Installation:
+    return Installation(start_process)
+
+
+@pytest.fixture
+def riverside(
+    installation: Installation, tmp_path: Path, settings: pytest.FixtureRequest
+) -> Iterator[tuple[Installation, Sandbox]]:
+    """The installation with its bots logged in at a sandbox that holds the example's world."""
+    with Sandbox(SandboxConfig(key_dir=tmp_path, scenario="demo")) as sandbox:
+        env = sandbox_environment(mtproto_port=sandbox.mtproto_port, http_port=0, key_dir=tmp_path)
+        env["OPENAI_BASE_URL"] = f"{sandbox.http_url}/v1"
+        settings.TELEGRAM_API_ID, settings.TELEGRAM_API_HASH = 1, "sandbox"  # type: ignore[attr-defined]
+        settings.TELEGRAM_SERVER = env["TELEGRAM_SERVER"]  # type: ignore[attr-defined]
+        settings.TELEGRAM_SERVER_KEY = env["TELEGRAM_SERVER_KEY"]  # type: ignore[attr-defined]
+        installation.env |= env
+        for bot in Bot.objects.filter(role="actor"):
+            bot_connect_with_code(bot_id=bot.id, ask_code=lambda: "22222")
+        yield installation, sandbox
+
+
+def test_bare_json_of_a_foreign_publisher_is_handled_like_our_own(installation: Installation, broker: Broker):
+    installation.start("scripts", "scripts_watchdog", "leads")
+    bot = Bot.objects.get(key="watcher")
+    campaign = installation.sfc.campaign
+    broker.publish(
+        topology.SCRIPTS_EXCHANGE,
+        "admin.script_created",
+        json.dumps({"script_for_campaign_id": str(installation.sfc.id)}).encode(),
+    )
+    lead = {"worker_id": str(bot.id), "campaign_id": str(campaign.id), "chat_id": -100, "username": "pavel_here"}
+    broker.publish(
+        topology.LEADS_EXCHANGE, f"lead.{campaign.id}", json.dumps({**lead, "message": "ищу репетитора"}).encode()
+    )
+    wait_until(lambda: Lead.objects.filter(username="pavel_here").exists(), what="the lead")
+    wait_until(lambda: Run.objects.filter(sfc=installation.sfc).count() == 4, what="a run in each chat")
+    wait_until(lambda: installation.sfc.supervised_at, what="armed supervision")
+    assert not DeadLetter.objects.exists()
+
+
+def test_killed_workers_lose_no_line_and_say_none_twice(riverside: tuple[Installation, Sandbox]):
+    installation, sandbox = riverside
+    installation.start("relay", "beat")
+    scripts, actors, _ = installation.start("scripts", "actor_bots", "maintenance")
+    sfc_activate(sfc_id=installation.sfc.id)
+
+    for said in (4, 14):
+        wait_until(lambda said=said: _lines_said() >= said, 90, f"{said} lines")
+        actors.kill()
+        [actors] = installation.start("actor_bots")
+    scripts.signal(signal.SIGKILL)
+    installation.start("scripts")
+    wait_until(lambda: installation.sfc.state == ScriptForCampaign.State.FINISHED, 120, "the end of the play")
+
+    entries = sandbox.call(lambda: [entry.as_json() for entry in sandbox.world.ledger])
+    result = compare(our_ledger(), said_by(set(_accounts()), entries))
+    assert result.matches, result
+    assert result.matched == Step.objects.count() == 40
+    spoken = Counter((entry["peer"], entry["text"]) for entry in entries)
+    assert set(spoken.values()) == {1}
+
+
+def _lines_said() -> int:
+    return Step.objects.filter(state=Step.State.SAID).count()
+
+
+def _accounts() -> list[int]:
+    scenario = Scenario.load("demo")
+    return [scenario.user_ids()[account.key] for account in scenario.accounts]
