@@ -136,7 +136,7 @@ class ChatAdmin(PolicyAdmin):
     readonly_fields = ("telegram_id", "kind", "created_at")
     fieldsets = (
         (None, {"fields": (("key", "reference"), "title", "label")}),
-        ("As Telegram has it", {"fields": (("telegram_id", "kind", "created_at"),)}),
+        ("As Telegram has it", {"fields": (("telegram_id", "kind"), "created_at")}),
     )
     inlines = (ChatPermissionInline,)
 

@@ -146,7 +146,12 @@ class ConversationAdmin(FactAdmin):
     list_select_related = ("lead__campaign", "bot")
     search_fields = ("lead__username", "=lead__telegram_user_id", "bot__key", "messages__text")
     ordering = ("-last_incoming_at", "-created_at")
-    fields = (("lead", "bot", "campaign"), ("owner_label", "owner_reason"), ("last_incoming_at", "created_at", "epoch"))
+    fields = (
+        ("lead", "bot"),
+        ("campaign", "epoch"),
+        ("owner_label", "owner_reason"),
+        ("last_incoming_at", "created_at"),
+    )
     readonly_fields = ("owner_label", "campaign")
     live_template = "leads/talk.html"
     service_errors = (NotPossible,)

@@ -133,7 +133,7 @@ class DeadLetterAdmin(FactAdmin):
     ordering = ("-last_seen_at",)
     readonly_fields = ("state_label", "where", "body_shown", "traceback_shown", "headers_shown", "x_death_shown")
     fieldsets = (
-        (None, {"fields": (("state_label", "reason", "count"), ("where", "routing_key"), "error", "body_shown")}),
+        (None, {"fields": (("state_label", "count"), "reason", ("where", "routing_key"), "error", "body_shown")}),
         ("Decision", {"fields": (("decided_by", "decision_reason"),)}),
         ("When", {"fields": (("first_seen_at", "last_seen_at"),)}),
         ("Details", {"fields": ("event_id", "exchange", "traceback_shown", "headers_shown", "x_death_shown")}),

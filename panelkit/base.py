@@ -5,11 +5,12 @@ from typing import Any
 
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import TabularInline as UnfoldTabularInline
+from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from panelkit.operating import OperatingAdmin
 from panelkit.registry import inlines_of
@@ -111,6 +112,7 @@ class RowsInline(UnfoldTabularInline):
 
     extra = 0
     hide_title = True
+    formfield_overrides = {TextField: {"widget": UnfoldAdminExpandableTextareaWidget}}
     tab = True
 
 

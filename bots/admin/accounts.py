@@ -105,8 +105,10 @@ class BotAdmin(PanelAdmin):
             "As Telegram and the workers have it",
             {
                 "fields": (
-                    ("username", "telegram_user_id", "blocked_until"),
-                    ("driven_by", "lease_epoch", "dispatched_at", "created_at"),
+                    ("username", "telegram_user_id"),
+                    ("blocked_until", "driven_by"),
+                    ("lease_epoch", "dispatched_at"),
+                    "created_at",
                 )
             },
         ),

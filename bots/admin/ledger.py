@@ -61,11 +61,11 @@ class DeliveryAdmin(FactAdmin):
     ordering = ("-created_at",)
     readonly_fields = ("state_label", "purpose_label", "why", "destination", "answers")
     fieldsets = (
-        (None, {"fields": (("state_label", "why"), ("bot", "destination", "campaign"), "text")}),
-        ("When", {"fields": (("created_at", "due_at", "sent_at"), ("first_attempt_at", "attempts", "counted_at"))}),
+        (None, {"fields": (("state_label", "why"), ("bot", "destination"), "campaign", "text")}),
+        ("When", {"fields": (("created_at", "due_at"), ("sent_at", "counted_at"), ("first_attempt_at", "attempts"))}),
         (
             "What it belongs to",
-            {"fields": (("purpose_label", "origin", "origin_id"), ("answers", "telegram_message_id", "random_id"))},
+            {"fields": (("purpose_label", "answers"), ("origin", "origin_id"), ("telegram_message_id", "random_id"))},
         ),
         (
             "How the person is reached",

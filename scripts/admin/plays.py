@@ -53,6 +53,13 @@ class RunAdmin(FactAdmin):
     list_select_related = ("sfc__script", "sfc__campaign", "chat")
     search_fields = ("sfc__script__name", "sfc__campaign__name", "chat__title", "chat__key")
     ordering = ("-started_at",)
+    readonly_fields = ("state_label",)
+    fields = (
+        ("sfc", "chat"),
+        ("state_label", "state_reason"),
+        ("started_at", "finished_at"),
+        ("progressed_at", "incident"),
+    )
     inlines = (StepInline,)
     service_errors = (ScriptsError,)
     operations = (
