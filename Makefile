@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-unit lint services stop clean
+.PHONY: help demo up test test-unit bench-bus lint services stop clean
 
 define LINT
 $(VENV)/ruff check .
@@ -40,6 +40,11 @@ test-unit: ## the tests that need no database, without lint
 	@$(PYTHON) bin/setup test
 	@$(PYTHON) bin/services start
 	@$(VENV)/python -m pytest tests/unit $(ARGS)
+
+bench-bus: ## the bus beside Celery, FastStream, taskiq, dramatiq and aio-pika (ARGS=--quick: under two minutes)
+	@$(PYTHON) bin/setup bench
+	@$(PYTHON) bin/services start
+	@$(VENV)/python -m bench $(ARGS)
 
 lint: ## ruff, mypy, import-linter, migrations, deployment and compose checks
 	@$(PYTHON) bin/setup test

@@ -1,4 +1,4 @@
-"""`bin/setup [venv|demo|test]`: everything that a make target needs on a bare machine."""
+"""`bin/setup [venv|demo|test|bench]`: everything that a make target needs on a bare machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ CLONE = Path(__file__).resolve().parents[2]
 VENV = CLONE / ".venv"
 PYTHON = VENV / "bin" / "python"
 # What each room of work installs; the tests' list includes the product's.
-REQUIREMENTS = {"demo": ["requirements.txt"], "test": ["requirements.txt", "requirements-dev.txt"]}
+REQUIREMENTS = {
+    "demo": ["requirements.txt"],
+    "test": ["requirements.txt", "requirements-dev.txt"],
+    "bench": ["requirements.txt", "requirements-bench.txt"],
+}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PROMETHEUS = ("prometheus", "promtool")
 # A font with Cyrillic, so that the panel's screenshots are readable.
@@ -31,7 +35,7 @@ def main(arguments: list[str]) -> int:
     """Install for one room of work (default: demo) and return the exit code."""
     room = arguments[0] if arguments else "demo"
     if len(arguments) > 1 or room not in ("venv", *REQUIREMENTS):
-        print("usage: bin/setup [venv|demo|test]", file=sys.stderr)
+        print("usage: bin/setup [venv|demo|test|bench]", file=sys.stderr)
         return 2
     return guarded(lambda: _setup(room))
 

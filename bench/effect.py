@@ -1,0 +1,69 @@
+"""The effect that handlers of peers have in PostgreSQL: one row a message, committed before the acknowledgement.
+
+As cheap as it can be had: a statement of its own, which commits by itself, over a connection that stays open. There is
+no record of the message being handled: a message that comes twice has its effect twice.
+"""
+
+import os
+from threading import local
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+DATABASE_VARIABLE = "BENCH_DATABASE"
+TABLE = "CREATE TABLE IF NOT EXISTS bench_effect (event_id uuid NOT NULL, note text NOT NULL)"
+INSERT = "INSERT INTO bench_effect (event_id, note) VALUES (%s, %s)"
+# What our own subscriber does in its one transaction, for a peer that would give the same promise.
+RECORD = "INSERT INTO messaging_processedevent (event_id, subscription) VALUES (%s, 'peer') ON CONFLICT DO NOTHING"
+POOL_SIZE = 8
+NONE, EFFECT, ONCE = "none", "effect", "once"
+
+_thread = local()
+_pool: AsyncConnectionPool | None = None
+
+
+def mode() -> str:
+    """`none`; `effect`: the row; `once`: the row and the record that the message was handled, in one transaction."""
+    return os.environ.get("BENCH_EFFECT", NONE)
+
+
+def apply(message: dict[str, Any]) -> None:
+    wanted = mode()
+    if wanted == NONE:
+        return
+    connection = _connection()
+    if wanted == EFFECT:
+        connection.execute(INSERT, [message["id"], message["text"]])
+        return
+    with connection.transaction():
+        if connection.execute(RECORD, [message["id"]]).rowcount == 1:
+            connection.execute(INSERT, [message["id"], message["text"]])
+
+
+async def apply_async(message: dict[str, Any]) -> None:
+    if mode() == NONE:
+        return
+    pool = await _async_pool()
+    async with pool.connection() as connection:
+        await connection.execute(INSERT, [message["id"], message["text"]])
+
+
+def _connection() -> psycopg.Connection:
+    if not hasattr(_thread, "connection"):
+        _thread.connection = psycopg.connect(os.environ[DATABASE_VARIABLE], autocommit=True)
+    return _thread.connection
+
+
+async def _async_pool() -> AsyncConnectionPool:
+    global _pool
+    if _pool is None:
+        _pool = AsyncConnectionPool(
+            os.environ[DATABASE_VARIABLE],
+            min_size=POOL_SIZE,
+            max_size=POOL_SIZE,
+            kwargs={"autocommit": True},
+            open=False,
+        )
+        await _pool.open()
+    return _pool

@@ -1,0 +1,99 @@
+"""The run: who is measured, how often, for how long. Runs are interleaved, so that a slow minute slows everybody."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+
+from bench import effect, ours_app, payload, report
+from bench.contenders import PEERS, Bounds, Contender
+from bench.ours import OURS
+from bench.world import Trouble, World
+
+CONTENDERS: tuple[Contender, ...] = (*PEERS, *OURS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`peers_effects`: whether all peers are measured with the database effect, or Celery alone."""
+
+    name: str
+    runs: int
+    bounds: Bounds
+    peers_effects: bool
+
+
+FULL = Plan("full", 3, Bounds(publish=3.0, drain=3.0, latency=5.0), peers_effects=True)
+QUICK = Plan("quick", 1, Bounds(publish=0.8, drain=0.8, latency=1.5), peers_effects=False)
+
+
+class Run:
+    """Takes all measures of a plan. One that cannot be taken is a line in `failures`; the others go on."""
+
+    def __init__(self, world: World, plan: Plan, console: Console, only: Sequence[str] = ()) -> None:
+        self._world, self._plan, self._console = world, plan, console
+        self._contenders = [one for one in CONTENDERS if not only or one.name in only]
+        self.results = {one.name: report.Figures(one.title) for one in CONTENDERS}
+        self.failures: list[str] = []
+        self._loads: list[float] = []
+
+    def take(self) -> None:
+        for number in range(1, self._plan.runs + 1):
+            for contender in self._contenders:
+                self._console.print(f"run {number} of {self._plan.runs}: {contender.title}", style="dim")
+                self._loads.append(round(os.getloadavg()[0], 2))
+                self._publish(contender)
+                self._consume(contender)
+
+    def document(self) -> dict[str, Any]:
+        about = {
+            "runs": self._plan.runs,
+            "seconds": asdict(self._plan.bounds),
+            "message_bytes": payload.size(),
+            "queue": "quorum, one node",
+            "broker": self._world.api.call("GET", "overview")["rabbitmq_version"],
+            "database": self._world.execute("SHOW server_version")[0][0],
+            "fsync": self._world.execute("SHOW fsync")[0][0],
+            "synchronous_commit": self._world.execute("SHOW synchronous_commit")[0][0],
+            "load_1min": {"least": min(self._loads, default=0.0), "most": max(self._loads, default=0.0)},
+        }
+        reasons = {} if ours_app.has_batches() else {"batch_drain_vs_best_peer": ours_app.NO_BATCHES}
+        return report.document(self.results, mode=self._plan.name, about=about, reasons=reasons, failures=self.failures)
+
+    def _publish(self, contender: Contender) -> None:
+        try:
+            self.results[contender.name].publish.append(contender.publish(self._world, self._plan.bounds))
+        except Trouble as problem:
+            self._failed(contender, "publish", problem)
+
+    def _consume(self, contender: Contender) -> None:
+        figures = self.results[contender.name]
+        for effect_mode in self._effects(contender):
+            first = effect_mode == contender.effects()[0]
+            for variant in contender.variants():
+                try:
+                    rate, latency = contender.consume(
+                        self._world, self._plan.bounds, variant, effect_mode, latency=first
+                    )
+                except Trouble as problem:
+                    self._failed(contender, f"drain, {variant}, effect {effect_mode}", problem)
+                    continue
+                figures.drain.setdefault((variant, effect_mode), []).append(rate)
+                if latency is not None:
+                    figures.latency.setdefault(variant, []).append(latency)
+                elif first:
+                    self._failed(contender, f"latency, {variant}", Trouble("the queue was not empty in time"))
+
+    def _effects(self, contender: Contender) -> list[str]:
+        modes = contender.effects()
+        if self._plan.peers_effects:
+            return modes
+        wanted = {modes[0], effect.EFFECT} if contender.name == "celery_stock" else {modes[0]}
+        return [mode for mode in modes if mode in wanted]
+
+    def _failed(self, contender: Contender, what: str, problem: Trouble) -> None:
+        text = str(problem).splitlines()[0] if str(problem) else "no reason given"
+        self.failures.append(f"{contender.title}: {what}: {text}")
+        self._console.print(f"  {what}: {problem}", style="yellow", markup=False, highlight=False)

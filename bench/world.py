@@ -1,0 +1,180 @@
+"""A database and a virtual host of the benchmark's own, its queues, and its processes."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from amqp.exceptions import AMQPError
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
+from psycopg import sql
+
+from bench import effect, recorder, wire
+from coolthing_site.processes import ProcessGroup, base_environment
+from messaging.management_api import ManagementApi
+
+NAME = "coolthing_bench"
+QUORUM = {"x-queue-type": "quorum"}
+POLL_SECONDS = 0.01
+
+
+class Trouble(Exception):
+    """A measure could not be taken; the text says why."""
+
+
+@dataclass
+class World:
+    """Where everything runs. `amqp_url` and `database_url` are given to child processes by `environment`."""
+
+    amqp_url: str
+    database_url: str
+    directory: Path
+    api: ManagementApi
+    _serial: int = field(default=0)
+
+    def environment(self, queue: str, records: Path, effect_mode: str) -> dict[str, str]:
+        """For a peer: nothing of Django, so that Celery is the stock one."""
+        inherited = {name: value for name, value in base_environment().items() if not name.startswith("DJANGO")}
+        return {
+            **inherited,
+            "BENCH_URL": self.amqp_url,
+            "BENCH_QUEUE": queue,
+            "BENCH_EFFECT": effect_mode,
+            effect.DATABASE_VARIABLE: self.database_url,
+            recorder.DIRECTORY_VARIABLE: str(records),
+        }
+
+    def site_environment(self, records: Path) -> dict[str, str]:
+        """For our own processes: the same code and settings as always, on the benchmark's broker and database."""
+        return {
+            **base_environment(),
+            "RABBITMQ_URL": self.amqp_url.replace("amqp://", "pyamqp://", 1),
+            "DATABASE_URL": self.database_url,
+            "DATABASE_DIRECT_URL": self.database_url,
+            recorder.DIRECTORY_VARIABLE: str(records),
+        }
+
+    def records(self) -> Path:
+        """An empty directory for what the handlers of one measure note."""
+        self._serial += 1
+        made = self.directory / f"records-{self._serial}"
+        made.mkdir()
+        return made
+
+    def processes(self, environment: dict[str, str]) -> ProcessGroup:
+        self._serial += 1
+        return ProcessGroup(environment=environment, log_dir=self.directory / f"logs-{self._serial}")
+
+    def fresh_queue(self, name: str, arguments: dict[str, Any]) -> None:
+        with wire.channel(self.amqp_url) as channel:
+            channel.queue_delete(name)
+            channel.queue_declare(name, durable=True, auto_delete=False, arguments={**QUORUM, **arguments})
+
+    def purge(self, queue: str) -> None:
+        with wire.channel(self.amqp_url) as channel:
+            channel.queue_purge(queue)
+
+    def ready(self, queue: str) -> int:
+        """Messages in the queue that no consumer holds."""
+        with wire.channel(self.amqp_url) as channel:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+
+    def template(self, queue: str) -> wire.Frames:
+        """The one message that is in the queue, to be copied; it is taken out."""
+        with wire.channel(self.amqp_url) as channel:
+            message = channel.basic_get(queue, no_ack=True)
+            if message is None:
+                raise Trouble(f"no message arrived in {queue}")
+            info = message.delivery_info
+            body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+            return wire.Frames(info["exchange"], info["routing_key"], body, message.properties)
+
+    def fill(self, template: wire.Frames, count: int) -> None:
+        publisher = wire.Publisher(self.amqp_url)
+        try:
+            publisher.publish(template.copies(count))
+        finally:
+            publisher.close()
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            cursor = connection.execute(statement)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+
+def wait_for(
+    condition: Callable[[], bool], *, what: str, seconds: float, processes: ProcessGroup | None = None
+) -> None:
+    """Poll until the condition holds; `Trouble`, with the end of the processes' output, if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        ended = processes.ended() if processes else {}
+        if ended or time.monotonic() > deadline:
+            said = "\n".join(processes.tail(name) for name in processes.children) if processes else ""
+            raise Trouble(f"no {what} within {seconds:.0f} s{f', ended: {ended}' if ended else ''}\n{said}")
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def private_world(directory: Path) -> Iterator[World]:
+    """Made anew, and gone afterwards."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    url = _with_path(settings.RABBITMQ_URL, NAME).replace("pyamqp://", "amqp://", 1)
+    world = World(
+        amqp_url=url,
+        database_url=_with_path(settings.DATABASE_DIRECT_URL, NAME),
+        directory=directory,
+        api=ManagementApi(settings.RABBITMQ_MANAGEMENT_URL, NAME),
+    )
+    server = settings.DATABASE_DIRECT_URL
+    world.api.recreate_vhost()
+    _drop_database(server)
+    try:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
+        _use(world)
+        _wait_for_vhost(world)
+        yield world
+    finally:
+        connections.close_all()
+        _drop_database(server)
+        world.api.call("DELETE", f"vhosts/{NAME}")
+
+
+def _use(world: World) -> None:
+    """Point this process's own Django at the world, and make the tables of the bus in it."""
+    settings.RABBITMQ_URL = world.amqp_url.replace("amqp://", "pyamqp://", 1)
+    settings.DATABASE_DIRECT_URL = world.database_url
+    settings.DATABASES["default"]["NAME"] = NAME
+    os.environ.update(DATABASE_URL=world.database_url, DATABASE_DIRECT_URL=world.database_url)
+    call_command("migrate", "messaging", verbosity=0)
+    world.execute(effect.TABLE)
+
+
+def _wait_for_vhost(world: World) -> None:
+    def answers() -> bool:
+        try:
+            with wire.channel(world.amqp_url):
+                return True
+        except (OSError, AMQPError):
+            return False
+
+    wait_for(answers, what="virtual host", seconds=20)
+
+
+def _drop_database(server: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(NAME)))
+
+
+def _with_path(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
