@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -52,8 +53,15 @@ class Broker:
             channel.basic_publish(amqp.Message(body, **properties), exchange=exchange, routing_key=routing_key)
 
     def get(self, queue: str) -> amqp.Message | None:
+        """The first message of a queue, which it leaves."""
         with self.channel() as channel:
             return channel.basic_get(queue, no_ack=True)
+
+    def take(self, queue: str) -> amqp.Message:
+        """As `get`, of a queue that must have one."""
+        message = self.get(queue)
+        assert message is not None, f"{queue} is empty"
+        return message
 
     def ready(self, queue: str) -> int:
         with self.channel() as channel:
@@ -72,12 +80,14 @@ class Broker:
     def reset(self) -> None:
         """The topology as it should be, with empty queues."""
         declare.declare(url=self.url)
+        for queue in topology.TOPOLOGY.queues:
+            wait_until(partial(self._is_left, queue.name), what=f"the end of {queue.name}'s consumers")
         with self.channel() as channel:
             for queue in topology.TOPOLOGY.queues:
-                wait_until(
-                    lambda name=queue.name: self.consumers(name) == 0, what=f"the end of {queue.name}'s consumers"
-                )
                 channel.queue_purge(queue.name)
+
+    def _is_left(self, queue: str) -> bool:
+        return self.consumers(queue) == 0
 
 
 def name_database() -> None:
@@ -100,12 +110,13 @@ def use_broker(url: str) -> str:
 
     from coolthing_site import celery_app
 
+    app: Any = celery_app
     previous, settings.RABBITMQ_URL = settings.RABBITMQ_URL, url
-    celery_app.conf.broker_url = url
-    celery_app.conf.broker_read_url = celery_app.conf.broker_write_url = url
+    app.conf.broker_url = url
+    app.conf.broker_read_url = app.conf.broker_write_url = url
     # kombu keeps pools by address: a closed one would be found again when the same broker comes back.
     pools.reset()
-    celery_app._pool = celery_app.amqp._producer_pool = None
+    app._pool = app.amqp._producer_pool = None
     return str(previous)
 
 

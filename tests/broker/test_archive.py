@@ -98,7 +98,7 @@ def test_an_archive_worker_killed_before_its_ack_counts_a_letter_once(probed: Pr
     wait_until(lambda: DeadLetter.objects.exists())
     first.kill()
     # The same copy once more, as the broker would deliver it again.
-    copy = probed.broker.get(PROBE_DLQ)
+    copy = probed.broker.take(PROBE_DLQ)
     headers = copy.properties["application_headers"]
     probed.broker.publish(topology.EVENTS_DLX, "probe.failed", event.to_json().encode(), application_headers=headers)
     probed.start_archiver()

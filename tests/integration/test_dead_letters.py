@@ -123,7 +123,8 @@ def test_a_replayed_letter_that_dies_again_opens_again():
     letter = _letter()
     dead_letter_replay(letter_id=letter.pk, by="operator")
     headers = OutboxEvent.objects.get().headers
-    died_again = _death(exchange=topology.TASKS_EXCHANGE, **{"routing-keys": [topology.LEADS_QUEUE]})
+    replayed: dict[str, Any] = {"exchange": topology.TASKS_EXCHANGE, "routing-keys": [topology.LEADS_QUEUE]}
+    died_again = _death(**replayed)
     again = _letter(headers=headers | died_again)
     assert again.pk == letter.pk
     assert (again.state, again.count) == (DeadLetter.State.OPEN, 2)

@@ -56,6 +56,11 @@ def _run(body: bytes, key: str = KEY) -> None:
     current_app.tasks[TASK].run(EXCHANGE, key, body, {}, None)
 
 
+def _gives_back(reject: Reject) -> bool:
+    """Whether the message returns to its queue."""
+    return bool(vars(reject)["requeue"])
+
+
 def test_a_second_copy_does_nothing(db: None, troubles: Troubles):
     event = GroupNamed(name="a")
     for _ in range(2):
@@ -88,7 +93,7 @@ def test_a_failing_handler_leaves_no_effect_and_no_record_but_its_reason(transac
     event = GroupNamed(name="a")
     with pytest.raises(Reject) as rejected:
         _run(event.to_json().encode())
-    assert rejected.value.requeue is False
+    assert _gives_back(rejected.value) is False
     assert not Group.objects.exists()
     assert not ProcessedEvent.objects.exists()
     failure = HandlingFailure.objects.get()
@@ -119,7 +124,7 @@ def test_a_database_that_stays_away_gives_the_message_back(
     troubles.raises += [OperationalError("away")] * 50
     with pytest.raises(Reject) as rejected:
         _run(GroupNamed(name="a").to_json().encode())
-    assert rejected.value.requeue is True
+    assert _gives_back(rejected.value) is True
     assert not HandlingFailure.objects.exists()
 
 
@@ -141,10 +146,11 @@ def test_a_replay_is_decoded_by_its_original_type(db: None, troubles: Troubles):
 
 
 def test_handlers_say_which_event_they_take(troubles: Troubles):
-    with pytest.raises(TypeError, match="one annotated event"):
+    def takes_anything(event):
+        """No annotation."""
 
-        @subscriber(QUEUE, name=TASK)
-        def takes_anything(event: str) -> None: ...
+    with pytest.raises(TypeError, match="one annotated event"):
+        subscriber(QUEUE, name=TASK)(takes_anything)
 
 
 def test_a_handler_for_a_queue_that_the_topology_gives_to_another_task_is_refused():
