@@ -119,6 +119,8 @@ def answers(broker: Broker) -> dict[str, tuple[int, int, float]]:
             row.get("message_stats", {}).get("ack_details", {}).get("avg_rate", 0.0),
         )
         for row in rows
+        # Workers have mailboxes of their own.
+        if topology.TOPOLOGY.has_queue(row["name"])
     }
 
 
