@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import amqp
 import psycopg
 from django.conf import settings
-from kombu import Connection
+from kombu import Connection, pools
 from psycopg import sql
 
 from messaging import declare, topology
