@@ -106,8 +106,6 @@ def database_url() -> str:
 
 def use_broker(url: str) -> str:
     """Let this process publish and send to another broker from now on; the one before."""
-    from kombu import pools
-
     from coolthing_site import celery_app
 
     app: Any = celery_app
