@@ -100,6 +100,12 @@ app.autodiscover_tasks(related_name="subscribers")
 def _keep_django_logging(**_: object) -> None:
     """Django's LOGGING is the only one; a receiver here keeps Celery from configuring its own."""
     logging.getLogger("amqp").setLevel(logging.WARNING)
+    logging.getLogger("celery.app.base").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Celery says at each countdown that a direct exchange has no delayed delivery. Ours last seconds, and it is so."""
+    return "native delayed delivery" not in record.getMessage()
 
 
 @task_postrun.connect

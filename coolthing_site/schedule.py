@@ -15,7 +15,11 @@ PERIODS: dict[str, float] = {
 
 
 def beat_schedule() -> dict[str, dict[str, Any]]:
-    """Each message expires with its period: when a worker is late only the newest run is of use."""
+    """Each message expires with its period: when a worker is late only the newest run is of use.
+
+    `expire_seconds` is django-celery-beat's name for it; Celery's own `expires` would be dropped without a word.
+    """
     return {
-        task: {"task": task, "schedule": period, "options": {"expires": period}} for task, period in PERIODS.items()
+        task: {"task": task, "schedule": period, "options": {"expire_seconds": period}}
+        for task, period in PERIODS.items()
     }

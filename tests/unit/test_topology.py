@@ -100,7 +100,7 @@ def test_every_task_has_one_home_and_every_queue_a_service():
 
 def test_a_beat_message_expires_with_its_period():
     for name, entry in beat_schedule().items():
-        assert entry["options"]["expires"] == entry["schedule"] == PERIODS[name]
+        assert entry["options"]["expire_seconds"] == entry["schedule"] == PERIODS[name]
         assert topology.task_routes()[name] == {"queue": topology.MAINTENANCE_QUEUE}
 
 
