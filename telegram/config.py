@@ -77,7 +77,7 @@ def new_client(session: StoredSession, credentials: Credentials, *, receive_upda
         proxy=proxy(credentials.proxy_url),
         timeout=CONNECT_TIMEOUT,
         auto_reconnect=False,
-        # About one key exchange in 256 fails: Telethon drops a shared key's leading zero byte. Connecting is repeatable.
+        # About one key exchange in 256 fails (Telethon drops a shared key's leading zero byte): connect again.
         connection_retries=2,
         request_retries=0,
         flood_sleep_threshold=0,
