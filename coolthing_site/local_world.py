@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -35,7 +36,7 @@ def connect_bots(control: SandboxControl) -> int:
     """Log in every bot that has no session yet, with the codes that the sandbox shows. Returns how many."""
     bots = list(Bot.objects.filter(session__isnull=True).order_by("key"))
     for bot in bots:
-        bot_connect_with_code(bot_id=bot.id, ask_code=lambda phone=bot.phone: login_code(control, phone))
+        bot_connect_with_code(bot_id=bot.id, ask_code=partial(login_code, control, bot.phone))
     return len(bots)
 
 

@@ -34,13 +34,15 @@ Fields = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
+FaultKind = Literal["429", "500", "slow", "malformed"]
+
 
 class Fault(BaseModel):
     """One or more completions that go wrong."""
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["429", "500", "slow", "malformed"]
+    kind: FaultKind
     times: Annotated[int, Field(ge=1)] = 1
     seconds: Annotated[float, Field(ge=0)] = 1.0
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from sandbox.llm import Fault, SandboxLLM, add_llm_routes
+from sandbox.llm import Fault, FaultKind, SandboxLLM, add_llm_routes
 
 
 @dataclass
@@ -18,7 +18,7 @@ class LlmServer:
     llm: SandboxLLM = field(default_factory=SandboxLLM)
     url: str = ""
 
-    def fail(self, kind: str, times: int = 1, seconds: float = 1.0) -> None:
+    def fail(self, kind: FaultKind, times: int = 1, seconds: float = 1.0) -> None:
         self.llm.add_fault(Fault(kind=kind, times=times, seconds=seconds))
 
     @property

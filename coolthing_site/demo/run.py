@@ -97,7 +97,8 @@ class Demo:
 
     def _settle(self) -> None:
         """Wait until nothing is under way and nothing has changed for a while, showing progress."""
-        deadline, last, since = time.monotonic() + SETTLE_SECONDS, {}, time.monotonic()
+        deadline, since = time.monotonic() + SETTLE_SECONDS, time.monotonic()
+        last: dict[str, int] = {}
         printed = 0.0
         with Live(console=self.console, auto_refresh=False, transient=True) as live:
             while time.monotonic() < deadline:

@@ -4,6 +4,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_killed_workers_lose_no_line_and_say_none_twice(riverside: tuple[Install
     sfc_activate(sfc_id=installation.sfc.id)
 
     for said in (4, 14):
-        wait_until(lambda said=said: _lines_said() >= said, 90, f"{said} lines")
+        wait_until(partial(_has_said, said), 90, f"{said} lines")
         actors.kill()
         [actors] = installation.start("actor_bots")
     scripts.signal(signal.SIGKILL)
@@ -117,8 +118,8 @@ def test_killed_workers_lose_no_line_and_say_none_twice(riverside: tuple[Install
     assert set(spoken.values()) == {1}
 
 
-def _lines_said() -> int:
-    return Step.objects.filter(state=Step.State.SAID).count()
+def _has_said(lines: int) -> bool:
+    return Step.objects.filter(state=Step.State.SAID).count() >= lines
 
 
 def _accounts() -> list[int]:

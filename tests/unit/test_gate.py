@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ FIRST = replace(TO_PERSON, purpose="first_contact")
 REPLY = replace(TO_PERSON, purpose="reply")
 OPERATOR = replace(TO_PERSON, purpose="operator")
 # 12:00 UTC is 13:00 in Berlin.
-QUIET_NOW = {"quiet_from": time(12, 30), "quiet_to": time(14, 0)}
+QUIET_NOW: dict[str, Any] = {"quiet_from": time(12, 30), "quiet_to": time(14, 0)}
 QUIET_END = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
 
 
