@@ -16,7 +16,8 @@ from bots.claiming import Outgoing, ReplyElsewhere, database_clock
 from bots.executor import in_db
 from bots.live import LiveSession
 from telegram.client import TelegramAccount
-from telegram.errors import AlreadySent, BotDead, RetryAfter, TelegramError, TransientError, map_error
+from telegram.errors import AlreadySent, BotDead, RetryAfter, TelegramError, TransientError
+from telegram.mapping import map_error
 from telegram.types import SentMessage
 
 # Seconds within which Telegram must answer one request; longer counts as no answer.

@@ -160,19 +160,3 @@ class Runtime:
             await work
         except DatabaseTrouble as error:
             log.warning("%s could not be noted: %s", self.name, type(error).__name__)
-
-
-_current: Runtime | None = None
-
-
-def start(*, role: str, name: str, capacity: int) -> Runtime:
-    """Start this process's runtime."""
-    global _current
-    _current = Runtime(role=role, name=name, capacity=capacity)
-    _current.start()
-    return _current
-
-
-def current() -> Runtime | None:
-    """This process's runtime; None in a process that is no bots worker."""
-    return _current

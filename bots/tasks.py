@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from bots import recovery, runtime, supervision
+from bots import here, recovery, supervision
 
 log = logging.getLogger(__name__)
 
@@ -14,11 +14,11 @@ log = logging.getLogger(__name__)
 @shared_task(name="bots.tasks.run_bot", acks_late=False, ignore_result=True)
 def run_bot(bot_id: str) -> None:
     """Drive one bot for as long as it is wanted: hours. Acknowledged at its start, its lease is what counts."""
-    here = runtime.current()
-    if here is None:
+    runtime = here.current()
+    if runtime is None:
         log.error("run_bot came to a process that is no bots worker")
         return
-    here.run_bot(UUID(bot_id))
+    runtime.run_bot(UUID(bot_id))
 
 
 @shared_task(name="bots.tasks.supervise_bots", ignore_result=True)

@@ -9,7 +9,7 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.db import transaction
 
-from bots import runtime
+from bots import here
 from bots.events import SERVICE
 from bots.supervision import QUEUES
 from messaging.events import ServiceStartedEvent
@@ -30,18 +30,18 @@ def _start(sender: Any, **_: Any) -> None:
         return
     if len(roles) > 1:
         raise RuntimeError(f"a bots worker serves one role, not {', '.join(roles)}")
-    runtime.start(role=roles[0], name=host_name(str(sender.hostname)), capacity=settings.BOTS_PER_WORKER)
+    here.start(role=roles[0], name=host_name(str(sender.hostname)), capacity=settings.BOTS_PER_WORKER)
     with transaction.atomic():
         publish_on_commit(ServiceStartedEvent(service=SERVICE))
 
 
 @worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    if (here := runtime.current()) is not None:
-        here.drain()
+    if (runtime := here.current()) is not None:
+        runtime.drain()
 
 
 @worker_shutdown.connect
 def _close(**_: Any) -> None:
-    if (here := runtime.current()) is not None:
-        here.close()
+    if (runtime := here.current()) is not None:
+        runtime.close()

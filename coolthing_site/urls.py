@@ -5,6 +5,8 @@ from django.views.generic import RedirectView
 from coolthing_site.metrics_view import metrics
 from coolthing_site.panel.health import health
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/queues/", include("coolthing_site.panel.queues")),

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from telethon import TelegramClient
 
-from telegram.errors import TransientError, map_error
+from telegram.errors import TransientError
+from telegram.mapping import map_error
 
 # Seconds. An answer that takes longer belongs to a connection that is gone.
 REQUEST_TIMEOUT = 30

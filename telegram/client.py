@@ -14,7 +14,8 @@ from telegram import peers
 from telegram.calls import call, close, guarded
 from telegram.config import new_client
 from telegram.convert import incoming, sent
-from telegram.errors import BotDead, PermanentError, TelegramError, TransientError, map_error
+from telegram.errors import BotDead, PermanentError, TelegramError, TransientError
+from telegram.mapping import map_error
 from telegram.store import StoredSession, UnreadableSession
 from telegram.types import (
     ChatTarget,

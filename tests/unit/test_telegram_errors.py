@@ -18,8 +18,8 @@ from telegram.errors import (
     RetryAfter,
     TelegramError,
     TransientError,
-    map_error,
 )
+from telegram.mapping import map_error
 
 
 def refused(code: int, name: str, wrap: bool = False) -> TelegramError:
