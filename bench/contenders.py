@@ -121,9 +121,11 @@ class Peer:
         with world.processes(world.environment(QUEUE, records, effect_mode)) as processes:
             processes.start("worker", worker.command)
             drained = drain(records, count, processes, bounds)
-            measured = self._latency(world, bounds, records) if latency and drained.complete else None
+            if not drained.complete:
+                world.purge(QUEUE)
+            measured = self._latency(world, bounds, records) if latency else None
         left = world.ready(QUEUE)
-        if left and drained.complete:
+        if left:
             raise Trouble(f"{self.name}: {left} messages were handled and not acknowledged")
         return drained.rate, measured
 

@@ -1,6 +1,7 @@
 """The run: who is measured, how often, for how long. Runs are interleaved, so that a slow minute slows everybody."""
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,7 +27,7 @@ class Plan:
 
 
 FULL = Plan("full", 3, Bounds(publish=3.0, drain=3.0, latency=5.0), peers_effects=True)
-QUICK = Plan("quick", 1, Bounds(publish=0.8, drain=0.8, latency=1.5), peers_effects=False)
+QUICK = Plan("quick", 1, Bounds(publish=0.6, drain=0.7, latency=1.2), peers_effects=False)
 
 
 class Run:
@@ -42,10 +43,14 @@ class Run:
     def take(self) -> None:
         for number in range(1, self._plan.runs + 1):
             for contender in self._contenders:
-                self._console.print(f"run {number} of {self._plan.runs}: {contender.title}", style="dim")
+                began = time.monotonic()
                 self._loads.append(round(os.getloadavg()[0], 2))
                 self._publish(contender)
                 self._consume(contender)
+                seconds = time.monotonic() - began
+                self._console.print(
+                    f"run {number} of {self._plan.runs}: {contender.title}, {seconds:.0f} s", style="dim"
+                )
 
     def document(self) -> dict[str, Any]:
         about = {
@@ -83,8 +88,6 @@ class Run:
                 figures.drain.setdefault((variant, effect_mode), []).append(rate)
                 if latency is not None:
                     figures.latency.setdefault(variant, []).append(latency)
-                elif first:
-                    self._failed(contender, f"latency, {variant}", Trouble("the queue was not empty in time"))
 
     def _effects(self, contender: Contender) -> list[str]:
         modes = contender.effects()
