@@ -209,7 +209,7 @@ PEERS: tuple[Peer, ...] = (
     Peer(
         "ceiling_pika",
         "ceiling: pika, callbacks",
-        9_000,
+        15_000,
         (Variant("1 process", python("ceiling_pika"), 10_000),),
         effect_modes=(effect.NONE,),
     ),
