@@ -71,12 +71,6 @@ class Broker:
         with self.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).consumer_count)
 
-    def depth(self, queue: str) -> int:
-        """Ready and unacknowledged messages."""
-        with self.channel() as channel:
-            count = int(channel.queue_declare(queue, passive=True).message_count)
-        return count + int(self.api.queue(queue).get("messages_unacknowledged", 0))
-
     def reset(self) -> None:
         """The topology as it should be, with empty queues."""
         declare.declare(url=self.url)

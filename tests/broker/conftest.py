@@ -9,7 +9,7 @@ from django.db import connection
 from messaging import declare, topology
 from tests.broker import probe
 from tests.private import Broker, database_url
-from tests.support import Process
+from tests.support import Process, wait_until
 
 StartProcess = Callable[..., Process]
 
@@ -36,6 +36,16 @@ class Probe:
         )  # fmt: skip
         worker.wait_for_log("ready.")
         return worker
+
+    def settle(self, worker: Process, queue: str, handled: int) -> None:
+        """Wait until the worker has handled so many messages, end it, and see that it left none behind.
+
+        What it had not acknowledged would be in the queue again; the broker's own figures are seconds old.
+        """
+        wait_until(lambda: worker.log().count(" succeeded in ") >= handled, what=f"{handled} handled messages")
+        assert worker.stop() == 0
+        assert worker.log().count(" succeeded in ") == handled
+        assert self.broker.ready(queue) == 0
 
     def effects(self, event_id: uuid.UUID) -> int:
         with connection.cursor() as cursor:

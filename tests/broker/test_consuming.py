@@ -35,11 +35,11 @@ def _still_works(probed: Probe) -> bool:
 
 
 def test_bare_json_without_any_properties_is_handled(probed: Probe):
-    probed.start_worker()
+    worker = probed.start_worker()
     event_id = uuid.uuid4()
     probed.broker.publish(PROBE_EXCHANGE, KEY, json.dumps({"id": str(event_id)}).encode())
-    wait_until(lambda: probed.effects(event_id) == 1)
-    wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+    probed.settle(worker, PROBE_QUEUE, handled=1)
+    assert probed.effects(event_id) == 1
 
 
 def test_a_celery_task_message_on_the_same_queue_is_handled(probed: Probe):
@@ -110,9 +110,8 @@ def test_a_killed_child_gives_the_event_back_and_its_effect_happens_once(probed:
         wait_until(lambda: probed.waiting() == 1)
         for child in worker.children():
             os.kill(child, signal.SIGKILL)
-        wait_until(lambda: "WorkerLostError" in worker.log() or probed.waiting() == 2)
-    wait_until(lambda: probed.effects(event.id) == 1)
-    wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+        worker.wait_for_log("WorkerLostError")
+    probed.settle(worker, PROBE_QUEUE, handled=1)
     assert probed.effects(event.id) == 1
     assert probed.broker.ready(PROBE_DLQ) == 0
 
@@ -124,21 +123,20 @@ def test_a_killed_worker_gives_the_event_to_another_one(probed: Probe):
         _publish(probed, event)
         wait_until(lambda: probed.waiting() == 1)
         first.kill()
-        probed.start_worker(name="second")
-    wait_until(lambda: probed.effects(event.id) == 1)
-    wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+        second = probed.start_worker(name="second")
+    probed.settle(second, PROBE_QUEUE, handled=1)
     assert probed.effects(event.id) == 1
 
 
 def test_two_copies_at_the_same_time_have_one_effect(probed: Probe):
-    probed.start_worker()
+    worker = probed.start_worker()
     event = ProbeHappened(text="hold")
     with probed.held():
         _publish(probed, event)
         _publish(probed, event)
         wait_until(lambda: probed.waiting() == 1)
         wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 0)
-    wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+    probed.settle(worker, PROBE_QUEUE, handled=2)
     assert probed.effects(event.id) == 1
 
 

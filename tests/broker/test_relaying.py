@@ -34,12 +34,11 @@ def _all_published() -> bool:
 
 def test_an_event_goes_from_the_outbox_through_relay_and_worker_once(probed: Probe, start_process: StartProcess):
     _relay(start_process)
-    probed.start_worker()
+    worker = probed.start_worker()
     event = ProbeHappened(text="x")
     _publish(event)
-    wait_until(lambda: probed.effects(event.id) == 1)
     wait_until(_all_published)
-    assert probed.broker.depth(PROBE_QUEUE) == 0
+    probed.settle(worker, PROBE_QUEUE, handled=1)
     assert probed.effects(event.id) == 1
 
 
@@ -69,8 +68,7 @@ def test_a_relay_killed_between_publishing_and_marking_resends_and_the_effect_ha
     _relay(start_process)
     wait_until(_all_published)
     wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 2)
-    probed.start_worker()
-    wait_until(lambda: probed.broker.depth(PROBE_QUEUE) == 0)
+    probed.settle(probed.start_worker(), PROBE_QUEUE, handled=2)
     assert probed.effects(event.id) == 1
 
 
