@@ -151,12 +151,12 @@ def private_world(directory: Path) -> Iterator[World]:
 
 
 def _use(world: World) -> None:
-    """Point this process's own Django at the world, and make the tables of the bus in it."""
+    """Point this process's own Django at the world, and make its tables."""
     settings.RABBITMQ_URL = world.amqp_url.replace("amqp://", "pyamqp://", 1)
     settings.DATABASE_DIRECT_URL = world.database_url
     settings.DATABASES["default"]["NAME"] = NAME
     os.environ.update(DATABASE_URL=world.database_url, DATABASE_DIRECT_URL=world.database_url)
-    call_command("migrate", "messaging", verbosity=0)
+    call_command("migrate", verbosity=0)
     world.execute(effect.TABLE)
 
 
