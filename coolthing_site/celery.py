@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun
+from celery.signals import setup_logging, task_postrun, worker_init
 from kombu import Exchange, Queue
 
 from coolthing_site.schedule import beat_schedule
@@ -114,3 +114,11 @@ def _renew_connections(**_: object) -> None:
     from django.db import close_old_connections
 
     close_old_connections()
+
+
+@worker_init.connect
+def _require_keys(**_: object) -> None:
+    """A worker that could not read the database's secrets does not start."""
+    from vault.startup import exit_unless_readable
+
+    exit_unless_readable()

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "django_celery_beat",
     "panelkit",
+    "vault",
     "messaging",
     "campaigns",
     "notifier",

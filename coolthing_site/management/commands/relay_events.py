@@ -5,12 +5,14 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from messaging.relay import Relay
+from vault.startup import exit_unless_readable
 
 
 class Command(BaseCommand):
     help = "Publish the outbox's events to the broker. Several may run: one publishes, the others stand by."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        exit_unless_readable()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -1,0 +1,116 @@
+"""Everything that is encrypted, encrypted anew with the first key, beside processes that read and write it.
+
+A value is replaced only if it is still the one that was read: what somebody writes meanwhile stays. What the first
+key has encrypted already is left alone, so an interrupted rotation goes on where it stopped.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Model
+
+from vault.fields import EncryptedTextField
+from vault.keyring import encrypted_fields, key_remember
+from vault.keys import cipher, fingerprint
+from vault.models import KeyInUse
+
+# Rows read and written at once. A session is some 100 kB.
+BATCH = 100
+# Processes that still write with an older key are given so many rounds to be overtaken.
+ROUNDS = 5
+
+
+@dataclass
+class Rotated:
+    """What came of one column. `unreadable`: primary keys of rows that no configured key decrypts."""
+
+    column: str
+    seen: int = 0
+    rotated: int = 0
+    overtaken: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+
+Progress = Callable[[Rotated], object]
+
+
+def rotate(*, on_progress: Progress = lambda _: None, batch: int = BATCH) -> list[Rotated]:
+    """Rotate every column, called again by `on_progress` after each batch. Afterwards, if everything could be read and
+    nothing was written with another key meanwhile, the database no longer asks for the older keys.
+    """
+    key_remember()
+    done: list[Rotated] = []
+    for _ in range(ROUNDS):
+        done = [_rotate_column(model, column, on_progress, batch) for model, column in encrypted_fields()]
+        if not any(each.rotated or each.overtaken for each in done):
+            break
+    else:
+        return done
+    if not any(each.unreadable for each in done):
+        KeyInUse.objects.exclude(fingerprint=fingerprint(settings.FIELD_ENCRYPTION_KEYS[0])).delete()
+    return done
+
+
+def _rotate_column(model: type[Model], column: EncryptedTextField, on_progress: Progress, batch: int) -> Rotated:
+    result = Rotated(f"{model._meta.label}.{column.name}")
+    first = Fernet(settings.FIELD_ENCRYPTION_KEYS[0])
+    for rows in _batches(model, column, batch):
+        changes = []
+        for pk, token in rows:
+            result.seen += 1
+            if _decrypts(first, token):
+                continue
+            try:
+                changes.append((cipher().rotate(token.encode("ascii")).decode("ascii"), pk, token))
+            except (InvalidToken, UnicodeEncodeError):
+                result.unreadable.append(str(pk))
+        replaced = _replace(model, column, changes)
+        result.rotated += replaced
+        result.overtaken += len(changes) - replaced
+        on_progress(result)
+    return result
+
+
+def _decrypts(key: Fernet, token: str) -> bool:
+    try:
+        key.decrypt(token.encode("ascii"))
+    except (InvalidToken, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _batches(model: type[Model], column: EncryptedTextField, size: int) -> Iterator[list[tuple[Any, str]]]:
+    """The tokens as they are stored, by primary key."""
+    table, name, pk = _names(model, column)
+    after: Any = None
+    while True:
+        start = f"AND {pk} > %s" if after is not None else ""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT {pk}, {name} FROM {table} WHERE {name} <> '' {start} ORDER BY {pk} LIMIT %s",
+                [size] if after is None else [after, size],
+            )
+            rows = cursor.fetchall()
+        if not rows:
+            return
+        yield rows
+        after = rows[-1][0]
+
+
+def _replace(model: type[Model], column: EncryptedTextField, changes: list[tuple[str, Any, str]]) -> int:
+    table, name, pk = _names(model, column)
+    replaced = 0
+    with transaction.atomic(), connection.cursor() as cursor:
+        for change in changes:
+            cursor.execute(f"UPDATE {table} SET {name} = %s WHERE {pk} = %s AND {name} = %s", change)
+            replaced += cursor.rowcount
+    return replaced
+
+
+def _names(model: type[Model], column: EncryptedTextField) -> tuple[str, str, str]:
+    quote = connection.ops.quote_name
+    return quote(model._meta.db_table), quote(str(column.column)), quote(str(model._meta.pk.column))
