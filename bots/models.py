@@ -108,7 +108,8 @@ class Host(models.Model):
     name = models.CharField(max_length=120, primary_key=True)
     role = models.CharField(max_length=10, choices=Role)
     capacity = models.PositiveIntegerField()
-    draining = models.BooleanField(default=False)
+    draining = models.BooleanField(default=False, help_text="It takes no bots and hands over those it has")
+    drain_requested = models.BooleanField(default=False, help_text="A person wants it empty")
     heartbeat_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
@@ -134,6 +135,8 @@ class Cursor(models.Model):
     bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="cursors")
     peer_id = models.BigIntegerField(help_text="Marked chat id, or the user id of a direct chat")
     last_message_id = models.BigIntegerField(default=0)
+    gaps = models.BigIntegerField(default=0, help_text="How often live messages skipped some")
+    gap_messages = models.BigIntegerField(default=0, help_text="How many were skipped, and read from the history")
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -200,7 +203,9 @@ class Delivery(models.Model):
                 name="delivery_goes_to_a_chat_or_a_person",
             ),
             models.CheckConstraint(
-                condition=~Q(state="sent") | Q(telegram_message_id__isnull=False, sent_at__isnull=False),
+                # A person who finds out that it was said need not know Telegram's id of it.
+                condition=~Q(state="sent")
+                | Q(sent_at__isnull=False) & (Q(telegram_message_id__isnull=False) | Q(error_kind="resolved")),
                 name="sent_has_telegrams_id",
             ),
         ]
