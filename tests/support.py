@@ -1,6 +1,7 @@
 """What tests of all rooms share: waiting with a deadline, and processes that are gone when the test is."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,7 +33,9 @@ class Process:
     def __init__(self, argv: tuple[str, ...], env: Mapping[str, str], log: Path) -> None:
         self.argv, self._log = argv, log
         programs = {"manage.py": ["manage.py"], "celery": ["-m", "celery"]}
-        command = [sys.executable, *programs.get(argv[0], [argv[0]]), *argv[1:]]
+        # A test run that is killed cannot end its processes itself: the kernel does (setpriv is part of util-linux).
+        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        command = [*guard, sys.executable, *programs.get(argv[0], [argv[0]]), *argv[1:]]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command,
