@@ -73,7 +73,7 @@ def messages_record(
 
     They come in ascending order; those at or before the cursor are duplicates and skipped. With `gapless` (live
     messages of a supergroup, whose ids are consecutive) it stops before a hole. Raises LeaseLost, or what the handler
-    raised: then nothing has happened.
+    raised: then nothing has happened. Holes are counted on the cursor.
     """
     gap = False
     with transaction.atomic():
@@ -83,11 +83,13 @@ def messages_record(
                 continue
             if gapless and message.message_id > cursor.last_message_id + 1:
                 gap = True
+                cursor.gaps += 1
+                cursor.gap_messages += message.message_id - cursor.last_message_id - 1
                 break
             if not message.service:
                 reader.handler.on_message(bot_id=reader.bot_id, message=message)
             cursor.last_message_id = message.message_id
-        cursor.save(update_fields=["last_message_id", "updated_at"])
+        cursor.save(update_fields=["last_message_id", "gaps", "gap_messages", "updated_at"])
     return Recorded(cursor.last_message_id, gap)
 
 

@@ -212,6 +212,7 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["bot", "due_at"], name="deliveries_due", condition=Q(state="queued")),
             models.Index(fields=["bot"], name="deliveries_leaving", condition=Q(state="sending")),
+            models.Index(fields=["created_at"], name="deliveries_unknown", condition=Q(state="unknown")),
             models.Index(fields=["bot", "counted_at"], name="counted_by_bot"),
             models.Index(fields=["campaign", "counted_at"], name="counted_by_campaign"),
             models.Index(fields=["chat", "counted_at"], name="counted_by_chat"),

@@ -10,6 +10,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from bots.metrics import BotsCollector
 from messaging.metrics import render
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         refused["WWW-Authenticate"] = "Bearer"
         return refused
     try:
-        body, content_type = render(request.headers.get("Accept", ""))
+        body, content_type = render(request.headers.get("Accept", ""), BotsCollector())
     except Error as problem:
         log.error("no metrics: the database cannot be read: %s", str(problem).strip())
         return HttpResponse("the database cannot be read\n", status=503, content_type=_PLAIN)

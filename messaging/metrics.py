@@ -38,10 +38,11 @@ class BusCollector(Collector):
         return []
 
 
-def render(accept: str) -> tuple[bytes, str]:
-    """All metrics in the format that this Accept header asks for, and its content type."""
+def render(accept: str, *rooms: Collector) -> tuple[bytes, str]:
+    """The bus's metrics and other rooms', in the format that this Accept header asks for; and its content type."""
     registry = CollectorRegistry()
-    registry.register(BusCollector())
+    for collector in (BusCollector(), *rooms):
+        registry.register(collector)
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 

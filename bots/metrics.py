@@ -1,0 +1,52 @@
+"""What Prometheus scrapes of the bots, read from the database."""
+
+from collections.abc import Iterator
+
+from django.db.models import Count, Sum
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from bots.models import Bot, Cursor, Delivery, Role
+
+
+class BotsCollector(Collector):
+    def collect(self) -> Iterator[Metric]:
+        yield bots()
+        yield unknown_deliveries()
+        yield from gaps()
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not ask the database."""
+        return []
+
+
+def bots() -> Metric:
+    family = GaugeMetricFamily("coolthing_bots", "Bots by role and state", labels=["role", "state"])
+    counted = Bot.objects.values_list("role", "state").annotate(n=Count("id")).order_by()
+    found = {(role, state): count for role, state, count in counted}
+    for role in Role.values:
+        for state in Bot.State.values:
+            family.add_metric([role, state], found.get((role, state), 0))
+    return family
+
+
+def unknown_deliveries() -> Metric:
+    count = Delivery.objects.filter(state=Delivery.State.UNKNOWN).count()
+    return GaugeMetricFamily(
+        "coolthing_deliveries_unknown", "Messages of which a person must look whether they were said", count
+    )
+
+
+def gaps() -> Iterator[Metric]:
+    """A cursor that is deleted (its bot was) takes its count along: Prometheus sees a counter's reset."""
+    holes = CounterMetricFamily("coolthing_cursor_gaps", "Holes in the live messages of chats", labels=["role"])
+    messages = CounterMetricFamily(
+        "coolthing_cursor_gap_messages", "Message ids in those holes, read from the history instead", labels=["role"]
+    )
+    sums = Cursor.objects.filter(gaps__gt=0).values_list("bot__role").annotate(Sum("gaps"), Sum("gap_messages"))
+    found = {role: (count, ids) for role, count, ids in sums.order_by()}
+    for role in Role.values:
+        count, ids = found.get(role, (0, 0))
+        holes.add_metric([role], count)
+        messages.add_metric([role], ids)
+    yield from (holes, messages)
