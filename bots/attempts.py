@@ -12,7 +12,8 @@ from typing import ParamSpec, TypeVar
 from django.db import DatabaseError
 
 from bots import outcomes, recovery
-from bots.claiming import Outgoing, ReplyElsewhere, database_clock
+from bots.claiming import Outgoing, ReplyElsewhere
+from bots.clock import database_clock
 from bots.executor import in_db
 from bots.live import LiveSession
 from telegram.client import TelegramAccount

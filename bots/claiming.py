@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
+from bots.clock import database_clock
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Wait, judge
 from bots.models import Delivery
@@ -20,14 +21,6 @@ Clock = Callable[[], datetime]
 
 # So many of a bot's messages are judged in a batch; one is claimed.
 PER_BOT = 8
-
-
-def database_clock() -> datetime:
-    """The clock of all processes. (Inside a WHERE it would keep PostgreSQL from using an index.)"""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now
 
 
 @dataclass(frozen=True)

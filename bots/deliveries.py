@@ -1,6 +1,7 @@
 """The ledger: the wish to say something, its cancellation, and its final state.
 
-The states move queued → sending → sent | failed | refused | cancelled | unknown; every move is one conditional UPDATE.
+The states move queued → sending → sent | failed | refused | cancelled | unknown, and unknown → sent | failed when a
+person has looked; every move is one conditional UPDATE.
 """
 
 import secrets
@@ -11,6 +12,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from bots.models import Delivery
 from bots.origins import Origin, origin_named, register_origin
@@ -24,13 +26,17 @@ __all__ = [
     "deliveries_cancel_for_person",
     "deliveries_leaving",
     "deliveries_queue",
+    "delivery_cancel",
     "delivery_finish",
     "delivery_queue",
+    "delivery_resolve",
     "register_origin",
 ]
 
 State = Delivery.State
 ROWS_AT_ONCE = 1000
+# The error_kind of what a person decided.
+RESOLVED = "resolved"
 
 
 def new_random_id() -> int:
@@ -122,6 +128,42 @@ def _cancel(wanted: QuerySet[Delivery], reason: str) -> int:
     for delivery in queued:
         cancelled += delivery_finish(delivery_id=delivery.id, was=State.QUEUED, state=State.CANCELLED, reason=reason)
     return cancelled
+
+
+def delivery_cancel(*, delivery_id: UUID, reason: str) -> bool:
+    """Cancel one that is queued and settle it; False when it is not queued any more, or leaves at this moment.
+
+    Here the row is the fence: whoever judges it holds it, so this waits for the verdict, and what was cancelled is
+    never claimed. The rows of its origin are locked after it, as at every other settling.
+    """
+    return delivery_finish(delivery_id=delivery_id, was=State.QUEUED, state=State.CANCELLED, reason=reason)
+
+
+def delivery_resolve(*, delivery_id: UUID, said: bool, by: str, telegram_message_id: int | None = None) -> bool:
+    """A person has looked whether an unknown delivery was said; `telegram_message_id` as the sending bot sees it, if
+    they know it. Settles it with its origin again. False when it is not unknown (any more).
+
+    What was not said gives its budgets back. It is not sent by itself: whoever asked for it may ask again.
+    """
+    if not said:
+        return delivery_finish(
+            delivery_id=delivery_id,
+            was=State.UNKNOWN,
+            state=State.FAILED,
+            reason=f"Not said, as {by} found out.",
+            error_kind=RESOLVED,
+            counted_at=None,
+        )
+    at = Coalesce("sent_at", "first_attempt_at", "counted_at", "due_at")
+    return delivery_finish(
+        delivery_id=delivery_id,
+        was=State.UNKNOWN,
+        state=State.SENT,
+        reason=f"Said, as {by} found out.",
+        error_kind=RESOLVED,
+        sent_at=at,
+        telegram_message_id=telegram_message_id,
+    )
 
 
 def deliveries_leaving(

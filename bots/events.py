@@ -9,7 +9,10 @@ SERVICE = "bots"
 
 
 class BotBannedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="bots.banned"):
-    """Telegram banned or froze an account. `comment` is Telegram's name for it."""
+    """An account is dead: banned, frozen, or its login is gone (then `comment` says that it has to be logged in again).
+
+    `comment` begins with Telegram's name for it.
+    """
 
     worker_id: UUID
     comment: str

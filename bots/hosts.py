@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
+from bots.clock import database_clock
 from bots.models import Bot, Host
 from bots.roles import handler_of
 from bots.states import BARRED
@@ -17,10 +17,21 @@ SILENT_SECONDS = 15
 FORGOTTEN_SECONDS = 600
 
 
-def host_beat(*, name: str, role: str, capacity: int, draining: bool) -> None:
-    """The worker lives, and carries at most `capacity` bots."""
+def host_beat(*, name: str, role: str, capacity: int, draining: bool) -> bool:
+    """The worker lives, and carries at most `capacity` bots. Returns whether a person wants it empty."""
     values = {"role": role, "capacity": capacity, "draining": draining, "heartbeat_at": Now()}
-    Host.objects.update_or_create(name=name, defaults=values)
+    host, _ = Host.objects.update_or_create(name=name, defaults=values)
+    return host.drain_requested
+
+
+def host_drain(*, name: str) -> bool:
+    """Have a worker hand its bots over within seconds, and give it no more; False when it is asked to already."""
+    return bool(Host.objects.filter(name=name, drain_requested=False).update(drain_requested=True))
+
+
+def host_undrain(*, name: str) -> bool:
+    """Let a drained worker take bots again; False when nobody had drained it."""
+    return bool(Host.objects.filter(name=name, drain_requested=True).update(drain_requested=False))
 
 
 def host_leave(*, name: str) -> None:
@@ -30,7 +41,7 @@ def host_leave(*, name: str) -> None:
 def hosts_alive(role: str) -> QuerySet[Host]:
     """The workers that take bots of this role."""
     recent = Now() - timedelta(seconds=SILENT_SECONDS)
-    return Host.objects.filter(role=role, draining=False, heartbeat_at__gt=recent)
+    return Host.objects.filter(role=role, draining=False, drain_requested=False, heartbeat_at__gt=recent)
 
 
 def hosts_forget() -> int:
@@ -44,6 +55,6 @@ def no_longer_wanted(*, role: str, bot_ids: Set[UUID]) -> set[UUID]:
     if not bot_ids:
         return set()
     handler = handler_of(role)
-    wanted = handler.wanted(timezone.now()) if handler is not None else set()
+    wanted = handler.wanted(database_clock()) if handler is not None else set()
     may = Bot.objects.filter(pk__in=bot_ids, enabled=True, role=role).exclude(state__in=BARRED)
     return set(bot_ids) - (set(may.values_list("pk", flat=True)) & wanted)

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils import timezone
 
+from bots.clock import database_clock
 from bots.executor import in_db
 from bots.models import Bot, BotBlock
 from bots.reading import Reading
@@ -36,13 +37,19 @@ class Membership:
         self.chats: dict[UUID, int] = {}
         self._dialogs: dict[int, Dialog] = {}
         self._not_before: dict[UUID, float] = {}
+        # Until when Telegram lets it enter nothing, on time.monotonic(), and the same for people.
+        self._flooded = 0.0
         self._flooded_until: datetime | None = None
 
     async def begin(self, dialogs: Iterable[Dialog]) -> None:
         """A new connection: what the account is in is known from its own list of chats."""
         self._dialogs = {dialog.peer_id: dialog for dialog in dialogs}
         self.chats = {chat: peer for chat, peer in self.chats.items() if peer in self._dialogs}
-        self._flooded_until = await in_db(join_blocked_until, bot_id=self._reader.bot_id)
+        self._keep_flood(await in_db(join_block, bot_id=self._reader.bot_id))
+
+    def _keep_flood(self, block: "JoinBlock | None") -> None:
+        self._flooded = time.monotonic() + block.seconds if block is not None else 0.0
+        self._flooded_until = block.until if block is not None else None
 
     async def look_after(self, account: TelegramAccount) -> None:
         """Enter what is to be entered, as far as Telegram allows it now. Raises BotDead and TransientError."""
@@ -67,7 +74,7 @@ class Membership:
             await in_db(chat_resolved, chat_id=chat.pk, found=found)
             await self._reading.watch(found.telegram_id)
         except RetryAfter as error:
-            self._flooded_until = await in_db(joins_block, bot_id=self._reader.bot_id, error=error)
+            self._keep_flood(await in_db(joins_block, bot_id=self._reader.bot_id, error=error))
             return
         except (BotDead, TransientError):
             raise
@@ -83,7 +90,7 @@ class Membership:
         dialog = self._dialogs.get(chat.telegram_id) if chat.telegram_id is not None else None
         if dialog is not None and (dialog.kind == "group" or dialog.kind == "supergroup"):
             return ResolvedChat(dialog.peer_id, dialog.kind, dialog.title)
-        if self._flooded_until is not None and self._flooded_until > timezone.now():
+        if self._flooded > time.monotonic():
             return None
         return await account.join(chat.reference)
 
@@ -97,15 +104,14 @@ class Membership:
         return f"chat:{self._reader.bot_id}:{chat.pk}"
 
     async def _show(self) -> None:
-        flooded = self._flooded_until
-        waiting = flooded is not None and flooded > timezone.now()
+        waiting = self._flooded > time.monotonic()
         await in_db(
             bot_set_state,
             bot_id=self._reader.bot_id,
             epoch=self._reader.epoch,
             state=Bot.State.WAITING if waiting else Bot.State.ONLINE,
             reason="Telegram lets it enter no chats for now" if waiting else "",
-            until=flooded if waiting else None,
+            until=self._flooded_until if waiting else None,
         )
 
 
@@ -125,15 +131,24 @@ def chat_resolved(*, chat_id: UUID, found: ResolvedChat) -> None:
         raise ChatConflict("another chat of ours is the same one at Telegram") from None
 
 
-def joins_block(*, bot_id: UUID, error: RetryAfter) -> datetime:
-    """Keep the whole wait that Telegram asked for before the next join. Returns its end."""
-    until = timezone.now() + timedelta(seconds=error.seconds)
+@dataclass(frozen=True)
+class JoinBlock:
+    """Telegram asked the bot not to join anything for `seconds` from now, which is `until`."""
+
+    seconds: float
+    until: datetime
+
+
+def joins_block(*, bot_id: UUID, error: RetryAfter) -> JoinBlock:
+    """Keep the whole wait that Telegram asked for before the next join."""
+    until = database_clock() + timedelta(seconds=error.seconds)
     values = {"until": until, "reason": error.reason[:120]}
     BotBlock.objects.update_or_create(bot_id=bot_id, method=JOIN, peer_id=0, defaults=values)
-    return until
+    return JoinBlock(error.seconds, until)
 
 
-def join_blocked_until(*, bot_id: UUID) -> datetime | None:
-    """Until when Telegram asked the bot not to join anything."""
-    blocks = BotBlock.objects.filter(bot_id=bot_id, method=JOIN, peer_id=0, until__gt=timezone.now())
-    return blocks.values_list("until", flat=True).first()
+def join_block(*, bot_id: UUID) -> JoinBlock | None:
+    """What is left of the wait before the next join."""
+    now = database_clock()
+    block = BotBlock.objects.filter(bot_id=bot_id, method=JOIN, peer_id=0, until__gt=now).first()
+    return JoinBlock((block.until - now).total_seconds(), block.until) if block is not None else None

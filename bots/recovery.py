@@ -13,7 +13,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from bots.claiming import Clock, Outgoing, database_clock, judge_batch, mark_sending, outgoing
+from bots.claiming import Clock, Outgoing, judge_batch, mark_sending, outgoing
+from bots.clock import database_clock
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Verdict, Wait, judge
 from bots.models import Bot, Delivery

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,8 @@ from bots.troubles import trouble_tell
 
 # Seconds between heartbeats, and between looks whether the bots here are still wanted.
 BEAT_SECONDS = 3.0
+# Seconds between looks whether a person drains the worker, as the heartbeat has read it.
+LOOK_SECONDS = 0.5
 # Seconds that the sender gets to finish what it is sending when the process is to end.
 SENDER_LIMIT = 20.0
 # Seconds before a part of the runtime that broke is started again.
@@ -42,7 +44,9 @@ class Runtime:
         self.sessions: dict[UUID, BotSession] = {}
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="bots-loop", daemon=True)
+        # Ends the process's work; and the same for as long as a person wants it (Host.drain_requested).
         self._draining = threading.Event()
+        self._resting = False
         self._slots = threading.BoundedSemaphore(capacity)
         self._drain: asyncio.Event | None = None
         self._started = threading.Event()
@@ -66,7 +70,7 @@ class Runtime:
 
     def run_bot(self, bot_id: UUID) -> None:
         """Own the bot until its session ends. Returns at once when it cannot be had, or there is no room."""
-        if self._draining.is_set() or not self._slots.acquire(blocking=False):
+        if self._lets_go or not self._slots.acquire(blocking=False):
             # Let the supervisor give it to somebody else at its next round.
             Bot.objects.filter(pk=bot_id).update(dispatched_at=None)
             return
@@ -96,7 +100,7 @@ class Runtime:
     async def _host(self, session: BotSession) -> None:
         self.sessions[session.bot_id] = session
         try:
-            if self._draining.is_set():
+            if self._lets_go:
                 session.stop()
             await session.run()
         finally:
@@ -111,14 +115,27 @@ class Runtime:
         finally:
             self.loop.close()
 
+    @property
+    def _lets_go(self) -> bool:
+        return self._resting or self._draining.is_set()
+
     async def _main(self) -> None:
         self._drain = asyncio.Event()
-        stop_sender = asyncio.Event()
-        sender = asyncio.create_task(self._again(lambda: Sender(self).run(stop_sender), stop_sender, "sender"))
         beat = asyncio.create_task(self._again(self._beat, self._drain, "heartbeat"))
         self._started.set()
-        await self._drain.wait()
-        await self._note_leaving()
+        while not self._draining.is_set():
+            await self._serve()
+            await self._until(lambda: not self._resting)
+        beat.cancel()
+        await asyncio.gather(beat, return_exceptions=True)
+        await self._quietly(in_db(host_leave, name=self.name))
+
+    async def _serve(self) -> None:
+        """Carry bots until they are to be let go, and let them go."""
+        stop_sender = asyncio.Event()
+        sender = asyncio.create_task(self._again(lambda: Sender(self).run(stop_sender), stop_sender, "sender"))
+        await self._until(lambda: self._resting)
+        await self._quietly(self._note())
         # First the sender: what it is saying is still to be settled over the sessions' connections.
         stop_sender.set()
         await asyncio.wait([sender], timeout=SENDER_LIMIT)
@@ -126,22 +143,33 @@ class Runtime:
             session.stop()
         while self.sessions:
             await asyncio.sleep(0.05)
-        for task in (sender, beat):
-            task.cancel()
-        await asyncio.gather(sender, beat, return_exceptions=True)
-        await self._quietly(in_db(host_leave, name=self.name))
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
 
-    async def _note_leaving(self) -> None:
-        await self._quietly(in_db(host_beat, name=self.name, role=self.role, capacity=self.capacity, draining=True))
+    async def _until(self, come: Callable[[], bool]) -> None:
+        """Until this is so or the process is to end."""
+        assert self._drain is not None
+        while not come() and not self._draining.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._drain.wait()
+
+    async def _note(self) -> bool:
+        return await in_db(host_beat, name=self.name, role=self.role, capacity=self.capacity, draining=self._lets_go)
 
     async def _beat(self) -> None:
         while True:
             began = time.monotonic()
-            await in_db(host_beat, name=self.name, role=self.role, capacity=self.capacity, draining=False)
+            self._rest(await self._note())
             for bot_id in await in_db(no_longer_wanted, role=self.role, bot_ids=set(self.sessions)):
                 if (session := self.sessions.get(bot_id)) is not None:
                     session.stop()
             await asyncio.sleep(max(0.1, began + BEAT_SECONDS - time.monotonic()))
+
+    def _rest(self, wanted: bool) -> None:
+        if wanted != self._resting:
+            log.warning("%s: %s", self.name, "drained by a person" if wanted else "takes bots again")
+        self._resting = wanted
 
     async def _again(self, work: Any, stop: asyncio.Event, what: str) -> None:
         """Run a part of the runtime, and start it again when it breaks: the sessions go on meanwhile."""

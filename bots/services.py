@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,10 +11,10 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from bots.events import SERVICE, BotBannedEvent
+from bots.clock import database_clock
+from bots.events import BotBannedEvent
 from bots.models import Bot, BotSession, Cursor
 from bots.states import bot_reset, bot_set_state
-from messaging.events import ServiceErrorEvent
 from messaging.outbox import publish_on_commit
 from telegram.errors import BotDead, RetryAfter
 from telegram.login import LoginError, PasswordNeeded, PendingLogin, request_code, sign_in
@@ -30,7 +30,8 @@ class BotFacts:
 
     role: str
     credentials: Credentials
-    session: str
+    # Whoever prints this must not print the account's key.
+    session: str = field(repr=False)
 
 
 def bot_facts(*, bot_id: UUID) -> BotFacts:
@@ -131,7 +132,7 @@ def session_save(*, bot_id: UUID, epoch: int, text: str) -> bool:
 
 def bot_must_wait(*, bot_id: UUID, epoch: int, error: RetryAfter) -> None:
     """Telegram asked the account as a whole to wait: it is not connected before that is over."""
-    until = timezone.now() + timedelta(seconds=error.seconds)
+    until = database_clock() + timedelta(seconds=error.seconds)
     with transaction.atomic():
         if Bot.objects.filter(pk=bot_id, lease_epoch=epoch).update(blocked_until=until):
             bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=error.reason, until=until)
@@ -140,11 +141,7 @@ def bot_must_wait(*, bot_id: UUID, epoch: int, error: RetryAfter) -> None:
 def bot_died(*, bot_id: UUID, epoch: int, error: BotDead) -> None:
     """The account is banned or logged out: it is left alone until a person has logged it in, and they are told."""
     state = Bot.State.NEEDS_LOGIN if error.needs_login else Bot.State.BANNED
+    comment = f"{error.reason}: it has to be logged in again" if error.needs_login else error.reason
     with transaction.atomic():
-        if not bot_set_state(bot_id=bot_id, epoch=epoch, state=state, reason=error.reason):
-            return
-        if error.needs_login:
-            reason = f"bot {bot_id} has to be logged in again: {error.reason}"
-            publish_on_commit(ServiceErrorEvent(service=SERVICE, reason=reason))
-        else:
-            publish_on_commit(BotBannedEvent(worker_id=bot_id, comment=error.reason))
+        if bot_set_state(bot_id=bot_id, epoch=epoch, state=state, reason=error.reason):
+            publish_on_commit(BotBannedEvent(worker_id=bot_id, comment=comment))

@@ -4,9 +4,9 @@ import logging
 from uuid import UUID
 
 from celery import shared_task
-from django.utils import timezone
 
 from bots import here, recovery, supervision
+from bots.clock import database_clock
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def run_bot(bot_id: str) -> None:
 @shared_task(name="bots.tasks.supervise_bots", ignore_result=True)
 def supervise_bots() -> None:
     """Start what should run and does not."""
-    supervision.supervise(timezone.now())
+    supervision.supervise(database_clock())
 
 
 @shared_task(name="bots.tasks.repair_deliveries", ignore_result=True)

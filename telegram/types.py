@@ -1,6 +1,6 @@
 """What goes in and out of the adapter. Ids of chats are marked (-100… supergroups, -… groups), of people positive."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -14,11 +14,14 @@ def is_supergroup(peer_id: int) -> bool:
 
 @dataclass(frozen=True)
 class Credentials:
-    """With what an application signs in. `proxy_url` is socks5://, socks4:// or http://, or empty."""
+    """With what an application signs in. `proxy_url` is socks5://, socks4:// or http://, or empty.
+
+    Printed, it shows neither the hash nor the proxy's password.
+    """
 
     api_id: int
-    api_hash: str
-    proxy_url: str = ""
+    api_hash: str = field(repr=False)
+    proxy_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

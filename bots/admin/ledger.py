@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -13,12 +14,13 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from bots.deliveries import deliveries_cancel
+from bots.deliveries import delivery_cancel, delivery_resolve
 from bots.models import Delivery
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, link_to, moment, text_column, waits
-from panelkit.operations import Operation, when_in
+from panelkit.operations import Call, Operation, when_in
 
 State = Delivery.State
 
@@ -27,9 +29,29 @@ class NotCancelled(Exception):
     """It has moved on meanwhile."""
 
 
+class NotDecided(Exception):
+    """Somebody else has decided meanwhile."""
+
+
 def _cancel(delivery: Delivery, reason: str) -> None:
-    if not deliveries_cancel(origin=delivery.origin, origin_ids=[delivery.origin_id], reason=reason):
+    if not delivery_cancel(delivery_id=delivery.pk, reason=reason):
         raise NotCancelled("it is no longer queued, or it is leaving at this moment")
+
+
+class SaidForm(forms.Form):
+    telegram_message_id = forms.IntegerField(
+        required=False,
+        min_value=1,
+        widget=UnfoldAdminIntegerFieldWidget,
+        label="Telegram's id of the message",
+        help_text="From the message's link, as the bot's account sees it. Without it, replies to it stand alone.",
+    )
+
+
+def _resolve(delivery: Delivery, call: Call, *, said: bool) -> None:
+    message_id = call.data.get("telegram_message_id")
+    if not delivery_resolve(delivery_id=delivery.pk, said=said, by=call.by, telegram_message_id=message_id):
+        raise NotDecided("it has been decided already")
 
 
 class WaitingFilter(DropdownFilter):
@@ -73,7 +95,7 @@ class DeliveryAdmin(FactAdmin):
         ),
         ("Trouble", {"fields": (("error_kind", "error"), "lease_epoch")}),
     )
-    service_errors = (NotCancelled,)
+    service_errors = (NotCancelled, NotDecided)
     operations = (
         Operation(
             "cancel",
@@ -84,6 +106,27 @@ class DeliveryAdmin(FactAdmin):
             variant="danger",
             when=when_in(State.QUEUED),
             confirm="It will not be said. A play goes on with the lines that do not answer it.",
+            bulk=True,
+        ),
+        Operation(
+            "said",
+            "It was said",
+            run=lambda delivery, call: _resolve(delivery, call, said=True),
+            done="counts as said.",
+            icon="check",
+            variant="primary",
+            when=when_in(State.UNKNOWN),
+            form=SaidForm,
+            confirm="Look in the chat, as the bot's account sees it: the message is there.",
+        ),
+        Operation(
+            "not_said",
+            "It was not said",
+            run=lambda delivery, call: _resolve(delivery, call, said=False),
+            done="counts as not said.",
+            icon="close",
+            when=when_in(State.UNKNOWN),
+            confirm="Look in the chat, as the bot's account sees it: the message is not there. It is not sent again.",
             bulk=True,
         ),
     )
