@@ -1,0 +1,109 @@
+"""The proxy that other tests pull cables with."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import wait_until
+from tests.tcp_proxy import TcpProxy
+
+
+@pytest.fixture
+def proxy() -> Iterator[TcpProxy]:
+    """In front of a server that says back whatever it hears."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_echo, args=(server,), daemon=True).start()
+        with TcpProxy("127.0.0.1", server.getsockname()[1]) as proxy:
+            yield proxy
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def _echo(server: socket.socket) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        threading.Thread(target=_echo_one, args=(connection,), daemon=True).start()
+
+
+def _echo_one(connection: socket.socket) -> None:
+    with connection:
+        try:
+            while data := connection.recv(1000):
+                connection.sendall(data)
+        except OSError:
+            pass
+
+
+def _dial(proxy: TcpProxy) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+
+
+def _answers(connection: socket.socket) -> bool:
+    connection.sendall(b"hello")
+    return connection.recv(5) == b"hello"
+
+
+def test_everything_passes(proxy: TcpProxy):
+    with _dial(proxy) as connection:
+        assert _answers(connection)
+
+
+def test_an_end_passes(proxy: TcpProxy):
+    with _dial(proxy) as connection:
+        connection.sendall(b"last")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(4) == b"last"
+        assert connection.recv(4) == b""
+
+
+def test_a_cut_resets_what_is_open_and_new_connections_work(proxy: TcpProxy):
+    with _dial(proxy) as connection:
+        assert _answers(connection)
+        assert proxy.cut() == 1
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+    with _dial(proxy) as connection:
+        assert _answers(connection)
+
+
+def test_frozen_nothing_passes_until_it_thaws(proxy: TcpProxy):
+    with _dial(proxy) as connection:
+        assert _answers(connection)
+        proxy.freeze()
+        connection.sendall(b"late")
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(4)
+        proxy.thaw()
+        connection.settimeout(5)
+        assert connection.recv(4) == b"late"
+
+
+def test_refusing_spares_what_is_open(proxy: TcpProxy):
+    with _dial(proxy) as connection:
+        assert _answers(connection)
+        proxy.refuse()
+        assert wait_until(lambda: _is_refused(proxy))
+        assert _answers(connection)
+        proxy.accept()
+        with _dial(proxy) as other:
+            assert _answers(other)
+
+
+def test_a_server_that_is_away_is_away_through_the_proxy():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with TcpProxy("127.0.0.1", port) as proxy:
+        assert _is_refused(proxy)
+
+
+def _is_refused(proxy: TcpProxy) -> bool:
+    try:
+        with _dial(proxy) as connection:
+            return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
