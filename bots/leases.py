@@ -45,9 +45,13 @@ def _ttl() -> timedelta:
 
 
 def lease_take(*, bot_id: UUID, owner: str) -> Lease | None:
-    """Become the bot's owner; None when it has one, is disabled, or waits for a person. `owner` names one process."""
+    """Become the bot's owner; None when it has one, is disabled, waits for a person, or is to wait as a whole.
+
+    `owner` names one process.
+    """
     before = time.monotonic()
     free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=Now())
+    free &= Q(blocked_until__isnull=True) | Q(blocked_until__lte=Now())
     with transaction.atomic():
         taken = (
             Bot.objects.filter(free, pk=bot_id, enabled=True)

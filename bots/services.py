@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from bots.clock import database_clock
 from bots.events import BotBannedEvent
-from bots.models import Bot, BotSession, Cursor
+from bots.models import Bot, BotBlock, BotSession, Cursor
 from bots.states import bot_reset, bot_set_state
 from messaging.outbox import publish_on_commit
 from telegram.errors import BotDead, RetryAfter
@@ -63,15 +63,23 @@ def bot_connect(*, bot_id: UUID, session: str, me: Me) -> Bot:
         if Bot.objects.filter(telegram_user_id=me.user_id).exclude(pk=bot_id).exists():
             raise LoginError("another bot is logged in to this account already")
         if bot.telegram_user_id not in (None, me.user_id):
-            # Another account numbers its private chats and basic groups differently.
-            Cursor.objects.filter(bot_id=bot_id).delete()
+            _forget_account(bot_id)
         Bot.objects.filter(pk=bot_id).update(
-            telegram_user_id=me.user_id, username=me.username, lease_epoch=F("lease_epoch") + 1, blocked_until=None
+            telegram_user_id=me.user_id, username=me.username, lease_epoch=F("lease_epoch") + 1
         )
         BotSession.objects.update_or_create(bot_id=bot_id, defaults={"data": session})
         bot_reset(bot_id=bot_id, reason="Logged in")
     bot.refresh_from_db()
     return bot
+
+
+def _forget_account(bot_id: UUID) -> None:
+    """Another account numbers its private chats and basic groups differently, and was asked to wait for nothing. The
+    same one still is: Telegram's waits outlive a login.
+    """
+    Cursor.objects.filter(bot_id=bot_id).delete()
+    BotBlock.objects.filter(bot_id=bot_id).delete()
+    Bot.objects.filter(pk=bot_id).update(blocked_until=None)
 
 
 def bot_request_code(*, bot_id: UUID) -> PendingLogin:
@@ -109,9 +117,18 @@ def bot_stop(*, bot_id: UUID, reason: str) -> bool:
 
 
 def bot_start(*, bot_id: UUID, reason: str) -> bool:
-    """Let a stopped or restricted bot work again. A banned or logged-out one needs `bot_connect`."""
-    startable = Bot.objects.filter(pk=bot_id, state__in=(Bot.State.STOPPED, Bot.State.RESTRICTED))
-    return startable.exists() and bot_reset(bot_id=bot_id, reason=reason)
+    """Let a stopped bot work again; one that was restricted when it was stopped still is.
+
+    A banned or logged-out one needs `bot_connect`.
+    """
+    stopped = Bot.objects.filter(pk=bot_id, state=Bot.State.STOPPED)
+    return stopped.exists() and bot_reset(bot_id=bot_id, reason=reason)
+
+
+def bot_release(*, bot_id: UUID, reason: str) -> bool:
+    """A person has looked at a restricted account: its first contacts go out again."""
+    restricted = Bot.objects.filter(pk=bot_id, state=Bot.State.RESTRICTED)
+    return restricted.exists() and bot_reset(bot_id=bot_id, reason=reason, release=True)
 
 
 # What a session learns of its account. `epoch` fences it: a former owner changes nothing.

@@ -15,6 +15,7 @@ CONNECTION = frozenset({State.OFFLINE, State.STARTING, State.ONLINE, State.WAITI
 BARRED = frozenset({State.NEEDS_LOGIN, State.BANNED, State.STOPPED})
 
 # From which states each one may be entered. Only `bot_reset` leads out of restricted and out of BARRED.
+# Who is banned or logged out is not stopped on top: starting it would hide that it needs a login.
 ALLOWED_FROM: dict[State, frozenset[State]] = {
     State.OFFLINE: CONNECTION,
     State.STARTING: CONNECTION,
@@ -23,7 +24,7 @@ ALLOWED_FROM: dict[State, frozenset[State]] = {
     State.RESTRICTED: CONNECTION,
     State.NEEDS_LOGIN: CONNECTION | {State.RESTRICTED},
     State.BANNED: CONNECTION | {State.RESTRICTED, State.NEEDS_LOGIN},
-    State.STOPPED: frozenset(State) - {State.STOPPED},
+    State.STOPPED: CONNECTION | {State.RESTRICTED},
 }
 
 REASON_LENGTH = 300
@@ -39,7 +40,7 @@ def bot_set_state(
     rows = Bot.objects.filter(pk=bot_id, state__in=ALLOWED_FROM[state])
     if epoch is not None:
         rows = rows.filter(lease_epoch=epoch)
-    rows = rows.exclude(state=state, state_reason=reason[:REASON_LENGTH])
+    rows = rows.exclude(state=state, state_reason=reason[:REASON_LENGTH], state_until=until)
     with transaction.atomic():
         changed = rows.update(state=state, state_reason=reason[:REASON_LENGTH], state_until=until)
         if changed:
@@ -47,14 +48,28 @@ def bot_set_state(
     return bool(changed)
 
 
-def bot_reset(*, bot_id: UUID, reason: str) -> bool:
-    """Back to offline, from where it may connect again: a person released it, started it or logged it in."""
+def bot_reset(*, bot_id: UUID, reason: str, release: bool = False) -> bool:
+    """Back to where it may connect again: a person started it, logged it in, or (`release`) has looked at it.
+
+    A restriction outlives a stop and a new login: only `release` lifts it. False when there was nothing to reset.
+    """
     with transaction.atomic():
-        barred = Bot.objects.filter(pk=bot_id, state__in=BARRED | {State.RESTRICTED})
-        changed = barred.update(state=State.OFFLINE, state_reason=reason[:REASON_LENGTH], state_until=None)
-        if changed:
-            _remember(bot_id, State.OFFLINE, reason)
-    return bool(changed)
+        state = Bot.objects.select_for_update().values_list("state", flat=True).get(pk=bot_id)
+        if state not in BARRED | {State.RESTRICTED}:
+            return False
+        restriction = None if release else _restriction(bot_id)
+        to, why = (State.OFFLINE, reason) if restriction is None else (State.RESTRICTED, restriction)
+        if to == state:
+            return False
+        Bot.objects.filter(pk=bot_id).update(state=to, state_reason=why[:REASON_LENGTH], state_until=None)
+        _remember(bot_id, to, why)
+    return True
+
+
+def _restriction(bot_id: UUID) -> str | None:
+    """The reason of a restriction that nobody has lifted, whatever became of the bot since."""
+    last = BotStateChange.objects.filter(bot_id=bot_id).exclude(state__in=BARRED).first()
+    return last.reason if last is not None and last.state == State.RESTRICTED else None
 
 
 def _remember(bot_id: UUID, state: State, reason: str) -> None:

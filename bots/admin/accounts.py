@@ -13,7 +13,10 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from bots import services
+from bots.advice import next_step
+from bots.hosts import host_drain, host_undrain
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
+from bots.states import BARRED
 from panelkit.base import FactAdmin, FactInline, PanelAdmin
 from panelkit.labels import choice_label, moment, waits
 from panelkit.operations import Operation, when_in
@@ -44,12 +47,27 @@ class NotDone(Exception):
 
 def _stop(bot: Bot, reason: str) -> None:
     if not services.bot_stop(bot_id=bot.pk, reason=reason):
-        raise NotDone("it is stopped already")
+        raise NotDone("it is stopped already, or banned or logged out: then nothing connects it anyway")
 
 
 def _start(bot: Bot, reason: str) -> None:
     if not services.bot_start(bot_id=bot.pk, reason=reason):
-        raise NotDone("only a stopped or restricted bot can be started; a banned or logged-out one needs a login")
+        raise NotDone("only a stopped bot can be started; a banned or logged-out one needs a login")
+
+
+def _release(bot: Bot, reason: str) -> None:
+    if not services.bot_release(bot_id=bot.pk, reason=reason):
+        raise NotDone("it is not restricted any more")
+
+
+def _drain(host: Host) -> None:
+    if not host_drain(name=host.name):
+        raise NotDone("it is being drained already, or has gone")
+
+
+def _undrain(host: Host) -> None:
+    if not host_undrain(name=host.name):
+        raise NotDone("nobody drains it, or it has gone")
 
 
 class StateChangeInline(FactInline):
@@ -79,7 +97,9 @@ class BotAdmin(PanelAdmin):
     ordering = ("key",)
     readonly_fields = (
         "state_label",
+        "since",
         "why",
+        "next_step",
         "blocked_until",
         "telegram_user_id",
         "username",
@@ -89,7 +109,8 @@ class BotAdmin(PanelAdmin):
         "created_at",
     )
     fieldsets = (
-        (None, {"fields": (("key", "display_name"), ("role", "enabled"), ("state_label", "why"))}),
+        (None, {"fields": (("key", "display_name"), ("role", "enabled"))}),
+        ("State", {"fields": (("state_label", "since"), ("why", "next_step"), ("driven_by", "blocked_until"))}),
         (
             "Secrets: written here, never shown",
             {
@@ -106,7 +127,6 @@ class BotAdmin(PanelAdmin):
             {
                 "fields": (
                     ("username", "telegram_user_id"),
-                    ("blocked_until", "driven_by"),
                     ("lease_epoch", "dispatched_at"),
                     "created_at",
                 )
@@ -123,7 +143,7 @@ class BotAdmin(PanelAdmin):
             done="is taken off Telegram within seconds; what it had to say waits.",
             icon="stop",
             variant="danger",
-            when=lambda bot: bot.state != Bot.State.STOPPED,
+            when=lambda bot: bot.state not in BARRED,
             bulk=True,
         ),
         Operation(
@@ -139,7 +159,7 @@ class BotAdmin(PanelAdmin):
         Operation(
             "release",
             "Release the restriction",
-            run=lambda bot, call: _start(bot, f"released by {call.by}"),
+            run=lambda bot, call: _release(bot, f"released by {call.by}"),
             done="is released.",
             icon="lock_open",
             when=when_in(Bot.State.RESTRICTED),
@@ -158,6 +178,14 @@ class BotAdmin(PanelAdmin):
     @display(description="why")
     def why(self, bot: Bot) -> str:
         return waits(bot.state_reason, bot.state_until or bot.blocked_until)
+
+    @display(description="since")
+    def since(self, bot: Bot) -> str:
+        return moment(bot.history.values_list("at", flat=True).first() or bot.created_at)
+
+    @display(description="what to do")
+    def next_step(self, bot: Bot) -> str:
+        return next_step(bot, has_session=BotSession.objects.filter(bot=bot).exists())
 
     @display(description="phone")
     def phone_hidden(self, bot: Bot) -> str:
@@ -208,17 +236,53 @@ class BotBlockAdmin(FactAdmin):
 
 @admin.register(Host)
 class HostAdmin(FactAdmin):
-    list_display = ("name", "role_label", "capacity", "draining", "heartbeat_at")
+    list_display = ("name", "role_label", "carries", "capacity", "doing", "heartbeat_at")
     list_filter = (("role", ChoicesDropdownFilter), "draining")
     search_fields = ("name",)
     ordering = ("name",)
+    fields = ("name", "role_label", ("carries", "capacity"), "doing", "heartbeat_at")
+    readonly_fields = ("role_label", "carries", "doing")
+    service_errors = (NotDone,)
+    operations = (
+        Operation(
+            "drain",
+            "Drain",
+            run=lambda host, call: _drain(host),
+            done="hands its bots over within seconds and takes no more.",
+            icon="output",
+            variant="danger",
+            when=lambda host: not host.drain_requested,
+            confirm="Other workers of the role take its bots over, as far as they have room. Messages wait until then.",
+            bulk=True,
+        ),
+        Operation(
+            "undrain",
+            "Take bots again",
+            run=lambda host, call: _undrain(host),
+            done="takes bots again.",
+            icon="input",
+            variant="primary",
+            when=lambda host: host.drain_requested,
+            bulk=True,
+        ),
+    )
 
     role_label = choice_label("role")
+
+    @display(description="carries")
+    def carries(self, host: Host) -> int:
+        return Bot.objects.filter(lease_owner=host.name, lease_expires_at__isnull=False).count()
+
+    @display(description="state")
+    def doing(self, host: Host) -> str:
+        if host.drain_requested:
+            return "drained by a person"
+        return "is ending" if host.draining else "takes bots"
 
 
 @admin.register(Cursor)
 class CursorAdmin(FactAdmin):
-    list_display = ("bot", "peer_id", "last_message_id", "updated_at")
+    list_display = ("bot", "peer_id", "last_message_id", "gaps", "gap_messages", "updated_at")
     list_filter = (("bot", AutocompleteSelectFilter),)
     list_select_related = ("bot",)
     search_fields = ("bot__key", "=peer_id")

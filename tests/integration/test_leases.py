@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bots.cursors import Reader, cursors_of, messages_record
 from bots.leases import Lease, LeaseLost, lease_release, lease_renew, lease_take
-from bots.models import Bot, BotSession
+from bots.models import Bot, BotSession, Cursor
 from bots.services import bot_connected, bot_died, bot_must_wait, session_save
 from bots.states import BARRED, bot_set_state
 from messaging.models import OutboxEvent
@@ -161,6 +161,8 @@ def test_messages_are_taken_once_in_order_and_not_across_a_hole():
     messages_record(reader=reader, peer_id=-1001, messages=[said(5), said(6)])
     assert handler.taken == [1, 2, 3, 5, 6]
     assert cursors_of(bot.pk) == {-1001: 6}
+    cursor = Cursor.objects.get(bot=bot)
+    assert (cursor.gaps, cursor.gap_messages) == (1, 1)
 
 
 @pytest.mark.django_db

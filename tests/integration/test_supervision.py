@@ -1,11 +1,14 @@
 """What should run against what runs, with the messages that go to the workers' queues."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from bots import roles
@@ -107,6 +110,25 @@ def test_never_more_than_the_workers_have_room_for(broker, wanting):
     assert not Trouble.objects.exists()
 
 
+def test_supervisors_beside_each_other_send_each_bot_once_and_not_too_many(broker, wanting):
+    bots = make_bots(wanting, 12)
+    host(capacity=8)
+    start = threading.Barrier(4)
+
+    def round_after_round(_: int) -> list[UUID]:
+        try:
+            start.wait(10)
+            return [bot_id for _ in range(3) for bot_id in supervise(timezone.now())]
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        dispatched = [bot_id for round in pool.map(round_after_round, range(4)) for bot_id in round]
+    assert len(dispatched) == len(set(dispatched)) == 8
+    assert sorted(sent(broker)) == sorted(map(str, dispatched))
+    assert set(dispatched) <= {bot.pk for bot in bots}
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -115,6 +137,7 @@ def test_never_more_than_the_workers_have_room_for(broker, wanting):
         {"state": Bot.State.NEEDS_LOGIN},
         {"state": Bot.State.STOPPED},
         {"state": Bot.State.WAITING, "state_until": timezone.now() + timedelta(hours=1)},
+        {"state": Bot.State.RESTRICTED, "blocked_until": timezone.now() + timedelta(hours=1)},
     ],
     ids=lambda values: str(values.get("state", "disabled")),
 )
@@ -134,8 +157,13 @@ def test_a_bot_without_a_login_or_that_nobody_wants_is_not_sent(db, wanting):
 
 @pytest.mark.parametrize(
     "values",
-    [{"draining": True}, {"heartbeat_at": timezone.now() - timedelta(minutes=2)}, {"role": "parser"}],
-    ids=["draining", "silent", "of another role"],
+    [
+        {"draining": True},
+        {"drain_requested": True},
+        {"heartbeat_at": timezone.now() - timedelta(minutes=2)},
+        {"role": "parser"},
+    ],
+    ids=["draining", "drained", "silent", "of another role"],
 )
 def test_a_worker_that_takes_no_bots_is_no_worker_and_that_is_told_once(db, wanting, values):
     make_bots(wanting, 1)

@@ -1,0 +1,30 @@
+"""What each state of a bot means for the team, and what a person can do about it: sentences for the panel."""
+
+from bots.models import Bot
+
+State = Bot.State
+
+NEXT_STEP: dict[str, str] = {
+    State.OFFLINE: "Nothing to do: it connects when its role needs it.",
+    State.STARTING: "Nothing to do: it is connecting. If it stays so, see Troubles and the worker's log.",
+    State.ONLINE: "Nothing to do.",
+    State.WAITING: "Nothing to do: Telegram asked it to wait, and it goes on by itself. Asking it for less helps.",
+    State.RESTRICTED: "Open the account in Telegram, ask @SpamBot why, and release it here once the reason is gone. "
+    "Replies go on meanwhile; first contacts wait.",
+    State.NEEDS_LOGIN: "Telegram has ended its login. Look at the account's active sessions, then log it in again.",
+    State.BANNED: "Telegram has closed the account: appeal there. If it is given back, log the bot in again. "
+    "Its messages wait, or cancel them: they are not handed to another account.",
+    State.STOPPED: "Start it when it may work again.",
+}
+_NO_SESSION = "It was never logged in: log it in."
+_DISABLED = "It is switched off: tick “enabled” when it may connect."
+_LOGIN_STATES = (State.NEEDS_LOGIN, State.BANNED)
+
+
+def next_step(bot: Bot, *, has_session: bool = True) -> str:
+    """What to do now so that the bot works."""
+    if not bot.enabled:
+        return _DISABLED
+    if not has_session and bot.state not in _LOGIN_STATES:
+        return _NO_SESSION
+    return NEXT_STEP[bot.state]

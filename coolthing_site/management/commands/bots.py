@@ -1,0 +1,55 @@
+"""The bots and the workers that carry them, for a terminal."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from bots.advice import next_step
+from bots.hosts import host_drain, host_undrain
+from bots.models import Bot, BotSession, Host
+
+
+class Command(BaseCommand):
+    help = "Show the bots (list) and their workers (hosts); drain a worker, or let it take bots again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        actions.add_parser("list", help="every bot: state, reason, what to do")
+        actions.add_parser("hosts", help="every bots worker: role, load, state")
+        drain = actions.add_parser("drain", help="have a worker hand its bots over within seconds and take no more")
+        undrain = actions.add_parser("undrain", help="let a drained worker take bots again")
+        for one in (drain, undrain):
+            one.add_argument("host", help="its name, or how the name begins, as `bots hosts` shows it")
+
+    def handle(self, *, action: str, host: str = "", **options: Any) -> None:
+        actions: dict[str, Callable[[], None]] = {"list": self._list, "hosts": self._hosts}
+        if action in actions:
+            actions[action]()
+            return
+        name = _named(host)
+        done = host_drain(name=name) if action == "drain" else host_undrain(name=name)
+        already = "is drained already" if action == "drain" else "takes bots already"
+        doing = "hands its bots over and takes no more" if action == "drain" else "takes bots again"
+        self.stdout.write(f"{name} {doing if done else already}")
+
+    def _list(self) -> None:
+        with_session = set(BotSession.objects.values_list("bot_id", flat=True))
+        for bot in Bot.objects.defer("phone", "api_hash", "proxy_url").order_by("role", "key"):
+            why = f" ({bot.state_reason})" if bot.state_reason else ""
+            step = next_step(bot, has_session=bot.pk in with_session)
+            self.stdout.write(f"{bot.role:8} {bot.key:20} {bot.state}{why}: {step}")
+
+    def _hosts(self) -> None:
+        for host in Host.objects.order_by("role", "name"):
+            carried = Bot.objects.filter(lease_owner=host.name, lease_expires_at__isnull=False).count()
+            state = "drained" if host.drain_requested else "ending" if host.draining else "takes bots"
+            self.stdout.write(f"{host.role:8} {carried}/{host.capacity} {state:10} {host.name}")
+
+
+def _named(beginning: str) -> str:
+    found = list(Host.objects.filter(name__startswith=beginning).values_list("name", flat=True))
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(Host.objects.order_by("name").values_list("name", flat=True)) or "none runs"
+    raise CommandError(f"{beginning!r} names {len(found) or 'no'} workers. Known: {known}")

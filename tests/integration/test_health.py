@@ -1,0 +1,122 @@
+"""The states of a bot: what leads where, what outlives what, and what a person is told to do."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from bots import services
+from bots.advice import NEXT_STEP, next_step
+from bots.hosts import host_beat, hosts_alive
+from bots.leases import lease_take
+from bots.models import Bot, BotBlock, BotSession, Cursor, Host
+from bots.states import bot_set_state
+from telegram.errors import BotDead, RetryAfter
+from telegram.types import Me
+
+pytestmark = pytest.mark.django_db
+State = Bot.State
+
+
+def a_bot(**values) -> Bot:
+    bot = Bot.objects.create(**{"key": f"bot-{Bot.objects.count()}", "role": "actor", "phone": "+1", **values})
+    BotSession.objects.create(bot=bot, data="session")
+    return bot
+
+
+def restricted() -> Bot:
+    bot = a_bot()
+    assert bot_set_state(bot_id=bot.pk, state=State.RESTRICTED, reason="PEER_FLOOD")
+    return bot
+
+
+def state(bot: Bot) -> tuple[str, str]:
+    return Bot.objects.values_list("state", "state_reason").get(pk=bot.pk)
+
+
+def test_a_restriction_is_lifted_by_a_release_and_by_nothing_else():
+    bot = restricted()
+    epoch = bot.lease_epoch
+    assert not services.bot_start(bot_id=bot.pk, reason="started by olga")
+    assert services.bot_stop(bot_id=bot.pk, reason="stopped by olga")
+    assert services.bot_start(bot_id=bot.pk, reason="started by olga")
+    assert state(bot) == ("restricted", "PEER_FLOOD")
+    services.bot_died(bot_id=bot.pk, epoch=epoch, error=BotDead("SESSION_REVOKED", needs_login=True))
+    services.bot_connect(bot_id=bot.pk, session="fresh", me=Me(5, "anna", ""))
+    assert state(bot) == ("restricted", "PEER_FLOOD")
+    assert services.bot_release(bot_id=bot.pk, reason="released by olga")
+    assert state(bot) == ("offline", "released by olga")
+    assert not services.bot_release(bot_id=bot.pk, reason="again")
+    services.bot_stop(bot_id=bot.pk, reason="stopped by olga")
+    services.bot_start(bot_id=bot.pk, reason="started by olga")
+    assert state(bot) == ("offline", "started by olga")
+
+
+@pytest.mark.parametrize("dead", [State.BANNED, State.NEEDS_LOGIN])
+def test_only_a_login_brings_a_dead_bot_back(dead):
+    bot = a_bot()
+    assert bot_set_state(bot_id=bot.pk, state=dead, reason="X")
+    assert not services.bot_stop(bot_id=bot.pk, reason="stopped")
+    assert not services.bot_start(bot_id=bot.pk, reason="started")
+    assert not services.bot_release(bot_id=bot.pk, reason="released")
+    assert lease_take(bot_id=bot.pk, owner="anybody") is None
+    services.bot_connect(bot_id=bot.pk, session="fresh", me=Me(5, "anna", ""))
+    assert state(bot) == ("offline", "Logged in")
+
+
+def test_a_wait_of_the_whole_account_outlives_a_stop_and_a_new_login_but_not_a_new_account():
+    bot = a_bot(telegram_user_id=5)
+    lease = lease_take(bot_id=bot.pk, owner="worker")
+    assert lease is not None
+    services.bot_must_wait(bot_id=bot.pk, epoch=lease.epoch, error=RetryAfter(500, "FLOOD_WAIT_500", "GetDialogs"))
+    BotBlock.objects.create(bot=bot, method="join", until=timezone.now() + timedelta(hours=1), reason="FLOOD_WAIT_3600")
+    Cursor.objects.create(bot=bot, peer_id=7, last_message_id=3)
+    Bot.objects.update(lease_expires_at=None, lease_owner="")
+    services.bot_stop(bot_id=bot.pk, reason="stopped")
+    services.bot_start(bot_id=bot.pk, reason="started")
+    services.bot_connect(bot_id=bot.pk, session="fresh", me=Me(5, "anna", ""))
+    assert state(bot)[0] == "offline"
+    assert lease_take(bot_id=bot.pk, owner="anybody") is None
+    assert BotBlock.objects.count() == Cursor.objects.count() == 1
+    services.bot_connect(bot_id=bot.pk, session="fresh", me=Me(6, "boris", ""))
+    assert lease_take(bot_id=bot.pk, owner="anybody") is not None
+    assert not BotBlock.objects.exists() and not Cursor.objects.exists()
+
+
+def test_a_later_end_of_the_same_wait_is_shown():
+    bot = a_bot()
+    for minutes in (1, 2):
+        until = timezone.now() + timedelta(minutes=minutes)
+        assert bot_set_state(bot_id=bot.pk, state=State.WAITING, reason="FLOOD_WAIT", until=until)
+    assert Bot.objects.get(pk=bot.pk).state_until == until
+
+
+def test_every_state_says_what_to_do():
+    assert set(NEXT_STEP) == set(State.values)
+    assert all(text.endswith(".") for text in NEXT_STEP.values())
+    assert "never logged in" in next_step(Bot(), has_session=False)
+    assert "switched off" in next_step(Bot(enabled=False))
+    assert "log it in again" in next_step(Bot(state=State.NEEDS_LOGIN), has_session=False)
+
+
+def test_a_drained_host_takes_no_bots_until_a_person_lets_it(capsys):
+    for name in ("actors-1@laptop", "actors-2@laptop"):
+        host_beat(name=name, role="actor", capacity=3, draining=False)
+    call_command("bots", "drain", "actors-1")
+    assert [host.name for host in hosts_alive("actor")] == ["actors-2@laptop"]
+    assert host_beat(name="actors-1@laptop", role="actor", capacity=3, draining=True) is True
+    with pytest.raises(CommandError, match="names 2 workers"):
+        call_command("bots", "drain", "actors")
+    call_command("bots", "hosts")
+    assert "drained" in capsys.readouterr().out
+    call_command("bots", "undrain", "actors-1")
+    assert host_beat(name="actors-1@laptop", role="actor", capacity=3, draining=False) is False
+    assert Host.objects.filter(drain_requested=True).count() == 0
+
+
+def test_the_command_lists_bots_with_what_to_do(capsys):
+    restricted()
+    call_command("bots", "list")
+    line = capsys.readouterr().out
+    assert "restricted (PEER_FLOOD)" in line and "@SpamBot" in line
