@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from campaigns.models import ChatPermission, Suppression
+from campaigns.models import Campaign, ChatPermission, Suppression
 
 
 def plain_username(username: str) -> str:
@@ -57,3 +57,8 @@ def chats_permitted(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant) 
 
 def is_permitted(*, chat_id: UUID, purpose: ChatPermission.Grant) -> bool:
     return chat_id in chats_permitted(chat_ids=[chat_id], purpose=purpose)
+
+
+def campaign_names(ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The names of those campaigns that exist."""
+    return dict(Campaign.objects.filter(id__in=list(ids)).values_list("id", "name"))

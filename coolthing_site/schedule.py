@@ -11,6 +11,7 @@ PERIODS: dict[str, float] = {
     "notifier.tasks.dispatch_due": 5,
     "messaging.tasks.prune": 600,
     "messaging.tasks_stats.sample_queues": 15,
+    "messaging.tasks_replay.advance_replays": 2,
 }
 
 

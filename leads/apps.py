@@ -7,3 +7,7 @@ class LeadsConfig(AppConfig):
 
     def ready(self) -> None:
         from leads import origins, roles, subscribers, tasks  # noqa: F401  (they register themselves)
+        from leads.trace import steps
+        from messaging.trace import register_source
+
+        register_source(steps)

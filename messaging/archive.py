@@ -1,5 +1,6 @@
 """Dead letters in the database: the last copy of a message, kept until a person decides."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from messaging import topology
+from messaging.campaign_finding import campaign_of
 from messaging.events import event_id
-from messaging.models import DeadLetter, HandlingFailure, ProcessedEvent
+from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, ProcessedEvent
 from messaging.subscriptions import Message, storable
 
 UNROUTABLE = "unroutable"
+_ID_WORD = re.compile(r"\d+|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _NO_RECORD = "rejected without a record of an error: revoked or terminated, or refused before its handler ran"
 
 
@@ -39,22 +42,32 @@ def archive(message: Message, *, unroutable: bool) -> None:
     event = event_id(death.exchange, death.routing_key, message.body, message_id=message.stable_message_id)
     if not _first_time(message.queue, event, death):
         return
-    error, traceback = _why(message, death)
-    body = readable(message.body)
-    letter, created = DeadLetter.objects.select_for_update().get_or_create(
-        queue=death.queue,
-        event_id=event,
-        body_digest=message.digest,
-        defaults={"reason": death.reason, "body": body},
-    )
-    letter.exchange, letter.routing_key = storable(death.exchange)[:120], storable(death.routing_key)[:255]
-    letter.headers = plain({name: value for name, value in message.headers.items() if name != "x-death"})
+    letter = _replayed_letter(message, event, death)
+    if letter is None:
+        letter = _letter_of(message, event, death)
+        letter.exchange, letter.routing_key = storable(death.exchange)[:120], storable(death.routing_key)[:255]
+        letter.event_type = event_type(letter.exchange, letter.routing_key)
+        letter.headers = plain({name: value for name, value in message.headers.items() if name != "x-death"})
     letter.x_death = plain(message.headers.get("x-death") or [])
-    letter.reason, letter.error, letter.traceback = death.reason, error, traceback
-    letter.count = 1 if created else letter.count + 1
+    letter.reason = death.reason
+    letter.error, letter.traceback = _why(message, death)
+    letter.error_class = error_class(letter.error)
+    letter.count += 1
     letter.state = DeadLetter.State.OPEN
     letter.save()
     DeadLetter.objects.filter(pk=letter.pk).update(last_seen_at=Now())
+
+
+def event_type(exchange: str, routing_key: str) -> str:
+    """What kind of event it was, as people filter by it: words of the key that are ids or numbers become `*`."""
+    words = ("*" if _ID_WORD.fullmatch(word) else word for word in routing_key.split("."))
+    return f"{exchange}/{'.'.join(words)}"[:255]
+
+
+def error_class(error: str) -> str:
+    """`ValueError` of "ValueError: no campaign"; empty when the text starts otherwise."""
+    name, colon, _ = error.partition(":")
+    return name[:120] if colon and name.replace(".", "").isidentifier() else ""
 
 
 def readable(body: bytes) -> str:
@@ -78,6 +91,47 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     return storable(str(value))
+
+
+def _letter_of(message: Message, event: uuid.UUID, death: Death) -> DeadLetter:
+    """The letter of this event in this queue, locked: the one that is known, or a new one that has counted nothing."""
+    body = readable(message.body)
+    letter, _ = DeadLetter.objects.select_for_update().get_or_create(
+        queue=death.queue,
+        event_id=event,
+        body_digest=message.digest,
+        defaults={"reason": death.reason, "body": body, "count": 0, "campaign_id": campaign_of(body)},
+    )
+    return letter
+
+
+def _replayed_letter(message: Message, event: uuid.UUID, death: Death) -> DeadLetter | None:
+    """The letter that this message is a replay of, locked: its body may have been edited, its queue may be gone."""
+    replay = _uuid(message.headers.get(topology.REPLAY_HEADER))
+    if replay is None:
+        return None
+    sent = DeadLetterEntry.objects.filter(replay=replay, what=DeadLetterEntry.What.REPLAYED, letter__event_id=event)
+    letter_id = sent.values_list("letter_id", flat=True).first()
+    if letter_id is None:
+        return None
+    letter = DeadLetter.objects.select_for_update().get(pk=letter_id)
+    refused = message.exchange == topology.TASKS_EXCHANGE and message.routing_key == letter.queue
+    if letter.queue != death.queue and not refused:
+        # What was unroutable has found a queue by now, and died there.
+        return None
+    note = ": ".join(filter(None, (death.reason, _why(message, death)[0])))
+    DeadLetterEntry.objects.bulk_create(
+        [DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=replay)],
+        ignore_conflicts=True,
+    )
+    return letter
+
+
+def _uuid(value: Any) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _unroutable_death(message: Message) -> Death:

@@ -1,5 +1,8 @@
 """What the bus remembers: events to publish, events handled, and events that failed."""
 
+import uuid
+
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
@@ -44,6 +47,7 @@ class ProcessedEvent(models.Model):
     event_id = models.UUIDField()
     subscription = models.CharField(max_length=120, help_text="The queue that the event came through")
     processed_at = models.DateTimeField(db_default=Now())
+    seconds = models.FloatField(null=True, blank=True, help_text="How long its handler took; of a batch: all of it")
 
     class Meta:
         constraints = [
@@ -86,12 +90,18 @@ class DeadLetter(models.Model):
     queue = models.CharField(max_length=120, blank=True, help_text="Where it died; empty when it was unroutable")
     exchange = models.CharField(max_length=120, blank=True)
     routing_key = models.CharField(max_length=255, blank=True)
+    event_type = models.CharField(
+        "type", max_length=255, blank=True, default="", help_text="Exchange and routing key, with * for the ids in it"
+    )
+    campaign_id = models.UUIDField("campaign", null=True, blank=True, help_text="As far as the body tells")
     body = models.TextField(help_text="The body; bytes that are not UTF-8 are shown as \\xNN")
     body_digest = models.CharField(max_length=64)
+    edited_body = models.TextField(blank=True, default="", help_text="What a replay sends instead of the body")
     headers = models.JSONField(default=dict, blank=True)
     x_death = models.JSONField(default=list, blank=True)
     reason = models.CharField(max_length=40, help_text="rejected, expired, delivery_limit, maxlen, unroutable")
     error = models.TextField(blank=True, default="")
+    error_class = models.CharField(max_length=120, blank=True, default="")
     traceback = models.TextField(blank=True, default="")
     count = models.PositiveIntegerField(default=1)
     first_seen_at = models.DateTimeField(db_default=Now())
@@ -104,10 +114,101 @@ class DeadLetter(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["queue", "event_id", "body_digest"], name="one_letter_per_event_and_queue"),
         ]
-        indexes = [models.Index(fields=["state", "-last_seen_at"], name="letters_by_state")]
+        indexes = [
+            models.Index(fields=["state", "-last_seen_at"], name="letters_by_state"),
+            models.Index(fields=["-last_seen_at"], name="letters_newest"),
+            models.Index(fields=["event_id"], name="letters_of_event"),
+            models.Index(fields=["campaign_id", "-last_seen_at"], name="letters_of_campaign"),
+            models.Index(fields=["event_type"], name="letters_by_type"),
+            models.Index(fields=["error_class"], name="letters_by_error"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.queue or 'unroutable'} {self.routing_key} {self.event_id}"
+
+    @property
+    def body_to_send(self) -> str:
+        return self.edited_body or self.body
+
+
+class DeadLetterEntry(models.Model):
+    """One line of a letter's history: what somebody did to it, or that a replay of it died again."""
+
+    class What(models.TextChoices):
+        EDITED = "edited"
+        REPLAYED = "replayed"
+        DIED_AGAIN = "died_again", "died again"
+        DISCARDED = "discarded"
+        REOPENED = "reopened"
+
+    letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="history")
+    at = models.DateTimeField(db_default=Now())
+    what = models.CharField(max_length=12, choices=What)
+    by = models.CharField(max_length=150, blank=True, default="")
+    note = models.TextField(blank=True, default="")
+    replay = models.UUIDField(null=True, blank=True, help_text="Which replay: it is in the message's headers, too")
+
+    class Meta:
+        verbose_name_plural = "dead letter entries"
+        constraints = [
+            models.UniqueConstraint(fields=["replay", "what"], name="one_entry_per_replay"),
+        ]
+        indexes = [models.Index(fields=["letter", "at"], name="history_of_letter")]
+
+    def __str__(self) -> str:
+        return f"{self.get_what_display()} {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class ReplayBatch(models.Model):
+    """Letters that are replayed one after the other in the background. `what` says how they were chosen."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        STOPPED = "stopped"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    created_at = models.DateTimeField(db_default=Now())
+    by = models.CharField(max_length=150)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    what = models.TextField()
+    per_second = models.PositiveIntegerField(help_text="At most so many letters a second")
+    state = models.CharField(max_length=8, choices=State, default=State.RUNNING)
+    advanced_at = models.DateTimeField(null=True, blank=True, help_text="When the last letters were sent")
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "replay"
+        indexes = [
+            models.Index(fields=["created_at"], name="replays_running", condition=models.Q(state="running")),
+        ]
+
+    def __str__(self) -> str:
+        return f"replay of {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class ReplayItem(models.Model):
+    """One letter of a batch. `sent`: it has left for the relay. `refused`: it cannot be replayed, `note` says why."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        SENT = "sent"
+        REFUSED = "refused"
+
+    batch = models.ForeignKey(ReplayBatch, on_delete=models.CASCADE, related_name="items")
+    letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="replay_items")
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING, db_default=State.WAITING)
+    note = models.TextField(blank=True, default="", db_default="")
+    replay = models.UUIDField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "replayed letter"
+        constraints = [models.UniqueConstraint(fields=["batch", "letter"], name="one_item_per_letter")]
+        indexes = [models.Index(fields=["batch", "state", "id"], name="items_of_batch")]
+
+    def __str__(self) -> str:
+        return str(self.letter)
 
 
 class QueueControl(models.Model):

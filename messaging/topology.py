@@ -52,6 +52,8 @@ ORIGINAL_EXCHANGE_HEADER = "x-coolthing-exchange"
 ORIGINAL_ROUTING_KEY_HEADER = "x-coolthing-routing-key"
 EVENT_ID_HEADER = "x-coolthing-event-id"
 REPLAY_HEADER = "x-coolthing-replay"
+# W3C Trace Context: kept as it came, so tools of other programs can join their spans to ours.
+TRACE_HEADER = "traceparent"
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ TASKS: dict[str, tuple[str, ...]] = {
         "notifier.tasks.dispatch_due",
         "messaging.tasks.prune",
         "messaging.tasks_stats.sample_queues",
+        "messaging.tasks_replay.advance_replays",
     ),
 }
 

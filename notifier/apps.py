@@ -6,4 +6,8 @@ class NotifierConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from messaging.trace import register_source
         from notifier import events, subscribers, tasks  # noqa: F401  (they register themselves)
+        from notifier.trace import steps
+
+        register_source(steps)

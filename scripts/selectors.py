@@ -191,3 +191,7 @@ def _step_progress(step: Step) -> StepProgress:
         said_at=said.sent_at if said else None,
         telegram_message_id=said.telegram_message_id if said else None,
     )
+
+
+def campaign_of_sfc(sfc_id: UUID) -> UUID | None:
+    return ScriptForCampaign.objects.filter(pk=sfc_id).values_list("campaign_id", flat=True).first()

@@ -56,6 +56,9 @@ GROUPS: dict[str, tuple[Page, ...]] = {
     ),
     "Bus": (
         Page("messaging.DeadLetter", "markunread_mailbox"),
+        Page("messaging.ReplayBatch", "replay", "Replays"),
+        Page("messaging.ReplayItem", "published_with_changes"),
+        Page("messaging.DeadLetterEntry", "history", "Letters' history"),
         Page("messaging.OutboxEvent", "outbox", "Outbox"),
         Page("messaging.QueueControl", "pause_circle", "Pauses"),
         Page("messaging.HandlingFailure", "error", "Failures"),
@@ -79,6 +82,10 @@ GROUPS: dict[str, tuple[Page, ...]] = {
 }
 
 
+# Whoever may see one of these may ask for an event's story.
+TRACE_MODELS = ("messaging.OutboxEvent", "messaging.DeadLetter", "messaging.ProcessedEvent")
+
+
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     overview = [
         {"title": "Overview", "icon": "dashboard", "link": reverse("admin:index")},
@@ -87,6 +94,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "icon": "stacks",
             "link": reverse("queues"),
             "permission": lambda asking: may_view(asking, "messaging.QueueControl"),
+        },
+        {
+            "title": "Trace",
+            "icon": "timeline",
+            "link": reverse("trace-search"),
+            "permission": lambda asking: any(may_view(asking, model) for model in TRACE_MODELS),
         },
         {"title": "Tasks in Flower", "icon": "local_florist", "link": settings.FLOWER_URL, "active": False},
     ]

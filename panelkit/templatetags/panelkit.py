@@ -22,4 +22,12 @@ def age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+@register.filter
+def span(seconds: float) -> str:
+    """A short span with the digits that matter: 1.4 ms, 350 ms, 2.41 s, 12 min, 3 h."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    return f"{seconds:.3g} s" if seconds < 60 else age(seconds)
+
+
 register.filter("short_choice", short_choice)

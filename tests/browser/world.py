@@ -21,12 +21,15 @@ from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose, Su
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.models import (
     DeadLetter,
+    DeadLetterEntry,
     HandlingBucket,
     HandlingFailure,
     OutboxEvent,
     ProcessedEvent,
     QueueControl,
     QueueSample,
+    ReplayBatch,
+    ReplayItem,
 )
 from notifier.models import Channel, Notification, Rule
 from parser.models import Hit, Keyword, WatchedChat
@@ -217,6 +220,9 @@ def _bus(world: SimpleNamespace) -> None:
         reason="rejected",
         error="ValueError: no campaign",
     )
+    DeadLetterEntry.objects.create(letter=world.letter, what="reopened", by="operator")
+    batch = ReplayBatch.objects.create(by="operator", what="all letters", per_second=50, state="stopped")
+    ReplayItem.objects.create(batch=batch, letter=world.letter)
     QueueControl.objects.create(queue="llm_queue", paused=True, reason="the model answers badly", changed_by="operator")
     QueueSample.objects.create(
         queue="leads_queue", ready=3, unacked=1, consumers=2, published=40, publish_rate=0.5, ack_rate=0.4

@@ -8,14 +8,10 @@ from typing import Any
 import pytest
 
 from messaging import topology
+from messaging.dead_letters import dead_letter_discard, dead_letter_replay
+from messaging.errors import NotPossible
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, QueueControl
-from messaging.services import (
-    NotPossible,
-    dead_letter_discard,
-    dead_letter_replay,
-    queue_pause,
-    queue_resume,
-)
+from messaging.services import queue_pause, queue_resume
 from messaging.subscriptions import body_digest, handle
 
 pytestmark = pytest.mark.django_db

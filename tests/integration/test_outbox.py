@@ -7,11 +7,12 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from messaging.errors import NotPossible
 from messaging.events import ServiceErrorEvent
 from messaging.models import HandlingFailure, OutboxEvent, ProcessedEvent
 from messaging.outbox import NOTIFY_CHANNEL, publish_on_commit
 from messaging.retention import prune_all
-from messaging.services import NotPossible, outbox_release
+from messaging.services import outbox_release
 from tests.private import database_url
 
 

@@ -1,20 +1,17 @@
-"""The bus as an operator sees it: what waits to be published, what was handled, what died, which queues are paused."""
+"""The bus as an operator sees it: what waits to be published, what was handled, which queues are paused."""
 
-import json
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from messaging import services, topology
+from messaging.admin.parts import LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
+from messaging.errors import NotPossible
 from messaging.models import (
-    DeadLetter,
     HandlingBucket,
     HandlingFailure,
     OutboxEvent,
@@ -23,19 +20,8 @@ from messaging.models import (
     QueueSample,
 )
 from panelkit.base import FactAdmin
-from panelkit.labels import choice_label, clipped, moment, preformatted, tag
-from panelkit.operations import Operation, when_in
-
-
-class ReasonForm(forms.Form):
-    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget)
-
-
-class LedgerAdmin(FactAdmin):
-    """A page for a table that grows by the event: it is paged through without counting it."""
-
-    paginator = InfinitePaginator
-    show_full_result_count = False
+from panelkit.labels import clipped, moment, preformatted, tag
+from panelkit.operations import Operation
 
 
 class OutboxStateFilter(DropdownFilter):
@@ -53,13 +39,13 @@ class OutboxStateFilter(DropdownFilter):
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(LedgerAdmin):
-    list_display = ("id", "routing_key", "state_label", "why", "service", "event_id", "created_at", "published_at")
+    list_display = ("id", "routing_key", "state_label", "why", "service", "trace", "created_at", "published_at")
     list_filter = (OutboxStateFilter, ("created_at", RangeDateTimeFilter))
     search_fields = ("routing_key", "=event_id", "service")
     ordering = ("-id",)
     exclude = ("body", "headers")
-    readonly_fields = ("state_label", "body_shown", "headers_shown")
-    service_errors = (services.NotPossible,)
+    readonly_fields = ("state_label", "trace", "body_shown", "headers_shown")
+    service_errors = (NotPossible,)
     operations = (
         Operation(
             "release",
@@ -72,6 +58,8 @@ class OutboxEventAdmin(LedgerAdmin):
             bulk=True,
         ),
     )
+
+    trace = trace_link
 
     @display(description="state")
     def state_label(self, row: OutboxEvent) -> str:
@@ -87,19 +75,26 @@ class OutboxEventAdmin(LedgerAdmin):
 
     @display(description="body")
     def body_shown(self, row: OutboxEvent) -> str:
-        return _json_text(row.body)
+        return json_text_shown(row.body)
 
     @display(description="headers")
     def headers_shown(self, row: OutboxEvent) -> str:
-        return _json(row.headers)
+        return json_shown(row.headers)
 
 
 @admin.register(ProcessedEvent)
 class ProcessedEventAdmin(LedgerAdmin):
-    list_display = ("event_id", "subscription", "processed_at")
+    list_display = ("trace", "subscription", "processed_at", "took")
     list_filter = (("processed_at", RangeDateTimeFilter),)
     search_fields = ("=event_id", "subscription")
     ordering = ("-id",)
+    list_display_links = ("subscription",)
+    readonly_fields = ("trace",)
+    trace = trace_link
+
+    @display(description="took", ordering="seconds")
+    def took(self, row: ProcessedEvent) -> str:
+        return f"{row.seconds * 1000:.1f} ms" if row.seconds is not None else ""
 
 
 @admin.register(HandlingFailure)
@@ -120,84 +115,13 @@ class HandlingFailureAdmin(LedgerAdmin):
         return preformatted(failure.traceback)
 
 
-@admin.register(DeadLetter)
-class DeadLetterAdmin(FactAdmin):
-    list_display = ("last_seen_at", "where", "routing_key", "reason", "error_excerpt", "count", "state_label")
-    list_filter = (
-        ("state", ChoicesDropdownFilter),
-        ("reason", admin.AllValuesFieldListFilter),
-        ("queue", admin.AllValuesFieldListFilter),
-        ("last_seen_at", RangeDateTimeFilter),
-    )
-    search_fields = ("queue", "routing_key", "=event_id", "error", "body")
-    ordering = ("-last_seen_at",)
-    readonly_fields = ("state_label", "where", "body_shown", "traceback_shown", "headers_shown", "x_death_shown")
-    fieldsets = (
-        (None, {"fields": (("state_label", "count"), "reason", ("where", "routing_key"), "error", "body_shown")}),
-        ("Decision", {"fields": (("decided_by", "decision_reason"),)}),
-        ("When", {"fields": (("first_seen_at", "last_seen_at"),)}),
-        ("Details", {"fields": ("event_id", "exchange", "traceback_shown", "headers_shown", "x_death_shown")}),
-    )
-    service_errors = (services.NotPossible,)
-    operations = (
-        Operation(
-            "replay",
-            "Replay",
-            run=lambda letter, call: services.dead_letter_replay(letter_id=letter.pk, by=call.by),
-            done="is sent to its queue again.",
-            icon="replay",
-            variant="primary",
-            when=when_in(DeadLetter.State.OPEN),
-            bulk=True,
-        ),
-        Operation(
-            "discard",
-            "Discard",
-            run=lambda letter, call: services.dead_letter_discard(letter_id=letter.pk, by=call.by, **call.data),
-            done="is discarded.",
-            icon="delete",
-            variant="danger",
-            when=when_in(DeadLetter.State.OPEN),
-            confirm="It will not be handled. It stays readable here, with your reason.",
-            form=ReasonForm,
-            bulk=True,
-        ),
-    )
-
-    state_label = choice_label("state")
-
-    @display(description="queue", ordering="queue")
-    def where(self, letter: DeadLetter) -> str:
-        return letter.queue or "unroutable"
-
-    @display(description="error")
-    def error_excerpt(self, letter: DeadLetter) -> str:
-        return clipped(letter.error)
-
-    @display(description="body")
-    def body_shown(self, letter: DeadLetter) -> str:
-        return _json_text(letter.body)
-
-    @display(description="traceback")
-    def traceback_shown(self, letter: DeadLetter) -> str:
-        return preformatted(letter.traceback)
-
-    @display(description="headers")
-    def headers_shown(self, letter: DeadLetter) -> str:
-        return _json(letter.headers)
-
-    @display(description="x-death")
-    def x_death_shown(self, letter: DeadLetter) -> str:
-        return _json(letter.x_death)
-
-
 @admin.register(QueueControl)
 class QueueControlAdmin(FactAdmin):
     list_display = ("queue", "state_label", "reason", "service", "changed")
     list_filter = ("paused",)
     search_fields = ("queue", "reason", "changed_by")
     ordering = ("queue",)
-    service_errors = (services.NotPossible,)
+    service_errors = (NotPossible,)
     operations = (
         Operation(
             "pause",
@@ -248,15 +172,3 @@ class HandlingBucketAdmin(LedgerAdmin):
     list_filter = (("metric", admin.AllValuesFieldListFilter), ("subscription", admin.AllValuesFieldListFilter))
     search_fields = ("metric", "subscription")
     ordering = ("metric", "subscription", "bound")
-
-
-def _json(value: Any) -> str:
-    return preformatted(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _json_text(text: str) -> str:
-    """JSON as people read it; anything else as it is."""
-    try:
-        return _json(json.loads(text))
-    except ValueError:
-        return preformatted(text)

@@ -1,0 +1,66 @@
+"""The page of one event's whole story, and its search box."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.views.decorators.http import require_safe
+
+from coolthing_site.panel.navigation import TRACE_MODELS, may_view
+from messaging.trace import Step, Trace, trace
+from panelkit.labels import page_of
+
+
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    """The search box; a whole id leads to its event's page."""
+    _require(request)
+    asked = request.GET.get("id", "").strip()
+    if not asked:
+        return _page(request, {})
+    try:
+        return HttpResponseRedirect(reverse("trace", args=(UUID(asked),)))
+    except ValueError:
+        return _page(request, {"asked": asked, "problem": "That is no event id: 32 hexadecimal digits, as a UUID."})
+
+
+@require_safe
+def story(request: HttpRequest, event_id: UUID) -> HttpResponse:
+    _require(request)
+    found = trace(event_id)
+    return _page(request, {"asked": str(event_id), "trace": found, "steps": _shown(request, found)})
+
+
+def _shown(request: HttpRequest, found: Trace) -> list[dict[str, Any]]:
+    """Each step is for those who may see its row."""
+    steps = [step for step in found.steps if step.row is None or may_view(request, step.row._meta.label)]
+    first = steps[0].at if steps else None
+    return [
+        {"step": step, "after": (step.at - first).total_seconds() if first else 0.0, "link": _link(step)}
+        for step in steps
+    ]
+
+
+def _link(step: Step) -> str:
+    return page_of(step.row) if step.row is not None and admin.site.is_registered(type(step.row)) else ""
+
+
+def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    return TemplateResponse(
+        request, "panel/trace.html", {**admin.site.each_context(request), "title": "Trace", **context}
+    )
+
+
+def _require(request: HttpRequest) -> None:
+    if not any(may_view(request, model) for model in TRACE_MODELS):
+        raise PermissionDenied
+
+
+urlpatterns = [
+    path("", admin.site.admin_view(search), name="trace-search"),
+    path("<uuid:event_id>/", admin.site.admin_view(story), name="trace"),
+]

@@ -1,0 +1,12 @@
+"""What an event's trace says of leads."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from leads.models import Lead
+from messaging.trace import Step
+
+
+def steps(event_id: UUID) -> Iterator[Step]:
+    for lead in Lead.objects.filter(event_id=event_id).select_related("campaign"):
+        yield Step(lead.created_at, "lead made", str(lead.campaign), str(lead), row=lead)

@@ -1,0 +1,283 @@
+"""The page of dead letters: found, read, mended, replayed, discarded."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from messaging import dead_letters, replays
+from messaging.admin.letter_filters import CampaignFilter, ErrorFilter, QueueFilter, ReasonFilter, TypeFilter
+from messaging.admin.parts import LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
+from messaging.admin.replays import RateForm
+from messaging.campaign_finding import campaign_names
+from messaging.errors import NotPossible
+from messaging.models import DeadLetter, DeadLetterEntry
+from panelkit.base import FactAdmin
+from panelkit.labels import choice_label, clipped, link_to, page_of, preformatted
+from panelkit.operating import CONFIRMED
+from panelkit.operations import Offer, Operation, when_in
+
+EDIT = Operation("edit", "Edit", run=lambda *_: None, done="", icon="edit", confirm="on a page of its own")
+
+
+class BodyForm(forms.Form):
+    body = forms.CharField(label="Body", strip=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 24}))
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(FactAdmin):
+    list_display = ("last_seen_at", "where", "routing_key", "reason", "error_excerpt", "count", "state_label")
+    list_filter = (
+        ("state", ChoicesDropdownFilter),
+        QueueFilter,
+        TypeFilter,
+        CampaignFilter,
+        ReasonFilter,
+        ErrorFilter,
+        ("last_seen_at", RangeDateTimeFilter),
+    )
+    list_before_template = "messaging/letters_matching.html"
+    search_fields = ("body", "edited_body", "reason", "error", "queue", "routing_key", "=event_id")
+    search_help_text = "Searches bodies, reasons, errors, queues, routing keys, and whole event ids."
+    ordering = ("-last_seen_at",)
+    live_template = "messaging/letter_story.html"
+    readonly_fields = (
+        "state_label", "where", "campaign", "trace", "body_shown", "traceback_shown", "headers_shown", "x_death_shown",
+    )  # fmt: skip
+    fieldsets = (
+        (None, {"fields": (("reason", "error"), "body_shown", "traceback_shown")}),
+        ("Where", {"fields": (("where", "event_type"), ("exchange", "routing_key"), ("campaign", "trace"))}),
+        ("As it came", {"fields": ("headers_shown", "x_death_shown")}),
+    )
+    service_errors = (NotPossible,)
+    actions = ("replay_selected",)
+    operations = (
+        Operation(
+            "replay",
+            "Replay",
+            run=lambda letter, call: dead_letters.dead_letter_replay(letter_id=letter.pk, by=call.by),
+            done="is sent to its queue again.",
+            icon="replay",
+            variant="primary",
+            when=when_in(DeadLetter.State.OPEN),
+        ),
+        Operation(
+            "discard",
+            "Discard",
+            run=lambda letter, call: dead_letters.dead_letter_discard(letter_id=letter.pk, by=call.by, **call.data),
+            done="is discarded.",
+            icon="delete",
+            variant="danger",
+            when=when_in(DeadLetter.State.OPEN),
+            confirm="It will not be handled. It stays readable here, with your reason.",
+            form=ReasonForm,
+            bulk=True,
+        ),
+        Operation(
+            "reopen",
+            "Reopen",
+            run=lambda letter, call: dead_letters.dead_letter_reopen(letter_id=letter.pk, by=call.by),
+            done="is open again.",
+            icon="undo",
+            when=when_in(DeadLetter.State.REPLAYED, DeadLetter.State.DISCARDED),
+            confirm="It can be replayed again then. An event that was handled is not handled twice.",
+            bulk=True,
+        ),
+    )
+
+    state_label = choice_label("state")
+    trace = trace_link
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("replay/", self.admin_site.admin_view(self.replay_view), name=self._url_name("replay")),
+            path("<path:object_id>/edit/", self.admin_site.admin_view(self.edit_view), name=self._url_name("edit")),
+            *super().get_urls(),
+        ]
+
+    def offers(self, request: HttpRequest, row: Model) -> list[Offer]:
+        offers = super().offers(request, row)
+        if not offers or not isinstance(row, DeadLetter) or row.state != DeadLetter.State.OPEN:
+            return offers
+        return [offers[0], Offer(EDIT, reverse(f"admin:{self._url_name('edit')}", args=(row.pk,))), *offers[1:]]
+
+    def live_context(self, row: Any) -> dict[str, Any]:
+        diff = dead_letters.difference(row.body, row.edited_body) if row.edited_body else []
+        return {"letter": row, "entries": list(row.history.order_by("at", "pk")), "diff": diff}
+
+    # Replaying many: those that are ticked, or all that the list's filters and search match.
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return self.may_operate(request)
+
+    @admin.action(description="Replay", permissions=["operate"])
+    def replay_selected(self, request: HttpRequest, selected: QuerySet[DeadLetter]) -> HttpResponse | None:
+        kept = {
+            "action": "replay_selected",
+            "select_across": request.POST.get("select_across", "0"),
+            "index": "0",
+        }
+        ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+        across = kept["select_across"] == "1"
+        what = self._matching(request) if across else f"{len(ticked)} letters picked by hand"
+        hidden = [*kept.items(), *((helpers.ACTION_CHECKBOX_NAME, pk) for pk in (ticked[:1] if across else ticked))]
+        return self._replay(request, selected, what, hidden, submitted=CONFIRMED in request.POST)
+
+    def replay_view(self, request: HttpRequest) -> HttpResponse:
+        try:
+            letters = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(self._list_url())
+        return self._replay(request, letters, self._matching(request), [], submitted=request.method == "POST")
+
+    def _replay(
+        self,
+        request: HttpRequest,
+        letters: QuerySet[DeadLetter],
+        what: str,
+        hidden: list[tuple[str, str]],
+        *,
+        submitted: bool,
+    ) -> HttpResponse:
+        if not self.may_operate(request):
+            raise PermissionDenied
+        form = RateForm(request.POST) if submitted else RateForm(initial={"per_second": replays.DEFAULT_PER_SECOND})
+        if submitted and form.is_valid():
+            try:
+                batch = replays.replay_start(
+                    letters=letters, by=str(request.user), user_id=request.user.pk, what=what, **form.cleaned_data
+                )
+                return HttpResponseRedirect(page_of(batch))
+            except NotPossible as refusal:
+                self.message_user(request, f"Nothing is replayed: {refusal}.", messages.ERROR)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Replay dead letters",
+            "opts": self.opts,
+            "what": what,
+            "dry_run": replays.dry_run(letters),
+            "form": form,
+            "hidden": [*hidden, (CONFIRMED, "1")],
+            "back": f"{self._list_url()}?{request.GET.urlencode()}",
+        }
+        return TemplateResponse(request, "messaging/replay.html", context)
+
+    def _matching(self, request: HttpRequest) -> str:
+        """The list's filters in words, for whoever reads the batch later."""
+        filters = [f"{name} {value}" for name, value in request.GET.items() if value and name not in ("p", "o", "all")]
+        return f"all letters with {', '.join(filters)}" if filters else "all letters"
+
+    def _list_url(self) -> str:
+        return reverse(f"admin:{self._url_name('changelist')}")
+
+    # Editing: typed, looked at as a diff, then kept or kept and replayed.
+
+    def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        letter = self.get_object(request, unquote(object_id))
+        if letter is None:
+            raise Http404
+        if not self.may_operate(request):
+            raise PermissionDenied
+        step = request.POST.get("step", "")
+        form = BodyForm(request.POST or None, initial={"body": dead_letters.indented(letter.body_to_send)})
+        seen = self._previewed(letter, form) if request.method == "POST" and form.is_valid() else None
+        if seen is not None and step in ("keep", "replay") and self._keep(request, letter, seen.body, step == "replay"):
+            return HttpResponseRedirect(self._change_url(letter))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Edit before a replay",
+            "opts": self.opts,
+            "letter": letter,
+            "form": form,
+            "seen": seen if step != "edit" else None,
+            "back": self._change_url(letter),
+        }
+        return TemplateResponse(request, "messaging/letter_edit.html", context)
+
+    def _previewed(self, letter: DeadLetter, form: forms.Form) -> dead_letters.Preview | None:
+        try:
+            return dead_letters.preview(letter, form.cleaned_data["body"])
+        except NotPossible as refusal:
+            form.add_error("body", str(refusal))
+            return None
+
+    def _keep(self, request: HttpRequest, letter: DeadLetter, body: str, replay: bool) -> bool:
+        by = str(request.user)
+        try:
+            dead_letters.dead_letter_edit(letter_id=letter.pk, body=body, by=by)
+            self.log_change(request, letter, "Edit.")
+            if replay:
+                dead_letters.dead_letter_replay(letter_id=letter.pk, by=by)
+                self.log_change(request, letter, "Replay, edited.")
+        except NotPossible as refusal:
+            self.message_user(request, f"{letter}: {refusal}", messages.ERROR)
+            return False
+        done = "is sent to its queue again, with the new body." if replay else "keeps the new body for its next replay."
+        self.message_user(request, f"{letter} {done}", messages.SUCCESS)
+        return True
+
+    @display(description="queue", ordering="queue")
+    def where(self, letter: DeadLetter) -> str:
+        return letter.queue or "unroutable"
+
+    @display(description="campaign")
+    def campaign(self, letter: DeadLetter) -> str:
+        if letter.campaign_id is None:
+            return ""
+        return campaign_names([letter.campaign_id]).get(letter.campaign_id, str(letter.campaign_id))
+
+    @display(description="error")
+    def error_excerpt(self, letter: DeadLetter) -> str:
+        return clipped(letter.error)
+
+    @display(description="body")
+    def body_shown(self, letter: DeadLetter) -> SafeString:
+        return json_text_shown(letter.body)
+
+    @display(description="traceback")
+    def traceback_shown(self, letter: DeadLetter) -> SafeString:
+        return preformatted(letter.traceback)
+
+    @display(description="headers")
+    def headers_shown(self, letter: DeadLetter) -> SafeString:
+        return json_shown(letter.headers)
+
+    @display(description="x-death")
+    def x_death_shown(self, letter: DeadLetter) -> SafeString:
+        return json_shown(letter.x_death)
+
+
+@admin.register(DeadLetterEntry)
+class DeadLetterEntryAdmin(LedgerAdmin):
+    list_display = ("at", "what_label", "of", "by", "note_excerpt")
+    list_filter = (("what", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
+    list_select_related = ("letter",)
+    search_fields = ("by", "note", "=replay", "=letter__event_id")
+    ordering = ("-pk",)
+    exclude = ("note",)
+    readonly_fields = ("note_shown",)
+    what_label = choice_label("what")
+
+    @display(description="letter")
+    def of(self, entry: DeadLetterEntry) -> SafeString:
+        return link_to(entry.letter, str(entry.letter))
+
+    @display(description="note")
+    def note_excerpt(self, entry: DeadLetterEntry) -> str:
+        return clipped(entry.note)
+
+    @display(description="note")
+    def note_shown(self, entry: DeadLetterEntry) -> SafeString:
+        return preformatted(entry.note)

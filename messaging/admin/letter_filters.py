@@ -1,0 +1,72 @@
+"""Filters of the dead letters' list by what the letters have in common."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import DropdownFilter
+
+from messaging.campaign_finding import campaign_names
+from messaging.models import DeadLetter
+
+# More choices than this help nobody; the search finds the rest.
+_MOST_CHOICES = 200
+_NONE = "-"
+
+
+class DistinctFilter(DropdownFilter):
+    """The values that a column has; `empty` is what its empty value is called."""
+
+    column = ""
+    empty = ""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        values = DeadLetter.objects.order_by(self.column).values_list(self.column, flat=True).distinct()
+        found = list(values[:_MOST_CHOICES])
+        named = self.named([value for value in found if value])
+        if self.empty and not all(found):
+            named.append((_NONE, self.empty))
+        return named
+
+    def named(self, values: list[Any]) -> list[tuple[str, str]]:
+        return [(str(value), str(value)) for value in values]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+        value = self.value()
+        if not value:
+            return queryset
+        return queryset.filter(**{self.column: "" if value == _NONE else value})
+
+
+class QueueFilter(DistinctFilter):
+    title, parameter_name, column, empty = "queue", "queue", "queue", "unroutable"
+
+
+class TypeFilter(DistinctFilter):
+    title, parameter_name, column = "type", "type", "event_type"
+
+
+class ReasonFilter(DistinctFilter):
+    title, parameter_name, column = "reason", "reason", "reason"
+
+
+class ErrorFilter(DistinctFilter):
+    title, parameter_name, column, empty = "error class", "error", "error_class", "none"
+
+
+class CampaignFilter(DistinctFilter):
+    title, parameter_name, column, empty = "campaign", "campaign", "campaign_id", "none"
+
+    def named(self, values: list[Any]) -> list[tuple[str, str]]:
+        names = campaign_names(values)
+        return sorted(((str(value), names.get(value, str(value))) for value in values), key=lambda pair: pair[1])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+        value = self.value()
+        if value == _NONE:
+            return queryset.filter(campaign_id__isnull=True)
+        try:
+            return queryset.filter(campaign_id=UUID(value)) if value else queryset
+        except ValueError:
+            return queryset.none()

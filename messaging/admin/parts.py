@@ -1,0 +1,42 @@
+"""What the bus's pages share."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from messaging.dead_letters import indented
+from panelkit.base import FactAdmin
+from panelkit.labels import preformatted
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget)
+
+
+class LedgerAdmin(FactAdmin):
+    """A page for a table that grows by the event: it is paged through without counting it."""
+
+    paginator = InfinitePaginator
+    show_full_result_count = False
+
+
+@display(description="event")
+def trace_link(_admin: Any, row: Any) -> SafeString:
+    """A column with the row's event: a link to its whole story."""
+    return format_html('<a class="text-link" href="{}">{}</a>', reverse("trace", args=(row.event_id,)), row.event_id)
+
+
+def json_shown(value: Any) -> SafeString:
+    return preformatted(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def json_text_shown(text: str) -> SafeString:
+    """JSON as people read it; anything else as it is."""
+    return preformatted(indented(text))

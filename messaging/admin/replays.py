@@ -1,0 +1,111 @@
+"""The pages of replays in the background: their progress, and what became of each letter."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
+
+from messaging import replays
+from messaging.admin.parts import LedgerAdmin
+from messaging.errors import NotPossible
+from messaging.models import ReplayBatch, ReplayItem
+from panelkit.base import FactAdmin
+from panelkit.labels import choice_label, clipped, link_to, tag
+from panelkit.operations import Operation, when_in
+
+# The bar's parts by outcome, in the order of OUTCOMES; colours are in panel.css.
+_BAR = {"handled": "panel-bar-said", "on_the_way": "panel-bar-sent", "died_again": "panel-bar-missed"}
+_BAR_REFUSED = "panel-bar-refused"
+
+
+class RateForm(forms.Form):
+    per_second = forms.IntegerField(
+        label="Letters a second",
+        min_value=1,
+        max_value=replays.MOST_PER_SECOND,
+        help_text="So that whatever made them fail is not run over when it is back.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+
+
+@admin.register(ReplayBatch)
+class ReplayBatchAdmin(FactAdmin):
+    list_display = ("created_at", "what_excerpt", "by", "per_second", "state_label", "finished_at")
+    list_filter = (("state", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
+    search_fields = ("what", "by")
+    ordering = ("-created_at",)
+    fields = (("by", "created_at"), "what", ("per_second", "finished_at"))
+    live_template = "messaging/replay_progress.html"
+    live_seconds = 2
+    service_errors = (NotPossible,)
+    state_label = choice_label("state")
+    operations = (
+        Operation(
+            "stop",
+            "Stop",
+            run=lambda batch, call: replays.replay_stop(batch_id=batch.pk),
+            done="is stopped.",
+            icon="stop",
+            when=when_in(ReplayBatch.State.RUNNING),
+            confirm="Letters that still wait for their turn stay as they are. What was sent is not taken back.",
+        ),
+    )
+
+    def live_context(self, row: Any) -> dict[str, Any]:
+        counts = replays.progress(row)
+        total = sum(counts.values()) or 1
+        bars = [(css, 100 * counts[name] / total) for name, css in (*_BAR.items(), ("refused", _BAR_REFUSED))]
+        outcomes = [(name, text, counts[name]) for name, text in replays.OUTCOMES.items()]
+        done = total - counts["waiting"]
+        return {"batch": row, "outcomes": outcomes, "bars": bars, "done": done, "total": total}
+
+    @display(description="letters")
+    def what_excerpt(self, batch: ReplayBatch) -> str:
+        return clipped(batch.what)
+
+
+class OutcomeFilter(DropdownFilter):
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(replays.OUTCOMES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(outcome=self.value()) if self.value() in replays.OUTCOMES else queryset
+
+
+@admin.register(ReplayItem)
+class ReplayItemAdmin(LedgerAdmin):
+    list_display = ("id", "of", "outcome_label", "note_excerpt", "done_at", "batch")
+    list_filter = (OutcomeFilter,)
+    list_select_related = ("letter", "batch")
+    search_fields = ("=batch__id", "=letter__event_id", "letter__queue", "note")
+    ordering = ("pk",)
+    fields = ("of", "outcome_label", "note", "batch", "done_at", "replay")
+    readonly_fields = ("of", "outcome_label")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReplayItem]:
+        return replays.with_outcome(super().get_queryset(request))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        return lookup == "batch" or super().lookup_allowed(lookup, value, request)
+
+    @display(description="letter")
+    def of(self, item: ReplayItem) -> SafeString:
+        return link_to(item.letter, str(item.letter))
+
+    @display(description="outcome")
+    def outcome_label(self, item: ReplayItem) -> str:
+        outcome = item.outcome  # type: ignore[attr-defined]  # annotated by with_outcome
+        return tag(outcome, replays.OUTCOMES[outcome])
+
+    @display(description="note")
+    def note_excerpt(self, item: ReplayItem) -> str:
+        return clipped(item.note)
