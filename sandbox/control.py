@@ -1,9 +1,10 @@
 """The control API: JSON over HTTP, on loopback only, to look at the world and to change it.
 
 `GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats` (an object or a
-list), `POST /say` (a person writes), `POST /join`, `POST /leave`, `POST /block`, `POST /faults`; `DELETE /faults`;
-`POST /reset`. Users and peers are named by id (marked for chats) or `@username`. Whatever is wrong with a request is
-answered with 400 and `{"error": …}`.
+list), `POST /say` (a person writes), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /block`,
+`POST /scan` (somebody scans a QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users and peers are
+named by id (marked for chats) or `@username`. Whatever is wrong with a request is answered with 400 and
+`{"error": …}`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sandbox.entities import Chat, User
 from sandbox.errors import WorldError
 from sandbox.faults import Fault
+from sandbox.mtproto.rpc import RpcFailure
+from sandbox.mtproto.tokens import token_of
 from sandbox.world import World
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class NewChat(Strict):
     members: list[Name] = []
     chat_id: int | None = None
     owner: Name | None = None
+    approval: bool = False
 
 
 class Said(Strict):
@@ -66,6 +70,13 @@ class Blocking(Strict):
 
     user: Name
     other: Name
+
+
+class Scan(Strict):
+    """`user` scans the QR code that stands for `url`."""
+
+    user: Name
+    url: str
 
 
 class BadRequest(Exception):
@@ -130,6 +141,21 @@ class Control:
     async def join(self, request: web.Request) -> web.Response:
         body = await _body(request, Membership)
         self._world.join(self._user_id(body.user), self._id(body.chat))
+        return web.Response(status=204)
+
+    async def approve(self, request: web.Request) -> web.Response:
+        body = await _body(request, Membership)
+        self._world.approve(self._user_id(body.user), self._id(body.chat))
+        return web.Response(status=204)
+
+    async def scan(self, request: web.Request) -> web.Response:
+        body = await _body(request, Scan)
+        try:
+            self._sandbox.mtproto.accept_token(token_of(body.url), self._user_id(body.user))
+        except ValueError as error:
+            raise BadRequest(f"url: {error}") from error
+        except RpcFailure as failure:
+            raise BadRequest(failure.name) from failure
         return web.Response(status=204)
 
     async def leave(self, request: web.Request) -> web.Response:
@@ -199,7 +225,9 @@ def add_control_routes(app: web.Application, sandbox: "Sandbox") -> None:
         "/chats": control.add_chats,
         "/say": control.say,
         "/join": control.join,
+        "/approve": control.approve,
         "/leave": control.leave,
+        "/scan": control.scan,
         "/block": control.block,
         "/faults": control.plan_faults,
         "/reset": control.reset,

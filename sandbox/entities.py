@@ -37,6 +37,8 @@ class Chat:
     username: str | None = None
     owner: int | None = None
     members: dict[int, float] = field(default_factory=dict)
+    # Whoever wants to join must be let in.
+    approval: bool = False
 
     @property
     def is_channel(self) -> bool:

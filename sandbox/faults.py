@@ -8,6 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 FaultKind = Literal[
     "FLOOD_WAIT",
+    "PHONE_NUMBER_BANNED",
+    "PHONE_NUMBER_FLOOD",
+    "PHONE_CODE_EXPIRED",
+    "PHONE_PASSWORD_FLOOD",
+    "PHONE_MIGRATE",
+    "LOGIN_TOKEN_MIGRATE",
+    "API_ID_INVALID",
+    "FROZEN_METHOD_INVALID",
+    "UPDATE_LOST",
+    "UPDATE_DOUBLED",
     "SLOWMODE_WAIT",
     "PEER_FLOOD",
     "USER_DEACTIVATED_BAN",
@@ -19,19 +29,41 @@ FaultKind = Literal[
 ]
 # These carry their seconds in the error's name: FLOOD_WAIT_30.
 TIMED: frozenset[str] = frozenset({"FLOOD_WAIT", "SLOWMODE_WAIT"})
-# The request is carried out and only its answer is lost.
-AFTERWARDS: frozenset[str] = frozenset({"DROP_ANSWER"})
-# Without a method these hit any request of the account; all others hit the sending of a message.
-ACCOUNT_WIDE: frozenset[str] = frozenset({"AUTH_KEY_DUPLICATED", "USER_DEACTIVATED_BAN"})
+# When a fault strikes, if not before its request is carried out: only the answer is lost; the QR code's token is
+# good elsewhere; an update is lost or comes twice on its way to `user`.
+Stage = Literal["before", "after", "token", "push"]
+STAGES: dict[str, Stage] = {
+    "DROP_ANSWER": "after",
+    "LOGIN_TOKEN_MIGRATE": "token",
+    "UPDATE_LOST": "push",
+    "UPDATE_DOUBLED": "push",
+}
 SENDING = "messages.sendMessage"
 ANY_METHOD = "*"
+# What these hit when no method is given; all others hit the sending of a message.
+USUAL_METHODS: dict[str, str] = {
+    "AUTH_KEY_DUPLICATED": ANY_METHOD,
+    "USER_DEACTIVATED_BAN": ANY_METHOD,
+    "PHONE_NUMBER_BANNED": "auth.sendCode",
+    "PHONE_NUMBER_FLOOD": "auth.sendCode",
+    "PHONE_MIGRATE": "auth.sendCode",
+    "API_ID_INVALID": "auth.sendCode",
+    "PHONE_CODE_EXPIRED": "auth.signIn",
+    "PHONE_PASSWORD_FLOOD": "auth.checkPassword",
+    "LOGIN_TOKEN_MIGRATE": ANY_METHOD,
+    "UPDATE_LOST": ANY_METHOD,
+    "UPDATE_DOUBLED": ANY_METHOD,
+}
+# Where PHONE_MIGRATE sends a client.
+OTHER_DC = 4
 
 
 class Fault(BaseModel):
     """One planned fault. It hits requests that match every field that is given.
 
-    `method` is TL's name (`messages.sendMessage`; the default) or `*` for any; `chat` is a marked chat id or
-    a user id; `times` null means until it is removed.
+    `method` is TL's name (`messages.sendMessage`) or `*` for any; by default what its kind is about. `user` is who
+    asks, who logs in, or who an update is for; `chat` is a marked chat id or a user id; `times` null means until it
+    is removed.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -52,10 +84,12 @@ class Fault(BaseModel):
 
     @property
     def error_name(self) -> str:
+        if self.kind == "PHONE_MIGRATE":
+            return f"{self.kind}_{OTHER_DC}"
         return f"{self.kind}_{self.seconds}" if self.kind in TIMED else self.kind
 
     def hits(self, *, method: str, user: int | None, chat: int | None) -> bool:
-        wanted = self.method or (ANY_METHOD if self.kind in ACCOUNT_WIDE else SENDING)
+        wanted = self.method or USUAL_METHODS.get(self.kind, SENDING)
         return (
             (wanted == ANY_METHOD or wanted.lower() == method.lower())
             and self.user in (None, user)
@@ -76,10 +110,10 @@ class FaultBook:
         self._planned[number] = fault.model_copy()
         return number
 
-    def take(self, *, method: str, user: int | None, chat: int | None, afterwards: bool = False) -> Fault | None:
-        """The fault that hits this request, if any, counted down."""
+    def take(self, *, method: str, user: int | None, chat: int | None, stage: Stage = "before") -> Fault | None:
+        """The fault that hits this request (or update) at this stage, if any, counted down."""
         for number, fault in self._planned.items():
-            if (fault.kind in AFTERWARDS) == afterwards and fault.hits(method=method, user=user, chat=chat):
+            if STAGES.get(fault.kind, "before") == stage and fault.hits(method=method, user=user, chat=chat):
                 self._count_down(number, fault)
                 return fault
         return None

@@ -59,6 +59,7 @@ class Registry:
         owner: int | None,
         members: Iterable[int],
         at: float,
+        approval: bool,
     ) -> Chat:
         if kind not in ("group", "supergroup"):
             raise WorldError("CHAT_INVALID", f"unknown kind {kind!r}: group or supergroup")
@@ -71,7 +72,7 @@ class Registry:
             raise WorldError("INVITE_HASH_OCCUPIED", str(invite_hash))
         chat_id = self._chat_id(kind, chat_id)
         self._claim_username(username, chat_id)
-        chat = Chat(chat_id, kind, title, invite_hash or self._new_invite(), at, username, owner, everyone)
+        chat = Chat(chat_id, kind, title, invite_hash or self._new_invite(), at, username, owner, everyone, approval)
         self.chats[chat.id] = chat
         self._invites[chat.invite_hash] = chat.id
         return chat

@@ -49,6 +49,8 @@ class World:
         self.ledger: list[LedgerEntry] = []
         self.boxes: dict[int, Box] = {}
         self._said: dict[tuple[int, int], LedgerEntry] = {}
+        # Who has asked to join where: (user, chat).
+        self.join_requests: set[tuple[int, int]] = set()
 
     # Who and what exists
 
@@ -93,8 +95,12 @@ class World:
         members: Iterable[int] = (),
         chat_id: int | None = None,
         owner: int | None = None,
+        approval: bool = False,
     ) -> Chat:
-        """`chat_id` is a marked id. Raises WorldError when something is taken, malformed or unknown."""
+        """`chat_id` is a marked id; with `approval` one can only ask to be let in.
+
+        Raises WorldError when something is taken, malformed or unknown.
+        """
         chat = self.registry.add_chat(
             kind=kind,
             title=title,
@@ -104,6 +110,7 @@ class World:
             owner=owner,
             members=members,
             at=self.clock(),
+            approval=approval,
         )
         if chat.is_channel:
             self.boxes[chat.id] = Box()
@@ -145,6 +152,17 @@ class World:
         self._notify(MembershipChanged(user.id, chat.id))
         if announce:
             self._post_to_chat(user.id, chat, action=announce)
+
+    def ask_to_join(self, user_id: int, chat_id: int) -> None:
+        self.join_requests.add((user_id, chat_id))
+        self.revision += 1
+
+    def approve(self, user_id: int, chat_id: int) -> None:
+        """Let somebody in who has asked. Raises WorldError when they have not."""
+        if (user_id, chat_id) not in self.join_requests:
+            raise WorldError("HIDE_REQUESTER_MISSING")
+        self.join_requests.discard((user_id, chat_id))
+        self.join(user_id, chat_id, announce="joined_by_link")
 
     def leave(self, user_id: int, chat_id: int) -> None:
         chat = self.registry.chat(chat_id)
@@ -351,7 +369,8 @@ class World:
     # Snapshots: listeners and the clock belong to the process, not to the world
 
     def dump(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("seed", "registry", "hashes", "ledger", "boxes", "_said")}
+        names = ("seed", "registry", "hashes", "ledger", "boxes", "_said", "join_requests")
+        return {name: getattr(self, name) for name in names}
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes over what `dump` gave, in place, so that servers keep their reference."""

@@ -13,6 +13,8 @@ class AuthKey:
     key: bytes
     salt: int
     user_id: int | None = None
+    # Who has given the first factor with this key, and owes the password.
+    awaits_password: int | None = None
     # The error name that every request gets once the key is of no use any more.
     destroyed: str | None = None
 
@@ -45,6 +47,7 @@ class AuthKeys:
     def bind(self, key: AuthKey, user_id: int | None) -> None:
         """Logs the user in with this key, or out (None)."""
         key.user_id = user_id
+        key.awaits_password = None
         self.revision += 1
 
     def destroy(self, key: AuthKey, error: str) -> None:
@@ -57,7 +60,7 @@ class AuthKeys:
 
     def log_everyone_out(self) -> None:
         for key in self._keys.values():
-            key.user_id = None
+            key.user_id = key.awaits_password = None
         self.revision += 1
 
     def dump(self) -> list[AuthKey]:

@@ -2,11 +2,20 @@
 
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 CODE_LENGTH = 5
+CODE_VALID_SECONDS = 120
 # Telegram's test numbers 99966XYYYY always get the code XXXXX (https://core.telegram.org/api/auth#test-accounts).
 TEST_NUMBER = re.compile(r"99966(\d)\d{4}")
+
+CodeKind = Literal["app", "sms", "call"]
+# How a code is sent, and in which way when it is asked for again.
+WAYS: tuple[CodeKind, ...] = ("app", "sms", "call")
+# Seconds before a code may be sent in the next way.
+RESEND_AFTER: dict[CodeKind, int | None] = {"app": None, "sms": 60, "call": None}
 
 
 @dataclass(frozen=True)
@@ -14,25 +23,47 @@ class LoginCode:
     phone: str
     code: str
     hash: str
+    kind: CodeKind
+    expires_at: float
+
+    @property
+    def next_kind(self) -> CodeKind | None:
+        position = WAYS.index(self.kind) + 1
+        return WAYS[position] if position < len(WAYS) else None
 
 
 class LoginCodes:
-    """Codes that were asked for and not used yet, one a phone number."""
+    """Codes that were asked for and not used yet, one a phone number. `clock` gives unix seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._pending: dict[str, LoginCode] = {}
 
     def issue(self, phone: str) -> LoginCode:
-        test = TEST_NUMBER.fullmatch(phone)
-        code = test[1] * CODE_LENGTH if test else f"{secrets.randbelow(10**CODE_LENGTH):0{CODE_LENGTH}d}"
-        self._pending[phone] = LoginCode(phone, code, secrets.token_hex(9))
-        return self._pending[phone]
+        return self._send(phone, secrets.token_hex(9), "app")
+
+    def resend(self, pending: LoginCode) -> LoginCode | None:
+        """A new code for the same hash, sent in the next way; None when there is no other way."""
+        return self._send(pending.phone, pending.hash, pending.next_kind) if pending.next_kind else None
 
     def pending(self, phone: str | None) -> LoginCode | None:
-        return self._pending.get(phone) if phone else None
+        """The code that this number can still use."""
+        found = self._pending.get(phone) if phone else None
+        return found if found and self._clock() < found.expires_at else None
+
+    def expire(self, phone: str) -> None:
+        """As if the time of the code was over."""
+        if found := self._pending.get(phone):
+            self._pending[phone] = replace(found, expires_at=0.0)
 
     def use(self, phone: str) -> None:
         self._pending.pop(phone, None)
 
     def clear(self) -> None:
         self._pending.clear()
+
+    def _send(self, phone: str, code_hash: str, kind: CodeKind) -> LoginCode:
+        test = TEST_NUMBER.fullmatch(phone)
+        code = test[1] * CODE_LENGTH if test else f"{secrets.randbelow(10**CODE_LENGTH):0{CODE_LENGTH}d}"
+        self._pending[phone] = LoginCode(phone, code, code_hash, kind, self._clock() + CODE_VALID_SECONDS)
+        return self._pending[phone]

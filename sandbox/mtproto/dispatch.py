@@ -70,12 +70,12 @@ class Dispatcher:
         """The answer, and whether it is to be lost on its way."""
         try:
             chat = peers.mentioned(call, request)
-            user = call.connection.user_id
+            user = _about(call, request)
             self._check_key(call)
             if fault := self._server.faults.take(method=call.method, user=user, chat=chat):
                 self._fail(call, fault)
             result = self._handled(call, request)
-            lost = self._server.faults.take(method=call.method, user=user, chat=chat, afterwards=True)
+            lost = self._server.faults.take(method=call.method, user=user, chat=chat, stage="after")
             return result, lost is not None
         except RpcFailure as failure:
             return failure.as_tl(), False
@@ -107,6 +107,16 @@ class Dispatcher:
     def _answer(self, connection: "ClientConnection", message_id: int, result: Any) -> None:
         body = wire.rpc_result(message_id, wire.serialised(result))
         connection.send_bytes(body, content=True, answer=True)
+
+
+def _about(call: Call, request: Any) -> int | None:
+    """Whose request it is; while somebody logs in, whose phone number it names."""
+    if call.connection.user_id is not None:
+        return call.connection.user_id
+    if call.connection.key and call.connection.key.awaits_password:
+        return call.connection.key.awaits_password
+    named = call.world.find_phone(getattr(request, "phone_number", None) or "")
+    return named.id if named else None
 
 
 def _unwrapped(request: Any) -> tuple[Any, bool]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from telethon.tl import types
 
 from sandbox.boxes import Event
+from sandbox.mtproto.authkeys import AuthKey
 from sandbox.mtproto.views import View
 from sandbox.notices import BoxChanged, InboxRead, MembershipChanged, Notice, OutboxRead, Typing
 
@@ -39,9 +40,18 @@ class Pusher:
         elif isinstance(notice, MembershipChanged) and world.chats[notice.chat].is_channel:
             self._send([notice.user], lambda view: self._channel(view, notice.chat))
 
+    def token_accepted(self, key: AuthKey) -> None:
+        """Tell those who wait with this key, though nobody is logged in with it yet."""
+        update = types.UpdateShort(types.UpdateLoginToken(), int(self._server.wall_clock()))
+        for connection in list(self._server.connections):
+            if connection.key is key:
+                connection.send_bytes(bytes(update), content=True, answer=False)
+
     def _box_changed(self, box: int, event: Event) -> None:
         receivers = self._server.world.chats[box].members if box < 0 else (box,)
-        self._send(receivers, lambda view: view.event(box, event))
+        messages = self._server.world.boxes[box].messages
+        peer = next((messages[number].peer for number in event.message_ids if number in messages), None)
+        self._send(receivers, lambda view: view.event(box, event), chat=peer)
 
     def _inbox_read(self, view: View, notice: InboxRead) -> Any:
         world = self._server.world
@@ -70,8 +80,8 @@ class Pusher:
         view.mention(chat)
         return types.UpdateChannel(self._server.world.chats[chat].bare_id)
 
-    def _send(self, receivers: Iterable[int], build: Build) -> None:
-        """Builds the update once for each receiver who is connected."""
+    def _send(self, receivers: Iterable[int], build: Build, *, chat: int | None = None) -> None:
+        """Builds the update once for each receiver who is connected. Faults lose and double what is said in `chat`."""
         wanted = set(receivers)
         built: dict[int, bytes] = {}
         for connection in list(self._server.connections):
@@ -84,4 +94,14 @@ class Pusher:
                 view = View(self._server.world, user)
                 update = build(view)
                 built[user] = bytes(view.updates([update]))
-            connection.send_bytes(built[user], content=True, answer=False)
+            for _ in range(self._times(user, chat)):
+                connection.send_bytes(built[user], content=True, answer=False)
+
+    def _times(self, user: int, chat: int | None) -> int:
+        """How often an update is sent."""
+        fault = None
+        if chat is not None:
+            fault = self._server.faults.take(method="updates", user=user, chat=chat, stage="push")
+        if fault is None:
+            return 1
+        return 0 if fault.kind == "UPDATE_LOST" else 2

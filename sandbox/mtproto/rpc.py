@@ -46,6 +46,8 @@ class Call:
     def user_id(self) -> int:
         user_id = self.connection.user_id
         if user_id is None or user_id not in self.world.users:
+            if self.connection.key and self.connection.key.awaits_password:
+                raise RpcFailure("SESSION_PASSWORD_NEEDED")
             raise RpcFailure("AUTH_KEY_UNREGISTERED")
         return user_id
 

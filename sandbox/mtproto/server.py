@@ -9,7 +9,9 @@ from sandbox.mtproto.codes import LoginCodes
 from sandbox.mtproto.connection import ClientConnection
 from sandbox.mtproto.dispatch import Dispatcher
 from sandbox.mtproto.keys import ServerKey
+from sandbox.mtproto.passwords import Passwords
 from sandbox.mtproto.push import Pusher
+from sandbox.mtproto.tokens import LoginTokens
 from sandbox.notices import Notice, WorldReset
 from sandbox.world import World
 
@@ -23,7 +25,9 @@ class MtprotoServer:
         self.faults = faults
         self.host, self.port = host, port
         self.auth_keys = AuthKeys()
-        self.codes = LoginCodes()
+        self.codes = LoginCodes(clock=lambda: self.world.clock())
+        self.tokens = LoginTokens(clock=lambda: self.world.clock())
+        self.passwords = Passwords()
         self.connections: set[ClientConnection] = set()
         self.dispatcher = Dispatcher(self)
         self.wall_clock = time.time
@@ -59,6 +63,10 @@ class MtprotoServer:
         self._last_message_id = max(value, self._last_message_id + 4)
         return self._last_message_id + (1 if answer else 3)
 
+    def accept_token(self, token: bytes, user_id: int) -> None:
+        """The user has scanned a QR code: whoever shows it is told, and logs in. Raises RpcFailure."""
+        self._pusher.token_accepted(self.tokens.accept(token, user_id).key)
+
     def drop_everyone(self) -> None:
         for connection in list(self.connections):
             connection.drop()
@@ -67,6 +75,7 @@ class MtprotoServer:
         if isinstance(notice, WorldReset):
             self.auth_keys.log_everyone_out()
             self.codes.clear()
+            self.tokens.clear()
             self.drop_everyone()
         else:
             self._pusher.push(notice)

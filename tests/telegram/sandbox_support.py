@@ -31,6 +31,8 @@ class Town:
         self.sandbox = sandbox
         self.world = sandbox.world
         self.clients: list[TelegramClient] = []
+        # Telethon keeps the data centres' addresses for the whole process: those of the sandbox of another test.
+        TelegramClient._config = None
         rsa.add_key(sandbox.public_key_pem_path.read_text(), old=False)
         add = self.world.add_user
         self.anna = add(first_name="Anna", phone="9996611111", username="anna")

@@ -49,7 +49,7 @@ def test_a_lost_answer_is_asked_for_apart_from_what_fails_beforehand() -> None:
     book = FaultBook()
     book.plan(Fault(kind="DROP_ANSWER"))
     assert book.take(method="messages.sendMessage", user=1, chat=None) is None
-    assert book.take(method="messages.sendMessage", user=1, chat=None, afterwards=True)
+    assert book.take(method="messages.sendMessage", user=1, chat=None, stage="after")
 
 
 @pytest.mark.parametrize(

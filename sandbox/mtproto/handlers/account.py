@@ -1,6 +1,5 @@
 """help.* and account.*: what a client asks about the server and about itself."""
 
-import os
 from typing import Any
 
 from telethon.tl import functions, types
@@ -8,6 +7,8 @@ from telethon.tl import functions, types
 from sandbox.mtproto.rpc import Call, handles
 
 THIS_DC = 2
+# All data centres of the sandbox are this one; a client can be sent from one to another all the same.
+DATA_CENTRES = (2, 4)
 CONFIG_VALID_SECONDS = 3600
 # Figures of Telegram's own configuration; no client of the sandbox depends on them.
 LIMITS = {
@@ -41,13 +42,13 @@ LIMITS = {
 @handles(functions.help.GetConfigRequest, login=False)
 def get_config(call: Call, _request: Any) -> Any:
     now = int(call.server.wall_clock())
-    here = types.DcOption(id=THIS_DC, ip_address=call.server.host, port=call.server.port)
+    here = [types.DcOption(id=dc, ip_address=call.server.host, port=call.server.port) for dc in DATA_CENTRES]
     return types.Config(
         date=now,
         expires=now + CONFIG_VALID_SECONDS,
         test_mode=False,
         this_dc=THIS_DC,
-        dc_options=[here],
+        dc_options=here,
         dc_txt_domain_name="",
         me_url_prefix="https://t.me/",
         **LIMITS,
@@ -62,13 +63,3 @@ def get_nearest_dc(_call: Call, _request: Any) -> Any:
 @handles(functions.account.UpdateStatusRequest)
 def update_status(_call: Call, _request: Any) -> bool:
     return True
-
-
-@handles(functions.account.GetPasswordRequest, login=False)
-def get_password(_call: Call, _request: Any) -> Any:
-    """No account has a second factor."""
-    return types.account.Password(
-        new_algo=types.PasswordKdfAlgoUnknown(),
-        new_secure_algo=types.SecurePasswordKdfAlgoUnknown(),
-        secure_random=os.urandom(256),
-    )

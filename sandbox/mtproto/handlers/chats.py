@@ -13,6 +13,9 @@ from sandbox.mtproto.views import View
 
 def join(call: Call, chat: Chat, action: Action) -> Any:
     """Joins and answers with what the caller's other connections are told as updates."""
+    if chat.approval and call.user_id not in chat.members:
+        call.world.ask_to_join(call.user_id, chat.id)
+        raise RpcFailure("INVITE_REQUEST_SENT")
     world, box_id = call.world, chat.id if chat.is_channel else call.user_id
     before = world.boxes[box_id].pts
     world.join(call.user_id, chat.id, announce=action)

@@ -23,6 +23,7 @@ def check_chat_invite(call: Call, request: Any) -> Any:
         channel=chat.is_channel,
         megagroup=chat.is_channel,
         public=bool(chat.username),
+        request_needed=chat.approval,
     )
 
 

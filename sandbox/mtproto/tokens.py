@@ -1,0 +1,74 @@
+"""Login tokens: what a QR code shows, and who has scanned it (https://core.telegram.org/api/qr-login)."""
+
+import base64
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sandbox.mtproto.authkeys import AuthKey
+from sandbox.mtproto.rpc import RpcFailure
+
+TOKEN_VALID_SECONDS = 30
+URL = "tg://login?token="
+
+
+@dataclass
+class LoginToken:
+    """Made for `key`; `user_id` is who has accepted it."""
+
+    token: bytes
+    key: AuthKey
+    expires_at: float
+    user_id: int | None = None
+
+
+class LoginTokens:
+    """`clock` gives unix seconds; `valid_seconds` may be changed."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._tokens: dict[bytes, LoginToken] = {}
+        self.valid_seconds = float(TOKEN_VALID_SECONDS)
+
+    def of(self, key: AuthKey) -> LoginToken:
+        """The key's token: the accepted one, else the same until it expires, else a new one."""
+        for one in list(self._tokens.values()):
+            if one.user_id is None and one.expires_at <= self._clock():
+                del self._tokens[one.token]
+            elif one.key is key:
+                return one
+        made = LoginToken(os.urandom(16), key, self._clock() + self.valid_seconds)
+        self._tokens[made.token] = made
+        return made
+
+    def accept(self, token: bytes, user_id: int) -> LoginToken:
+        found = self._tokens.get(token)
+        if found is None:
+            raise RpcFailure("AUTH_TOKEN_INVALID")
+        if found.user_id is not None:
+            raise RpcFailure("AUTH_TOKEN_ALREADY_ACCEPTED")
+        if found.expires_at <= self._clock():
+            raise RpcFailure("AUTH_TOKEN_EXPIRED")
+        found.user_id = user_id
+        return found
+
+    def accepted(self, token: bytes) -> LoginToken:
+        """The token that somebody has accepted, for the client that brings it to another data centre."""
+        found = self._tokens.get(token)
+        if found is None or found.user_id is None:
+            raise RpcFailure("AUTH_TOKEN_INVALID")
+        return found
+
+    def use(self, token: LoginToken) -> None:
+        self._tokens.pop(token.token, None)
+
+    def clear(self) -> None:
+        self._tokens.clear()
+
+
+def token_of(url: str) -> bytes:
+    """The token in a QR code's address. Raises ValueError."""
+    if not url.startswith(URL):
+        raise ValueError(f"not {URL}…")
+    text = url.removeprefix(URL)
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
