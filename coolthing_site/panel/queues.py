@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from coolthing_site.panel.charts import Chart, chart
 from messaging import queue_stats, services
 from messaging.admin import ReasonForm
+from messaging.errors import NotPossible
 from messaging.models import QueueControl, QueueSample
 from messaging.queue_stats import HeadAge, Snapshot
 from messaging.topology import MAINTENANCE_QUEUE, SERVICES, TOPOLOGY
@@ -57,6 +58,7 @@ def queues(request: HttpRequest) -> HttpResponse:
         "newest": newest,
         "now": now,
         "rows": _rows(newest, controls, now),
+        "services": _services(controls),
         "sampler_paused": sampler is not None and sampler.paused,
         "may_change": _may(request, "change"),
         "seconds": queue_stats.SAMPLE_SECONDS,
@@ -86,6 +88,49 @@ def resume(request: HttpRequest, queue: str) -> HttpResponse:
     return _done(request, queue, "Resume.", "workers take from it again within seconds.")
 
 
+def pause_service(request: HttpRequest, service: str) -> HttpResponse:
+    """As `pause`, for all queues of a service."""
+    _require(request, "change")
+    queues = _queues_of(service)
+    form = ReasonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        services.service_pause(service=service, reason=form.cleaned_data["reason"], by=request.user.get_username())
+        text = "workers stop taking from its queues within seconds; what they hold is handled."
+        return _done_with(request, service, "Pause.", text)
+    context = {
+        **admin.site.each_context(request),
+        "title": f"Pause the service {service}",
+        "queue": ", ".join(queues),
+        "form": form,
+    }
+    return TemplateResponse(request, "panel/queue_pause.html", context)
+
+
+@require_POST
+def resume_service(request: HttpRequest, service: str) -> HttpResponse:
+    _require(request, "change")
+    _queues_of(service)
+    services.service_resume(service=service, by=request.user.get_username())
+    return _done_with(request, service, "Resume.", "workers take from its queues again within seconds.")
+
+
+def _queues_of(service: str) -> list[str]:
+    try:
+        return services.queues_of(service)
+    except NotPossible:
+        raise Http404 from None
+
+
+def _services(controls: dict[str, QueueControl]) -> list[dict[str, Any]]:
+    """Each service with its queues, and whether all or some of them are paused."""
+    found = []
+    for service in dict.fromkeys(SERVICES.values()):
+        queues = services.queues_of(service)
+        paused = [queue for queue in queues if queue in controls and controls[queue].paused]
+        found.append({"name": service, "queues": queues, "paused": paused, "is_paused": len(paused) == len(queues)})
+    return found
+
+
 def _rows(newest: Snapshot, controls: dict[str, QueueControl], now: datetime) -> list[Row]:
     history = queue_stats.history(now)
     return [_row(queue, newest, controls.get(queue), history.get(queue, []), now) for queue in SERVICES]
@@ -113,9 +158,20 @@ def _chart(points: list[tuple[datetime, float]], now: datetime) -> Chart:
 
 def _done(request: HttpRequest, queue: str, what: str, text: str) -> HttpResponse:
     control = QueueControl.objects.get(queue=queue)
-    admin.site.get_model_admin(QueueControl).log_change(request, control, what)
+    _log(request, [control], what)
     messages.success(request, f"{control}: {text}")
     return HttpResponseRedirect(reverse("queues"))
+
+
+def _done_with(request: HttpRequest, service: str, what: str, text: str) -> HttpResponse:
+    _log(request, list(QueueControl.objects.filter(queue__in=services.queues_of(service))), what)
+    messages.success(request, f"{service}: {text}")
+    return HttpResponseRedirect(reverse("queues"))
+
+
+def _log(request: HttpRequest, controls: list[QueueControl], what: str) -> None:
+    for control in controls:
+        admin.site.get_model_admin(QueueControl).log_change(request, control, what)
 
 
 def _require(request: HttpRequest, right: str) -> None:
@@ -136,6 +192,8 @@ def _page(view: Any) -> Any:
 
 urlpatterns = [
     path("", _page(queues), name="queues"),
+    path("services/<slug:service>/pause/", _page(pause_service), name="service-pause"),
+    path("services/<slug:service>/resume/", _page(resume_service), name="service-resume"),
     path("<slug:queue>/pause/", _page(pause), name="queue-pause"),
     path("<slug:queue>/resume/", _page(resume), name="queue-resume"),
 ]

@@ -13,9 +13,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+import coolthing_site.urls  # noqa: F401  It registers the pages, whose names are needed to collect the tests.
 from coolthing_site.panel.navigation import GROUPS
 from tests.browser.panel import Panel
 
+# Pages register themselves with the site's URLs, which nothing has loaded yet.
+admin.autodiscover()
 APPS = sorted({model._meta.app_label for model in admin.site._registry})
 ROOMS = ("messaging", "campaigns", "notifier", "bots", "scripts", "parser", "leads")
 

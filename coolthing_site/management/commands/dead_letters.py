@@ -1,0 +1,196 @@
+import json
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.json import DjangoJSONEncoder
+
+from messaging import audit, dead_letters, replays
+from messaging.errors import NotPossible
+from messaging.letter_search import LetterSearch
+from messaging.models import DeadLetter
+from panelkit.labels import clipped
+
+EVERYTHING = "--all"
+
+
+class Command(BaseCommand):
+    help = "List, show, replay or discard dead letters: messages that were rejected, expired or unroutable."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        found = actions.add_parser("list", help="the letters that match, the newest first")
+        found.add_argument("--limit", type=int, default=50, help="at most so many (50)")
+        _add_filters(found, state="")
+        shown = actions.add_parser("show", help="one letter with its body, headers, traceback and history")
+        shown.add_argument("id", type=int, metavar="ID")
+        sent = actions.add_parser("replay", help="send matching open letters to their queues again, in the background")
+        sent.add_argument("--per-second", type=int, default=replays.DEFAULT_PER_SECOND, help="at most so many (50)")
+        dropped = actions.add_parser("discard", help="decide that matching open letters shall not be handled")
+        dropped.add_argument("--reason", default="", help="why, for whoever asks later; required without --dry-run")
+        for action in (sent, dropped):
+            action.add_argument("--dry-run", action="store_true", help="count by queue, change nothing")
+            action.add_argument(EVERYTHING, action="store_true", help="every open letter: needed without any filter")
+            _add_filters(action, state=None)
+        for action in (found, shown, sent, dropped):
+            action.add_argument("--json", action="store_true", help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"_{options['action']}")(options)
+        except NotPossible as refusal:
+            raise CommandError(str(refusal)) from refusal
+
+    def _list(self, options: dict[str, Any]) -> None:
+        letters = _search(options).letters()
+        shown = list(letters[: options["limit"]])
+        if options["json"]:
+            self._print_json([_summary(letter) for letter in shown])
+            return
+        for letter in shown:
+            error = clipped(letter.error, 60)
+            where = letter.queue or "unroutable"
+            self.stdout.write(
+                f"{letter.pk:>6}  {letter.last_seen_at:%Y-%m-%d %H:%M:%S}  {letter.state:<9} {letter.count:>3}×"
+                f"  {where:<22} {letter.reason:<14} {letter.routing_key}  {error}"
+            )
+        total = letters.count()
+        self.stdout.write(f"{len(shown)} of {total} letters" if total else "no letters")
+
+    def _show(self, options: dict[str, Any]) -> None:
+        letter = DeadLetter.objects.filter(pk=options["id"]).first()
+        if letter is None:
+            raise CommandError(f"there is no dead letter {options['id']}")
+        if options["json"]:
+            self._print_json(_details(letter))
+            return
+        for name, value in _summary(letter).items():
+            self.stdout.write(f"{name}: {value}")
+        self._section("body", dead_letters.indented(letter.body))
+        if letter.edited_body:
+            self._section("edited", "\n".join(dead_letters.difference(letter.body, letter.edited_body)))
+        self._section("headers", json.dumps(letter.headers, indent=2, ensure_ascii=False))
+        self._section("x-death", json.dumps(letter.x_death, indent=2, ensure_ascii=False))
+        self._section("traceback", letter.traceback)
+        self._section("history", "\n".join(_history(letter)))
+
+    def _replay(self, options: dict[str, Any]) -> None:
+        search = _chosen(options)
+        if options["dry_run"]:
+            self._print_dry_run(replays.dry_run(search.letters()), options, "replayed")
+            return
+        batch = replays.replay_start(
+            letters=search.letters(),
+            by=audit.command_line_name(),
+            user_id=audit.command_line_user_id(),
+            what=str(search),
+            per_second=options["per_second"],
+        )
+        total = batch.items.count()
+        if options["json"]:
+            self._print_json({"batch": batch.pk, "letters": total})
+        else:
+            self.stdout.write(f"replay {batch.pk}: {total} letters, at most {batch.per_second} a second")
+
+    def _discard(self, options: dict[str, Any]) -> None:
+        search, reason = _chosen(options), options["reason"].strip()
+        letters = search.letters().filter(state=DeadLetter.State.OPEN)
+        if options["dry_run"]:
+            self._print_dry_run(replays.dry_run(letters), options, "discarded")
+            return
+        if not reason:
+            raise CommandError("say why: --reason")
+        count = self._discard_each(list(letters.values_list("pk", flat=True)), reason)
+        if options["json"]:
+            self._print_json({"discarded": count})
+        else:
+            self.stdout.write(f"{count} letters are discarded")
+
+    def _discard_each(self, ids: list[int], reason: str) -> int:
+        by, user_id, count = audit.command_line_name(), audit.command_line_user_id(), 0
+        for letter_id in ids:
+            try:
+                letter = dead_letters.dead_letter_discard(letter_id=letter_id, reason=reason, by=by)
+            except NotPossible as refusal:
+                # Somebody else decided about it meanwhile.
+                self.stderr.write(f"{letter_id}: {refusal}")
+                continue
+            audit.record(letter, f"Discard, by {by}: {reason}", user_id=user_id)
+            count += 1
+        return count
+
+    def _print_dry_run(self, counted: replays.DryRun, options: dict[str, Any], verb: str) -> None:
+        if options["json"]:
+            self._print_json({"queues": counted.by_queue, "skipped": counted.skipped, "total": counted.total})
+            return
+        for queue, count in counted.by_queue.items():
+            self.stdout.write(f"{count:>7}  {queue or 'unroutable'}")
+        self.stdout.write(f"{counted.total:>7}  would be {verb}")
+        for why, count in counted.skipped.items():
+            self.stdout.write(f"{count:>7}  left as they are: {why}")
+
+    def _section(self, title: str, text: str) -> None:
+        if text:
+            self.stdout.write(f"\n{title}\n{text}")
+
+    def _print_json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
+
+
+def _add_filters(parser: ArgumentParser, *, state: str | None) -> None:
+    parser.add_argument("--id", type=int, action="append", default=[], help="a letter's number; may be repeated")
+    parser.add_argument("--event", type=UUID, help="the event's id")
+    parser.add_argument("--queue", default="", help="where it died, or: unroutable")
+    parser.add_argument("--type", default="", help="exchange/key, with * for ids: leads_exchange/lead.*")
+    parser.add_argument("--campaign", type=UUID, help="the campaign's id")
+    parser.add_argument("--reason-of-death", default="", help="rejected, expired, delivery_limit, unroutable")
+    parser.add_argument("--error", default="", help="the error's class: BadLead")
+    parser.add_argument("--text", default="", help="in the body, the reason or the error")
+    if state is not None:
+        parser.add_argument("--state", default=state, choices=DeadLetter.State.values, help="open, replayed, discarded")
+
+
+def _search(options: dict[str, Any]) -> LetterSearch:
+    return LetterSearch(
+        ids=tuple(options["id"]),
+        event=options["event"],
+        queue=options["queue"],
+        type=options["type"],
+        campaign=options["campaign"],
+        reason=options["reason_of_death"],
+        error=options["error"],
+        state=options.get("state", ""),
+        text=options["text"],
+    )
+
+
+def _chosen(options: dict[str, Any]) -> LetterSearch:
+    search = _search(options)
+    if search == LetterSearch() and not options["all"]:
+        raise CommandError(f"say which letters, or {EVERYTHING}")
+    return search
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
+    names = (
+        "id", "event_id", "queue", "exchange", "routing_key", "event_type", "campaign_id", "state", "reason", "error",
+        "count", "first_seen_at", "last_seen_at", "decided_by", "decision_reason",
+    )  # fmt: skip
+    return {name: getattr(letter, name) for name in names}
+
+
+def _details(letter: DeadLetter) -> dict[str, Any]:
+    names = ("body", "edited_body", "headers", "x_death", "traceback")
+    history = [
+        {"at": entry.at, "what": entry.what, "by": entry.by, "note": entry.note, "replay": entry.replay}
+        for entry in letter.history.order_by("at", "pk")
+    ]
+    return {**_summary(letter), **{name: getattr(letter, name) for name in names}, "history": history}
+
+
+def _history(letter: DeadLetter) -> list[str]:
+    return [
+        " ".join(filter(None, (f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.what, entry.by, clipped(entry.note, 200))))
+        for entry in letter.history.order_by("at", "pk")
+    ]

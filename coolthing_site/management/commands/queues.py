@@ -1,0 +1,91 @@
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.json import DjangoJSONEncoder
+
+from messaging import audit, queue_stats, services
+from messaging.errors import NotPossible
+from messaging.models import QueueControl
+from messaging.topology import SERVICES
+
+_PREFETCHED = "Workers stop taking from them within seconds; what they have prefetched already still finishes."
+
+
+class Command(BaseCommand):
+    help = "Pause or resume the consumers of a queue or of a whole service, or list all queues."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        listed = actions.add_parser("list", help="every queue: its service, state, figures and why it is paused")
+        listed.add_argument("--json", action="store_true", help="print JSON")
+        paused = actions.add_parser("pause", help="stop consuming, on every worker and across restarts")
+        paused.add_argument("--reason", required=True, help="why; shown wherever the queue is")
+        resumed = actions.add_parser("resume", help="consume again")
+        for action in (paused, resumed):
+            action.add_argument("target", metavar="QUEUE_OR_SERVICE", help=", ".join((*SERVICES, *_services())))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["action"] == "list":
+            self._list(options["json"])
+            return
+        try:
+            controls = _change(options, by=audit.command_line_name())
+        except NotPossible as refusal:
+            raise CommandError(str(refusal)) from refusal
+        user_id = audit.command_line_user_id()
+        for control in controls:
+            audit.record(control, f"{options['action'].title()}, by {control.changed_by}.", user_id=user_id)
+            self.stdout.write(str(control))
+        if options["action"] == "pause":
+            self.stdout.write(_PREFETCHED)
+
+    def _list(self, as_json: bool) -> None:
+        rows = _rows()
+        if as_json:
+            self.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
+            return
+        self.stdout.write(f"{'queue':<26} {'service':<17} {'state':<8} {'ready':>7} {'unacked':>7} {'consumers':>9}")
+        for row in rows:
+            figures = (row["ready"], row["unacked"], row["consumers"])
+            ready, unacked, consumers = ("?" if figure is None else figure for figure in figures)
+            why = f"  {row['reason']} ({row['changed_by']})" if row["paused"] else ""
+            state = "paused" if row["paused"] else "running"
+            line = f"{row['queue']:<26} {row['service']:<17} {state:<8} {ready:>7} {unacked:>7} {consumers:>9}{why}"
+            self.stdout.write(line)
+
+
+def _services() -> list[str]:
+    return list(dict.fromkeys(SERVICES.values()))
+
+
+def _change(options: dict[str, Any], *, by: str) -> list[QueueControl]:
+    target, pausing = options["target"], options["action"] == "pause"
+    if target in SERVICES:
+        queue = target
+        changed = services.queue_pause(queue=queue, reason=options["reason"], by=by) if pausing else None
+        return [changed or services.queue_resume(queue=queue, by=by)]
+    if pausing:
+        return services.service_pause(service=target, reason=options["reason"], by=by)
+    return services.service_resume(service=target, by=by)
+
+
+def _rows() -> list[dict[str, Any]]:
+    figures = queue_stats.snapshot().queues
+    controls = {control.queue: control for control in QueueControl.objects.all()}
+    return [_row(queue, figures.get(queue), controls.get(queue)) for queue in SERVICES]
+
+
+def _row(queue: str, now: Any, control: QueueControl | None) -> dict[str, Any]:
+    return {
+        "queue": queue,
+        "service": SERVICES[queue],
+        "paused": control is not None and control.paused,
+        "reason": control.reason if control else "",
+        "changed_by": control.changed_by if control else "",
+        "changed_at": control.changed_at if control else None,
+        "ready": now.ready if now else None,
+        "unacked": now.unacked if now else None,
+        "consumers": now.consumers if now else None,
+    }

@@ -1,0 +1,45 @@
+"""Dead letters found by what they have in common, for the command line; the panel's list has the same filters."""
+
+from dataclasses import dataclass, fields
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from messaging.models import DeadLetter
+
+UNROUTABLE = "unroutable"
+
+
+@dataclass(frozen=True)
+class LetterSearch:
+    """Empty filters match everything. `text` is looked for in bodies, reasons and errors; `type` is exchange/key."""
+
+    ids: tuple[int, ...] = ()
+    event: UUID | None = None
+    queue: str = ""
+    type: str = ""
+    campaign: UUID | None = None
+    reason: str = ""
+    error: str = ""
+    state: str = ""
+    text: str = ""
+
+    def __str__(self) -> str:
+        """In words, for whoever reads the history later."""
+        said = [f"{field.name} {getattr(self, field.name)}" for field in fields(self) if getattr(self, field.name)]
+        return f"all letters with {', '.join(said)}" if said else "all letters"
+
+    def letters(self) -> QuerySet[DeadLetter]:
+        """The newest first."""
+        found = DeadLetter.objects.order_by("-last_seen_at", "-pk")
+        exact = {"event_id": self.event, "event_type": self.type, "campaign_id": self.campaign}
+        exact |= {"reason": self.reason, "error_class": self.error, "state": self.state}
+        found = found.filter(**{name: value for name, value in exact.items() if value})
+        if self.ids:
+            found = found.filter(pk__in=self.ids)
+        if self.queue:
+            found = found.filter(queue="" if self.queue == UNROUTABLE else self.queue)
+        if self.text:
+            places = ("body", "edited_body", "reason", "error")
+            found = found.filter(Q(*((f"{place}__icontains", self.text) for place in places), _connector=Q.OR))
+        return found
