@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from ctypes.util import find_library
 from pathlib import Path
 
 from .console import Unavailable, guarded, say
@@ -87,6 +88,9 @@ def _missing_test_tools() -> list[str]:
     missing = []
     if not any(map(shutil.which, CHROMIUM)):
         missing.append("chromium")
+    if find_library("atomic") is None:
+        # Playwright's own Node.js is linked with it.
+        missing.append("libatomic1")
     if shutil.which("docker-compose") is None and not _has_compose_plugin():
         missing.append("docker-compose")
     if not any(font.exists() for font in FONTS):
