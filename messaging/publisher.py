@@ -1,4 +1,7 @@
-"""A py-amqp connection that publishes many messages at once and tells which of them the broker has taken."""
+"""A connection that publishes many messages at once and tells which of them the broker has taken.
+
+py-amqp connects, tunes, keeps alive and closes; the hot path (messages out, confirms in) is ours.
+"""
 
 import logging
 import socket
@@ -12,27 +15,28 @@ from typing import Any, NamedTuple, Self
 import amqp
 from amqp.exceptions import AMQPError
 from kombu import Connection
-from kombu.utils.json import dumps
 
-from messaging import topology
+from messaging import frames, topology
 
 log = logging.getLogger(__name__)
 
 # What may go wrong on the way to the broker, beside the broker's own answers.
 BROKER_ERRORS = (AMQPError, OSError)
 
-# Bounds of what is sent at all. AMQP's short strings have 255 bytes; headers must fit one frame (128 KiB); brokers
-# refuse bodies over 16 MiB, and an event is ids and facts: a megabyte is a mistake of its publisher.
+# Bounds of what is sent at all. AMQP's short strings have 255 bytes; brokers refuse bodies over 16 MiB, and an event is
+# ids and facts: a megabyte is a mistake of its publisher.
 MAX_SHORT_STRING_BYTES = 255
-MAX_HEADERS_BYTES = 65_536
 MAX_BODY_BYTES = 1_048_576
 
 HEARTBEAT_SECONDS = 10
 _CONNECT_SECONDS = 5.0
-# A write that blocks longer means a dead peer or an alarm that the broker could not announce.
+# A write that makes no progress for longer means a dead peer; a broker with an alarm says so, and is waited for.
 _WRITE_SECONDS = 15.0
 # No confirm at all for this long: the connection is given up and what is unconfirmed is sent again.
 CONFIRM_SECONDS = 30.0
+_READ_BYTES = 262_144
+# How long a write or a read waits before it looks at the other direction.
+_TURN_SECONDS = 0.5
 
 
 class Row(NamedTuple):
@@ -48,24 +52,21 @@ class Row(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What became of the rows of one batch; those in neither list are undecided, and `error` says why."""
+    """What became of rows since the last look, by id. `refused`: the broker had no queue for them."""
 
     confirmed: list[int] = field(default_factory=list)
     nacked: list[int] = field(default_factory=list)
-    error: Exception | None = None
+    refused: list[int] = field(default_factory=list)
 
 
 def unfit_reason(row: Row) -> str:
-    """Why no broker would ever take this row; empty if one may."""
-    size = len(row.body.encode())
-    if size > MAX_BODY_BYTES:
+    """Why no broker would ever take this row; empty if one may, as far as its texts tell."""
+    if len(row.body) > MAX_BODY_BYTES // 4 and (size := len(row.body.encode())) > MAX_BODY_BYTES:
         return f"the body has {size} bytes; {MAX_BODY_BYTES} are the most"
     if len(row.routing_key.encode()) > MAX_SHORT_STRING_BYTES:
         return f"the routing key has more than {MAX_SHORT_STRING_BYTES} bytes"
     if len(row.exchange.encode()) > MAX_SHORT_STRING_BYTES:
         return f"the exchange's name has more than {MAX_SHORT_STRING_BYTES} bytes"
-    if len(dumps(row.headers).encode()) > MAX_HEADERS_BYTES:
-        return f"the headers have more than {MAX_HEADERS_BYTES} bytes"
     return ""
 
 
@@ -79,13 +80,20 @@ def is_refusal(error: Exception | None, row: Row) -> bool:
 
 
 class Publisher:
-    """Use as a context manager. Not to be shared between threads; any exception makes it unusable."""
+    """Use as a context manager. Not to be shared between threads; any exception makes it unusable.
+
+    `send` puts rows on their way, `read` takes in what the broker says meanwhile, `take` tells what became of rows.
+    `blocked_reason` is the broker's reason while it takes no messages (memory, disk), else empty.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pending: dict[int, int] = {}
+        self._open: dict[int, Row] = {}
+        self._returned: set[uuid.UUID] = set()
         self._outcome = Outcome()
-        self._next_tag = 1
+        self._last_tag = 0
+        self._buffer = frames.FrameBuffer()
+        self._progress = time.monotonic()
         self.blocked_reason = ""
 
     def __enter__(self) -> Self:
@@ -97,16 +105,16 @@ class Publisher:
             virtual_host=target.virtual_host or "/",
             heartbeat=HEARTBEAT_SECONDS,
             connect_timeout=_CONNECT_SECONDS,
-            write_timeout=_WRITE_SECONDS,
-            on_blocked=self._on_blocked,
             on_unblocked=self._on_unblocked,
             client_properties={"connection_name": "coolthing-relay"},
         )
         self._connection.connect()
-        self._channel = self._connection.channel()
-        self._channel.confirm_select()
-        self._channel.events["basic_ack"].add(self._on_ack)
-        self._channel.events["basic_nack"].add(self._on_nack)
+        channel = self._connection.channel()
+        channel.confirm_select()
+        channel.events["basic_return"].add(self._on_return)
+        self._channel_id: int = channel.channel_id
+        self._socket: socket.socket = self._connection.transport.sock
+        self._socket.settimeout(_TURN_SECONDS)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
@@ -118,67 +126,130 @@ class Publisher:
                 pass
         self._connection.collect()
 
-    def publish(self, rows: Sequence[Row]) -> Outcome:
-        """Send all rows, then wait for the confirms. Never raises a broker's error: see `Outcome.error`."""
-        self._outcome, self._pending = Outcome(), {}
+    @property
+    def open_count(self) -> int:
+        """Rows on their way: sent, and neither taken nor refused."""
+        return len(self._open)
+
+    @property
+    def open_rows(self) -> list[Row]:
+        return list(self._open.values())
+
+    def fileno(self) -> int:
+        """For select: readable when `read` will find something."""
+        return self._socket.fileno()
+
+    def send(self, rows: Sequence[Row]) -> dict[int, str]:
+        """Write all rows at once; those that cannot be written at all are left out and named, with the reason."""
+        unfit: dict[int, str] = {}
+        packed = []
+        if not self._open:
+            self._progress = time.monotonic()
+        for row in rows:
+            try:
+                packed.append(self._packed(row))
+            except frames.Unfit as problem:
+                unfit[row.id] = str(problem)
+                continue
+            self._last_tag += 1
+            self._open[self._last_tag] = row
+        if packed:
+            self._write(b"".join(packed))
+        return unfit
+
+    def read(self, timeout: float) -> bool:
+        """Take in what the broker has sent; false if that was nothing. Raises when the connection is of no use."""
+        self._socket.settimeout(timeout)
         try:
-            for row in rows:
-                self._pending[self._next_tag] = row.id
-                self._next_tag += 1
-                self._channel.basic_publish(
-                    _message(row), exchange=row.exchange, routing_key=row.routing_key, timeout=_WRITE_SECONDS
-                )
-            self._await_confirms()
-        except BROKER_ERRORS as problem:
-            self._outcome.error = problem
-        return self._outcome
+            data = self._socket.recv(_READ_BYTES)
+        except (TimeoutError, BlockingIOError):
+            return False
+        finally:
+            self._socket.settimeout(_TURN_SECONDS)
+        if not data:
+            raise ConnectionError("the broker closed the connection")
+        self._buffer.feed(data)
+        for kind, channel, content in self._buffer.frames():
+            self._on_frame(kind, channel, content)
+        return True
+
+    def take(self) -> Outcome:
+        """What became of rows since the last call."""
+        outcome, self._outcome = self._outcome, Outcome()
+        return outcome
 
     def keep_alive(self) -> None:
-        """Call at least every second or two while idle: answers heartbeats, and raises if the broker is gone."""
-        try:
-            while True:
-                self._connection.drain_events(timeout=0.001)
-        except (TimeoutError, socket.timeout):  # noqa: UP041 - py-amqp raises either
-            pass
+        """Call every second or two: sends heartbeats, and raises if the broker is gone or confirms nothing."""
         self._connection.heartbeat_tick()
+        silent = time.monotonic() - self._progress
+        if self._open and not self.blocked_reason and silent > CONFIRM_SECONDS:
+            raise TimeoutError(f"no confirm for {silent:.0f} s, {len(self._open)} messages are open")
 
-    def _await_confirms(self) -> None:
+    def _packed(self, row: Row) -> bytes:
+        reason = unfit_reason(row)
+        if reason:
+            raise frames.Unfit(reason)
+        return frames.publish(
+            self._channel_id,
+            row.exchange,
+            row.routing_key,
+            row.body.encode(),
+            row.headers,
+            row.event_id,
+            self._connection.frame_max,
+        )
+
+    def _write(self, data: bytes) -> None:
+        """A broker with an alarm stops reading; it says so on the other direction, where confirms come in, too."""
+        rest = memoryview(data)
         last_progress = time.monotonic()
-        while self._pending:
-            waiting = len(self._pending)
+        while rest:
             try:
-                self._connection.drain_events(timeout=1.0)
-            except (TimeoutError, socket.timeout):  # noqa: UP041 - py-amqp raises either
-                self._connection.heartbeat_tick()
-            if len(self._pending) < waiting:
+                rest = rest[self._socket.send(rest) :]
                 last_progress = time.monotonic()
-            elif time.monotonic() - last_progress > CONFIRM_SECONDS:
-                raise TimeoutError(f"no confirm for {CONFIRM_SECONDS:.0f} s, {waiting} messages are open")
+            except (TimeoutError, BlockingIOError):
+                self.read(timeout=0.0)
+                if not self.blocked_reason and time.monotonic() - last_progress > _WRITE_SECONDS:
+                    raise TimeoutError(f"the broker has read nothing for {_WRITE_SECONDS:.0f} s") from None
+        # For py-amqp, which sends a heartbeat when nothing else was sent.
+        self._connection.bytes_sent += 1
 
-    def _on_ack(self, tag: int, multiple: bool) -> None:
-        self._outcome.confirmed.extend(self._settle(tag, multiple))
+    def _on_frame(self, kind: int, channel: int, content: bytes) -> None:
+        if kind == frames.METHOD:
+            confirm = frames.confirm(content)
+            if confirm is not None:
+                self._connection.bytes_recv += 1
+                self._on_confirm(confirm)
+                return
+            self.blocked_reason = frames.blocked_reason(content) or self.blocked_reason
+        self._connection.on_inbound_frame((kind, channel, content))
 
-    def _on_nack(self, tag: int, multiple: bool) -> None:
-        self._outcome.nacked.extend(self._settle(tag, multiple))
+    def _on_confirm(self, confirm: frames.Confirm) -> None:
+        self._progress = time.monotonic()
+        tags = self._up_to(confirm.tag) if confirm.multiple else [confirm.tag]
+        for tag in tags:
+            row = self._open.pop(tag, None)
+            if row is None:
+                continue
+            if row.event_id in self._returned:
+                self._returned.discard(row.event_id)
+                self._outcome.refused.append(row.id)
+            else:
+                (self._outcome.confirmed if confirm.taken else self._outcome.nacked).append(row.id)
 
-    def _settle(self, tag: int, multiple: bool) -> list[int]:
-        tags = [known for known in self._pending if known <= tag] if multiple else [tag]
-        return [self._pending.pop(known) for known in tags if known in self._pending]
+    def _up_to(self, tag: int) -> list[int]:
+        """Open tags are in the order of sending: those up to `tag` come first."""
+        found = []
+        for known in self._open:
+            if known > tag:
+                break
+            found.append(known)
+        return found
 
-    def _on_blocked(self, reason: str) -> None:
-        self.blocked_reason = reason or "an alarm"
+    def _on_return(self, error: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:
+        """A mandatory message that no queue takes comes back before its confirm."""
+        self._returned.add(uuid.UUID(message.properties["message_id"]))
 
     def _on_unblocked(self) -> None:
         self.blocked_reason = ""
-
-
-def _message(row: Row) -> amqp.Message:
-    return amqp.Message(
-        row.body.encode(),
-        content_type="application/json",
-        content_encoding="utf-8",
-        delivery_mode=2,
-        message_id=str(row.event_id),
-        app_id="coolthing",
-        application_headers=row.headers,
-    )
+        self._progress = time.monotonic()

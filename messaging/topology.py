@@ -54,6 +54,8 @@ EVENT_ID_HEADER = "x-coolthing-event-id"
 REPLAY_HEADER = "x-coolthing-replay"
 # W3C Trace Context: kept as it came, so tools of other programs can join their spans to ours.
 TRACE_HEADER = "traceparent"
+# On the relay's own events about what it could not publish.
+ALARM_HEADER = "x-coolthing-alarm"
 
 
 @dataclass(frozen=True)

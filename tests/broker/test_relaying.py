@@ -1,18 +1,23 @@
 """From the outbox to a real broker, through everything that can happen on the way."""
 
 import signal
+import uuid
 from urllib.parse import quote
 
+import amqp
 import psycopg
 from django.db import connection, transaction
 
 from messaging import declare, outbox, topology
+from messaging.events import ServiceErrorEvent, decode
 from messaging.models import OutboxEvent
 from messaging.outbox import publish_on_commit
 from messaging.publisher import MAX_BODY_BYTES
+from messaging.services import outbox_release
 from tests.broker import probe
 from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
+from tests.broker.proxy import BlockingProxy
 from tests.private import Broker, database_url
 from tests.support import Process, wait_until
 
@@ -130,11 +135,87 @@ def test_what_the_broker_cannot_take_is_parked_with_a_reason_and_the_rest_goes_o
         outbox.enqueue(_row("no_such_exchange"))
         publish_on_commit(after)
     _relay(start_process)
-    wait_until(lambda: OutboxEvent.objects.filter(published_at__isnull=False).count() == 2)
+    wait_until(lambda: _published() >= {before.id, after.id})
     wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).count() == 2)
     reasons = dict(OutboxEvent.objects.filter(parked_at__isnull=False).values_list("exchange", "parked_reason"))
     assert "bytes" in reasons[PROBE_EXCHANGE]
     assert "NOT_FOUND" in reasons["no_such_exchange"]
+
+
+def test_a_parked_event_is_reported_once_even_when_it_is_released_and_parked_again(
+    probed: Probe, start_process: StartProcess
+):
+    _publish(ProbeHappened(text="x" * MAX_BODY_BYTES))
+    parked = OutboxEvent.objects.get()
+    _relay(start_process)
+    for _ in range(2):
+        wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).exists())
+        outbox_release(outbox_id=parked.id, by="somebody")
+    wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).exists())
+    alarms = [decode(topology.EVENTS_EXCHANGE, "probe.error", body) for body in _bodies(probed.broker)]
+    assert {alarm.id for alarm in alarms if isinstance(alarm, ServiceErrorEvent)} == {alarms[0].id}
+    assert f"event {parked.event_id}" in alarms[0].reason
+    assert "bytes" in alarms[0].reason
+
+
+def test_what_comes_back_from_the_broker_is_parked(probed: Probe, start_process: StartProcess):
+    """An exchange without an alternate, and no queue bound to it."""
+    with probed.broker.channel() as channel:
+        channel.exchange_declare("deaf_exchange", "topic", durable=True, auto_delete=False)
+    with transaction.atomic():
+        outbox.enqueue(_row("deaf_exchange"))
+    _relay(start_process)
+    wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).exists())
+    assert "no queue" in OutboxEvent.objects.get(exchange="deaf_exchange").parked_reason
+
+
+def test_what_the_broker_nacks_is_parked_in_the_end_and_holds_up_nothing(probed: Probe, start_process: StartProcess):
+    with probed.broker.channel() as channel:
+        full = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}
+        channel.queue_declare("full_queue", durable=True, auto_delete=False, arguments=full)
+        channel.exchange_declare("full_exchange", "fanout", durable=True, auto_delete=False)
+        channel.queue_bind("full_queue", "full_exchange")
+        # A quorum queue takes a few more than its limit: what is on its way when it fills up.
+        for _ in range(5):
+            channel.basic_publish(amqp.Message(b"{}"), exchange="full_exchange")
+    wait_until(lambda: probed.broker.ready("full_queue") > 0)
+    with transaction.atomic():
+        outbox.enqueue(_row("full_exchange"))
+    _relay(start_process)
+    _publish(after := ProbeHappened())
+    wait_until(lambda: after.id in _published())
+    assert not OutboxEvent.objects.filter(parked_at__isnull=False).exists()
+    wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).exists())
+    assert "nack" in OutboxEvent.objects.get(exchange="full_exchange").parked_reason
+
+
+def test_a_row_that_commits_after_rows_with_higher_ids_goes_out(probed: Probe, start_process: StartProcess):
+    _relay(start_process)
+    late = ProbeHappened()
+    with psycopg.connect(database_url()) as other:
+        row = _row(PROBE_EXCHANGE, late)
+        other.execute(
+            "INSERT INTO messaging_outboxevent (event_id, service, exchange, routing_key, body, headers, parked_reason)"
+            " VALUES (%s, %s, %s, %s, %s, '{}', '')",
+            [row.event_id, row.service, row.exchange, row.routing_key, row.body],
+        )
+        _publish(*(ProbeHappened() for _ in range(1200)))
+        wait_until(_all_published)
+    wait_until(lambda: late.id in _published())
+
+
+def test_an_alarm_of_the_brokers_makes_the_relay_wait_and_say_so(probed: Probe, start_process: StartProcess):
+    with BlockingProxy(probed.broker.url) as proxy:
+        relay = _relay(start_process, RABBITMQ_URL=proxy.url)
+        proxy.block()
+        # More than the sockets between them hold: the relay is in the middle of a write when it learns of it.
+        _publish(*(ProbeHappened(text="x" * 100_000) for _ in range(200)))
+        relay.wait_for_log("it takes no messages now: low on memory")
+        assert probed.broker.ready(PROBE_QUEUE) == 0
+        proxy.unblock()
+        wait_until(_all_published)
+        assert probed.broker.ready(PROBE_QUEUE) == 200
+        assert relay.stop() == 0
 
 
 def test_an_exchange_of_ours_that_is_missing_makes_the_relay_wait_not_park(probed: Probe, start_process: StartProcess):
@@ -148,8 +229,21 @@ def test_an_exchange_of_ours_that_is_missing_makes_the_relay_wait_not_park(probe
     assert relay.is_running()
 
 
-def _row(exchange: str) -> OutboxEvent:
-    event = ProbeHappened()
+def _published() -> set[uuid.UUID]:
+    return set(OutboxEvent.objects.filter(published_at__isnull=False).values_list("event_id", flat=True))
+
+
+def _bodies(broker: Broker) -> list[bytes]:
+    """Of the messages that the notifier would get."""
+    first = wait_until(lambda: broker.get(topology.NOTIFIER_QUEUE), what="an alarm")
+    found = [first]
+    while message := broker.get(topology.NOTIFIER_QUEUE):
+        found.append(message)
+    return [message.body.encode() for message in found]
+
+
+def _row(exchange: str, event: ProbeHappened | None = None) -> OutboxEvent:
+    event = event or ProbeHappened()
     return OutboxEvent(
         event_id=event.id, service="probe", exchange=exchange, routing_key=probe.KEY, body=event.to_json()
     )

@@ -8,7 +8,7 @@ from amqp import exceptions
 
 from messaging import topology
 from messaging.listen import retry_delay
-from messaging.publisher import MAX_BODY_BYTES, MAX_HEADERS_BYTES, Row, is_refusal, unfit_reason
+from messaging.publisher import MAX_BODY_BYTES, Row, is_refusal, unfit_reason
 
 
 def _row(**changes: Any) -> Row:
@@ -24,7 +24,6 @@ def _row(**changes: Any) -> Row:
         ({"body": "ы" * (MAX_BODY_BYTES // 2 + 1)}, "body"),
         ({"routing_key": "ы" * 128}, "routing key"),
         ({"exchange": "ы" * 128}, "exchange"),
-        ({"headers": {"x": "y" * MAX_HEADERS_BYTES}}, "headers"),
     ],
 )
 def test_what_cannot_be_framed_is_named_before_it_is_sent(changes: dict[str, Any], reason: str):
