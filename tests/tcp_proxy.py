@@ -1,123 +1,130 @@
-"""A TCP proxy whose connections a test cuts, freezes or refuses: a network between a process and its server."""
+"""A TCP relay before a server that can be taken away: connections cut and refused, or silent as on a dead network."""
 
 import asyncio
 import socket
-import struct
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
+CHUNK = 65536
 T = TypeVar("T")
-_CHUNK_BYTES = 65_536
-_ANSWER_SECONDS = 10.0
-# close() sends a reset instead of an orderly end: what is on the way is lost, as when a cable is pulled.
-_RESET = struct.pack("ii", 1, 0)
 
 
 class TcpProxy:
-    """Listens on 127.0.0.1:`port` and passes everything on to a server. A context manager; any thread may call it."""
+    """Relays connections to `host`:`port` from a loopback port of its own, the same one for as long as it lives."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy to {port}", daemon=True)
-        self._open: set[asyncio.StreamWriter] = set()
-        self._refusing = False
-        self.port = 0
+        self._thread = threading.Thread(target=self._loop.run_forever, name="tcp-proxy", daemon=True)
+        self._flowing = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._relays: set[asyncio.Task[None]] = set()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+
+    @classmethod
+    def before(cls, url: str) -> Self:
+        """Before the server that this URL names."""
+        parts = urlsplit(url)
+        assert parts.hostname and parts.port
+        return cls(parts.hostname, parts.port)
+
+    def url(self, url: str) -> str:
+        """The URL, led through here."""
+        parts = urlsplit(url)
+        login, at, _ = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{login}{at}127.0.0.1:{self.port}").geturl()
+
+    def reset(self) -> int:
+        """Drop every connection, and take new ones; how many there were."""
+        return self._run(self._reset())
+
+    def cut(self) -> int:
+        """Drop every connection and refuse new ones; how many there were."""
+        return self._run(self._cut())
+
+    def freeze(self) -> None:
+        """Connections stay and new ones are taken, but nothing arrives any more."""
+        self._run(self._set_flowing(False))
+
+    def restore(self) -> None:
+        """As at the beginning; what a frozen connection was sent arrives now."""
+        self._run(self._open())
+
+    @property
+    def connections(self) -> int:
+        return len(self._relays)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._call(self._listen())
+        self.restore()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        self._call(self._close())
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cut()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_ANSWER_SECONDS)
+        self._thread.join(10)
         self._loop.close()
 
-    def cut(self) -> int:
-        """Reset all connections; how many there were. New ones are welcome."""
-        return self._call(self._cut())
-
-    def freeze(self) -> None:
-        """From now on nothing passes, in neither direction. No end is told: connections stay open, new ones too."""
-        self._call(self._set_flowing(False))
-
-    def thaw(self) -> None:
-        """What was held back passes, in order, and so does everything after it."""
-        self._call(self._set_flowing(True))
-
-    def refuse(self) -> None:
-        """From now on each new connection is reset at once; those that are open stay as they are."""
-        self._refusing = True
-
-    def accept(self) -> None:
-        self._refusing = False
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_ANSWER_SECONDS)
-
-    async def _listen(self) -> None:
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _set_flowing(self, flowing: bool) -> None:
-        if flowing:
-            self._flowing.set()
-        else:
-            self._flowing.clear()
+        (self._flowing.set if flowing else self._flowing.clear)()
+
+    async def _open(self) -> None:
+        await self._set_flowing(True)
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def _cut(self) -> int:
-        count = len(self._open) // 2
-        for writer in list(self._open):
-            _reset(writer)
-        return count
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        return await self._reset()
 
-    async def _close(self) -> None:
-        self._server.close()
-        await self._cut()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _reset(self) -> int:
+        relays = list(self._relays)
+        for relay in relays:
+            relay.cancel()
+        await asyncio.gather(*relays, return_exceptions=True)
+        return len(relays)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refusing:
-            _reset(writer)
-            return
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._relays.add(task)
         try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            # The server is away: its port would refuse as well.
-            _reset(writer)
-            return
-        pair = {writer, far_writer}
-        self._open |= pair
-        try:
-            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            await self._relay(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass
         finally:
-            self._open -= pair
-            for end in pair:
-                end.close()
+            self._relays.discard(task)
+            writer.transport.abort()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._flowing.wait()
+        there_reader, there_writer = await asyncio.open_connection(*self._target)
+        pumps = [
+            asyncio.create_task(self._pump(reader, there_writer)),
+            asyncio.create_task(self._pump(there_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            there_writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(_CHUNK_BYTES):
-                await self._flowing.wait()
-                writer.write(data)
-                await writer.drain()
-            if writer.can_write_eof():
-                writer.write_eof()
-        except OSError:
-            _reset(writer)
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    connection = writer.get_extra_info("socket")
-    if connection is not None and connection.fileno() >= 0:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    writer.transport.abort()
+        while chunk := await reader.read(CHUNK):
+            await self._flowing.wait()
+            writer.write(chunk)
+            await writer.drain()
