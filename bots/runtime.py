@@ -28,6 +28,8 @@ BEAT_SECONDS = 3.0
 LOOK_SECONDS = 0.5
 # Seconds that the sender gets to finish what it is sending when the process is to end.
 SENDER_LIMIT = 20.0
+# Seconds that the database gets for what is not worth waiting for.
+NOTE_LIMIT = 5.0
 # Seconds before a part of the runtime that broke is started again.
 RESTART_SECONDS = 1.0
 
@@ -42,6 +44,8 @@ class Runtime:
         self.name = name
         self.capacity = capacity
         self.sessions: dict[UUID, BotSession] = {}
+        # Those and the ones that have lost their bot, perhaps to a later session here, and are still ending.
+        self._hosted: set[BotSession] = set()
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="bots-loop", daemon=True)
         # Ends the process's work; and the same for as long as a person wants it (Host.drain_requested).
@@ -99,12 +103,15 @@ class Runtime:
 
     async def _host(self, session: BotSession) -> None:
         self.sessions[session.bot_id] = session
+        self._hosted.add(session)
         try:
             if self._lets_go:
                 session.stop()
             await session.run()
         finally:
-            del self.sessions[session.bot_id]
+            self._hosted.discard(session)
+            if self.sessions.get(session.bot_id) is session:
+                del self.sessions[session.bot_id]
 
     # The loop's own work.
 
@@ -139,9 +146,9 @@ class Runtime:
         # First the sender: what it is saying is still to be settled over the sessions' connections.
         stop_sender.set()
         await asyncio.wait([sender], timeout=SENDER_LIMIT)
-        for session in list(self.sessions.values()):
+        for session in list(self._hosted):
             session.stop()
-        while self.sessions:
+        while self._hosted:
             await asyncio.sleep(0.05)
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)
@@ -185,6 +192,7 @@ class Runtime:
 
     async def _quietly(self, work: Coroutine[Any, Any, Any]) -> None:
         try:
-            await work
-        except DatabaseTrouble as error:
+            async with asyncio.timeout(NOTE_LIMIT):
+                await work
+        except (DatabaseTrouble, TimeoutError) as error:
             log.warning("%s could not be noted: %s", self.name, type(error).__name__)

@@ -35,6 +35,8 @@ from telegram.types import IncomingMessage
 CHATS_SECONDS = 5.0
 # Waits before connecting again: doubling between these, in seconds.
 RECONNECT_FIRST, RECONNECT_MOST = 1.0, 30.0
+# Seconds that the database gets for what is not worth waiting for: a session must end even when nothing answers.
+NOTE_LIMIT = 5.0
 # Between attempts to renew while the database does not answer.
 RENEW_RETRY_SECONDS = 1.0
 
@@ -254,8 +256,9 @@ class BotSession:
             return
         await account.disconnect()
         try:
-            await account.flush()
-        except DatabaseTrouble as error:
+            async with asyncio.timeout(NOTE_LIMIT):
+                await account.flush()
+        except (DatabaseTrouble, TimeoutError) as error:
             log.warning("bot %s: its session was not saved: %s", self.bot_id, type(error).__name__)
 
     async def _let_go(self, broken: str) -> None:
@@ -273,6 +276,7 @@ class BotSession:
     async def _note(self, function: Callable[..., object], **values: object) -> None:
         """Write something down that is not worth failing for."""
         try:
-            await in_db(function, **values)
-        except DatabaseTrouble as error:
+            async with asyncio.timeout(NOTE_LIMIT):
+                await in_db(function, **values)
+        except (DatabaseTrouble, TimeoutError) as error:
             log.warning("bot %s: %s was not written down: %s", self.bot_id, function.__name__, type(error).__name__)
