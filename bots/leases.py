@@ -80,3 +80,16 @@ def lease_release(*, bot_id: UUID, epoch: int) -> bool:
     """Give the bot up at once. Only after its connection is closed."""
     mine = Bot.objects.filter(pk=bot_id, lease_epoch=epoch)
     return bool(mine.update(lease_owner="", lease_expires_at=None))
+
+
+def lease_borrow(*, bot_id: UUID, owner: str, seconds: float) -> int | None:
+    """Own the bot for one short connection of a login, in whatever state it is; None when it has an owner.
+
+    The epoch, for `lease_release`. It is not renewed: the connection must be closed long before `seconds` are over.
+    """
+    free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=Now())
+    with transaction.atomic():
+        taken = Bot.objects.filter(free, pk=bot_id).update(
+            lease_owner=owner, lease_epoch=F("lease_epoch") + 1, lease_expires_at=Now() + timedelta(seconds=seconds)
+        )
+        return Bot.objects.values_list("lease_epoch", flat=True).get(pk=bot_id) if taken else None

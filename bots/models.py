@@ -39,10 +39,12 @@ class Bot(models.Model):
     key = models.SlugField(unique=True, help_text="The bot's name in seed files")
     display_name = models.CharField(max_length=100, blank=True, default="")
     role = models.CharField(max_length=10, choices=Role)
-    phone = EncryptedTextField(help_text="In international form, +…")
+    phone = EncryptedTextField(blank=True, default="", help_text="In international form, +…")
     api_id = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: TELEGRAM_API_ID")
     api_hash = EncryptedTextField(blank=True, default="", help_text="Empty: TELEGRAM_API_HASH")
-    proxy_url = EncryptedTextField(blank=True, default="", help_text="socks5://user:password@host:port, or http://…")
+    proxy_url = EncryptedTextField(
+        blank=True, default="", help_text="socks5://user:password@host:port, http://… or mtproxy://secret@host:port"
+    )
     telegram_user_id = models.BigIntegerField(null=True, blank=True, unique=True)
     username = models.CharField(max_length=64, blank=True, default="")
     enabled = models.BooleanField(default=True, help_text="Whether it may connect at all")
@@ -71,6 +73,34 @@ class BotSession(models.Model):
 
     def __str__(self) -> str:
         return f"session of {self.bot}"
+
+
+class PendingLogin(models.Model):
+    """A login that somebody has begun and not finished: it survives reloads and restarts.
+
+    `state` holds its secrets (the new session, the code's hash, the QR code's address), encrypted as a whole. `problem`
+    is what Telegram said last; until `wait_until` it accepts no other attempt of the kind `waits_for`. Whoever asks
+    Telegram on its behalf has claimed it until `busy_until`: two connections with the new key would destroy it.
+    """
+
+    class Step(models.TextChoices):
+        START = "start", "Nothing sent yet"
+        CODE = "code", "Waits for the code"
+        PASSWORD = "password", "Waits for the password"
+        QR = "qr", "Waits for the QR code to be scanned"
+
+    bot = models.OneToOneField(Bot, on_delete=models.CASCADE, primary_key=True, related_name="pending_login")
+    step = models.CharField(max_length=10, choices=Step, default=Step.START)
+    state = EncryptedTextField(blank=True, default="")
+    problem = models.CharField(max_length=300, blank=True, default="")
+    wait_until = models.DateTimeField(null=True, blank=True)
+    waits_for = models.CharField(max_length=10, choices=Step, blank=True, default="")
+    busy_until = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField()
+    begun_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"login of {self.bot}"
 
 
 class BotStateChange(models.Model):

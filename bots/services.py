@@ -1,27 +1,28 @@
-"""What may be done to a bot: log it in, start and stop it, and note what Telegram made of it."""
+"""What may be done to a bot: start and stop it, and note what Telegram made of it. `bots.connecting` logs it in."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from bots.clock import database_clock
 from bots.events import BotBannedEvent
-from bots.models import Bot, BotBlock, BotSession, Cursor
+from bots.models import Bot, BotSession
 from bots.states import bot_reset, bot_set_state
 from messaging.outbox import publish_on_commit
 from telegram.errors import BotDead, RetryAfter
-from telegram.login import LoginError, PasswordNeeded, PendingLogin, request_code, sign_in
+from telegram.logins import LoginError
 from telegram.types import Credentials, Me
 
 # Another server (the sandbox) takes any application's id.
 SANDBOX_CREDENTIALS = (1, "sandbox")
+NO_API_ID = (
+    "There is no API id. Get one with its hash at https://my.telegram.org and enter both in the bot's settings, "
+    "or set TELEGRAM_API_ID and TELEGRAM_API_HASH."
+)
 
 
 @dataclass(frozen=True)
@@ -46,66 +47,8 @@ def credentials_of(bot: Bot) -> Credentials:
     if not (api_id and api_hash) and settings.TELEGRAM_SERVER:
         api_id, api_hash = SANDBOX_CREDENTIALS
     if not (api_id and api_hash):
-        raise LoginError("TELEGRAM_API_ID and TELEGRAM_API_HASH are not set; get them at https://my.telegram.org")
+        raise LoginError(NO_API_ID)
     return Credentials(api_id, api_hash, bot.proxy_url)
-
-
-# Logging in.
-
-
-def bot_connect(*, bot_id: UUID, session: str, me: Me) -> Bot:
-    """Keep a fresh login. The bot may connect again, whatever barred it; an owner of the old login is fenced off.
-
-    Raises LoginError when the account is another bot's already.
-    """
-    with transaction.atomic():
-        bot = Bot.objects.select_for_update().get(pk=bot_id)
-        if Bot.objects.filter(telegram_user_id=me.user_id).exclude(pk=bot_id).exists():
-            raise LoginError("another bot is logged in to this account already")
-        if bot.telegram_user_id not in (None, me.user_id):
-            _forget_account(bot_id)
-        Bot.objects.filter(pk=bot_id).update(
-            telegram_user_id=me.user_id, username=me.username, lease_epoch=F("lease_epoch") + 1
-        )
-        BotSession.objects.update_or_create(bot_id=bot_id, defaults={"data": session})
-        bot_reset(bot_id=bot_id, reason="Logged in")
-    bot.refresh_from_db()
-    return bot
-
-
-def _forget_account(bot_id: UUID) -> None:
-    """Another account numbers its private chats and basic groups differently, and was asked to wait for nothing. The
-    same one still is: Telegram's waits outlive a login.
-    """
-    Cursor.objects.filter(bot_id=bot_id).delete()
-    BotBlock.objects.filter(bot_id=bot_id).delete()
-    Bot.objects.filter(pk=bot_id).update(blocked_until=None)
-
-
-def bot_request_code(*, bot_id: UUID) -> PendingLogin:
-    """Have Telegram send a login code to the bot's account. Raises LoginError with a sentence for the operator."""
-    bot = Bot.objects.get(pk=bot_id)
-    return asyncio.run(request_code(credentials_of(bot), bot.phone))
-
-
-def bot_sign_in(*, bot_id: UUID, pending: PendingLogin, code: str, password: str | None = None) -> Bot:
-    """Log the bot in with the code. Raises LoginError, and PasswordNeeded when the account has one."""
-    session, me = asyncio.run(sign_in(pending, code, password))
-    return bot_connect(bot_id=bot_id, session=session, me=me)
-
-
-def bot_connect_with_code(
-    *, bot_id: UUID, ask_code: Callable[[], str], ask_password: Callable[[], str] | None = None
-) -> Bot:
-    """The whole login, synchronously; `ask_code` is called once Telegram has sent a code. Raises LoginError."""
-    pending = bot_request_code(bot_id=bot_id)
-    code = ask_code()
-    try:
-        return bot_sign_in(bot_id=bot_id, pending=pending, code=code)
-    except PasswordNeeded as needed:
-        if ask_password is None:
-            raise
-        return bot_sign_in(bot_id=bot_id, pending=needed.pending, code="", password=ask_password())
 
 
 # What a person decides.

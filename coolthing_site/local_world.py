@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from bots.connecting import bot_connect_with_code
 from bots.models import Bot
-from bots.services import bot_connect_with_code
 from campaigns.models import Campaign
 from coolthing_site.demo.control import SandboxControl
 from coolthing_site.processes import SANDBOX, ProcessGroup

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from telethon import TelegramClient
 from telethon.crypto import rsa
+from telethon.network import ConnectionTcpFull, ConnectionTcpMTProxyRandomizedIntermediate
 
+from telegram.proxies import Proxy, parse_proxy
 from telegram.store import StoredSession
 from telegram.types import Credentials
 
@@ -45,21 +46,27 @@ def server() -> Server | None:
     return _server(settings.TELEGRAM_SERVER, settings.TELEGRAM_SERVER_KEY)
 
 
-def proxy(url: str) -> dict[str, Any] | None:
-    """Telethon's form of a proxy's URL (socks5://user:password@host:port)."""
-    if not url:
-        return None
-    parts = urlsplit(url)
-    scheme = parts.scheme.removesuffix("h")
-    if scheme not in ("socks5", "socks4", "http") or not parts.hostname or not parts.port:
-        raise ValueError("a proxy's URL is socks5://user:password@host:port, socks4://… or http://…")
+def route(url: str) -> dict[str, Any]:
+    """How Telethon is told of a proxy, as arguments of its client. Raises ValueError (`telegram.proxies`)."""
+    given = parse_proxy(url)
+    if given is None:
+        return {"connection": ConnectionTcpFull}
+    if given.kind == "mtproxy":
+        return {
+            "connection": ConnectionTcpMTProxyRandomizedIntermediate,
+            "proxy": (given.host, given.port, given.secret),
+        }
+    return {"connection": ConnectionTcpFull, "proxy": _socks(given)}
+
+
+def _socks(given: Proxy) -> dict[str, Any]:
     return {
-        "proxy_type": scheme,
-        "addr": parts.hostname,
-        "port": parts.port,
+        "proxy_type": given.kind,
+        "addr": given.host,
+        "port": given.port,
         "rdns": True,
-        "username": unquote(parts.username) if parts.username else None,
-        "password": unquote(parts.password) if parts.password else None,
+        "username": given.username or None,
+        "password": given.password or None,
     }
 
 
@@ -74,7 +81,7 @@ def new_client(session: StoredSession, credentials: Credentials, *, receive_upda
         session,
         credentials.api_id,
         credentials.api_hash,
-        proxy=proxy(credentials.proxy_url),
+        **route(credentials.proxy_url),
         timeout=CONNECT_TIMEOUT,
         auto_reconnect=False,
         # About one key exchange in 256 fails (Telethon drops a shared key's leading zero byte): connect again.

@@ -1,120 +1,182 @@
-"""Logging an account in by the code that Telegram sends it."""
+"""Logging an account in by code, password or QR code; taking over a session; logging out.
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
+Every function opens one connection and closes it; none may run while somebody else is connected with the same session:
+two connections with one key destroy it. All raise LoginError.
+"""
+
+import base64
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from telethon import TelegramClient
-from telethon import errors as rpc
-from telethon.tl import types
+from telethon import password as srp
+from telethon.tl import functions, types
 
-from telegram.calls import REQUEST_TIMEOUT, close, guarded
-from telegram.config import new_client
-from telegram.errors import RetryAfter, TelegramError, TransientError
+from telegram.connecting import ask, connected, logged_in, move_to
+from telegram.logins import SENTENCES, CodeSent, LoginError, PasswordNeeded, QrCode
+from telegram.qr import scans, until_told
 from telegram.store import StoredSession
 from telegram.types import Credentials, Me
 
+__all__ = ["CodeSent", "LoginError", "PasswordNeeded", "QrCode"]
 
-class LoginError(Exception):
-    """Why the login did not work: a sentence for the person at the keyboard."""
-
-
-@dataclass(frozen=True)
-class PendingLogin:
-    """A login that waits for its code. `session` holds a key: treat it as a secret."""
-
-    credentials: Credentials
-    phone: str
-    session: str
-    phone_code_hash: str
+# A session that Telegram has ended already needs no logging out.
+_ENDED = frozenset(
+    {"AUTH_KEY_UNREGISTERED", "AUTH_KEY_NOT_FOUND", "AUTH_KEY_DUPLICATED", "SESSION_REVOKED", "SESSION_EXPIRED"}
+)
 
 
-class PasswordNeeded(LoginError):
-    """The code was right, and the account has a password as well: call `sign_in(pending, "", password)`."""
-
-    def __init__(self, pending: PendingLogin) -> None:
-        super().__init__("the account has a password (two-step verification)")
-        self.pending = pending
+# By code.
 
 
-SENTENCES = {
-    "PHONE_NUMBER_INVALID": "Telegram does not accept this phone number; it must be in international form, +…",
-    "PHONE_NUMBER_UNOCCUPIED": "no Telegram account has this phone number; sign up with the official app first",
-    "PHONE_NUMBER_BANNED": "Telegram has banned this phone number",
-    "PHONE_NUMBER_FLOOD": "too many codes were asked for; try again tomorrow",
-    "PHONE_PASSWORD_FLOOD": "too many wrong passwords; try again tomorrow",
-    "PHONE_CODE_INVALID": "the code is wrong",
-    "PHONE_CODE_EMPTY": "the code is missing",
-    "PHONE_CODE_EXPIRED": "the code has expired; ask for a new one",
-    "PASSWORD_HASH_INVALID": "the password is wrong",
-    "API_ID_INVALID": "Telegram does not know this api_id and api_hash",
-    "API_ID_PUBLISHED_FLOOD": "this api_id may not be used: it is public; get your own at https://my.telegram.org",
-}
+async def request_code(credentials: Credentials, phone: str) -> CodeSent:
+    """Have Telegram send a code to the account."""
+    session, number = StoredSession(), _digits(phone)
+    request = functions.auth.SendCodeRequest(number, credentials.api_id, credentials.api_hash, types.CodeSettings())
+    async with connected(session, credentials) as client:
+        answer = await ask(client, request)
+    return _code_sent(answer, number, session)
 
 
-async def request_code(credentials: Credentials, phone: str) -> PendingLogin:
-    """Have Telegram send a code to the account. Raises LoginError."""
-    session = StoredSession()
-    client = _client(session, credentials)
-    try:
-        await _asked(client.connect())
-        answer = await _asked(client.send_code_request(phone))
-    finally:
-        await close(client)
-    return PendingLogin(credentials, phone, session.dumps(), answer.phone_code_hash)
+async def resend_code(credentials: Credentials, sent: CodeSent) -> CodeSent:
+    """Have the code sent again, in the way that `sent.next_kind` named."""
+    session = StoredSession(sent.session)
+    async with connected(session, credentials) as client:
+        answer = await ask(client, functions.auth.ResendCodeRequest(sent.phone, sent.phone_code_hash))
+    return _code_sent(answer, sent.phone, session)
 
 
-async def sign_in(pending: PendingLogin, code: str, password: str | None = None) -> tuple[str, Me]:
-    """Log in; returns the session's text and who it is. An empty `code` goes on after PasswordNeeded.
+async def sign_in(credentials: Credentials, sent: CodeSent, code: str) -> tuple[str, Me]:
+    """Log in; returns the session's text and who it is. Raises PasswordNeeded when the account has one."""
+    session = StoredSession(sent.session)
+    async with connected(session, credentials) as client:
+        answer = await ask(client, _with_code(sent, code.strip()))
+        if isinstance(answer, types.auth.AuthorizationSignUpRequired):
+            raise LoginError(SENTENCES["PHONE_NUMBER_UNOCCUPIED"], reason="PHONE_NUMBER_UNOCCUPIED")
+        me = await logged_in(client, answer.user)
+    return session.dumps(), me
 
-    Raises LoginError, among them PasswordNeeded.
+
+async def check_password(credentials: Credentials, session_text: str, password: str) -> tuple[str, Me]:
+    """The second factor, with the session of PasswordNeeded. The password itself stays on this machine (SRP)."""
+    session = StoredSession(session_text)
+    async with connected(session, credentials) as client:
+        challenge = await ask(client, functions.account.GetPasswordRequest())
+        try:
+            proof = srp.compute_check(challenge, password)
+        except ValueError as error:
+            raise LoginError(f"Telegram asks for the password in an unknown way ({error}). Try a QR code.") from error
+        answer = await ask(client, functions.auth.CheckPasswordRequest(proof))
+        me = await logged_in(client, answer.user)
+    return session.dumps(), me
+
+
+# By QR code.
+
+
+async def qr_begin(credentials: Credentials) -> QrCode:
+    """A code to show. It is good until `expires_at`, or until it has been scanned."""
+    found = await qr_look(credentials, "")
+    assert isinstance(found, QrCode)
+    return found
+
+
+async def qr_look(credentials: Credentials, session_text: str) -> QrCode | tuple[str, Me]:
+    """Whether the code has been scanned: then the login is done. Else the code to show now, a new one if need be.
+
+    Raises PasswordNeeded when it was scanned and the account has a password.
     """
-    session = StoredSession(pending.session)
-    client = _client(session, pending.credentials)
+    session = StoredSession(session_text)
+    async with connected(session, credentials) as client:
+        found = await _exported(client, credentials)
+        me = await logged_in(client, found.user) if isinstance(found, types.auth.Authorization) else None
+    return (session.dumps(), me) if me else _qr_code(found, session)
+
+
+async def qr_wait(credentials: Credentials, show: Callable[[QrCode], object], *, limit: float) -> tuple[str, Me]:
+    """Show codes, one after the other, until one is scanned. Raises LoginError after `limit` seconds."""
+    session = StoredSession()
+    give_up = datetime.now(UTC) + timedelta(seconds=limit)
+    shown = b""
+    async with connected(session, credentials, receive_updates=True) as client:
+        with scans(client) as told:
+            while isinstance(found := await _exported(client, credentials), types.auth.LoginToken):
+                if datetime.now(UTC) >= give_up:
+                    raise LoginError("Nobody has scanned the code. Start again when the phone is at hand.")
+                if found.token != shown:
+                    show(_qr_code(found, session))
+                    shown = found.token
+                await until_told(told, min(found.expires, give_up))
+                told.clear()
+        me = await logged_in(client, found.user)
+    return session.dumps(), me
+
+
+# Sessions that exist already.
+
+
+async def adopt(credentials: Credentials, session_text: str) -> tuple[str, Me]:
+    """Whose session it is; and its text, with what the login adds to it."""
+    session = StoredSession(session_text)
+    async with connected(session, credentials) as client:
+        (user,) = await ask(client, functions.users.GetUsersRequest([types.InputUserSelf()]))
+        me = await logged_in(client, user)
+    return session.dumps(), me
+
+
+async def log_out(credentials: Credentials, session_text: str) -> None:
+    """End the session at Telegram. That it had ended before is no error."""
     try:
-        await _asked(client.connect())
-        user = await _user(client, pending, code, password)
+        async with connected(StoredSession(session_text), credentials) as client:
+            await ask(client, functions.auth.LogOutRequest())
     except PasswordNeeded:
-        raise PasswordNeeded(
-            PendingLogin(pending.credentials, pending.phone, session.dumps(), pending.phone_code_hash)
-        ) from None
-    finally:
-        await close(client)
-    return session.dumps(), Me(user.id, user.username or "", user.phone or pending.phone)
+        return
+    except LoginError as error:
+        if error.reason not in _ENDED:
+            raise
 
 
-async def _user(client: TelegramClient, pending: PendingLogin, code: str, password: str | None) -> types.User:
-    if code:
-        hashed = pending.phone_code_hash
-        user = await _asked(client.sign_in(phone=pending.phone, code=code.strip(), phone_code_hash=hashed), pending)
-        if user is not None:
-            return user
-    if password is None:
-        raise LoginError("the code is missing")
-    return await _asked(client.sign_in(password=password))
+def _digits(phone: str) -> str:
+    return re.sub(r"\D", "", phone)
 
 
-async def _asked(awaitable: Awaitable[Any], pending: PendingLogin | None = None) -> Any:
-    try:
-        return await guarded(awaitable, REQUEST_TIMEOUT)
-    except TelegramError as error:
-        if pending is not None and isinstance(error.__cause__, rpc.SessionPasswordNeededError):
-            raise PasswordNeeded(pending) from None
-        raise LoginError(_sentence(error)) from error
+def _with_code(sent: CodeSent, code: str) -> Any:
+    if sent.kind == "email_code":
+        proof = types.EmailVerificationCode(code)
+        return functions.auth.SignInRequest(sent.phone, sent.phone_code_hash, email_verification=proof)
+    return functions.auth.SignInRequest(sent.phone, sent.phone_code_hash, phone_code=code)
 
 
-def _sentence(error: TelegramError) -> str:
-    if error.reason in SENTENCES:
-        return SENTENCES[error.reason]
-    if isinstance(error, RetryAfter):
-        return f"Telegram asks to wait {error.seconds} seconds before the next attempt"
-    if isinstance(error, TransientError):
-        return f"Telegram cannot be reached ({error.reason})"
-    return f"Telegram refused: {error.reason}"
+def _code_sent(answer: Any, phone: str, session: StoredSession) -> CodeSent:
+    if not isinstance(answer, types.auth.SentCode):
+        raise LoginError(f"Telegram answers with {type(answer).__name__}, not with a code. Use a QR code instead.")
+    kind = _kind(answer.type)
+    if kind == "set_up_email_required":
+        raise LoginError(SENTENCES["SET_UP_EMAIL_REQUIRED"], reason="SET_UP_EMAIL_REQUIRED")
+    resend_at = datetime.now(UTC) + timedelta(seconds=answer.timeout) if answer.timeout else None
+    return CodeSent(phone, session.dumps(), answer.phone_code_hash, kind, _kind(answer.next_type), resend_at)
 
 
-def _client(session: StoredSession, credentials: Credentials) -> TelegramClient:
-    try:
-        return new_client(session, credentials, receive_updates=False)
-    except ValueError as error:
-        raise LoginError(str(error)) from error
+def _kind(of: Any) -> str:
+    """SentCodeTypeMissedCall and CodeTypeMissedCall are both missed_call."""
+    if of is None:
+        return ""
+    name = type(of).__name__.removeprefix("Sent").removeprefix("CodeType")
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+async def _exported(client: TelegramClient, credentials: Credentials) -> Any:
+    """The token to show (auth.LoginToken), or the login that it has led to (auth.Authorization)."""
+    request = functions.auth.ExportLoginTokenRequest(credentials.api_id, credentials.api_hash, [])
+    answer = await ask(client, request)
+    if isinstance(answer, types.auth.LoginTokenMigrateTo):
+        await move_to(client, answer.dc_id)
+        answer = await ask(client, functions.auth.ImportLoginTokenRequest(answer.token))
+    return answer.authorization if isinstance(answer, types.auth.LoginTokenSuccess) else answer
+
+
+def _qr_code(token: Any, session: StoredSession) -> QrCode:
+    text = base64.urlsafe_b64encode(token.token).decode().rstrip("=")
+    return QrCode(session.dumps(), f"tg://login?token={text}", token.expires)

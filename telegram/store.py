@@ -4,6 +4,7 @@ import base64
 import json
 from collections import OrderedDict
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from telethon.crypto import AuthKey
@@ -19,6 +20,20 @@ Entity = tuple[int, str]
 
 class UnreadableSession(Exception):
     """The text is no session of ours."""
+
+
+def session_of_key(dc: tuple[int, str, int], key: bytes) -> str:
+    """The text of a session that knows nothing but its key and its data centre."""
+    session = StoredSession()
+    session.set_dc(*dc)
+    session.auth_key = AuthKey(key)
+    return session.dumps()
+
+
+def key_of(text: str) -> str:
+    """A session's key, as a digest to compare with others'; empty without a key. Raises UnreadableSession."""
+    auth_key = StoredSession(text).auth_key
+    return sha256(auth_key.key).hexdigest() if auth_key else ""
 
 
 class StoredSession(MemorySession):

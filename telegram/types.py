@@ -14,7 +14,7 @@ def is_supergroup(peer_id: int) -> bool:
 
 @dataclass(frozen=True)
 class Credentials:
-    """With what an application signs in. `proxy_url` is socks5://, socks4:// or http://, or empty.
+    """With what an application signs in. `proxy_url` as `telegram.proxies` reads it, or empty.
 
     Printed, it shows neither the hash nor the proxy's password.
     """

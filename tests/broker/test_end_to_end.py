@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
+from bots.connecting import bot_connect_with_code
 from bots.models import Bot
-from bots.services import bot_connect_with_code
 from coolthing_site.demo.ledger import compare, said_by
 from coolthing_site.demo.observe import our_ledger
 from coolthing_site.processes import procfile, sandbox_environment

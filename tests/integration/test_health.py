@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from bots import services
 from bots.advice import NEXT_STEP, next_step
+from bots.connecting import bot_connect
 from bots.hosts import host_beat, hosts_alive
 from bots.leases import lease_take
 from bots.models import Bot, BotBlock, BotSession, Cursor, Host
@@ -43,7 +44,7 @@ def test_a_restriction_is_lifted_by_a_release_and_by_nothing_else():
     assert services.bot_start(bot_id=bot.pk, reason="started by olga")
     assert state(bot) == ("restricted", "PEER_FLOOD")
     services.bot_died(bot_id=bot.pk, epoch=epoch, error=BotDead("SESSION_REVOKED", needs_login=True))
-    services.bot_connect(bot_id=bot.pk, session="fresh", me=Me(5, "anna", ""))
+    bot_connect(bot_id=bot.pk, session="fresh", me=Me(5, "anna", ""))
     assert state(bot) == ("restricted", "PEER_FLOOD")
     assert services.bot_release(bot_id=bot.pk, reason="released by olga")
     assert state(bot) == ("offline", "released by olga")
@@ -61,7 +62,7 @@ def test_only_a_login_brings_a_dead_bot_back(dead):
     assert not services.bot_start(bot_id=bot.pk, reason="started")
     assert not services.bot_release(bot_id=bot.pk, reason="released")
     assert lease_take(bot_id=bot.pk, owner="anybody") is None
-    services.bot_connect(bot_id=bot.pk, session="fresh", me=Me(5, "anna", ""))
+    bot_connect(bot_id=bot.pk, session="fresh", me=Me(5, "anna", ""))
     assert state(bot) == ("offline", "Logged in")
 
 
@@ -75,11 +76,11 @@ def test_a_wait_of_the_whole_account_outlives_a_stop_and_a_new_login_but_not_a_n
     Bot.objects.update(lease_expires_at=None, lease_owner="")
     services.bot_stop(bot_id=bot.pk, reason="stopped")
     services.bot_start(bot_id=bot.pk, reason="started")
-    services.bot_connect(bot_id=bot.pk, session="fresh", me=Me(5, "anna", ""))
+    bot_connect(bot_id=bot.pk, session="fresh", me=Me(5, "anna", ""))
     assert state(bot)[0] == "offline"
     assert lease_take(bot_id=bot.pk, owner="anybody") is None
     assert BotBlock.objects.count() == Cursor.objects.count() == 1
-    services.bot_connect(bot_id=bot.pk, session="fresh", me=Me(6, "boris", ""))
+    bot_connect(bot_id=bot.pk, session="fresh", me=Me(6, "boris", ""))
     assert lease_take(bot_id=bot.pk, owner="anybody") is not None
     assert not BotBlock.objects.exists() and not Cursor.objects.exists()
 

@@ -24,7 +24,7 @@ def code_of(user: User) -> str:
 async def logged_in(user: User) -> str:
     """The text of a fresh session of the user's."""
     assert user.phone
-    session, _ = await sign_in(await request_code(CREDENTIALS, user.phone), code_of(user))
+    session, _ = await sign_in(CREDENTIALS, await request_code(CREDENTIALS, user.phone), code_of(user))
     return session
 
 

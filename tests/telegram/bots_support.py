@@ -10,10 +10,10 @@ from uuid import UUID
 from django.db import connections, transaction
 
 from bots import roles
+from bots.connecting import bot_connect_with_code
 from bots.executor import close_connections
 from bots.models import Bot
 from bots.runtime import Runtime
-from bots.services import bot_connect_with_code
 from campaigns.models import Chat
 from sandbox.server import Sandbox
 from telegram.types import IncomingMessage

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from bots.leases import lease_take
 from bots.models import Bot, BotBlock, BotStateChange, Cursor, Host, Trouble
-from bots.supervision import mark_abandoned, to_be_started
+from bots.supervision import mark_abandoned, to_be_started, unread_chats_forget
 from messaging.models import HandlingFailure, OutboxEvent
 from sandbox.faults import Fault, FaultKind
 from sandbox.server import Sandbox, SandboxConfig
@@ -91,6 +91,42 @@ def test_what_was_said_while_nobody_listened_is_caught_up_from_the_cursor(compan
     company.say(square, "live again")
     company.until_heard(bot, 132)
     assert company.role.texts(bot) == ["one", *(f"missed {number}" for number in range(130)), "live again"]
+
+
+def test_what_was_said_while_the_chat_was_not_to_be_read_is_never_read(company: Company, monkeypatch):
+    monkeypatch.setattr("bots.session.CHATS_SECONDS", 0.2)
+    square, row = company.make_chat("square")
+    yard, yard_row = company.make_chat("yard")
+    bot = company.make_bot("ears", row, yard_row)
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.role.places[bot.pk] = [yard_row]
+    wait_until(lambda: Cursor.objects.filter(bot=bot, peer_id__lt=0).count() == 1, what="the square forgotten")
+    company.say(square, "private talk")
+    company.say(yard, "still read")
+    company.until_heard(bot, 1)
+    company.role.places[bot.pk] = [row, yard_row]
+    wait_until(lambda: Cursor.objects.filter(bot=bot, peer_id__lt=0).count() == 2, what="the square read again")
+    company.say(square, "allowed again")
+    assert company.until_heard(bot, 2) == ["still read", "allowed again"]
+
+
+def test_a_bot_that_was_not_wanted_for_a_while_begins_at_the_newest_message(company: Company):
+    square, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    runtime = company.start()
+    task = company.run(runtime, bot)[0]
+    company.online(bot)
+    company.role.bots.clear()
+    task.join(15)
+    unread_chats_forget("parser", timezone.now())
+    company.say(square, *(f"private {number}" for number in range(3)))
+    company.role.bots.add(bot.pk)
+    unread_chats_forget("parser", timezone.now())
+    company.run(runtime, bot)
+    company.online(bot)
+    company.say(square, "allowed again")
+    assert company.until_heard(bot, 1) == ["allowed again"]
 
 
 def test_direct_chats_that_begin_later_are_read_whole_and_older_ones_are_not(company: Company):
@@ -297,7 +333,7 @@ def test_logging_in_again_fences_off_a_session_of_the_old_login(company: Company
 def test_connect_bot_logs_a_bot_in_and_says_what_went_wrong(company: Company):
     user = company.make_user("Fresh")
     bot = Bot.objects.create(key="fresh", role="parser", phone=user.phone, state=Bot.State.NEEDS_LOGIN)
-    with pytest.raises(CommandError, match="the code is wrong"):
+    with pytest.raises(CommandError, match="The code is wrong"):
         call_command("connect_bot", "fresh", code="00000")
     with pytest.raises(CommandError, match="there is no bot 'nobody'"):
         call_command("connect_bot", "nobody")

@@ -5,7 +5,6 @@ from telethon.crypto import AuthKey
 from telethon.tl import types
 
 from telegram import store
-from telegram.config import proxy
 from telegram.store import StoredSession, UnreadableSession
 from telegram.types import is_supergroup
 
@@ -73,16 +72,6 @@ def test_only_what_is_new_makes_it_dirty():
 def test_a_damaged_text_is_named_as_such(text):
     with pytest.raises(UnreadableSession):
         StoredSession(text)
-
-
-def test_a_proxys_url_is_taken_apart():
-    found = proxy("socks5://me:p%40ss@10.0.0.1:1080")
-    assert found is not None
-    assert (found["proxy_type"], found["addr"], found["port"]) == ("socks5", "10.0.0.1", 1080)
-    assert (found["username"], found["password"]) == ("me", "p@ss")
-    assert proxy("") is None
-    with pytest.raises(ValueError, match="socks5://"):
-        proxy("10.0.0.1:1080")
 
 
 def test_supergroups_are_told_from_basic_groups_by_their_id():

@@ -1,0 +1,206 @@
+"""Logging bots in and out. `bots.logins` does it in steps, for a page; here it is done in one go.
+
+Whoever connects with a session that exists already owns the bot meanwhile, as a worker would: two connections with one
+key destroy it. A new login has a key of its own.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from bots.leases import lease_borrow, lease_release
+from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
+from bots.services import bot_stop, credentials_of
+from bots.states import bot_reset, bot_set_state
+from telegram import login
+from telegram.logins import LoginError, PasswordNeeded, QrCode
+from telegram.store import UnreadableSession, key_of
+from telegram.types import Me
+
+T = TypeVar("T")
+
+# Seconds for one step of a login, connection included: a person waits for the page.
+STEP_SECONDS = 30
+# Seconds that a session is borrowed for: longer than a step takes at the very most.
+BORROW_SECONDS = STEP_SECONDS + 30
+# Seconds that a worker may take to let a bot go before logging out gives up; and how often it is looked at.
+LET_GO_SECONDS, LET_GO_POLL = 20.0, 0.25
+# Seconds that a terminal waits for somebody to scan its code.
+QR_SECONDS = 300.0
+
+BORROWER = "a login"
+CONNECTED = "The bot is connected right now. Stop it, wait until nobody drives it, and try again."
+SLOW = "Telegram did not answer in time. Check the network of this machine and try again."
+
+
+def at_telegram(step: Coroutine[Any, Any, T]) -> T:
+    """Run a step of `telegram.login` in a loop of its own. Not within a transaction. Raises LoginError."""
+
+    async def limited() -> T:
+        async with asyncio.timeout(STEP_SECONDS):
+            return await step
+
+    try:
+        return asyncio.run(limited())
+    except TimeoutError:
+        raise LoginError(SLOW) from None
+
+
+def bot_connect(*, bot_id: UUID, session: str, me: Me) -> Bot:
+    """Keep a fresh login. The bot may connect again, whatever barred it; an owner of the old login is fenced off.
+
+    Raises LoginError when the account is another bot's already.
+    """
+    with transaction.atomic():
+        bot = Bot.objects.select_for_update().get(pk=bot_id)
+        other = Bot.objects.filter(telegram_user_id=me.user_id).exclude(pk=bot_id).first()
+        if other is not None:
+            raise LoginError(f"This is the account of another bot already, {other.key}. Use that one, or log it out.")
+        if bot.telegram_user_id not in (None, me.user_id):
+            _forget_account(bot_id)
+        if me.phone and _digits(bot.phone) != _digits(me.phone):
+            Bot.objects.filter(pk=bot_id).update(phone=f"+{_digits(me.phone)}")
+        Bot.objects.filter(pk=bot_id).update(
+            telegram_user_id=me.user_id, username=me.username, lease_epoch=F("lease_epoch") + 1
+        )
+        BotSession.objects.update_or_create(bot_id=bot_id, defaults={"data": session})
+        PendingLogin.objects.filter(bot_id=bot_id).delete()
+        bot_reset(bot_id=bot_id, reason="Logged in")
+    bot.refresh_from_db()
+    return bot
+
+
+def bot_logged_in(*, bot_id: UUID, session: str, me: Me, fresh: bool = True) -> Bot:
+    """As `bot_connect`, but only for the account that was the bot's before, if any. A `fresh` session that is not
+    kept is ended at Telegram. Raises LoginError.
+    """
+    bot = Bot.objects.get(pk=bot_id)
+    try:
+        if bot.telegram_user_id not in (None, me.user_id):
+            raise LoginError(
+                f"This is another account{_at(me.username)} than the bot's{_at(bot.username)}. "
+                "Log in with the bot's own, or connect the other one as a new bot."
+            )
+        return bot_connect(bot_id=bot_id, session=session, me=me)
+    except LoginError:
+        if fresh:
+            with suppress(LoginError):
+                at_telegram(login.log_out(credentials_of(bot), session))
+        raise
+
+
+def bot_connect_with_code(
+    *,
+    bot_id: UUID,
+    ask_code: Callable[[], str],
+    ask_password: Callable[[], str] | None = None,
+) -> Bot:
+    """The whole login; `ask_code` is called once Telegram has sent a code. Raises LoginError."""
+    bot = Bot.objects.get(pk=bot_id)
+    credentials = credentials_of(bot)
+    sent = at_telegram(login.request_code(credentials, bot.phone))
+    code = ask_code()
+    try:
+        session, me = at_telegram(login.sign_in(credentials, sent, code))
+    except PasswordNeeded as needed:
+        if ask_password is None:
+            raise
+        session, me = at_telegram(login.check_password(credentials, needed.session, ask_password()))
+    return bot_connect(bot_id=bot_id, session=session, me=me)
+
+
+def bot_connect_with_qr(*, bot_id: UUID, show: Callable[[QrCode], object], ask_password: Callable[[], str]) -> Bot:
+    """The whole login; `show` is called with each code to show, until one is scanned. Raises LoginError."""
+    credentials = credentials_of(Bot.objects.get(pk=bot_id))
+    try:
+        session, me = asyncio.run(login.qr_wait(credentials, show, limit=QR_SECONDS))
+    except PasswordNeeded as needed:
+        session, me = at_telegram(login.check_password(credentials, needed.session, ask_password()))
+    return bot_logged_in(bot_id=bot_id, session=session, me=me)
+
+
+def bot_import(*, bot_id: UUID, session: str) -> Bot:
+    """Take over a session (`telegram.imports`) that another program has made. Raises LoginError.
+
+    Never connects with the session of a bot that somebody drives, this one or another.
+    """
+    bot = Bot.objects.get(pk=bot_id)
+    _refuse_others_session(bot, session)
+    with borrowed(bot):
+        adopted, me = at_telegram(login.adopt(credentials_of(bot), session))
+    return bot_logged_in(bot_id=bot_id, session=adopted, me=me, fresh=False)
+
+
+def bot_log_out(*, bot_id: UUID, by: str) -> None:
+    """Take the bot off Telegram and end its session there. Raises LoginError: then the bot is stopped, no more."""
+    bot_stop(bot_id=bot_id, reason=f"logged out by {by}")
+    bot = Bot.objects.get(pk=bot_id)
+    stored = BotSession.objects.filter(bot_id=bot_id).first()
+    if stored is None:
+        raise LoginError("The bot is not logged in.")
+    _wait_until_let_go(bot_id)
+    with borrowed(bot):
+        at_telegram(login.log_out(credentials_of(bot), stored.data))
+        with transaction.atomic():
+            BotSession.objects.filter(bot_id=bot_id).delete()
+            PendingLogin.objects.filter(bot_id=bot_id).delete()
+            bot_set_state(bot_id=bot_id, state=Bot.State.STOPPED, reason=f"logged out by {by}")
+
+
+@contextmanager
+def borrowed(bot: Bot) -> Iterator[None]:
+    """Own the bot for one short connection. Raises LoginError when somebody else does."""
+    epoch = lease_borrow(bot_id=bot.pk, owner=BORROWER, seconds=BORROW_SECONDS)
+    if epoch is None:
+        raise LoginError(CONNECTED)
+    try:
+        yield
+    finally:
+        lease_release(bot_id=bot.pk, epoch=epoch)
+
+
+def is_driven(bot_id: UUID) -> bool:
+    """Whether somebody owns the bot now, by the database's clock."""
+    return Bot.objects.filter(pk=bot_id, lease_expires_at__gt=Now()).exists()
+
+
+def _wait_until_let_go(bot_id: UUID) -> None:
+    deadline = time.monotonic() + LET_GO_SECONDS
+    while is_driven(bot_id):
+        if time.monotonic() > deadline:
+            raise LoginError("The bot is stopped, but its worker has not let it go yet. Log out again in a minute.")
+        time.sleep(LET_GO_POLL)
+
+
+def _refuse_others_session(bot: Bot, session: str) -> None:
+    """The same session in two bots would be connected twice."""
+    key = key_of(session)
+    for stored in BotSession.objects.exclude(bot=bot).select_related("bot").iterator(chunk_size=50):
+        with suppress(UnreadableSession):
+            if key_of(stored.data) == key:
+                raise LoginError(f"This is the session of another bot already, {stored.bot.key}.")
+
+
+def _forget_account(bot_id: UUID) -> None:
+    """Another account numbers its private chats and basic groups differently, and was asked to wait for nothing. The
+    same one still is: Telegram's waits outlive a login.
+    """
+    Cursor.objects.filter(bot_id=bot_id).delete()
+    BotBlock.objects.filter(bot_id=bot_id).delete()
+    Bot.objects.filter(pk=bot_id).update(blocked_until=None)
+
+
+def _at(username: str) -> str:
+    return f" (@{username})" if username else ""
+
+
+def _digits(phone: str) -> str:
+    return re.sub(r"\D", "", phone)

@@ -1,0 +1,134 @@
+"""What goes in and out of logging an account in, and what is said when it does not work. Free of Telethon."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+
+
+class LoginError(Exception):
+    """Why the login did not work and what to do next: sentences for the person at the keyboard.
+
+    `reason` is Telegram's name for it, if Telegram said it. `wait_until`: trying again before then only prolongs it.
+    """
+
+    def __init__(self, sentence: str, *, reason: str = "", wait_until: datetime | None = None) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.wait_until = wait_until
+
+
+class PasswordNeeded(LoginError):
+    """The first factor was right, and the account has a password: go on with `check_password` and this session."""
+
+    def __init__(self, session: str) -> None:
+        super().__init__("The account has a password (two-step verification). Enter it.", reason=PASSWORD_NEEDED)
+        self.session = session
+
+
+@dataclass(frozen=True)
+class CodeSent:
+    """A login that waits for its code. `session` holds a key and `phone_code_hash` belongs to it: both are secrets.
+
+    `kind` says how the code was sent, `next_kind` how it is sent when asked for again (empty: in no way), which
+    Telegram allows from `resend_at` on.
+    """
+
+    phone: str = field(repr=False)
+    session: str = field(repr=False)
+    phone_code_hash: str = field(repr=False)
+    kind: str
+    next_kind: str
+    resend_at: datetime | None
+
+
+@dataclass(frozen=True)
+class QrCode:
+    """A login that waits until somebody scans `url`, as a QR code, with Telegram on their phone. All is secret."""
+
+    session: str = field(repr=False)
+    url: str = field(repr=False)
+    expires_at: datetime
+
+
+PASSWORD_NEEDED = "SESSION_PASSWORD_NEEDED"
+
+# How a code comes, by the names of Telegram's SentCodeType… and CodeType….
+WAYS = {
+    "app": "a message from Telegram in the apps where the account is logged in",
+    "sms": "an SMS",
+    "call": "a phone call that speaks the code",
+    "flash_call": "a phone call whose number is the code",
+    "missed_call": "a missed call whose last digits are the code",
+    "email_code": "an email to the account's login address",
+    "fragment_sms": "a message at fragment.com",
+    "firebase_sms": "an SMS",
+    "sms_word": "an SMS with a word",
+    "sms_phrase": "an SMS with a phrase",
+}
+
+_NEW_LOGIN = "Log in anew with the phone number or a QR code."
+_APPEAL = "Look into the account in Telegram's own app; there one can appeal, or write to recover@telegram.org."
+
+SENTENCES = {
+    "PHONE_NUMBER_INVALID": "Telegram does not accept this phone number. "
+    "Enter it in international form, beginning with + and the country.",
+    "PHONE_NUMBER_UNOCCUPIED": "There is no Telegram account with this phone number. "
+    "Check it, or sign up with Telegram's own app first.",
+    "PHONE_NUMBER_BANNED": "Telegram has banned this phone number. Use another account, or appeal in Telegram's app.",
+    "PHONE_NUMBER_FLOOD": "Too many codes were asked for with this phone number. Try again tomorrow.",
+    "PHONE_PASSWORD_FLOOD": "Too many attempts to log in. Try again tomorrow.",
+    "PHONE_CODE_INVALID": "The code is wrong. Look at the newest message from Telegram and enter its code.",
+    "PHONE_CODE_EMPTY": "The code is missing. Enter the one that Telegram has sent.",
+    "PHONE_CODE_EXPIRED": "The code has expired. Ask for a new one.",
+    "PHONE_CODE_HASH_EMPTY": "This login has expired. Ask for a new code.",
+    "SEND_CODE_UNAVAILABLE": "Telegram has no other way to send the code. "
+    "Look for it in the apps where the account is logged in, or use a QR code.",
+    "PHONE_PASSWORD_PROTECTED": "The account has a password (two-step verification). Enter it.",
+    "PASSWORD_HASH_INVALID": "The password is wrong. Enter the account's two-step verification password again.",
+    "PASSWORD_EMPTY": "The password is missing. Enter the account's two-step verification password.",
+    "SRP_ID_INVALID": "The password could not be checked. Enter it again.",
+    "SRP_PASSWORD_CHANGED": "The password was changed a moment ago. Enter the new one.",
+    "API_ID_INVALID": "Telegram does not know this API id and hash. "
+    "Compare them with those at https://my.telegram.org, the bot's own or TELEGRAM_API_ID and TELEGRAM_API_HASH.",
+    "API_ID_PUBLISHED_FLOOD": "This API id is public and may not be used. Get your own at https://my.telegram.org.",
+    "UPDATE_APP_TO_LOGIN": "Telegram wants a newer application for this login. Use a QR code, or update CoolThing.",
+    "SET_UP_EMAIL_REQUIRED": "Telegram wants the account to have a login email address. "
+    "Set one up in Telegram's own app, then ask for a new code.",
+    "AUTH_TOKEN_EXPIRED": "The QR code has expired. Show a new one.",
+    "AUTH_TOKEN_INVALID": "The QR code is not valid any more. Show a new one.",
+    "AUTH_KEY_UNREGISTERED": f"Telegram has ended this session or does not know it. {_NEW_LOGIN}",
+    "AUTH_KEY_NOT_FOUND": f"Telegram does not know this session. {_NEW_LOGIN}",
+    "SESSION_REVOKED": f"This session was ended from another device of the account. {_NEW_LOGIN}",
+    "SESSION_EXPIRED": f"This session has expired. {_NEW_LOGIN}",
+    "AUTH_KEY_DUPLICATED": "This session was used from two places at once, and Telegram has ended it for good. "
+    + _NEW_LOGIN,
+    "USER_DEACTIVATED": "The account was deleted. Use another account.",
+    "USER_DEACTIVATED_BAN": f"Telegram has banned this account. {_APPEAL}",
+    "FROZEN_METHOD_INVALID": f"Telegram has frozen this account. {_APPEAL}",
+}
+
+
+def login_error(error: TelegramError) -> LoginError:
+    """What to say about Telegram's refusal."""
+    reason = error.reason
+    if reason in SENTENCES:
+        return LoginError(SENTENCES[reason], reason=reason)
+    if isinstance(error, RetryAfter):
+        until = datetime.now(UTC) + timedelta(seconds=error.seconds)
+        return LoginError(too_many(until), reason=reason, wait_until=until)
+    if isinstance(error, TransientError):
+        return LoginError(
+            f"Telegram cannot be reached ({reason}). Check this machine's network, or use a proxy; then try again.",
+            reason=reason,
+        )
+    if isinstance(error, BotDead) and error.needs_login:
+        return LoginError(f"Telegram has ended this session ({reason}). {_NEW_LOGIN}", reason=reason)
+    return LoginError(f"Telegram refused: {reason}. Try again later, or in another way.", reason=reason)
+
+
+def too_many(until: datetime) -> str:
+    return (
+        f"Too many attempts: Telegram accepts no other before {until:%Y-%m-%d %H:%M:%S} UTC. "
+        "Wait until then; trying earlier only makes it longer."
+    )

@@ -1,0 +1,287 @@
+"""Logging accounts in, over unmodified Telethon against the sandbox."""
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from telethon.sessions import SQLiteSession, StringSession
+
+from sandbox.faults import Fault
+from sandbox.mtproto.tokens import token_of
+from telegram import login
+from telegram.imports import from_file, from_string
+from telegram.login import CodeSent, LoginError, PasswordNeeded, QrCode
+from telegram.store import StoredSession, key_of
+from telegram.types import Credentials
+from tests.telegram.accounts import CREDENTIALS, Accounts, code_of, logged_in, point_at
+from tests.telegram.sandbox_support import Town, until
+
+PASSWORD = "correct horse"
+ANNAS_PHONE = "+9996611111"
+GLEBS_PHONE = "+9996644444"
+
+
+@pytest.fixture(autouse=True)
+def _server(settings, town: Town) -> None:
+    point_at(settings, town.sandbox)
+
+
+@pytest.fixture
+def gleb(town: Town):
+    return town.world.add_user(first_name="Gleb", phone=GLEBS_PHONE, username="gleb", password=PASSWORD)
+
+
+async def says(awaitable, *words: str) -> LoginError:
+    """The refusal, whose sentence has these words in it."""
+    with pytest.raises(LoginError) as caught:
+        await awaitable
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    return caught.value
+
+
+async def test_code_and_password_log_in(town: Town, gleb) -> None:
+    sent = await login.request_code(CREDENTIALS, GLEBS_PHONE)
+    assert (sent.kind, sent.next_kind, sent.resend_at) == ("app", "sms", None)
+    with pytest.raises(PasswordNeeded) as needed:
+        await login.sign_in(CREDENTIALS, sent, code_of(gleb))
+    await says(login.check_password(CREDENTIALS, needed.value.session, "wrong"), "The password is wrong")
+    session, me = await login.check_password(CREDENTIALS, needed.value.session, PASSWORD)
+    assert (me.user_id, me.username, me.phone) == (gleb.id, "gleb", "9996644444")
+    accounts = Accounts()
+    assert (await (await accounts.open(session)).me()).user_id == gleb.id
+    await accounts.close()
+
+
+async def test_a_code_is_sent_again_in_the_next_way(town: Town) -> None:
+    sent = await login.request_code(CREDENTIALS, ANNAS_PHONE)
+    again = await login.resend_code(CREDENTIALS, sent)
+    assert (again.kind, again.next_kind) == ("sms", "call")
+    assert again.resend_at and again.resend_at > datetime.now(UTC)
+    last = await login.resend_code(CREDENTIALS, again)
+    assert (last.kind, last.next_kind, last.resend_at) == ("call", "", None)
+    await says(login.resend_code(CREDENTIALS, last), "no other way", "QR code")
+    _, me = await login.sign_in(CREDENTIALS, last, code_of(town.anna))
+    assert me.user_id == town.anna.id
+
+
+async def test_what_is_wrong_with_a_code_is_said(town: Town) -> None:
+    sent = await login.request_code(CREDENTIALS, ANNAS_PHONE)
+    await says(login.sign_in(CREDENTIALS, sent, "00000"), "The code is wrong")
+    await says(login.sign_in(CREDENTIALS, sent, ""), "The code is missing")
+    town.sandbox.mtproto.codes.expire("9996611111")
+    await says(login.sign_in(CREDENTIALS, sent, code_of(town.anna)), "has expired", "Ask for a new one")
+    await says(login.resend_code(CREDENTIALS, sent), "has expired")
+
+
+@pytest.mark.parametrize(
+    ("phone", "fault", "words"),
+    [
+        ("+12", None, ("does not accept", "international form")),
+        (ANNAS_PHONE, Fault(kind="PHONE_NUMBER_BANNED"), ("has banned this phone number", "appeal")),
+        (ANNAS_PHONE, Fault(kind="PHONE_NUMBER_FLOOD"), ("Too many codes", "tomorrow")),
+        (ANNAS_PHONE, Fault(kind="API_ID_INVALID"), ("API id", "my.telegram.org")),
+        (ANNAS_PHONE, Fault(kind="FROZEN_METHOD_INVALID", method="auth.sendCode"), ("frozen", "appeal")),
+    ],
+)
+async def test_what_is_wrong_with_a_number_is_said(town: Town, phone: str, fault: Fault | None, words) -> None:
+    if fault:
+        town.sandbox.faults.plan(fault)
+    await says(login.request_code(CREDENTIALS, phone), *words)
+
+
+async def test_a_number_without_an_account_shows_at_the_code(town: Town) -> None:
+    sent = await login.request_code(CREDENTIALS, "+9996699999")
+    await says(login.sign_in(CREDENTIALS, sent, "99999"), "no Telegram account", "sign up")
+
+
+async def test_too_many_attempts_say_until_when(town: Town) -> None:
+    town.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", method="auth.sendCode", seconds=3600))
+    refused = await says(login.request_code(CREDENTIALS, ANNAS_PHONE), "Too many attempts")
+    assert refused.wait_until is not None
+    assert 3590 < (refused.wait_until - datetime.now(UTC)).total_seconds() <= 3600
+    assert f"{refused.wait_until:%H:%M:%S} UTC" in str(refused)
+
+
+async def test_too_many_passwords_are_told(town: Town, gleb) -> None:
+    sent = await login.request_code(CREDENTIALS, GLEBS_PHONE)
+    with pytest.raises(PasswordNeeded) as needed:
+        await login.sign_in(CREDENTIALS, sent, code_of(gleb))
+    town.sandbox.faults.plan(Fault(kind="PHONE_PASSWORD_FLOOD"))
+    await says(login.check_password(CREDENTIALS, needed.value.session, PASSWORD), "Too many", "tomorrow")
+
+
+async def test_an_account_of_another_data_centre_logs_in_there(town: Town) -> None:
+    town.sandbox.faults.plan(Fault(kind="PHONE_MIGRATE"))
+    sent = await login.request_code(CREDENTIALS, ANNAS_PHONE)
+    assert StoredSession(sent.session).dc_id == 4
+    _, me = await login.sign_in(CREDENTIALS, sent, code_of(town.anna))
+    assert me.user_id == town.anna.id
+
+
+async def test_a_qr_code_logs_in_once_it_is_scanned(town: Town) -> None:
+    shown = await login.qr_begin(CREDENTIALS)
+    same = await login.qr_look(CREDENTIALS, shown.session)
+    assert isinstance(same, QrCode)
+    assert same.url == shown.url
+    town.sandbox.mtproto.accept_token(token_of(shown.url), town.anna.id)
+    done = await login.qr_look(CREDENTIALS, shown.session)
+    assert not isinstance(done, QrCode)
+    assert done[1].user_id == town.anna.id
+
+
+async def test_a_qr_code_that_has_expired_is_replaced(town: Town) -> None:
+    shown = await login.qr_begin(CREDENTIALS)
+    now = town.world.clock
+    town.world.clock = lambda: now() + 60
+    fresh = await login.qr_look(CREDENTIALS, shown.session)
+    assert isinstance(fresh, QrCode)
+    assert fresh.url != shown.url
+    town.sandbox.mtproto.accept_token(token_of(fresh.url), town.anna.id)
+    assert not isinstance(await login.qr_look(CREDENTIALS, fresh.session), QrCode)
+
+
+async def test_a_scanned_qr_code_may_ask_for_the_password_in_another_data_centre(town: Town, gleb) -> None:
+    shown = await login.qr_begin(CREDENTIALS)
+    town.sandbox.faults.plan(Fault(kind="LOGIN_TOKEN_MIGRATE"))
+    town.sandbox.mtproto.accept_token(token_of(shown.url), gleb.id)
+    with pytest.raises(PasswordNeeded) as needed:
+        await login.qr_look(CREDENTIALS, shown.session)
+    assert StoredSession(needed.value.session).dc_id == 4
+    _, me = await login.check_password(CREDENTIALS, needed.value.session, PASSWORD)
+    assert me.user_id == gleb.id
+
+
+async def test_waiting_for_a_scan_hears_of_it_from_telegram_and_shows_a_new_code_in_time(town: Town) -> None:
+    town.sandbox.mtproto.tokens.valid_seconds = 2
+    shown: list[QrCode] = []
+    waiting = asyncio.ensure_future(login.qr_wait(CREDENTIALS, shown.append, limit=30))
+    await until(lambda: len(shown) == 2, "a second code")
+    town.sandbox.mtproto.tokens.valid_seconds = 600
+    await until(lambda: len(shown) == 3, "a code that lasts")
+    town.sandbox.mtproto.accept_token(token_of(shown[-1].url), town.anna.id)
+    _, me = await asyncio.wait_for(waiting, 10)
+    assert me.user_id == town.anna.id
+    assert len({one.url for one in shown}) == 3
+
+
+async def test_nobody_scanning_is_said(town: Town) -> None:
+    await says(login.qr_wait(CREDENTIALS, lambda _: None, limit=0), "Nobody has scanned")
+
+
+async def test_a_string_session_of_another_program_is_taken_over(town: Town) -> None:
+    other = await town.login(town.anna)
+    text = other.session.save()
+    await other.disconnect()
+    session, me = await login.adopt(CREDENTIALS, from_string(f"  {text}\n"))
+    assert me.user_id == town.anna.id
+    assert key_of(session) == key_of(from_string(text))
+    accounts = Accounts()
+    assert (await (await accounts.open(session)).me()).user_id == town.anna.id
+    await accounts.close()
+
+
+async def test_a_session_file_of_another_program_is_taken_over(town: Town, tmp_path: Path) -> None:
+    other = await town.login(town.anna)
+    file = SQLiteSession(str(tmp_path / "anna"))
+    file.set_dc(2, "10.1.2.3", 99)
+    file.auth_key = other.session.auth_key
+    file.save()
+    file.close()
+    await other.disconnect()
+    session = from_file((tmp_path / "anna.session").read_bytes())
+    assert "10.1.2.3" not in session, "its address is not believed"
+    _, me = await login.adopt(CREDENTIALS, session)
+    assert me.user_id == town.anna.id
+
+
+async def test_a_session_that_is_over_is_said(town: Town) -> None:
+    other = await town.login(town.anna)
+    text = other.session.save()
+    await other.log_out()
+    await says(login.adopt(CREDENTIALS, from_string(text)), "ended this session", "Log in anew")
+    town.sandbox.mtproto.auth_keys.load([])
+    await says(login.adopt(CREDENTIALS, from_string(text)), "does not know this session", "Log in anew")
+
+
+async def test_a_deleted_or_banned_account_is_said(town: Town) -> None:
+    session = await logged_in(town.anna)
+    town.sandbox.faults.plan(Fault(kind="USER_DEACTIVATED_BAN"))
+    await says(login.adopt(CREDENTIALS, session), "banned this account", "appeal")
+
+
+async def test_logging_out_ends_the_session_and_may_be_repeated(town: Town) -> None:
+    session = await logged_in(town.anna)
+    for _ in range(2):
+        await login.log_out(CREDENTIALS, session)
+    await says(login.adopt(CREDENTIALS, session), "ended this session")
+    await until(lambda: not town.sandbox.mtproto.connections, "all connections closed")
+
+
+async def test_a_silent_proxy_and_one_that_refuses_are_told_apart(town: Town) -> None:
+    nobody = Credentials(1, "sandbox", "socks5://me:hunter2@127.0.0.1:1")
+    said = await says(login.request_code(nobody, ANNAS_PHONE), "The proxy does not answer", "host and port")
+    assert "hunter2" not in str(said)
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as rude:
+        port = rude.sockets[0].getsockname()[1]
+        refusing = Credentials(1, "sandbox", f"socks5://me:hunter2@127.0.0.1:{port}")
+        await says(login.request_code(refusing, ANNAS_PHONE), "The proxy answers", "user name")
+    await says(login.request_code(Credentials(1, "x", "nonsense"), ANNAS_PHONE), "socks5://")
+
+
+async def test_an_unreachable_telegram_is_said(town: Town, settings) -> None:
+    settings.TELEGRAM_SERVER = "127.0.0.1:1"
+    await says(login.request_code(CREDENTIALS, ANNAS_PHONE), "cannot be reached", "network")
+
+
+async def test_nothing_secret_is_in_a_refusal_or_a_log(town: Town, gleb, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    sent = await login.request_code(CREDENTIALS, GLEBS_PHONE)
+    with pytest.raises(PasswordNeeded) as needed:
+        await login.sign_in(CREDENTIALS, sent, code_of(gleb))
+    wrong = await says(login.check_password(CREDENTIALS, needed.value.session, "not-the-secret"))
+    key = StoredSession(sent.session).auth_key.key.hex()
+    for secret in (sent.phone_code_hash, "not-the-secret", key, sent.session):
+        assert secret not in caplog.text
+        assert secret not in f"{needed.value} {wrong}"
+
+
+def test_other_texts_and_files_are_no_sessions(tmp_path: Path) -> None:
+    for text in ("", "hello", "1", "1" + "A" * 352, "2" + "A" * 352, StringSession().save()):
+        with pytest.raises(LoginError, match="no StringSession"):
+            from_string(text)
+    for data in (b"", b"hello", b"SQLite format 3\x00" + b"x" * 5000):
+        with pytest.raises(LoginError, match="no session file"):
+            from_file(data)
+    SQLiteSession(str(tmp_path / "empty")).close()
+    with pytest.raises(LoginError, match="holds no login"):
+        from_file((tmp_path / "empty.session").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "CREATE VIEW sessions AS SELECT 2 AS dc_id, zeroblob(256) AS auth_key",
+        "CREATE VIEW sessions AS WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) "
+        "SELECT n AS dc_id, n AS auth_key FROM t ORDER BY n",
+        "CREATE TABLE sessions (auth_key TEXT)",
+        "CREATE TABLE other (x)",
+    ],
+)
+def test_a_hostile_file_is_refused_at_once(schema: str, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "bad.session") as database:
+        database.execute(schema)
+    database.close()
+    with pytest.raises(LoginError, match="no session file"):
+        from_file((tmp_path / "bad.session").read_bytes())
+
+
+def test_secrets_are_not_shown_by_repr() -> None:
+    shown = repr(CodeSent("+4917", "the-session", "the-hash", "app", "sms", None))
+    assert "the-session" not in shown and "the-hash" not in shown and "+4917" not in shown
+    assert "the-url" not in repr(QrCode("the-session", "the-url", datetime.now(UTC)))
