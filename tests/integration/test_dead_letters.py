@@ -13,48 +13,29 @@ from messaging.errors import NotPossible
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, QueueControl
 from messaging.services import queue_pause, queue_resume
 from messaging.subscriptions import body_digest, handle
+from tests.integration.letters import archive, death
+from tests.integration.letters import letter as make
 
 pytestmark = pytest.mark.django_db
-
-
-def _death(queue: str = topology.LEADS_QUEUE, **changes: Any) -> dict[str, Any]:
-    last = {
-        "queue": queue,
-        "exchange": topology.LEADS_EXCHANGE,
-        "routing-keys": ["lead.1"],
-        "reason": "rejected",
-        "count": 1,
-        "time": datetime(2026, 1, 2, tzinfo=UTC),
-    }
-    return {"x-death": [last | changes]}
-
-
-def _archive(body: bytes, headers: dict[str, Any] | None = None) -> None:
-    handle(topology.DEAD_LETTER_ARCHIVE_QUEUE, topology.LEADS_DLX, "leads.failed", body, headers or _death())
-
-
-def _letter(body: bytes = b'{"a": 1}', headers: dict[str, Any] | None = None) -> DeadLetter:
-    _archive(body, headers)
-    return DeadLetter.objects.latest("id")
 
 
 def test_a_letter_says_where_and_why_it_died():
     HandlingFailure.objects.create(
         queue=topology.LEADS_QUEUE, body_digest=body_digest(b'{"a": 1}'), error="ValueError: x", traceback="Traceback"
     )
-    letter = _letter()
+    letter = make()
     assert (letter.queue, letter.exchange, letter.routing_key) == (topology.LEADS_QUEUE, "leads_exchange", "lead.1")
     assert (letter.reason, letter.error, letter.traceback) == ("rejected", "ValueError: x", "Traceback")
     assert letter.state == DeadLetter.State.OPEN
 
 
 def test_a_letter_without_a_record_of_an_error_says_that():
-    assert "without a record" in _letter().error
+    assert "without a record" in make().error
 
 
 def test_an_expired_letter_does_not_borrow_the_error_of_another_time():
     HandlingFailure.objects.create(queue=topology.LEADS_QUEUE, body_digest=body_digest(b'{"a": 1}'), error="old")
-    letter = _letter(headers=_death(reason="expired"))
+    letter = make(headers=death(reason="expired"))
     assert (letter.reason, letter.error) == ("expired", "")
 
 
@@ -62,7 +43,7 @@ def test_an_expired_letter_does_not_borrow_the_error_of_another_time():
     "body", [b"", b"\x00\xff\xfe", b'"\\ud800"', b"[" * 100_000, "ы".encode() * 1000, b'{"a": "\\u0000"}']
 )
 def test_a_body_of_any_shape_is_kept(body: bytes):
-    assert _letter(body).body_digest == body_digest(body)
+    assert make(body).body_digest == body_digest(body)
 
 
 @pytest.mark.parametrize(
@@ -85,25 +66,25 @@ def test_a_body_of_any_shape_is_kept(body: bytes):
     ],
 )
 def test_headers_of_any_shape_are_kept(headers: dict[str, Any]):
-    _archive(b"{}", headers)
+    archive(b"{}", headers)
     assert DeadLetter.objects.count() == 1
 
 
 def test_one_event_dead_in_one_queue_is_one_letter_that_counts():
-    _letter(headers=_death(count=1))
-    _letter(headers=_death(count=2))
-    assert _letter(headers=_death(topology.NOTIFIER_QUEUE)).queue == topology.NOTIFIER_QUEUE
+    make(headers=death(count=1))
+    make(headers=death(count=2))
+    assert make(headers=death(topology.NOTIFIER_QUEUE)).queue == topology.NOTIFIER_QUEUE
     assert list(DeadLetter.objects.order_by("id").values_list("count", flat=True)) == [2, 1]
 
 
 def test_a_second_delivery_of_one_death_counts_nothing():
-    _archive(b"{}")
-    _archive(b"{}")
+    archive(b"{}")
+    archive(b"{}")
     assert DeadLetter.objects.get().count == 1
 
 
 def test_a_replay_goes_to_the_queue_by_name_and_remembers_its_type():
-    letter = _letter(headers=_death() | {"x-first-death-queue": "leads_queue", "theirs": "kept"})
+    letter = make(headers=death() | {"x-first-death-queue": "leads_queue", "theirs": "kept"})
     dead_letter_replay(letter_id=letter.pk, by="operator")
     row = OutboxEvent.objects.get()
     assert (row.exchange, row.routing_key) == (topology.TASKS_EXCHANGE, topology.LEADS_QUEUE)
@@ -116,12 +97,12 @@ def test_a_replay_goes_to_the_queue_by_name_and_remembers_its_type():
 
 
 def test_a_replayed_letter_that_dies_again_opens_again():
-    letter = _letter()
+    letter = make()
     dead_letter_replay(letter_id=letter.pk, by="operator")
     headers = OutboxEvent.objects.get().headers
     replayed: dict[str, Any] = {"exchange": topology.TASKS_EXCHANGE, "routing-keys": [topology.LEADS_QUEUE]}
-    died_again = _death(**replayed)
-    again = _letter(headers=headers | died_again)
+    died_again = death(**replayed)
+    again = make(headers=headers | died_again)
     assert again.pk == letter.pk
     assert (again.state, again.count) == (DeadLetter.State.OPEN, 2)
     assert (again.exchange, again.routing_key) == (topology.LEADS_EXCHANGE, "lead.1")
@@ -137,7 +118,7 @@ def test_what_was_unroutable_is_replayed_to_its_exchange():
 
 
 def test_a_letter_is_decided_once():
-    letter = _letter()
+    letter = make()
     discarded = dead_letter_discard(letter_id=letter.pk, reason="a test", by="operator")
     assert (discarded.state, discarded.decided_by, discarded.decision_reason) == ("discarded", "operator", "a test")
     with pytest.raises(NotPossible):
@@ -149,17 +130,17 @@ def test_a_letter_is_decided_once():
 
 def test_bytes_that_are_no_text_cannot_be_replayed():
     with pytest.raises(NotPossible, match="not UTF-8"):
-        dead_letter_replay(letter_id=_letter(b"\xff").pk, by="operator")
+        dead_letter_replay(letter_id=make(b"\xff").pk, by="operator")
 
 
 def test_a_letter_of_a_queue_that_nobody_serves_cannot_be_replayed():
     with pytest.raises(NotPossible, match="nobody subscribes"):
-        dead_letter_replay(letter_id=_letter(headers=_death("gone_queue")).pk, by="operator")
+        dead_letter_replay(letter_id=make(headers=death("gone_queue")).pk, by="operator")
 
 
 def test_the_event_keeps_its_own_id():
     event = uuid.uuid4()
-    assert _letter(f'{{"id": "{event}"}}'.encode()).event_id == event
+    assert make(f'{{"id": "{event}"}}'.encode()).event_id == event
 
 
 def test_a_pause_is_written_down_and_taken_back():

@@ -1,0 +1,122 @@
+"""manage.py dead_letters and manage.py queues."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.management import CommandError, call_command
+
+from messaging import topology
+from messaging.dead_letters import dead_letter_edit
+from messaging.models import DeadLetter, OutboxEvent, QueueControl, ReplayBatch
+from messaging.replays import replays_advance
+from tests.integration.letters import letter_of
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*argv: str) -> str:
+    out = io.StringIO()
+    call_command(*argv, stdout=out)
+    return out.getvalue()
+
+
+def run_json(*argv: str) -> Any:
+    return json.loads(run(*argv, "--json"))
+
+
+def test_letters_are_listed_with_filters():
+    lead, script = letter_of(message="rye bread"), letter_of(topology.SCRIPTS_QUEUE)
+    assert "2 of 2 letters" in run("dead_letters", "list")
+    assert [one["id"] for one in run_json("dead_letters", "list", "--queue", "scripts_queue")] == [script.pk]
+    assert [one["id"] for one in run_json("dead_letters", "list", "--text", "RYE")] == [lead.pk]
+    assert "1 of 2 letters" in run("dead_letters", "list", "--limit", "1")
+    assert "no letters" in run("dead_letters", "list", "--state", "discarded")
+
+
+def test_a_letter_is_shown_whole():
+    dead = letter_of(message="rye bread")
+    dead_letter_edit(letter_id=dead.pk, body='{"message": "wheat"}', by="ann")
+    text = run("dead_letters", "show", str(dead.pk))
+    assert '-  "message": "rye bread"' in text
+    assert "edited ann" in text
+    told = run_json("dead_letters", "show", str(dead.pk))
+    assert (told["edited_body"], told["history"][0]["by"]) == ('{"message": "wheat"}', "ann")
+    with pytest.raises(CommandError, match="no dead letter"):
+        run("dead_letters", "show", "0")
+
+
+def test_a_dry_run_changes_nothing():
+    letter_of()
+    assert run_json("dead_letters", "replay", "--all", "--dry-run") == {
+        "queues": {"leads_queue": 1}, "skipped": {}, "total": 1
+    }  # fmt: skip
+    assert "would be discarded" in run("dead_letters", "discard", "--all", "--dry-run")
+    assert DeadLetter.objects.get().state == "open"
+    assert not ReplayBatch.objects.exists()
+
+
+def test_matching_letters_are_replayed_in_the_background_and_logged():
+    dead, other = letter_of(message="rye bread"), letter_of(message="cake")
+    told = run_json("dead_letters", "replay", "--text", "rye", "--per-second", "5")
+    batch = ReplayBatch.objects.get()
+    assert (told["batch"], told["letters"]) == (str(batch.pk), 1)
+    assert (batch.what, batch.per_second) == ("all letters with text rye", 5)
+    replays_advance()
+    assert OutboxEvent.objects.get().event_id == dead.event_id
+    other.refresh_from_db()
+    assert other.state == "open"
+    assert LogEntry.objects.get().user.username == "command-line"
+
+
+def test_letters_are_discarded_with_a_reason_and_logged():
+    dead = letter_of()
+    with pytest.raises(CommandError, match="--reason"):
+        run("dead_letters", "discard", "--id", str(dead.pk))
+    assert "1 letters are discarded" in run("dead_letters", "discard", "--id", str(dead.pk), "--reason", "a test")
+    dead.refresh_from_db()
+    assert (dead.state, dead.decision_reason) == ("discarded", "a test")
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.user.is_active) == (str(dead.pk), False)
+    assert "a test" in entry.change_message
+
+
+@pytest.mark.parametrize("action", ["replay", "discard"])
+def test_everything_is_only_meant_when_it_is_said(action: str):
+    letter_of()
+    with pytest.raises(CommandError, match="--all"):
+        run("dead_letters", action)
+
+
+def test_nothing_to_replay_is_an_error():
+    with pytest.raises(CommandError, match="no open letter"):
+        run("dead_letters", "replay", "--all")
+
+
+def test_a_queue_is_paused_and_resumed():
+    assert "leads_queue paused" in run("queues", "pause", "leads_queue", "--reason", "too many")
+    control = QueueControl.objects.get()
+    assert (control.paused, control.reason) == (True, "too many")
+    row = next(row for row in run_json("queues", "list") if row["queue"] == "leads_queue")
+    assert (row["paused"], row["reason"], row["service"]) == (True, "too many", "manager")
+    assert "too many" in run("queues", "list")
+    run("queues", "resume", "leads_queue")
+    assert not QueueControl.objects.get().paused
+    assert LogEntry.objects.count() == 2
+
+
+def test_a_whole_service_is_paused_and_resumed():
+    run("queues", "pause", "bots", "--reason", "night")
+    paused = QueueControl.objects.filter(paused=True, reason="night").values_list("queue", flat=True)
+    assert set(paused) == set(topology.BOTS_QUEUES)
+    run("queues", "resume", "bots")
+    assert not QueueControl.objects.filter(paused=True).exists()
+
+
+def test_unknown_targets_are_refused():
+    with pytest.raises(CommandError, match="bakery"):
+        run("queues", "pause", "bakery", "--reason", "x")
+    with pytest.raises(CommandError, match="leads_dlq"):
+        run("queues", "resume", "leads_dlq")
