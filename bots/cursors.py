@@ -4,7 +4,7 @@ committed; everything else about updates is a hint.
 
 import hashlib
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,6 +43,18 @@ def cursors_of(bot_id: UUID) -> dict[int, int]:
     return dict(Cursor.objects.filter(bot_id=bot_id).values_list("peer_id", "last_message_id"))
 
 
+class CursorGone(Exception):
+    """The chat is not read any more: its cursor was dropped."""
+
+
+def chats_forget(*, bot_id: UUID, but: Collection[int] = ()) -> int:
+    """Drop the cursors of all chats except these; direct chats keep theirs. Returns how many.
+
+    What is said in a chat while nobody may read it is never read: a chat that comes back begins at its newest message.
+    """
+    return Cursor.objects.filter(bot_id=bot_id, peer_id__lt=0).exclude(peer_id__in=but).delete()[0]
+
+
 def cursor_start(*, reader: Reader, peer_id: int, at: int) -> int:
     """Begin to read a chat after message `at`, unless it is being read already. Returns where the cursor stands."""
     with transaction.atomic():
@@ -72,12 +84,12 @@ def messages_record(
     """Hand messages of one chat to the room above and move the cursor, in one transaction.
 
     They come in ascending order; those at or before the cursor are duplicates and skipped. With `gapless` (live
-    messages of a supergroup, whose ids are consecutive) it stops before a hole. Raises LeaseLost, or what the handler
-    raised: then nothing has happened. Holes are counted on the cursor.
+    messages of a supergroup, whose ids are consecutive) it stops before a hole. Raises LeaseLost, CursorGone, or what
+    the handler raised: then nothing has happened. Holes are counted on the cursor.
     """
     gap = False
     with transaction.atomic():
-        cursor = _locked(reader, peer_id, start=0)
+        cursor = _locked(reader, peer_id)
         for message in messages:
             if message.message_id <= cursor.last_message_id:
                 continue
@@ -96,7 +108,7 @@ def messages_record(
 def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseException) -> None:
     """Go past a message that its handler fails on again and again; what happened is kept and told."""
     with transaction.atomic():
-        cursor = _locked(reader, message.peer_id, start=0)
+        cursor = _locked(reader, message.peer_id)
         if cursor.last_message_id >= message.message_id:
             return
         cursor.last_message_id = message.message_id
@@ -112,14 +124,20 @@ def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseExcepti
         trouble_tell(key=f"message:{place}", reason=f"bot {reader.bot_id}: {reason}")
 
 
-def _locked(reader: Reader, peer_id: int, *, start: int) -> Cursor:
-    """The cursor, locked. A former owner that still holds it finishes first, and finds its epoch gone afterwards."""
+def _locked(reader: Reader, peer_id: int, *, start: int | None = None) -> Cursor:
+    """The cursor, locked. A former owner that still holds it finishes first, and finds its epoch gone afterwards.
+
+    One that is missing is made at `start`. Without it a direct chat begins with its first message, and a chat raises
+    CursorGone: from 0 its whole history would be read.
+    """
     cursors = Cursor.objects.select_for_update(of=("self",))
     key = {"bot_id": reader.bot_id, "peer_id": peer_id}
     cursor = cursors.filter(**key, bot__lease_epoch=reader.epoch).first()
     if cursor is None:
         if not Bot.objects.filter(pk=reader.bot_id, lease_epoch=reader.epoch).exists():
             raise LeaseLost(reader.bot_id)
-        Cursor.objects.bulk_create([Cursor(**key, last_message_id=start)], ignore_conflicts=True)
+        if start is None and peer_id < 0:
+            raise CursorGone(peer_id)
+        Cursor.objects.bulk_create([Cursor(**key, last_message_id=start or 0)], ignore_conflicts=True)
         cursor = cursors.get(**key)
     return cursor

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from bots.clock import database_clock
+from bots.cursors import chats_forget
 from bots.executor import in_db
 from bots.models import Bot, BotBlock
 from bots.reading import Reading
@@ -35,6 +36,8 @@ class Membership:
         self._reader = reading.reader
         self._reading = reading
         self.chats: dict[UUID, int] = {}
+        # As of the last look.
+        self._wanted: set[UUID] | None = None
         self._dialogs: dict[int, Dialog] = {}
         self._not_before: dict[UUID, float] = {}
         # Until when Telegram lets it enter nothing, on time.monotonic(), and the same for people.
@@ -54,17 +57,25 @@ class Membership:
     async def look_after(self, account: TelegramAccount) -> None:
         """Enter what is to be entered, as far as Telegram allows it now. Raises BotDead and TransientError."""
         wanted = await in_db(self._reader.handler.chats, self._reader.bot_id)
-        self._forget_all_but(wanted)
+        await self._forget_all_but(wanted)
         for chat in wanted:
-            if chat.pk in self.chats or self._not_before.get(chat.pk, 0.0) > time.monotonic():
+            if self._settled(chat) or self._not_before.get(chat.pk, 0.0) > time.monotonic():
                 continue
             await self._enter(account, chat)
         await self._show()
 
-    def _forget_all_but(self, wanted: list[Chat]) -> None:
+    def _settled(self, chat: Chat) -> bool:
+        peer_id = self.chats.get(chat.pk)
+        return peer_id is not None and self._reading.reads(peer_id)
+
+    async def _forget_all_but(self, wanted: list[Chat]) -> None:
         ids = {chat.pk for chat in wanted}
         self.chats = {chat: peer for chat, peer in self.chats.items() if chat in ids}
         self._reading.keep_only(set(self.chats.values()))
+        if self._reader.handler.reads_chats and ids != self._wanted:
+            but = {chat.telegram_id for chat in wanted if chat.telegram_id is not None}
+            await in_db(chats_forget, bot_id=self._reader.bot_id, but=but)
+            self._wanted = ids
 
     async def _enter(self, account: TelegramAccount, chat: Chat) -> None:
         try:

@@ -8,11 +8,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import groupby
 
 from django.db import InterfaceError, OperationalError
 
 from bots.cursors import (
+    CursorGone,
     Reader,
     cursor_start,
     cursors_of,
@@ -75,6 +77,10 @@ class Reading:
         self._chats.add(peer_id)
         self.behind[peer_id] = 0.0
 
+    def reads(self, peer_id: int) -> bool:
+        """Whether `watch` has nothing to do for this chat."""
+        return not self.reader.handler.reads_chats or peer_id in self._chats
+
     def keep_only(self, peer_ids: set[int]) -> None:
         """Stop reading the chats that are not among these."""
         for peer_id in self._chats - peer_ids:
@@ -116,14 +122,22 @@ class Reading:
     async def _read_page(self, peer_id: int) -> bool:
         """One page of the history after the cursor. False: nothing more to do now."""
         assert self.account is not None
-        after = (await in_db(cursors_of, self.reader.bot_id)).get(peer_id, 0)
-        page = await self.account.history(peer_id, after_id=after, limit=PAGE)
+        after = (await in_db(cursors_of, self.reader.bot_id)).get(peer_id)
+        if after is None and peer_id < 0:
+            self._drop(peer_id)
+            return False
+        page = await self.account.history(peer_id, after_id=after or 0, limit=PAGE)
         if not page:
             self.behind.pop(peer_id, None)
             return False
         # One at a time where a handler has failed: the good ones get through, the bad one is known.
         careful = any(peer == peer_id for peer, _ in self._failures)
         return await self._record(peer_id, page[:1] if careful else page, live=False)
+
+    def _drop(self, peer_id: int) -> None:
+        """Its cursor is gone: nobody wanted the chat for a while. If it is wanted, `watch` begins anew."""
+        self._chats.discard(peer_id)
+        self.behind.pop(peer_id, None)
 
     async def _record(self, peer_id: int, messages: list[IncomingMessage], *, live: bool) -> bool:
         gapless = live and is_supergroup(peer_id)
@@ -133,6 +147,9 @@ class Reading:
             )
         except LeaseLost:
             raise
+        except CursorGone:
+            self._drop(peer_id)
+            return False
         except (OperationalError, InterfaceError) as error:
             log.warning("bot %s: the database fails while reading: %s", self.reader.bot_id, error)
             self.behind[peer_id] = time.monotonic() + RETRY_SECONDS
@@ -153,6 +170,7 @@ class Reading:
             self._failures.setdefault(place, 0)
         log.exception("bot %s: a message of chat %s could not be recorded", self.reader.bot_id, peer_id)
         if self._failures[place] >= TRIES:
-            await in_db(message_skip, reader=self.reader, message=messages[0], error=error)
+            with suppress(CursorGone):
+                await in_db(message_skip, reader=self.reader, message=messages[0], error=error)
             del self._failures[place]
         self.behind[peer_id] = time.monotonic() + RETRY_SECONDS

@@ -9,8 +9,9 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Now
 
+from bots.cursors import chats_forget
 from bots.hosts import hosts_alive, hosts_forget
-from bots.models import Bot, BotSession, Role
+from bots.models import Bot, BotSession, Cursor, Role
 from bots.roles import handler_of
 from bots.states import BARRED, bot_set_state
 from bots.troubles import trouble_over, trouble_tell, troubles_forget
@@ -53,7 +54,22 @@ def mark_abandoned() -> list[UUID]:
     return marked
 
 
+def unread_chats_forget(role: str, now: datetime) -> None:
+    """Of bots that nobody runs: drop the cursors of chats that their role does not want now. A session that runs does
+    so itself."""
+    handler = handler_of(role)
+    if handler is None or not handler.reads_chats:
+        return
+    in_chats = Exists(Cursor.objects.filter(bot_id=OuterRef("pk"), peer_id__lt=0))
+    idle = Bot.objects.filter(in_chats, role=role, lease_expires_at__isnull=True)
+    wanted = handler.wanted(now)
+    for bot_id in idle.values_list("pk", flat=True):
+        chats = handler.chats(bot_id) if bot_id in wanted else []
+        chats_forget(bot_id=bot_id, but={chat.telegram_id for chat in chats if chat.telegram_id is not None})
+
+
 def _supervise_role(role: str, now: datetime) -> list[UUID]:
+    unread_chats_forget(role, now)
     candidates = to_be_started(role, now)
     if not candidates:
         return []

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from bots.cursors import Reader, cursors_of, messages_record
+from bots.cursors import CursorGone, Reader, chats_forget, cursor_start, cursors_of, messages_record
 from bots.leases import Lease, LeaseLost, lease_release, lease_renew, lease_take
 from bots.models import Bot, BotSession, Cursor
 from bots.services import bot_connected, bot_died, bot_must_wait, session_save
@@ -154,6 +154,7 @@ def test_messages_are_taken_once_in_order_and_not_across_a_hole():
     epoch = taken(bot, "owner").epoch
     handler = Deaf()
     reader = Reader(bot.pk, epoch, handler)
+    cursor_start(reader=reader, peer_id=-1001, at=0)
     messages_record(reader=reader, peer_id=-1001, messages=[said(1), said(2)], gapless=True)
     recorded = messages_record(reader=reader, peer_id=-1001, messages=[said(2), said(3), said(5)], gapless=True)
     assert (recorded.position, recorded.gap) == (3, True)
@@ -184,3 +185,17 @@ def test_a_restricted_bot_stays_restricted_while_it_connects_and_leaves():
     for state in (Bot.State.STARTING, Bot.State.ONLINE, Bot.State.OFFLINE):
         assert not bot_set_state(bot_id=bot.pk, epoch=epoch, state=state)
     assert Bot.objects.get(pk=bot.pk).state == "restricted"
+
+
+@pytest.mark.django_db
+def test_a_forgotten_chat_is_not_read_from_its_beginning():
+    bot = a_bot()
+    handler = Deaf()
+    reader = Reader(bot.pk, taken(bot, "owner").epoch, handler)
+    for peer in (-1001, -1002, 7):
+        cursor_start(reader=reader, peer_id=peer, at=5)
+    assert chats_forget(bot_id=bot.pk, but=[-1002]) == 1
+    assert cursors_of(bot.pk) == {-1002: 5, 7: 5}
+    with pytest.raises(CursorGone):
+        messages_record(reader=reader, peer_id=-1001, messages=[said(6)])
+    assert handler.taken == []
