@@ -1,6 +1,6 @@
 """What the parser publishes; other programs publish it as well."""
 
-from datetime import datetime
+from pydantic import AwareDatetime
 
 from messaging import topology
 from messaging.events import Event
@@ -23,4 +23,4 @@ class NewTargetMessage(Event, exchange=topology.LEADS_EXCHANGE, key="lead.{campa
     message_id: int | None = None
     chat_key: str | None = None
     keyword: str | None = None
-    said_at: datetime | None = None
+    said_at: AwareDatetime | None = None

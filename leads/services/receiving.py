@@ -62,5 +62,5 @@ def _create(event: NewTargetMessage, campaign: Campaign, person: Person) -> Lead
         message_id=event.message_id,
         worker_id=event.worker_id[:64],
         event_id=event.id,
-        hit_at=event.created_at,
+        hit_at=event.said_at or event.created_at,
     )

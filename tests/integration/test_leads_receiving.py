@@ -63,6 +63,13 @@ def test_the_first_message_keeps_the_campaigns_interval():
     assert world.send_all() == 0
 
 
+def test_the_interval_counts_from_when_the_words_were_said():
+    world = make_world(first_contact_interval_seconds=600)
+    said_at = timezone.now() - timedelta(seconds=500)
+    world.receive(said_at=said_at.isoformat())
+    assert Delivery.objects.get().due_at == said_at + timedelta(seconds=600)
+
+
 def test_a_basic_groups_message_id_is_not_given_to_another_account(world):
     group = ledger.make_chat(telegram_id=-4100005, kind="group", permitted=False)
     world.receive(chat_id=group.telegram_id)
