@@ -8,6 +8,7 @@ from django.urls import reverse
 from bots.models import Bot, Delivery
 from leads.models import Conversation, Lead, Message
 from messaging.models import DeadLetter, OutboxEvent
+from messaging.replays import replays_advance
 from scripts.models import Script, ScriptForCampaign
 from tests.browser.panel import Panel
 from tests.browser.world import WAITING_REASON
@@ -137,8 +138,10 @@ def test_a_lead_is_rejected_with_a_reason(panel: Panel, world: SimpleNamespace) 
 def test_selected_dead_letters_are_replayed_from_the_list(panel: Panel, world: SimpleNamespace) -> None:
     panel.open(_list(DeadLetter))
     panel.do(lambda page: page.check("input.action-select"))
-    panel.do(lambda page: page.select_option("select[name=action]", "do_replay"))
+    panel.do(lambda page: page.select_option("select[name=action]", "replay_selected"))
     panel.submit("#changelist-actions-wrapper button[name=index]")
+    panel.press("Replay")
+    replays_advance()
     world.letter.refresh_from_db()
     assert (world.letter.state, world.letter.decided_by) == ("replayed", "operator")
 

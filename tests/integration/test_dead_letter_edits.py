@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from typing import Any
 
 import pytest
 
@@ -46,8 +47,8 @@ def test_an_edited_replay_that_dies_again_is_the_same_letter():
     HandlingFailure.objects.create(
         queue=topology.LEADS_QUEUE, body_digest=body_digest(row.body.encode()), error="BadLead: still"
     )
-    again = death(exchange=topology.TASKS_EXCHANGE, **{"routing-keys": [topology.LEADS_QUEUE]})
-    archive(row.body.encode(), row.headers | again)
+    again: dict[str, Any] = {"exchange": topology.TASKS_EXCHANGE, "routing-keys": [topology.LEADS_QUEUE]}
+    archive(row.body.encode(), row.headers | death(**again))
     dead = DeadLetter.objects.get()
     assert (dead.state, dead.count, dead.body, dead.edited_body) == ("open", 2, '{"a": 1}', '{"a": 2}')
     assert (dead.error_class, dead.routing_key) == ("BadLead", "lead.1")
