@@ -6,7 +6,7 @@ Both end with the outcome written down, or leave the delivery `sending` for anot
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 
 from django.db import DatabaseError
@@ -26,6 +26,9 @@ ANSWER_LIMIT = 30.0
 # How often, and how many seconds apart, the bot's own number of a message is looked for; then the delivery waits.
 REPLY_LOOKUPS, REPLY_PAUSE = 4, 1.0
 REPLY_WAIT = timedelta(seconds=3)
+# A basic group's messages reach its members within seconds: one that its history lacks after this long never comes.
+REPLY_VISIBLE_WITHIN = timedelta(minutes=2)
+NEVER_VISIBLE = "The message that it replies to never reached this account."
 # A history that lacks the message is read twice, this many seconds apart: the request may still be under way.
 LOOKUP_PAUSE = 2.0
 # Seconds between tries to write an outcome while the database fails.
@@ -38,7 +41,10 @@ log = logging.getLogger(__name__)
 
 
 class _NotVisible(Exception):
-    """The message to reply to has not reached this account."""
+    """The message to reply to, said at `said_at`, has not reached this account."""
+
+    def __init__(self, said_at: datetime) -> None:
+        self.said_at = said_at
 
 
 async def say(session: LiveSession, out: Outgoing) -> None:
@@ -49,8 +55,8 @@ async def say(session: LiveSession, out: Outgoing) -> None:
         return
     try:
         reply_to = await _reply_to(account, out)
-    except _NotVisible:
-        await _wait_for_visibility(out)
+    except _NotVisible as missing:
+        await _wait_for_visibility(out, missing.said_at)
         return
     except TelegramError as error:
         await _not_sent(session, out, error)
@@ -129,9 +135,13 @@ async def _not_sent(session: LiveSession, out: Outgoing, error: TelegramError) -
         session.report(error)
 
 
-async def _wait_for_visibility(out: Outgoing) -> None:
-    until = await in_db(database_clock) + REPLY_WAIT
-    await written(outcomes.put_back, out, "The message that it replies to has not reached this account.", until=until)
+async def _wait_for_visibility(out: Outgoing, said_at: datetime) -> None:
+    now = await in_db(database_clock)
+    if now - said_at > REPLY_VISIBLE_WITHIN:
+        await written(outcomes.record_failed, out, kind="permanent", reason=NEVER_VISIBLE)
+        return
+    reason = "The message that it replies to has not reached this account."
+    await written(outcomes.put_back, out, reason, until=now + REPLY_WAIT)
 
 
 async def _send(account: TelegramAccount, out: Outgoing, reply_to: int | None) -> SentMessage:
@@ -166,7 +176,7 @@ async def _reply_to(account: TelegramAccount, out: Outgoing) -> int | None:
             raise map_error(error) from error
         if found is not None:
             return found
-    raise _NotVisible
+    raise _NotVisible(wanted.said_at)
 
 
 async def _find(account: TelegramAccount, out: Outgoing) -> int | None:

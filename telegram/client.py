@@ -14,7 +14,7 @@ from telegram import peers
 from telegram.calls import call, close, guarded
 from telegram.config import new_client
 from telegram.convert import incoming, sent
-from telegram.errors import BotDead, PermanentError, TelegramError, TransientError
+from telegram.errors import BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
 from telegram.mapping import map_error
 from telegram.store import StoredSession, UnreadableSession
 from telegram.types import (
@@ -30,8 +30,9 @@ from telegram.types import (
 
 # Seconds for TCP, the transport and the first answer.
 CONNECT_LIMIT = 25
-# How many of the newest messages are searched for one that may have been said.
-SEARCH_DEPTH = 100
+# Messages a request, the most that Telegram gives; and how many of the newest are searched for one that was said.
+SEARCH_PAGE = 100
+SEARCH_DEPTH = 2000
 # Telegram's times are whole seconds of its own clock.
 CLOCK_MARGIN = timedelta(seconds=5)
 
@@ -194,25 +195,38 @@ class TelegramAccount:
     async def find_own_message(
         self, target: Target, text: str, since: datetime, exclude: Collection[int] = ()
     ) -> int | None:
-        """The id of the account's own newest message with this text since then; None if there is none."""
+        """The id of the account's own newest message with this text since then; None if there is none.
+
+        Raises HistoryTooLong when so much was said since then that it is not known.
+        """
         peer, _ = await peers.input_peer(self._client, target)
         return await self._find(peer, self._self_id, text, since, exclude)
 
     async def find_message(
         self, peer_id: int, *, from_user_id: int, text: str, since: datetime, exclude: Collection[int] = ()
     ) -> int | None:
-        """This account's id of somebody's newest message with this text since then, among the newest."""
+        """This account's id of somebody's newest message with this text since then, as `find_own_message`."""
         return await self._find(await self._peer(peer_id), from_user_id, text, since, exclude)
 
     async def _find(self, peer: Any, author: int, text: str, since: datetime, exclude: Collection[int]) -> int | None:
-        raw = await self._page(peer, offset_id=0, add_offset=0, limit=SEARCH_DEPTH)
-        for message in sorted(raw.messages, key=lambda message: message.id, reverse=True):
-            seen = self._incoming(message, {})
-            if seen is None or seen.message_id in exclude or seen.said_at < since - CLOCK_MARGIN:
-                continue
-            if seen.from_user_id == author and seen.text.strip() == text.strip():
-                return seen.message_id
-        return None
+        searched = offset_id = 0
+        while searched < SEARCH_DEPTH:
+            raw = await self._page(peer, offset_id=offset_id, add_offset=0, limit=SEARCH_PAGE)
+            page = sorted(raw.messages, key=lambda message: message.id, reverse=True)
+            for message in page:
+                # Deleted ones have no date.
+                at = getattr(message, "date", None)
+                if at is not None and at < since - CLOCK_MARGIN:
+                    return None
+                seen = self._incoming(message, {})
+                if seen is None or seen.message_id in exclude:
+                    continue
+                if seen.from_user_id == author and seen.text.strip() == text.strip():
+                    return seen.message_id
+            if not page:
+                return None
+            searched, offset_id = searched + len(page), page[-1].id
+        raise HistoryTooLong
 
     async def _page(self, peer: Any, *, offset_id: int, add_offset: int, limit: int) -> Any:
         return await call(

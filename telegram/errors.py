@@ -61,6 +61,13 @@ class PermanentError(TelegramError):
     kind = "permanent"
 
 
+class HistoryTooLong(PermanentError):
+    """Searched as far back as is bearable, and not to the time in question: the message may be there or not."""
+
+    def __init__(self) -> None:
+        super().__init__("HISTORY_TOO_LONG")
+
+
 class TransientError(TelegramError):
     """The network or Telegram's servers failed: whether the request was carried out is not known."""
 

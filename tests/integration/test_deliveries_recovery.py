@@ -13,7 +13,7 @@ from bots.models import Bot, Delivery
 from bots.policy import Owner
 from campaigns.models import Budget
 from campaigns.services import budget_set, campaign_finish, campaign_pause
-from telegram.errors import ChatRefuses, PeerRefuses, RetryAfter, TransientError
+from telegram.errors import ChatRefuses, HistoryTooLong, PeerRefuses, RetryAfter, TransientError
 from telegram.types import PersonTarget
 from tests.integration import ledger
 from tests.integration.stage import FakeAccount, Said, Stage
@@ -134,6 +134,15 @@ def test_an_unreadable_history_leaves_it_to_a_person(stage, origin):
     delivery = left.until(State.UNKNOWN)
     assert "look whether it was said" in delivery.error
     assert origin.settled == [(delivery.id, State.UNKNOWN)]
+
+
+def test_a_history_too_long_to_search_leaves_it_to_a_person(stage, origin):
+    left = Left(stage, **long_ago())
+    left.account.lookup_errors = [HistoryTooLong()]
+    stage.start()
+    delivery = left.until(State.UNKNOWN)
+    assert "HISTORY_TOO_LONG" in delivery.error
+    assert (left.account.requests, origin.settled) == ([], [(delivery.id, State.UNKNOWN)])
 
 
 def test_a_repeat_that_is_refused_may_still_have_been_said(stage):

@@ -257,6 +257,21 @@ def test_in_a_basic_group_a_reply_waits_until_its_account_sees_the_message(stage
     assert [said.reply_to for said in account.said.values()] == [77]
 
 
+def test_in_a_basic_group_a_reply_to_what_its_account_never_sees_fails(stage, origin):
+    author, answering, campaign = ledger.make_bot(), ledger.make_bot(), ledger.make_campaign()
+    chat = ledger.make_chat(kind=Chat.Kind.GROUP)
+    stage.put(author, chat)
+    asked = ledger.queue_line(author, campaign, chat, "A question")
+    stage.start()
+    until_state(asked, State.SENT)
+    Delivery.objects.filter(id=asked.id).update(sent_at=timezone.now() - attempts.REPLY_VISIBLE_WITHIN)
+    account = stage.put(answering, chat)
+    answer = ledger.queue_line(answering, campaign, chat, "An answer", reply_to_id=asked.id)
+    until_state(answer, State.FAILED)
+    assert (answer.error, account.requests) == (attempts.NEVER_VISIBLE, [])
+    assert origin.settled[-1] == (answer.id, State.FAILED)
+
+
 def test_when_a_pause_has_nothing_leaving_nothing_more_is_said(stage):
     campaign = ledger.make_campaign()
     bots = [ledger.make_bot() for _ in range(4)]
