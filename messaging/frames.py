@@ -7,7 +7,6 @@ specification; `basic.ack` and `basic.nack` to a publisher are RabbitMQ's.
 
 import re
 import struct
-import uuid
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -46,11 +45,11 @@ def publish(
     routing_key: str,
     body: bytes,
     headers: Mapping[str, Any],
-    message_id: uuid.UUID,
+    message_id: str,
     frame_max: int,
 ) -> bytes:
     """A persistent, mandatory JSON message as the frames of one `basic.publish`. Raises `Unfit`."""
-    properties = _FLAGS + _JSON + _table(headers) + _PERSISTENT + _message_id(message_id) + _APP_ID
+    properties = _FLAGS + _JSON + _table(headers) + _PERSISTENT + _short(message_id) + _APP_ID
     header = _CONTENT.pack(_BASIC, 0, len(body)) + properties
     if len(header) > (most := min(frame_max - OVERHEAD, MAX_HEADERS_BYTES)):
         raise Unfit(f"the headers have {len(header)} bytes; {most} are the most")
@@ -125,10 +124,6 @@ def _frame(kind: int, channel: int, content: bytes) -> tuple[bytes, bytes, bytes
 def _short(text: str) -> bytes:
     raw = text.encode()
     return bytes((len(raw),)) + raw
-
-
-def _message_id(value: uuid.UUID) -> bytes:
-    return b"\x24" + str(value).encode()
 
 
 def _table(headers: Mapping[str, Any]) -> bytes:

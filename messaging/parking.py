@@ -41,7 +41,7 @@ def park(database: psycopg.Connection, row: Row, reason: str) -> None:
 def _raise_alarm(database: psycopg.Connection, row: Row, service: str, reason: str) -> None:
     where = f"{row.exchange[:80]!r}, {row.routing_key[:80]!r}"
     alarm = ServiceErrorEvent(
-        id=uuid.uuid5(row.event_id, _ALARM),
+        id=uuid.uuid5(uuid.UUID(row.event_id), _ALARM),
         service=service,
         reason=f"event {row.event_id} ({where}) cannot be published: {reason[:_MOST_REASON]}",
     )

@@ -6,7 +6,6 @@ py-amqp connects, tunes, keeps alive and closes; the hot path (messages out, con
 import logging
 import socket
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -43,7 +42,7 @@ class Row(NamedTuple):
     """An outbox row as far as publishing needs it."""
 
     id: int
-    event_id: uuid.UUID
+    event_id: str
     exchange: str
     routing_key: str
     body: str
@@ -89,7 +88,7 @@ class Publisher:
     def __init__(self, url: str) -> None:
         self._url = url
         self._open: dict[int, Row] = {}
-        self._returned: set[uuid.UUID] = set()
+        self._returned: set[str] = set()
         self._outcome = Outcome()
         self._last_tag = 0
         self._buffer = frames.FrameBuffer()
@@ -248,7 +247,7 @@ class Publisher:
 
     def _on_return(self, error: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:
         """A mandatory message that no queue takes comes back before its confirm."""
-        self._returned.add(uuid.UUID(message.properties["message_id"]))
+        self._returned.add(message.properties["message_id"])
 
     def _on_unblocked(self) -> None:
         self.blocked_reason = ""

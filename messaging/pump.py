@@ -1,5 +1,6 @@
 """What the publishing relay does with one connection to the broker: rows out, confirms in, marks into the database."""
 
+import json
 import select
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ NACKS_BEFORE_PARKING = 5
 _FAREWELL_SECONDS = 2.0
 
 _WAITING = """
-    SELECT id, event_id, exchange, routing_key, body, headers FROM messaging_outboxevent
+    SELECT id, event_id::text, exchange, routing_key, body, headers::text FROM messaging_outboxevent
     WHERE published_at IS NULL AND parked_at IS NULL AND id > %s AND id <> ALL(%s) ORDER BY id LIMIT %s
 """
 _MARK = "UPDATE messaging_outboxevent SET published_at = now() WHERE id = ANY(%s)"
@@ -103,7 +104,8 @@ class Pump:
         known = [*self._on_way, *(row_id for row_id, at in self._retry_at.items() if at > now)]
         # Before the query: what commits while it runs is news.
         self._news = False
-        rows = [Row(*values) for values in self._database.execute(_WAITING, [self._begin, known, most]).fetchall()]
+        found = self._database.execute(_WAITING, [self._begin, known, most]).fetchall()
+        rows = [Row(*values[:5], json.loads(values[5])) for values in found]
         if rows:
             self._highest = max(self._highest, rows[-1].id)
         if len(rows) == most:
@@ -120,10 +122,11 @@ class Pump:
 
     def _wait(self, publisher: Publisher, timeout: float) -> None:
         """Until the broker or the database has something to say."""
-        readable, _, _ = select.select([publisher, self._database], [], [], timeout)
-        if publisher in readable:
+        broker, database = publisher.fileno(), self._database.fileno()
+        readable, _, _ = select.select([broker, database], [], [], timeout)
+        if broker in readable:
             publisher.read(timeout=0.0)
-        if self._database in readable:
+        if database in readable:
             self._database.pgconn.consume_input()
             while self._database.pgconn.notifies():
                 self._news = True

@@ -10,7 +10,7 @@ from amqp.method_framing import frame_writer
 
 from messaging import frames
 
-EVENT = uuid.uuid4()
+EVENT = str(uuid.uuid4())
 FRAME_MAX = 131_072
 
 
@@ -35,7 +35,7 @@ def _by_py_amqp(exchange: str, routing_key: str, body: bytes, headers: dict[str,
         content_type="application/json",
         content_encoding="utf-8",
         delivery_mode=2,
-        message_id=str(EVENT),
+        message_id=EVENT,
         app_id="coolthing",
         application_headers=headers,
     )

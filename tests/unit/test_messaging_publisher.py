@@ -12,7 +12,7 @@ from messaging.publisher import MAX_BODY_BYTES, Row, is_refusal, unfit_reason
 
 
 def _row(**changes: Any) -> Row:
-    row = Row(1, uuid.uuid4(), topology.EVENTS_EXCHANGE, "bots.error", "{}", {})
+    row = Row(1, str(uuid.uuid4()), topology.EVENTS_EXCHANGE, "bots.error", "{}", {})
     return row._replace(**changes)
 
 
