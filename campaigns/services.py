@@ -7,9 +7,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from campaigns import fences
+from campaigns import fences, suppressions
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, Suppression
 from campaigns.selectors import plain_username
+from campaigns.suppressions import Silenced
 
 
 class NotPossible(Exception):
@@ -86,12 +87,23 @@ def permission_revoke(*, chat_id: UUID, purpose: ChatPermission.Grant, now: date
 def suppression_add(
     *, telegram_user_id: int | None, username: str = "", source: Suppression.Source, reason: str = ""
 ) -> Suppression:
-    """Nobody writes to this person again. Idempotent; give both the id and the username when both are known."""
+    """Nobody writes to this person again, and what the rooms above do about it is done (`campaigns.suppressions`).
+
+    Idempotent; give both the id and the username when both are known. The caller holds no lock that comes after
+    those of the rooms above.
+    """
     name = plain_username(username)
     if telegram_user_id is None and not name:
         raise ValueError("A suppression needs a Telegram id or a username.")
+    silenced = Silenced(telegram_user_id, name, Suppression.Source(source), reason)
+    suppressions.lock_all(silenced)
     fences.suppressions_close()
-    facts = {"source": source, "reason": reason[:300]}
+    suppression = _suppression_put(telegram_user_id, name, {"source": source, "reason": reason[:300]})
+    suppressions.follow_all(silenced)
+    return suppression
+
+
+def _suppression_put(telegram_user_id: int | None, name: str, facts: dict[str, str]) -> Suppression:
     if telegram_user_id is None:
         by_name, _ = Suppression.objects.get_or_create(
             telegram_user_id=None, username__iexact=name, defaults={"username": name, **facts}

@@ -9,12 +9,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
-from campaigns.models import Suppression
+from campaigns.models import Campaign, Suppression
 from leads.llm import TIMEOUT_SECONDS, Answered
 from leads.locks import conversation_lock, person_lock
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.prompt import conversation_prompt
 from leads.selectors import Person, messages_said
+from leads.services.ending import conversation_end, over_because
 from leads.services.jobs import ANSWER_TASK
 from leads.services.optout import opt_out
 from leads.services.ownership import Owner, lead_move, owner_move
@@ -50,16 +51,21 @@ class Question:
 
 
 def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
-    """Take a due job; None when it is not due, held by another task, or no longer of use."""
+    """Take a due job; None when it is not due, held by another task, or no longer of use.
+
+    While its campaign is paused it stays due. Where nothing more may be said the conversation ends.
+    """
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
-    taken = LlmJob.objects.filter(free, id=job_id, state=State.DUE, due_at__lte=now + EARLY).update(
-        claimed_until=now + CLAIM, attempts=F("attempts") + 1
-    )
+    due = LlmJob.objects.filter(free, _not_paused(), id=job_id, state=State.DUE, due_at__lte=now + EARLY)
+    taken = due.update(claimed_until=now + CLAIM, attempts=F("attempts") + 1)
     if not taken:
         return None
     job = LlmJob.objects.select_related("conversation__lead__campaign").get(id=job_id)
     conversation = job.conversation
-    if not _current(job, conversation):
+    over = over_because(conversation=conversation) is not None
+    if over:
+        conversation_end(conversation_id=conversation.id)
+    if over or not _current(job, conversation):
         LlmJob.objects.filter(id=job.id, state=State.DUE).update(state=State.STALE, claimed_until=None)
         return None
     lead, campaign = conversation.lead, conversation.lead.campaign
@@ -138,12 +144,21 @@ def jobs_dispatch_due(*, now: datetime, limit: int = 200) -> int:
     """Send a task for every due job that has none on its way; returns how many."""
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     unseen = Q(dispatched_at=None) | Q(dispatched_at__lte=now - REDISPATCH)
-    due = LlmJob.objects.filter(free & unseen, state=State.DUE, due_at__lte=now).order_by("due_at")
+    due = LlmJob.objects.filter(free & unseen & _not_paused(), state=State.DUE, due_at__lte=now).order_by("due_at")
     ids = list(due.select_for_update(skip_locked=True).values_list("id", flat=True)[:limit])
     LlmJob.objects.filter(id__in=ids).update(dispatched_at=now)
     for job_id in ids:
         send_on_commit(ANSWER_TASK, str(job_id))
     return len(ids)
+
+
+def _not_paused() -> Q:
+    """A campaign that is paused asks nothing; one that has finished ends its conversations when it comes to them.
+
+    A subquery, not a join: an UPDATE with a join would not look at a row again that it had to wait for.
+    """
+    awake = (Campaign.State.RUNNING, Campaign.State.FINISHED)
+    return Q(conversation__in=Conversation.objects.filter(lead__campaign__state__in=awake))
 
 
 def _current(job: LlmJob, conversation: Conversation) -> bool:

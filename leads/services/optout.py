@@ -6,8 +6,10 @@ from django.db import transaction
 from django.db.models import F
 
 from bots.deliveries import deliveries_cancel_for_person
+from campaigns import suppressions
 from campaigns.models import Suppression
 from campaigns.services import suppression_add
+from campaigns.suppressions import Silenced
 from leads.locks import person_lock
 from leads.models import Conversation, Lead, LlmJob
 from leads.selectors import Person, leads_of
@@ -20,13 +22,28 @@ def opt_out(*, lead_id: UUID, source: Suppression.Source, reason: str = "") -> N
     Idempotent. The caller has locked all conversations of the person, or none.
     """
     lead = Lead.objects.get(id=lead_id)
-    person = Person.of(lead.telegram_user_id, lead.username)
-    person_lock(person)
-    suppression_add(telegram_user_id=person.telegram_user_id, username=person.username, source=source, reason=reason)
+    suppression_add(telegram_user_id=lead.telegram_user_id, username=lead.username, source=source, reason=reason)
+
+
+def _lock(silenced: Silenced) -> None:
+    person_lock(_person(silenced))
+
+
+def _end_everything(silenced: Silenced) -> None:
+    """What follows every suppression, whoever asked for it."""
+    person = _person(silenced)
     leads = leads_of(person)
-    ended = "Opted out: " + Suppression.Source(source).label
+    ended = "Opted out: " + silenced.source.label
     talks = Conversation.objects.filter(lead__in=leads).exclude(owner=Conversation.Owner.NONE)
     talks.update(owner=Conversation.Owner.NONE, owner_reason=ended, epoch=F("epoch") + 1)
-    leads.exclude(state=Lead.State.OPTED_OUT).update(state=Lead.State.OPTED_OUT, state_reason=(reason or ended)[:300])
+    silent = {"state": Lead.State.OPTED_OUT, "state_reason": (silenced.reason or ended)[:300]}
+    leads.exclude(state=Lead.State.OPTED_OUT).update(**silent)
     LlmJob.objects.filter(conversation__lead__in=leads, state=LlmJob.State.DUE).update(state=LlmJob.State.STALE)
     deliveries_cancel_for_person(telegram_user_id=person.telegram_user_id, username=person.username, reason=ended)
+
+
+def _person(silenced: Silenced) -> Person:
+    return Person.of(silenced.telegram_user_id, silenced.username)
+
+
+suppressions.register(lock=_lock, after=_end_everything)

@@ -6,6 +6,7 @@ from campaigns.selectors import is_suppressed
 from leads.locks import conversation_lock, person_lock
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person
+from leads.services.ending import conversation_end_if_over
 from leads.services.optout import opt_out
 from leads.services.ownership import Owner, lead_move, owner_move
 from leads.services.people import person_learn
@@ -31,9 +32,17 @@ def message_settle(*, delivery: Delivery) -> None:
         opt_out(lead_id=lead.id, source=Suppression.Source.BLOCK, reason="Blocked the account.")
     elif delivery.purpose == Purpose.FIRST_CONTACT:
         _first_contact_not_said(conversation, delivery)
-    elif delivery.state in (_State.FAILED, _State.UNKNOWN) and conversation.owner == Owner.AI:
+    elif _leaves_a_hole(conversation, message, delivery):
         _reply_not_said(conversation, delivery)
     outgoing_judge(conversation=conversation_lock(conversation.id))
+
+
+def _leaves_a_hole(conversation: Conversation, message: Message, delivery: Delivery) -> bool:
+    """Whether the lead waits for what is not said. The gate also refuses answers that a later message made useless."""
+    if conversation.owner != Owner.AI:
+        return False
+    still_an_answer = message.epoch == conversation.epoch
+    return delivery.state in (_State.FAILED, _State.UNKNOWN) or (delivery.state == _State.REFUSED and still_an_answer)
 
 
 def _said(conversation: Conversation, message: Message, delivery: Delivery) -> None:
@@ -61,6 +70,8 @@ def _first_contact_not_said(conversation: Conversation, delivery: Delivery) -> N
 
 def _reply_not_said(conversation: Conversation, delivery: Delivery) -> None:
     """An answer is missing. A person who cannot be written to is lost; anything else is for an operator."""
+    if delivery.state == _State.REFUSED and conversation_end_if_over(conversation=conversation):
+        return
     if delivery.error_kind == _PEER_REFUSES:
         lead_move(lead=conversation.lead, state=Lead.State.FAILED, reason=delivery.error)
         owner_move(conversation=conversation, owner=Owner.NONE, reason=delivery.error)

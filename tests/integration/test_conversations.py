@@ -14,7 +14,7 @@ from bots.deliveries import deliveries_leaving, delivery_finish
 from bots.models import Bot, Delivery
 from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed
-from campaigns.services import NotPossible
+from campaigns.services import NotPossible, campaign_finish, suppression_add
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from leads.services import (
     conversation_hand_back,
@@ -190,6 +190,18 @@ def test_an_operator_can_enter_an_opt_out(world, talk):
     assert Suppression.objects.count() == 1 and Lead.objects.get().state == State.OPTED_OUT
 
 
+@pytest.mark.parametrize("named", [{"telegram_user_id": 501}, {"telegram_user_id": None, "username": "@TEA_lover"}])
+def test_whoever_suppresses_a_person_ends_everything_for_them(world, talk, named):
+    world.incoming(talk, "How much?")
+    said = ai_says(talk)
+    for _ in range(2):
+        suppression_add(**named, source=Suppression.Source.OPERATOR, reason="Called us.")
+    talk.refresh_from_db()
+    assert (talk.owner, talk.lead.state, talk.lead.state_reason) == ("none", State.OPTED_OUT, "Called us.")
+    assert Delivery.objects.get(message=said).state == "cancelled"
+    assert not LlmJob.objects.filter(state="due").exists()
+
+
 def test_a_block_is_a_stop(world, talk):
     world.incoming(talk, "How much?")
     ai_says(talk, "one")
@@ -254,6 +266,38 @@ def test_a_reply_that_cannot_be_said_ends_or_goes_to_a_person(world, talk, kind,
     talk.refresh_from_db()
     assert (talk.lead.state, talk.owner) == (lead_state, owner)
     assert reason in talk.owner_reason
+
+
+def refuse_reply(world, talk):
+    """The AI's answer meets a gate that says no."""
+    world.incoming(talk, "How much?")
+    ai_says(talk)
+    assert claim(ledger.owners(*world.managers)).refused == 1
+    talk.refresh_from_db()
+
+
+def test_a_reply_of_a_finished_campaign_ends_the_conversation(world, talk):
+    campaign_finish(campaign_id=world.campaign.id)
+    refuse_reply(world, talk)
+    assert (talk.owner, talk.owner_reason) == ("none", "The campaign has finished.")
+    assert talk.lead.state == State.CLOSED
+    assert not LlmJob.objects.filter(state="due").exists()
+
+
+def test_a_reply_to_a_suppressed_person_ends_the_conversation(world, talk):
+    # A row that no service wrote.
+    Suppression.objects.create(telegram_user_id=501, source="operator")
+    refuse_reply(world, talk)
+    assert (talk.owner, talk.lead.state) == ("none", State.OPTED_OUT)
+
+
+def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_a_person(world, talk):
+    refusal = {"state": Delivery.State.REFUSED, "reason": "Not this one."}
+    world.incoming(talk, "How much?")
+    said = ai_says(talk)
+    delivery_finish(delivery_id=said.delivery_id, was=Delivery.State.QUEUED, **refusal)
+    talk.refresh_from_db()
+    assert talk.owner == "human" and "Not this one." in talk.owner_reason
 
 
 def test_a_person_who_cannot_be_reached_is_a_failed_lead(world):

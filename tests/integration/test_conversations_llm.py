@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from bots.models import Delivery
 from campaigns.models import Suppression
+from campaigns.services import campaign_finish, campaign_pause, campaign_resume
 from leads.answering import answer_job
 from leads.llm import Answer, Answered
 from leads.models import Lead, LlmJob, Message
@@ -89,6 +90,29 @@ def test_before_its_time_a_job_is_not_asked(world, talk, llm):
     world.incoming(talk, "How much?")
     answer_job(job_id=LlmJob.objects.get().id)
     assert llm.asked == 0 and LlmJob.objects.get().state == "due"
+
+
+def test_while_the_campaign_is_paused_nothing_is_asked(world, talk, llm):
+    world.incoming(talk, "How much?")
+    campaign_pause(campaign_id=world.campaign.id)
+    assert answer(talk).state == "due" and jobs_dispatch_due(now=soon()) == 0
+    assert llm.asked == 0
+    campaign_resume(campaign_id=world.campaign.id)
+    assert answer(talk).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("over", "lead_state"), [("finished", Lead.State.CLOSED), ("suppressed", Lead.State.OPTED_OUT)]
+)
+def test_where_nothing_may_be_said_nothing_is_asked_and_the_conversation_ends(world, talk, llm, over, lead_state):
+    world.incoming(talk, "How much?")
+    if over == "finished":
+        campaign_finish(campaign_id=world.campaign.id)
+    else:
+        # A row that no service wrote.
+        Suppression.objects.create(telegram_user_id=501, source="operator")
+    assert answer(talk).state == "stale" and llm.asked == 0
+    assert (talk.owner, talk.lead.state) == ("none", lead_state)
 
 
 def test_a_job_that_is_done_is_not_asked_again(world, talk, llm):

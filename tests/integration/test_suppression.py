@@ -148,8 +148,8 @@ def test_a_claim_that_comes_after_the_stop_waits_for_it_and_obeys():
         wait_until(somebody_waits_for_a_lock, what="the claim waiting for the stop")
         assert batches == []
     claimer.join(20)
-    assert (len(batches[0].outgoing), batches[0].refused) == (0, 1)
-    assert Delivery.objects.get(id=delivery.id).state == State.REFUSED
+    assert batches[0].outgoing == []
+    assert Delivery.objects.get(id=delivery.id).state == State.CANCELLED
 
 
 @pytest.mark.django_db(transaction=True)
