@@ -1,0 +1,107 @@
+"""Under load everything is killed, cut and stopped; at the end each event was handled exactly once.
+
+`make chaos` runs it with 10 500 events and every fault, `make test` with fewer of both. `CHAOS_SEED` repeats a run.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from kombu import Connection
+
+from tests.chaos import faults
+from tests.chaos.bus import DLQS, EVERY_QUEUE
+from tests.chaos.faults import World
+from tests.chaos.load import FOREIGN_SHARE
+from tests.chaos.verdict import Verdict
+from tests.support import wait_until
+
+EVENTS = int(os.environ.get("CHAOS_EVENTS", "1500"))
+FAULTS = max(4, EVENTS // 500)
+EVENTS_A_SECOND = 90.0
+# Nothing moves for so long: the run has failed. Longer than any outage that a fault makes, and what follows it.
+STALLED_SECONDS = 60.0
+# While it waits the test says how far it is.
+PROGRESS_SECONDS = 5.0
+_LIMIT_SECONDS = 120 + 4 * EVENTS / EVENTS_A_SECOND
+
+
+@pytest.mark.timeout(_LIMIT_SECONDS)
+def test_every_event_is_handled_exactly_once_whatever_happens(world: World, seed: int):
+    world.note(f"CHAOS_SEED={seed} CHAOS_EVENTS={EVENTS}")
+    verdict = Verdict(world.servers.env["DATABASE_URL"], seed, EVENTS)
+    world.fleet.start_all()
+    writers = world.fleet.start("writers", "-m", "tests.chaos.writers", str(seed), str(EVENTS), _rate(0.75))
+    foreign = world.fleet.start("foreign", "-m", "tests.chaos.foreign", str(seed), str(EVENTS), _rate(0.25))
+    _do_harm(world, verdict)
+    assert writers.wait(STALLED_SECONDS) == 0, writers.log()
+    assert foreign.wait(STALLED_SECONDS) == 0, foreign.log()
+    world.note("everything is published")
+    ticks = verdict.ticks()
+    _await(world, verdict, verdict.is_settled, "the last effects")
+    _await(world, verdict, lambda: verdict.ticks() > ticks, "beat")
+    world.note("everything is handled")
+    codes = world.fleet.stop_all()
+    _judge(world, verdict, codes)
+
+
+def _do_harm(world: World, verdict: Verdict) -> None:
+    """Each fault waits for its moment: a share of the events, drawn by lot, is committed."""
+    total = EVENTS - EVENTS // FOREIGN_SHARE
+    harm = faults.plan(world.rng, FAULTS)
+    moments = sorted(world.rng.uniform(0.05, 0.9) for _ in harm)
+    for fault, moment in zip(harm, moments, strict=True):
+        reached = int(moment * total)
+        _await(world, verdict, partial(_has_committed, verdict, reached), f"{reached} committed events")
+        fault(world)
+
+
+def _has_committed(verdict: Verdict, count: int) -> bool:
+    return verdict.committed() >= count
+
+
+def _await(world: World, verdict: Verdict, check: Callable[[], bool], what: str) -> None:
+    told = time.monotonic()
+
+    def come() -> bool:
+        nonlocal told
+        if time.monotonic() > told + PROGRESS_SECONDS:
+            told = time.monotonic()
+            world.note(verdict.progress())
+        ended = world.fleet.ended()
+        assert not ended, f"nobody killed them, but they have ended: {', '.join(ended)}"
+        return check()
+
+    try:
+        wait_until(come, STALLED_SECONDS, what)
+    except AssertionError as problem:
+        pytest.fail("\n".join([str(problem), *_report(world, verdict)]), pytrace=False)
+
+
+def _judge(world: World, verdict: Verdict, codes: dict[str, int]) -> None:
+    problems = verdict.problems()
+    problems += [f"{name} ended with {code}" for name, code in codes.items() if code]
+    problems += _left_in_queues(world, len(verdict.dead))
+    if problems:
+        pytest.fail("\n".join([*problems, *_report(world, verdict)]), pytrace=False)
+
+
+def _left_in_queues(world: World, dead: int) -> list[str]:
+    """What the stopped workers did not acknowledge is in its queue again, and shows here as well."""
+    with Connection(world.servers.env["RABBITMQ_URL"]) as connection:
+        channel = connection.default_channel
+        found = {name: channel.queue_declare(name, passive=True) for name in EVERY_QUEUE}
+        letters = sum(found.pop(name).message_count for name in DLQS)
+    left = [f"{name} has {queue.message_count} messages" for name, queue in found.items() if queue.message_count]
+    # A dead letter travels at least once; each of its copies is for onlookers only.
+    return left if letters >= dead else [*left, f"the queues of dead letters have {letters} of {dead}"]
+
+
+def _report(world: World, verdict: Verdict) -> list[str]:
+    return ["", *verdict.problems(), "", *world.timeline, "", *world.fleet.last_words()]
+
+
+def _rate(share: float) -> str:
+    return str(EVENTS_A_SECOND * share)
