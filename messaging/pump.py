@@ -105,7 +105,10 @@ class Pump:
         # Before the query: what commits while it runs is news.
         self._news = False
         found = self._database.execute(_WAITING, [self._begin, known, most]).fetchall()
-        rows = [Row(*values[:5], json.loads(values[5])) for values in found]
+        rows = [
+            Row(row_id, event_id, exchange, routing_key, body, json.loads(headers))
+            for row_id, event_id, exchange, routing_key, body, headers in found
+        ]
         if rows:
             self._highest = max(self._highest, rows[-1].id)
         if len(rows) == most:
