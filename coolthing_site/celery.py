@@ -16,7 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coolthing_site.settings")
 # A process publishes over 2 connections (settings.BROKER_POOL_LIMIT) and 10 channels at most.
 CHANNELS_PER_CONNECTION = 10
 
-app = Celery("coolthing")
+app = Celery("coolthing", amqp="messaging.confirming:TimedAMQP")
 
 
 def kombu_queue(spec: topology.QueueSpec, exchange: str = topology.TASKS_EXCHANGE) -> Queue:

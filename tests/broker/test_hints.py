@@ -1,0 +1,67 @@
+"""Tasks sent by services while the broker is silent: it takes bytes and answers nothing."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from django.db import transaction
+
+from messaging import tasks_api, topology
+from messaging.tasks_api import send_on_commit, send_to_queue_rollback_unsafe
+from tests import private
+from tests.private import Broker
+from tests.support import wait_until
+from tests.tcp_proxy import TcpProxy
+
+TASK = "notifier.tasks.send_notification"
+QUEUE = topology.NOTIFICATIONS_QUEUE
+
+
+@pytest.fixture
+def proxy(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpProxy]:
+    """This process reaches the broker through it, over a connection that is open already."""
+    monkeypatch.setattr(tasks_api, "_rest", tasks_api._Rest())
+    with TcpProxy.before(broker.url) as proxy:
+        private.use_broker(proxy.url(broker.url))
+        hint("first")
+        assert broker.ready(QUEUE) == 1
+        yield proxy
+        private.use_broker(broker.url)
+
+
+def hint(argument: str) -> None:
+    with transaction.atomic():
+        send_on_commit(TASK, argument)
+
+
+def test_hints_to_a_silent_broker_are_dropped_with_one_line(
+    proxy: TcpProxy, broker: Broker, caplog: pytest.LogCaptureFixture
+):
+    proxy.freeze()
+    with caplog.at_level(logging.WARNING, logger=tasks_api.__name__):
+        hint("second")
+        for number in range(100):
+            hint(str(number))
+    assert [record.args[0] for record in caplog.records if record.args] == [TASK]
+    proxy.restore()
+
+
+def test_hints_go_on_when_the_broker_answers_again(proxy: TcpProxy, broker: Broker):
+    proxy.freeze()
+    hint("second")
+    proxy.reset()
+    proxy.restore()
+
+    def arrives() -> bool:
+        before = broker.ready(QUEUE)
+        hint("third")
+        return broker.ready(QUEUE) > before
+
+    wait_until(arrives, what="a hint that arrives")
+
+
+def test_a_task_that_must_be_sent_fails_when_it_is_not_confirmed(proxy: TcpProxy):
+    proxy.freeze()
+    with pytest.raises(Exception, match="imed out"):
+        send_to_queue_rollback_unsafe(TASK, "second", queue=QUEUE)
+    proxy.restore()
