@@ -11,7 +11,7 @@ from messaging import topology
 from tests.chaos.bus import BATCH_QUEUE, SINGLE_QUEUE
 from tests.support import Process
 
-_WORKER = ("celery", "-A", "tests.chaos.app", "worker", "-l", "INFO", "--without-gossip", "--without-mingle")
+_WORKER = ("celery", "-A", "tests.chaos.app", "worker", "--without-gossip", "--without-mingle")
 _HOUSE_QUEUES = (topology.DEAD_LETTER_ARCHIVE_QUEUE, topology.UNROUTABLE_QUEUE, topology.MAINTENANCE_QUEUE)
 # A relay that publishes and one that stands by; a worker for each subscription; one for everything else; beat.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "single": (*_WORKER, "-n", "single@chaos", "--concurrency=2", "-Q", SINGLE_QUEUE),
     "batch": (*_WORKER, "-n", "batch@chaos", "--concurrency=2", "-Q", BATCH_QUEUE),
     "house": (*_WORKER, "-n", "house@chaos", "--concurrency=1", "-Q", ",".join(_HOUSE_QUEUES)),
-    "beat": ("celery", "-A", "tests.chaos.app", "beat", "-l", "INFO", "--pidfile="),
+    "beat": ("celery", "-A", "tests.chaos.app", "beat", "--pidfile="),
 }
 RELAYS = ("relay-1", "relay-2")
 WORKERS = ("single", "batch", "house")
@@ -32,7 +32,7 @@ class Fleet:
     """`env` points every process at the servers. Logs are kept of each life of each process."""
 
     def __init__(self, env: Mapping[str, str], logs: Path) -> None:
-        self._env = {**env, "CELERY_SKIP_CHECKS": "1"}
+        self._env = {**env, "CELERY_SKIP_CHECKS": "1", "LOG_LEVEL": "WARNING"}
         self._logs = logs
         self._lives: dict[str, list[Process]] = {}
 

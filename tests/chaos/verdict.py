@@ -53,8 +53,9 @@ class Verdict:
         """How far it is, in one line."""
         effects, letters = self._effects(), self._letters()
         done = [f"{queue} {sum(name == queue for name, _ in effects)}" for queue in QUEUES]
-        left = f"{len(letters & self.dead)} of {len(self.dead)} dead letters, {len(self._unpublished())} wait in the outbox"
-        return f"handled of {len(self.handled) // len(QUEUES)}: {', '.join(done)}; {left}"
+        dead = f"{len(letters & self.dead)} of {len(self.dead)} dead letters"
+        waiting = f"{len(self._unpublished())} wait in the outbox"
+        return f"handled of {len(self.handled) // len(QUEUES)}: {', '.join(done)}; {dead}; {waiting}"
 
     def problems(self) -> list[str]:
         """What is wrong, one line each; empty when all is well."""
