@@ -1,6 +1,7 @@
 """The processes of the Procfile: their environment, and starting and ending them together."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -36,14 +37,17 @@ def base_environment() -> dict[str, str]:
 
 
 def sandbox_environment(*, mtproto_port: int, http_port: int, key_dir: Path) -> dict[str, str]:
-    """The variables that point Telethon and the openai client at a sandbox on these loopback ports."""
+    """The variables that point Telethon and the openai client at a sandbox on these loopback ports.
+
+    It takes any hash and key. Each run has its own, so that a test can find out where they went.
+    """
     return {
         "TELEGRAM_API_ID": "1",
-        "TELEGRAM_API_HASH": "sandbox",
+        "TELEGRAM_API_HASH": secrets.token_hex(16),
         "TELEGRAM_SERVER": f"127.0.0.1:{mtproto_port}",
         "TELEGRAM_SERVER_KEY": str(key_dir / "telegram_server_key.pem"),
         "OPENAI_BASE_URL": f"http://127.0.0.1:{http_port}/v1",
-        "OPENAI_API_KEY": "sandbox",
+        "OPENAI_API_KEY": f"sk-sandbox-{secrets.token_urlsafe(24)}",
         "SANDBOX_MTPROTO_PORT": str(mtproto_port),
         "SANDBOX_HTTP_PORT": str(http_port),
     }

@@ -5,6 +5,7 @@ from typing import Any
 from cryptography.fernet import InvalidToken
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.views.decorators.debug import sensitive_variables
 
 from vault.keys import cipher
 
@@ -19,10 +20,12 @@ class EncryptedTextField(models.TextField):
     It cannot be searched or ordered by: the same text encrypts differently each time.
     """
 
+    @sensitive_variables()
     def get_prep_value(self, value: Any) -> Any:
         text = super().get_prep_value(value)
         return cipher().encrypt(text.encode()).decode("ascii") if text else text
 
+    @sensitive_variables()
     def from_db_value(self, value: str | None, expression: Any, connection: BaseDatabaseWrapper) -> str | None:
         if not value:
             return value
