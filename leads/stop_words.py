@@ -3,15 +3,18 @@
 Rules, in every language of the lists:
 - A message that is nothing but a stop word ("STOP!!!", "«Стоп».", "stop, please") stops.
 - A first clause that is nothing but a strong stop word stops, whatever follows: "Stop. Who are you?".
-- A strong stop word followed by what makes it mean us ("stop writing to me", "стоп рассылка") stops.
-- A phrase that cannot mean anything else ("unsubscribe …", "не пишите мне …") stops at the beginning of a message.
-- Anything else does not: "stop by tomorrow", "non-stop", "the bus stop", "can I cancel a lesson later?". What such a
-  message means is left to the LLM, which has its own way to stop.
+- In any clause, at its beginning: a strong stop word followed by what makes it mean us ("stop writing to me", "стоп
+  рассылка"), one of the plainest stop words alone ("Not interested. Stop."), or a phrase that cannot mean anything else
+  ("unsubscribe …", "Не интересно, не пишите") stops.
+- What begins a request does not change it: "Can you stop messaging me", "прошу вас больше не писать".
+- Anything else does not: "stop by tomorrow", "can you stop by tomorrow?", "non-stop", "the bus stop", "can I cancel a
+  lesson later?". What such a message means is left to the LLM, which has its own way to stop.
 In doubt the answer is yes: a lead lost by mistake costs less than a message to somebody who said stop.
 """
 
 import re
 import unicodedata
+from itertools import dropwhile, takewhile
 
 
 def _words(text: str) -> frozenset[str]:
@@ -53,7 +56,42 @@ _MEANS_US = _words(
     писати надсилати schreiben écrire escribir de scrivere pisać yazma
     """
 )
-# At the beginning of a message these need nothing else.
+# Strong words that are hardly anything else: they stop as a later clause, too. "Хватит?" after a number does not.
+_PLAINEST = _words("stop stopp stopall unsubscribe unsub стоп отписка отписаться отпишите отпишитесь отстаньте")
+# Said before a clause without changing it.
+_JOINING = _words("and so but then also и а но так поэтому тогда")
+# What begins a request.
+_REQUESTS = tuple(
+    phrase.split()
+    for phrase in (
+        "can you",
+        "could you",
+        "will you",
+        "would you",
+        "can u",
+        "i want you to",
+        "i'd like you to",
+        "i would like you to",
+        "i want to",
+        "i'd like to",
+        "i would like to",
+        "i ask you to",
+        "i asked you to",
+        "i told you to",
+        "you must",
+        "можете",
+        "можешь",
+        "можно",
+        "вы можете",
+        "не могли бы вы",
+        "могли бы вы",
+        "прошу вас",
+        "прошу",
+        "я прошу",
+        "попрошу",
+    )
+)
+# At the beginning of a clause these need nothing else.
 _PHRASES = tuple(
     phrase.split()
     for phrase in (
@@ -93,6 +131,10 @@ _PHRASES = tuple(
         "больше мне не пишите",
         "мне больше не пишите",
         "мне не пишите",
+        "мне больше не писать",
+        "больше не писать",
+        "больше мне не писать",
+        "не писать мне",
         "не беспокойте",
         "не беспокоить",
         "отстаньте",
@@ -135,9 +177,8 @@ def says_stop(text: str) -> bool:
     if not _LETTER.search(plain):
         return any(sign in _SIGNS for sign in plain)
     tokens = [_unmask(token) for token in _TOKEN.findall(plain)]
-    while tokens and (tokens[0] in _POLITE or tokens[0] in _MARKS):
-        tokens = tokens[1:]
-    return bool(tokens) and (_whole(tokens) or _clause(tokens) or _phrase(tokens))
+    tokens = _beginning(tokens, _POLITE | _MARKS)
+    return bool(tokens) and (_whole(tokens) or _clause(tokens, _STRONG) or any(map(_asks, _clauses(tokens))))
 
 
 def _whole(tokens: list[str]) -> bool:
@@ -148,13 +189,32 @@ def _whole(tokens: list[str]) -> bool:
     return " ".join(words) in _WEAK or all(word in _STRONG for word in words)
 
 
-def _clause(tokens: list[str]) -> bool:
-    """The first clause begins with a strong word and says no more, or says that it means us."""
-    clause = tokens[: next((at for at, token in enumerate(tokens) if token in _MARKS), len(tokens))]
+def _beginning(tokens: list[str], without: frozenset[str]) -> list[str]:
+    return list(dropwhile(lambda token: token in without, tokens))
+
+
+def _clauses(tokens: list[str]) -> list[list[str]]:
+    """What begins at the start and after each mark, to the end of the message: a phrase may go on behind a mark."""
+    starts = [0, *(at + 1 for at, token in enumerate(tokens) if token in _MARKS)]
+    return [_beginning(tokens[at:], _POLITE | _JOINING | _MARKS) for at in starts]
+
+
+def _asks(tokens: list[str]) -> bool:
+    """The clause asks for silence, be it as a request."""
+    for request in _REQUESTS:
+        if tokens[: len(request)] == request:
+            asked = _beginning(tokens[len(request) :], _POLITE)
+            return _clause(asked, _STRONG) or _phrase(asked)
+    return _clause(tokens, _PLAINEST) or _phrase(tokens)
+
+
+def _clause(tokens: list[str], alone: frozenset[str]) -> bool:
+    """The first clause is a strong word and that it means us; of the words in `alone` also the word by itself."""
+    clause = list(takewhile(lambda token: token not in _MARKS, tokens))
     if not clause or clause[0] not in _STRONG:
         return False
     rest = [word for word in clause[1:] if word not in _POLITE and word not in _STRONG]
-    return not rest or rest[0] in _MEANS_US
+    return rest[0] in _MEANS_US if rest else clause[0] in alone
 
 
 def _phrase(tokens: list[str]) -> bool:
