@@ -19,6 +19,7 @@ from campaigns.models import Campaign, Suppression
 from campaigns.services import NotPossible
 from leads import services
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
+from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, clipped, link_to, text_column, waits
 from panelkit.operations import Operation, when_in
@@ -69,7 +70,8 @@ class LeadAdmin(FactAdmin):
     search_fields = ("username", "=telegram_user_id", "message", "campaign__name")
     ordering = ("-hit_at",)
     exclude = ("state",)
-    readonly_fields = ("state_label", "conversation_link")
+    readonly_fields = ("state_label", "conversation_link", "trace")
+    trace = trace_link
     service_errors = (NotPossible,)
     operations = (
         Operation(

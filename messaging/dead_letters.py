@@ -72,16 +72,16 @@ def replay_refusal(letter: DeadLetter) -> str:
 
 @transaction.atomic
 def dead_letter_edit(*, letter_id: int, body: str, by: str) -> DeadLetter:
-    """Keep another body, which replays send instead of the original one; the original one itself, to undo an edit.
+    """Keep another body, which replays send instead of the original one; a body that says the same undoes an edit.
 
     It must be a JSON object, and of the same event: its `id` is the letter's, or left out. Raises `NotPossible`.
     """
     letter = _open_letter(letter_id, "edited")
     edited = check_body(letter, body)
-    letter.edited_body = "" if edited == letter.body else edited
+    diff = difference(letter.body, edited)
+    letter.edited_body = edited if diff else ""
     letter.save(update_fields=["edited_body"])
-    note = "\n".join(difference(letter.body, edited)) or "back to the original body"
-    _remember(letter, What.EDITED, by=by, note=note)
+    _remember(letter, What.EDITED, by=by, note="\n".join(diff) or "back to the original body")
     return letter
 
 

@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from messaging import timings, topology
+from messaging import timings, topology, tracing
 from messaging.events import Event, UndecodableMessage, decode, event_id
 from messaging.models import HandlingFailure
 
@@ -144,7 +144,9 @@ def _register(subscription: Subscription) -> None:
         message_id: str | None = None,
     ) -> None:
         raw = body.encode() if isinstance(body, str) else body
-        _consume(subscription, Message(subscription.queue, exchange, routing_key, raw, headers or {}, message_id))
+        message = Message(subscription.queue, exchange, routing_key, raw, headers or {}, message_id)
+        with tracing.handling(message.headers.get(topology.TRACE_HEADER)):
+            _consume(subscription, message)
 
 
 def _event_type(handler: Callable[..., None]) -> type[Event]:

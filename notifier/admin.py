@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
+from messaging.admin.parts import trace_link
 from notifier.models import Channel, Notification, Rule
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, waits
@@ -71,6 +72,8 @@ class NotificationAdmin(FactAdmin):
     list_select_related = ("channel",)
     search_fields = ("title", "routing_key", "event_id")
     ordering = ("-created_at",)
+    readonly_fields = ("trace",)
+    trace = trace_link
 
     state_label = choice_label("state")
 

@@ -9,6 +9,7 @@ from unfold.contrib.filters.admin import (
 )
 
 from campaigns.models import Campaign
+from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, text_column
 from panelkit.registry import add_inline
@@ -66,6 +67,8 @@ class HitAdmin(FactAdmin):
     list_select_related = ("campaign", "chat", "bot")
     search_fields = ("text", "username", "keyword", "=telegram_user_id")
     ordering = ("-created_at",)
+    readonly_fields = ("trace",)
+    trace = trace_link
 
     excerpt = text_column("text", "message")
 

@@ -6,4 +6,8 @@ class ParserConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from messaging.trace import register_source
         from parser import events, roles  # noqa: F401  (they register themselves)
+        from parser.trace import steps
+
+        register_source(steps)

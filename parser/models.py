@@ -64,3 +64,8 @@ class Hit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.keyword} in {self.chat}"
+
+    @property
+    def event_id(self) -> uuid.UUID:
+        """The id of the event that reports this hit: its own, so that either is found from the other."""
+        return self.id

@@ -55,6 +55,7 @@ def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keywo
 
 def _event(hit: Hit, message: IncomingMessage) -> NewTargetMessage:
     return NewTargetMessage(
+        id=hit.event_id,
         worker_id=str(hit.bot_id),
         campaign_id=str(hit.campaign_id),
         chat_id=message.peer_id,

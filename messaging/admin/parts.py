@@ -29,7 +29,7 @@ class LedgerAdmin(FactAdmin):
 
 @display(description="event")
 def trace_link(_admin: Any, row: Any) -> SafeString:
-    """A column with the row's event: a link to its whole story."""
+    """A column with the row's event: a link to its whole story. For any row that has an `event_id`."""
     return format_html('<a class="text-link" href="{}">{}</a>', reverse("trace", args=(row.event_id,)), row.event_id)
 
 

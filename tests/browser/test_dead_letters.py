@@ -113,7 +113,7 @@ def test_an_edit_may_be_kept_for_later_and_the_original_stays(panel: Panel, lett
     assert "Sunday" in dead.edited_body
     assert "Friday" in dead.body
     assert dead.state == "open"
-    assert "The next replay sends an edited body" in panel.text
+    assert "Replays send an edited body" in panel.text
 
 
 def test_a_letter_is_discarded_with_a_reason_and_reopened(panel: Panel, letters: list[DeadLetter]) -> None:

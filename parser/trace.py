@@ -1,0 +1,12 @@
+"""What an event's trace says of hits."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from messaging.trace import Step
+from parser.models import Hit
+
+
+def steps(event_id: UUID) -> Iterator[Step]:
+    for hit in Hit.objects.filter(pk=event_id).select_related("chat"):
+        yield Step(hit.created_at, "hit recorded", str(hit.chat), hit.keyword, row=hit)
