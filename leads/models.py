@@ -3,7 +3,7 @@
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
 from bots.models import Bot, Delivery
@@ -46,7 +46,7 @@ class Lead(models.Model):
     message_id = models.BigIntegerField(null=True, blank=True, help_text="As the parser bot sees it")
     worker_id = models.CharField(max_length=64, help_text="The parser bot that heard it")
     event_id = models.UUIDField(unique=True, help_text="The NewTargetMessage that made the lead")
-    hit_at = models.DateTimeField(help_text="created_at of that event")
+    hit_at = models.DateTimeField(help_text="When they said it: the event's said_at, else its created_at")
     same_as = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -57,6 +57,7 @@ class Lead(models.Model):
     )
     approved_at = models.DateTimeField(null=True, blank=True, help_text="When an operator allowed the first contact")
     approved_by = models.CharField(max_length=150, blank=True, default="")
+    tried_at = models.DateTimeField(null=True, blank=True, help_text="When a contact was last tried again")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -80,6 +81,9 @@ class Lead(models.Model):
             models.Index(fields=["telegram_user_id"], name="leads_of_person"),
             models.Index(Lower("username"), name="leads_of_username"),
             models.Index(fields=["campaign", "state"], name="leads_by_state"),
+            models.Index(
+                F("tried_at").asc(nulls_first=True), "created_at", name="leads_to_try", condition=Q(state="new")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -165,6 +169,7 @@ class UnclaimedMessage(models.Model):
     telegram_message_id = models.BigIntegerField()
     text = models.TextField()
     said_at = models.DateTimeField()
+    tried_at = models.DateTimeField(null=True, blank=True, help_text="When it was last looked at again")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -20,5 +20,5 @@ def answer_lead(job_id: str) -> None:
 def dispatch_due() -> None:
     now = timezone.now()
     jobs_dispatch_due(now=now)
-    unclaimed_judge_due()
+    unclaimed_judge_due(now=now)
     leads_contact_due(now=now)

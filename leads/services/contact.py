@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from campaigns.models import Purpose
@@ -94,9 +95,15 @@ def lead_reject(*, lead_id: UUID, by: str, reason: str = "") -> Lead:
 
 
 def leads_contact_due(*, now: datetime, limit: int = 50) -> int:
-    """Try again with leads that found no manager or no usable text; returns how many are on their way now."""
-    waiting = Lead.objects.filter(state=State.NEW).order_by("created_at").values_list("id", flat=True)[:limit]
-    return sum(_contact_again(lead_id, now) for lead_id in list(waiting))
+    """Try again with leads that found no manager or no usable text; returns how many are on their way now.
+
+    All get their turn, however many of them are stuck: those tried longest ago come first.
+    """
+    waiting = Lead.objects.filter(state=State.NEW).order_by(F("tried_at").asc(nulls_first=True), "created_at")
+    ids = list(waiting.values_list("id", flat=True)[:limit])
+    # Before trying: one that breaks the round is not the first of the next one.
+    Lead.objects.filter(id__in=ids).update(tried_at=now)
+    return sum(_contact_again(lead_id, now) for lead_id in ids)
 
 
 @transaction.atomic

@@ -1,9 +1,10 @@
 """Messages that left the account: ours, or a person's who took the phone in hand."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 
 from bots.models import Delivery
 from leads.locks import conversation_lock
@@ -42,9 +43,12 @@ def outgoing_judge(*, conversation: Conversation) -> None:
             _taken_over(conversation, message)
 
 
-def unclaimed_judge_due(*, limit: int = 100) -> int:
-    """Judge what is left over; returns in how many conversations it tried."""
-    ids = list(UnclaimedMessage.objects.values_list("conversation_id", flat=True).distinct()[:limit])
+def unclaimed_judge_due(*, now: datetime, limit: int = 100) -> int:
+    """Judge what is left over, where it was tried longest ago first; returns in how many conversations it tried."""
+    waiting = UnclaimedMessage.objects.values("conversation_id").annotate(tried=Min("tried_at"))
+    oldest = waiting.order_by(F("tried").asc(nulls_first=True), "conversation_id")
+    ids = list(oldest.values_list("conversation_id", flat=True)[:limit])
+    UnclaimedMessage.objects.filter(conversation_id__in=ids).update(tried_at=now)
     for conversation_id in ids:
         _judge_again(conversation_id)
     return len(ids)

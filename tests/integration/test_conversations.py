@@ -397,7 +397,7 @@ def test_while_ours_is_being_sent_nothing_is_judged(world, talk):
     ours = next(world.ids)
     world.outgoing(talk, answer.text, message_id=ours)
     assert (talk.owner, UnclaimedMessage.objects.count()) == ("ai", 1)
-    unclaimed_judge_due()
+    unclaimed_judge_due(now=timezone.now())
     assert UnclaimedMessage.objects.count() == 1
     delivery_finish(
         delivery_id=leaving.id,
@@ -421,6 +421,20 @@ def test_a_phone_message_beside_ours_is_found_when_ours_is_settled(world, talk):
     talk.refresh_from_db()
     assert (talk.owner, texts(talk, "phone")) == ("human", ["Let me"])
     assert talk.owner_reason == "A person wrote from the phone."
+
+
+def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, talk):
+    other = world.talk(telegram_user_id=502, username="coffee_lover")
+    for stuck in (talk, other):
+        UnclaimedMessage.objects.create(
+            conversation=stuck, telegram_message_id=9, text="hm", said_at=timezone.now() + timedelta(seconds=1)
+        )
+        ai_says(stuck)
+    # Messages to both are being sent, so that neither can be judged.
+    Delivery.objects.filter(state="queued").update(state="sending")
+    for number in range(2):
+        assert unclaimed_judge_due(now=timezone.now() + timedelta(seconds=number), limit=1) == 1
+    assert UnclaimedMessage.objects.filter(tried_at=None).count() == 0
 
 
 def test_our_message_whose_fate_is_unknown_is_no_takeover(world, talk):

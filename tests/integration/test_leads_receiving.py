@@ -256,6 +256,19 @@ def test_a_lead_that_cannot_be_contacted_yet_says_why_and_is_tried_again(trouble
     assert lead.state == State.CONTACTING and Delivery.objects.count() == 1
 
 
+def test_leads_that_are_stuck_starve_no_other(world):
+    stuck = make_world(managers=0)
+    for number in range(3):
+        stuck.receive(telegram_user_id=600 + number, username=f"person{number}")
+    CampaignManager.objects.filter(campaign=world.campaign).delete()
+    lead = world.receive()
+    CampaignManager.objects.create(campaign=world.campaign, bot=world.managers[0])
+    now = timezone.now()
+    rounds = [leads_contact_due(now=now + timedelta(seconds=2 * number), limit=2) for number in range(2)]
+    lead.refresh_from_db()
+    assert sum(rounds) == 1 and lead.state == State.CONTACTING
+
+
 def test_a_bot_that_telegram_restricts_gets_no_new_leads(world):
     restricted, other = world.managers
     Bot.objects.filter(id=restricted.id).update(state=Bot.State.RESTRICTED)
