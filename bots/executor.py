@@ -1,4 +1,8 @@
-"""The loop's way to the database: a few threads, each call with its own usable connection."""
+"""The loop's way to the database: a few threads, each call with its own usable connection.
+
+Leases are renewed in a thread of their own: what the rooms above do on a message (a slow query, a task for a broker
+that does not answer) must not cost a bot its owner.
+"""
 
 import asyncio
 import threading
@@ -16,6 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="bots-db")
+_lease_pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bots-leases")
 
 
 async def in_db(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -23,8 +28,16 @@ async def in_db(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> 
 
     It runs to its end even when the caller is cancelled: a transaction is never cut in the middle.
     """
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_pool, partial(_with_connection, partial(function, *args, **kwargs)))
+    return await _run(_pool, partial(function, *args, **kwargs))
+
+
+async def in_lease_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """As `in_db`, past whatever keeps its threads busy. For short queries that a lease depends on."""
+    return await _run(_lease_pool, partial(function, *args, **kwargs))
+
+
+async def _run(pool: ThreadPoolExecutor, call: Callable[[], R]) -> R:
+    return await asyncio.get_running_loop().run_in_executor(pool, partial(_with_connection, call))
 
 
 def _with_connection(call: Callable[[], R]) -> R:
@@ -43,5 +56,5 @@ def close_connections() -> None:
         everybody_here.wait(timeout=10)
         connections.close_all()
 
-    for future in [_pool.submit(close) for _ in range(THREADS)]:
+    for future in [*[_pool.submit(close) for _ in range(THREADS)], _lease_pool.submit(connections.close_all)]:
         future.result()

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import Error as DatabaseTrouble
 
 from bots.cursors import Reader
-from bots.executor import in_db
+from bots.executor import in_db, in_lease_thread
 from bots.leases import Lease, LeaseLost, lease_release, lease_renew
 from bots.membership import Membership
 from bots.models import Bot
@@ -129,7 +129,7 @@ class BotSession:
                 raise LeaseLost(self.bot_id)
             try:
                 async with asyncio.timeout(left):
-                    deadline = await in_db(lease_renew, bot_id=self.bot_id, epoch=self.epoch)
+                    deadline = await in_lease_thread(lease_renew, bot_id=self.bot_id, epoch=self.epoch)
             except (DatabaseTrouble, TimeoutError) as error:
                 log.warning("bot %s: its lease was not renewed yet: %s", self.bot_id, type(error).__name__)
                 due = time.monotonic() + RENEW_RETRY_SECONDS

@@ -1,0 +1,50 @@
+"""Handlers that take long: a slow query, a broker that does not answer."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from bots import executor
+from bots.models import Bot
+from sandbox.server import Sandbox, SandboxConfig
+from tests.support import wait_until
+from tests.telegram.accounts import point_at
+from tests.telegram.bots_support import Company, Listener, Registered
+
+
+@pytest.fixture
+def company(key_dir: Path, settings, transactional_db: None) -> Iterator[Company]:
+    settings.LEASE_TTL_SECONDS = 6
+    settings.LEASE_RENEW_SECONDS = 1
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
+        point_at(settings, sandbox)
+        company = Company(sandbox, stack.enter_context(Registered("parser", Listener())))
+        stack.callback(company.close)
+        yield company
+
+
+def test_handlers_that_take_long_cost_no_bot_its_lease(company: Company):
+    square, row = company.make_chat("square")
+    bots = [company.make_bot(f"ears{number}", row) for number in range(executor.THREADS)]
+    company.run(company.start(), *bots)
+    company.online(*bots)
+    epochs = set(Bot.objects.values_list("pk", "lease_epoch"))
+    release = threading.Event()
+    company.role.fails_on = lambda _: not release.wait(60)
+    try:
+        company.say(square, "this will take a while")
+        wait_until(lambda: company.role.calls == executor.THREADS, what="all threads are busy")
+        # Held by renewals alone: the leases of before would be over by then.
+        late = timezone.now() + timedelta(seconds=10)
+        wait_until(lambda: not Bot.objects.exclude(lease_expires_at__gt=late).exists(), what="renewed leases")
+        assert set(Bot.objects.values_list("pk", "lease_epoch")) == epochs
+        assert all(company.is_ready(bot) for bot in bots)
+    finally:
+        release.set()
+    assert [company.until_heard(bot, 1) for bot in bots] == [["this will take a while"]] * len(bots)
