@@ -1,0 +1,91 @@
+"""What a person does to bots, workers and single deliveries in the panel."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from bots.hosts import host_beat
+from bots.models import Bot, BotSession, BotStateChange, Delivery, Host
+from tests.integration import ledger
+
+pytestmark = pytest.mark.django_db
+State = Delivery.State
+
+
+@pytest.fixture
+def panel() -> Client:
+    ledger.noting_origin()
+    client = Client()
+    client.force_login(User.objects.create_superuser("olga"))
+    return client
+
+
+def operate(panel: Client, row: Any, operation: str, **data: Any) -> None:
+    meta = row._meta
+    url = reverse(f"admin:{meta.app_label}_{meta.model_name}_operate", args=[row.pk, operation])
+    assert panel.post(url, {"_confirmed": "1", **data}).status_code == 302
+
+
+def page(panel: Client, row: Any) -> str:
+    meta = row._meta
+    answer = panel.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk]))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def unknown() -> Delivery:
+    delivery = ledger.queue_line(ledger.make_bot(), ledger.make_campaign(), ledger.make_chat())
+    Delivery.objects.filter(pk=delivery.pk).update(state=State.UNKNOWN, first_attempt_at=ledger.START)
+    return delivery
+
+
+def test_an_unknown_delivery_is_said_with_its_id_or_was_not_said(panel: Client):
+    said, not_said = unknown(), unknown()
+    assert "It was not said" in page(panel, said)
+    operate(panel, said, "said", telegram_message_id="42")
+    operate(panel, not_said, "not_said")
+    said.refresh_from_db()
+    not_said.refresh_from_db()
+    assert (said.state, said.telegram_message_id, said.error) == (State.SENT, 42, "Said, as olga found out.")
+    assert (not_said.state, not_said.error) == (State.FAILED, "Not said, as olga found out.")
+    assert "It was not said" not in page(panel, said)
+
+
+def test_one_queued_delivery_is_cancelled(panel: Client):
+    delivery = ledger.queue_line(ledger.make_bot(), ledger.make_campaign(), ledger.make_chat())
+    operate(panel, delivery, "cancel")
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.error) == (State.CANCELLED, "cancelled by olga")
+
+
+def test_a_worker_is_drained_and_takes_bots_again(panel: Client):
+    host_beat(name="actors@laptop", role="actor", capacity=3, draining=False)
+    host = Host.objects.get()
+    operate(panel, host, "drain")
+    assert Host.objects.get().drain_requested
+    assert "drained by a person" in page(panel, host)
+    operate(panel, host, "undrain")
+    assert not Host.objects.get().drain_requested
+
+
+def test_a_bots_page_says_its_state_since_when_why_and_what_to_do(panel: Client):
+    bot = ledger.make_bot(state=Bot.State.RESTRICTED, state_reason="PEER_FLOOD", phone="+15550001234")
+    BotSession.objects.create(bot=bot, data="the session")
+    BotStateChange.objects.create(bot=bot, state=Bot.State.RESTRICTED, reason="PEER_FLOOD")
+    shown = page(panel, bot)
+    wanted = ("PEER_FLOOD", "@SpamBot", "Release the restriction", "tests until 2100")
+    assert [text for text in wanted if text not in shown] == []
+    assert "+15550001234" not in shown
+    operate(panel, bot, "release")
+    assert Bot.objects.get(pk=bot.pk).state == Bot.State.OFFLINE
+    assert "is released" in page(panel, bot)
+
+
+@pytest.mark.parametrize("state", [Bot.State.BANNED, Bot.State.NEEDS_LOGIN])
+def test_bots_are_filtered_by_state(panel: Client, state: str):
+    wanted, other = ledger.make_bot(state=state), ledger.make_bot()
+    found = panel.get(reverse("admin:bots_bot_changelist"), {"state__exact": state}).content.decode()
+    assert wanted.key in found and other.key not in found
