@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection, transaction
-from django.utils import timezone
 
 from bots.models import Bot
 from campaigns.fences import rules_changed
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.services import permission_revoke
 from coolthing_site.seeding import existing
 from coolthing_site.seeding.problems import SeedError
 from coolthing_site.seeding.report import Report
@@ -87,7 +87,7 @@ def _chat(report: Report, part: ChatPart) -> Chat:
     gone = chat.permissions.filter(revoked_at__isnull=True).exclude(purpose__in=[p.purpose for p in part.permissions])
     for row in gone:
         report.add("removed", "chat permission", f"{part.key}: {row.purpose}", "revoked now")
-    gone.update(revoked_at=timezone.now())
+        permission_revoke(chat_id=chat.pk, purpose=ChatPermission.Grant(row.purpose))
     return chat
 
 

@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.utils import timezone
 
 from bots.models import Bot, BotSession
+from campaigns.fences import lock_shared
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from leads.models import CampaignManager
 from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat
 from scripts import services
 from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
+from tests.integration.locks import in_thread, somebody_waits_for_a_lock
+from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -192,6 +196,22 @@ def test_a_permission_that_the_file_no_longer_has_is_revoked_and_stays_on_record
     assert "removed   chat permission expats: first_contact (revoked now)" in seed(data)
     assert ChatPermission.objects.get(chat__key="expats", purpose="first_contact").revoked_at
     assert "nothing to change" in seed(data)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_permission_is_revoked_behind_the_fence_of_its_chat(seed, data):
+    """Whoever claims a message for the chat holds its row: the seed waits, as every revocation does."""
+    seed(data)
+    chat = next(chat for chat in data["chats"] if chat["key"] == "expats")
+    chat["permissions"] = [given for given in chat["permissions"] if given["purpose"] != "first_contact"]
+    given = ChatPermission.objects.get(chat__key="expats", purpose="first_contact")
+    with transaction.atomic():
+        lock_shared(Chat, [given.chat_id])
+        seeding = in_thread(lambda: seed(data))
+        wait_until(somebody_waits_for_a_lock, what="the seed waiting for the claim")
+    seeding.join(20)
+    given.refresh_from_db()
+    assert given.revoked_at is not None
 
 
 def test_a_revoked_permission_is_not_given_again_by_an_old_file(seed, data):

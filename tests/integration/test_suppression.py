@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from bots.claiming import claim
 from bots.deliveries import deliveries_leaving
@@ -25,6 +25,7 @@ from campaigns.services import (
     suppression_add,
 )
 from tests.integration import ledger
+from tests.integration.locks import in_thread, somebody_waits_for_a_lock
 from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -167,25 +168,3 @@ def test_claims_do_not_wait_for_each_other_at_the_fences():
         claimer = in_thread(lambda: batches.append(claim(mine, clock=ledger.Clock())))
         claimer.join(20)
         assert len(batches[0].outgoing) == 1
-
-
-def in_thread(work: Callable[[], object]) -> threading.Thread:
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
-def somebody_waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        # Within a transaction the first look would be answered for ever.
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(cursor.fetchone()[0])
