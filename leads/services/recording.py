@@ -27,9 +27,9 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
     found = conversation_with(bot_id=bot_id, telegram_user_id=message.peer_id, username=person.username)
     if found is None:
         return
-    person_learn(conversation=found, telegram_user_id=message.peer_id)
     person_lock(Person.of(message.peer_id, found.lead.username))
     conversation = conversation_lock(found.id)
+    person_learn(conversation=conversation, telegram_user_id=message.peer_id)
     if Message.objects.filter(conversation=conversation, telegram_message_id=message.message_id).exists():
         return
     if message.outgoing:

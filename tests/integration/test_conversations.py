@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from bots.claiming import claim
@@ -15,6 +15,7 @@ from bots.models import Bot, Delivery
 from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed
 from campaigns.services import NotPossible, campaign_finish, suppression_add
+from leads.locks import conversation_lock
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from leads.services import (
     conversation_hand_back,
@@ -26,6 +27,8 @@ from leads.services import (
 from leads.services.takeover import unclaimed_judge_due
 from tests.integration import ledger
 from tests.integration.leads_world import make_world, private_message, queued, role_handler, texts
+from tests.integration.locks import in_thread, somebody_waits_for_a_lock
+from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db
 State = Lead.State
@@ -218,6 +221,19 @@ def test_a_block_is_a_stop(world, talk):
     assert (talk.owner, talk.lead.state) == ("none", State.OPTED_OUT)
     assert Suppression.objects.get().source == "block"
     assert queued(talk) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whose_first_words_tell_the_id_waits_for_a_stop_before_it_touches_the_lead(world):
+    """As every stop: first the conversations, then the leads. The other way round the two would deadlock."""
+    talk = world.receive(telegram_user_id=None).conversation
+    with transaction.atomic():
+        conversation_lock(talk.id)
+        speaking = in_thread(lambda: world.incoming(talk, "Hello?"))
+        wait_until(somebody_waits_for_a_lock, what="the message waiting for the stop")
+        assert Lead.objects.update(state=State.OPTED_OUT) == 1
+    speaking.join(20)
+    assert texts(talk, "lead") == ["Hello?"] and Lead.objects.get().telegram_user_id == 501
 
 
 @pytest.mark.django_db(transaction=True)
