@@ -9,9 +9,9 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from messaging.events import Event
+from messaging.routing import topic_matches
 from messaging.tasks_api import send_on_commit
 from notifier.models import Channel, Notification, Rule
-from notifier.patterns import matches
 from notifier.titles import title_of
 
 SEND_TASK = "notifier.tasks.send_notification"
@@ -65,7 +65,7 @@ def event_record(*, event: Event) -> list[Notification]:
 
 def _channels_for(routing_key: str) -> list[Channel]:
     rules = Rule.objects.filter(channel__enabled=True).values_list("channel_id", "pattern")
-    hearing = {channel_id for channel_id, pattern in rules if matches(pattern, routing_key)}
+    hearing = {channel_id for channel_id, pattern in rules if topic_matches(pattern, routing_key)}
     return list(Channel.objects.filter(id__in=hearing).order_by("name"))
 
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from notifier.patterns import matches
+from messaging.routing import topic_matches
 from notifier.titles import LONGEST, title_of
 from notifier.transports import TransportError, send
 
@@ -39,7 +39,7 @@ CONTENT = {"id": "n-1", "title": "Ошибка", "event": {"reason": "no"}}
     ],
 )
 def test_patterns_mean_what_they_mean_to_the_broker(pattern, key, fits):
-    assert matches(pattern, key) is fits
+    assert topic_matches(pattern, key) is fits
 
 
 @pytest.mark.parametrize(
