@@ -19,6 +19,8 @@ State = Notification.State
 
 # A notification whose task died is free again after this: longer than any transport takes.
 CLAIM = timedelta(seconds=60)
+# A task may arrive this much before its row is due by the clock of its machine: clocks differ.
+EARLY = timedelta(seconds=0.5)
 # A due row whose task has not been seen for so long gets another one.
 REDISPATCH = timedelta(seconds=30)
 # Over these attempts, with the waits below, a channel may be away for about half an hour.
@@ -72,7 +74,7 @@ def _channels_for(routing_key: str) -> list[Channel]:
 def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | None:
     """Take a due notification; None when it is not due, held by another task, or settled."""
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
-    taken = Notification.objects.filter(free, id=notification_id, state=State.QUEUED, due_at__lte=now).update(
+    taken = Notification.objects.filter(free, id=notification_id, state=State.QUEUED, due_at__lte=now + EARLY).update(
         claimed_until=now + CLAIM, attempts=F("attempts") + 1
     )
     if not taken:

@@ -56,6 +56,18 @@ def test_an_event_reaches_the_channels_whose_rules_fit(file):
     assert notification.body["reason"] == "it broke"
 
 
+def test_a_worker_whose_clock_is_a_little_behind_sends_at_once(file):
+    channel(file, "#")
+    happens("parser.crash", id=str(uuid4()), service="parser", reason="it broke")
+    notification = Notification.objects.get()
+    early = notification.due_at - timedelta(milliseconds=300)
+    assert notification_claim(notification_id=notification.id, now=early) is not None
+    later = Notification.objects.create(
+        channel=notification.channel, event_id=uuid4(), due_at=early + timedelta(hours=1)
+    )
+    assert notification_claim(notification_id=later.id, now=early) is None
+
+
 def test_a_sent_notification_is_a_line_of_the_file(file):
     channel(file, "#")
     event_id = str(uuid4())
