@@ -128,3 +128,25 @@ def test_who_may_only_look_cannot_pause():
 def test_a_queue_without_consumers_of_ours_cannot_be_paused(operator: Client):
     assert operator.post(f"{PAGE}leads_dlq/pause/", {"reason": "x"}).status_code == 404
     assert operator.post(f"{PAGE}nothing/resume/").status_code == 404
+
+
+def test_a_service_is_paused_with_all_its_queues_and_each_is_logged(operator: Client):
+    address = f"{PAGE}services/manager/pause/"
+    assert "leads_queue, llm_queue" in operator.get(address).content.decode()
+    assert operator.post(address, {"reason": "no model"}).status_code == 302
+    assert set(QueueControl.objects.filter(paused=True).values_list("queue", "reason")) == {
+        ("leads_queue", "no model"),
+        ("llm_queue", "no model"),
+    }
+    assert LogEntry.objects.count() == 2
+    assert "partly paused" not in shown(operator)
+    operator.post(f"{PAGE}llm_queue/resume/")
+    assert "partly paused" in shown(operator)
+    assert operator.post(f"{PAGE}services/manager/resume/").status_code == 302
+    assert not QueueControl.objects.filter(paused=True).exists()
+
+
+def test_a_service_is_paused_only_by_those_who_may_and_only_if_there_is_one(operator: Client):
+    assert person("view_queuecontrol").post(f"{PAGE}services/bots/pause/", {"reason": "x"}).status_code == 403
+    assert operator.post(f"{PAGE}services/nothing/pause/", {"reason": "x"}).status_code == 404
+    assert operator.post(f"{PAGE}services/parser/resume/").status_code == 404
