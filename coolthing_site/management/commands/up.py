@@ -26,10 +26,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--empty", action="store_true", help="leave an empty database empty")
+        parser.add_argument(
+            "--run-dir", type=Path, default=settings.BASE_DIR / ".run", help="keeps the login and the sandbox's state"
+        )
         parser.add_argument("--sandbox", action="store_true", help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        run_dir = settings.BASE_DIR / ".run"
+        run_dir = options["run_dir"]
         run_dir.mkdir(exist_ok=True)
         if not settings.TELEGRAM_API_ID:
             _become_sandboxed(run_dir)
@@ -46,7 +49,7 @@ class Command(BaseCommand):
             prepare_local_world(environment, commands[SANDBOX], run_dir, say=self.stdout.write)
         self.stdout.write(f"panel   http://127.0.0.1:{settings.WEB_PORT}/admin/")
         self.stdout.write(f"flower  http://127.0.0.1:{settings.FLOWER_PORT}/")
-        self.stdout.write(f"login   {login['username']} / {login['password']} (also in .run/operator.json)")
+        self.stdout.write(f"login   {login['username']} / {login['password']} (also in {run_dir / 'operator.json'})")
         self.stdout.write("Ctrl-C ends everything; RabbitMQ and PostgreSQL go on until `make stop`.")
         # honcho kills what is left this long after the first has ended; a warm shutdown takes longer than its default.
         honcho.manager.KILL_WAIT = STOP_SECONDS
@@ -63,7 +66,7 @@ def _become_sandboxed(run_dir: Path) -> NoReturn:
     environment = base_environment() | sandbox_environment(
         mtproto_port=settings.SANDBOX_MTPROTO_PORT,
         http_port=settings.SANDBOX_HTTP_PORT,
-        key_dir=run_dir / "sandbox",
+        key_dir=run_dir / SANDBOX,
     )
     os.execve(sys.executable, [sys.executable, *sys.argv, "--sandbox"], environment)
 
@@ -72,7 +75,7 @@ def _commands(run_dir: Path, *, sandboxed: bool) -> dict[str, str]:
     """The Procfile's commands; the sandbox is among them only when Telegram itself is not configured."""
     commands = procfile()
     if sandboxed:
-        commands[SANDBOX] += f" --scenario demo --state {run_dir / 'sandbox' / 'state'}"
+        commands[SANDBOX] += f" --scenario demo --key-dir {run_dir / SANDBOX} --state {run_dir / SANDBOX / 'state'}"
     else:
         commands.pop(SANDBOX)
     return commands
