@@ -10,6 +10,24 @@ from messaging.management_api import ManagementApi
 from messaging.topology import TOPOLOGY, ExchangeSpec, QueueSpec, Topology
 
 _CONNECT_SECONDS = 5.0
+# What the name of a queue gets while its messages stand aside (see `messaging.queue_moves`).
+MOVING_SUFFIX = ".moving"
+Binding = tuple[str, str]
+
+_DECLARES = "setup_broker mends it"
+_MOVES = "setup_broker --migrate makes the queue anew and keeps its messages"
+_BY_HAND = "delete it while nothing publishes to it, then run setup_broker"
+# Why an argument matters, when it is otherwise.
+_MEANINGS = {
+    "alternate-exchange": "where messages go that no queue wants; without it they vanish",
+    "x-queue-type": "only quorum queues count deliveries and keep what they confirmed on every node",
+    "x-message-ttl": "the milliseconds after which its messages expire",
+    "x-delivery-limit": "after so many deliveries a message counts as one that kills its workers",
+    "x-dead-letter-exchange": "where its rejected messages go; without it they vanish",
+    "x-dead-letter-routing-key": "the key of its rejected messages, which takes them to their own queue",
+    "x-dead-letter-strategy": "at-least-once keeps a dead letter until it has arrived; without it some are lost",
+    "x-overflow": "what at-least-once dead-lettering demands",
+}
 
 
 class DeclarationRefused(Exception):
@@ -18,20 +36,41 @@ class DeclarationRefused(Exception):
 
 def declare(topology: Topology = TOPOLOGY, url: str = "") -> None:
     """Declare everything. What stands already is left as it is; what stands otherwise raises `DeclarationRefused`."""
-    with Connection(url or settings.RABBITMQ_URL, connect_timeout=_CONNECT_SECONDS) as connection:
+    with _connect(url) as connection:
         for exchange in topology.exchanges:
             _declare_exchange(connection, exchange)
         for queue in topology.queues:
             _declare_queue(connection, queue)
 
 
+def declare_exchanges(topology: Topology, url: str = "") -> None:
+    """As `declare`, without the queues."""
+    with _connect(url) as connection:
+        for exchange in topology.exchanges:
+            _declare_exchange(connection, exchange)
+
+
 def differences(topology: Topology, api: ManagementApi) -> list[str]:
-    """One line for each thing that is missing, different, or bound to our queues beyond what the topology says."""
+    """One line for each thing that is missing, different, or bound to our queues beyond what the topology says.
+
+    Each says what the difference means and what to do about it.
+    """
+    queues = api.in_vhost("queues")
     return [
         *_exchange_differences(topology, api.in_vhost("exchanges")),
-        *_queue_differences(topology, api.in_vhost("queues")),
+        *_queue_differences(topology, queues),
         *_binding_differences(topology, api.in_vhost("bindings")),
+        *_unfinished_moves(topology, queues),
     ]
+
+
+def queue_differs(spec: QueueSpec, live: dict[str, Any] | None) -> bool:
+    """Whether a queue stands (as the management API describes it) that has to be made anew."""
+    return live is not None and any(_differences_of_queue(spec, live))
+
+
+def _connect(url: str) -> Connection:
+    return Connection(url or settings.RABBITMQ_URL, connect_timeout=_CONNECT_SECONDS)
 
 
 def _declare_exchange(connection: Connection, spec: ExchangeSpec) -> None:
@@ -59,13 +98,14 @@ def _exchange_differences(topology: Topology, found: list[dict[str, Any]]) -> It
     for spec in topology.exchanges:
         live = standing.get(spec.name)
         if live is None:
-            yield f"exchange {spec.name} is missing"
+            yield f"exchange {spec.name} is missing: who publishes to it is refused; {_DECLARES}"
             continue
         if live["type"] != spec.type:
-            yield f"exchange {spec.name} is of type {live['type']}, not {spec.type}"
+            yield f"exchange {spec.name} is of type {live['type']}, not {spec.type}: it routes otherwise; {_BY_HAND}"
         if not live["durable"]:
-            yield f"exchange {spec.name} is not durable"
-        yield from _argument_differences(f"exchange {spec.name}", spec.arguments, live["arguments"])
+            yield f"exchange {spec.name} is not durable: it is gone when the broker restarts; {_BY_HAND}"
+        for line in _argument_differences(spec.arguments, live["arguments"]):
+            yield f"exchange {spec.name} has {line}; {_BY_HAND}"
 
 
 def _queue_differences(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
@@ -73,17 +113,26 @@ def _queue_differences(topology: Topology, found: list[dict[str, Any]]) -> Itera
     for spec in topology.queues:
         live = standing.get(spec.name)
         if live is None:
-            yield f"queue {spec.name} is missing"
+            yield f"queue {spec.name} is missing: what is sent to it is unroutable; {_DECLARES}"
             continue
-        if not live["durable"]:
-            yield f"queue {spec.name} is not durable"
-        yield from _argument_differences(f"queue {spec.name}", spec.arguments, live["arguments"])
+        for line in _differences_of_queue(spec, live):
+            yield f"queue {spec.name} {line}; {_MOVES}"
 
 
-def _argument_differences(what: str, wanted: dict[str, Any], live: dict[str, Any]) -> Iterator[str]:
+def _differences_of_queue(spec: QueueSpec, live: dict[str, Any]) -> Iterator[str]:
+    if not live["durable"]:
+        yield "is not durable: it is gone when the broker restarts"
+    if live["auto_delete"]:
+        yield "is auto-delete: it is gone when its last consumer leaves"
+    for line in _argument_differences(spec.arguments, live["arguments"]):
+        yield f"has {line}"
+
+
+def _argument_differences(wanted: dict[str, Any], live: dict[str, Any]) -> Iterator[str]:
     for name in sorted(wanted.keys() | live.keys()):
         if wanted.get(name) != live.get(name):
-            yield f"{what} has {name}={live.get(name, '(none)')}, not {wanted.get(name, '(none)')}"
+            meaning = _MEANINGS.get(name, "the topology does not set it")
+            yield f"{name}={live.get(name, '(none)')}, not {wanted.get(name, '(none)')}: {meaning}"
 
 
 def _binding_differences(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
@@ -96,6 +145,19 @@ def _binding_differences(topology: Topology, found: list[dict[str, Any]]) -> Ite
     }
     wanted = {(exchange, key, queue.name) for queue in topology.queues for exchange, key in queue.all_bindings}
     for exchange, key, queue in sorted(wanted - live):
-        yield f"queue {queue} is not bound to {exchange} by {key!r}"
+        yield f"queue {queue} is not bound to {exchange} by {key!r}: such messages do not reach it; {_DECLARES}"
     for exchange, key, queue in sorted(live - wanted):
-        yield f"queue {queue} is bound to {exchange} by {key!r}, which the topology does not say"
+        yield (
+            f"queue {queue} is bound to {exchange} by {key!r}, which the topology does not say: it gets messages that"
+            " its workers do not expect; unbind it if no other program wants it"
+        )
+
+
+def _unfinished_moves(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
+    standing = {queue["name"] for queue in found}
+    for spec in topology.queues:
+        if spec.name + MOVING_SUFFIX in standing:
+            yield (
+                f"queue {spec.name}{MOVING_SUFFIX} is left of an interrupted move: messages of {spec.name} wait in it;"
+                " setup_broker --migrate brings them back"
+            )

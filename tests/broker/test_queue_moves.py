@@ -1,0 +1,239 @@
+"""A queue whose arguments changed is made anew on a real broker, and keeps its messages."""
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+
+import amqp
+import pytest
+
+from messaging import declare, topology
+from messaging.declare import DeclarationRefused
+from messaging.events import decode
+from messaging.queue_moves import MoveRefused, QueueMover, beside
+from messaging.subscriptions import Message
+from parser.events import NewTargetMessage
+from tests.broker.conftest import StartProcess
+from tests.private import Broker
+from tests.support import wait_until
+from tests.tcp_proxy import TcpProxy
+
+QUEUE = topology.LEADS_QUEUE
+KEY = "lead.11111111-2222-3333-4444-555555555555"
+OTHERWISE = {"x-queue-type": "quorum", "x-message-ttl": 3_600_000, "x-delivery-limit": 5}
+# Nobody holds messages here, so nothing is to be waited for.
+SHORTLY = 0.6
+MANY = 450
+
+
+@pytest.fixture
+def changed(broker: Broker) -> Iterator[Broker]:
+    """A broker whose leads_queue has other arguments than the topology says."""
+    _declare_otherwise(broker)
+    yield broker
+    with broker.channel() as channel:
+        for name in (QUEUE, beside(QUEUE)):
+            channel.queue_delete(name)
+
+
+def _declare_otherwise(broker: Broker) -> None:
+    with broker.channel() as channel:
+        channel.queue_delete(QUEUE)
+        channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments=OTHERWISE)
+        for exchange, key in topology.TOPOLOGY.queue(QUEUE).all_bindings:
+            channel.queue_bind(QUEUE, exchange, key)
+
+
+def _mover(broker: Broker, url: str = "", seconds: float = SHORTLY) -> QueueMover:
+    return QueueMover(topology.TOPOLOGY, broker.api, print, url=url or broker.url, figures_seconds=seconds)
+
+
+def _move(broker: Broker, url: str = "", seconds: float = SHORTLY) -> list[str]:
+    with _mover(broker, url, seconds) as mover:
+        return mover.move_all()
+
+
+def _body() -> bytes:
+    said = {"worker_id": "w", "campaign_id": "c", "chat_id": 1, "username": "u", "message": "привет"}
+    return json.dumps({"id": str(uuid.uuid4()), **said}, ensure_ascii=False).encode()
+
+
+def _publish_many(broker: Broker, count: int = MANY) -> list[bytes]:
+    bodies = [_body() for _ in range(count)]
+    with broker.channel() as channel:
+        channel.confirm_select()
+        for body in bodies:
+            message = amqp.Message(body, content_type="application/json", content_encoding="utf-8", delivery_mode=2)
+            channel.basic_publish_confirm(message, exchange=topology.LEADS_EXCHANGE, routing_key=KEY)
+    return bodies
+
+
+def _take_all(broker: Broker) -> list[amqp.Message]:
+    with broker.channel() as channel:
+        channel.auto_decode = False
+        return list(iter(lambda: channel.basic_get(QUEUE, no_ack=True), None))
+
+
+def _is_as_it_should_be(broker: Broker) -> bool:
+    return not declare.differences(topology.TOPOLOGY, broker.api)
+
+
+def test_a_moved_queue_has_its_messages_in_order_and_the_right_arguments(changed: Broker):
+    bodies = _publish_many(changed)
+    assert _move(changed) == [QUEUE]
+    assert _is_as_it_should_be(changed)
+    assert [message.body for message in _take_all(changed)] == bodies
+    assert beside(QUEUE) not in [queue["name"] for queue in changed.api.in_vhost("queues")]
+
+
+def test_a_moved_message_is_what_it_was(changed: Broker):
+    properties = {
+        "content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2, "priority": 3,
+        "correlation_id": "c", "reply_to": "r", "message_id": str(uuid.uuid4()), "type": "t", "app_id": "a",
+        "application_headers": {"traceparent": "00-1-1-01", "x-death": [{"queue": "q", "count": 2}]},
+    }  # fmt: skip
+    body = json.dumps({"worker_id": "w", "campaign_id": "c", "chat_id": 1, "username": "", "message": "x"}).encode()
+    changed.publish(topology.LEADS_EXCHANGE, KEY, body, **properties)
+    _move(changed)
+    (found,) = _take_all(changed)
+    own = {topology.ORIGINAL_EXCHANGE_HEADER: topology.LEADS_EXCHANGE, topology.ORIGINAL_ROUTING_KEY_HEADER: KEY}
+    assert dict(found.properties) == {
+        **properties, "application_headers": {**properties["application_headers"], **own}
+    }  # fmt: skip
+    info = found.delivery_info
+    arrived = Message(QUEUE, info["exchange"], info["routing_key"], found.body, found.headers, found.message_id)
+    event = decode(*arrived.origin, found.body, message_id=arrived.stable_message_id)
+    assert isinstance(event, NewTargetMessage)
+    assert str(event.id) == properties["message_id"]
+
+
+def test_what_is_published_meanwhile_arrives(changed: Broker):
+    _publish_many(changed, 50)
+    over, sent = threading.Event(), []
+
+    def publish() -> None:
+        while not over.is_set():
+            sent.extend(_publish_many(changed, 20))
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    try:
+        assert _move(changed) == [QUEUE]
+    finally:
+        over.set()
+        publisher.join()
+    arrived = {message.body for message in _take_all(changed)}
+    assert len(sent) >= 20
+    assert arrived >= set(sent)
+    assert changed.ready(topology.UNROUTABLE_QUEUE) == 0
+
+
+@pytest.mark.parametrize("there", [beside(QUEUE), QUEUE], ids=["on the way out", "on the way back"])
+def test_a_move_that_was_interrupted_is_finished_by_the_next(changed: Broker, there: str):
+    bodies = _publish_many(changed)
+    with TcpProxy.before(changed.url) as proxy:
+        broken: list[BaseException] = []
+        mover = threading.Thread(target=_catching, args=(broken, changed, proxy.url(changed.url)))
+        mover.start()
+        if there == QUEUE:
+            wait_until(lambda: _is_made_anew(changed), what="the new queue")
+        wait_until(lambda: there in _names(changed) and changed.ready(there) > 0, what=f"messages in {there}")
+        proxy.cut()
+        mover.join()
+    assert broken
+    assert not _is_as_it_should_be(changed)
+    wait_until(lambda: _next_run(changed) == [QUEUE], what="a run that is not locked out by the dead one")
+    assert _is_as_it_should_be(changed)
+    # What was on its way when the connection broke may have come twice.
+    assert list(dict.fromkeys(sorted(message.body for message in _take_all(changed)))) == sorted(bodies)
+
+
+def _catching(broken: list[BaseException], broker: Broker, url: str) -> None:
+    try:
+        _move(broker, url)
+    except Exception as problem:
+        broken.append(problem)
+
+
+def _next_run(broker: Broker) -> list[str]:
+    try:
+        return _move(broker)
+    except MoveRefused:
+        return []
+
+
+def _names(broker: Broker) -> list[str]:
+    return [queue["name"] for queue in broker.api.in_vhost("queues")]
+
+
+def _is_made_anew(broker: Broker) -> bool:
+    found = {queue["name"]: queue["arguments"] for queue in broker.api.in_vhost("queues")}
+    return found.get(QUEUE) == topology.TOPOLOGY.queue(QUEUE).arguments
+
+
+def test_the_check_names_what_an_interrupted_move_left(broker: Broker):
+    with broker.channel() as channel:
+        channel.queue_declare(beside(QUEUE), durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
+    (line,) = declare.differences(topology.TOPOLOGY, broker.api)
+    assert "is left of an interrupted move" in line
+    assert _move(broker) == [QUEUE]
+    assert _is_as_it_should_be(broker)
+
+
+def test_a_queue_with_consumers_is_left_alone(changed: Broker):
+    bodies = _publish_many(changed, 3)
+    with changed.channel() as worker:
+        worker.basic_consume(QUEUE)
+        with pytest.raises(MoveRefused, match="has 1 consumers: stop its workers"):
+            _move(changed)
+    assert not _is_as_it_should_be(changed)
+    wait_until(lambda: changed.ready(QUEUE) == len(bodies))
+
+
+def test_a_message_that_somebody_still_handles_is_not_deleted_with_its_queue(changed: Broker):
+    bodies = _publish_many(changed, 3)
+    with changed.channel() as worker:
+        # No consumer any more, as after a pause, but the message is not answered yet.
+        assert worker.basic_get(QUEUE) is not None
+        with pytest.raises(MoveRefused, match="1 messages of leads_queue are being handled"):
+            _move(changed, seconds=15.0)
+    wait_until(lambda: _next_run(changed) == [QUEUE], timeout=30, what="figures without that message")
+    assert sorted(message.body for message in _take_all(changed)) == sorted(bodies)
+
+
+def test_only_one_moves_at_a_time(changed: Broker):
+    with _mover(changed), pytest.raises(MoveRefused, match="another setup_broker --migrate"):
+        _move(changed)
+    assert _move(changed) == [QUEUE]
+
+
+def test_a_binding_that_the_topology_does_not_know_stays(changed: Broker):
+    with changed.channel() as channel:
+        channel.queue_bind(QUEUE, topology.EVENTS_EXCHANGE, "somebody.elses")
+    try:
+        assert _move(changed) == [QUEUE]
+        (line,) = declare.differences(topology.TOPOLOGY, changed.api)
+        assert "queue leads_queue is bound to events_exchange by 'somebody.elses'" in line
+    finally:
+        with changed.channel() as channel:
+            channel.queue_unbind(QUEUE, topology.EVENTS_EXCHANGE, "somebody.elses")
+
+
+def test_an_exchange_that_is_otherwise_stops_everything_before_it_begins(changed: Broker):
+    with changed.channel() as channel:
+        channel.exchange_delete(topology.EVENTS_DLX)
+        channel.exchange_declare(topology.EVENTS_DLX, "fanout", durable=True, auto_delete=False)
+    try:
+        with pytest.raises(DeclarationRefused, match="events_dlx"):
+            _move(changed)
+        assert beside(QUEUE) not in _names(changed)
+    finally:
+        with changed.channel() as channel:
+            channel.exchange_delete(topology.EVENTS_DLX)
+
+
+def test_the_command_has_nothing_to_move_on_a_broker_as_it_should_be(broker: Broker, start_process: StartProcess):
+    process = start_process("manage.py", "setup_broker", "--migrate")
+    assert process.wait() == 0
+    assert process.log().strip() == "moved 0 queues; the broker is as the topology says"
