@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import NoReturn
 
 import pytest
 from kombu import Connection
@@ -16,7 +17,6 @@ from tests.chaos.bus import DLQS, EVERY_QUEUE
 from tests.chaos.faults import World
 from tests.chaos.load import FOREIGN_SHARE
 from tests.chaos.verdict import Verdict
-from tests.support import wait_until
 
 EVENTS = int(os.environ.get("CHAOS_EVENTS", "1500"))
 FAULTS = max(4, EVENTS // 500)
@@ -25,7 +25,8 @@ EVENTS_A_SECOND = 90.0
 STALLED_SECONDS = 60.0
 # While it waits the test says how far it is.
 PROGRESS_SECONDS = 5.0
-_LIMIT_SECONDS = 120 + 4 * EVENTS / EVENTS_A_SECOND
+# Two cores that others use, too, handle some 30 events a second.
+_LIMIT_SECONDS = 180 + EVENTS / 15
 
 
 @pytest.mark.timeout(_LIMIT_SECONDS)
@@ -36,8 +37,7 @@ def test_every_event_is_handled_exactly_once_whatever_happens(world: World, seed
     writers = world.fleet.start("writers", "-m", "tests.chaos.writers", str(seed), str(EVENTS), _rate(0.75))
     foreign = world.fleet.start("foreign", "-m", "tests.chaos.foreign", str(seed), str(EVENTS), _rate(0.25))
     _do_harm(world, verdict)
-    assert writers.wait(STALLED_SECONDS) == 0, writers.log()
-    assert foreign.wait(STALLED_SECONDS) == 0, foreign.log()
+    _await(world, verdict, lambda: not writers.is_running() and not foreign.is_running(), "the publishers")
     world.note("everything is published")
     ticks = verdict.ticks()
     _await(world, verdict, verdict.is_settled, "the last effects")
@@ -63,29 +63,37 @@ def _has_committed(verdict: Verdict, count: int) -> bool:
 
 
 def _await(world: World, verdict: Verdict, check: Callable[[], bool], what: str) -> None:
-    told = time.monotonic()
+    """As long as something moves; every few seconds it says how far it is."""
+    progress, moved = "", time.monotonic()
+    while not _comes_true(world, check):
+        now = verdict.progress()
+        if now != progress:
+            progress, moved = now, time.monotonic()
+            world.note(progress)
+        if time.monotonic() > moved + STALLED_SECONDS:
+            _fail(world, verdict, [f"{what}: nothing has moved for {STALLED_SECONDS:.0f} s"])
+        if ended := world.fleet.ended():
+            _fail(world, verdict, [f"nobody killed them, but they have ended: {', '.join(ended)}"])
 
-    def come() -> bool:
-        nonlocal told
-        if time.monotonic() > told + PROGRESS_SECONDS:
-            told = time.monotonic()
-            world.note(verdict.progress())
-        ended = world.fleet.ended()
-        assert not ended, f"nobody killed them, but they have ended: {', '.join(ended)}"
-        return check()
 
-    try:
-        wait_until(come, STALLED_SECONDS, what)
-    except AssertionError as problem:
-        pytest.fail("\n".join([str(problem), *_report(world, verdict)]), pytrace=False)
+def _comes_true(world: World, check: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PROGRESS_SECONDS
+    while not (come := check()) and not world.fleet.ended() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return come
 
 
 def _judge(world: World, verdict: Verdict, codes: dict[str, int]) -> None:
-    problems = verdict.problems()
-    problems += [f"{name} ended with {code}" for name, code in codes.items() if code]
-    problems += _left_in_queues(world, len(verdict.dead))
-    if problems:
-        pytest.fail("\n".join([*problems, *_report(world, verdict)]), pytrace=False)
+    wrong = [f"{name} ended with {code}" for name, code in codes.items() if code]
+    wrong += _left_in_queues(world, len(verdict.dead))
+    if wrong or verdict.problems():
+        _fail(world, verdict, wrong)
+
+
+def _fail(world: World, verdict: Verdict, wrong: list[str]) -> NoReturn:
+    world.fleet.kill_all()
+    report = [*wrong, *verdict.problems(), "", *world.timeline, "", *world.fleet.last_words()]
+    pytest.fail("\n".join(report), pytrace=False)
 
 
 def _left_in_queues(world: World, dead: int) -> list[str]:
@@ -97,10 +105,6 @@ def _left_in_queues(world: World, dead: int) -> list[str]:
     left = [f"{name} has {queue.message_count} messages" for name, queue in found.items() if queue.message_count]
     # A dead letter travels at least once; each of its copies is for onlookers only.
     return left if letters >= dead else [*left, f"the queues of dead letters have {letters} of {dead}"]
-
-
-def _report(world: World, verdict: Verdict) -> list[str]:
-    return ["", *verdict.problems(), "", *world.timeline, "", *world.fleet.last_words()]
 
 
 def _rate(share: float) -> str:
