@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from bots.cursors import chats_forget
 from bots.hosts import hosts_alive, hosts_forget
-from bots.models import Bot, BotSession, Cursor, Role
+from bots.models import Bot, BotSession, Cursor, PendingLogin, Role
 from bots.roles import handler_of
 from bots.states import BARRED, bot_set_state
 from bots.troubles import trouble_over, trouble_tell, troubles_forget
@@ -36,6 +36,7 @@ def supervise(now: datetime) -> list[UUID]:
         log.warning("bot %s: its worker has gone", bot_id)
     hosts_forget()
     troubles_forget()
+    PendingLogin.objects.filter(expires_at__lte=Now()).delete()
     return [bot_id for role in Role.values for bot_id in _supervise_role(role, now)]
 
 

@@ -32,7 +32,8 @@ def when_in(*states: str, attribute: str = "state") -> Callable[[Any], bool]:
 class Operation:
     """`run(row, call)` calls one service. `when(row)` says whether a page offers it; the service decides.
 
-    With `confirm` or `form` it is asked for on a page of its own. `bulk` offers it for the selected rows of a list.
+    With `confirm` or `form` it is asked for on a page of its own; with `page` it only leads to one that does it. `bulk`
+    offers it for the selected rows of a list.
     `done` ends the sentence "NAME …".
     """
 
@@ -46,10 +47,11 @@ class Operation:
     confirm: str = ""
     form: type[forms.Form] | None = None
     bulk: bool = False
+    page: bool = False
 
     @property
     def asks(self) -> bool:
-        return bool(self.confirm or self.form)
+        return bool(self.confirm or self.form or self.page)
 
     def bound_form(self, request: HttpRequest, *, submitted: bool) -> forms.Form:
         form_class = self.form or forms.Form

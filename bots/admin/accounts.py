@@ -13,14 +13,17 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from bots import services
+from bots.admin.connecting import LOG_OUT, ConnectingAdmin
+from bots.admin.login_forms import checked_proxy
 from bots.advice import next_step
 from bots.hosts import host_drain, host_undrain
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
 from bots.states import BARRED
-from panelkit.base import FactAdmin, FactInline, PanelAdmin
+from panelkit.base import FactAdmin, FactInline
 from panelkit.labels import choice_label, moment, waits
 from panelkit.operations import Operation, when_in
 from panelkit.secret_fields import SecretField, SecretForm
+from telegram.logins import LoginError
 
 
 def _remove_box() -> forms.BooleanField:
@@ -32,9 +35,13 @@ class BotForm(SecretForm):
     api_hash = SecretField(required=False, label="API hash", help_text="None: TELEGRAM_API_HASH")
     remove_api_hash = _remove_box()
     proxy_url = SecretField(
-        required=False, label="Proxy URL", help_text="socks5://user:password@host:port, or http://…"
+        required=False,
+        label="Proxy URL",
+        help_text="socks5://user:password@host:port, http://… or mtproxy://secret@host:port",
     )
     remove_proxy_url = _remove_box()
+
+    clean_proxy_url = checked_proxy
 
     class Meta:
         model = Bot
@@ -88,10 +95,10 @@ class BlockInline(FactInline):
 
 
 @admin.register(Bot)
-class BotAdmin(PanelAdmin):
+class BotAdmin(ConnectingAdmin):
     form = BotForm
     secret_fields = ("phone", "api_hash", "proxy_url")
-    list_display = ("name", "key", "role_label", "state_label", "why", "phone_hidden", "enabled", "driven_by")
+    list_display = ("name", "key", "role_label", "state_label", "why", "login", "phone_hidden", "enabled", "driven_by")
     list_filter = (("role", ChoicesDropdownFilter), ("state", ChoicesDropdownFilter), "enabled")
     search_fields = ("key", "display_name", "username", "=telegram_user_id")
     ordering = ("key",)
@@ -134,7 +141,7 @@ class BotAdmin(PanelAdmin):
         ),
     )
     inlines = (StateChangeInline, BlockInline)
-    service_errors = (NotDone,)
+    service_errors = (NotDone, LoginError)
     operations = (
         Operation(
             "stop",
@@ -166,6 +173,7 @@ class BotAdmin(PanelAdmin):
             confirm="Telegram restricted this account. Release it only after you have looked at it in Telegram: "
             "first contacts go out again.",
         ),
+        LOG_OUT,
     )
 
     role_label = choice_label("role")

@@ -42,6 +42,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("bots.BotStateChange", "history", "History"),
         Page("bots.Host", "dns", "Workers"),
         Page("bots.BotSession", "key", "Sessions"),
+        Page("bots.PendingLogin", "login", "Logins begun"),
         Page("bots.Cursor", "bookmark"),
     ),
     "Campaigns & chats": (

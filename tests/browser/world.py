@@ -16,7 +16,7 @@ from django_celery_beat.models import (
 from rest_framework.authtoken.models import Token
 
 from bots.deliveries import delivery_queue
-from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Delivery, Host, Trouble
+from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Delivery, Host, PendingLogin, Trouble
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose, Suppression
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.models import (
@@ -93,6 +93,9 @@ def _bots(world: SimpleNamespace) -> None:
     world.parser_bot = _bot("petra", "parser", state="online")
     world.manager = _bot("max", "manager", state="restricted", state_reason="PEER_FLOOD")
     BotSession.objects.create(bot=world.manager, data="the-session-text")
+    PendingLogin.objects.create(
+        bot=world.parser_bot, step="code", state="the-login-state", expires_at=world.now + timedelta(minutes=30)
+    )
     BotStateChange.objects.create(bot=world.manager, state="restricted", reason="PEER_FLOOD")
     BotBlock.objects.create(
         bot=world.actors[0], method="SendMessage", until=world.now + timedelta(minutes=5), reason="FLOOD_WAIT_300"

@@ -1,0 +1,98 @@
+"""What is typed on the pages that log a bot in. Secrets are passed on and never rendered again."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from bots.models import Bot
+from panelkit.secret_fields import SecretField, SecretForm, SecretInput
+from telegram.logins import LoginError
+from telegram.proxies import FORMS, parse_proxy
+
+
+def checked_proxy(form: Any) -> str:
+    """`clean_proxy_url` of a form."""
+    given: str = form.cleaned_data["proxy_url"]
+    try:
+        parse_proxy(given)
+    except ValueError as error:
+        raise forms.ValidationError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+    return given
+
+
+class AccountForm(SecretForm):
+    """A new bot. Its phone number is known once it is logged in."""
+
+    api_hash = SecretField(required=False, label="API hash")
+    proxy_url = SecretField(
+        required=False, label="Proxy", help_text=f"None: a direct connection. Otherwise {FORMS}.", max_length=500
+    )
+
+    class Meta:
+        model = Bot
+        fields = ("key", "display_name", "role", "api_id")
+        widgets = {
+            "key": UnfoldAdminTextInputWidget(),
+            "display_name": UnfoldAdminTextInputWidget(),
+            "role": UnfoldAdminSelectWidget(),
+            "api_id": UnfoldAdminIntegerFieldWidget(),
+        }
+        labels = {"api_id": "API id"}
+        help_texts = {
+            "key": "A short name for lists and seed files: letters, digits, hyphens.",
+            "api_id": "Of the application at https://my.telegram.org. Empty: the installation's own.",
+        }
+
+    clean_proxy_url = checked_proxy
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if bool(given.get("api_id")) != bool(given.get("api_hash")):
+            self.add_error("api_hash", "The API id and its hash belong together: enter both, or neither.")
+        elif not (given.get("api_id") or settings.TELEGRAM_API_ID or settings.TELEGRAM_SERVER):
+            self.add_error("api_id", "The installation has no API id of its own: enter one, with its hash.")
+        return given
+
+
+class PhoneForm(forms.Form):
+    phone = SecretField(required=False, label="Phone number")
+
+    def __init__(self, *args: Any, known: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["phone"].widget.attrs |= {
+            "placeholder": "Stored. Leave empty to use it." if known else "+49 151 …",
+            "autocomplete": "off",
+        }
+
+
+class CodeForm(forms.Form):
+    code = SecretField(label="Code", widget=SecretInput({"autocomplete": "one-time-code", "autofocus": "autofocus"}))
+
+
+class PasswordForm(forms.Form):
+    password = forms.CharField(
+        strip=False, widget=SecretInput({"autocomplete": "off", "autofocus": "autofocus"}), label="Password"
+    )
+
+
+class StringForm(forms.Form):
+    text = SecretField(label="StringSession")
+
+
+class FileForm(forms.Form):
+    file = forms.FileField(label="Session file", widget=UnfoldAdminFileFieldWidget({"accept": ".session"}))
+
+
+def given(form: forms.Form, name: str) -> Any:
+    """What was entered. Raises LoginError."""
+    if not form.is_valid():
+        (errors,) = list(form.errors.values())[:1]
+        raise LoginError(f"{form.fields[name].label}: {errors[0]}")
+    return form.cleaned_data[name]
