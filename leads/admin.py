@@ -15,15 +15,17 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from bots.deliveries import deliveries_leaving
 from campaigns.models import Campaign, Suppression
 from campaigns.services import NotPossible
 from leads import services
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
+from leads.services.saying import ai_messages_leaving
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, clipped, link_to, text_column, waits
 from panelkit.operations import Operation, when_in
-from panelkit.registry import add_inline
+from panelkit.registry import Leaving, add_inline, add_leaving
 
 Owner = Conversation.Owner
 
@@ -41,7 +43,22 @@ class CampaignManagerInline(RowsInline):
     autocomplete_fields = ("bot",)
 
 
+def _leaving_in(talk: Conversation) -> Leaving | None:
+    if talk.owner == Owner.AI:
+        return None
+    return Leaving(ai_messages_leaving(conversation=talk), "the AI says nothing there")
+
+
+def _leaving_for(lead: Lead) -> Leaving | None:
+    if lead.state != Lead.State.OPTED_OUT:
+        return None
+    number = deliveries_leaving(telegram_user_id=lead.telegram_user_id, username=lead.username)
+    return Leaving(number, "nothing is said to this person")
+
+
 add_inline(Campaign, CampaignManagerInline)
+add_leaving(Conversation, _leaving_in)
+add_leaving(Lead, _leaving_for)
 
 
 @admin.register(CampaignManager)

@@ -13,14 +13,14 @@ from unfold.admin import TabularInline as UnfoldTabularInline
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from panelkit.operating import OperatingAdmin
-from panelkit.registry import inlines_of
+from panelkit.registry import inlines_of, leaving_of
 
 
 class PanelAdmin(OperatingAdmin):
     """A page for rows that people edit.
 
     `secret_fields` are neither loaded nor shown. `live_template` is shown above the form with `live_context(row)` and
-    fetched anew every `live_seconds`.
+    fetched anew every `live_seconds`. So is what `registry.add_leaving` says, until nothing is leaving.
     """
 
     list_per_page = 50
@@ -90,6 +90,7 @@ class PanelAdmin(OperatingAdmin):
             "seconds": self.live_seconds,
             "url": reverse(f"admin:{self._url_name('live')}", args=(quote(row.pk),)),
             "offers": self.offers(request, row),
+            "leaving": leaving_of(row),
             **(self.live_context(row) if self.live_template else {}),
         }
 

@@ -16,13 +16,24 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from bots.deliveries import delivery_cancel, delivery_resolve
+from bots.deliveries import deliveries_leaving, delivery_cancel, delivery_resolve
 from bots.models import Delivery
+from campaigns.models import Campaign
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, link_to, moment, text_column, waits
 from panelkit.operations import Call, Operation, when_in
+from panelkit.registry import Leaving, add_leaving
 
 State = Delivery.State
+
+
+def _leaving(campaign: Campaign) -> Leaving | None:
+    if campaign.state == Campaign.State.RUNNING:
+        return None
+    return Leaving(deliveries_leaving(campaign_id=campaign.pk), "nothing of this campaign is said")
+
+
+add_leaving(Campaign, _leaving)
 
 
 class NotCancelled(Exception):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from bots.deliveries import deliveries_cancel, delivery_queue
+from bots.deliveries import deliveries_cancel, deliveries_leaving, delivery_queue
 from bots.models import Delivery
 from campaigns.models import Purpose
 from leads.models import Conversation, Message
@@ -53,3 +53,9 @@ def ai_messages_cancel(*, conversation: Conversation, reason: str) -> int:
         conversation=conversation, author=Message.Author.AI, delivery__state=Delivery.State.QUEUED
     )
     return deliveries_cancel(origin=ORIGIN, origin_ids=list(queued.values_list("id", flat=True)), reason=reason)
+
+
+def ai_messages_leaving(*, conversation: Conversation) -> int:
+    """How many messages of the AI were on their way already when the conversation was taken from it."""
+    said = Message.objects.filter(conversation=conversation, author=Message.Author.AI)
+    return deliveries_leaving(origin=ORIGIN, origin_ids=list(said.values_list("id", flat=True)))

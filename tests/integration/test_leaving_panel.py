@@ -1,0 +1,60 @@
+"""Whoever stops something sees in the panel what was already leaving."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from bots.claiming import claim
+from bots.models import Delivery
+from campaigns.models import Suppression
+from campaigns.services import campaign_pause
+from leads.models import Conversation, Message
+from leads.services import conversation_take_over, opt_out
+from leads.services.saying import message_say
+from tests.integration import ledger
+from tests.integration.leads_world import make_world
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def talk() -> Conversation:
+    """With an answer of the AI that is leaving."""
+    world = make_world()
+    talk = world.talk()
+    message_say(conversation=talk, author=Message.Author.AI, text="5 euros", due_at=timezone.now())
+    assert len(claim(ledger.owners(*world.managers)).outgoing) == 1
+    return talk
+
+
+STOPS = {
+    "pause": lambda talk: campaign_pause(campaign_id=talk.lead.campaign_id),
+    "takeover": lambda talk: conversation_take_over(conversation_id=talk.id),
+    "opt-out": lambda talk: opt_out(lead_id=talk.lead_id, source=Suppression.Source.OPERATOR),
+}
+PAGES = {
+    "pause": lambda talk: talk.lead.campaign,
+    "takeover": lambda talk: talk,
+    "opt-out": lambda talk: talk.lead,
+}
+LINE = "1 message is leaving; after that "
+
+
+def page(client: Client, row: Any, kind: str) -> str:
+    meta = row._meta
+    answer = client.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_{kind}", args=[row.pk]))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_after_a_stop_the_page_says_what_is_still_leaving(admin_client: Client, talk: Conversation, stop: str):
+    row = PAGES[stop](talk)
+    assert LINE not in page(admin_client, row, "change")
+    STOPS[stop](talk)
+    assert LINE in page(admin_client, row, "change")
+    Delivery.objects.filter(state=Delivery.State.SENDING).update(state=Delivery.State.FAILED)
+    assert LINE not in page(admin_client, row, "live")
