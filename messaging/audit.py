@@ -11,15 +11,18 @@ from django.db.models import Model
 COMMAND_LINE = "command-line"
 
 
-def record(row: Model, message: str, *, user_id: int) -> None:
-    """As if the account had changed the row in the panel."""
-    LogEntry.objects.create(
-        user_id=user_id,
-        content_type=ContentType.objects.get_for_model(row),
-        object_id=str(row.pk),
-        object_repr=str(row)[:200],
-        action_flag=CHANGE,
-        change_message=message,
+def record(*rows: Model, message: str, user_id: int) -> None:
+    """As if the account had changed each of the rows in the panel."""
+    LogEntry.objects.bulk_create(
+        LogEntry(
+            user_id=user_id,
+            content_type=ContentType.objects.get_for_model(row),
+            object_id=str(row.pk),
+            object_repr=str(row)[:200],
+            action_flag=CHANGE,
+            change_message=message,
+        )
+        for row in rows
     )
 
 

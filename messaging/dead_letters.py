@@ -4,6 +4,7 @@ import difflib
 import json
 import logging
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -42,23 +43,30 @@ def dead_letter_replay(*, letter_id: int, by: str) -> uuid.UUID:
     original one. The letter becomes `replayed`; it opens again if the message dies again. Returns the replay's id,
     which travels in the message's headers. Raises `NotPossible`.
     """
-    letter = _open_letter(letter_id, "replayed")
-    if reason := replay_refusal(letter):
-        raise NotPossible(reason)
-    replay = uuid.uuid4()
-    outbox.enqueue(
-        OutboxEvent(
-            event_id=letter.event_id,
-            service="admin",
-            exchange=topology.TASKS_EXCHANGE if letter.queue else letter.exchange,
-            routing_key=letter.queue or letter.routing_key,
-            body=letter.body_to_send,
-            headers=_replay_headers(letter, replay),
+    outcome = dead_letters_replay(letter_ids=[letter_id], by=by).get(letter_id)
+    if outcome is None:
+        raise DeadLetter.DoesNotExist
+    if isinstance(outcome, str):
+        raise NotPossible(outcome)
+    return outcome
+
+
+@transaction.atomic
+def dead_letters_replay(*, letter_ids: Sequence[int], by: str) -> dict[int, uuid.UUID | str]:
+    """As `dead_letter_replay` for each, in this order: the replay's id, or why there is none."""
+    # Locked in one order everywhere, sent in the caller's.
+    known = {one.pk: one for one in DeadLetter.objects.select_for_update().filter(pk__in=letter_ids).order_by("pk")}
+    letters = [known[pk] for pk in letter_ids if pk in known]
+    outcomes = {letter.pk: _closed(letter, "replayed") or replay_refusal(letter) or uuid.uuid4() for letter in letters}
+    sent = [(letter, replay) for letter in letters if isinstance(replay := outcomes[letter.pk], uuid.UUID)]
+    if sent:
+        outbox.enqueue(*(_message(letter, replay) for letter, replay in sent))
+        DeadLetter.objects.filter(pk__in=[letter.pk for letter, _ in sent]).update(
+            state=State.REPLAYED, decided_by=by[:150], decision_reason=""
         )
-    )
-    note = "with the edited body" if letter.edited_body else ""
-    _decide(letter, State.REPLAYED, What.REPLAYED, by=by, replay=replay, note=note)
-    return replay
+        DeadLetterEntry.objects.bulk_create(_replayed(letter, replay, by) for letter, replay in sent)
+        log.info("dead letters %s are replayed by %s", ", ".join(str(letter.pk) for letter, _ in sent), by)
+    return outcomes
 
 
 def replay_refusal(letter: DeadLetter) -> str:
@@ -89,7 +97,7 @@ def dead_letter_edit(*, letter_id: int, body: str, by: str) -> DeadLetter:
 def dead_letter_discard(*, letter_id: int, reason: str, by: str) -> DeadLetter:
     """Decide that a dead letter shall not be handled. It stays readable. Raises `NotPossible`."""
     letter = _open_letter(letter_id, "discarded")
-    _decide(letter, State.DISCARDED, What.DISCARDED, by=by, note=reason)
+    _decide(letter, State.DISCARDED, What.DISCARDED, by=by, reason=reason)
     return letter
 
 
@@ -158,6 +166,22 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+def _message(letter: DeadLetter, replay: uuid.UUID) -> OutboxEvent:
+    return OutboxEvent(
+        event_id=letter.event_id,
+        service="admin",
+        exchange=topology.TASKS_EXCHANGE if letter.queue else letter.exchange,
+        routing_key=letter.queue or letter.routing_key,
+        body=letter.body_to_send,
+        headers=_replay_headers(letter, replay),
+    )
+
+
+def _replayed(letter: DeadLetter, replay: uuid.UUID, by: str) -> DeadLetterEntry:
+    note = "with the edited body" if letter.edited_body else ""
+    return DeadLetterEntry(letter=letter, what=What.REPLAYED, by=by[:150], note=note, replay=replay)
+
+
 def _replay_headers(letter: DeadLetter, replay: uuid.UUID) -> dict[str, Any]:
     headers = {name: value for name, value in letter.headers.items() if not name.startswith(_BROKER_HEADERS)}
     headers |= {topology.EVENT_ID_HEADER: str(letter.event_id), topology.REPLAY_HEADER: str(replay)}
@@ -171,28 +195,23 @@ def _replay_headers(letter: DeadLetter, replay: uuid.UUID) -> dict[str, Any]:
 
 def _open_letter(letter_id: int, verb: str) -> DeadLetter:
     letter = DeadLetter.objects.select_for_update().get(pk=letter_id)
-    if letter.state != State.OPEN:
-        raise NotPossible(f"the letter is {letter.state} already and cannot be {verb}")
+    if reason := _closed(letter, verb):
+        raise NotPossible(reason)
     return letter
 
 
+def _closed(letter: DeadLetter, verb: str) -> str:
+    return "" if letter.state == State.OPEN else f"the letter is {letter.state} already and cannot be {verb}"
+
+
 def _decide(
-    letter: DeadLetter,
-    state: DeadLetter.State,
-    what: DeadLetterEntry.What,
-    *,
-    by: str,
-    note: str = "",
-    replay: uuid.UUID | None = None,
+    letter: DeadLetter, state: DeadLetter.State, what: DeadLetterEntry.What, *, by: str, reason: str = ""
 ) -> None:
-    reason = note if what == What.DISCARDED else ""
     letter.state, letter.decided_by, letter.decision_reason = state, by[:150], reason[:200]
     letter.save(update_fields=["state", "decided_by", "decision_reason"])
-    _remember(letter, what, by=by, note=note, replay=replay)
+    _remember(letter, what, by=by, note=reason)
 
 
-def _remember(
-    letter: DeadLetter, what: DeadLetterEntry.What, *, by: str, note: str = "", replay: uuid.UUID | None = None
-) -> None:
-    DeadLetterEntry.objects.create(letter=letter, what=what, by=by[:150], note=note, replay=replay)
+def _remember(letter: DeadLetter, what: DeadLetterEntry.What, *, by: str, note: str = "") -> None:
+    DeadLetterEntry.objects.create(letter=letter, what=what, by=by[:150], note=note)
     log.info("dead letter %s (event %s) is %s by %s", letter.pk, letter.event_id, what.label.lower(), by)

@@ -15,7 +15,7 @@ from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, Que
 from django.utils import timezone
 
 from messaging import audit, topology
-from messaging.dead_letters import dead_letter_replay
+from messaging.dead_letters import dead_letters_replay
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, DeadLetterEntry, ProcessedEvent, ReplayBatch, ReplayItem
 from messaging.tasks_api import send_on_commit
@@ -150,10 +150,8 @@ def _advance(batch_id: UUID, now: datetime) -> int:
         return 0
     size = _slice_size(batch, now)
     items = list(batch.items.filter(state=ItemState.WAITING).order_by("id").select_related("letter")[:size])
-    for item in items:
-        _replay(batch, item, now)
-    ReplayItem.objects.bulk_update(items, ["state", "note", "replay", "done_at"])
     if items:
+        _replay(batch, items, now)
         batch.advanced_at = now
         batch.save(update_fields=["advanced_at"])
     if size and len(items) < size:
@@ -169,16 +167,30 @@ def _slice_size(batch: ReplayBatch, now: datetime) -> int:
     return min(int(since * batch.per_second), _MOST_SLICE)
 
 
-def _replay(batch: ReplayBatch, item: ReplayItem, now: datetime) -> None:
-    item.done_at = now
-    try:
-        item.replay = dead_letter_replay(letter_id=item.letter_id, by=batch.by)
-        item.state = ItemState.SENT
-    except NotPossible as refusal:
-        item.state, item.note = ItemState.REFUSED, str(refusal)
-        return
+def _replay(batch: ReplayBatch, items: list[ReplayItem], now: datetime) -> None:
+    outcomes = dead_letters_replay(letter_ids=[item.letter_id for item in items], by=batch.by)
+    for item in items:
+        outcome = outcomes[item.letter_id]
+        if isinstance(outcome, str):
+            item.state, item.note = ItemState.REFUSED, outcome
+        else:
+            item.state, item.replay = ItemState.SENT, outcome
+    _write(items, now)
     if batch.user_id is not None:
-        audit.record(item.letter, f"Replay, with others ({batch}).", user_id=batch.user_id)
+        sent = (item.letter for item in items if item.state == ItemState.SENT)
+        audit.record(*sent, message=f"Replay, with others ({batch}).", user_id=batch.user_id)
+
+
+def _write(items: list[ReplayItem], now: datetime) -> None:
+    columns = zip(*((item.pk, item.state, item.note, item.replay) for item in items), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {ReplayItem._meta.db_table} AS item"
+            " SET state = done.state, note = done.note, replay = done.replay, done_at = %s"
+            " FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[]) AS done (id, state, note, replay)"
+            " WHERE item.id = done.id",
+            [now, *map(list, columns)],
+        )
 
 
 def _finish(batch: ReplayBatch, state: ReplayBatch.State) -> ReplayBatch:

@@ -116,7 +116,7 @@ class Command(BaseCommand):
                 # Somebody else decided about it meanwhile.
                 self.stderr.write(f"{letter_id}: {refusal}")
                 continue
-            audit.record(letter, f"Discard, by {by}: {reason}", user_id=user_id)
+            audit.record(letter, message=f"Discard, by {by}: {reason}", user_id=user_id)
             count += 1
         return count
 

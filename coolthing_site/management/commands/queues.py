@@ -35,9 +35,8 @@ class Command(BaseCommand):
         except NotPossible as refusal:
             raise CommandError(str(refusal)) from refusal
         user_id = audit.command_line_user_id()
-        for control in controls:
-            audit.record(control, f"{options['action'].title()}, by {control.changed_by}.", user_id=user_id)
-            self.stdout.write(str(control))
+        audit.record(*controls, message=f"{options['action'].title()}, by {controls[0].changed_by}.", user_id=user_id)
+        self.stdout.write("\n".join(map(str, controls)))
         if options["action"] == "pause":
             self.stdout.write(_PREFETCHED)
 
