@@ -4,6 +4,7 @@ Precedence: the process's environment, then `.env`, then `.run/services.env` (wr
 """
 
 from pathlib import Path
+from typing import Any
 
 from coolthing_site.environment import Environment
 
@@ -80,18 +81,18 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.database("DATABASE_URL")}
-DATABASES["default"]["CONN_MAX_AGE"] = 300
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # A database that vanished without a word is noticed within about half a minute; else a thread would hang for hours.
-DATABASES["default"]["OPTIONS"] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 15,
+DATABASE_LINK: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-    **DATABASES["default"].get("OPTIONS", {}),
+    "tcp_user_timeout": 20_000,
 }
+DATABASES = {"default": env.database("DATABASE_URL")}
+DATABASES["default"]["OPTIONS"] = DATABASE_LINK | DATABASES["default"].get("OPTIONS", {})
+DATABASES["default"]["CONN_MAX_AGE"] = 300
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # LISTEN and session advisory locks need a connection that no pooler (pgbouncer) shares.
 DATABASE_DIRECT_URL = env.url("DATABASE_DIRECT_URL", {"postgres", "postgresql"}, env.text("DATABASE_URL"))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

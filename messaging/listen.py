@@ -22,11 +22,7 @@ def connect_direct(application_name: str) -> psycopg.Connection:
         settings.DATABASE_DIRECT_URL,
         autocommit=True,
         application_name=application_name,
-        connect_timeout=5,
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        tcp_user_timeout=20_000,
+        **settings.DATABASE_LINK,
     )
 
 
