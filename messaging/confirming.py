@@ -1,7 +1,7 @@
 """Publishing for Celery that ends in time, whatever the broker does.
 
 A broker that is out of memory or disk takes what it is sent and confirms nothing until the alarm is over; a frozen one
-does not even refuse. py-amqp waits for a confirmation for ever unless it is told otherwise, and Celery does not tell it.
+does not even refuse. py-amqp waits for a confirmation for ever unless it is told otherwise, which Celery does not do.
 """
 
 from typing import Any

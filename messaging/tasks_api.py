@@ -26,7 +26,8 @@ def send_on_commit(task_name: str, *args: str, countdown: float = 0) -> None:
     """Send a task to its queue once the caller's transaction has committed.
 
     A hint, not a promise: when the broker does not confirm it within seconds the task is lost with a warning, and so
-    are those of the next seconds without one. Whatever it was to do is found again by beat through its due row. `countdown` is for a few seconds at most.
+    are those of the next seconds without one. Whatever it was to do is found again by beat through its due row.
+    `countdown` is for a few seconds at most.
     """
     transaction.on_commit(lambda: _send_rollback_unsafe(task_name, args, countdown), robust=True)
 
