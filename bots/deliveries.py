@@ -16,7 +16,7 @@ from django.db.models.functions import Coalesce
 
 from bots.models import Delivery
 from bots.origins import Origin, origin_named, register_origin
-from campaigns.fences import DELIVERIES_CHANNEL
+from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
 from campaigns.models import Purpose
 from campaigns.selectors import plain_username
 
@@ -104,7 +104,7 @@ def deliveries_queue(wishes: Sequence[Delivery]) -> list[Delivery]:
 def notify_senders() -> None:
     """On commit: something may be sendable. Repeats within a transaction are one."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, '')", [DELIVERIES_CHANNEL])
+        cursor.execute("SELECT pg_notify(%s, %s)", [DELIVERIES_CHANNEL, QUEUED])
 
 
 def deliveries_cancel(*, origin: str, origin_ids: Collection[UUID], reason: str) -> int:

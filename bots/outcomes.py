@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
 
 from bots.claiming import Outgoing
 from bots.deliveries import delivery_finish
@@ -55,14 +57,21 @@ def record_failed(out: Outgoing, *, kind: str, reason: str) -> bool:
     )
 
 
-def put_back(out: Outgoing, reason: str, *, until: datetime | None = None, error_kind: str = "") -> bool:
-    """It was certainly not said: back into the queue, with its budgets returned, for the gate to judge again."""
+def put_back(
+    out: Outgoing, reason: str, *, until: datetime | None = None, error_kind: str = "", answered: bool = True
+) -> bool:
+    """It was certainly not said: back into the queue, with its budgets returned, for the gate to judge again.
+
+    `attempts` keeps count of those that Telegram did not answer: an attempt that it refused, or that never left, is
+    taken back.
+    """
     mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
     return bool(
         mine.update(
             state=State.QUEUED,
             counted_at=None,
             first_attempt_at=None,
+            attempts=Greatest(F("attempts") - int(answered), 0),
             waiting_reason=reason[:300],
             waiting_until=until,
             error_kind=error_kind,

@@ -84,20 +84,19 @@ def record_not_said(recovery: Recovery) -> None:
     if isinstance(verdict, Refuse):
         record_refused(out, verdict.reason)
     elif isinstance(verdict, Wait):
-        put_back(out, verdict.reason, until=verdict.until)
+        put_back(out, verdict.reason, until=verdict.until, answered=False)
     elif out.attempts > MAX_ATTEMPTS:
         record_failed(out, kind="transient", reason=f"Telegram did not answer in {out.attempts - 1} attempts.")
     else:
-        put_back(out, "Telegram did not answer, and it was not said; it will be sent again.")
+        put_back(out, "Telegram did not answer, and it was not said; it will be sent again.", answered=False)
 
 
 def repair(*, clock: Clock = database_clock) -> None:
     """Settle what will have no owner, and say of what waits for one why it waits. May run beside itself."""
     now = clock()
     given_up = _give_up(now)
-    orphans = Delivery.objects.filter(_unowned(now), state=State.QUEUED, due_at__lte=now).filter(
-        Q(waiting_until__isnull=True) | Q(waiting_until__lte=now)
-    )
+    # Whatever they were told to wait for: nobody carries their bot and hears that a rule has changed.
+    orphans = Delivery.objects.filter(_unowned(now), state=State.QUEUED, due_at__lte=now)
     keys = [Key(*row) for row in orphans.order_by("?").values_list(*_KEY)[:_ORPHANS_A_ROUND]]
     refused = judge_batch(keys, {}, clock).refused
     if given_up or refused:

@@ -19,7 +19,7 @@ from bots.outcomes import LOST_BEFORE, put_back
 from bots.policy import Key, Owner
 from bots.recovery import stranded, take_over
 from bots.waiting_room import WaitingRoom
-from campaigns.fences import DELIVERIES_CHANNEL, RULES_CHANGED
+from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
 from messaging.listen import listen
 
 # Seconds between looks at the queue when nobody calls; between looks for what was left `sending`.
@@ -42,6 +42,8 @@ class Sender:
         self._runtime = runtime
         self._call = asyncio.Event()
         self._rules_changed = False
+        # By bot: under which lease its waits were last judged anew.
+        self._met: dict[UUID, int] = {}
         self._waiting = WaitingRoom()
         # By bot: the delivery that it is saying or finding out about.
         self._leaving: dict[UUID, UUID] = {}
@@ -73,7 +75,8 @@ class Sender:
         listen([DELIVERIES_CHANNEL], on_notify, silence)
 
     def _called(self, payload: str) -> None:
-        self._rules_changed |= payload == RULES_CHANGED
+        # RULES_CHANGED, or LISTEN has begun (again): what was said before that went unheard.
+        self._rules_changed |= payload != QUEUED
         self._call.set()
 
     async def _rest(self, stop: asyncio.Event) -> None:
@@ -98,6 +101,7 @@ class Sender:
             self._rules_changed = False
             self._waiting.wake_all()
             await in_db(forget_waits, list(self._runtime.sessions))
+        await self._meet()
         await self._look_after_stranded()
         owners = self._owners()
         if not owners:
@@ -111,6 +115,13 @@ class Sender:
         for out in batch.outgoing:
             self._start(out.bot_id, out.id, self._say(out))
         return batch.judged > 0
+
+    async def _meet(self) -> None:
+        """Bots that nobody here carried until now: of rules that changed meanwhile their deliveries have not heard."""
+        here = {bot_id: session.epoch for bot_id, session in self._runtime.sessions.items()}
+        if new := [bot_id for bot_id, epoch in here.items() if self._met.get(bot_id) != epoch]:
+            await in_db(forget_waits, new)
+        self._met = here
 
     def _owners(self) -> dict[UUID, Owner]:
         """The bots that could say something at this moment."""

@@ -13,6 +13,8 @@ from django.db import connection, models
 _SUPPRESSIONS = 0x5B_00_57_0F
 # The channel on which bots hear that something may be sendable.
 DELIVERIES_CHANNEL = "deliveries"
+# Its payload when something was queued.
+QUEUED = "queued"
 # Its payload when a rule changed: everything that waits is judged again, whatever time it was told to wait for.
 RULES_CHANGED = "rules"
 

@@ -230,6 +230,14 @@ class TestRepair:
         assert refused.state == State.REFUSED
         assert origin.settled == [(refused.id, State.REFUSED)]
 
+    def test_a_rule_that_changed_reaches_what_was_told_to_wait(self, origin):
+        bot, campaign = ledger.make_bot(lease_expires_at=None), ledger.make_campaign()
+        delivery = ledger.queue_message(bot, campaign, 7)
+        Delivery.objects.filter(id=delivery.id).update(waiting_until=timezone.now() + timedelta(days=1))
+        campaign_finish(campaign_id=campaign.id)
+        recovery.repair()
+        assert origin.settled == [(delivery.id, State.REFUSED)]
+
 
 def test_an_origin_that_failed_to_settle_is_asked_again_and_nothing_is_said_twice(stage, origin):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()

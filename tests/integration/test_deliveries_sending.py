@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from bots import attempts
 from bots.claiming import claim
 from bots.deliveries import deliveries_cancel_for_person, deliveries_leaving
+from bots.gate import Wait
 from bots.models import Bot, BotBlock, Delivery
+from bots.outcomes import LOST_BEFORE
 from campaigns.models import Chat, Purpose
 from campaigns.services import campaign_pause, campaign_resume
 from telegram.errors import (
@@ -97,7 +100,7 @@ def test_flood_wait_is_kept_in_full_and_waited_for(stage, origin):
     delivery = ledger.queue_message(bot, campaign, 7)
     before = timezone.now()
     stage.start()
-    until(delivery, lambda row: row.state == State.QUEUED and row.waiting_reason.startswith("FLOOD_WAIT_42"))
+    until(delivery, lambda row: row.waiting_until is not None and row.waiting_reason.startswith("FLOOD_WAIT_42"))
     block = BotBlock.objects.get(bot=bot)
     assert (block.method, block.peer_id, block.reason) == ("SendMessage", 0, "FLOOD_WAIT_42")
     assert delivery.waiting_until == block.until >= before + timedelta(seconds=42)
@@ -225,9 +228,52 @@ def test_a_lease_that_ended_before_the_send_sends_nothing(stage, origin):
     session.lease_valid = lambda: next(answers, False)
     delivery = ledger.queue_message(bot, campaign, 7)
     stage.start()
-    until(delivery, lambda row: row.state == State.QUEUED and row.attempts == 1)
+    until(delivery, lambda row: row.state == State.QUEUED and row.waiting_reason == LOST_BEFORE)
     assert account.requests == []
-    assert delivery.counted_at is None
+    assert (delivery.counted_at, delivery.attempts) == (None, 0)
+
+
+def test_only_attempts_without_an_answer_are_counted(stage):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    account.answers = [BotRestricted("PEER_FLOOD")]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until(delivery, lambda row: row.state == State.QUEUED and "until a person has looked" in row.waiting_reason)
+    assert delivery.attempts == 0
+    account.answers = [LOST]
+    Bot.objects.filter(id=bot.id).update(state=Bot.State.ONLINE)
+    until_state(delivery, State.SENT)
+    assert (delivery.attempts, len(account.requests)) == (2, 3)
+
+
+def test_a_bot_that_comes_here_hears_of_rules_that_changed_while_nobody_carried_it(stage, origin):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    delivery = ledger.queue_message(bot, campaign, 7)
+    Delivery.objects.filter(id=delivery.id).update(waiting_until=timezone.now() + timedelta(days=1))
+    other = ledger.make_bot()
+    stage.put(other)
+    stage.start()
+    until_state(ledger.queue_message(other, campaign, 8), State.SENT)
+    stage.put(bot)
+    until_state(delivery, State.SENT)
+
+
+def test_a_rule_that_changed_while_the_sender_was_deaf_is_followed(stage, origin):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    stage.put(bot)
+    delivery = ledger.queue_message(bot, campaign, 7)
+    origin.told[delivery.origin_id] = Wait(timezone.now() + timedelta(days=1), "Tomorrow.")
+    stage.start()
+    until(delivery, lambda row: row.waiting_reason == "Tomorrow.")
+    origin.told.clear()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'coolthing-listen' AND datname = current_database()"
+        )
+        assert cursor.fetchall() == [(True,)]
+    until_state(delivery, State.SENT)
 
 
 def test_a_chat_that_the_account_has_yet_to_join_is_asked_for(stage):
