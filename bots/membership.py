@@ -24,7 +24,16 @@ from telegram.types import Dialog, ResolvedChat
 
 # Seconds before a chat that could not be entered is tried again.
 REFUSED_SECONDS = 120.0
-JOIN = "join"
+# Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
+ENTERING = (
+    "JoinChannel",
+    "ImportChatInvite",
+    "CheckChatInvite",
+    "ResolveUsername",
+    "GetChannels",
+    "GetChats",
+    "GetHistory",
+)
 
 log = logging.getLogger(__name__)
 
@@ -151,15 +160,16 @@ class JoinBlock:
 
 
 def joins_block(*, bot_id: UUID, error: RetryAfter) -> JoinBlock:
-    """Keep the whole wait that Telegram asked for before the next join."""
+    """Keep the whole wait that Telegram asked for, with the method that it refused."""
     until = database_clock() + timedelta(seconds=error.seconds)
     values = {"until": until, "reason": error.reason[:120]}
-    BotBlock.objects.update_or_create(bot_id=bot_id, method=JOIN, peer_id=0, defaults=values)
+    BotBlock.objects.update_or_create(bot_id=bot_id, method=error.method[:80], peer_id=0, defaults=values)
     return JoinBlock(error.seconds, until)
 
 
 def join_block(*, bot_id: UUID) -> JoinBlock | None:
-    """What is left of the wait before the next join."""
+    """What is left of the wait before it may enter a chat."""
     now = database_clock()
-    block = BotBlock.objects.filter(bot_id=bot_id, method=JOIN, peer_id=0, until__gt=now).first()
+    blocks = BotBlock.objects.filter(bot_id=bot_id, method__in=ENTERING, peer_id=0, until__gt=now)
+    block = blocks.order_by("-until").first()
     return JoinBlock((block.until - now).total_seconds(), block.until) if block is not None else None

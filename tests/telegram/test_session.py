@@ -255,8 +255,17 @@ def test_a_wait_before_joining_leaves_the_other_chats_at_work(company: Company):
     company.say(square, "still heard")
     assert company.until_heard(bot, 1) == ["still heard"]
     block = BotBlock.objects.get()
-    assert (block.reason, block.method) == ("FLOOD_WAIT_300", "join")
+    assert (block.reason, block.method) == ("FLOOD_WAIT_300", "JoinChannel")
     assert Bot.objects.get(pk=bot.pk).state_until == block.until
+
+
+def test_a_wait_for_the_history_is_kept_as_one(company: Company):
+    _, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", method="messages.getHistory", seconds=300))
+    company.run(company.start(), bot)
+    company.until_state(bot, "waiting")
+    assert BotBlock.objects.values_list("method", "reason").get() == ("GetHistory", "FLOOD_WAIT_300")
 
 
 def test_a_chat_that_cannot_be_entered_is_told_once_and_harms_no_other(company: Company):
