@@ -59,11 +59,6 @@ def chats_of_actor(*, bot_id: UUID) -> list[Chat]:
     return list(Chat.objects.filter(wanted).distinct().order_by("key"))
 
 
-def leaving(*, sfc_id: UUID) -> int:
-    """How many messages of a play are on their way to Telegram at this moment: after a stop, wait for 0."""
-    return Step.objects.filter(run__sfc_id=sfc_id, delivery__state=Delivery.State.SENDING).count()
-
-
 @dataclass(frozen=True)
 class StepProgress:
     """`waiting_reason` and `waiting_until` are of a queued step: why it is not said yet, and until when at least."""

@@ -102,13 +102,6 @@ class TelegramAccount:
                 self._session.dirty = True
                 raise
 
-    async def is_authorized(self) -> bool:
-        try:
-            await self.me()
-        except BotDead:
-            return False
-        return True
-
     async def me(self) -> Me:
         users = await call(self._client, functions.users.GetUsersRequest([types.InputUserSelf()]))
         if not users or not isinstance(users[0], types.User):
@@ -155,10 +148,6 @@ class TelegramAccount:
             raise PermanentError("SENT_WITHOUT_AN_ID")
         return said
 
-    async def resolve_chat(self, reference: str) -> ResolvedChat:
-        """The chat behind a reference. Invite links and ids only say it of chats that the account is in."""
-        return await peers.resolve(self._client, reference)
-
     async def join(self, reference: str) -> ResolvedChat:
         """Become a member; no error when the account is one. ChatRefuses(INVITE_REQUEST_SENT): an admin decides."""
         return await peers.join(self._client, reference)
@@ -174,10 +163,6 @@ class TelegramAccount:
             top = dialog.dialog.top_message
             found.append(Dialog(dialog.id, top, dialog.title or "", _kind(dialog.entity)))
         return found
-
-    async def private_dialogs(self) -> list[tuple[int, int]]:
-        """(user id, newest message's id) of each person that the account has talked with."""
-        return [(dialog.peer_id, dialog.top_message_id) for dialog in await self.dialogs() if dialog.kind == "private"]
 
     async def history(self, peer_id: int, *, after_id: int, limit: int = 100) -> list[IncomingMessage]:
         """At most `limit` messages with ids above `after_id`, the oldest of them, ascending. Empty: no more."""
