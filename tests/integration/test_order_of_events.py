@@ -1,0 +1,100 @@
+"""No subscriber depends on order: the events of one sfc lead to the same end, whichever comes first."""
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from messaging.models import OutboxEvent, ProcessedEvent
+from messaging.routing import queues_for
+from messaging.subscriptions import handle
+from notifier.models import Channel, Notification, Rule
+from scripts import services
+from scripts.models import ScriptForCampaign, Step
+from tests.integration.script_world import make_sfc, play_on
+
+pytestmark = pytest.mark.django_db
+
+KEYS = ("admin.script_created", "scripts.started", "scripts.finished")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One event on its way to one queue."""
+
+    queue: str
+    exchange: str
+    key: str
+    body: bytes
+
+    def __str__(self) -> str:
+        return f"{self.key} to {self.queue}"
+
+    def arrive(self) -> None:
+        handle(self.queue, self.exchange, self.key, self.body)
+
+
+@pytest.fixture
+def sfc() -> ScriptForCampaign:
+    """Activated, and a channel hears of everything."""
+    channel = Channel.objects.create(name="all", kind=Channel.Kind.FILE, address="/nowhere")
+    Rule.objects.create(channel=channel, pattern="#")
+    return services.sfc_activate(sfc_id=make_sfc(chats=1).pk)
+
+
+def test_every_order_of_an_sfcs_events_ends_alike_also_when_each_comes_twice(sfc: ScriptForCampaign):
+    copies = _rehearsed(sfc)
+    assert sorted(map(str, copies)) == [
+        "admin.script_created to scripts_queue",
+        "admin.script_created to scripts_watchdog_queue",
+        "scripts.finished to notifier_queue",
+        "scripts.started to notifier_queue",
+    ]
+    expected = _end_of(sfc, tuple(copies))
+    assert expected["sfc"] == "finished"
+    assert expected["notifications"] == {"scripts.started": 1, "scripts.finished": 1}
+    for order in itertools.permutations(copies):
+        again = reversed(order)
+        assert _end_of(sfc, (*order, *again)) == expected, [str(copy) for copy in order]
+
+
+def _rehearsed(sfc: ScriptForCampaign) -> list[Copy]:
+    """The copies of all events of one whole play, which is taken back."""
+    with transaction.atomic():
+        copies = _on_their_way(KEYS[0])
+        for copy in copies:
+            copy.arrive()
+        play_on(sfc)
+        copies += [*_on_their_way(KEYS[1]), *_on_their_way(KEYS[2])]
+        transaction.set_rollback(True)
+    return copies
+
+
+def _on_their_way(key: str) -> list[Copy]:
+    return [
+        Copy(queue, row.exchange, row.routing_key, row.body.encode())
+        for row in OutboxEvent.objects.filter(routing_key=key)
+        for queue in queues_for(row.exchange, row.routing_key)
+    ]
+
+
+def _end_of(sfc: ScriptForCampaign, order: tuple[Copy, ...]) -> dict[str, Any]:
+    """What is in the database when these have arrived and the bots have said everything, which is taken back."""
+    with transaction.atomic():
+        for copy in order:
+            copy.arrive()
+            play_on(sfc)
+        steps = Step.objects.filter(run__sfc=sfc)
+        end = {
+            "sfc": ScriptForCampaign.objects.get(pk=sfc.pk).state,
+            "runs": sorted(sfc.runs.values_list("chat__key", "state", "state_reason", "incident")),
+            "steps": sorted(steps.values_list("run__chat__key", "position", "text", "state")),
+            "published": Counter(OutboxEvent.objects.values_list("routing_key", flat=True)),
+            "handled": Counter(ProcessedEvent.objects.values_list("subscription", flat=True)),
+            "notifications": Counter(Notification.objects.values_list("routing_key", flat=True)),
+        }
+        transaction.set_rollback(True)
+    return end
