@@ -9,10 +9,9 @@ import psycopg
 from django.db import connection, transaction
 
 from messaging import declare, outbox, topology
-from messaging.events import ServiceErrorEvent, decode
+from messaging.events import MAX_BODY_BYTES, ServiceErrorEvent, decode
 from messaging.models import OutboxEvent
 from messaging.outbox import publish_on_commit
-from messaging.publisher import MAX_BODY_BYTES
 from messaging.services import outbox_release
 from tests.broker import probe
 from tests.broker.conftest import Probe, StartProcess
@@ -152,8 +151,9 @@ def test_a_parked_event_is_reported_once_even_when_it_is_released_and_parked_aga
         wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).exists())
         outbox_release(outbox_id=parked.id, by="somebody")
     wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).exists())
-    alarms = [decode(topology.EVENTS_EXCHANGE, "probe.error", body) for body in _bodies(probed.broker)]
-    assert {alarm.id for alarm in alarms if isinstance(alarm, ServiceErrorEvent)} == {alarms[0].id}
+    told = [decode(topology.EVENTS_EXCHANGE, "probe.error", body) for body in _bodies(probed.broker)]
+    alarms = [event for event in told if isinstance(event, ServiceErrorEvent)]
+    assert {alarm.id for alarm in alarms} == {alarms[0].id}
     assert f"event {parked.event_id}" in alarms[0].reason
     assert "bytes" in alarms[0].reason
 

@@ -1,6 +1,7 @@
 """Accounts are logged in from the panel, against the sandbox: each way, each error, a reload in the middle."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.urls import reverse
+from playwright.sync_api import Page
 from telethon.sessions import SQLiteSession, StringSession
 
 from bots.connecting import bot_connect_with_code
@@ -271,7 +273,7 @@ def test_a_session_file_is_taken_over(panel: Panel, telegram: SimpleNamespace, b
     (tmp_path / "wrong.session").write_text("hello")
     panel.open(_login(bot))
     for name, words in (("wrong", "This is no session file"), ("vera", "is logged in as @vera")):
-        panel.do(lambda page, name=name: page.set_input_files("[name=file]", tmp_path / f"{name}.session"))
+        panel.do(partial(_choose_file, tmp_path / f"{name}.session"))
         _act(panel, "file")
         assert words in panel.text
     assert _has_logged_in(bot, telegram.vera)
@@ -370,3 +372,7 @@ def test_what_is_wrong_with_an_account_is_said_before_anything_is_made(panel: Pa
     assert "enter both, or neither" in panel.text
     assert "hunter2" not in panel.html
     assert not Bot.objects.filter(key="fresh").exists()
+
+
+def _choose_file(file: Path, page: Page) -> None:
+    page.set_input_files("[name=file]", file)

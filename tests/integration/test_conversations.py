@@ -308,10 +308,10 @@ def test_a_reply_to_a_suppressed_person_ends_the_conversation(world, talk):
 
 
 def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_a_person(world, talk):
-    refusal = {"state": Delivery.State.REFUSED, "reason": "Not this one."}
     world.incoming(talk, "How much?")
     said = ai_says(talk)
-    delivery_finish(delivery_id=said.delivery_id, was=Delivery.State.QUEUED, **refusal)
+    refused = Delivery.State.REFUSED
+    delivery_finish(delivery_id=said.delivery_id, was=Delivery.State.QUEUED, state=refused, reason="Not this one.")
     talk.refresh_from_db()
     assert talk.owner == "human" and "Not this one." in talk.owner_reason
 

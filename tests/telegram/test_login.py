@@ -245,7 +245,9 @@ async def test_nothing_secret_is_in_a_refusal_or_a_log(town: Town, gleb, caplog:
     with pytest.raises(PasswordNeeded) as needed:
         await login.sign_in(CREDENTIALS, sent, code_of(gleb))
     wrong = await says(login.check_password(CREDENTIALS, needed.value.session, "not-the-secret"))
-    key = StoredSession(sent.session).auth_key.key.hex()
+    auth_key = StoredSession(sent.session).auth_key
+    assert auth_key
+    key = auth_key.key.hex()
     for secret in (sent.phone_code_hash, "not-the-secret", key, sent.session):
         assert secret not in caplog.text
         assert secret not in f"{needed.value} {wrong}"
