@@ -39,6 +39,7 @@ from telegram.logins import WAYS, LoginError, QrCode
 Step = PendingLogin.Step
 # Seconds between two looks at whether a QR code was scanned.
 QR_SECONDS = 3
+RESEND_LABELS = {"sms": "Send it by SMS", "call": "Have it spoken in a phone call"}
 LOST = (Bot.State.NEEDS_LOGIN, Bot.State.BANNED)
 
 
@@ -179,8 +180,9 @@ class ConnectingAdmin(PanelAdmin):
                 "form": CodeForm(),
                 "way": WAYS.get(sent.kind, "a message"),
                 "next_way": WAYS.get(sent.next_kind, ""),
+                "resend_label": RESEND_LABELS.get(sent.next_kind, "Send it the next way"),
                 "resend_at": sent.resend_at,
-                "phone": f"{sent.phone[:2]}…{sent.phone[-2:]}",
+                "phone": f"+{sent.phone[:2]}…{sent.phone[-2:]}",
             }
         if pending.step == Step.PASSWORD:
             return {"form": PasswordForm()}

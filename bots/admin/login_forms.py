@@ -62,7 +62,11 @@ class AccountForm(SecretForm):
 
 
 class PhoneForm(forms.Form):
-    phone = SecretField(required=False, label="Phone number")
+    """Never bound to a page: what was typed is not shown again."""
+
+    phone = forms.CharField(
+        required=False, label="Phone number", max_length=40, widget=UnfoldAdminTextInputWidget({"inputmode": "tel"})
+    )
 
     def __init__(self, *args: Any, known: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,7 +77,11 @@ class PhoneForm(forms.Form):
 
 
 class CodeForm(forms.Form):
-    code = SecretField(label="Code", widget=SecretInput({"autocomplete": "one-time-code", "autofocus": "autofocus"}))
+    code = forms.CharField(
+        label="Code",
+        max_length=100,
+        widget=UnfoldAdminTextInputWidget({"autocomplete": "one-time-code", "autofocus": "autofocus"}),
+    )
 
 
 class PasswordForm(forms.Form):

@@ -1,0 +1,208 @@
+"""Bots are logged in and out, beside workers that drive them: nobody's session is connected twice."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from telethon.sessions import SQLiteSession, StringSession
+
+from bots import logins
+from bots.connecting import bot_connect_with_code, bot_import, bot_log_out
+from bots.leases import lease_borrow, lease_release, lease_take
+from bots.models import Bot, BotSession, PendingLogin
+from bots.supervision import supervise
+from coolthing_site.management.commands.connect_bot import Command
+from sandbox.faults import Fault
+from sandbox.mtproto.tokens import token_of
+from sandbox.server import Sandbox, SandboxConfig
+from telegram.logins import LoginError
+from telegram.store import StoredSession
+from tests.telegram.accounts import point_at
+from tests.telegram.bots_support import Company, Listener, Registered
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Company]:
+    settings.LEASE_TTL_SECONDS = 6
+    settings.LEASE_RENEW_SECONDS = 1
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
+        point_at(settings, sandbox)
+        company = Company(sandbox, stack.enter_context(Registered("parser", Listener())))
+        stack.callback(company.close)
+        yield company
+
+
+def _code(user: Any) -> str:
+    return str(user.phone[5] * 5)
+
+
+def _bot(key: str, user: Any = None) -> Bot:
+    return Bot.objects.create(key=key, role="parser", phone=user.phone if user else "")
+
+
+def _destroyed(company: Company) -> list[Any]:
+    return [key for key in company.sandbox.mtproto.auth_keys.dump() if key.destroyed]
+
+
+def _scanning(company: Company, user: Any) -> Callable[[Any], None]:
+    """Somebody who scans each code that is shown, as soon as it is."""
+
+    def show(code: Any) -> None:
+        company.sandbox.call(company.sandbox.mtproto.accept_token, token_of(code.url), user.id)
+
+    return show
+
+
+def test_logging_out_waits_for_the_worker_to_let_go(company: Company) -> None:
+    bot = company.make_bot("anna")
+    company.run(company.start(), bot)
+    company.online(bot)
+    bot_log_out(bot_id=bot.pk, by="olga")
+    bot.refresh_from_db()
+    assert (bot.state, bot.state_reason, bot.lease_owner) == ("stopped", "logged out by olga", "")
+    assert not BotSession.objects.filter(bot=bot).exists()
+    assert not any(key.user_id for key in company.sandbox.mtproto.auth_keys.dump())
+    assert not _destroyed(company)
+
+
+def test_logging_out_changes_nothing_at_telegram_when_telegram_is_away(company: Company, settings: Any) -> None:
+    bot = company.make_bot("anna")
+    settings.TELEGRAM_SERVER = "127.0.0.1:1"
+    with pytest.raises(LoginError, match="cannot be reached"):
+        bot_log_out(bot_id=bot.pk, by="olga")
+    bot.refresh_from_db()
+    assert (bot.state, bot.lease_owner) == ("stopped", "")
+    assert BotSession.objects.filter(bot=bot).exists()
+
+
+def test_a_borrowed_bot_is_nobody_elses(company: Company) -> None:
+    bot = company.make_bot("anna")
+    epoch = lease_borrow(bot_id=bot.pk, owner="a login", seconds=60)
+    assert epoch is not None
+    assert lease_take(bot_id=bot.pk, owner="worker") is None
+    assert lease_borrow(bot_id=bot.pk, owner="another", seconds=60) is None
+    assert lease_release(bot_id=bot.pk, epoch=epoch)
+    assert lease_take(bot_id=bot.pk, owner="worker")
+    with pytest.raises(LoginError, match="The bot is connected right now"):
+        bot_import(bot_id=bot.pk, session=BotSession.objects.get(bot=bot).data)
+    assert not company.connections(bot)
+
+
+def test_two_windows_never_use_the_new_key_at_once(company: Company) -> None:
+    user = company.make_user("Fresh")
+    bot = _bot("fresh", user)
+    logins.login_send_code(bot_id=bot.pk)
+    PendingLogin.objects.filter(bot=bot).update(busy_until=timezone.now() + timedelta(seconds=30))
+    for act in (
+        lambda: logins.login_enter_code(bot_id=bot.pk, code=_code(user)),
+        lambda: logins.login_resend_code(bot_id=bot.pk),
+        lambda: logins.login_show_qr(bot_id=bot.pk),
+    ):
+        with pytest.raises(LoginError, match="at this moment"):
+            act()
+    PendingLogin.objects.filter(bot=bot).update(busy_until=timezone.now() - timedelta(seconds=1))
+    logged_in = logins.login_enter_code(bot_id=bot.pk, code=_code(user))
+    assert logged_in is not None and logged_in.telegram_user_id == user.id
+
+
+def test_a_login_that_nobody_finishes_is_forgotten_with_what_it_held(company: Company) -> None:
+    user = company.make_user("Fresh")
+    bot = _bot("fresh", user)
+    logins.login_send_code(bot_id=bot.pk)
+    PendingLogin.objects.filter(bot=bot).update(expires_at=timezone.now())
+    assert logins.login_pending(bot_id=bot.pk) is None
+    with pytest.raises(LoginError, match="over or was never begun"):
+        logins.login_enter_code(bot_id=bot.pk, code=_code(user))
+    supervise(timezone.now())
+    assert not PendingLogin.objects.exists()
+
+
+def test_steps_in_the_wrong_order_are_refused(company: Company) -> None:
+    bot = _bot("fresh", company.make_user("Fresh"))
+    for step in (
+        lambda: logins.login_enter_code(bot_id=bot.pk, code="1"),
+        lambda: logins.login_enter_password(bot_id=bot.pk, password="x"),
+        lambda: logins.login_look_at_qr(bot_id=bot.pk),
+    ):
+        with pytest.raises(LoginError, match="over or was never begun"):
+            step()
+    logins.login_send_code(bot_id=bot.pk)
+    with pytest.raises(LoginError, match="over or was never begun"):
+        logins.login_enter_password(bot_id=bot.pk, password="x")
+
+
+def test_a_wait_holds_for_what_it_was_asked_for_and_outlives_a_cancel(company: Company) -> None:
+    user = company.make_user("Fresh")
+    bot = _bot("fresh", user)
+    company.sandbox.call(
+        company.sandbox.faults.plan, Fault(kind="FLOOD_WAIT", method="auth.sendCode", seconds=600, user=user.id)
+    )
+    with pytest.raises(LoginError, match="Too many attempts"):
+        logins.login_send_code(bot_id=bot.pk)
+    logins.login_cancel(bot_id=bot.pk)
+    with pytest.raises(LoginError, match="Too many attempts"):
+        logins.login_send_code(bot_id=bot.pk)
+    assert logins.login_show_qr(bot_id=bot.pk).step == PendingLogin.Step.QR
+
+
+def test_a_login_by_qr_in_a_terminal_asks_for_the_password(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = company.make_user("Fresh", password=PASSWORD)
+    bot = _bot("fresh")
+    out = StringIO()
+    monkeypatch.setattr("coolthing_site.management.commands.connect_bot.getpass", lambda _: PASSWORD)
+    scan, draw = _scanning(company, user), Command._show
+
+    def show(command: Command, code: Any) -> None:
+        draw(command, code)
+        scan(code)
+
+    monkeypatch.setattr(Command, "_show", show)
+    call_command("connect_bot", "fresh", qr=True, stdout=out)
+    assert "Link Desktop Device" in out.getvalue()
+    assert "█" in out.getvalue() or "▀" in out.getvalue()
+    assert "tg://" not in out.getvalue()
+    bot.refresh_from_db()
+    assert (bot.telegram_user_id, bot.phone) == (user.id, f"+{user.phone}")
+
+
+def test_sessions_are_taken_over_in_a_terminal(
+    company: Company, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = company.make_bot("anna")
+    key = StoredSession(BotSession.objects.get(bot=made).data).auth_key
+    made.delete()
+    text, file = StringSession(), SQLiteSession(str(tmp_path / "anna"))
+    for one in (text, file):
+        one.set_dc(2, "149.154.167.51", 443)
+        one.auth_key = key
+    file.save()
+    file.close()
+    bot = _bot("anna2")
+    monkeypatch.setattr("sys.stdin", StringIO(text.save() + "\n"))
+    call_command("connect_bot", "anna2", string_session=True, stdout=StringIO())
+    first = BotSession.objects.get(bot=bot).data
+    call_command("connect_bot", "anna2", session_file=tmp_path / "anna.session", stdout=StringIO())
+    assert StoredSession(first).auth_key.key == key.key
+    with pytest.raises(CommandError, match="No such file"):
+        call_command("connect_bot", "anna2", session_file=tmp_path / "none.session")
+    with pytest.raises(CommandError, match="session of another bot already"):
+        call_command("connect_bot", _bot("third").key, session_file=tmp_path / "anna.session")
+    assert not _destroyed(company)
+
+
+def test_a_number_that_telegram_knows_differently_is_kept_as_telegram_has_it(company: Company) -> None:
+    user = company.make_user("Fresh")
+    bot = Bot.objects.create(key="fresh", role="parser", phone=f"+{user.phone[:3]} {user.phone[3:]}")
+    spelled = bot.phone
+    bot_connect_with_code(bot_id=bot.pk, ask_code=lambda: _code(user))
+    bot.refresh_from_db()
+    assert bot.phone == spelled, "the same digits"
