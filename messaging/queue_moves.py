@@ -82,6 +82,8 @@ class QueueMover:
         for spec in changed:
             self._channel.queue_delete(spec.name)
         declare.declare(self._topology, self._url)
+        # RabbitMQ 3.10 crashes a channel that has seen a classic queue and publishes to a quorum queue of its name.
+        self._carrier = Carrier(self._connection)
         back = [spec for spec in self._topology.queues if spec in changed or spec in begun]
         for spec in back:
             self._move_back(spec.name)
