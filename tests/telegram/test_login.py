@@ -2,10 +2,14 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from telethon.crypto import AESModeCTR
 from telethon.sessions import SQLiteSession, StringSession
 
 from sandbox.faults import Fault
@@ -287,3 +291,48 @@ def test_secrets_are_not_shown_by_repr() -> None:
     shown = repr(CodeSent("+4917", "the-session", "the-hash", "app", "sms", None))
     assert "the-session" not in shown and "the-hash" not in shown and "+4917" not in shown
     assert "the-url" not in repr(QrCode("the-session", "the-url", datetime.now(UTC)))
+
+
+class MtProxy:
+    """What an MTProxy does (https://core.telegram.org/mtproto/mtproto-transports#transport-obfuscation): it takes the
+    client's layer of encryption off, and passes on what is below it.
+    """
+
+    def __init__(self, secret: bytes, host: str, port: int) -> None:
+        self._secret, self._target = secret, (host, port)
+        self.served = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readexactly(64)
+        back = head[8:56][::-1]
+        incoming = AESModeCTR(sha256(head[8:40] + self._secret).digest(), head[40:56])
+        outgoing = AESModeCTR(sha256(back[:32] + self._secret).digest(), back[32:])
+        codec = incoming.decrypt(head)[56:60]
+        if codec != b"\xdd\xdd\xdd\xdd":
+            writer.close()
+            return
+        self.served += 1
+        there, here = await asyncio.open_connection(*self._target)
+        here.write(codec)
+        await asyncio.gather(_pump(reader, here, incoming.decrypt), _pump(there, writer, outgoing.encrypt))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(change(data))
+            await writer.drain()
+    writer.close()
+
+
+async def test_an_mtproxy_is_used_and_one_with_another_secret_is_told(town: Town) -> None:
+    secret = bytes(range(16))
+    proxy = MtProxy(secret, town.sandbox.host, town.sandbox.mtproto_port)
+    async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        through = Credentials(1, "sandbox", f"mtproxy://dd{secret.hex()}@127.0.0.1:{port}")
+        sent = await login.request_code(through, ANNAS_PHONE)
+        _, me = await login.sign_in(through, sent, code_of(town.anna))
+        assert (me.user_id, proxy.served) == (town.anna.id, 2)
+        wrong = Credentials(1, "sandbox", f"mtproxy://{'00' * 16}@127.0.0.1:{port}")
+        await says(login.request_code(wrong, ANNAS_PHONE), "The proxy answers", "secret")
