@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-unit bench-bus lint services stop clean
+.PHONY: help demo up test test-unit chaos bench-bus lint services stop clean
 
 define LINT
 $(VENV)/ruff check .
@@ -40,6 +40,11 @@ test-unit: ## the tests that need no database, without lint
 	@$(PYTHON) bin/setup test
 	@$(PYTHON) bin/services start
 	@$(VENV)/python -m pytest tests/unit $(ARGS)
+
+chaos: ## everything is killed, cut and stopped under load, some minutes (CHAOS_EVENTS=10500, CHAOS_SEED=n repeats a run)
+	@$(PYTHON) bin/setup test
+	@$(PYTHON) bin/services start
+	@CHAOS_EVENTS=$${CHAOS_EVENTS:-10500} $(VENV)/python -m pytest tests/chaos -s $(ARGS)
 
 bench-bus: ## the bus beside Celery, FastStream, taskiq, dramatiq and aio-pika (ARGS=--quick: under two minutes)
 	@$(PYTHON) bin/setup bench
