@@ -1,11 +1,13 @@
 """Doors for events."""
 
-from leads.services import lead_receive
+from collections.abc import Sequence
+
+from leads.services import leads_receive
 from messaging import topology
-from messaging.subscriptions import subscriber
+from messaging.subscriptions import batch_subscriber
 from parser.events import NewTargetMessage
 
 
-@subscriber(topology.LEADS_QUEUE, name="leads.subscribers.receive_lead")
-def receive_lead(event: NewTargetMessage) -> None:
-    lead_receive(event=event)
+@batch_subscriber(topology.LEADS_QUEUE, name="leads.subscribers.receive_lead")
+def receive_leads(events: Sequence[NewTargetMessage]) -> None:
+    leads_receive(events=events)

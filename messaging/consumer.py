@@ -5,8 +5,7 @@ version is pinned, and tests/broker checks each of these on a real broker.
 """
 
 import logging
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from celery.worker.consumer import Consumer
@@ -14,9 +13,9 @@ from kombu import Message as AmqpMessage
 from vine import promise as vine_promise
 
 from messaging import topology
-from messaging.events import event_id
+from messaging.parcels import parcel, request_ids
 from messaging.pause import ApplyQueueControl
-from messaging.subscriptions import Message
+from messaging.worker_batches import Batches
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +41,23 @@ class EventConsumer(Consumer):
         options = {**(worker_options or {}), "without_mingle": True, "without_gossip": True}
         self._queue_by_tag: dict[str, str] = {}
         super().__init__(*args, worker_options=options, **kwargs)
+        children = max(1, self.initial_prefetch_count // self.prefetch_multiplier)
+        self.initial_prefetch_count = prefetch_count(
+            self.app.amqp.queues.consume_from, children, self.initial_prefetch_count
+        )
 
     def create_task_handler(self, promise: Any = vine_promise) -> Callable[[AmqpMessage], None]:
         self._require_subscribers()
         handle_task = super().create_task_handler(promise)
 
+        self.batches = Batches(self)
+
         def on_message(message: AmqpMessage) -> None:
             queue = self._queue_of(message)
+            self.batches.delivered(message)
             if queue in topology.SUBSCRIPTIONS and not self._is_task(message, queue):
+                if self.batches.add(message, queue):
+                    return
                 present_as_task(message, queue, topology.SUBSCRIPTIONS[queue])
             try:
                 handle_task(message)
@@ -60,6 +68,11 @@ class EventConsumer(Consumer):
                     message.reject_log_error(log, self.connection_errors)
 
         return on_message
+
+    def call_soon_ack(self, p: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """Settle a message at once, as Celery does without an event loop; what is put off is lost at a shutdown."""
+        p(*args, **kwargs)
+        self.batches.settled_alone()
 
     def on_decode_error(self, message: AmqpMessage, exc: Exception) -> None:
         """Stock Celery acknowledges what it cannot decode. An event goes to its handler, which says what is wrong."""
@@ -99,13 +112,15 @@ class EventConsumer(Consumer):
         return queue not in topology.RAW_SUBSCRIPTIONS and headers.get("task") in self.strategies and "id" in headers
 
 
+def prefetch_count(queues: Iterable[str], children: int, stock: int) -> int:
+    """So many messages that each child has a full batch and another one fills meanwhile."""
+    sizes = [topology.BATCHES[queue] for queue in queues if queue in topology.BATCHES]
+    return max(sizes, default=0) * (children + 2) or stock
+
+
 def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:
     """Let Celery see a request for `task_name`; acks and rejects still concern the message as it was published."""
-    info = message.delivery_info
-    exchange, routing_key = info.get("exchange", ""), info.get("routing_key", "")
-    body = raw_body(message)
-    headers = dict(message.headers)
-    message_id = message.properties.get("message_id")
+    exchange, routing_key, body, headers, message_id = parcel(message)
     root_id, task_id = request_ids(queue, exchange, routing_key, body, headers, message_id)
     # The type, never the body: this text is shown by Flower and written to logs.
     message.headers = {
@@ -121,24 +136,3 @@ def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:
         "ignore_result": True,
     }
     message._decoded_cache = {"args": (exchange, routing_key, body, headers, message_id), "kwargs": {}}
-
-
-def raw_body(message: AmqpMessage) -> bytes:
-    """The bytes that were published; py-amqp decodes a body that names its encoding."""
-    body = message.body
-    if isinstance(body, str):
-        return body.encode(message.content_encoding or "utf-8", "surrogateescape")
-    return bytes(body or b"")
-
-
-def request_ids(
-    queue: str, exchange: str, routing_key: str, body: bytes, headers: dict[str, Any], message_id: str | None
-) -> tuple[str, str]:
-    """(root id, task id): the event's id, and one made of it and the queue, the same for every copy.
-
-    Each replay has a task id of its own: a worker remembers what it was told to revoke.
-    """
-    arrived = Message(queue, exchange, routing_key, body, headers, message_id)
-    root = event_id(*arrived.origin, body, message_id=arrived.stable_message_id)
-    replay = headers.get(topology.REPLAY_HEADER)
-    return str(root), str(uuid.uuid5(root, f"{queue}/{replay}" if replay else queue))

@@ -8,7 +8,9 @@ import json
 import re
 import string
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +19,10 @@ from messaging import topology
 
 # The name space of ids that we give to messages which came without one. Changing it would make old copies look new.
 _ID_NAMESPACE = uuid.UUID("6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11")
+
+
+# An event is ids and facts: more than a megabyte is a mistake of its publisher. Nothing larger is sent, nor read.
+MAX_BODY_BYTES = 1_048_576
 
 
 class UndecodableMessage(Exception):
@@ -37,7 +43,7 @@ class Event(BaseModel):
 
     `class Said(Event, exchange=topology.EVENTS_EXCHANGE, key="bots.said")` declares where it is published. A key may
     take words from fields: `lead.{campaign_id}`. `service` names the publisher when it is not the key's first word.
-    Unknown fields of a body are ignored.
+    A `fallback` is for keys that no other class fits. Unknown fields of a body are ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -45,15 +51,18 @@ class Event(BaseModel):
     _exchange: ClassVar[str] = ""
     _key: ClassVar[str] = ""
     _publisher: ClassVar[str] = ""
+    _fallback: ClassVar[bool] = False
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4)
     created_at: Annotated[datetime, AfterValidator(_aware)] = Field(default_factory=_now)
 
-    def __init_subclass__(cls, *, exchange: str = "", key: str = "", service: str = "", **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, exchange: str = "", key: str = "", service: str = "", fallback: bool = False, **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
         if not exchange and not key:
             return
-        cls._exchange, cls._key, cls._publisher = exchange, key, service
+        cls._exchange, cls._key, cls._publisher, cls._fallback = exchange, key, service, fallback
         _registry.append(cls)
 
     @classmethod
@@ -110,6 +119,18 @@ def decode(exchange: str, routing_key: str, body: bytes, *, message_id: str | No
         raise UndecodableMessage(f"not a {cls.__name__}: {_summary(problem)}") from None
 
 
+def check_version(headers: Mapping[str, Any]) -> None:
+    """Raises `UndecodableMessage` for a body of a later major version than ours, or of none that can be told."""
+    version = headers.get(topology.VERSION_HEADER)
+    if version is None:
+        return
+    major = str(version).partition(".")[0]
+    if not (major.isascii() and major.isdecimal()):
+        raise UndecodableMessage(f"{topology.VERSION_HEADER} is no version: {str(version)[:40]!r}")
+    if int(major[:10]) > topology.MAJOR_VERSION:
+        raise UndecodableMessage(f"its version is {major[:10]}; {topology.MAJOR_VERSION} is the last one known here")
+
+
 def event_id(exchange: str, routing_key: str, body: bytes, *, message_id: str | None = None) -> uuid.UUID:
     """The id of an event, whatever its body is: the body's own, AMQP's message id, or one made of the content."""
     try:
@@ -130,6 +151,8 @@ def event_id(exchange: str, routing_key: str, body: bytes, *, message_id: str | 
 def _parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise UndecodableMessage("the body is empty")
+    if len(body) > MAX_BODY_BYTES:
+        raise UndecodableMessage(f"the body has {len(body)} bytes; {MAX_BODY_BYTES} are the most")
     try:
         fields = json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as problem:
@@ -142,13 +165,20 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 def _pick(exchange: str, routing_key: str, fields: dict[str, Any]) -> type[Event]:
-    """Several classes may fit a key (`scripts.started`): the most exact one whose fields are all there wins."""
+    """Several classes may fit a key (`scripts.started`): the most exact one that the body has to do with wins."""
     fitting = [cls for cls in _registry if cls._exchange == exchange and _key_pattern(cls).fullmatch(routing_key)]
     if not fitting:
         raise UndecodableMessage(f"no event is known by the key {routing_key!r} on {exchange!r}")
+    # A body that lacks fields of its type is a broken event of that type, not a sound one of the fallback.
+    fitting = [cls for cls in fitting if not cls._fallback] or fitting
     fitting.sort(key=lambda cls: len(_key_fields(cls._key)))
-    said = fields.keys()
-    return next((cls for cls in fitting if _required(cls) <= said | _key_words(cls, routing_key).keys()), fitting[0])
+    return next((cls for cls in fitting if _speaks_of(cls, routing_key, fields)), fitting[0])
+
+
+def _speaks_of(cls: type[Event], routing_key: str, fields: dict[str, Any]) -> bool:
+    """Whether the body has a field that only this type needs, or all that it needs is in the key."""
+    needed = _required(cls) - _key_words(cls, routing_key).keys()
+    return not needed or not needed.isdisjoint(fields)
 
 
 def _key_words(cls: type[Event], routing_key: str) -> dict[str, str]:
@@ -157,14 +187,17 @@ def _key_words(cls: type[Event], routing_key: str) -> dict[str, str]:
     return dict(zip(_key_fields(cls._key), found.groups(), strict=True)) if found else {}
 
 
+@cache
 def _required(cls: type[Event]) -> set[str]:
     return {name for name, info in cls.model_fields.items() if info.is_required()}
 
 
+@cache
 def _key_fields(key: str) -> list[str]:
     return [name for _, name, _, _ in string.Formatter().parse(key) if name]
 
 
+@cache
 def _key_pattern(cls: type[Event]) -> re.Pattern[str]:
     parts = [re.escape(text) + (r"([^.]+)" if name else "") for text, name, _, _ in string.Formatter().parse(cls._key)]
     return re.compile("".join(parts))

@@ -16,16 +16,15 @@ from amqp.exceptions import AMQPError
 from kombu import Connection
 
 from messaging import frames, topology
+from messaging.events import MAX_BODY_BYTES
 
 log = logging.getLogger(__name__)
 
 # What may go wrong on the way to the broker, beside the broker's own answers.
 BROKER_ERRORS = (AMQPError, OSError)
 
-# Bounds of what is sent at all. AMQP's short strings have 255 bytes; brokers refuse bodies over 16 MiB, and an event is
-# ids and facts: a megabyte is a mistake of its publisher.
+# AMQP's bound of names and keys.
 MAX_SHORT_STRING_BYTES = 255
-MAX_BODY_BYTES = 1_048_576
 
 HEARTBEAT_SECONDS = 10
 _CONNECT_SECONDS = 5.0

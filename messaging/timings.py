@@ -10,7 +10,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Lock, Timer
@@ -81,9 +82,19 @@ def count_on_commit(subscription: str, created_at: datetime | None = None) -> No
 
 def observe(metric: str, subscription: str, value: float) -> None:
     """One value, in seconds. A negative one (a publisher's clock ahead of ours) counts as 0."""
-    value = max(0.0, value)
-    bound = next(bound for bound in BOUNDS[metric] if value <= bound)
-    _add({(metric, subscription, bound): (1, value)})
+    observe_all(metric, subscription, [value])
+
+
+def observe_all(metric: str, subscription: str, values: Iterable[float]) -> None:
+    """As `observe`, for many values at once."""
+    counted: Counted = {}
+    for value in values:
+        value = max(0.0, value)
+        key = (metric, subscription, BOUNDS[metric][bisect_left(BOUNDS[metric], value)])
+        count, total = counted.get(key, (0, 0.0))
+        counted[key] = (count + 1, total + value)
+    if counted:
+        _add(counted)
 
 
 def flush() -> None:

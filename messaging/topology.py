@@ -54,6 +54,10 @@ EVENT_ID_HEADER = "x-coolthing-event-id"
 REPLAY_HEADER = "x-coolthing-replay"
 # W3C Trace Context: kept as it came, so tools of other programs can join their spans to ours.
 TRACE_HEADER = "traceparent"
+# The version of an event's body, "1" or "1.3"; a message without it is of the first. A reader ignores fields that it
+# does not know, so only a change that such a reader would get wrong makes a new major version.
+VERSION_HEADER = "x-coolthing-version"
+MAJOR_VERSION = 1
 # On the relay's own events about what it could not publish.
 ALARM_HEADER = "x-coolthing-alarm"
 
@@ -159,6 +163,13 @@ SUBSCRIPTIONS: dict[str, str] = {
 
 # Subscriptions that take any message as it is, Celery's own included: what is dead must not run again.
 RAW_SUBSCRIPTIONS = frozenset({DEAD_LETTER_ARCHIVE_QUEUE, UNROUTABLE_QUEUE})
+
+# queue → how many of its messages are handled in one transaction, when so many wait; the other queues' go one by one.
+BATCHES: dict[str, int] = {
+    LEADS_QUEUE: 200,
+    DEAD_LETTER_ARCHIVE_QUEUE: 200,
+    UNROUTABLE_QUEUE: 200,
+}
 
 # queue → the Celery tasks that are sent to it.
 TASKS: dict[str, tuple[str, ...]] = {

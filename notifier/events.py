@@ -6,7 +6,7 @@ from messaging import topology
 from messaging.events import Event
 
 
-class SystemEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.{occurrence}"):
+class SystemEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.{occurrence}", fallback=True):
     """Any other event of `events_exchange`, with whatever fields it has: `billing.paid` of a program that is not ours.
 
     Service and occurrence are the two words of the routing key.

@@ -1,14 +1,15 @@
 """From a hit to a lead."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from campaigns.models import Campaign
-from leads.locks import campaign_hold
+from leads.locks import campaign_hold, managers_hold
 from leads.models import Lead
-from leads.selectors import Person, is_own_account
+from leads.selectors import Person, is_own_account, managers_usable
 from leads.services.contact import lead_contact
 from leads.services.people import lead_find
 from parser.events import NewTargetMessage
@@ -43,6 +44,32 @@ def lead_receive(*, event: NewTargetMessage) -> Lead | None:
         return lead_find(campaign_id=campaign.id, person=person)
     lead_contact(lead=lead, now=timezone.now())
     return lead
+
+
+@transaction.atomic
+def leads_receive(*, events: Sequence[NewTargetMessage]) -> None:
+    """As `lead_receive` for each event, all of them or none.
+
+    What the events have to wait for is locked before the first of them, in the order of `leads.locks`: two batches
+    with common campaigns or managers never wait for each other in a circle.
+    """
+    campaigns = sorted(filter(None, {_uuid(event.campaign_id) for event in events}))
+    for campaign_id in campaigns:
+        campaign_hold(campaign_id)
+    managers_hold({bot_id for campaign_id in campaigns for bot_id in _manager_ids(campaign_id)})
+    for event in events:
+        lead_receive(event=event)
+
+
+def _manager_ids(campaign_id: UUID) -> list[UUID]:
+    return list(managers_usable(campaign_id=campaign_id).values_list("id", flat=True))
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _campaign(campaign_id: str) -> Campaign:

@@ -11,8 +11,8 @@ import pytest
 from django.utils import timezone
 
 from messaging import topology
-from messaging.consumer import request_ids
 from messaging.models import DeadLetter, HandlingFailure
+from messaging.parcels import request_ids
 from tests.broker import probe
 from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import KEY, PROBE_DLQ, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened

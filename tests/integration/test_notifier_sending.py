@@ -12,6 +12,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from messaging import topology
+from messaging.events import UndecodableMessage
 from messaging.models import OutboxEvent
 from messaging.subscriptions import handle
 from notifier.models import Channel, Notification, Rule
@@ -102,7 +103,6 @@ def test_a_second_delivery_of_the_event_or_the_task_sends_nothing(file):
         ("scripts.started", {"sfc_id": str(uuid4()), "chats": ["@a", -100]}, "2 chats"),
         ("admin.started", {"service": "admin"}, "admin started"),
         ("parser.error", {"reason": "no service in the body"}, "Error in parser: no service"),
-        ("parser.error", {}, "Error in parser: no reason given"),
         ("parser.banned", {"worker_id": "7", "comment": "x"}, "Bot 7 is banned: x"),
         ("billing.paid", {"sum": 5}, "billing: paid"),
     ],
@@ -114,6 +114,22 @@ def test_every_system_event_is_heard_also_those_of_other_programs(file, key, bod
     assert title in notification.title and notification.routing_key == key
     send_notification(notification_id=notification.id)
     assert lines(file)[0]["event"].keys() >= body.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "reason"),
+    [
+        ("scripts.finished", {"problems": []}, "not a ScriptFinishedEvent: sfc_id: Field required"),
+        ("scripts.started", {"sfc_id": str(uuid4())}, "not a ScriptStartedEvent: chats: Field required"),
+        ("parser.error", {}, "not a ServiceErrorEvent: reason: Field required"),
+        ("parser.crash", {"reason": 5}, "not a ServiceCrashedEvent: reason: Input should be a valid string"),
+    ],
+)
+def test_a_known_event_without_its_fields_is_refused_with_a_reason(file, key, body, reason):
+    channel(file, "#")
+    with pytest.raises(UndecodableMessage, match=reason):
+        happens(key, **body)
+    assert not Notification.objects.exists()
 
 
 def test_a_channel_that_is_away_is_tried_again_later_and_then_given_up(tmp_path, caplog):

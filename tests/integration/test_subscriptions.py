@@ -10,7 +10,7 @@ from celery.exceptions import Reject
 from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, transaction
 
-from messaging import subscriptions, topology
+from messaging import handling, subscriptions, topology
 from messaging.events import Event, UndecodableMessage
 from messaging.models import HandlingFailure, ProcessedEvent
 from messaging.subscriptions import handle, subscriber
@@ -120,7 +120,7 @@ def test_a_connection_killed_by_the_server_is_replaced(transactional_db: None, t
 def test_a_database_that_stays_away_gives_the_message_back(
     transactional_db: None, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(subscriptions, "DATABASE_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(handling, "DATABASE_PATIENCE_SECONDS", 0.3)
     troubles.raises += [OperationalError("away")] * 50
     with pytest.raises(Reject) as rejected:
         _run(GroupNamed(name="a").to_json().encode())

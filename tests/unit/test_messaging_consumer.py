@@ -6,7 +6,8 @@ import pytest
 from kombu import Message
 
 from messaging import topology
-from messaging.consumer import present_as_task, raw_body, request_ids
+from messaging.consumer import present_as_task
+from messaging.parcels import raw_body, request_ids
 
 QUEUE, EXCHANGE, KEY = "a_queue", "an_exchange", "a.key"
 

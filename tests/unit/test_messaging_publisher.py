@@ -7,8 +7,9 @@ import pytest
 from amqp import exceptions
 
 from messaging import topology
+from messaging.events import MAX_BODY_BYTES
 from messaging.listen import retry_delay
-from messaging.publisher import MAX_BODY_BYTES, Row, is_refusal, unfit_reason
+from messaging.publisher import Row, is_refusal, unfit_reason
 
 
 def _row(**changes: Any) -> Row:

@@ -1,0 +1,75 @@
+"""What arrives in a queue, and who handles it."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from messaging import topology
+from messaging.events import Event
+
+Headers = Mapping[str, Any]
+# A message as it goes to the pool: exchange, routing key, body, headers, message id.
+Parcel = tuple[str, str, bytes, dict[str, Any], str | None]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What arrived, as far as a handler may care; `body` is exactly what the publisher sent."""
+
+    queue: str
+    exchange: str
+    routing_key: str
+    body: bytes
+    headers: Headers
+    message_id: str | None
+
+    @property
+    def digest(self) -> str:
+        return body_digest(self.body)
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Exchange and key that make the type: a replay carries them in its headers."""
+        exchange = self.headers.get(topology.ORIGINAL_EXCHANGE_HEADER)
+        routing_key = self.headers.get(topology.ORIGINAL_ROUTING_KEY_HEADER)
+        if isinstance(exchange, str) and isinstance(routing_key, str):
+            return exchange, routing_key
+        return self.exchange, self.routing_key
+
+    @property
+    def stable_message_id(self) -> str | None:
+        """AMQP's message id; on a replay the id that the event had the first time."""
+        replayed = self.headers.get(topology.EVENT_ID_HEADER)
+        return replayed if isinstance(replayed, str) else self.message_id
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """That the events of a queue are handled by a function.
+
+    `raw` handlers take messages instead of events; those of a queue in `topology.BATCHES` take a list of them.
+    """
+
+    queue: str
+    task_name: str
+    handler: Callable[[Any], None]
+    event_type: type[Event]
+    raw: bool = False
+
+    @property
+    def batches(self) -> bool:
+        return self.queue in topology.BATCHES
+
+    @property
+    def batch_task_name(self) -> str:
+        return f"{self.task_name}.batch"
+
+
+def body_digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def storable(text: str) -> str:
+    """Text as PostgreSQL can hold it: no NUL, no lone surrogates."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,113 @@
+"""Many messages in one transaction: what a pool's child does with a batch."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from celery.exceptions import Reject
+from django.db import connection, transaction
+
+from messaging import timings, topology, tracing
+from messaging.arrival import Message, Subscription
+from messaging.events import Event, UndecodableMessage
+from messaging.handling import event_of, handle_event, handle_one, patiently, record_seconds, remember_failures
+
+log = logging.getLogger(__name__)
+
+# In one order everywhere: batches with common events wait for each other, and never in a circle.
+_RECORD = """
+    INSERT INTO messaging_processedevent (event_id, subscription)
+    SELECT id, %s FROM unnest(%s::uuid[]) AS id ORDER BY id ON CONFLICT DO NOTHING RETURNING event_id
+"""
+
+Failures = dict[int, Exception]
+
+
+def consume_batch(subscription: Subscription, messages: Sequence[Message]) -> set[int]:
+    """Handle all messages in one transaction, or else each in its own; the positions of those that failed.
+
+    Why an event failed has been written down. Raises `Reject(requeue=True)` for all of them when the database stays
+    away: what was handled by then is known by its record.
+    """
+    taken, failures = _taken(subscription, messages)
+    try:
+        patiently(subscription.queue, lambda: _together(subscription, list(taken.values())))
+    except Reject:
+        raise
+    except Exception as problem:
+        log.warning("%s: of %d messages each is tried alone: %r", subscription.queue, len(taken), problem)
+        failures |= _each_alone(subscription, messages, taken)
+    if failures and not subscription.raw:
+        remember_failures([(messages[position], problem) for position, problem in sorted(failures.items())])
+    return set(failures)
+
+
+def _taken(
+    subscription: Subscription, messages: Sequence[Message]
+) -> tuple[Mapping[int, Event] | Mapping[int, Message], Failures]:
+    """What the handler takes, by position; and the messages that are no such thing."""
+    if subscription.raw:
+        return dict(enumerate(messages)), {}
+    events: dict[int, Event] = {}
+    failures: Failures = {}
+    for position, message in enumerate(messages):
+        try:
+            events[position] = event_of(subscription, message)
+        except UndecodableMessage as problem:
+            failures[position] = problem
+    return events, failures
+
+
+def _together(subscription: Subscription, taken: Sequence[Event] | Sequence[Message]) -> None:
+    began = time.monotonic()
+    now = datetime.now(UTC)
+    with transaction.atomic():
+        fresh = taken if subscription.raw else _first_times(subscription.queue, taken)
+        if fresh:
+            handling_began = time.monotonic()
+            subscription.handler(list(fresh))
+            if not subscription.raw:
+                ids = [event.id for event in fresh if isinstance(event, Event)]
+                record_seconds(ids, subscription.queue, time.monotonic() - handling_began)
+    if not fresh:
+        return
+    seconds = time.monotonic() - began
+    ages = [(now - event.created_at).total_seconds() for event in fresh if isinstance(event, Event)]
+    timings.observe_all(timings.HANDLER_SECONDS, subscription.queue, [seconds / len(fresh)] * len(fresh))
+    timings.observe_all(timings.EVENT_AGE_SECONDS, subscription.queue, ages)
+    ids = " ".join(str(event.id) for event in fresh if isinstance(event, Event))
+    log.info("%s: %d together in %.3f s: %s", subscription.queue, len(fresh), seconds, ids)
+
+
+def _first_times(queue: str, events: Sequence[Event]) -> list[Event]:
+    """Record the events; those that were not recorded before, each once."""
+    by_id = {event.id: event for event in events}
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD, [queue, list(by_id)])
+        return [by_id[event_id] for (event_id,) in cursor.fetchall()]
+
+
+def _each_alone(
+    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Event] | Mapping[int, Message]
+) -> Failures:
+    """One of them has spoiled the batch: the others must not suffer."""
+    failures: Failures = {}
+    for position, thing in taken.items():
+        with tracing.handling(messages[position].headers.get(topology.TRACE_HEADER)):
+            try:
+                patiently(subscription.queue, lambda thing=thing: _alone(subscription, thing))
+            except Reject:
+                raise
+            except Exception as problem:
+                failures[position] = problem
+                if subscription.raw:
+                    log.exception("%s: a message cannot be archived now, it stays", subscription.queue)
+    return failures
+
+
+def _alone(subscription: Subscription, thing: Event | Message) -> None:
+    if isinstance(thing, Message):
+        handle_one(subscription, thing)
+    else:
+        handle_event(subscription, thing)
