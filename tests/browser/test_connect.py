@@ -7,7 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page
 from telethon.sessions import SQLiteSession, StringSession
@@ -376,3 +378,16 @@ def test_what_is_wrong_with_an_account_is_said_before_anything_is_made(panel: Pa
 
 def _choose_file(file: Path, page: Page) -> None:
     page.set_input_files("[name=file]", file)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_may_only_look_logs_nothing_in(bot: Bot) -> None:
+    reader = User.objects.create_user("reader", password="x", is_staff=True)
+    reader.user_permissions.set(Permission.objects.filter(codename="view_bot"))
+    client = Client()
+    client.force_login(reader)
+    for path in (_login(bot), f"{_login(bot)}qr/", reverse("admin:bots_bot_connect_account")):
+        assert client.get(path).status_code == 403
+        assert client.post(path, {"do": "qr", "key": "mine", "role": "actor"}).status_code == 403
+    assert not Bot.objects.filter(key="mine").exists()
+    assert login_pending(bot_id=bot.pk) is None
