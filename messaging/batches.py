@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from celery.exceptions import Reject
 from django.db import connection, transaction
@@ -43,10 +45,8 @@ def consume_batch(subscription: Subscription, messages: Sequence[Message]) -> se
     return set(failures)
 
 
-def _taken(
-    subscription: Subscription, messages: Sequence[Message]
-) -> tuple[Mapping[int, Event] | Mapping[int, Message], Failures]:
-    """What the handler takes, by position; and the messages that are no such thing."""
+def _taken(subscription: Subscription, messages: Sequence[Message]) -> tuple[Mapping[int, Any], Failures]:
+    """What the handler takes by position, events or whole messages; and the messages that are no such thing."""
     if subscription.raw:
         return dict(enumerate(messages)), {}
     events: dict[int, Event] = {}
@@ -59,7 +59,7 @@ def _taken(
     return events, failures
 
 
-def _together(subscription: Subscription, taken: Sequence[Event] | Sequence[Message]) -> None:
+def _together(subscription: Subscription, taken: Sequence[Any]) -> None:
     began = time.monotonic()
     now = datetime.now(UTC)
     with transaction.atomic():
@@ -76,8 +76,8 @@ def _together(subscription: Subscription, taken: Sequence[Event] | Sequence[Mess
     ages = [(now - event.created_at).total_seconds() for event in fresh if isinstance(event, Event)]
     timings.observe_all(timings.HANDLER_SECONDS, subscription.queue, [seconds / len(fresh)] * len(fresh))
     timings.observe_all(timings.EVENT_AGE_SECONDS, subscription.queue, ages)
-    ids = " ".join(str(event.id) for event in fresh if isinstance(event, Event))
-    log.info("%s: %d together in %.3f s: %s", subscription.queue, len(fresh), seconds, ids)
+    names = " ".join(str(event.id) for event in fresh if isinstance(event, Event))
+    log.info("%s: %d together in %.3f s: %s", subscription.queue, len(fresh), seconds, names)
 
 
 def _first_times(queue: str, events: Sequence[Event]) -> list[Event]:
@@ -88,15 +88,13 @@ def _first_times(queue: str, events: Sequence[Event]) -> list[Event]:
         return [by_id[event_id] for (event_id,) in cursor.fetchall()]
 
 
-def _each_alone(
-    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Event] | Mapping[int, Message]
-) -> Failures:
+def _each_alone(subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any]) -> Failures:
     """One of them has spoiled the batch: the others must not suffer."""
     failures: Failures = {}
     for position, thing in taken.items():
         with tracing.handling(messages[position].headers.get(topology.TRACE_HEADER)):
             try:
-                patiently(subscription.queue, lambda thing=thing: _alone(subscription, thing))
+                patiently(subscription.queue, partial(_alone, subscription, thing))
             except Reject:
                 raise
             except Exception as problem:

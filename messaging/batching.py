@@ -138,11 +138,12 @@ class Batch:
             "origin": batcher.queue,
             "ignore_result": True,
         }
-        self.body = (([parcel(message) for message in messages],), {}, {})
+        self.body: tuple[Any, ...] = (([parcel(message) for message in messages],), {}, {})
 
     def settle(self, failed: int) -> None:
         """`failed` has a bit for the position of each message that was not handled."""
-        good, bad = [], []
+        good: list[AmqpMessage] = []
+        bad: list[AmqpMessage] = []
         for position, message in enumerate(self._messages):
             (bad if failed >> position & 1 else good).append(message)
         self._batcher.settle(good, bad)

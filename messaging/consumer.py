@@ -36,6 +36,9 @@ class EventConsumer(Consumer):
             ApplyQueueControl,
         ]
 
+    # Set by Celery's own __init__, which is not typed.
+    initial_prefetch_count: int
+
     def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         # Mingle and gossip only exchange revocations and clocks, and make every worker read every event.
         options = {**(worker_options or {}), "without_mingle": True, "without_gossip": True}

@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from threading import Event as ThreadEvent
+from typing import Any
 
 import psycopg
 from django.conf import settings
@@ -18,12 +19,8 @@ _RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.2, 10.0
 
 def connect_direct(application_name: str) -> psycopg.Connection:
     """An autocommit connection past any pooler; a peer that vanished is noticed within about half a minute."""
-    return psycopg.connect(
-        settings.DATABASE_DIRECT_URL,
-        autocommit=True,
-        application_name=application_name,
-        **settings.DATABASE_LINK,
-    )
+    link: dict[str, Any] = settings.DATABASE_LINK
+    return psycopg.connect(settings.DATABASE_DIRECT_URL, autocommit=True, application_name=application_name, **link)
 
 
 def subscribe(connection: psycopg.Connection, channels: Sequence[str]) -> None:

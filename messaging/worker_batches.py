@@ -49,7 +49,7 @@ class Batches:
     def has_idle_child(self) -> bool:
         consumer = self._consumer
         # What an earlier connection has brought cannot be settled any more, and is delivered again.
-        current = consumer.batches is self and consumer.blueprint.state == bootsteps.RUN
+        current = consumer.batches is self and consumer.blueprint.state == bootsteps.RUN  # type: ignore[attr-defined]  # the stubs lack it
         return bool(current and len(reserved_requests) < consumer.pool.num_processes)
 
     def send(self, batch: Batch) -> None:
