@@ -79,7 +79,7 @@ def _await(world: World, verdict: Verdict, check: Callable[[], bool], what: str)
 def _comes_true(world: World, check: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + PROGRESS_SECONDS
     while not (come := check()) and not world.fleet.ended() and time.monotonic() < deadline:
-        time.sleep(0.1)
+        time.sleep(0.3)
     return come
 
 
