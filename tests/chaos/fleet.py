@@ -25,7 +25,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 RELAYS = ("relay-1", "relay-2")
 WORKERS = ("single", "batch", "house")
 _ORDERLY_SECONDS = 30.0
-_LAST_LINES = 40
+_LAST_LINES = 100
+_DUMP_SECONDS = 1.0
 
 
 class Fleet:
@@ -48,6 +49,13 @@ class Fleet:
 
     def current(self, name: str) -> Process:
         return self._lives[name][-1]
+
+    def dump_stacks(self) -> None:
+        """Let each worker write down what its threads are doing; it goes to their logs."""
+        for name in WORKERS:
+            if self.current(name).is_running():
+                self.current(name).signal(signal.SIGUSR1)
+        time.sleep(_DUMP_SECONDS)
 
     def last_words(self) -> list[str]:
         """The end of each process's log, of all its lives."""

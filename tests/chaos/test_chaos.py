@@ -91,6 +91,7 @@ def _judge(world: World, verdict: Verdict, codes: dict[str, int]) -> None:
 
 
 def _fail(world: World, verdict: Verdict, wrong: list[str]) -> NoReturn:
+    world.fleet.dump_stacks()
     world.fleet.kill_all()
     report = [*wrong, *verdict.problems(), "", *world.timeline, "", *world.fleet.last_words()]
     pytest.fail("\n".join(report), pytrace=False)
