@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Sequence
 
 import django
 from django.apps import apps
@@ -18,7 +19,7 @@ from django.db import connection
 from coolthing_site.celery import app, kombu_queue
 from messaging import topology
 from messaging.events import Event
-from messaging.subscriptions import subscriber
+from messaging.subscriptions import batch_subscriber, subscriber
 from tests.chaos.bus import BATCH_QUEUE, QUEUES, SINGLE_QUEUE, TOPOLOGY
 from tests.chaos.load import EXCHANGE, FAIL, KEY
 
@@ -26,6 +27,7 @@ _TICK = "tests.chaos.tick"
 
 topology.SUBSCRIPTIONS[SINGLE_QUEUE] = "tests.chaos.record_one"
 topology.SUBSCRIPTIONS[BATCH_QUEUE] = "tests.chaos.record_batch"
+topology.BATCHES[BATCH_QUEUE] = 200
 app.conf.task_queues = [*app.conf.task_queues, *(kombu_queue(TOPOLOGY.queue(name)) for name in QUEUES)]
 app.conf.task_routes = {**app.conf.task_routes, _TICK: {"queue": topology.MAINTENANCE_QUEUE}}
 app.conf.beat_schedule = {_TICK: {"task": _TICK, "schedule": 1.0, "options": {"expire_seconds": 1.0}}}
@@ -37,18 +39,20 @@ class ChaosHappened(Event, exchange=EXCHANGE, key=KEY):
 
 @subscriber(SINGLE_QUEUE, name="tests.chaos.record_one")
 def record_one(event: ChaosHappened) -> None:
-    _record(event, SINGLE_QUEUE)
+    _record([event], SINGLE_QUEUE)
 
 
-@subscriber(BATCH_QUEUE, name="tests.chaos.record_batch")
-def record_batch(event: ChaosHappened) -> None:
-    _record(event, BATCH_QUEUE)
+@batch_subscriber(BATCH_QUEUE, name="tests.chaos.record_batch")
+def record_batch(events: Sequence[ChaosHappened]) -> None:
+    _record(events, BATCH_QUEUE)
 
 
-def _record(event: ChaosHappened, queue: str) -> None:
+def _record(events: Sequence[ChaosHappened], queue: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO chaos_effect (event_id, subscription) VALUES (%s, %s)", [event.id, queue])
-    if event.text == FAIL:
+        cursor.executemany(
+            "INSERT INTO chaos_effect (event_id, subscription) VALUES (%s, %s)", [(event.id, queue) for event in events]
+        )
+    if any(event.text == FAIL for event in events):
         raise ValueError("this event is meant to fail")
 
 
