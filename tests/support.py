@@ -15,7 +15,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-def wait_until(check: Callable[[], T | None], timeout: float = 20.0, what: str = "") -> T:
+def wait_until(check: Callable[[], T | None], timeout: float = 60.0, what: str = "") -> T:
     """The first true value of `check()`, polled; fails after `timeout` seconds with the last value."""
     deadline = time.monotonic() + timeout
     while True:
