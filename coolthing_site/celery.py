@@ -103,8 +103,8 @@ def _keep_django_logging(**_: object) -> None:
     # One line a task, when it has ended; that it was received is among the task events.
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     # Nothing that our lines do not show is looked up for them: it is half of the time that a line takes.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
-    logging._srcfile = None  # type: ignore[attr-defined]  # the standard library's own advice, "Optimization"
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # as the standard library advises for speed
     logging.getLogger("celery.app.base").addFilter(_is_news)
 
 
@@ -121,7 +121,7 @@ def _renew_connections(sender: object, **_: object) -> None:
     close_old_connections()
     if not getattr(sender, "checks_connection", True):
         for connection in connections.all(initialized_only=True):
-            connection.health_check_done = True
+            vars(connection)["health_check_done"] = True
 
 
 @worker_init.connect
