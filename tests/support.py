@@ -51,7 +51,7 @@ class Process:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def wait_for_log(self, text: str, timeout: float = 30.0) -> None:
+    def wait_for_log(self, text: str, timeout: float = 90.0) -> None:
         def found() -> bool:
             if text in self.log():
                 return True
@@ -70,13 +70,13 @@ class Process:
     def is_running(self) -> bool:
         return self._process.poll() is None
 
-    def wait(self, timeout: float = 30.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         return self._process.wait(timeout)
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    def stop(self, timeout: float = 20.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM, as an operator would; its exit code."""
         if self.is_running():
             self.signal(signal.SIGTERM)
