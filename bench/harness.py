@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import effect, ours_app, payload, report
+from bench import effect, payload, report
 from bench.contenders import PEERS, Bounds, Contender
 from bench.ours import OURS
 from bench.world import Trouble, World
@@ -68,8 +68,7 @@ class Run:
             "synchronous_commit": self._world.execute("SHOW synchronous_commit")[0][0],
             "load_1min": {"least": min(self._loads, default=0.0), "most": max(self._loads, default=0.0)},
         }
-        reasons = {} if ours_app.has_batches() else {"batch_drain_vs_best_peer": ours_app.NO_BATCHES}
-        return report.document(self.results, mode=self._plan.name, about=about, reasons=reasons, failures=self.failures)
+        return report.document(self.results, mode=self._plan.name, about=about, reasons={}, failures=self.failures)
 
     def _publish(self, contender: Contender) -> None:
         try:

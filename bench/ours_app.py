@@ -1,7 +1,7 @@
 """The product's Celery app with the benchmark's subscriptions, which work exactly as the product's own.
 
 `noop` is the bus alone: a task without a database. `single` has the full guarantee: its effect and the record that the
-event was handled commit together. `batched` is the same for whole batches, where the bus has them.
+event was handled commit together. `batched` is the same for whole batches.
 """
 
 import os
@@ -27,7 +27,6 @@ from messaging.events import Event
 
 EXCHANGE = "bench_exchange"
 LANES = ("noop", "single", "batched")
-NO_BATCHES = "messaging.subscriptions has no batch_subscriber yet"
 
 
 def queue_name(lane: str) -> str:
@@ -36,10 +35,6 @@ def queue_name(lane: str) -> str:
 
 def task_name(lane: str) -> str:
     return f"bench.{lane}"
-
-
-def has_batches() -> bool:
-    return hasattr(subscriptions, "batch_subscriber")
 
 
 QUEUES = [
@@ -56,6 +51,8 @@ TOPOLOGY = topology.Topology(
     (topology.ExchangeSpec(EXCHANGE, "topic", alternate=topology.UNROUTABLE_EXCHANGE),), tuple(QUEUES)
 )
 topology.SUBSCRIPTIONS.update({queue_name(lane): task_name(lane) for lane in LANES})
+# As many as the product's own subscriptions take.
+topology.BATCHES[queue_name("batched")] = topology.BATCHES[topology.LEADS_QUEUE]
 app.conf.task_queues = [*app.conf.task_queues, *map(kombu_queue, QUEUES)]
 
 
@@ -89,15 +86,13 @@ def single(event: BenchHappened) -> None:
     transaction.on_commit(recorder().handled)
 
 
-if has_batches():
-
-    @subscriptions.batch_subscriber(queue_name("batched"), name=task_name("batched"))
-    def batched(events: Sequence[BenchHappened]) -> None:
-        for event in events:
-            note_start(event)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO bench_effect (event_id, note) SELECT * FROM unnest(%s::uuid[], %s::text[])",
-                [[event.id for event in events], [event.text for event in events]],
-            )
-        transaction.on_commit(lambda: recorder().handled(len(events)))
+@subscriptions.batch_subscriber(queue_name("batched"), name=task_name("batched"))
+def batched(events: Sequence[BenchHappened]) -> None:
+    for event in events:
+        note_start(event)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO bench_effect (event_id, note) SELECT * FROM unnest(%s::uuid[], %s::text[])",
+            [[event.id for event in events], [event.text for event in events]],
+        )
+    transaction.on_commit(lambda: recorder().handled(len(events)))

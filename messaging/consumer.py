@@ -19,6 +19,13 @@ from messaging.worker_batches import Batches
 
 log = logging.getLogger(__name__)
 
+# Single events that a child may have before it. A quorum queue sends the next one when an acknowledgement is on its
+# disk, some milliseconds later: with few, children wait for that instead of working. Handlers take milliseconds, and
+# while one waits for the database the others could do nothing else either.
+SINGLE_PREFETCH = 8
+# How late Flower may see what happens to a task.
+EVENTS_TOGETHER_SECONDS = 0.2
+
 _DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 
 
@@ -43,6 +50,7 @@ class EventConsumer(Consumer):
         # Mingle and gossip only exchange revocations and clocks, and make every worker read every event.
         options = {**(worker_options or {}), "without_mingle": True, "without_gossip": True}
         self._queue_by_tag: dict[str, str] = {}
+        self._events_will_leave = False
         super().__init__(*args, worker_options=options, **kwargs)
         children = max(1, self.initial_prefetch_count // self.prefetch_multiplier)
         self.initial_prefetch_count = prefetch_count(
@@ -71,6 +79,24 @@ class EventConsumer(Consumer):
                     message.reject_log_error(log, self.connection_errors)
 
         return on_message
+
+    def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:
+        """For task events alone: news for onlookers, which must not make the worker wait for the broker's confirms."""
+        plain = {"confirm_publish": False}
+        return self.ensure_connected(
+            self.app.connection_for_write(url=url, heartbeat=heartbeat, transport_options=plain)
+        )
+
+    def on_send_event_buffered(self) -> None:
+        """Task events of a moment travel together; stock Celery sends them at each turn of its loop."""
+        if not self._events_will_leave:
+            self._events_will_leave = True
+            self.timer.call_after(EVENTS_TOGETHER_SECONDS, self._send_events)
+
+    def _send_events(self) -> None:
+        self._events_will_leave = False
+        if self.event_dispatcher is not None:
+            self.event_dispatcher.flush()
 
     def call_soon_ack(self, p: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """Settle a message at once, as Celery does without an event loop; what is put off is lost at a shutdown."""
@@ -116,9 +142,12 @@ class EventConsumer(Consumer):
 
 
 def prefetch_count(queues: Iterable[str], children: int, stock: int) -> int:
-    """So many messages that each child has a full batch and another one fills meanwhile."""
-    sizes = [topology.BATCHES[queue] for queue in queues if queue in topology.BATCHES]
-    return max(sizes, default=0) * (children + 2) or stock
+    """Of batching queues: a full batch for each child while the next one fills. Other queues keep `stock`."""
+    consumed = [queue for queue in queues if queue in topology.SUBSCRIPTIONS]
+    size = max((topology.BATCHES.get(queue, 0) for queue in consumed), default=0)
+    if size:
+        return size * (children + 2)
+    return max(stock, children * SINGLE_PREFETCH) if consumed else stock
 
 
 def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:

@@ -37,6 +37,8 @@ class SubscriberTask(Task):
     Request = "messaging.requests:EventRequest"
     acks_late = True
     ignore_result = True
+    # A lost connection to the database is replaced when it shows: no need to try it before each event.
+    checks_connection = False
 
 
 _subscriptions: dict[str, Subscription] = {}
