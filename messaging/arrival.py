@@ -62,8 +62,8 @@ class Subscription:
         return self.queue in topology.BATCHES
 
     @property
-    def batch_task_name(self) -> str:
-        return f"{self.task_name}.batch"
+    def task_name_of_many(self) -> str:
+        return f"{self.task_name}.many"
 
 
 def body_digest(body: bytes) -> str:

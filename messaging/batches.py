@@ -1,16 +1,17 @@
-"""Many messages in one transaction: what a pool's child does with a batch."""
+"""Many messages at once: what a pool's child does with a batch."""
 
 import logging
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from celery.exceptions import Reject
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
-from messaging import timings, topology, tracing
+from messaging import handling, timings, topology, tracing
 from messaging.arrival import Message, Subscription
 from messaging.events import Event, UndecodableMessage
 from messaging.handling import event_of, handle_event, handle_one, patiently, record_seconds, remember_failures
@@ -22,27 +23,41 @@ _RECORD = """
     INSERT INTO messaging_processedevent (event_id, subscription)
     SELECT id, %s FROM unnest(%s::uuid[]) AS id ORDER BY id ON CONFLICT DO NOTHING RETURNING event_id
 """
+_SECONDS = """
+    UPDATE messaging_processedevent AS done SET seconds = took.seconds
+    FROM unnest(%s::uuid[], %s::float8[]) AS took (event_id, seconds)
+    WHERE done.event_id = took.event_id AND done.subscription = %s
+"""
 
 Failures = dict[int, Exception]
 
 
-def consume_batch(subscription: Subscription, messages: Sequence[Message]) -> set[int]:
-    """Handle all messages in one transaction, or else each in its own; the positions of those that failed.
+def consume_many(subscription: Subscription, messages: Sequence[Message]) -> set[int]:
+    """Handle all messages, together if the subscription batches, each in its own transaction if it does not.
 
-    Why an event failed has been written down. Raises `Reject(requeue=True)` for all of them when the database stays
-    away: what was handled by then is known by its record.
+    Returns the positions of those that failed. Why an event failed has been written down. Raises
+    `Reject(requeue=True)` for all of them when the database stays away: what was handled by then is known by its
+    record.
     """
+    deadline = time.monotonic() + handling.DATABASE_PATIENCE_SECONDS
     taken, failures = _taken(subscription, messages)
+    if not (subscription.batches and _all_together(subscription, taken, deadline)):
+        failures |= _each_alone(subscription, messages, taken, deadline)
+    if failures and not subscription.raw:
+        remember_failures([(messages[position], problem) for position, problem in sorted(failures.items())])
+    return set(failures)
+
+
+def _all_together(subscription: Subscription, taken: Mapping[int, Any], deadline: float) -> bool:
+    """False when one of them has spoiled the batch: the others must not suffer."""
     try:
-        patiently(subscription.queue, lambda: _together(subscription, list(taken.values())))
+        patiently(subscription.queue, lambda: _together(subscription, list(taken.values())), deadline)
     except Reject:
         raise
     except Exception as problem:
         log.warning("%s: of %d messages each is tried alone: %r", subscription.queue, len(taken), problem)
-        failures |= _each_alone(subscription, messages, taken)
-    if failures and not subscription.raw:
-        remember_failures([(messages[position], problem) for position, problem in sorted(failures.items())])
-    return set(failures)
+        return False
+    return True
 
 
 def _taken(subscription: Subscription, messages: Sequence[Message]) -> tuple[Mapping[int, Any], Failures]:
@@ -88,24 +103,41 @@ def _first_times(queue: str, events: Sequence[Event]) -> list[Event]:
         return [by_id[event_id] for (event_id,) in cursor.fetchall()]
 
 
-def _each_alone(subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any]) -> Failures:
-    """One of them has spoiled the batch: the others must not suffer."""
+def _each_alone(
+    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any], deadline: float
+) -> Failures:
     failures: Failures = {}
+    handled: dict[uuid.UUID, float] = {}
     for position, thing in taken.items():
         with tracing.handling(messages[position].headers.get(topology.TRACE_HEADER)):
             try:
-                patiently(subscription.queue, partial(_alone, subscription, thing))
+                patiently(subscription.queue, partial(_alone, subscription, thing, handled), deadline)
             except Reject:
                 raise
             except Exception as problem:
                 failures[position] = problem
                 if subscription.raw:
                     log.exception("%s: a message cannot be archived now, it stays", subscription.queue)
+    if handled:
+        _record_each(subscription.queue, handled)
+        names = " ".join(map(str, handled))
+        log.info("%s: %d one by one in %.3f s: %s", subscription.queue, len(handled), sum(handled.values()), names)
     return failures
 
 
-def _alone(subscription: Subscription, thing: Event | Message) -> None:
+def _alone(subscription: Subscription, thing: Event | Message, handled: dict[uuid.UUID, float]) -> None:
     if isinstance(thing, Message):
         handle_one(subscription, thing)
-    else:
-        handle_event(subscription, thing)
+        return
+    seconds = handle_event(subscription, thing)
+    if seconds is not None:
+        handled[thing.id] = seconds
+
+
+def _record_each(queue: str, handled: Mapping[uuid.UUID, float]) -> None:
+    """For the traces alone: nothing depends on it."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_SECONDS, [list(handled), list(handled.values()), queue])
+    except DatabaseError as problem:
+        log.warning("%s: how long %d events took is not recorded: %s", queue, len(handled), str(problem).strip())

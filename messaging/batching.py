@@ -6,6 +6,8 @@ lock that they are given.
 """
 
 import logging
+import math
+import random
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -24,7 +26,11 @@ class Pool(Protocol):
 
     def has_idle_child(self) -> bool: ...
 
+    def children(self) -> int: ...
+
     def send(self, batch: "Batch") -> None: ...
+
+    def send_alone(self, message: AmqpMessage) -> None: ...
 
     def dispatch(self) -> None:
         """Let all queues of the worker hand over what waits."""
@@ -66,7 +72,11 @@ class Ledger:
 
 
 class Batcher:
-    """Collects the messages of one queue. With `keeps_failed` a failed message returns to its queue."""
+    """Collects the messages of one queue. With `keeps_failed` a failed message returns to its queue.
+
+    A message that came back may be what killed its worker. Such suspects are handled alone, one at a time and in no
+    order: if one of them takes the whole worker down again and again, every other one is handled before it soon.
+    """
 
     def __init__(
         self,
@@ -89,18 +99,28 @@ class Batcher:
         self._keeps_failed = keeps_failed
         self._connection_errors = connection_errors
         self._waiting: deque[AmqpMessage] = deque()
+        self._suspects: list[AmqpMessage] = []
+        self._tried: AmqpMessage | None = None
 
-    def add(self, message: AmqpMessage) -> None:
+    def add(self, message: AmqpMessage, *, suspect: bool = False) -> None:
         with self._lock:
-            self._waiting.append(message)
+            (self._suspects if suspect else self._waiting).append(message)
             self.dispatch()
 
     def dispatch(self) -> None:
         """Hand over what waits, if a child is idle. Called whenever that may have changed."""
         with self._lock:
+            if self._suspects and (self._tried is None or self._tried.acknowledged) and self._pool.has_idle_child():
+                self._tried = self._suspects.pop(random.randrange(len(self._suspects)))
+                self._pool.send_alone(self._tried)
             while self._waiting and self._pool.has_idle_child():
-                count = min(self._size, len(self._waiting))
-                self._pool.send(Batch(self, [self._waiting.popleft() for _ in range(count)]))
+                self._hand_over(min(self._size, math.ceil(len(self._waiting) / self._pool.children())))
+
+    def _hand_over(self, count: int) -> None:
+        if count == 1:
+            self._pool.send_alone(self._waiting.popleft())
+        else:
+            self._pool.send(Batch(self, [self._waiting.popleft() for _ in range(count)]))
 
     def settle(self, good: Sequence[AmqpMessage], bad: Sequence[AmqpMessage], *, requeue: bool | None = None) -> None:
         """Directly: what is put off until the event loop's next turn is lost when the worker stops in between."""

@@ -15,14 +15,10 @@ from vine import promise as vine_promise
 from messaging import topology
 from messaging.parcels import parcel, request_ids
 from messaging.pause import ApplyQueueControl
-from messaging.worker_batches import Batches
+from messaging.worker_batches import Batches, batch_size
 
 log = logging.getLogger(__name__)
 
-# Single events that a child may have before it. A quorum queue sends the next one when an acknowledgement is on its
-# disk, some milliseconds later: with few, children wait for that instead of working. Handlers take milliseconds, and
-# while one waits for the database the others could do nothing else either.
-SINGLE_PREFETCH = 8
 # How late Flower may see what happens to a task.
 EVENTS_TOGETHER_SECONDS = 0.2
 
@@ -61,22 +57,29 @@ class EventConsumer(Consumer):
         self._require_subscribers()
         handle_task = super().create_task_handler(promise)
 
-        self.batches = Batches(self)
-
-        def on_message(message: AmqpMessage) -> None:
-            queue = self._queue_of(message)
-            self.batches.delivered(message)
-            if queue in topology.SUBSCRIPTIONS and not self._is_task(message, queue):
-                if self.batches.add(message, queue):
-                    return
-                present_as_task(message, queue, topology.SUBSCRIPTIONS[queue])
+        def safely(message: AmqpMessage) -> None:
             try:
                 handle_task(message)
             except (AttributeError, KeyError, TypeError, ValueError) as problem:
                 # A task message with half of its headers; Celery would end the worker, and the next one after it.
-                log.error("%s: a malformed task message is rejected: %r", queue, problem)
+                log.error("%s: a malformed task message is rejected: %r", self._queue_of(message), problem)
                 if not message.acknowledged:
                     message.reject_log_error(log, self.connection_errors)
+
+        def alone(message: AmqpMessage) -> None:
+            queue = self._queue_of(message)
+            present_as_task(message, queue, topology.SUBSCRIPTIONS[queue])
+            safely(message)
+
+        self.batches = Batches(self, alone)
+
+        def on_message(message: AmqpMessage) -> None:
+            queue = self._queue_of(message)
+            self.batches.delivered(message)
+            if queue not in topology.SUBSCRIPTIONS or self._is_task(message, queue):
+                safely(message)
+            elif not self.batches.add(message, queue):
+                alone(message)
 
         return on_message
 
@@ -142,12 +145,13 @@ class EventConsumer(Consumer):
 
 
 def prefetch_count(queues: Iterable[str], children: int, stock: int) -> int:
-    """Of batching queues: a full batch for each child while the next one fills. Other queues keep `stock`."""
-    consumed = [queue for queue in queues if queue in topology.SUBSCRIPTIONS]
-    size = max((topology.BATCHES.get(queue, 0) for queue in consumed), default=0)
-    if size:
-        return size * (children + 2)
-    return max(stock, children * SINGLE_PREFETCH) if consumed else stock
+    """Of subscriptions: as many as each child takes at once, while the next ones come in. Task queues keep `stock`.
+
+    A quorum queue sends the next message when an acknowledgement is on its disk, some milliseconds later: with few
+    messages children wait for that instead of working.
+    """
+    size = max((batch_size(queue) for queue in queues if queue in topology.SUBSCRIPTIONS), default=0)
+    return size * (children + 2) or stock
 
 
 def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:

@@ -36,16 +36,21 @@ def handle_one(subscription: Subscription, message: Message) -> None:
             timings.count_on_commit(subscription.queue)
             subscription.handler([message] if subscription.batches else message)
         return
-    handle_event(subscription, event_of(subscription, message))
+    handle_event(subscription, event_of(subscription, message), record=True)
 
 
-def handle_event(subscription: Subscription, event: Event) -> None:
+def handle_event(subscription: Subscription, event: Event, *, record: bool = False) -> float | None:
+    """The seconds that the handler took, None for an event that was handled before. `record` keeps them with it."""
     with transaction.atomic():
-        if _first_time(event, subscription.queue):
-            timings.count_on_commit(subscription.queue, event.created_at)
-            began = time.monotonic()
-            subscription.handler([event] if subscription.batches else event)
-            record_seconds([event.id], subscription.queue, time.monotonic() - began)
+        if not _first_time(event, subscription.queue):
+            return None
+        timings.count_on_commit(subscription.queue, event.created_at)
+        began = time.monotonic()
+        subscription.handler([event] if subscription.batches else event)
+        seconds = time.monotonic() - began
+        if record:
+            record_seconds([event.id], subscription.queue, seconds)
+    return seconds
 
 
 def event_of(subscription: Subscription, message: Message) -> Event:

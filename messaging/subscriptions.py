@@ -8,7 +8,7 @@ from celery import Task, shared_task
 
 from messaging import topology, tracing
 from messaging.arrival import Headers, Message, Parcel, Subscription, body_digest, storable
-from messaging.batches import consume_batch
+from messaging.batches import consume_many
 from messaging.events import Event, decode
 from messaging.handling import consume, handle_one
 
@@ -111,8 +111,8 @@ def handle(
 
 
 def handle_batch(queue: str, parcels: Sequence[Parcel]) -> set[int]:
-    """Run a queue's handler on a batch, as a worker's child does; the positions of those that failed."""
-    return consume_batch(_subscriptions[queue], [Message(queue, *parcel) for parcel in parcels])
+    """Run a queue's handler on what waits, as a worker's child does; the positions of those that failed."""
+    return consume_many(_subscriptions[queue], [Message(queue, *parcel) for parcel in parcels])
 
 
 def subscription_of(queue: str) -> Subscription:
@@ -140,13 +140,12 @@ def _register(subscription: Subscription, *, batches: bool) -> None:
         with tracing.handling(message.headers.get(topology.TRACE_HEADER)):
             consume(subscription, message)
 
-    if batches:
-        _register_batch_task(subscription)
+    _register_task_of_many(subscription)
 
 
-def _register_batch_task(subscription: Subscription) -> None:
-    @shared_task(name=subscription.batch_task_name, base=SubscriberTask)
-    def batch_task(parcels: Sequence[Parcel]) -> str:
+def _register_task_of_many(subscription: Subscription) -> None:
+    @shared_task(name=subscription.task_name_of_many, base=SubscriberTask)
+    def task_of_many(parcels: Sequence[Parcel]) -> str:
         """The failed positions as bits of a hexadecimal number: Celery cuts longer results short."""
         failed = handle_batch(subscription.queue, parcels)
         return f"{sum(1 << position for position in failed):x}"

@@ -164,12 +164,16 @@ SUBSCRIPTIONS: dict[str, str] = {
 # Subscriptions that take any message as it is, Celery's own included: what is dead must not run again.
 RAW_SUBSCRIPTIONS = frozenset({DEAD_LETTER_ARCHIVE_QUEUE, UNROUTABLE_QUEUE})
 
-# queue → how many of its messages are handled in one transaction, when so many wait; the other queues' go one by one.
+# queue → how many of its messages are handled in one transaction, when so many wait. Those of the other subscriptions
+# have a transaction each.
 BATCHES: dict[str, int] = {
     LEADS_QUEUE: 200,
     DEAD_LETTER_ARCHIVE_QUEUE: 200,
     UNROUTABLE_QUEUE: 200,
 }
+
+# Single messages that a worker's child takes at once, when so many wait.
+BUNDLE = 16
 
 # queue → the Celery tasks that are sent to it.
 TASKS: dict[str, tuple[str, ...]] = {

@@ -1,5 +1,6 @@
 """The part of a worker's consumer that puts messages together; see `messaging.batching`."""
 
+from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
@@ -15,13 +16,20 @@ from messaging.subscriptions import subscription_of
 
 
 class Batches:
-    """The batching queues of one worker, for as long as one connection to the broker lives."""
+    """The subscriptions of one worker, for as long as one connection to the broker lives.
 
-    def __init__(self, consumer: Any) -> None:
+    `handle_alone` takes a single message to the pool.
+    """
+
+    def __init__(
+        self,
+        consumer: Any,
+        handle_alone: Callable[[AmqpMessage], None],
+    ) -> None:
         self._consumer = consumer
+        self._handle_alone = handle_alone
         self._lock = RLock()
-        consumed = consumer.app.amqp.queues.consume_from
-        sizes = {queue: size for queue, size in topology.BATCHES.items() if queue in consumed}
+        sizes = {queue: batch_size(queue) for queue in consumer.app.amqp.queues.consume_from if is_subscribed(queue)}
         self._ledger = Ledger(consumer.task_consumer.channel, patience=max(sizes.values(), default=0))
         self._batchers = {queue: self._batcher(queue, size) for queue, size in sizes.items()}
 
@@ -32,11 +40,11 @@ class Batches:
                 self._ledger.delivered(message)
 
     def add(self, message: AmqpMessage, queue: str) -> bool:
-        """Take the message, unless it is to be handled alone: it came back, or somebody has revoked it."""
+        """Take the message of a subscription; not one that somebody has revoked, which Celery knows what to do with."""
         batcher = self._batchers.get(queue)
-        if batcher is None or came_back(message) or (revoked and _is_revoked(message, queue)):
+        if batcher is None or (revoked and _is_revoked(message, queue)):
             return False
-        batcher.add(message)
+        batcher.add(message, suspect=came_back(message))
         return True
 
     def settled_alone(self) -> None:
@@ -50,7 +58,13 @@ class Batches:
         consumer = self._consumer
         # What an earlier connection has brought cannot be settled any more, and is delivered again.
         current = consumer.batches is self and consumer.blueprint.state == bootsteps.RUN  # type: ignore[attr-defined]  # the stubs lack it
-        return bool(current and len(reserved_requests) < consumer.pool.num_processes)
+        return bool(current and len(reserved_requests) < self.children())
+
+    def children(self) -> int:
+        return int(self._consumer.pool.num_processes)
+
+    def send_alone(self, message: AmqpMessage) -> None:
+        self._handle_alone(message)
 
     def send(self, batch: Batch) -> None:
         """As Celery's strategy does with a message."""
@@ -81,11 +95,24 @@ class Batches:
             self._ledger,
             self._lock,
             queue=queue,
-            task_name=subscription.batch_task_name,
+            task_name=subscription.task_name_of_many,
             size=size,
             keeps_failed=subscription.raw,
             connection_errors=self._consumer.connection_errors,
         )
+
+
+def batch_size(queue: str) -> int:
+    """How many messages of a subscription a child takes at once, when so many wait."""
+    return topology.BATCHES.get(queue, topology.BUNDLE)
+
+
+def is_subscribed(queue: str) -> bool:
+    try:
+        subscription_of(queue)
+    except KeyError:
+        return False
+    return True
 
 
 def _is_revoked(message: AmqpMessage, queue: str) -> bool:
