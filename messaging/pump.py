@@ -20,7 +20,7 @@ WINDOW = 2 * BATCH
 POLL_SECONDS = 1.0
 # Ids are given before rows commit, so a row may appear behind those that were read already: each look goes back by so
 # many ids, and once a poll to the first row that waits.
-REACH = 1000
+REACH = 200
 # A nack may be a queue without a leader for a moment; a row that is nacked this often is parked.
 NACKS_BEFORE_PARKING = 5
 # A relay that is stopped waits this long for the confirms of what it has sent; without them it would be sent again.
