@@ -72,13 +72,29 @@ class Broker:
             return int(channel.queue_declare(queue, passive=True).consumer_count)
 
     def reset(self) -> None:
-        """The topology as it should be, with empty queues."""
+        """The topology as it should be, with empty queues, and nothing bound that an earlier test has bound."""
         declare.declare(url=self.url)
+        self._unbind_strangers()
         for queue in topology.TOPOLOGY.queues:
             wait_until(partial(self._is_left, queue.name), what=f"the end of {queue.name}'s consumers")
         with self.channel() as channel:
             for queue in topology.TOPOLOGY.queues:
                 channel.queue_purge(queue.name)
+
+    def _unbind_strangers(self) -> None:
+        """A queue that an earlier test bound would take what is to be unroutable in this one."""
+        ours = {
+            (exchange, key, queue.name) for queue in topology.TOPOLOGY.queues for exchange, key in queue.all_bindings
+        }
+        found = {
+            (item["source"], item["routing_key"], item["destination"])
+            for item in self.api.in_vhost("bindings")
+            # The default exchange binds every queue by itself, and Celery's own belong to workers that come and go.
+            if item["source"] and "celery" not in item["source"]
+        }
+        with self.channel() as channel:
+            for exchange, key, queue in found - ours:
+                channel.queue_unbind(queue, exchange, key)
 
     def _is_left(self, queue: str) -> bool:
         return self.consumers(queue) == 0
