@@ -10,7 +10,7 @@ import math
 import random
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from threading import RLock
 from typing import Any, Protocol
 
@@ -33,7 +33,7 @@ class Pool(Protocol):
     def send_alone(self, message: AmqpMessage) -> None: ...
 
     def dispatch(self) -> None:
-        """Let all queues of the worker hand over what waits."""
+        """Let the queues of the worker hand over what waits, as long as a child is idle."""
 
 
 class Ledger:
@@ -75,7 +75,8 @@ class Batcher:
     """Collects the messages of one queue. With `keeps_failed` a failed message returns to its queue.
 
     A message that came back may be what killed its worker. Such suspects are handled alone, one at a time and in no
-    order: if one of them takes the whole worker down again and again, every other one is handled before it soon.
+    order: if one of them takes the whole worker down again and again, every other one is handled before it soon. They
+    take turns with the others: messages that fail and come back for ever keep nobody waiting for ever.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Batcher:
         self._waiting: deque[AmqpMessage] = deque()
         self._suspects: list[AmqpMessage] = []
         self._tried: AmqpMessage | None = None
+        self._suspects_turn = True
 
     def add(self, message: AmqpMessage, *, suspect: bool = False) -> None:
         with self._lock:
@@ -110,11 +112,25 @@ class Batcher:
     def dispatch(self) -> None:
         """Hand over what waits, if a child is idle. Called whenever that may have changed."""
         with self._lock:
-            if self._suspects and (self._tried is None or self._tried.acknowledged) and self._pool.has_idle_child():
+            while self._pool.has_idle_child() and self.hand_over():
+                pass
+
+    def hand_over(self) -> bool:
+        """Give one child something to do; false if nothing waits."""
+        with self._lock:
+            if self._may_try_suspect() and (self._suspects_turn or not self._waiting):
+                self._suspects_turn = False
                 self._tried = self._suspects.pop(random.randrange(len(self._suspects)))
                 self._pool.send_alone(self._tried)
-            while self._waiting and self._pool.has_idle_child():
+            elif self._waiting:
+                self._suspects_turn = True
                 self._hand_over(min(self._size, math.ceil(len(self._waiting) / self._pool.children())))
+            else:
+                return False
+            return True
+
+    def _may_try_suspect(self) -> bool:
+        return bool(self._suspects) and (self._tried is None or self._tried.acknowledged)
 
     def _hand_over(self, count: int) -> None:
         if count == 1:
@@ -133,6 +149,22 @@ class Batcher:
                 # The broker gives them to somebody again, and their records say that they were handled.
                 log.warning("%s: %d messages could not be settled: %r", self.queue, len(good) + len(bad), problem)
         self._pool.dispatch()
+
+
+class Turns:
+    """The queues of one worker take turns: one that is always full does not keep the others waiting."""
+
+    def __init__(self, batchers: Iterable[Batcher]) -> None:
+        self._order = deque(batchers)
+
+    def serve(self) -> bool:
+        """Give one child something to do; false if nothing waits."""
+        served = next((batcher for batcher in self._order if batcher.hand_over()), None)
+        if served is None:
+            return False
+        self._order.remove(served)
+        self._order.append(served)
+        return True
 
 
 class Batch:

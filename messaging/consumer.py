@@ -41,6 +41,8 @@ class EventConsumer(Consumer):
 
     # Set by Celery's own __init__, which is not typed.
     initial_prefetch_count: int
+    # Of the connection that is there now; none before the first.
+    batches: Batches | None = None
 
     def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         # Mingle and gossip only exchange revocations and clocks, and make every worker read every event.
@@ -71,17 +73,35 @@ class EventConsumer(Consumer):
             present_as_task(message, queue, topology.SUBSCRIPTIONS[queue])
             safely(message)
 
-        self.batches = Batches(self, alone)
+        batches = self.batches = Batches(self, alone)
 
         def on_message(message: AmqpMessage) -> None:
             queue = self._queue_of(message)
-            self.batches.delivered(message)
+            batches.delivered(message)
             if queue not in topology.SUBSCRIPTIONS or self._is_task(message, queue):
                 safely(message)
-            elif not self.batches.add(message, queue):
+            elif not batches.add(message, queue):
                 alone(message)
 
         return on_message
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        super().register_with_event_loop(hub)
+        hub.on_tick.add(self._dispatch)
+
+    def perform_pending_operations(self) -> None:
+        """Celery's loop without a hub calls this at each turn."""
+        super().perform_pending_operations()
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """At each turn of the loop: a child may have become idle without settling anything.
+
+        That is so after a terminated task (it was settled before its child died), one that was revoked on its way to
+        the pool, and one that was acknowledged when it began.
+        """
+        if self.batches is not None:
+            self.batches.dispatch()
 
     def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:
         """For task events alone: news for onlookers, which must not make the worker wait for the broker's confirms."""
@@ -104,7 +124,8 @@ class EventConsumer(Consumer):
     def call_soon_ack(self, p: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """Settle a message at once, as Celery does without an event loop; what is put off is lost at a shutdown."""
         p(*args, **kwargs)
-        self.batches.settled_alone()
+        if self.batches is not None:
+            self.batches.settled_alone()
 
     def on_decode_error(self, message: AmqpMessage, exc: Exception) -> None:
         """Stock Celery acknowledges what it cannot decode. An event goes to its handler, which says what is wrong."""

@@ -9,7 +9,7 @@ from celery.worker.state import reserved_requests, revoked, task_reserved
 from kombu import Message as AmqpMessage
 
 from messaging import topology
-from messaging.batching import Batch, Batcher, Ledger
+from messaging.batching import Batch, Batcher, Ledger, Turns
 from messaging.parcels import came_back, parcel, request_ids
 from messaging.requests import BatchRequest
 from messaging.subscriptions import subscription_of
@@ -32,6 +32,7 @@ class Batches:
         sizes = {queue: batch_size(queue) for queue in consumer.app.amqp.queues.consume_from if is_subscribed(queue)}
         self._ledger = Ledger(consumer.task_consumer.channel, patience=max(sizes.values(), default=0))
         self._batchers = {queue: self._batcher(queue, size) for queue, size in sizes.items()}
+        self._turns = Turns(self._batchers.values())
 
     def delivered(self, message: AmqpMessage) -> None:
         """Call for every message of the channel, in the order of their delivery."""
@@ -85,8 +86,12 @@ class Batches:
 
     def dispatch(self) -> None:
         """On the connection that is there now."""
-        for batcher in self._consumer.batches._batchers.values():
-            batcher.dispatch()
+        self._consumer.batches._take_turns()
+
+    def _take_turns(self) -> None:
+        with self._lock:
+            while self.has_idle_child() and self._turns.serve():
+                pass
 
     def _batcher(self, queue: str, size: int) -> Batcher:
         subscription = subscription_of(queue)

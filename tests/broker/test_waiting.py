@@ -1,0 +1,28 @@
+"""What waits in a worker for an idle child is handed over as soon as there is one, however the one before it ended."""
+
+from messaging.parcels import request_ids
+from tests.broker import probe
+from tests.broker.conftest import Probe
+from tests.broker.probe import KEY, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
+from tests.support import wait_until
+
+
+def _publish(probed: Probe, *events: ProbeHappened) -> None:
+    for event in events:
+        probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode())
+
+
+def _task_id(event: ProbeHappened) -> str:
+    return request_ids(PROBE_QUEUE, PROBE_EXCHANGE, KEY, event.to_json().encode(), {}, None)[1]
+
+
+def test_what_waits_behind_a_terminated_event_is_handled(probed: Probe):
+    probed.start_worker("--concurrency=1")
+    held, waiting = ProbeHappened(text="hold"), ProbeHappened()
+    with probed.held():
+        _publish(probed, held)
+        wait_until(lambda: probed.waiting() == 1)
+        _publish(probed, waiting)
+        wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 0, what="a prefetched message")
+        probe.app.control.revoke(_task_id(held), terminate=True, signal="SIGKILL")
+        wait_until(lambda: probed.effects(waiting.id) == 1, timeout=20, what="the effect of the next one")
