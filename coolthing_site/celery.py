@@ -75,6 +75,9 @@ def celery_settings() -> dict[str, Any]:
         # since effects and their record commit together and the second delivery finds the record.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_enable_prefetch_count_reduction": False,
+        # A child that takes the place of a dead one is killed if it is not up by then; after Celery's four seconds a
+        # machine that is busy for long would kill every one of them.
+        "worker_proc_alive_timeout": 60.0,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         # Mailboxes of remote control. RabbitMQ 4.3 refuses transient queues that are not exclusive, and an exclusive
