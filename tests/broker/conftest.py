@@ -21,9 +21,9 @@ class Probe:
         self.broker = broker
         self._start = start_process
 
-    def start_worker(self, *options: str, name: str = "probe") -> Process:
+    def start_worker(self, *options: str, name: str = "probe", queue: str = probe.PROBE_QUEUE) -> Process:
         worker = self._start(
-            "celery", "-A", "tests.broker.probe", "worker", "-Q", probe.PROBE_QUEUE, "-n", f"{name}@test",
+            "celery", "-A", "tests.broker.probe", "worker", "-Q", queue, "-n", f"{name}@test",
             "--concurrency=2", "-l", "INFO", *options,
         )  # fmt: skip
         worker.wait_for_log("ready.")
@@ -73,8 +73,8 @@ class Probe:
 def probed(broker: Broker, start_process: StartProcess) -> Probe:
     declare.declare(probe.PROBE, url=broker.url)
     with broker.channel() as channel:
-        channel.queue_purge(probe.PROBE_QUEUE)
-        channel.queue_purge(probe.PROBE_DLQ)
+        for queue in probe.PROBE.queues:
+            channel.queue_purge(queue.name)
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS probe_effect (event_id uuid, note text)")
         cursor.execute("TRUNCATE probe_effect")

@@ -71,7 +71,7 @@ def test_an_expired_message_is_archived_with_its_own_reason_and_can_be_replayed(
 def test_the_copy_for_onlookers_expires_without_another_letter(probed: Probe):
     """A DLQ of the same make as ours, but for its TTL: what expires there is gone, and nobody hears of it."""
     ours = topology.TOPOLOGY.queue(topology.LEADS_DLQ)
-    short = topology.QueueSpec("short_dlq", ((topology.EVENTS_DLX, "probe.failed"),), message_ttl_ms=300)
+    short = topology.QueueSpec("short_dlq", ((topology.EVENTS_DLX, f"{PROBE_QUEUE}.failed"),), message_ttl_ms=300)
     assert short.arguments | {"x-message-ttl": ours.message_ttl_ms} == ours.arguments
     declare.declare(topology.Topology((), (short,)), url=probed.broker.url)
     probed.start_worker()
@@ -153,8 +153,16 @@ def test_many_are_replayed_once_each_though_workers_and_the_relay_are_killed(
     wait_until(lambda: progress(batch)["handled"] == MANY, what="all events handled")
     assert {probed.effects(event.id) for event in events} == {1}
     assert OutboxEvent.objects.count() == MANY
-    _beat()
-    wait_until(lambda: ReplayBatch.objects.get().state == "done", what="the end of the batch")
+    wait_until(lambda: _ends(probed), what="the end of the batch")
+
+
+def _ends(probed: Probe) -> bool:
+    """Beat goes on ticking until the batch is done: one tick may find that nothing is due yet, or expire in the queue."""
+    if ReplayBatch.objects.get().state == "done":
+        return True
+    if not probed.broker.ready(topology.MAINTENANCE_QUEUE):
+        _beat()
+    return False
 
 
 def _mend() -> None:
