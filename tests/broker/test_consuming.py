@@ -77,6 +77,24 @@ def test_a_poison_body_is_dead_lettered_and_archived_and_the_worker_lives(probed
     assert _still_works(probed)
 
 
+def test_bodies_of_10_mb_or_of_a_later_version_are_dead_lettered_and_unknown_fields_are_not(probed: Probe):
+    worker = probed.start_worker()
+    probed.start_archiver()
+    large, later, newer = uuid.uuid4(), ProbeHappened(), uuid.uuid4()
+    body = json.dumps({"id": str(large), "text": "x" * 10_000_000}).encode()
+    probed.broker.publish(PROBE_EXCHANGE, KEY, body, message_id=str(large))
+    _publish(probed, later, application_headers={topology.VERSION_HEADER: "2.0"})
+    fields = {"id": str(newer), "mood": [[{"deep": ["down"]}]]}
+    headers = {topology.VERSION_HEADER: "1.4"}
+    probed.broker.publish(PROBE_EXCHANGE, KEY, json.dumps(fields).encode(), application_headers=headers)
+    wait_until(lambda: DeadLetter.objects.count() == 2, what="two archived letters")
+    errors = {letter.event_id: letter.error for letter in DeadLetter.objects.all()}
+    assert "1048576 are the most" in errors[large]
+    assert "its version is 2" in errors[later.id]
+    wait_until(lambda: probed.effects(newer) == 1)
+    assert worker.is_running()
+
+
 def test_headers_of_half_a_celery_task_do_no_harm(probed: Probe):
     probed.start_worker()
     event = ProbeHappened()

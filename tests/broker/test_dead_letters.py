@@ -157,7 +157,7 @@ def test_many_are_replayed_once_each_though_workers_and_the_relay_are_killed(
 
 
 def _ends(probed: Probe) -> bool:
-    """Beat goes on ticking until the batch is done: one tick may find that nothing is due yet, or expire in the queue."""
+    """Beat ticks until the batch is done: one tick may find that nothing is due yet, or expire in the queue."""
     if ReplayBatch.objects.get().state == "done":
         return True
     if not probed.broker.ready(topology.MAINTENANCE_QUEUE):

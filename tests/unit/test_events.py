@@ -14,6 +14,7 @@ from messaging.events import (
     ServiceErrorEvent,
     ServiceStartedEvent,
     UndecodableMessage,
+    check_version,
     decode,
     event_id,
 )
@@ -99,6 +100,51 @@ def test_what_is_no_event_is_refused_with_a_reason(body: bytes, reason: str):
     with pytest.raises(UndecodableMessage, match=reason):
         decode(EXCHANGE, "oven.cooled", body)
     assert event_id(EXCHANGE, "oven.cooled", body) == event_id(EXCHANGE, "oven.cooled", body)
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read():
+    body = b'{"text": "' + b"x" * 10_000_000 + b'"}'
+    with pytest.raises(UndecodableMessage, match="10000012 bytes"):
+        decode(EXCHANGE, "oven.cooled", body)
+    assert event_id(EXCHANGE, "oven.cooled", body) == event_id(EXCHANGE, "oven.cooled", body)
+
+
+def test_deep_nesting_in_a_field_that_nobody_reads_is_ignored_or_refused_but_never_an_accident():
+    nested = b'{"weather": ' + b"[" * 400 + b"]" * 400 + b"}"
+    assert isinstance(decode(EXCHANGE, "oven.cooled", nested), Cooled)
+    with pytest.raises(UndecodableMessage, match="not JSON"):
+        decode(EXCHANGE, "oven.cooled", b'{"weather": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+@pytest.mark.parametrize("version", ["1", "1.7", 1, "0"])
+def test_known_versions_are_read(version: object):
+    check_version({topology.VERSION_HEADER: version})
+    check_version({})
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [("2", "version is 2"), ("2.0", "1 is the last"), (3, "version is 3"), ("new", "no version"), ("", "no version")],
+)
+def test_a_later_major_version_is_refused_with_a_reason(version: object, reason: str):
+    with pytest.raises(UndecodableMessage, match=reason):
+        check_version({topology.VERSION_HEADER: version})
+
+
+class Anything(Event, exchange=EXCHANGE, key="{place}.{what}", fallback=True):
+    place: str
+    what: str
+
+
+class Washed(Event, exchange=EXCHANGE, key="oven.washed"):
+    water: int
+
+
+def test_a_fallback_hears_only_what_no_other_class_is_for():
+    assert isinstance(decode(EXCHANGE, "cellar.flooded", b"{}"), Anything)
+    assert isinstance(decode(EXCHANGE, "oven.washed", b'{"water": 5}'), Washed)
+    with pytest.raises(UndecodableMessage, match="not a Washed: water: Field required"):
+        decode(EXCHANGE, "oven.washed", b"{}")
 
 
 def test_a_refusal_never_repeats_what_somebody_wrote():
