@@ -1,7 +1,8 @@
-"""Beat's scheduler, which outlives a database that is away."""
+"""Beat's scheduler, which outlives a database that is away, and ends when it is asked to."""
 
 import logging
-import time
+import signal
+from threading import Event as ThreadEvent
 
 from django.db import InterfaceError, OperationalError, connection
 from django_celery_beat.schedulers import DatabaseScheduler
@@ -10,13 +11,25 @@ from messaging.listen import retry_delay
 
 log = logging.getLogger(__name__)
 
+# A stop is heeded within so many seconds: Python goes on sleeping after a signal.
+_SLEEP_MOST_SECONDS = 1.0
+
 
 class PatientScheduler(DatabaseScheduler):
-    """django-celery-beat's own waits while it runs; at its start it would end with a traceback."""
+    """django-celery-beat's own waits while it runs; at its start it would end with a traceback.
+
+    Celery's handler of SIGTERM writes to the database and raises wherever the process happens to be: in the middle of a
+    query the first fails, in code that catches everything the second is lost, and beat ticks on. Here a signal is
+    remembered, and the loop ends by itself.
+    """
 
     def setup_schedule(self) -> None:
+        self._ending = ThreadEvent()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._ending.set())
         attempt = 0
         while True:
+            self._end_if_asked()
             try:
                 super().setup_schedule()
                 return
@@ -26,4 +39,13 @@ class PatientScheduler(DatabaseScheduler):
                 connection.close()
                 # Or it would take the schedule that it failed to read for one that has not changed.
                 self._initial_read = True
-                time.sleep(retry_delay(attempt))
+                self._ending.wait(retry_delay(attempt))
+
+    def tick(self, *args: object, **kwargs: object) -> float:
+        """Send what is due; the seconds until the next look."""
+        self._end_if_asked()
+        return min(float(super().tick(*args, **kwargs)), _SLEEP_MOST_SECONDS)
+
+    def _end_if_asked(self) -> None:
+        if self._ending.is_set():
+            raise SystemExit
