@@ -29,6 +29,8 @@ STRANDED_POLL = 1.0
 LOOK_FIRST, LOOK_MOST = 1.0, 30.0
 # Seconds that attempts under way get when the worker stops; what they do not settle the next owner does.
 DRAIN_LIMIT = 15.0
+# Seconds that the listener gets to end; one that hangs in a connection attempt ends with the process.
+LISTENER_LIMIT = 2.0
 # Seconds to rest after a round that failed (the database is away).
 FAILURE_PAUSE = 1.0
 
@@ -64,6 +66,7 @@ class Sender:
         finally:
             silence.set()
             await self._drain()
+            await asyncio.to_thread(listener.join, LISTENER_LIMIT)
 
     def _listen(self, silence: threading.Event) -> None:
         def on_notify(_channel: str, payload: str) -> None:
