@@ -1,6 +1,8 @@
 # What people type. Each target sets up what it needs and is quick when that is there already.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
+# Most tests wait for processes and servers: more workers than this machine's cores keep them busy.
+PYTEST_WORKERS ?= 3
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-unit chaos bench-bus lint services stop clean
@@ -34,7 +36,7 @@ test: ## lint, then all tests (ARGS="tests/unit -k name" for some)
 	$(PYTHON) bin/setup test
 	$(PYTHON) bin/services start
 	$(LINT)
-	$(VENV)/python -m pytest $(ARGS)
+	$(VENV)/python -m pytest --numprocesses=$(PYTEST_WORKERS) --dist=loadfile $(ARGS)
 
 test-unit: ## the tests that need no database, without lint
 	@$(PYTHON) bin/setup test
