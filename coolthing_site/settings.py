@@ -131,6 +131,9 @@ SANDBOX_HTTP_PORT = env.whole("SANDBOX_HTTP_PORT", 8444)
 # Whoever shows this bearer token may read /metrics; without it only this machine may.
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 
+# Where an OpenTelemetry collector takes OTLP over HTTP. Its SDK reads the other OTEL_ variables by itself.
+OTEL_EXPORTER_OTLP_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_ENDPOINT", {"http", "https"}, "")
+
 WEB_PORT = env.whole("WEB_PORT", 8000)
 FLOWER_PORT = env.whole("FLOWER_PORT", 5555)
 FLOWER_URL = env.text("FLOWER_URL", f"http://127.0.0.1:{FLOWER_PORT}/")

@@ -11,7 +11,7 @@ from typing import Any
 from celery.exceptions import Reject
 from django.db import DatabaseError, connection, transaction
 
-from messaging import handling, timings, topology, tracing
+from messaging import handling, telemetry, timings, topology, tracing
 from messaging.arrival import Message, Subscription
 from messaging.events import Event, UndecodableMessage
 from messaging.handling import event_of, handle_event, handle_one, patiently, record_seconds, remember_failures
@@ -41,7 +41,12 @@ def consume_many(subscription: Subscription, messages: Sequence[Message]) -> set
     """
     deadline = time.monotonic() + handling.DATABASE_PATIENCE_SECONDS
     taken, failures = _taken(subscription, messages)
-    if not (subscription.batches and _all_together(subscription, taken, deadline)):
+    for position, problem in failures.items():
+        telemetry.refused(messages[position], problem)
+    began = time.time_ns()
+    if subscription.batches and _all_together(subscription, taken, deadline):
+        telemetry.processed_together(subscription.queue, [messages[position] for position in taken], began)
+    else:
         failures |= _each_alone(subscription, messages, taken, deadline)
     if failures and not subscription.raw:
         remember_failures([(messages[position], problem) for position, problem in sorted(failures.items())])
@@ -111,7 +116,8 @@ def _each_alone(
     for position, thing in taken.items():
         with tracing.handling(messages[position].headers.get(topology.TRACE_HEADER)):
             try:
-                patiently(subscription.queue, partial(_alone, subscription, thing, handled), deadline)
+                with telemetry.processing(messages[position]):
+                    patiently(subscription.queue, partial(_alone, subscription, thing, handled), deadline)
             except Reject:
                 raise
             except Exception as problem:

@@ -6,7 +6,7 @@ import uuid
 import psycopg
 from psycopg.types.json import Jsonb
 
-from messaging import outbox, topology
+from messaging import outbox, telemetry, topology
 from messaging.events import ServiceErrorEvent
 from messaging.publisher import Row
 
@@ -18,7 +18,7 @@ _MOST_REASON = 300
 
 _PARK = """
     UPDATE messaging_outboxevent SET parked_at = now(), parked_reason = %s
-    WHERE id = %s AND parked_at IS NULL RETURNING service
+    WHERE id = %s AND parked_at IS NULL RETURNING service, created_at
 """
 _ENQUEUE = """
     INSERT INTO messaging_outboxevent (event_id, service, exchange, routing_key, body, headers, parked_reason)
@@ -35,6 +35,7 @@ def park(database: psycopg.Connection, row: Row, reason: str) -> None:
         # An alarm that cannot be published must not raise the next one.
         if topology.ALARM_HEADER not in row.headers:
             _raise_alarm(database, row, parked[0], reason)
+    telemetry.parked(row, parked[1])
     log.error("event %s (%s, %s) is parked: %s", row.event_id, row.exchange, row.routing_key, reason)
 
 

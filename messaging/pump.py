@@ -8,6 +8,7 @@ from threading import Event as ThreadEvent
 
 import psycopg
 
+from messaging import telemetry
 from messaging.listen import retry_delay
 from messaging.parking import park
 from messaging.publisher import BROKER_ERRORS, Publisher, Row, is_refusal
@@ -31,6 +32,7 @@ _WAITING = """
     WHERE published_at IS NULL AND parked_at IS NULL AND id > %s AND id <> ALL(%s) ORDER BY id LIMIT %s
 """
 _MARK = "UPDATE messaging_outboxevent SET published_at = now() WHERE id = ANY(%s)"
+_MARK_AND_TELL = f"{_MARK} RETURNING id, created_at"
 
 
 class BrokerTrouble(Exception):
@@ -149,13 +151,21 @@ class Pump:
             self._on_nack(row_id)
 
     def _mark(self) -> None:
-        self._database.execute(_MARK, [self._confirmed])
+        if telemetry.is_on():
+            self._mark_and_tell()
+        else:
+            self._database.execute(_MARK, [self._confirmed])
         for row_id in self._confirmed:
             self._on_way.pop(row_id, None)
             self._nacks.pop(row_id, None)
             self._retry_at.pop(row_id, None)
         self._suspects = max(0, self._suspects - len(self._confirmed))
         self._confirmed = []
+
+    def _mark_and_tell(self) -> None:
+        for row_id, created_at in self._database.execute(_MARK_AND_TELL, [self._confirmed]).fetchall():
+            if row_id in self._on_way:
+                telemetry.published(self._on_way[row_id], created_at)
 
     def _on_nack(self, row_id: int) -> None:
         attempts = self._nacks[row_id] = self._nacks.get(row_id, 0) + 1

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Task, shared_task
 
-from messaging import topology, tracing
+from messaging import telemetry, topology, tracing
 from messaging.arrival import Headers, Message, Parcel, Subscription, body_digest, storable
 from messaging.batches import consume_many
 from messaging.events import Event, decode
@@ -137,7 +137,7 @@ def _register(subscription: Subscription, *, batches: bool) -> None:
     ) -> None:
         raw = body.encode() if isinstance(body, str) else body
         message = Message(subscription.queue, exchange, routing_key, raw, headers or {}, message_id)
-        with tracing.handling(message.headers.get(topology.TRACE_HEADER)):
+        with tracing.handling(message.headers.get(topology.TRACE_HEADER)), telemetry.processing(message):
             consume(subscription, message)
 
     _register_task_of_many(subscription)

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from messaging import telemetry
 from messaging.relay import Relay
 from vault.startup import exit_unless_readable
 
@@ -16,7 +17,9 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        telemetry.name_process("relay")
         Relay(stop, self._say).run()
+        telemetry.farewell()
         self._say("stopped")
 
     def _say(self, line: str) -> None:
