@@ -192,6 +192,18 @@ class Batch:
         }
         self.body: tuple[Any, ...] = (([parcel(message) for message in messages],), {}, {})
 
+    @property
+    def queue(self) -> str:
+        return self._batcher.queue
+
+    @property
+    def messages(self) -> Sequence[AmqpMessage]:
+        return self._messages
+
+    def only(self, messages: Sequence[AmqpMessage]) -> "Batch":
+        """Of these alone; somebody else settles the others."""
+        return Batch(self._batcher, messages)
+
     def settle(self, failed: int) -> None:
         """`failed` has a bit for the position of each message that was not handled."""
         good: list[AmqpMessage] = []

@@ -68,7 +68,20 @@ class Batches:
         self._handle_alone(message)
 
     def send(self, batch: Batch) -> None:
-        """As Celery's strategy does with a message."""
+        """As Celery's strategy does with a message, which it refuses when that was revoked while it waited."""
+        if revoked:
+            batch = self._without_revoked(batch)
+        if batch.messages:
+            self._send(batch)
+
+    def _without_revoked(self, batch: Batch) -> Batch:
+        dropped = [message for message in batch.messages if _is_revoked(message, batch.queue)]
+        kept = [message for message in batch.messages if message not in dropped]
+        for message in dropped:
+            self._handle_alone(message)
+        return batch.only(kept) if dropped else batch
+
+    def _send(self, batch: Batch) -> None:
         consumer = self._consumer
         request = BatchRequest(
             batch,
