@@ -79,9 +79,9 @@ def apply(consumer: Any, paused: set[str]) -> None:
     held = {queue.name for queue in tasks.queues}
     for name, queue in mine.items():
         if name in paused and name in held:
-            log.warning("%s is paused", name)
             consumer.forget_queue(name)
+            log.warning("%s is paused", name)
         elif name not in paused and name not in held:
-            log.warning("%s is resumed", name)
             tasks.add_queue(queue)
             tasks.consume()
+            log.warning("%s is resumed", name)

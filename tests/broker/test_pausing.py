@@ -29,3 +29,22 @@ def test_a_worker_that_starts_finds_its_queue_paused(probed: Probe):
     assert probed.broker.consumers(PROBE_QUEUE) == 0
     assert probed.broker.ready(PROBE_QUEUE) == 1
     assert probed.effects(event.id) == 0
+
+
+def test_what_a_worker_has_prefetched_still_finishes_after_a_pause(probed: Probe):
+    worker = probed.start_worker("--concurrency=1")
+    events = [ProbeHappened(text="hold"), ProbeHappened(), ProbeHappened()]
+    with probed.held():
+        for event in events:
+            probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode())
+        wait_until(lambda: probed.waiting() == 1)
+        wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 0, what="prefetched messages")
+        QueueControl.objects.create(queue=PROBE_QUEUE, paused=True)
+        # The broker counts a cancelled consumer until it has settled what it holds.
+        worker.wait_for_log("probe_queue is paused")
+        later = ProbeHappened()
+        probed.broker.publish(PROBE_EXCHANGE, KEY, later.to_json().encode())
+    wait_until(lambda: all(probed.effects(event.id) == 1 for event in events), what="the prefetched ones' effects")
+    assert worker.stop() == 0
+    assert probed.broker.ready(PROBE_QUEUE) == 1
+    assert probed.effects(later.id) == 0
