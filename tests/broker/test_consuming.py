@@ -54,6 +54,7 @@ POISON = {
     "not utf-8": (b'{"text": "\xff\xfe"}', KEY, {}, "not UTF-8"),
     "not utf-8, with an encoding": (b"\xff\xfe", KEY, {"content_encoding": "utf-8"}, "not UTF-8"),
     "not json": (b"{nope", KEY, {}, "not JSON"),
+    "deeply nested": (b"[" * 100_000 + b"]" * 100_000, KEY, {}, "not JSON"),
     "not an object": (b"[1, 2]", KEY, {}, "not an object"),
     "an unknown type": (b"{}", "probe.unheard", {}, "no event is known"),
     "a wrong field": (b'{"text": 5}', KEY, {}, "text: Input should be a valid string"),
