@@ -15,6 +15,10 @@ log = logging.getLogger(__name__)
 # How long a pause or a resume may take to reach a worker.
 APPLY_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
+# So many looks in a row at a database that is away, and the worker takes nothing more until it is back. Each message
+# that a handler gives back after its patience would come at once again, and each time counts: after hours of that
+# the broker would take innocent messages for poison.
+LOOKS_BEFORE_REST = 2
 
 
 def paused_queues() -> set[str]:
@@ -28,9 +32,11 @@ class ApplyQueueControl(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         self._timer_entry: Any = None
+        self._failures = 0
         super().__init__(consumer, **kwargs)
 
     def start(self, consumer: Any) -> None:
+        self._failures = 0
         apply(consumer, self._read_or_wait())
         self._timer_entry = consumer.timer.call_repeatedly(APPLY_SECONDS, self._poll, (consumer,))
 
@@ -56,8 +62,12 @@ class ApplyQueueControl(bootsteps.StartStopStep):
         try:
             paused = self._read()
         except (DatabaseError, InterfaceError) as problem:
+            self._failures += 1
             log.warning("which queues are paused cannot be read now: %s", str(problem).strip())
+            if self._failures == LOOKS_BEFORE_REST:
+                consumer.call_soon(rest, consumer)
             return
+        self._failures = 0
         # A thread pool's timer has a thread of its own, and the channel belongs to the consumer's.
         consumer.call_soon(apply, consumer, paused)
 
@@ -68,6 +78,16 @@ class ApplyQueueControl(bootsteps.StartStopStep):
         except (DatabaseError, InterfaceError):
             connection.close()
             raise
+
+
+def rest(consumer: Any) -> None:
+    """Consume from no queue until `apply` is called. What was prefetched is handled when the database is back."""
+    tasks = consumer.task_consumer
+    if tasks is None:
+        return
+    log.warning("the database is away: nothing more is taken from any queue")
+    for queue in list(tasks.queues):
+        consumer.forget_queue(queue.name)
 
 
 def apply(consumer: Any, paused: set[str]) -> None:

@@ -21,10 +21,10 @@ class Probe:
         self.broker = broker
         self._start = start_process
 
-    def start_worker(self, *options: str, name: str = "probe", queue: str = probe.PROBE_QUEUE) -> Process:
+    def start_worker(self, *options: str, name: str = "probe", queue: str = probe.PROBE_QUEUE, **env: str) -> Process:
         worker = self._start(
             "celery", "-A", "tests.broker.probe", "worker", "-Q", queue, "-n", f"{name}@test",
-            "--concurrency=2", "-l", "INFO", *options,
+            "--concurrency=2", "-l", "INFO", *options, **env,
         )  # fmt: skip
         worker.wait_for_log("ready.")
         return worker

@@ -5,7 +5,9 @@ import pytest
 from messaging.models import QueueControl
 from tests.broker.conftest import Probe
 from tests.broker.probe import KEY, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
+from tests.private import database_url
 from tests.support import wait_until
+from tests.tcp_proxy import TcpProxy
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
@@ -48,3 +50,21 @@ def test_what_a_worker_has_prefetched_still_finishes_after_a_pause(probed: Probe
     assert worker.stop() == 0
     assert probed.broker.ready(PROBE_QUEUE) == 1
     assert probed.effects(later.id) == 0
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_while_the_database_is_away_a_worker_leaves_messages_in_their_queue(probed: Probe, pool: str):
+    url = database_url()
+    with TcpProxy.before(url) as network:
+        away = {"DATABASE_URL": network.url(url), "DATABASE_DIRECT_URL": network.url(url)}
+        worker = probed.start_worker(f"--pool={pool}", **away)
+        network.cut()
+        wait_until(lambda: probed.broker.consumers(PROBE_QUEUE) == 0, what="a worker that takes nothing")
+        events = [ProbeHappened(), ProbeHappened()]
+        for event in events:
+            probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode())
+        assert probed.broker.ready(PROBE_QUEUE) == 2
+        network.restore()
+        wait_until(lambda: all(probed.effects(event.id) == 1 for event in events), what="the effects")
+        assert worker.stop() == 0
+    assert probed.broker.ready(PROBE_QUEUE) == 0
