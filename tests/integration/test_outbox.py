@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from messaging import retention
 from messaging.errors import NotPossible
 from messaging.events import ServiceErrorEvent
 from messaging.models import HandlingFailure, OutboxEvent, ProcessedEvent
@@ -103,3 +105,13 @@ def test_pruning_takes_what_is_past_its_time_and_nothing_unpublished(db: None):
         "messaging_handlingfailure": 1,
     }
     assert OutboxEvent.objects.filter(published_at__isnull=True).count() == 1
+
+
+def test_pruning_goes_on_in_batches_until_nothing_is_left(db: None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(retention, "BATCH", 2)
+    old = timezone.now() - timedelta(days=30)
+    for _ in range(5):
+        ProcessedEvent.objects.create(event_id=_event().id, subscription="q", processed_at=old)
+    with CaptureQueriesContext(connection) as asked:
+        assert prune_all()["messaging_processedevent"] == 5
+    assert sum("messaging_processedevent" in query["sql"] for query in asked) == 3

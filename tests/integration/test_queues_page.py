@@ -150,3 +150,8 @@ def test_a_service_is_paused_only_by_those_who_may_and_only_if_there_is_one(oper
     assert person("view_queuecontrol").post(f"{PAGE}services/bots/pause/", {"reason": "x"}).status_code == 403
     assert operator.post(f"{PAGE}services/nothing/pause/", {"reason": "x"}).status_code == 404
     assert operator.post(f"{PAGE}services/parser/resume/").status_code == 404
+
+
+def test_flower_is_one_click_away(operator: Client, settings: Any):
+    settings.FLOWER_URL = "https://flower.example.org/"
+    assert 'href="https://flower.example.org/"' in shown(operator)
