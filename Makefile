@@ -36,7 +36,7 @@ test: ## lint, then all tests (ARGS="tests/unit -k name" for some)
 	$(PYTHON) bin/setup test
 	$(PYTHON) bin/services start
 	$(LINT)
-	$(VENV)/python -m pytest --numprocesses=$(PYTEST_WORKERS) --dist=loadfile $(ARGS)
+	$(VENV)/python -m pytest --numprocesses=$(PYTEST_WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-unit: ## the tests that need no database, without lint
 	@$(PYTHON) bin/setup test
