@@ -2,38 +2,24 @@
 
 import logging
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from celery.exceptions import Reject
-from django.db import DatabaseError, connection, transaction
+from django.db import transaction
 
-from messaging import handling, telemetry, timings, topology, tracing
+from messaging import handling, telemetry, timings
 from messaging.arrival import Message, Subscription
+from messaging.bundles import Failures, each_alone, first_times, one_after_another
 from messaging.events import Event, UndecodableMessage
-from messaging.handling import event_of, handle_event, handle_one, patiently, record_seconds, remember_failures
+from messaging.handling import event_of, patiently, record_seconds, remember_failures
 
 log = logging.getLogger(__name__)
 
-# In one order everywhere: batches with common events wait for each other, and never in a circle.
-_RECORD = """
-    INSERT INTO messaging_processedevent (event_id, subscription)
-    SELECT id, %s FROM unnest(%s::uuid[]) AS id ORDER BY id ON CONFLICT DO NOTHING RETURNING event_id
-"""
-_SECONDS = """
-    UPDATE messaging_processedevent AS done SET seconds = took.seconds
-    FROM unnest(%s::uuid[], %s::float8[]) AS took (event_id, seconds)
-    WHERE done.event_id = took.event_id AND done.subscription = %s
-"""
-
-Failures = dict[int, Exception]
-
 
 def consume_many(subscription: Subscription, messages: Sequence[Message]) -> set[int]:
-    """Handle all messages, together if the subscription batches, each in its own transaction if it does not.
+    """Handle all messages, together if the subscription batches, one after another if it does not.
 
     Returns the positions of those that failed. Why an event failed has been written down. Raises
     `Reject(requeue=True)` for all of them when the database stays away: what was handled by then is known by its
@@ -46,8 +32,10 @@ def consume_many(subscription: Subscription, messages: Sequence[Message]) -> set
     began = time.time_ns()
     if subscription.batches and _all_together(subscription, taken, deadline):
         telemetry.processed_together(subscription.queue, [messages[position] for position in taken], began)
+    elif subscription.batches or subscription.raw:
+        failures |= each_alone(subscription, messages, taken, deadline)
     else:
-        failures |= _each_alone(subscription, messages, taken, deadline)
+        failures |= one_after_another(subscription, messages, taken, deadline)
     if failures and not subscription.raw:
         remember_failures([(messages[position], problem) for position, problem in sorted(failures.items())])
     return set(failures)
@@ -83,7 +71,7 @@ def _together(subscription: Subscription, taken: Sequence[Any]) -> None:
     began = time.monotonic()
     now = datetime.now(UTC)
     with transaction.atomic():
-        fresh = taken if subscription.raw else _first_times(subscription.queue, taken)
+        fresh = taken if subscription.raw else first_times(subscription.queue, taken)
         if fresh:
             handling_began = time.monotonic()
             subscription.handler(list(fresh))
@@ -98,52 +86,3 @@ def _together(subscription: Subscription, taken: Sequence[Any]) -> None:
     timings.observe_all(timings.EVENT_AGE_SECONDS, subscription.queue, ages)
     names = " ".join(str(event.id) for event in fresh if isinstance(event, Event))
     log.info("%s: %d together in %.3f s: %s", subscription.queue, len(fresh), seconds, names)
-
-
-def _first_times(queue: str, events: Sequence[Event]) -> list[Event]:
-    """Record the events; those that were not recorded before, each once."""
-    by_id = {event.id: event for event in events}
-    with connection.cursor() as cursor:
-        cursor.execute(_RECORD, [queue, list(by_id)])
-        return [by_id[event_id] for (event_id,) in cursor.fetchall()]
-
-
-def _each_alone(
-    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any], deadline: float
-) -> Failures:
-    failures: Failures = {}
-    handled: dict[uuid.UUID, float] = {}
-    for position, thing in taken.items():
-        with tracing.handling(messages[position].headers.get(topology.TRACE_HEADER)):
-            try:
-                with telemetry.processing(messages[position]):
-                    patiently(subscription.queue, partial(_alone, subscription, thing, handled), deadline)
-            except Reject:
-                raise
-            except Exception as problem:
-                failures[position] = problem
-                if subscription.raw:
-                    log.exception("%s: a message cannot be archived now, it stays", subscription.queue)
-    if handled:
-        _record_each(subscription.queue, handled)
-        names = " ".join(map(str, handled))
-        log.info("%s: %d one by one in %.3f s: %s", subscription.queue, len(handled), sum(handled.values()), names)
-    return failures
-
-
-def _alone(subscription: Subscription, thing: Event | Message, handled: dict[uuid.UUID, float]) -> None:
-    if isinstance(thing, Message):
-        handle_one(subscription, thing)
-        return
-    seconds = handle_event(subscription, thing)
-    if seconds is not None:
-        handled[thing.id] = seconds
-
-
-def _record_each(queue: str, handled: Mapping[uuid.UUID, float]) -> None:
-    """For the traces alone: nothing depends on it."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(_SECONDS, [list(handled), list(handled.values()), queue])
-    except DatabaseError as problem:
-        log.warning("%s: how long %d events took is not recorded: %s", queue, len(handled), str(problem).strip())

@@ -45,12 +45,17 @@ def handle_event(subscription: Subscription, event: Event, *, record: bool = Fal
         if not _first_time(event, subscription.queue):
             return None
         timings.count_on_commit(subscription.queue, event.created_at)
-        began = time.monotonic()
-        subscription.handler([event] if subscription.batches else event)
-        seconds = time.monotonic() - began
+        seconds = handler_seconds(subscription, event)
         if record:
             record_seconds([event.id], subscription.queue, seconds)
     return seconds
+
+
+def handler_seconds(subscription: Subscription, event: Event) -> float:
+    """Call the handler, in the caller's transaction; how long that took."""
+    began = time.monotonic()
+    subscription.handler([event] if subscription.batches else event)
+    return time.monotonic() - began
 
 
 def event_of(subscription: Subscription, message: Message) -> Event:

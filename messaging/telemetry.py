@@ -54,6 +54,12 @@ def processing(message: Message) -> Iterator[None]:
         _tell(lambda spans: spans.processed(message, began, *_outcome(problem)))
 
 
+def processed(message: Message, began: int) -> None:
+    """One subscription has handled one message and committed; `began` is on `time.time_ns()`."""
+    if is_on():
+        _tell(lambda spans: spans.processed(message, began))
+
+
 def processed_together(queue: str, messages: Sequence[Message], began: int) -> None:
     """A batch was handled in one transaction; `began` is on `time.time_ns()`."""
     if is_on() and messages:
