@@ -8,9 +8,9 @@ import json
 import re
 import string
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -20,7 +20,8 @@ from messaging import topology
 # The name space of ids that we give to messages which came without one. Changing it would make old copies look new.
 _ID_NAMESPACE = uuid.UUID("6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11")
 
-
+# A campaign's leads share one key, and so do a service's reports: few are in use at a time.
+_KEYS_REMEMBERED = 1024
 # An event is ids and facts: more than a megabyte is a mistake of its publisher. Nothing larger is sent, nor read.
 MAX_BODY_BYTES = 1_048_576
 
@@ -114,7 +115,7 @@ def decode(exchange: str, routing_key: str, body: bytes, *, message_id: str | No
         fields.pop("created_at", None)
     cls = _pick(exchange, routing_key, fields)
     try:
-        return cls.model_validate(_key_words(cls, routing_key) | fields)
+        return cls.model_validate({**_key_words(cls, routing_key), **fields})
     except ValidationError as problem:
         raise UndecodableMessage(f"not a {cls.__name__}: {_summary(problem)}") from None
 
@@ -166,13 +167,19 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _pick(exchange: str, routing_key: str, fields: dict[str, Any]) -> type[Event]:
     """Several classes may fit a key (`scripts.started`): the most exact one that the body has to do with wins."""
-    fitting = [cls for cls in _registry if cls._exchange == exchange and _key_pattern(cls).fullmatch(routing_key)]
+    fitting = _fitting(exchange, routing_key, len(_registry))
     if not fitting:
         raise UndecodableMessage(f"no event is known by the key {routing_key!r} on {exchange!r}")
+    return next((cls for cls in fitting if _speaks_of(cls, routing_key, fields)), fitting[0])
+
+
+@lru_cache(_KEYS_REMEMBERED)
+def _fitting(exchange: str, routing_key: str, known: int) -> Sequence[type[Event]]:
+    """The most exact one first. `known` is how many classes there are: one more may give another answer."""
+    fitting = [cls for cls in _registry if cls._exchange == exchange and _key_pattern(cls).fullmatch(routing_key)]
     # A body that lacks fields of its type is a broken event of that type, not a sound one of the fallback.
     fitting = [cls for cls in fitting if not cls._fallback] or fitting
-    fitting.sort(key=lambda cls: len(_key_fields(cls._key)))
-    return next((cls for cls in fitting if _speaks_of(cls, routing_key, fields)), fitting[0])
+    return sorted(fitting, key=lambda cls: len(_key_fields(cls._key)))
 
 
 def _speaks_of(cls: type[Event], routing_key: str, fields: dict[str, Any]) -> bool:
@@ -181,7 +188,8 @@ def _speaks_of(cls: type[Event], routing_key: str, fields: dict[str, Any]) -> bo
     return not needed or not needed.isdisjoint(fields)
 
 
-def _key_words(cls: type[Event], routing_key: str) -> dict[str, str]:
+@lru_cache(_KEYS_REMEMBERED)
+def _key_words(cls: type[Event], routing_key: str) -> Mapping[str, str]:
     """The fields that the routing key tells; a foreign body may leave them out."""
     found = _key_pattern(cls).fullmatch(routing_key)
     return dict(zip(_key_fields(cls._key), found.groups(), strict=True)) if found else {}

@@ -173,7 +173,7 @@ BATCHES: dict[str, int] = {
 }
 
 # Single messages that a worker's child takes at once, when so many wait.
-BUNDLE = 16
+BUNDLE = 32
 
 # queue → the Celery tasks that are sent to it.
 TASKS: dict[str, tuple[str, ...]] = {
