@@ -62,7 +62,8 @@ class FullBudget:
 class Facts:
     """All that decides about one delivery at `now`. Locked rows, so nothing here changes before the outcome is written.
 
-    `chat` is None for a message to a person. `met_restriction`: Telegram refused this very message because the bot is
+    `chat` is None for a message to a person; `chat_labelled`: its label tells its members that scripts play there.
+    `met_restriction`: Telegram refused this very message because the bot is
     restricted. `replies_to`: the state of the delivery that it answers. `ahead`: what of the same bot goes first.
     """
 
@@ -84,6 +85,7 @@ class Facts:
     disclosed: bool
     chat: str | None
     chat_permitted: bool
+    chat_labelled: bool
     member: bool
     replies_to: str | None
     ahead: str
@@ -128,6 +130,12 @@ def _not_disclosed(facts: Facts) -> Refuse | None:
     if facts.purpose != Purpose.FIRST_CONTACT or facts.disclosed:
         return None
     return Refuse("A first message must say that an AI writes it and how to stop; this one does not.")
+
+
+def _not_labelled(facts: Facts) -> Refuse | None:
+    if facts.purpose != Purpose.SCRIPT or facts.chat is None or facts.chat_labelled:
+        return None
+    return Refuse(f"No label tells the members of “{facts.chat}” that scripts play there.")
 
 
 def _answers_nothing(facts: Facts) -> Refuse | None:
@@ -243,6 +251,7 @@ _REFUSALS: tuple[Callable[[Facts], Refuse | None], ...] = (
     _peer_suppressed,
     _chat_not_permitted,
     _not_disclosed,
+    _not_labelled,
     _answers_nothing,
 )
 _WAITS: tuple[Callable[[Facts], Wait | None], ...] = (

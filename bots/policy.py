@@ -133,6 +133,7 @@ class Policy:
             disclosed=delivery.purpose != Purpose.FIRST_CONTACT or is_disclosed(delivery.text, campaign.locale),
             chat=None if chat is None else str(chat),
             chat_permitted=delivery.chat_id in self._permitted,
+            chat_labelled=chat is not None and bool(chat.label.strip()),
             member=owner is not None and delivery.chat_id in owner.chats,
             replies_to=None if delivery.reply_to is None else delivery.reply_to.state,
             ahead=BEHIND if self._heads.get(_place(delivery), delivery.id) != delivery.id else "",

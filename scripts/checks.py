@@ -80,5 +80,5 @@ def _target_problems(sfc: ScriptForCampaign) -> Iterator[str]:
     for chat in chats:
         if chat.pk not in permitted:
             yield f"chat {chat}: no permission for scripts is in force"
-        if not chat.label:
+        if not chat.label.strip():
             yield f"chat {chat}: no label tells its members that scripts play there"

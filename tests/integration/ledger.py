@@ -67,7 +67,15 @@ def make_chat(*, permitted: bool = True, kind: str = Chat.Kind.SUPERGROUP, **fac
     key = f"chat-{uuid4().hex[:8]}"
     number = -1_000_000_000_000 - uuid4().int % 10**9
     chat = Chat.objects.create(
-        **{"key": key, "reference": f"@{key}", "telegram_id": number, "kind": kind, "title": key, **facts}
+        **{
+            "key": key,
+            "reference": f"@{key}",
+            "telegram_id": number,
+            "kind": kind,
+            "title": key,
+            "label": "Partly scripted: see the pinned message.",
+            **facts,
+        }
     )
     if permitted:
         ChatPermission.objects.create(

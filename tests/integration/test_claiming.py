@@ -164,6 +164,19 @@ def test_without_the_owners_permission_nothing_is_said_in_a_chat(bot, campaign, 
     assert delivery.error == f"No permission of the owner of “{chat.title}” to post there is in force."
 
 
+def test_a_label_that_was_taken_away_ends_the_scripts_of_its_chat(bot, campaign, clock, origin):
+    """Activation asked for one; the gate does not rely on what was so then."""
+    chat = ledger.make_chat()
+    before, after = ledger.queue_line(bot, campaign, chat), ledger.queue_line(bot, campaign, chat)
+    [out] = claim(ledger.owners(bot, chats=[chat]), clock=clock).outgoing
+    finish(before)
+    Chat.objects.filter(id=chat.id).update(label=" ")
+    assert claim(ledger.owners(bot, chats=[chat]), clock=clock).refused == 1
+    after.refresh_from_db()
+    assert after.error == f"No label tells the members of “{chat.title}” that scripts play there."
+    assert out.id == before.id and origin.settled == [(before.id, State.SENT), (after.id, State.REFUSED)]
+
+
 def test_a_chat_that_the_account_is_not_in_is_waited_for_and_reported(bot, campaign, chat, clock):
     delivery = ledger.queue_line(bot, campaign, chat)
     batch = claim(ledger.owners(bot), clock=clock)

@@ -76,7 +76,7 @@ class Company:
             members=[self.pavel.id, *(member.id for member in members)],
         )
         reference = f"@chat_{name}" if kind == "supergroup" else f"https://t.me/+Invite{name}"
-        return there, Chat.objects.create(key=name, reference=reference)
+        return there, Chat.objects.create(key=name, reference=reference, label="Partly scripted")
 
     def make_bot(self, name: str, *chats: Chat, role: str = "parser") -> Bot:
         """An account at Telegram, logged in by code, that its role wants connected."""

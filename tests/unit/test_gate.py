@@ -31,12 +31,13 @@ FACTS = Facts(
     disclosed=True,
     chat="Gardeners",
     chat_permitted=True,
+    chat_labelled=True,
     member=True,
     replies_to=None,
     ahead="",
     full_budgets=(),
 )
-TO_PERSON = replace(FACTS, chat=None, chat_permitted=False, member=False)
+TO_PERSON = replace(FACTS, chat=None, chat_permitted=False, chat_labelled=False, member=False)
 FIRST = replace(TO_PERSON, purpose="first_contact")
 REPLY = replace(TO_PERSON, purpose="reply")
 OPERATOR = replace(TO_PERSON, purpose="operator")
@@ -62,6 +63,7 @@ def test_allows_what_nothing_forbids(facts):
             replace(FIRST, disclosed=False),
             "A first message must say that an AI writes it and how to stop; this one does not.",
         ),
+        (replace(FACTS, chat_labelled=False), "No label tells the members of “Gardeners” that scripts play there."),
         (replace(FACTS, replies_to="refused"), "The message that it replies to was not said."),
         (replace(FACTS, replies_to="failed"), "The message that it replies to was not said."),
         (replace(FACTS, replies_to="cancelled"), "The message that it replies to was not said."),
@@ -160,6 +162,7 @@ def test_waits_until(facts, until, reason):
         replace(REPLY, bot_state="restricted"),
         replace(FACTS, bot_state="restricted"),
         replace(REPLY, disclosed=False),
+        replace(FACTS, purpose="operator", chat_labelled=False),
         replace(FACTS, blocks=(Block(NOON, "FLOOD_WAIT_1"),)),
         replace(FACTS, replies_to="sent"),
         replace(FACTS, quiet_from=time(22), quiet_to=time(8)),
