@@ -3,141 +3,159 @@
 The rows of the budgets are locked for the claiming transaction, so that two claimers never count the same space twice.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-
-from django.db import connection
+from functools import cached_property
 
 from bots.gate import FullBudget
 from bots.models import Delivery
+from bots.people import Person, new_contacts, people_of
+from bots.windows import Source, Window, counted_times
 from campaigns.models import Budget
-from campaigns.selectors import plain_username
 
-# How a message's subject in a scope is found in the ledger.
-_COLUMNS = {
-    Budget.Scope.TEAM: "%(subject)s = ''",
-    Budget.Scope.CAMPAIGN: "campaign_id = %(subject)s::uuid",
-    Budget.Scope.BOT: "bot_id = %(subject)s::uuid",
-    Budget.Scope.CHAT: "chat_id = %(subject)s::uuid",
-    Budget.Scope.PEER: "peer_id = %(subject)s::bigint",
-}
-_BY_NAME = "chat_id IS NULL AND upper(peer_username) = upper(%(subject)s)"
+Scope = Budget.Scope
+
 _NAMES = {
-    Budget.Scope.TEAM: "the team",
-    Budget.Scope.CAMPAIGN: "campaign “{delivery.campaign}”",
-    Budget.Scope.BOT: "{delivery.bot}",
-    Budget.Scope.CHAT: "chat “{delivery.chat}”",
-    Budget.Scope.PEER: "this person",
+    Scope.TEAM: "the team",
+    Scope.CAMPAIGN: "campaign “{delivery.campaign}”",
+    Scope.BOT: "{delivery.bot}",
+    Scope.CHAT: "chat “{delivery.chat}”",
+    Scope.PEER: "this person",
 }
-# The order in which the scopes are asked.
-_ORDER = list(_COLUMNS)
 
 
-def subject_of(delivery: Delivery, scope: str) -> str | None:
-    """What the delivery counts against in this scope; None when it has no such thing."""
-    if scope == Budget.Scope.TEAM:
-        return ""
-    if scope == Budget.Scope.CAMPAIGN:
-        return str(delivery.campaign_id)
-    if scope == Budget.Scope.BOT:
-        return str(delivery.bot_id)
-    if scope == Budget.Scope.CHAT:
-        return str(delivery.chat_id) if delivery.chat_id else None
-    if delivery.peer_id is not None:
-        return str(delivery.peer_id)
-    return plain_username(delivery.peer_username) or None
+@dataclass(frozen=True)
+class Subject:
+    """What a message counts against in one scope: the keys by which a budget may name it, and where the ledger has its
+    messages. `sources` identifies it."""
+
+    keys: frozenset[str]
+    sources: tuple[Source, ...]
+
+
+def subject_of(scope: str, key: object) -> Subject:
+    return Subject(frozenset({str(key)}), (Source(scope, str(key)),))
+
+
+def person_subject(person: Person) -> Subject:
+    """By the id wherever it is known, and by the names for what was sent before it was."""
+    by_id = [str(person.id)] if person.id is not None else []
+    names = sorted(person.names)
+    sources = [Source("peer", key) for key in by_id] + [Source("name", name) for name in names]
+    return Subject(frozenset([*by_id, *(name.lower() for name in names)]), tuple(sources))
+
+
+def what_of(budget: Budget) -> str:
+    """What the budget counts, as the end of its name."""
+    if budget.counts == Budget.Counts.NEW_CONTACTS:
+        return " for new contacts"
+    return f" for {budget.purpose.replace('_', ' ')} messages" if budget.purpose else ""
+
+
+def window_of(budget: Budget, subject: Subject, now: datetime) -> Window:
+    return Window(
+        sources=subject.sources,
+        purpose=budget.purpose,
+        new_contacts=budget.counts == Budget.Counts.NEW_CONTACTS,
+        since=now - timedelta(seconds=budget.window_seconds),
+    )
 
 
 @dataclass
-class _Window:
-    """The part of a budget's window that decides about the next few messages.
-
-    `tail` holds the counted times from position `limit - len + 1` to `limit`, newest first: the budget is full when
-    position `limit` is taken. Each message that the batch adds moves them down by one.
+class _Tail:
+    """The part of a window that decides about the next few messages: the counted times from position
+    `limit - len + 1` to `limit`, newest first, None where the ledger has fewer. The budget is full when position
+    `limit` is taken. Each message that the batch adds moves them down by one.
     """
 
-    tail: list[datetime | None] = field(default_factory=list)
+    times: list[datetime | None] = field(default_factory=list)
 
     def frees(self) -> datetime | None:
-        return self.tail[-1] if self.tail else None
+        return self.times[-1] if self.times else None
 
     def add(self, now: datetime) -> None:
-        self.tail = [now, *self.tail[:-1]]
+        self.times = [now, *self.times[:-1]]
 
 
 class BudgetBook:
-    """The budgets as one claiming transaction sees them. Ask `full` of a delivery, `count` it when it is allowed."""
+    """The budgets as one claiming transaction sees them: made, then `open`ed at its moment. Ask `full` of a delivery,
+    `count` it when it is allowed. The number of its queries does not depend on that of deliveries or budgets."""
 
-    def __init__(self, deliveries: Sequence[Delivery], now: datetime) -> None:
-        """Locks every budget that could concern these deliveries until the transaction ends."""
+    def __init__(self, deliveries: Sequence[Delivery], *, lock: bool = True) -> None:
+        """Locks every budget that concerns these deliveries until the transaction ends. Without `lock` it tells what is
+        so at this moment, and nobody may rely on it afterwards."""
+        self._deliveries = deliveries
+        self._people = people_of(deliveries)
+        self._opening = new_contacts(deliveries, self._people)
+        self._subjects = {delivery.id: dict(self._subjects_of(delivery)) for delivery in deliveries}
+        self._budgets = self._find(lock)
+        self._now: datetime | None = None
+        self._tails: dict[tuple[int, tuple[Source, ...]], _Tail] = {}
+
+    def open(self, now: datetime) -> None:
+        """`now` was read after the locks were taken."""
         self._now = now
-        self._budgets = _locked_budgets()
-        self._depth = max(1, len(deliveries))
-        self._windows: dict[tuple[int, str], _Window] = {}
+        asked = {(budget.pk, subject.sources): (budget, subject) for budget, subject in self._all_concerning()}
+        windows = []
+        for budget, subject in asked.values():
+            depth = min(self._depth, budget.limit)
+            windows.append((window_of(budget, subject, now), budget.limit - depth, depth))
+        for key, (_, _, depth), times in zip(asked, windows, counted_times(windows), strict=True):
+            self._tails[key] = _Tail([*times, *[None] * (depth - len(times))])
 
     def full(self, delivery: Delivery) -> tuple[FullBudget, ...]:
         found = []
         for budget, subject in self._concerning(delivery):
-            frees = self._window(budget, subject).frees()
+            frees = self._tails[budget.pk, subject.sources].frees()
             if frees is None and budget.limit:
                 continue
             until = None if frees is None else frees + timedelta(seconds=budget.window_seconds)
-            name = _NAMES[Budget.Scope(budget.scope)].format(delivery=delivery)
-            what = f"{name} for {budget.purpose.replace('_', ' ')} messages" if budget.purpose else name
-            found.append(FullBudget(what, budget.limit, budget.window_seconds, until))
+            name = _NAMES[Scope(budget.scope)].format(delivery=delivery) + what_of(budget)
+            found.append(FullBudget(name, budget.limit, budget.window_seconds, until))
         return tuple(found)
 
     def count(self, delivery: Delivery) -> None:
+        assert self._now is not None
         for budget, subject in self._concerning(delivery):
-            self._window(budget, subject).add(self._now)
+            self._tails[budget.pk, subject.sources].add(self._now)
 
-    def _concerning(self, delivery: Delivery) -> list[tuple[Budget, str]]:
-        pairs = []
-        for scope, budgets in self._budgets.items():
-            subject = subject_of(delivery, scope)
-            if subject is None:
+    def opens_contact(self, delivery: Delivery) -> bool:
+        """Whether it is the first message of its bot to its person."""
+        return delivery.id in self._opening
+
+    @cached_property
+    def _depth(self) -> int:
+        """So many messages are counted in a batch at most: one of each bot."""
+        return len({delivery.bot_id for delivery in self._deliveries})
+
+    def _subjects_of(self, delivery: Delivery) -> Iterator[tuple[str, Subject]]:
+        yield Scope.TEAM, subject_of(Scope.TEAM, "")
+        yield Scope.CAMPAIGN, subject_of(Scope.CAMPAIGN, delivery.campaign_id)
+        yield Scope.BOT, subject_of(Scope.BOT, delivery.bot_id)
+        if delivery.chat_id is not None:
+            yield Scope.CHAT, subject_of(Scope.CHAT, delivery.chat_id)
+        elif delivery.id in self._people:
+            yield Scope.PEER, person_subject(self._people[delivery.id])
+
+    def _find(self, lock: bool) -> list[Budget]:
+        """In one order for everybody, which excludes deadlocks."""
+        keys = {key for subjects in self._subjects.values() for subject in subjects.values() for key in subject.keys}
+        budgets = Budget.objects.filter(key__in={"", *keys}).order_by("id")
+        return list(budgets.select_for_update() if lock else budgets)
+
+    def _concerning(self, delivery: Delivery) -> Iterator[tuple[Budget, Subject]]:
+        subjects = self._subjects[delivery.id]
+        for budget in self._budgets:
+            subject = subjects.get(budget.scope)
+            if subject is None or budget.key not in {"", *subject.keys}:
                 continue
-            pairs += [
-                (budget, subject)
-                for budget in budgets
-                if budget.key in ("", subject) and budget.purpose in ("", delivery.purpose)
-            ]
-        return pairs
+            if budget.purpose not in ("", delivery.purpose):
+                continue
+            if budget.counts == Budget.Counts.NEW_CONTACTS and not self.opens_contact(delivery):
+                continue
+            yield budget, subject
 
-    def _window(self, budget: Budget, subject: str) -> _Window:
-        key = (budget.pk, subject)
-        if key not in self._windows:
-            self._windows[key] = _Window(self._read(budget, subject))
-        return self._windows[key]
-
-    def _read(self, budget: Budget, subject: str) -> list[datetime | None]:
-        """The counted times at the end of the budget's limit, padded with None where the ledger has fewer."""
-        depth = min(self._depth, budget.limit)
-        column = _COLUMNS[Budget.Scope(budget.scope)]
-        if budget.scope == Budget.Scope.PEER and not subject.lstrip("-").isdigit():
-            column = _BY_NAME
-        purpose = "AND purpose = %(purpose)s" if budget.purpose else ""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT counted_at FROM bots_delivery WHERE {column} {purpose} AND counted_at > %(since)s "
-                "ORDER BY counted_at DESC OFFSET %(skip)s LIMIT %(depth)s",
-                {
-                    "subject": subject,
-                    "purpose": budget.purpose,
-                    "since": self._now - timedelta(seconds=budget.window_seconds),
-                    "skip": budget.limit - depth,
-                    "depth": depth,
-                },
-            )
-            times: list[datetime | None] = [row[0] for row in cursor.fetchall()]
-        return times + [None] * (depth - len(times))
-
-
-def _locked_budgets() -> dict[str, list[Budget]]:
-    """All of them: a team has a handful, and one order for everybody excludes deadlocks."""
-    by_scope: dict[str, list[Budget]] = defaultdict(list)
-    for budget in Budget.objects.select_for_update().order_by("id"):
-        by_scope[budget.scope].append(budget)
-    return {scope: by_scope[scope] for scope in _ORDER if scope in by_scope}
+    def _all_concerning(self) -> Iterator[tuple[Budget, Subject]]:
+        for delivery in self._deliveries:
+            yield from self._concerning(delivery)

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
+from bots.budgets import BudgetBook
 from bots.clock import database_clock
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Wait, judge
@@ -80,7 +81,9 @@ def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock 
         hold_fences(keys)
         deliveries = locked_deliveries(keys, State.QUEUED)
         if deliveries:
-            refused = _judge(deliveries, owners, clock(), batch)
+            # The last locks; the clock is read behind all of them.
+            book = BudgetBook(deliveries)
+            refused = _judge(deliveries, book, owners, clock(), batch)
     # Refusing settles, and settling may change rows that the claim holds shared with other claimers: on its own.
     for delivery_id, refusal in refused:
         batch.refused += delivery_finish(
@@ -95,9 +98,9 @@ def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -
 
 
 def _judge(
-    deliveries: Sequence[Delivery], owners: Mapping[UUID, Owner], now: datetime, batch: Batch
+    deliveries: Sequence[Delivery], book: BudgetBook, owners: Mapping[UUID, Owner], now: datetime, batch: Batch
 ) -> list[tuple[UUID, Refuse]]:
-    policy = Policy(deliveries, owners, now)
+    policy = Policy(deliveries, owners, now, book)
     sending = Delivery.objects.filter(state=State.SENDING, bot_id__in={delivery.bot_id for delivery in deliveries})
     busy = set(sending.values_list("bot_id", flat=True))
     refused = []
@@ -108,8 +111,9 @@ def _judge(
         verdict = judge(facts)
         if isinstance(verdict, Allow):
             busy.add(delivery.bot_id)
-            policy.count(delivery)
-            batch.outgoing.append(_take(delivery, owners[delivery.bot_id], now))
+            book.count(delivery)
+            opens = book.opens_contact(delivery)
+            batch.outgoing.append(_take(delivery, owners[delivery.bot_id], now, opens_contact=opens))
         elif isinstance(verdict, Wait):
             batch.waiting.setdefault(delivery.bot_id, []).append(delivery.id)
             tell_wait(delivery, verdict)
@@ -139,8 +143,9 @@ def due_keys(owners: Collection[UUID], *, asleep: Collection[UUID], now: datetim
         return [Key(*row) for row in cursor.fetchall()]
 
 
-def _take(delivery: Delivery, owner: Owner, now: datetime) -> Outgoing:
-    return mark_sending(delivery, owner, first_attempt_at=delivery.first_attempt_at or now, counted_at=now)
+def _take(delivery: Delivery, owner: Owner, now: datetime, **counted: bool) -> Outgoing:
+    first = delivery.first_attempt_at or now
+    return mark_sending(delivery, owner, first_attempt_at=first, counted_at=now, **counted)
 
 
 def mark_sending(delivery: Delivery, owner: Owner, *, first_attempt_at: datetime, **facts: object) -> Outgoing:

@@ -217,6 +217,11 @@ class Delivery(models.Model):
     first_attempt_at = models.DateTimeField(null=True, blank=True)
     lease_epoch = models.BigIntegerField(null=True, blank=True, help_text="The bot's epoch when it was last claimed")
     counted_at = models.DateTimeField(null=True, blank=True, help_text="When it was counted against the budgets")
+    opens_contact = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="When it was counted: the first message of its bot to its person, and no reply",
+    )
     telegram_message_id = models.BigIntegerField(null=True, blank=True, help_text="As the sending bot sees it")
     sent_at = models.DateTimeField(null=True, blank=True)
     error_kind = models.CharField(max_length=20, blank=True, default="")
@@ -249,6 +254,12 @@ class Delivery(models.Model):
             models.Index(fields=["peer_id", "counted_at"], name="counted_by_peer"),
             models.Index(fields=["counted_at"], name="counted"),
             models.Index(Upper("peer_username"), "counted_at", name="counted_by_username"),
+            models.Index(fields=["bot", "counted_at"], name="contacts_by_bot", condition=Q(opens_contact=True)),
+            models.Index(
+                fields=["campaign", "counted_at"], name="contacts_by_campaign", condition=Q(opens_contact=True)
+            ),
+            models.Index(fields=["counted_at"], name="contacts", condition=Q(opens_contact=True)),
+            models.Index("peer_id", Upper("peer_username"), name="names_of_peer", condition=~Q(peer_username="")),
         ]
         verbose_name_plural = "deliveries"
 

@@ -91,10 +91,10 @@ class Policy:
     """The facts about a batch of locked deliveries at one moment."""
 
     def __init__(
-        self, deliveries: Sequence[Delivery], owners: Mapping[UUID, Owner], now: datetime, *, leaving: bool = False
+        self, deliveries: Sequence[Delivery], owners: Mapping[UUID, Owner], now: datetime, book: BudgetBook | None
     ) -> None:
-        """`leaving`: they were claimed before; their budgets are spent and their turn has come."""
-        self._owners, self._now, self._leaving = owners, now, leaving
+        """Without `book` they were claimed before: their budgets are spent and their turn has come."""
+        self._owners, self._now, self._book = owners, now, book
         self._origins = _origin_verdicts(deliveries)
         chat_ids = [delivery.chat_id for delivery in deliveries if delivery.chat_id is not None]
         self._permitted = chats_permitted(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)
@@ -103,13 +103,9 @@ class Policy:
             usernames=[delivery.peer_username for delivery in deliveries],
         )
         self._blocks = _blocks(deliveries, now)
-        self._heads = {} if leaving else _heads(deliveries)
-        self._budgets = None if leaving else BudgetBook(deliveries, now)
-
-    def count(self, delivery: Delivery) -> None:
-        """It is allowed: what follows in the batch has that much less."""
-        if self._budgets is not None:
-            self._budgets.count(delivery)
+        self._heads = {} if book is None else _heads(deliveries)
+        if book is not None:
+            book.open(now)
 
     def facts(self, delivery: Delivery) -> Facts:
         bot, campaign, chat = delivery.bot, delivery.campaign, delivery.chat
@@ -137,7 +133,7 @@ class Policy:
             member=owner is not None and delivery.chat_id in owner.chats,
             replies_to=None if delivery.reply_to is None else delivery.reply_to.state,
             ahead=BEHIND if self._heads.get(_place(delivery), delivery.id) != delivery.id else "",
-            full_budgets=() if self._budgets is None else self._budgets.full(delivery),
+            full_budgets=() if self._book is None else self._book.full(delivery),
         )
 
     def _owned(self, bot: Bot, owner: Owner | None) -> bool:

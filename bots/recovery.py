@@ -60,7 +60,7 @@ def take_over(key: Key, owners: Mapping[UUID, Owner], *, clock: Clock = database
     if not found:
         return None
     delivery, owner, now = found[0], owners[key.bot_id], clock()
-    facts = Policy(found, owners, now, leaving=True).facts(delivery)
+    facts = Policy(found, owners, now, None).facts(delivery)
     if not facts.owned:
         return None
     verdict, first = judge(facts), delivery.first_attempt_at or now

@@ -11,7 +11,7 @@ from unfold.decorators import display
 from campaigns import fences, services
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, Suppression
 from panelkit.base import PanelAdmin, RowsInline
-from panelkit.labels import choice_label
+from panelkit.labels import choice_label, short_choice
 from panelkit.operations import Operation, when_in
 
 State = Campaign.State
@@ -221,7 +221,11 @@ class SuppressionAdmin(PanelAdmin):
 
 @admin.register(Budget)
 class BudgetAdmin(PolicyAdmin):
-    list_display = ("scope", "key", "purpose", "limit", "window_seconds")
-    list_filter = (("scope", ChoicesDropdownFilter), ("purpose", ChoicesDropdownFilter))
+    list_display = ("scope", "key", "purpose", "counted", "limit", "window_seconds")
+    list_filter = (("scope", ChoicesDropdownFilter), ("purpose", ChoicesDropdownFilter), "counts")
     search_fields = ("key",)
-    ordering = ("scope", "key", "purpose", "window_seconds")
+    ordering = ("scope", "key", "purpose", "counts", "window_seconds")
+
+    @display(description="counts", ordering="counts")
+    def counted(self, budget: Budget) -> str:
+        return short_choice(budget.get_counts_display())

@@ -159,7 +159,7 @@ class Suppression(models.Model):
 
 
 class Budget(models.Model):
-    """At most `limit` messages in any `window_seconds`, counted from the ledger of deliveries.
+    """At most `limit` messages, or new contacts, in any `window_seconds`, counted from the ledger of deliveries.
 
     `key` names one object of the scope (a campaign's, bot's or chat's UUID, a peer's Telegram id as text);
     empty means each object of the scope by itself. `purpose` empty counts every purpose.
@@ -173,17 +173,37 @@ class Budget(models.Model):
         CHAT = "chat"
         PEER = "peer"
 
+    class Counts(models.TextChoices):
+        MESSAGES = "messages"
+        NEW_CONTACTS = "new_contacts", "New contacts: first messages of a bot to a person"
+
     scope = models.CharField(max_length=10, choices=Scope)
     key = models.CharField(max_length=64, blank=True, default="")
     purpose = models.CharField(max_length=16, choices=Purpose, blank=True, default="")
+    counts = models.CharField(
+        max_length=16,
+        choices=Counts,
+        default=Counts.MESSAGES,
+        db_default=Counts.MESSAGES,
+        help_text="New contacts: only what opens a direct chat counts; a reply to who wrote first does not",
+    )
     limit = models.PositiveIntegerField()
     window_seconds = models.PositiveIntegerField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["scope", "key", "purpose", "window_seconds"], name="one_budget_per_window"),
+            models.UniqueConstraint(
+                fields=["scope", "key", "purpose", "counts", "window_seconds"], name="one_budget_per_window"
+            ),
             models.CheckConstraint(condition=Q(window_seconds__gt=0), name="budget_window_positive"),
+            models.CheckConstraint(
+                condition=Q(counts="messages") | Q(scope__in=["team", "campaign", "bot"]),
+                name="new_contacts_are_of_a_bot_or_more",
+                violation_error_message="New contacts are counted for the team, a campaign or a bot.",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.scope} {self.key} {self.purpose}: {self.limit} in {self.window_seconds} s"
+        counted = self.counts.replace("_", " ")
+        named = " ".join(filter(None, [self.scope, self.key, self.purpose]))
+        return f"{named}: {self.limit} {counted} in {self.window_seconds} s"

@@ -119,9 +119,17 @@ def _suppression_put(telegram_user_id: int | None, name: str, facts: dict[str, s
 
 
 @transaction.atomic
-def budget_set(*, scope: Budget.Scope, limit: int, window_seconds: int, key: str = "", purpose: str = "") -> Budget:
+def budget_set(
+    *,
+    scope: Budget.Scope,
+    limit: int,
+    window_seconds: int,
+    key: str = "",
+    purpose: str = "",
+    counts: Budget.Counts = Budget.Counts.MESSAGES,
+) -> Budget:
     budget, _ = Budget.objects.update_or_create(
-        scope=scope, key=key, purpose=purpose, window_seconds=window_seconds, defaults={"limit": limit}
+        scope=scope, key=key, purpose=purpose, counts=counts, window_seconds=window_seconds, defaults={"limit": limit}
     )
     fences.rules_changed()
     return budget

@@ -53,8 +53,9 @@ def _script_names(seed: SeedFile) -> Iterator[Problem]:
 
 
 def _budgets(seed: SeedFile) -> Iterator[Problem]:
-    windows = ((budget.scope, budget.key, budget.purpose, budget.window_seconds) for budget in seed.budgets)
-    yield from repeated(("budgets",), windows, what="a budget before has the same scope, key, purpose and window")
+    windows = ((one.scope, one.key, one.purpose, one.counts, one.window_seconds) for one in seed.budgets)
+    what = "a budget before has the same scope, key, purpose, counts and window"
+    yield from repeated(("budgets",), windows, what=what)
     named = {
         "campaign": {campaign.slug for campaign in seed.campaigns},
         "bot": {bot.key for bot in seed.bots},
@@ -64,6 +65,9 @@ def _budgets(seed: SeedFile) -> Iterator[Problem]:
         reason = _budget_key_problem(budget, named.get(budget.scope, set()))
         if reason:
             yield Problem(("budgets", index, "key"), reason)
+        if budget.counts == "new_contacts" and budget.scope in ("chat", "peer"):
+            reason = "new contacts are counted for the team, a campaign or a bot"
+            yield Problem(("budgets", index, "counts"), reason)
 
 
 def _budget_key_problem(budget: BudgetPart, known: set[str]) -> str:

@@ -154,9 +154,11 @@ def _budget(report: Report, part: BudgetPart, named: Mapping[str, Bot | Chat | C
         "scope": part.scope,
         "key": str(named[part.key].pk) if part.key in named else part.key,
         "purpose": part.purpose or "",
+        "counts": part.counts,
         "window_seconds": part.window_seconds,
     }
-    name = " ".join(filter(None, [part.scope, part.key, part.purpose, f"in {part.window_seconds} s"]))
+    counted = "new contacts" if part.counts == "new_contacts" else ""
+    name = " ".join(filter(None, [part.scope, part.key, part.purpose, counted, f"in {part.window_seconds} s"]))
     put(report, Budget, where, {"limit": part.limit}, name=name)
 
 

@@ -88,6 +88,7 @@ class BudgetPart(Part):
     scope: Literal["team", "campaign", "bot", "chat", "peer"]
     key: Annotated[str, _text(64, shortest=0), BeforeValidator(_number_to_text)] = ""
     purpose: Purpose | None = None
+    counts: Literal["messages", "new_contacts"] = "messages"
     limit: Annotated[int, Field(ge=0, le=MOST)]
     window_seconds: Annotated[int, Field(gt=0, le=MOST)]
 

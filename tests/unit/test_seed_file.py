@@ -94,6 +94,7 @@ CASES = [
     ("chats.0.permissions.1.purpose", "script", 'the permission "script" is there twice'),
     ("budgets.0.limit", -1, "input should be greater than or equal to 0"),
     ("budgets.0.key", "nobody", 'no bot is called "nobody"'),
+    ("budgets.3.counts", "new_contacts", "new contacts are counted for the team, a campaign or a bot"),
 ]
 
 

@@ -1,0 +1,114 @@
+"""Who the people are that deliveries go to, as far as the ledger knows: somebody may be addressed by id in one message
+and by name in another.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection
+
+from bots.models import Delivery
+from campaigns.models import Purpose
+from campaigns.selectors import plain_username
+
+
+@dataclass(frozen=True)
+class Person:
+    """`id` is known of a person who is addressed by name, too, once any message paired the two. `names`, in capitals:
+    every one that the id went by."""
+
+    id: int | None
+    names: frozenset[str]
+
+
+def name_of(username: str) -> str:
+    """A username as the ledger's index has it; empty for none."""
+    return plain_username(username).upper()
+
+
+def people_of(deliveries: Sequence[Delivery]) -> dict[UUID, Person]:
+    """By delivery, for those that go to a person. Two queries, however many there are."""
+    to_people = [delivery for delivery in deliveries if delivery.chat_id is None]
+    named = {name_of(delivery.peer_username) for delivery in to_people if delivery.peer_id is None}
+    ids = _ids_of(named - {""})
+    known = {delivery.id: delivery.peer_id or ids.get(name_of(delivery.peer_username)) for delivery in to_people}
+    names = _names_of({user_id for user_id in known.values() if user_id is not None})
+    found = {}
+    for delivery in to_people:
+        user_id, own = known[delivery.id], {name_of(delivery.peer_username)} - {""}
+        found[delivery.id] = Person(user_id, frozenset(own | (names[user_id] if user_id is not None else set())))
+    return found
+
+
+def _ids_of(names: Collection[str]) -> dict[str, int]:
+    """A name that passed to somebody else counts for the one who had it last."""
+    if not names:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT asked.name, found.peer_id FROM unnest(%s::text[]) AS asked(name) CROSS JOIN LATERAL (
+                SELECT peer_id FROM bots_delivery WHERE upper(peer_username) = asked.name AND peer_id IS NOT NULL
+                ORDER BY counted_at DESC NULLS LAST LIMIT 1
+            ) AS found
+            """,
+            [sorted(names)],
+        )
+        return dict(cursor.fetchall())
+
+
+def _names_of(ids: Collection[int]) -> Mapping[int, set[str]]:
+    """The index is skipped through from name to name: a person with a thousand messages costs no more than one."""
+    names: dict[int, set[str]] = defaultdict(set)
+    if not ids:
+        return names
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE named(id, name) AS (
+                SELECT asked.id, (SELECT min(upper(peer_username)) FROM bots_delivery
+                    WHERE peer_id = asked.id AND peer_username <> '')
+                FROM unnest(%s::bigint[]) AS asked(id)
+                UNION ALL
+                SELECT named.id, (SELECT min(upper(peer_username)) FROM bots_delivery
+                    WHERE peer_id = named.id AND peer_username <> '' AND upper(peer_username) > named.name)
+                FROM named WHERE named.name IS NOT NULL
+            )
+            SELECT id, name FROM named WHERE name IS NOT NULL
+            """,
+            [sorted(ids)],
+        )
+        for user_id, name in cursor.fetchall():
+            names[user_id].add(name)
+    return names
+
+
+def new_contacts(deliveries: Sequence[Delivery], people: Mapping[UUID, Person]) -> set[UUID]:
+    """Those that would be the first message of their bot to their person. A reply never is: the person wrote first."""
+    asked = [one for one in deliveries if one.id in people and one.purpose != Purpose.REPLY]
+    pairs = [(one, user_id) for one in asked if (user_id := people[one.id].id) is not None]
+    pairs_by_name = [(one, name) for one in asked for name in sorted(people[one.id].names)]
+    if not asked:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT asked.id FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[]) AS asked(id, bot_id, peer_id)
+            WHERE EXISTS (SELECT 1 FROM bots_delivery AS said WHERE said.peer_id = asked.peer_id
+                AND said.bot_id = asked.bot_id AND said.counted_at IS NOT NULL AND said.id <> asked.id)
+            UNION ALL
+            SELECT asked.id FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS asked(id, bot_id, name)
+            WHERE EXISTS (SELECT 1 FROM bots_delivery AS said WHERE upper(said.peer_username) = asked.name
+                AND said.peer_id IS NULL AND said.bot_id = asked.bot_id AND said.counted_at IS NOT NULL
+                AND said.id <> asked.id)
+            """,
+            [*_columns(pairs), *_columns(pairs_by_name)],
+        )
+        written_before = {row[0] for row in cursor.fetchall()}
+    return {one.id for one in asked} - written_before
+
+
+def _columns(pairs: Sequence[tuple[Delivery, object]]) -> list[list[object]]:
+    return [[one.id for one, _ in pairs], [one.bot_id for one, _ in pairs], [key for _, key in pairs]]

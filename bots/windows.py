@@ -1,0 +1,100 @@
+"""Reads the ledger's counted messages, for many windows in one query, each by an index."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+# How each kind of subject is found in the ledger. What is known by name only is kept apart from what has an id.
+_WHERE = {
+    "team": "TRUE",
+    "campaign": "campaign_id = ask.key::uuid",
+    "bot": "bot_id = ask.key::uuid",
+    "chat": "chat_id = ask.key::uuid",
+    "peer": "peer_id = ask.key::bigint",
+    "name": "peer_id IS NULL AND upper(peer_username) = ask.key",
+}
+_ASKED = (
+    "unnest(%s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::int[], %s::int[]) "
+    "AS ask(n, key, purpose, since, skip, take)"
+)
+
+
+class Source(NamedTuple):
+    """Messages of one `kind` of subject (a key of `_WHERE`) with this key."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """Messages of one subject that were counted after `since`; `purpose` empty: of every purpose. A person has several
+    sources, which have no message in common."""
+
+    sources: tuple[Source, ...]
+    purpose: str
+    new_contacts: bool
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Total:
+    count: int
+    oldest: datetime | None
+
+
+def counted_times(windows: Sequence[tuple[Window, int, int]]) -> list[list[datetime]]:
+    """Of each (window, skip, take): the times at which its messages were counted, newest first, after `skip` of them,
+    at most `take`."""
+    asks = []
+    for number, (window, skip, take) in enumerate(windows):
+        # Of several sources the newest of all are known only when they are put together.
+        place = (skip, take) if len(window.sources) == 1 else (0, skip + take)
+        asks += [(number, window, source, *place) for source in window.sources]
+    select = "SELECT ask.n, found.counted_at FROM {asked} CROSS JOIN LATERAL (SELECT counted_at {of} "
+    select += "ORDER BY counted_at DESC OFFSET ask.skip LIMIT ask.take) AS found"
+    times: list[list[datetime]] = [[] for _ in windows]
+    for number, at in _ask(select, asks):
+        times[number].append(at)
+    for number, (window, skip, take) in enumerate(windows):
+        times[number].sort(reverse=True)
+        if len(window.sources) > 1:
+            times[number] = times[number][skip : skip + take]
+    return times
+
+
+def totals(windows: Sequence[Window]) -> list[Total]:
+    """How many messages each window has, and when the oldest of them was counted."""
+    select = "SELECT ask.n, found.number, found.oldest FROM {asked} CROSS JOIN LATERAL "
+    select += "(SELECT count(*) AS number, min(counted_at) AS oldest {of}) AS found"
+    found = [Total(0, None)] * len(windows)
+    asks = [(number, window, source, 0, 0) for number, window in enumerate(windows) for source in window.sources]
+    for number, count, oldest in _ask(select, asks):
+        known = found[number]
+        ends = [at for at in (known.oldest, oldest) if at is not None]
+        found[number] = Total(known.count + count, min(ends, default=None))
+    return found
+
+
+def _ask(select: str, asks: Sequence[tuple[int, Window, Source, int, int]]) -> list[tuple[Any, ...]]:
+    """One query: a part for each kind of source, in which the rows that it asks about are parameters."""
+    groups: dict[tuple[str, bool], list[tuple[Any, ...]]] = defaultdict(list)
+    for number, window, source, skip, take in asks:
+        row = (number, source.key, window.purpose, window.since, skip, take)
+        groups[source.kind, window.new_contacts].append(row)
+    parts, params = [], list[Any]()
+    for (kind, new), rows in groups.items():
+        opening = " AND opens_contact" if new else ""
+        of = f"FROM bots_delivery WHERE {_WHERE[kind]}{opening} AND counted_at > ask.since"
+        of += " AND (ask.purpose = '' OR purpose = ask.purpose)"
+        parts.append(f"({select.format(asked=_ASKED, of=of)})")
+        params += [list(column) for column in zip(*rows, strict=True)]
+    if not parts:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), params)
+        return cursor.fetchall()
