@@ -25,7 +25,7 @@ PERSONS = {"maria": 7, "pavel": 8}
 # A place is a chat, or a person by (id, name).
 PLACES = ("chat", (7, "maria"), (7, ""), (None, "maria"), (None, "Pavel"), (8, "pavel"))
 
-budgets = st.builds(
+budgets: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     scope=st.sampled_from([Scope.TEAM, Scope.CAMPAIGN, Scope.BOT, Scope.CHAT, Scope.PEER]),
     purpose=st.sampled_from(["", "", Purpose.OPERATOR]),

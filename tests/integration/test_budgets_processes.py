@@ -34,8 +34,8 @@ def test_eight_senders_at_once_say_everything_once_and_no_window_holds_too_much(
         campaign = campaigns[place % 2]
         ledger.queue_line(bot, campaign, chat)
         for (name, user_id), by_name in zip(islice(persons, 3), (True, False, False), strict=True):
-            known = {"peer_id": user_id, "peer_username": name if by_name else ""}
-            ledger.queue_message(bot, campaign, **known, purpose=Purpose.OPERATOR)
+            username = name if by_name else ""
+            ledger.queue_message(bot, campaign, user_id, peer_username=username, purpose=Purpose.OPERATOR)
 
     said = _senders([str(bot.id) for bot in bots])
 

@@ -1,0 +1,150 @@
+"""What a claimed batch costs the database: as many queries as for one delivery, each by an index."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from bots.claiming import claim
+from bots.models import Bot, Delivery
+from campaigns.models import Budget, Campaign, Chat, Purpose
+from campaigns.services import budget_set
+from tests.integration import ledger
+
+pytestmark = pytest.mark.django_db
+Scope = Budget.Scope
+ROWS = 20_000
+EVERY_SECONDS = 4
+CONTACTS = Budget.Counts.NEW_CONTACTS
+
+
+class World:
+    def __init__(self, bots: int = 4) -> None:
+        ledger.noting_origin()
+        self.clock = ledger.Clock()
+        self.bots = [ledger.make_bot() for _ in range(bots)]
+        self.campaign, self.chat = ledger.make_campaign(), ledger.make_chat()
+        for bot in self.bots:
+            ledger.queue_line(bot, self.campaign, self.chat)
+            ledger.queue_message(bot, self.campaign, 1, ledger.DISCLOSED, purpose=Purpose.FIRST_CONTACT)
+            ledger.queue_message(bot, self.campaign, None, peer_username="name2", purpose=Purpose.OPERATOR)
+        for scope in Scope.values:
+            budget_set(scope=scope, limit=1000, window_seconds=3600)
+        for scope in (Scope.TEAM, Scope.CAMPAIGN, Scope.BOT):
+            budget_set(scope=scope, limit=100, window_seconds=86_400, counts=CONTACTS)
+
+    def claim(self, *bots: Bot) -> list[str]:
+        """The statements of one batch."""
+        owners = ledger.owners(*(bots or self.bots), chats=[self.chat])
+        with CaptureQueriesContext(connection) as queries:
+            batch = claim(owners, clock=self.clock)
+        assert len(batch.outgoing) == len(owners)
+        return [query["sql"] for query in queries.captured_queries]
+
+
+def reads(statements: list[str]) -> list[str]:
+    return [sql for sql in statements if not sql.startswith("UPDATE")]
+
+
+def fill_ledger(bot: Bot, campaign: Campaign, chat: Chat) -> None:
+    """A day's messages: half of them in the chat, the others to a hundred persons, one in ten of them by name only."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO bots_delivery (id, bot_id, campaign_id, chat_id, peer_id, peer_username, text, purpose, origin,
+                origin_id, random_id, state, due_at, attempts, counted_at, sent_at, telegram_message_id,
+                waiting_reason, error_kind, error)
+            SELECT gen_random_uuid(), %(bot)s, %(campaign)s, CASE WHEN n %% 2 = 0 THEN %(chat)s::uuid END,
+                CASE WHEN n %% 2 = 1 AND n %% 20 <> 5 THEN n %% 100 END,
+                CASE WHEN n %% 2 = 1 THEN 'name' || n %% 100 ELSE '' END,
+                'said', 'operator', %(origin)s, gen_random_uuid(), n, 'sent', at, 1, at, at, n, '', '', ''
+            FROM generate_series(1, %(rows)s) AS n, LATERAL (SELECT %(now)s - n * %(every)s * interval '1 s' AS at) AS moment
+            """,
+            {
+                "bot": bot.id,
+                "campaign": campaign.id,
+                "chat": chat.id,
+                "origin": f"tests.{uuid4().hex}",
+                "rows": ROWS,
+                "every": EVERY_SECONDS,
+                "now": ledger.START,
+            },
+        )
+        cursor.execute("ANALYZE bots_delivery")
+
+
+def test_the_queries_of_a_batch_do_not_grow_with_deliveries_bots_budgets_or_ledger() -> None:
+    world = World()
+    alone = reads(world.claim(world.bots[0]))
+    several = reads(world.claim(*world.bots[1:]))
+    assert len(several) == len(alone) < 30
+
+    more = World()
+    for number in range(40):
+        window = {"limit": 1000, "window_seconds": 60 + number}
+        budget_set(scope=Scope.BOT, key=str(more.bots[number % 4].id), **window)
+        budget_set(scope=Scope.PEER, **window)
+    fill_ledger(more.bots[0], more.campaign, more.chat)
+    assert len(reads(more.claim())) == len(alone)
+
+
+def test_only_the_budgets_that_concern_a_batch_are_held() -> None:
+    world = World(bots=1)
+    for _ in range(20):
+        budget_set(scope=Scope.BOT, key=str(uuid4()), limit=5, window_seconds=60)
+    [locking] = [sql for sql in world.claim() if "campaigns_budget" in sql]
+    with connection.cursor() as cursor:
+        cursor.execute(locking)
+        assert len(cursor.fetchall()) == len(Scope.values) + 3
+
+
+def test_nothing_that_a_batch_asks_reads_the_whole_ledger() -> None:
+    world = World()
+    fill_ledger(world.bots[0], world.campaign, world.chat)
+    asked = [sql for sql in world.claim() if "bots_delivery" in sql]
+    assert len(asked) > 5
+    for sql in asked:
+        for node in nodes(plan(sql)):
+            scanned = node.get("Relation Name") == "bots_delivery" and node["Node Type"] == "Seq Scan"
+            assert not scanned, f"{sql}\n{json.dumps(node, indent=1)}"
+
+
+def test_a_batch_touches_few_rows_of_a_long_ledger() -> None:
+    """No more than what is in the windows of its budgets: some 900 rows an hour."""
+    world = World()
+    fill_ledger(world.bots[0], world.campaign, world.chat)
+    read = 0
+    for sql in reads(world.claim()):
+        if "bots_delivery" in sql and "FOR UPDATE" not in sql:
+            read += sum(
+                node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan(sql, analyze=True)) if on_ledger(node)
+            )
+    assert read < ROWS / 4
+
+
+def on_ledger(node: dict[str, Any]) -> bool:
+    return node.get("Relation Name") == "bots_delivery"
+
+
+def plan(sql: str, *, analyze: bool = False) -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON{', ANALYZE' if analyze else ''}) {sql}")
+        found = cursor.fetchone()[0]
+    top: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    return top
+
+
+def nodes(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node, *(below for child in node.get("Plans", ()) for below in nodes(child))]
+
+
+def test_the_windows_of_the_ledger_are_what_was_filled_in() -> None:
+    """So that the tests above measure something: the ledger's rows are in the budgets' windows."""
+    world = World(bots=1)
+    fill_ledger(world.bots[0], world.campaign, world.chat)
+    assert Delivery.objects.filter(bot=world.bots[0], counted_at__isnull=False).count() == ROWS
+    budget_set(scope=Scope.BOT, limit=1000, window_seconds=1000 * EVERY_SECONDS + 1)
+    assert claim(ledger.owners(*world.bots, chats=[world.chat]), clock=world.clock).outgoing == []
