@@ -63,8 +63,9 @@ class Facts:
     """All that decides about one delivery at `now`. Locked rows, so nothing here changes before the outcome is written.
 
     `chat` is None for a message to a person; `chat_labelled`: its label tells its members that scripts play there.
-    `met_restriction`: Telegram refused this very message because the bot is
-    restricted. `replies_to`: the state of the delivery that it answers. `ahead`: what of the same bot goes first.
+    `met_restriction`: Telegram refused this very message because the bot is restricted. `blocked_until`: the whole
+    account waits for Telegram, and is not even connected. `replies_to`: the state of the delivery that it answers.
+    `ahead`: what of the same bot goes first.
     """
 
     now: datetime
@@ -75,6 +76,7 @@ class Facts:
     bot_state_reason: str
     met_restriction: bool
     blocks: tuple[Block, ...]
+    blocked_until: datetime | None
     campaign: str
     campaign_state: str
     time_zone: str
@@ -95,15 +97,16 @@ class Facts:
 def judge(facts: Facts) -> Verdict:
     """Refusals come before waits: what can never be said does not queue for its turn. Of several waits the one that
     ends last is told: the first whose end is not known, else the latest."""
-    for clause in _REFUSALS:
-        if (refusal := clause(facts)) is not None:
-            return refusal
+    return next(iter(objections(facts)), ALLOW)
+
+
+def objections(facts: Facts) -> list[Refuse | Wait]:
+    """Everything that speaks against it, what decides first; empty when it is allowed."""
+    refusals = [refusal for clause in _REFUSALS if (refusal := clause(facts)) is not None]
     waits = [wait for clause in _WAITS if (wait := clause(facts)) is not None]
-    open_ended = next((wait for wait in waits if wait.until is None), None)
-    if open_ended is not None:
-        return open_ended
-    timed = [(wait.until, wait) for wait in waits if wait.until is not None]
-    return max(timed, key=lambda pair: pair[0])[1] if timed else ALLOW
+    open_ended = [wait for wait in waits if wait.until is None]
+    timed = sorted((wait for wait in waits if wait.until), key=lambda wait: wait.until or facts.now, reverse=True)
+    return [*refusals, *open_ended, *timed]
 
 
 def _origin_refuses(facts: Facts) -> Refuse | None:
@@ -147,7 +150,7 @@ def _answers_nothing(facts: Facts) -> Refuse | None:
 
 
 def _not_owned(facts: Facts) -> Wait | None:
-    if facts.owned:
+    if facts.owned or _account_waits(facts):
         return None
     why = f" ({facts.bot_state_reason})" if facts.bot_state_reason else ""
     return Wait(None, f"{facts.bot} is not connected{why}.")
@@ -204,8 +207,14 @@ def _answers_later(facts: Facts) -> Wait | None:
     return Wait(None, "The message that it replies to has not been said yet.")
 
 
+def _account_waits(facts: Facts) -> bool:
+    return facts.blocked_until is not None and facts.blocked_until > facts.now
+
+
 def _blocked(facts: Facts) -> Wait | None:
     ahead = [block for block in facts.blocks if block.until > facts.now]
+    if facts.blocked_until is not None and _account_waits(facts):
+        ahead.append(Block(facts.blocked_until, facts.bot_state_reason or "FLOOD_WAIT"))
     if not ahead:
         return None
     longest = max(ahead, key=lambda block: block.until)

@@ -119,6 +119,7 @@ class Policy:
             bot_state_reason=bot.state_reason,
             met_restriction=delivery.error_kind == "bot_restricted",
             blocks=self._blocks_of(delivery),
+            blocked_until=bot.blocked_until,
             campaign=str(campaign),
             campaign_state=campaign.state,
             time_zone=campaign.time_zone,
@@ -141,14 +142,11 @@ class Policy:
         return owner is not None and held and bot.lease_epoch == owner.epoch
 
     def _blocks_of(self, delivery: Delivery) -> tuple[Block, ...]:
-        found = [
+        return tuple(
             Block(block.until, block.reason)
             for block in self._blocks.get(delivery.bot_id, ())
             if block.method in _methods(delivery) and block.peer_id in (0, destination_id(delivery))
-        ]
-        if delivery.bot.blocked_until is not None:
-            found.append(Block(delivery.bot.blocked_until, delivery.bot.state_reason or "FLOOD_WAIT"))
-        return tuple(found)
+        )
 
 
 def destination_id(delivery: Delivery) -> int | None:

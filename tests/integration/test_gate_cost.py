@@ -61,7 +61,8 @@ def fill_ledger(bot: Bot, campaign: Campaign, chat: Chat) -> None:
                 CASE WHEN n %% 2 = 1 AND n %% 20 <> 5 THEN n %% 100 END,
                 CASE WHEN n %% 2 = 1 THEN 'name' || n %% 100 ELSE '' END,
                 'said', 'operator', %(origin)s, gen_random_uuid(), n, 'sent', at, 1, at, at, n, '', '', ''
-            FROM generate_series(1, %(rows)s) AS n, LATERAL (SELECT %(now)s - n * %(every)s * interval '1 s' AS at) AS moment
+            FROM generate_series(1, %(rows)s) AS n,
+                LATERAL (SELECT %(now)s - n * %(every)s * interval '1 s' AS at) AS moment
             """,
             {
                 "bot": bot.id,
@@ -84,9 +85,9 @@ def test_the_queries_of_a_batch_do_not_grow_with_deliveries_bots_budgets_or_ledg
 
     more = World()
     for number in range(40):
-        window = {"limit": 1000, "window_seconds": 60 + number}
-        budget_set(scope=Scope.BOT, key=str(more.bots[number % 4].id), **window)
-        budget_set(scope=Scope.PEER, **window)
+        seconds = 60 + number
+        budget_set(scope=Scope.BOT, key=str(more.bots[number % 4].id), limit=1000, window_seconds=seconds)
+        budget_set(scope=Scope.PEER, limit=1000, window_seconds=seconds)
     fill_ledger(more.bots[0], more.campaign, more.chat)
     assert len(reads(more.claim())) == len(alone)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bots.gate import ALLOW, Block, Facts, FullBudget, Refuse, Wait, judge
+from bots.gate import ALLOW, Block, Facts, FullBudget, Refuse, Wait, judge, objections
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)
@@ -21,6 +21,7 @@ FACTS = Facts(
     bot_state_reason="",
     met_restriction=False,
     blocks=(),
+    blocked_until=None,
     campaign="Autumn",
     campaign_state="running",
     time_zone="Europe/Berlin",
@@ -78,6 +79,7 @@ def test_refuses(facts, reason):
     ("facts", "reason"),
     [
         (replace(FACTS, owned=False), "Anna is not connected."),
+        (replace(FACTS, owned=False, blocked_until=NOON), "Anna is not connected."),
         (replace(FACTS, campaign_state="paused"), "Campaign “Autumn” is paused."),
         (replace(OPERATOR, campaign_state="paused"), "Campaign “Autumn” is paused."),
         (replace(FACTS, campaign_state="draft"), "Campaign “Autumn” is not started yet."),
@@ -119,6 +121,11 @@ def test_waits_without_a_known_end(facts, reason):
     [
         (
             replace(FACTS, blocks=(Block(LATER, "FLOOD_WAIT_300"), Block(NOON, "FLOOD_WAIT_1"))),
+            LATER,
+            "FLOOD_WAIT_300: Telegram asked Anna to wait.",
+        ),
+        (
+            replace(FACTS, owned=False, bot_state="waiting", bot_state_reason="FLOOD_WAIT_300", blocked_until=LATER),
             LATER,
             "FLOOD_WAIT_300: Telegram asked Anna to wait.",
         ),
@@ -189,3 +196,16 @@ def test_of_known_ends_the_latest_is_told():
         FACTS, blocks=(Block(LATER, "FLOOD_WAIT_300"),), full_budgets=(FullBudget("Anna", 1, 60, MUCH_LATER),)
     )
     assert judge(facts) == Wait(MUCH_LATER, "The budget of Anna is used up: 1 in 1 minute.")
+
+
+def test_everything_that_speaks_against_it_is_told_what_decides_first():
+    facts = replace(
+        FIRST,
+        suppressed=True,
+        campaign_state="paused",
+        blocks=(Block(LATER, "FLOOD_WAIT_300"),),
+        full_budgets=(FullBudget("Anna", 1, 60, MUCH_LATER),),
+    )
+    assert [type(one).__name__ for one in objections(facts)] == ["Refuse", "Wait", "Wait", "Wait"]
+    assert [one.until for one in objections(facts) if isinstance(one, Wait)] == [None, MUCH_LATER, LATER]
+    assert judge(facts) == objections(facts)[0]
