@@ -121,7 +121,7 @@ class Membership:
         await in_db(trouble_tell, key=self._trouble(chat), reason=told)
 
     def _trouble(self, chat: Chat) -> str:
-        return f"chat:{self._reader.bot_id}:{chat.pk}"
+        return trouble_of(bot_id=self._reader.bot_id, chat_id=chat.pk)
 
     async def _show(self) -> None:
         waiting = self._flooded > time.monotonic()
@@ -133,6 +133,11 @@ class Membership:
             reason="Telegram lets it enter no chats for now" if waiting else "",
             until=self._flooded_until if waiting else None,
         )
+
+
+def trouble_of(*, bot_id: UUID, chat_id: UUID) -> str:
+    """The key of the Trouble that there is while the bot cannot enter the chat."""
+    return f"chat:{bot_id}:{chat_id}"
 
 
 class ChatConflict(Exception):

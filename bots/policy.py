@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from bots.budgets import BudgetBook
-from bots.gate import Block, Facts, Refuse, Verdict, Wait
+from bots.gate import ALLOW, Block, Facts, Refuse, Verdict, Wait
 from bots.models import Bot, BotBlock, Delivery
 from bots.origins import origin_named
 from campaigns.disclosure import is_disclosed
@@ -77,14 +77,14 @@ def _chats(keys: Sequence[Key]) -> set[UUID]:
 
 def locked_deliveries(keys: Iterable[Key], state: Delivery.State) -> list[Delivery]:
     """Those still in this state, locked, with everything that the facts need, in the order in which they leave."""
-    rows: QuerySet[Delivery] = (
-        Delivery.objects.filter(id__in=[key.id for key in keys], state=state)
-        .select_related("campaign", "chat", "bot", "reply_to", "reply_to__bot")
-        .defer(*(f"{path}__{name}" for path in ("bot", "reply_to__bot") for name in ("phone", "api_hash", "proxy_url")))
-        .order_by("due_at", "created_at", "id")
-        .select_for_update(of=("self",), skip_locked=True)
-    )
-    return list(rows)
+    rows = with_facts(Delivery.objects.filter(id__in=[key.id for key in keys], state=state))
+    return list(rows.order_by("due_at", "created_at", "id").select_for_update(of=("self",), skip_locked=True))
+
+
+def with_facts(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """With the rows that the facts are read from, but for the accounts' secrets."""
+    secrets = (f"{path}__{name}" for path in ("bot", "reply_to__bot") for name in ("phone", "api_hash", "proxy_url"))
+    return deliveries.select_related("campaign", "chat", "bot", "reply_to", "reply_to__bot").defer(*secrets)
 
 
 class Policy:
@@ -174,7 +174,10 @@ def _origin_verdicts(deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
     verdicts: dict[UUID, Verdict] = {}
     for name, asked in by_origin.items():
         origin = origin_named(name)
-        if origin is None:
+        if not name:
+            # What somebody only asks about belongs to nothing that could speak against it.
+            verdicts |= {delivery.id: ALLOW for delivery in asked}
+        elif origin is None:
             unknown = Wait(None, f"No code for “{name}” runs in this worker.")
             verdicts |= {delivery.id: unknown for delivery in asked}
         else:

@@ -15,8 +15,9 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from bots.admin.asking import ICON, LABEL, ask_url, may_ask
 from bots.deliveries import deliveries_leaving
-from campaigns.models import Campaign, Suppression
+from campaigns.models import Campaign, Purpose, Suppression
 from campaigns.services import NotPossible
 from leads import services
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
@@ -25,7 +26,7 @@ from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, clipped, link_to, text_column, waits
 from panelkit.operations import Operation, when_in
-from panelkit.registry import Leaving, add_inline, add_leaving
+from panelkit.registry import Leaving, Link, add_inline, add_leaving, add_link
 
 Owner = Conversation.Owner
 
@@ -59,6 +60,16 @@ def _leaving_for(lead: Lead) -> Leaving | None:
 add_inline(Campaign, CampaignManagerInline)
 add_leaving(Conversation, _leaving_in)
 add_leaving(Lead, _leaving_for)
+
+
+def _ask_about(lead: Lead, purpose: Purpose) -> str:
+    talk = Conversation.objects.filter(lead=lead).first()
+    person = lead.telegram_user_id or f"@{lead.username}"
+    return ask_url(campaign=lead.campaign_id, bot=talk and talk.bot_id, person=person, purpose=purpose.value)
+
+
+add_link(Lead, Link(LABEL, ICON, lambda lead: _ask_about(lead, Purpose.FIRST_CONTACT), may_ask))
+add_link(Conversation, Link(LABEL, ICON, lambda talk: _ask_about(talk.lead, Purpose.REPLY), may_ask))
 
 
 @admin.register(CampaignManager)

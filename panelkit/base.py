@@ -13,14 +13,15 @@ from unfold.admin import TabularInline as UnfoldTabularInline
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from panelkit.operating import OperatingAdmin
-from panelkit.registry import inlines_of, leaving_of
+from panelkit.registry import inlines_of, leaving_of, sections_of
 
 
 class PanelAdmin(OperatingAdmin):
     """A page for rows that people edit.
 
     `secret_fields` are neither loaded nor shown. `live_template` is shown above the form with `live_context(row)` and
-    fetched anew every `live_seconds`. So is what `registry.add_leaving` says, until nothing is leaving.
+    fetched anew every `live_seconds`. So is what `registry.add_leaving` says, until nothing is leaving. What
+    `registry.add_section` adds is shown below the form.
     """
 
     list_per_page = 50
@@ -28,6 +29,7 @@ class PanelAdmin(OperatingAdmin):
     list_fullwidth = True
     compressed_fields = True
     change_form_outer_before_template = "panelkit/live.html"
+    change_form_outer_after_template = "panelkit/sections.html"
     secret_fields: Sequence[str] = ()
     live_template = ""
     live_seconds = 3
@@ -82,6 +84,7 @@ class PanelAdmin(OperatingAdmin):
         row = kwargs.get("obj")
         if row is not None:
             context["live"] = self._live(request, row)
+            context["sections"] = sections_of(row)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _live(self, request: HttpRequest, row: Model) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from unfold.decorators import display
 VARIANTS = {
     "active": "info",
     "ai": "info",
+    "allow": "success",
     "awaiting_approval": "warning",
     "banned": "danger",
     "contacting": "info",

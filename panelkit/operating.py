@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
 
 from panelkit.operations import Call, Offer, Operation
+from panelkit.registry import Link, links_of
 
 CONFIRMED = "_confirmed"
 # More rows than this are not operated on in one request.
@@ -31,9 +32,10 @@ class OperatingAdmin(ModelAdmin):
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
     def offers(self, request: HttpRequest, row: Model) -> list[Offer]:
+        links = [_to_page(link, url) for link, url in links_of(row, request)]
         if not self.may_operate(request):
-            return []
-        return [Offer(one, self._operation_url(row, one)) for one in self.operations if one.when(row)]
+            return links
+        return [*(Offer(one, self._operation_url(row, one)) for one in self.operations if one.when(row)), *links]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.operation_view)
@@ -119,6 +121,10 @@ class OperatingAdmin(ModelAdmin):
 
     def _change_url(self, row: Model) -> str:
         return reverse(f"admin:{self._url_name('change')}", args=(quote(row.pk),))
+
+
+def _to_page(link: Link, url: str) -> Offer:
+    return Offer(Operation("page", link.label, run=lambda *_: None, done="", icon=link.icon, page=True), url)
 
 
 def _bulk(operation: Operation) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.admin.options import InlineModelAdmin
 from django.db.models import Model
+from django.http import HttpRequest
 
 _inlines: defaultdict[type[Model], list[type[InlineModelAdmin]]] = defaultdict(list)
 
@@ -23,6 +24,51 @@ class Leaving:
 
     number: int
     then: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a row's page: `template` gets what `look(row)` answers as `section`."""
+
+    template: str
+    look: Callable[[Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A button of a row's page that leads to another page, for those who `may` see that one. `url` answers "" for a
+    row that has none."""
+
+    label: str
+    icon: str
+    url: Callable[[Any], str]
+    may: Callable[[HttpRequest], bool]
+
+
+_sections: defaultdict[type[Model], list[Section]] = defaultdict(list)
+_links: defaultdict[type[Model], list[Link]] = defaultdict(list)
+
+
+def add_section(model: type[Model], section: Section) -> None:
+    """Show it below the form on the page of a row of `model`. Call it from an admin module."""
+    if section not in _sections[model]:
+        _sections[model].append(section)
+
+
+def add_link(model: type[Model], link: Link) -> None:
+    """Offer it on the page of a row of `model`. Call it from an admin module."""
+    if link not in _links[model]:
+        _links[model].append(link)
+
+
+def sections_of(row: Model) -> list[dict[str, Any]]:
+    return [{"template": one.template, **one.look(row)} for one in _sections[type(row)]]
+
+
+def links_of(row: Model, request: HttpRequest) -> list[tuple[Link, str]]:
+    """Each with its address."""
+    found = [(one, one.url(row)) for one in _links[type(row)] if one.may(request)]
+    return [(link, url) for link, url in found if url]
 
 
 _leaving: dict[type[Model], Callable[[Any], Leaving | None]] = {}

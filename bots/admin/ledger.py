@@ -16,10 +16,10 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
+from bots.admin.asking import AskingAdmin
 from bots.deliveries import deliveries_leaving, delivery_cancel, delivery_resolve
 from bots.models import Delivery
 from campaigns.models import Campaign
-from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, link_to, moment, text_column, waits
 from panelkit.operations import Call, Operation, when_in
 from panelkit.registry import Leaving, add_leaving
@@ -78,7 +78,7 @@ class WaitingFilter(DropdownFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(FactAdmin):
+class DeliveryAdmin(AskingAdmin):
     list_display = ("created_at", "destination", "bot", "excerpt", "purpose_label", "state_label", "why", "sent_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),

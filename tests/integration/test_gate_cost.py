@@ -31,7 +31,7 @@ class World:
             ledger.queue_line(bot, self.campaign, self.chat)
             ledger.queue_message(bot, self.campaign, 1, ledger.DISCLOSED, purpose=Purpose.FIRST_CONTACT)
             ledger.queue_message(bot, self.campaign, None, peer_username="name2", purpose=Purpose.OPERATOR)
-        for scope in Scope.values:
+        for scope in Scope:
             budget_set(scope=scope, limit=1000, window_seconds=3600)
         for scope in (Scope.TEAM, Scope.CAMPAIGN, Scope.BOT):
             budget_set(scope=scope, limit=100, window_seconds=86_400, counts=CONTACTS)

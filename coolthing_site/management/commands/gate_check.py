@@ -1,0 +1,70 @@
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Model, QuerySet
+
+from bots.admin.asking import person_facts, sentence
+from bots.asking import Answer, delivery_would, wish_for, wish_would
+from bots.models import Bot, Delivery
+from campaigns.models import Campaign, Chat, Purpose
+
+Row = TypeVar("Row", bound=Model)
+
+
+class Command(BaseCommand):
+    help = (
+        "Would this be sent now? Asks the gate about a queued delivery, or about a message that nobody has asked for. "
+        "Nothing is sent, claimed or counted. The first line is the verdict, the others speak against it as well."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("delivery", nargs="?", type=UUID, help="id of a queued delivery; or else:")
+        parser.add_argument("--campaign", help="its slug")
+        parser.add_argument("--bot", help="its key")
+        parser.add_argument("--chat", help="its key")
+        parser.add_argument("--person", help="Telegram id or @username")
+        parser.add_argument("--purpose", choices=Purpose.values, help="default: script in a chat, reply to a person")
+        parser.add_argument("--text", default="", help="default: the campaign's own first message")
+
+    def handle(self, *, delivery: UUID | None, **options: Any) -> None:
+        answer = _about(delivery) if delivery is not None else _ask(**options)
+        for one in answer.objections or [answer.verdict]:
+            self.stdout.write(sentence(one))
+
+
+def _about(delivery_id: UUID) -> Answer:
+    try:
+        return delivery_would(delivery_id=delivery_id)
+    except Delivery.DoesNotExist:
+        raise CommandError(f"delivery {delivery_id} is not queued") from None
+
+
+def _ask(
+    *,
+    campaign: str | None,
+    bot: str | None,
+    chat: str | None,
+    person: str | None,
+    purpose: str | None,
+    text: str,
+    **_: Any,
+) -> Answer:
+    if not campaign or not bot:
+        raise CommandError("name a delivery, or --campaign and --bot with --chat or --person")
+    if bool(chat) == bool(person):
+        raise CommandError("it goes to a chat or a person: give one of --chat and --person")
+    facts: dict[str, Any] = {
+        "campaign": _named(Campaign.objects.all(), "slug", campaign),
+        "bot": _named(Bot.objects.defer("phone", "api_hash", "proxy_url"), "key", bot),
+        "purpose": purpose or (Purpose.REPLY if person else Purpose.SCRIPT),
+    }
+    facts |= person_facts(person) if person else {"chat": _named(Chat.objects.all(), "key", chat)}
+    return wish_would(wish=wish_for(text=text, **facts))
+
+
+def _named(rows: QuerySet[Row], field: str, name: str | None) -> Row:
+    found = rows.filter(**{field: name}).first()
+    if found is None:
+        raise CommandError(f'no {rows.model._meta.verbose_name} is called "{name}"')
+    return found

@@ -1,0 +1,158 @@
+"""The page and the command that ask the gate."""
+
+import re
+from html import unescape
+from io import StringIO
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from bots.admin.asking import LABEL, ask_url
+from bots.models import Delivery
+from campaigns.models import Purpose, Suppression
+from campaigns.services import campaign_pause
+from tests.integration import ledger
+from tests.integration.leads_world import make_world
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def panel() -> Client:
+    ledger.noting_origin()
+    client = Client()
+    client.force_login(User.objects.create_superuser("olga"))
+    return client
+
+
+@pytest.fixture
+def line() -> dict[str, Any]:
+    return {"campaign": ledger.make_campaign(), "bot": ledger.make_bot(), "chat": ledger.make_chat()}
+
+
+def ids(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: row.pk for name, row in facts.items()}
+
+
+def text(answer: Any) -> str:
+    assert answer.status_code == 200
+    return unescape(answer.content.decode())
+
+
+def change_url(row: Any) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def test_the_page_of_each_object_leads_to_the_question_with_itself_filled_in(panel: Client, line: dict[str, Any]):
+    for name, row in line.items():
+        assert LABEL in text(panel.get(change_url(row)))
+        question = text(panel.get(ask_url(**{name: row.pk})))
+        assert f'<option value="{row.pk}" selected' in question
+        assert 'id="answer"' not in question
+
+
+def test_the_page_of_a_person_leads_to_the_question_about_them(panel: Client):
+    talk = make_world().talk()
+    for row in (talk, talk.lead):
+        assert LABEL in text(panel.get(change_url(row)))
+    asked = parse_qs(urlsplit(ask_of(panel, talk)).query)
+    assert asked["campaign"] == [str(talk.lead.campaign_id)] and asked["bot"] == [str(talk.bot_id)]
+    assert asked["person"] == [str(talk.lead.telegram_user_id)] and asked["purpose"] == ["reply"]
+    assert 'id="answer"' in text(panel.get(ask_of(panel, talk)))
+
+
+def ask_of(panel: Client, row: Any) -> str:
+    found = re.search(r'href="(/admin/bots/delivery/ask/[^"]*)"', text(panel.get(change_url(row))))
+    assert found is not None
+    return found.group(1)
+
+
+def test_a_whole_address_is_answered(panel: Client, line: dict[str, Any]):
+    url = ask_url(**ids(line), purpose=Purpose.SCRIPT.value)
+    assert "Allow: it would be sent now." in text(panel.get(url))
+    campaign_pause(campaign_id=line["campaign"].pk)
+    assert f"Wait: Campaign “{line['campaign']}” is paused." in text(panel.get(url))
+    assert Delivery.objects.count() == 0
+
+
+@pytest.mark.parametrize("person", ["7", "@maria", "Maria"])
+def test_a_first_contact_is_asked_with_its_text(panel: Client, line: dict[str, Any], person: str):
+    question = {**ids(line), "chat": "", "person": person, "purpose": Purpose.FIRST_CONTACT.value}
+    said = {"text": ledger.DISCLOSED}
+    assert "Allow: it would be sent now." in text(panel.post(ask_url(), {**question, **said}))
+    assert "Refuse: A first message must say" in text(panel.post(ask_url(), {**question, "text": "Buy!"}))
+    Suppression.objects.create(telegram_user_id=7, username="maria", source=Suppression.Source.WORDS)
+    assert "Refuse: This person asked not to" in text(panel.post(ask_url(), {**question, **said}))
+    assert Delivery.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"chat": ""}, "choose one of them"),
+        ({"person": "7"}, "choose one of them"),
+        ({"chat": "", "person": "7"}, "Lines of scripts are said in chats."),
+        ({"purpose": "first_contact"}, "A first contact goes to a person."),
+        ({"bot": ""}, "required"),
+    ],
+)
+def test_half_a_question_gets_no_answer(panel: Client, line: dict[str, Any], changed: dict[str, Any], problem: str):
+    page = text(panel.post(ask_url(), {**ids(line), "person": "", "purpose": "script", **changed}))
+    assert problem in page and 'id="answer"' not in page
+
+
+def test_a_queued_delivery_is_asked_about_from_its_page(panel: Client, line: dict[str, Any]):
+    delivery = ledger.queue_line(line["bot"], line["campaign"], line["chat"])
+    url = reverse("admin:bots_delivery_ask_about", args=[delivery.pk])
+    assert url in text(panel.get(change_url(delivery)))
+    assert "Allow: it would be sent now." in text(panel.get(url))
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.counted_at) == (Delivery.State.QUEUED, None)
+    Delivery.objects.filter(pk=delivery.pk).update(state=Delivery.State.CANCELLED)
+    assert url not in text(panel.get(change_url(delivery)))
+    assert "It is not queued any more: Cancelled." in text(panel.get(url))
+
+
+def test_only_those_who_may_see_the_ledger_may_ask(line: dict[str, Any]):
+    client, visitor = Client(), User.objects.create_user("ivan", is_staff=True)
+    client.force_login(visitor)
+    assert client.get(ask_url()).status_code == 403
+    assert client.post(ask_url(), ids(line)).status_code == 403
+    visitor.user_permissions.add(Permission.objects.get(codename="view_delivery"))
+    assert client.get(ask_url()).status_code == 200
+
+
+def ask(*argv: str) -> str:
+    out = StringIO()
+    call_command("gate_check", *argv, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_asks_by_names(line: dict[str, Any]):
+    ledger.noting_origin()
+    common = ("--campaign", line["campaign"].slug, "--bot", line["bot"].key)
+    assert ask(*common, "--chat", line["chat"].key) == "Allow: it would be sent now.\n"
+    first = (*common, "--person", "@maria", "--purpose", "first_contact", "--text")
+    assert ask(*first, ledger.DISCLOSED) == "Allow: it would be sent now.\n"
+    assert ask(*first, "Buy!").startswith("Refuse: A first message must say")
+    campaign_pause(campaign_id=line["campaign"].pk)
+    delivery = ledger.queue_line(line["bot"], line["campaign"], line["chat"])
+    assert ask(str(delivery.pk)) == f"Wait: Campaign “{line['campaign']}” is paused.\n"
+
+
+def test_the_command_says_what_it_does_not_know(line: dict[str, Any]):
+    known = ("--campaign", line["campaign"].slug, "--bot", line["bot"].key)
+    for argv, problem in (
+        (("--campaign", "nowhere", *known[2:], "--chat", "x"), 'no campaign is called "nowhere"'),
+        ((*known, "--chat", "nowhere"), 'no chat is called "nowhere"'),
+        (known, "a chat or a person"),
+        ((), "name a delivery, or"),
+        ((str(line["bot"].pk),), "is not queued"),
+    ):
+        with pytest.raises(CommandError, match=problem):
+            ask(*argv)
