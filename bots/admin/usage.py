@@ -1,0 +1,16 @@
+"""What is left of a campaign's budgets, on its page."""
+
+from typing import Any
+
+from bots.clock import database_clock
+from bots.usage import campaign_usage
+from campaigns.models import Campaign
+from panelkit.registry import Section, add_section
+
+
+def _budgets(campaign: Campaign) -> dict[str, Any]:
+    now = database_clock()
+    return {"usages": campaign_usage(campaign=campaign, now=now), "at": now}
+
+
+add_section(Campaign, Section("bots/usage.html", _budgets))
