@@ -86,7 +86,8 @@ def _names_of(ids: Collection[int]) -> Mapping[int, set[str]]:
 
 
 def new_contacts(deliveries: Sequence[Delivery], people: Mapping[UUID, Person]) -> set[UUID]:
-    """Those that would be the first message of their bot to their person. A reply never is: the person wrote first."""
+    """Those that would be the first message of their bot to their person. A reply never is: the person wrote first.
+    They are not counted themselves."""
     asked = [one for one in deliveries if one.id in people and one.purpose != Purpose.REPLY]
     pairs = [(one, user_id) for one in asked if (user_id := people[one.id].id) is not None]
     pairs_by_name = [(one, name) for one in asked for name in sorted(people[one.id].names)]
@@ -97,12 +98,12 @@ def new_contacts(deliveries: Sequence[Delivery], people: Mapping[UUID, Person]) 
             """
             SELECT asked.id FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[]) AS asked(id, bot_id, peer_id)
             WHERE EXISTS (SELECT 1 FROM bots_delivery AS said WHERE said.peer_id = asked.peer_id
-                AND said.bot_id = asked.bot_id AND said.counted_at IS NOT NULL AND said.id <> asked.id)
+                AND said.bot_id = asked.bot_id AND said.counted_at IS NOT NULL)
             UNION ALL
             SELECT asked.id FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS asked(id, bot_id, name)
             WHERE EXISTS (SELECT 1 FROM bots_delivery AS said WHERE upper(said.peer_username) = asked.name
-                AND said.peer_id IS NULL AND said.bot_id = asked.bot_id AND said.counted_at IS NOT NULL
-                AND said.id <> asked.id)
+                AND said.peer_id IS NULL AND said.peer_username <> ''
+                AND said.bot_id = asked.bot_id AND said.counted_at IS NOT NULL)
             """,
             [*_columns(pairs), *_columns(pairs_by_name)],
         )

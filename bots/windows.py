@@ -15,8 +15,11 @@ _WHERE = {
     "bot": "bot_id = ask.key::uuid",
     "chat": "chat_id = ask.key::uuid",
     "peer": "peer_id = ask.key::bigint",
-    "name": "peer_id IS NULL AND upper(peer_username) = ask.key",
+    "name": "peer_id IS NULL AND peer_username <> '' AND upper(peer_username) = ask.key",
 }
+# The index over everybody's messages is on another expression than theirs (`Delivery.Meta` says why).
+_AT = dict.fromkeys(_WHERE, "counted_at") | {"team": "(counted_at AT TIME ZONE 'UTC')"}
+_SINCE = dict.fromkeys(_WHERE, "ask.since") | {"team": "(ask.since AT TIME ZONE 'UTC')"}
 _ASKED = (
     "unnest(%s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::int[], %s::int[]) "
     "AS ask(n, key, purpose, since, skip, take)"
@@ -56,7 +59,7 @@ def counted_times(windows: Sequence[tuple[Window, int, int]]) -> list[list[datet
         place = (skip, take) if len(window.sources) == 1 else (0, skip + take)
         asks += [(number, window, source, *place) for source in window.sources]
     select = "SELECT ask.n, found.counted_at FROM {asked} CROSS JOIN LATERAL (SELECT counted_at {of} "
-    select += "ORDER BY counted_at DESC OFFSET ask.skip LIMIT ask.take) AS found"
+    select += "ORDER BY {at} DESC OFFSET ask.skip LIMIT ask.take) AS found"
     times: list[list[datetime]] = [[] for _ in windows]
     for number, at in _ask(select, asks):
         times[number].append(at)
@@ -89,9 +92,9 @@ def _ask(select: str, asks: Sequence[tuple[int, Window, Source, int, int]]) -> l
     parts, params = [], list[Any]()
     for (kind, new), rows in groups.items():
         opening = " AND opens_contact" if new else ""
-        of = f"FROM bots_delivery WHERE {_WHERE[kind]}{opening} AND counted_at > ask.since"
+        of = f"FROM bots_delivery WHERE {_WHERE[kind]}{opening} AND {_AT[kind]} > {_SINCE[kind]}"
         of += " AND (ask.purpose = '' OR purpose = ask.purpose)"
-        parts.append(f"({select.format(asked=_ASKED, of=of)})")
+        parts.append(f"({select.format(asked=_ASKED, of=of, at=_AT[kind])})")
         params += [list(column) for column in zip(*rows, strict=True)]
     if not parts:
         return []
