@@ -102,6 +102,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "link": reverse("trace-search"),
             "permission": lambda asking: any(may_view(asking, model) for model in TRACE_MODELS),
         },
+        {
+            "title": "Ask the gate",
+            "icon": "help_center",
+            "link": reverse("admin:bots_delivery_ask"),
+            "permission": lambda asking: may_view(asking, "bots.Delivery"),
+        },
         {"title": "Tasks in Flower", "icon": "local_florist", "link": settings.FLOWER_URL, "active": False},
     ]
     groups = [{"title": title, "collapsible": True, "items": _items(request, of)} for title, of in GROUPS.items()]
