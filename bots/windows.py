@@ -85,15 +85,16 @@ def totals(windows: Sequence[Window]) -> list[Total]:
 
 def _ask(select: str, asks: Sequence[tuple[int, Window, Source, int, int]]) -> list[tuple[Any, ...]]:
     """One query: a part for each kind of source, in which the rows that it asks about are parameters."""
-    groups: dict[tuple[str, bool], list[tuple[Any, ...]]] = defaultdict(list)
+    # A condition on a column that an index lacks, even one that is always true, has every row fetched from the table.
+    groups: dict[tuple[str, bool, bool], list[tuple[Any, ...]]] = defaultdict(list)
     for number, window, source, skip, take in asks:
         row = (number, source.key, window.purpose, window.since, skip, take)
-        groups[source.kind, window.new_contacts].append(row)
+        groups[source.kind, window.new_contacts, bool(window.purpose)].append(row)
     parts, params = [], list[Any]()
-    for (kind, new), rows in groups.items():
+    for (kind, new, of_purpose), rows in groups.items():
         opening = " AND opens_contact" if new else ""
         of = f"FROM bots_delivery WHERE {_WHERE[kind]}{opening} AND {_AT[kind]} > {_SINCE[kind]}"
-        of += " AND (ask.purpose = '' OR purpose = ask.purpose)"
+        of += " AND purpose = ask.purpose" if of_purpose else ""
         parts.append(f"({select.format(asked=_ASKED, of=of, at=_AT[kind])})")
         params += [list(column) for column in zip(*rows, strict=True)]
     if not parts:
