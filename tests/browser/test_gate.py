@@ -13,8 +13,8 @@ def test_a_campaign_shows_its_budgets_and_asks_the_gate(panel: Panel, world: Sim
     assert "this campaign" in panel.text and "new contacts" in panel.text
     panel.press(LABEL)
     assert panel.value("select[name=campaign]") == str(world.campaign.pk)
-    for field, row in (("bot", world.actors[1]), ("chat", world.chats[0])):
-        panel.do(lambda page, field=field, row=row: page.select_option(f"select[name={field}]", str(row.pk)))
+    panel.do(lambda page: page.select_option("select[name=bot]", str(world.actors[1].pk)))
+    panel.do(lambda page: page.select_option("select[name=chat]", str(world.chats[0].pk)))
     panel.press("Ask the gate")
     assert "Wait: Ben The Actor is not connected." in panel.text
     assert "Nothing was sent, claimed or counted." in panel.text

@@ -67,7 +67,7 @@ def test_the_page_of_a_person_leads_to_the_question_about_them(panel: Client):
 
 
 def ask_of(panel: Client, row: Any) -> str:
-    found = re.search(r'href="(/admin/bots/delivery/ask/[^"]*)"', text(panel.get(change_url(row))))
+    found = re.search(r'href="(/admin/bots/delivery/ask/[?][^"]*)"', text(panel.get(change_url(row))))
     assert found is not None
     return found.group(1)
 
