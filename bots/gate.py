@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfoNotFoundError
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Purpose
 from campaigns.quiet_hours import quiet_until
+from campaigns.selectors import Gap
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ class FullBudget:
 class Facts:
     """All that decides about one delivery at `now`. Locked rows, so nothing here changes before the outcome is written.
 
-    `chat` is None for a message to a person. `met_restriction`: Telegram refused this very message because the bot is
-    restricted. `replies_to`: the state of the delivery that it answers. `ahead`: what of the same bot goes first.
+    `chat` is None for a message to a person; `permission_gap`: why its owner's permission is not in force.
+    `met_restriction`: Telegram refused this very message because the bot is restricted. `replies_to`: the state of the
+    delivery that it answers. `ahead`: what of the same bot goes first.
     """
 
     now: datetime
@@ -83,7 +85,7 @@ class Facts:
     suppressed: bool
     disclosed: bool
     chat: str | None
-    chat_permitted: bool
+    permission_gap: Gap | None
     member: bool
     replies_to: str | None
     ahead: str
@@ -119,9 +121,17 @@ def _peer_suppressed(facts: Facts) -> Refuse | None:
 
 
 def _chat_not_permitted(facts: Facts) -> Refuse | None:
-    if facts.chat is None or facts.chat_permitted:
-        return None
-    return Refuse(f"No permission of the owner of “{facts.chat}” to post there is in force.")
+    gap = facts.permission_gap
+    return Refuse(_ungranted(facts.chat, gap)) if gap is not None and gap.lasting else None
+
+
+def _permission_waits(facts: Facts) -> Wait | None:
+    gap = facts.permission_gap
+    return Wait(gap.until, _ungranted(facts.chat, gap)) if gap is not None and not gap.lasting else None
+
+
+def _ungranted(chat: str | None, gap: Gap) -> str:
+    return f"No permission of the owner of “{chat}” to post there is in force: {gap.reason}."
 
 
 def _not_disclosed(facts: Facts) -> Refuse | None:
@@ -247,6 +257,7 @@ _REFUSALS: tuple[Callable[[Facts], Refuse | None], ...] = (
 )
 _WAITS: tuple[Callable[[Facts], Wait | None], ...] = (
     _campaign_not_running,
+    _permission_waits,
     _origin_waits,
     _bot_unusable,
     _bot_restricted,

@@ -6,6 +6,7 @@ class CampaignsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from campaigns import tasks  # noqa: F401  They register themselves with Celery.
         from campaigns.selectors import campaign_names
         from messaging.campaign_finding import register_names
 

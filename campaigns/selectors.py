@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower, Now
 
 from campaigns.models import Campaign, ChatPermission, Suppression
 
@@ -46,17 +47,68 @@ def is_suppressed(*, telegram_user_id: int | None = None, username: str = "") ->
     return suppressed(user_ids=user_ids, usernames=[username]).covers(telegram_user_id, username)
 
 
-def chats_permitted(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant) -> set[UUID]:
-    """Those of the chats whose owner's permission for this purpose is in force."""
-    return set(
-        ChatPermission.objects.filter(chat_id__in=set(chat_ids), purpose=purpose, revoked_at__isnull=True).values_list(
-            "chat_id", flat=True
-        )
-    )
+@dataclass(frozen=True)
+class Gap:
+    """Why nothing may be done under a permission. `lasting`: it does not end by itself nor by an operator's look;
+    else it is over at `until`, or (None) when an operator has looked."""
+
+    reason: str
+    lasting: bool = True
+    until: datetime | None = None
 
 
-def is_permitted(*, chat_id: UUID, purpose: ChatPermission.Grant) -> bool:
-    return chat_id in chats_permitted(chat_ids=[chat_id], purpose=purpose)
+NONE_ON_RECORD = Gap("none is on record")
+
+
+def in_force(now: datetime | Now) -> Q:
+    """The permissions in force at `now`: a time, or the database's own at the moment of the statement."""
+    begun = Q(valid_from__isnull=True) | Q(valid_from__lte=now)
+    lasts = Q(valid_until__isnull=True) | Q(valid_until__gt=now)
+    return Q(revoked_at__isnull=True, suspended_at__isnull=True) & begun & lasts
+
+
+def gap_of(permission: ChatPermission, now: datetime) -> Gap | None:
+    """The same for one row at hand, with the reason; None when it is in force."""
+    if permission.revoked_at is not None:
+        return Gap(f"it was revoked at {_minute(permission.revoked_at)}")
+    if permission.valid_until is not None and permission.valid_until <= now:
+        return Gap(f"it expired at {_minute(permission.valid_until)}")
+    if permission.suspended_at is not None:
+        return Gap(f"it is suspended until an operator has looked: {permission.suspended_reason}", lasting=False)
+    if permission.valid_from is not None and permission.valid_from > now:
+        return Gap(f"it begins at {_minute(permission.valid_from)}", lasting=False, until=permission.valid_from)
+    return None
+
+
+def permissions_in_force(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:
+    return ChatPermission.objects.filter(in_force(now), purpose=purpose)
+
+
+def chats_permitted(
+    *, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, now: datetime | Now | None = None
+) -> set[UUID]:
+    """Those of the chats whose owner's permission for this purpose is in force; without a time, by the database's."""
+    permitted = permissions_in_force(purpose=purpose, now=now or Now()).filter(chat_id__in=set(chat_ids))
+    return set(permitted.values_list("chat_id", flat=True))
+
+
+def is_permitted(*, chat_id: UUID, purpose: ChatPermission.Grant, now: datetime | Now | None = None) -> bool:
+    return chat_id in chats_permitted(chat_ids=[chat_id], purpose=purpose, now=now)
+
+
+def permission_gaps(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, now: datetime) -> dict[UUID, Gap]:
+    """Those of the chats for which no permission is in force at `now`, and why."""
+    wanted = set(chat_ids)
+    latest: dict[UUID, ChatPermission] = {}
+    # The open one last, since it counts; else what was revoked last.
+    for row in ChatPermission.objects.filter(chat_id__in=wanted, purpose=purpose).order_by("revoked_at"):
+        latest[row.chat_id] = row
+    gaps = {chat_id: gap_of(latest[chat_id], now) if chat_id in latest else NONE_ON_RECORD for chat_id in wanted}
+    return {chat_id: gap for chat_id, gap in gaps.items() if gap is not None}
+
+
+def _minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def campaign_names(ids: Iterable[UUID]) -> dict[UUID, str]:

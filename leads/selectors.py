@@ -1,13 +1,15 @@
 """Reads about leads, their managers and conversations."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Case, Count, F, IntegerField, Max, Q, QuerySet, Value, When
 
+from bots.clock import database_clock
 from bots.models import Bot, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import chats_permitted
+from campaigns.selectors import NONE_ON_RECORD, Gap, chats_permitted, permission_gaps
 from leads.models import Conversation, Lead, Message
 from parser.models import WatchedChat
 
@@ -49,13 +51,18 @@ def is_own_account(person: Person) -> bool:
 
 def direct_contact_permitted(*, chat_id: int) -> bool:
     """Whether the owner of the chat with this marked id permits to write to its members without an approval."""
-    return chat_id in chats_with_direct_contact({chat_id})
+    return chat_id not in direct_contact_gaps({chat_id}, now=database_clock())
 
 
-def chats_with_direct_contact(telegram_ids: set[int]) -> set[int]:
-    known = dict(Chat.objects.filter(telegram_id__in=telegram_ids).values_list("id", "telegram_id"))
-    permitted = chats_permitted(chat_ids=known, purpose=ChatPermission.Grant.FIRST_CONTACT)
-    return {telegram_id for chat_id, telegram_id in known.items() if chat_id in permitted and telegram_id is not None}
+def direct_contact_gaps(telegram_ids: set[int], *, now: datetime) -> dict[int, Gap]:
+    """By marked id, the chats whose owners do not permit that at `now`, and why."""
+    known = dict(Chat.objects.filter(telegram_id__in=telegram_ids).values_list("telegram_id", "id"))
+    gaps = permission_gaps(chat_ids=known.values(), purpose=ChatPermission.Grant.FIRST_CONTACT, now=now)
+    found = {
+        telegram_id: gaps.get(known[telegram_id]) if telegram_id in known else NONE_ON_RECORD
+        for telegram_id in telegram_ids
+    }
+    return {telegram_id: gap for telegram_id, gap in found.items() if gap is not None}
 
 
 def managers_usable(*, campaign_id: UUID) -> QuerySet[Bot]:

@@ -46,7 +46,7 @@ def may_be_activated(sfc: ScriptForCampaign) -> bool:
 def activate_locked(sfc: ScriptForCampaign, *, now: datetime) -> list[str]:
     """Move a locked sfc to active, unless something keeps it from starting: that is returned and nothing is changed."""
     lines = snapshot.lines_of(sfc.script)
-    found = checks.problems(sfc, lines)
+    found = checks.problems(sfc, lines, now=now)
     if found:
         return found
     sfc.state = State.ACTIVE

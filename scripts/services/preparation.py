@@ -36,7 +36,7 @@ def sfc_prepare(*, sfc_id: str, now: datetime | None = None) -> None:
         if sfc.state == State.DRAFT:
             found = activate_locked(sfc, now=now)
         elif sfc.state == State.ACTIVE:
-            found = checks.problems(sfc, snapshot.load(sfc.snapshot))
+            found = checks.problems(sfc, snapshot.load(sfc.snapshot), now=now)
         else:
             return
         if found:
