@@ -55,7 +55,7 @@ class Operation:
 
     def bound_form(self, request: HttpRequest, *, submitted: bool) -> forms.Form:
         form_class = self.form or forms.Form
-        return form_class(request.POST) if submitted else form_class()
+        return form_class(request.POST, request.FILES) if submitted else form_class()
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("campaigns.Campaign", "campaign"),
         Page("campaigns.Chat", "groups"),
         Page("campaigns.ChatPermission", "verified_user", "Permissions"),
+        Page("campaigns.EvidenceFile", "attach_file"),
         Page("campaigns.Suppression", "do_not_disturb_on"),
         Page("campaigns.Budget", "speed"),
         Page("parser.Keyword", "search"),
