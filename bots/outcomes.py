@@ -12,7 +12,8 @@ from bots.claiming import Outgoing
 from bots.deliveries import delivery_finish
 from bots.models import Bot, BotBlock, Delivery
 from bots.states import bot_set_state
-from telegram.errors import BotDead, BotRestricted, RetryAfter, TelegramError
+from bots.unwelcome import writing_refused
+from telegram.errors import BotDead, BotRestricted, ChatRefuses, RetryAfter, TelegramError
 from telegram.types import SentMessage
 
 State = Delivery.State
@@ -102,6 +103,9 @@ def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetim
         how = "needs to be logged in again" if error.needs_login else "is banned"
         put_back(out, f"{error.reason}: the account {how}. Its messages are not handed to another account.")
     else:
+        if isinstance(error, ChatRefuses) and out.chat_id is not None:
+            # First: settling may make the next line for the same chat.
+            writing_refused(bot_id=out.bot_id, chat_id=out.chat_id, error=error)
         record_failed(out, kind=error.kind, reason=error.reason)
 
 

@@ -24,8 +24,9 @@ from bots.cursors import (
 )
 from bots.executor import in_db
 from bots.leases import LeaseLost
+from bots.unwelcome import reading_refused
 from telegram.client import TelegramAccount
-from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+from telegram.errors import BotDead, ChatRefuses, RetryAfter, TelegramError, TransientError
 from telegram.types import Dialog, IncomingMessage, is_supergroup
 
 # Messages asked for at once, and recorded in one transaction.
@@ -115,6 +116,8 @@ class Reading:
             except (BotDead, TransientError):
                 raise
             except TelegramError as error:
+                if isinstance(error, ChatRefuses):
+                    await in_db(reading_refused, bot_id=self.reader.bot_id, peer_id=peer_id, error=error)
                 wait = error.seconds if isinstance(error, RetryAfter) else REFUSED_SECONDS
                 log.warning("bot %s cannot read the history of %s: %s", self.reader.bot_id, peer_id, error.reason)
                 self.behind[peer_id] = time.monotonic() + wait

@@ -1,5 +1,5 @@
 """The pages of this room. Django finds them here."""
 
-from bots.admin import accounts, connecting, ledger
+from bots.admin import accounts, connecting, ledger, presence
 
-__all__ = ["accounts", "connecting", "ledger"]
+__all__ = ["accounts", "connecting", "ledger", "presence"]

@@ -44,6 +44,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("bots.BotSession", "key", "Sessions"),
         Page("bots.PendingLogin", "login", "Logins begun"),
         Page("bots.Cursor", "bookmark"),
+        Page("bots.Presence", "how_to_reg"),
     ),
     "Campaigns & chats": (
         Page("campaigns.Campaign", "campaign"),

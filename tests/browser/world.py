@@ -16,7 +16,18 @@ from django_celery_beat.models import (
 from rest_framework.authtoken.models import Token
 
 from bots.deliveries import delivery_queue
-from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Delivery, Host, PendingLogin, Trouble
+from bots.models import (
+    Bot,
+    BotBlock,
+    BotSession,
+    BotStateChange,
+    Cursor,
+    Delivery,
+    Host,
+    PendingLogin,
+    Presence,
+    Trouble,
+)
 from campaigns.evidence import evidence_add
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose, Suppression
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
@@ -105,6 +116,7 @@ def _bots(world: SimpleNamespace) -> None:
     )
     Host.objects.create(name="actors@laptop", role="actor", capacity=50)
     Cursor.objects.create(bot=world.parser_bot, peer_id=-100123, last_message_id=42)
+    Presence.objects.create(bot=world.parser_bot, chat=world.chats[0], peer_id=-100123)
     Trouble.objects.create(key="no-worker:manager", reason="No worker carries the manager bots.")
 
 
