@@ -36,6 +36,7 @@ class Refuse:
 
 
 State = Delivery.State
+PERSON_SAID_STOP = "This person asked not to be written to."
 
 Verdict = Allow | Wait | Refuse
 ALLOW = Allow()
@@ -117,7 +118,7 @@ def _campaign_over(facts: Facts) -> Refuse | None:
 
 
 def _peer_suppressed(facts: Facts) -> Refuse | None:
-    return Refuse("This person asked not to be written to.") if facts.suppressed else None
+    return Refuse(PERSON_SAID_STOP) if facts.suppressed else None
 
 
 def _chat_not_permitted(facts: Facts) -> Refuse | None:

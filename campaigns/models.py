@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
+from vault.fields import EncryptedTextField
+
 # A scanned letter or a screenshot is smaller; whoever has more gives a link.
 EVIDENCE_MOST_BYTES = 5 * 1024 * 1024
 
@@ -182,19 +184,29 @@ class EvidenceFile(models.Model):
 
 
 class Suppression(models.Model):
-    """A person whom nobody writes to again, in any campaign."""
+    """A person whom nobody writes to again, in any campaign.
+
+    It holds for a Telegram id. Entered by name only it silences whoever bears the name, until it is known who that is:
+    from then on it holds for that id, and the name is a remark. Of an erased person only `person_hash` is left
+    (`campaigns.hashing`).
+    """
 
     class Source(models.TextChoices):
         WORDS = "words", "Said stop"
         BLOCK = "block", "Blocked an account of ours"
         LLM = "llm", "The LLM understood a refusal"
         OPERATOR = "operator", "Entered by an operator"
+        IMPORT = "import", "Imported"
+        ERASURE = "erasure", "Asked for erasure"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     telegram_user_id = models.BigIntegerField(null=True, blank=True)
-    username = models.CharField(max_length=64, blank=True, default="", help_text="Without @; when no id is known")
+    username = models.CharField(max_length=64, blank=True, default="", help_text="Without @")
+    person_hash = models.CharField(max_length=64, blank=True, default="", editable=False)
     source = models.CharField(max_length=12, choices=Source)
     reason = models.CharField(max_length=300, blank=True, default="")
+    resolved_at = models.DateTimeField(null=True, blank=True, help_text="When a name that was entered got its id")
+    resolved_by = models.CharField(max_length=60, blank=True, default="", help_text="What told whose name it is")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -209,14 +221,27 @@ class Suppression(models.Model):
                 condition=~Q(username="") & Q(telegram_user_id__isnull=True),
                 name="suppressed_name_once",
             ),
+            models.UniqueConstraint(fields=["person_hash"], condition=~Q(person_hash=""), name="suppressed_hash_once"),
             models.CheckConstraint(
-                condition=Q(telegram_user_id__isnull=False) | ~Q(username=""),
+                condition=Q(telegram_user_id__isnull=False) | ~Q(username="") | ~Q(person_hash=""),
                 name="suppression_names_somebody",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"@{self.username}" if self.username else str(self.telegram_user_id)
+        if self.username or self.telegram_user_id is not None:
+            return f"@{self.username}" if self.username else str(self.telegram_user_id)
+        return "an erased person"
+
+
+class HashKey(models.Model):
+    """The key of the hashes of erased people: one row, made at the first erasure."""
+
+    key = EncryptedTextField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return "key of the hashes"
 
 
 class Budget(models.Model):

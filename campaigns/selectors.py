@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower, Now
 
+from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import Campaign, ChatPermission, Suppression
 
 
@@ -18,28 +19,52 @@ def plain_username(username: str) -> str:
 
 @dataclass(frozen=True)
 class Suppressed:
-    """Of the people that were asked about, those whom nobody writes to."""
+    """Of the people that were asked about, those whom nobody writes to. `names` are those whose bearers are not known
+    yet: somebody known by id is judged by the id, whatever name they bear today."""
 
     user_ids: frozenset[int]
-    usernames: frozenset[str]
+    names: frozenset[str]
 
     def covers(self, telegram_user_id: int | None, username: str = "") -> bool:
-        """An id or a name is enough: a wrong silence costs less than a message to someone who said stop."""
-        return telegram_user_id in self.user_ids or plain_username(username) in self.usernames
+        return telegram_user_id in self.user_ids or plain_username(username) in self.names
 
 
 def suppressed(*, user_ids: Iterable[int], usernames: Iterable[str]) -> Suppressed:
     ids, names = set(user_ids), {plain_username(name) for name in usernames} - {""}
+    if not ids and not names:
+        return Suppressed(frozenset(), frozenset())
+    forgotten = erased(user_ids=ids, usernames=names)
     found = (
         Suppression.objects.annotate(name=Lower("username"))
-        .filter(Q(telegram_user_id__in=ids) | Q(name__in=names))
+        .filter(Q(telegram_user_id__in=ids) | Q(telegram_user_id=None, name__in=names))
         .values_list("telegram_user_id", "name")
     )
-    rows = list(found) if ids or names else []
+    rows = list(found)
     return Suppressed(
-        user_ids=frozenset(user_id for user_id, _ in rows if user_id is not None),
-        usernames=frozenset(name for _, name in rows if name),
+        user_ids=forgotten.user_ids | {user_id for user_id, _ in rows if user_id is not None},
+        names=forgotten.names | {name for user_id, name in rows if user_id is None},
     )
+
+
+def erased(*, user_ids: Iterable[int], usernames: Iterable[str] = ()) -> Suppressed:
+    """Of these people, those whose data was erased at their request: nothing of them is recorded again either."""
+    key = key_if_any()
+    if key is None:
+        return Suppressed(frozenset(), frozenset())
+    ids = {id_hash(key, user_id): user_id for user_id in user_ids}
+    names = {name_hash(key, plain_username(name)): plain_username(name) for name in usernames if plain_username(name)}
+    known = Suppression.objects.filter(person_hash__in=[*ids, *names])
+    found = set(known.exclude(person_hash="").values_list("person_hash", flat=True))
+    return Suppressed(
+        user_ids=frozenset(ids[one] for one in found & ids.keys()),
+        names=frozenset(names[one] for one in found & names.keys()),
+    )
+
+
+def is_erased(*, telegram_user_id: int | None, username: str = "") -> bool:
+    """By the id, and by the name for whoever was known by nothing else."""
+    user_ids = [] if telegram_user_id is None else [telegram_user_id]
+    return erased(user_ids=user_ids, usernames=[username]).covers(telegram_user_id, username)
 
 
 def is_suppressed(*, telegram_user_id: int | None = None, username: str = "") -> bool:

@@ -7,11 +7,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from campaigns import fences, suppressions
+from campaigns import fences
 from campaigns.errors import NotPossible as NotPossible
-from campaigns.models import Budget, Campaign, Chat, ChatPermission, Suppression
-from campaigns.selectors import plain_username
-from campaigns.suppressions import Silenced
+from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.suppressing import suppression_add as suppression_add
 
 _MOVES = {
     Campaign.State.RUNNING: {Campaign.State.DRAFT, Campaign.State.PAUSED},
@@ -128,41 +127,6 @@ def permission_resume(*, permission_id: int) -> ChatPermission:
     permission.save(update_fields=["suspended_at", "suspended_reason"])
     fences.rules_changed()
     return permission
-
-
-@transaction.atomic
-def suppression_add(
-    *, telegram_user_id: int | None, username: str = "", source: Suppression.Source, reason: str = ""
-) -> Suppression:
-    """Nobody writes to this person again, and what the rooms above do about it is done (`campaigns.suppressions`).
-
-    Idempotent; give both the id and the username when both are known. The caller holds no lock that comes after
-    those of the rooms above.
-    """
-    name = plain_username(username)
-    if telegram_user_id is None and not name:
-        raise ValueError("A suppression needs a Telegram id or a username.")
-    silenced = Silenced(telegram_user_id, name, Suppression.Source(source), reason)
-    suppressions.lock_all(silenced)
-    fences.suppressions_close()
-    suppression = _suppression_put(telegram_user_id, name, {"source": source, "reason": reason[:300]})
-    suppressions.follow_all(silenced)
-    return suppression
-
-
-def _suppression_put(telegram_user_id: int | None, name: str, facts: dict[str, str]) -> Suppression:
-    if telegram_user_id is None:
-        by_name, _ = Suppression.objects.get_or_create(
-            telegram_user_id=None, username__iexact=name, defaults={"username": name, **facts}
-        )
-        return by_name
-    by_id, created = Suppression.objects.get_or_create(
-        telegram_user_id=telegram_user_id, defaults={"username": name, **facts}
-    )
-    if not created and name and plain_username(by_id.username) != name:
-        by_id.username = name
-        by_id.save(update_fields=["username"])
-    return by_id
 
 
 @transaction.atomic

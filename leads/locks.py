@@ -40,6 +40,11 @@ def conversation_lock(conversation_id: UUID) -> Conversation:
     return conversations_lock(Conversation.objects.filter(id=conversation_id))[0]
 
 
+def conversation_lock_if_there(conversation_id: UUID) -> Conversation | None:
+    """None when it was erased."""
+    return next(iter(conversations_lock(Conversation.objects.filter(id=conversation_id))), None)
+
+
 def person_lock(person: Person) -> list[Conversation]:
     """All conversations with this person, in every campaign."""
     return conversations_lock(Conversation.objects.filter(lead__in=leads_of(person)))

@@ -178,7 +178,7 @@ def test_a_chat_that_the_account_is_not_in_is_waited_for_and_reported(bot, campa
     [
         ({"peer_id": 7}, {"telegram_user_id": 7}),
         ({"peer_id": None, "peer_username": "Maria"}, {"telegram_user_id": None, "username": "maria"}),
-        ({"peer_id": None, "peer_username": "maria"}, {"telegram_user_id": 7, "username": "MARIA"}),
+        ({"peer_id": 8, "peer_username": "maria"}, {"telegram_user_id": None, "username": "maria"}),
     ],
 )
 def test_who_said_stop_is_not_written_to(bot, campaign, clock, wish, suppressed):
@@ -188,6 +188,14 @@ def test_who_said_stop_is_not_written_to(bot, campaign, clock, wish, suppressed)
     assert claim(ledger.owners(bot), clock=clock).refused == 1
     delivery.refresh_from_db()
     assert delivery.error == "This person asked not to be written to."
+
+
+@pytest.mark.parametrize("peer_id", [8, None])
+def test_a_name_that_somebody_who_said_stop_once_had_silences_nobody_else(bot, campaign, clock, peer_id):
+    """Known by the id: another person. By the name only: who it is, and whether they said stop, is found out first."""
+    ledger.queue_message(bot, campaign, peer_id, peer_username="maria")
+    Suppression.objects.create(telegram_user_id=7, username="MARIA", source=Suppression.Source.WORDS)
+    assert len(claim(ledger.owners(bot), clock=clock).outgoing) == 1
 
 
 def test_a_first_contact_must_disclose_in_the_campaigns_language(bot, clock):
