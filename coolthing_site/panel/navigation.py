@@ -52,6 +52,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("campaigns.ChatPermission", "verified_user", "Permissions"),
         Page("campaigns.EvidenceFile", "attach_file"),
         Page("campaigns.Suppression", "do_not_disturb_on"),
+        Page("campaigns.HashKey", "fingerprint"),
         Page("campaigns.Budget", "speed"),
         Page("parser.Keyword", "search"),
         Page("parser.WatchedChat", "visibility"),

@@ -29,7 +29,7 @@ from bots.models import (
     Trouble,
 )
 from campaigns.evidence import evidence_add
-from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose, Suppression
+from campaigns.models import Budget, Campaign, Chat, ChatPermission, HashKey, Purpose, Suppression
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.models import (
     DeadLetter,
@@ -94,6 +94,7 @@ def _campaign(world: SimpleNamespace) -> None:
         evidence_add(permission_id=given.pk, name="letter.txt", content=b"Yes, you may.", by="operator")
         world.chats.append(chat)
     Suppression.objects.create(telegram_user_id=777, username="gone", source="words", reason="stop")
+    HashKey.objects.create(pk=1, key="the-key-of-hashes")
     Budget.objects.create(scope="bot", limit=20, window_seconds=3600)
 
 

@@ -68,6 +68,7 @@ def test_a_name_that_nobody_knew_becomes_the_first_id_that_is_met_with_it(world,
     elif seen == "an event":
         assert world.receive().state == Lead.State.OPTED_OUT
     else:
+        assert talk is not None
         world.incoming(talk, "Hello again")
         talk.refresh_from_db()
         assert talk.lead.state == Lead.State.OPTED_OUT
