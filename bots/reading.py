@@ -60,7 +60,7 @@ class Reading:
         if self.reader.handler.reads_private:
             positions = await in_db(cursors_start_direct, reader=self.reader, dialogs=dialogs)
             tops = {dialog.peer_id: dialog.top_message_id for dialog in dialogs if dialog.kind == "private"}
-            self.behind.update({peer: 0.0 for peer, top in tops.items() if top > positions[peer]})
+            self.behind.update({peer: 0.0 for peer, top in tops.items() if top > positions.get(peer, top)})
         if self.reader.handler.reads_chats:
             positions = await in_db(cursors_of, self.reader.bot_id)
             tops = {dialog.peer_id: dialog.top_message_id for dialog in dialogs}

@@ -7,7 +7,11 @@ class CampaignsConfig(AppConfig):
 
     def ready(self) -> None:
         from campaigns import tasks  # noqa: F401  They register themselves with Celery.
+        from campaigns.person_data import CampaignsRoom, about_erased
         from campaigns.selectors import campaign_names
         from messaging.campaign_finding import register_names
+        from messaging.persons import register, register_guard
 
         register_names(campaign_names)
+        register(2, CampaignsRoom())
+        register_guard(about_erased)

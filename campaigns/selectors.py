@@ -62,9 +62,10 @@ def erased(*, user_ids: Iterable[int], usernames: Iterable[str] = ()) -> Suppres
 
 
 def is_erased(*, telegram_user_id: int | None, username: str = "") -> bool:
-    """By the id, and by the name for whoever was known by nothing else."""
-    user_ids = [] if telegram_user_id is None else [telegram_user_id]
-    return erased(user_ids=user_ids, usernames=[username]).covers(telegram_user_id, username)
+    """By the id; by the name for whoever is known by nothing else."""
+    if telegram_user_id is not None:
+        return telegram_user_id in erased(user_ids=[telegram_user_id]).user_ids
+    return plain_username(username) in erased(user_ids=[], usernames=[username]).names
 
 
 def is_suppressed(*, telegram_user_id: int | None = None, username: str = "") -> bool:

@@ -60,8 +60,11 @@ def suppression_resolve(*, telegram_user_id: int, username: str, by: str) -> boo
     to do. The caller holds no lock that comes after those of the rooms above.
     """
     name = plain_username(username)
-    if not name or not _unresolved(name).exists():
+    if not name:
         return False
+    bound = _bind_erased(name, telegram_user_id)
+    if bound or not _unresolved(name).exists():
+        return bound
     with transaction.atomic():
         row = _unresolved(name).first()
         if row is None:
@@ -182,6 +185,19 @@ def _bind(name: str, telegram_user_id: int, by: str) -> int:
     return Suppression.objects.filter(pk=pk, telegram_user_id=None).update(
         telegram_user_id=telegram_user_id, resolved_at=timezone.now(), resolved_by=by[:60]
     )
+
+
+def _bind_erased(name: str, telegram_user_id: int) -> bool:
+    """The same for somebody who was erased when only the name was known."""
+    key = key_if_any()
+    if key is None:
+        return False
+    by_name = Suppression.objects.filter(person_hash=name_hash(key, name))
+    if not by_name.exists():
+        return False
+    if _held([telegram_user_id]):
+        return bool(by_name.delete()[0])
+    return bool(by_name.update(person_hash=id_hash(key, telegram_user_id)))
 
 
 def _unresolved(name: str) -> Any:

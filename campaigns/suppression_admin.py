@@ -120,9 +120,7 @@ class SuppressionAdmin(PanelAdmin):
     def _take_in(self, request: HttpRequest, entries: list[Any], *, dry_run: bool) -> None:
         if dry_run:
             known = suppressions_known(entries)
-            text = (
-                f"The file is sound: {len(entries) - known} would be suppressed, {known} are already."
-            )
+            text = f"The file is sound: {len(entries) - known} would be suppressed, {known} are already."
         else:
             new = suppressions_import(entries=entries)
             text = f"{new} are suppressed now, {len(entries) - new} were already."

@@ -34,9 +34,9 @@ def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     if not found:
         return []
     erasing_hold()
+    suppression_resolve(telegram_user_id=author, username=message.from_username, by="words in a watched chat")
     if is_erased(telegram_user_id=author):
         return []
-    suppression_resolve(telegram_user_id=author, username=message.from_username, by="words in a watched chat")
     hits = [hit for watch, keyword in found if (hit := _hit_record(watch, message, author, keyword))]
     publish_on_commit(*(_event(hit, message) for hit in hits))
     return hits

@@ -34,11 +34,13 @@ def lead_receive(*, event: NewTargetMessage) -> Lead | None:
         raise BadLead("the event names nobody: it has neither a username nor a telegram_user_id")
     campaign = _campaign(event.campaign_id)
     erasing_hold()
-    if is_own_account(person) or is_erased(telegram_user_id=person.telegram_user_id, username=person.username):
+    if is_own_account(person):
         return None
     campaign_hold(campaign.id)
     if person.telegram_user_id is not None:
         suppression_resolve(telegram_user_id=person.telegram_user_id, username=person.username, by="a hit")
+    if is_erased(telegram_user_id=person.telegram_user_id, username=person.username):
+        return None
     known = lead_find(campaign_id=campaign.id, person=person)
     if known is not None:
         return known
