@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from bots.models import BotBlock, Cursor, Delivery, Trouble
+from bots.models import Bot, BotBlock, Cursor, Delivery, Trouble
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 
 State = Delivery.State
@@ -23,6 +23,10 @@ class BotsRoom(Room):
     def names(self, telegram_user_id: int) -> set[str]:
         known = Delivery.objects.filter(peer_id=telegram_user_id).exclude(peer_username="")
         return set(known.values_list(Lower("peer_username"), flat=True))
+
+    def refuses(self, person: Person) -> str:
+        own = Bot.objects.filter(telegram_user_id__in=person.ids).first()
+        return f"This is an account of the team: {own}." if own is not None else ""
 
     def leaving(self, person: Person) -> int:
         # One that is still queued after the suppression is being judged at this moment.

@@ -83,9 +83,11 @@ def person_export(person: Person) -> dict[str, Any]:
 def person_erase(person: Person) -> tuple[dict[str, int], Suppression]:
     """Erase them; how many rows, as "room: kind", and what stays: the suppression by hash.
 
-    May be called again, also after a crash in the middle. Raises StillLeaving; then nothing more is said to them, and
-    nothing is erased yet.
+    May be called again, also after a crash in the middle. Raises NotPossible, before anything is changed, and
+    StillLeaving: then nothing more is said to them, and nothing is erased yet.
     """
+    if refusal := next(filter(None, (room.refuses(person) for room in rooms())), ""):
+        raise NotPossible(refusal)
     complete, _ = _complete(person)
     suppression = _silence(complete)
     leaving = sum(room.leaving(complete) for room in rooms())

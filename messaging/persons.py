@@ -110,6 +110,10 @@ class Room:
         """What the person wrote."""
         return set()
 
+    def refuses(self, person: Person) -> str:
+        """Why this is nobody whose data can be erased; empty when it can."""
+        return ""
+
     def leaving(self, person: Person) -> int:
         """Messages on their way to the person that nothing calls back."""
         return 0
