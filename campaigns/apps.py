@@ -7,6 +7,7 @@ class CampaignsConfig(AppConfig):
 
     def ready(self) -> None:
         from campaigns import tasks  # noqa: F401  They register themselves with Celery.
+        from campaigns.fences import erasing_hold
         from campaigns.person_data import CampaignsRoom, about_erased
         from campaigns.selectors import campaign_names
         from messaging.campaign_finding import register_names
@@ -14,4 +15,4 @@ class CampaignsConfig(AppConfig):
 
         register_names(campaign_names)
         register(2, CampaignsRoom())
-        register_guard(about_erased)
+        register_guard(about_erased, hold=erasing_hold)

@@ -15,7 +15,7 @@ from messaging import topology
 from messaging.campaign_finding import campaign_of
 from messaging.events import event_id
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, ProcessedEvent
-from messaging.persons import about_somebody_erased
+from messaging.persons import about_somebody_erased, hold_erasing
 from messaging.subscriptions import Message, storable
 
 UNROUTABLE = "unroutable"
@@ -36,6 +36,7 @@ class Death:
 
 def archive_all(messages: Sequence[Message], *, unroutable: bool) -> None:
     """As `archive` for each, in the caller's transaction; in one order everywhere, since letters are locked."""
+    hold_erasing()
     for message in sorted(messages, key=lambda message: message.digest):
         archive(message, unroutable=unroutable)
 

@@ -140,13 +140,20 @@ def rooms() -> list[Room]:
     return [room for _, room in sorted(_rooms, key=lambda pair: (-pair[0], pair[1].name))]
 
 
-# Those among the ids and the plain names who were erased. Until the transaction ends nobody is added to them.
+# Whether one of these ids or plain names is of an erased person.
 Guard = Callable[[Collection[int], Collection[str]], bool]
-_guards: list[Guard] = []
+_guards: list[tuple[Guard, Callable[[], None]]] = []
 
 
-def register_guard(guard: Guard) -> None:
-    _guards[:] = [guard]
+def register_guard(guard: Guard, *, hold: Callable[[], None]) -> None:
+    """`hold`: until the transaction ends the guard's answers stay true. Taken before any lock on a row."""
+    _guards[:] = [(guard, hold)]
+
+
+def hold_erasing() -> None:
+    """For whoever is about to keep what came from outside. Before the first `about_somebody_erased`."""
+    for _, hold in _guards:
+        hold()
 
 
 def about_somebody_erased(text: str) -> bool:
@@ -156,7 +163,7 @@ def about_somebody_erased(text: str) -> bool:
         _named_in(json.loads(text), "", ids, names)
     except (ValueError, RecursionError):
         return False
-    return bool(ids or names) and any(guard(ids, names) for guard in _guards)
+    return bool(ids or names) and any(guard(ids, names) for guard, _ in _guards)
 
 
 def _named_in(value: Any, key: str, ids: set[int], names: set[str]) -> None:

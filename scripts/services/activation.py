@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
+from bots.clock import database_clock
 from messaging.outbox import publish_on_commit
 from scripts import checks, snapshot
 from scripts.errors import CannotStart, MoveRefused
@@ -29,7 +29,7 @@ def sfc_activate(*, sfc_id: UUID, now: datetime | None = None) -> ScriptForCampa
             return sfc
         if not may_be_activated(sfc):
             raise MoveRefused("the script", sfc.get_state_display().lower(), "activated")
-        found = activate_locked(sfc, now=now or timezone.now())
+        found = activate_locked(sfc, now=now or database_clock())
         if found:
             raise CannotStart(found)
         sfc.supervised_at = None
