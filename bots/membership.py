@@ -27,6 +27,8 @@ from telegram.types import Dialog, ResolvedChat
 REFUSED_SECONDS = 120.0
 # Seconds between looks at the account's own list of chats: who was removed from a supergroup is not told.
 DIALOGS_SECONDS = 600.0
+# A list older than this (seconds) says nothing about a chat that is wanted anew: meanwhile it may have been removed.
+FRESH_SECONDS = 30.0
 # Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
 ENTERING = (
     "JoinChannel",
@@ -52,6 +54,7 @@ class Membership:
         self._wanted: set[UUID] | None = None
         self._dialogs: dict[int, Dialog] = {}
         self._listed = 0.0
+        self._asked_for: set[UUID] = set()
         self._not_before: dict[UUID, float] = {}
         # Until when Telegram lets it enter nothing, on time.monotonic(), and the same for people.
         self._flooded = 0.0
@@ -67,13 +70,17 @@ class Membership:
         self._dialogs = {dialog.peer_id: dialog for dialog in dialogs}
         self.chats = {chat: peer for chat, peer in self.chats.items() if peer in self._dialogs}
 
-    async def _list_again(self, account: TelegramAccount) -> None:
-        if time.monotonic() - self._listed < DIALOGS_SECONDS:
+    async def _list_again(self, account: TelegramAccount, wanted: list[Chat]) -> None:
+        ids = {chat.pk for chat in wanted}
+        bearable = FRESH_SECONDS if ids - self._asked_for else DIALOGS_SECONDS
+        self._asked_for = ids
+        if time.monotonic() - self._listed < bearable:
             return
         try:
             self._list(await account.dialogs())
         except RetryAfter as error:
-            self._listed = time.monotonic() - DIALOGS_SECONDS + max(float(error.seconds), DIALOGS_SECONDS)
+            log.warning("bot %s: its chats are listed later: %s", self._reader.bot_id, error.reason)
+            self._listed = time.monotonic()
 
     def _keep_flood(self, block: "JoinBlock | None") -> None:
         self._flooded = time.monotonic() + block.seconds if block is not None else 0.0
@@ -83,7 +90,7 @@ class Membership:
         """Enter what is to be entered, as far as Telegram allows it now. Raises BotDead and TransientError."""
         wanted = await in_db(self._reader.handler.chats, self._reader.bot_id)
         await self._forget_all_but(wanted)
-        await self._list_again(account)
+        await self._list_again(account, wanted)
         for chat in wanted:
             if self._settled(chat) or self._not_before.get(chat.pk, 0.0) > time.monotonic():
                 continue

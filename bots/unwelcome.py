@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from bots.models import Bot, Presence
-from bots.troubles import trouble_tell
+from bots.troubles import trouble_over, trouble_tell
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permissions_suspend
 from telegram.errors import TelegramError
@@ -30,6 +30,7 @@ def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
     if Presence.objects.filter(**key, peer_id=peer_id).exists():
         return
     Presence.objects.update_or_create(**key, defaults={"peer_id": peer_id})
+    trouble_over(key=f"permission:{chat_id}:{bot_id}")
 
 
 @transaction.atomic
@@ -67,4 +68,6 @@ def _suspend(bot_id: UUID, chat_id: UUID, what: str, *, purpose: ChatPermission.
     bot, chat = Bot.objects.only("key", "display_name").get(pk=bot_id), Chat.objects.get(pk=chat_id)
     if permissions_suspend(chat_id=chat_id, purpose=purpose, reason=f"{bot} {what}"):
         reason = f"bot {bot.key} {what}: chat {chat.key}. Its permission is suspended until an operator resumes it."
+        # Each suspension is news, also when the last one was resumed a moment ago.
+        trouble_over(key=f"permission:{chat_id}:{bot_id}")
         trouble_tell(key=f"permission:{chat_id}:{bot_id}", reason=reason)

@@ -7,7 +7,7 @@ from bots.models import Bot, Delivery, Presence, Trouble
 from bots.outcomes import record_refusal_of_telegram
 from bots.unwelcome import presence_ended, presence_note, reading_refused, writing_refused
 from campaigns.models import Chat, ChatPermission
-from campaigns.services import permission_grant
+from campaigns.services import permission_grant, permission_resume
 from messaging.models import OutboxEvent
 from telegram.errors import ChatRefuses
 from tests.integration import ledger
@@ -87,3 +87,13 @@ def test_a_history_that_is_closed_suspends_the_chat_it_belongs_to(bot, chat):
     assert suspended() == {}
     reading_refused(bot_id=bot.id, peer_id=chat.telegram_id, error=ChatRefuses("CHANNEL_PRIVATE"))
     assert set(suspended()) == {"script", "parse"}
+
+
+def test_every_suspension_is_told_and_its_trouble_is_over_when_the_account_is_in_again(bot, chat):
+    for round_ in (1, 2):
+        writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("CHAT_WRITE_FORBIDDEN"))
+        assert OutboxEvent.objects.filter(routing_key="bots.error").count() == round_
+        for permission in ChatPermission.objects.all():
+            permission_resume(permission_id=permission.pk)
+    presence_note(bot_id=bot.id, chat_id=chat.id, peer_id=-5)
+    assert not Trouble.objects.exists()
