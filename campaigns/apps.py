@@ -14,5 +14,6 @@ class CampaignsConfig(AppConfig):
         from messaging.persons import register, register_guard
 
         register_names(campaign_names)
-        register(2, CampaignsRoom())
+        # Last: with it goes who the person was.
+        register(7, CampaignsRoom())
         register_guard(about_erased, hold=erasing_hold)

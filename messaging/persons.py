@@ -1,7 +1,8 @@
 """What the rooms hold about one person, so that it can be handed out and erased.
 
-Each room registers itself here once, with its floor; whoever asks goes through them from the top down, because rows
-above lead to rows below (a lead's event to its outbox row). `campaigns.people` asks.
+Each room registers itself here once, with its turn. Rows of one room lead to rows of others (a lead's event to its
+outbox row), so those that others are found by are erased after them: what a crash left can still be found.
+`campaigns.people` asks.
 """
 
 import json
@@ -131,13 +132,13 @@ class Room:
 _rooms: list[tuple[int, Room]] = []
 
 
-def register(floor: int, room: Room) -> None:
-    _rooms[:] = [(at, one) for at, one in _rooms if one.name != room.name] + [(floor, room)]
+def register(turn: int, room: Room) -> None:
+    _rooms[:] = [(at, one) for at, one in _rooms if one.name != room.name] + [(turn, room)]
 
 
 def rooms() -> list[Room]:
-    """From the top down."""
-    return [room for _, room in sorted(_rooms, key=lambda pair: (-pair[0], pair[1].name))]
+    """In the order of their turns."""
+    return [room for _, room in sorted(_rooms, key=lambda pair: (pair[0], pair[1].name))]
 
 
 # Whether one of these ids or plain names is of an erased person.
