@@ -11,7 +11,7 @@ from django.utils import timezone
 from campaigns import fences, suppressions
 from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import Suppression
-from campaigns.selectors import plain_username
+from campaigns.selectors import is_suppressed, plain_username
 from campaigns.suppressions import Silenced
 
 OWN_RECORDS = "our own records"
@@ -144,7 +144,7 @@ def _held(ids: Sequence[int]) -> set[int]:
 def _is_known_name(username: str) -> bool:
     name = plain_username(username)
     bearer = suppressions.bearer_of(name)
-    return bool(_held([bearer])) if bearer is not None else _unresolved(name).exists()
+    return bool(_held([bearer])) if bearer is not None else is_suppressed(username=name)
 
 
 def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Suppression:

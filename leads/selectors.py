@@ -5,11 +5,11 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Case, Count, F, IntegerField, Max, Q, QuerySet, Value, When
+from django.db.models.functions import Now
 
-from bots.clock import database_clock
 from bots.models import Bot, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import NONE_ON_RECORD, Gap, chats_permitted, permission_gaps
+from campaigns.selectors import NONE_ON_RECORD, Gap, chats_permitted, permission_gaps, permissions_in_force
 from leads.models import Conversation, Lead, Message
 from parser.models import WatchedChat
 
@@ -53,7 +53,8 @@ def is_own_account(person: Person) -> bool:
 
 def direct_contact_permitted(*, chat_id: int) -> bool:
     """Whether the owner of the chat with this marked id permits to write to its members without an approval."""
-    return chat_id not in direct_contact_gaps({chat_id}, now=database_clock())
+    given = permissions_in_force(purpose=ChatPermission.Grant.FIRST_CONTACT, now=Now())
+    return given.filter(chat__telegram_id=chat_id).exists()
 
 
 def direct_contact_gaps(telegram_ids: set[int], *, now: datetime) -> dict[int, Gap]:
