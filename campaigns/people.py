@@ -96,7 +96,7 @@ def person_erase(person: Person) -> tuple[dict[str, int], Suppression]:
             f"{leaving} messages to this person are leaving at this moment. Nothing more is said to them; erase again "
             "in a moment, when it is known what became of those."
         )
-    _mark(suppression, complete)
+    suppression = _mark(suppression, complete)
     # Once more: what was under way until the mark is there by now, and may have told another name.
     complete, _ = _complete(complete)
     counts: dict[str, int] = {}
@@ -140,11 +140,14 @@ def _silence(person: Person) -> Suppression:
 
 
 @transaction.atomic
-def _mark(suppression: Suppression, person: Person) -> None:
-    """From its return on nothing of the person is recorded by anybody."""
+def _mark(suppression: Suppression, person: Person) -> Suppression:
+    """From its return on nothing of the person is recorded by anybody. Returns what stays of them."""
     fences.erasing_close()
     key = key_for_erasing()
     who = person.telegram_user_id
     hashed = id_hash(key, who) if who is not None else name_hash(key, min(person.usernames))
-    if not Suppression.objects.filter(person_hash=hashed).exists():
-        Suppression.objects.filter(pk=suppression.pk).update(person_hash=hashed)
+    kept = Suppression.objects.filter(person_hash=hashed)
+    if not kept.exists() and not Suppression.objects.filter(pk=suppression.pk).update(person_hash=hashed):
+        # An operator has just deleted their own entry.
+        Suppression.objects.create(person_hash=hashed, source=Suppression.Source.ERASURE)
+    return kept.get()

@@ -87,7 +87,8 @@ def _chat(report: Report, part: ChatPart) -> Chat:
     gone = chat.permissions.filter(revoked_at__isnull=True).exclude(purpose__in=[p.purpose for p in part.permissions])
     for row in gone:
         report.add("removed", "chat permission", f"{part.key}: {row.purpose}", "revoked now")
-        permission_revoke(chat_id=chat.pk, purpose=ChatPermission.Grant(row.purpose))
+        reason = "No longer in the seed file."
+        permission_revoke(chat_id=chat.pk, purpose=ChatPermission.Grant(row.purpose), reason=reason)
     return chat
 
 

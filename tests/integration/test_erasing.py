@@ -13,6 +13,7 @@ from bots.cursors import Reader, cursors_start_direct, messages_record
 from bots.models import Cursor, Delivery
 from bots.outcomes import record_sent
 from bots.roles import handler_of
+from campaigns import fences
 from campaigns.errors import NotPossible
 from campaigns.fences import erasing_hold
 from campaigns.models import HashKey, Suppression
@@ -113,6 +114,19 @@ def test_erasing_again_finds_nothing_and_harms_nothing(world):
     erase()
     assert suppression_add(telegram_user_id=ID, username=NAME, source=Suppression.Source.OPERATOR).person_hash
     assert search(NAME) == [] and Suppression.objects.exclude(person_hash="").count() == 1
+
+
+def test_an_entry_that_is_deleted_meanwhile_does_not_take_the_silence_along(world, monkeypatch):
+    fill(world)
+    close = fences.erasing_close
+
+    def deleted() -> None:
+        close()
+        Suppression.objects.filter(telegram_user_id=ID).delete()
+
+    monkeypatch.setattr(fences, "erasing_close", deleted)
+    erase()
+    assert is_suppressed(telegram_user_id=ID) and search(NAME, WORDS) == []
 
 
 @pytest.mark.parametrize("room", [room.name for room in rooms()])
