@@ -7,3 +7,7 @@ class BotsConfig(AppConfig):
 
     def ready(self) -> None:
         from bots import tasks, worker  # noqa: F401  They register themselves with Celery.
+        from bots.person_data import BotsRoom
+        from messaging.persons import register
+
+        register(3, BotsRoom())

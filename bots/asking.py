@@ -22,11 +22,16 @@ _NOT_READY = (Bot.State.OFFLINE, Bot.State.STARTING)
 
 @dataclass(frozen=True)
 class Answer:
-    """`objections` are all that speak against it now; the first of them is the verdict."""
+    """`objections` are all that speak against it now; the first of them is the verdict.
+
+    `by_name`: the person is known by a name alone. A sender would first ask Telegram whose name that is, and judge by
+    the id: somebody who asked not to be written to may bear it.
+    """
 
     verdict: Verdict
     objections: tuple[Refuse | Wait, ...]
     at: datetime
+    by_name: bool
 
 
 def delivery_would(*, delivery_id: UUID) -> Answer:
@@ -54,7 +59,8 @@ def _answer(delivery: Delivery) -> Answer:
     against = objections(policy.facts(delivery))
     if not against and delivery.due_at > now:
         against = [Wait(delivery.due_at, "It is not due yet.")]
-    return Answer(next(iter(against), ALLOW), tuple(against), now)
+    by_name = delivery.chat_id is None and delivery.peer_id is None
+    return Answer(next(iter(against), ALLOW), tuple(against), now, by_name)
 
 
 def _owners(delivery: Delivery, now: datetime) -> dict[UUID, Owner]:

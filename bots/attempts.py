@@ -6,6 +6,7 @@ Both end with the outcome written down, or leave the delivery `sending` for anot
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 
@@ -19,7 +20,7 @@ from bots.live import LiveSession
 from telegram.client import TelegramAccount
 from telegram.errors import AlreadySent, BotDead, RetryAfter, TelegramError, TransientError
 from telegram.mapping import map_error
-from telegram.types import SentMessage
+from telegram.types import PersonTarget, SentMessage
 
 # Seconds within which Telegram must answer one request; longer counts as no answer.
 ANSWER_LIMIT = 30.0
@@ -54,6 +55,10 @@ async def say(session: LiveSession, out: Outgoing) -> None:
         await written(outcomes.put_back, out, outcomes.LOST_BEFORE)
         return
     try:
+        known = await _identified(account, out)
+        if known is None:
+            return
+        out = known
         reply_to = await _reply_to(account, out)
     except _NotVisible as missing:
         await _wait_for_visibility(out, missing.said_at)
@@ -86,6 +91,10 @@ async def recover(session: LiveSession, found: recovery.Recovery) -> float:
     if account is None or not session.lease_valid():
         return 0.0
     try:
+        known = await _identified(account, found.out)
+        if known is None:
+            return 0.0
+        found = replace(found, out=known)
         sent = await _send(account, found.out, await _reply_to(account, found.out))
     except (TransientError, _NotVisible) as error:
         if isinstance(error, TransientError):
@@ -155,6 +164,23 @@ async def _send(account: TelegramAccount, out: Outgoing, reply_to: int | None) -
         raise
     except Exception as error:
         raise map_error(error) from error
+
+
+async def _identified(account: TelegramAccount, out: Outgoing) -> Outgoing | None:
+    """With the id of a person who was known by name only. None: it is settled, nobody may write to them."""
+    target = out.target
+    if not isinstance(target, PersonTarget) or target.user_id is not None:
+        return out
+    try:
+        async with asyncio.timeout(ANSWER_LIMIT):
+            user_id = await account.person_id(target)
+    except TelegramError:
+        raise
+    except Exception as error:
+        raise map_error(error) from error
+    if not await written(outcomes.person_learned, out, user_id, target.username):
+        return None
+    return replace(out, target=replace(target, user_id=user_id), destination_id=user_id)
 
 
 async def _reply_to(account: TelegramAccount, out: Outgoing) -> int | None:

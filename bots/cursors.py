@@ -4,7 +4,7 @@ committed; everything else about updates is a hint.
 
 import hashlib
 import traceback
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from bots.leases import LeaseLost
 from bots.models import Bot, Cursor
 from bots.roles import RoleHandler
 from bots.troubles import trouble_tell
+from campaigns.fences import erasing_hold
+from campaigns.selectors import erased, is_erased
 from messaging.models import HandlingFailure
 from telegram.types import Dialog, IncomingMessage
 
@@ -61,16 +63,17 @@ def cursor_start(*, reader: Reader, peer_id: int, at: int) -> int:
         return _locked(reader, peer_id, start=at).last_message_id
 
 
-def cursors_start_direct(*, reader: Reader, dialogs: Iterable[Dialog]) -> dict[int, int]:
+def cursors_start_direct(*, reader: Reader, dialogs: Collection[Dialog]) -> dict[int, int]:
     """Begin to read the direct chats among `dialogs`. Returns peer id → where the cursor stands.
 
     Those that an account has when we first see it are old, and read from their newest message on; later ones are
-    read whole.
+    read whole. People whose data was erased are not read at all, and not among the peers.
     """
     known = cursors_of(reader.bot_id)
+    forgotten = erased(user_ids=[dialog.peer_id for dialog in dialogs if dialog.kind == "private"]).user_ids
     first_time = DIRECT_CHATS_SEEN not in known
     for dialog in dialogs:
-        if dialog.kind == "private" and dialog.peer_id not in known:
+        if dialog.kind == "private" and dialog.peer_id not in known and dialog.peer_id not in forgotten:
             start = dialog.top_message_id if first_time else 0
             known[dialog.peer_id] = cursor_start(reader=reader, peer_id=dialog.peer_id, at=start)
     if first_time:
@@ -89,6 +92,8 @@ def messages_record(
     """
     gap = False
     with transaction.atomic():
+        if peer_id > DIRECT_CHATS_SEEN and _is_forgotten(peer_id):
+            return Recorded(max((message.message_id for message in messages), default=0))
         cursor = _locked(reader, peer_id)
         for message in messages:
             if message.message_id <= cursor.last_message_id:
@@ -103,6 +108,12 @@ def messages_record(
             cursor.last_message_id = message.message_id
         cursor.save(update_fields=["last_message_id", "gaps", "gap_messages", "updated_at"])
     return Recorded(cursor.last_message_id, gap)
+
+
+def _is_forgotten(peer_id: int) -> bool:
+    """Whether nothing of this person is to be recorded. It stays so until the transaction ends."""
+    erasing_hold()
+    return is_erased(telegram_user_id=peer_id)
 
 
 def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseException) -> None:

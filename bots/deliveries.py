@@ -30,6 +30,7 @@ __all__ = [
     "delivery_finish",
     "delivery_queue",
     "delivery_resolve",
+    "people_waited_for",
     "register_origin",
 ]
 
@@ -193,10 +194,20 @@ def deliveries_leaving(
     return leaving.count()
 
 
+def people_waited_for(user_ids: Collection[int]) -> set[int]:
+    """Those of these people to whom something is queued."""
+    queued = Delivery.objects.filter(state=State.QUEUED, peer_id__in=user_ids)
+    return {one for one in queued.values_list("peer_id", flat=True) if one is not None}
+
+
 def _person(telegram_user_id: int | None, username: str) -> Q:
+    """With an id: whatever goes to the id, or to the name while nobody knows whose it is."""
     name = plain_username(username)
     by_id = Q(peer_id=telegram_user_id) if telegram_user_id is not None else Q(pk__in=[])
-    return by_id | Q(peer_username__iexact=name) if name else by_id
+    if not name:
+        return by_id
+    named = Q(peer_username__iexact=name)
+    return by_id | (named if telegram_user_id is None else named & Q(peer_id=None))
 
 
 @transaction.atomic

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfoNotFoundError
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Purpose
 from campaigns.quiet_hours import quiet_until
+from campaigns.selectors import Gap
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Refuse:
 
 
 State = Delivery.State
+PERSON_SAID_STOP = "This person asked not to be written to."
 
 Verdict = Allow | Wait | Refuse
 ALLOW = Allow()
@@ -62,10 +64,10 @@ class FullBudget:
 class Facts:
     """All that decides about one delivery at `now`. Locked rows, so nothing here changes before the outcome is written.
 
-    `chat` is None for a message to a person; `chat_labelled`: its label tells its members that scripts play there.
-    `met_restriction`: Telegram refused this very message because the bot is restricted. `blocked_until`: the whole
-    account waits for Telegram, and is not even connected. `replies_to`: the state of the delivery that it answers.
-    `ahead`: what of the same bot goes first.
+    `chat` is None for a message to a person; `permission_gap`: why its owner's permission is not in force;
+    `chat_labelled`: its label tells its members that scripts play there. `met_restriction`: Telegram refused this very
+    message because the bot is restricted. `blocked_until`: the whole account waits for Telegram, and is not even
+    connected. `replies_to`: the state of the delivery that it answers. `ahead`: what of the same bot goes first.
     """
 
     now: datetime
@@ -86,7 +88,7 @@ class Facts:
     suppressed: bool
     disclosed: bool
     chat: str | None
-    chat_permitted: bool
+    permission_gap: Gap | None
     chat_labelled: bool
     member: bool
     replies_to: str | None
@@ -120,13 +122,21 @@ def _campaign_over(facts: Facts) -> Refuse | None:
 
 
 def _peer_suppressed(facts: Facts) -> Refuse | None:
-    return Refuse("This person asked not to be written to.") if facts.suppressed else None
+    return Refuse(PERSON_SAID_STOP) if facts.suppressed else None
 
 
 def _chat_not_permitted(facts: Facts) -> Refuse | None:
-    if facts.chat is None or facts.chat_permitted:
-        return None
-    return Refuse(f"No permission of the owner of “{facts.chat}” to post there is in force.")
+    gap = facts.permission_gap
+    return Refuse(_ungranted(facts.chat, gap)) if gap is not None and gap.lasting else None
+
+
+def _permission_waits(facts: Facts) -> Wait | None:
+    gap = facts.permission_gap
+    return Wait(gap.until, _ungranted(facts.chat, gap)) if gap is not None and not gap.lasting else None
+
+
+def _ungranted(chat: str | None, gap: Gap) -> str:
+    return f"No permission of the owner of “{chat}” to post there is in force: {gap.reason}."
 
 
 def _not_disclosed(facts: Facts) -> Refuse | None:
@@ -265,6 +275,7 @@ _REFUSALS: tuple[Callable[[Facts], Refuse | None], ...] = (
 )
 _WAITS: tuple[Callable[[Facts], Wait | None], ...] = (
     _campaign_not_running,
+    _permission_waits,
     _origin_waits,
     _bot_unusable,
     _bot_restricted,

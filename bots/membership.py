@@ -17,6 +17,7 @@ from bots.models import Bot, BotBlock
 from bots.reading import Reading
 from bots.states import bot_set_state
 from bots.troubles import trouble_over, trouble_tell
+from bots.unwelcome import presence_ended, presence_note
 from campaigns.models import Chat
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
@@ -24,6 +25,10 @@ from telegram.types import Dialog, ResolvedChat
 
 # Seconds before a chat that could not be entered is tried again.
 REFUSED_SECONDS = 120.0
+# Seconds between looks at the account's own list of chats: who was removed from a supergroup is not told.
+DIALOGS_SECONDS = 600.0
+# A list older than this (seconds) says nothing about a chat that is wanted anew: meanwhile it may have been removed.
+FRESH_SECONDS = 30.0
 # Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
 ENTERING = (
     "JoinChannel",
@@ -48,6 +53,8 @@ class Membership:
         # As of the last look.
         self._wanted: set[UUID] | None = None
         self._dialogs: dict[int, Dialog] = {}
+        self._listed = 0.0
+        self._asked_for: set[UUID] = set()
         self._not_before: dict[UUID, float] = {}
         # Until when Telegram lets it enter nothing, on time.monotonic(), and the same for people.
         self._flooded = 0.0
@@ -55,9 +62,25 @@ class Membership:
 
     async def begin(self, dialogs: Iterable[Dialog]) -> None:
         """A new connection: what the account is in is known from its own list of chats."""
+        self._list(dialogs)
+        self._keep_flood(await in_db(join_block, bot_id=self._reader.bot_id))
+
+    def _list(self, dialogs: Iterable[Dialog]) -> None:
+        self._listed = time.monotonic()
         self._dialogs = {dialog.peer_id: dialog for dialog in dialogs}
         self.chats = {chat: peer for chat, peer in self.chats.items() if peer in self._dialogs}
-        self._keep_flood(await in_db(join_block, bot_id=self._reader.bot_id))
+
+    async def _list_again(self, account: TelegramAccount, wanted: list[Chat]) -> None:
+        ids = {chat.pk for chat in wanted}
+        bearable = FRESH_SECONDS if ids - self._asked_for else DIALOGS_SECONDS
+        self._asked_for = ids
+        if time.monotonic() - self._listed < bearable:
+            return
+        try:
+            self._list(await account.dialogs())
+        except RetryAfter as error:
+            log.warning("bot %s: its chats are listed later: %s", self._reader.bot_id, error.reason)
+            self._listed = time.monotonic()
 
     def _keep_flood(self, block: "JoinBlock | None") -> None:
         self._flooded = time.monotonic() + block.seconds if block is not None else 0.0
@@ -67,6 +90,7 @@ class Membership:
         """Enter what is to be entered, as far as Telegram allows it now. Raises BotDead and TransientError."""
         wanted = await in_db(self._reader.handler.chats, self._reader.bot_id)
         await self._forget_all_but(wanted)
+        await self._list_again(account, wanted)
         for chat in wanted:
             if self._settled(chat) or self._not_before.get(chat.pk, 0.0) > time.monotonic():
                 continue
@@ -93,6 +117,7 @@ class Membership:
                 return
             await in_db(chat_resolved, chat_id=chat.pk, found=found)
             await self._reading.watch(found.telegram_id)
+            await in_db(presence_note, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=found.telegram_id)
         except RetryAfter as error:
             self._keep_flood(await in_db(joins_block, bot_id=self._reader.bot_id, error=error))
             return
@@ -102,14 +127,20 @@ class Membership:
             await self._refused(chat, str(error))
             return
         self.chats[chat.pk] = found.telegram_id
+        # The account's list is older than this.
+        self._dialogs.setdefault(found.telegram_id, Dialog(found.telegram_id, 0, found.title, found.kind))
         if self._not_before.pop(chat.pk, None) is not None:
             await in_db(trouble_over, key=self._trouble(chat))
 
     async def _member_of(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
-        """The chat, once the account is in it. None: Telegram lets it join nothing at the moment."""
+        """The chat, once the account is in it. None: it was removed from it, or Telegram lets it join nothing now."""
         dialog = self._dialogs.get(chat.telegram_id) if chat.telegram_id is not None else None
         if dialog is not None and (dialog.kind == "group" or dialog.kind == "supergroup"):
             return ResolvedChat(dialog.peer_id, dialog.kind, dialog.title)
+        if chat.telegram_id is not None and await in_db(
+            presence_ended, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=chat.telegram_id
+        ):
+            return None
         if self._flooded > time.monotonic():
             return None
         return await account.join(chat.reference)

@@ -176,6 +176,21 @@ class Cursor(models.Model):
         return f"{self.bot} {self.peer_id}: {self.last_message_id}"
 
 
+class Presence(models.Model):
+    """That a bot's account was in a chat when it last looked: one that is missing later was removed."""
+
+    bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="presences")
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="presences")
+    peer_id = models.BigIntegerField(help_text="Marked id of the chat")
+    since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["bot", "chat"], name="one_presence_per_chat")]
+
+    def __str__(self) -> str:
+        return f"{self.bot} in {self.chat}"
+
+
 def _counted_in_utc() -> Func:
     """For the indexes over everybody's messages. On the plain column they would be taken for one bot's, too: the ledger
     lies in the order of time, so to the planner a scan of all messages since then looks cheaper than it is."""

@@ -6,13 +6,18 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
-from django.db.models.functions import Greatest
+from django.db.models.functions import Coalesce, Greatest
 
 from bots.claiming import Outgoing
 from bots.deliveries import delivery_finish
+from bots.gate import PERSON_SAID_STOP
 from bots.models import Bot, BotBlock, Delivery
 from bots.states import bot_set_state
-from telegram.errors import BotDead, BotRestricted, RetryAfter, TelegramError
+from bots.unwelcome import writing_refused
+from campaigns.fences import suppressions_hold
+from campaigns.selectors import is_suppressed
+from campaigns.suppressing import suppression_resolve
+from telegram.errors import BotDead, BotRestricted, ChatRefuses, RetryAfter, TelegramError
 from telegram.types import SentMessage
 
 State = Delivery.State
@@ -27,7 +32,7 @@ def record_sent(out: Outgoing, sent: SentMessage) -> bool:
     """It was said. False when another owner has taken the delivery over: then that one settles it."""
     learned: dict[str, Any] = {}
     if out.chat_id is None and sent.user_id is not None:
-        learned["peer_id"] = sent.user_id
+        learned["peer_id"] = Coalesce("peer_id", sent.user_id)
     return delivery_finish(
         delivery_id=out.id,
         was=State.SENDING,
@@ -55,6 +60,21 @@ def record_failed(out: Outgoing, *, kind: str, reason: str) -> bool:
     return delivery_finish(
         delivery_id=out.id, was=State.SENDING, epoch=out.epoch, state=State.FAILED, reason=reason, error_kind=kind
     )
+
+
+def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
+    """Telegram told who bears the name that this goes to, before anything was said: suppressions are people's, not
+    names'. False: they asked not to be written to, and it is refused (or another owner has taken it over)."""
+    suppression_resolve(telegram_user_id=telegram_user_id, username=username, by="Telegram")
+    with transaction.atomic():
+        suppressions_hold()
+        mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
+        if not mine.update(peer_id=Coalesce("peer_id", telegram_user_id)):
+            return False
+        if not is_suppressed(telegram_user_id=telegram_user_id):
+            return True
+    record_refused(out, PERSON_SAID_STOP)
+    return False
 
 
 def put_back(
@@ -102,6 +122,9 @@ def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetim
         how = "needs to be logged in again" if error.needs_login else "is banned"
         put_back(out, f"{error.reason}: the account {how}. Its messages are not handed to another account.")
     else:
+        if isinstance(error, ChatRefuses) and out.chat_id is not None:
+            # First: settling may make the next line for the same chat.
+            writing_refused(bot_id=out.bot_id, chat_id=out.chat_id, error=error)
         record_failed(out, kind=error.kind, reason=error.reason)
 
 

@@ -19,7 +19,7 @@ from bots.origins import origin_named
 from campaigns.disclosure import is_disclosed
 from campaigns.fences import lock_shared, suppressions_hold
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
-from campaigns.selectors import chats_permitted, plain_username, suppressed
+from campaigns.selectors import permission_gaps, plain_username, suppressed
 
 State = Delivery.State
 
@@ -97,7 +97,7 @@ class Policy:
         self._owners, self._now, self._book = owners, now, book
         self._origins = _origin_verdicts(deliveries)
         chat_ids = [delivery.chat_id for delivery in deliveries if delivery.chat_id is not None]
-        self._permitted = chats_permitted(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)
+        self._gaps = permission_gaps(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT, now=now)
         self._suppressed = suppressed(
             user_ids=[delivery.peer_id for delivery in deliveries if delivery.peer_id is not None],
             usernames=[delivery.peer_username for delivery in deliveries],
@@ -129,7 +129,7 @@ class Policy:
             suppressed=chat is None and self._suppressed.covers(delivery.peer_id, delivery.peer_username),
             disclosed=delivery.purpose != Purpose.FIRST_CONTACT or is_disclosed(delivery.text, campaign.locale),
             chat=None if chat is None else str(chat),
-            chat_permitted=delivery.chat_id in self._permitted,
+            permission_gap=None if delivery.chat_id is None else self._gaps.get(delivery.chat_id),
             chat_labelled=chat is not None and bool(chat.label.strip()),
             member=owner is not None and delivery.chat_id in owner.chats,
             replies_to=None if delivery.reply_to is None else delivery.reply_to.state,

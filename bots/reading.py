@@ -24,8 +24,9 @@ from bots.cursors import (
 )
 from bots.executor import in_db
 from bots.leases import LeaseLost
+from bots.unwelcome import reading_refused
 from telegram.client import TelegramAccount
-from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+from telegram.errors import BotDead, ChatRefuses, RetryAfter, TelegramError, TransientError
 from telegram.types import Dialog, IncomingMessage, is_supergroup
 
 # Messages asked for at once, and recorded in one transaction.
@@ -59,7 +60,7 @@ class Reading:
         if self.reader.handler.reads_private:
             positions = await in_db(cursors_start_direct, reader=self.reader, dialogs=dialogs)
             tops = {dialog.peer_id: dialog.top_message_id for dialog in dialogs if dialog.kind == "private"}
-            self.behind.update({peer: 0.0 for peer, top in tops.items() if top > positions[peer]})
+            self.behind.update({peer: 0.0 for peer, top in tops.items() if top > positions.get(peer, top)})
         if self.reader.handler.reads_chats:
             positions = await in_db(cursors_of, self.reader.bot_id)
             tops = {dialog.peer_id: dialog.top_message_id for dialog in dialogs}
@@ -115,6 +116,8 @@ class Reading:
             except (BotDead, TransientError):
                 raise
             except TelegramError as error:
+                if isinstance(error, ChatRefuses):
+                    await in_db(reading_refused, bot_id=self.reader.bot_id, peer_id=peer_id, error=error)
                 wait = error.seconds if isinstance(error, RetryAfter) else REFUSED_SECONDS
                 log.warning("bot %s cannot read the history of %s: %s", self.reader.bot_id, peer_id, error.reason)
                 self.behind[peer_id] = time.monotonic() + wait

@@ -5,32 +5,20 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from django.utils import timezone
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from campaigns import fences, services
-from campaigns.models import Budget, Campaign, Chat, ChatPermission, Suppression
-from panelkit.base import PanelAdmin, RowsInline
+from campaigns import services, suppression_admin  # noqa: F401  Its pages register themselves.
+from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.permission_admin import standing
+from campaigns.policy_admin import PolicyAdmin
+from campaigns.selectors import gap_of
+from panelkit.base import RowsInline
 from panelkit.labels import choice_label, short_choice
 from panelkit.operations import Operation, when_in
 
 State = Campaign.State
-
-
-class PolicyAdmin(PanelAdmin):
-    """A page for what the gate reads: whoever waits is judged again once a change is committed."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        super().save_related(request, form, formsets, change)
-        fences.rules_changed()
-
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        super().delete_model(request, obj)
-        fences.rules_changed()
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        super().delete_queryset(request, queryset)
-        fences.rules_changed()
 
 
 @admin.register(Campaign)
@@ -112,10 +100,14 @@ class ChatPermissionInline(RowsInline):
     """The record: entries are added here and revoked on their own page, never rewritten."""
 
     model = ChatPermission
-    fields = ("purpose", "granted_by", "granted_at", "evidence", "revoked_at")
-    readonly_fields = ("revoked_at",)
+    fields = ("purpose", "granted_by", "granted_at", "evidence", "members_told", "valid_from", "valid_until", "now")
+    readonly_fields = ("now",)
     show_change_link = True
     tab = False
+
+    @display(description="is now")
+    def now(self, permission: ChatPermission) -> str:
+        return standing(permission) if permission.pk else ""
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -151,72 +143,9 @@ class ChatAdmin(PolicyAdmin):
 
     @display(description="permitted", label=True)
     def permitted(self, chat: Chat) -> list[str]:
-        return sorted(one.purpose.replace("_", " ") for one in chat.permissions.all() if one.revoked_at is None)
-
-
-@admin.register(ChatPermission)
-class ChatPermissionAdmin(PolicyAdmin):
-    list_display = ("chat", "purpose", "granted_by", "granted_at", "in_force", "revoked_at")
-    list_filter = (("purpose", ChoicesDropdownFilter), ("revoked_at", admin.EmptyFieldListFilter))
-    list_select_related = ("chat",)
-    search_fields = ("chat__key", "chat__title", "chat__reference", "granted_by", "evidence")
-    autocomplete_fields = ("chat",)
-    readonly_fields = ("revoked_at",)
-    ordering = ("-granted_at",)
-    operations = (
-        Operation(
-            "revoke",
-            "Revoke",
-            run=lambda given, call: services.permission_revoke(chat_id=given.chat_id, purpose=given.purpose),
-            done="is revoked.",
-            icon="block",
-            variant="danger",
-            when=lambda given: given.revoked_at is None,
-            confirm="From now on nothing is said or read there under this permission. A new one has to be recorded.",
-            bulk=True,
-        ),
-    )
-
-    @display(description="in force", boolean=True)
-    def in_force(self, permission: ChatPermission) -> bool:
-        return permission.revoked_at is None
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(Suppression)
-class SuppressionAdmin(PanelAdmin):
-    list_display = ("person", "telegram_user_id", "source_label", "reason", "created_at")
-    list_filter = (("source", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
-    search_fields = ("username", "=telegram_user_id", "reason")
-    ordering = ("-created_at",)
-    fields = ("username", "telegram_user_id", "reason")
-
-    source_label = choice_label("source")
-
-    @display(description="person", ordering="username")
-    def person(self, suppression: Suppression) -> str:
-        return str(suppression)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
-        """What a person asked for stays; an operator's own entry may have been a mistake."""
-        by_operator = obj is not None and obj.source == Suppression.Source.OPERATOR
-        return by_operator and super().has_delete_permission(request, obj)
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        obj.pk = services.suppression_add(
-            telegram_user_id=obj.telegram_user_id,
-            username=obj.username,
-            source=Suppression.Source.OPERATOR,
-            reason=obj.reason,
-        ).pk
+        now = timezone.now()
+        given = [one for one in chat.permissions.all() if gap_of(one, now) is None]
+        return sorted(one.purpose.replace("_", " ") for one in given)
 
 
 @admin.register(Budget)

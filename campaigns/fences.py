@@ -11,6 +11,7 @@ from django.db import connection, models
 
 # Any number no other lock of this database uses.
 _SUPPRESSIONS = 0x5B_00_57_0F
+_ERASING = 0x5B_00_57_10
 # The channel on which bots hear that something may be sendable.
 DELIVERIES_CHANNEL = "deliveries"
 # Its payload when something was queued.
@@ -35,6 +36,17 @@ def suppressions_hold() -> None:
 def suppressions_close() -> None:
     """Wait for every claim under way; until the transaction ends nothing is claimed."""
     _execute("SELECT pg_advisory_xact_lock(%s)", _SUPPRESSIONS)
+
+
+def erasing_hold() -> None:
+    """Whoever is about to record something of a person: until the transaction ends nobody becomes an erased person, so
+    that what `campaigns.selectors.erased` says stays true. Taken before any other lock."""
+    _execute("SELECT pg_advisory_xact_lock_shared(%s)", _ERASING)
+
+
+def erasing_close() -> None:
+    """Wait for everybody who records something now; whoever comes later sees who is erased."""
+    _execute("SELECT pg_advisory_xact_lock(%s)", _ERASING)
 
 
 def rules_changed() -> None:

@@ -3,8 +3,13 @@
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
+
+from vault.fields import EncryptedTextField
+
+# A scanned letter or a screenshot is smaller; whoever has more gives a link.
+EVIDENCE_MOST_BYTES = 5 * 1024 * 1024
 
 
 class Purpose(models.TextChoices):
@@ -93,7 +98,11 @@ class Chat(models.Model):
 
 
 class ChatPermission(models.Model):
-    """The chat owner's permission on record. Without one in force nothing is said or read there."""
+    """The chat owner's permission on record. Without one in force nothing is said or read there.
+
+    Whether it is in force `campaigns.selectors` alone decides. A record is added and ended, never rewritten: whoever
+    prolongs one records a new one, which ends the old.
+    """
 
     class Grant(models.TextChoices):
         SCRIPT = "script", "Scripted lines are posted in the chat"
@@ -103,9 +112,21 @@ class ChatPermission(models.Model):
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="permissions")
     purpose = models.CharField(max_length=16, choices=Grant)
     granted_by = models.CharField(max_length=200, help_text="Who gave it: the owner's name or account")
-    granted_at = models.DateTimeField()
-    evidence = models.TextField(help_text="Where it is written down")
+    granted_at = models.DateTimeField(help_text="When it was given")
+    evidence = models.TextField(help_text="Where it is written down, or its words")
+    evidence_link = models.URLField(max_length=500, blank=True, default="", help_text="Where it can be read")
+    valid_from = models.DateTimeField(null=True, blank=True, help_text="Not before; empty: at once")
+    valid_until = models.DateTimeField(null=True, blank=True, help_text="Not from then on; empty: until it is revoked")
+    members_told = models.TextField(
+        blank=True, default="", help_text="How the chat's members are told: the pinned message, the description"
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_reason = models.CharField(max_length=300, blank=True, default="")
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    suspended_reason = models.CharField(max_length=300, blank=True, default="")
+    expiry_told = models.PositiveSmallIntegerField(
+        null=True, blank=True, editable=False, help_text="Days before its end at which the team was last told of it"
+    )
 
     class Meta:
         constraints = [
@@ -113,27 +134,79 @@ class ChatPermission(models.Model):
                 fields=["chat", "purpose"],
                 condition=Q(revoked_at__isnull=True),
                 name="one_permission_in_force",
+                violation_error_message="One for this purpose is on record: revoke it, or record the new one under "
+                "Permissions, which ends the old one.",
             ),
+            models.CheckConstraint(condition=~Q(evidence=""), name="permission_has_evidence"),
+            models.CheckConstraint(
+                condition=Q(valid_until__isnull=True)
+                | Q(valid_until__gt=F("granted_at"))
+                & (Q(valid_from__isnull=True) | Q(valid_until__gt=F("valid_from"))),
+                name="permission_ends_after_it_begins",
+                violation_error_message="It would end before it begins.",
+            ),
+            models.CheckConstraint(
+                condition=Q(suspended_at__isnull=True, suspended_reason="")
+                | (Q(suspended_at__isnull=False) & ~Q(suspended_reason="")),
+                name="suspension_has_a_reason",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["valid_until"], name="permissions_ending", condition=Q(revoked_at__isnull=True)),
         ]
 
     def __str__(self) -> str:
         return f"{self.chat}: {self.purpose}"
 
 
+class EvidenceFile(models.Model):
+    """A file that shows a permission: a letter, a screenshot. In the database, so that it is backed up with it.
+
+    `content_type` is what the content proved to be; the name is the uploader's, without a path.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    permission = models.ForeignKey(ChatPermission, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=150)
+    content_type = models.CharField(max_length=40)
+    size = models.PositiveIntegerField()
+    content = models.BinaryField()
+    uploaded_by = models.CharField(max_length=150, blank=True, default="")
+    uploaded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(size__gt=0, size__lte=EVIDENCE_MOST_BYTES), name="evidence_file_size"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Suppression(models.Model):
-    """A person whom nobody writes to again, in any campaign."""
+    """A person whom nobody writes to again, in any campaign.
+
+    It holds for a Telegram id. Entered by name only it silences whoever bears the name, until it is known who that is:
+    from then on it holds for that id, and the name is a remark. Of an erased person only `person_hash` is left
+    (`campaigns.hashing`).
+    """
 
     class Source(models.TextChoices):
         WORDS = "words", "Said stop"
         BLOCK = "block", "Blocked an account of ours"
         LLM = "llm", "The LLM understood a refusal"
         OPERATOR = "operator", "Entered by an operator"
+        IMPORT = "import", "Imported"
+        ERASURE = "erasure", "Asked for erasure"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     telegram_user_id = models.BigIntegerField(null=True, blank=True)
-    username = models.CharField(max_length=64, blank=True, default="", help_text="Without @; when no id is known")
+    username = models.CharField(max_length=64, blank=True, default="", help_text="Without @")
+    person_hash = models.CharField(max_length=64, blank=True, default="", editable=False)
     source = models.CharField(max_length=12, choices=Source)
     reason = models.CharField(max_length=300, blank=True, default="")
+    resolved_at = models.DateTimeField(null=True, blank=True, help_text="When a name that was entered got its id")
+    resolved_by = models.CharField(max_length=60, blank=True, default="", help_text="What told whose name it is")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -148,14 +221,27 @@ class Suppression(models.Model):
                 condition=~Q(username="") & Q(telegram_user_id__isnull=True),
                 name="suppressed_name_once",
             ),
+            models.UniqueConstraint(fields=["person_hash"], condition=~Q(person_hash=""), name="suppressed_hash_once"),
             models.CheckConstraint(
-                condition=Q(telegram_user_id__isnull=False) | ~Q(username=""),
+                condition=Q(telegram_user_id__isnull=False) | ~Q(username="") | ~Q(person_hash=""),
                 name="suppression_names_somebody",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"@{self.username}" if self.username else str(self.telegram_user_id)
+        if self.username or self.telegram_user_id is not None:
+            return f"@{self.username}" if self.username else str(self.telegram_user_id)
+        return "an erased person"
+
+
+class HashKey(models.Model):
+    """The key of the hashes of erased people: one row, made at the first erasure."""
+
+    key = EncryptedTextField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return "key of the hashes"
 
 
 class Budget(models.Model):

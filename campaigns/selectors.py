@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower, Now
 
+from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import Campaign, ChatPermission, Suppression
 
 
@@ -17,28 +19,53 @@ def plain_username(username: str) -> str:
 
 @dataclass(frozen=True)
 class Suppressed:
-    """Of the people that were asked about, those whom nobody writes to."""
+    """Of the people that were asked about, those whom nobody writes to. `names` are those whose bearers are not known
+    yet: somebody known by id is judged by the id, whatever name they bear today."""
 
     user_ids: frozenset[int]
-    usernames: frozenset[str]
+    names: frozenset[str]
 
     def covers(self, telegram_user_id: int | None, username: str = "") -> bool:
-        """An id or a name is enough: a wrong silence costs less than a message to someone who said stop."""
-        return telegram_user_id in self.user_ids or plain_username(username) in self.usernames
+        return telegram_user_id in self.user_ids or plain_username(username) in self.names
 
 
 def suppressed(*, user_ids: Iterable[int], usernames: Iterable[str]) -> Suppressed:
     ids, names = set(user_ids), {plain_username(name) for name in usernames} - {""}
+    if not ids and not names:
+        return Suppressed(frozenset(), frozenset())
+    forgotten = erased(user_ids=ids, usernames=names)
     found = (
         Suppression.objects.annotate(name=Lower("username"))
-        .filter(Q(telegram_user_id__in=ids) | Q(name__in=names))
+        .filter(Q(telegram_user_id__in=ids) | Q(telegram_user_id=None, name__in=names))
         .values_list("telegram_user_id", "name")
     )
-    rows = list(found) if ids or names else []
+    rows = list(found)
     return Suppressed(
-        user_ids=frozenset(user_id for user_id, _ in rows if user_id is not None),
-        usernames=frozenset(name for _, name in rows if name),
+        user_ids=forgotten.user_ids | {user_id for user_id, _ in rows if user_id is not None},
+        names=forgotten.names | {name for user_id, name in rows if user_id is None},
     )
+
+
+def erased(*, user_ids: Iterable[int], usernames: Iterable[str] = ()) -> Suppressed:
+    """Of these people, those whose data was erased at their request: nothing of them is recorded again either."""
+    key = key_if_any()
+    if key is None:
+        return Suppressed(frozenset(), frozenset())
+    ids = {id_hash(key, user_id): user_id for user_id in user_ids}
+    names = {name_hash(key, plain_username(name)): plain_username(name) for name in usernames if plain_username(name)}
+    known = Suppression.objects.filter(person_hash__in=[*ids, *names])
+    found = set(known.exclude(person_hash="").values_list("person_hash", flat=True))
+    return Suppressed(
+        user_ids=frozenset(ids[one] for one in found & ids.keys()),
+        names=frozenset(names[one] for one in found & names.keys()),
+    )
+
+
+def is_erased(*, telegram_user_id: int | None, username: str = "") -> bool:
+    """By the id; by the name for whoever is known by nothing else."""
+    if telegram_user_id is not None:
+        return telegram_user_id in erased(user_ids=[telegram_user_id]).user_ids
+    return plain_username(username) in erased(user_ids=[], usernames=[username]).names
 
 
 def is_suppressed(*, telegram_user_id: int | None = None, username: str = "") -> bool:
@@ -46,17 +73,68 @@ def is_suppressed(*, telegram_user_id: int | None = None, username: str = "") ->
     return suppressed(user_ids=user_ids, usernames=[username]).covers(telegram_user_id, username)
 
 
-def chats_permitted(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant) -> set[UUID]:
-    """Those of the chats whose owner's permission for this purpose is in force."""
-    return set(
-        ChatPermission.objects.filter(chat_id__in=set(chat_ids), purpose=purpose, revoked_at__isnull=True).values_list(
-            "chat_id", flat=True
-        )
-    )
+@dataclass(frozen=True)
+class Gap:
+    """Why nothing may be done under a permission. `lasting`: it does not end by itself nor by an operator's look;
+    else it is over at `until`, or (None) when an operator has looked."""
+
+    reason: str
+    lasting: bool = True
+    until: datetime | None = None
 
 
-def is_permitted(*, chat_id: UUID, purpose: ChatPermission.Grant) -> bool:
-    return chat_id in chats_permitted(chat_ids=[chat_id], purpose=purpose)
+NONE_ON_RECORD = Gap("none is on record")
+
+
+def in_force(now: datetime | Now) -> Q:
+    """The permissions in force at `now`: a time, or the database's own at the moment of the statement."""
+    begun = Q(valid_from__isnull=True) | Q(valid_from__lte=now)
+    lasts = Q(valid_until__isnull=True) | Q(valid_until__gt=now)
+    return Q(revoked_at__isnull=True, suspended_at__isnull=True) & begun & lasts
+
+
+def gap_of(permission: ChatPermission, now: datetime) -> Gap | None:
+    """The same for one row at hand, with the reason; None when it is in force."""
+    if permission.revoked_at is not None:
+        return Gap(f"it was revoked at {_minute(permission.revoked_at)}")
+    if permission.valid_until is not None and permission.valid_until <= now:
+        return Gap(f"it expired at {_minute(permission.valid_until)}")
+    if permission.suspended_at is not None:
+        return Gap(f"it is suspended until an operator has looked: {permission.suspended_reason}", lasting=False)
+    if permission.valid_from is not None and permission.valid_from > now:
+        return Gap(f"it begins at {_minute(permission.valid_from)}", lasting=False, until=permission.valid_from)
+    return None
+
+
+def permissions_in_force(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:
+    return ChatPermission.objects.filter(in_force(now), purpose=purpose)
+
+
+def chats_permitted(
+    *, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, now: datetime | Now | None = None
+) -> set[UUID]:
+    """Those of the chats whose owner's permission for this purpose is in force; without a time, by the database's."""
+    permitted = permissions_in_force(purpose=purpose, now=now or Now()).filter(chat_id__in=set(chat_ids))
+    return set(permitted.values_list("chat_id", flat=True))
+
+
+def is_permitted(*, chat_id: UUID, purpose: ChatPermission.Grant, now: datetime | Now | None = None) -> bool:
+    return chat_id in chats_permitted(chat_ids=[chat_id], purpose=purpose, now=now)
+
+
+def permission_gaps(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, now: datetime) -> dict[UUID, Gap]:
+    """Those of the chats for which no permission is in force at `now`, and why."""
+    wanted = set(chat_ids)
+    latest: dict[UUID, ChatPermission] = {}
+    # The open one last, since it counts; else what was revoked last.
+    for row in ChatPermission.objects.filter(chat_id__in=wanted, purpose=purpose).order_by("revoked_at"):
+        latest[row.chat_id] = row
+    gaps = {chat_id: gap_of(latest[chat_id], now) if chat_id in latest else NONE_ON_RECORD for chat_id in wanted}
+    return {chat_id: gap for chat_id, gap in gaps.items() if gap is not None}
+
+
+def _minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def campaign_names(ids: Iterable[UUID]) -> dict[UUID, str]:

@@ -7,15 +7,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from campaigns import fences, suppressions
-from campaigns.models import Budget, Campaign, Chat, ChatPermission, Suppression
-from campaigns.selectors import plain_username
-from campaigns.suppressions import Silenced
-
-
-class NotPossible(Exception):
-    """The object's state does not allow this; the text tells an operator why."""
-
+from campaigns import fences
+from campaigns.errors import NotPossible as NotPossible
+from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.suppressing import suppression_add as suppression_add
 
 _MOVES = {
     Campaign.State.RUNNING: {Campaign.State.DRAFT, Campaign.State.PAUSED},
@@ -59,63 +54,79 @@ def _campaign_move(campaign_id: UUID, state: Campaign.State) -> Campaign:
 
 @transaction.atomic
 def permission_grant(
-    *, chat_id: UUID, purpose: ChatPermission.Grant, granted_by: str, evidence: str, granted_at: datetime | None = None
+    *,
+    chat_id: UUID,
+    purpose: ChatPermission.Grant,
+    granted_by: str,
+    evidence: str,
+    granted_at: datetime | None = None,
+    evidence_link: str = "",
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+    members_told: str = "",
 ) -> ChatPermission:
-    """Put the owner's permission on record; one in force already is returned as it is."""
+    """Put the owner's permission on record. It ends the one that is on record for this purpose, if that says anything
+    else: an extension is a new permission, and a suspended one is over when the owner has given another."""
     Chat.objects.select_for_update().get(id=chat_id)
-    permission, _ = ChatPermission.objects.get_or_create(
-        chat_id=chat_id,
-        purpose=purpose,
-        revoked_at=None,
-        defaults={"granted_by": granted_by, "evidence": evidence, "granted_at": granted_at or timezone.now()},
-    )
+    facts = {
+        "granted_by": granted_by,
+        "evidence": evidence,
+        "evidence_link": evidence_link,
+        "valid_from": valid_from,
+        "valid_until": valid_until,
+        "members_told": members_told,
+    }
+    open_ones = ChatPermission.objects.filter(chat_id=chat_id, purpose=purpose, revoked_at__isnull=True)
+    same = open_ones.filter(**facts, **({"granted_at": granted_at} if granted_at else {})).first()
+    if same is not None:
+        return same
+    now = timezone.now()
+    open_ones.update(revoked_at=now, revoked_reason="Replaced by a newer one.")
+    permission = ChatPermission.objects.create(chat_id=chat_id, purpose=purpose, granted_at=granted_at or now, **facts)
     fences.rules_changed()
     return permission
 
 
 @transaction.atomic
-def permission_revoke(*, chat_id: UUID, purpose: ChatPermission.Grant, now: datetime | None = None) -> int:
-    """Returns how many permissions it ended (0 or 1)."""
+def permission_revoke(
+    *, chat_id: UUID, purpose: ChatPermission.Grant, reason: str = "", now: datetime | None = None
+) -> int:
+    """From its return on nothing is claimed under it; what is queued is refused. Returns how many it ended (0 or 1)."""
     Chat.objects.select_for_update().get(id=chat_id)
-    in_force = ChatPermission.objects.filter(chat_id=chat_id, purpose=purpose, revoked_at__isnull=True)
-    ended = in_force.update(revoked_at=now or timezone.now())
+    on_record = ChatPermission.objects.filter(chat_id=chat_id, purpose=purpose, revoked_at__isnull=True)
+    ended = on_record.update(revoked_at=now or timezone.now(), revoked_reason=reason[:300])
     fences.rules_changed()
     return ended
 
 
 @transaction.atomic
-def suppression_add(
-    *, telegram_user_id: int | None, username: str = "", source: Suppression.Source, reason: str = ""
-) -> Suppression:
-    """Nobody writes to this person again, and what the rooms above do about it is done (`campaigns.suppressions`).
-
-    Idempotent; give both the id and the username when both are known. The caller holds no lock that comes after
-    those of the rooms above.
-    """
-    name = plain_username(username)
-    if telegram_user_id is None and not name:
-        raise ValueError("A suppression needs a Telegram id or a username.")
-    silenced = Silenced(telegram_user_id, name, Suppression.Source(source), reason)
-    suppressions.lock_all(silenced)
-    fences.suppressions_close()
-    suppression = _suppression_put(telegram_user_id, name, {"source": source, "reason": reason[:300]})
-    suppressions.follow_all(silenced)
-    return suppression
+def permissions_suspend(
+    *, chat_id: UUID, reason: str, purpose: ChatPermission.Grant | None = None, now: datetime | None = None
+) -> int:
+    """Something says that the owner does not want us there: until an operator has looked nothing is said or read under
+    the chat's permissions (all of them, or the one for `purpose`). Returns how many that concerns now."""
+    Chat.objects.select_for_update().get(id=chat_id)
+    on_record = ChatPermission.objects.filter(chat_id=chat_id, revoked_at__isnull=True, suspended_at__isnull=True)
+    if purpose is not None:
+        on_record = on_record.filter(purpose=purpose)
+    suspended = on_record.update(suspended_at=now or timezone.now(), suspended_reason=reason[:300])
+    if suspended:
+        fences.rules_changed()
+    return suspended
 
 
-def _suppression_put(telegram_user_id: int | None, name: str, facts: dict[str, str]) -> Suppression:
-    if telegram_user_id is None:
-        by_name, _ = Suppression.objects.get_or_create(
-            telegram_user_id=None, username__iexact=name, defaults={"username": name, **facts}
-        )
-        return by_name
-    by_id, created = Suppression.objects.get_or_create(
-        telegram_user_id=telegram_user_id, defaults={"username": name, **facts}
-    )
-    if not created and name and plain_username(by_id.username) != name:
-        by_id.username = name
-        by_id.save(update_fields=["username"])
-    return by_id
+@transaction.atomic
+def permission_resume(*, permission_id: int) -> ChatPermission:
+    """An operator has asked the owner: it holds again. Doing it twice is no error."""
+    chat_id = ChatPermission.objects.values_list("chat_id", flat=True).get(id=permission_id)
+    Chat.objects.select_for_update().get(id=chat_id)
+    permission = ChatPermission.objects.get(id=permission_id)
+    if permission.revoked_at is not None:
+        raise NotPossible("This permission was revoked: record the new one that the owner has given.")
+    permission.suspended_at, permission.suspended_reason = None, ""
+    permission.save(update_fields=["suspended_at", "suspended_reason"])
+    fences.rules_changed()
+    return permission
 
 
 @transaction.atomic

@@ -3,3 +3,9 @@ from django.apps import AppConfig
 
 class CoolthingSiteConfig(AppConfig):
     name = "coolthing_site"
+
+    def ready(self) -> None:
+        from coolthing_site.person_data import PanelRoom
+        from messaging.persons import register
+
+        register(6, PanelRoom())

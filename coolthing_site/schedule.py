@@ -10,6 +10,8 @@ PERIODS: dict[str, float] = {
     "leads.tasks.dispatch_due": 2,
     "notifier.tasks.dispatch_due": 5,
     "messaging.tasks.prune": 600,
+    # Permissions that expire: each stage is told once, within an hour.
+    "campaigns.tasks.tell_expiring": 3600,
     "messaging.tasks_stats.sample_queues": 15,
     "messaging.tasks_replay.advance_replays": 2,
 }

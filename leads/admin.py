@@ -21,6 +21,7 @@ from campaigns.models import Campaign, Purpose, Suppression
 from campaigns.services import NotPossible
 from leads import services
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
+from leads.person_admin import ERASE, PersonAdmin
 from leads.services.saying import ai_messages_leaving
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
@@ -87,7 +88,7 @@ class CampaignManagerAdmin(PanelAdmin):
 
 
 @admin.register(Lead)
-class LeadAdmin(FactAdmin):
+class LeadAdmin(PersonAdmin):
     list_display = ("person", "campaign", "state_label", "why", "excerpt", "manager", "hit_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -139,6 +140,7 @@ class LeadAdmin(FactAdmin):
             "It cannot be undone here.",
             form=ReasonForm,
         ),
+        ERASE,
     )
 
     state_label = choice_label("state")
@@ -164,7 +166,7 @@ class LeadAdmin(FactAdmin):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(FactAdmin):
+class ConversationAdmin(PersonAdmin):
     list_display = ("lead_name", "bot", "owner_label", "why", "lead_state", "last_words", "last_incoming_at")
     list_filter = (
         ("owner", ChoicesDropdownFilter),
@@ -215,6 +217,7 @@ class ConversationAdmin(FactAdmin):
             when=lambda talk: talk.owner != Owner.AI and talk.lead.state != Lead.State.OPTED_OUT,
             bulk=True,
         ),
+        ERASE,
     )
 
     owner_label = choice_label("owner")

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from leads.llm import Answered, LlmRejected, LlmUnavailable, LlmUseless, ask
+from leads.locks import ConversationGone
 from leads.services.answering import Question, job_apply, job_claim, job_hand_over, job_postpone
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,13 @@ _ASKED_AT_MOST = 2
 
 def answer_job(*, job_id: UUID, now: datetime | None = None) -> None:
     """Ask the LLM and do what it says. May run twice and beside itself; no transaction is open while it waits."""
+    try:
+        _answer(job_id, now)
+    except ConversationGone:
+        log.info("llm job %s: its conversation was erased", job_id)
+
+
+def _answer(job_id: UUID, now: datetime | None) -> None:
     question = job_claim(job_id=job_id, now=now or timezone.now())
     if question is None:
         return

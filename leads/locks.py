@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
+from campaigns.errors import NotPossible
 from leads.models import Conversation
 from leads.selectors import Person, leads_of
 
@@ -36,8 +37,24 @@ def conversations_lock(conversations: QuerySet[Conversation]) -> list[Conversati
     return list(conversations.order_by("id").select_for_update(no_key=True, of=("self",)).select_related("lead"))
 
 
+class ConversationGone(NotPossible):
+    """Its person's data was erased."""
+
+    def __init__(self) -> None:
+        super().__init__("This conversation was erased.")
+
+
 def conversation_lock(conversation_id: UUID) -> Conversation:
-    return conversations_lock(Conversation.objects.filter(id=conversation_id))[0]
+    """Raises ConversationGone."""
+    conversation = conversation_lock_if_there(conversation_id)
+    if conversation is None:
+        raise ConversationGone
+    return conversation
+
+
+def conversation_lock_if_there(conversation_id: UUID) -> Conversation | None:
+    """None when it was erased."""
+    return next(iter(conversations_lock(Conversation.objects.filter(id=conversation_id))), None)
 
 
 def person_lock(person: Person) -> list[Conversation]:

@@ -5,12 +5,14 @@ from uuid import UUID
 
 from django.db import connection
 
+from bots.clock import database_clock
 from bots.deliveries import register_origin
 from bots.gate import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from campaigns.models import Purpose
+from campaigns.selectors import Gap
 from leads.models import Conversation, Lead, Message
-from leads.selectors import chats_with_direct_contact
+from leads.selectors import direct_contact_gaps
 from leads.services.saying import ORIGIN
 from leads.services.settling import message_settle
 
@@ -37,9 +39,10 @@ class LeadsOrigin:
             )
         }
         known = [(delivery, messages[delivery.origin_id]) for delivery in deliveries if delivery.origin_id in messages]
-        direct = chats_with_direct_contact({message.conversation.lead.chat_id for _, message in known})
+        # After the locks: what an operator revokes from here on waits for the claim.
+        gaps = direct_contact_gaps({message.conversation.lead.chat_id for _, message in known}, now=database_clock())
         opening = _opening({message.conversation_id for _, message in known})
-        return {delivery.id: _verdict(delivery, message, direct, opening) for delivery, message in known}
+        return {delivery.id: _verdict(delivery, message, gaps, opening) for delivery, message in known}
 
     def settle(self, delivery: Delivery) -> None:
         message_settle(delivery=delivery)
@@ -55,7 +58,7 @@ def _opening(conversation_ids: set[UUID]) -> set[UUID]:
     return set(first.values_list("conversation_id", flat=True))
 
 
-def _verdict(delivery: Delivery, message: Message, direct: set[int], opening: set[UUID]) -> Verdict:
+def _verdict(delivery: Delivery, message: Message, gaps: Mapping[int, Gap], opening: set[UUID]) -> Verdict:
     conversation = message.conversation
     lead = conversation.lead
     if lead.state == Lead.State.OPTED_OUT:
@@ -67,13 +70,19 @@ def _verdict(delivery: Delivery, message: Message, direct: set[int], opening: se
         return Refuse("The conversation is no longer the AI's.")
     if delivery.purpose == Purpose.FIRST_CONTACT:
         # It may be late: somebody who writes first is still told who answers them.
-        permitted = lead.approved_at is not None or lead.chat_id in direct
-        return ALLOW if permitted else Refuse("The chat's permission for first contacts is no longer in force.")
+        return ALLOW if lead.approved_at is not None else _of_the_owner(gaps.get(lead.chat_id))
     if message.epoch != conversation.epoch:
         return MOVED_ON
     if conversation.id in opening:
         return Wait(None, "The first message of the conversation, which says who writes, goes first.")
     return ALLOW
+
+
+def _of_the_owner(gap: Gap | None) -> Verdict:
+    if gap is None:
+        return ALLOW
+    reason = f"No permission of the chat's owner for first contacts is in force: {gap.reason}."
+    return Refuse(reason) if gap.lasting else Wait(gap.until, reason)
 
 
 register_origin(ORIGIN, LeadsOrigin())

@@ -1,13 +1,15 @@
 """Reads about leads, their managers and conversations."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Case, Count, F, IntegerField, Max, Q, QuerySet, Value, When
+from django.db.models.functions import Now
 
 from bots.models import Bot, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import chats_permitted
+from campaigns.selectors import NONE_ON_RECORD, Gap, chats_permitted, permission_gaps, permissions_in_force
 from leads.models import Conversation, Lead, Message
 from parser.models import WatchedChat
 
@@ -31,12 +33,14 @@ class Person:
 
 
 def leads_of(person: Person) -> QuerySet[Lead]:
-    """In every campaign. Either the id or the name is enough: a silence too many costs less than a message."""
+    """In every campaign. Of somebody known by id: those with the id, and those that only the name is known of; a lead
+    with the name and another id is somebody who took the name over."""
     who = Q(pk__in=[])
     if person.telegram_user_id is not None:
         who |= Q(telegram_user_id=person.telegram_user_id)
     if person.username:
-        who |= Q(username__iexact=person.username)
+        named = Q(username__iexact=person.username)
+        who |= named if person.telegram_user_id is None else named & Q(telegram_user_id=None)
     return Lead.objects.filter(who)
 
 
@@ -49,13 +53,19 @@ def is_own_account(person: Person) -> bool:
 
 def direct_contact_permitted(*, chat_id: int) -> bool:
     """Whether the owner of the chat with this marked id permits to write to its members without an approval."""
-    return chat_id in chats_with_direct_contact({chat_id})
+    given = permissions_in_force(purpose=ChatPermission.Grant.FIRST_CONTACT, now=Now())
+    return given.filter(chat__telegram_id=chat_id).exists()
 
 
-def chats_with_direct_contact(telegram_ids: set[int]) -> set[int]:
-    known = dict(Chat.objects.filter(telegram_id__in=telegram_ids).values_list("id", "telegram_id"))
-    permitted = chats_permitted(chat_ids=known, purpose=ChatPermission.Grant.FIRST_CONTACT)
-    return {telegram_id for chat_id, telegram_id in known.items() if chat_id in permitted and telegram_id is not None}
+def direct_contact_gaps(telegram_ids: set[int], *, now: datetime) -> dict[int, Gap]:
+    """By marked id, the chats whose owners do not permit that at `now`, and why."""
+    known = dict(Chat.objects.filter(telegram_id__in=telegram_ids).values_list("telegram_id", "id"))
+    gaps = permission_gaps(chat_ids=known.values(), purpose=ChatPermission.Grant.FIRST_CONTACT, now=now)
+    found = {
+        telegram_id: gaps.get(known[telegram_id]) if telegram_id in known else NONE_ON_RECORD
+        for telegram_id in telegram_ids
+    }
+    return {telegram_id: gap for telegram_id, gap in found.items() if gap is not None}
 
 
 def managers_usable(*, campaign_id: UUID) -> QuerySet[Bot]:

@@ -7,3 +7,7 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         from messaging import subscribers, tasks, tasks_replay, tasks_stats  # noqa: F401 - they register themselves
+        from messaging.person_data import BusRoom
+        from messaging.persons import register
+
+        register(1, BusRoom())

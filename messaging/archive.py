@@ -15,6 +15,7 @@ from messaging import topology
 from messaging.campaign_finding import campaign_of
 from messaging.events import event_id
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, ProcessedEvent
+from messaging.persons import about_somebody_erased, hold_erasing
 from messaging.subscriptions import Message, storable
 
 UNROUTABLE = "unroutable"
@@ -35,6 +36,7 @@ class Death:
 
 def archive_all(messages: Sequence[Message], *, unroutable: bool) -> None:
     """As `archive` for each, in the caller's transaction; in one order everywhere, since letters are locked."""
+    hold_erasing()
     for message in sorted(messages, key=lambda message: message.digest):
         archive(message, unroutable=unroutable)
 
@@ -102,11 +104,15 @@ def plain(value: Any) -> Any:
 def _letter_of(message: Message, event: uuid.UUID, death: Death) -> DeadLetter:
     """The letter of this event in this queue, locked: the one that is known, or a new one that has counted nothing."""
     body = readable(message.body)
+    campaign_id = campaign_of(body)
+    if about_somebody_erased(body):
+        # It was on its way when their data was erased.
+        body = ""
     letter, _ = DeadLetter.objects.select_for_update().get_or_create(
         queue=death.queue,
         event_id=event,
         body_digest=message.digest,
-        defaults={"reason": death.reason, "body": body, "count": 0, "campaign_id": campaign_of(body)},
+        defaults={"reason": death.reason, "body": body, "count": 0, "campaign_id": campaign_id},
     )
     return letter
 

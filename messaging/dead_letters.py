@@ -73,6 +73,8 @@ def replay_refusal(letter: DeadLetter) -> str:
     """Why this letter cannot be sent at all; empty when it can."""
     if letter.queue and letter.queue not in topology.SUBSCRIPTIONS:
         return f"nobody subscribes to {letter.queue} any more"
+    if not letter.body_to_send:
+        return "its content was erased, or it never had any"
     if not letter.edited_body and body_digest(letter.body.encode()) != letter.body_digest:
         return "the body is not UTF-8 text: it cannot be sent as it was, and it would be refused again"
     return ""

@@ -6,8 +6,11 @@ class NotifierConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from messaging.persons import register
         from messaging.trace import register_source
         from notifier import events, subscribers, tasks  # noqa: F401  (they register themselves)
+        from notifier.person_data import NotifierRoom
         from notifier.trace import steps
 
         register_source(steps)
+        register(2, NotifierRoom())

@@ -9,6 +9,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from messaging.events import Event
+from messaging.persons import about_somebody_erased, hold_erasing
 from messaging.routing import topic_matches
 from messaging.tasks_api import send_on_commit
 from notifier.models import Channel, Notification, Rule
@@ -41,7 +42,13 @@ class Sending:
 
 @transaction.atomic
 def event_record(*, event: Event) -> list[Notification]:
-    """One notification for each enabled channel that has a rule for the event; a repeat adds none."""
+    """One notification for each enabled channel that has a rule for the event; a repeat adds none.
+
+    None for an event of another program about somebody whose data was erased.
+    """
+    hold_erasing()
+    if about_somebody_erased(event.to_json()):
+        return []
     channels = _channels_for(event.routing_key)
     body = event.model_dump(mode="json", exclude={"occurrence"})
     now = timezone.now()

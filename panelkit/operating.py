@@ -51,7 +51,10 @@ class OperatingAdmin(ModelAdmin):
         form = operation.bound_form(request, submitted=request.method == "POST")
         if request.method == "POST" and form.is_valid():
             self._operate(operation, [row], Call(request, form.cleaned_data))
-            return HttpResponseRedirect(self._change_url(row))
+            gone = operation.removes and not type(row)._default_manager.filter(pk=row.pk).exists()
+            return HttpResponseRedirect(
+                reverse(f"admin:{self._url_name('changelist')}") if gone else self._change_url(row)
+            )
         return self._ask(request, operation, [row], form, back=self._change_url(row))
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -82,6 +85,9 @@ class OperatingAdmin(ModelAdmin):
                 operation.run(row, call)
             except self.service_errors as error:
                 self.message_user(call.request, f"{row}: {error}", messages.ERROR)
+                continue
+            if operation.removes:
+                done.append(f"This {self.opts.verbose_name}")
                 continue
             self.log_change(call.request, row, f"{operation.label}.")
             done.append(str(row))

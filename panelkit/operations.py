@@ -33,7 +33,8 @@ class Operation:
     """`run(row, call)` calls one service. `when(row)` says whether a page offers it; the service decides.
 
     With `confirm` or `form` it is asked for on a page of its own; with `page` it only leads to one that does it. `bulk`
-    offers it for the selected rows of a list.
+    offers it for the selected rows of a list. What `removes` its row is not logged with the row's name, which is to be
+    forgotten; `run` keeps what is to be kept.
     `done` ends the sentence "NAME …".
     """
 
@@ -48,6 +49,7 @@ class Operation:
     form: type[forms.Form] | None = None
     bulk: bool = False
     page: bool = False
+    removes: bool = False
 
     @property
     def asks(self) -> bool:
@@ -55,7 +57,7 @@ class Operation:
 
     def bound_form(self, request: HttpRequest, *, submitted: bool) -> forms.Form:
         form_class = self.form or forms.Form
-        return form_class(request.POST) if submitted else form_class()
+        return form_class(request.POST, request.FILES) if submitted else form_class()
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,11 @@ class ParserConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from messaging.persons import register
         from messaging.trace import register_source
         from parser import events, roles  # noqa: F401  (they register themselves)
+        from parser.person_data import ParserRoom
         from parser.trace import steps
 
         register_source(steps)
+        register(4, ParserRoom())

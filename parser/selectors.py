@@ -3,16 +3,17 @@
 from uuid import UUID
 
 from django.db.models import BigIntegerField, Count, F, Func, QuerySet, Sum, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models.functions import Cast, Concat, Now
 
 from bots.models import Bot, Role
 from campaigns.models import Campaign, Chat, ChatPermission
+from campaigns.selectors import permissions_in_force
 from parser.models import Keyword, WatchedChat
 
 
 def watches_in_force() -> QuerySet[WatchedChat]:
-    """Enabled parser bots in chats of running campaigns whose owners permit it."""
-    permitted = ChatPermission.objects.filter(purpose=ChatPermission.Grant.PARSE, revoked_at__isnull=True)
+    """Enabled parser bots in chats of running campaigns whose owners permit it, by the database's clock."""
+    permitted = permissions_in_force(purpose=ChatPermission.Grant.PARSE, now=Now())
     return WatchedChat.objects.filter(
         campaign__state=Campaign.State.RUNNING,
         bot__enabled=True,

@@ -1,9 +1,14 @@
 """From a message in a watched chat to hits and their events."""
 
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from django.db import transaction
 
+from campaigns.fences import erasing_hold
+from campaigns.selectors import is_erased
+from campaigns.suppressing import suppression_resolve
+from campaigns.suppressions import Seen, register_finder
 from messaging.outbox import publish_on_commit
 from parser.events import NewTargetMessage
 from parser.matchers import matchers_of
@@ -16,7 +21,8 @@ from telegram.types import IncomingMessage
 def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     """Record a hit for every campaign that looks for this message, each with its event; the new ones are returned.
 
-    The team's own accounts, and whoever writes in the name of a chat or channel, are nobody's leads.
+    The team's own accounts, whoever writes in the name of a chat or channel, and whoever had their data erased are
+    nobody's leads.
     """
     author = message.from_user_id
     if message.outgoing or message.private or author is None or author <= 0 or not message.text.strip():
@@ -24,15 +30,28 @@ def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     watches = campaigns_watching(bot_id=bot_id, telegram_id=message.peer_id)
     if not watches or is_own_account(telegram_user_id=author):
         return []
-    matchers = matchers_of(campaign_ids=[watch.campaign_id for watch in watches])
-    hits: list[Hit] = []
-    for watch in watches:
-        matcher = matchers.get(watch.campaign_id)
-        keyword = matcher.match(message.text) if matcher else None
-        if keyword is not None and (hit := _hit_record(watch, message, author, keyword)):
-            hits.append(hit)
+    found = _matching(watches, message.text)
+    if not found:
+        return []
+    erasing_hold()
+    suppression_resolve(telegram_user_id=author, username=message.from_username, by="words in a watched chat")
+    if is_erased(telegram_user_id=author):
+        return []
+    hits = [hit for watch, keyword in found if (hit := _hit_record(watch, message, author, keyword))]
     publish_on_commit(*(_event(hit, message) for hit in hits))
     return hits
+
+
+def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedChat, str]]:
+    """Those whose campaign looks for this text, with the keyword."""
+    matchers = matchers_of(campaign_ids=[watch.campaign_id for watch in watches])
+    found = []
+    for watch in watches:
+        matcher = matchers.get(watch.campaign_id)
+        keyword = matcher.match(text) if matcher else None
+        if keyword is not None:
+            found.append((watch, keyword))
+    return found
 
 
 def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str) -> Hit | None:
@@ -67,3 +86,12 @@ def _event(hit: Hit, message: IncomingMessage) -> NewTargetMessage:
         keyword=hit.keyword,
         said_at=hit.said_at,
     )
+
+
+def _seen(username: str) -> Iterator[Seen]:
+    """Whom the parser has met under a name."""
+    for hit in Hit.objects.filter(username__iexact=username).order_by("-said_at")[:1]:
+        yield Seen(hit.telegram_user_id, hit.said_at)
+
+
+register_finder(_seen)

@@ -1,10 +1,11 @@
 """Whether a play can start: asked at activation, and again when it is prepared."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from bots.models import Bot, Role
 from campaigns.models import Campaign, ChatPermission
-from campaigns.selectors import chats_permitted
+from campaigns.selectors import permission_gaps
 from scripts import spintax
 from scripts.models import Casting, ScriptForCampaign, Target
 from scripts.snapshot import SnapshotLine
@@ -18,13 +19,14 @@ UNUSABLE_BOTS = {
 }
 
 
-def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine]) -> list[str]:
-    """Everything that keeps `lines` from being played for `sfc` now, in words for an operator. Empty: it can start."""
+def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine], *, now: datetime) -> list[str]:
+    """Everything that keeps `lines` from being played for `sfc` at `now`, in words for an operator. Empty: it can
+    start."""
     return [
         *_campaign_problems(sfc.campaign),
         *_line_problems(lines),
         *_cast_problems(sfc, {line.slot for line in lines}),
-        *_target_problems(sfc),
+        *_target_problems(sfc, now),
     ]
 
 
@@ -72,13 +74,13 @@ def _cast_problems(sfc: ScriptForCampaign, slots: set[str]) -> Iterator[str]:
             yield f"slot {slot}: {bot} {UNUSABLE_BOTS[Bot.State(bot.state)]}"
 
 
-def _target_problems(sfc: ScriptForCampaign) -> Iterator[str]:
+def _target_problems(sfc: ScriptForCampaign, now: datetime) -> Iterator[str]:
     chats = [target.chat for target in Target.objects.filter(sfc=sfc).select_related("chat").order_by("id")]
     if not chats:
         yield "no target chats are chosen"
-    permitted = chats_permitted(chat_ids=[chat.pk for chat in chats], purpose=ChatPermission.Grant.SCRIPT)
+    gaps = permission_gaps(chat_ids=[chat.pk for chat in chats], purpose=ChatPermission.Grant.SCRIPT, now=now)
     for chat in chats:
-        if chat.pk not in permitted:
-            yield f"chat {chat}: no permission for scripts is in force"
+        if chat.pk in gaps:
+            yield f"chat {chat}: no permission for scripts is in force: {gaps[chat.pk].reason}"
         if not chat.label.strip():
             yield f"chat {chat}: no label tells its members that scripts play there"

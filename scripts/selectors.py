@@ -8,9 +8,11 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from bots.models import Delivery
-from campaigns.models import Chat
+from campaigns.models import Chat, ChatPermission
+from campaigns.selectors import permissions_in_force
 from scripts.models import Run, ScriptForCampaign, Step
 
 SfcState = ScriptForCampaign.State
@@ -47,7 +49,7 @@ def bots_on_stage(*, now: datetime, near: timedelta) -> set[UUID]:
 
 
 def chats_of_actor(*, bot_id: UUID) -> list[Chat]:
-    """The chats in which this actor still has lines to say."""
+    """The chats in which this actor still has lines to say and whose owners permit it now."""
     runs = Run.objects.filter(
         state__in=(Run.State.PLAYING, Run.State.PAUSED),
         sfc__state__in=(SfcState.PLAYING, SfcState.PAUSED),
@@ -56,7 +58,8 @@ def chats_of_actor(*, bot_id: UUID) -> list[Chat]:
     )
     starting = ScriptForCampaign.objects.filter(state=SfcState.ACTIVE, cast__bot_id=bot_id)
     wanted = Q(pk__in=runs.values("chat_id")) | Q(targeted_by__sfc__in=starting)
-    return list(Chat.objects.filter(wanted).distinct().order_by("key"))
+    permitted = permissions_in_force(purpose=ChatPermission.Grant.SCRIPT, now=Now()).values("chat_id")
+    return list(Chat.objects.filter(wanted, pk__in=permitted).distinct().order_by("key"))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from telegram.types import (
     Dialog,
     IncomingMessage,
     Me,
+    PersonTarget,
     ResolvedChat,
     SentMessage,
     Target,
@@ -147,6 +148,12 @@ class TelegramAccount:
         if said is None:
             raise PermanentError("SENT_WITHOUT_AN_ID")
         return said
+
+    async def person_id(self, target: PersonTarget) -> int:
+        """Who that is. Raises PeerRefuses when there is no such person."""
+        _, user_id = await peers.input_peer(self._client, target)
+        assert user_id is not None
+        return user_id
 
     async def join(self, reference: str) -> ResolvedChat:
         """Become a member; no error when the account is one. ChatRefuses(INVITE_REQUEST_SENT): an admin decides."""

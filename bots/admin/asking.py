@@ -131,11 +131,15 @@ def is_whole(given: Mapping[str, Any]) -> bool:
     )
 
 
+BY_NAME = "Whose name that is Telegram tells before anything is said: if they asked not to be written to, nothing is."
+
+
 def shown(answer: Answer | None) -> dict[str, Any] | None:
     if answer is None:
         return None
     verdict, *others = [sentence(one) for one in answer.objections] or [sentence(answer.verdict)]
-    return {"kind": kind(answer.verdict), "verdict": verdict, "others": others, "at": moment(answer.at)}
+    note = BY_NAME if answer.by_name else ""
+    return {"kind": kind(answer.verdict), "verdict": verdict, "others": others, "at": moment(answer.at), "note": note}
 
 
 def kind(verdict: Verdict) -> str:

@@ -21,6 +21,7 @@ def problems(seed: SeedFile) -> list[Problem]:
     """Everything that is wrong across the file, in the file's order."""
     return [
         *_names(seed),
+        *_permissions(seed),
         *_budgets(seed),
         *(problem for index, _ in enumerate(seed.campaigns) for problem in _campaign(seed, index)),
         *(problem for index, _ in enumerate(seed.notifier.channels) for problem in _channel(seed, index)),
@@ -50,6 +51,15 @@ def _script_names(seed: SeedFile) -> Iterator[Problem]:
                 reason = f'a script before is called "{script.slug}" too'
                 yield Problem(("campaigns", place, "scripts", index, "slug"), reason)
             seen.add(script.slug)
+
+
+def _permissions(seed: SeedFile) -> Iterator[Problem]:
+    for place, chat in enumerate(seed.chats):
+        for index, given in enumerate(chat.permissions):
+            begins = max(filter(None, (given.granted_at, given.valid_from)))
+            if given.valid_until is not None and given.valid_until <= begins:
+                path = ("chats", place, "permissions", index, "valid_until")
+                yield Problem(path, "the permission would end before it begins")
 
 
 def _budgets(seed: SeedFile) -> Iterator[Problem]:

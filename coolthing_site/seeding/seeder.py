@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from bots.models import Bot
 from campaigns.fences import rules_changed
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
-from campaigns.services import permission_revoke
+from campaigns.services import permission_grant, permission_revoke
 from coolthing_site.seeding import existing
 from coolthing_site.seeding.problems import SeedError
 from coolthing_site.seeding.report import Report
@@ -87,21 +87,36 @@ def _chat(report: Report, part: ChatPart) -> Chat:
     gone = chat.permissions.filter(revoked_at__isnull=True).exclude(purpose__in=[p.purpose for p in part.permissions])
     for row in gone:
         report.add("removed", "chat permission", f"{part.key}: {row.purpose}", "revoked now")
-        permission_revoke(chat_id=chat.pk, purpose=ChatPermission.Grant(row.purpose))
+        reason = "No longer in the seed file."
+        permission_revoke(chat_id=chat.pk, purpose=ChatPermission.Grant(row.purpose), reason=reason)
     return chat
 
 
 def _permission(report: Report, chat: Chat, part: PermissionPart) -> None:
-    """A permission that was revoked stays revoked, until the owner has given a newer one."""
+    """A permission that was revoked stays revoked, until the owner has given a newer one; so does one on record that
+    is newer than the file's. Whether it is suspended the file does not say."""
     name = f"{chat.key}: {part.purpose}"
-    revoked = chat.permissions.filter(purpose=part.purpose, revoked_at__gt=part.granted_at).order_by("-revoked_at")
-    in_force = chat.permissions.filter(purpose=part.purpose, revoked_at__isnull=True)
-    latest = revoked.first()
-    if latest is not None and not in_force.exists():
-        report.add("kept", "chat permission", name, f"revoked on {latest.revoked_at:%Y-%m-%d}, after it was given")
+    Chat.objects.select_for_update().get(pk=chat.pk)
+    given = chat.permissions.filter(purpose=part.purpose)
+    on_record = given.filter(revoked_at__isnull=True).first()
+    facts = part.model_dump(exclude={"purpose"}, exclude_unset=True)
+    if on_record is None:
+        latest = given.filter(revoked_at__gt=part.granted_at).order_by("-revoked_at").first()
+        if latest is not None:
+            report.add("kept", "chat permission", name, f"revoked on {latest.revoked_at:%Y-%m-%d}, after it was given")
+            return
+    elif on_record.granted_at > part.granted_at:
+        report.add("kept", "chat permission", name, f"a newer one of {on_record.granted_at:%Y-%m-%d} is on record")
         return
+    elif on_record.granted_at < part.granted_at:
+        report.add("updated", "chat permission", name, "given anew")
+        permission_grant(chat_id=chat.pk, purpose=ChatPermission.Grant(part.purpose), **facts)
+        return
+    elif "valid_until" in facts and facts["valid_until"] != on_record.valid_until:
+        # Its stages are told anew.
+        chat.permissions.filter(pk=on_record.pk).update(expiry_told=None)
     where = {"chat": chat, "purpose": part.purpose, "revoked_at": None}
-    put(report, ChatPermission, where, part.model_dump(exclude={"purpose"}), name=name)
+    put(report, ChatPermission, where, facts, name=name)
 
 
 def _campaign(report: Report, part: CampaignPart) -> Campaign:

@@ -45,10 +45,17 @@ def _pattern(text: str) -> str:
     raise ValueError('is no topic pattern: words, * or # with dots between them, such as "*.crash"')
 
 
+def _link(text: str) -> str:
+    if not text or re.fullmatch(r"https?://[^\s/]+\S*", text):
+        return text
+    raise ValueError("is no link: it begins with https://")
+
+
 Slug = Annotated[str, _text(50, pattern=r"^[-a-zA-Z0-9_]+$")]
 Phone = Annotated[str, BeforeValidator(_number_to_text), AfterValidator(_phone)]
 Reference = Annotated[str, BeforeValidator(_number_to_text), AfterValidator(_reference)]
 TimeOfDay = Annotated[time, BeforeValidator(_time)]
+Link = Annotated[str, _text(500, shortest=0), AfterValidator(_link)]
 Pattern = Annotated[str, _text(120), AfterValidator(_pattern)]
 Purpose = Literal["script", "first_contact", "reply", "operator"]
 
@@ -70,10 +77,16 @@ class BotPart(Part):
 
 
 class PermissionPart(Part):
+    """What the file leaves out stays as it is: an end that is on record is lifted by `valid_until: null` only."""
+
     purpose: Literal["script", "parse", "first_contact"]
     granted_by: Annotated[str, _text(200)]
     granted_at: AwareDatetime
     evidence: Annotated[str, _text(10_000)]
+    evidence_link: Link = ""
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+    members_told: Annotated[str, _text(10_000, shortest=0)] = ""
 
 
 class ChatPart(Part):

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from campaigns.models import Campaign, Suppression
 from leads.llm import TIMEOUT_SECONDS, Answered
-from leads.locks import conversation_lock, person_lock
+from leads.locks import ConversationGone, conversation_lock, person_lock
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.prompt import conversation_prompt
 from leads.selectors import Person, messages_said
@@ -51,7 +51,8 @@ class Question:
 
 
 def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
-    """Take a due job; None when it is not due, held by another task, or no longer of use.
+    """Take a due job; None when it is not due, held by another task, or no longer of use. Raises ConversationGone, as
+    the functions below do.
 
     While its campaign is paused it stays due. Where nothing more may be said the conversation ends.
     """
@@ -60,7 +61,9 @@ def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
     taken = due.update(claimed_until=now + CLAIM, attempts=F("attempts") + 1)
     if not taken:
         return None
-    job = LlmJob.objects.select_related("conversation__lead__campaign").get(id=job_id)
+    job = LlmJob.objects.select_related("conversation__lead__campaign").filter(id=job_id).first()
+    if job is None:
+        raise ConversationGone
     conversation = job.conversation
     over = over_because(conversation=conversation) is not None
     if over:
@@ -166,7 +169,9 @@ def _current(job: LlmJob, conversation: Conversation) -> bool:
 
 
 def _locked(question: Question) -> tuple[Conversation, LlmJob]:
-    lead = Lead.objects.get(conversation__id=question.conversation_id)
+    lead = Lead.objects.filter(conversation__id=question.conversation_id).first()
+    if lead is None:
+        raise ConversationGone
     # All of the person's conversations: the answer may be an opt-out.
     person_lock(Person.of(lead.telegram_user_id, lead.username))
     conversation = conversation_lock(question.conversation_id)

@@ -1,15 +1,16 @@
 """A person wants silence: everything ends for them, in every campaign, at once."""
 
+from collections.abc import Collection, Iterator
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 
-from bots.deliveries import deliveries_cancel_for_person
+from bots.deliveries import deliveries_cancel_for_person, people_waited_for
 from campaigns import suppressions
 from campaigns.models import Suppression
 from campaigns.services import suppression_add
-from campaigns.suppressions import Silenced
+from campaigns.suppressions import Seen, Silenced
 from leads.locks import person_lock
 from leads.models import Conversation, Lead, LlmJob
 from leads.selectors import Person, leads_of
@@ -46,4 +47,16 @@ def _person(silenced: Silenced) -> Person:
     return Person.of(silenced.telegram_user_id, silenced.username)
 
 
-suppressions.register(lock=_lock, after=_end_everything)
+def _concerned(user_ids: Collection[int]) -> set[int]:
+    leads = Lead.objects.filter(telegram_user_id__in=user_ids).values_list("telegram_user_id", flat=True)
+    return {one for one in leads if one is not None} | people_waited_for(user_ids)
+
+
+def _seen(username: str) -> Iterator[Seen]:
+    leads = Lead.objects.filter(username__iexact=username, telegram_user_id__isnull=False)
+    for lead in leads.order_by("-created_at")[:1]:
+        yield Seen(lead.telegram_user_id or 0, lead.hit_at)
+
+
+suppressions.register(lock=_lock, after=_end_everything, concerned=_concerned)
+suppressions.register_finder(_seen)

@@ -6,7 +6,10 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from campaigns.fences import erasing_hold
 from campaigns.models import Campaign
+from campaigns.selectors import is_erased
+from campaigns.suppressing import suppression_resolve
 from leads.locks import campaign_hold, managers_hold
 from leads.models import Lead
 from leads.selectors import Person, is_own_account, managers_usable
@@ -24,15 +27,20 @@ def lead_receive(*, event: NewTargetMessage) -> Lead | None:
     """The campaign's lead for the person of the event, made and contacted when there was none.
 
     One lead for each campaign and person, however many events come and in whatever order. None for an account of the
-    team's own. Raises BadLead.
+    team's own, and for whoever had their data erased. Raises BadLead.
     """
     person = Person.of(event.telegram_user_id, event.username)
     if not person:
         raise BadLead("the event names nobody: it has neither a username nor a telegram_user_id")
     campaign = _campaign(event.campaign_id)
+    erasing_hold()
     if is_own_account(person):
         return None
     campaign_hold(campaign.id)
+    if person.telegram_user_id is not None:
+        suppression_resolve(telegram_user_id=person.telegram_user_id, username=person.username, by="a hit")
+    if is_erased(telegram_user_id=person.telegram_user_id, username=person.username):
+        return None
     known = lead_find(campaign_id=campaign.id, person=person)
     if known is not None:
         return known
@@ -53,6 +61,7 @@ def leads_receive(*, events: Sequence[NewTargetMessage]) -> None:
     What the events have to wait for is locked before the first of them, in the order of `leads.locks`: two batches
     with common campaigns or managers never wait for each other in a circle.
     """
+    erasing_hold()
     campaigns = sorted(filter(None, {_uuid(event.campaign_id) for event in events}))
     for campaign_id in campaigns:
         campaign_hold(campaign_id)

@@ -6,7 +6,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from campaigns.models import Suppression
-from leads.locks import conversation_lock, person_lock
+from campaigns.suppressing import suppression_resolve
+from leads.locks import conversation_lock_if_there, person_lock
 from leads.models import Conversation, Message
 from leads.selectors import Person, conversation_with
 from leads.services.jobs import job_queue, jobs_drop
@@ -27,8 +28,12 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
     found = conversation_with(bot_id=bot_id, telegram_user_id=message.peer_id, username=person.username)
     if found is None:
         return
+    suppression_resolve(telegram_user_id=message.peer_id, username=name, by="their message to us")
     person_lock(Person.of(message.peer_id, found.lead.username))
-    conversation = conversation_lock(found.id)
+    conversation = conversation_lock_if_there(found.id)
+    if conversation is None:
+        # Erased meanwhile.
+        return
     person_learn(conversation=conversation, telegram_user_id=message.peer_id)
     if Message.objects.filter(conversation=conversation, telegram_message_id=message.message_id).exists():
         return

@@ -3,7 +3,8 @@
 from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
 from campaigns.selectors import is_suppressed
-from leads.locks import conversation_lock, person_lock
+from campaigns.suppressing import suppression_resolve
+from leads.locks import conversation_lock, conversation_lock_if_there, person_lock
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person
 from leads.services.ending import conversation_end_if_over
@@ -24,8 +25,16 @@ def message_settle(*, delivery: Delivery) -> None:
     if message is None:
         return
     lead = message.conversation.lead
+    if delivery.peer_id is not None:
+        suppression_resolve(telegram_user_id=delivery.peer_id, username=delivery.peer_username, by="Telegram")
     person_lock(Person.of(lead.telegram_user_id, lead.username))
-    conversation = conversation_lock(message.conversation_id)
+    conversation = conversation_lock_if_there(message.conversation_id)
+    if conversation is None:
+        # Erased meanwhile.
+        return
+    if delivery.peer_id is not None:
+        person_learn(conversation=conversation, telegram_user_id=delivery.peer_id)
+        lead = conversation.lead
     if delivery.state == _State.SENT:
         _said(conversation, message, delivery)
     elif delivery.state == _State.FAILED and _BLOCKED in delivery.error:
@@ -48,8 +57,6 @@ def _leaves_a_hole(conversation: Conversation, message: Message, delivery: Deliv
 def _said(conversation: Conversation, message: Message, delivery: Delivery) -> None:
     assert delivery.sent_at is not None
     Message.objects.filter(id=message.id).update(telegram_message_id=delivery.telegram_message_id, at=delivery.sent_at)
-    if delivery.peer_id is not None:
-        person_learn(conversation=conversation, telegram_user_id=delivery.peer_id)
     if conversation.lead.state == Lead.State.CONTACTING:
         lead_move(lead=conversation.lead, state=Lead.State.TALKING)
 

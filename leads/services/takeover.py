@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F, Min, Q, QuerySet
 
 from bots.models import Delivery
-from leads.locks import conversation_lock
+from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
 from leads.services.ownership import Owner, lead_move, owner_move
 from telegram.types import IncomingMessage
@@ -56,7 +56,8 @@ def unclaimed_judge_due(*, now: datetime, limit: int = 100) -> int:
 
 @transaction.atomic
 def _judge_again(conversation_id: UUID) -> None:
-    outgoing_judge(conversation=conversation_lock(conversation_id))
+    if (conversation := conversation_lock_if_there(conversation_id)) is not None:
+        outgoing_judge(conversation=conversation)
 
 
 def _to_person(conversation: Conversation) -> QuerySet[Delivery]:

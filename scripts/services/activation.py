@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
+from bots.clock import database_clock
 from messaging.outbox import publish_on_commit
 from scripts import checks, snapshot
 from scripts.errors import CannotStart, MoveRefused
@@ -29,7 +29,7 @@ def sfc_activate(*, sfc_id: UUID, now: datetime | None = None) -> ScriptForCampa
             return sfc
         if not may_be_activated(sfc):
             raise MoveRefused("the script", sfc.get_state_display().lower(), "activated")
-        found = activate_locked(sfc, now=now or timezone.now())
+        found = activate_locked(sfc, now=now or database_clock())
         if found:
             raise CannotStart(found)
         sfc.supervised_at = None
@@ -46,7 +46,7 @@ def may_be_activated(sfc: ScriptForCampaign) -> bool:
 def activate_locked(sfc: ScriptForCampaign, *, now: datetime) -> list[str]:
     """Move a locked sfc to active, unless something keeps it from starting: that is returned and nothing is changed."""
     lines = snapshot.lines_of(sfc.script)
-    found = checks.problems(sfc, lines)
+    found = checks.problems(sfc, lines, now=now)
     if found:
         return found
     sfc.state = State.ACTIVE

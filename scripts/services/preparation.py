@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.utils import timezone
 
+from bots.clock import database_clock
 from bots.models import Bot
 from campaigns.models import Chat
 from messaging.events import ServiceErrorEvent
@@ -30,13 +30,13 @@ def sfc_prepare(*, sfc_id: str, now: datetime | None = None) -> None:
     What cannot start becomes failed, with the reason in the row and in a `scripts.error` event. In any other state
     it has been prepared already, or stopped: nothing happens. Raises UnknownScript.
     """
-    now = now or timezone.now()
+    now = now or database_clock()
     with transaction.atomic():
         sfc = sfc_locked(sfc_id)
         if sfc.state == State.DRAFT:
             found = activate_locked(sfc, now=now)
         elif sfc.state == State.ACTIVE:
-            found = checks.problems(sfc, snapshot.load(sfc.snapshot))
+            found = checks.problems(sfc, snapshot.load(sfc.snapshot), now=now)
         else:
             return
         if found:

@@ -16,8 +16,20 @@ from django_celery_beat.models import (
 from rest_framework.authtoken.models import Token
 
 from bots.deliveries import delivery_queue
-from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Delivery, Host, PendingLogin, Trouble
-from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose, Suppression
+from bots.models import (
+    Bot,
+    BotBlock,
+    BotSession,
+    BotStateChange,
+    Cursor,
+    Delivery,
+    Host,
+    PendingLogin,
+    Presence,
+    Trouble,
+)
+from campaigns.evidence import evidence_add
+from campaigns.models import Budget, Campaign, Chat, ChatPermission, HashKey, Purpose, Suppression
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.models import (
     DeadLetter,
@@ -71,15 +83,18 @@ def _campaign(world: SimpleNamespace) -> None:
     world.chats = []
     for key, title in (("neighbours", "Neighbours"), ("market", "Market square"), ("parents", "Parents of class 3")):
         chat = Chat.objects.create(key=key, reference=f"@{key}", title=title, label="Partly scripted, says the pin.")
-        ChatPermission.objects.create(
+        given = ChatPermission.objects.create(
             chat=chat,
             purpose="script",
             granted_by="@owner",
             granted_at=datetime(2026, 11, 1, tzinfo=UTC),
             evidence="Letter of 1 November",
+            evidence_link="https://example.org/letter",
         )
+        evidence_add(permission_id=given.pk, name="letter.txt", content=b"Yes, you may.", by="operator")
         world.chats.append(chat)
     Suppression.objects.create(telegram_user_id=777, username="gone", source="words", reason="stop")
+    HashKey.objects.create(pk=1, key="the-key-of-hashes")
     Budget.objects.create(scope="bot", limit=20, window_seconds=3600)
 
 
@@ -102,6 +117,7 @@ def _bots(world: SimpleNamespace) -> None:
     )
     Host.objects.create(name="actors@laptop", role="actor", capacity=50)
     Cursor.objects.create(bot=world.parser_bot, peer_id=-100123, last_message_id=42)
+    Presence.objects.create(bot=world.parser_bot, chat=world.chats[0], peer_id=-100123)
     Trouble.objects.create(key="no-worker:manager", reason="No worker carries the manager bots.")
 
 

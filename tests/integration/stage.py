@@ -12,7 +12,7 @@ from bots.models import Bot
 from bots.sending import Sender
 from campaigns.models import Chat
 from telegram.errors import TelegramError, TransientError
-from telegram.types import SentMessage, Target
+from telegram.types import PersonTarget, SentMessage, Target
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,9 @@ class FakeAccount:
         if answer == LOST:
             raise TransientError("CONNECTION_LOST")
         return SentMessage(said.message_id, datetime.now(UTC), 4242)
+
+    async def person_id(self, target: PersonTarget) -> int:
+        return 4242
 
     async def find_own_message(
         self, target: Target, text: str, since: datetime, exclude: Collection[int] = ()

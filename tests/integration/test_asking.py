@@ -52,8 +52,10 @@ def test_allows_what_a_sender_would_say(facts):
 
 def test_refuses_with_the_reason(facts):
     permission_revoke(chat_id=facts["chat"].id, purpose=ChatPermission.Grant.SCRIPT)
-    refusal = f"No permission of the owner of “{facts['chat']}” to post there is in force."
-    assert would(facts).verdict == Refuse(refusal)
+    verdict = would(facts).verdict
+    assert isinstance(verdict, Refuse)
+    gap = f"No permission of the owner of “{facts['chat']}” to post there is in force: it was revoked at "
+    assert verdict.reason.startswith(gap)
     Suppression.objects.create(telegram_user_id=7, source=Suppression.Source.WORDS)
     assert to_person(facts, text=ledger.DISCLOSED).verdict == Refuse("This person asked not to be written to.")
     assert to_person(facts, text="Hi!", peer_id=8).verdict == Refuse(

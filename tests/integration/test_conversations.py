@@ -139,7 +139,7 @@ def test_stop_ends_everything_at_once(world, talk, word):
     lead = Lead.objects.get()
     assert (lead.state, talk.owner, answer.delivery.state) == (State.OPTED_OUT, "none", "cancelled")
     assert not LlmJob.objects.filter(state="due").exists()
-    assert is_suppressed(telegram_user_id=501) and is_suppressed(username="tea_lover")
+    assert is_suppressed(telegram_user_id=501) and not is_suppressed(username="tea_lover")
     assert Suppression.objects.get().source == "words"
     assert texts(talk, "lead")[-1] == word
     assert world.send_all() == 0

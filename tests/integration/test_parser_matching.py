@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -12,7 +13,7 @@ from parser.events import NewTargetMessage
 from parser.models import Hit, Keyword, WatchedChat
 from telegram.types import IncomingMessage
 from tests.integration import ledger
-from tests.integration.leads_world import make_world, permit, role_handler
+from tests.integration.leads_world import GRANTED, make_world, permit, role_handler
 
 pytestmark = pytest.mark.django_db
 
@@ -108,12 +109,22 @@ def test_the_teams_own_accounts_are_nobodys_leads(world, message):
     assert not Hit.objects.exists()
 
 
-def test_without_a_permission_in_force_nothing_is_read(world, message):
-    world.chat.permissions.filter(purpose="parse").update(revoked_at=timezone.now())
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"revoked_at": GRANTED},
+        {"granted_at": GRANTED - timedelta(days=9), "valid_until": GRANTED},
+        {"suspended_at": GRANTED, "suspended_reason": "removed"},
+    ],
+    ids=["revoked", "expired", "suspended"],
+)
+def test_without_a_permission_in_force_nothing_is_read(world, message, facts):
+    world.chat.permissions.filter(purpose="parse").update(**facts)
     hear(world, message)
     assert not Hit.objects.exists()
     handler = role_handler("parser")
     assert handler.wanted(timezone.now()) == set() and handler.chats(world.parser.id) == []
+    world.chat.permissions.filter(purpose="parse").update(revoked_at=GRANTED)
     permit(world.chat, "parse")
     assert handler.wanted(timezone.now()) == {world.parser.id} and handler.chats(world.parser.id) == [world.chat]
 

@@ -77,7 +77,7 @@ def test_activation_names_everything_that_is_missing_and_changes_nothing():
         "line l1: { is never closed at character 1",
         "slot guest is not cast",
         "slot host: talk-host is banned",
-        "chat Bare: no permission for scripts is in force",
+        "chat Bare: no permission for scripts is in force: none is on record",
         "chat Bare: no label tells its members that scripts play there",
     ]
     sfc.refresh_from_db()

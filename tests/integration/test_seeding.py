@@ -13,6 +13,8 @@ from django.utils import timezone
 from bots.models import Bot, BotSession
 from campaigns.fences import lock_shared
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.selectors import is_permitted
+from campaigns.services import permission_grant, permissions_suspend
 from leads.models import CampaignManager
 from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat
@@ -222,6 +224,42 @@ def test_a_revoked_permission_is_not_given_again_by_an_old_file(seed, data):
     assert not ChatPermission.objects.filter(chat__key="expats", purpose="parse", revoked_at__isnull=True).exists()
     data["chats"][0]["permissions"][1]["granted_at"] = "2099-01-01T00:00:00Z"
     assert "created   chat permission expats: parse" in seed(data)
+
+
+def test_what_the_file_leaves_out_of_a_permission_stays_and_null_lifts_its_end(seed, data):
+    given = data["chats"][0]["permissions"][0]
+    given |= {"valid_until": "2031-01-01T00:00:00Z", "members_told": "The pin says so."}
+    seed(data)
+    on_record = ChatPermission.objects.filter(chat__key="expats", purpose="script")
+    on_record.update(expiry_told=14)
+    del given["valid_until"], given["members_told"]
+    assert "nothing to change" in seed(data)
+    given["valid_until"] = "2032-01-01T00:00:00Z"
+    assert "updated   chat permission expats: script (valid_until)" in seed(data)
+    assert on_record.get().expiry_told is None and on_record.get().members_told == "The pin says so."
+    given["valid_until"] = None
+    seed(data)
+    assert on_record.get().valid_until is None
+
+
+def test_an_older_file_does_not_rewrite_a_newer_permission(seed, data):
+    seed(data)
+    chat = Chat.objects.get(key="expats")
+    permission_grant(chat_id=chat.id, purpose=ChatPermission.Grant.SCRIPT, granted_by="Olga", evidence="a call")
+    assert "kept      chat permission expats: script (a newer one of" in seed(data)
+    assert chat.permissions.get(purpose="script", revoked_at=None).granted_by == "Olga"
+
+
+def test_a_permission_given_anew_ends_the_old_one_and_a_seed_never_resumes_by_itself(seed, data):
+    seed(data)
+    chat = Chat.objects.get(key="expats")
+    permissions_suspend(chat_id=chat.id, reason="removed")
+    assert "nothing to change" in seed(data)
+    assert not is_permitted(chat_id=chat.id, purpose=ChatPermission.Grant.SCRIPT)
+    data["chats"][0]["permissions"][0]["granted_at"] = "2026-11-20T00:00:00Z"
+    assert "updated   chat permission expats: script (given anew)" in seed(data)
+    assert is_permitted(chat_id=chat.id, purpose=ChatPermission.Grant.SCRIPT)
+    assert chat.permissions.filter(purpose="script").count() == 2
 
 
 def test_an_account_is_not_swapped_under_a_session(seed, data):

@@ -48,8 +48,8 @@ def test_suppressing_twice_is_suppressing_once():
 
 def test_a_suppression_learns_the_name_that_it_lacked():
     suppression_add(telegram_user_id=7, source=WORDS)
-    suppression_add(telegram_user_id=7, username="maria", source=WORDS)
-    assert is_suppressed(username="@Maria")
+    suppression_add(telegram_user_id=7, username="@Maria", source=WORDS)
+    assert Suppression.objects.get().username == "maria"
 
 
 def test_a_suppression_must_name_somebody():
@@ -57,12 +57,12 @@ def test_a_suppression_must_name_somebody():
         suppression_add(telegram_user_id=None, username="@", source=WORDS)
 
 
-def test_suppressed_people_are_found_by_id_or_name():
+def test_suppressed_people_are_found_by_id_or_by_a_name_whose_bearer_is_not_known():
     suppression_add(telegram_user_id=7, username="maria", source=WORDS)
     suppression_add(telegram_user_id=None, username="pavel", source=WORDS)
     found = suppressed(user_ids=[7, 8], usernames=["Pavel", "anna", ""])
     assert found.covers(7) and found.covers(8, "PAVEL") and found.covers(None, "pavel")
-    assert not found.covers(8, "anna") and not found.covers(None, "")
+    assert not found.covers(8, "anna") and not found.covers(None, "") and not found.covers(8, "maria")
     assert is_suppressed(telegram_user_id=7) and not is_suppressed(telegram_user_id=8)
     assert not suppressed(user_ids=[], usernames=[]).covers(None)
 

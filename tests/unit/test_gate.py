@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bots.gate import ALLOW, Block, Facts, FullBudget, Refuse, Wait, judge, objections
+from campaigns.selectors import Gap
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)
@@ -31,14 +32,14 @@ FACTS = Facts(
     suppressed=False,
     disclosed=True,
     chat="Gardeners",
-    chat_permitted=True,
+    permission_gap=None,
     chat_labelled=True,
     member=True,
     replies_to=None,
     ahead="",
     full_budgets=(),
 )
-TO_PERSON = replace(FACTS, chat=None, chat_permitted=False, chat_labelled=False, member=False)
+TO_PERSON = replace(FACTS, chat=None, chat_labelled=False, member=False)
 FIRST = replace(TO_PERSON, purpose="first_contact")
 REPLY = replace(TO_PERSON, purpose="reply")
 OPERATOR = replace(TO_PERSON, purpose="operator")
@@ -59,7 +60,10 @@ def test_allows_what_nothing_forbids(facts):
         (replace(FACTS, campaign_state="finished"), "Campaign “Autumn” is finished."),
         (replace(REPLY, suppressed=True), "This person asked not to be written to."),
         (replace(OPERATOR, suppressed=True), "This person asked not to be written to."),
-        (replace(FACTS, chat_permitted=False), "No permission of the owner of “Gardeners” to post there is in force."),
+        (
+            replace(FACTS, permission_gap=Gap("it expired at 2026-11-23 11:00 UTC")),
+            "No permission of the owner of “Gardeners” to post there is in force: it expired at 2026-11-23 11:00 UTC.",
+        ),
         (
             replace(FIRST, disclosed=False),
             "A first message must say that an AI writes it and how to stop; this one does not.",
@@ -80,6 +84,10 @@ def test_refuses(facts, reason):
     [
         (replace(FACTS, owned=False), "Anna is not connected."),
         (replace(FACTS, owned=False, blocked_until=NOON), "Anna is not connected."),
+        (
+            replace(FACTS, permission_gap=Gap("it is suspended", lasting=False)),
+            "No permission of the owner of “Gardeners” to post there is in force: it is suspended.",
+        ),
         (replace(FACTS, campaign_state="paused"), "Campaign “Autumn” is paused."),
         (replace(OPERATOR, campaign_state="paused"), "Campaign “Autumn” is paused."),
         (replace(FACTS, campaign_state="draft"), "Campaign “Autumn” is not started yet."),

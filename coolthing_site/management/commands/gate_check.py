@@ -4,7 +4,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Model, QuerySet
 
-from bots.admin.asking import person_facts, sentence
+from bots.admin.asking import BY_NAME, person_facts, sentence
 from bots.asking import Answer, delivery_would, wish_for, wish_would
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat, Purpose
@@ -31,6 +31,8 @@ class Command(BaseCommand):
         answer = _about(delivery) if delivery is not None else _ask(**options)
         for one in answer.objections or [answer.verdict]:
             self.stdout.write(sentence(one))
+        if answer.by_name:
+            self.stdout.write(BY_NAME)
 
 
 def _about(delivery_id: UUID) -> Answer:

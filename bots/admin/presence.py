@@ -1,0 +1,16 @@
+"""Which account was in which chat when it last looked."""
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+
+from bots.models import Presence
+from panelkit.base import FactAdmin
+
+
+@admin.register(Presence)
+class PresenceAdmin(FactAdmin):
+    list_display = ("bot", "chat", "peer_id", "since")
+    list_filter = (("bot", AutocompleteSelectFilter), ("chat", AutocompleteSelectFilter))
+    list_select_related = ("bot", "chat")
+    search_fields = ("bot__key", "chat__key", "chat__title", "=peer_id")
+    ordering = ("bot__key", "chat__key")

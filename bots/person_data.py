@@ -1,0 +1,74 @@
+"""The bots' part of a person's data. Of the ledger everything stays that budgets are counted by."""
+
+import secrets
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+
+from bots.models import Bot, BotBlock, Cursor, Delivery, Trouble
+from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
+
+State = Delivery.State
+
+
+class BotsRoom(Room):
+    name = "bots"
+
+    def bearers(self, username: str) -> set[int]:
+        # Below 0: the pseudonyms of erased people.
+        known = Delivery.objects.filter(peer_username__iexact=username, peer_id__gt=0)
+        return {one for one in known.values_list("peer_id", flat=True) if one is not None}
+
+    def names(self, telegram_user_id: int) -> set[str]:
+        known = Delivery.objects.filter(peer_id=telegram_user_id).exclude(peer_username="")
+        return set(known.values_list(Lower("peer_username"), flat=True))
+
+    def refuses(self, person: Person) -> str:
+        own = Bot.objects.filter(telegram_user_id__in=person.ids).first()
+        return f"This is an account of the team: {own}." if own is not None else ""
+
+    def leaving(self, person: Person) -> int:
+        # One that is still queued after the suppression is being judged at this moment.
+        return _deliveries(person).filter(state__in=(State.QUEUED, State.SENDING)).count()
+
+    def export(self, person: Person) -> Rows:
+        return {
+            "deliveries": as_dicts(_deliveries(person)),
+            "cursors": as_dicts(Cursor.objects.filter(peer_id__in=person.ids)),
+            "blocks": as_dicts(BotBlock.objects.filter(peer_id__in=person.ids)),
+            "troubles": as_dicts(_troubles(person)),
+        }
+
+    @transaction.atomic
+    def erase(self, person: Person) -> Counts:
+        # One for all of them, so that the rows still are one person's; nobody's, since no id is negative.
+        nobody = -secrets.randbelow(2**62) - 1
+        settled = _deliveries(person).exclude(state__in=(State.QUEUED, State.SENDING))
+        erased = settled.update(
+            peer_id=nobody,
+            peer_username="",
+            via_chat_id=None,
+            via_message_id=None,
+            text="",
+            error=ERASED,
+            waiting_reason="",
+        )
+        cursors = Cursor.objects.filter(peer_id__in=person.ids).delete()[0]
+        blocks = BotBlock.objects.filter(peer_id__in=person.ids).delete()[0]
+        troubles = Trouble.objects.filter(pk__in=[row.pk for row in _troubles(person)]).delete()[0]
+        return {"deliveries": erased, "cursors": cursors, "blocks": blocks, "troubles": troubles}
+
+
+def _deliveries(person: Person) -> QuerySet[Delivery]:
+    """Those to the id, and those to the name of somebody whose id is not known."""
+    named = Q(pk__in=[])
+    for name in person.usernames:
+        named |= Q(peer_username__iexact=name, peer_id=None)
+    return Delivery.objects.filter(Q(peer_id__in=person.ids) | named)
+
+
+def _troubles(person: Person) -> list[Trouble]:
+    maybe = Trouble.objects.filter(person.maybe_in("key", "reason"))
+    # Keys join ids by colons: message:BOT:PEER:MESSAGE.
+    return [row for row in maybe if person.mentioned_in(row.reason, row.key.replace(":", " "))]

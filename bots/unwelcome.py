@@ -1,0 +1,73 @@
+"""Signs that a chat's owner does not want us there (any more): they suspend the permission until a person has asked.
+
+An account that was removed from a chat does not enter it again by itself, and what it had to say there waits.
+"""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from bots.models import Bot, Presence
+from bots.troubles import trouble_over, trouble_tell
+from campaigns.models import Chat, ChatPermission
+from campaigns.services import permissions_suspend
+from telegram.errors import TelegramError
+
+# Telegram's names for "not in there any more": whatever the owner permitted is in doubt.
+_REMOVED = re.compile("CHANNEL_PRIVATE|CHAT_FORBIDDEN|CHAT_GUEST_SEND_FORBIDDEN|USER_KICKED|USER_NOT_PARTICIPANT")
+# For "may not write there": only the posting is in doubt.
+_SILENCED = re.compile(
+    r"CHAT_WRITE_FORBIDDEN|CHAT_RESTRICTED|CHAT_ADMIN_REQUIRED|USER_BANNED_IN_CHANNEL|CHAT_SEND_\w+_FORBIDDEN"
+    "|TOPIC_CLOSED"
+)
+
+
+def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
+    """The account is in the chat."""
+    key: dict[str, Any] = {"bot_id": bot_id, "chat_id": chat_id}
+    if Presence.objects.filter(**key, peer_id=peer_id).exists():
+        return
+    Presence.objects.update_or_create(**key, defaults={"peer_id": peer_id})
+    trouble_over(key=f"permission:{chat_id}:{bot_id}")
+
+
+@transaction.atomic
+def presence_ended(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> bool:
+    """The account is not in the chat. True when it had been: then it was removed (or taken out by hand), and every
+    permission of the chat is suspended. Once a person has resumed one it may enter again."""
+    gone, _ = Presence.objects.filter(bot_id=bot_id, chat_id=chat_id, peer_id=peer_id).delete()
+    if gone:
+        _suspend(bot_id, chat_id, "is not in the chat any more", purpose=None)
+    return bool(gone)
+
+
+def writing_refused(*, bot_id: UUID, chat_id: UUID, error: TelegramError) -> None:
+    """Telegram refused a line in the chat. Errors that are no word of the owner's change nothing."""
+    if _REMOVED.fullmatch(error.reason):
+        with transaction.atomic():
+            Presence.objects.filter(bot_id=bot_id, chat_id=chat_id).delete()
+            _suspend(bot_id, chat_id, f"was removed from the chat ({error.reason})", purpose=None)
+    elif _SILENCED.fullmatch(error.reason):
+        told = f"may not write in the chat any more ({error.reason})"
+        _suspend(bot_id, chat_id, told, purpose=ChatPermission.Grant.SCRIPT)
+
+
+def reading_refused(*, bot_id: UUID, peer_id: int, error: TelegramError) -> None:
+    """Telegram refused the history of a chat that the account had been reading."""
+    if not _REMOVED.fullmatch(error.reason):
+        return
+    chat_id = Chat.objects.filter(telegram_id=peer_id).values_list("id", flat=True).first()
+    if chat_id is not None:
+        writing_refused(bot_id=bot_id, chat_id=chat_id, error=error)
+
+
+@transaction.atomic
+def _suspend(bot_id: UUID, chat_id: UUID, what: str, *, purpose: ChatPermission.Grant | None) -> None:
+    bot, chat = Bot.objects.only("key", "display_name").get(pk=bot_id), Chat.objects.get(pk=chat_id)
+    if permissions_suspend(chat_id=chat_id, purpose=purpose, reason=f"{bot} {what}"):
+        reason = f"bot {bot.key} {what}: chat {chat.key}. Its permission is suspended until an operator resumes it."
+        # Each suspension is news, also when the last one was resumed a moment ago.
+        trouble_over(key=f"permission:{chat_id}:{bot_id}")
+        trouble_tell(key=f"permission:{chat_id}:{bot_id}", reason=reason)

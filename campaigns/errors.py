@@ -1,0 +1,2 @@
+class NotPossible(Exception):
+    """The object's state does not allow this; the text tells an operator why."""

@@ -1,0 +1,62 @@
+"""Files that show a permission: what may be kept, and how it is handed out again."""
+
+from pathlib import PurePosixPath, PureWindowsPath
+
+from django.http import HttpResponse
+
+from campaigns.errors import NotPossible
+from campaigns.models import EVIDENCE_MOST_BYTES, EvidenceFile
+
+NAME_LENGTH = 150
+_SIGNATURES = (
+    (b"%PDF-", "application/pdf"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+)
+TEXT = "text/plain"
+
+
+def evidence_add(*, permission_id: int, name: str, content: bytes, by: str = "") -> EvidenceFile:
+    """Keep a file with the permission. Raises NotPossible when it is too large or of a kind that is not taken."""
+    if len(content) > EVIDENCE_MOST_BYTES:
+        raise NotPossible(f"A file has at most {EVIDENCE_MOST_BYTES // 2**20} MB; give a link to a larger one.")
+    return EvidenceFile.objects.create(
+        permission_id=permission_id,
+        name=plain_name(name),
+        content_type=type_of(content),
+        size=len(content),
+        content=content,
+        uploaded_by=by[:150],
+    )
+
+
+def type_of(content: bytes) -> str:
+    """What the content is, whatever its name says: PDF, PNG, JPEG or UTF-8 text. Raises NotPossible for all else."""
+    for signature, content_type in _SIGNATURES:
+        if content.startswith(signature):
+            return content_type
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if text.strip() and "\0" not in text:
+        return TEXT
+    raise NotPossible("A file is a PDF, a PNG or JPEG picture, or plain text in UTF-8.")
+
+
+def plain_name(name: str) -> str:
+    """The last part of any path, without what would end a header or hide its ending."""
+    last = PurePosixPath(PureWindowsPath(name).name).name
+    kept = "".join(char for char in last if char.isprintable() and char not in '"\\/').strip(". ")
+    return kept[-NAME_LENGTH:] or "evidence"
+
+
+def evidence_response(file: EvidenceFile) -> HttpResponse:
+    """As a download: no browser shows, sniffs or runs in our pages what somebody uploaded."""
+    answer = HttpResponse(bytes(file.content), content_type=file.content_type)
+    ascii_name = file.name.encode("ascii", "replace").decode().replace("?", "_")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{ascii_name}"'
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer

@@ -1,0 +1,48 @@
+"""Telling the team in time that a chat owner's permission ends."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+
+from campaigns.models import ChatPermission
+from messaging.events import ServiceErrorEvent
+from messaging.outbox import publish_on_commit
+
+# Days before the end at which the team is told, each of them once; 0: it has ended.
+STAGES = (14, 3, 0)
+SERVICE = "admin"
+
+
+def permissions_tell_expiring(*, now: datetime) -> int:
+    """Publish an `admin.error` event for each permission that has come to its next stage; returns how many.
+
+    May run twice and beside itself: a stage belongs to whoever moves the row. Of stages that were missed the latest
+    is told.
+    """
+    ending = ChatPermission.objects.filter(
+        revoked_at__isnull=True, valid_until__lte=now + timedelta(days=STAGES[0])
+    ).exclude(expiry_told=0)
+    return sum(_tell(permission, now) for permission in ending.select_related("chat").order_by("valid_until"))
+
+
+@transaction.atomic
+def _tell(permission: ChatPermission, now: datetime) -> bool:
+    assert permission.valid_until is not None
+    left = permission.valid_until - now
+    stage = min(days for days in STAGES if left <= timedelta(days=days))
+    untold = Q(expiry_told__isnull=True) | Q(expiry_told__gt=stage)
+    row = ChatPermission.objects.filter(untold, pk=permission.pk, revoked_at__isnull=True)
+    if not row.filter(valid_until=permission.valid_until).update(expiry_told=stage):
+        return False
+    publish_on_commit(ServiceErrorEvent(service=SERVICE, reason=_sentence(permission, stage)))
+    return True
+
+
+def _sentence(permission: ChatPermission, stage: int) -> str:
+    assert permission.valid_until is not None
+    what = f"The permission of chat {permission.chat.key} for {permission.purpose} (given by {permission.granted_by})"
+    at = f"{permission.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if stage == 0:
+        return f"{what} expired at {at}: nothing is said or read there under it."
+    return f"{what} expires at {at}, in {stage} days or less: ask the owner and record a new one."

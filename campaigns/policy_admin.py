@@ -1,0 +1,25 @@
+"""What the pages of the gate's facts have in common."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from campaigns import fences
+from panelkit.base import PanelAdmin
+
+
+class PolicyAdmin(PanelAdmin):
+    """A page for what the gate reads: whoever waits is judged again once a change is committed."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        fences.rules_changed()
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        super().delete_model(request, obj)
+        fences.rules_changed()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        super().delete_queryset(request, queryset)
+        fences.rules_changed()

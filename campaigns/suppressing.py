@@ -1,0 +1,204 @@
+"""Silence for a person: written down, made to hold for their id as soon as that is known, and taken in from files."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from campaigns import fences, suppressions
+from campaigns.hashing import id_hash, key_if_any, name_hash
+from campaigns.models import Suppression
+from campaigns.selectors import is_suppressed, plain_username
+from campaigns.suppressions import Silenced
+
+OWN_RECORDS = "our own records"
+# Rows of a file that are written in one transaction: senders wait for it.
+ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One person to be suppressed, from a file."""
+
+    telegram_user_id: int | None
+    username: str
+    source: Suppression.Source
+    reason: str = ""
+
+
+@transaction.atomic
+def suppression_add(
+    *, telegram_user_id: int | None, username: str = "", source: Suppression.Source, reason: str = ""
+) -> Suppression:
+    """Nobody writes to this person again, and what the rooms above do about it is done (`campaigns.suppressions`).
+
+    Idempotent; give both the id and the username when both are known. A name alone holds for whoever was seen last
+    under it; when nobody was, for every bearer until `suppression_resolve` learns who it is. The caller holds no lock
+    that comes after those of the rooms above.
+    """
+    name = plain_username(username)
+    if telegram_user_id is None and not name:
+        raise ValueError("A suppression needs a Telegram id or a username.")
+    facts: dict[str, Any] = {"source": source, "reason": reason[:300]}
+    if telegram_user_id is None and (found := suppressions.bearer_of(name)) is not None:
+        telegram_user_id = found
+        facts |= {"resolved_at": timezone.now(), "resolved_by": OWN_RECORDS}
+    silenced = Silenced(telegram_user_id, name, Suppression.Source(source), reason)
+    suppressions.lock_all(silenced)
+    fences.suppressions_close()
+    suppression = _put(telegram_user_id, name, facts)
+    suppressions.follow_all(silenced)
+    return suppression
+
+
+def suppression_resolve(*, telegram_user_id: int, username: str, by: str) -> bool:
+    """Somebody learned that this id bears this name now. If the name was suppressed by itself, the suppression is the
+    id's from here on (True), and the name is free for whoever bears it later. One indexed query when there is nothing
+    to do. The caller holds no lock that comes after those of the rooms above.
+    """
+    name = plain_username(username)
+    if not name:
+        return False
+    bound = _bind_erased(name, telegram_user_id)
+    if bound or not _unresolved(name).exists():
+        return bound
+    with transaction.atomic():
+        row = _unresolved(name).first()
+        if row is None:
+            return False
+        silenced = Silenced(telegram_user_id, name, Suppression.Source(row.source), row.reason)
+        suppressions.lock_all(silenced)
+        fences.suppressions_close()
+        if not _bind(name, telegram_user_id, by):
+            return False
+        suppressions.follow_all(silenced)
+    return True
+
+
+def suppressions_import(*, entries: Sequence[Entry]) -> int:
+    """Suppress everybody in it; returns how many were not suppressed before. What is queued for them is cancelled.
+
+    In transactions of some hundred rows. Doing it again, also after a crash in the middle, is no error.
+    """
+    by_id = {entry.telegram_user_id: entry for entry in entries if entry.telegram_user_id is not None}
+    new = 0
+    ids = list(by_id)
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        part = [by_id[one] for one in ids[start : start + ROWS_AT_ONCE]]
+        new += len(_put_many(part))
+        # Known to a room: their conversations end. From the commit above on the gate refuses them already.
+        for one in sorted(suppressions.concerned([entry.telegram_user_id or 0 for entry in part])):
+            _add(by_id[one])
+    for entry in entries:
+        if entry.telegram_user_id is None:
+            new += not _is_known_name(entry.username)
+            _add(entry)
+    return new
+
+
+def suppressions_known(entries: Iterable[Entry]) -> int:
+    """How many of them are suppressed already: for a dry run."""
+    entries = list(entries)
+    ids = [entry.telegram_user_id for entry in entries if entry.telegram_user_id is not None]
+    known = len(_held(ids))
+    return known + sum(_is_known_name(entry.username) for entry in entries if entry.telegram_user_id is None)
+
+
+def _add(entry: Entry) -> None:
+    suppression_add(
+        telegram_user_id=entry.telegram_user_id, username=entry.username, source=entry.source, reason=entry.reason
+    )
+
+
+@transaction.atomic
+def _put_many(entries: Sequence[Entry]) -> set[int]:
+    """The ids that are new."""
+    fences.suppressions_close()
+    ids = [entry.telegram_user_id for entry in entries if entry.telegram_user_id is not None]
+    held = _held(ids)
+    rows = [
+        Suppression(
+            telegram_user_id=entry.telegram_user_id,
+            username=plain_username(entry.username),
+            source=entry.source,
+            reason=entry.reason[:300],
+        )
+        for entry in entries
+        if entry.telegram_user_id not in held
+    ]
+    Suppression.objects.bulk_create(rows)
+    return set(ids) - held
+
+
+def _held(ids: Sequence[int]) -> set[int]:
+    key = key_if_any()
+    hashes = {id_hash(key, one): one for one in ids} if key is not None else {}
+    kept = Suppression.objects.filter(person_hash__in=list(hashes)).values_list("person_hash", flat=True)
+    held = Suppression.objects.filter(telegram_user_id__in=ids).values_list("telegram_user_id", flat=True)
+    return {one for one in held if one is not None} | {hashes[one] for one in kept}
+
+
+def _is_known_name(username: str) -> bool:
+    name = plain_username(username)
+    bearer = suppressions.bearer_of(name)
+    return bool(_held([bearer])) if bearer is not None else is_suppressed(username=name)
+
+
+def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Suppression:
+    """The fence is closed."""
+    if (forgotten := _erased_row(telegram_user_id, name)) is not None:
+        return forgotten
+    if telegram_user_id is None:
+        by_name, _ = Suppression.objects.get_or_create(
+            telegram_user_id=None, username__iexact=name, defaults={"username": name, **facts}
+        )
+        return by_name
+    if name:
+        _bind(name, telegram_user_id, "an entry with both")
+    by_id, created = Suppression.objects.get_or_create(
+        telegram_user_id=telegram_user_id, defaults={"username": name, **facts}
+    )
+    if not created and name and plain_username(by_id.username) != name:
+        by_id.username = name
+        by_id.save(update_fields=["username"])
+    return by_id
+
+
+def _erased_row(telegram_user_id: int | None, name: str) -> Suppression | None:
+    """Who was erased is suppressed already, and is not written down again."""
+    key = key_if_any()
+    if key is None:
+        return None
+    wanted = name_hash(key, name) if telegram_user_id is None else id_hash(key, telegram_user_id)
+    return Suppression.objects.filter(person_hash=wanted).first()
+
+
+def _bind(name: str, telegram_user_id: int, by: str) -> int:
+    """Make the suppression of a name that of an id. The fence is closed."""
+    if _held([telegram_user_id]):
+        gone, _ = _unresolved(name).delete()
+        return gone
+    pk = _unresolved(name).values_list("pk", flat=True).first()
+    return Suppression.objects.filter(pk=pk, telegram_user_id=None).update(
+        telegram_user_id=telegram_user_id, resolved_at=timezone.now(), resolved_by=by[:60]
+    )
+
+
+def _bind_erased(name: str, telegram_user_id: int) -> bool:
+    """The same for somebody who was erased when only the name was known."""
+    key = key_if_any()
+    if key is None:
+        return False
+    by_name = Suppression.objects.filter(person_hash=name_hash(key, name))
+    if not by_name.exists():
+        return False
+    if _held([telegram_user_id]):
+        return bool(by_name.delete()[0])
+    return bool(by_name.update(person_hash=id_hash(key, telegram_user_id)))
+
+
+def _unresolved(name: str) -> Any:
+    return Suppression.objects.alias(name=Lower("username")).filter(name=name, telegram_user_id=None, username__gt="")

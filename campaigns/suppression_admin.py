@@ -1,0 +1,145 @@
+"""People whom nobody writes to again."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
+
+from campaigns import suppression_csv
+from campaigns.models import HashKey, Suppression
+from campaigns.suppressing import suppression_add, suppressions_import, suppressions_known
+from panelkit.base import FactAdmin, PanelAdmin
+from panelkit.labels import choice_label, moment
+
+NAME_HELP = (
+    "Only if you do not know the id. It becomes the id of the person whom our records show under this name, or, if "
+    "there is none, of the first one who is met under it: until then whoever bears the name is not written to, from "
+    "then on the name does not matter any more. Look at this page again: it says when and by what the id was found."
+)
+
+
+class ImportForm(forms.Form):
+    file = forms.FileField(widget=UnfoldAdminFileFieldWidget)
+    dry_run = forms.BooleanField(
+        required=False, initial=True, widget=UnfoldBooleanSwitchWidget, help_text="Check and count, change nothing"
+    )
+
+
+class HoldsForFilter(DropdownFilter):
+    title = "holds for"
+    parameter_name = "holds_for"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("id", "An id"), ("name", "A name, not found yet"), ("erased", "An erased person")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
+        held = {
+            "id": Q(telegram_user_id__isnull=False),
+            "name": Q(telegram_user_id=None, person_hash=""),
+            "erased": ~Q(person_hash=""),
+        }
+        return queryset.filter(held.get(self.value() or "", Q()))
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(PanelAdmin):
+    list_display = ("person", "telegram_user_id", "holds_for", "source_label", "reason", "created_at")
+    list_filter = (HoldsForFilter, ("source", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
+    search_fields = ("username", "=telegram_user_id", "reason")
+    ordering = ("-created_at",)
+    readonly_fields = ("holds_for",)
+    actions_list = ("import_file", "export_file")
+
+    source_label = choice_label("source")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        entered = ["telegram_user_id", "username", "reason"]
+        return [*entered, "holds_for", "source", "created_at"] if obj else entered
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, help_texts={"username": NAME_HELP}, **kwargs)
+
+    @display(description="person", ordering="username")
+    def person(self, suppression: Suppression) -> str:
+        return str(suppression)
+
+    @display(description="holds for")
+    def holds_for(self, suppression: Suppression) -> str:
+        if suppression.person_hash:
+            return "an erased person, by a hash"
+        if suppression.telegram_user_id is None:
+            return "whoever bears the name, until it is known who that is"
+        if suppression.resolved_at is None:
+            return "the id"
+        return f"the id, found by {suppression.resolved_by} at {moment(suppression.resolved_at)}"
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
+        """What a person asked for stays; an operator's own entry may have been a mistake."""
+        entered = (Suppression.Source.OPERATOR, Suppression.Source.IMPORT)
+        by_operator = obj is not None and obj.source in entered and not obj.person_hash
+        return by_operator and super().has_delete_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        obj.pk = suppression_add(
+            telegram_user_id=obj.telegram_user_id,
+            username=obj.username,
+            source=Suppression.Source.OPERATOR,
+            reason=obj.reason,
+        ).pk
+
+    @action(description="Import", url_path="import", icon="upload", permissions=["add"])
+    def import_file(self, request: HttpRequest) -> HttpResponse:
+        form, problems = ImportForm(request.POST or None, request.FILES or None), list[str]()
+        back = reverse("admin:campaigns_suppression_changelist")
+        if request.method == "POST" and form.is_valid():
+            parsed = suppression_csv.parse(form.cleaned_data["file"].read())
+            problems = parsed.problems
+            if not problems:
+                self._take_in(request, parsed.entries, dry_run=form.cleaned_data["dry_run"])
+                return HttpResponseRedirect(request.path if form.cleaned_data["dry_run"] else back)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Import suppressions",
+            "form": form,
+            "problems": problems,
+            "columns": suppression_csv.COLUMNS,
+            "back": back,
+        }
+        return TemplateResponse(request, "campaigns/suppressions_import.html", context)
+
+    def _take_in(self, request: HttpRequest, entries: list[Any], *, dry_run: bool) -> None:
+        if dry_run:
+            known = suppressions_known(entries)
+            text = f"The file is sound: {len(entries) - known} would be suppressed, {known} are already."
+        else:
+            new = suppressions_import(entries=entries)
+            text = f"{new} are suppressed now, {len(entries) - new} were already."
+        self.message_user(request, text, messages.SUCCESS)
+
+    @action(description="Export", url_path="export", icon="download", permissions=["view"])
+    def export_file(self, request: HttpRequest) -> StreamingHttpResponse:
+        answer = StreamingHttpResponse(suppression_csv.lines(), content_type="text/csv; charset=utf-8")
+        answer.headers["Content-Disposition"] = 'attachment; filename="suppressions.csv"'
+        answer.headers["Cache-Control"] = "private, no-store"
+        return answer
+
+
+@admin.register(HashKey)
+class HashKeyAdmin(FactAdmin):
+    """That there is one, and since when."""
+
+    list_display = ("__str__", "created_at")
+    search_fields = ()
+    ordering = ("created_at",)
+    secret_fields = ("key",)
+    fields = ("created_at",)

@@ -1,0 +1,64 @@
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from campaigns.errors import NotPossible
+from campaigns.people import Found, StillLeaving, person_erase, person_find, person_named
+from messaging import audit
+from messaging.persons import Person
+
+# Messages that are leaving get so long, looked at so often (seconds).
+PATIENCE, PAUSE = 60.0, 1.0
+
+
+class Command(BaseCommand):
+    help = "Erases everything that is held of a person; they are never written to again (docs/people.md)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("person", metavar="ID|@name", help="a Telegram id, or a username with its @")
+        parser.add_argument("--dry-run", action="store_true", help="count what is held, change nothing")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            person = person_named(options["person"])
+            self._print(person_find(person))
+            if options["dry_run"]:
+                self.stdout.write("nothing was changed")
+            elif options["yes"] or self._agreed():
+                self._erase(person)
+            else:
+                raise CommandError("nothing was changed")
+        except NotPossible as refusal:
+            raise CommandError(str(refusal)) from refusal
+
+    def _print(self, found: Found) -> None:
+        for kind, count in found.counts.items():
+            if count:
+                self.stdout.write(f"{count:>7}  {kind}")
+        self.stdout.write(f"{found.total:>7}  rows in all")
+        for note in found.notes:
+            self.stdout.write(f"note: {note}")
+
+    def _agreed(self) -> bool:
+        try:
+            return input("Erase all of it, for good? Type yes: ").strip().lower() == "yes"
+        except EOFError:
+            return False
+
+    def _erase(self, person: Person) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                counts, suppression = person_erase(person)
+                break
+            except StillLeaving as leaving:
+                if time.monotonic() > deadline:
+                    raise
+                self.stderr.write(str(leaving))
+                time.sleep(PAUSE)
+        by = audit.command_line_name()
+        audit.record(suppression, message=f"Erased by {by}.", user_id=audit.command_line_user_id())
+        self.stdout.write(f"erased: {sum(counts.values())} rows; a hash stays, so that nobody writes to them again")

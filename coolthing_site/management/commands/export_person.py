@@ -1,0 +1,23 @@
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.json import DjangoJSONEncoder
+
+from campaigns.errors import NotPossible
+from campaigns.people import person_export, person_named
+
+
+class Command(BaseCommand):
+    help = "Prints everything that is held of a person as JSON (docs/people.md)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("person", metavar="ID|@name", help="a Telegram id, or a username with its @")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            held = person_export(person_named(options["person"]))
+        except NotPossible as refusal:
+            raise CommandError(str(refusal)) from refusal
+        self.stdout.write(json.dumps(held, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))

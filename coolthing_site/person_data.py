@@ -1,0 +1,23 @@
+"""The panel's part of a person's data: its history names the rows that operators changed."""
+
+from django.contrib.admin.models import LogEntry
+
+from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
+
+
+class PanelRoom(Room):
+    name = "panel"
+
+    def export(self, person: Person) -> Rows:
+        return {"history": as_dicts(_entries(person))}
+
+    def erase(self, person: Person) -> Counts:
+        """That somebody did something stays, with whom and when."""
+        found = [row.pk for row in _entries(person)]
+        LogEntry.objects.filter(pk__in=found).update(object_repr=ERASED, change_message="")
+        return {"history": len(found)}
+
+
+def _entries(person: Person) -> list[LogEntry]:
+    maybe = LogEntry.objects.filter(person.maybe_in("object_repr", "change_message"))
+    return [row for row in maybe if person.mentioned_in(row.object_repr, row.change_message)]

@@ -1,0 +1,75 @@
+"""What the pages of a lead and of a conversation do about the person behind it: hand out what is held, and erase it."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import URLPattern, path, reverse
+
+from campaigns.errors import NotPossible
+from campaigns.people import person_erase, person_export, person_named
+from leads.models import Conversation, Lead
+from messaging import audit
+from messaging.persons import Person
+from panelkit.base import FactAdmin
+from panelkit.operations import Call, Offer, Operation
+
+EXPORT = Operation("person", "What is held of them", run=lambda *_: None, done="", icon="download", page=True)
+
+
+def person_of(row: Lead | Conversation) -> Person:
+    """Raises NotPossible when only a name is known, and it is several people's."""
+    lead = row.lead if isinstance(row, Conversation) else row
+    talk = getattr(lead, "conversation", None)
+    who = lead.telegram_user_id or (talk.peer_id if talk is not None else None)
+    return Person(who) if who is not None else person_named(f"@{lead.username}")
+
+
+def _erase(row: Lead | Conversation, call: Call) -> None:
+    counts, suppression = person_erase(person_of(row))
+    message = f"Erased: {sum(counts.values())} rows."
+    audit.record(suppression, message=message, user_id=call.request.user.pk or 0)
+
+
+ERASE = Operation(
+    "erase",
+    "Erase the person",
+    run=_erase,
+    done="is erased, with everything else that was held of the person. A hash stays, so that nobody writes to them.",
+    icon="person_remove",
+    variant="danger",
+    confirm="The person asked for it: their leads, conversations and messages, the texts sent to them, hits, dead "
+    "letters and whatever else names them are erased for good, in every campaign. Nobody writes to them again. "
+    "Download what is held of them first, if they asked for that, too.",
+    removes=True,
+)
+
+
+class PersonAdmin(FactAdmin):
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.person_view)
+        return [path("<path:object_id>/person.json", view, name=self._url_name("person")), *super().get_urls()]
+
+    def offers(self, request: HttpRequest, row: Any) -> list[Offer]:
+        url = reverse(f"admin:{self._url_name('person')}", args=(quote(row.pk),))
+        return [*super().offers(request, row), Offer(EXPORT, url)]
+
+    def person_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        try:
+            held = person_export(person_of(row))
+        except NotPossible as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(self._change_url(row))
+        layout = {"indent": 2, "ensure_ascii": False}
+        answer = JsonResponse(held, encoder=DjangoJSONEncoder, json_dumps_params=layout)
+        answer.headers["Content-Disposition"] = 'attachment; filename="person.json"'
+        answer.headers["Cache-Control"] = "private, no-store"
+        return answer

@@ -1,0 +1,69 @@
+"""The leads' part of a person's data: the lead in every campaign, the conversations, what the LLM was asked."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+
+from leads.locks import campaign_hold, conversations_lock
+from leads.models import Conversation, Lead, LlmJob, Message, UnclaimedMessage
+from messaging.persons import Counts, Person, Room, Rows, as_dicts
+
+
+class LeadsRoom(Room):
+    name = "leads"
+
+    def bearers(self, username: str) -> set[int]:
+        known = Lead.objects.filter(username__iexact=username).values_list("telegram_user_id", flat=True)
+        return {one for one in known if one is not None}
+
+    def names(self, telegram_user_id: int) -> set[str]:
+        known = Lead.objects.filter(telegram_user_id=telegram_user_id).exclude(username="")
+        return set(known.values_list(Lower("username"), flat=True))
+
+    def events(self, person: Person) -> set[UUID]:
+        return set(_leads(person).values_list("event_id", flat=True))
+
+    def texts(self, person: Person) -> set[str]:
+        written = Message.objects.filter(conversation__in=_talks(person), author=Message.Author.LEAD)
+        return {*_leads(person).values_list("message", flat=True), *written.values_list("text", flat=True)}
+
+    def export(self, person: Person) -> Rows:
+        talks = _talks(person)
+        return {
+            "leads": as_dicts(_leads(person)),
+            "conversations": as_dicts(talks),
+            "messages": as_dicts(Message.objects.filter(conversation__in=talks)),
+            "unclaimed_messages": as_dicts(UnclaimedMessage.objects.filter(conversation__in=talks)),
+            "llm_calls": as_dicts(LlmJob.objects.filter(conversation__in=talks)),
+        }
+
+    @transaction.atomic
+    def erase(self, person: Person) -> Counts:
+        """Whoever has a conversation in hand finishes first, and finds it gone the next time."""
+        for campaign_id in sorted(set(_leads(person).values_list("campaign_id", flat=True))):
+            campaign_hold(campaign_id)
+        leads = list(_leads(person).values_list("pk", flat=True))
+        talks = conversations_lock(Conversation.objects.filter(lead__in=leads))
+        return {
+            "messages": Message.objects.filter(conversation__in=talks).delete()[0],
+            "unclaimed_messages": UnclaimedMessage.objects.filter(conversation__in=talks).delete()[0],
+            "llm_calls": LlmJob.objects.filter(conversation__in=talks).delete()[0],
+            "conversations": Conversation.objects.filter(lead__in=leads).delete()[0],
+            "leads": Lead.objects.filter(pk__in=leads).delete()[0],
+        }
+
+
+def _leads(person: Person) -> QuerySet[Lead]:
+    """Those with the id, those whose conversation turned out to be with it, and those with a name of theirs whose id
+    is not known."""
+    talks = Conversation.objects.filter(peer_id__in=person.ids)
+    who = Q(telegram_user_id__in=person.ids) | Q(pk__in=talks.values("lead_id"))
+    for name in person.usernames:
+        who |= Q(username__iexact=name, telegram_user_id=None)
+    return Lead.objects.filter(who)
+
+
+def _talks(person: Person) -> QuerySet[Conversation]:
+    return Conversation.objects.filter(lead__in=_leads(person))

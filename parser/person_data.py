@@ -1,0 +1,37 @@
+"""The parser's part of a person's data: what they said in watched chats."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.functions import Lower
+
+from messaging.persons import Counts, Person, Room, Rows, as_dicts
+from parser.models import Hit
+
+
+class ParserRoom(Room):
+    name = "parser"
+
+    def bearers(self, username: str) -> set[int]:
+        return set(Hit.objects.filter(username__iexact=username).values_list("telegram_user_id", flat=True))
+
+    def names(self, telegram_user_id: int) -> set[str]:
+        hits = Hit.objects.filter(telegram_user_id=telegram_user_id).exclude(username="")
+        return set(hits.values_list(Lower("username"), flat=True))
+
+    def events(self, person: Person) -> set[UUID]:
+        return set(_hits(person).values_list("pk", flat=True))
+
+    def texts(self, person: Person) -> set[str]:
+        return set(_hits(person).values_list("text", flat=True))
+
+    def export(self, person: Person) -> Rows:
+        return {"hits": as_dicts(_hits(person))}
+
+    def erase(self, person: Person) -> Counts:
+        return {"hits": _hits(person).delete()[0]}
+
+
+def _hits(person: Person) -> QuerySet[Hit]:
+    """A hit always knows the id."""
+    return Hit.objects.filter(telegram_user_id__in=person.ids)

@@ -1,0 +1,175 @@
+"""A person who is in every table that can hold one, beside another who must not be touched."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.utils import timezone
+
+from bots.models import BotBlock, Cursor, Delivery, Trouble
+from campaigns.models import Budget, Suppression
+from leads.models import Conversation, Lead, LlmJob, UnclaimedMessage
+from leads.services import operator_say
+from leads.services.ownership import conversation_take_over
+from messaging.models import (
+    DeadLetter,
+    DeadLetterEntry,
+    HandlingFailure,
+    OutboxEvent,
+    ProcessedEvent,
+    ReplayBatch,
+)
+from notifier.models import Channel, Notification
+from parser.models import Hit
+from parser.services import message_match
+from tests.integration.leads_world import World, private_message
+
+ID, NAME = 501777333, "Quiet_Maria"
+WORDS = "My violet elephant drinks tea in Lisbon"
+ANSWER = "Violet elephants are welcome, Maria"
+OTHER_ID, OTHER_NAME = 601777333, "loud_anton"
+
+
+@dataclass
+class Place:
+    """A table and what was found in it."""
+
+    table: str
+    found: str
+
+
+def fill(world: World) -> Conversation:
+    """The person everywhere; their conversation."""
+    event = _heard(world, ID, NAME, WORDS)
+    _heard(world, OTHER_ID, OTHER_NAME, "Where is tea sold?")
+    talk = Conversation.objects.get(lead__telegram_user_id=ID)
+    world.send_all()
+    world.incoming(talk, WORDS, peer_id=ID, from_user_id=ID, from_username=NAME)
+    conversation_take_over(conversation_id=talk.id, by="olga")
+    operator_say(conversation_id=talk.id, text=ANSWER)
+    world.send_all()
+    UnclaimedMessage.objects.create(conversation=talk, telegram_message_id=9, text=WORDS, said_at=timezone.now())
+    LlmJob.objects.filter(conversation=talk).update(reason=f"They said: {WORDS}"[:300], state="done")
+    _ledgers(world, talk)
+    _bus(event)
+    _panel(talk)
+    return talk
+
+
+def _heard(world: World, user_id: int, username: str, text: str) -> dict[str, Any]:
+    [hit] = message_match(
+        bot_id=world.parser.id,
+        message=private_message(
+            message_id=next(world.ids),
+            text=text,
+            peer_id=world.chat.telegram_id,
+            private=False,
+            from_user_id=user_id,
+            from_username=username,
+        ),
+    )
+    event = world.event(
+        id=str(hit.event_id), telegram_user_id=user_id, username=username, message=text, message_id=hit.message_id
+    )
+    world.receive(**event)
+    return event
+
+
+def _ledgers(world: World, talk: Conversation) -> None:
+    Cursor.objects.create(bot=talk.bot, peer_id=ID, last_message_id=3)
+    BotBlock.objects.create(bot=talk.bot, method="SendMessage", peer_id=ID, until=timezone.now(), reason="WAIT_3")
+    Trouble.objects.create(key=f"message:{talk.bot_id}:{ID}:7", reason=f"message 7 of chat {ID} was skipped")
+    Budget.objects.create(scope="peer", key=str(ID), limit=3, window_seconds=60)
+    Suppression.objects.create(telegram_user_id=ID, username=NAME, source="words", reason=WORDS)
+    Suppression.objects.create(telegram_user_id=OTHER_ID, username=OTHER_NAME, source="words", reason="stop")
+
+
+def _bus(event: dict[str, Any]) -> None:
+    mine = json.dumps(event)
+    foreign = json.dumps({"user_id": ID, "text": WORDS})
+    OutboxEvent.objects.filter(event_id=event["id"]).update(published_at=timezone.now())
+    OutboxEvent.objects.create(
+        event_id=uuid4(), service="x", exchange="leads_exchange", routing_key="lead.x", body=foreign
+    )
+    other = json.dumps({"user_id": OTHER_ID, "message_id": ID, "text": "Something else"})
+    ProcessedEvent.objects.get_or_create(event_id=event["id"], subscription="leads_queue")
+    for number, body in enumerate((mine, foreign, f"not JSON about @{NAME}", other)):
+        letter = DeadLetter.objects.create(
+            event_id=event["id"] if body is mine else uuid4(),
+            queue="leads_queue",
+            body=body,
+            edited_body=body if number == 1 else "",
+            body_digest=f"{number:064}",
+            headers={"x-from": f"@{NAME}"} if number == 1 else {},
+            reason="rejected",
+            error=f"ValueError: {WORDS}" if body is mine else "",
+        )
+        DeadLetterEntry.objects.create(letter=letter, what="edited", note=body)
+        HandlingFailure.objects.create(queue="leads_queue", body_digest=letter.body_digest, error=body, traceback=body)
+    HandlingFailure.objects.create(queue="bots.on_message", body_digest="f" * 64, error=f"b:{ID}:7: ValueError: no")
+    ReplayBatch.objects.create(by="olga", what=f"all letters with text @{NAME}", per_second=1)
+    channel = Channel.objects.create(name="Team", kind="file", address="/dev/null")
+    for body in (mine, other):
+        fields = json.loads(body)
+        Notification.objects.create(channel=channel, event_id=uuid4(), routing_key="a.b", title="A hit", body=fields)
+
+
+def _panel(talk: Conversation) -> None:
+    user = User.objects.create_superuser("olga")
+    for row, text in ((talk.lead, "Approve."), (talk, f"Write: {WORDS}")):
+        LogEntry.objects.create(
+            user=user,
+            content_type=ContentType.objects.get_for_model(row),
+            object_id=str(row.pk),
+            object_repr=str(row),
+            action_flag=CHANGE,
+            change_message=text,
+        )
+
+
+def search(*words: str) -> list[Place]:
+    """Where any of the words is, in any row of any table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        tables = [row[0] for row in cursor.fetchall()]
+        found = []
+        for table in tables:
+            cursor.execute(f'SELECT t::text FROM "{table}" t')
+            for (text,) in cursor.fetchall():
+                found += [Place(table, word) for word in words if word.lower() in text.lower()]
+    return found
+
+
+# The tables that `fill` puts the person into.
+TABLES = {
+    "bots_botblock",
+    "bots_cursor",
+    "bots_delivery",
+    "bots_trouble",
+    "campaigns_budget",
+    "campaigns_suppression",
+    "django_admin_log",
+    Lead._meta.db_table,
+    Conversation._meta.db_table,
+    "leads_llmjob",
+    "leads_message",
+    "leads_unclaimedmessage",
+    "messaging_deadletter",
+    "messaging_deadletterentry",
+    "messaging_handlingfailure",
+    "messaging_outboxevent",
+    "messaging_replaybatch",
+    "notifier_notification",
+    Hit._meta.db_table,
+}
+
+
+def counted() -> list[Any]:
+    """What the budgets are counted by."""
+    columns = ("id", "bot_id", "campaign_id", "chat_id", "purpose", "state", "counted_at", "sent_at", "random_id")
+    return list(Delivery.objects.order_by("id").values_list(*columns))

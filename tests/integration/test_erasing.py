@@ -1,0 +1,375 @@
+"""A person's data is handed out whole and erased everywhere, and nothing brings it back."""
+
+import json
+import threading
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+
+from bots.claiming import claim
+from bots.cursors import Reader, cursors_start_direct, messages_record
+from bots.models import Cursor, Delivery
+from bots.outcomes import record_sent
+from bots.roles import handler_of
+from campaigns import fences
+from campaigns.errors import NotPossible
+from campaigns.fences import erasing_hold
+from campaigns.models import HashKey, Suppression
+from campaigns.people import StillLeaving, person_erase, person_export, person_find, person_named
+from campaigns.selectors import is_erased, is_suppressed
+from campaigns.suppressing import suppression_add, suppression_resolve
+from leads.answering import answer_job
+from leads.models import Conversation, Lead, LlmJob, Message
+from leads.services.answering import job_claim
+from messaging import topology
+from messaging.models import DeadLetter, OutboxEvent
+from messaging.persons import Person, rooms
+from messaging.subscriptions import handle
+from notifier.models import Channel, Notification, Rule
+from parser.models import Hit
+from telegram.types import Dialog, SentMessage
+from tests.integration import ledger
+from tests.integration.leads_world import World, handle_lead, make_world, private_message, role_handler
+from tests.integration.locks import in_thread, somebody_waits_for_a_lock
+from tests.integration.person_world import (
+    ANSWER,
+    ID,
+    NAME,
+    OTHER_ID,
+    OTHER_NAME,
+    TABLES,
+    WORDS,
+    counted,
+    fill,
+    search,
+)
+from tests.support import wait_until
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world()
+
+
+def erase() -> None:
+    person_erase(person_named(str(ID)))
+
+
+@pytest.mark.parametrize("asked", [str(ID), f"@{NAME}"])
+def test_nothing_of_an_erased_person_is_in_any_table(world, asked):
+    fill(world)
+    before = {place.table for place in search(str(ID), NAME, WORDS, ANSWER)}
+    assert before >= TABLES, TABLES - before
+    budgets, others = counted(), search(str(OTHER_ID), OTHER_NAME)
+    person_erase(person_named(asked))
+    # Somebody else's event has a message with the same number: it is not about the person.
+    left = [place for place in search(str(ID), NAME, WORDS, ANSWER) if place.found != str(ID)]
+    assert left == []
+    numbers = [place.table for place in search(f'"user_id": {ID}', f'"telegram_user_id": {ID}', f"({ID}", f",{ID},")]
+    assert numbers == []
+    assert counted() == budgets
+    assert search(str(OTHER_ID), OTHER_NAME) == others
+
+
+def test_only_somebody_elses_event_still_has_the_number(world):
+    fill(world)
+    erase()
+    tables = {place.table for place in search(str(ID))}
+    assert tables == {
+        "messaging_deadletter",
+        "messaging_deadletterentry",
+        "messaging_handlingfailure",
+        "notifier_notification",
+    }
+    assert [letter.body for letter in DeadLetter.objects.exclude(body="")] == [
+        json.dumps({"user_id": OTHER_ID, "message_id": ID, "text": "Something else"})
+    ]
+
+
+def test_the_suppression_stays_as_a_keyed_hash_and_holds(world):
+    fill(world)
+    erase()
+    [row] = Suppression.objects.exclude(person_hash="")
+    assert (row.telegram_user_id, row.username, row.reason, len(row.person_hash)) == (None, "", "", 64)
+    assert is_erased(telegram_user_id=ID) and is_suppressed(telegram_user_id=ID)
+    assert not is_suppressed(telegram_user_id=OTHER_ID + 1)
+    ledger.noting_origin()
+    delivery = ledger.queue_message(world.managers[0], world.campaign, ID)
+    assert claim(ledger.owners(*world.managers)).refused == 1
+    delivery.refresh_from_db()
+    assert delivery.error == "This person asked not to be written to."
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT key FROM campaigns_hashkey")
+        assert HashKey.objects.get().key not in cursor.fetchone()[0], "the key is encrypted"
+
+
+def test_erasing_again_finds_nothing_and_harms_nothing(world):
+    fill(world)
+    erase()
+    assert person_find(person_named(str(ID))).total == 0
+    erase()
+    assert suppression_add(telegram_user_id=ID, username=NAME, source=Suppression.Source.OPERATOR).person_hash
+    assert search(NAME) == [] and Suppression.objects.exclude(person_hash="").count() == 1
+
+
+def test_an_entry_that_is_deleted_meanwhile_does_not_take_the_silence_along(world, monkeypatch):
+    fill(world)
+    close = fences.erasing_close
+
+    def deleted() -> None:
+        close()
+        Suppression.objects.filter(telegram_user_id=ID).delete()
+
+    monkeypatch.setattr(fences, "erasing_close", deleted)
+    erase()
+    assert is_suppressed(telegram_user_id=ID) and search(NAME, WORDS) == []
+
+
+@pytest.mark.parametrize("room", [room.name for room in rooms()])
+def test_an_erasure_that_was_cut_off_is_done_by_doing_it_again(world, monkeypatch, room):
+    fill(world)
+
+    def stop(person: Person) -> None:
+        raise RuntimeError("the machine stops")
+
+    broken = next(one for one in rooms() if one.name == room)
+    monkeypatch.setattr(broken, "erase", stop)
+    with pytest.raises(RuntimeError):
+        erase()
+    monkeypatch.undo()
+    assert is_erased(telegram_user_id=ID)
+    erase()
+    assert search(NAME, WORDS, ANSWER) == []
+
+
+def test_an_export_holds_everything_as_plain_json(world, capsys):
+    fill(world)
+    call_command("export_person", str(ID))
+    held = json.loads(capsys.readouterr().out)
+    assert (held["telegram_user_id"], held["usernames"], held["notes"]) == (ID, [NAME.lower()], [])
+    kinds = {f"{room}.{kind}": len(rows) for room, kinds in held["held"].items() for kind, rows in kinds.items()}
+    assert all(kinds.values()), kinds
+    assert {message["text"] for message in held["held"]["leads"]["messages"]} >= {WORDS, ANSWER}
+    assert str(OTHER_ID) not in json.dumps(held["held"]["parser"])
+
+
+def test_the_command_counts_asks_and_erases(world, capsys, monkeypatch):
+    fill(world)
+    call_command("erase_person", f"@{NAME}", "--dry-run")
+    out = capsys.readouterr().out
+    assert "1  leads: leads" in out and "1  parser: hits" in out and "nothing was changed" in out
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    with pytest.raises(CommandError, match="nothing was changed"):
+        call_command("erase_person", str(ID))
+    assert Lead.objects.filter(telegram_user_id=ID).exists()
+    monkeypatch.setattr("builtins.input", lambda _: "yes")
+    call_command("erase_person", str(ID))
+    assert "erased: " in capsys.readouterr().out
+    assert search(NAME) == []
+
+
+@pytest.mark.parametrize("who", ["maria", "@", "-100501", "0", "x y"])
+def test_who_is_meant_must_be_said(who):
+    with pytest.raises(NotPossible, match="neither a Telegram id nor"):
+        person_named(who)
+
+
+def test_a_name_of_several_people_must_be_told_apart_and_is_left_to_the_others(world):
+    world.receive(telegram_user_id=ID, username=NAME)
+    other = world.receive(telegram_user_id=OTHER_ID, username=NAME)
+    Hit.objects.create(
+        campaign=world.campaign, bot=world.parser, chat=world.chat, message_id=1, telegram_user_id=ID, username=NAME,
+        text=WORDS, keyword="tea", said_at=ledger.START,
+    )  # fmt: skip
+    with pytest.raises(NotPossible, match=f"{ID}, {OTHER_ID} is meant"):
+        person_named(f"@{NAME}")
+    found = person_find(person_named(str(ID)))
+    assert "somebody else's name too" in found.notes[0]
+    erase()
+    assert [lead.pk for lead in Lead.objects.all()] == [other.pk]
+
+
+def test_somebody_known_by_name_only_is_erased_by_name_and_bound_when_met(world):
+    world.receive(telegram_user_id=None, username=NAME)
+    person_erase(person_named(f"@{NAME}"))
+    assert search(NAME) == []
+    handle_lead(world.event(telegram_user_id=None, username=NAME))
+    handle_lead(world.event(telegram_user_id=ID, username=NAME))
+    assert not Lead.objects.exists()
+    assert is_erased(telegram_user_id=ID) and not is_erased(telegram_user_id=None, username=NAME)
+    handle_lead(world.event(telegram_user_id=OTHER_ID, username=NAME))
+    assert Lead.objects.get().telegram_user_id == OTHER_ID
+
+
+# --- nothing comes back
+
+
+def test_what_was_still_on_the_bus_is_not_recorded_any_more(world):
+    talk = fill(world)
+    erase()
+    event = world.event(telegram_user_id=ID, username=NAME, message=WORDS)
+    handle_lead(event)
+    body = json.dumps({**event, "id": str(uuid4())}).encode()
+    death = [{"queue": "leads_queue", "reason": "rejected", "exchange": "leads_exchange", "routing-keys": ["lead.x"]}]
+    handle(topology.DEAD_LETTER_ARCHIVE_QUEUE, topology.LEADS_DLX, "leads.failed", body, headers={"x-death": death})
+    channel = Channel.objects.create(name="All", kind="file", address="/dev/null")
+    Rule.objects.create(channel=channel, pattern="#")
+    handle(topology.NOTIFIER_QUEUE, topology.EVENTS_EXCHANGE, "billing.paid", body)
+    assert not Notification.objects.filter(channel=channel).exists()
+    assert DeadLetter.objects.filter(reason="rejected", body="", error="").exists()
+    manager = role_handler("manager")
+    manager.on_message(bot_id=talk.bot_id, message=private_message(message_id=8, peer_id=ID, text=WORDS))
+    assert search(NAME, WORDS, ANSWER) == []
+
+
+def test_the_direct_chat_of_an_erased_person_is_not_read_any_more(world):
+    talk = fill(world)
+    erase()
+    handler = handler_of("manager")
+    assert handler is not None
+    reader = Reader(talk.bot_id, 1, handler)
+    positions = cursors_start_direct(reader=reader, dialogs=[Dialog(ID, 9, "Maria", "private")])
+    assert ID not in positions
+    message = private_message(message_id=9, peer_id=ID, from_user_id=ID, text=WORDS)
+    assert messages_record(reader=reader, peer_id=ID, messages=[message]).position == 9
+    assert not Cursor.objects.filter(peer_id=ID).exists()
+
+
+def test_a_message_that_is_leaving_is_waited_for(world):
+    talk = fill(world)
+    late = ledger.queue_message(talk.bot, world.campaign, ID, origin="leads.message", origin_id=uuid4())
+    Delivery.objects.filter(id=late.id).update(state="sending", lease_epoch=1)
+    with pytest.raises(StillLeaving, match="1 messages to this person are leaving"):
+        erase()
+    assert is_suppressed(telegram_user_id=ID) and Lead.objects.filter(telegram_user_id=ID).exists()
+    Delivery.objects.filter(id=late.id).update(state="unknown")
+    erase()
+    assert (Delivery.objects.get(id=late.id).peer_id or 0) < 0
+
+
+def test_an_outcome_that_comes_late_tells_nobody_who_it_was(world):
+    world.receive(telegram_user_id=ID, username=NAME)
+    [out] = claim(ledger.owners(*world.managers)).outgoing
+    Delivery.objects.filter(id=out.id).update(state="unknown")
+    erase()
+    Delivery.objects.filter(id=out.id).update(state="sending")
+    assert record_sent(out, SentMessage(5, ledger.START, ID))
+    assert (Delivery.objects.get(id=out.id).peer_id or 0) < 0 and search(str(ID)) == []
+
+
+@pytest.mark.parametrize("moment", ["before it is asked", "while it answers"])
+def test_an_answer_of_the_llm_after_the_erasure_is_dropped(world, monkeypatch, moment):
+    talk = world.talk(telegram_user_id=ID, username=NAME)
+    world.incoming(talk, WORDS, peer_id=ID, from_user_id=ID)
+    job = LlmJob.objects.get()
+    LlmJob.objects.update(due_at=ledger.START)
+    if moment == "while it answers":
+        monkeypatch.setattr("leads.answering._ask", lambda question: erase())
+        answer_job(job_id=job.id)
+    else:
+        erase()
+        answer_job(job_id=job.id)
+    assert not LlmJob.objects.exists() and not Message.objects.exists()
+    assert search(NAME, WORDS) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("writer", ["a hit", "an event"])
+def test_an_erasure_waits_for_what_is_being_recorded_and_takes_it_along(writer):
+    world = make_world()
+    suppression_add(telegram_user_id=ID, source=Suppression.Source.OPERATOR)
+    with transaction.atomic():
+        erasing_hold()
+        eraser = in_thread(erase)
+        wait_until(somebody_waits_for_a_lock, what="the erasure waiting for the writer")
+        if writer == "an event":
+            handle_lead(world.event(telegram_user_id=ID, username=NAME, message=WORDS))
+        else:
+            Hit.objects.create(
+                campaign=world.campaign, bot=world.parser, chat=world.chat, message_id=1, telegram_user_id=ID,
+                username=NAME, text=WORDS, keyword="tea", said_at=ledger.START,
+            )  # fmt: skip
+    eraser.join(20)
+    assert not Lead.objects.exists() and not Hit.objects.exists() and search(NAME, WORDS) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
+    world = make_world()
+    talk = world.talk(telegram_user_id=ID, username=NAME)
+    world.incoming(talk, WORDS, peer_id=ID, from_user_id=ID)
+    stop = threading.Event()
+    troubles: list[BaseException] = []
+
+    def keep_on() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            try:
+                handle_lead(world.event(telegram_user_id=ID, username=NAME, message=WORDS))
+                message = private_message(message_id=10_000 + number, peer_id=ID, from_user_id=ID, text=WORDS)
+                role_handler("manager").on_message(bot_id=talk.bot_id, message=message)
+                for job_id in LlmJob.objects.values_list("id", flat=True):
+                    job_claim(job_id=job_id, now=ledger.START)
+                claim(ledger.owners(*world.managers))
+            except Exception as trouble:
+                troubles.append(trouble)
+                return
+
+    writers = [in_thread(keep_on) for _ in range(2)]
+    wait_until(lambda: Message.objects.count() > 5)
+
+    def erased() -> bool:
+        try:
+            erase()
+        except StillLeaving:
+            Delivery.objects.filter(state="sending").update(state="unknown")
+            return False
+        return True
+
+    wait_until(erased)
+    before = OutboxEvent.objects.count()
+    wait_until(lambda: not Conversation.objects.exists())
+    stop.set()
+    for writer in writers:
+        writer.join(20)
+    assert troubles == []
+    assert search(str(ID), NAME, WORDS) == [] and OutboxEvent.objects.count() == before
+
+
+def test_a_person_is_recognised_in_what_other_programs_write():
+    person = Person(ID, frozenset({"quiet_maria"}), texts=frozenset({WORDS, "Привет, это «я»!"}))
+    for text in (
+        f'{{"a": [{{"sender_id": {ID}}}]}}',
+        '{"username": "@QUIET_maria"}',
+        f'{{"text": "user {ID} wrote"}}',
+        "hello @Quiet_Maria, bye",
+        f"ValueError: {WORDS}!",
+        json.dumps({"x": "Привет, это «я»!"}),
+    ):
+        assert person.mentioned_in(text), text
+    for text in (
+        f'{{"message_id": {ID}}}',
+        f'{{"chat_id": -{ID}}}',
+        f'{{"text": "{ID}0"}}',
+        "quiet_maria is two words",
+        "hello @Quiet_Maria2",
+        "",
+    ):
+        assert not person.mentioned_in(text), text
+
+
+def test_a_name_that_resolves_to_an_erased_person_is_forgotten(world):
+    person_erase(Person(ID))
+    suppression_add(telegram_user_id=None, username="wanderer", source=Suppression.Source.OPERATOR)
+    assert suppression_resolve(telegram_user_id=ID, username="wanderer", by="a test")
+    assert search("wanderer", str(ID)) == []
+
+
+def test_an_export_of_nobody_is_empty():
+    held = person_export(Person(12345))
+    assert not any(rows for kinds in held["held"].values() for rows in kinds.values())

@@ -1,0 +1,140 @@
+"""A suppression that was entered by name: it holds for a person as soon as it is known who that is."""
+
+import pytest
+
+from bots.claiming import claim
+from bots.executor import in_db
+from bots.models import Delivery
+from bots.outcomes import person_learned
+from campaigns.models import Suppression
+from campaigns.selectors import is_suppressed
+from campaigns.suppressing import suppression_add, suppression_resolve
+from leads.models import Conversation, Lead
+from parser.models import Hit
+from parser.services import message_match
+from telegram.types import IncomingMessage
+from tests.integration import ledger
+from tests.integration.leads_world import World, make_world, private_message
+from tests.integration.stage import Stage
+from tests.support import wait_until
+
+pytestmark = pytest.mark.django_db
+OPERATOR = Suppression.Source.OPERATOR
+
+
+def by_name(name: str = "tea_lover") -> Suppression:
+    return suppression_add(telegram_user_id=None, username=name, source=OPERATOR, reason="A letter.")
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world()
+
+
+def parsed(world: World, user_id: int, username: str, text: str = "tea?") -> list[Hit]:
+    message: IncomingMessage = private_message(
+        message_id=next(world.ids),
+        text=text,
+        peer_id=world.chat.telegram_id,
+        private=False,
+        from_user_id=user_id,
+        from_username=username,
+    )
+    return message_match(bot_id=world.parser.id, message=message)
+
+
+def test_a_name_that_a_room_has_seen_is_somebody_at_once(world):
+    talk = world.talk()
+    row = by_name()
+    assert (row.telegram_user_id, row.username, row.resolved_by) == (501, "tea_lover", "our own records")
+    talk.refresh_from_db()
+    assert (talk.owner, talk.lead.state) == ("none", Lead.State.OPTED_OUT)
+
+
+def test_of_several_bearers_the_one_seen_last_is_meant(world):
+    parsed(world, 600, "wanderer")
+    parsed(world, 601, "wanderer")
+    Hit.objects.filter(telegram_user_id=600).update(said_at=ledger.START)
+    assert by_name("wanderer").telegram_user_id == 601
+
+
+@pytest.mark.parametrize("seen", ["a hit", "an event", "their words"])
+def test_a_name_that_nobody_knew_becomes_the_first_id_that_is_met_with_it(world, seen):
+    talk = world.talk(username="somebody") if seen == "their words" else None
+    row = by_name()
+    assert is_suppressed(username="Tea_Lover") and is_suppressed(telegram_user_id=777, username="tea_lover")
+    if seen == "a hit":
+        assert len(parsed(world, 501, "Tea_Lover")) == 1
+    elif seen == "an event":
+        assert world.receive().state == Lead.State.OPTED_OUT
+    else:
+        assert talk is not None
+        world.incoming(talk, "Hello again")
+        talk.refresh_from_db()
+        assert talk.lead.state == Lead.State.OPTED_OUT
+    row.refresh_from_db()
+    assert row.telegram_user_id == 501 and row.resolved_at is not None and row.reason == "A letter."
+    assert is_suppressed(telegram_user_id=501)
+
+
+def test_whoever_takes_the_name_later_is_not_silenced(world):
+    by_name()
+    suppression_resolve(telegram_user_id=501, username="tea_lover", by="a test")
+    other = world.receive(telegram_user_id=502)
+    assert other.state == Lead.State.CONTACTING and world.send_all() == 1
+    assert not suppression_resolve(telegram_user_id=502, username="tea_lover", by="a test")
+    assert Suppression.objects.get().telegram_user_id == 501
+
+
+def test_a_stop_does_not_touch_somebody_else_who_bears_the_name_in_another_campaign(world):
+    world.talk(telegram_user_id=501)
+    other = make_world()
+    theirs = Conversation.objects.get(lead=other.receive(telegram_user_id=502))
+    suppression_add(telegram_user_id=501, username="tea_lover", source=OPERATOR)
+    theirs.refresh_from_db()
+    assert theirs.owner == "ai" and Delivery.objects.get(message__conversation=theirs).state == "queued"
+
+
+def test_a_name_and_an_id_that_were_entered_apart_become_one(world):
+    suppression_add(telegram_user_id=501, source=OPERATOR)
+    by_name("wanderer")
+    assert suppression_resolve(telegram_user_id=501, username="Wanderer", by="a test")
+    assert [row.telegram_user_id for row in Suppression.objects.all()] == [501]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("entered", ["by id", "by name after the claim"])
+def test_a_name_is_looked_up_before_anything_is_said_to_its_bearer(entered, monkeypatch):
+    """The delivery knows a name only; the bearer (4242, as the account says) asked for silence."""
+    ledger.noting_origin()
+    bot, campaign, stage = ledger.make_bot(), ledger.make_campaign(), Stage()
+    account = stage.put(bot)
+    if entered == "by id":
+        suppression_add(telegram_user_id=4242, source=OPERATOR)
+    else:
+        asked = account.person_id
+
+        async def meanwhile(target):
+            await in_db(by_name, "maria")
+            return await asked(target)
+
+        monkeypatch.setattr(account, "person_id", meanwhile)
+    delivery = ledger.queue_message(bot, campaign, None, "Hello", peer_username="maria")
+    stage.start()
+    try:
+        wait_until(lambda: Delivery.objects.get(id=delivery.id).state == "refused")
+    finally:
+        stage.close()
+    delivery.refresh_from_db()
+    assert (account.texts(), delivery.peer_id, delivery.counted_at) == ([], 4242, None)
+    assert delivery.error == "This person asked not to be written to."
+    assert Suppression.objects.get().telegram_user_id == 4242
+
+
+def test_a_lead_known_by_name_who_turns_out_to_have_said_stop_is_opted_out(world):
+    suppression_add(telegram_user_id=501, username="other_name", source=OPERATOR)
+    lead = world.receive(telegram_user_id=None)
+    [out] = claim(ledger.owners(*world.managers)).outgoing
+    assert not person_learned(out, 501, "tea_lover")
+    lead.refresh_from_db()
+    assert (lead.state, lead.telegram_user_id, lead.conversation.owner) == (Lead.State.OPTED_OUT, 501, "none")
