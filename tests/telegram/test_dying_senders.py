@@ -15,7 +15,7 @@ from django.conf import settings as django_settings
 
 from bots.clock import database_clock
 from bots.models import Bot, Delivery
-from campaigns.models import Chat, ChatPermission, Purpose
+from campaigns.models import ChatPermission, Purpose
 from campaigns.services import permission_grant
 from sandbox.faults import Fault
 from sandbox.server import Sandbox, SandboxConfig
