@@ -12,8 +12,9 @@ from django.db.models.functions import Coalesce
 from bots.clock import database_clock
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Wait, judge
-from bots.models import Delivery
+from bots.models import Delivery, DeliveryEvent
 from bots.policy import Key, Owner, Policy, asks_history, hold_fences, locked_deliveries
+from bots.timeline import note
 from telegram.types import ChatTarget, PersonTarget, Target
 
 State = Delivery.State
@@ -100,7 +101,7 @@ def _judge(
     policy = Policy(deliveries, owners, now)
     sending = Delivery.objects.filter(state=State.SENDING, bot_id__in={delivery.bot_id for delivery in deliveries})
     busy = set(sending.values_list("bot_id", flat=True))
-    refused = []
+    refused, claimed = [], dict[UUID, str]()
     for delivery in deliveries:
         if delivery.bot_id in busy:
             continue
@@ -110,14 +111,22 @@ def _judge(
             busy.add(delivery.bot_id)
             policy.count(delivery)
             batch.outgoing.append(_take(delivery, owners[delivery.bot_id], now))
+            claimed[delivery.id] = attempt_of(delivery)
         elif isinstance(verdict, Wait):
             batch.waiting.setdefault(delivery.bot_id, []).append(delivery.id)
-            tell_wait(delivery, verdict)
+            tell_wait(delivery, verdict, now)
             if facts.chat is not None and not facts.member:
                 batch.joining.add(delivery.bot_id)
         else:
             refused.append((delivery.id, verdict))
+    if claimed:
+        note(DeliveryEvent.Kind.CLAIMED, claimed, at=now)
     return refused
+
+
+def attempt_of(delivery: Delivery) -> str:
+    """The attempt that the locked delivery is taken for, and whose it is."""
+    return f"attempt {delivery.attempts + 1}, by {delivery.bot.lease_owner or 'nobody'}"
 
 
 def due_keys(owners: Collection[UUID], *, asleep: Collection[UUID], now: datetime) -> list[Key]:
@@ -189,9 +198,11 @@ def _reply(delivery: Delivery) -> int | ReplyElsewhere | None:
     return reply_to.telegram_message_id
 
 
-def tell_wait(delivery: Delivery, wait: Wait) -> None:
+def tell_wait(delivery: Delivery, wait: Wait, now: datetime) -> None:
     """Keep the reason for the panel, if it is news."""
     reason = wait.reason[:300]
+    if delivery.waiting_reason != reason:
+        note(DeliveryEvent.Kind.WAITED, {delivery.id: reason}, at=now)
     if (delivery.waiting_reason, delivery.waiting_until) != (reason, wait.until):
         Delivery.objects.filter(id=delivery.id).update(waiting_reason=reason, waiting_until=wait.until)
 

@@ -14,8 +14,9 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from bots.models import Delivery
+from bots.models import Delivery, DeliveryEvent
 from bots.origins import Origin, origin_named, register_origin
+from bots.timeline import note
 from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
 from campaigns.models import Purpose
 from campaigns.selectors import plain_username
@@ -221,8 +222,13 @@ def delivery_finish(
     if not moved:
         return False
     delivery = Delivery.objects.get(id=delivery_id)
+    note(DeliveryEvent.Kind(state), {delivery_id: reason[:300] or _said_as(delivery)})
     origin = origin_named(delivery.origin)
     if origin is None:
         raise LookupError(f"No origin {delivery.origin} is registered in this process.")
     origin.settle(delivery)
     return True
+
+
+def _said_as(delivery: Delivery) -> str:
+    return "" if delivery.telegram_message_id is None else f"message {delivery.telegram_message_id}"

@@ -4,7 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now, Upper
+from django.db.models.functions import MD5, Now, Upper
 
 from campaigns.models import Campaign, Chat, Purpose
 from vault.fields import EncryptedTextField
@@ -222,6 +222,11 @@ class Delivery(models.Model):
     error_kind = models.CharField(max_length=20, blank=True, default="")
     error = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
+    # What became of it in the chat.
+    edited_at = models.DateTimeField(null=True, blank=True)
+    edited_text = models.TextField(blank=True, default="", db_default="", help_text="What it reads now")
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="When its deletion was noticed")
+    reactions = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [
@@ -249,8 +254,52 @@ class Delivery(models.Model):
             models.Index(fields=["peer_id", "counted_at"], name="counted_by_peer"),
             models.Index(fields=["counted_at"], name="counted"),
             models.Index(Upper("peer_username"), "counted_at", name="counted_by_username"),
+            models.Index(
+                fields=["telegram_message_id", "chat"],
+                name="deliveries_by_message",
+                condition=Q(telegram_message_id__isnull=False),
+            ),
         ]
         verbose_name_plural = "deliveries"
 
     def __str__(self) -> str:
         return f"{self.purpose} by {self.bot_id}: {self.state}"
+
+
+class DeliveryEvent(models.Model):
+    """Something that happened to a delivery: its page tells its story by them.
+
+    The same again (it waits, is told something else, and waits again) is no new row: it counts, so that a delivery
+    has no more events than there are different things to say of it.
+    """
+
+    class Kind(models.TextChoices):
+        WAITED = "waited", "Told to wait"
+        CLAIMED = "claimed"
+        UNANSWERED = "unanswered", "No answer"
+        REPEATED = "repeated", "Sent again with the same key"
+        LOOKED_UP = "looked_up", "Looked for in the chat"
+        PUT_BACK = "put_back", "Not said, back in the queue"
+        SENT = "sent"
+        FAILED = "failed"
+        REFUSED = "refused"
+        CANCELLED = "cancelled"
+        UNKNOWN = "unknown", "Not known whether it was said"
+        EDITED = "edited", "Edited in the chat"
+        REACTED = "reacted", "Reactions"
+        DELETED = "deleted", "Deleted in the chat"
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="events", db_index=False)
+    kind = models.CharField(max_length=10, choices=Kind)
+    detail = models.TextField(blank=True, default="")
+    at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    times = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        verbose_name = "event of a delivery"
+        verbose_name_plural = "events of deliveries"
+        constraints = [models.UniqueConstraint("delivery", "kind", MD5("detail"), name="one_event_per_fact")]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()

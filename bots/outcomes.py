@@ -10,12 +10,13 @@ from django.db.models.functions import Greatest
 
 from bots.claiming import Outgoing
 from bots.deliveries import delivery_finish
-from bots.models import Bot, BotBlock, Delivery
+from bots.models import Bot, BotBlock, Delivery, DeliveryEvent
 from bots.states import bot_set_state
+from bots.timeline import note
 from telegram.errors import BotDead, BotRestricted, RetryAfter, TelegramError
 from telegram.types import SentMessage
 
-State = Delivery.State
+State, Kind = Delivery.State, DeliveryEvent.Kind
 LOST_BEFORE = "The account lost its connection before the message was sent."
 # Telegram's names of waits that concern one chat; any other wait keeps the whole account from the method.
 _OF_ONE_CHAT = ("SLOWMODE_WAIT",)
@@ -57,6 +58,7 @@ def record_failed(out: Outgoing, *, kind: str, reason: str) -> bool:
     )
 
 
+@transaction.atomic
 def put_back(
     out: Outgoing, reason: str, *, until: datetime | None = None, error_kind: str = "", answered: bool = True
 ) -> bool:
@@ -66,25 +68,27 @@ def put_back(
     taken back.
     """
     mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
-    return bool(
-        mine.update(
-            state=State.QUEUED,
-            counted_at=None,
-            first_attempt_at=None,
-            attempts=Greatest(F("attempts") - int(answered), 0),
-            waiting_reason=reason[:300],
-            waiting_until=until,
-            error_kind=error_kind,
-        )
+    moved = mine.update(
+        state=State.QUEUED,
+        counted_at=None,
+        first_attempt_at=None,
+        attempts=Greatest(F("attempts") - int(answered), 0),
+        waiting_reason=reason[:300],
+        waiting_until=until,
+        error_kind=error_kind,
     )
+    if moved:
+        note(Kind.PUT_BACK, {out.id: reason[:300]})
+    return bool(moved)
 
 
+@transaction.atomic
 def note_unanswered(out: Outgoing, error: TelegramError) -> None:
     """Still leaving: whether it was said is found out by `bots.recovery`."""
     mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
-    mine.update(
-        waiting_reason=f"No answer from Telegram ({error.reason}): whether it was said is being found out."[:300]
-    )
+    reason = f"No answer from Telegram ({error.reason}): whether it was said is being found out."[:300]
+    if mine.update(waiting_reason=reason):
+        note(Kind.UNANSWERED, {out.id: error.reason})
 
 
 def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetime) -> None:
