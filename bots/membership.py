@@ -94,7 +94,7 @@ class Membership:
             await in_db(chat_resolved, chat_id=chat.pk, found=found)
             await self._reading.watch(found.telegram_id)
         except RetryAfter as error:
-            self._keep_flood(await in_db(joins_block, bot_id=self._reader.bot_id, error=error))
+            self._keep_flood(await in_db(method_block, bot_id=self._reader.bot_id, error=error))
             return
         except (BotDead, TransientError):
             raise
@@ -153,13 +153,13 @@ def chat_resolved(*, chat_id: UUID, found: ResolvedChat) -> None:
 
 @dataclass(frozen=True)
 class JoinBlock:
-    """Telegram asked the bot not to join anything for `seconds` from now, which is `until`."""
+    """Telegram asked the bot to wait for `seconds` from now, which is `until`."""
 
     seconds: float
     until: datetime
 
 
-def joins_block(*, bot_id: UUID, error: RetryAfter) -> JoinBlock:
+def method_block(*, bot_id: UUID, error: RetryAfter) -> JoinBlock:
     """Keep the whole wait that Telegram asked for, with the method that it refused."""
     until = database_clock() + timedelta(seconds=error.seconds)
     values = {"until": until, "reason": error.reason[:120]}
