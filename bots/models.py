@@ -2,6 +2,8 @@
 
 import uuid
 
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import MD5, Now, Upper
@@ -303,3 +305,39 @@ class DeliveryEvent(models.Model):
 
     def __str__(self) -> str:
         return self.get_kind_display()
+
+
+class MassCancellation(models.Model):
+    """Deliveries that are cancelled one after the other in the background. `what` says how they were chosen.
+
+    The first `position` of `delivery_ids` had their turn; `cancelled` of these were still queued then.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        STOPPED = "stopped"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    created_at = models.DateTimeField(db_default=Now())
+    by = models.CharField(max_length=150)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    what = models.TextField()
+    delivery_ids = ArrayField(models.UUIDField(), editable=False)
+    total = models.PositiveIntegerField()
+    position = models.PositiveIntegerField(default=0)
+    cancelled = models.PositiveIntegerField(default=0)
+    state = models.CharField(max_length=8, choices=State, default=State.RUNNING)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "cancellation"
+        indexes = [models.Index(fields=["created_at"], name="cancellations_running", condition=Q(state="running"))]
+
+    def __str__(self) -> str:
+        return f"cancellation {self.id.hex[:8]}"
+
+    @property
+    def reason(self) -> str:
+        """What its deliveries say; no other order's say the same."""
+        return f"cancelled by {self.by}, with others ({self})"

@@ -1,5 +1,5 @@
 """The pages of this room. Django finds them here."""
 
-from bots.admin import accounts, connecting, ledger
+from bots.admin import accounts, cancelling, connecting, ledger
 
-__all__ = ["accounts", "connecting", "ledger"]
+__all__ = ["accounts", "cancelling", "connecting", "ledger"]

@@ -16,7 +16,19 @@ from django_celery_beat.models import (
 from rest_framework.authtoken.models import Token
 
 from bots.deliveries import delivery_queue
-from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Delivery, Host, PendingLogin, Trouble
+from bots.models import (
+    Bot,
+    BotBlock,
+    BotSession,
+    BotStateChange,
+    Cursor,
+    Delivery,
+    DeliveryEvent,
+    Host,
+    MassCancellation,
+    PendingLogin,
+    Trouble,
+)
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose, Suppression
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.models import (
@@ -132,6 +144,13 @@ def _script(world: SimpleNamespace) -> None:
     world.sfc.refresh_from_db()
     Delivery.objects.filter(chat=world.chats[0]).update(
         waiting_reason=WAITING_REASON, waiting_until=world.now + timedelta(hours=8)
+    )
+    waiting = Delivery.objects.get(chat=world.chats[0])
+    DeliveryEvent.objects.create(
+        delivery=waiting, kind="waited", detail=WAITING_REASON, at=world.now, last_at=world.now, times=3
+    )
+    MassCancellation.objects.create(
+        by="operator", what="1 picked by hand", delivery_ids=[uuid.uuid4()], total=1, position=1, state="done"
     )
 
 
