@@ -24,6 +24,11 @@ from telegram.types import Dialog, ResolvedChat
 
 # Seconds before a chat that could not be entered is tried again.
 REFUSED_SECONDS = 120.0
+# The same for one whose admins have been asked to let the bot in. Telegram tells when they have, and every request
+# to join counts against the account.
+APPROVAL_SECONDS = 600.0
+# As Telegram says that they have been asked.
+ASKED = "INVITE_REQUEST_SENT"
 # Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
 ENTERING = (
     "JoinChannel",
@@ -49,6 +54,8 @@ class Membership:
         self._wanted: set[UUID] | None = None
         self._dialogs: dict[int, Dialog] = {}
         self._not_before: dict[UUID, float] = {}
+        # Those whose admins have been asked.
+        self._asked: set[UUID] = set()
         # Until when Telegram lets it enter nothing, on time.monotonic(), and the same for people.
         self._flooded = 0.0
         self._flooded_until: datetime | None = None
@@ -57,11 +64,19 @@ class Membership:
         """A new connection: what the account is in is known from its own list of chats."""
         self._dialogs = {dialog.peer_id: dialog for dialog in dialogs}
         self.chats = {chat: peer for chat, peer in self.chats.items() if peer in self._dialogs}
+        # While it was away somebody may have let it in.
+        self.perhaps_let_in()
         self._keep_flood(await in_db(join_block, bot_id=self._reader.bot_id))
 
     def _keep_flood(self, block: "JoinBlock | None") -> None:
         self._flooded = time.monotonic() + block.seconds if block is not None else 0.0
         self._flooded_until = block.until if block is not None else None
+
+    def perhaps_let_in(self) -> bool:
+        """Telegram says that something about the account's chats has changed. True: look after them at once."""
+        for chat_id in self._asked:
+            self._not_before.pop(chat_id, None)
+        return bool(self._asked)
 
     async def look_after(self, account: TelegramAccount) -> None:
         """Enter what is to be entered, as far as Telegram allows it now. Raises BotDead and TransientError."""
@@ -102,7 +117,9 @@ class Membership:
             await self._refused(chat, str(error))
             return
         self.chats[chat.pk] = found.telegram_id
-        if self._not_before.pop(chat.pk, None) is not None:
+        refused = self._not_before.pop(chat.pk, None) is not None or chat.pk in self._asked
+        self._asked.discard(chat.pk)
+        if refused:
             await in_db(trouble_over, key=self._trouble(chat))
 
     async def _member_of(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
@@ -115,9 +132,13 @@ class Membership:
         return await account.join(chat.reference)
 
     async def _refused(self, chat: Chat, reason: str) -> None:
-        self._not_before[chat.pk] = time.monotonic() + REFUSED_SECONDS
+        asked = reason == ASKED
+        self._not_before[chat.pk] = time.monotonic() + (APPROVAL_SECONDS if asked else REFUSED_SECONDS)
         log.warning("bot %s cannot enter chat %s: %s", self._reader.bot_id, chat.pk, reason)
         told = f"bot {self._reader.bot_id} cannot enter chat {chat.key}: {reason}"
+        if asked:
+            self._asked.add(chat.pk)
+            told = f"bot {self._reader.bot_id} has asked to join chat {chat.key}: an admin of it has to let the bot in"
         await in_db(trouble_tell, key=self._trouble(chat), reason=told)
 
     def _trouble(self, chat: Chat) -> str:

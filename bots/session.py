@@ -201,6 +201,7 @@ class BotSession:
         if self._handler.reads_chats or self._handler.reads_private:
             account.on_message(self._heard)
         account.on_change(self._changed)
+        account.on_chats_changed(self._moved)
         self.account = account
         await account.connect()
         await account.keep_alive(self._silence_allowed())
@@ -252,6 +253,10 @@ class BotSession:
     def _changed(self, change: MessageNow) -> None:
         self._afterwards.heard(change)
         self._wake.set()
+
+    def _moved(self) -> None:
+        if self._membership.perhaps_let_in():
+            self.want_chats()
 
     async def _save(self, text: str) -> None:
         self._text = text

@@ -146,6 +146,17 @@ class TelegramAccount:
         ]
         self._client.add_event_handler(handle, events.Raw(types=kinds))
 
+    def on_chats_changed(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when something about the account's chats may have changed: it was let into one."""
+
+        async def handle(update: Any) -> None:
+            message = getattr(update, "message", None)
+            if message is None or isinstance(message, types.MessageService):
+                callback()
+
+        kinds = [types.UpdateChannel, types.UpdateChat, types.UpdateNewMessage, types.UpdateNewChannelMessage]
+        self._client.add_event_handler(handle, events.Raw(types=kinds))
+
     def _incoming(self, message: Any, entities: dict[int, Any]) -> IncomingMessage | None:
         return incoming(message, entities, self._self_id, self._session.username_of)
 

@@ -156,6 +156,18 @@ def test_a_refusal_fails_the_delivery(company: Company, fault: Any, kind: str):
     assert said(company) == []
 
 
+def test_whoever_blocked_the_account_is_not_written_to(company: Company):
+    anna = company.make_bot("anna")
+    company.run(company.start(), anna)
+    company.online(anna)
+    company.sandbox.call(company.world.block, company.pavel.id, anna.telegram_user_id)
+    facts = {"purpose": Purpose.FIRST_CONTACT, "peer_username": "pavel_here"}
+    delivery = ledger.queue_message(anna, ledger.make_campaign(), None, ledger.DISCLOSED, **facts)
+    until_settled(delivery, state=State.FAILED)
+    assert (delivery.error_kind, delivery.error) == ("peer_refuses", "USER_IS_BLOCKED")
+    assert said(company) == []
+
+
 def test_a_banned_bots_message_waits_with_the_reason(company: Company, origin: ledger.NotingOrigin):
     _, chat = permitted(company, "square", "supergroup")
     anna = company.make_bot("anna", chat)
