@@ -1,6 +1,5 @@
 """A sender's process is killed at each point of a send. Whoever comes after says the message once, or not again."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 
 from bots.clock import database_clock
 from bots.models import Bot, Delivery
@@ -19,11 +17,10 @@ from campaigns.models import ChatPermission, Purpose
 from campaigns.services import permission_grant
 from sandbox.faults import Fault
 from sandbox.server import Sandbox, SandboxConfig
-from tests import private
 from tests.integration import ledger
 from tests.support import ROOT, wait_until
 from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import Company, Listener, Registered
+from tests.telegram.bots_support import Company, Listener, Registered, environment_of_processes
 
 State = Delivery.State
 # Telegram has carried the request out and its answer never comes: here the test itself kills the process.
@@ -76,16 +73,7 @@ def dying_worker(point: str, bot: Bot) -> Iterator["subprocess.Popen[bytes]"]:
     worker = subprocess.Popen(
         [sys.executable, "-m", "tests.telegram.dying_worker", point, str(bot.id)],
         cwd=ROOT,
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "coolthing_site.settings",
-            "DATABASE_URL": private.database_url(),
-            "DATABASE_DIRECT_URL": private.database_url(),
-            "TELEGRAM_SERVER": django_settings.TELEGRAM_SERVER,
-            "TELEGRAM_SERVER_KEY": django_settings.TELEGRAM_SERVER_KEY,
-            "LEASE_TTL_SECONDS": "3",
-            "LEASE_RENEW_SECONDS": "1",
-        },
+        env=environment_of_processes() | {"LEASE_TTL_SECONDS": "3", "LEASE_RENEW_SECONDS": "1"},
     )
     try:
         yield worker
