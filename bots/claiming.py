@@ -101,7 +101,7 @@ def _judge(
     policy = Policy(deliveries, owners, now)
     sending = Delivery.objects.filter(state=State.SENDING, bot_id__in={delivery.bot_id for delivery in deliveries})
     busy = set(sending.values_list("bot_id", flat=True))
-    refused, claimed = [], dict[UUID, str]()
+    refused = []
     for delivery in deliveries:
         if delivery.bot_id in busy:
             continue
@@ -111,7 +111,6 @@ def _judge(
             busy.add(delivery.bot_id)
             policy.count(delivery)
             batch.outgoing.append(_take(delivery, owners[delivery.bot_id], now))
-            claimed[delivery.id] = attempt_of(delivery)
         elif isinstance(verdict, Wait):
             batch.waiting.setdefault(delivery.bot_id, []).append(delivery.id)
             tell_wait(delivery, verdict, now)
@@ -119,14 +118,7 @@ def _judge(
                 batch.joining.add(delivery.bot_id)
         else:
             refused.append((delivery.id, verdict))
-    if claimed:
-        note(DeliveryEvent.Kind.CLAIMED, claimed, at=now)
     return refused
-
-
-def attempt_of(delivery: Delivery) -> str:
-    """The attempt that the locked delivery is taken for, and whose it is."""
-    return f"attempt {delivery.attempts + 1}, by {delivery.bot.lease_owner or 'nobody'}"
 
 
 def due_keys(owners: Collection[UUID], *, asleep: Collection[UUID], now: datetime) -> list[Key]:

@@ -272,12 +272,12 @@ class DeliveryEvent(models.Model):
     """Something that happened to a delivery: its page tells its story by them.
 
     The same again (it waits, is told something else, and waits again) is no new row: it counts, so that a delivery
-    has no more events than there are different things to say of it.
+    has no more events than there are different things to say of it. What the delivery's own columns tell has none:
+    one that is claimed and sent at the first attempt has no events.
     """
 
     class Kind(models.TextChoices):
         WAITED = "waited", "Told to wait"
-        CLAIMED = "claimed"
         UNANSWERED = "unanswered", "No answer"
         REPEATED = "repeated", "Sent again with the same key"
         LOOKED_UP = "looked_up", "Looked for in the chat"

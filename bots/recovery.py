@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from bots.claiming import Clock, Outgoing, attempt_of, judge_batch, mark_sending, outgoing
+from bots.claiming import Clock, Outgoing, judge_batch, mark_sending, outgoing
 from bots.clock import database_clock
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Verdict, Wait, judge
@@ -67,11 +67,15 @@ def take_over(key: Key, owners: Mapping[UUID, Owner], *, clock: Clock = database
     verdict, first = judge(facts), delivery.first_attempt_at or now
     repeat = isinstance(verdict, Allow) and now - first < REPEAT_FOR and delivery.attempts < MAX_ATTEMPTS
     if repeat:
-        note(DeliveryEvent.Kind.REPEATED, {delivery.id: attempt_of(delivery)}, at=now)
+        note(DeliveryEvent.Kind.REPEATED, {delivery.id: f"attempt {delivery.attempts + 1}, {_owner(delivery)}"}, at=now)
         return Recovery(mark_sending(delivery, owner, first_attempt_at=first), verdict, repeat)
-    note(DeliveryEvent.Kind.LOOKED_UP, {delivery.id: f"by {delivery.bot.lease_owner or 'nobody'}"}, at=now)
+    note(DeliveryEvent.Kind.LOOKED_UP, {delivery.id: _owner(delivery)}, at=now)
     Delivery.objects.filter(id=delivery.id).update(lease_epoch=owner.epoch)
     return Recovery(outgoing(delivery, owner, first), verdict, repeat)
+
+
+def _owner(delivery: Delivery) -> str:
+    return f"by {delivery.bot.lease_owner or 'nobody'}"
 
 
 def known_ids(out: Outgoing) -> set[int]:

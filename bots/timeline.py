@@ -1,6 +1,6 @@
 """The story of one delivery: what happened to it, when, and how often."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,12 +9,15 @@ from django.db import connection
 
 from bots.models import Delivery, DeliveryEvent
 
-Kind = DeliveryEvent.Kind
+# The error_kind of what a person decided.
+RESOLVED = "resolved"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """`kind` is one of DeliveryEvent's, "created" or "settled". It happened `times` times, from `at` to `last_at`."""
+    """`kind` is one of DeliveryEvent's, or "created", "claimed", "settled". It happened `times` times, from `at` to
+    `last_at`.
+    """
 
     kind: str
     label: str
@@ -46,10 +49,27 @@ def note(kind: DeliveryEvent.Kind, details: Mapping[UUID, str], *, at: datetime 
 
 def timeline(delivery: Delivery) -> list[Entry]:
     """What happened, in the order in which each thing happened first."""
-    entries = [Entry("created", "Created", delivery.created_at, f"by {delivery.origin}")]
-    for event in delivery.events.order_by("at", "id"):
+    entries = list(_by_columns(delivery))
+    for event in delivery.events.order_by("id"):
         entries.append(Entry(event.kind, event.get_kind_display(), event.at, event.detail, event.times, event.last_at))
         if event.kind in Delivery.FINAL:
-            # One transaction with the state: neither is there without the other.
-            entries.append(Entry("settled", "Settled", event.last_at, f"{delivery.origin} was told"))
-    return entries
+            entries.append(_settled(delivery, event.last_at))
+    created = Entry("created", "Created", delivery.created_at, f"by {delivery.origin}")
+    return [created, *sorted(entries, key=lambda entry: entry.at)]
+
+
+def _by_columns(delivery: Delivery) -> Iterator[Entry]:
+    """What has no event because the delivery's columns tell it."""
+    claimed_at = delivery.counted_at
+    if claimed_at is not None:
+        yield Entry("claimed", "Claimed", claimed_at, f"under epoch {delivery.lease_epoch}")
+    if delivery.sent_at is not None and delivery.error_kind != RESOLVED:
+        # Telegram's time, in whole seconds.
+        said_at = max(delivery.sent_at, claimed_at or delivery.sent_at)
+        yield Entry("sent", "Sent", said_at, f"message {delivery.telegram_message_id}")
+        yield _settled(delivery, said_at)
+
+
+def _settled(delivery: Delivery, at: datetime) -> Entry:
+    """One transaction with the final state: neither is there without the other."""
+    return Entry("settled", "Settled", at, f"{delivery.origin} was told")

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name='DeliveryEvent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('waited', 'Told to wait'), ('claimed', 'Claimed'), ('unanswered', 'No answer'), ('repeated', 'Sent again with the same key'), ('looked_up', 'Looked for in the chat'), ('put_back', 'Not said, back in the queue'), ('sent', 'Sent'), ('failed', 'Failed'), ('refused', 'Refused'), ('cancelled', 'Cancelled'), ('unknown', 'Not known whether it was said'), ('edited', 'Edited in the chat'), ('reacted', 'Reactions'), ('deleted', 'Deleted in the chat')], max_length=10)),
+                ('kind', models.CharField(choices=[('waited', 'Told to wait'), ('unanswered', 'No answer'), ('repeated', 'Sent again with the same key'), ('looked_up', 'Looked for in the chat'), ('put_back', 'Not said, back in the queue'), ('sent', 'Sent'), ('failed', 'Failed'), ('refused', 'Refused'), ('cancelled', 'Cancelled'), ('unknown', 'Not known whether it was said'), ('edited', 'Edited in the chat'), ('reacted', 'Reactions'), ('deleted', 'Deleted in the chat')], max_length=10)),
                 ('detail', models.TextField(blank=True, default='')),
                 ('at', models.DateTimeField()),
                 ('last_at', models.DateTimeField()),

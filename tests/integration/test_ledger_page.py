@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from bots.admin import cancelling as pages
 from bots.cancelling import cancellations_advance
+from bots.clock import database_clock
 from bots.models import Delivery, DeliveryEvent, MassCancellation
 from bots.timeline import note
 from campaigns.models import Purpose
@@ -100,11 +101,15 @@ def test_a_deliverys_page_tells_its_story(panel: Client):
     two = Two()
     for _ in range(3):
         note(DeliveryEvent.Kind.WAITED, {two.reply.pk: "Quiet hours."})
-    note(DeliveryEvent.Kind.SENT, {two.reply.pk: "message 5"})
-    note(DeliveryEvent.Kind.EDITED, {two.reply.pk: "Come by at six!"})
     Delivery.objects.filter(pk=two.reply.pk).update(edited_text="Come by at six!")
+    now = database_clock()
+    note(DeliveryEvent.Kind.EDITED, {two.reply.pk: "Come by at six!"}, at=now + timedelta(minutes=1))
+    Delivery.objects.filter(pk=two.reply.pk).update(sent_at=now, counted_at=now, lease_epoch=3)
     text = page(panel, two.reply)
-    where = [text.index(part) for part in ("Created", "Quiet hours.", "message 5", "was told", "Edited in the chat")]
+    where = [
+        text.index(part)
+        for part in ("Created", "Quiet hours.", "under epoch 3", "message 5", "was told", "Edited in the chat")
+    ]
     assert where == sorted(where)
     assert "3 times, last" in text
     assert "❤ 1" in text
