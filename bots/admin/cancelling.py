@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin import helpers
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -26,6 +25,7 @@ from bots.cancelling import (
 from bots.clock import database_clock
 from bots.models import Delivery, MassCancellation
 from panelkit.base import FactAdmin
+from panelkit.choosing import Chosen, all_matching, chosen_for
 from panelkit.labels import choice_label, clipped, page_of
 from panelkit.operating import CONFIRMED
 from panelkit.operations import Operation, when_in
@@ -52,36 +52,26 @@ class CancelManyMixin(FactAdmin):
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, selected: QuerySet[Delivery]) -> HttpResponse | None:
-        across = request.POST.get("select_across", "0")
-        ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
-        chosen = ticked[:1] if across == "1" else ticked
-        hidden = [("action", "cancel_selected"), ("select_across", across), ("index", "0")]
-        hidden += [(helpers.ACTION_CHECKBOX_NAME, pk) for pk in chosen]
-        what = self._matching(request) if across == "1" else f"{len(ticked)} picked by hand"
-        return self._cancel(request, selected, what, hidden, submitted=CONFIRMED in request.POST)
+        chosen = chosen_for(request, action="cancel_selected", noun="deliveries")
+        return self._cancel(request, selected, chosen, submitted=CONFIRMED in request.POST)
 
     def cancel_view(self, request: HttpRequest) -> HttpResponse:
         try:
             deliveries = self.get_changelist_instance(request).get_queryset(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._list_url())
-        return self._cancel(request, deliveries, self._matching(request), [], submitted=request.method == "POST")
+        chosen = Chosen(all_matching(request, noun="deliveries"), [])
+        return self._cancel(request, deliveries, chosen, submitted=request.method == "POST")
 
     def _cancel(
-        self,
-        request: HttpRequest,
-        deliveries: QuerySet[Delivery],
-        what: str,
-        hidden: list[tuple[str, str]],
-        *,
-        submitted: bool,
+        self, request: HttpRequest, deliveries: QuerySet[Delivery], chosen: Chosen, *, submitted: bool
     ) -> HttpResponse:
         if not self.may_operate(request):
             raise PermissionDenied
         until = _until(request) if submitted else None
         if until is not None:
             try:
-                return HttpResponseRedirect(page_of(self._ordered(request, deliveries, what, until)))
+                return HttpResponseRedirect(page_of(self._ordered(request, deliveries, chosen.what, until)))
             except NotPossible as refusal:
                 self.message_user(request, f"Nothing is cancelled: {refusal}.", messages.ERROR)
         until = database_clock()
@@ -91,12 +81,12 @@ class CancelManyMixin(FactAdmin):
             **self.admin_site.each_context(request),
             "title": "Cancel deliveries",
             "opts": self.opts,
-            "what": what,
+            "what": chosen.what,
             "queued": queued,
             "leaving": leaving,
             "others": sum(counts.values()),
             "most": MOST,
-            "hidden": [*hidden, (CONFIRMED, "1"), (UNTIL, until.isoformat())],
+            "hidden": [*chosen.hidden, (CONFIRMED, "1"), (UNTIL, until.isoformat())],
             "back": f"{self._list_url()}?{request.GET.urlencode()}",
         }
         return TemplateResponse(request, "bots/cancel.html", context)
@@ -111,11 +101,6 @@ class CancelManyMixin(FactAdmin):
         if order.total <= AT_ONCE:
             cancellations_advance(order_id=order.pk)
         return order
-
-    def _matching(self, request: HttpRequest) -> str:
-        """The list's filters in words, for whoever reads the order later."""
-        filters = [f"{name} {value}" for name, value in request.GET.items() if value and name not in ("p", "o", "all")]
-        return f"all with {', '.join(filters)}" if filters else "all"
 
     def _list_url(self) -> str:
         return reverse(f"admin:{self._url_name('changelist')}")
