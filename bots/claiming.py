@@ -13,8 +13,9 @@ from bots.budgets import BudgetBook
 from bots.clock import database_clock
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Wait, judge
-from bots.models import Delivery
+from bots.models import Delivery, DeliveryEvent
 from bots.policy import Key, Owner, Policy, asks_history, hold_fences, locked_deliveries
+from bots.timeline import note
 from telegram.types import ChatTarget, PersonTarget, Target
 
 State = Delivery.State
@@ -116,7 +117,7 @@ def _judge(
             batch.outgoing.append(_take(delivery, owners[delivery.bot_id], now, opens_contact=opens))
         elif isinstance(verdict, Wait):
             batch.waiting.setdefault(delivery.bot_id, []).append(delivery.id)
-            tell_wait(delivery, verdict)
+            tell_wait(delivery, verdict, now)
             if facts.chat is not None and not facts.member:
                 batch.joining.add(delivery.bot_id)
         else:
@@ -194,9 +195,11 @@ def _reply(delivery: Delivery) -> int | ReplyElsewhere | None:
     return reply_to.telegram_message_id
 
 
-def tell_wait(delivery: Delivery, wait: Wait) -> None:
+def tell_wait(delivery: Delivery, wait: Wait, now: datetime) -> None:
     """Keep the reason for the panel, if it is news."""
     reason = wait.reason[:300]
+    if delivery.waiting_reason != reason:
+        note(DeliveryEvent.Kind.WAITED, {delivery.id: reason}, at=now)
     if (delivery.waiting_reason, delivery.waiting_until) != (reason, wait.until):
         Delivery.objects.filter(id=delivery.id).update(waiting_reason=reason, waiting_until=wait.until)
 

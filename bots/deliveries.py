@@ -14,8 +14,9 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from bots.models import Delivery
+from bots.models import Delivery, DeliveryEvent
 from bots.origins import Origin, origin_named, register_origin
+from bots.timeline import RESOLVED, note
 from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
 from campaigns.models import Purpose
 from campaigns.selectors import plain_username
@@ -36,8 +37,6 @@ __all__ = [
 
 State = Delivery.State
 ROWS_AT_ONCE = 1000
-# The error_kind of what a person decided.
-RESOLVED = "resolved"
 
 
 def new_random_id() -> int:
@@ -232,6 +231,8 @@ def delivery_finish(
     if not moved:
         return False
     delivery = Delivery.objects.get(id=delivery_id)
+    if reason or state != State.SENT:
+        note(DeliveryEvent.Kind(state), {delivery_id: reason[:300]})
     origin = origin_named(delivery.origin)
     if origin is None:
         raise LookupError(f"No origin {delivery.origin} is registered in this process.")

@@ -29,6 +29,11 @@ REFUSED_SECONDS = 120.0
 DIALOGS_SECONDS = 600.0
 # A list older than this (seconds) says nothing about a chat that is wanted anew: meanwhile it may have been removed.
 FRESH_SECONDS = 30.0
+# The same for one whose admins have been asked to let the bot in. Telegram tells when they have, and every request
+# to join counts against the account.
+APPROVAL_SECONDS = 600.0
+# As Telegram says that they have been asked.
+ASKED = "INVITE_REQUEST_SENT"
 # Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
 ENTERING = (
     "JoinChannel",
@@ -56,6 +61,8 @@ class Membership:
         self._listed = 0.0
         self._asked_for: set[UUID] = set()
         self._not_before: dict[UUID, float] = {}
+        # Those whose admins have been asked.
+        self._asked: set[UUID] = set()
         # Until when Telegram lets it enter nothing, on time.monotonic(), and the same for people.
         self._flooded = 0.0
         self._flooded_until: datetime | None = None
@@ -63,6 +70,8 @@ class Membership:
     async def begin(self, dialogs: Iterable[Dialog]) -> None:
         """A new connection: what the account is in is known from its own list of chats."""
         self._list(dialogs)
+        # While it was away somebody may have let it in.
+        self.perhaps_let_in()
         self._keep_flood(await in_db(join_block, bot_id=self._reader.bot_id))
 
     def _list(self, dialogs: Iterable[Dialog]) -> None:
@@ -85,6 +94,12 @@ class Membership:
     def _keep_flood(self, block: "JoinBlock | None") -> None:
         self._flooded = time.monotonic() + block.seconds if block is not None else 0.0
         self._flooded_until = block.until if block is not None else None
+
+    def perhaps_let_in(self) -> bool:
+        """Telegram says that something about the account's chats has changed. True: look after them at once."""
+        for chat_id in self._asked:
+            self._not_before.pop(chat_id, None)
+        return bool(self._asked)
 
     async def look_after(self, account: TelegramAccount) -> None:
         """Enter what is to be entered, as far as Telegram allows it now. Raises BotDead and TransientError."""
@@ -119,7 +134,7 @@ class Membership:
             await self._reading.watch(found.telegram_id)
             await in_db(presence_note, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=found.telegram_id)
         except RetryAfter as error:
-            self._keep_flood(await in_db(joins_block, bot_id=self._reader.bot_id, error=error))
+            self._keep_flood(await in_db(method_block, bot_id=self._reader.bot_id, error=error))
             return
         except (BotDead, TransientError):
             raise
@@ -129,7 +144,9 @@ class Membership:
         self.chats[chat.pk] = found.telegram_id
         # The account's list is older than this.
         self._dialogs.setdefault(found.telegram_id, Dialog(found.telegram_id, 0, found.title, found.kind))
-        if self._not_before.pop(chat.pk, None) is not None:
+        refused = self._not_before.pop(chat.pk, None) is not None or chat.pk in self._asked
+        self._asked.discard(chat.pk)
+        if refused:
             await in_db(trouble_over, key=self._trouble(chat))
 
     async def _member_of(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
@@ -146,9 +163,13 @@ class Membership:
         return await account.join(chat.reference)
 
     async def _refused(self, chat: Chat, reason: str) -> None:
-        self._not_before[chat.pk] = time.monotonic() + REFUSED_SECONDS
+        asked = reason == ASKED
+        self._not_before[chat.pk] = time.monotonic() + (APPROVAL_SECONDS if asked else REFUSED_SECONDS)
         log.warning("bot %s cannot enter chat %s: %s", self._reader.bot_id, chat.pk, reason)
         told = f"bot {self._reader.bot_id} cannot enter chat {chat.key}: {reason}"
+        if asked:
+            self._asked.add(chat.pk)
+            told = f"bot {self._reader.bot_id} has asked to join chat {chat.key}: an admin of it has to let the bot in"
         await in_db(trouble_tell, key=self._trouble(chat), reason=told)
 
     def _trouble(self, chat: Chat) -> str:
@@ -189,13 +210,13 @@ def chat_resolved(*, chat_id: UUID, found: ResolvedChat) -> None:
 
 @dataclass(frozen=True)
 class JoinBlock:
-    """Telegram asked the bot not to join anything for `seconds` from now, which is `until`."""
+    """Telegram asked the bot to wait for `seconds` from now, which is `until`."""
 
     seconds: float
     until: datetime
 
 
-def joins_block(*, bot_id: UUID, error: RetryAfter) -> JoinBlock:
+def method_block(*, bot_id: UUID, error: RetryAfter) -> JoinBlock:
     """Keep the whole wait that Telegram asked for, with the method that it refused."""
     until = database_clock() + timedelta(seconds=error.seconds)
     values = {"until": until, "reason": error.reason[:120]}

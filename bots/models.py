@@ -2,9 +2,11 @@
 
 import uuid
 
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q
-from django.db.models.functions import Now, Upper
+from django.db.models.functions import MD5, Now, Upper
 
 from campaigns.models import Campaign, Chat, Purpose
 from vault.fields import EncryptedTextField
@@ -248,6 +250,11 @@ class Delivery(models.Model):
     error_kind = models.CharField(max_length=20, blank=True, default="")
     error = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
+    # What became of it in the chat.
+    edited_at = models.DateTimeField(null=True, blank=True)
+    edited_text = models.TextField(blank=True, default="", db_default="", help_text="What it reads now")
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="When its deletion was noticed")
+    reactions = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [
@@ -301,8 +308,88 @@ class Delivery(models.Model):
                 condition=Q(peer_id__isnull=True) & ~Q(peer_username=""),
             ),
             models.Index("peer_id", Upper("peer_username"), name="names_of_peer", condition=~Q(peer_username="")),
+            models.Index(
+                fields=["telegram_message_id", "chat"],
+                name="deliveries_by_message",
+                condition=Q(telegram_message_id__isnull=False),
+            ),
         ]
         verbose_name_plural = "deliveries"
 
     def __str__(self) -> str:
         return f"{self.purpose} by {self.bot_id}: {self.state}"
+
+
+class DeliveryEvent(models.Model):
+    """Something that happened to a delivery: its page tells its story by them.
+
+    The same again (it waits, is told something else, and waits again) is no new row: it counts, so that a delivery
+    has no more events than there are different things to say of it. What the delivery's own columns tell has none:
+    one that is claimed and sent at the first attempt has no events.
+    """
+
+    class Kind(models.TextChoices):
+        WAITED = "waited", "Told to wait"
+        UNANSWERED = "unanswered", "No answer"
+        REPEATED = "repeated", "Sent again with the same key"
+        LOOKED_UP = "looked_up", "Looked for in the chat"
+        PUT_BACK = "put_back", "Not said, back in the queue"
+        SENT = "sent"
+        FAILED = "failed"
+        REFUSED = "refused"
+        CANCELLED = "cancelled"
+        UNKNOWN = "unknown", "Not known whether it was said"
+        EDITED = "edited", "Edited in the chat"
+        REACTED = "reacted", "Reactions"
+        DELETED = "deleted", "Deleted in the chat"
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="events", db_index=False)
+    kind = models.CharField(max_length=10, choices=Kind)
+    detail = models.TextField(blank=True, default="")
+    at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    times = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        verbose_name = "event of a delivery"
+        verbose_name_plural = "events of deliveries"
+        constraints = [models.UniqueConstraint("delivery", "kind", MD5("detail"), name="one_event_per_fact")]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
+
+class MassCancellation(models.Model):
+    """Deliveries that are cancelled one after the other in the background. `what` says how they were chosen.
+
+    The first `position` of `delivery_ids` had their turn; `cancelled` of these were still queued then.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        STOPPED = "stopped"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    created_at = models.DateTimeField(db_default=Now())
+    by = models.CharField(max_length=150)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    what = models.TextField()
+    delivery_ids = ArrayField(models.UUIDField(), editable=False)
+    total = models.PositiveIntegerField()
+    position = models.PositiveIntegerField(default=0)
+    cancelled = models.PositiveIntegerField(default=0)
+    state = models.CharField(max_length=8, choices=State, default=State.RUNNING)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "cancellation"
+        indexes = [models.Index(fields=["created_at"], name="cancellations_running", condition=Q(state="running"))]
+
+    def __str__(self) -> str:
+        return f"cancellation {self.id.hex[:8]}"
+
+    @property
+    def reason(self) -> str:
+        """What its deliveries say; no other order's say the same."""
+        return f"cancelled by {self.by}, with others ({self})"

@@ -11,8 +11,9 @@ from django.db.models.functions import Coalesce, Greatest
 from bots.claiming import Outgoing
 from bots.deliveries import delivery_finish
 from bots.gate import PERSON_SAID_STOP
-from bots.models import Bot, BotBlock, Delivery
+from bots.models import Bot, BotBlock, Delivery, DeliveryEvent
 from bots.states import bot_set_state
+from bots.timeline import note
 from bots.unwelcome import writing_refused
 from campaigns.fences import suppressions_hold
 from campaigns.selectors import is_suppressed
@@ -20,7 +21,7 @@ from campaigns.suppressing import suppression_resolve
 from telegram.errors import BotDead, BotRestricted, ChatRefuses, RetryAfter, TelegramError
 from telegram.types import SentMessage
 
-State = Delivery.State
+State, Kind = Delivery.State, DeliveryEvent.Kind
 LOST_BEFORE = "The account lost its connection before the message was sent."
 # Telegram's names of waits that concern one chat; any other wait keeps the whole account from the method.
 _OF_ONE_CHAT = ("SLOWMODE_WAIT",)
@@ -77,6 +78,7 @@ def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
     return False
 
 
+@transaction.atomic
 def put_back(
     out: Outgoing, reason: str, *, until: datetime | None = None, error_kind: str = "", answered: bool = True
 ) -> bool:
@@ -86,25 +88,27 @@ def put_back(
     taken back.
     """
     mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
-    return bool(
-        mine.update(
-            state=State.QUEUED,
-            counted_at=None,
-            first_attempt_at=None,
-            attempts=Greatest(F("attempts") - int(answered), 0),
-            waiting_reason=reason[:300],
-            waiting_until=until,
-            error_kind=error_kind,
-        )
+    moved = mine.update(
+        state=State.QUEUED,
+        counted_at=None,
+        first_attempt_at=None,
+        attempts=Greatest(F("attempts") - int(answered), 0),
+        waiting_reason=reason[:300],
+        waiting_until=until,
+        error_kind=error_kind,
     )
+    if moved:
+        note(Kind.PUT_BACK, {out.id: reason[:300]})
+    return bool(moved)
 
 
+@transaction.atomic
 def note_unanswered(out: Outgoing, error: TelegramError) -> None:
     """Still leaving: whether it was said is found out by `bots.recovery`."""
     mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
-    mine.update(
-        waiting_reason=f"No answer from Telegram ({error.reason}): whether it was said is being found out."[:300]
-    )
+    reason = f"No answer from Telegram ({error.reason}): whether it was said is being found out."[:300]
+    if mine.update(waiting_reason=reason):
+        note(Kind.UNANSWERED, {out.id: error.reason})
 
 
 def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetime) -> None:

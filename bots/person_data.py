@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from bots.models import Bot, BotBlock, Cursor, Delivery, Trouble
+from bots.models import Bot, BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 
 State = Delivery.State
@@ -35,6 +35,7 @@ class BotsRoom(Room):
     def export(self, person: Person) -> Rows:
         return {
             "deliveries": as_dicts(_deliveries(person)),
+            "events of deliveries": as_dicts(DeliveryEvent.objects.filter(delivery__in=_deliveries(person))),
             "cursors": as_dicts(Cursor.objects.filter(peer_id__in=person.ids)),
             "blocks": as_dicts(BotBlock.objects.filter(peer_id__in=person.ids)),
             "troubles": as_dicts(_troubles(person)),
@@ -45,19 +46,31 @@ class BotsRoom(Room):
         # One for all of them, so that the rows still are one person's; nobody's, since no id is negative.
         nobody = -secrets.randbelow(2**62) - 1
         settled = _deliveries(person).exclude(state__in=(State.QUEUED, State.SENDING))
+        # Their stories hold words: what was told to wait for, and what a text was edited to.
+        events = DeliveryEvent.objects.filter(delivery__in=settled.values("pk")).delete()[0]
         erased = settled.update(
             peer_id=nobody,
             peer_username="",
             via_chat_id=None,
             via_message_id=None,
             text="",
+            edited_text="",
+            reactions="",
             error=ERASED,
             waiting_reason="",
         )
         cursors = Cursor.objects.filter(peer_id__in=person.ids).delete()[0]
         blocks = BotBlock.objects.filter(peer_id__in=person.ids).delete()[0]
         troubles = Trouble.objects.filter(pk__in=[row.pk for row in _troubles(person)]).delete()[0]
-        return {"deliveries": erased, "cursors": cursors, "blocks": blocks, "troubles": troubles}
+        orders = MassCancellation.objects.filter(pk__in=[row.pk for row in _orders(person)]).update(what=ERASED)
+        return {
+            "deliveries": erased,
+            "events of deliveries": events,
+            "cancellations": orders,
+            "cursors": cursors,
+            "blocks": blocks,
+            "troubles": troubles,
+        }
 
 
 def _deliveries(person: Person) -> QuerySet[Delivery]:
@@ -66,6 +79,11 @@ def _deliveries(person: Person) -> QuerySet[Delivery]:
     for name in person.usernames:
         named |= Q(peer_username__iexact=name, peer_id=None)
     return Delivery.objects.filter(Q(peer_id__in=person.ids) | named)
+
+
+def _orders(person: Person) -> list[MassCancellation]:
+    """Chosen by a search for them."""
+    return [row for row in MassCancellation.objects.filter(person.maybe_in("what")) if person.mentioned_in(row.what)]
 
 
 def _troubles(person: Person) -> list[Trouble]:

@@ -17,9 +17,10 @@ from bots.claiming import Clock, Outgoing, judge_batch, mark_sending, outgoing
 from bots.clock import database_clock
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Verdict, Wait, judge
-from bots.models import Bot, Delivery
+from bots.models import Bot, Delivery, DeliveryEvent
 from bots.outcomes import put_back, record_failed, record_refused
 from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
+from bots.timeline import note
 
 State = Delivery.State
 # Telegram knows a random_id again for a while that it does not publish; this is well inside of it.
@@ -66,9 +67,15 @@ def take_over(key: Key, owners: Mapping[UUID, Owner], *, clock: Clock = database
     verdict, first = judge(facts), delivery.first_attempt_at or now
     repeat = isinstance(verdict, Allow) and now - first < REPEAT_FOR and delivery.attempts < MAX_ATTEMPTS
     if repeat:
+        note(DeliveryEvent.Kind.REPEATED, {delivery.id: f"attempt {delivery.attempts + 1}, {_owner(delivery)}"}, at=now)
         return Recovery(mark_sending(delivery, owner, first_attempt_at=first), verdict, repeat)
+    note(DeliveryEvent.Kind.LOOKED_UP, {delivery.id: _owner(delivery)}, at=now)
     Delivery.objects.filter(id=delivery.id).update(lease_epoch=owner.epoch)
     return Recovery(outgoing(delivery, owner, first), verdict, repeat)
+
+
+def _owner(delivery: Delivery) -> str:
+    return f"by {delivery.bot.lease_owner or 'nobody'}"
 
 
 def known_ids(out: Outgoing) -> set[int]:

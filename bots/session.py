@@ -11,6 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import Error as DatabaseTrouble
 
+from bots.afterwards import Afterwards
 from bots.cursors import Reader
 from bots.executor import in_db, in_lease_thread
 from bots.leases import Lease, LeaseLost, lease_release, lease_renew
@@ -29,7 +30,7 @@ from bots.states import bot_set_state
 from bots.troubles import trouble_over, trouble_tell
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
-from telegram.types import IncomingMessage
+from telegram.types import IncomingMessage, MessageNow
 
 # Seconds between looks at the chats that the bot is to be in.
 CHATS_SECONDS = 5.0
@@ -57,6 +58,7 @@ class BotSession:
         self._handler = handler
         self._reading = Reading(Reader(lease.bot_id, lease.epoch, handler))
         self._membership = Membership(self._reading)
+        self._afterwards = Afterwards(lease.bot_id)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._look_now = True
@@ -195,10 +197,11 @@ class BotSession:
     async def _connect(self) -> None:
         if not self._lease.valid():
             raise LeaseLost(self.bot_id)
-        reads = self._handler.reads_chats or self._handler.reads_private
-        account = TelegramAccount(self._facts.credentials, self._text, self._save, receive_updates=reads)
-        if reads:
+        account = TelegramAccount(self._facts.credentials, self._text, self._save)
+        if self._handler.reads_chats or self._handler.reads_private:
             account.on_message(self._heard)
+        account.on_change(self._changed)
+        account.on_chats_changed(self._moved)
         self.account = account
         await account.connect()
         await account.keep_alive(self._silence_allowed())
@@ -225,15 +228,18 @@ class BotSession:
                 await self._membership.look_after(account)
                 next_look = time.monotonic() + CHATS_SECONDS
             await self._reading.take_in()
+            await self._afterwards.take_in()
             if not self.ready:
                 await account.flush()
                 await in_db(trouble_over, key=f"session:{self.bot_id}")
                 self.ready = True
+                # The sender need not wait for it.
+                await self._afterwards.look_back(account)
             if not self._reading.overdue:
                 await self._sleep_until(next_look)
 
     async def _sleep_until(self, moment: float) -> None:
-        soonest = min([moment, *self._reading.behind.values()])
+        soonest = min([moment, self._afterwards.due, *self._reading.behind.values()])
         try:
             async with asyncio.timeout(max(0.0, soonest - time.monotonic())):
                 await self._wake.wait()
@@ -243,6 +249,14 @@ class BotSession:
     def _heard(self, message: IncomingMessage) -> None:
         self._reading.inbox.append(message)
         self._wake.set()
+
+    def _changed(self, change: MessageNow) -> None:
+        self._afterwards.heard(change)
+        self._wake.set()
+
+    def _moved(self) -> None:
+        if self._membership.perhaps_let_in():
+            self.want_chats()
 
     async def _save(self, text: str) -> None:
         self._text = text

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from bots import here, recovery, supervision
+from bots import cancelling, here, recovery, supervision
 from bots.clock import database_clock
 
 log = logging.getLogger(__name__)
@@ -31,3 +31,9 @@ def supervise_bots() -> None:
 def repair_deliveries() -> None:
     """Settle what was left behind and belongs to nobody any more."""
     recovery.repair()
+
+
+@shared_task(name=cancelling.TASK, ignore_result=True)
+def advance_cancellations() -> None:
+    """Go on with what people have ordered to be cancelled."""
+    cancelling.cancellations_advance()

@@ -6,6 +6,7 @@ from typing import Any
 PERIODS: dict[str, float] = {
     "bots.tasks.supervise_bots": 2,
     "bots.tasks.repair_deliveries": 5,
+    "bots.tasks.advance_cancellations": 2,
     "scripts.tasks.supervise_runs": 5,
     "leads.tasks.dispatch_due": 2,
     "notifier.tasks.dispatch_due": 5,

@@ -182,6 +182,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     MAINTENANCE_QUEUE: (
         "bots.tasks.supervise_bots",
         "bots.tasks.repair_deliveries",
+        "bots.tasks.advance_cancellations",
         "campaigns.tasks.tell_expiring",
         "scripts.tasks.supervise_runs",
         "leads.tasks.dispatch_due",

@@ -7,17 +7,18 @@ tell whether it missed something and ask for the difference.
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Action = Literal["joined", "joined_by_link"]
+EventKind = Literal["message", "edit", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message as its box numbers it; `peer` and `reply_to` are the box owner's view.
 
-    `action` marks a service message, which has no text and no ledger entry.
+    `action` marks a service message, which has no text and no ledger entry. `edited_at`: the text is not the first.
     """
 
     id: int
@@ -28,6 +29,7 @@ class Message:
     reply_to: int | None = None
     seq: int | None = None
     action: Action | None = None
+    edited_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Event:
 
     pts: int
     pts_count: int
-    kind: Literal["message", "delete"]
+    kind: EventKind
     message_ids: tuple[int, ...]
 
 
@@ -61,6 +63,14 @@ class Box:
         self.by_peer.setdefault(message.peer, []).append(message.id)
         return self._record("message", (message.id,))
 
+    def edit(self, message_id: int, *, text: str, at: float) -> Event | None:
+        """Gives a message another text; None when it is gone."""
+        message = self.messages.get(message_id)
+        if message is None:
+            return None
+        self.messages[message_id] = replace(message, text=text, edited_at=at)
+        return self._record("edit", (message_id,))
+
     def delete(self, message_ids: list[int]) -> Event | None:
         """Removes those that exist; None when none did."""
         gone = tuple(i for i in message_ids if i in self.messages)
@@ -79,13 +89,14 @@ class Box:
         """The event that brought this message, unless the message is gone."""
         if message_id not in self.messages:
             return None
-        return next((e for e in reversed(self.events) if e.message_ids == (message_id,)), None)
+        brought = (e for e in reversed(self.events) if e.kind == "message" and e.message_ids == (message_id,))
+        return next(brought, None)
 
     def history(self, peer: int) -> list[int]:
         """Message ids of one chat, ascending."""
         return self.by_peer.get(peer, [])
 
-    def _record(self, kind: Literal["message", "delete"], ids: tuple[int, ...]) -> Event:
+    def _record(self, kind: EventKind, ids: tuple[int, ...]) -> Event:
         self.pts += len(ids)
         event = Event(self.pts, len(ids), kind, ids)
         self.events.append(event)

@@ -1,10 +1,10 @@
 """The control API: JSON over HTTP, on loopback only, to look at the world and to change it.
 
 `GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats` (an object or a
-list), `POST /say` (a person writes), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /block`,
-`POST /scan` (somebody scans a QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users and peers are
-named by id (marked for chats) or `@username`. Whatever is wrong with a request is answered with 400 and
-`{"error": …}`.
+list), `POST /say` (a person writes), `POST /edit`, `POST /delete`, `POST /react` (what becomes of the ledger entry
+`seq`), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /block`, `POST /scan` (somebody scans a
+QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users and peers are named by id (marked for chats)
+or `@username`. Whatever is wrong with a request is answered with 400 and `{"error": …}`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sandbox.entities import Chat, User
+from sandbox import afterwards
+from sandbox.entities import Chat, LedgerEntry, User
 from sandbox.errors import WorldError
 from sandbox.faults import Fault
 from sandbox.mtproto.rpc import RpcFailure
@@ -58,6 +59,27 @@ class Said(Strict):
     peer: Name
     text: str
     reply_to: int | None = None
+
+
+class Edited(Strict):
+    """Its author gives the ledger entry `seq` another text."""
+
+    seq: int
+    text: str
+
+
+class Deleted(Strict):
+    """The ledger entry `seq` is deleted for everybody."""
+
+    seq: int
+
+
+class Reaction(Strict):
+    """`user` reacts to the ledger entry `seq`; without `emoji` they take that back."""
+
+    user: Name
+    seq: int
+    emoji: str | None = None
 
 
 class Membership(Strict):
@@ -138,6 +160,24 @@ class Control:
         entry = self._world.say(user_id=user, peer=peer, text=said.text, reply_to=reply_to)
         return web.json_response(entry.as_json(), status=201)
 
+    async def edit(self, request: web.Request) -> web.Response:
+        body = await _body(request, Edited)
+        entry = self._entry(body.seq)
+        return web.json_response(
+            afterwards.edit(self._world, user_id=entry.from_user, seq=body.seq, text=body.text).as_json()
+        )
+
+    async def delete(self, request: web.Request) -> web.Response:
+        body = await _body(request, Deleted)
+        return web.json_response(afterwards.unsay(self._world, seq=self._entry(body.seq).seq).as_json())
+
+    async def react(self, request: web.Request) -> web.Response:
+        body = await _body(request, Reaction)
+        entry = afterwards.react(
+            self._world, user_id=self._user_id(body.user), seq=self._entry(body.seq).seq, emoji=body.emoji
+        )
+        return web.json_response(entry.as_json())
+
     async def join(self, request: web.Request) -> web.Response:
         body = await _body(request, Membership)
         self._world.join(self._user_id(body.user), self._id(body.chat))
@@ -190,6 +230,12 @@ class Control:
         values["owner"] = self._user_id(new.owner) if new.owner is not None else None
         return self._world.add_chat(**values)
 
+    def _entry(self, seq: int) -> LedgerEntry:
+        entry = self._world.entry(seq)
+        if entry is None:
+            raise BadRequest(f"seq: there is no entry {seq}")
+        return entry
+
     def _id(self, name: Name) -> int:
         if isinstance(name, int):
             return name
@@ -224,6 +270,9 @@ def add_control_routes(app: web.Application, sandbox: "Sandbox") -> None:
         "/users": control.add_users,
         "/chats": control.add_chats,
         "/say": control.say,
+        "/edit": control.edit,
+        "/delete": control.delete,
+        "/react": control.react,
         "/join": control.join,
         "/approve": control.approve,
         "/leave": control.leave,

@@ -60,7 +60,8 @@ class LedgerEntry:
 
     Private chats and basic groups number messages per account (`message_ids`: account → id); a supergroup
     has one number for everybody (`channel_message_id`). `reply_to` is the `seq` of the replied entry.
-    `repeats` counts how often the same (from_user, random_id) was sent again.
+    `repeats` counts how often the same (from_user, random_id) was sent again. What became of it afterwards: `edits`
+    (later texts), `deleted` (for everybody), `reactions` (user → emoji); `text` stays what was said.
     """
 
     seq: int
@@ -74,12 +75,21 @@ class LedgerEntry:
     message_ids: dict[int, int] = field(default_factory=dict)
     channel_message_id: int | None = None
     repeats: int = 0
+    edits: list[str] = field(default_factory=list)
+    deleted: bool = False
+    reactions: dict[int, str] = field(default_factory=dict)
 
     def id_for(self, user_id: int) -> int | None:
         """The id under which `user_id` sees this entry, or None when it never reached them."""
         if self.channel_message_id is not None:
             return self.channel_message_id
         return self.message_ids.get(user_id)
+
+    def places(self) -> list[tuple[int, int]]:
+        """The boxes that it was put into, with its number there."""
+        if self.channel_message_id is not None:
+            return [(self.peer, self.channel_message_id)]
+        return list(self.message_ids.items())
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -94,4 +104,7 @@ class LedgerEntry:
             "channel_message_id": self.channel_message_id,
             "by": self.by,
             "repeats": self.repeats,
+            "edits": self.edits,
+            "deleted": self.deleted,
+            "reactions": {str(user): emoji for user, emoji in self.reactions.items()},
         }

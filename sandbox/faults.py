@@ -25,15 +25,17 @@ FaultKind = Literal[
     "USER_PRIVACY_RESTRICTED",
     "INTERNAL",
     "DROP_ANSWER",
+    "HOLD_ANSWER",
     "AUTH_KEY_DUPLICATED",
 ]
 # These carry their seconds in the error's name: FLOOD_WAIT_30.
 TIMED: frozenset[str] = frozenset({"FLOOD_WAIT", "SLOWMODE_WAIT"})
-# When a fault strikes, if not before its request is carried out: only the answer is lost; the QR code's token is
-# good elsewhere; an update is lost or comes twice on its way to `user`.
+# When a fault strikes, if not before its request is carried out: only the answer is lost, with its connection or
+# without; the QR code's token is good elsewhere; an update is lost or comes twice on its way to `user`.
 Stage = Literal["before", "after", "token", "push"]
 STAGES: dict[str, Stage] = {
     "DROP_ANSWER": "after",
+    "HOLD_ANSWER": "after",
     "LOGIN_TOKEN_MIGRATE": "token",
     "UPDATE_LOST": "push",
     "UPDATE_DOUBLED": "push",

@@ -32,6 +32,14 @@ class OutboxRead:
 
 
 @dataclass(frozen=True, slots=True)
+class Reacted:
+    """The reactions to a message of `box` have changed."""
+
+    box: int
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Typing:
     """`user` types in `peer`: a marked chat id, or the user id of the one it is addressed to."""
 
@@ -52,4 +60,4 @@ class WorldReset:
     """Everything is gone: users, chats, messages."""
 
 
-Notice = BoxChanged | InboxRead | OutboxRead | Typing | MembershipChanged | WorldReset
+Notice = BoxChanged | Reacted | InboxRead | OutboxRead | Typing | MembershipChanged | WorldReset

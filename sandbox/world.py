@@ -149,7 +149,7 @@ class World:
             return
         chat.members[user.id] = self.clock()
         self.revision += 1
-        self._notify(MembershipChanged(user.id, chat.id))
+        self.notify(MembershipChanged(user.id, chat.id))
         if announce:
             self._post_to_chat(user.id, chat, action=announce)
 
@@ -168,7 +168,7 @@ class World:
         chat = self.registry.chat(chat_id)
         if chat.members.pop(user_id, None) is not None:
             self.revision += 1
-            self._notify(MembershipChanged(user_id, chat.id))
+            self.notify(MembershipChanged(user_id, chat.id))
 
     def block(self, user_id: int, other_id: int) -> None:
         """`user_id` blocks `other_id`."""
@@ -202,7 +202,7 @@ class World:
             self.revision += 1
             return original
         speaker = self.registry.user(user_id)
-        _check_text(text)
+        check_text(text)
         replied = self._replied(speaker.id, peer, reply_to)
         entry = LedgerEntry(len(self.ledger) + 1, self.clock(), speaker.id, peer, text, replied, random_id, by)
         if peer < 0:
@@ -291,17 +291,20 @@ class World:
             reply_to = replied.id_for(box_id) if replied else None
         at, text, seq = (entry.at, entry.text, entry.seq) if entry else (self.clock(), "", None)
         message = Message(message_id, at, from_user, peer, text, reply_to, seq, action)
-        self._notify(BoxChanged(box_id, box.append(message)))
+        self.notify(BoxChanged(box_id, box.append(message)))
 
     def delete(self, *, user_id: int, peer: int | None, message_ids: list[int]) -> tuple[int, int]:
         """Deletes from the account's box (or the supergroup's); gives the box's pts and the count."""
         box_id = peer if peer is not None else user_id
         box = self.boxes[box_id]
+        for message_id in message_ids if box_id < 0 else ():
+            if (message := box.messages.get(message_id)) and (entry := self.entry(message.seq or 0)):
+                entry.deleted = True
         event = box.delete(message_ids)
         if event is None:
             return box.pts, 0
         self.revision += 1
-        self._notify(BoxChanged(box_id, event))
+        self.notify(BoxChanged(box_id, event))
         return event.pts, event.pts_count
 
     # What is read and typed
@@ -317,7 +320,7 @@ class World:
             return box.read_inbox.get(key, 0)
         box.read_inbox[key] = position
         self.revision += 1
-        self._notify(InboxRead(user_id, peer, position))
+        self.notify(InboxRead(user_id, peer, position))
         if peer > 0 and peer != user_id:
             self._read_outbox(author=peer, reader=user_id, read=box, position=position)
         return position
@@ -337,10 +340,10 @@ class World:
         )
         if newest > self.boxes[author].read_outbox.get(reader, 0):
             self.boxes[author].read_outbox[reader] = newest
-            self._notify(OutboxRead(author, reader, newest))
+            self.notify(OutboxRead(author, reader, newest))
 
     def type(self, *, user_id: int, peer: int) -> None:
-        self._notify(Typing(user_id, peer))
+        self.notify(Typing(user_id, peer))
 
     # Who listens
 
@@ -356,13 +359,14 @@ class World:
         """Forgets users, chats and messages; listeners stay."""
         self._clear()
         self.revision += 1
-        self._notify(WorldReset())
+        self.notify(WorldReset())
 
     def _announce(self, entry: LedgerEntry) -> None:
         for callback in list(self._ledger_listeners):
             callback(entry)
 
-    def _notify(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
+        """Tell those who watch."""
         for callback in list(self._watchers):
             callback(notice)
 
@@ -379,7 +383,8 @@ class World:
         self.revision += 1
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Raises WorldError for what nobody can say."""
     if not text.strip():
         raise WorldError("MESSAGE_EMPTY")
     if len(text) > MAX_TEXT:

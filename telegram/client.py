@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from telethon.tl import functions, types
 from telegram import peers
 from telegram.calls import call, close, guarded
 from telegram.config import new_client
-from telegram.convert import incoming, sent
+from telegram.convert import incoming, message_now, now, sent
 from telegram.errors import BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
 from telegram.mapping import map_error
 from telegram.store import StoredSession, UnreadableSession
@@ -23,6 +23,7 @@ from telegram.types import (
     Dialog,
     IncomingMessage,
     Me,
+    MessageNow,
     PersonTarget,
     ResolvedChat,
     SentMessage,
@@ -39,6 +40,7 @@ CLOCK_MARGIN = timedelta(seconds=5)
 
 Save = Callable[[str], Awaitable[None]]
 OnMessage = Callable[[IncomingMessage], None]
+OnChange = Callable[[MessageNow], None]
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +129,33 @@ class TelegramAccount:
                 callback(message)
 
         kinds = [types.UpdateNewMessage, types.UpdateNewChannelMessage]
+        self._client.add_event_handler(handle, events.Raw(types=kinds))
+
+    def on_change(self, callback: OnChange) -> None:
+        """Call `callback` for each message that is edited, deleted or reacted to, whoever wrote it."""
+
+        async def handle(update: Any) -> None:
+            for change in now(update):
+                callback(change)
+
+        kinds = [
+            types.UpdateEditMessage,
+            types.UpdateEditChannelMessage,
+            types.UpdateDeleteMessages,
+            types.UpdateDeleteChannelMessages,
+            types.UpdateMessageReactions,
+        ]
+        self._client.add_event_handler(handle, events.Raw(types=kinds))
+
+    def on_chats_changed(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when something about the account's chats may have changed: it was let into one."""
+
+        async def handle(update: Any) -> None:
+            message = getattr(update, "message", None)
+            if message is None or isinstance(message, types.MessageService):
+                callback()
+
+        kinds = [types.UpdateChannel, types.UpdateChat, types.UpdateNewMessage, types.UpdateNewChannelMessage]
         self._client.add_event_handler(handle, events.Raw(types=kinds))
 
     def _incoming(self, message: Any, entities: dict[int, Any]) -> IncomingMessage | None:
@@ -219,6 +248,19 @@ class TelegramAccount:
                 return None
             searched, offset_id = searched + len(page), page[-1].id
         raise HistoryTooLong
+
+    async def look_at(self, peer_id: int | None, message_ids: Sequence[int]) -> list[MessageNow]:
+        """How these messages are now (at most 100): those of a supergroup, or without `peer_id` the account's own."""
+        wanted = [types.InputMessageID(message_id) for message_id in message_ids]
+        request: Any = functions.messages.GetMessagesRequest(wanted)
+        if peer_id is not None:
+            request = functions.channels.GetMessagesRequest(await self._peer(peer_id), wanted)
+        answer = await call(self._client, request)
+        there = {message.id: message for message in answer.messages if isinstance(message, types.Message)}
+        return [
+            message_now(there[number]) if number in there else MessageNow(peer_id, number, deleted=True)
+            for number in message_ids
+        ]
 
     async def _page(self, peer: Any, *, offset_id: int, add_offset: int, limit: int) -> Any:
         return await call(

@@ -6,7 +6,7 @@ from typing import Any
 from telethon import utils
 from telethon.tl import types
 
-from telegram.types import IncomingMessage, ResolvedChat, SentMessage
+from telegram.types import IncomingMessage, MessageNow, ResolvedChat, SentMessage, is_supergroup
 
 
 def incoming(
@@ -45,6 +45,49 @@ def _author(message: Any, self_id: int, private: bool) -> int | None:
     if private and message.from_id is None:
         return self_id if message.out else int(message.peer_id.user_id)
     return None
+
+
+def now(update: Any) -> list[MessageNow]:
+    """What an update says of messages that were there before it."""
+    if isinstance(update, types.UpdateEditMessage | types.UpdateEditChannelMessage):
+        return [message_now(update.message)] if isinstance(update.message, types.Message) else []
+    if isinstance(update, types.UpdateMessageReactions):
+        peer = numbered_in(update.peer)
+        return [MessageNow(peer, update.msg_id, reactions=reactions_text(update.reactions))]
+    if isinstance(update, types.UpdateDeleteChannelMessages):
+        peer = numbered_in(types.PeerChannel(update.channel_id))
+        return [MessageNow(peer, number, deleted=True) for number in update.messages]
+    if isinstance(update, types.UpdateDeleteMessages):
+        return [MessageNow(None, number, deleted=True) for number in update.messages]
+    return []
+
+
+def message_now(message: Any) -> MessageNow:
+    return MessageNow(
+        numbered_in(message.peer_id),
+        message.id,
+        text=message.message or "",
+        edited_at=message.edit_date,
+        reactions=reactions_text(message.reactions),
+    )
+
+
+def numbered_in(peer: Any) -> int | None:
+    """The marked id of a supergroup, which numbers its messages itself; None for what the account numbers."""
+    marked = utils.get_peer_id(peer)
+    return marked if is_supergroup(marked) else None
+
+
+def reactions_text(reactions: Any) -> str:
+    """Reactions with their counts, the most frequent first."""
+    counted = [(found.count, _reaction(found.reaction)) for found in getattr(reactions, "results", None) or []]
+    return " ".join(f"{emoji} {count}" for count, emoji in sorted(counted, key=lambda one: (-one[0], one[1])))
+
+
+def _reaction(reaction: Any) -> str:
+    if isinstance(reaction, types.ReactionEmoji):
+        return reaction.emoticon
+    return "⭐" if isinstance(reaction, types.ReactionPaid) else "▫"
 
 
 def sent(result: Any, random_id: int, user_id: int | None) -> SentMessage | None:

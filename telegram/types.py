@@ -45,6 +45,22 @@ class IncomingMessage:
 
 
 @dataclass(frozen=True)
+class MessageNow:
+    """How a message is now, as one account sees it; None where this is not known.
+
+    `peer_id` None: in a private chat or basic group, whose messages the account numbers together. `text` is its whole
+    text; `edited_at` None: never edited. `reactions` as people read them ("❤ 2 👍 1"), "" for none.
+    """
+
+    peer_id: int | None
+    message_id: int
+    text: str | None = None
+    edited_at: datetime | None = None
+    reactions: str | None = None
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
 class ChatTarget:
     """A group or supergroup: by its marked id once known, else by @username or invite link."""
 

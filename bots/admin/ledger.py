@@ -14,12 +14,16 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from bots.admin.asking import AskingAdmin
+from bots.admin.cancelling import CancelManyMixin
 from bots.deliveries import deliveries_leaving, delivery_cancel, delivery_resolve
-from bots.models import Delivery
+from bots.models import Delivery, DeliveryEvent
+from bots.timeline import timeline
 from campaigns.models import Campaign
+from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, link_to, moment, text_column, waits
 from panelkit.operations import Call, Operation, when_in
 from panelkit.registry import Leaving, add_leaving
@@ -77,8 +81,24 @@ class WaitingFilter(DropdownFilter):
         return queryset.filter({"yes": told, "no": ~told}.get(self.value() or "", Q()))
 
 
+class AfterwardsFilter(DropdownFilter):
+    title = "in the chat"
+    parameter_name = "afterwards"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("edited", "Edited"), ("deleted", "Deleted"), ("reacted", "Reacted to")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        chosen = {
+            "edited": Q(edited_at__isnull=False),
+            "deleted": Q(deleted_at__isnull=False),
+            "reacted": ~Q(reactions=""),
+        }
+        return queryset.filter(chosen.get(self.value() or "", Q()))
+
+
 @admin.register(Delivery)
-class DeliveryAdmin(AskingAdmin):
+class DeliveryAdmin(AskingAdmin, CancelManyMixin):
     list_display = ("created_at", "destination", "bot", "excerpt", "purpose_label", "state_label", "why", "sent_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -88,13 +108,17 @@ class DeliveryAdmin(AskingAdmin):
         ("bot", AutocompleteSelectFilter),
         ("chat", AutocompleteSelectFilter),
         ("due_at", RangeDateTimeFilter),
+        AfterwardsFilter,
     )
+    live_template = "bots/delivery_story.html"
+    live_seconds = 5
     list_select_related = ("bot", "chat", "campaign")
     search_fields = ("text", "peer_username", "=peer_id", "bot__key", "waiting_reason", "error")
     ordering = ("-created_at",)
-    readonly_fields = ("state_label", "purpose_label", "why", "destination", "answers")
+    readonly_fields = ("state_label", "purpose_label", "why", "destination", "answers", "reads_now", "reactions_shown")
     fieldsets = (
         (None, {"fields": (("state_label", "why"), ("bot", "destination"), "campaign", "text")}),
+        ("In the chat since", {"fields": (("reads_now", "edited_at"), ("reactions_shown", "deleted_at"))}),
         ("When", {"fields": (("created_at", "due_at"), ("sent_at", "counted_at"), ("first_attempt_at", "attempts"))}),
         (
             "What it belongs to",
@@ -117,7 +141,6 @@ class DeliveryAdmin(AskingAdmin):
             variant="danger",
             when=when_in(State.QUEUED),
             confirm="It will not be said. A play goes on with the lines that do not answer it.",
-            bulk=True,
         ),
         Operation(
             "said",
@@ -146,6 +169,9 @@ class DeliveryAdmin(AskingAdmin):
     purpose_label = choice_label("purpose")
     excerpt = text_column("text", "text", 60)
 
+    def live_context(self, row: Any) -> dict[str, Any]:
+        return {"entries": timeline(row)}
+
     @display(description="to", ordering="chat__title")
     def destination(self, delivery: Delivery) -> str:
         if delivery.chat is not None:
@@ -164,3 +190,30 @@ class DeliveryAdmin(AskingAdmin):
     @display(description="answers")
     def answers(self, delivery: Delivery) -> str:
         return link_to(delivery.reply_to, str(delivery.reply_to)) if delivery.reply_to else ""
+
+    @display(description="reads now")
+    def reads_now(self, delivery: Delivery) -> str:
+        return delivery.edited_text or "as it was said"
+
+    @display(description="reactions")
+    def reactions_shown(self, delivery: Delivery) -> str:
+        return delivery.reactions or "none"
+
+
+@admin.register(DeliveryEvent)
+class DeliveryEventAdmin(FactAdmin):
+    list_display = ("at", "of", "kind_label", "detail_excerpt", "times", "last_at")
+    list_filter = (("kind", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
+    list_select_related = ("delivery", "delivery__bot")
+    search_fields = ("=delivery__id", "detail", "delivery__bot__key")
+    ordering = ("-pk",)
+    show_full_result_count = False
+    paginator = InfinitePaginator
+    fields = ("of", "kind_label", "detail", ("at", "times", "last_at"))
+    readonly_fields = ("of", "kind_label")
+    kind_label = choice_label("kind")
+    detail_excerpt = text_column("detail", "detail")
+
+    @display(description="delivery")
+    def of(self, event: DeliveryEvent) -> str:
+        return link_to(event.delivery, f"{event.delivery.get_purpose_display()} by {event.delivery.bot}")

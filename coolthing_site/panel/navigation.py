@@ -37,6 +37,8 @@ GROUPS: dict[str, tuple[Page, ...]] = {
     "Bots": (
         Page("bots.Bot", "badge"),
         Page("bots.Delivery", "outgoing_mail"),
+        Page("bots.DeliveryEvent", "timeline", "Events of deliveries"),
+        Page("bots.MassCancellation", "playlist_remove", "Cancellations"),
         Page("bots.Trouble", "warning"),
         Page("bots.BotBlock", "timer", "Blocks"),
         Page("bots.BotStateChange", "history", "History"),

@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import helpers
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -25,6 +24,7 @@ from messaging.campaign_finding import campaign_names
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, DeadLetterEntry
 from panelkit.base import FactAdmin
+from panelkit.choosing import Chosen, all_matching, chosen_for
 from panelkit.labels import choice_label, clipped, link_to, page_of, preformatted
 from panelkit.operating import CONFIRMED
 from panelkit.operations import Offer, Operation, when_in
@@ -124,32 +124,19 @@ class DeadLetterAdmin(FactAdmin):
 
     @admin.action(description="Replay", permissions=["operate"])
     def replay_selected(self, request: HttpRequest, selected: QuerySet[DeadLetter]) -> HttpResponse | None:
-        kept = {
-            "action": "replay_selected",
-            "select_across": request.POST.get("select_across", "0"),
-            "index": "0",
-        }
-        ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
-        across = kept["select_across"] == "1"
-        what = self._matching(request) if across else f"{len(ticked)} letters picked by hand"
-        hidden = [*kept.items(), *((helpers.ACTION_CHECKBOX_NAME, pk) for pk in (ticked[:1] if across else ticked))]
-        return self._replay(request, selected, what, hidden, submitted=CONFIRMED in request.POST)
+        chosen = chosen_for(request, action="replay_selected", noun="letters")
+        return self._replay(request, selected, chosen, submitted=CONFIRMED in request.POST)
 
     def replay_view(self, request: HttpRequest) -> HttpResponse:
         try:
             letters = self.get_changelist_instance(request).get_queryset(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._list_url())
-        return self._replay(request, letters, self._matching(request), [], submitted=request.method == "POST")
+        chosen = Chosen(all_matching(request, noun="letters"), [])
+        return self._replay(request, letters, chosen, submitted=request.method == "POST")
 
     def _replay(
-        self,
-        request: HttpRequest,
-        letters: QuerySet[DeadLetter],
-        what: str,
-        hidden: list[tuple[str, str]],
-        *,
-        submitted: bool,
+        self, request: HttpRequest, letters: QuerySet[DeadLetter], chosen: Chosen, *, submitted: bool
     ) -> HttpResponse:
         if not self.may_operate(request):
             raise PermissionDenied
@@ -157,7 +144,11 @@ class DeadLetterAdmin(FactAdmin):
         if submitted and form.is_valid():
             try:
                 batch = replays.replay_start(
-                    letters=letters, by=str(request.user), user_id=request.user.pk, what=what, **form.cleaned_data
+                    letters=letters,
+                    by=str(request.user),
+                    user_id=request.user.pk,
+                    what=chosen.what,
+                    **form.cleaned_data,
                 )
                 return HttpResponseRedirect(page_of(batch))
             except NotPossible as refusal:
@@ -166,18 +157,13 @@ class DeadLetterAdmin(FactAdmin):
             **self.admin_site.each_context(request),
             "title": "Replay dead letters",
             "opts": self.opts,
-            "what": what,
+            "what": chosen.what,
             "dry_run": replays.dry_run(letters),
             "form": form,
-            "hidden": [*hidden, (CONFIRMED, "1")],
+            "hidden": [*chosen.hidden, (CONFIRMED, "1")],
             "back": f"{self._list_url()}?{request.GET.urlencode()}",
         }
         return TemplateResponse(request, "messaging/replay.html", context)
-
-    def _matching(self, request: HttpRequest) -> str:
-        """The list's filters in words, for whoever reads the batch later."""
-        filters = [f"{name} {value}" for name, value in request.GET.items() if value and name not in ("p", "o", "all")]
-        return f"all letters with {', '.join(filters)}" if filters else "all letters"
 
     def _list_url(self) -> str:
         return reverse(f"admin:{self._url_name('changelist')}")

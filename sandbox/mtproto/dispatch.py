@@ -60,14 +60,15 @@ class Dispatcher:
             self.current = None
         if connection.user_id is not None and not silent:
             connection.wants_updates = True
-        if lost:
-            log.info("Dropped the answer to %s of user %s", call.method, connection.user_id)
-            connection.drop()
+        if lost is not None:
+            log.info("%s: no answer to %s of user %s", lost.kind, call.method, connection.user_id)
+            if lost.kind == "DROP_ANSWER":
+                connection.drop()
             return
         self._answer(connection, message_id, result)
 
-    def _result(self, call: Call, request: Any) -> tuple[Any, bool]:
-        """The answer, and whether it is to be lost on its way."""
+    def _result(self, call: Call, request: Any) -> tuple[Any, Fault | None]:
+        """The answer, and what loses it on its way."""
         try:
             chat = peers.mentioned(call, request)
             user = _about(call, request)
@@ -75,15 +76,14 @@ class Dispatcher:
             if fault := self._server.faults.take(method=call.method, user=user, chat=chat):
                 self._fail(call, fault)
             result = self._handled(call, request)
-            lost = self._server.faults.take(method=call.method, user=user, chat=chat, stage="after")
-            return result, lost is not None
+            return result, self._server.faults.take(method=call.method, user=user, chat=chat, stage="after")
         except RpcFailure as failure:
-            return failure.as_tl(), False
+            return failure.as_tl(), None
         except WorldError as error:
-            return RpcFailure(error.name).as_tl(), False
+            return RpcFailure(error.name).as_tl(), None
         except Exception:
             log.exception("%s failed", call.method)
-            return RpcFailure("INTERNAL", 500).as_tl(), False
+            return RpcFailure("INTERNAL", 500).as_tl(), None
 
     def _handled(self, call: Call, request: Any) -> Any:
         handler = handlers.get(type(request))

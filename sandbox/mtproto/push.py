@@ -8,7 +8,7 @@ from telethon.tl import types
 from sandbox.boxes import Event
 from sandbox.mtproto.authkeys import AuthKey
 from sandbox.mtproto.views import View
-from sandbox.notices import BoxChanged, InboxRead, MembershipChanged, Notice, OutboxRead, Typing
+from sandbox.notices import BoxChanged, InboxRead, MembershipChanged, Notice, OutboxRead, Reacted, Typing
 
 if TYPE_CHECKING:
     from sandbox.mtproto.server import MtprotoServer
@@ -27,6 +27,8 @@ class Pusher:
         world = self._server.world
         if isinstance(notice, BoxChanged):
             self._box_changed(notice.box, notice.event)
+        elif isinstance(notice, Reacted):
+            self._reacted(notice)
         elif isinstance(notice, InboxRead):
             self._send([notice.reader], lambda view: self._inbox_read(view, notice))
         elif isinstance(notice, OutboxRead):
@@ -52,6 +54,12 @@ class Pusher:
         messages = self._server.world.boxes[box].messages
         peer = next((messages[number].peer for number in event.message_ids if number in messages), None)
         self._send(receivers, lambda view: view.event(box, event), chat=peer)
+
+    def _reacted(self, notice: Reacted) -> None:
+        world = self._server.world
+        receivers = world.chats[notice.box].members if notice.box < 0 else (notice.box,)
+        message = world.boxes[notice.box].messages[notice.message_id]
+        self._send(receivers, lambda view: view.reacted(message), chat=message.peer)
 
     def _inbox_read(self, view: View, notice: InboxRead) -> Any:
         world = self._server.world

@@ -1,5 +1,6 @@
 """The world as one viewer sees it, in Telegram's types."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,6 +9,14 @@ from telethon.tl import types
 from sandbox.boxes import Event, Message
 from sandbox.entities import Chat, User
 from sandbox.world import World
+
+# What tells of a message, by kind of event and whether it is a supergroup's.
+_TELLS = {
+    ("message", False): types.UpdateNewMessage,
+    ("message", True): types.UpdateNewChannelMessage,
+    ("edit", False): types.UpdateEditMessage,
+    ("edit", True): types.UpdateEditChannelMessage,
+}
 
 
 class View:
@@ -91,19 +100,34 @@ class View:
             "out": message.from_user == self._viewer,
             # In a private chat the peer or `out` already says who wrote it.
             "from_id": types.PeerUser(message.from_user) if message.peer < 0 else None,
+            "reactions": self._reactions(message),
         }
         if message.action:
             return types.MessageService(action=self._action(message), **common)
         reply_to = types.MessageReplyHeader(reply_to_msg_id=message.reply_to) if message.reply_to else None
-        return types.Message(message=message.text, reply_to=reply_to, **common)
+        edited = {"edit_date": int(message.edited_at)} if message.edited_at is not None else {}
+        return types.Message(message=message.text, reply_to=reply_to, **edited, **common)
+
+    def reacted(self, message: Message) -> Any:
+        """The update that tells of a message's reactions."""
+        reactions = self._reactions(message) or types.MessageReactions([])
+        return types.UpdateMessageReactions(self.peer(message.peer), message.id, reactions)
+
+    def _reactions(self, message: Message) -> Any:
+        entry = self._world.entry(message.seq or 0)
+        if entry is None or not entry.reactions:
+            return None
+        counted = Counter(entry.reactions.values())
+        return types.MessageReactions(
+            [types.ReactionCount(types.ReactionEmoji(emoji), n) for emoji, n in counted.items()]
+        )
 
     def event(self, box_id: int, event: Event) -> Any:
         """The update that tells of an event of a box."""
         box = self._world.boxes[box_id]
-        if event.kind == "message":
+        if event.kind != "delete":
             message = self.message(box.messages[event.message_ids[0]])
-            update = types.UpdateNewChannelMessage if box_id < 0 else types.UpdateNewMessage
-            return update(message, event.pts, event.pts_count)
+            return _TELLS[event.kind, box_id < 0](message, event.pts, event.pts_count)
         if box_id < 0:
             channel = self._world.chats[box_id].bare_id
             return types.UpdateDeleteChannelMessages(channel, list(event.message_ids), event.pts, event.pts_count)

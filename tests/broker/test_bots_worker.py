@@ -18,7 +18,7 @@ from tests.support import wait_until
 
 @pytest.fixture
 def watch(broker: Broker, start_process: StartProcess, settings: Any, tmp_path: Path) -> Iterator[Watch]:
-    with watching(start_process, settings, tmp_path, ttl=6) as found:
+    with watching(start_process, settings, tmp_path, ttl=3) as found:
         yield found
 
 

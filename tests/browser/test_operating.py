@@ -95,6 +95,21 @@ def test_a_message_that_waits_can_be_cancelled_and_its_play_goes_on(panel: Panel
     assert "is cancelled." in panel.text
 
 
+def test_all_messages_that_match_are_cancelled_after_their_number_was_shown(
+    panel: Panel, world: SimpleNamespace
+) -> None:
+    matching = Delivery.objects.get(chat=world.chats[0])
+    panel.open(_list(Delivery, "?waiting=yes"))
+    panel.press("Cancel all 1 that match…")
+    assert "1 queued message will not be said." in panel.text
+    panel.press("Cancel 1")
+    assert "1 of 1 deliveries had their turn" in panel.text
+    matching.refresh_from_db()
+    assert matching.state == "cancelled"
+    panel.open(_page(matching))
+    assert "cancelled by operator, with others" in panel.text
+
+
 def test_lists_are_searched_and_filtered(panel: Panel, world: SimpleNamespace) -> None:
     panel.open(_list(Bot))
     panel.fill("#searchbar", "petra")

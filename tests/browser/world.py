@@ -23,7 +23,9 @@ from bots.models import (
     BotStateChange,
     Cursor,
     Delivery,
+    DeliveryEvent,
     Host,
+    MassCancellation,
     PendingLogin,
     Presence,
     Trouble,
@@ -148,6 +150,13 @@ def _script(world: SimpleNamespace) -> None:
     world.sfc.refresh_from_db()
     Delivery.objects.filter(chat=world.chats[0]).update(
         waiting_reason=WAITING_REASON, waiting_until=world.now + timedelta(hours=8)
+    )
+    waiting = Delivery.objects.get(chat=world.chats[0])
+    DeliveryEvent.objects.create(
+        delivery=waiting, kind="waited", detail=WAITING_REASON, at=world.now, last_at=world.now, times=3
+    )
+    MassCancellation.objects.create(
+        by="operator", what="1 picked by hand", delivery_ids=[uuid.uuid4()], total=1, position=1, state="done"
     )
 
 

@@ -11,7 +11,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.utils import timezone
 
-from bots.models import BotBlock, Cursor, Delivery, Trouble
+from bots.models import BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
 from campaigns.models import Budget, Suppression
 from leads.models import Conversation, Lead, LlmJob, UnclaimedMessage
 from leads.services import operator_say
@@ -85,6 +85,11 @@ def _ledgers(world: World, talk: Conversation) -> None:
     BotBlock.objects.create(bot=talk.bot, method="SendMessage", peer_id=ID, until=timezone.now(), reason="WAIT_3")
     Trouble.objects.create(key=f"message:{talk.bot_id}:{ID}:7", reason=f"message 7 of chat {ID} was skipped")
     Budget.objects.create(scope="peer", key=str(ID), limit=3, window_seconds=60)
+    said = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
+    Delivery.objects.filter(id=said.id).update(edited_text=f"{ANSWER}!", edited_at=timezone.now(), reactions="👍 1")
+    now = timezone.now()
+    DeliveryEvent.objects.create(delivery=said, kind="edited", detail=f"{ANSWER}!", at=now, last_at=now)
+    MassCancellation.objects.create(by="olga", what=f"all that match @{NAME}", delivery_ids=[], total=0, state="done")
     Suppression.objects.create(telegram_user_id=ID, username=NAME, source="words", reason=WORDS)
     Suppression.objects.create(telegram_user_id=OTHER_ID, username=OTHER_NAME, source="words", reason="stop")
 
@@ -150,6 +155,8 @@ TABLES = {
     "bots_botblock",
     "bots_cursor",
     "bots_delivery",
+    "bots_deliveryevent",
+    "bots_masscancellation",
     "bots_trouble",
     "campaigns_budget",
     "campaigns_suppression",

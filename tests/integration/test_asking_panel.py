@@ -142,7 +142,8 @@ def test_the_command_asks_by_names(line: dict[str, Any]):
     common = ("--campaign", line["campaign"].slug, "--bot", line["bot"].key)
     assert ask(*common, "--chat", line["chat"].key) == "Allow: it would be sent now.\n"
     first = (*common, "--person", "@maria", "--purpose", "first_contact", "--text")
-    assert ask(*first, ledger.DISCLOSED) == "Allow: it would be sent now.\n"
+    allowed, note = ask(*first, ledger.DISCLOSED).splitlines()
+    assert allowed == "Allow: it would be sent now." and note.startswith("Whose name that is")
     assert ask(*first, "Buy!").startswith("Refuse: A first message must say")
     campaign_pause(campaign_id=line["campaign"].pk)
     delivery = ledger.queue_line(line["bot"], line["campaign"], line["chat"])

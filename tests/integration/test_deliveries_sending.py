@@ -162,6 +162,8 @@ def test_the_work_of_a_dead_bot_waits_and_goes_to_nobody_else(stage, origin, nee
     stage.start()
     until(delivery, lambda row: row.state == State.QUEUED and bool(row.waiting_reason))
     assert "AUTH_KEY_DUPLICATED" in delivery.waiting_reason or "not connected" in delivery.waiting_reason
+    # It is told after that was written down.
+    wait_until(lambda: session.reports, what="the session told")
     assert [error.reason for error in session.reports] == ["AUTH_KEY_DUPLICATED"]
     assert (idle.requests, origin.settled, delivery.bot_id) == ([], [], bot.id)
 

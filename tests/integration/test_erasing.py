@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
+from bots.afterwards import changes_record, said_lately
 from bots.claiming import claim
 from bots.cursors import Reader, cursors_start_direct, messages_record
 from bots.models import Cursor, Delivery
@@ -29,7 +30,7 @@ from messaging.persons import Person, rooms
 from messaging.subscriptions import handle
 from notifier.models import Channel, Notification, Rule
 from parser.models import Hit
-from telegram.types import Dialog, SentMessage
+from telegram.types import Dialog, MessageNow, SentMessage
 from tests.integration import ledger
 from tests.integration.leads_world import World, handle_lead, make_world, private_message, role_handler
 from tests.integration.locks import in_thread, somebody_waits_for_a_lock
@@ -259,6 +260,16 @@ def test_an_outcome_that_comes_late_tells_nobody_who_it_was(world):
     Delivery.objects.filter(id=out.id).update(state="sending")
     assert record_sent(out, SentMessage(5, ledger.START, ID))
     assert (Delivery.objects.get(id=out.id).peer_id or 0) < 0 and search(str(ID)) == []
+
+
+def test_what_becomes_of_a_message_to_an_erased_person_is_not_kept(world):
+    talk = fill(world)
+    said = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
+    erase()
+    seen = MessageNow(None, said.telegram_message_id or 0, text=WORDS, edited_at=ledger.START, reactions="👍 2")
+    assert changes_record(bot_id=talk.bot_id, changes=[seen]) == [seen]
+    assert said_lately(bot_id=talk.bot_id) == {}
+    assert search(WORDS) == []
 
 
 @pytest.mark.parametrize("moment", ["before it is asked", "while it answers"])

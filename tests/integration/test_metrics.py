@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
+from bots.models import Bot, Cursor
 from messaging import topology
 from messaging.metrics import SERVICES
 from messaging.models import DeadLetter, QueueControl
@@ -143,3 +144,13 @@ def test_a_paused_queue_is_marked():
     found = scraped()
     assert found["coolthing_queue_paused", topology.LEADS_QUEUE] == 1
     assert found["coolthing_queue_paused", topology.LLM_QUEUE] == 0
+
+
+def test_holes_in_what_bots_hear_are_added_up_by_role():
+    for role, gaps, ids in (("parser", 2, 5), ("parser", 1, 1), ("manager", 1, 3)):
+        bot = Bot.objects.create(key=f"{role}-{gaps}", role=role)
+        Cursor.objects.create(bot=bot, peer_id=-100, gaps=gaps, gap_messages=ids)
+    found = scraped()
+    roles = ("parser", "manager", "actor")
+    assert [found["coolthing_cursor_gaps_total", role] for role in roles] == [3, 1, 0]
+    assert [found["coolthing_cursor_gap_messages_total", role] for role in roles] == [6, 3, 0]

@@ -1,5 +1,6 @@
 """Bots of the product on a sandbox: a real database, a real runtime, Telethon over real sockets."""
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -7,6 +8,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connections, transaction
 
 from bots import roles
@@ -17,7 +19,20 @@ from bots.runtime import Runtime
 from campaigns.models import Chat
 from sandbox.server import Sandbox
 from telegram.types import IncomingMessage
+from tests import private
 from tests.support import wait_until
+
+
+def environment_of_processes() -> dict[str, str]:
+    """For a process of the product: the test's database and sandbox."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "coolthing_site.settings",
+        "DATABASE_URL": private.database_url(),
+        "DATABASE_DIRECT_URL": private.database_url(),
+        "TELEGRAM_SERVER": settings.TELEGRAM_SERVER,
+        "TELEGRAM_SERVER_KEY": settings.TELEGRAM_SERVER_KEY,
+    }
 
 
 class Listener:

@@ -1,18 +1,22 @@
-"""A worker process that is killed after its bot's message was said and before that is written down.
+"""A worker process that is killed at a chosen point of sending its bot's message.
 
-`python -m tests.telegram.dying_worker BOT_ID`, with the database, the sandbox and the chat's key in the environment.
+`python -m tests.telegram.dying_worker POINT BOT_ID`, with the database, the sandbox and the chat's key in the
+environment. At a point that is not among POINTS it lives on: the test kills it.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import django
 
 django.setup()
 
-from bots.models import Delivery  # noqa: E402 - after setup
+from bots import outcomes, sending  # noqa: E402 - after setup
+from bots.models import Delivery  # noqa: E402
 from bots.origins import register_origin  # noqa: E402
 from bots.runtime import Runtime  # noqa: E402
 from campaigns.models import Chat  # noqa: E402
@@ -20,13 +24,71 @@ from tests.integration.ledger import ORIGIN, NotingOrigin  # noqa: E402
 from tests.telegram.bots_support import Listener, Registered  # noqa: E402
 
 
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class DyingOrigin(NotingOrigin):
     def settle(self, delivery: Delivery) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+        die()
 
 
-def main(bot_id: UUID) -> None:
+def before_the_claim() -> None:
+    claim = sending.claim
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        if Delivery.objects.filter(state=Delivery.State.QUEUED).exists():
+            die()
+        return claim(*args, **kwargs)
+
+    sending.claim = dying
+
+
+def after_the_claim() -> None:
+    claim = sending.claim
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        batch = claim(*args, **kwargs)
+        if batch.outgoing:
+            die()
+        return batch
+
+    sending.claim = dying
+
+
+def after_the_answer() -> None:
+    def dying(*_args: Any, **_kwargs: Any) -> bool:
+        die()
+        return False
+
+    outcomes.record_sent = dying
+
+
+def before_the_commit() -> None:
     register_origin(ORIGIN, DyingOrigin())
+
+
+def after_the_commit() -> None:
+    record_sent = outcomes.record_sent
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        written = record_sent(*args, **kwargs)
+        die()
+        return written
+
+    outcomes.record_sent = dying
+
+
+POINTS: dict[str, Callable[[], None]] = {
+    plant.__name__: plant
+    for plant in (before_the_claim, after_the_claim, after_the_answer, before_the_commit, after_the_commit)
+}
+
+
+def main(point: str, bot_id: UUID) -> None:
+    register_origin(ORIGIN, NotingOrigin())
+    if point in POINTS:
+        POINTS[point]()
     listener = Listener()
     listener.bots.add(bot_id)
     listener.places[bot_id] = list(Chat.objects.all())
@@ -37,4 +99,4 @@ def main(bot_id: UUID) -> None:
 
 
 if __name__ == "__main__":
-    main(UUID(sys.argv[1]))
+    main(sys.argv[1], UUID(sys.argv[2]))

@@ -1,5 +1,8 @@
 """Bots are logged in and out, beside workers that drive them: nobody's session is connected twice."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -24,8 +27,9 @@ from sandbox.mtproto.tokens import token_of
 from sandbox.server import Sandbox, SandboxConfig
 from telegram.logins import LoginError
 from telegram.store import StoredSession, key_of
+from tests.support import ROOT
 from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import Company, Listener, Registered
+from tests.telegram.bots_support import Company, Listener, Registered, environment_of_processes
 
 PASSWORD = "correct horse"
 
@@ -208,3 +212,26 @@ def test_a_number_that_telegram_knows_differently_is_kept_as_telegram_has_it(com
     bot_connect_with_code(bot_id=bot.pk, ask_code=lambda: _code(user))
     bot.refresh_from_db()
     assert bot.phone == spelled, "the same digits"
+
+
+# What a page does with the phone number, in a process that does not live to see the next page.
+BEGIN = """
+import os, signal, sys, django
+django.setup()
+from bots import logins
+logins.login_send_code(bot_id=sys.argv[1])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_login_goes_on_in_another_process_when_the_first_was_killed(company: Company) -> None:
+    user = company.make_user("Fresh", password=PASSWORD)
+    bot = _bot("fresh", user)
+    begun = subprocess.run([sys.executable, "-c", BEGIN, str(bot.pk)], cwd=ROOT, env=environment_of_processes())
+    assert begun.returncode == -signal.SIGKILL
+    pending = logins.login_pending(bot_id=bot.pk)
+    assert pending is not None and pending.step == "code"
+    assert logins.login_enter_code(bot_id=bot.pk, code=_code(user)) is None
+    assert logins.login_enter_password(bot_id=bot.pk, password=PASSWORD).telegram_user_id == user.id
+    assert logins.login_pending(bot_id=bot.pk) is None
+    assert not _destroyed(company)

@@ -221,7 +221,7 @@ def test_a_flood_wait_holds_its_scope_and_nothing_else_across_a_restart(company:
     assert [entry.text for entry in company.world.ledger][-1] == "in the slow chat"
 
 
-def test_messages_that_telegram_forgot_to_announce_are_heard_once_and_in_order(company: Company):
+def test_messages_that_telegram_forgot_to_announce_or_announced_twice_are_heard_once_and_in_order(company: Company):
     square, row = company.make_chat("square")
     bot = company.make_bot("ears", row)
     company.run(company.start(), bot)
@@ -232,6 +232,10 @@ def test_messages_that_telegram_forgot_to_announce_are_heard_once_and_in_order(c
     company.say(square, "two", "three")
     company.say(square, "four")
     assert company.until_heard(bot, 4) == ["one", "two", "three", "four"]
+    company.sandbox.faults.plan(Fault(kind="UPDATE_DOUBLED", user=bot.telegram_user_id))
+    company.say(square, "five")
+    company.say(square, "six")
+    assert company.until_heard(bot, 6) == ["one", "two", "three", "four", "five", "six"]
 
 
 def test_bots_are_started_when_they_are_wanted_by_the_databases_clock(company: Company):

@@ -1,15 +1,11 @@
 """Deliveries through the real runtime and Telethon; what counts is the sandbox's ledger of what was really said."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 
 from bots import recovery
 from bots.deliveries import deliveries_leaving
@@ -18,9 +14,8 @@ from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import campaign_pause, permission_grant
 from sandbox.faults import Fault
 from sandbox.server import Sandbox, SandboxConfig
-from tests import private
 from tests.integration import ledger
-from tests.support import ROOT, wait_until
+from tests.support import wait_until
 from tests.telegram.accounts import point_at
 from tests.telegram.bots_support import Company, Listener, Registered
 
@@ -161,6 +156,18 @@ def test_a_refusal_fails_the_delivery(company: Company, fault: Any, kind: str):
     assert said(company) == []
 
 
+def test_whoever_blocked_the_account_is_not_written_to(company: Company):
+    anna = company.make_bot("anna")
+    company.run(company.start(), anna)
+    company.online(anna)
+    company.sandbox.call(company.world.block, company.pavel.id, anna.telegram_user_id)
+    facts = {"purpose": Purpose.FIRST_CONTACT, "peer_username": "pavel_here"}
+    delivery = ledger.queue_message(anna, ledger.make_campaign(), None, ledger.DISCLOSED, **facts)
+    until_settled(delivery, state=State.FAILED)
+    assert (delivery.error_kind, delivery.error) == ("peer_refuses", "USER_IS_BLOCKED")
+    assert said(company) == []
+
+
 def test_a_banned_bots_message_waits_with_the_reason(company: Company, origin: ledger.NotingOrigin):
     _, chat = permitted(company, "square", "supergroup")
     anna = company.make_bot("anna", chat)
@@ -178,42 +185,3 @@ def test_a_banned_bots_message_waits_with_the_reason(company: Company, origin: l
 
     wait_until(waits)
     assert (said(company), origin.settled) == ([], [])
-
-
-def test_a_process_that_dies_between_saying_and_writing_says_it_once(company: Company, origin: ledger.NotingOrigin):
-    _, chat = permitted(company, "square", "supergroup")
-    anna = company.make_bot("anna", chat)
-    delivery = ledger.queue_line(anna, ledger.make_campaign(), chat, "Hello")
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.telegram.dying_worker", str(anna.id)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "coolthing_site.settings",
-            "DATABASE_URL": private.database_url(),
-            "DATABASE_DIRECT_URL": private.database_url(),
-            "TELEGRAM_SERVER": django_settings.TELEGRAM_SERVER,
-            "TELEGRAM_SERVER_KEY": django_settings.TELEGRAM_SERVER_KEY,
-            "LEASE_TTL_SECONDS": "4",
-            "LEASE_RENEW_SECONDS": "1",
-        },
-    )
-    try:
-        assert worker.wait(60) == -9
-    finally:
-        worker.kill()
-    delivery.refresh_from_db()
-    assert (delivery.state, delivery.attempts) == (State.SENDING, 1)
-    assert [entry.text for entry in said(company)] == ["Hello"]
-
-    runtime = company.start()
-
-    def taken_over() -> bool:
-        company.run(runtime, anna)
-        return company.is_ready(anna)
-
-    wait_until(taken_over, what="the lease of the dead process has ended")
-    until_settled(delivery)
-    assert [(entry.text, entry.repeats) for entry in said(company)] == [("Hello", 1)]
-    assert delivery.attempts == 2
-    assert origin.settled == [(delivery.id, State.SENT)]

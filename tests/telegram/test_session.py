@@ -202,7 +202,12 @@ def test_a_second_task_for_a_bot_that_is_running_does_nothing(company: Company):
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"), [("USER_DEACTIVATED_BAN", "banned"), ("AUTH_KEY_DUPLICATED", "needs_login")]
+    ("kind", "state"),
+    [
+        ("USER_DEACTIVATED_BAN", "banned"),
+        ("FROZEN_METHOD_INVALID", "banned"),
+        ("AUTH_KEY_DUPLICATED", "needs_login"),
+    ],
 )
 def test_a_dead_account_is_left_alone_and_told(company: Company, kind: FaultKind, state: str):
     square, row = company.make_chat("square")
@@ -210,7 +215,7 @@ def test_a_dead_account_is_left_alone_and_told(company: Company, kind: FaultKind
     runtime = company.start()
     dead_task, _ = company.run(runtime, bot, healthy)
     company.online(bot, healthy)
-    company.sandbox.faults.plan(Fault(kind=kind, user=bot.telegram_user_id, times=None))
+    company.sandbox.faults.plan(Fault(kind=kind, method="*", user=bot.telegram_user_id, times=None))
     # Whatever it asks for when it connects again meets the refusal.
     company.sandbox.call(company.sandbox.mtproto.drop_everyone)
     company.until_state(bot, state)
@@ -280,6 +285,29 @@ def test_a_chat_that_cannot_be_entered_is_told_once_and_harms_no_other(company: 
     assert company.until_heard(bot, 1) == ["hello"]
     assert Trouble.objects.get(key__startswith="chat:").reason.endswith("INVITE_HASH_EXPIRED")
     assert len(events("bots.error")) == 1
+
+
+@pytest.mark.parametrize("kind", ["supergroup", "group"])
+def test_a_chat_whose_admins_decide_is_asked_once_and_entered_when_they_have_let_the_bot_in(
+    company: Company, kind: str
+):
+    club, row = company.make_chat("club", kind=kind)
+    club.approval = True
+    square, open_row = company.make_chat("square")
+    bot = company.make_bot("ears", row, open_row)
+    company.run(company.start(), bot)
+    company.online(bot)
+    trouble = Trouble.objects.get(key__startswith="chat:")
+    assert trouble.reason.endswith("an admin of it has to let the bot in")
+    assert company.world.join_requests == {(bot.telegram_user_id, club.id)}
+    company.say(club, "not for you")
+    company.say(square, "hello")
+    assert company.until_heard(bot, 1) == ["hello"]
+    company.sandbox.call(company.world.approve, bot.telegram_user_id, club.id)
+    wait_until(lambda: not Trouble.objects.exists(), what="the bot in the club")
+    wait_until(lambda: Cursor.objects.filter(bot=bot, peer_id=club.id).exists(), what="the club to be read")
+    company.say(club, "welcome")
+    assert company.until_heard(bot, 2) == ["hello", "welcome"]
 
 
 def test_a_message_that_its_handler_cannot_take_is_tried_again_then_skipped_and_told(company: Company):

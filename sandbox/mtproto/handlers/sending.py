@@ -1,9 +1,10 @@
-"""messages.* that change something: sending, reading, typing, deleting."""
+"""messages.* that change something: sending, editing, reacting, reading, typing, deleting."""
 
 from typing import Any
 
 from telethon.tl import functions, types
 
+from sandbox import afterwards
 from sandbox.entities import LedgerEntry
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
@@ -50,6 +51,28 @@ def _sent(call: Call, entry: LedgerEntry) -> Any:
     return view.updates([named, view.event(box_id, event)])
 
 
+@handles(functions.messages.EditMessageRequest)
+def edit_message(call: Call, request: Any) -> Any:
+    """One's own text only."""
+    peer = peers.peer_id(call, request.peer)
+    entry = afterwards.said_as(call.world, call.user_id, peer, request.id)
+    afterwards.edit(call.world, user_id=call.user_id, seq=entry.seq, text=request.message or "")
+    box_id = entry.peer if entry.channel_message_id is not None else call.user_id
+    view = View(call.world, call.user_id)
+    return view.updates([view.event(box_id, call.world.boxes[box_id].events[-1])])
+
+
+@handles(functions.messages.SendReactionRequest)
+def send_reaction(call: Call, request: Any) -> Any:
+    """The last of the emoji that are given; none takes the reaction back."""
+    peer = peers.peer_id(call, request.peer)
+    entry = afterwards.said_as(call.world, call.user_id, peer, request.msg_id)
+    given = [one.emoticon for one in request.reaction or [] if isinstance(one, types.ReactionEmoji)]
+    afterwards.react(call.world, user_id=call.user_id, seq=entry.seq, emoji=given[-1] if given else None)
+    view = View(call.world, call.user_id)
+    return view.updates([view.reacted(call.world.box_of(call.user_id, peer).messages[request.msg_id])])
+
+
 @handles(functions.messages.ReadHistoryRequest)
 def read_history(call: Call, request: Any) -> Any:
     peer = peers.peer_id(call, request.peer)
@@ -81,9 +104,20 @@ def set_typing(call: Call, request: Any) -> bool:
 
 @handles(functions.messages.DeleteMessagesRequest)
 def delete_messages(call: Call, request: Any) -> Any:
-    """From the caller's side only: the other side keeps what was said, as the ledger does."""
+    """From the caller's side only, or with `revoke` for everybody; the ledger keeps what was said."""
+    if request.revoke:
+        return _unsaid(call, request.id)
     pts, count = call.world.delete(user_id=call.user_id, peer=None, message_ids=request.id)
     return types.messages.AffectedMessages(pts=pts, pts_count=count)
+
+
+def _unsaid(call: Call, message_ids: list[int]) -> Any:
+    box = call.world.boxes[call.user_id]
+    known = [message for message_id in message_ids if (message := box.messages.get(message_id)) is not None]
+    for message in known:
+        if message.seq is not None:
+            afterwards.unsay(call.world, seq=message.seq)
+    return types.messages.AffectedMessages(pts=box.pts, pts_count=len(known))
 
 
 @handles(functions.channels.DeleteMessagesRequest)

@@ -65,10 +65,13 @@ def _split(view: View, box_id: int, box: Box, events: list[Event]) -> tuple[list
     """New messages that still exist, and all other updates."""
     messages, others = [], []
     for event in events:
-        if event.kind != "message":
+        if event.kind == "delete":
             others.append(view.event(box_id, event))
         elif message := box.messages.get(event.message_ids[0]):
-            messages.append(view.message(message))
+            if event.kind == "message":
+                messages.append(view.message(message))
+            else:
+                others.append(view.event(box_id, event))
     return messages, others
 
 

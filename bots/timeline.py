@@ -1,0 +1,75 @@
+"""The story of one delivery: what happened to it, when, and how often."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from bots.models import Delivery, DeliveryEvent
+
+# The error_kind of what a person decided.
+RESOLVED = "resolved"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`kind` is one of DeliveryEvent's, or "created", "claimed", "settled". It happened `times` times, from `at` to
+    `last_at`.
+    """
+
+    kind: str
+    label: str
+    at: datetime
+    detail: str = ""
+    times: int = 1
+    last_at: datetime | None = None
+
+
+def note(kind: DeliveryEvent.Kind, details: Mapping[UUID, str], *, at: datetime | None = None) -> None:
+    """Write down that this happened to these deliveries, each with its detail; `at` is now when it is left out.
+
+    In the transaction of the change that it tells of, so that neither is there without the other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO bots_deliveryevent AS known (delivery_id, kind, detail, at, last_at, times)
+            SELECT new.id, %(kind)s, new.detail, moment.at, moment.at, 1
+            FROM unnest(%(ids)s::uuid[], %(details)s::text[]) AS new (id, detail),
+                (SELECT coalesce(%(at)s::timestamptz, clock_timestamp())) AS moment (at)
+            ORDER BY new.id
+            ON CONFLICT (delivery_id, kind, md5(detail)) DO UPDATE
+                SET times = known.times + 1, last_at = greatest(known.last_at, excluded.last_at)
+            """,
+            {"kind": kind, "ids": list(details), "details": list(details.values()), "at": at},
+        )
+
+
+def timeline(delivery: Delivery) -> list[Entry]:
+    """What happened, in the order in which each thing happened first."""
+    entries = list(_by_columns(delivery))
+    for event in delivery.events.order_by("id"):
+        entries.append(Entry(event.kind, event.get_kind_display(), event.at, event.detail, event.times, event.last_at))
+        if event.kind in Delivery.FINAL:
+            entries.append(_settled(delivery, event.last_at))
+    created = Entry("created", "Created", delivery.created_at, f"by {delivery.origin}")
+    return [created, *sorted(entries, key=lambda entry: entry.at)]
+
+
+def _by_columns(delivery: Delivery) -> Iterator[Entry]:
+    """What has no event because the delivery's columns tell it."""
+    claimed_at = delivery.counted_at
+    if claimed_at is not None:
+        yield Entry("claimed", "Claimed", claimed_at, f"under epoch {delivery.lease_epoch}")
+    if delivery.sent_at is not None and delivery.error_kind != RESOLVED:
+        # Telegram's time, in whole seconds.
+        said_at = max(delivery.sent_at, claimed_at or delivery.sent_at)
+        yield Entry("sent", "Sent", said_at, f"message {delivery.telegram_message_id}")
+        yield _settled(delivery, said_at)
+
+
+def _settled(delivery: Delivery, at: datetime) -> Entry:
+    """One transaction with the final state: neither is there without the other."""
+    return Entry("settled", "Settled", at, f"{delivery.origin} was told")

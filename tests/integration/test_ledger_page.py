@@ -1,0 +1,240 @@
+"""The ledger's page: found by its filters, told as a story, cancelled in numbers, never deleted."""
+
+import html
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.db.models import ProtectedError
+from django.test import Client
+from django.urls import reverse
+
+from bots.admin import cancelling as pages
+from bots.cancelling import cancellations_advance
+from bots.clock import database_clock
+from bots.models import Delivery, DeliveryEvent, MassCancellation
+from bots.timeline import note
+from campaigns.models import Purpose
+from tests.integration import ledger
+
+pytestmark = pytest.mark.django_db
+State = Delivery.State
+LIST = "admin:bots_delivery_changelist"
+
+
+@pytest.fixture
+def panel() -> Client:
+    ledger.noting_origin()
+    client = Client()
+    client.force_login(User.objects.create_superuser("olga"))
+    return client
+
+
+class Two:
+    """Two deliveries that differ in everything that can be filtered by."""
+
+    def __init__(self) -> None:
+        first = (ledger.make_bot(), ledger.make_campaign(), ledger.make_chat())
+        self.line = ledger.queue_line(*first, "Is it late for tulips?")
+        self.reply = ledger.queue_message(ledger.make_bot(), ledger.make_campaign(), 77, "Come by!")
+        sent = {"state": State.SENT, "sent_at": ledger.START, "telegram_message_id": 5, "deleted_at": ledger.START}
+        due = ledger.START + timedelta(days=30)
+        Delivery.objects.filter(pk=self.reply.pk).update(**sent, due_at=due, reactions="❤ 1", edited_at=ledger.START)
+        Delivery.objects.filter(pk=self.line.pk).update(waiting_reason="Quiet hours.")
+
+
+def found(panel: Client, **query: Any) -> set[str]:
+    answer = panel.get(reverse(LIST), query)
+    assert answer.status_code == 200
+    return {one.text for one in answer.context["cl"].queryset}
+
+
+def test_the_ledger_is_filtered_by_everything_that_one_looks_for(panel: Client):
+    two = Two()
+    line, reply = {two.line.text}, {two.reply.text}
+    for one, only in ((two.line, line), (two.reply, reply)):
+        assert found(panel, bot__id__exact=one.bot_id) == only
+        assert found(panel, campaign__id__exact=one.campaign_id) == only
+        assert found(panel, purpose__exact=one.purpose) == only
+    assert found(panel, chat__id__exact=two.line.chat_id) == line
+    assert found(panel, state__exact=State.QUEUED) == line
+    assert found(panel, state__exact=State.SENT) == reply
+    assert found(panel, waiting="yes") == line
+    assert found(panel, waiting="no") == reply
+    for afterwards in ("edited", "deleted", "reacted"):
+        assert found(panel, afterwards=afterwards) == reply
+    day = f"{ledger.START + timedelta(days=30):%Y-%m-%d}"
+    times = {"due_at_from_0": day, "due_at_from_1": "00:00:00", "due_at_to_0": day, "due_at_to_1": "23:59:59"}
+    assert found(panel, **times) == reply
+    assert found(panel, q="tulips") == line
+    assert found(panel, q="77") == reply
+    assert found(panel, bot__id__exact=two.line.bot_id, state__exact=State.SENT) == set()
+
+
+def test_the_filters_are_on_the_page(panel: Client):
+    Two()
+    shown = panel.get(reverse(LIST)).content.decode()
+    for title in (
+        "By state",
+        "By waiting",
+        "By purpose",
+        "By campaign",
+        "By bot",
+        "By chat",
+        "By due at",
+        "in the chat",
+    ):
+        assert title.lower() in shown.lower(), title
+
+
+def page(panel: Client, row: Any) -> str:
+    meta = row._meta
+    answer = panel.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk]))
+    assert answer.status_code == 200
+    return html.unescape(answer.content.decode())
+
+
+def test_a_deliverys_page_tells_its_story(panel: Client):
+    two = Two()
+    for _ in range(3):
+        note(DeliveryEvent.Kind.WAITED, {two.reply.pk: "Quiet hours."})
+    Delivery.objects.filter(pk=two.reply.pk).update(edited_text="Come by at six!")
+    now = database_clock()
+    note(DeliveryEvent.Kind.EDITED, {two.reply.pk: "Come by at six!"}, at=now + timedelta(minutes=1))
+    Delivery.objects.filter(pk=two.reply.pk).update(sent_at=now, counted_at=now, lease_epoch=3)
+    text = page(panel, two.reply)
+    where = [
+        text.index(part)
+        for part in ("Created", "Quiet hours.", "under epoch 3", "message 5", "was told", "Edited in the chat")
+    ]
+    assert where == sorted(where)
+    assert "3 times, last" in text
+    assert "❤ 1" in text
+
+
+def asked(panel: Client, path: str, **data: Any) -> dict[str, Any]:
+    """The confirmation's page; returns the form's hidden fields."""
+    answer = panel.post(path, data) if data else panel.get(path)
+    assert answer.status_code == 200
+    assert not MassCancellation.objects.exists()
+    fields: dict[str, Any] = {}
+    for name, value in answer.context["hidden"]:
+        fields.setdefault(name, []).append(value)
+    return {"page": html.unescape(answer.content.decode()), "fields": fields}
+
+
+def test_some_are_cancelled_after_their_number_was_shown(panel: Client):
+    place = (ledger.make_bot(), ledger.make_campaign(), ledger.make_chat())
+    rows = [ledger.queue_line(*place, f"line {number}") for number in range(4)]
+    ticked = {"action": "cancel_selected", "_selected_action": [str(row.pk) for row in rows[:3]]}
+    form = asked(panel, reverse(LIST), **ticked)
+    assert "3 queued messages will not be said." in form["page"]
+    answer = panel.post(reverse(LIST), form["fields"])
+    order = MassCancellation.objects.get()
+    assert answer.status_code == 302 and answer["Location"].endswith(f"/masscancellation/{order.pk}/change/")
+    assert (order.by, order.what, order.total, order.cancelled) == ("olga", "3 deliveries picked by hand", 3, 3)
+    assert [Delivery.objects.get(pk=row.pk).state for row in rows] == ["cancelled"] * 3 + ["queued"]
+    assert LogEntry.objects.filter(object_id=str(order.pk)).exists()
+    assert LogEntry.objects.filter(change_message__contains=str(order)).count() == 3
+    assert "3 of 3 deliveries had their turn" in page(panel, order)
+
+
+@pytest.mark.parametrize("way", ["button", "select all"])
+def test_all_that_match_the_filters_are_cancelled_in_the_background_when_they_are_many(
+    panel: Client, way: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pages, "AT_ONCE", 5)
+    two = Two()
+    place = (ledger.make_bot(), two.line.campaign, ledger.make_chat())
+    for number in range(60):
+        ledger.queue_line(*place, f"line {number}")
+    other = ledger.queue_line(*(place[0], ledger.make_campaign(), place[2]))
+    query = f"?campaign__id__exact={two.line.campaign_id}"
+    if way == "button":
+        target = reverse("admin:bots_delivery_cancel") + query
+        form = asked(panel, target)
+    else:
+        target = reverse(LIST) + query
+        across = {"action": "cancel_selected", "select_across": "1", "_selected_action": [str(two.line.pk)]}
+        form = asked(panel, target, **across)
+    assert "61 queued messages will not be said." in form["page"]
+    # Queued while the operator reads: not among the number that was shown.
+    late = ledger.queue_line(*place, "late")
+    Delivery.objects.filter(pk=late.pk).update(created_at=late.created_at + timedelta(hours=1))
+    assert panel.post(target, form["fields"]).status_code == 302
+    order = MassCancellation.objects.get()
+    assert (order.total, order.position, order.state) == (61, 0, "running")
+    assert str(two.line.campaign_id) in order.what
+    cancellations_advance()
+    order.refresh_from_db()
+    assert (order.state, order.cancelled) == ("done", 61)
+    assert Delivery.objects.filter(state=State.QUEUED).count() == 2
+    assert {Delivery.objects.get(pk=one.pk).state for one in (other, late)} == {"queued"}
+    assert found(panel, q=order.reason) == {"Is it late for tulips?", *(f"line {number}" for number in range(60))}
+
+
+def test_the_confirmation_says_what_cannot_be_cancelled(panel: Client):
+    two = Two()
+    Delivery.objects.filter(pk=two.line.pk).update(state=State.SENDING)
+    text = asked(panel, reverse("admin:bots_delivery_cancel"))["page"]
+    assert "None of them is queued." in text
+    assert "1 is leaving and cannot be called back." in text
+    assert "1 has a final state already" in text
+
+
+def test_a_confirmation_without_its_moment_asks_again(panel: Client):
+    two = Two()
+    for until in ("", "yesterday", "2026-13-45T00:00", "2026-01-01T00:00:00"):
+        answer = panel.post(reverse("admin:bots_delivery_cancel"), {"_confirmed": "1", "until": until})
+        assert answer.status_code == 200
+    two.line.refresh_from_db()
+    assert two.line.state == State.QUEUED
+
+
+def test_whoever_may_only_look_cancels_nothing(panel: Client):
+    two = Two()
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_delivery"))
+    client = Client()
+    client.force_login(reader)
+    assert "Cancel all" not in client.get(reverse(LIST)).content.decode()
+    assert client.get(reverse("admin:bots_delivery_cancel")).status_code == 403
+    ticked = {"action": "cancel_selected", "_selected_action": [str(two.line.pk)], "_confirmed": "1"}
+    client.post(reverse(LIST), ticked)
+    two.line.refresh_from_db()
+    assert two.line.state == State.QUEUED
+    assert not MassCancellation.objects.exists()
+
+
+@pytest.mark.parametrize("model", [Delivery, DeliveryEvent, MassCancellation])
+def test_the_panel_deletes_adds_and_changes_nothing_of_the_ledger(panel: Client, model: Any):
+    two = Two()
+    note(DeliveryEvent.Kind.WAITED, {two.line.pk: "Quiet hours."})
+    MassCancellation.objects.create(by="olga", what="all", delivery_ids=[two.line.pk], total=1)
+    row = model.objects.first()
+    name = f"admin:bots_{model._meta.model_name}"
+    answer = panel.get(reverse(f"{name}_changelist"))
+    actions = dict(admin.site._registry[model].get_actions(answer.wsgi_request))
+    assert "delete_selected" not in actions
+    assert panel.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert panel.get(reverse(f"{name}_add")).status_code == 403
+    selected = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
+    panel.post(reverse(f"{name}_changelist"), selected)
+    assert panel.post(reverse(f"{name}_change", args=[row.pk]), {"text": "Another"}).status_code == 403
+    assert model.objects.filter(pk=row.pk).exists()
+    two.line.refresh_from_db()
+    assert two.line.text == "Is it late for tulips?"
+
+
+@pytest.mark.parametrize("owner", ["bot", "campaign", "chat"])
+def test_nothing_that_a_delivery_belongs_to_takes_it_along(panel: Client, owner: str):
+    two = Two()
+    row = getattr(two.line, owner)
+    with pytest.raises(ProtectedError):
+        row.delete()
+    panel.post(reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_delete", args=[row.pk]), {"post": "yes"})
+    assert Delivery.objects.filter(pk=two.line.pk).exists()
+    assert two.line.purpose == Purpose.SCRIPT
