@@ -1,10 +1,10 @@
 """The control API: JSON over HTTP, on loopback only, to look at the world and to change it.
 
-`GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats` (an object or a
-list), `POST /say` (a person writes), `POST /edit`, `POST /delete`, `POST /react` (what becomes of the ledger entry
-`seq`), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /block`, `POST /scan` (somebody scans a
-QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users and peers are named by id (marked for chats)
-or `@username`. Whatever is wrong with a request is answered with 400 and `{"error": …}`.
+`GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats`, `POST /say` (people
+write); these three take an object or a list; `POST /edit`, `POST /delete`, `POST /react` (what becomes of the ledger
+entry `seq`), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /block`, `POST /scan` (somebody
+scans a QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users and peers are named by id (marked for
+chats) or `@username`. Whatever is wrong with a request is answered with 400 and `{"error": …}`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -149,7 +149,11 @@ class Control:
         return web.json_response([_chat(chat) for chat in added], status=201)
 
     async def say(self, request: web.Request) -> web.Response:
-        said = await _body(request, Said)
+        """Answers an object with its entry, a list with the list of them."""
+        said = [self._say(one).as_json() for one in await _bodies(request, Said)]
+        return web.json_response(said if isinstance(await _json(request), list) else said[0], status=201)
+
+    def _say(self, said: Said) -> LedgerEntry:
         user, peer = self._user_id(said.user), self._id(said.peer)
         reply_to = None
         if said.reply_to is not None:
@@ -157,8 +161,7 @@ class Control:
             reply_to = replied.id_for(user) if replied else None
             if reply_to is None:
                 raise BadRequest(f"reply_to: user {user} sees no entry {said.reply_to}")
-        entry = self._world.say(user_id=user, peer=peer, text=said.text, reply_to=reply_to)
-        return web.json_response(entry.as_json(), status=201)
+        return self._world.say(user_id=user, peer=peer, text=said.text, reply_to=reply_to)
 
     async def edit(self, request: web.Request) -> web.Response:
         body = await _body(request, Edited)

@@ -69,6 +69,13 @@ async def test_a_person_writes_and_a_client_hears_it(town: Town, control: Contro
     assert await control.get(f"/ledger?since={second['seq']}") == ledger[2:]
 
 
+async def test_several_people_write_with_one_request(town: Town, control: Control) -> None:
+    lines = [{"user": who, "peer": "@the_square", "text": f"It is {who}"} for who in ("@boris", town.vera.id)]
+    said = await control.post("/say", lines)
+    assert [entry["text"] for entry in said] == [line["text"] for line in lines]
+    assert await control.get("/ledger") == said
+
+
 async def test_the_world_shows_login_codes_and_connections(town: Town, control: Control) -> None:
     client = town.client()
     await client.connect()
