@@ -14,7 +14,7 @@ django.setup()
 from django.conf import settings  # noqa: E402 - after the setup
 from rich.console import Console  # noqa: E402
 
-from bench import harness, report, world  # noqa: E402
+from bench import document, harness, report, world  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "bus.json"
 
@@ -34,12 +34,12 @@ def main() -> int:
     with world.private_world(settings.BASE_DIR / ".run" / "bench") as made:
         run = harness.Run(made, harness.QUICK if options.quick else harness.FULL, console, options.only or ())
         run.take()
-        document = run.document()
-    report.show(console, run.results, document)
+        measured = run.document()
+    report.show(console, run.results, measured)
     # A part of the measures must not pass for the whole.
     path = options.output or (None if options.only else RESULT)
     if path is not None:
-        report.write(path, document)
+        document.write(path, measured)
         console.print(f"written: {path}")
     console.print(f"took {time.monotonic() - began:.0f} s")
     return 1 if run.failures else 0

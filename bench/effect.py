@@ -6,10 +6,12 @@ no record of the message being handled: a message that comes twice has its effec
 
 import os
 from threading import local
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
+
+if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool
 
 DATABASE_VARIABLE = "BENCH_DATABASE"
 TABLE = "CREATE TABLE IF NOT EXISTS bench_effect (event_id uuid NOT NULL, note text NOT NULL)"
@@ -20,7 +22,7 @@ POOL_SIZE = 8
 NONE, EFFECT, ONCE = "none", "effect", "once"
 
 _thread = local()
-_pool: AsyncConnectionPool | None = None
+_pool: "AsyncConnectionPool | None" = None
 
 
 def mode() -> str:
@@ -55,7 +57,10 @@ def _connection() -> psycopg.Connection:
     return _thread.connection
 
 
-async def _async_pool() -> AsyncConnectionPool:
+async def _async_pool() -> "AsyncConnectionPool":
+    # Here, so that what measures no peers needs none of their packages.
+    from psycopg_pool import AsyncConnectionPool
+
     global _pool
     if _pool is None:
         _pool = AsyncConnectionPool(

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import effect, payload, report
+from bench import document, effect, payload, report
 from bench.contenders import PEERS, Bounds, Contender
 from bench.ours import OURS
 from bench.world import Trouble, World
@@ -62,11 +62,8 @@ class Run:
             "seconds": asdict(self._plan.bounds),
             "message_bytes": payload.size(),
             "queue": "quorum, one node",
-            "broker": self._world.api.call("GET", "overview")["rabbitmq_version"],
-            "database": self._world.execute("SHOW server_version")[0][0],
-            "fsync": self._world.execute("SHOW fsync")[0][0],
-            "synchronous_commit": self._world.execute("SHOW synchronous_commit")[0][0],
-            "load_1min": {"least": min(self._loads, default=0.0), "most": max(self._loads, default=0.0)},
+            **document.services(self._world),
+            "load_1min": document.load(self._loads),
         }
         return report.document(self.results, mode=self._plan.name, about=about, reasons={}, failures=self.failures)
 

@@ -1,12 +1,7 @@
 """What was measured: collected, put into relation, shown as a table and written as JSON."""
 
-import json
-import os
-import platform
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,6 +10,7 @@ from rich.table import Table
 
 from bench import effect
 from bench.contenders import Latency
+from bench.document import machine
 
 CEILINGS = ("ceiling_wire", "ceiling_pika")
 PEERS = ("aio_pika_plain", "celery_stock", "faststream_app", "taskiq_app", "dramatiq_app")
@@ -133,12 +129,7 @@ def document(
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "mode": mode,
         **about,
-        "machine": {
-            "cpus": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "packages": {name: version(name) for name in PACKAGES},
-        },
+        "machine": machine(PACKAGES),
         "ratios": found,
         "targets": {
             name: {"what": what, "target": target, "met": _met(found[name], target, more)}
@@ -148,11 +139,6 @@ def document(
         "failures": failures,
         "contenders": {name: figures.as_json() for name, figures in results.items()},
     }
-
-
-def write(path: Path, report: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 def show(console: Console, results: Results, report: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ class World:
     database_url: str
     directory: Path
     api: ManagementApi
+    name: str = NAME
     _serial: int = field(default=0)
 
     def environment(self, queue: str, records: Path, effect_mode: str) -> dict[str, str]:
@@ -52,14 +53,14 @@ class World:
             recorder.DIRECTORY_VARIABLE: str(records),
         }
 
-    def site_environment(self, records: Path) -> dict[str, str]:
+    def site_environment(self, records: Path | None = None) -> dict[str, str]:
         """For our own processes: the same code and settings as always, on the benchmark's broker and database."""
         return {
             **base_environment(),
             "RABBITMQ_URL": self.amqp_url.replace("amqp://", "pyamqp://", 1),
             "DATABASE_URL": self.database_url,
             "DATABASE_DIRECT_URL": self.database_url,
-            recorder.DIRECTORY_VARIABLE: str(records),
+            **({recorder.DIRECTORY_VARIABLE: str(records)} if records else {}),
         }
 
     def records(self) -> Path:
@@ -124,37 +125,38 @@ def wait_for(
 
 
 @contextmanager
-def private_world(directory: Path) -> Iterator[World]:
-    """Made anew, and gone afterwards."""
+def private_world(directory: Path, name: str = NAME) -> Iterator[World]:
+    """Made anew, and gone afterwards; database and virtual host are called `name`."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    url = _with_path(settings.RABBITMQ_URL, NAME).replace("pyamqp://", "amqp://", 1)
+    url = _with_path(settings.RABBITMQ_URL, name).replace("pyamqp://", "amqp://", 1)
     world = World(
         amqp_url=url,
-        database_url=_with_path(settings.DATABASE_DIRECT_URL, NAME),
+        database_url=_with_path(settings.DATABASE_DIRECT_URL, name),
         directory=directory,
-        api=ManagementApi(settings.RABBITMQ_MANAGEMENT_URL, NAME),
+        api=ManagementApi(settings.RABBITMQ_MANAGEMENT_URL, name),
+        name=name,
     )
     server = settings.DATABASE_DIRECT_URL
     world.api.recreate_vhost()
-    _drop_database(server)
+    _drop_database(server, name)
     try:
         with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         _use(world)
         _wait_for_vhost(world)
         yield world
     finally:
         connections.close_all()
-        _drop_database(server)
-        world.api.call("DELETE", f"vhosts/{NAME}")
+        _drop_database(server, name)
+        world.api.call("DELETE", f"vhosts/{name}")
 
 
 def _use(world: World) -> None:
     """Point this process's own Django at the world, and make its tables."""
     settings.RABBITMQ_URL = world.amqp_url.replace("amqp://", "pyamqp://", 1)
     settings.DATABASE_DIRECT_URL = world.database_url
-    settings.DATABASES["default"]["NAME"] = NAME
+    settings.DATABASES["default"]["NAME"] = world.name
     os.environ.update(DATABASE_URL=world.database_url, DATABASE_DIRECT_URL=world.database_url)
     call_command("migrate", verbosity=0)
     world.execute(effect.TABLE)
@@ -171,9 +173,9 @@ def _wait_for_vhost(world: World) -> None:
     wait_for(answers, what="virtual host", seconds=20)
 
 
-def _drop_database(server: str) -> None:
+def _drop_database(server: str, name: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(NAME)))
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _with_path(url: str, name: str) -> str:
