@@ -5,7 +5,7 @@ VENV := .venv/bin
 PYTEST_WORKERS ?= 3
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-unit chaos bench-bus lint services stop clean
+.PHONY: help demo up test test-unit chaos bench-bus bench-bots lint services stop clean
 
 define LINT
 $(VENV)/ruff check .
@@ -52,6 +52,11 @@ bench-bus: ## the bus beside Celery, FastStream, taskiq, dramatiq and aio-pika (
 	@$(PYTHON) bin/setup bench
 	@$(PYTHON) bin/services start
 	@$(VENV)/python -m bench $(ARGS)
+
+bench-bots: ## 200 sessions in one bots worker, and the gate with a million deliveries (ARGS=--quick: under two minutes)
+	@$(PYTHON) bin/setup demo
+	@$(PYTHON) bin/services start
+	@$(VENV)/python -m bench.bots $(ARGS)
 
 lint: ## ruff, mypy, import-linter, migrations, deployment and compose checks
 	@$(PYTHON) bin/setup test

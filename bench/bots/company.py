@@ -1,0 +1,165 @@
+"""Who takes part: campaigns, chats, accounts and people, in our tables and at Telegram."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.utils import timezone
+
+from bench.bots.telegram import Telegram
+from bots.models import Bot, BotSession, Role
+from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose
+from parser.models import Keyword, WatchedChat
+from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
+from scripts.services.activation import sfc_activate
+from scripts.services.preparation import sfc_prepare
+
+# Of the chats that parsers read each is read by two of them, for two campaigns, and has so many people who speak.
+READERS = 2
+SPEAKERS = 10
+# A script's actors, which is also the number of chats in which it is played at once.
+CAST = 10
+KEYWORD = "plumber"
+PLUS_WORDS = 30
+MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
+# What a team may have in force: every scope, for one object and for each by itself, from seconds to a week. The limits
+# are high, so that what is measured is the gate and not the waiting: each counts all that its window holds.
+BUDGETS = (
+    (Budget.Scope.TEAM, "", 2_000, 1),
+    (Budget.Scope.TEAM, "", 500_000, DAY),
+    (Budget.Scope.TEAM, Purpose.FIRST_CONTACT, 20_000, DAY),
+    (Budget.Scope.CAMPAIGN, "", 50_000, DAY),
+    (Budget.Scope.CAMPAIGN, Purpose.SCRIPT, 20_000, HOUR),
+    (Budget.Scope.BOT, "", 3_000, MINUTE),
+    (Budget.Scope.BOT, "", 20_000, DAY),
+    (Budget.Scope.BOT, Purpose.FIRST_CONTACT, 50, DAY),
+    (Budget.Scope.CHAT, "", 3_000, MINUTE),
+    (Budget.Scope.CHAT, "", 20_000, DAY),
+    (Budget.Scope.PEER, "", 50, WEEK),
+)
+
+
+@dataclass
+class Company:
+    """Everybody is logged in and a member of the chats that they need. `speakers` are people at Telegram, by id."""
+
+    parsers: list[Bot] = field(default_factory=list)
+    actors: list[Bot] = field(default_factory=list)
+    read_chats: list[Chat] = field(default_factory=list)
+    stage_chats: list[Chat] = field(default_factory=list)
+    campaigns: list[Campaign] = field(default_factory=list)
+    speakers: list[int] = field(default_factory=list)
+
+    @property
+    def campaign_ids(self) -> list[UUID]:
+        return [campaign.pk for campaign in self.campaigns]
+
+
+def gather(telegram: Telegram, *, sessions: int, lines: int) -> Company:
+    """So many parsers and as many actors; a play of `lines` lines begins in each of the actors' chats."""
+    company = Company(speakers=[telegram.person(f"person_{number}") for number in range(SPEAKERS)])
+    company.parsers = _bots(telegram, Role.PARSER, sessions)
+    company.actors = _bots(telegram, Role.ACTOR, sessions)
+    troupes = [company.actors[begin : begin + CAST] for begin in range(0, sessions, CAST)]
+    company.campaigns = [_campaign(f"campaign-{number}") for number in range(max(READERS, len(troupes)))]
+    company.read_chats = _read_chats(telegram, company)
+    for campaign, troupe in zip(company.campaigns, troupes, strict=False):
+        company.stage_chats += _play(telegram, campaign, troupe, lines)
+    for scope, purpose, limit, window in BUDGETS:
+        Budget.objects.create(scope=scope, purpose=purpose, limit=limit, window_seconds=window)
+    one = {"scope": Budget.Scope.CAMPAIGN, "key": str(company.campaigns[0].pk)}
+    Budget.objects.create(**one, limit=100_000, window_seconds=WEEK)
+    return company
+
+
+def _bots(telegram: Telegram, role: Role, count: int) -> list[Bot]:
+    bots, sessions = [], []
+    for number in range(count):
+        name = f"{role.value}_{number}"
+        phone = f"99966{len(bots) + (0 if role == Role.PARSER else 5_000):05d}"
+        user_id, text = telegram.account(name, phone)
+        bots.append(
+            Bot(key=name.replace("_", "-"), role=role, phone=f"+{phone}", telegram_user_id=user_id, username=name)
+        )
+        sessions.append(BotSession(bot=bots[-1], data=text))
+    Bot.objects.bulk_create(bots)
+    BotSession.objects.bulk_create(sessions)
+    return bots
+
+
+def _campaign(slug: str) -> Campaign:
+    campaign = Campaign.objects.create(slug=slug, name=slug.title(), state=Campaign.State.RUNNING)
+    words = [KEYWORD, *(f"word{number}" for number in range(PLUS_WORDS))]
+    Keyword.objects.bulk_create([Keyword(campaign=campaign, text=word) for word in words])
+    return campaign
+
+
+def _read_chats(telegram: Telegram, company: Company) -> list[Chat]:
+    """As many chats as parsers: each parser reads its own and its neighbours'."""
+    count = len(company.parsers)
+    readers = [[company.parsers[(number + step) % count] for step in range(READERS)] for number in range(count)]
+    chats = [
+        _chat(telegram, f"square_{number}", [*company.speakers, *(bot.telegram_user_id for bot in bots)])
+        for number, bots in enumerate(readers)
+    ]
+    _permit(chats, ChatPermission.Grant.PARSE)
+    WatchedChat.objects.bulk_create(
+        WatchedChat(campaign=company.campaigns[(number + step) % len(company.campaigns)], chat=chat, bot=bot)
+        for number, (chat, bots) in enumerate(zip(chats, readers, strict=True))
+        for step, bot in enumerate(bots)
+    )
+    return chats
+
+
+def _play(telegram: Telegram, campaign: Campaign, troupe: Sequence[Bot], lines: int) -> list[Chat]:
+    """A script cast with these actors, prepared as the scripts service does it: its first lines are queued."""
+    script = Script.objects.create(slug=f"talk-{campaign.slug}", name="Talk")
+    slots = [Slot.objects.create(script=script, name=bot.key) for bot in troupe]
+    _lines(script, slots, lines)
+    sfc = ScriptForCampaign.objects.create(campaign=campaign, script=script)
+    Casting.objects.bulk_create(Casting(sfc=sfc, slot=slot, bot=bot) for slot, bot in zip(slots, troupe, strict=True))
+    members = [bot.telegram_user_id for bot in troupe]
+    chats = [_chat(telegram, f"stage_{bot.username}", members) for bot in troupe]
+    _permit(chats, ChatPermission.Grant.SCRIPT)
+    Target.objects.bulk_create(Target(sfc=sfc, chat=chat) for chat in chats)
+    sfc_activate(sfc_id=sfc.pk)
+    sfc_prepare(sfc_id=str(sfc.pk))
+    return chats
+
+
+def _lines(script: Script, slots: Sequence[Slot], count: int) -> None:
+    """One after another at once; every third answers the one before it."""
+    lines: list[Line] = []
+    for place in range(count):
+        lines.append(
+            Line(
+                script=script,
+                key=f"line-{place}",
+                position=place + 1,
+                slot=slots[place % len(slots)],
+                text=f"{{Well|So}}, has anybody tried the bakery at number {place} {{yet|already}}?",
+                reply_to=lines[-1] if place % 3 == 2 else None,
+                delay_seconds=0.0,
+            )
+        )
+    Line.objects.bulk_create(lines)
+
+
+def _chat(telegram: Telegram, name: str, members: Sequence[int | None]) -> Chat:
+    number = telegram.chat(name, [member for member in members if member is not None])
+    return Chat.objects.create(
+        key=name.replace("_", "-"),
+        reference=f"@{name}",
+        telegram_id=number,
+        kind=Chat.Kind.SUPERGROUP,
+        title=name.title(),
+        label="Scripts play here",
+    )
+
+
+def _permit(chats: Sequence[Chat], purpose: ChatPermission.Grant) -> None:
+    at = timezone.now()
+    ChatPermission.objects.bulk_create(
+        ChatPermission(chat=chat, purpose=purpose, granted_by="the owner", granted_at=at, evidence="a letter")
+        for chat in chats
+    )

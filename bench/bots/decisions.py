@@ -1,0 +1,109 @@
+"""What a decision of the gate costs, in the claiming transaction as the product has it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle, islice
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from bench.bots.company import Company
+from bench.world import Trouble
+from bots.claiming import due_keys, judge_batch
+from bots.clock import database_clock
+from bots.gate import Allow, judge
+from bots.leases import lease_release, lease_take
+from bots.models import Delivery
+from bots.outcomes import put_back
+from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
+
+OWNER = "the benchmark"
+# Not counted: plans are not cached yet, connections not warm.
+WARM_UP = 20
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds a decision."""
+
+    p50: float
+    p99: float
+    samples: int
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> "Times":
+        values = sorted(value * 1000 for value in seconds)
+        at = [values[min(len(values) - 1, int(len(values) * share))] for share in (0.5, 0.99)]
+        return cls(round(at[0], 3), round(at[1], 3), len(values))
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """`one`: of one delivery, from the first fence to the verdict. `batched`: the same for a full batch, divided by
+    its size. `claimed`: one delivery judged and claimed, with the commit."""
+
+    one: Times
+    batched: Times
+    batch_size: int
+    claimed: Times
+
+
+def measure(company: Company, samples: int) -> Decisions:
+    with _owned(company) as owners:
+        now = database_clock()
+        keys = due_keys(owners, asleep=(), now=now)
+        if not keys:
+            raise Trouble("no delivery is due")
+        one_of_each = list({key.bot_id: key for key in keys}.values())
+        one = [_decide([key], owners) for key in islice(cycle(keys), samples + WARM_UP)]
+        # As the sender asks: a few of each of its bots.
+        batched = [_decide(keys, owners) / len(keys) for _ in range(max(20, samples // 20))]
+        claimed = [_claim(key, owners) for key in islice(cycle(one_of_each), samples // 2 + WARM_UP)]
+    return Decisions(Times.of(one[WARM_UP:]), Times.of(batched[1:]), len(keys), Times.of(claimed[WARM_UP:]))
+
+
+def _decide(keys: Sequence[Key], owners: dict[UUID, Owner]) -> float:
+    """Seconds that judging takes; the locks are let go and nothing has changed afterwards."""
+    with transaction.atomic():
+        began = time.perf_counter()
+        hold_fences(keys)
+        deliveries = locked_deliveries(keys, Delivery.State.QUEUED)
+        policy = Policy(deliveries, owners, database_clock())
+        allowed = 0
+        for delivery in deliveries:
+            if isinstance(judge(policy.facts(delivery)), Allow):
+                allowed += 1
+                policy.count(delivery)
+        seconds = time.perf_counter() - began
+        transaction.set_rollback(True)
+    if not allowed:
+        raise Trouble("the gate allowed nothing")
+    return seconds
+
+
+def _claim(key: Key, owners: dict[UUID, Owner]) -> float:
+    began = time.perf_counter()
+    batch = judge_batch([key], owners)
+    seconds = time.perf_counter() - began
+    if not batch.outgoing:
+        raise Trouble(f"a delivery was not claimed: {batch}")
+    put_back(batch.outgoing[0], "")
+    return seconds
+
+
+@contextmanager
+def _owned(company: Company) -> Iterator[dict[UUID, Owner]]:
+    """The actors as a worker owns them that has joined all their chats."""
+    chats = frozenset(chat.pk for chat in company.stage_chats)
+    ttl, settings.LEASE_TTL_SECONDS = settings.LEASE_TTL_SECONDS, 3600
+    leases = [lease_take(bot_id=bot.pk, owner=OWNER) for bot in company.actors]
+    try:
+        yield {lease.bot_id: Owner(lease.epoch, chats) for lease in leases if lease is not None}
+    finally:
+        settings.LEASE_TTL_SECONDS = ttl
+        for lease in leases:
+            if lease is not None:
+                lease_release(bot_id=lease.bot_id, epoch=lease.epoch)

@@ -1,0 +1,105 @@
+"""The run: a world of its own, a ledger that has grown, then the measures one after the other."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from bench import document
+from bench.bots import company as people
+from bench.bots import decisions, ledger, report, sessions, speaking
+from bench.bots.telegram import Telegram
+from bench.bots.worker import Worker
+from bench.world import Trouble, World
+from coolthing_site.processes import ProcessGroup
+from messaging import declare
+
+Measured = TypeVar("Measured")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`lines` of each play, `samples` of decisions; `speaking_seconds` at most."""
+
+    name: str
+    sessions: int
+    rows: int
+    idle_seconds: float
+    updates: int
+    lines: int
+    speaking_seconds: float
+    samples: int
+
+
+FULL = Plan(
+    "full", sessions=200, rows=1_000_000, idle_seconds=60.0, updates=8_000, lines=30, speaking_seconds=60.0,
+    samples=2_000,
+)  # fmt: skip
+QUICK = Plan(
+    "quick", sessions=40, rows=100_000, idle_seconds=10.0, updates=1_200, lines=10, speaking_seconds=10.0, samples=300
+)
+
+
+class Run:
+    """Takes all measures of a plan. One that cannot be taken is a line in `failures`; the others go on."""
+
+    def __init__(self, world: World, plan: Plan, console: Console) -> None:
+        self._world, self._plan, self._console = world, plan, console
+        self.results = report.Results()
+        self.failures: list[str] = []
+        self._loads: list[float] = []
+
+    def take(self) -> None:
+        plan, results = self._plan, self.results
+        declare.declare()
+        telegram = Telegram(self._world.directory)
+        company = self._step("people", lambda: people.gather(telegram, sessions=plan.sessions, lines=plan.lines))
+        if company is None:
+            return
+        self._step(f"{plan.rows:,} deliveries", lambda: ledger.grow(company, plan.rows))
+        results.decisions = self._step("decisions", lambda: decisions.measure(company, plan.samples))
+        environment = {
+            **self._world.site_environment(),
+            **telegram.environment,
+            "BOTS_PER_WORKER": str(plan.sessions),
+        }
+        with self._world.processes(environment) as processes:
+            telegram.start(processes)
+            results.sessions = self._step("sessions", lambda: self._sessions(processes, telegram, company))
+            results.speaking = self._step("speaking", lambda: self._speaking(processes, telegram, company))
+
+    def document(self) -> dict[str, Any]:
+        about = {
+            "sessions": self._plan.sessions,
+            "gate_rows": self._plan.rows,
+            **document.services(self._world),
+            "load_1min": document.load(self._loads),
+        }
+        return report.document(self.results, mode=self._plan.name, about=about, failures=self.failures)
+
+    def _sessions(self, processes: ProcessGroup, telegram: Telegram, company: people.Company) -> sessions.Sessions:
+        worker, plan = Worker(processes, "parser"), self._plan
+        measured = sessions.measure(worker, telegram, company, idle_seconds=plan.idle_seconds, updates=plan.updates)
+        worker.stop()
+        return measured
+
+    def _speaking(self, processes: ProcessGroup, telegram: Telegram, company: people.Company) -> speaking.Speaking:
+        worker, plan = Worker(processes, "actor"), self._plan
+        measured = speaking.measure(worker, telegram, company, lines=plan.lines, seconds=plan.speaking_seconds)
+        worker.stop()
+        return measured
+
+    def _step(self, what: str, work: Callable[[], Measured]) -> Measured | None:
+        began = time.monotonic()
+        self._loads.append(round(os.getloadavg()[0], 2))
+        try:
+            return work()
+        except Trouble as problem:
+            self.failures.append(f"{what}: {str(problem).splitlines()[0]}")
+            self._console.print(f"  {what}: {problem}", style="yellow", markup=False, highlight=False)
+            return None
+        finally:
+            self._console.print(f"{what}: {time.monotonic() - began:.0f} s", style="dim")

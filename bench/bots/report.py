@@ -1,0 +1,120 @@
+"""What was measured: put beside its targets, shown as a table and written as JSON."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.bots.decisions import Decisions, Times
+from bench.bots.sessions import Sessions
+from bench.bots.speaking import Speaking
+from bench.document import machine
+
+PACKAGES = ("Telethon", "cryptg", "Django", "psycopg", "celery")
+# Figure → (what it is, the most that it may be). They are set for FULL's sessions and rows.
+TARGETS = {
+    "rss_mb": ("MiB that one bots worker has ever held, all its sessions live", 1024.0),
+    "gate_p99_ms": ("ms from the first fence to the verdict, one delivery, p99", 5.0),
+}
+
+
+@dataclass
+class Results:
+    """None: not measured."""
+
+    decisions: Decisions | None = None
+    sessions: Sessions | None = None
+    speaking: Speaking | None = None
+
+
+def document(results: Results, *, mode: str, about: dict[str, Any], failures: list[str]) -> dict[str, Any]:
+    figures = _figures(results, about["sessions"])
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "mode": mode,
+        **about,
+        **figures,
+        "machine": machine(PACKAGES),
+        "targets": {
+            name: {"what": what, "most": most, "met": None if figures[name] is None else figures[name] <= most}
+            for name, (what, most) in TARGETS.items()
+        },
+        "failures": failures,
+        "details": {name: asdict(part) if part else None for name, part in vars(results).items()},
+    }
+
+
+def _figures(results: Results, count: int) -> dict[str, Any]:
+    """The ones that one looks at first; None where something was not measured."""
+    here, speaking, gate = results.sessions, results.speaking, results.decisions
+    peaks = [part.peak_rss_mb for part in (here, speaking) if part]
+    return {
+        "rss_mb": max(peaks) if here and peaks else None,
+        "rss_mb_per_session": round((here.rss_mb - here.empty_rss_mb) / count, 2) if here else None,
+        "idle_cpu_percent": here.idle_cpu_percent if here else None,
+        "idle_cpu_percent_per_session": round(here.idle_cpu_percent / count, 3) if here else None,
+        "start_seconds": here.start_seconds if here else None,
+        "updates_per_second": here.updates_per_second if here else None,
+        "deliveries_per_second": speaking.deliveries_per_second if speaking else None,
+        "gate_p50_ms": gate.one.p50 if gate else None,
+        "gate_p99_ms": gate.one.p99 if gate else None,
+        "gate_p99_ms_batched": gate.batched.p99 if gate else None,
+        "claim_p99_ms": gate.claimed.p99 if gate else None,
+    }
+
+
+def show(console: Console, results: Results, report: dict[str, Any]) -> None:
+    title = f"{report['sessions']} sessions in one process, {report['gate_rows']:,} deliveries in the ledger"
+    table = Table("", "", title=title, show_header=False)
+    table.columns[1].justify = "right"
+    for what, value in [*_of_sessions(results.sessions), *_of_speaking(results.speaking), *_of_gate(results.decisions)]:
+        table.add_row(what, value)
+    console.print(table)
+    for name, target in report["targets"].items():
+        met = {True: "met", False: "missed", None: "not measured"}[target["met"]]
+        console.print(f"{name} = {report[name]} (wanted: at most {target['most']:g}): {met}", highlight=False)
+    for failure in report["failures"]:
+        console.print(f"not measured: {failure}", highlight=False, markup=False)
+
+
+def _of_sessions(found: Sessions | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    return [
+        ("start of the empty worker", f"{found.boot_seconds:.1f} s"),
+        ("all parsers online after", f"{found.start_seconds:.1f} s"),
+        (
+            "memory: empty, all online, peak",
+            f"{found.empty_rss_mb:.0f}, {found.rss_mb:.0f}, {found.peak_rss_mb:.0f} MiB",
+        ),
+        ("threads", str(found.threads)),
+        ("processor while idle, of one", f"{found.idle_cpu_percent:.1f} %"),
+        ("updates handled", f"{found.updates_per_second:,.0f} /s"),
+        ("processor an update", f"{found.update_cpu_ms:.2f} ms"),
+    ]
+
+
+def _of_speaking(found: Speaking | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    return [
+        ("all actors online after", f"{found.start_seconds:.1f} s"),
+        ("deliveries judged, sent and settled", f"{found.deliveries_per_second:,.0f} /s"),
+        ("processor a delivery", f"{found.delivery_cpu_ms:.2f} ms"),
+    ]
+
+
+def _of_gate(found: Decisions | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    return [
+        ("a decision alone, p50 and p99", _ms(found.one)),
+        (f"a decision in a batch of {found.batch_size}", _ms(found.batched)),
+        ("a claim of one, with its commit", _ms(found.claimed)),
+    ]
+
+
+def _ms(times: Times) -> str:
+    return f"{times.p50:.2f}, {times.p99:.2f} ms"

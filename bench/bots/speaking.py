@@ -1,0 +1,74 @@
+"""Actors play: how many of their lines pass the gate, are sent and settled a second."""
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from bench.bots.company import Company
+from bench.bots.progress import rate
+from bench.bots.telegram import Telegram
+from bench.bots.worker import Worker
+from bench.world import Trouble, wait_for
+from bots.models import Delivery
+from campaigns.services import campaign_pause, campaign_resume
+
+State = Delivery.State
+SETTLED_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Speaking:
+    start_seconds: float
+    peak_rss_mb: float
+    deliveries_per_second: float
+    deliveries: int
+    delivery_cpu_ms: float
+
+
+def measure(worker: Worker, telegram: Telegram, company: Company, *, lines: int, seconds: float) -> Speaking:
+    """The plays stand at their first lines while the campaigns are paused, and go on when they are resumed.
+
+    Afterwards the sandbox must have heard exactly what the ledger says, each line once.
+    """
+    for campaign in company.campaigns:
+        campaign_pause(campaign_id=campaign.pk)
+    worker.start()
+    starting = worker.bring_online(len(company.actors))
+    began, meter = timezone.now(), worker.meter()
+    total = lines * len(company.stage_chats)
+    for campaign in company.campaigns:
+        campaign_resume(campaign_id=campaign.pk)
+
+    def sent() -> int:
+        return Delivery.objects.filter(counted_at__gte=began, state=State.SENT).count()
+
+    per_second, _ = rate(sent, total, seconds=seconds)
+    spent = meter.spent()
+    for campaign in company.campaigns:
+        campaign_pause(campaign_id=campaign.pk)
+    wait_for(
+        lambda: not Delivery.objects.filter(state=State.SENDING).exists(), what="end of the sending",
+        seconds=SETTLED_SECONDS,
+    )  # fmt: skip
+    count = sent()
+    _compare(telegram, began)
+    worker.assert_healthy()
+    return Speaking(
+        start_seconds=round(starting, 1),
+        peak_rss_mb=worker.peak_rss_mb(),
+        deliveries_per_second=round(per_second, 1),
+        deliveries=count,
+        delivery_cpu_ms=round(1000 * spent.worker / max(1, count), 2),
+    )
+
+
+def _compare(telegram: Telegram, began) -> None:
+    said = telegram.said_by_accounts()
+    telegram.assert_no_repeats(said)
+    rows = Delivery.objects.filter(counted_at__gte=began)
+    ours = dict(rows.values_list("random_id", "state"))
+    wrong = [state for state in ours.values() if state != State.SENT]
+    if wrong:
+        raise Trouble(f"{len(wrong)} deliveries were not sent, one is {wrong[0]}")
+    if sorted(ours) != sorted(entry["random_id"] for entry in said):
+        raise Trouble(f"the ledger has {len(ours)} lines, the sandbox heard {len(said)}")

@@ -1,0 +1,81 @@
+"""The sandbox in a process of its own, with accounts that were logged in long ago: they only have to connect."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bench.world import Trouble, wait_for
+from coolthing_site.demo.control import SandboxControl
+from coolthing_site.demo.environment import free_ports
+from coolthing_site.processes import SANDBOX, ProcessGroup, sandbox_environment
+from sandbox.mtproto.authkeys import AuthKeys
+from sandbox.state import StateFile
+from sandbox.world import World
+from telegram.store import session_of_key
+
+KEY_BYTES = 256
+# Messages that are said with one request: the sandbox does nothing else meanwhile.
+SAID_AT_ONCE = 200
+START_SECONDS = 60.0
+# Of the connection's address the product takes only the data centre: TELEGRAM_SERVER says where it is.
+ADDRESS = (2, "127.0.0.1", 1)
+
+
+class Telegram:
+    """First `account` and `chat` as often as needed, then `start`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._world, self._keys = World(), AuthKeys()
+        mtproto, http = free_ports(2)
+        self.environment = sandbox_environment(mtproto_port=mtproto, http_port=http, key_dir=directory)
+        self._control = SandboxControl(f"http://127.0.0.1:{http}")
+
+    def person(self, name: str) -> int:
+        return self._world.add_user(first_name=name.title(), username=name).id
+
+    def account(self, name: str, phone: str) -> tuple[int, str]:
+        """Somebody's id, and the text of a session in which they are logged in."""
+        user = self._world.add_user(first_name=name.title(), username=name, phone=phone)
+        key = self._keys.create(os.urandom(KEY_BYTES))
+        self._keys.bind(key, user.id)
+        return user.id, session_of_key(ADDRESS, key.key)
+
+    def chat(self, name: str, members: Iterable[int]) -> int:
+        """A supergroup's marked id."""
+        chat = self._world.add_chat(kind="supergroup", title=name.title(), username=name, members=members)
+        return chat.id
+
+    def start(self, processes: ProcessGroup) -> None:
+        state = self._directory / "sandbox.state"
+        StateFile(state, self._world, self._keys).save()
+        port = {name: self.environment[f"SANDBOX_{name}_PORT"] for name in ("MTPROTO", "HTTP")}
+        processes.start(
+            SANDBOX,
+            shlex.join(
+                [
+                    sys.executable, "-m", "sandbox", "--state", str(state), "--key-dir", str(self._directory),
+                    "--mtproto-port", port["MTPROTO"], "--http-port", port["HTTP"],
+                ]
+            ),
+        )  # fmt: skip
+        wait_for(self._control.is_up, what="sandbox", seconds=START_SECONDS, processes=processes)
+
+    def say(self, messages: Sequence[tuple[int, int, str]]) -> None:
+        """People write: (who, in which chat, what), in this order."""
+        said = iter(messages)
+        while batch := list(islice(said, SAID_AT_ONCE)):
+            self._control.post("/say", [{"user": user, "peer": peer, "text": text} for user, peer, text in batch])
+
+    def said_by_accounts(self) -> list[dict[str, Any]]:
+        """What was really said through a client, not by `say`."""
+        return [entry for entry in self._control.get("/ledger") if entry["by"] == "account"]
+
+    def assert_no_repeats(self, entries: Sequence[dict[str, Any]]) -> None:
+        repeated = sum(entry["repeats"] for entry in entries)
+        if repeated:
+            raise Trouble(f"{repeated} messages were sent more than once")

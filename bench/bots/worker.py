@@ -1,0 +1,112 @@
+"""One bots worker as the Procfile runs it, and how it does."""
+
+import signal
+import time
+from dataclasses import dataclass
+from functools import partial
+
+from django.utils import timezone
+
+from bench.bots import processes as kernel
+from bench.world import Trouble, wait_for
+from bots.models import Bot, Host
+from bots.supervision import supervise
+from coolthing_site.processes import ProcessGroup, procfile
+from coolthing_site.schedule import PERIODS
+
+BOOT_SECONDS = 60.0
+# For all its bots, and at least this long: a machine that others use as well is slow.
+ONLINE_SECONDS = 180.0
+# As often as beat has the supervisor look.
+SUPERVISE_SECONDS = PERIODS["bots.tasks.supervise_bots"]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What passed, and how much processor time the worker and the sandbox used meanwhile."""
+
+    seconds: float
+    worker: float
+    sandbox: float
+
+
+class Worker:
+    """`role` is that of the Procfile's `ROLE_bots`. It carries whom the supervisor sends to it."""
+
+    def __init__(self, processes: ProcessGroup, role: str) -> None:
+        self.role = role
+        self._name = f"{role}_bots"
+        self._processes = processes
+
+    def start(self) -> float:
+        """Until it waits for bots; returns the seconds that took."""
+        began = time.monotonic()
+        self._processes.start(self._name, procfile()[self._name])
+        self._wait(lambda: Host.objects.filter(role=self.role).exists(), f"{self._name} worker", BOOT_SECONDS)
+        return time.monotonic() - began
+
+    def bring_online(self, count: int) -> float:
+        """Have all its bots connected, members of their chats and reading; returns the seconds that took."""
+        began = last = time.monotonic() - SUPERVISE_SECONDS
+        began = time.monotonic()
+
+        def all_online() -> bool:
+            nonlocal last
+            if time.monotonic() - last >= SUPERVISE_SECONDS:
+                last = time.monotonic()
+                supervise(timezone.now())
+            return self._online() >= count
+
+        self._wait(all_online, f"{count} bots online", ONLINE_SECONDS)
+        return time.monotonic() - began
+
+    def assert_healthy(self) -> None:
+        """No bot has come to harm: each is online, or has left in good order."""
+        fine = (Bot.State.ONLINE, Bot.State.OFFLINE)
+        harmed = Bot.objects.filter(role=self.role).exclude(state__in=fine)
+        if harmed:
+            raise Trouble(f"{len(harmed)} bots came to harm, one is {harmed[0].state}: {harmed[0].state_reason}")
+
+    def _online(self) -> int:
+        return Bot.objects.filter(role=self.role, state=Bot.State.ONLINE, lease_expires_at__isnull=False).count()
+
+    def stop(self) -> None:
+        self._processes.stop([self._name])
+        del self._processes.children[self._name]
+
+    def freeze(self) -> None:
+        self._child.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._child.send_signal(signal.SIGCONT)
+
+    def rss_mb(self) -> float:
+        return kernel.rss_mb(self._child.pid)
+
+    def peak_rss_mb(self) -> float:
+        return kernel.peak_rss_mb(self._child.pid)
+
+    def threads(self) -> int:
+        return kernel.threads(self._child.pid)
+
+    def meter(self) -> "Meter":
+        return Meter(self._child.pid, self._processes.children["sandbox"].pid)
+
+    @property
+    def _child(self):
+        return self._processes.children[self._name]
+
+    def _wait(self, condition, what: str, seconds: float) -> None:
+        wait_for(condition, what=what, seconds=seconds, processes=self._processes)
+
+
+class Meter:
+    """Runs from its making on."""
+
+    def __init__(self, worker: int, sandbox: int) -> None:
+        self._read = [partial(kernel.cpu_seconds, pid) for pid in (worker, sandbox)]
+        self._began = (time.monotonic(), *(read() for read in self._read))
+
+    def spent(self) -> Spent:
+        now = (time.monotonic(), *(read() for read in self._read))
+        return Spent(*(end - begin for begin, end in zip(self._began, now, strict=True)))
