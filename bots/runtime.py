@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import Error as DatabaseTrouble
-from django.db import connections
 
 from bots.executor import in_db
 from bots.hosts import host_beat, host_leave, no_longer_wanted
@@ -46,6 +45,8 @@ class Runtime:
         self.sessions: dict[UUID, BotSession] = {}
         # Those and the ones that have lost their bot, perhaps to a later session here, and are still ending.
         self._hosted: set[BotSession] = set()
+        # How many are being taken at this moment.
+        self._coming = 0
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="bots-loop", daemon=True)
         # Ends the process's work; and the same for as long as a person wants it (Host.drain_requested).
@@ -79,34 +80,45 @@ class Runtime:
             Bot.objects.filter(pk=bot_id).update(dispatched_at=None)
             return
         try:
-            self._own(bot_id)
+            asyncio.run_coroutine_threadsafe(self._own(bot_id), self.loop).result()
         finally:
             self._slots.release()
 
-    def _own(self, bot_id: UUID) -> None:
-        lease = lease_take(bot_id=bot_id, owner=self.name)
-        if lease is None:
-            return
+    async def _own(self, bot_id: UUID) -> None:
+        """On the loop and over the executor's few connections: as many threads would open one each, all at once."""
+        self._coming += 1
         try:
-            facts = bot_facts(bot_id=bot_id)
+            session = await self._begin(bot_id)
+        finally:
+            self._coming -= 1
+        if session is not None:
+            await self._host(session)
+
+    async def _begin(self, bot_id: UUID) -> BotSession | None:
+        if self._lets_go:
+            return None
+        lease = await in_db(lease_take, bot_id=bot_id, owner=self.name)
+        if lease is None:
+            return None
+        try:
+            facts = await in_db(bot_facts, bot_id=bot_id)
             handler = handler_of(facts.role)
             if handler is None:
                 raise LookupError(f"nobody has registered a handler for the role {facts.role}")
         except Exception as error:
             log.exception("bot %s cannot be started", bot_id)
-            trouble_tell(key=f"session:{bot_id}", reason=f"bot {bot_id} cannot be started: {error}")
-            lease_release(bot_id=bot_id, epoch=lease.epoch)
-            return
-        # It waits for hours now: its connection is of use to others.
-        connections.close_all()
-        asyncio.run_coroutine_threadsafe(self._host(BotSession(lease, facts, handler)), self.loop).result()
+            reason = f"bot {bot_id} cannot be started: {error}"
+            await in_db(trouble_tell, key=f"session:{bot_id}", reason=reason)
+        else:
+            if not self._lets_go:
+                return BotSession(lease, facts, handler)
+        await in_db(lease_release, bot_id=bot_id, epoch=lease.epoch)
+        return None
 
     async def _host(self, session: BotSession) -> None:
         self.sessions[session.bot_id] = session
         self._hosted.add(session)
         try:
-            if self._lets_go:
-                session.stop()
             await session.run()
         finally:
             self._hosted.discard(session)
@@ -148,7 +160,7 @@ class Runtime:
         await asyncio.wait([sender], timeout=SENDER_LIMIT)
         for session in list(self._hosted):
             session.stop()
-        while self._hosted:
+        while self._hosted or self._coming:
             await asyncio.sleep(0.05)
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)

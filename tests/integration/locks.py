@@ -19,10 +19,15 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
 
 
 def somebody_waits_for_a_lock() -> bool:
+    return lock_waits() > 0
+
+
+def lock_waits() -> int:
+    """How many connections wait for a lock that another one holds."""
     with connection.cursor() as cursor:
         # Within a transaction the first look would be answered for ever.
         cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        return bool(cursor.fetchone()[0])
+        return int(cursor.fetchone()[0])

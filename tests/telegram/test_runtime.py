@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from bots.clock import database_clock
+from bots.executor import THREADS
 from bots.hosts import host_drain, host_undrain
 from bots.models import Bot, BotBlock, Delivery, Host, Trouble
 from bots.services import bot_release
@@ -19,6 +21,7 @@ from campaigns.services import permission_grant
 from sandbox.faults import Fault
 from sandbox.server import Sandbox, SandboxConfig
 from tests.integration import ledger
+from tests.integration.locks import lock_waits
 from tests.support import wait_until
 from tests.telegram.accounts import point_at
 from tests.telegram.bots_support import Company, Listener, Registered
@@ -97,6 +100,32 @@ def test_a_session_that_breaks_takes_no_other_along(company: Company, role: Stum
     company.run(company._runtimes[0], broken)
     company.online(broken)
     assert not Trouble.objects.filter(key=f"session:{broken.pk}").exists()
+
+
+def test_bots_that_start_at_once_share_a_few_database_connections(company: Company):
+    bots = [company.make_bot(f"bot{number}") for number in range(2 * THREADS)]
+    runtime = company.start(capacity=len(bots))
+    with transaction.atomic():
+        list(Bot.objects.select_for_update())
+        company.run(runtime, *bots)
+        wait_until(lambda: runtime._coming == len(bots), what="all bots on their way")
+        wait_until(lambda: lock_waits() == THREADS, what="all of the executor's threads waiting for us")
+    company.online(*bots)
+
+
+def test_a_bot_that_comes_while_the_worker_ends_is_let_go(company: Company):
+    bot = company.make_bot("late")
+    runtime = company.start()
+    with transaction.atomic():
+        list(Bot.objects.select_for_update())
+        (task,) = company.run(runtime, bot)
+        wait_until(lambda: lock_waits() == 1, what="the bot being taken")
+        runtime.drain()
+    runtime.close()
+    task.join(20)
+    assert not task.is_alive()
+    bot.refresh_from_db()
+    assert (bot.state, bot.lease_owner, bot.lease_expires_at) == ("offline", "", None)
 
 
 def test_a_drained_worker_finishes_what_it_is_saying_and_the_next_says_the_rest(company: Company):
