@@ -65,12 +65,20 @@ class Batch:
         return len(self.outgoing) + self.refused + sum(map(len, self.waiting.values()))
 
 
-def claim(owners: Mapping[UUID, Owner], *, asleep: Collection[UUID] = (), clock: Clock = database_clock) -> Batch:
+def claim(
+    owners: Mapping[UUID, Owner],
+    *,
+    asleep: Collection[UUID] = (),
+    alone: Collection[UUID] = (),
+    clock: Clock = database_clock,
+) -> Batch:
     """Judge the due deliveries of these bots and claim at most one of each: a bot says one thing at a time.
 
     A claimed delivery is `sending`, counted and carries the owner's epoch when this returns. `asleep` are left alone.
+    Of the bots in `alone` only the first in line is judged: what is judged beside the one that leaves is judged in
+    vain, and its fences are held meanwhile. Name those here whose first in line may well be allowed.
     """
-    return judge_batch(due_keys(owners, asleep=asleep, now=clock()), owners, clock)
+    return judge_batch(due_keys(owners, asleep=asleep, alone=alone, now=clock()), owners, clock)
 
 
 def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock = database_clock) -> Batch:
@@ -125,8 +133,10 @@ def _judge(
     return refused
 
 
-def due_keys(owners: Collection[UUID], *, asleep: Collection[UUID], now: datetime) -> list[Key]:
-    """Due deliveries of the bots that are not saying something at this moment, a few of each."""
+def due_keys(
+    owners: Collection[UUID], *, asleep: Collection[UUID], alone: Collection[UUID] = (), now: datetime
+) -> list[Key]:
+    """Due deliveries of the bots that say nothing at this moment: a few of each, one of each in `alone`."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -135,11 +145,12 @@ def due_keys(owners: Collection[UUID], *, asleep: Collection[UUID], now: datetim
                 SELECT id, bot_id, campaign_id, chat_id, via_chat_id, origin, origin_id FROM bots_delivery
                 WHERE bot_id = owned.bot_id AND state = 'queued' AND due_at <= %(now)s
                     AND (waiting_until IS NULL OR waiting_until <= %(now)s) AND id <> ALL(%(asleep)s::uuid[])
-                ORDER BY due_at, created_at LIMIT %(few)s
+                ORDER BY due_at, created_at
+                LIMIT CASE WHEN owned.bot_id = ANY(%(alone)s::uuid[]) THEN 1 ELSE %(few)s END
             ) AS due
             WHERE NOT EXISTS (SELECT 1 FROM bots_delivery WHERE bot_id = owned.bot_id AND state = 'sending')
             """,
-            {"bots": list(owners), "now": now, "asleep": list(asleep), "few": PER_BOT},
+            {"bots": list(owners), "now": now, "asleep": list(asleep), "alone": list(alone), "few": PER_BOT},
         )
         return [Key(*row) for row in cursor.fetchall()]
 

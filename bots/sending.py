@@ -109,7 +109,10 @@ class Sender:
         owners = self._owners()
         if not owners:
             return False
-        batch = await in_db(claim, owners, asleep=self._waiting.asleep())
+        asleep = self._waiting.asleep()
+        # Who was told to wait just now has perhaps something else to say: several are looked at.
+        alone = owners.keys() - self._waiting.bots()
+        batch = await in_db(claim, owners, asleep=asleep, alone=alone)
         for bot_id, delivery_ids in batch.waiting.items():
             self._waiting.seat(bot_id, delivery_ids)
         for bot_id in batch.joining:

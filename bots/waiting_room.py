@@ -32,6 +32,10 @@ class WaitingRoom:
                 del self._until[bot_id]
         return [found for room in self._until.values() for found in room]
 
+    def bots(self) -> set[UUID]:
+        """Whose deliveries are here."""
+        return set(self._until)
+
     def wake(self, bot_id: UUID) -> None:
         self._until.pop(bot_id, None)
 

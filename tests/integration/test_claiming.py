@@ -123,6 +123,18 @@ def test_many_waiting_deliveries_do_not_hide_the_next(bot, campaign, clock, orig
     assert [out.id for out in claim(mine, asleep=batch.waiting[bot.id], clock=clock).outgoing] == [due.id]
 
 
+def test_of_a_bot_that_is_asked_alone_only_the_first_in_line_is_judged(bot, campaign, clock, origin):
+    first, second = ledger.queue_message(bot, campaign, 7), ledger.queue_message(bot, campaign, 8)
+    other = ledger.make_bot()
+    others = [ledger.queue_message(other, campaign, peer) for peer in (9, 10)]
+    origin.told = {delivery.origin_id: Wait(None, "Paused.") for delivery in (first, second, *others)}
+    mine = ledger.owners(bot, other)
+    batch = claim(mine, alone=[bot.id], clock=clock)
+    assert batch.waiting == {bot.id: [first.id], other.id: [delivery.id for delivery in others]}
+    del origin.told[second.origin_id]
+    assert [out.id for out in claim(mine, asleep=[first.id], alone=[bot.id], clock=clock).outgoing] == [second.id]
+
+
 def test_pausing_a_campaign_holds_its_messages_and_resuming_lets_them_go(bot, campaign, chat, clock):
     delivery = ledger.queue_line(bot, campaign, chat)
     mine = ledger.owners(bot, chats=[chat])

@@ -23,8 +23,10 @@ def test_waking_a_bot_wakes_its_deliveries_only():
     room, bot, mine, other = WaitingRoom(Clock()), uuid4(), uuid4(), uuid4()
     room.seat(bot, [mine])
     room.seat(uuid4(), [other])
+    assert bot in room.bots()
     room.wake(bot)
     assert room.asleep() == [other]
+    assert bot not in room.bots()
     room.wake_all()
     assert room.asleep() == []
 
