@@ -59,7 +59,9 @@ def run_go_on(run: Run, *, now: datetime) -> None:
     if run.state not in ALIVE:
         run_end(run, state=run.state, reason=run.state_reason, now=now)
         return
-    for step in run.steps.filter(state=Step.State.PENDING).select_related("reply_to").order_by("position"):
+    pending = run.steps.filter(state=Step.State.PENDING).select_related("reply_to").order_by("position")
+    # One at a time: mostly the first of them is the one, and there may be hundreds.
+    while (step := pending.first()) is not None:
         if step.reply_to is None or step.reply_to.state == Step.State.SAID:
             steps_queue([step], campaign_id=run.sfc.campaign_id, chat_id=run.chat_id, after=now)
             step.save(update_fields=["delivery", "state"])

@@ -20,8 +20,9 @@ def sfc_locked(sfc_id: UUID | str) -> ScriptForCampaign:
 
 
 def run_locked(run_id: UUID) -> Run:
-    """The run, locked for update until the caller's transaction ends."""
-    return Run.objects.select_for_update(of=("self",)).select_related("chat", "sfc").get(pk=run_id)
+    """The run, locked for update until the caller's transaction ends. The whole script is not read with it."""
+    runs = Run.objects.select_for_update(of=("self",)).select_related("chat", "sfc").defer("sfc__snapshot")
+    return runs.get(pk=run_id)
 
 
 def short(reason: str) -> str:
