@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from bots.gate import FullBudget
+from bots.held import select
 from bots.models import Delivery
 from bots.people import Person, new_contacts, people_of
 from bots.windows import Source, Window, counted_times
@@ -141,8 +142,8 @@ class BudgetBook:
     def _find(self, lock: bool) -> list[Budget]:
         """In one order for everybody, which excludes deadlocks."""
         keys = {key for subjects in self._subjects.values() for subject in subjects.values() for key in subject.keys}
-        budgets = Budget.objects.filter(key__in={"", *keys}).order_by("id")
-        return list(budgets.select_for_update() if lock else budgets)
+        lock_rows = "FOR UPDATE" if lock else ""
+        return select(Budget, f"WHERE key = ANY(%s) ORDER BY id {lock_rows}", [["", *keys]])
 
     def _concerning(self, delivery: Delivery) -> Iterator[tuple[Budget, Subject]]:
         subjects = self._subjects[delivery.id]

@@ -87,8 +87,7 @@ def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock 
     if not keys:
         return batch
     with transaction.atomic():
-        hold_fences(keys)
-        deliveries = locked_deliveries(keys, State.QUEUED)
+        deliveries = locked_deliveries(keys, hold_fences(keys), State.QUEUED)
         if deliveries:
             # The last locks; the clock is read behind all of them.
             book = BudgetBook(deliveries)

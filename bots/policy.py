@@ -5,19 +5,21 @@ suppressions, bots, deliveries, budgets.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import QuerySet
 
 from bots.budgets import BudgetBook
 from bots.gate import ALLOW, Block, Facts, Refuse, Verdict, Wait
+from bots.held import hold, select
 from bots.models import Bot, BotBlock, Delivery
 from bots.origins import origin_named
 from campaigns.disclosure import is_disclosed
-from campaigns.fences import lock_shared, suppressions_hold
+from campaigns.fences import suppressions_hold
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
 from campaigns.selectors import permission_gaps, plain_username, suppressed
 
@@ -52,20 +54,33 @@ class Key:
     origin_id: UUID
 
 
-def hold_fences(keys: Sequence[Key]) -> None:
+@dataclass(frozen=True)
+class Held:
+    """Rows that a claim has locked, by id. Nothing that the gate reads in them changes until the transaction ends."""
+
+    campaigns: Mapping[UUID, Campaign]
+    chats: Mapping[UUID, Chat]
+    bots: Mapping[UUID, Bot]
+
+
+# Read by nobody who judges.
+_SECRETS = ("phone", "api_hash", "proxy_url")
+
+
+def hold_fences(keys: Sequence[Key]) -> Held:
     """Nothing that the gate reads about these deliveries changes until the transaction ends."""
-    lock_shared(Campaign, {key.campaign_id for key in keys})
+    campaigns = hold(Campaign, {key.campaign_id for key in keys}, "FOR SHARE")
     by_origin: dict[str, list[UUID]] = defaultdict(list)
     for key in keys:
         by_origin[key.origin].append(key.origin_id)
     for name in sorted(by_origin):
         if (origin := origin_named(name)) is not None:
             origin.lock_fences(sorted(by_origin[name]))
-    lock_shared(Chat, _chats(keys))
+    chats = hold(Chat, _chats(keys), "FOR SHARE")
     suppressions_hold()
     # Exclusive: two claimers that both believe they own a bot take turns, and the second sees what the first claimed.
-    bots = Bot.objects.filter(id__in={key.bot_id for key in keys}).order_by("id")
-    list(bots.select_for_update(no_key=True).values_list("id", flat=True))
+    bots = hold(Bot, {key.bot_id for key in keys}, "FOR NO KEY UPDATE", but=_SECRETS)
+    return Held(campaigns, chats, bots)
 
 
 def _chats(keys: Sequence[Key]) -> set[UUID]:
@@ -75,15 +90,30 @@ def _chats(keys: Sequence[Key]) -> set[UUID]:
     return met | {key.chat_id for key in keys if key.chat_id is not None}
 
 
-def locked_deliveries(keys: Iterable[Key], state: Delivery.State) -> list[Delivery]:
+def locked_deliveries(keys: Sequence[Key], held: Held, state: Delivery.State) -> list[Delivery]:
     """Those still in this state, locked, with everything that the facts need, in the order in which they leave."""
-    rows = with_facts(Delivery.objects.filter(id__in=[key.id for key in keys], state=state))
-    return list(rows.order_by("due_at", "created_at", "id").select_for_update(of=("self",), skip_locked=True))
+    wanted = "WHERE id = ANY(%s) AND state = %s ORDER BY due_at, created_at, id FOR UPDATE SKIP LOCKED"
+    deliveries = select(Delivery, wanted, [[key.id for key in keys], state])
+    answered = _answered(deliveries)
+    for delivery in deliveries:
+        delivery.campaign, delivery.bot = held.campaigns[delivery.campaign_id], held.bots[delivery.bot_id]
+        delivery.chat = None if delivery.chat_id is None else held.chats[delivery.chat_id]
+        delivery.reply_to = None if delivery.reply_to_id is None else answered[delivery.reply_to_id]
+    return deliveries
+
+
+def _answered(deliveries: Sequence[Delivery]) -> dict[UUID, Delivery]:
+    """What they reply to, with its bot."""
+    ids = {delivery.reply_to_id for delivery in deliveries if delivery.reply_to_id is not None}
+    if not ids:
+        return {}
+    secrets = (f"bot__{name}" for name in _SECRETS)
+    return {row.pk: row for row in Delivery.objects.filter(pk__in=ids).select_related("bot").defer(*secrets)}
 
 
 def with_facts(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
     """With the rows that the facts are read from, but for the accounts' secrets."""
-    secrets = (f"{path}__{name}" for path in ("bot", "reply_to__bot") for name in ("phone", "api_hash", "proxy_url"))
+    secrets = (f"{path}__{name}" for path in ("bot", "reply_to__bot") for name in _SECRETS)
     return deliveries.select_related("campaign", "chat", "bot", "reply_to", "reply_to__bot").defer(*secrets)
 
 
@@ -187,7 +217,8 @@ def _origin_verdicts(deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
 
 def _blocks(deliveries: Sequence[Delivery], now: datetime) -> dict[UUID, list[BotBlock]]:
     found: dict[UUID, list[BotBlock]] = defaultdict(list)
-    for block in BotBlock.objects.filter(bot_id__in={delivery.bot_id for delivery in deliveries}, until__gt=now):
+    bots = list({delivery.bot_id for delivery in deliveries})
+    for block in select(BotBlock, "WHERE bot_id = ANY(%s) AND until > %s", [bots, now]):
         found[block.bot_id].append(block)
     return found
 
@@ -197,28 +228,35 @@ Place = tuple[UUID, UUID | None, int | None, str, UUID, str]
 
 def _place(delivery: Delivery) -> Place:
     """Messages with the same place leave in order."""
-    name = "" if delivery.peer_id is not None else plain_username(delivery.peer_username)
-    return delivery.bot_id, delivery.chat_id, delivery.peer_id, name, delivery.campaign_id, delivery.purpose
+    to = (delivery.chat_id, delivery.peer_id, delivery.peer_username)
+    return _place_of(delivery.bot_id, *to, delivery.campaign_id, delivery.purpose)
+
+
+def _place_of(
+    bot_id: UUID, chat_id: UUID | None, peer_id: int | None, username: str, campaign_id: UUID, purpose: str
+) -> Place:
+    name = "" if peer_id is not None else plain_username(username)
+    return bot_id, chat_id, peer_id, name, campaign_id, purpose
+
+
+_FIRST_IN_LINE = """
+    SELECT DISTINCT ON (bot_id, chat_id, peer_id, peer_username, campaign_id, purpose)
+        bot_id, chat_id, peer_id, peer_username, campaign_id, purpose, due_at, created_at, id
+    FROM bots_delivery WHERE state = 'queued' AND bot_id = ANY(%s)
+        AND (chat_id = ANY(%s) OR peer_id = ANY(%s) OR peer_username = ANY(%s))
+    ORDER BY bot_id, chat_id, peer_id, peer_username, campaign_id, purpose, due_at, created_at, id
+"""
 
 
 def _heads(deliveries: Sequence[Delivery]) -> dict[Place, UUID]:
     """Of each place in the batch, the queued delivery that is first in line."""
-    names = {delivery.peer_username for delivery in deliveries if delivery.peer_username}
-    places = ("bot_id", "chat_id", "peer_id", "peer_username", "campaign_id", "purpose")
-    queued = (
-        Delivery.objects.filter(state=State.QUEUED, bot_id__in={delivery.bot_id for delivery in deliveries})
-        .filter(
-            Q(chat_id__in={delivery.chat_id for delivery in deliveries if delivery.chat_id})
-            | Q(peer_id__in={delivery.peer_id for delivery in deliveries if delivery.peer_id})
-            | Q(peer_username__in=names)
-        )
-        .order_by(*places, "due_at", "created_at", "id")
-        .distinct(*places)
-        .only("id", *places, "due_at", "created_at")
-    )
-    heads: dict[Place, Delivery] = {}
-    for delivery in queued:
-        first = heads.setdefault(_place(delivery), delivery)
-        if (delivery.due_at, delivery.created_at) < (first.due_at, first.created_at):
-            heads[_place(delivery)] = delivery
-    return {place: delivery.id for place, delivery in heads.items()}
+    attributes = ("bot_id", "chat_id", "peer_id", "peer_username")
+    values = [list({getattr(delivery, name) for delivery in deliveries} - {None, ""}) for name in attributes]
+    with connection.cursor() as cursor:
+        cursor.execute(_FIRST_IN_LINE, values)
+        rows = cursor.fetchall()
+    heads: dict[Place, tuple[datetime, datetime, UUID]] = {}
+    for bot_id, chat_id, peer_id, username, campaign_id, purpose, *turn in rows:
+        place = _place_of(bot_id, chat_id, peer_id, username, campaign_id, purpose)
+        heads[place] = min(heads.get(place, tuple(turn)), tuple(turn))
+    return {place: delivery_id for place, (_, _, delivery_id) in heads.items()}

@@ -56,8 +56,7 @@ def stranded(owners: Collection[UUID], *, leaving: Collection[UUID]) -> list[Key
 @transaction.atomic
 def take_over(key: Key, owners: Mapping[UUID, Owner], *, clock: Clock = database_clock) -> Recovery | None:
     """Make it this owner's attempt; whoever tried before can no longer write its outcome. None: nothing to do."""
-    hold_fences([key])
-    found = locked_deliveries([key], State.SENDING)
+    found = locked_deliveries([key], hold_fences([key]), State.SENDING)
     if not found:
         return None
     delivery, owner, now = found[0], owners[key.bot_id], clock()

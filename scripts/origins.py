@@ -1,7 +1,10 @@
 """What the bots room asks about a delivery of a script's step: its fences, the verdict, and what comes after it."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from uuid import UUID
+
+from django.db import connection
 
 from bots.deliveries import register_origin
 from bots.gate import ALLOW, Refuse, Verdict, Wait
@@ -10,34 +13,58 @@ from campaigns.fences import lock_shared
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services.plays import ORIGIN, step_settle
 
+_STANDINGS = """
+    SELECT step.id, step.delivery_id, step.state, run.state, sfc.state FROM scripts_step AS step
+    JOIN scripts_run AS run ON run.id = step.run_id
+    JOIN scripts_scriptforcampaign AS sfc ON sfc.id = run.sfc_id
+    WHERE step.id = ANY(%s)
+"""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How things stand with one step: its delivery, and the states of the step, its run and its sfc."""
+
+    delivery_id: UUID | None
+    step: str
+    run: str
+    sfc: str
+
 
 class StepOrigin:
     """`origin_id` is the step's id."""
 
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
         """Hold the runs, then the sfcs, against pause, stop and end until the transaction ends."""
-        rows = list(Run.objects.filter(steps__in=list(origin_ids)).values_list("pk", "sfc_id"))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id, sfc_id FROM scripts_run WHERE id IN (SELECT run_id FROM scripts_step WHERE id = ANY(%s))",
+                [list(origin_ids)],
+            )
+            rows = cursor.fetchall()
         lock_shared(Run, [run_id for run_id, _ in rows])
         lock_shared(ScriptForCampaign, [sfc_id for _, sfc_id in rows])
 
     def verdicts(self, deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
-        steps = Step.objects.select_related("run__sfc").in_bulk([delivery.origin_id for delivery in deliveries])
-        return {delivery.pk: _verdict(delivery, steps.get(delivery.origin_id)) for delivery in deliveries}
+        with connection.cursor() as cursor:
+            cursor.execute(_STANDINGS, [[delivery.origin_id for delivery in deliveries]])
+            found = {step_id: Standing(*facts) for step_id, *facts in cursor.fetchall()}
+        return {delivery.pk: _verdict(delivery, found.get(delivery.origin_id)) for delivery in deliveries}
 
     def settle(self, delivery: Delivery) -> None:
         step_settle(delivery=delivery)
 
 
-def _verdict(delivery: Delivery, step: Step | None) -> Verdict:
-    if step is None or step.delivery_id != delivery.pk or step.state != Step.State.QUEUED:
+def _verdict(delivery: Delivery, found: Standing | None) -> Verdict:
+    if found is None or found.delivery_id != delivery.pk or found.step != Step.State.QUEUED:
         return Refuse("the play has no such step to say")
-    run, sfc = step.run, step.run.sfc
-    if sfc.state == ScriptForCampaign.State.PAUSED or run.state == Run.State.PAUSED:
+    sfc, run = ScriptForCampaign.State(found.sfc), Run.State(found.run)
+    if sfc == ScriptForCampaign.State.PAUSED or run == Run.State.PAUSED:
         return Wait(None, "the play is paused")
-    if sfc.state != ScriptForCampaign.State.PLAYING:
-        return Refuse(f"the script is {sfc.get_state_display().lower()}")
-    if run.state != Run.State.PLAYING:
-        return Refuse(f"the play is {run.get_state_display().lower()}")
+    if sfc != ScriptForCampaign.State.PLAYING:
+        return Refuse(f"the script is {sfc.label.lower()}")
+    if run != Run.State.PLAYING:
+        return Refuse(f"the play is {run.label.lower()}")
     return ALLOW
 
 

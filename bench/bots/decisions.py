@@ -12,6 +12,7 @@ from django.db import transaction
 
 from bench.bots.company import Company
 from bench.world import Trouble
+from bots.budgets import BudgetBook
 from bots.claiming import due_keys, judge_batch
 from bots.clock import database_clock
 from bots.gate import Allow, judge
@@ -69,14 +70,14 @@ def _decide(keys: Sequence[Key], owners: dict[UUID, Owner]) -> float:
     """Seconds that judging takes; the locks are let go and nothing has changed afterwards."""
     with transaction.atomic():
         began = time.perf_counter()
-        hold_fences(keys)
-        deliveries = locked_deliveries(keys, Delivery.State.QUEUED)
-        policy = Policy(deliveries, owners, database_clock())
+        deliveries = locked_deliveries(keys, hold_fences(keys), Delivery.State.QUEUED)
+        book = BudgetBook(deliveries)
+        policy = Policy(deliveries, owners, database_clock(), book)
         allowed = 0
         for delivery in deliveries:
             if isinstance(judge(policy.facts(delivery)), Allow):
                 allowed += 1
-                policy.count(delivery)
+                book.count(delivery)
         seconds = time.perf_counter() - began
         transaction.set_rollback(True)
     if not allowed:
