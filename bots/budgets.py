@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from bots.gate import FullBudget
+from bots.headroom import Ask, Headroom, headroom
 from bots.held import select
 from bots.models import Delivery
 from bots.people import Person, new_contacts, people_of
-from bots.windows import Source, Window, counted_times
+from bots.windows import Source, Window
 from campaigns.models import Budget
 
 Scope = Budget.Scope
@@ -90,6 +91,7 @@ class BudgetBook:
         self._people = people_of(deliveries)
         self._opening = new_contacts(deliveries, self._people)
         self._subjects = {delivery.id: dict(self._subjects_of(delivery)) for delivery in deliveries}
+        self._locked = lock
         self._budgets = self._find(lock)
         self._now: datetime | None = None
         self._tails: dict[tuple[int, tuple[Source, ...]], _Tail] = {}
@@ -98,12 +100,14 @@ class BudgetBook:
         """`now` was read after the locks were taken."""
         self._now = now
         asked = {(budget.pk, subject.sources): (budget, subject) for budget, subject in self._all_concerning()}
-        windows = []
+        asks = []
         for budget, subject in asked.values():
-            depth = min(self._depth, budget.limit)
-            windows.append((window_of(budget, subject, now), budget.limit - depth, depth))
-        for key, (_, _, depth), times in zip(asked, windows, counted_times(windows), strict=True):
-            self._tails[key] = _Tail([*times, *[None] * (depth - len(times))])
+            window, depth = window_of(budget, subject, now), min(self._depth, budget.limit)
+            asks.append(Ask(budget.pk, budget.window_seconds, window, budget.limit, depth))
+        # What is remembered holds for those who have the locks.
+        tails = (headroom if self._locked else Headroom()).tails(asks, now)
+        for key, ask, times in zip(asked, asks, tails, strict=True):
+            self._tails[key] = _Tail([*times, *[None] * (ask.depth - len(times))])
 
     def full(self, delivery: Delivery) -> tuple[FullBudget, ...]:
         found = []
