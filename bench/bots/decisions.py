@@ -43,8 +43,8 @@ class Times:
 
 @dataclass(frozen=True)
 class Decisions:
-    """`one`: of one delivery, from the first fence to the verdict. `batched`: the same for a full batch, divided by
-    its size. `claimed`: one delivery judged and claimed, with the commit."""
+    """`one`: of one delivery, from the first fence to the verdict. `batched`: the same for a round of all bots,
+    divided by the size of the batch. `claimed`: one delivery judged and claimed, with the commit."""
 
     one: Times
     batched: Times
@@ -58,12 +58,12 @@ def measure(company: Company, samples: int) -> Decisions:
         keys = due_keys(owners, asleep=(), now=now)
         if not keys:
             raise Trouble("no delivery is due")
-        one_of_each = list({key.bot_id: key for key in keys}.values())
+        # As the sender asks for a round of all its bots.
+        firsts = due_keys(owners, asleep=(), alone=list(owners), now=now)
         one = [_decide([key], owners) for key in islice(cycle(keys), samples + WARM_UP)]
-        # As the sender asks: a few of each of its bots.
-        batched = [_decide(keys, owners) / len(keys) for _ in range(max(20, samples // 20))]
-        claimed = [_claim(key, owners) for key in islice(cycle(one_of_each), samples // 2 + WARM_UP)]
-    return Decisions(Times.of(one[WARM_UP:]), Times.of(batched[1:]), len(keys), Times.of(claimed[WARM_UP:]))
+        batched = [_decide(firsts, owners) / len(firsts) for _ in range(samples // 4 + WARM_UP)]
+        claimed = [_claim(key, owners) for key in islice(cycle(firsts), samples // 2 + WARM_UP)]
+    return Decisions(Times.of(one[WARM_UP:]), Times.of(batched[WARM_UP:]), len(firsts), Times.of(claimed[WARM_UP:]))
 
 
 def _decide(keys: Sequence[Key], owners: dict[UUID, Owner]) -> float:

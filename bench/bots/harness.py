@@ -60,6 +60,7 @@ class Run:
         if company is None:
             return
         self._step(f"{plan.rows:,} deliveries", lambda: ledger.grow(company, plan.rows))
+        self._step("tidying", ledger.tidy)
         results.decisions = self._step("decisions", lambda: decisions.measure(company, plan.samples))
         environment = {
             **self._world.site_environment(),

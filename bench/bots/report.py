@@ -89,7 +89,7 @@ def _of_sessions(found: Sessions | None) -> list[tuple[str, str]]:
             "memory: empty, all online, peak",
             f"{found.empty_rss_mb:.0f}, {found.rss_mb:.0f}, {found.peak_rss_mb:.0f} MiB",
         ),
-        ("threads", str(found.threads)),
+        ("threads; connections to the database", f"{found.threads}; {found.most_database_connections}"),
         ("processor while idle, of one", f"{found.idle_cpu_percent:.1f} %"),
         ("updates handled", f"{found.updates_per_second:,.0f} /s"),
         ("processor an update", f"{found.update_cpu_ms:.2f} ms"),

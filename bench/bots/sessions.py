@@ -22,7 +22,8 @@ UPDATES_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Sessions:
-    """`boot_seconds`: until the empty worker waits for bots. Percentages are of one processor."""
+    """`boot_seconds`: until the empty worker waits for bots. Connections are those while bots came online, percentages
+    of one processor."""
 
     boot_seconds: float
     start_seconds: float
@@ -30,6 +31,7 @@ class Sessions:
     rss_mb: float
     peak_rss_mb: float
     threads: int
+    most_database_connections: int
     idle_cpu_percent: float
     updates_per_second: float
     updates: int
@@ -53,6 +55,7 @@ def measure(worker: Worker, telegram: Telegram, company: Company, *, idle_second
         rss_mb=rss,
         peak_rss_mb=worker.peak_rss_mb(),
         threads=worker.threads(),
+        most_database_connections=worker.most_connections,
         idle_cpu_percent=round(100 * idle.worker / idle.seconds, 1),
         updates_per_second=round(reading, 1),
         updates=handled,

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from django.db import connection
 from django.utils import timezone
 
 from bench.bots import processes as kernel
@@ -37,6 +38,8 @@ class Worker:
         self.role = role
         self._name = f"{role}_bots"
         self._processes = processes
+        # To the database, at the same time, while bots were coming online.
+        self.most_connections = 0
 
     def start(self) -> float:
         """Until it waits for bots; returns the seconds that took."""
@@ -47,11 +50,12 @@ class Worker:
 
     def bring_online(self, count: int) -> float:
         """Have all its bots connected, members of their chats and reading; returns the seconds that took."""
-        began = last = time.monotonic() - SUPERVISE_SECONDS
         began = time.monotonic()
+        last = began - SUPERVISE_SECONDS
 
         def all_online() -> bool:
             nonlocal last
+            self.most_connections = max(self.most_connections, _database_connections())
             if time.monotonic() - last >= SUPERVISE_SECONDS:
                 last = time.monotonic()
                 supervise(timezone.now())
@@ -98,6 +102,15 @@ class Worker:
 
     def _wait(self, condition, what: str, seconds: float) -> None:
         wait_for(condition, what=what, seconds=seconds, processes=self._processes)
+
+
+def _database_connections() -> int:
+    """All but our own."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return int(cursor.fetchone()[0])
 
 
 class Meter:
