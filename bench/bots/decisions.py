@@ -8,9 +8,10 @@ from itertools import cycle, islice
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from bench.bots.company import Company
+from bench.bots.processes import cpu_seconds
 from bench.world import Trouble
 from bots.budgets import BudgetBook
 from bots.claiming import due_keys, judge_batch
@@ -42,11 +43,20 @@ class Times:
 
 
 @dataclass(frozen=True)
+class Processor:
+    """Milliseconds of processor time a decision: what is left of its time when nobody else uses the machine."""
+
+    python: float
+    database: float
+
+
+@dataclass(frozen=True)
 class Decisions:
     """`one`: of one delivery, from the first fence to the verdict. `batched`: the same for a round of all bots,
     divided by the size of the batch. `claimed`: one delivery judged and claimed, with the commit."""
 
     one: Times
+    one_cpu_ms: Processor
     batched: Times
     batch_size: int
     claimed: Times
@@ -60,10 +70,22 @@ def measure(company: Company, samples: int) -> Decisions:
             raise Trouble("no delivery is due")
         # As the sender asks for a round of all its bots.
         firsts = due_keys(owners, asleep=(), alone=list(owners), now=now)
-        one = [_decide([key], owners) for key in islice(cycle(keys), samples + WARM_UP)]
+        one, processor = _each_alone(keys, owners, samples)
         batched = [_decide(firsts, owners) / len(firsts) for _ in range(samples // 4 + WARM_UP)]
         claimed = [_claim(key, owners) for key in islice(cycle(firsts), samples // 2 + WARM_UP)]
-    return Decisions(Times.of(one[WARM_UP:]), Times.of(batched[WARM_UP:]), len(firsts), Times.of(claimed[WARM_UP:]))
+    return Decisions(Times.of(one), processor, Times.of(batched[WARM_UP:]), len(firsts), Times.of(claimed[WARM_UP:]))
+
+
+def _each_alone(keys: Sequence[Key], owners: dict[UUID, Owner], samples: int) -> tuple[list[float], Processor]:
+    for key in islice(cycle(keys), WARM_UP):
+        _decide([key], owners)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = int(cursor.fetchone()[0])
+    began = time.process_time(), cpu_seconds(backend)
+    seconds = [_decide([key], owners) for key in islice(cycle(keys), samples)]
+    used = time.process_time() - began[0], cpu_seconds(backend) - began[1]
+    return seconds, Processor(*(round(1000 * one / samples, 2) for one in used))
 
 
 def _decide(keys: Sequence[Key], owners: dict[UUID, Owner]) -> float:

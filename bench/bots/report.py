@@ -111,6 +111,7 @@ def _of_gate(found: Decisions | None) -> list[tuple[str, str]]:
         return []
     return [
         ("a decision alone, p50 and p99", _ms(found.one)),
+        ("its processor time: here, PostgreSQL", f"{found.one_cpu_ms.python:.2f}, {found.one_cpu_ms.database:.2f} ms"),
         (f"a decision in a batch of {found.batch_size}", _ms(found.batched)),
         ("a claim of one, with its commit", _ms(found.claimed)),
     ]
