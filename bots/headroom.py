@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from bots.windows import Source, Window, counted_times, totals
+from bots.windows import Source, Window, counted, counted_times
 
 Look = tuple[Window, int, int]
 
@@ -96,12 +96,12 @@ class Headroom:
         return (replace(ask.window, since=since), room, 1) if room >= 0 else None
 
     def _counted(self, asks: Sequence[Ask], now: datetime) -> list[list[datetime]]:
-        counts = totals([ask.window for ask in asks])
+        fitting = [ask.limit - ask.depth for ask in asks]
+        numbers = counted([(ask.window, most + 1) for ask, most in zip(asks, fitting, strict=True)])
         if len(self._counts) > MOST:
             self._counts.clear()
-        for ask, total in zip(asks, counts, strict=True):
-            self._counts[ask.kept] = _Count(now, total.count)
-        near = [n for n, ask in enumerate(asks) if counts[n].count > ask.limit - ask.depth]
+        self._counts |= {ask.kept: _Count(now, number) for ask, number in zip(asks, numbers, strict=True)}
+        near = [n for n, most in enumerate(fitting) if numbers[n] > most]
         tails = dict(zip(near, counted_times([asks[n].look for n in near]), strict=True))
         return [tails.get(n, []) for n in range(len(asks))]
 

@@ -83,6 +83,18 @@ def totals(windows: Sequence[Window]) -> list[Total]:
     return found
 
 
+def counted(windows: Sequence[tuple[Window, int]]) -> list[int]:
+    """How many messages each (window, most) has: `most` at most for each of its sources. In the order of time, so that
+    they are counted in the index and not in the table."""
+    select = "SELECT ask.n, found.number FROM {asked} CROSS JOIN LATERAL (SELECT count(*) AS number FROM "
+    select += "(SELECT counted_at {of} ORDER BY {at} DESC LIMIT ask.take) AS newest) AS found"
+    asks = [(n, window, source, 0, most) for n, (window, most) in enumerate(windows) for source in window.sources]
+    numbers = [0] * len(windows)
+    for n, number in _ask(select, asks):
+        numbers[n] += number
+    return numbers
+
+
 def _ask(select: str, asks: Sequence[tuple[int, Window, Source, int, int]]) -> list[tuple[Any, ...]]:
     """One query: a part for each kind of source, in which the rows that it asks about are parameters."""
     # A condition on a column that an index lacks, even one that is always true, has every row fetched from the table.

@@ -73,7 +73,8 @@ def gather(telegram: Telegram, *, sessions: int, lines: int) -> Company:
 
 
 def _bots(telegram: Telegram, role: Role, count: int) -> list[Bot]:
-    bots, sessions = [], []
+    bots: list[Bot] = []
+    sessions: list[BotSession] = []
     for number in range(count):
         name = f"{role.value}_{number}"
         phone = f"99966{len(bots) + (0 if role == Role.PARSER else 5_000):05d}"

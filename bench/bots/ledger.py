@@ -63,7 +63,7 @@ _COLUMNS = {
 
 def grow(company: Company, rows: int) -> None:
     """Add so many deliveries that are settled; `tidy` up afterwards."""
-    values = {
+    values: dict[str, Any] = {
         "rows": rows,
         "begin": timezone.now() - AGE,
         "age": AGE,
@@ -76,8 +76,8 @@ def grow(company: Company, rows: int) -> None:
     }
     fields = Delivery._meta.concrete_fields
     defaults = {f"default_{field.column}": field.get_default() for field in fields if field.column not in _COLUMNS}
-    expressions = [_COLUMNS.get(field.column, f"%(default_{field.column})s") for field in fields]
-    columns = ", ".join(field.column for field in fields)
+    expressions = [_COLUMNS.get(str(field.column), f"%(default_{field.column})s") for field in fields]
+    columns = ", ".join(str(field.column) for field in fields)
     made = f"SELECT {', '.join(expressions)} FROM ({_CASTS}) AS lots"
     table = Delivery._meta.db_table
     with transaction.atomic(), connection.cursor() as cursor, _without_checks(cursor, table):

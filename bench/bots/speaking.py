@@ -1,6 +1,7 @@
 """Actors play: how many of their lines pass the gate, are sent and settled a second."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -62,7 +63,7 @@ def measure(worker: Worker, telegram: Telegram, company: Company, *, lines: int,
     )
 
 
-def _compare(telegram: Telegram, began) -> None:
+def _compare(telegram: Telegram, began: datetime) -> None:
     said = telegram.said_by_accounts()
     telegram.assert_no_repeats(said)
     rows = Delivery.objects.filter(counted_at__gte=began)

@@ -2,8 +2,10 @@
 
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from subprocess import Popen
 
 from django.db import connection
 from django.utils import timezone
@@ -97,10 +99,10 @@ class Worker:
         return Meter(self._child.pid, self._processes.children["sandbox"].pid)
 
     @property
-    def _child(self):
+    def _child(self) -> "Popen[bytes]":
         return self._processes.children[self._name]
 
-    def _wait(self, condition, what: str, seconds: float) -> None:
+    def _wait(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
         wait_for(condition, what=what, seconds=seconds, processes=self._processes)
 
 
