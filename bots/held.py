@@ -1,36 +1,62 @@
 """Rows that are locked and read by one statement: what a claim holds is what it judges by.
 
-Statements by hand: a claim of one message asks some fifteen of them, and making SQL anew each time took Django longer
-than answering it takes the database.
+Statements by hand: a claim of one message asks some fifteen of them, and to make SQL anew each time took Django longer
+than it takes the database to answer.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from django.db import connection, models
 
-Lock = Literal["FOR SHARE", "FOR NO KEY UPDATE", "FOR UPDATE SKIP LOCKED"]
+Lock = Literal["FOR SHARE", "FOR NO KEY UPDATE"]
 Row = TypeVar("Row", bound=models.Model)
 
 
-def hold(model: type[Row], ids: Collection[Any], lock: Lock, *, but: tuple[str, ...] = ()) -> dict[Any, Row]:
+class Statement(NamedTuple):
+    """What to ask, and what to make of the rows."""
+
+    sql: str
+    params: Sequence[Any]
+    read: Callable[[list[Any]], Any] = list
+
+
+def ask(*statements: Statement) -> list[Any]:
+    """One after the other, on one way to the database and back. What each of them found, as its `read` makes it.
+
+    They are one text to the database, with the values in it: that needs Django's default, binding on our side.
+    """
+    found = []
+    with connection.cursor() as cursor:
+        cursor.execute(";".join(one.sql for one in statements), [value for one in statements for value in one.params])
+        for number, one in enumerate(statements):
+            if number:
+                cursor.nextset()
+            found.append(one.read(cursor.fetchall()))
+    return found
+
+
+def holding(model: type[models.Model], ids: Collection[Any], lock: Lock, *, but: tuple[str, ...] = ()) -> Statement:
     """These rows by id, locked in the order of their ids until the transaction ends; without the columns `but`."""
-    if not ids:
-        return {}
-    found = select(model, f"WHERE id = ANY(%s) ORDER BY id {lock}", [sorted(ids)], but=but)
-    return {row.pk: row for row in found}
+    wanted = selecting(model, f"WHERE id = ANY(%s) ORDER BY id {lock}", [sorted(ids)], but=but)
+    return wanted._replace(read=lambda rows: {row.pk: row for row in wanted.read(rows)})
 
 
-def select(model: type[Row], rest: str, params: Sequence[Any], *, but: tuple[str, ...] = ()) -> list[Row]:
+def selecting(model: type[models.Model], rest: str, params: Sequence[Any], *, but: tuple[str, ...] = ()) -> Statement:
     """The rows of SELECT … FROM the model's table and `rest`; a column in `but` is read when somebody asks for it.
 
     Raises TypeError for fields that are converted (encrypted ones, JSON) and not among `but`.
     """
     names, columns = _columns(model, but)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM {connection.ops.quote_name(model._meta.db_table)} {rest}", params)
-        return [model.from_db(connection.alias, names, row) for row in cursor.fetchall()]
+    sql = f"SELECT {columns} FROM {connection.ops.quote_name(model._meta.db_table)} {rest}"
+    return Statement(sql, params, lambda rows: [model.from_db(connection.alias, names, row) for row in rows])
+
+
+def select(model: type[Row], rest: str, params: Sequence[Any]) -> list[Row]:
+    """What `selecting` finds."""
+    rows: list[Row] = ask(selecting(model, rest, params))[0]
+    return rows
 
 
 @cache

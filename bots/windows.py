@@ -20,9 +20,6 @@ _WHERE = {
 # The index over everybody's messages is on another expression than theirs (`Delivery.Meta` says why).
 _AT = dict.fromkeys(_WHERE, "counted_at") | {"team": "(counted_at AT TIME ZONE 'UTC')"}
 _SINCE = dict.fromkeys(_WHERE, "ask.since") | {"team": "(ask.since AT TIME ZONE 'UTC')"}
-# The planner cannot know how little is in a window. By its estimate it would pay to compile a query for many windows
-# (PostgreSQL's JIT), which takes a hundred times as long as the query. Lasts as long as the claim's transaction.
-_UNCOMPILED = "SELECT set_config('jit', 'off', true)"
 _ASKED = (
     "unnest(%s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::int[], %s::int[]) "
     "AS ask(n, key, purpose, since, skip, take)"
@@ -115,6 +112,5 @@ def _ask(select: str, asks: Sequence[tuple[int, Window, Source, int, int]]) -> l
     if not parts:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(_UNCOMPILED)
         cursor.execute(" UNION ALL ".join(parts), params)
         return cursor.fetchall()

@@ -12,6 +12,8 @@ from django.db import connection, models
 # Any number no other lock of this database uses.
 _SUPPRESSIONS = 0x5B_00_57_0F
 _ERASING = 0x5B_00_57_10
+# The statement of `suppressions_hold`, for who asks several at once.
+SUPPRESSIONS_HOLD = ("SELECT pg_advisory_xact_lock_shared(%s)", _SUPPRESSIONS)
 # The channel on which bots hear that something may be sendable.
 DELIVERIES_CHANNEL = "deliveries"
 # Its payload when something was queued.
@@ -30,7 +32,7 @@ def lock_shared(model: type[models.Model], ids: Iterable[UUID]) -> None:
 
 def suppressions_hold() -> None:
     """Until the transaction ends nobody is added to the suppressions."""
-    _execute("SELECT pg_advisory_xact_lock_shared(%s)", _SUPPRESSIONS)
+    _execute(*SUPPRESSIONS_HOLD)
 
 
 def suppressions_close() -> None:

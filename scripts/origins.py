@@ -4,15 +4,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connection
-
 from bots.deliveries import register_origin
 from bots.gate import ALLOW, Refuse, Verdict, Wait
+from bots.held import Statement, ask
 from bots.models import Delivery
-from campaigns.fences import lock_shared
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services.plays import ORIGIN, step_settle
 
+_HOLD_RUNS = """
+    SELECT id FROM scripts_run WHERE id IN (SELECT run_id FROM scripts_step WHERE id = ANY(%s)) ORDER BY id FOR SHARE
+"""
+_HOLD_SFCS = """
+    SELECT id FROM scripts_scriptforcampaign WHERE id IN (
+        SELECT run.sfc_id FROM scripts_run AS run JOIN scripts_step AS step ON step.run_id = run.id
+        WHERE step.id = ANY(%s)
+    ) ORDER BY id FOR SHARE
+"""
 _STANDINGS = """
     SELECT step.id, step.delivery_id, step.state, run.state, sfc.state FROM scripts_step AS step
     JOIN scripts_run AS run ON run.id = step.run_id
@@ -36,19 +43,12 @@ class StepOrigin:
 
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
         """Hold the runs, then the sfcs, against pause, stop and end until the transaction ends."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT id, sfc_id FROM scripts_run WHERE id IN (SELECT run_id FROM scripts_step WHERE id = ANY(%s))",
-                [list(origin_ids)],
-            )
-            rows = cursor.fetchall()
-        lock_shared(Run, [run_id for run_id, _ in rows])
-        lock_shared(ScriptForCampaign, [sfc_id for _, sfc_id in rows])
+        steps = list(origin_ids)
+        ask(Statement(_HOLD_RUNS, [steps]), Statement(_HOLD_SFCS, [steps]))
 
     def verdicts(self, deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
-        with connection.cursor() as cursor:
-            cursor.execute(_STANDINGS, [[delivery.origin_id for delivery in deliveries]])
-            found = {step_id: Standing(*facts) for step_id, *facts in cursor.fetchall()}
+        (rows,) = ask(Statement(_STANDINGS, [[delivery.origin_id for delivery in deliveries]]))
+        found = {step_id: Standing(*facts) for step_id, *facts in rows}
         return {delivery.pk: _verdict(delivery, found.get(delivery.origin_id)) for delivery in deliveries}
 
     def settle(self, delivery: Delivery) -> None:
