@@ -90,8 +90,10 @@ def test_whoever_may_only_look_sees_no_secret_and_no_operation(world: SimpleName
     assert "15550009999" not in bot
     channel = client.get(reverse("admin:notifier_channel_change", args=[Channel.objects.get().pk])).content.decode()
     assert "secret-token" not in channel
-    assert "panel-operations" not in bot + channel
     stop = reverse("admin:bots_bot_operate", args=[world.manager.pk, "stop"])
+    # To ask the gate is looking; nothing else is offered.
+    assert stop.removesuffix("stop/") not in bot and bot.count("Would it be sent now?") == 1
+    assert "panel-operations" not in channel
     assert client.post(stop).status_code == 403
     cancel = reverse("admin:bots_delivery_operate", args=[Delivery.objects.earliest("created_at").pk, "cancel"])
     assert client.post(cancel).status_code == 403
