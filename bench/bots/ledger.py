@@ -57,6 +57,8 @@ _COLUMNS = {
     "counted_at": f"CASE WHEN NOT ({_NOT_SAID}) THEN at END",
     "telegram_message_id": f"CASE WHEN {_SENT} THEN n END",
     "sent_at": f"CASE WHEN {_SENT} THEN at + interval '1 second' END",
+    # The sandbox has none of them: a bot that looks back at what it said would find each of them gone.
+    "deleted_at": f"CASE WHEN {_SENT} THEN at + interval '1 hour' END",
     "created_at": "at - interval '3 seconds'",
 }
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import connection
 from django.utils import timezone
 
 from bench.bots.company import Company
@@ -41,7 +42,14 @@ def measure(worker: Worker, telegram: Telegram, company: Company, *, lines: int,
         campaign_resume(campaign_id=campaign.pk)
 
     def sent() -> int:
-        return Delivery.objects.filter(counted_at__gte=began, state=State.SENT).count()
+        # As the index over everybody's messages has it (Delivery.Meta): it must not cost what is measured.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM bots_delivery WHERE state = %s"
+                " AND (counted_at AT TIME ZONE 'UTC') >= (%s AT TIME ZONE 'UTC')",
+                [State.SENT, began],
+            )
+            return int(cursor.fetchone()[0])
 
     per_second, _ = rate(sent, total, seconds=seconds)
     spent = meter.spent()
