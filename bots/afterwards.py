@@ -52,9 +52,14 @@ def changes_record(*, bot_id: UUID, changes: Collection[MessageNow]) -> list[Mes
     Not fenced: what a former owner has seen is true as well.
     """
     ours = _said_by_us(bot_id, changes)
+    deleted = []
     for change in changes:
-        if (delivery := ours.get((change.peer_id, change.message_id))) is not None:
+        delivery = ours.get((change.peer_id, change.message_id))
+        if delivery is not None and change.deleted:
+            deleted.append(delivery.id)
+        elif delivery is not None:
             _record(delivery, change)
+    _record_deletions(deleted)
     return [change for change in changes if (change.peer_id, change.message_id) not in ours]
 
 
@@ -82,12 +87,20 @@ def _kept() -> QuerySet[Delivery]:
 
 
 @transaction.atomic
+def _record_deletions(delivery_ids: Collection[UUID]) -> None:
+    """Many at once: somebody may have cleared the chat."""
+    if not delivery_ids:
+        return
+    rows = Delivery.objects.filter(id__in=delivery_ids, deleted_at=None)
+    # Another bot may have seen it at the same moment.
+    news = list(rows.select_for_update(of=("self",)).order_by("id").values_list("id", flat=True))
+    Delivery.objects.filter(id__in=news).update(deleted_at=database_clock())
+    note(Kind.DELETED, dict.fromkeys(news, ""))
+
+
+@transaction.atomic
 def _record(delivery: Delivery, change: MessageNow) -> None:
     row = Delivery.objects.filter(id=delivery.id)
-    if change.deleted:
-        if row.filter(deleted_at=None).update(deleted_at=database_clock()):
-            note(Kind.DELETED, {delivery.id: ""})
-        return
     if change.text is not None and change.edited_at is not None:
         _record_edit(delivery, change, row)
     if change.reactions is not None:
