@@ -8,20 +8,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import QuerySet
 
 from bots.budgets import BudgetBook
 from bots.gate import ALLOW, Block, Facts, Refuse, Verdict, Wait
-from bots.held import Statement, ask, holding, select
+from bots.held import Statement, ask, holding, select, selecting
 from bots.models import Bot, BotBlock, Delivery
 from bots.origins import origin_named
 from campaigns.disclosure import is_disclosed
 from campaigns.fences import SUPPRESSIONS_HOLD
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
-from campaigns.selectors import permission_gaps, plain_username, suppressed
+from campaigns.selectors import permission_answer, permission_question, plain_username, suppressed
 
 State = Delivery.State
 
@@ -132,15 +132,20 @@ class Policy:
         """Without `book` they were claimed before: their budgets are spent and their turn has come."""
         self._owners, self._now, self._book = owners, now, book
         self._origins = _origin_verdicts(deliveries)
-        chat_ids = [delivery.chat_id for delivery in deliveries if delivery.chat_id is not None]
-        self._gaps = permission_gaps(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT, now=now)
+        chat_ids = {delivery.chat_id for delivery in deliveries if delivery.chat_id is not None}
+        permissions, self._blocks, self._heads = ask(
+            Statement(*permission_question(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)),
+            _blocks(deliveries, now),
+            _heads(deliveries),
+        )
+        self._gaps = permission_answer(permissions, chat_ids=chat_ids, now=now)
         self._suppressed = suppressed(
             user_ids=[delivery.peer_id for delivery in deliveries if delivery.peer_id is not None],
             usernames=[delivery.peer_username for delivery in deliveries],
         )
-        self._blocks = _blocks(deliveries, now)
-        self._heads = {} if book is None else _heads(deliveries)
-        if book is not None:
+        if book is None:
+            self._heads = {}
+        else:
             book.open(now)
 
     def facts(self, delivery: Delivery) -> Facts:
@@ -221,12 +226,18 @@ def _origin_verdicts(deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
     return verdicts
 
 
-def _blocks(deliveries: Sequence[Delivery], now: datetime) -> dict[UUID, list[BotBlock]]:
-    found: dict[UUID, list[BotBlock]] = defaultdict(list)
+def _blocks(deliveries: Sequence[Delivery], now: datetime) -> Statement:
+    """What Telegram asked their bots to wait for, by bot."""
     bots = list({delivery.bot_id for delivery in deliveries})
-    for block in select(BotBlock, "WHERE bot_id = ANY(%s) AND until > %s", [bots, now]):
-        found[block.bot_id].append(block)
-    return found
+    wanted = selecting(BotBlock, "WHERE bot_id = ANY(%s) AND until > %s", [bots, now])
+
+    def by_bot(rows: list[Any]) -> dict[UUID, list[BotBlock]]:
+        found: dict[UUID, list[BotBlock]] = defaultdict(list)
+        for block in wanted.read(rows):
+            found[block.bot_id].append(block)
+        return found
+
+    return wanted._replace(read=by_bot)
 
 
 Place = tuple[UUID, UUID | None, int | None, str, UUID, str]
@@ -254,13 +265,14 @@ _FIRST_IN_LINE = """
 """
 
 
-def _heads(deliveries: Sequence[Delivery]) -> dict[Place, UUID]:
+def _heads(deliveries: Sequence[Delivery]) -> Statement:
     """Of each place in the batch, the queued delivery that is first in line."""
     attributes = ("bot_id", "chat_id", "peer_id", "peer_username")
     values = [list({getattr(delivery, name) for delivery in deliveries} - {None, ""}) for name in attributes]
-    with connection.cursor() as cursor:
-        cursor.execute(_FIRST_IN_LINE, values)
-        rows = cursor.fetchall()
+    return Statement(_FIRST_IN_LINE, values, _by_place)
+
+
+def _by_place(rows: list[Any]) -> dict[Place, UUID]:
     heads: dict[Place, tuple[datetime, datetime, UUID]] = {}
     for bot_id, chat_id, peer_id, username, campaign_id, purpose, *turn in rows:
         place = _place_of(bot_id, chat_id, peer_id, username, campaign_id, purpose)

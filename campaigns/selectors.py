@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower, Now
 
@@ -93,7 +95,25 @@ def in_force(now: datetime | Now) -> Q:
     return Q(revoked_at__isnull=True, suspended_at__isnull=True) & begun & lasts
 
 
-def gap_of(permission: ChatPermission, now: datetime) -> Gap | None:
+class Terms(NamedTuple):
+    """What decides whether a permission is in force."""
+
+    valid_from: datetime | None
+    valid_until: datetime | None
+    revoked_at: datetime | None
+    suspended_at: datetime | None
+    suspended_reason: str
+
+
+# Of each chat the open one, since it counts; else what was revoked last.
+_LATEST_TERMS = """
+    SELECT DISTINCT ON (chat_id) chat_id, valid_from, valid_until, revoked_at, suspended_at, suspended_reason
+    FROM campaigns_chatpermission WHERE chat_id = ANY(%s) AND purpose = %s
+    ORDER BY chat_id, revoked_at DESC NULLS FIRST
+"""
+
+
+def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
     """The same for one row at hand, with the reason; None when it is in force."""
     if permission.revoked_at is not None:
         return Gap(f"it was revoked at {_minute(permission.revoked_at)}")
@@ -125,11 +145,19 @@ def is_permitted(*, chat_id: UUID, purpose: ChatPermission.Grant, now: datetime 
 def permission_gaps(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, now: datetime) -> dict[UUID, Gap]:
     """Those of the chats for which no permission is in force at `now`, and why."""
     wanted = set(chat_ids)
-    latest: dict[UUID, ChatPermission] = {}
-    # The open one last, since it counts; else what was revoked last.
-    for row in ChatPermission.objects.filter(chat_id__in=wanted, purpose=purpose).order_by("revoked_at"):
-        latest[row.chat_id] = row
-    gaps = {chat_id: gap_of(latest[chat_id], now) if chat_id in latest else NONE_ON_RECORD for chat_id in wanted}
+    with connection.cursor() as cursor:
+        cursor.execute(*permission_question(chat_ids=wanted, purpose=purpose))
+        return permission_answer(cursor.fetchall(), chat_ids=wanted, now=now)
+
+
+def permission_question(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant) -> tuple[str, list[Any]]:
+    """The statement of `permission_gaps`, for who asks several at once; `permission_answer` makes sense of its rows."""
+    return _LATEST_TERMS, [list(chat_ids), str(purpose)]
+
+
+def permission_answer(rows: Iterable[tuple[Any, ...]], *, chat_ids: Iterable[UUID], now: datetime) -> dict[UUID, Gap]:
+    latest = {chat_id: gap_of(Terms(*terms), now) for chat_id, *terms in rows}
+    gaps = {chat_id: latest.get(chat_id, NONE_ON_RECORD) for chat_id in chat_ids}
     return {chat_id: gap for chat_id, gap in gaps.items() if gap is not None}
 
 
