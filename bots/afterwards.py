@@ -91,7 +91,7 @@ def _record_deletions(delivery_ids: Collection[UUID]) -> None:
     """Many at once: somebody may have cleared the chat."""
     if not delivery_ids:
         return
-    rows = Delivery.objects.filter(id__in=delivery_ids, deleted_at=None)
+    rows = _kept().filter(id__in=delivery_ids, deleted_at=None)
     # Another bot may have seen it at the same moment.
     news = list(rows.select_for_update(of=("self",)).order_by("id").values_list("id", flat=True))
     Delivery.objects.filter(id__in=news).update(deleted_at=database_clock())
@@ -100,7 +100,8 @@ def _record_deletions(delivery_ids: Collection[UUID]) -> None:
 
 @transaction.atomic
 def _record(delivery: Delivery, change: MessageNow) -> None:
-    row = Delivery.objects.filter(id=delivery.id)
+    # Asked once more: their data may have been erased since it was read.
+    row = _kept().filter(id=delivery.id)
     if change.text is not None and change.edited_at is not None:
         _record_edit(delivery, change, row)
     if change.reactions is not None:

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from bots.blocks import block_keep
 from bots.clock import database_clock
 from bots.cursors import chats_forget
 from bots.executor import in_db
@@ -219,8 +220,7 @@ class JoinBlock:
 def method_block(*, bot_id: UUID, error: RetryAfter) -> JoinBlock:
     """Keep the whole wait that Telegram asked for, with the method that it refused."""
     until = database_clock() + timedelta(seconds=error.seconds)
-    values = {"until": until, "reason": error.reason[:120]}
-    BotBlock.objects.update_or_create(bot_id=bot_id, method=error.method[:80], peer_id=0, defaults=values)
+    block_keep(bot_id=bot_id, method=error.method, peer_id=0, until=until, reason=error.reason)
     return JoinBlock(error.seconds, until)
 
 

@@ -4,14 +4,15 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
 
+from bots.blocks import block_keep
 from bots.claiming import Outgoing
 from bots.deliveries import delivery_finish
 from bots.gate import PERSON_SAID_STOP
-from bots.models import Bot, BotBlock, Delivery, DeliveryEvent
+from bots.models import Bot, Delivery, DeliveryEvent
 from bots.states import bot_set_state
 from bots.timeline import note
 from bots.unwelcome import writing_refused
@@ -135,12 +136,5 @@ def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetim
 def block_bot(out: Outgoing, error: RetryAfter, until: datetime) -> None:
     """Keep Telegram's wait for the whole time; of two for the same thing the later end counts."""
     peer_id = (out.destination_id or 0) if error.reason.startswith(_OF_ONE_CHAT) else 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {BotBlock._meta.db_table} AS kept (bot_id, method, peer_id, until, reason) "
-            "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (bot_id, method, peer_id) DO UPDATE SET "
-            "reason = CASE WHEN excluded.until > kept.until THEN excluded.reason ELSE kept.reason END, "
-            "until = greatest(kept.until, excluded.until)",
-            [out.bot_id, error.method[:80], peer_id, until, error.reason[:120]],
-        )
+    block_keep(bot_id=out.bot_id, method=error.method, peer_id=peer_id, until=until, reason=error.reason)
     log.warning("bot %s: %s for %s until %s", out.bot_id, error.reason, error.method, until.isoformat())

@@ -36,6 +36,7 @@ class BotsRoom(Room):
         return {
             "deliveries": as_dicts(_deliveries(person)),
             "events of deliveries": as_dicts(DeliveryEvent.objects.filter(delivery__in=_deliveries(person))),
+            "cancellations": as_dicts(_orders(person), without=("delivery_ids",)),
             "cursors": as_dicts(Cursor.objects.filter(peer_id__in=person.ids)),
             "blocks": as_dicts(BotBlock.objects.filter(peer_id__in=person.ids)),
             "troubles": as_dicts(_troubles(person)),

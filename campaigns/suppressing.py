@@ -195,9 +195,14 @@ def _bind_erased(name: str, telegram_user_id: int) -> bool:
     by_name = Suppression.objects.filter(person_hash=name_hash(key, name))
     if not by_name.exists():
         return False
-    if _held([telegram_user_id]):
+    wanted = id_hash(key, telegram_user_id)
+    if Suppression.objects.filter(person_hash=wanted).exists():
         return bool(by_name.delete()[0])
-    return bool(by_name.update(person_hash=id_hash(key, telegram_user_id)))
+    # An entry of the id from before, or from a file, tells who it is: it becomes the hash, and the name's is gone.
+    plain = Suppression.objects.filter(telegram_user_id=telegram_user_id)
+    if plain.update(person_hash=wanted, telegram_user_id=None, username="", reason="", resolved_by=""):
+        return bool(by_name.delete()[0])
+    return bool(by_name.update(person_hash=wanted))
 
 
 def _unresolved(name: str) -> Any:

@@ -15,7 +15,7 @@ from messaging import topology
 from messaging.campaign_finding import campaign_of
 from messaging.events import event_id
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, ProcessedEvent
-from messaging.persons import about_somebody_erased, hold_erasing
+from messaging.persons import ERASED, about_somebody_erased, hold_erasing
 from messaging.subscriptions import Message, storable
 
 UNROUTABLE = "unroutable"
@@ -51,6 +51,7 @@ def archive(message: Message, *, unroutable: bool) -> None:
     if not _first_time(message.queue, event, death):
         return
     letter = _replayed_letter(message, event, death)
+    erased = about_somebody_erased(readable(message.body))
     if letter is None:
         letter = _letter_of(message, event, death)
         letter.exchange, letter.routing_key = storable(death.exchange)[:120], storable(death.routing_key)[:255]
@@ -62,8 +63,17 @@ def archive(message: Message, *, unroutable: bool) -> None:
     letter.error_class = error_class(letter.error)
     letter.count += 1
     letter.state = DeadLetter.State.OPEN
+    if erased or letter.decision_reason == ERASED:
+        _empty(letter)
     letter.save()
     DeadLetter.objects.filter(pk=letter.pk).update(last_seen_at=Now())
+
+
+def _empty(letter: DeadLetter) -> None:
+    """It was on its way when somebody's data was erased: that it died is all that is kept, and nobody has to decide."""
+    letter.body = letter.edited_body = letter.error = letter.error_class = letter.traceback = ""
+    letter.headers, letter.x_death = {}, []
+    letter.state, letter.decision_reason = DeadLetter.State.DISCARDED, ERASED
 
 
 def event_type(exchange: str, routing_key: str) -> str:
@@ -105,9 +115,6 @@ def _letter_of(message: Message, event: uuid.UUID, death: Death) -> DeadLetter:
     """The letter of this event in this queue, locked: the one that is known, or a new one that has counted nothing."""
     body = readable(message.body)
     campaign_id = campaign_of(body)
-    if about_somebody_erased(body):
-        # It was on its way when their data was erased.
-        body = ""
     letter, _ = DeadLetter.objects.select_for_update().get_or_create(
         queue=death.queue,
         event_id=event,
@@ -131,7 +138,8 @@ def _replayed_letter(message: Message, event: uuid.UUID, death: Death) -> DeadLe
     if letter.queue != death.queue and not refused:
         # What was unroutable has found a queue by now, and died there.
         return None
-    note = ": ".join(filter(None, (death.reason, _why(message, death)[0])))
+    why = "" if letter.decision_reason == ERASED else _why(message, death)[0]
+    note = ": ".join(filter(None, (death.reason, why)))
     DeadLetterEntry.objects.bulk_create(
         [DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=replay)],
         ignore_conflicts=True,

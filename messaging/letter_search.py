@@ -26,7 +26,7 @@ class LetterSearch:
 
     def __str__(self) -> str:
         """In words, for whoever reads the history later."""
-        said = [f"{field.name} {getattr(self, field.name)}" for field in fields(self) if getattr(self, field.name)]
+        said = [f'{field.name} "{getattr(self, field.name)}"' for field in fields(self) if getattr(self, field.name)]
         return f"all letters with {', '.join(said)}" if said else "all letters"
 
     def letters(self) -> QuerySet[DeadLetter]:

@@ -17,7 +17,7 @@ from messaging import queue_stats, timings, topology
 from messaging.archive import UNROUTABLE
 from messaging.models import DeadLetter, HandlingBucket, OutboxEvent, QueueControl
 
-# As MISSION's wire contract names them; a service without a row counts 0.
+# As the wire contract names them; a service without a row counts 0.
 SERVICES = ("admin", "scripts", "scripts_watchdog", "parser", "manager", "notifier", "bots")
 # Events published are counted over this many seconds.
 PUBLISH_WINDOW_SECONDS = 60

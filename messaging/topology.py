@@ -164,8 +164,8 @@ SUBSCRIPTIONS: dict[str, str] = {
 # Subscriptions that take any message as it is, Celery's own included: what is dead must not run again.
 RAW_SUBSCRIPTIONS = frozenset({DEAD_LETTER_ARCHIVE_QUEUE, UNROUTABLE_QUEUE})
 
-# queue → how many of its messages are handled in one transaction, when so many wait. Those of the other subscriptions
-# have a transaction each.
+# queue → how many of its messages its handler gets at once, when so many wait. Those of the other subscriptions are
+# handled one by one, and share a commit while they are quick (`messaging.bundles`).
 BATCHES: dict[str, int] = {
     LEADS_QUEUE: 200,
     DEAD_LETTER_ARCHIVE_QUEUE: 200,

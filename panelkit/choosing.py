@@ -27,5 +27,5 @@ def chosen_for(request: HttpRequest, *, action: str, noun: str) -> Chosen:
 
 def all_matching(request: HttpRequest, *, noun: str) -> str:
     """The list's filters in words."""
-    filters = [f"{name} {value}" for name, value in request.GET.items() if value and name not in ("p", "o", "all")]
+    filters = [f'{name} "{value}"' for name, value in request.GET.items() if value and name not in ("p", "o", "all")]
     return f"all {noun} with {', '.join(filters)}" if filters else f"all {noun}"

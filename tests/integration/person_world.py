@@ -89,7 +89,9 @@ def _ledgers(world: World, talk: Conversation) -> None:
     Delivery.objects.filter(id=said.id).update(edited_text=f"{ANSWER}!", edited_at=timezone.now(), reactions="👍 1")
     now = timezone.now()
     DeliveryEvent.objects.create(delivery=said, kind="edited", detail=f"{ANSWER}!", at=now, last_at=now)
-    MassCancellation.objects.create(by="olga", what=f"all that match @{NAME}", delivery_ids=[], total=0, state="done")
+    MassCancellation.objects.create(
+        by="olga", what=f'all deliveries with q "{NAME}"', delivery_ids=[], total=0, state="done"
+    )
     Suppression.objects.create(telegram_user_id=ID, username=NAME, source="words", reason=WORDS)
     Suppression.objects.create(telegram_user_id=OTHER_ID, username=OTHER_NAME, source="words", reason="stop")
 
@@ -117,7 +119,7 @@ def _bus(event: dict[str, Any]) -> None:
         DeadLetterEntry.objects.create(letter=letter, what="edited", note=body)
         HandlingFailure.objects.create(queue="leads_queue", body_digest=letter.body_digest, error=body, traceback=body)
     HandlingFailure.objects.create(queue="bots.on_message", body_digest="f" * 64, error=f"b:{ID}:7: ValueError: no")
-    ReplayBatch.objects.create(by="olga", what=f"all letters with text @{NAME}", per_second=1)
+    ReplayBatch.objects.create(by="olga", what=f'all letters with text "{NAME}"', per_second=1)
     channel = Channel.objects.create(name="Team", kind="file", address="/dev/null")
     for body in (mine, other):
         fields = json.loads(body)

@@ -63,7 +63,7 @@ def test_matching_letters_are_replayed_in_the_background_and_logged():
     told = run_json("dead_letters", "replay", "--text", "rye", "--per-second", "5")
     batch = ReplayBatch.objects.get()
     assert (told["batch"], told["letters"]) == (str(batch.pk), 1)
-    assert (batch.what, batch.per_second) == ("all letters with text rye", 5)
+    assert (batch.what, batch.per_second) == ('all letters with text "rye"', 5)
     replays_advance()
     assert OutboxEvent.objects.get().event_id == dead.event_id
     other.refresh_from_db()

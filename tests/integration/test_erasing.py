@@ -25,9 +25,11 @@ from leads.answering import answer_job
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.services.answering import job_claim
 from messaging import topology
-from messaging.models import DeadLetter, OutboxEvent
+from messaging.archive import archive_all
+from messaging.models import DeadLetter, HandlingFailure, OutboxEvent
 from messaging.persons import Person, rooms
-from messaging.subscriptions import handle
+from messaging.subscriptions import Message as BusMessage
+from messaging.subscriptions import body_digest, handle
 from notifier.models import Channel, Notification, Rule
 from parser.models import Hit
 from telegram.types import Dialog, MessageNow, SentMessage
@@ -42,6 +44,7 @@ from tests.integration.person_world import (
     OTHER_NAME,
     TABLES,
     WORDS,
+    Place,
     counted,
     fill,
     search,
@@ -206,7 +209,33 @@ def test_somebody_known_by_name_only_is_erased_by_name_and_bound_when_met(world)
     assert Lead.objects.get().telegram_user_id == OTHER_ID
 
 
+def test_somebody_erased_by_name_stays_erased_though_an_entry_of_the_id_was_there(world):
+    suppression_add(telegram_user_id=ID, source=Suppression.Source.OPERATOR, reason="from a file")
+    world.receive(telegram_user_id=None, username=NAME)
+    person_erase(person_named(f"@{NAME}"))
+    handle_lead(world.event(telegram_user_id=ID, username=NAME))
+    assert is_erased(telegram_user_id=ID) and not Lead.objects.exists()
+    assert search(str(ID), NAME, "from a file") == []
+    assert Suppression.objects.exclude(person_hash="").count() == 1
+
+
 # --- nothing comes back
+
+
+def test_a_letter_that_dies_again_after_the_erasure_stays_empty_and_discarded(world):
+    fill(world)
+    letter = DeadLetter.objects.filter(body__contains=WORDS).earliest("pk")
+    body = letter.body
+    erase()
+    death = [{"queue": letter.queue, "reason": "rejected", "time": "now", "exchange": "leads_exchange"}]
+    HandlingFailure.objects.create(queue=letter.queue, body_digest=body_digest(body.encode()), error=WORDS)
+    with transaction.atomic():
+        message = BusMessage(
+            "dead_letter_archive_queue", "leads_dlx", "leads.failed", body.encode(), {"x-death": death}, None
+        )
+        archive_all([message], unroutable=False)
+    assert not DeadLetter.objects.filter(state="open", event_id=letter.event_id).exists()
+    assert search(WORDS) == [Place("messaging_handlingfailure", WORDS)]
 
 
 def test_what_was_still_on_the_bus_is_not_recorded_any_more(world):

@@ -1,4 +1,4 @@
-"""Every error that DESIGN names ends in its kind, through Telethon's own parsing of the wire error."""
+"""Every error ends in its kind, through Telethon's own parsing of the wire error."""
 
 import asyncio
 
