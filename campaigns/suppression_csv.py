@@ -119,7 +119,8 @@ def lines() -> Iterator[str]:
 
     writer.writerow(COLUMNS)
     yield taken()
-    known = Suppression.objects.filter(person_hash="").order_by("created_at", "id")
+    # What one file brought has one time.
+    known = Suppression.objects.filter(person_hash="").order_by("created_at", "telegram_user_id", "username")
     for row in known.iterator(chunk_size=2000):
         id_text = "" if row.telegram_user_id is None else row.telegram_user_id
         writer.writerow([id_text, row.username, row.source, _safe(row.reason), row.created_at.isoformat()])
