@@ -63,7 +63,9 @@ class Probe:
         """How many handlers stand before the lock."""
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted",
+                # The view tells of every database of the server: another run's handlers wait for another lock.
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
                 [probe.HOLD_LOCK],
             )
             return int(cursor.fetchone()[0])

@@ -11,6 +11,7 @@ from bots.deliveries import delivery_cancel, delivery_finish, delivery_resolve
 from bots.models import Delivery
 from scripts.models import ScriptForCampaign, Step
 from tests.integration import ledger
+from tests.integration.locks import somebody_waits_for_a_lock
 from tests.integration.script_world import make_sfc, play_on, queued
 from tests.support import wait_until
 
@@ -61,17 +62,11 @@ def test_whoever_cancels_a_delivery_under_judgement_waits_for_the_verdict(origin
     with transaction.atomic():
         assert claim(owners, clock=ledger.Clock()).outgoing
         cancelling.start()
-        wait_until(_somebody_waits, what="the cancelling to wait for the claim")
+        wait_until(somebody_waits_for_a_lock, what="the cancelling to wait for the claim")
     cancelling.join(20)
     assert answers == [False]
     assert Delivery.objects.get(pk=delivery.pk).state == State.SENDING
     assert origin.settled == []
-
-
-def _somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')")
-        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.django_db

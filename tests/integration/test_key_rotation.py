@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from bots.models import Bot, BotSession
+from tests.integration.locks import somebody_waits_for_a_lock
 from tests.support import wait_until
 from vault import keyring, rotation
 from vault.fields import UnreadableSecret
@@ -132,7 +133,7 @@ def test_a_value_that_a_worker_writes_meanwhile_is_not_overwritten(keys: Keys):
     with transaction.atomic():
         Bot.objects.filter(pk=bot.pk).update(phone="+1777")
         rotating.start()
-        wait_until(_somebody_waits_for_a_row, what="rotation to wait for the row")
+        wait_until(somebody_waits_for_a_lock, what="rotation to wait for the row")
     rotating.join(20)
     assert not rotating.is_alive()
     keys.have(NEW)
@@ -144,12 +145,6 @@ def _rotate() -> None:
         rotation.rotate()
     finally:
         connection.close()
-
-
-def _somebody_waits_for_a_row() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')")
-        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.django_db
