@@ -4,10 +4,7 @@ A campaign, a chat and a bot are rows, locked FOR SHARE by whoever claims delive
 what the gate reads. Suppressions are rows that do not exist yet, so one advisory lock stands for all of them.
 """
 
-from collections.abc import Iterable
-from uuid import UUID
-
-from django.db import connection, models
+from django.db import connection
 
 # Any number no other lock of this database uses.
 _SUPPRESSIONS = 0x5B_00_57_0F
@@ -20,14 +17,6 @@ DELIVERIES_CHANNEL = "deliveries"
 QUEUED = "queued"
 # Its payload when a rule changed: everything that waits is judged again, whatever time it was told to wait for.
 RULES_CHANGED = "rules"
-
-
-def lock_shared(model: type[models.Model], ids: Iterable[UUID]) -> None:
-    """Lock these rows FOR SHARE in the order of their ids, until the transaction ends."""
-    table, ordered = connection.ops.quote_name(model._meta.db_table), sorted(set(ids))
-    if ordered:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT id FROM {table} WHERE id = ANY(%s) ORDER BY id FOR SHARE", [ordered])
 
 
 def suppressions_hold() -> None:

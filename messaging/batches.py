@@ -76,8 +76,8 @@ def _together(subscription: Subscription, taken: Sequence[Any]) -> None:
             handling_began = time.monotonic()
             subscription.handler(list(fresh))
             if not subscription.raw:
-                ids = [event.id for event in fresh if isinstance(event, Event)]
-                record_seconds(ids, subscription.queue, time.monotonic() - handling_began)
+                seconds = time.monotonic() - handling_began
+                record_seconds({event.id: seconds for event in fresh}, subscription.queue)
     if not fresh:
         return
     seconds = time.monotonic() - began

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from messaging import telemetry, timings, topology, tracing
 from messaging.arrival import Message, Subscription
 from messaging.events import Event
-from messaging.handling import handle_event, handle_one, handler_seconds, patiently
+from messaging.handling import handle_event, handle_one, handler_seconds, patiently, record_seconds
 from messaging.models import ProcessedEvent
 
 log = logging.getLogger(__name__)
@@ -28,12 +28,6 @@ _RECORD = """
     INSERT INTO messaging_processedevent (event_id, subscription)
     SELECT id, %s FROM unnest(%s::uuid[]) AS id ORDER BY id ON CONFLICT DO NOTHING RETURNING event_id
 """
-_SECONDS = """
-    UPDATE messaging_processedevent AS done SET seconds = took.seconds
-    FROM unnest(%s::uuid[], %s::float8[]) AS took (event_id, seconds)
-    WHERE done.event_id = took.event_id AND done.subscription = %s
-"""
-
 Failures = dict[int, Exception]
 
 
@@ -74,7 +68,7 @@ def _with_one_commit(
             if time.monotonic() - began > COMMIT_AFTER_SECONDS:
                 break
         _forget(subscription.queue, [event_id for event_id in fresh if event_id not in handled])
-        _record_seconds(handled, subscription.queue)
+        record_seconds(handled, subscription.queue)
     for position, began_ns in done.items():
         telemetry.processed(messages[position], began_ns)
     ages = [(now - fresh[event_id].created_at).total_seconds() for event_id in handled]
@@ -130,17 +124,10 @@ def _alone(subscription: Subscription, thing: Event | Message, handled: dict[uui
         handled[thing.id] = seconds
 
 
-def _record_seconds(handled: Mapping[uuid.UUID, float], queue: str) -> None:
-    """How long each event's handler took, for its trace."""
-    if handled:
-        with connection.cursor() as cursor:
-            cursor.execute(_SECONDS, [list(handled), list(handled.values()), queue])
-
-
 def _record_afterwards(queue: str, handled: Mapping[uuid.UUID, float]) -> None:
     """Nothing depends on it."""
     try:
-        _record_seconds(handled, queue)
+        record_seconds(handled, queue)
     except DatabaseError as problem:
         log.warning("%s: how long %d events took is not recorded: %s", queue, len(handled), str(problem).strip())
 

@@ -5,7 +5,7 @@ import random
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from celery.exceptions import Reject
@@ -25,6 +25,12 @@ _BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 0.1, 10.0
 DATABASE_ERRORS = (OperationalError, InterfaceError)
 # PostgreSQL's class of errors about a value that is too large for it: such a message fails however often it is tried.
 _TOO_LARGE = "54"
+
+_SECONDS = """
+    UPDATE messaging_processedevent AS done SET seconds = took.seconds
+    FROM unnest(%s::uuid[], %s::float8[]) AS took (event_id, seconds)
+    WHERE done.event_id = took.event_id AND done.subscription = %s
+"""
 
 T = TypeVar("T")
 
@@ -47,7 +53,7 @@ def handle_event(subscription: Subscription, event: Event, *, record: bool = Fal
         timings.count_on_commit(subscription.queue, event.created_at)
         seconds = handler_seconds(subscription, event)
         if record:
-            record_seconds([event.id], subscription.queue, seconds)
+            record_seconds({event.id: seconds}, subscription.queue)
     return seconds
 
 
@@ -119,13 +125,11 @@ def identity(message: Message) -> uuid.UUID:
     return event_id(*message.origin, message.body, message_id=message.stable_message_id)
 
 
-def record_seconds(event_ids: Sequence[uuid.UUID], queue: str, seconds: float) -> None:
-    """How long the handler took, for the events' traces; of a batch each event has the whole batch's time."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE messaging_processedevent SET seconds = %s WHERE subscription = %s AND event_id = ANY(%s)",
-            [seconds, queue, list(event_ids)],
-        )
+def record_seconds(handled: Mapping[uuid.UUID, float], queue: str) -> None:
+    """How long each event's handler took, for its trace; of a batch each event has the whole batch's time."""
+    if handled:
+        with connection.cursor() as cursor:
+            cursor.execute(_SECONDS, [list(handled), list(handled.values()), queue])
 
 
 def _first_time(event: Event, queue: str) -> bool:

@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
+from bots.held import ask, holding
 from bots.models import Bot, BotSession
-from campaigns.fences import lock_shared
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permissions_suspend
@@ -208,7 +208,7 @@ def test_a_permission_is_revoked_behind_the_fence_of_its_chat(seed, data):
     chat["permissions"] = [given for given in chat["permissions"] if given["purpose"] != "first_contact"]
     given = ChatPermission.objects.get(chat__key="expats", purpose="first_contact")
     with transaction.atomic():
-        lock_shared(Chat, [given.chat_id])
+        ask(holding(Chat, [given.chat_id], "FOR SHARE"))
         seeding = in_thread(lambda: seed(data))
         wait_until(somebody_waits_for_a_lock, what="the seed waiting for the claim")
     seeding.join(20)
