@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bin"))
 from _services import environment, instance, ports, processes
 from _services.console import Unavailable
 
+from tests.support import wait_until
+
 CLONE = Path("/srv/clone")
 OTHER_CLONE = Path("/srv/another")
 
@@ -155,7 +157,9 @@ class TestProcesses:
         key = f"test{os.getpid()}"
         child = subprocess.Popen(["sleep", "60"], env={**os.environ, processes.MARKER: f"{key}-one"})
         try:
-            assert [(item.pid, item.instance) for item in processes.running(key)] == [(child.pid, f"{key}-one")]
+            # For a moment after its start the kernel shows no environment of it.
+            found = wait_until(lambda: processes.running(key), what="the process")
+            assert [(item.pid, item.instance) for item in found] == [(child.pid, f"{key}-one")]
             processes.end([child.pid], first=signal.SIGTERM, patience=5.0)
             assert not processes.alive(child.pid)
         finally:
