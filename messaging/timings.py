@@ -11,8 +11,7 @@ import math
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from threading import Lock, Timer
 
@@ -102,7 +101,16 @@ def flush() -> None:
     counted = _tally.take()
     if not counted:
         return
-    with _kept(counted), connection.cursor() as cursor:
+    try:
+        with transaction.atomic():
+            _write(counted)
+    except Error as problem:
+        _add(counted)
+        log.warning("timings of handlers are written later: %s", str(problem).strip())
+
+
+def _write(counted: Counted) -> None:
+    with connection.cursor() as cursor:
         cursor.executemany(
             f"INSERT INTO {HandlingBucket._meta.db_table} AS kept (metric, subscription, bound, count, total)"
             " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (metric, subscription, bound)"
@@ -110,16 +118,6 @@ def flush() -> None:
             # In one order everywhere: two processes must not wait for each other's rows.
             [(*key, *counted[key]) for key in sorted(counted)],
         )
-
-
-@contextmanager
-def _kept(counted: Counted) -> Iterator[None]:
-    try:
-        with transaction.atomic():
-            yield
-    except Error as problem:
-        _add(counted)
-        log.warning("timings of handlers are written later: %s", str(problem).strip())
 
 
 def _add(counted: Counted) -> None:

@@ -14,6 +14,8 @@ from messaging import timings, topology
 from messaging.metrics import histogram
 from messaging.models import HandlingBucket, ProcessedEvent
 from messaging.subscriptions import handle
+from tests.private import database_url
+from tests.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -92,6 +94,16 @@ def test_what_cannot_be_written_is_written_the_next_time():
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE elsewhere RENAME TO messaging_handlingbucket")
+    assert handled(timings.HANDLER_SECONDS, "leads_queue") == 1
+
+
+def test_what_is_counted_while_the_database_is_away_is_written_when_it_is_back(monkeypatch: pytest.MonkeyPatch):
+    timings.observe(timings.HANDLER_SECONDS, "leads_queue", 0.2)
+    with TcpProxy.before(database_url()) as network, monkeypatch.context() as away:
+        network.cut()
+        away.setitem(connection.settings_dict, "PORT", network.port)
+        connection.close()
+        timings.flush()
     assert handled(timings.HANDLER_SECONDS, "leads_queue") == 1
 
 
