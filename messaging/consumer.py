@@ -85,6 +85,15 @@ class EventConsumer(Consumer):
 
         return on_message
 
+    def on_ready(self) -> None:
+        """Celery looks at the pool next, at its first connection: a child that has died meanwhile ends the worker.
+
+        The broker may have been away for hours until then; such a child is replaced as at any other time.
+        """
+        super().on_ready()
+        if hasattr(self.pool, "maintain_pool"):
+            self.pool.maintain_pool()
+
     def register_with_event_loop(self, hub: Any) -> None:
         super().register_with_event_loop(hub)
         hub.on_tick.add(self._dispatch)

@@ -21,12 +21,19 @@ class Probe:
         self.broker = broker
         self._start = start_process
 
-    def start_worker(self, *options: str, name: str = "probe", queue: str = probe.PROBE_QUEUE, **env: str) -> Process:
+    def start_worker(
+        self,
+        *options: str,
+        name: str = "probe",
+        queue: str = probe.PROBE_QUEUE,
+        until: str = "ready.",
+        **env: str,
+    ) -> Process:
         worker = self._start(
             "celery", "-A", "tests.broker.probe", "worker", "-Q", queue, "-n", f"{name}@test",
             "--concurrency=2", "-l", "INFO", *options, **env,
         )  # fmt: skip
-        worker.wait_for_log("ready.")
+        worker.wait_for_log(until)
         return worker
 
     def start_archiver(self) -> Process:

@@ -18,6 +18,7 @@ from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import KEY, PROBE_DLQ, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
 from tests.private import Broker
 from tests.support import wait_until
+from tests.tcp_proxy import TcpProxy
 
 
 def _publish(probed: Probe, event: ProbeHappened, **properties: Any) -> None:
@@ -133,6 +134,20 @@ def test_a_killed_child_gives_the_event_back_and_its_effect_happens_once(probed:
     probed.settle(worker, PROBE_QUEUE, handled=1)
     assert probed.effects(event.id) == 1
     assert probed.broker.ready(PROBE_DLQ) == 0
+
+
+def test_a_child_that_dies_before_the_worker_has_reached_the_broker_is_replaced(probed: Probe):
+    with TcpProxy.before(probed.broker.url) as network:
+        network.cut()
+        away = network.url(probed.broker.url)
+        worker = probed.start_worker("--concurrency=1", until="Cannot connect to", RABBITMQ_URL=away)
+        [child] = worker.children()
+        os.kill(child, signal.SIGKILL)
+        network.restore()
+        event = ProbeHappened()
+        _publish(probed, event)
+        probed.settle(worker, PROBE_QUEUE, handled=1)
+    assert probed.effects(event.id) == 1
 
 
 def test_a_killed_worker_gives_the_event_to_another_one(probed: Probe):
