@@ -70,6 +70,12 @@ class Process:
     def is_running(self) -> bool:
         return self._process.poll() is None
 
+    def catches(self, number: int) -> bool:
+        """Whether a signal reaches the program: while it starts, the kernel would just end it."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
     def wait(self, timeout: float = 60.0) -> int:
         return self._process.wait(timeout)
 

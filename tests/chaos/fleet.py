@@ -9,7 +9,7 @@ from pathlib import Path
 
 from messaging import topology
 from tests.chaos.bus import BATCH_QUEUE, SINGLE_QUEUE
-from tests.support import Process
+from tests.support import Process, wait_until
 
 _WORKER = ("celery", "-A", "tests.chaos.app", "worker", "--without-gossip", "--without-mingle")
 _HOUSE_QUEUES = (topology.DEAD_LETTER_ARCHIVE_QUEUE, topology.UNROUTABLE_QUEUE, topology.MAINTENANCE_QUEUE)
@@ -90,9 +90,11 @@ class Fleet:
         return [name for name in ended if name in COMMANDS or self.current(name).wait()]
 
     def stop_all(self) -> dict[str, int]:
-        """SIGTERM for all at once; name → exit code."""
-        for name in COMMANDS:
-            self.current(name).signal(signal.SIGTERM)
+        """SIGTERM for all at once, when those that were killed last have started again; name → exit code."""
+        processes = [self.current(name) for name in COMMANDS]
+        wait_until(lambda: all(process.catches(signal.SIGTERM) for process in processes), what="all to have started")
+        for process in processes:
+            process.signal(signal.SIGTERM)
         deadline = time.monotonic() + _ORDERLY_SECONDS
         return {name: self.current(name).wait(max(0.1, deadline - time.monotonic())) for name in COMMANDS}
 
