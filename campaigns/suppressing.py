@@ -60,10 +60,8 @@ def suppression_resolve(*, telegram_user_id: int, username: str, by: str) -> boo
     to do. The caller holds no lock that comes after those of the rooms above.
     """
     name = plain_username(username)
-    if not name:
-        return False
-    bound = _bind_erased(name, telegram_user_id)
-    if bound or not _unresolved(name).exists():
+    bound = erased_resolve(telegram_user_id=telegram_user_id, username=name)
+    if bound or not name or not _unresolved(name).exists():
         return bound
     with transaction.atomic():
         row = _unresolved(name).first()
@@ -76,6 +74,25 @@ def suppression_resolve(*, telegram_user_id: int, username: str, by: str) -> boo
             return False
         suppressions.follow_all(silenced)
     return True
+
+
+def erased_resolve(*, telegram_user_id: int, username: str) -> bool:
+    """As `suppression_resolve`, only for somebody who was erased when nothing but the name was known. Needs no fence:
+    nothing is queued for them that senders could claim meanwhile."""
+    key, name = key_if_any(), plain_username(username)
+    if key is None or not name:
+        return False
+    by_name = Suppression.objects.filter(person_hash=name_hash(key, name))
+    if not by_name.exists():
+        return False
+    wanted = id_hash(key, telegram_user_id)
+    if Suppression.objects.filter(person_hash=wanted).exists():
+        return bool(by_name.delete()[0])
+    # An entry of the id from before, or from a file, tells who it is: it becomes the hash, and the name's is gone.
+    plain = Suppression.objects.filter(telegram_user_id=telegram_user_id)
+    if plain.update(person_hash=wanted, telegram_user_id=None, username="", reason="", resolved_by=""):
+        return bool(by_name.delete()[0])
+    return bool(by_name.update(person_hash=wanted))
 
 
 def suppressions_import(*, entries: Sequence[Entry]) -> int:
@@ -185,24 +202,6 @@ def _bind(name: str, telegram_user_id: int, by: str) -> int:
     return Suppression.objects.filter(pk=pk, telegram_user_id=None).update(
         telegram_user_id=telegram_user_id, resolved_at=timezone.now(), resolved_by=by[:60]
     )
-
-
-def _bind_erased(name: str, telegram_user_id: int) -> bool:
-    """The same for somebody who was erased when only the name was known."""
-    key = key_if_any()
-    if key is None:
-        return False
-    by_name = Suppression.objects.filter(person_hash=name_hash(key, name))
-    if not by_name.exists():
-        return False
-    wanted = id_hash(key, telegram_user_id)
-    if Suppression.objects.filter(person_hash=wanted).exists():
-        return bool(by_name.delete()[0])
-    # An entry of the id from before, or from a file, tells who it is: it becomes the hash, and the name's is gone.
-    plain = Suppression.objects.filter(telegram_user_id=telegram_user_id)
-    if plain.update(person_hash=wanted, telegram_user_id=None, username="", reason="", resolved_by=""):
-        return bool(by_name.delete()[0])
-    return bool(by_name.update(person_hash=wanted))
 
 
 def _unresolved(name: str) -> Any:

@@ -57,9 +57,9 @@ def conversation_lock_if_there(conversation_id: UUID) -> Conversation | None:
     return next(iter(conversations_lock(Conversation.objects.filter(id=conversation_id))), None)
 
 
-def person_lock(person: Person) -> list[Conversation]:
-    """All conversations with this person, in every campaign."""
-    return conversations_lock(Conversation.objects.filter(lead__in=leads_of(person)))
+def people_lock(*people: Person) -> list[Conversation]:
+    """All conversations with these people, in every campaign."""
+    return conversations_lock(Conversation.objects.filter(lead__in=leads_of(*people)))
 
 
 def _hold(kind: int, key: UUID) -> None:

@@ -32,15 +32,16 @@ class Person:
         return self.telegram_user_id is not None or bool(self.username)
 
 
-def leads_of(person: Person) -> QuerySet[Lead]:
+def leads_of(*people: Person) -> QuerySet[Lead]:
     """In every campaign. Of somebody known by id: those with the id, and those that only the name is known of; a lead
     with the name and another id is somebody who took the name over."""
     who = Q(pk__in=[])
-    if person.telegram_user_id is not None:
-        who |= Q(telegram_user_id=person.telegram_user_id)
-    if person.username:
-        named = Q(username__iexact=person.username)
-        who |= named if person.telegram_user_id is None else named & Q(telegram_user_id=None)
+    for person in people:
+        if person.telegram_user_id is not None:
+            who |= Q(telegram_user_id=person.telegram_user_id)
+        if person.username:
+            named = Q(username__iexact=person.username)
+            who |= named if person.telegram_user_id is None else named & Q(telegram_user_id=None)
     return Lead.objects.filter(who)
 
 

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from campaigns.fences import erasing_hold
 from campaigns.selectors import is_erased
-from campaigns.suppressing import suppression_resolve
+from campaigns.suppressing import erased_resolve
 from campaigns.suppressions import Seen, register_finder
 from messaging.outbox import publish_on_commit
 from parser.events import NewTargetMessage
@@ -34,7 +34,9 @@ def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     if not found:
         return []
     erasing_hold()
-    suppression_resolve(telegram_user_id=author, username=message.from_username, by="words in a watched chat")
+    # A suppression of the name becomes the id's when the event is handled: that ends conversations, whose locks do not
+    # go with a page of other people's messages.
+    erased_resolve(telegram_user_id=author, username=message.from_username)
     if is_erased(telegram_user_id=author):
         return []
     hits = [hit for watch, keyword in found if (hit := _hit_record(watch, message, author, keyword))]

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from campaigns.models import Campaign, Suppression
 from leads.llm import TIMEOUT_SECONDS, Answered
-from leads.locks import ConversationGone, conversation_lock, person_lock
+from leads.locks import ConversationGone, conversation_lock, people_lock
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.prompt import conversation_prompt
 from leads.selectors import Person, messages_said
@@ -173,7 +173,7 @@ def _locked(question: Question) -> tuple[Conversation, LlmJob]:
     if lead is None:
         raise ConversationGone
     # All of the person's conversations: the answer may be an opt-out.
-    person_lock(Person.of(lead.telegram_user_id, lead.username))
+    people_lock(Person.of(lead.telegram_user_id, lead.username))
     conversation = conversation_lock(question.conversation_id)
     return conversation, LlmJob.objects.select_for_update().get(id=question.job_id)
 

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from campaigns.models import Campaign
 from campaigns.selectors import is_suppressed
-from leads.locks import conversation_lock, person_lock
+from leads.locks import conversation_lock, people_lock
 from leads.models import Conversation, Lead
 from leads.selectors import Person
 from leads.services.ownership import Owner, lead_move, owner_move
@@ -38,7 +38,7 @@ def conversation_end_if_over(*, conversation: Conversation) -> bool:
 def conversation_end(*, conversation_id: UUID) -> None:
     """End it if it is still the AI's and nothing more may be said."""
     lead = Lead.objects.get(conversation__id=conversation_id)
-    person_lock(Person.of(lead.telegram_user_id, lead.username))
+    people_lock(Person.of(lead.telegram_user_id, lead.username))
     conversation = conversation_lock(conversation_id)
     if conversation.owner == Owner.AI:
         conversation_end_if_over(conversation=conversation)

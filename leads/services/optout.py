@@ -11,7 +11,7 @@ from campaigns import suppressions
 from campaigns.models import Suppression
 from campaigns.services import suppression_add
 from campaigns.suppressions import Seen, Silenced
-from leads.locks import person_lock
+from leads.locks import people_lock
 from leads.models import Conversation, Lead, LlmJob
 from leads.selectors import Person, leads_of
 
@@ -27,7 +27,7 @@ def opt_out(*, lead_id: UUID, source: Suppression.Source, reason: str = "") -> N
 
 
 def _lock(silenced: Silenced) -> None:
-    person_lock(_person(silenced))
+    people_lock(_person(silenced))
 
 
 def _end_everything(silenced: Silenced) -> None:

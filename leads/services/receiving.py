@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from campaigns.fences import erasing_hold
 from campaigns.models import Campaign
-from campaigns.selectors import is_erased
+from campaigns.selectors import is_erased, suppressed
 from campaigns.suppressing import suppression_resolve
-from leads.locks import campaign_hold, managers_hold
+from leads.locks import campaign_hold, managers_hold, people_lock
 from leads.models import Lead
 from leads.selectors import Person, is_own_account, managers_usable
 from leads.services.contact import lead_contact
@@ -66,8 +66,16 @@ def leads_receive(*, events: Sequence[NewTargetMessage]) -> None:
     for campaign_id in campaigns:
         campaign_hold(campaign_id)
     managers_hold({bot_id for campaign_id in campaigns for bot_id in _manager_ids(campaign_id)})
+    people_lock(*_whose_name_is_suppressed(events))
     for event in events:
         lead_receive(event=event)
+
+
+def _whose_name_is_suppressed(events: Sequence[NewTargetMessage]) -> list[Person]:
+    """Those whose conversations end as soon as their event is received: the suppression becomes their id's."""
+    met = [Person.of(event.telegram_user_id, event.username) for event in events if event.telegram_user_id is not None]
+    by_name = suppressed(user_ids=(), usernames=[person.username for person in met])
+    return [person for person in met if by_name.covers(None, person.username)]
 
 
 def _manager_ids(campaign_id: UUID) -> list[UUID]:

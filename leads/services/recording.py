@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from campaigns.models import Suppression
 from campaigns.suppressing import suppression_resolve
-from leads.locks import conversation_lock_if_there, person_lock
+from leads.locks import conversation_lock_if_there, people_lock
 from leads.models import Conversation, Message
 from leads.selectors import Person, conversation_with
 from leads.services.jobs import job_queue, jobs_drop
@@ -29,7 +29,7 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
     if found is None:
         return
     suppression_resolve(telegram_user_id=message.peer_id, username=name, by="their message to us")
-    person_lock(Person.of(message.peer_id, found.lead.username))
+    people_lock(Person.of(message.peer_id, found.lead.username))
     conversation = conversation_lock_if_there(found.id)
     if conversation is None:
         # Erased meanwhile.

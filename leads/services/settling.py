@@ -4,7 +4,7 @@ from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
 from campaigns.selectors import is_suppressed
 from campaigns.suppressing import suppression_resolve
-from leads.locks import conversation_lock, conversation_lock_if_there, person_lock
+from leads.locks import conversation_lock, conversation_lock_if_there, people_lock
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person
 from leads.services.ending import conversation_end_if_over
@@ -27,7 +27,7 @@ def message_settle(*, delivery: Delivery) -> None:
     lead = message.conversation.lead
     if delivery.peer_id is not None:
         suppression_resolve(telegram_user_id=delivery.peer_id, username=delivery.peer_username, by="Telegram")
-    person_lock(Person.of(lead.telegram_user_id, lead.username))
+    people_lock(Person.of(lead.telegram_user_id, lead.username))
     conversation = conversation_lock_if_there(message.conversation_id)
     if conversation is None:
         # Erased meanwhile.

@@ -1,20 +1,25 @@
 """A suppression that was entered by name: it holds for a person as soon as it is known who that is."""
 
 import pytest
+from django.db import transaction
 
 from bots.claiming import claim
 from bots.executor import in_db
 from bots.models import Delivery
 from bots.outcomes import person_learned
+from campaigns.fences import suppressions_hold
 from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed
 from campaigns.suppressing import suppression_add, suppression_resolve
 from leads.models import Conversation, Lead
+from leads.services.receiving import leads_receive
+from parser.events import NewTargetMessage
 from parser.models import Hit
 from parser.services import message_match
 from telegram.types import IncomingMessage
 from tests.integration import ledger
 from tests.integration.leads_world import World, make_world, private_message
+from tests.integration.locks import in_thread, somebody_waits_for_a_lock
 from tests.integration.stage import Stage
 from tests.support import wait_until
 
@@ -64,7 +69,8 @@ def test_a_name_that_nobody_knew_becomes_the_first_id_that_is_met_with_it(world,
     row = by_name()
     assert is_suppressed(username="Tea_Lover") and is_suppressed(telegram_user_id=777, username="tea_lover")
     if seen == "a hit":
-        assert len(parsed(world, 501, "Tea_Lover")) == 1
+        [hit] = parsed(world, 501, "Tea_Lover")
+        world.receive(id=str(hit.event_id))
     elif seen == "an event":
         assert world.receive().state == Lead.State.OPTED_OUT
     else:
@@ -138,3 +144,21 @@ def test_a_lead_known_by_name_who_turns_out_to_have_said_stop_is_opted_out(world
     assert not person_learned(out, 501, "tea_lover")
     lead.refresh_from_db()
     assert (lead.state, lead.telegram_user_id, lead.conversation.owner) == (Lead.State.OPTED_OUT, 501, "none")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_meets_several_suppressed_names_never_waits_in_a_circle_with_a_claim():
+    world = make_world()
+    events = []
+    for user_id, name in ((501, "first"), (502, "second")):
+        world.receive(telegram_user_id=user_id, username="")
+        by_name(name)
+        events.append(NewTargetMessage.model_validate(world.event(telegram_user_id=user_id, username=name)))
+    with transaction.atomic():
+        list(Conversation.objects.filter(lead__telegram_user_id=502).select_for_update())
+        batch = in_thread(lambda: leads_receive(events=events))
+        wait_until(somebody_waits_for_a_lock, what="the batch waiting for the claim")
+        suppressions_hold()
+    batch.join(20)
+    assert {lead.state for lead in Lead.objects.all()} == {Lead.State.OPTED_OUT}
+    assert {row.telegram_user_id for row in Suppression.objects.all()} == {501, 502}
