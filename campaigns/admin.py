@@ -23,6 +23,7 @@ State = Campaign.State
 
 @admin.register(Campaign)
 class CampaignAdmin(PolicyAdmin):
+    empty_hint = "A campaign holds what is offered, to whom, in which hours and how often."
     list_display = ("name", "state_label", "quiet_hours", "time_zone", "locale", "first_contact_interval_seconds")
     list_filter = (("state", ChoicesDropdownFilter), "locale")
     search_fields = ("name", "slug")
@@ -118,6 +119,7 @@ class ChatPermissionInline(RowsInline):
 
 @admin.register(Chat)
 class ChatAdmin(PolicyAdmin):
+    empty_hint = "Add the groups in which the team's accounts may play or listen."
     list_display = ("name", "reference", "kind_label", "telegram_id", "permitted", "label")
     list_filter = (
         ("kind", ChoicesDropdownFilter),
@@ -150,6 +152,7 @@ class ChatAdmin(PolicyAdmin):
 
 @admin.register(Budget)
 class BudgetAdmin(PolicyAdmin):
+    empty_hint = "Without one only Telegram's own limits hold. Limit messages by tenant, campaign, bot, chat or peer."
     list_display = ("scope", "key", "purpose", "counted", "limit", "window_seconds")
     list_filter = (("scope", ChoicesDropdownFilter), ("purpose", ChoicesDropdownFilter), "counts")
     search_fields = ("key",)

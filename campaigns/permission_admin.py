@@ -117,6 +117,7 @@ class EvidenceFileInline(FactInline):
 
 @admin.register(ChatPermission)
 class ChatPermissionAdmin(PolicyAdmin):
+    empty_hint = "Nothing is said in a chat whose owner's permission is not on record."
     form = PermissionForm
     list_display = ("chat", "purpose", "granted_by", "granted_at", "valid_until", "in_force", "is_now")
     list_filter = (StandingFilter, ("purpose", ChoicesDropdownFilter), ("valid_until", RangeDateTimeFilter))
@@ -197,6 +198,7 @@ class ChatPermissionAdmin(PolicyAdmin):
 
 @admin.register(EvidenceFile)
 class EvidenceFileAdmin(FactAdmin):
+    empty_hint = "Files are added with a permission that they prove."
     list_display = ("name", "permission", "content_type", "size", "uploaded_by", "uploaded_at")
     list_filter = ("content_type", ("uploaded_at", RangeDateTimeFilter))
     list_select_related = ("permission__chat",)

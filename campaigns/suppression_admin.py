@@ -50,6 +50,7 @@ class HoldsForFilter(DropdownFilter):
 
 @admin.register(Suppression)
 class SuppressionAdmin(PanelAdmin):
+    empty_hint = "Whoever says stop, blocks an account or is entered here is never written to again."
     list_display = ("person", "telegram_user_id", "holds_for", "source_label", "reason", "created_at")
     list_filter = (HoldsForFilter, ("source", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
     search_fields = ("username", "=telegram_user_id", "reason")
@@ -138,6 +139,7 @@ class SuppressionAdmin(PanelAdmin):
 class HashKeyAdmin(FactAdmin):
     """That there is one, and since when."""
 
+    empty_hint = "It is made with the first erasure of a person's data."
     list_display = ("__str__", "created_at")
     search_fields = ()
     ordering = ("created_at",)

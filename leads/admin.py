@@ -75,6 +75,7 @@ add_link(Conversation, Link(LABEL, ICON, lambda talk: _ask_about(talk.lead, Purp
 
 @admin.register(CampaignManager)
 class CampaignManagerAdmin(PanelAdmin):
+    empty_hint = "A campaign's leads are contacted by its manager bots, the least loaded first."
     list_display = ("bot", "campaign", "bot_state")
     list_filter = (("campaign", RelatedDropdownFilter),)
     list_select_related = ("bot", "campaign")
@@ -89,6 +90,9 @@ class CampaignManagerAdmin(PanelAdmin):
 
 @admin.register(Lead)
 class LeadAdmin(PersonAdmin):
+    empty_hint = (
+        "They come when somebody says a campaign's keyword in a watched chat, or when another program publishes one."
+    )
     list_display = ("person", "campaign", "state_label", "why", "excerpt", "manager", "hit_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -167,6 +171,7 @@ class LeadAdmin(PersonAdmin):
 
 @admin.register(Conversation)
 class ConversationAdmin(PersonAdmin):
+    empty_hint = "One begins when a manager bot takes up a lead."
     list_display = ("lead_name", "bot", "owner_label", "why", "lead_state", "last_words", "last_incoming_at")
     list_filter = (
         ("owner", ChoicesDropdownFilter),
@@ -255,6 +260,7 @@ class ConversationAdmin(PersonAdmin):
 
 @admin.register(Message)
 class MessageAdmin(FactAdmin):
+    empty_hint = "What leads and managers write to each other stands here."
     list_display = ("at", "conversation_name", "author_label", "excerpt", "fate")
     list_filter = (("author", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("conversation__lead", "conversation__bot", "delivery")
@@ -278,6 +284,7 @@ class MessageAdmin(FactAdmin):
 
 @admin.register(UnclaimedMessage)
 class UnclaimedMessageAdmin(FactAdmin):
+    empty_hint = "A message of a manager's account that we did not send, before it is known who wrote it."
     list_display = ("said_at", "conversation_name", "excerpt", "telegram_message_id")
     list_select_related = ("conversation__lead", "conversation__bot")
     search_fields = ("text", "conversation__lead__username")
@@ -292,6 +299,7 @@ class UnclaimedMessageAdmin(FactAdmin):
 
 @admin.register(LlmJob)
 class LlmJobAdmin(FactAdmin):
+    empty_hint = "One is made when a lead has written and the AI leads the conversation."
     list_display = ("created_at", "conversation_name", "epoch", "state_label", "waiting", "action", "reason", "tokens")
     list_filter = (("state", ChoicesDropdownFilter), "action", ("created_at", RangeDateTimeFilter))
     list_select_related = ("conversation__lead", "conversation__bot")

@@ -209,6 +209,7 @@ class LlmJob(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        verbose_name = "LLM job"
         constraints = [models.UniqueConstraint(fields=["conversation", "epoch"], name="one_job_per_epoch")]
         indexes = [models.Index(fields=["due_at"], name="llm_jobs_due", condition=Q(state="due"))]
 

@@ -28,6 +28,7 @@ class ChannelForm(SecretForm):
 
 @admin.register(Channel)
 class ChannelAdmin(PanelAdmin):
+    empty_hint = "A channel is where the team is told what happens: a webhook, or a file."
     form = ChannelForm
     secret_fields = ("address",)
     fields = ("name", "kind", "address", "enabled")
@@ -53,6 +54,7 @@ class ChannelAdmin(PanelAdmin):
 
 @admin.register(Rule)
 class RuleAdmin(PanelAdmin):
+    empty_hint = "A rule says which events are told in which channel."
     list_display = ("pattern", "channel")
     list_filter = (("channel", RelatedDropdownFilter),)
     list_select_related = ("channel",)
@@ -63,6 +65,7 @@ class RuleAdmin(PanelAdmin):
 
 @admin.register(Notification)
 class NotificationAdmin(FactAdmin):
+    empty_hint = "One is made when an event fits the rule of a channel that is enabled."
     list_display = ("created_at", "title", "routing_key", "channel", "state_label", "waiting", "attempts", "sent_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),

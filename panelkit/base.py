@@ -21,8 +21,11 @@ class PanelAdmin(OperatingAdmin):
 
     `secret_fields` are neither loaded nor shown. `live_template` is shown above the form with `live_context(row)` and
     fetched anew every `live_seconds`. So is what `registry.add_leaving` says, until nothing is leaving. What
-    `registry.add_section` adds is shown below the form.
+    `registry.add_section` adds is shown below the form. `empty_hint` is what the list says while there is no row: where
+    rows come from.
     """
+
+    empty_hint = ""
 
     list_per_page = 50
     list_filter_submit = True

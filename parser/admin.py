@@ -32,6 +32,7 @@ add_inline(Campaign, WatchedChatInline)
 
 @admin.register(Keyword)
 class KeywordAdmin(PanelAdmin):
+    empty_hint = "A message in a watched chat is a hit when it has a plus keyword and no minus keyword."
     list_display = ("text", "kind_label", "campaign")
     list_filter = (("kind", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
     list_select_related = ("campaign",)
@@ -44,6 +45,7 @@ class KeywordAdmin(PanelAdmin):
 
 @admin.register(WatchedChat)
 class WatchedChatAdmin(PanelAdmin):
+    empty_hint = "A parser bot listens in the chats that are added here, for one campaign each."
     list_display = ("chat", "campaign", "bot", "bot_state")
     list_filter = (("campaign", RelatedDropdownFilter), ("bot", AutocompleteSelectFilter))
     list_select_related = ("campaign", "chat", "bot")
@@ -58,6 +60,7 @@ class WatchedChatAdmin(PanelAdmin):
 
 @admin.register(Hit)
 class HitAdmin(FactAdmin):
+    empty_hint = "They come when somebody says a running campaign's keyword in one of its watched chats."
     list_display = ("said_at", "person", "excerpt", "keyword", "chat", "campaign", "bot")
     list_filter = (
         ("campaign", RelatedDropdownFilter),

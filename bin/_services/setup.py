@@ -55,6 +55,8 @@ def _locked() -> Iterator[None]:
     run = CLONE / ".run"
     try:
         run.mkdir(mode=0o711, exist_ok=True)
+        # WhiteNoise complains about a folder that is missing; `collectstatic` fills it where DEBUG is off.
+        (run / "static").mkdir(exist_ok=True)
         with (run / "setup.lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield

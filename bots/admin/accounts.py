@@ -96,6 +96,7 @@ class BlockInline(FactInline):
 
 @admin.register(Bot)
 class BotAdmin(ConnectingAdmin):
+    empty_hint = "Connect an account that the team owns: by its phone, a QR code or a session."
     form = BotForm
     secret_fields = ("phone", "api_hash", "proxy_url")
     list_display = ("name", "key", "role_label", "state_label", "why", "login", "phone_hidden", "enabled", "driven_by")
@@ -208,6 +209,7 @@ class BotAdmin(ConnectingAdmin):
 class BotSessionAdmin(FactAdmin):
     """That a session is stored; what is in it stays in the database."""
 
+    empty_hint = "One is kept when a bot has logged in."
     secret_fields = ("data",)
     fields = ("bot", "updated_at")
     list_display = ("bot", "stored", "updated_at")
@@ -225,6 +227,7 @@ class BotSessionAdmin(FactAdmin):
 
 @admin.register(BotStateChange)
 class BotStateChangeAdmin(FactAdmin):
+    empty_hint = "Each change of a bot's state is noted here with its reason."
     list_display = ("at", "bot", "state_label", "reason")
     list_filter = (("state", ChoicesDropdownFilter), ("bot", AutocompleteSelectFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("bot",)
@@ -235,6 +238,7 @@ class BotStateChangeAdmin(FactAdmin):
 
 @admin.register(BotBlock)
 class BotBlockAdmin(FactAdmin):
+    empty_hint = "Nothing holds a bot back now. Telegram's waits, and what an operator must release, stand here."
     list_display = ("bot", "reason", "method", "peer_id", "until")
     list_filter = (("bot", AutocompleteSelectFilter), ("until", RangeDateTimeFilter))
     list_select_related = ("bot",)
@@ -244,6 +248,7 @@ class BotBlockAdmin(FactAdmin):
 
 @admin.register(Host)
 class HostAdmin(FactAdmin):
+    empty_hint = "No bots worker has started. `make up`, or the processes named …_bots in the Procfile."
     list_display = ("name", "role_label", "carries", "capacity", "doing", "heartbeat_at")
     list_filter = (("role", ChoicesDropdownFilter), "draining")
     search_fields = ("name",)
@@ -290,6 +295,7 @@ class HostAdmin(FactAdmin):
 
 @admin.register(Cursor)
 class CursorAdmin(FactAdmin):
+    empty_hint = "How far each chat has been read is noted with its first message."
     list_display = ("bot", "peer_id", "last_message_id", "gaps", "gap_messages", "updated_at")
     list_filter = (("bot", AutocompleteSelectFilter),)
     list_select_related = ("bot",)
@@ -299,6 +305,7 @@ class CursorAdmin(FactAdmin):
 
 @admin.register(Trouble)
 class TroubleAdmin(FactAdmin):
+    empty_hint = "Nothing of what is looked at every few seconds has failed."
     list_display = ("last_at", "key", "reason", "count", "since")
     list_filter = (("last_at", RangeDateTimeFilter),)
     search_fields = ("key", "reason")

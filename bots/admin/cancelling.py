@@ -116,6 +116,7 @@ def _until(request: HttpRequest) -> datetime | None:
 
 @admin.register(MassCancellation)
 class MassCancellationAdmin(FactAdmin):
+    empty_hint = "Choose deliveries in their list, or filter it, and cancel them: the progress is shown here."
     list_display = ("created_at", "what_excerpt", "by", "total", "cancelled", "state_label", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
     search_fields = ("what", "by")

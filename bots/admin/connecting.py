@@ -216,6 +216,7 @@ class ConnectingAdmin(PanelAdmin):
 class PendingLoginAdmin(FactAdmin):
     """That a login was begun and what it waits for; what it holds stays in the database."""
 
+    empty_hint = "Nobody is logging an account in."
     secret_fields = ("state",)
     fields = ("bot", "step_label", "why", "begun_at", "expires_at")
     readonly_fields = ("step_label", "why")

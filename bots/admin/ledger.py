@@ -99,6 +99,9 @@ class AfterwardsFilter(DropdownFilter):
 
 @admin.register(Delivery)
 class DeliveryAdmin(AskingAdmin, CancelManyMixin):
+    empty_hint = (
+        "Each message that a play, a conversation or an operator wants to send stands here, with what became of it."
+    )
     list_display = ("created_at", "destination", "bot", "excerpt", "purpose_label", "state_label", "why", "sent_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -202,6 +205,7 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
 
 @admin.register(DeliveryEvent)
 class DeliveryEventAdmin(FactAdmin):
+    empty_hint = "What happens to deliveries is noted here, step by step."
     list_display = ("at", "of", "kind_label", "detail_excerpt", "times", "last_at")
     list_filter = (("kind", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("delivery", "delivery__bot")

@@ -38,6 +38,7 @@ class BodyForm(forms.Form):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
+    empty_hint = "Good: every message has been handled. What cannot be handled, expires or has no queue ends here."
     list_display = ("last_seen_at", "where", "routing_key", "reason", "error_excerpt", "count", "state_label")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -247,6 +248,7 @@ class DeadLetterAdmin(FactAdmin):
 
 @admin.register(DeadLetterEntry)
 class DeadLetterEntryAdmin(LedgerAdmin):
+    empty_hint = "What happens to dead letters, and who did it, is noted here."
     list_display = ("at", "what_label", "of", "by", "note_excerpt")
     list_filter = (("what", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("letter",)

@@ -39,6 +39,7 @@ class OutboxStateFilter(DropdownFilter):
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(LedgerAdmin):
+    empty_hint = "Events stand here from their commit until they are published and pruned."
     list_display = ("id", "routing_key", "state_label", "why", "service", "trace", "created_at", "published_at")
     list_filter = (OutboxStateFilter, ("created_at", RangeDateTimeFilter))
     search_fields = ("routing_key", "=event_id", "service")
@@ -84,6 +85,7 @@ class OutboxEventAdmin(LedgerAdmin):
 
 @admin.register(ProcessedEvent)
 class ProcessedEventAdmin(LedgerAdmin):
+    empty_hint = "Each event that a subscription has handled is noted here."
     list_display = ("trace", "subscription", "processed_at", "took")
     list_filter = (("processed_at", RangeDateTimeFilter),)
     search_fields = ("=event_id", "subscription")
@@ -99,6 +101,7 @@ class ProcessedEventAdmin(LedgerAdmin):
 
 @admin.register(HandlingFailure)
 class HandlingFailureAdmin(LedgerAdmin):
+    empty_hint = "No handler has failed. The error stands here until the dead letter is archived with it."
     list_display = ("created_at", "queue", "error_excerpt")
     list_filter = (("queue", admin.AllValuesFieldListFilter), ("created_at", RangeDateTimeFilter))
     search_fields = ("queue", "error", "=body_digest")
@@ -117,6 +120,7 @@ class HandlingFailureAdmin(LedgerAdmin):
 
 @admin.register(QueueControl)
 class QueueControlAdmin(FactAdmin):
+    empty_hint = "No queue was ever paused. Pause one on the page Queues."
     list_display = ("queue", "state_label", "reason", "service", "changed")
     list_filter = ("paused",)
     search_fields = ("queue", "reason", "changed_by")
@@ -160,6 +164,7 @@ class QueueControlAdmin(FactAdmin):
 
 @admin.register(QueueSample)
 class QueueSampleAdmin(LedgerAdmin):
+    empty_hint = "Beat asks the broker for the figures of each queue every few seconds."
     list_display = ("at", "queue", "ready", "unacked", "consumers", "publish_rate", "ack_rate")
     list_filter = (("queue", admin.AllValuesFieldListFilter),)
     search_fields = ("queue",)
@@ -168,6 +173,7 @@ class QueueSampleAdmin(LedgerAdmin):
 
 @admin.register(HandlingBucket)
 class HandlingBucketAdmin(LedgerAdmin):
+    empty_hint = "Handlers' seconds and events' ages are counted here once the first event is handled."
     list_display = ("metric", "subscription", "bound", "count", "total")
     list_filter = (("metric", admin.AllValuesFieldListFilter), ("subscription", admin.AllValuesFieldListFilter))
     search_fields = ("metric", "subscription")

@@ -36,6 +36,7 @@ class RateForm(forms.Form):
 
 @admin.register(ReplayBatch)
 class ReplayBatchAdmin(FactAdmin):
+    empty_hint = "Choose dead letters in their list, or filter it, and replay them: the progress is shown here."
     list_display = ("created_at", "what_excerpt", "by", "per_second", "state_label", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
     search_fields = ("what", "by")
@@ -83,6 +84,7 @@ class OutcomeFilter(DropdownFilter):
 
 @admin.register(ReplayItem)
 class ReplayItemAdmin(LedgerAdmin):
+    empty_hint = "What became of each replayed letter is noted here."
     list_display = ("id", "of", "outcome_label", "note_excerpt", "done_at", "batch")
     list_filter = (OutcomeFilter,)
     list_select_related = ("letter", "batch")

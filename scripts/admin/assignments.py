@@ -52,6 +52,7 @@ class LineInline(OfOneScriptInline):
 
 @admin.register(Script)
 class ScriptAdmin(PanelAdmin):
+    empty_hint = "A script is a dialogue: slots, and the lines that they say."
     list_display = ("name", "slug", "lines_count", "slots_count", "created_at")
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
@@ -74,6 +75,7 @@ class ScriptAdmin(PanelAdmin):
 
 @admin.register(Slot)
 class SlotAdmin(PanelAdmin):
+    empty_hint = "A slot is a part in a script. It is cast with a bot when the script is assigned to a campaign."
     list_display = ("name", "script")
     list_filter = (("script", RelatedDropdownFilter),)
     list_select_related = ("script",)
@@ -84,6 +86,7 @@ class SlotAdmin(PanelAdmin):
 
 @admin.register(Line)
 class LineAdmin(PanelAdmin):
+    empty_hint = "Lines are written on their script's page, or here."
     list_display = ("position", "key", "script", "slot", "excerpt", "delay_seconds")
     list_display_links = ("position", "key")
     list_filter = (("script", RelatedDropdownFilter),)
@@ -174,6 +177,7 @@ _OPERATIONS = (
 
 @admin.register(ScriptForCampaign)
 class ScriptForCampaignAdmin(PanelAdmin):
+    empty_hint = "Assign a script to a campaign, cast its slots with bots, choose the chats, activate it."
     list_display = ("name", "campaign", "state_label", "progress", "why", "activated_at", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
     list_select_related = ("script", "campaign")
@@ -242,6 +246,7 @@ class ScriptForCampaignAdmin(PanelAdmin):
 
 @admin.register(Casting)
 class CastingAdmin(PanelAdmin):
+    empty_hint = "Which bot plays which slot is chosen on the page of a script for a campaign."
     list_display = ("slot", "bot", "sfc_name")
     list_filter = (("bot", AutocompleteSelectFilter),)
     list_select_related = ("sfc__script", "sfc__campaign", "slot", "bot")
@@ -255,6 +260,7 @@ class CastingAdmin(PanelAdmin):
 
 @admin.register(Target)
 class TargetAdmin(PanelAdmin):
+    empty_hint = "The chats are chosen on the page of a script for a campaign."
     list_display = ("chat", "sfc_name")
     list_filter = (("chat", AutocompleteSelectFilter),)
     list_select_related = ("sfc__script", "sfc__campaign", "chat")

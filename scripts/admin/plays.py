@@ -43,6 +43,7 @@ class StepInline(FactInline):
 
 @admin.register(Run)
 class RunAdmin(FactAdmin):
+    empty_hint = "An activated script has one for each of its chats."
     list_display = ("sfc_name", "chat", "state_label", "progress", "why", "started_at", "progressed_at", "finished_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -120,6 +121,7 @@ class RunAdmin(FactAdmin):
 
 @admin.register(Step)
 class StepAdmin(FactAdmin):
+    empty_hint = "A run has one for each line of its script."
     list_display = ("position", "run_name", "slot_name", "bot", "excerpt", "state_label", "why", "settled_at")
     list_filter = (("state", ChoicesDropdownFilter), ("bot", AutocompleteSelectFilter))
     list_select_related = ("run__sfc__script", "run__sfc__campaign", "run__chat", "bot", "delivery")
