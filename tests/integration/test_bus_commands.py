@@ -71,10 +71,16 @@ def test_matching_letters_are_replayed_in_the_background_and_logged():
     assert LogEntry.objects.get().user.username == "command-line"
 
 
+def test_letters_are_chosen_by_their_numbers():
+    first, second, _ = letter_of(), letter_of(), letter_of()
+    assert run_json("dead_letters", "replay", str(first.pk), "--id", str(second.pk))["letters"] == 2
+    assert {item.letter_id for item in ReplayBatch.objects.get().items.all()} == {first.pk, second.pk}
+
+
 def test_letters_are_discarded_with_a_reason_and_logged():
     dead = letter_of()
     with pytest.raises(CommandError, match="--reason"):
-        run("dead_letters", "discard", "--id", str(dead.pk))
+        run("dead_letters", "discard", str(dead.pk))
     assert "1 letters are discarded" in run("dead_letters", "discard", "--id", str(dead.pk), "--reason", "a test")
     dead.refresh_from_db()
     assert (dead.state, dead.decision_reason) == ("discarded", "a test")

@@ -139,7 +139,8 @@ class Command(BaseCommand):
 
 
 def _add_filters(parser: ArgumentParser, *, state: str | None) -> None:
-    parser.add_argument("--id", type=int, action="append", default=[], help="a letter's number; may be repeated")
+    parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="letters' numbers")
+    parser.add_argument("--id", type=int, action="append", default=[], help="the same; may be repeated")
     parser.add_argument("--event", type=UUID, help="the event's id")
     parser.add_argument("--queue", default="", help="where it died, or: unroutable")
     parser.add_argument("--type", default="", help="exchange/key, with * for ids: leads_exchange/lead.*")
@@ -153,7 +154,7 @@ def _add_filters(parser: ArgumentParser, *, state: str | None) -> None:
 
 def _search(options: dict[str, Any]) -> LetterSearch:
     return LetterSearch(
-        ids=tuple(options["id"]),
+        ids=(*options["ids"], *options["id"]),
         event=options["event"],
         queue=options["queue"],
         type=options["type"],
