@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun, worker_init
+from celery.signals import beat_init, setup_logging, task_postrun, worker_init
 from kombu import Exchange, Queue
 
 from coolthing_site.schedule import beat_schedule
@@ -139,8 +139,9 @@ def _freeze_memory(**_: object) -> None:
 
 
 @worker_init.connect
+@beat_init.connect
 def _require_keys(**_: object) -> None:
-    """A worker that could not read the database's secrets does not start."""
+    """A worker that could not read the database's secrets does not start, and neither does beat."""
     from vault.startup import exit_unless_readable
 
     exit_unless_readable()

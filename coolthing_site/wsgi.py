@@ -1,15 +1,25 @@
 import os
 import sys
+from typing import NoReturn
 
 from django.core.wsgi import get_wsgi_application
 
+
+def _end(line: object) -> NoReturn:
+    sys.stderr.write(f"{line}\n")
+    # Gunicorn ends at this code; at any other it would start the worker again, for ever.
+    sys.exit(3)
+
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coolthing_site.settings")
 
-application = get_wsgi_application()
+try:
+    application = get_wsgi_application()
+except SystemExit as ended:
+    # The configuration is not usable; `ended` says why.
+    _end(ended)
 
 from vault.startup import problem  # noqa: E402 - needs the apps
 
 if line := problem():
-    sys.stderr.write(f"{line}\n")
-    # Gunicorn ends at this code; at any other it would start the worker again, for ever.
-    sys.exit(3)
+    _end(line)

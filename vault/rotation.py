@@ -42,7 +42,6 @@ def rotate(*, on_progress: Progress = lambda _: None, batch: int = BATCH) -> lis
     """Rotate every column, called again by `on_progress` after each batch. Afterwards, if everything could be read and
     nothing was written with another key meanwhile, the database no longer asks for the older keys.
     """
-    key_remember()
     done: list[Rotated] = []
     for _ in range(ROUNDS):
         done = [_rotate_column(model, column, on_progress, batch) for model, column in encrypted_fields()]
@@ -51,6 +50,7 @@ def rotate(*, on_progress: Progress = lambda _: None, batch: int = BATCH) -> lis
     else:
         return done
     if not any(each.unreadable for each in done):
+        key_remember()
         KeyInUse.objects.exclude(fingerprint=fingerprint(settings.FIELD_ENCRYPTION_KEYS[0])).delete()
     return done
 
@@ -68,6 +68,9 @@ def _rotate_column(model: type[Model], column: EncryptedTextField, on_progress: 
                 changes.append((cipher().rotate(token.encode("ascii")).decode("ascii"), pk, token))
             except (InvalidToken, UnicodeEncodeError):
                 result.unreadable.append(str(pk))
+        if changes:
+            # Only now: a key that reads nothing writes nothing, and must not be asked for afterwards.
+            key_remember()
         replaced = _replace(model, column, changes)
         result.rotated += replaced
         result.overtaken += len(changes) - replaced

@@ -124,6 +124,20 @@ def test_what_no_key_decrypts_is_named_left_alone_and_keeps_its_key_asked_for(ke
     assert Bot.objects.defer("phone").get(pk=fine.pk).api_hash == "a hash"
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_rotation_with_a_wrong_key_changes_nothing_and_the_right_one_is_still_enough(keys: Keys, listed: bool):
+    bot = make_bot()
+    if listed:
+        keyring.key_remember()
+    keys.have(OTHER)
+    with pytest.raises(CommandError, match="not everything can be read"):
+        call_command("rotate_keys")
+    keys.have(OLD)
+    assert problem() == ""
+    assert Bot.objects.get(pk=bot.pk).api_hash == "a hash"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_value_that_a_worker_writes_meanwhile_is_not_overwritten(keys: Keys):
     """The worker's transaction is open when rotation comes to the row, and commits while rotation waits for it."""

@@ -1,14 +1,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from scripts.errors import ScriptsError
 from scripts.models import ScriptForCampaign
 from scripts.services import sfc_activate
+from vault.commands import SecretsCommand
 
 
-class Command(BaseCommand):
+class Command(SecretsCommand):
     help = "Activates a campaign's script and prints the id under which its progress can be followed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from bots.advice import next_step
 from bots.hosts import host_drain, host_undrain
 from bots.models import Bot, BotSession, Host
+from vault.commands import SecretsCommand
 
 
-class Command(BaseCommand):
+class Command(SecretsCommand):
     help = "Show the bots (list) and their workers (hosts); drain a worker, or let it take bots again."
 
     def add_arguments(self, parser: CommandParser) -> None:

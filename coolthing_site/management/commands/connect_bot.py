@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import segno
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from bots.connecting import bot_connect_with_code, bot_connect_with_qr, bot_import
 from bots.models import Bot
 from telegram.imports import from_file, from_string
 from telegram.logins import LoginError, QrCode
+from vault.commands import SecretsCommand
 
 
-class Command(BaseCommand):
+class Command(SecretsCommand):
     help = (
         "Log a bot in. Telegram sends a code to the account's other devices, which you enter here; "
         "or you scan a QR code, or hand over a session that another program has made with Telethon."

@@ -2,18 +2,19 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from campaigns.errors import NotPossible
 from campaigns.people import Found, StillLeaving, person_erase, person_find, person_named
 from messaging import audit
 from messaging.persons import Person
+from vault.commands import SecretsCommand
 
 # Messages that are leaving get so long, looked at so often (seconds).
 PATIENCE, PAUSE = 60.0, 1.0
 
 
-class Command(BaseCommand):
+class Command(SecretsCommand):
     help = "Erases everything that is held of a person; they are never written to again (docs/people.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

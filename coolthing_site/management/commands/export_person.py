@@ -2,14 +2,15 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 
 from campaigns.errors import NotPossible
 from campaigns.people import person_export, person_named
+from vault.commands import SecretsCommand
 
 
-class Command(BaseCommand):
+class Command(SecretsCommand):
     help = "Prints everything that is held of a person as JSON (docs/people.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

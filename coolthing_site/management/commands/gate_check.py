@@ -1,18 +1,19 @@
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import Model, QuerySet
 
 from bots.admin.asking import BY_NAME, person_facts, sentence
 from bots.asking import Answer, delivery_would, wish_for, wish_would
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat, Purpose
+from vault.commands import SecretsCommand
 
 Row = TypeVar("Row", bound=Model)
 
 
-class Command(BaseCommand):
+class Command(SecretsCommand):
     help = (
         "Would this be sent now? Asks the gate about a queued delivery, or about a message that nobody has asked for. "
         "Nothing is sent, claimed or counted. The first line is the verdict, the others speak against it as well."

@@ -2,18 +2,15 @@ import signal
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from messaging import telemetry
 from messaging.relay import Relay
-from vault.startup import exit_unless_readable
+from vault.commands import SecretsCommand
 
 
-class Command(BaseCommand):
+class Command(SecretsCommand):
     help = "Publish the outbox's events to the broker. Several may run: one publishes, the others stand by."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        exit_unless_readable()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

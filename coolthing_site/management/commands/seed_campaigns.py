@@ -1,15 +1,16 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from coolthing_site.seeding.problems import SeedError
 from coolthing_site.seeding.reading import read
 from coolthing_site.seeding.seeder import write
+from vault.commands import SecretsCommand
 from vault.fields import UnreadableSecret
 
 
-class Command(BaseCommand):
+class Command(SecretsCommand):
     help = "Creates and updates bots, chats, budgets, campaigns and their scripts from a YAML file (docs/seeding.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

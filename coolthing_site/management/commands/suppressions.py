@@ -3,16 +3,17 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from campaigns import suppression_csv
 from campaigns.models import Suppression
 from campaigns.suppressing import suppressions_import, suppressions_known
+from vault.commands import SecretsCommand
 
 STDIN = "-"
 
 
-class Command(BaseCommand):
+class Command(SecretsCommand):
     help = "Imports or exports the people whom nobody writes to again, as CSV (docs/people.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
