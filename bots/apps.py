@@ -7,7 +7,11 @@ class BotsConfig(AppConfig):
 
     def ready(self) -> None:
         from bots import tasks, worker  # noqa: F401  They register themselves with Celery.
+        from bots.models import Bot
         from bots.person_data import BotsRoom
+        from campaigns import budget_keys
+        from campaigns.models import Budget
         from messaging.persons import register
 
         register(3, BotsRoom())
+        budget_keys.register(Budget.Scope.BOT, budget_keys.Named(Bot, "key"))

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
+from campaigns.quiet_hours import validate_time_zone
 from vault.fields import EncryptedTextField
 
 # A scanned letter or a screenshot is smaller; whoever has more gives a link.
@@ -32,7 +33,12 @@ class Campaign(models.Model):
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=200)
     state = models.CharField(max_length=12, choices=State, default=State.DRAFT)
-    time_zone = models.CharField(max_length=64, default="UTC", help_text="IANA name, for quiet hours")
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=[validate_time_zone],
+        help_text="IANA name, for quiet hours: Europe/Berlin",
+    )
     locale = models.CharField(max_length=8, default="en", help_text="Language of the first contact: en or ru")
     quiet_from = models.TimeField(
         null=True, blank=True, help_text="Local time; no scripts and first contacts from here"
@@ -60,6 +66,7 @@ class Campaign(models.Model):
                 condition=Q(quiet_from__isnull=True, quiet_to__isnull=True)
                 | Q(quiet_from__isnull=False, quiet_to__isnull=False),
                 name="quiet_hours_have_both_ends",
+                violation_error_message="Quiet hours need both ends, or none.",
             ),
         ]
 
@@ -137,7 +144,11 @@ class ChatPermission(models.Model):
                 violation_error_message="One for this purpose is on record: revoke it, or record the new one under "
                 "Permissions, which ends the old one.",
             ),
-            models.CheckConstraint(condition=~Q(evidence=""), name="permission_has_evidence"),
+            models.CheckConstraint(
+                condition=~Q(evidence=""),
+                name="permission_has_evidence",
+                violation_error_message="Say how the permission can be proved.",
+            ),
             models.CheckConstraint(
                 condition=Q(valid_until__isnull=True)
                 | Q(valid_until__gt=F("granted_at"))
@@ -264,7 +275,15 @@ class Budget(models.Model):
         NEW_CONTACTS = "new_contacts", "New contacts: first messages of a bot to a person"
 
     scope = models.CharField(max_length=10, choices=Scope)
-    key = models.CharField(max_length=64, blank=True, default="")
+    key = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=(
+            "Which one: a campaign's slug, a bot's or chat's key, or its id; a person's Telegram id. "
+            "Empty: each of them by itself"
+        ),
+    )
     purpose = models.CharField(max_length=16, choices=Purpose, blank=True, default="")
     counts = models.CharField(
         max_length=16,
@@ -281,7 +300,11 @@ class Budget(models.Model):
             models.UniqueConstraint(
                 fields=["scope", "key", "purpose", "counts", "window_seconds"], name="one_budget_per_window"
             ),
-            models.CheckConstraint(condition=Q(window_seconds__gt=0), name="budget_window_positive"),
+            models.CheckConstraint(
+                condition=Q(window_seconds__gt=0),
+                name="budget_window_positive",
+                violation_error_message="A window lasts a second at least.",
+            ),
             models.CheckConstraint(
                 condition=Q(counts="messages") | Q(scope__in=["team", "campaign", "bot"]),
                 name="new_contacts_are_of_a_bot_or_more",

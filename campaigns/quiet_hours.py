@@ -1,7 +1,23 @@
 """When a campaign is silent. Pure: the clock is an argument."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.core.exceptions import ValidationError
+
+
+def is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def validate_time_zone(name: str) -> None:
+    """For a model's field: raises ValidationError."""
+    if not is_time_zone(name):
+        raise ValidationError(f'No time zone is called "{name}": give one such as Europe/Berlin.')
 
 
 def quiet_until(now: datetime, *, time_zone: str, start: time | None, end: time | None) -> datetime | None:

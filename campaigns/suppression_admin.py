@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
@@ -14,6 +15,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
 
 from campaigns import suppression_csv
 from campaigns.models import HashKey, Suppression
+from campaigns.names import is_person_id, is_username
 from campaigns.suppressing import suppression_add, suppressions_import, suppressions_known
 from panelkit.base import FactAdmin, PanelAdmin
 from panelkit.labels import choice_label, moment
@@ -30,6 +32,37 @@ class ImportForm(forms.Form):
     dry_run = forms.BooleanField(
         required=False, initial=True, widget=UnfoldBooleanSwitchWidget, help_text="Check and count, change nothing"
     )
+
+
+class SuppressionForm(forms.ModelForm):
+    """Checks what an import checks."""
+
+    def clean_telegram_user_id(self) -> int | None:
+        number: int | None = self.cleaned_data["telegram_user_id"]
+        if number is not None and not is_person_id(str(number)):
+            raise ValidationError("This is no Telegram id of a person: those are positive numbers.")
+        return number
+
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"].strip().removeprefix("@")
+        if name and not is_username(name):
+            raise ValidationError("This is no Telegram username: letters, digits and _, such as tea_lover.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.errors:
+            return given
+        number, name = given.get("telegram_user_id"), given.get("username", "")
+        if number is None and not name:
+            raise ValidationError("Whom? Give the Telegram id, or the username if you do not know the id.")
+        known = Suppression.objects.filter(telegram_user_id=number)
+        if number is None:
+            known = known.filter(username__iexact=name)
+        if row := known.first():
+            field = "username" if number is None else "telegram_user_id"
+            self.add_error(field, f"Nobody writes to this person already, since {moment(row.created_at)}.")
+        return given
 
 
 class HoldsForFilter(DropdownFilter):
@@ -50,6 +83,7 @@ class HoldsForFilter(DropdownFilter):
 
 @admin.register(Suppression)
 class SuppressionAdmin(PanelAdmin):
+    form = SuppressionForm
     empty_hint = "Whoever says stop, blocks an account or is entered here is never written to again."
     list_display = ("person", "telegram_user_id", "holds_for", "source_label", "reason", "created_at")
     list_filter = (HoldsForFilter, ("source", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))

@@ -3,12 +3,12 @@ by its line."""
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from campaigns.models import Suppression
+from campaigns.names import is_person_id, is_username
 from campaigns.selectors import plain_username
 from campaigns.suppressing import Entry
 
@@ -17,8 +17,6 @@ COLUMNS = ("telegram_user_id", "username", "source", "reason", "created_at")
 MOST_BYTES = 20 * 2**20
 # More mistakes than these tell nothing new.
 MOST_PROBLEMS = 100
-_USERNAME = re.compile(r"[A-Za-z]\w{2,31}", re.ASCII)
-_ID_MOST = 2**53
 _REASON_LENGTH = 300
 # A table that is opened in a spreadsheet must not calculate what somebody typed.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -93,9 +91,9 @@ def _entry(header: list[str], values: list[str]) -> Entry | str:
     number, name = given.get("telegram_user_id", ""), given.get("username", "").removeprefix("@")
     if not number and not name:
         return "names nobody: a telegram_user_id or a username is needed"
-    if number and not (number.isascii() and number.isdecimal() and 0 < int(number[:20]) < _ID_MOST):
+    if number and not is_person_id(number):
         return f"telegram_user_id {number[:40]!r} is no Telegram id of a person"
-    if name and not _USERNAME.fullmatch(name):
+    if name and not is_username(name):
         return f"username {name[:40]!r} is no Telegram username"
     source = given.get("source") or Suppression.Source.IMPORT
     if source not in Suppression.Source.values:

@@ -1,11 +1,11 @@
 """What a shape cannot say: that names are unique, that references lead somewhere, that texts may be sent."""
 
 import random
-import zoneinfo
 from collections.abc import Iterator
 from itertools import islice
 
 from campaigns.disclosure import is_disclosed
+from campaigns.quiet_hours import is_time_zone
 from coolthing_site.seeding.problems import Path, Problem
 from coolthing_site.seeding.references import chat_problem, repeated, role_problem
 from coolthing_site.seeding.script_checks import script_problems
@@ -94,7 +94,7 @@ def _campaign(seed: SeedFile, index: int) -> Iterator[Problem]:
     campaign, path = seed.campaigns[index], ("campaigns", index)
     chats = {chat.key: chat for chat in seed.chats}
     roles: dict[str, str] = {bot.key: bot.role for bot in seed.bots}
-    if not _is_time_zone(campaign.time_zone):
+    if not is_time_zone(campaign.time_zone):
         yield Problem((*path, "time_zone"), f'no time zone is called "{campaign.time_zone}" (such as Europe/Berlin)')
     if campaign.quiet_hours and campaign.quiet_hours.start == campaign.quiet_hours.end:
         yield Problem((*path, "quiet_hours"), "from and to are the same: null means that there are none")
@@ -104,14 +104,6 @@ def _campaign(seed: SeedFile, index: int) -> Iterator[Problem]:
     yield from _watches(campaign, roles, chats, (*path, "watches"))
     for place, script in enumerate(campaign.scripts):
         yield from script_problems(script, roles, chats, (*path, "scripts", place))
-
-
-def _is_time_zone(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 def _first_contact(campaign: CampaignPart, path: Path) -> Iterator[Problem]:

@@ -1,0 +1,71 @@
+"""What the key of a budget names. Rooms tell where the objects of a scope are found, and by what people call them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Model
+
+from campaigns.models import Budget, Campaign, Chat
+from campaigns.names import is_person_id
+
+
+@dataclass(frozen=True)
+class Named:
+    """Rows of `model` have a UUID as their primary key, and are called by the unique text in `column`."""
+
+    model: type[Model]
+    column: str
+
+
+_named: dict[str, Named] = {
+    Budget.Scope.CAMPAIGN: Named(Campaign, "slug"),
+    Budget.Scope.CHAT: Named(Chat, "key"),
+}
+
+
+class UnknownKey(ValueError):
+    """The key names nothing; the text says what to give."""
+
+
+def register(scope: Budget.Scope, named: Named) -> None:
+    _named[scope] = named
+
+
+def key_resolve(*, scope: str, key: str) -> str:
+    """The key by which the gate counts: an id, from what people call the object or from the id itself. An empty key
+    stays empty. Raises UnknownKey."""
+    key = key.strip()
+    if not key:
+        return ""
+    if scope == Budget.Scope.TEAM:
+        raise UnknownKey("The team is one: leave the key empty.")
+    if scope == Budget.Scope.PEER:
+        if not is_person_id(key):
+            raise UnknownKey("A person is named by their Telegram id, a number: a username may pass to somebody else.")
+        return str(int(key))
+    named = _named[scope]
+    rows = named.model._default_manager
+    row = rows.filter(pk=wanted) if (wanted := _uuid(key)) else rows.filter(**{named.column: key})
+    pk = row.values_list("pk", flat=True).first()
+    if pk is None:
+        raise UnknownKey(f'No {scope} is called "{key[:64]}": give its {named.column} or its id.')
+    return str(pk)
+
+
+def names_of(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
+    """(scope, key) → what people call it, for those that are there. A query for each scope."""
+    found: dict[tuple[str, str], str] = {}
+    for scope, named in _named.items():
+        keys = {one for budget in budgets if budget.scope == scope and (one := _uuid(budget.key))}
+        if keys:
+            rows = named.model._default_manager.filter(pk__in=keys).values_list("pk", named.column)
+            found |= {(scope, str(pk)): str(name) for pk, name in rows}
+    return found
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,101 @@
+"""What the panel's forms of the gate's facts take, what they make of it, and what they say to the rest."""
+
+import html
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from campaigns.models import Budget, Campaign, Suppression
+from campaigns.suppressing import suppression_add
+from tests.integration import ledger
+
+pytestmark = pytest.mark.django_db
+SUPPRESSIONS, BUDGETS = "/admin/campaigns/suppression/", "/admin/campaigns/budget/"
+
+
+@pytest.fixture
+def panel() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("olga"))
+    return client
+
+
+def send(panel: Client, url: str, **fields: Any) -> str:
+    return html.unescape(panel.post(url, fields, follow=True).content.decode())
+
+
+def suppress(panel: Client, **fields: Any) -> str:
+    return send(panel, SUPPRESSIONS + "add/", **{"telegram_user_id": "", "username": "", "reason": "", **fields})
+
+
+def budget(panel: Client, **fields: Any) -> str:
+    given = {"key": "", "purpose": "", "counts": "messages", "limit": 5, "window_seconds": 60, **fields}
+    return send(panel, BUDGETS + "add/", **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "Whom? Give the Telegram id"),
+        ({"reason": "A letter."}, "Whom? Give the Telegram id"),
+        ({"telegram_user_id": "-4"}, "no Telegram id of a person"),
+        ({"username": "bad name"}, "no Telegram username"),
+        ({"telegram_user_id": "501"}, "Nobody writes to this person already, since 20"),
+        ({"username": "@Wanderer"}, "Nobody writes to this person already, since 20"),
+    ],
+)
+def test_a_suppression_of_nobody_or_of_somebody_suppressed_is_refused_in_words(panel: Client, given, said):
+    suppression_add(telegram_user_id=501, source=Suppression.Source.WORDS)
+    suppression_add(telegram_user_id=None, username="wanderer", source=Suppression.Source.WORDS)
+    page = suppress(panel, **given)
+    assert said in page and "Constraint" not in page
+    assert Suppression.objects.count() == 2
+
+
+def test_a_name_with_its_at_is_suppressed_and_told_with_one(panel: Client):
+    page = suppress(panel, username="@Wanderer")
+    assert "@Wanderer" in page and "@@" not in page
+    assert Suppression.objects.get().username == "wanderer"
+
+
+@pytest.mark.parametrize("by", ["name", "id"])
+@pytest.mark.parametrize("scope", ["campaign", "bot", "chat"])
+def test_a_budgets_key_is_what_people_call_the_object_or_its_id(panel: Client, scope: str, by: str):
+    row: Any = {"campaign": ledger.make_campaign, "bot": ledger.make_bot, "chat": ledger.make_chat}[scope]()
+    called = row.slug if isinstance(row, Campaign) else row.key
+    budget(panel, scope=scope, key=called if by == "name" else str(row.pk))
+    assert Budget.objects.get().key == str(row.pk)
+    assert called in panel.get(BUDGETS).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"scope": "campaign", "key": "nosuch"}, 'No campaign is called "nosuch": give its slug or its id.'),
+        ({"scope": "bot", "key": "anna"}, 'No bot is called "anna": give its key or its id.'),
+        ({"scope": "peer", "key": "@nobody"}, "A person is named by their Telegram id"),
+        ({"scope": "team", "key": "x"}, "The team is one: leave the key empty."),
+        ({"scope": "team", "window_seconds": 0}, "A window lasts a second at least."),
+    ],
+)
+def test_a_budget_that_would_count_nothing_is_refused_in_words(panel: Client, given, said):
+    page = budget(panel, **given)
+    assert said in page and "Constraint" not in page
+    assert not Budget.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"time_zone": "Europe/Nowhere"}, 'No time zone is called "Europe/Nowhere"'),
+        ({"quiet_from": "22:00"}, "Quiet hours need both ends, or none."),
+    ],
+)
+def test_a_campaign_that_would_wait_for_ever_is_refused_in_words(panel: Client, given, said):
+    fields = {"name": "Tea", "slug": "tea", "time_zone": "UTC", "locale": "en", "quiet_from": "", "quiet_to": ""}
+    fields |= {"first_contact_interval_seconds": "1", "reply_quiet_seconds": "5", "first_contact_template": ""}
+    page = send(panel, "/admin/campaigns/campaign/add/", **{**fields, **given})
+    assert said in page and "Constraint" not in page
+    assert not Campaign.objects.exists()
