@@ -19,6 +19,7 @@ from django.db.models import Q, QuerySet
 
 from bots.clock import database_clock
 from bots.executor import in_db
+from bots.leases import is_driven
 from bots.membership import method_block
 from bots.models import BotBlock, Delivery, DeliveryEvent
 from bots.policy import destination_id
@@ -58,7 +59,7 @@ def changes_record(*, bot_id: UUID, changes: Collection[MessageNow]) -> list[Mes
         if delivery is not None and change.deleted:
             deleted.append(delivery.id)
         elif delivery is not None:
-            _record(delivery, change)
+            _record(delivery, change, bot_id)
     _record_deletions(deleted)
     return [change for change in changes if (change.peer_id, change.message_id) not in ours]
 
@@ -99,12 +100,14 @@ def _record_deletions(delivery_ids: Collection[UUID]) -> None:
 
 
 @transaction.atomic
-def _record(delivery: Delivery, change: MessageNow) -> None:
+def _record(delivery: Delivery, change: MessageNow, bot_id: UUID) -> None:
     # Asked once more: their data may have been erased since it was read.
     row = _kept().filter(id=delivery.id)
     if change.text is not None and change.edited_at is not None:
         _record_edit(delivery, change, row)
-    if change.reactions is not None:
+    if change.reactions is not None and (bot_id == delivery.bot_id or not is_driven(delivery.bot_id)):
+        # They have no time: of two accounts that see them come and go, the slower one would bring back what was. While
+        # the account that said it is connected, its view alone counts.
         reactions = change.reactions[:REACTIONS_LENGTH]
         if row.exclude(reactions=reactions).update(reactions=reactions):
             note(Kind.REACTED, {delivery.id: reactions or "none any more"})

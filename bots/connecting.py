@@ -14,9 +14,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Now
 
-from bots.leases import lease_borrow, lease_release
+from bots.leases import is_driven, lease_borrow, lease_release
 from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
 from bots.services import bot_stop, credentials_of
 from bots.states import bot_reset, bot_set_state
@@ -165,11 +164,6 @@ def borrowed(bot: Bot) -> Iterator[None]:
         yield
     finally:
         lease_release(bot_id=bot.pk, epoch=epoch)
-
-
-def is_driven(bot_id: UUID) -> bool:
-    """Whether somebody owns the bot now, by the database's clock."""
-    return Bot.objects.filter(pk=bot_id, lease_expires_at__gt=Now()).exists()
 
 
 def _wait_until_let_go(bot_id: UUID) -> None:

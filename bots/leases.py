@@ -93,3 +93,8 @@ def lease_borrow(*, bot_id: UUID, owner: str, seconds: float) -> int | None:
             lease_owner=owner, lease_epoch=F("lease_epoch") + 1, lease_expires_at=Now() + timedelta(seconds=seconds)
         )
         return Bot.objects.values_list("lease_epoch", flat=True).get(pk=bot_id) if taken else None
+
+
+def is_driven(bot_id: UUID) -> bool:
+    """Whether somebody owns the bot now, by the database's clock."""
+    return Bot.objects.filter(pk=bot_id, lease_expires_at__gt=Now()).exists()

@@ -13,7 +13,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from bots.clock import database_clock
-from bots.connecting import CONNECTED, STEP_SECONDS, at_telegram, bot_logged_in, is_driven
+from bots.connecting import CONNECTED, STEP_SECONDS, at_telegram, bot_logged_in
+from bots.leases import is_driven
 from bots.models import Bot, PendingLogin
 from bots.services import credentials_of
 from telegram import login

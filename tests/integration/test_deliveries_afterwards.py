@@ -94,6 +94,18 @@ def test_reactions_that_come_and_go_stay_a_short_story():
     assert story(delivery) == [("reacted", "❤ 1", 3), ("reacted", "none any more", 3)]
 
 
+def test_reactions_as_another_account_saw_them_before_undo_nothing_while_the_author_is_connected():
+    author, other, chat = ledger.make_bot(), ledger.make_bot(), ledger.make_chat()
+    delivery = sent(author, chat, 5)
+    record(author, MessageNow(chat.telegram_id, 5, reactions="❤ 1"))
+    record(other, MessageNow(chat.telegram_id, 5, text="Hullo", edited_at=EDITED_AT, reactions=""))
+    assert story(delivery) == [("reacted", "❤ 1", 1), ("edited", "Hullo", 1)]
+    Bot.objects.filter(pk=author.pk).update(lease_expires_at=None)
+    record(other, MessageNow(chat.telegram_id, 5, reactions="❤ 2"))
+    delivery.refresh_from_db()
+    assert delivery.reactions == "❤ 2"
+
+
 def test_what_telegram_calls_an_edit_without_another_text_is_none():
     bot, chat = ledger.make_bot(), ledger.make_chat()
     delivery = sent(bot, chat, 5, text="Hello ")
