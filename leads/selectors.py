@@ -85,13 +85,15 @@ def manager_least_loaded(*, campaign_id: UUID, person: Person) -> Bot | None:
 
 
 def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = "") -> Conversation | None:
-    """The conversation that a direct chat of this bot belongs to: of several an open one, then the latest spoken in."""
+    """The conversation that a direct chat of this bot belongs to: of several an open one, then the latest spoken in.
+    With its lead, which may be erased a moment later."""
     who = Q(peer_id=telegram_user_id) | Q(lead__telegram_user_id=telegram_user_id)
     if username:
         who |= Q(peer_id=None, lead__telegram_user_id=None, lead__username__iexact=username)
     ended = Case(When(owner=Conversation.Owner.NONE, then=Value(1)), default=Value(0), output_field=IntegerField())
     return (
         Conversation.objects.filter(who, bot_id=bot_id)
+        .select_related("lead")
         .annotate(ended=ended, spoken=Max("messages__delivery__sent_at"))
         .order_by("ended", F("spoken").desc(nulls_last=True), "-created_at")
         .first()
