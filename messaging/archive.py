@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from messaging import topology
@@ -20,6 +21,8 @@ from messaging.subscriptions import Message, storable
 
 UNROUTABLE = "unroutable"
 _ID_WORD = re.compile(r"\d+|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+# AMQP's names are short strings (4.2.5.3).
+_NAME_BYTES = 255
 _NO_RECORD = "rejected without a record of an error: revoked or terminated, or refused before its handler ran"
 
 
@@ -59,7 +62,7 @@ def archive(message: Message, *, unroutable: bool) -> None:
         letter.headers = plain({name: value for name, value in message.headers.items() if name != "x-death"})
     letter.x_death = plain(message.headers.get("x-death") or [])
     letter.reason = death.reason
-    letter.error, letter.traceback = _why(message, death)
+    letter.error, letter.traceback = _why(message, death, event)
     letter.error_class = error_class(letter.error)
     letter.count += 1
     letter.state = DeadLetter.State.OPEN
@@ -96,7 +99,7 @@ def readable(body: bytes) -> str:
 def plain(value: Any) -> Any:
     """AMQP's values (times, decimals, bytes, nested tables) as JSON."""
     if isinstance(value, Mapping):
-        return {storable(str(key)): plain(item) for key, item in value.items()}
+        return {_name(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, bytes | bytearray | memoryview):
@@ -109,6 +112,11 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     return storable(str(value))
+
+
+def _name(text: str) -> str:
+    """Of a header: what cannot be stored is written out, which must not make it longer than AMQP allows."""
+    return storable(text).encode()[:_NAME_BYTES].decode("utf-8", "ignore")
 
 
 def _letter_of(message: Message, event: uuid.UUID, death: Death) -> DeadLetter:
@@ -138,7 +146,7 @@ def _replayed_letter(message: Message, event: uuid.UUID, death: Death) -> DeadLe
     if letter.queue != death.queue and not refused:
         # What was unroutable has found a queue by now, and died there.
         return None
-    why = "" if letter.decision_reason == ERASED else _why(message, death)[0]
+    why = "" if letter.decision_reason == ERASED else _why(message, death, event)[0]
     note = ": ".join(filter(None, (death.reason, why)))
     DeadLetterEntry.objects.bulk_create(
         [DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=replay)],
@@ -191,10 +199,16 @@ def _first_time(queue: str, event: uuid.UUID, death: Death) -> bool:
         return bool(cursor.rowcount == 1)
 
 
-def _why(message: Message, death: Death) -> tuple[str, str]:
-    failure = (
-        HandlingFailure.objects.filter(queue=death.queue, body_digest=message.digest).order_by("-created_at").first()
-    )
+def failures_of(*, queue: str, digest: str, event: uuid.UUID) -> QuerySet[HandlingFailure]:
+    """What the queue's handlers said about this event with this body."""
+    # Workers of an older release name no event.
+    of_event = Q(event_id=event) | Q(event_id=None)
+    return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
+
+
+def _why(message: Message, death: Death, event: uuid.UUID) -> tuple[str, str]:
+    failures = failures_of(queue=death.queue, digest=message.digest, event=event)
+    failure = failures.order_by("-created_at").first()
     if failure is not None and death.reason == "rejected":
         return failure.error, failure.traceback
     return (_NO_RECORD if death.reason == "rejected" else ""), ""

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from django.db import transaction
 
 from messaging import outbox, topology
+from messaging.arrival import storable
 from messaging.errors import NotPossible
 from messaging.events import UndecodableMessage, decode
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent
@@ -152,7 +153,8 @@ def difference(before: str, after: str) -> list[str]:
 def indented(text: str) -> str:
     """JSON as people read it; anything else as it is."""
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        # A lone surrogate is JSON but no text that can be shown: it stays the escape that it was.
+        return storable(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
     except (ValueError, RecursionError):
         return text
 

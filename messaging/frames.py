@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from amqp.exceptions import FrameSyntaxError
 from amqp.serialization import dumps
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
@@ -49,7 +50,12 @@ def publish(
     frame_max: int,
 ) -> bytes:
     """A persistent, mandatory JSON message as the frames of one `basic.publish`. Raises `Unfit`."""
-    properties = _FLAGS + _JSON + _table(headers) + _PERSISTENT + _short(message_id) + _APP_ID
+    try:
+        table = _table(headers)
+    except (FrameSyntaxError, struct.error, ArithmeticError, AttributeError, TypeError, ValueError) as problem:
+        # Foreign messages bring what they like, and py-amqp raises what comes to it.
+        raise Unfit(f"the headers cannot be written as AMQP: {type(problem).__name__}: {problem}") from problem
+    properties = _FLAGS + _JSON + table + _PERSISTENT + _short(message_id) + _APP_ID
     header = _CONTENT.pack(_BASIC, 0, len(body)) + properties
     if len(header) > (most := min(frame_max - OVERHEAD, MAX_HEADERS_BYTES)):
         raise Unfit(f"the headers have {len(header)} bytes; {most} are the most")

@@ -106,6 +106,7 @@ def remember_failures(failures: Sequence[tuple[Message, Exception]]) -> None:
         HandlingFailure(
             queue=message.queue,
             body_digest=message.digest,
+            event_id=identity(message),
             error=storable(f"{type(problem).__name__}: {problem}"),
             traceback=storable("".join(traceback.format_exception(problem))),
         )

@@ -64,6 +64,8 @@ class HandlingFailure(models.Model):
 
     queue = models.CharField(max_length=120)
     body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, hexadecimal")
+    # The same words may come as several events, of which each fails in its own way.
+    event_id = models.UUIDField(null=True)
     error = models.TextField()
     traceback = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())

@@ -12,12 +12,14 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from messaging import audit, topology
 from messaging.dead_letters import dead_letters_replay
 from messaging.errors import NotPossible
-from messaging.models import DeadLetter, DeadLetterEntry, ProcessedEvent, ReplayBatch, ReplayItem
+from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, ProcessedEvent, ReplayBatch, ReplayItem
 from messaging.tasks_api import send_on_commit
 
 TASK = "messaging.tasks_replay.advance_replays"
@@ -33,7 +35,9 @@ State, ItemState = ReplayBatch.State, ReplayItem.State
 # What became of an item, as its page and its batch's progress say it.
 OUTCOMES = {
     "waiting": "waits for its turn",
+    "left": "left as it was: the replay was stopped",
     "refused": "could not be replayed",
+    "parked": "could not be published",
     "on_the_way": "sent, not handled yet",
     "handled": "handled",
     "died_again": "died again",
@@ -116,8 +120,14 @@ def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
     handled = ProcessedEvent.objects.filter(event_id=OuterRef("letter__event_id"))
     in_its_queue = handled.filter(subscription=OuterRef("letter__queue"))
     anywhere = handled.filter(subscription__in=topology.SUBSCRIPTIONS)
+    sent = OutboxEvent.objects.filter(event_id=OuterRef("letter__event_id"), parked_at__isnull=False)
+    parked = sent.alias(replay=KeyTextTransform(topology.REPLAY_HEADER, "headers")).filter(
+        replay=Cast(OuterRef("replay"), CharField())
+    )
     cases = [
+        When(state=ItemState.WAITING, batch__state=State.STOPPED, then=Value("left")),
         When(~Q(state=ItemState.SENT), then=F("state")),
+        When(Exists(parked), then=Value("parked")),
         When(Exists(died), then=Value("died_again")),
         When(Q(Exists(in_its_queue)) | Q(Exists(anywhere), letter__queue=""), then=Value("handled")),
     ]

@@ -12,10 +12,10 @@ from uuid import UUID
 from django.db.models import Model
 
 from messaging import topology
+from messaging.archive import failures_of
 from messaging.models import (
     DeadLetter,
     DeadLetterEntry,
-    HandlingFailure,
     OutboxEvent,
     ProcessedEvent,
     QueueControl,
@@ -144,9 +144,9 @@ def _died(letters: list[DeadLetter]) -> Iterator[Step]:
 
 
 def _failures(letters: list[DeadLetter]) -> Iterator[Step]:
-    """What handlers said before they rejected the message; known by the body's digest."""
+    """What handlers said before they rejected the message."""
     for letter in letters:
-        found = HandlingFailure.objects.filter(queue=letter.queue, body_digest=letter.body_digest)
+        found = failures_of(queue=letter.queue, digest=letter.body_digest, event=letter.event_id)
         for failure in found.order_by("created_at"):
             yield Step(failure.created_at, "failed", letter.queue, failure.error, row=failure)
 
@@ -178,21 +178,29 @@ def _arrivals(
     done = {row.subscription for row in handled}
     dead = {letter.queue: letter for letter in letters if letter.queue}
     wanted = queues_for(exchange, routing_key) if exchange else []
-    unpublished = any(row.published_at is None for row in outbox) and not any(row.published_at for row in outbox)
     paused = dict(QueueControl.objects.filter(paused=True).values_list("queue", "reason"))
     return [
-        _arrival(queue, queue in done, dead.get(queue), unpublished, paused.get(queue))
+        _arrival(queue, queue in done, dead.get(queue), _unpublished(outbox, queue), paused.get(queue))
         for queue in dict.fromkeys([*wanted, *sorted(done), *dead])
     ]
 
 
-def _arrival(queue: str, handled: bool, letter: DeadLetter | None, unpublished: bool, paused: str | None) -> Arrival:
+def _unpublished(outbox: list[OutboxEvent], queue: str) -> str:
+    """Why the message that was last sent to the queue is not there yet; empty when it is, or none of ours was sent."""
+    sent = [row for row in outbox if row.routing_key == queue or not _is_replay(row)]
+    if not sent or sent[-1].published_at is not None:
+        return ""
+    parked = sent[-1].parked_at is not None
+    return f"could not be published: {sent[-1].parked_reason}" if parked else "not confirmed by the broker yet"
+
+
+def _arrival(queue: str, handled: bool, letter: DeadLetter | None, unpublished: str, paused: str | None) -> Arrival:
     if handled:
         return Arrival(queue, "handled")
     if letter is not None and letter.state != DeadLetter.State.REPLAYED:
         return Arrival(queue, "dead" if letter.state == DeadLetter.State.OPEN else "discarded", letter.error)
     if unpublished:
-        return Arrival(queue, "waiting", "not confirmed by the broker yet")
+        return Arrival(queue, "waiting", unpublished)
     if paused is not None:
         return Arrival(queue, "waiting", f"the queue is paused: {paused}")
     return Arrival(queue, "waiting", "not handled yet, or handled more than a week ago")

@@ -38,6 +38,31 @@ def test_a_message_that_no_binding_wants_is_archived(probed: Probe):
     assert letter.body == '{"script": 1}'
 
 
+def test_the_same_words_as_two_events_keep_each_their_own_error(probed: Probe):
+    probed.start_worker()
+    probed.start_archiver()
+    for key in ("probe.one", "probe.two"):
+        probed.broker.publish(PROBE_EXCHANGE, key, b'{"foo": 1}')
+    wait_until(lambda: DeadLetter.objects.count() == 2, what="both letters")
+    for letter in DeadLetter.objects.all():
+        assert repr(letter.routing_key) in letter.error
+
+
+def test_a_letter_with_a_header_that_grows_when_it_is_written_out_can_be_replayed(
+    probed: Probe, start_process: StartProcess
+):
+    probed.start_worker()
+    probed.start_archiver()
+    event = ProbeHappened(text="fail")
+    headers = {"x-" + "\0" * 100: "odd", "nested": {"x-" + "\0" * 100: "odd"}}
+    probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode(), application_headers=headers)
+    letter = wait_until(lambda: DeadLetter.objects.filter(event_id=event.id).first(), what="the letter")
+    _mend(event)
+    start_process("manage.py", "relay_events")
+    dead_letter_replay(letter_id=letter.pk, by="operator")
+    wait_until(lambda: probed.effects(event.id) == 1)
+
+
 def test_a_replay_reaches_only_the_queue_where_it_died(probed: Probe, start_process: StartProcess):
     probed.start_worker()
     probed.start_archiver()

@@ -132,13 +132,17 @@ def test_what_the_broker_cannot_take_is_parked_with_a_reason_and_the_rest_goes_o
     with transaction.atomic():
         publish_on_commit(before, too_large)
         outbox.enqueue(_row("no_such_exchange"))
+        odd = _row("odd_headers")
+        odd.headers = {"x-" * 200: 2**70}
+        outbox.enqueue(odd)
         publish_on_commit(after)
     _relay(start_process)
     wait_until(lambda: _published() >= {before.id, after.id})
-    wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).count() == 2)
+    wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).count() == 3)
     reasons = dict(OutboxEvent.objects.filter(parked_at__isnull=False).values_list("exchange", "parked_reason"))
     assert "bytes" in reasons[PROBE_EXCHANGE]
     assert "NOT_FOUND" in reasons["no_such_exchange"]
+    assert "headers cannot be written as AMQP" in reasons["odd_headers"]
 
 
 def test_a_parked_event_is_reported_once_even_when_it_is_released_and_parked_again(

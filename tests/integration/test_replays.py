@@ -14,6 +14,7 @@ from messaging.dead_letters import dead_letter_discard
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent, ReplayBatch, ReplayItem
 from messaging.replays import dry_run, progress, replay_start, replay_stop, replays_advance
+from messaging.trace import trace
 from tests.integration.letters import archive, death, letter, letter_of
 
 pytestmark = pytest.mark.django_db
@@ -67,16 +68,20 @@ def test_it_sends_no_faster_than_it_was_told():
 
 
 def test_each_letters_outcome_is_known():
-    handled, again, under_way = letter_of(), letter_of(), letter_of()
+    handled, again, under_way, stuck = letter_of(), letter_of(), letter_of(), letter_of()
     refused = letter(b"\xff")
     batch = _start()
     replays_advance()
     ProcessedEvent.objects.create(event_id=handled.event_id, subscription=topology.LEADS_QUEUE)
     row = OutboxEvent.objects.get(event_id=again.event_id)
     archive(row.body.encode(), row.headers | death(time=timezone.now()))
+    OutboxEvent.objects.filter(event_id=stuck.event_id).update(parked_at=timezone.now(), parked_reason="too large")
     waiting = letter_of()
     ReplayItem.objects.create(batch=batch, letter=waiting)
-    assert progress(batch) == {"waiting": 1, "refused": 1, "on_the_way": 1, "handled": 1, "died_again": 1}
+    one_each = ("waiting", "refused", "parked", "on_the_way", "handled", "died_again")
+    assert progress(batch) == {"left": 0} | dict.fromkeys(one_each, 1)
+    arrival = next(one for one in trace(stuck.event_id).arrivals if one.queue == topology.LEADS_QUEUE)
+    assert (arrival.state, arrival.text) == ("waiting", "could not be published: too large")
     assert "not UTF-8" in batch.items.get(letter=refused).note
     assert batch.items.get(letter=under_way).state == "sent"
 
@@ -107,6 +112,7 @@ def test_a_stopped_batch_leaves_the_rest_alone():
     replay_stop(batch_id=batch.pk)
     assert replays_advance(now=timezone.now() + timedelta(hours=1)) == 0
     assert DeadLetter.objects.filter(state="open").count() == 2
+    assert progress(batch)["left"] == 2
     with pytest.raises(NotPossible):
         replay_stop(batch_id=batch.pk)
 

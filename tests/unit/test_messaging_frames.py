@@ -71,6 +71,12 @@ def test_headers_larger_than_a_frame_are_named():
         frames.publish(1, "ex", "key", b"{}", {"x": "y" * 5000}, EVENT, frame_max=4096)
 
 
+@pytest.mark.parametrize("headers", [{"x" * 256: "y"}, {"x": {"y" * 256: 1}}, {"x": 2**70}, {"x": object()}])
+def test_headers_that_amqp_cannot_carry_are_named(headers: dict[str, Any]):
+    with pytest.raises(frames.Unfit, match="headers cannot be written as AMQP"):
+        frames.publish(1, "ex", "key", b"{}", headers, EVENT, FRAME_MAX)
+
+
 def _frame(kind: int, content: bytes) -> bytes:
     return struct.pack(">BHI", kind, 1, len(content)) + content + b"\xce"
 
