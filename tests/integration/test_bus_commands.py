@@ -2,15 +2,17 @@
 
 import io
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from messaging import topology
 from messaging.dead_letters import dead_letter_edit
-from messaging.models import DeadLetter, OutboxEvent, QueueControl, ReplayBatch
+from messaging.models import DeadLetter, OutboxEvent, QueueControl, QueueSample, ReplayBatch
 from messaging.replays import replays_advance
 from tests.integration.letters import letter_of
 
@@ -56,6 +58,21 @@ def test_a_dry_run_changes_nothing():
     assert "would be discarded" in run("dead_letters", "discard", "--all", "--dry-run")
     assert DeadLetter.objects.get().state == "open"
     assert not ReplayBatch.objects.exists()
+
+
+def test_a_body_with_half_a_character_is_shown_as_it_was_written():
+    dead = letter_of(message="\ud800 rye")
+    assert "\\ud800 rye" in run("dead_letters", "show", str(dead.pk))
+
+
+def test_figures_that_nobody_has_renewed_are_listed_with_their_age():
+    figures = {"ready": 7, "unacked": 0, "consumers": 1, "published": 7, "publish_rate": 0.0, "ack_rate": 0.0}
+    QueueSample.objects.create(queue=topology.LEADS_QUEUE, **figures)
+    QueueSample.objects.update(at=timezone.now() - timedelta(seconds=79))
+    assert "The figures are 79 s old" in run("queues", "list")
+    assert run_json("queues", "list")[0]["age_seconds"] >= 79
+    QueueSample.objects.update(at=timezone.now())
+    assert "old" not in run("queues", "list")
 
 
 def test_matching_letters_are_replayed_in_the_background_and_logged():

@@ -41,10 +41,14 @@ class Command(BaseCommand):
             self.stdout.write(_PREFETCHED)
 
     def _list(self, as_json: bool) -> None:
-        rows = _rows()
+        newest = queue_stats.snapshot()
+        rows = _rows(newest)
         if as_json:
             self.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
             return
+        if newest.is_stale:
+            old = "missing" if newest.age_seconds is None else f"{newest.age_seconds:.0f} s old"
+            self.stdout.write(f"The figures are {old}: is beat running, maintenance_queue paused, the broker away?")
         self.stdout.write(f"{'queue':<26} {'service':<17} {'state':<8} {'ready':>7} {'unacked':>7} {'consumers':>9}")
         for row in rows:
             figures = (row["ready"], row["unacked"], row["consumers"])
@@ -70,10 +74,10 @@ def _change(options: dict[str, Any], *, by: str) -> list[QueueControl]:
     return services.service_resume(service=target, by=by)
 
 
-def _rows() -> list[dict[str, Any]]:
-    figures = queue_stats.snapshot().queues
+def _rows(figures: queue_stats.Snapshot) -> list[dict[str, Any]]:
     controls = {control.queue: control for control in QueueControl.objects.all()}
-    return [_row(queue, figures.get(queue), controls.get(queue)) for queue in SERVICES]
+    rows = [_row(queue, figures.queues.get(queue), controls.get(queue)) for queue in SERVICES]
+    return [row | {"age_seconds": figures.age_seconds} for row in rows]
 
 
 def _row(queue: str, now: Any, control: QueueControl | None) -> dict[str, Any]:
