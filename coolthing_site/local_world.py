@@ -8,12 +8,14 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db.models import QuerySet
 
 from bots.connecting import bot_connect_with_code
 from bots.models import Bot
 from campaigns.models import Campaign
 from coolthing_site.demo.control import SandboxControl
 from coolthing_site.processes import SANDBOX, ProcessGroup
+from coolthing_site.seeding import document
 
 SEED_FILE = "docs/examples/demo.yaml"
 START_SECONDS = 60.0
@@ -32,9 +34,16 @@ def start_sandbox(processes: ProcessGroup, command: str) -> SandboxControl:
     return control
 
 
+def bots_never_connected() -> QuerySet[Bot]:
+    """Those of the seed file that were never logged in. Whoever was logged out, or was added by hand, is left alone."""
+    data, _ = document.load(str(settings.BASE_DIR / SEED_FILE))
+    keys = [bot["key"] for bot in data["bots"]]
+    return Bot.objects.filter(key__in=keys, session__isnull=True, history__isnull=True).order_by("key")
+
+
 def connect_bots(control: SandboxControl) -> int:
-    """Log in every bot that has no session yet, with the codes that the sandbox shows. Returns how many."""
-    bots = list(Bot.objects.filter(session__isnull=True).order_by("key"))
+    """Log in the demo's bots with the codes that the sandbox shows. Returns how many."""
+    bots = list(bots_never_connected())
     for bot in bots:
         bot_connect_with_code(bot_id=bot.id, ask_code=partial(login_code, control, bot.phone))
     return len(bots)
@@ -54,7 +63,7 @@ def prepare_local_world(
     if not Campaign.objects.exists():
         call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
         say(f"seeded {SEED_FILE}")
-    if not Bot.objects.filter(session__isnull=True).exists():
+    if not bots_never_connected().exists():
         return
     with ProcessGroup(environment=environment, log_dir=run_dir / "logs") as processes:
         count = connect_bots(start_sandbox(processes, sandbox_command))
