@@ -17,6 +17,7 @@ from django.db import Error as DatabaseTrouble
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from bots.blocks import LOOKING
 from bots.clock import database_clock
 from bots.executor import in_db
 from bots.leases import is_driven
@@ -34,8 +35,7 @@ State, Kind = Delivery.State, DeliveryEvent.Kind
 # What was said longer ago is not looked at again; nor are more than so many messages of a bot, the newest.
 LOOK_BACK = timedelta(days=7)
 LOOK_BACK_MOST = 500
-# Telegram's method of looking, and its limit for one request.
-LOOKING = "GetMessages"
+# Messages in one request, Telegram's limit.
 PAGE = 100
 # Changes that are recorded in one go.
 BATCH = 200

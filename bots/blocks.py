@@ -7,6 +7,9 @@ from django.db import connection
 
 from bots.models import BotBlock
 
+# Telegram's method of looking at messages again (`bots.afterwards`): a bot that waits with it does all its work.
+LOOKING = "GetMessages"
+
 
 def block_keep(*, bot_id: UUID, method: str, peer_id: int, until: datetime, reason: str) -> None:
     """Keep a wait for the whole time; of two for the same thing the later end counts. `peer_id` 0: everywhere."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from bots.blocks import block_keep
+from bots.blocks import LOOKING, block_keep
 from bots.clock import database_clock
 from bots.cursors import chats_forget
 from bots.executor import in_db
@@ -64,9 +64,8 @@ class Membership:
         self._not_before: dict[UUID, float] = {}
         # Those whose admins have been asked.
         self._asked: set[UUID] = set()
-        # Until when Telegram lets it enter nothing, on time.monotonic(), and the same for people.
+        # Until when Telegram lets it enter nothing, on time.monotonic().
         self._flooded = 0.0
-        self._flooded_until: datetime | None = None
 
     async def begin(self, dialogs: Iterable[Dialog]) -> None:
         """A new connection: what the account is in is known from its own list of chats."""
@@ -94,7 +93,6 @@ class Membership:
 
     def _keep_flood(self, block: "JoinBlock | None") -> None:
         self._flooded = time.monotonic() + block.seconds if block is not None else 0.0
-        self._flooded_until = block.until if block is not None else None
 
     def perhaps_let_in(self) -> bool:
         """Telegram says that something about the account's chats has changed. True: look after them at once."""
@@ -177,15 +175,7 @@ class Membership:
         return trouble_of(bot_id=self._reader.bot_id, chat_id=chat.pk)
 
     async def _show(self) -> None:
-        waiting = self._flooded > time.monotonic()
-        await in_db(
-            bot_set_state,
-            bot_id=self._reader.bot_id,
-            epoch=self._reader.epoch,
-            state=Bot.State.WAITING if waiting else Bot.State.ONLINE,
-            reason="Telegram lets it enter no chats for now" if waiting else "",
-            until=self._flooded_until if waiting else None,
-        )
+        await in_db(connected_show, bot_id=self._reader.bot_id, epoch=self._reader.epoch)
 
 
 def trouble_of(*, bot_id: UUID, chat_id: UUID) -> str:
@@ -222,6 +212,18 @@ def method_block(*, bot_id: UUID, error: RetryAfter) -> JoinBlock:
     until = database_clock() + timedelta(seconds=error.seconds)
     block_keep(bot_id=bot_id, method=error.method, peer_id=0, until=until, reason=error.reason)
     return JoinBlock(error.seconds, until)
+
+
+def connected_show(*, bot_id: UUID, epoch: int) -> None:
+    """Online, or waiting while Telegram wants the whole account to wait with something that its work needs."""
+    blocks = BotBlock.objects.filter(bot_id=bot_id, peer_id=0, until__gt=database_clock())
+    block = blocks.exclude(method=LOOKING).order_by("-until").first()
+    if block is None:
+        bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.ONLINE)
+        return
+    what = "lets it enter no chats for now" if block.method in ENTERING else "asked it to wait"
+    reason = f"Telegram {what}: {block.reason} ({block.method})"
+    bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=reason, until=block.until)
 
 
 def join_block(*, bot_id: UUID) -> JoinBlock | None:

@@ -101,7 +101,8 @@ def to_be_started(role: str, now: datetime) -> list[UUID]:
     ready = Bot.objects.filter(
         Exists(BotSession.objects.filter(bot_id=OuterRef("pk"))), pk__in=wanted, role=role, enabled=True
     ).exclude(state__in=BARRED)
-    told_to_wait = Q(state=Bot.State.WAITING, state_until__gt=now) | Q(blocked_until__gt=now)
+    # As a whole: what it must wait with while it is connected keeps it neither from reading nor from being connected.
+    told_to_wait = Q(blocked_until__gt=now)
     free = ready.filter(lease_expires_at__isnull=True).exclude(told_to_wait).filter(_not_dispatched())
     return list(free.order_by(F("dispatched_at").asc(nulls_first=True), "pk").values_list("pk", flat=True))
 

@@ -11,6 +11,7 @@ from bots.advice import NEXT_STEP, next_step
 from bots.connecting import bot_connect
 from bots.hosts import host_beat, hosts_alive
 from bots.leases import lease_take
+from bots.membership import connected_show
 from bots.models import Bot, BotBlock, BotSession, Cursor, Host
 from bots.states import bot_set_state
 from telegram.errors import BotDead, RetryAfter
@@ -121,3 +122,26 @@ def test_the_command_lists_bots_with_what_to_do(capsys):
     call_command("bots", "list")
     line = capsys.readouterr().out
     assert "restricted (PEER_FLOOD)" in line and "@SpamBot" in line
+
+
+def test_a_connected_bot_waits_while_telegram_makes_all_of_it_wait_and_is_online_after():
+    bot = a_bot()
+    lease = lease_take(bot_id=bot.pk, owner="worker")
+    assert lease is not None
+
+    def shown(**block) -> tuple[str, str]:
+        BotBlock.objects.filter(bot=bot).delete()
+        until = timezone.now() + timedelta(seconds=60)
+        if block:
+            BotBlock.objects.create(bot=bot, **{"peer_id": 0, "until": until, "reason": "FLOOD_WAIT_60", **block})
+        connected_show(bot_id=bot.pk, epoch=lease.epoch)
+        return state(bot)
+
+    assert shown(method="SendMessage") == ("waiting", "Telegram asked it to wait: FLOOD_WAIT_60 (SendMessage)")
+    bot.refresh_from_db()
+    assert bot.state_until is not None and bot.state_until > timezone.now()
+    assert shown(method="SendMessage", until=timezone.now() - timedelta(seconds=1)) == ("online", "")
+    assert shown(method="SendMessage", peer_id=-100501) == ("online", ""), "one chat alone"
+    assert shown(method="GetMessages") == ("online", ""), "what it can do without"
+    assert shown(method="JoinChannel")[1].startswith("Telegram lets it enter no chats for now")
+    assert shown() == ("online", "")

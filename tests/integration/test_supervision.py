@@ -136,7 +136,7 @@ def test_supervisors_beside_each_other_send_each_bot_once_and_not_too_many(broke
         {"state": Bot.State.BANNED},
         {"state": Bot.State.NEEDS_LOGIN},
         {"state": Bot.State.STOPPED},
-        {"state": Bot.State.WAITING, "state_until": timezone.now() + timedelta(hours=1)},
+        {"state": Bot.State.WAITING, "blocked_until": timezone.now() + timedelta(hours=1)},
         {"state": Bot.State.RESTRICTED, "blocked_until": timezone.now() + timedelta(hours=1)},
     ],
     ids=lambda values: str(values.get("state", "disabled")),
