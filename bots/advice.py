@@ -16,7 +16,7 @@ NEXT_STEP: dict[str, str] = {
     "Its messages wait, or cancel them: they are not handed to another account.",
     State.STOPPED: "Start it when it may work again.",
 }
-_NO_SESSION = "It was never logged in: log it in."
+_NO_SESSION = "It is not logged in: log it in."
 _DISABLED = "It is switched off: tick “enabled” when it may connect."
 _LOGIN_STATES = (State.NEEDS_LOGIN, State.BANNED)
 

@@ -38,6 +38,12 @@ def host_leave(*, name: str) -> None:
     Host.objects.filter(name=name).delete()
 
 
+def hosts_beating() -> list[str]:
+    """The names of all workers that live, whatever they are asked to do."""
+    recent = Now() - timedelta(seconds=SILENT_SECONDS)
+    return list(Host.objects.filter(heartbeat_at__gt=recent).values_list("name", flat=True))
+
+
 def hosts_alive(role: str) -> QuerySet[Host]:
     """The workers that take bots of this role."""
     recent = Now() - timedelta(seconds=SILENT_SECONDS)

@@ -10,11 +10,12 @@ from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Now
 
 from bots.cursors import chats_forget
-from bots.hosts import hosts_alive, hosts_forget
-from bots.models import Bot, BotSession, Cursor, PendingLogin, Role
+from bots.hosts import hosts_alive, hosts_beating, hosts_forget
+from bots.models import Bot, BotSession, Cursor, PendingLogin, Role, Trouble
 from bots.roles import handler_of
 from bots.states import BARRED, bot_set_state
 from bots.troubles import trouble_over, trouble_tell, troubles_forget
+from bots.unwelcome import suspensions_over
 from messaging import topology
 from messaging.tasks_api import send_to_queue_rollback_unsafe
 
@@ -34,7 +35,9 @@ def supervise(now: datetime) -> list[UUID]:
     """One round; may run beside itself. Returns the bots that were sent to workers."""
     for bot_id in mark_abandoned():
         log.warning("bot %s: its worker has gone", bot_id)
+    workers_back()
     hosts_forget()
+    suspensions_over()
     troubles_forget()
     PendingLogin.objects.filter(expires_at__lte=Now()).delete()
     return [bot_id for role in Role.values for bot_id in _supervise_role(role, now)]
@@ -50,9 +53,21 @@ def mark_abandoned() -> list[UUID]:
             if not expired.update(lease_owner="", lease_expires_at=None):
                 continue
             bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its worker has gone")
-            trouble_tell(key=f"worker:{owner}", reason=f"the worker {owner} has gone without letting its bots go")
+            trouble_tell(key=_gone(owner), reason=f"the worker {owner} has gone without letting its bots go")
         marked.append(bot_id)
     return marked
+
+
+def workers_back() -> None:
+    """Whoever was only frozen, or cut off, and beats again has not gone."""
+    known = Trouble.objects.filter(key__startswith=_gone("")).values_list("key", flat=True)
+    if known and (back := {_gone(name) for name in hosts_beating()} & set(known)):
+        for key in back:
+            trouble_over(key=key)
+
+
+def _gone(owner: str) -> str:
+    return f"worker:{owner}"
 
 
 def unread_chats_forget(role: str, now: datetime) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from bots.models import Bot, Presence
+from bots.models import Bot, Presence, Trouble
 from bots.troubles import trouble_over, trouble_tell
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permissions_suspend
@@ -23,6 +23,9 @@ _SILENCED = re.compile(
     "|TOPIC_CLOSED"
 )
 
+# How the keys of its troubles begin; the chat's id and the bot's follow.
+_PERMISSION = "permission:"
+
 
 def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
     """The account is in the chat."""
@@ -30,7 +33,7 @@ def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
     if Presence.objects.filter(**key, peer_id=peer_id).exists():
         return
     Presence.objects.update_or_create(**key, defaults={"peer_id": peer_id})
-    trouble_over(key=f"permission:{chat_id}:{bot_id}")
+    trouble_over(key=_trouble(chat_id, bot_id))
 
 
 @transaction.atomic
@@ -54,6 +57,15 @@ def writing_refused(*, bot_id: UUID, chat_id: UUID, error: TelegramError) -> Non
         _suspend(bot_id, chat_id, told, purpose=ChatPermission.Grant.SCRIPT)
 
 
+def suspensions_over() -> None:
+    """An operator has resumed, or ended, what was suspended: no trouble any more."""
+    suspended = ChatPermission.objects.filter(suspended_at__isnull=False, revoked_at=None)
+    still = {str(chat_id) for chat_id in suspended.values_list("chat_id", flat=True).distinct()}
+    for key in Trouble.objects.filter(key__startswith=_PERMISSION).values_list("key", flat=True):
+        if key.removeprefix(_PERMISSION).partition(":")[0] not in still:
+            trouble_over(key=key)
+
+
 def reading_refused(*, bot_id: UUID, peer_id: int, error: TelegramError) -> None:
     """Telegram refused the history of a chat that the account had been reading."""
     if not _REMOVED.fullmatch(error.reason):
@@ -69,5 +81,9 @@ def _suspend(bot_id: UUID, chat_id: UUID, what: str, *, purpose: ChatPermission.
     if permissions_suspend(chat_id=chat_id, purpose=purpose, reason=f"{bot} {what}"):
         reason = f"bot {bot.key} {what}: chat {chat.key}. Its permission is suspended until an operator resumes it."
         # Each suspension is news, also when the last one was resumed a moment ago.
-        trouble_over(key=f"permission:{chat_id}:{bot_id}")
-        trouble_tell(key=f"permission:{chat_id}:{bot_id}", reason=reason)
+        trouble_over(key=_trouble(chat_id, bot_id))
+        trouble_tell(key=_trouble(chat_id, bot_id), reason=reason)
+
+
+def _trouble(chat_id: UUID, bot_id: UUID) -> str:
+    return f"{_PERMISSION}{chat_id}:{bot_id}"

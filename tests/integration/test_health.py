@@ -97,7 +97,7 @@ def test_a_later_end_of_the_same_wait_is_shown():
 def test_every_state_says_what_to_do():
     assert set(NEXT_STEP) == set(State.values)
     assert all(text.endswith(".") for text in NEXT_STEP.values())
-    assert "never logged in" in next_step(Bot(), has_session=False)
+    assert "not logged in" in next_step(Bot(), has_session=False)
     assert "switched off" in next_step(Bot(enabled=False))
     assert "log it in again" in next_step(Bot(state=State.NEEDS_LOGIN), has_session=False)
 

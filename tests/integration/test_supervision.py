@@ -196,3 +196,17 @@ def test_a_running_bot_is_let_go_when_it_is_not_wanted_or_may_not_run(wanting):
     Bot.objects.filter(pk=banned).update(state=Bot.State.BANNED)
     here = {kept, unwanted, disabled, stopped, banned}
     assert no_longer_wanted(role="actor", bot_ids=here) == here - {kept}
+
+
+def test_a_worker_that_was_only_frozen_has_not_gone_any_more(db, wanting):
+    [bot] = make_bots(wanting, 1)
+    wanting.bots.discard(bot.pk)
+    host("frozen")
+    assert lease_take(bot_id=bot.pk, owner="frozen")
+    Bot.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    Host.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=2))
+    supervise(timezone.now())
+    assert Trouble.objects.filter(key="worker:frozen").exists()
+    host("frozen")
+    supervise(timezone.now())
+    assert not Trouble.objects.filter(key="worker:frozen").exists()

@@ -5,7 +5,7 @@ import pytest
 from bots.claiming import claim
 from bots.models import Bot, Delivery, Presence, Trouble
 from bots.outcomes import record_refusal_of_telegram
-from bots.unwelcome import presence_ended, presence_note, reading_refused, writing_refused
+from bots.unwelcome import presence_ended, presence_note, reading_refused, suspensions_over, writing_refused
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permission_grant, permission_resume
 from messaging.models import OutboxEvent
@@ -96,4 +96,13 @@ def test_every_suspension_is_told_and_its_trouble_is_over_when_the_account_is_in
         for permission in ChatPermission.objects.all():
             permission_resume(permission_id=permission.pk)
     presence_note(bot_id=bot.id, chat_id=chat.id, peer_id=-5)
+    assert not Trouble.objects.exists()
+
+
+def test_a_suspensions_trouble_is_over_when_an_operator_has_resumed_it(bot, chat):
+    writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("CHAT_WRITE_FORBIDDEN"))
+    suspensions_over()
+    assert Trouble.objects.count() == 1
+    permission_resume(permission_id=ChatPermission.objects.get(suspended_at__isnull=False).pk)
+    suspensions_over()
     assert not Trouble.objects.exists()
