@@ -21,10 +21,12 @@ _DISABLED = "It is switched off: tick “enabled” when it may connect."
 _LOGIN_STATES = (State.NEEDS_LOGIN, State.BANNED)
 
 
-def next_step(bot: Bot, *, has_session: bool = True) -> str:
+def next_step(bot: Bot, *, has_session: bool = True, has_worker: bool = True) -> str:
     """What to do now so that the bot works."""
     if not bot.enabled:
         return _DISABLED
     if not has_session and bot.state not in _LOGIN_STATES:
         return _NO_SESSION
+    if not has_worker and bot.state == State.OFFLINE:
+        return f"No worker for the role {bot.role} runs: start the process {bot.role}_bots of the Procfile."
     return NEXT_STEP[bot.state]

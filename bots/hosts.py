@@ -1,7 +1,7 @@
 """The bots workers, as the database knows them."""
 
 from collections.abc import Set
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -48,6 +48,15 @@ def hosts_alive(role: str) -> QuerySet[Host]:
     """The workers that take bots of this role."""
     recent = Now() - timedelta(seconds=SILENT_SECONDS)
     return Host.objects.filter(role=role, draining=False, drain_requested=False, heartbeat_at__gt=recent)
+
+
+def host_state(host: Host, now: datetime) -> str:
+    """What a worker does, for people."""
+    if host.heartbeat_at <= now - timedelta(seconds=SILENT_SECONDS):
+        return f"silent since {host.heartbeat_at:%H:%M:%S} UTC"
+    if host.drain_requested:
+        return "drained by a person"
+    return "is ending" if host.draining else "takes bots"
 
 
 def hosts_forget() -> int:

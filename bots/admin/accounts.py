@@ -16,7 +16,8 @@ from bots import services
 from bots.admin.connecting import LOG_OUT, ConnectingAdmin
 from bots.admin.login_forms import checked_proxy
 from bots.advice import next_step
-from bots.hosts import host_drain, host_undrain
+from bots.clock import database_clock
+from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
 from bots.states import BARRED
 from panelkit.base import FactAdmin, FactInline
@@ -194,7 +195,8 @@ class BotAdmin(ConnectingAdmin):
 
     @display(description="what to do")
     def next_step(self, bot: Bot) -> str:
-        return next_step(bot, has_session=BotSession.objects.filter(bot=bot).exists())
+        has_session = BotSession.objects.filter(bot=bot).exists()
+        return next_step(bot, has_session=has_session, has_worker=hosts_alive(bot.role).exists())
 
     @display(description="phone")
     def phone_hidden(self, bot: Bot) -> str:
@@ -288,9 +290,7 @@ class HostAdmin(FactAdmin):
 
     @display(description="state")
     def doing(self, host: Host) -> str:
-        if host.drain_requested:
-            return "drained by a person"
-        return "is ending" if host.draining else "takes bots"
+        return host_state(host, database_clock())
 
 
 @admin.register(Cursor)

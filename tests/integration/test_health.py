@@ -145,3 +145,17 @@ def test_a_connected_bot_waits_while_telegram_makes_all_of_it_wait_and_is_online
     assert shown(method="GetMessages") == ("online", ""), "what it can do without"
     assert shown(method="JoinChannel")[1].startswith("Telegram lets it enter no chats for now")
     assert shown() == ("online", "")
+
+
+def test_a_worker_that_is_silent_and_a_role_without_a_worker_are_told(capsys):
+    bot = a_bot(role="manager")
+    host_beat(name="mgr1", role="manager", capacity=5, draining=False)
+    call_command("bots", "hosts")
+    call_command("bots", "list")
+    said = capsys.readouterr().out
+    assert "takes bots" in said and NEXT_STEP[State.OFFLINE] in said
+    Host.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    call_command("bots", "hosts")
+    call_command("bots", "list")
+    said = capsys.readouterr().out
+    assert "silent since" in said and f"{bot.key:20} offline: No worker for the role manager runs" in said

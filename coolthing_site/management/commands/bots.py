@@ -6,8 +6,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from bots.advice import next_step
-from bots.hosts import host_drain, host_undrain
-from bots.models import Bot, BotSession, Host
+from bots.clock import database_clock
+from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
+from bots.models import Bot, BotSession, Host, Role
 from vault.commands import SecretsCommand
 
 
@@ -36,16 +37,17 @@ class Command(SecretsCommand):
 
     def _list(self) -> None:
         with_session = set(BotSession.objects.values_list("bot_id", flat=True))
+        with_worker = {role for role in Role.values if hosts_alive(role).exists()}
         for bot in Bot.objects.defer("phone", "api_hash", "proxy_url").order_by("role", "key"):
             why = f" ({bot.state_reason})" if bot.state_reason else ""
-            step = next_step(bot, has_session=bot.pk in with_session)
+            step = next_step(bot, has_session=bot.pk in with_session, has_worker=bot.role in with_worker)
             self.stdout.write(f"{bot.role:8} {bot.key:20} {bot.state}{why}: {step}")
 
     def _hosts(self) -> None:
         for host in Host.objects.order_by("role", "name"):
             carried = Bot.objects.filter(lease_owner=host.name, lease_expires_at__isnull=False).count()
-            state = "drained" if host.drain_requested else "ending" if host.draining else "takes bots"
-            self.stdout.write(f"{host.role:8} {carried}/{host.capacity} {state:10} {host.name}")
+            state = host_state(host, database_clock())
+            self.stdout.write(f"{host.role:8} {carried}/{host.capacity} {state:25} {host.name}")
 
 
 def _named(beginning: str) -> str:
