@@ -171,7 +171,9 @@ def _done_with(request: HttpRequest, service: str, what: str, text: str) -> Http
 
 def _log(request: HttpRequest, controls: list[QueueControl], what: str) -> None:
     for control in controls:
-        admin.site.get_model_admin(QueueControl).log_change(request, control, what)
+        # The row forgets the reason when the queue is resumed.
+        told = f"{what} {control.reason}".strip() if control.paused else what
+        admin.site.get_model_admin(QueueControl).log_change(request, control, told)
 
 
 def _require(request: HttpRequest, right: str) -> None:

@@ -120,6 +120,7 @@ def test_nothing_to_replay_is_an_error():
 
 def test_a_queue_is_paused_and_resumed():
     assert "leads_queue paused" in run("queues", "pause", "leads_queue", "--reason", "too many")
+    assert LogEntry.objects.get().change_message.endswith("too many")
     control = QueueControl.objects.get()
     assert (control.paused, control.reason) == (True, "too many")
     row = next(row for row in run_json("queues", "list") if row["queue"] == "leads_queue")

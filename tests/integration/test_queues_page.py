@@ -106,7 +106,7 @@ def test_pausing_asks_for_a_reason_and_remembers_who(operator: Client):
     assert operator.post(address, {"reason": "too many leads"}).status_code == 302
     control = QueueControl.objects.get(queue="leads_queue")
     assert (control.paused, control.reason, control.changed_by) == (True, "too many leads", "person-0")
-    assert LogEntry.objects.get().change_message == "Pause."
+    assert LogEntry.objects.get().change_message == "Pause. too many leads"
 
 
 def test_resuming_takes_the_pause_away(operator: Client):

@@ -35,7 +35,9 @@ class Command(BaseCommand):
         except NotPossible as refusal:
             raise CommandError(str(refusal)) from refusal
         user_id = audit.command_line_user_id()
-        audit.record(*controls, message=f"{options['action'].title()}, by {controls[0].changed_by}.", user_id=user_id)
+        reason = f" {options['reason']}" if options["action"] == "pause" else ""
+        message = f"{options['action'].title()}, by {controls[0].changed_by}.{reason}"
+        audit.record(*controls, message=message, user_id=user_id)
         self.stdout.write("\n".join(map(str, controls)))
         if options["action"] == "pause":
             self.stdout.write(_PREFETCHED)
