@@ -16,7 +16,9 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
 from campaigns import suppression_csv
 from campaigns.models import HashKey, Suppression
 from campaigns.names import is_person_id, is_username
+from campaigns.selectors import plain_username
 from campaigns.suppressing import suppression_add, suppressions_import, suppressions_known
+from campaigns.suppressions import bearer_of
 from panelkit.base import FactAdmin, PanelAdmin
 from panelkit.labels import choice_label, moment
 
@@ -56,8 +58,10 @@ class SuppressionForm(forms.ModelForm):
         number, name = given.get("telegram_user_id"), given.get("username", "")
         if number is None and not name:
             raise ValidationError("Whom? Give the Telegram id, or the username if you do not know the id.")
-        known = Suppression.objects.filter(telegram_user_id=number)
-        if number is None:
+        # A name means whom our records show under it, as in `suppression_add`.
+        meant = bearer_of(plain_username(name)) if number is None else number
+        known = Suppression.objects.filter(telegram_user_id=meant)
+        if meant is None:
             known = known.filter(username__iexact=name)
         if row := known.first():
             field = "username" if number is None else "telegram_user_id"

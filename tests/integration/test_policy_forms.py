@@ -10,6 +10,7 @@ from django.test import Client
 from campaigns.models import Budget, Campaign, Suppression
 from campaigns.suppressing import suppression_add
 from tests.integration import ledger
+from tests.integration.leads_world import make_world
 
 pytestmark = pytest.mark.django_db
 SUPPRESSIONS, BUDGETS = "/admin/campaigns/suppression/", "/admin/campaigns/budget/"
@@ -52,6 +53,13 @@ def test_a_suppression_of_nobody_or_of_somebody_suppressed_is_refused_in_words(p
     page = suppress(panel, **given)
     assert said in page and "Constraint" not in page
     assert Suppression.objects.count() == 2
+
+
+def test_a_name_of_somebody_suppressed_by_id_is_refused_in_words(panel: Client):
+    make_world().receive(telegram_user_id=501, username="Sveta_Lebed")
+    Suppression.objects.create(telegram_user_id=501, source=Suppression.Source.WORDS)
+    assert "Nobody writes to this person already, since 20" in suppress(panel, username="@sveta_lebed")
+    assert Suppression.objects.count() == 1
 
 
 def test_a_name_with_its_at_is_suppressed_and_told_with_one(panel: Client):
