@@ -54,14 +54,22 @@ def key_resolve(*, scope: str, key: str) -> str:
 
 
 def names_of(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
-    """(scope, key) → what people call it, for those that are there. A query for each scope."""
-    found: dict[tuple[str, str], str] = {}
+    """(scope, key) → what people call it, or that there is none: then the budget counts nothing. One query a scope."""
+    budgets = list(budgets)
+    found = {(one.scope, one.key): f"{one.key}: there is no such {one.scope}" for one in budgets if _may_miss(one)}
     for scope, named in _named.items():
         keys = {one for budget in budgets if budget.scope == scope and (one := _uuid(budget.key))}
         if keys:
             rows = named.model._default_manager.filter(pk__in=keys).values_list("pk", named.column)
             found |= {(scope, str(pk)): str(name) for pk, name in rows}
     return found
+
+
+def _may_miss(budget: Budget) -> bool:
+    """Rows may be older than the form's checks, or outlive what they name."""
+    if budget.scope == Budget.Scope.PEER:
+        return bool(budget.key) and not is_person_id(budget.key)
+    return bool(budget.key) and budget.scope in _named
 
 
 def _uuid(text: str) -> UUID | None:

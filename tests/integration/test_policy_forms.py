@@ -14,6 +14,7 @@ from tests.integration.leads_world import make_world
 
 pytestmark = pytest.mark.django_db
 SUPPRESSIONS, BUDGETS = "/admin/campaigns/suppression/", "/admin/campaigns/budget/"
+NOBODYS_ID = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
@@ -76,6 +77,12 @@ def test_a_budgets_key_is_what_people_call_the_object_or_its_id(panel: Client, s
     budget(panel, scope=scope, key=called if by == "name" else str(row.pk))
     assert Budget.objects.get().key == str(row.pk)
     assert called in panel.get(BUDGETS).content.decode()
+
+
+@pytest.mark.parametrize(("scope", "key"), [("campaign", "english-school"), ("bot", NOBODYS_ID), ("peer", "@nobody")])
+def test_the_list_tells_which_budgets_count_nothing(panel: Client, scope: str, key: str):
+    Budget.objects.create(scope=scope, key=key, limit=5, window_seconds=60)
+    assert f"{key}: there is no such {scope}" in panel.get(BUDGETS).content.decode()
 
 
 @pytest.mark.parametrize(
