@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from campaigns import services, suppression_admin  # noqa: F401  Its pages register themselves.
 from campaigns.budget_keys import UnknownKey, key_resolve, names_of
-from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.models import ONE_PERMISSION, Budget, Campaign, Chat, ChatPermission
 from campaigns.permission_admin import standing
 from campaigns.policy_admin import PolicyAdmin
 from campaigns.selectors import gap_of
@@ -99,10 +99,26 @@ class CampaignAdmin(PolicyAdmin):
         return f"{campaign.quiet_from:%H:%M}–{campaign.quiet_to:%H:%M}"
 
 
+class PermissionFormSet(forms.BaseInlineFormSet):
+    """Refuses a second one for a purpose: Django leaves a condition that the chat is part of to the database."""
+
+    def clean(self) -> None:
+        super().clean()
+        on_record = ChatPermission.objects.filter(chat_id=self.instance.pk, revoked_at=None)
+        purposes = set(on_record.values_list("purpose", flat=True))
+        for form in self.extra_forms:
+            purpose = form.cleaned_data.get("purpose")
+            if purpose in purposes:
+                form.add_error("purpose", ONE_PERMISSION)
+            elif purpose:
+                purposes.add(purpose)
+
+
 class ChatPermissionInline(RowsInline):
     """The record: entries are added here and revoked on their own page, never rewritten."""
 
     model = ChatPermission
+    formset = PermissionFormSet
     fields = ("purpose", "granted_by", "granted_at", "evidence", "members_told", "valid_from", "valid_until", "now")
     readonly_fields = ("now",)
     show_change_link = True

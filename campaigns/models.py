@@ -11,6 +11,10 @@ from vault.fields import EncryptedTextField
 
 # A scanned letter or a screenshot is smaller; whoever has more gives a link.
 EVIDENCE_MOST_BYTES = 5 * 1024 * 1024
+# Also said by the form of a chat, which has to look for itself.
+ONE_PERMISSION = (
+    "One for this purpose is on record: revoke it, or record the new one under Permissions, which ends the old one."
+)
 
 
 class Purpose(models.TextChoices):
@@ -141,8 +145,7 @@ class ChatPermission(models.Model):
                 fields=["chat", "purpose"],
                 condition=Q(revoked_at__isnull=True),
                 name="one_permission_in_force",
-                violation_error_message="One for this purpose is on record: revoke it, or record the new one under "
-                "Permissions, which ends the old one.",
+                violation_error_message=ONE_PERMISSION,
             ),
             models.CheckConstraint(
                 condition=~Q(evidence=""),

@@ -11,7 +11,7 @@ from django.urls import reverse
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from campaigns.models import Chat, ChatPermission, EvidenceFile
 from campaigns.selectors import is_permitted
-from campaigns.services import permissions_suspend
+from campaigns.services import permission_revoke, permissions_suspend
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +47,31 @@ def record(client: Client, chat: Chat, **facts: Any) -> Any:
 
 def files_form() -> dict[str, str]:
     return {"files-TOTAL_FORMS": "0", "files-INITIAL_FORMS": "0"}
+
+
+def add_on_chats_page(client: Client, chat: Chat, *purposes: str) -> Any:
+    form = {"key": chat.key, "reference": chat.reference, "title": chat.title, "label": chat.label}
+    rows: dict[str, Any] = {"permissions-TOTAL_FORMS": len(purposes), "permissions-INITIAL_FORMS": 0}
+    for place, purpose in enumerate(purposes):
+        given = {"purpose": purpose, "granted_by": "@owner", "evidence": "A letter"}
+        given |= {"granted_at_0": "2026-11-01", "granted_at_1": "12:00:00"}
+        rows |= {f"permissions-{place}-{name}": value for name, value in given.items()}
+    return client.post(reverse("admin:campaigns_chat_change", args=[chat.pk]), {**form, **rows})
+
+
+@pytest.mark.parametrize(
+    ("purposes", "added"), [(["script"], 0), (["parse", "parse"], 0), (["parse", "first_contact"], 2)]
+)
+def test_a_chats_page_takes_one_permission_for_a_purpose(chat, operator, purposes: list[str], added: int):
+    answer = add_on_chats_page(operator, chat, *purposes)
+    assert ("One for this purpose is on record" in answer.content.decode()) is (added == 0)
+    assert chat.permissions.count() == 1 + added
+
+
+def test_a_chats_page_takes_a_permission_after_the_old_one_was_revoked(chat, operator):
+    permission_revoke(chat_id=chat.pk, purpose=SCRIPT)
+    assert add_on_chats_page(operator, chat, "script").status_code == 302
+    assert chat.permissions.filter(revoked_at=None).count() == 1
 
 
 def page(permission: ChatPermission, operation: str) -> str:
