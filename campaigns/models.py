@@ -15,6 +15,9 @@ EVIDENCE_MOST_BYTES = 5 * 1024 * 1024
 ONE_PERMISSION = (
     "One for this purpose is on record: revoke it, or record the new one under Permissions, which ends the old one."
 )
+# Said before the database would, by the form of a suppression, which knows more of it.
+SUPPRESSED_ALREADY = "Nobody writes to this person already."
+NOBODY_NAMED = "Whom? Give the Telegram id, or the username if you do not know the id."
 
 
 class Purpose(models.TextChoices):
@@ -229,16 +232,19 @@ class Suppression(models.Model):
                 fields=["telegram_user_id"],
                 condition=Q(telegram_user_id__isnull=False),
                 name="suppressed_id_once",
+                violation_error_message=SUPPRESSED_ALREADY,
             ),
             models.UniqueConstraint(
                 Lower("username"),
                 condition=~Q(username="") & Q(telegram_user_id__isnull=True),
                 name="suppressed_name_once",
+                violation_error_message=SUPPRESSED_ALREADY,
             ),
             models.UniqueConstraint(fields=["person_hash"], condition=~Q(person_hash=""), name="suppressed_hash_once"),
             models.CheckConstraint(
                 condition=Q(telegram_user_id__isnull=False) | ~Q(username="") | ~Q(person_hash=""),
                 name="suppression_names_somebody",
+                violation_error_message=NOBODY_NAMED,
             ),
         ]
 
@@ -301,7 +307,9 @@ class Budget(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["scope", "key", "purpose", "counts", "window_seconds"], name="one_budget_per_window"
+                fields=["scope", "key", "purpose", "counts", "window_seconds"],
+                name="one_budget_per_window",
+                violation_error_message="One of this scope, key, purpose, counts and window exists: change its limit.",
             ),
             models.CheckConstraint(
                 condition=Q(window_seconds__gt=0),

@@ -14,7 +14,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
 
 from campaigns import suppression_csv
-from campaigns.models import HashKey, Suppression
+from campaigns.models import NOBODY_NAMED, HashKey, Suppression
 from campaigns.names import is_person_id, is_username
 from campaigns.selectors import plain_username
 from campaigns.suppressing import suppression_add, suppressions_import, suppressions_known
@@ -57,7 +57,7 @@ class SuppressionForm(forms.ModelForm):
             return given
         number, name = given.get("telegram_user_id"), given.get("username", "")
         if number is None and not name:
-            raise ValidationError("Whom? Give the Telegram id, or the username if you do not know the id.")
+            raise ValidationError(NOBODY_NAMED)
         # A name means whom our records show under it, as in `suppression_add`.
         meant = bearer_of(plain_username(name)) if number is None else number
         known = Suppression.objects.filter(telegram_user_id=meant)

@@ -17,7 +17,13 @@ class CampaignManager(models.Model):
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="manages")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["campaign", "bot"], name="one_manager_entry_per_bot")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "bot"],
+                name="one_manager_entry_per_bot",
+                violation_error_message="This bot manages the campaign's leads already.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.bot} for {self.campaign}"

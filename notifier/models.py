@@ -33,7 +33,13 @@ class Rule(models.Model):
     pattern = models.CharField(max_length=120)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["channel", "pattern"], name="one_rule_per_pattern")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "pattern"],
+                name="one_rule_per_pattern",
+                violation_error_message="The channel has a rule with this pattern already.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.pattern} → {self.channel}"

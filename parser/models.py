@@ -21,7 +21,13 @@ class Keyword(models.Model):
     text = models.CharField(max_length=200)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["campaign", "kind", "text"], name="one_keyword_per_text")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "kind", "text"],
+                name="one_keyword_per_text",
+                violation_error_message="The campaign has this keyword already.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{'−' if self.kind == self.Kind.MINUS else ''}{self.text}"
@@ -35,7 +41,13 @@ class WatchedChat(models.Model):
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="watches")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["campaign", "chat"], name="one_watch_per_campaign_and_chat")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "chat"],
+                name="one_watch_per_campaign_and_chat",
+                violation_error_message="This chat is watched for the campaign already.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.chat} for {self.campaign}"

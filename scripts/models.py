@@ -29,7 +29,13 @@ class Slot(models.Model):
     name = models.CharField(max_length=50)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["script", "name"], name="one_slot_per_name")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["script", "name"],
+                name="one_slot_per_name",
+                violation_error_message="The script has a slot of this name already.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -48,11 +54,16 @@ class Line(models.Model):
     class Meta:
         ordering = ["position"]
         constraints = [
-            models.UniqueConstraint(fields=["script", "key"], name="one_line_per_key"),
+            models.UniqueConstraint(
+                fields=["script", "key"],
+                name="one_line_per_key",
+                violation_error_message="The script has a line with this key already.",
+            ),
             models.UniqueConstraint(
                 fields=["script", "position"],
                 name="one_line_per_position",
                 deferrable=models.Deferrable.DEFERRED,
+                violation_error_message="The script has a line at this position already.",
             ),
         ]
 
@@ -90,7 +101,11 @@ class ScriptForCampaign(models.Model):
         verbose_name = "script for campaign"
         verbose_name_plural = "scripts for campaigns"
         constraints = [
-            models.UniqueConstraint(fields=["campaign", "script"], name="one_assignment_per_campaign"),
+            models.UniqueConstraint(
+                fields=["campaign", "script"],
+                name="one_assignment_per_campaign",
+                violation_error_message="The script is assigned to this campaign already.",
+            ),
             models.CheckConstraint(
                 condition=~Q(state__in=["active", "playing", "paused"]) | Q(snapshot__isnull=False),
                 name="what_plays_has_a_snapshot",
@@ -113,7 +128,13 @@ class Casting(models.Model):
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="castings")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["sfc", "slot"], name="one_bot_per_slot")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sfc", "slot"],
+                name="one_bot_per_slot",
+                violation_error_message="This slot is cast already.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.slot}: {self.bot}"
@@ -126,7 +147,13 @@ class Target(models.Model):
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="targeted_by")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["sfc", "chat"], name="one_target_per_chat")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sfc", "chat"],
+                name="one_target_per_chat",
+                violation_error_message="The script is to be played in this chat already.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.chat)

@@ -1,0 +1,114 @@
+"""What the panel says to whoever enters once more what there may be only once."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from campaigns.models import Budget
+from leads.models import CampaignManager
+from notifier.models import Channel, Rule
+from parser.models import Keyword, WatchedChat
+from scripts.models import ScriptForCampaign
+from tests.integration.script_world import make_sfc
+
+pytestmark = pytest.mark.django_db
+
+
+def budget(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    window = {"scope": "campaign", "key": str(sfc.campaign_id), "counts": "messages", "window_seconds": 60}
+    return Budget.objects.create(limit=5, **window), {**window, "key": sfc.campaign.slug, "purpose": "", "limit": 9}
+
+
+def keyword(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    row = Keyword.objects.create(campaign=sfc.campaign, kind=Keyword.Kind.PLUS, text="tea")
+    return row, {"campaign": sfc.campaign_id, "kind": "plus", "text": "tea"}
+
+
+def watched_chat(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    facts = {
+        "campaign_id": sfc.campaign_id,
+        "chat_id": sfc.targets.all()[0].chat_id,
+        "bot_id": sfc.cast.all()[0].bot_id,
+    }
+    return WatchedChat.objects.create(**facts), _as_typed(facts)
+
+
+def manager(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    facts = {"campaign_id": sfc.campaign_id, "bot_id": sfc.cast.all()[0].bot_id}
+    return CampaignManager.objects.create(**facts), _as_typed(facts)
+
+
+def rule(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    channel = Channel.objects.create(name="Ops", kind=Channel.Kind.FILE, address="/dev/null")
+    return Rule.objects.create(channel=channel, pattern="#"), {"channel": channel.pk, "pattern": "#"}
+
+
+def slot(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    row = sfc.script.slots.all()[0]
+    return row, {"script": row.script_id, "name": row.name}
+
+
+def line_key(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    row = sfc.script.lines.all()[0]
+    return row, _line(row, key=row.key)
+
+
+def line_position(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    row = sfc.script.lines.all()[0]
+    return row, _line(row, position=row.position)
+
+
+def assignment(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    no_targets = {"targets-TOTAL_FORMS": 0, "targets-INITIAL_FORMS": 0}
+    return sfc, {"campaign": sfc.campaign_id, "script": sfc.script_id, "seed": 0, **no_targets}
+
+
+def casting(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    row = sfc.cast.all()[0]
+    return row, {"sfc": sfc.pk, "slot": row.slot_id, "bot": row.bot_id}
+
+
+def target(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+    row = sfc.targets.all()[0]
+    return row, {"sfc": sfc.pk, "chat": row.chat_id}
+
+
+def _as_typed(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name.removesuffix("_id"): value for name, value in facts.items()}
+
+
+def _line(row: Any, **changed: Any) -> dict[str, Any]:
+    fresh = {"key": "fresh", "position": 99, "text": "Hi", "delay_seconds": 1}
+    return {"script": row.script_id, "slot": row.slot_id, **fresh, **changed}
+
+
+@pytest.mark.parametrize(
+    ("entered", "said"),
+    [
+        (budget, "One of this scope, key, purpose, counts and window exists: change its limit."),
+        (keyword, "The campaign has this keyword already."),
+        (watched_chat, "This chat is watched for the campaign already."),
+        (manager, "This bot manages the campaign's leads already."),
+        (rule, "The channel has a rule with this pattern already."),
+        (slot, "The script has a slot of this name already."),
+        (line_key, "The script has a line with this key already."),
+        (line_position, "The script has a line at this position already."),
+        (assignment, "The script is assigned to this campaign already."),
+        (casting, "This slot is cast already."),
+        (target, "The script is to be played in this chat already."),
+    ],
+)
+def test_what_is_there_already_is_refused_in_words(entered: Callable[..., tuple[Any, dict[str, Any]]], said: str):
+    panel = Client()
+    panel.force_login(User.objects.create_superuser("olga"))
+    row, form = entered(make_sfc())
+    there = type(row).objects.count()
+    url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_add")
+    page = html.unescape(panel.post(url, form).content.decode())
+    assert said in page and "Constraint" not in page
+    assert type(row).objects.count() == there
