@@ -4,7 +4,7 @@ The answer holds for the moment at which it was given: a sender asks again, unde
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from bots.membership import trouble_of
 from bots.models import Bot, Delivery, Trouble
 from bots.policy import Owner, Policy, with_facts
 from campaigns.models import Purpose
+from campaigns.selectors import suppressed_bearer
 
 # In these states no worker says anything as the bot, though one may hold it.
 _NOT_READY = (Bot.State.OFFLINE, Bot.State.STARTING)
@@ -25,13 +26,15 @@ class Answer:
     """`objections` are all that speak against it now; the first of them is the verdict.
 
     `by_name`: the person is known by a name alone. A sender would first ask Telegram whose name that is, and judge by
-    the id: somebody who asked not to be written to may bear it.
+    the id: somebody who asked not to be written to may bear it. Our records stand in for Telegram here: `bearer` is
+    the id of such a person whom they show under the name.
     """
 
     verdict: Verdict
     objections: tuple[Refuse | Wait, ...]
     at: datetime
     by_name: bool
+    bearer: int | None = None
 
 
 def delivery_would(*, delivery_id: UUID) -> Answer:
@@ -56,11 +59,13 @@ def wish_for(*, text: str, **facts: object) -> Delivery:
 def _answer(delivery: Delivery) -> Answer:
     book, now = BudgetBook([delivery], lock=False), database_clock()
     policy = Policy([delivery], _owners(delivery, now), now, book)
-    against = objections(policy.facts(delivery))
+    by_name = delivery.chat_id is None and delivery.peer_id is None
+    bearer = suppressed_bearer(delivery.peer_username) if by_name else None
+    facts = policy.facts(delivery)
+    against = objections(replace(facts, suppressed=facts.suppressed or bearer is not None))
     if not against and delivery.due_at > now:
         against = [Wait(delivery.due_at, "It is not due yet.")]
-    by_name = delivery.chat_id is None and delivery.peer_id is None
-    return Answer(next(iter(against), ALLOW), tuple(against), now, by_name)
+    return Answer(next(iter(against), ALLOW), tuple(against), now, by_name, bearer)
 
 
 def _owners(delivery: Delivery, now: datetime) -> dict[UUID, Owner]:

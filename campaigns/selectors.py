@@ -12,6 +12,7 @@ from django.db.models.functions import Lower, Now
 
 from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import Campaign, ChatPermission, Suppression
+from campaigns.suppressions import bearer_of
 
 
 def plain_username(username: str) -> str:
@@ -73,6 +74,16 @@ def is_erased(*, telegram_user_id: int | None, username: str = "") -> bool:
 def is_suppressed(*, telegram_user_id: int | None = None, username: str = "") -> bool:
     user_ids = [] if telegram_user_id is None else [telegram_user_id]
     return suppressed(user_ids=user_ids, usernames=[username]).covers(telegram_user_id, username)
+
+
+def suppressed_bearer(username: str) -> int | None:
+    """Whom our records show under this name, if nobody writes to that person. Only Telegram knows whose it is today."""
+    name = plain_username(username)
+    bearer = bearer_of(name)
+    if bearer is not None:
+        return bearer if is_suppressed(telegram_user_id=bearer) else None
+    noted = Suppression.objects.filter(username__iexact=name, telegram_user_id__isnull=False)
+    return noted.order_by("-created_at").values_list("telegram_user_id", flat=True).first()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The page that asks the gate "would this be said now?". It sends nothing and leaves no trace."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +15,7 @@ from bots.asking import Answer, delivery_would, wish_for, wish_would
 from bots.gate import Allow, Refuse, Verdict, Wait
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat, Purpose
+from campaigns.names import is_person_id, is_username
 from panelkit.base import FactAdmin
 from panelkit.labels import moment
 from panelkit.registry import Link, add_link
@@ -61,8 +61,19 @@ class AskForm(forms.Form):
         help_text="Matters for first contacts. Empty: the campaign's own first message",
     )
 
+    def clean_person(self) -> str:
+        person: str = self.cleaned_data["person"]
+        if person:
+            try:
+                person_facts(person)
+            except ValueError as problem:
+                raise forms.ValidationError(str(problem)) from problem
+        return person
+
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data
+        if "person" in self.errors:
+            return given
         if bool(given.get("chat")) == bool(given.get("person")):
             raise forms.ValidationError("It goes to a chat or to a person: choose one of them.")
         if given.get("purpose") == Purpose.SCRIPT and not given.get("chat"):
@@ -79,14 +90,19 @@ class AskForm(forms.Form):
             bot=given["bot"],
             purpose=given["purpose"],
             chat=given["chat"],
-            **person_facts(given["person"]),
+            **(person_facts(given["person"]) if given["person"] else {}),
         )
 
 
 def person_facts(person: str) -> dict[str, Any]:
-    """How a delivery names somebody who was written down as an id or as a name."""
+    """How a delivery names somebody who was written down as an id or as a name. Raises ValueError when it is neither;
+    the text says what to give."""
     plain = person.strip().removeprefix("@")
-    return {"peer_id": int(plain)} if re.fullmatch(r"[0-9]{1,18}", plain) else {"peer_username": plain}
+    if is_person_id(plain):
+        return {"peer_id": int(plain)}
+    if is_username(plain):
+        return {"peer_username": plain}
+    raise ValueError(f'"{person}" is no Telegram id of a person and no username: give 501 or @tea_lover, for example.')
 
 
 class AskingAdmin(FactAdmin):
@@ -132,14 +148,27 @@ def is_whole(given: Mapping[str, Any]) -> bool:
 
 
 BY_NAME = "Whose name that is Telegram tells before anything is said: if they asked not to be written to, nothing is."
+BY_RECORDS = "By our records that is the name of {}. Whose it is today Telegram tells before anything is said."
 
 
 def shown(answer: Answer | None) -> dict[str, Any] | None:
     if answer is None:
         return None
     verdict, *others = [sentence(one) for one in answer.objections] or [sentence(answer.verdict)]
-    note = BY_NAME if answer.by_name else ""
-    return {"kind": kind(answer.verdict), "verdict": verdict, "others": others, "at": moment(answer.at), "note": note}
+    return {
+        "kind": kind(answer.verdict),
+        "verdict": verdict,
+        "others": others,
+        "at": moment(answer.at),
+        "note": note_on(answer),
+    }
+
+
+def note_on(answer: Answer) -> str:
+    """What to know of an answer about somebody who is known by a name alone; else empty."""
+    if answer.bearer is not None:
+        return BY_RECORDS.format(answer.bearer)
+    return BY_NAME if answer.by_name else ""
 
 
 def kind(verdict: Verdict) -> str:

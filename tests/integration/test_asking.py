@@ -17,6 +17,7 @@ from bots.troubles import trouble_tell
 from campaigns.models import Budget, ChatPermission, Purpose, Suppression
 from campaigns.services import budget_set, campaign_pause, permission_revoke
 from tests.integration import ledger
+from tests.integration.leads_world import make_world
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +62,26 @@ def test_refuses_with_the_reason(facts):
     assert to_person(facts, text="Hi!", peer_id=8).verdict == Refuse(
         "A first message must say that an AI writes it and how to stop; this one does not."
     )
+
+
+def by_name(facts: dict[str, Any], name: str) -> Answer:
+    return to_person(facts, text=ledger.DISCLOSED, peer_id=None, peer_username=name)
+
+
+def test_a_name_is_refused_when_our_records_know_it_as_that_of_somebody_suppressed(facts):
+    make_world().receive(telegram_user_id=501, username="sveta_lebed")
+    assert by_name(facts, "Sveta_Lebed").verdict == ALLOW
+    Suppression.objects.create(telegram_user_id=501, source=Suppression.Source.WORDS)
+    answer = by_name(facts, "Sveta_Lebed")
+    assert (answer.verdict, answer.bearer) == (Refuse("This person asked not to be written to."), 501)
+
+
+def test_a_name_that_was_entered_with_an_id_is_the_ids_until_it_is_seen_with_another(facts):
+    Suppression.objects.create(telegram_user_id=501, username="Sveta_Lebed", source=Suppression.Source.OPERATOR)
+    assert by_name(facts, "sveta_lebed").bearer == 501
+    make_world().receive(telegram_user_id=502, username="sveta_lebed")
+    answer = by_name(facts, "sveta_lebed")
+    assert (answer.verdict, answer.by_name, answer.bearer) == (ALLOW, True, None)
 
 
 def test_a_first_contact_without_a_text_is_judged_by_the_campaigns_own(facts):

@@ -103,11 +103,24 @@ def test_a_first_contact_is_asked_with_its_text(panel: Client, line: dict[str, A
         ({"chat": "", "person": "7"}, "Lines of scripts are said in chats."),
         ({"purpose": "first_contact"}, "A first contact goes to a person."),
         ({"bot": ""}, "required"),
+        ({"chat": "", "purpose": "reply", "person": "foo bar"}, '"foo bar" is no Telegram id'),
+        ({"chat": "", "purpose": "reply", "person": "-100123"}, '"-100123" is no Telegram id'),
     ],
 )
 def test_half_a_question_gets_no_answer(panel: Client, line: dict[str, Any], changed: dict[str, Any], problem: str):
     page = text(panel.post(ask_url(), {**ids(line), "person": "", "purpose": "script", **changed}))
     assert problem in page and 'id="answer"' not in page
+
+
+def test_page_and_command_refuse_a_name_that_our_records_know_as_that_of_somebody_suppressed(panel: Client, line):
+    make_world().receive(telegram_user_id=501, username="sveta_lebed")
+    Suppression.objects.create(telegram_user_id=501, source=Suppression.Source.WORDS)
+    page = text(panel.post(ask_url(), {**ids(line), "chat": "", "person": "@sveta_lebed", "purpose": "reply"}))
+    assert "Refuse: This person asked not to" in page and "Allow" not in page
+    assert "By our records that is the name of 501." in page
+    who = ("--person", "@sveta_lebed", "--campaign", line["campaign"].slug, "--bot", line["bot"].key)
+    verdict, note = ask(*who).splitlines()
+    assert verdict == "Refuse: This person asked not to be written to." and note.startswith("By our records")
 
 
 def test_a_queued_delivery_is_asked_about_from_its_page(panel: Client, line: dict[str, Any]):
@@ -156,6 +169,7 @@ def test_the_command_says_what_it_does_not_know(line: dict[str, Any]):
         (("--campaign", "nowhere", *known[2:], "--chat", "x"), 'no campaign is called "nowhere"'),
         ((*known, "--chat", "nowhere"), 'no chat is called "nowhere"'),
         (known, "a chat or a person"),
+        ((*known, "--person", "foo bar"), '"foo bar" is no Telegram id of a person and no username'),
         ((), "name a delivery, or"),
         ((str(line["bot"].pk),), "is not queued"),
     ):

@@ -4,7 +4,7 @@ from uuid import UUID
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import Model, QuerySet
 
-from bots.admin.asking import BY_NAME, person_facts, sentence
+from bots.admin.asking import note_on, person_facts, sentence
 from bots.asking import Answer, delivery_would, wish_for, wish_would
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat, Purpose
@@ -32,8 +32,8 @@ class Command(SecretsCommand):
         answer = _about(delivery) if delivery is not None else _ask(**options)
         for one in answer.objections or [answer.verdict]:
             self.stdout.write(sentence(one))
-        if answer.by_name:
-            self.stdout.write(BY_NAME)
+        if note := note_on(answer):
+            self.stdout.write(note)
 
 
 def _about(delivery_id: UUID) -> Answer:
@@ -62,8 +62,15 @@ def _ask(
         "bot": _named(Bot.objects.defer("phone", "api_hash", "proxy_url"), "key", bot),
         "purpose": purpose or (Purpose.REPLY if person else Purpose.SCRIPT),
     }
-    facts |= person_facts(person) if person else {"chat": _named(Chat.objects.all(), "key", chat)}
+    facts |= _person(person) if person else {"chat": _named(Chat.objects.all(), "key", chat)}
     return wish_would(wish=wish_for(text=text, **facts))
+
+
+def _person(person: str) -> dict[str, Any]:
+    try:
+        return person_facts(person)
+    except ValueError as problem:
+        raise CommandError(str(problem)) from problem
 
 
 def _named(rows: QuerySet[Row], field: str, name: str | None) -> Row:
