@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from campaigns import services, suppression_admin  # noqa: F401  Its pages register themselves.
 from campaigns.budget_keys import UnknownKey, key_resolve, names_of
-from campaigns.models import ONE_PERMISSION, Budget, Campaign, Chat, ChatPermission
+from campaigns.models import BOTH_ENDS, ONE_PERMISSION, Budget, Campaign, Chat, ChatPermission
 from campaigns.permission_admin import standing
 from campaigns.policy_admin import PolicyAdmin
 from campaigns.selectors import gap_of
@@ -23,8 +23,20 @@ from panelkit.operations import Operation, when_in
 State = Campaign.State
 
 
+class CampaignForm(forms.ModelForm):
+    """Tells at the field which end of the quiet hours is missing."""
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        missing = [name for name in ("quiet_from", "quiet_to") if name in given and given[name] is None]
+        if len(missing) == 1 and not self.errors:
+            self.add_error(missing[0], BOTH_ENDS)
+        return given
+
+
 @admin.register(Campaign)
 class CampaignAdmin(PolicyAdmin):
+    form = CampaignForm
     empty_hint = "A campaign holds what is offered, to whom, in which hours and how often."
     list_display = ("name", "state_label", "quiet_hours", "time_zone", "locale", "first_contact_interval_seconds")
     list_filter = (("state", ChoicesDropdownFilter), "locale")

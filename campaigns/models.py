@@ -11,6 +11,8 @@ from vault.fields import EncryptedTextField
 
 # A scanned letter or a screenshot is smaller; whoever has more gives a link.
 EVIDENCE_MOST_BYTES = 5 * 1024 * 1024
+# Also said by the form of a campaign, at the field.
+BOTH_ENDS = "Quiet hours need both ends, or none."
 # Also said by the form of a chat, which has to look for itself.
 ONE_PERMISSION = (
     "One for this purpose is on record: revoke it, or record the new one under Permissions, which ends the old one."
@@ -73,7 +75,7 @@ class Campaign(models.Model):
                 condition=Q(quiet_from__isnull=True, quiet_to__isnull=True)
                 | Q(quiet_from__isnull=False, quiet_to__isnull=False),
                 name="quiet_hours_have_both_ends",
-                violation_error_message="Quiet hours need both ends, or none.",
+                violation_error_message=BOTH_ENDS,
             ),
         ]
 

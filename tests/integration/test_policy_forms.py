@@ -15,6 +15,14 @@ from tests.integration.leads_world import make_world
 pytestmark = pytest.mark.django_db
 SUPPRESSIONS, BUDGETS = "/admin/campaigns/suppression/", "/admin/campaigns/budget/"
 NOBODYS_ID = "00000000-0000-4000-8000-000000000000"
+CAMPAIGNS = "/admin/campaigns/campaign/"
+OTHERWISE_SOUND = {
+    "time_zone": "UTC",
+    "locale": "en",
+    "first_contact_interval_seconds": "1",
+    "reply_quiet_seconds": "5",
+    "first_contact_template": "",
+}
 
 
 @pytest.fixture
@@ -106,11 +114,17 @@ def test_a_budget_that_would_count_nothing_is_refused_in_words(panel: Client, gi
     [
         ({"time_zone": "Europe/Nowhere"}, 'No time zone is called "Europe/Nowhere"'),
         ({"quiet_from": "22:00"}, "Quiet hours need both ends, or none."),
+        ({"quiet_to": "08:00"}, "Quiet hours need both ends, or none."),
     ],
 )
 def test_a_campaign_that_would_wait_for_ever_is_refused_in_words(panel: Client, given, said):
-    fields = {"name": "Tea", "slug": "tea", "time_zone": "UTC", "locale": "en", "quiet_from": "", "quiet_to": ""}
-    fields |= {"first_contact_interval_seconds": "1", "reply_quiet_seconds": "5", "first_contact_template": ""}
-    page = send(panel, "/admin/campaigns/campaign/add/", **{**fields, **given})
-    assert said in page and "Constraint" not in page
+    fields = {"name": "Tea", "slug": "tea", "quiet_from": "", "quiet_to": "", **OTHERWISE_SOUND}
+    page = send(panel, CAMPAIGNS + "add/", **{**fields, **given})
+    assert page.count(said) == 1 and "Constraint" not in page
     assert not Campaign.objects.exists()
+
+
+@pytest.mark.parametrize(("given", "missing"), [("quiet_from", "quiet_to"), ("quiet_to", "quiet_from")])
+def test_a_missing_end_of_quiet_hours_is_told_at_its_field(panel: Client, given: str, missing: str):
+    answer = panel.post(CAMPAIGNS + "add/", {"name": "Tea", "slug": "tea", given: "22:00", **OTHERWISE_SOUND})
+    assert answer.context["adminform"].form.errors == {missing: ["Quiet hours need both ends, or none."]}
