@@ -119,6 +119,7 @@ OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", {"http", "https"}, "https://api.ope
 OPENAI_MODEL = env.text("OPENAI_MODEL", "gpt-4o-mini")
 
 # Who owns a bot's session: seconds that a lease lasts, and seconds between renewals.
+RELAY_SILENT_SECONDS = env.whole("RELAY_SILENT_SECONDS", 30)
 LEASE_TTL_SECONDS = env.whole("LEASE_TTL_SECONDS", 60)
 LEASE_RENEW_SECONDS = env.whole("LEASE_RENEW_SECONDS", 15)
 # How many bots one bots worker carries at most.

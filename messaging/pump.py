@@ -121,6 +121,8 @@ class Pump:
         return rows
 
     def _look_back(self) -> None:
+        # Also the relay's sign of life: those that stand by end the session of one that is silent.
+        self._database.execute("SELECT 1")
         self._looked_back = time.monotonic()
         self._news = True
         self._begin = 0

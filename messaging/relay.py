@@ -19,6 +19,13 @@ from messaging.pump import POLL_SECONDS, BrokerTrouble, Pump, one_line
 
 # "cool" in ASCII, then a number for this use of an advisory lock.
 LOCK_KEY = 0x636F6F6C_00000001
+# pg_locks shows a key of 64 bits as two halves (PostgreSQL, "pg_locks"). Sessions of the same role may be ended.
+_END_SILENT = """
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND classid::bigint = %s::bigint >> 32 AND objid::bigint = %s::bigint & 4294967295 AND objsubid = 1
+AND state = 'idle' AND state_change < clock_timestamp() - make_interval(secs => %s)
+"""
 
 
 class Relay:
@@ -51,8 +58,15 @@ class Relay:
             if row is not None and row[0]:
                 return True
             self._report("standing by: another relay publishes")
+            if self._end_silent(database):
+                self._report("the relay that published was silent: its session has been ended")
             self._stop.wait(POLL_SECONDS)
         return False
+
+    def _end_silent(self, database: psycopg.Connection) -> bool:
+        """A relay that is frozen keeps its session, and with it the lock. What it sends when it thaws is known by its
+        ids; it can mark nothing any more."""
+        return bool(database.execute(_END_SILENT, [LOCK_KEY, LOCK_KEY, settings.RELAY_SILENT_SECONDS]).fetchall())
 
     def _lead(self, database: psycopg.Connection) -> None:
         subscribe(database, [outbox.NOTIFY_CHANNEL])

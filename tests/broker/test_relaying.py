@@ -2,6 +2,8 @@
 
 import signal
 import uuid
+from datetime import datetime
+from functools import partial
 from urllib.parse import quote
 
 import amqp
@@ -83,6 +85,21 @@ def test_a_standby_takes_over_from_a_killed_relay(probed: Probe, start_process: 
     second.wait_for_log("relay: publishing")
     _publish(ProbeHappened())
     wait_until(_all_published)
+    assert probed.broker.ready(PROBE_QUEUE) == 1
+
+
+def test_a_standby_takes_over_from_a_frozen_relay_which_stands_by_when_it_thaws(
+    probed: Probe, start_process: StartProcess
+):
+    first = _relay(start_process, RELAY_SILENT_SECONDS="2")
+    second = _relay(start_process, says="relay: standing by", RELAY_SILENT_SECONDS="2")
+    first.signal(signal.SIGSTOP)
+    second.wait_for_log("relay: publishing")
+    event = ProbeHappened()
+    _publish(event)
+    wait_until(_all_published)
+    first.signal(signal.SIGCONT)
+    first.wait_for_log("relay: standing by")
     assert probed.broker.ready(PROBE_QUEUE) == 1
 
 
@@ -220,6 +237,32 @@ def test_an_alarm_of_the_brokers_makes_the_relay_wait_and_say_so(probed: Probe, 
         wait_until(_all_published)
         assert probed.broker.ready(PROBE_QUEUE) == 200
         assert relay.stop() == 0
+
+
+def _last_sign_of_life() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(state_change) FROM pg_stat_activity"
+            " WHERE application_name = 'coolthing-relay' AND datname = current_database()"
+        )
+        at: datetime = cursor.fetchone()[0]
+        return at
+
+
+def _lives_since(before: datetime) -> bool:
+    return _last_sign_of_life() > before
+
+
+def test_a_relay_shows_that_it_lives_while_the_broker_takes_nothing(probed: Probe, start_process: StartProcess):
+    with BlockingProxy(probed.broker.url) as proxy:
+        relay = _relay(start_process, RABBITMQ_URL=proxy.url)
+        proxy.block()
+        _publish(ProbeHappened())
+        relay.wait_for_log("it takes no messages now: low on memory")
+        for _ in range(2):
+            before = _last_sign_of_life()
+            wait_until(partial(_lives_since, before), what="a sign of life")
+        proxy.unblock()
 
 
 def test_an_exchange_of_ours_that_is_missing_makes_the_relay_wait_not_park(probed: Probe, start_process: StartProcess):
