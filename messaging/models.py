@@ -101,7 +101,9 @@ class DeadLetter(models.Model):
     edited_body = models.TextField(blank=True, default="", help_text="What a replay sends instead of the body")
     headers = models.JSONField(default=dict, blank=True)
     x_death = models.JSONField(default=list, blank=True)
-    reason = models.CharField(max_length=40, help_text="rejected, expired, delivery_limit, maxlen, unroutable")
+    reason = models.CharField(
+        max_length=40, help_text="rejected, expired, delivery_limit, maxlen, unroutable, unpublished"
+    )
     error = models.TextField(blank=True, default="")
     error_class = models.CharField(max_length=120, blank=True, default="")
     traceback = models.TextField(blank=True, default="")

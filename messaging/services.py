@@ -4,11 +4,17 @@ import logging
 
 from django.db import transaction
 
-from messaging import outbox, topology
+from messaging import dead_letters, outbox, topology
+from messaging.archive import event_type
+from messaging.campaign_finding import campaign_of
 from messaging.errors import NotPossible
-from messaging.models import OutboxEvent, QueueControl
+from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, QueueControl
+from messaging.subscriptions import body_digest
 
 log = logging.getLogger(__name__)
+
+# The reason of letters that no queue ever had.
+UNPUBLISHED = "unpublished"
 
 
 @transaction.atomic
@@ -22,6 +28,46 @@ def outbox_release(*, outbox_id: int, by: str) -> OutboxEvent:
     outbox.notify_relay()
     log.info("parked event %s is released by %s", row.event_id, by)
     return row
+
+
+@transaction.atomic
+def outbox_give_up(*, outbox_id: int, by: str) -> DeadLetter:
+    """Make an open dead letter of a parked event: there it can be edited and replayed, or discarded with a reason. What
+    was parked on its way back to a queue becomes its own letter again."""
+    row = OutboxEvent.objects.select_for_update().get(pk=outbox_id)
+    if row.parked_at is None:
+        raise NotPossible("the event is not parked")
+    replay = row.headers.get(topology.REPLAY_HEADER)
+    letter = _unpublished(row) if replay is None else _back_again(row, replay, by)
+    row.delete()
+    log.info("parked event %s is made dead letter %s by %s", row.event_id, letter.pk, by)
+    return letter
+
+
+def _back_again(row: OutboxEvent, replay: str, by: str) -> DeadLetter:
+    entry = DeadLetterEntry.objects.get(
+        replay=replay, letter__event_id=row.event_id, what=DeadLetterEntry.What.REPLAYED
+    )
+    return dead_letters.dead_letter_reopen(letter_id=entry.letter_id, by=by)
+
+
+def _unpublished(row: OutboxEvent) -> DeadLetter:
+    letter, _ = DeadLetter.objects.get_or_create(
+        queue="",
+        event_id=row.event_id,
+        body_digest=body_digest(row.body.encode()),
+        defaults={
+            "exchange": row.exchange,
+            "routing_key": row.routing_key,
+            "event_type": event_type(row.exchange, row.routing_key),
+            "campaign_id": campaign_of(row.body),
+            "body": row.body,
+            "headers": row.headers,
+            "reason": UNPUBLISHED,
+            "error": row.parked_reason,
+        },
+    )
+    return letter
 
 
 def queue_pause(*, queue: str, reason: str, by: str) -> QueueControl:

@@ -58,6 +58,17 @@ class OutboxEventAdmin(LedgerAdmin):
             when=lambda row: row.parked_at is not None,
             bulk=True,
         ),
+        Operation(
+            "give-up",
+            "Give up",
+            run=lambda row, call: services.outbox_give_up(outbox_id=row.pk, by=call.by),
+            done="is a dead letter now.",
+            icon="inbox",
+            when=lambda row: row.parked_at is not None,
+            confirm="It leaves the outbox and becomes a dead letter: there it can be edited, replayed or discarded.",
+            bulk=True,
+            removes=True,
+        ),
     )
 
     trace = trace_link

@@ -9,12 +9,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from messaging import retention
+from messaging.dead_letters import dead_letter_replay
 from messaging.errors import NotPossible
 from messaging.events import ServiceErrorEvent
-from messaging.models import HandlingFailure, OutboxEvent, ProcessedEvent
+from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, ProcessedEvent
 from messaging.outbox import NOTIFY_CHANNEL, publish_on_commit
 from messaging.retention import prune_all
-from messaging.services import outbox_release
+from messaging.services import outbox_give_up, outbox_release
+from tests.integration.letters import letter_of
 from tests.private import database_url
 
 
@@ -86,6 +88,38 @@ def test_a_parked_event_can_be_released_once(db: None):
     assert outbox_release(outbox_id=row.pk, by="operator").parked_at is None
     with pytest.raises(NotPossible):
         outbox_release(outbox_id=row.pk, by="operator")
+
+
+def _park_all() -> OutboxEvent:
+    OutboxEvent.objects.update(parked_at=timezone.now(), parked_reason="too large")
+    return OutboxEvent.objects.get()
+
+
+def test_a_parked_event_that_is_given_up_becomes_a_dead_letter_with_its_reason(db: None):
+    event = _event()
+    with transaction.atomic():
+        publish_on_commit(event)
+    with pytest.raises(NotPossible):
+        outbox_give_up(outbox_id=OutboxEvent.objects.get().pk, by="operator")
+    letter = outbox_give_up(outbox_id=_park_all().pk, by="operator")
+    assert not OutboxEvent.objects.exists()
+    letter.refresh_from_db()
+    assert (letter.event_id, letter.state, letter.reason, letter.error) == (
+        event.id,
+        "open",
+        "unpublished",
+        "too large",
+    )
+    dead_letter_replay(letter_id=letter.pk, by="operator")
+    assert OutboxEvent.objects.get().exchange == letter.exchange
+
+
+def test_a_parked_replay_that_is_given_up_is_its_own_letter_again(db: None):
+    letter = letter_of()
+    dead_letter_replay(letter_id=letter.pk, by="operator")
+    assert outbox_give_up(outbox_id=_park_all().pk, by="operator") == letter
+    letter.refresh_from_db()
+    assert letter.state == "open" and DeadLetter.objects.count() == 1 and not OutboxEvent.objects.exists()
 
 
 def test_pruning_takes_what_is_past_its_time_and_nothing_unpublished(db: None):

@@ -145,7 +145,9 @@ def _add_filters(parser: ArgumentParser, *, state: str | None) -> None:
     parser.add_argument("--queue", default="", help="where it died, or: unroutable")
     parser.add_argument("--type", default="", help="exchange/key, with * for ids: leads_exchange/lead.*")
     parser.add_argument("--campaign", type=UUID, help="the campaign's id")
-    parser.add_argument("--reason-of-death", default="", help="rejected, expired, delivery_limit, unroutable")
+    parser.add_argument(
+        "--reason-of-death", default="", help="rejected, expired, delivery_limit, unroutable, unpublished"
+    )
     parser.add_argument("--error", default="", help="the error's class: BadLead")
     parser.add_argument("--text", default="", help="in the body, the reason or the error")
     if state is not None:
