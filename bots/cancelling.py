@@ -104,7 +104,11 @@ def _cancel(delivery_id: UUID, reason: str) -> None:
 @transaction.atomic
 def _move_on(order: MassCancellation, ids: list[UUID]) -> bool:
     # What was cancelled is counted by its trace: an earlier run may have died before it came to this line.
-    gone = list(Delivery.objects.filter(pk__in=ids, state=Delivery.State.CANCELLED, error=order.reason))
+    gone = list(
+        Delivery.objects.select_related("bot", "chat").filter(
+            pk__in=ids, state=Delivery.State.CANCELLED, error=order.reason
+        )
+    )
     here = MassCancellation.objects.filter(pk=order.pk, state=State.RUNNING, position=order.position)
     if not here.update(position=F("position") + len(ids), cancelled=F("cancelled") + len(gone)):
         return False

@@ -317,7 +317,15 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
 
     def __str__(self) -> str:
-        return f"{self.purpose} by {self.bot_id}: {self.state}"
+        """Asks for the bot and the chat: lists select them along."""
+        return f"{self.get_purpose_display()} by {self.bot} to {self.destination}"
+
+    @property
+    def destination(self) -> str:
+        """The chat's name or the person's."""
+        if self.chat is not None:
+            return str(self.chat)
+        return f"@{self.peer_username}" if self.peer_username else str(self.peer_id)
 
 
 class DeliveryEvent(models.Model):

@@ -172,14 +172,16 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
     purpose_label = choice_label("purpose")
     excerpt = text_column("text", "text", 60)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        # Operations on many rows name each of them.
+        return super().get_queryset(request).select_related("bot", "chat")
+
     def live_context(self, row: Any) -> dict[str, Any]:
         return {"entries": timeline(row)}
 
     @display(description="to", ordering="chat__title")
     def destination(self, delivery: Delivery) -> str:
-        if delivery.chat is not None:
-            return str(delivery.chat)
-        return f"@{delivery.peer_username}" if delivery.peer_username else str(delivery.peer_id)
+        return delivery.destination
 
     @display(description="why", ordering="waiting_reason")
     def why(self, delivery: Delivery) -> str:
@@ -208,7 +210,7 @@ class DeliveryEventAdmin(FactAdmin):
     empty_hint = "What happens to deliveries is noted here, step by step."
     list_display = ("at", "of", "kind_label", "detail_excerpt", "times", "last_at")
     list_filter = (("kind", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
-    list_select_related = ("delivery", "delivery__bot")
+    list_select_related = ("delivery__bot", "delivery__chat")
     search_fields = ("=delivery__id", "detail", "delivery__bot__key")
     ordering = ("-pk",)
     show_full_result_count = False
@@ -220,4 +222,4 @@ class DeliveryEventAdmin(FactAdmin):
 
     @display(description="delivery")
     def of(self, event: DeliveryEvent) -> str:
-        return link_to(event.delivery, f"{event.delivery.get_purpose_display()} by {event.delivery.bot}")
+        return link_to(event.delivery, str(event.delivery))

@@ -1,6 +1,7 @@
 """The ledger's page: found by its filters, told as a story, cancelled in numbers, never deleted."""
 
 import html
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -211,6 +212,27 @@ def test_whoever_may_only_look_cancels_nothing(panel: Client):
     two.line.refresh_from_db()
     assert two.line.state == State.QUEUED
     assert not MassCancellation.objects.exists()
+
+
+def test_the_question_names_the_message_and_its_way_back_is_no_second_cancel(panel: Client):
+    campaign, bot = ledger.make_campaign(), ledger.make_bot(display_name="Anna")
+    line = ledger.queue_line(bot, campaign, ledger.make_chat(title="Tulips"))
+    facts = {"purpose": Purpose.FIRST_CONTACT, "peer_username": "petra"}
+    contact = ledger.queue_message(bot, campaign, None, "Hello", **facts)
+    for row, name in ((line, "Script by Anna to Tulips"), (contact, "First Contact by Anna to @petra")):
+        asks = panel.get(reverse("admin:bots_delivery_operate", args=[row.pk, "cancel"])).content.decode()
+        assert f"<li>{name}</li>" in asks
+        assert len(re.findall(r"\bCancel\s*</(?:a|button)>", asks)) == 1
+        assert len(re.findall(r"\bBack\s*</a>", asks)) == 1
+
+
+def test_many_messages_are_named_without_a_query_for_each(panel: Client, django_assert_max_num_queries: Any):
+    campaign = ledger.make_campaign()
+    rows = [ledger.queue_line(ledger.make_bot(), campaign, ledger.make_chat()) for _ in range(30)]
+    ticked = {"action": "do_not_said", "_selected_action": [str(row.pk) for row in rows]}
+    with django_assert_max_num_queries(25):
+        asks = panel.post(reverse(LIST), ticked).content.decode()
+    assert asks.count("<li>Script by bot-") == 20
 
 
 @pytest.mark.parametrize("model", [Delivery, DeliveryEvent, MassCancellation])
