@@ -20,7 +20,7 @@ from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
 from bots.services import bot_stop, credentials_of
 from bots.states import bot_reset, bot_set_state
 from telegram import login
-from telegram.logins import LoginError, PasswordNeeded, QrCode
+from telegram.logins import LoginError, QrCode
 from telegram.store import UnreadableSession, key_of
 from telegram.types import Me
 
@@ -96,34 +96,31 @@ def bot_logged_in(*, bot_id: UUID, session: str, me: Me, fresh: bool = True) -> 
         raise
 
 
-def bot_connect_with_code(
-    *,
-    bot_id: UUID,
-    ask_code: Callable[[], str],
-    ask_password: Callable[[], str] | None = None,
-) -> Bot:
-    """The whole login; `ask_code` is called once Telegram has sent a code. Raises LoginError."""
+def bot_connect_with_code(*, bot_id: UUID, ask_code: Callable[[], str]) -> Bot:
+    """The whole login of an account without a password; `ask_code` is called once Telegram has sent a code. Raises
+    LoginError.
+    """
     bot = Bot.objects.get(pk=bot_id)
     credentials = credentials_of(bot)
     sent = at_telegram(login.request_code(credentials, bot.phone))
-    code = ask_code()
-    try:
-        session, me = at_telegram(login.sign_in(credentials, sent, code))
-    except PasswordNeeded as needed:
-        if ask_password is None:
-            raise
-        session, me = at_telegram(login.check_password(credentials, needed.session, ask_password()))
+    session, me = at_telegram(login.sign_in(credentials, sent, ask_code()))
     return bot_connect(bot_id=bot_id, session=session, me=me)
 
 
-def bot_connect_with_qr(*, bot_id: UUID, show: Callable[[QrCode], object], ask_password: Callable[[], str]) -> Bot:
-    """The whole login; `show` is called with each code to show, until one is scanned. Raises LoginError."""
+def bot_connect_with_qr(*, bot_id: UUID, show: Callable[[QrCode], object]) -> Bot:
+    """The whole login; `show` is called with each code to show, until one is scanned. Raises LoginError;
+    PasswordNeeded when it goes on with `bot_connect_with_password`.
+    """
     credentials = credentials_of(Bot.objects.get(pk=bot_id))
-    try:
-        session, me = asyncio.run(login.qr_wait(credentials, show, limit=QR_SECONDS))
-    except PasswordNeeded as needed:
-        session, me = at_telegram(login.check_password(credentials, needed.session, ask_password()))
+    session, me = asyncio.run(login.qr_wait(credentials, show, limit=QR_SECONDS))
     return bot_logged_in(bot_id=bot_id, session=session, me=me)
+
+
+def bot_connect_with_password(*, bot_id: UUID, session: str, password: str) -> Bot:
+    """The second factor; `session` is PasswordNeeded's. May be tried again with another password. Raises LoginError."""
+    credentials = credentials_of(Bot.objects.get(pk=bot_id))
+    logged_in, me = at_telegram(login.check_password(credentials, session, password))
+    return bot_logged_in(bot_id=bot_id, session=logged_in, me=me)
 
 
 def bot_import(*, bot_id: UUID, session: str) -> Bot:

@@ -18,7 +18,7 @@ from bots.leases import is_driven
 from bots.models import Bot, PendingLogin
 from bots.services import credentials_of
 from telegram import login
-from telegram.logins import CodeSent, LoginError, PasswordNeeded, QrCode, too_many
+from telegram.logins import SENTENCES, CodeSent, LoginError, PasswordNeeded, QrCode, too_many
 from telegram.types import Credentials
 
 Step = PendingLogin.Step
@@ -93,7 +93,7 @@ def login_enter_code(*, bot_id: UUID, code: str) -> Bot | None:
 def login_enter_password(*, bot_id: UUID, password: str) -> Bot:
     with _step(bot_id, Step.PASSWORD, within=Step.PASSWORD) as (pending, _bot, credentials):
         if not password:
-            raise LoginError("The password is missing. Enter the account's two-step verification password.")
+            raise LoginError(SENTENCES["PASSWORD_EMPTY"], reason="PASSWORD_EMPTY")
         held = json.loads(pending.state)["session"]
         session, me = at_telegram(login.check_password(credentials, held, password))
         return bot_logged_in(bot_id=bot_id, session=session, me=me)

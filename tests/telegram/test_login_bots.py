@@ -179,6 +179,100 @@ def test_a_login_by_qr_in_a_terminal_asks_for_the_password(company: Company, mon
     assert (bot.telegram_user_id, bot.phone) == (user.id, f"+{user.phone}")
 
 
+class Typist:
+    """Somebody at the terminal who types these answers, one to each question."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str | Callable[[], str]) -> None:
+        self.questions: list[str] = []
+        self._answers = list(answers)
+        monkeypatch.setattr("builtins.input", self)
+        monkeypatch.setattr("coolthing_site.management.commands.connect_bot.getpass", self)
+
+    def __call__(self, question: str) -> str:
+        self.questions.append(question)
+        answer = self._answers.pop(0)
+        return answer if isinstance(answer, str) else answer()
+
+
+def _nothing() -> str:
+    raise EOFError
+
+
+def _code_sent(company: Company, user: Any) -> str:
+    pending = company.sandbox.mtproto.codes.pending(user.phone)
+    assert pending is not None
+    return pending.hash
+
+
+def test_a_terminal_asks_again_for_what_was_mistyped(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = company.make_user("Fresh", password=PASSWORD)
+    bot, said = _bot("fresh"), StringIO()
+    typist = Typist(monkeypatch, f"+{user.phone}", "00000", _code(user), "wrong", "", PASSWORD)
+    call_command("connect_bot", "fresh", stdout=StringIO(), stderr=said)
+    asked = [question.split()[0] for question in typist.questions]
+    assert asked == ["Phone", "Code", "Code", "Password", "Password", "Password"]
+    assert [line.split(".")[0] for line in said.getvalue().splitlines()] == [
+        "The code is wrong",
+        "The password is wrong",
+        "The password is missing",
+    ]
+    bot.refresh_from_db()
+    assert (bot.telegram_user_id, bot.phone) == (user.id, f"+{user.phone}")
+
+
+def test_a_terminal_gives_up_after_three_wrong_codes_and_the_next_run_goes_on(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = company.make_user("Fresh")
+    bot = _bot("fresh")
+    Typist(monkeypatch, "00000", "00001", "00002")
+    with pytest.raises(CommandError, match="fresh is not logged in: The code is wrong"):
+        call_command("connect_bot", "fresh", phone=f"+{user.phone}", stderr=StringIO())
+    sent = _code_sent(company, user)
+    Typist(monkeypatch, _nothing)
+    with pytest.raises(CommandError, match="nothing was entered"):
+        call_command("connect_bot", "fresh")
+    assert _code_sent(company, user) == sent
+    Typist(monkeypatch, _code(user))
+    call_command("connect_bot", "fresh", stdout=StringIO())
+    bot.refresh_from_db()
+    assert bot.telegram_user_id == user.id
+
+
+@pytest.mark.parametrize("why", ["expired", "never came"])
+def test_a_terminal_offers_a_new_code(company: Company, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    user = company.make_user("Fresh")
+    bot = _bot("fresh", user)
+    logins.login_send_code(bot_id=bot.pk)
+    sent = [_code_sent(company, user)]
+    if why == "expired":
+        company.sandbox.call(company.sandbox.mtproto.codes.expire, user.phone)
+
+    def newest() -> str:
+        sent.append(_code_sent(company, user))
+        return _code(user)
+
+    typist = Typist(monkeypatch, _code(user) if why == "expired" else "", "y", newest)
+    call_command("connect_bot", "fresh", stdout=StringIO())
+    assert "Have Telegram send a new one?" in typist.questions[1]
+    assert len(set(sent)) == 2
+    bot.refresh_from_db()
+    assert bot.telegram_user_id == user.id
+
+
+def test_a_declined_new_code_ends_the_login(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = company.make_user("Fresh")
+    _bot("fresh", user)
+
+    def late() -> str:
+        company.sandbox.call(company.sandbox.mtproto.codes.expire, user.phone)
+        return _code(user)
+
+    Typist(monkeypatch, late, "n")
+    with pytest.raises(CommandError, match="fresh is not logged in: The code has expired"):
+        call_command("connect_bot", "fresh")
+
+
 def test_sessions_are_taken_over_in_a_terminal(
     company: Company, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

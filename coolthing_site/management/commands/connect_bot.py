@@ -1,20 +1,40 @@
 """Log a bot in to its Telegram account, in a terminal."""
 
 import sys
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from getpass import getpass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import segno
 from django.core.management.base import CommandError, CommandParser
 
-from bots.connecting import bot_connect_with_code, bot_connect_with_qr, bot_import
-from bots.models import Bot
+from bots import logins
+from bots.connecting import bot_connect_with_password, bot_connect_with_qr, bot_import
+from bots.models import Bot, PendingLogin
 from telegram.imports import from_file, from_string
-from telegram.logins import LoginError, QrCode
+from telegram.logins import LoginError, PasswordNeeded, QrCode
 from vault.commands import SecretsCommand
+
+T = TypeVar("T")
+
+# How often a code or a password may be entered: more wrong ones make Telegram refuse the account for a day.
+TRIES = 3
+# Telegram's names for what is asked for again, and for a code that can be replaced by a new one.
+_MISTYPED = frozenset(
+    {
+        "PHONE_CODE_INVALID",
+        "PHONE_CODE_EMPTY",
+        "PASSWORD_HASH_INVALID",
+        "PASSWORD_EMPTY",
+        "SRP_ID_INVALID",
+        "SRP_PASSWORD_CHANGED",
+    }
+)
+_REPLACED = frozenset({"PHONE_CODE_EXPIRED", "PHONE_CODE_HASH_EMPTY", "PHONE_CODE_EMPTY"})
 
 
 class Command(SecretsCommand):
@@ -25,6 +45,7 @@ class Command(SecretsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("key", help="the bot's key, as in the seed file")
+        parser.add_argument("--phone", default="", help="the account's number, when it is not the one the bot has")
         way = parser.add_mutually_exclusive_group()
         way.add_argument("--code", help="the login code, when it is known beforehand (Telegram's test accounts)")
         way.add_argument("--qr", action="store_true", help="show a QR code, to be scanned with Telegram on a phone")
@@ -51,18 +72,51 @@ class Command(SecretsCommand):
 
     def _connect(self, bot: Bot, options: dict[str, Any]) -> Bot:
         if options["qr"]:
-            return bot_connect_with_qr(bot_id=bot.pk, show=self._show, ask_password=_ask_password)
+            return self._by_qr(bot)
         if options["session_file"]:
             return bot_import(bot_id=bot.pk, session=from_file(options["session_file"].read_bytes()))
         if options["string_session"]:
             return bot_import(bot_id=bot.pk, session=from_string(_read_secret()))
-        if not bot.phone:
-            raise LoginError("The bot has no phone number. Enter one in the panel, or use --qr.")
-        return bot_connect_with_code(
-            bot_id=bot.pk,
-            ask_code=lambda: options["code"] or input(f"Code that Telegram has sent to {_masked(bot.phone)}: ").strip(),
-            ask_password=_ask_password,
+        return self._by_code(bot, options["phone"], options["code"])
+
+    def _by_qr(self, bot: Bot) -> Bot:
+        try:
+            return bot_connect_with_qr(bot_id=bot.pk, show=self._show)
+        except PasswordNeeded as needed:
+            second = partial(bot_connect_with_password, bot_id=bot.pk, session=needed.session)
+            return self._tried(lambda: second(password=_ask_password()))
+
+    def _by_code(self, bot: Bot, phone: str, code: str | None) -> Bot:
+        """In the panel's steps: what was begun there or here goes on, with the code that was sent then."""
+        pending = logins.login_pending(bot_id=bot.pk)
+        if phone or code or pending is None or pending.step != PendingLogin.Step.CODE:
+            _send_code(bot, phone)
+        logged_in = (
+            logins.login_enter_code(bot_id=bot.pk, code=code) if code else self._tried(lambda: self._code_entered(bot))
         )
+        enter = partial(logins.login_enter_password, bot_id=bot.pk)
+        return logged_in or self._tried(lambda: enter(password=_ask_password()))
+
+    def _code_entered(self, bot: Bot) -> Bot | None:
+        """None when the password is needed. A code that has expired or never came is replaced, if one likes."""
+        while True:
+            try:
+                return logins.login_enter_code(bot_id=bot.pk, code=_ask_code(bot))
+            except LoginError as error:
+                if error.reason not in _REPLACED or not _agreed(f"{error} Have Telegram send a new one?"):
+                    raise
+            logins.login_send_code(bot_id=bot.pk)
+
+    def _tried(self, step: Callable[[], T]) -> T:
+        """The step's answer, in so many tries as one may need who mistypes. Raises LoginError."""
+        for _ in range(TRIES - 1):
+            try:
+                return step()
+            except LoginError as error:
+                if error.reason not in _MISTYPED:
+                    raise
+                self.stderr.write(str(error))
+        return step()
 
     def _show(self, code: QrCode) -> None:
         drawn = StringIO()
@@ -73,6 +127,23 @@ class Command(SecretsCommand):
             "On the phone: Telegram, Settings, Devices, Link Desktop Device. "
             f"A new code follows at {until:%H:%M:%S} unless this one is scanned."
         )
+
+
+def _send_code(bot: Bot, phone: str) -> None:
+    number = phone or bot.phone or input("Phone number of the account, beginning with + and the country: ").strip()
+    logins.login_send_code(bot_id=bot.pk, phone=number)
+
+
+def _ask_code(bot: Bot) -> str:
+    pending = logins.login_pending(bot_id=bot.pk)
+    if pending is None or pending.step != PendingLogin.Step.CODE:
+        raise LoginError(logins.OVER)
+    phone = _masked(f"+{logins.code_sent(pending).phone}")
+    return input(f"Code that Telegram has sent to {phone} (only Enter: for a new one): ").strip()
+
+
+def _agreed(question: str) -> bool:
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _ask_password() -> str:
