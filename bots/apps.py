@@ -9,9 +9,12 @@ class BotsConfig(AppConfig):
         from bots import tasks, worker  # noqa: F401  They register themselves with Celery.
         from bots.models import Bot
         from bots.person_data import BotsRoom
+        from bots.selectors import bot_name
         from campaigns import budget_keys
         from campaigns.models import Budget
         from messaging.persons import register
+        from notifier import names
 
         register(3, BotsRoom())
         budget_keys.register(Budget.Scope.BOT, budget_keys.Named(Bot, "key"))
+        names.register("worker_id", bot_name)

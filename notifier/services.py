@@ -13,6 +13,7 @@ from messaging.persons import about_somebody_erased, hold_erasing
 from messaging.routing import topic_matches
 from messaging.tasks_api import send_on_commit
 from notifier.models import Channel, Notification, Rule
+from notifier.names import name_of
 from notifier.titles import title_of
 
 SEND_TASK = "notifier.tasks.send_notification"
@@ -51,13 +52,14 @@ def event_record(*, event: Event) -> list[Notification]:
         return []
     channels = _channels_for(event.routing_key)
     body = event.model_dump(mode="json", exclude={"occurrence"})
+    title = title_of(event.routing_key, body, name_of)
     now = timezone.now()
     wanted = [
         Notification(
             channel=channel,
             event_id=event.id,
             routing_key=event.routing_key,
-            title=title_of(event.routing_key, body),
+            title=title,
             body=body,
             due_at=now,
             dispatched_at=now,

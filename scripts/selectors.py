@@ -193,3 +193,8 @@ def _step_progress(step: Step) -> StepProgress:
 
 def campaign_of_sfc(sfc_id: UUID) -> UUID | None:
     return ScriptForCampaign.objects.filter(pk=sfc_id).values_list("campaign_id", flat=True).first()
+
+
+def script_of_sfc(sfc_id: UUID) -> str | None:
+    """The script's name."""
+    return ScriptForCampaign.objects.filter(pk=sfc_id).values_list("script__name", flat=True).first()

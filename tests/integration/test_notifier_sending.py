@@ -11,6 +11,7 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
+from bots.services import bot_died
 from messaging import topology
 from messaging.events import UndecodableMessage
 from messaging.models import OutboxEvent
@@ -18,6 +19,8 @@ from messaging.subscriptions import handle
 from notifier.models import Channel, Notification, Rule
 from notifier.sending import send_notification
 from notifier.services import MOST_ATTEMPTS, notification_claim, notifications_dispatch_due
+from telegram.errors import BotDead
+from tests.integration.script_world import make_bot, make_sfc
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +58,33 @@ def test_an_event_reaches_the_channels_whose_rules_fit(file):
     assert (notification.channel, notification.state) == (wanted, "queued")
     assert notification.title == "parser crashed: it broke"
     assert notification.body["reason"] == "it broke"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BotDead("AUTH_KEY_DUPLICATED", needs_login=True), "has to be logged in again: AUTH_KEY_DUPLICATED"),
+        (BotDead("USER_DEACTIVATED_BAN", needs_login=False), "is banned: USER_DEACTIVATED_BAN"),
+    ],
+)
+def test_a_dead_bot_is_told_of_by_its_name_and_what_is_to_be_done(file, error, said):
+    channel(file, "bots.banned")
+    bot = make_bot("anna", display_name="Anna Petrova")
+    bot_died(bot_id=bot.pk, epoch=bot.lease_epoch, error=error)
+    told = OutboxEvent.objects.get(routing_key="bots.banned")
+    happens("bots.banned", **json.loads(told.body))
+    assert Notification.objects.get().title == f"Bot Anna Petrova {said}"
+
+
+def test_a_script_is_told_of_by_its_name_and_an_unknown_thing_by_its_id(file):
+    channel(file, "#")
+    sfc, unknown = make_sfc(), uuid4()
+    happens("scripts.started", id=str(uuid4()), sfc_id=str(sfc.pk), chats=[1])
+    happens("scripts.started", id=str(uuid4()), sfc_id=str(unknown), chats=[1])
+    assert set(Notification.objects.values_list("title", flat=True)) == {
+        f"Script {sfc.script.name} started in 1 chat",
+        f"Script {unknown} started in 1 chat",
+    }
 
 
 def test_a_worker_whose_clock_is_a_little_behind_sends_at_once(file):

@@ -42,26 +42,37 @@ def test_patterns_mean_what_they_mean_to_the_broker(pattern, key, fits):
     assert topic_matches(pattern, key) is fits
 
 
+def name_of(field: str, value: object) -> str:
+    return {"worker_id b-1": "Anna", "sfc_id s-1": "Tulips"}.get(f"{field} {value}", str(value))
+
+
 @pytest.mark.parametrize(
     ("key", "body", "title"),
     [
         ("parser.error", {"reason": "it\n broke"}, "Error in parser: it broke"),
         ("parser.error", {}, "Error in parser: no reason given"),
         ("scripts.crash", {"reason": "no progress"}, "scripts crashed: no progress"),
-        ("bots.banned", {"worker_id": "b-1", "comment": "spam"}, "Bot b-1 is banned: spam"),
-        ("scripts.started", {"sfc_id": "s-1", "chats": [1, "@two"]}, "Script s-1 started in 2 chats"),
+        ("bots.banned", {"worker_id": "b-1", "comment": "spam"}, "Bot Anna is banned: spam"),
+        ("bots.banned", {"worker_id": "b-2"}, "Bot b-2 is banned: no comment"),
+        ("bots.banned", {}, "Bot unknown is banned: no comment"),
+        (
+            "bots.banned",
+            {"worker_id": "b-1", "comment": "SESSION_REVOKED: it has to be logged in again"},
+            "Bot Anna has to be logged in again: SESSION_REVOKED",
+        ),
+        ("scripts.started", {"sfc_id": "s-1", "chats": [1, "@two"]}, "Script Tulips started in 2 chats"),
         ("scripts.started", {"service": "scripts"}, "scripts started"),
-        ("scripts.finished", {"sfc_id": "s-1", "problems": []}, "Script s-1 finished without problems"),
-        ("scripts.finished", {"sfc_id": "s-1", "problems": ["x"]}, "Script s-1 finished with 1 line not said"),
+        ("scripts.finished", {"sfc_id": "s-1", "problems": []}, "Script Tulips finished without problems"),
+        ("scripts.finished", {"sfc_id": "s-1", "problems": ["x"]}, "Script Tulips finished with 1 line not said"),
         ("billing.paid", {"sum": 5}, "billing: paid"),
     ],
 )
 def test_titles_are_readable(key, body, title):
-    assert title_of(key, body) == title
+    assert title_of(key, body, name_of) == title
 
 
 def test_a_title_has_an_end():
-    assert len(title_of("parser.error", {"reason": "x" * 1000})) == LONGEST
+    assert len(title_of("parser.error", {"reason": "x" * 1000}, name_of)) == LONGEST
 
 
 def test_a_file_gets_one_line_each(tmp_path):
