@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
@@ -180,3 +181,17 @@ def test_a_restricted_bot_is_released_only_after_a_question(panel: Panel, world:
     panel.press("Release")
     world.manager.refresh_from_db()
     assert (world.manager.state, world.manager.state_reason) == ("offline", "released by operator")
+
+
+@pytest.mark.parametrize("width", [1300, 1600])
+def test_no_field_of_a_permission_runs_off_the_page(panel: Panel, world: SimpleNamespace, width: int) -> None:
+    panel.do(lambda page: page.set_viewport_size({"width": width, "height": 800}))
+    panel.open(reverse("admin:campaigns_chatpermission_add"))
+    ends = panel.do(
+        lambda page: page.eval_on_selector_all(
+            "fieldset input:not([type=hidden])",
+            "all => Object.fromEntries(all.map(one => [one.name, one.getBoundingClientRect().right]))",
+        )
+    )
+    assert {"granted_at_1", "valid_until_1"} <= set(ends)
+    assert max(ends.values()) <= width
