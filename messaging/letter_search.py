@@ -26,7 +26,10 @@ class LetterSearch:
 
     def __str__(self) -> str:
         """In words, for whoever reads the history later."""
-        said = [f'{field.name} "{getattr(self, field.name)}"' for field in fields(self) if getattr(self, field.name)]
+        given = {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name)}
+        numbers = ", ".join(map(str, given.pop("ids", ())))
+        said = [f"the numbers {numbers}"] if numbers else []
+        said += [f'{name} "{value}"' for name, value in given.items()]
         return f"all letters with {', '.join(said)}" if said else "all letters"
 
     def letters(self) -> QuerySet[DeadLetter]:

@@ -15,10 +15,10 @@ def variant(value: str) -> str:
 
 @register.filter
 def age(seconds: float) -> str:
-    """A span of time as people say it, in its largest unit: 45 s, 12 min, 3 h, 2 d."""
+    """A span of time as people say it, in its largest unit: 45 s, 1.5 min, 12 min, 3 h, 2 d."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
+        if (count := seconds / size) >= 1:
+            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.2g} {unit}"
     return f"{seconds:.0f} s"
 
 

@@ -91,6 +91,7 @@ def test_matching_letters_are_replayed_in_the_background_and_logged():
 def test_letters_are_chosen_by_their_numbers():
     first, second, _ = letter_of(), letter_of(), letter_of()
     assert run_json("dead_letters", "replay", str(first.pk), "--id", str(second.pk))["letters"] == 2
+    assert ReplayBatch.objects.get().what == f"all letters with the numbers {first.pk}, {second.pk}"
     assert {item.letter_id for item in ReplayBatch.objects.get().items.all()} == {first.pk, second.pk}
 
 
