@@ -104,11 +104,10 @@ def _cancel(delivery_id: UUID, reason: str) -> None:
 @transaction.atomic
 def _move_on(order: MassCancellation, ids: list[UUID]) -> bool:
     # What was cancelled is counted by its trace: an earlier run may have died before it came to this line.
-    gone = list(
-        Delivery.objects.select_related("bot", "chat").filter(
-            pk__in=ids, state=Delivery.State.CANCELLED, error=order.reason
-        )
-    )
+    cancelled = Delivery.objects.filter(pk__in=ids, state=Delivery.State.CANCELLED, error=order.reason)
+    # The trace names the bot; its secrets, which may be unreadable, are none of it.
+    secrets = ("bot__phone", "bot__api_hash", "bot__proxy_url")
+    gone = list(cancelled.select_related("bot", "chat").defer(*secrets))
     here = MassCancellation.objects.filter(pk=order.pk, state=State.RUNNING, position=order.position)
     if not here.update(position=F("position") + len(ids), cancelled=F("cancelled") + len(gone)):
         return False
