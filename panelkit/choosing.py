@@ -1,9 +1,20 @@
 """What an action on many rows of a list is about: those that are ticked, or all that the list's filters match."""
 
+import re
 from dataclasses import dataclass
 
 from django.contrib.admin import helpers
+from django.contrib.admin.views.main import ALL_VAR, ORDER_VAR, PAGE_VAR, SEARCH_VAR
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Model
 from django.http import HttpRequest
+
+from panelkit.labels import short_choice
+
+# A list's parameters that choose no rows.
+_NO_FILTERS = frozenset({ALL_VAR, ORDER_VAR, PAGE_VAR})
+# The parameters of a range of moments: a date and a time for each of its ends.
+_END_OF_RANGE = re.compile(r"(.+_(?:from|to))_[01]")
 
 
 @dataclass(frozen=True)
@@ -14,18 +25,45 @@ class Chosen:
     hidden: list[tuple[str, str]]
 
 
-def chosen_for(request: HttpRequest, *, action: str, noun: str) -> Chosen:
+def chosen_for(request: HttpRequest, *, action: str, model: type[Model], noun: str) -> Chosen:
     """What the list's form has chosen for `action`; `noun` is what its rows are called."""
     across = request.POST.get("select_across", "0")
     ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
-    what = all_matching(request, noun=noun) if across == "1" else f"{len(ticked)} {noun} picked by hand"
+    what = all_matching(request, model=model, noun=noun) if across == "1" else f"{len(ticked)} {noun} picked by hand"
     # Of all that match, Django wants one to be ticked.
     named = ticked[:1] if across == "1" else ticked
     hidden = [("action", action), ("select_across", across), ("index", "0")]
     return Chosen(what, [*hidden, *((helpers.ACTION_CHECKBOX_NAME, pk) for pk in named)])
 
 
-def all_matching(request: HttpRequest, *, noun: str) -> str:
-    """The list's filters in words."""
-    filters = [f'{name} "{value}"' for name, value in request.GET.items() if value and name not in ("p", "o", "all")]
+def all_matching(request: HttpRequest, *, model: type[Model], noun: str) -> str:
+    """The filters of the model's list in words. The list has accepted them already."""
+    said: dict[str, list[str]] = {}
+    for parameter, value in request.GET.dict().items():
+        if value and parameter not in _NO_FILTERS:
+            name, shown = _in_words(model, parameter, value)
+            said.setdefault(name, []).append(shown)
+    filters = [f'{name} "{" ".join(values)}"' for name, values in said.items()]
     return f"all {noun} with {', '.join(filters)}" if filters else f"all {noun}"
+
+
+def _in_words(model: type[Model], parameter: str, value: str) -> tuple[str, str]:
+    """As the page says it: of `purpose__exact=reply` purpose, Reply; of `campaign__id__exact=…` campaign, its name."""
+    if parameter == SEARCH_VAR:
+        return "text", value
+    if end := _END_OF_RANGE.fullmatch(parameter):
+        return end[1].replace("_", " "), value
+    path = parameter.removesuffix("__exact").removesuffix("__id")
+    return re.sub("_+", " ", path), _shown(model, path, value)
+
+
+def _shown(model: type[Model], path: str, value: str) -> str:
+    try:
+        field = model._meta.get_field(path)
+    except FieldDoesNotExist:
+        # A filter of the page's own.
+        return value
+    if field.related_model is not None:
+        row = field.related_model._base_manager.filter(pk=value).first()
+        return str(row or value)
+    return short_choice(dict(getattr(field, "flatchoices", ())).get(value, value))

@@ -52,15 +52,23 @@ class CancelManyMixin(FactAdmin):
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, selected: QuerySet[Delivery]) -> HttpResponse | None:
-        chosen = chosen_for(request, action="cancel_selected", noun="deliveries")
+        chosen = chosen_for(request, action="cancel_selected", model=Delivery, noun="deliveries")
         return self._cancel(request, selected, chosen, submitted=CONFIRMED in request.POST)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        answer = super().changelist_view(request, extra_context)
+        if isinstance(answer, TemplateResponse) and answer.context_data and "cl" in answer.context_data:
+            # What has been sent cannot be cancelled, however it was found.
+            found: QuerySet[Delivery] = answer.context_data["cl"].queryset
+            answer.context_data["queued"] = found.filter(state=State.QUEUED).order_by().count()
+        return answer
 
     def cancel_view(self, request: HttpRequest) -> HttpResponse:
         try:
             deliveries = self.get_changelist_instance(request).get_queryset(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._list_url())
-        chosen = Chosen(all_matching(request, noun="deliveries"), [])
+        chosen = Chosen(all_matching(request, model=Delivery, noun="deliveries"), [])
         return self._cancel(request, deliveries, chosen, submitted=request.method == "POST")
 
     def _cancel(

@@ -125,7 +125,7 @@ class DeadLetterAdmin(FactAdmin):
 
     @admin.action(description="Replay", permissions=["operate"])
     def replay_selected(self, request: HttpRequest, selected: QuerySet[DeadLetter]) -> HttpResponse | None:
-        chosen = chosen_for(request, action="replay_selected", noun="letters")
+        chosen = chosen_for(request, action="replay_selected", model=DeadLetter, noun="letters")
         return self._replay(request, selected, chosen, submitted=CONFIRMED in request.POST)
 
     def replay_view(self, request: HttpRequest) -> HttpResponse:
@@ -133,7 +133,7 @@ class DeadLetterAdmin(FactAdmin):
             letters = self.get_changelist_instance(request).get_queryset(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._list_url())
-        chosen = Chosen(all_matching(request, noun="letters"), [])
+        chosen = Chosen(all_matching(request, model=DeadLetter, noun="letters"), [])
         return self._replay(request, letters, chosen, submitted=request.method == "POST")
 
     def _replay(

@@ -60,7 +60,7 @@ def test_all_that_match_are_replayed_after_a_dry_run(panel: Panel, letters: list
         "replayed",
         "1",
     ]
-    assert 'q "bread", queue "leads_queue"' in panel.text
+    assert 'text "bread", queue "leads_queue"' in panel.text
     assert not OutboxEvent.objects.filter(event_id=letters[0].event_id).exists()
     panel.fill("#id_per_second", "20")
     panel.press("Replay")

@@ -101,7 +101,7 @@ def test_all_messages_that_match_are_cancelled_after_their_number_was_shown(
 ) -> None:
     matching = Delivery.objects.get(chat=world.chats[0])
     panel.open(_list(Delivery, "?waiting=yes"))
-    panel.press("Cancel all 1 that match…")
+    panel.press("Cancel all 1 queued that match…")
     assert "1 queued message will not be said." in panel.text
     panel.press("Cancel 1")
     assert "1 of 1 deliveries had their turn" in panel.text

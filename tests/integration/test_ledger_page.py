@@ -4,6 +4,7 @@ import html
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib import admin
@@ -172,13 +173,40 @@ def test_all_that_match_the_filters_are_cancelled_in_the_background_when_they_ar
     assert panel.post(target, form["fields"]).status_code == 302
     order = MassCancellation.objects.get()
     assert (order.total, order.position, order.state) == (61, 0, "running")
-    assert str(two.line.campaign_id) in order.what
+    assert order.what == f'all deliveries with campaign "{two.line.campaign.name}"'
     cancellations_advance()
     order.refresh_from_db()
     assert (order.state, order.cancelled) == ("done", 61)
     assert Delivery.objects.filter(state=State.QUEUED).count() == 2
     assert {Delivery.objects.get(pk=one.pk).state for one in (other, late)} == {"queued"}
     assert found(panel, q=order.reason) == {"Is it late for tulips?", *(f"line {number}" for number in range(60))}
+
+
+def test_the_button_counts_what_can_be_cancelled(panel: Client):
+    two = Two()
+    assert "Cancel all 1 queued that match…" in panel.get(reverse(LIST)).content.decode()
+    only_sent = panel.get(reverse(LIST), {"bot__id__exact": str(two.reply.bot_id)}).content.decode()
+    assert "Cancel all" not in only_sent and two.reply.text in only_sent
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"purpose__exact": "script"}, 'purpose "Script"'),
+        ({"state__exact": "queued", "waiting": "yes", "q": "tulips"}, 'state "Queued", waiting "yes", text "tulips"'),
+        (
+            {"due_at_from_0": "2024-01-01", "due_at_from_1": "00:00:00", "o": "1", "all": ""},
+            'due at from "2024-01-01 00:00:00"',
+        ),
+        ({}, ""),
+    ],
+)
+def test_an_order_says_in_words_how_its_messages_were_found(panel: Client, query: dict[str, str], words: str):
+    Two()
+    target = f"{reverse('admin:bots_delivery_cancel')}?{urlencode(query)}"
+    form = asked(panel, target)
+    panel.post(target, form["fields"])
+    assert MassCancellation.objects.get().what == f"all deliveries{words and f' with {words}'}"
 
 
 def test_the_confirmation_says_what_cannot_be_cancelled(panel: Client):
