@@ -32,8 +32,10 @@ class CampaignsRoom(Room):
     def erase(self, person: Person) -> Counts:
         """The hash was written before (`campaigns.people`): here goes what it replaces."""
         known = _suppressions(person).exclude(person_hash="")
-        emptied = known.update(telegram_user_id=None, username="", reason="", resolved_by="")
-        return {"suppressions": emptied, "budgets": _budgets(person).delete()[0]}
+        # An erasure writes one itself: where nothing else was held, nothing is erased.
+        held = known.exclude(source=Suppression.Source.ERASURE).count()
+        known.update(telegram_user_id=None, username="", reason="", resolved_by="")
+        return {"suppressions": held, "budgets": _budgets(person).delete()[0]}
 
 
 def about_erased(ids: Collection[int], names: Collection[str]) -> bool:

@@ -120,6 +120,14 @@ def test_erasing_again_finds_nothing_and_harms_nothing(world):
     assert search(NAME) == [] and Suppression.objects.exclude(person_hash="").count() == 1
 
 
+@pytest.mark.parametrize("asked", [str(ID), f"@{NAME}"])
+def test_an_erasure_counts_what_was_held_before_it_and_no_entry_of_its_own(world, asked):
+    fill(world)
+    assert sum(person_erase(person_named(asked))[0].values()) > 20
+    assert sum(person_erase(person_named(asked))[0].values()) == 0
+    assert sum(person_erase(person_named("@never_met"))[0].values()) == 0
+
+
 def test_an_entry_that_is_deleted_meanwhile_does_not_take_the_silence_along(world, monkeypatch):
     fill(world)
     close = fences.erasing_close
