@@ -110,6 +110,7 @@ class OperatingAdmin(ModelAdmin):
             "title": operation.label,
             "opts": self.opts,
             "operation": operation,
+            "original": None if bulk else rows[0],
             "rows": rows,
             "form": form,
             "back": back,

@@ -163,6 +163,7 @@ class ConnectingAdmin(PanelAdmin):
             **self.admin_site.each_context(request),
             "title": f"Log in {bot}",
             "opts": self.opts,
+            "original": bot,
             "bot": bot,
             "back": self._change_url(bot),
             "step": step,

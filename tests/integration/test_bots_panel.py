@@ -1,5 +1,6 @@
 """What a person does to bots, workers and single deliveries in the panel."""
 
+import re
 from typing import Any
 
 import pytest
@@ -52,6 +53,14 @@ def test_an_unknown_delivery_is_said_with_its_id_or_was_not_said(panel: Client):
     assert (said.state, said.telegram_message_id, said.error) == (State.SENT, 42, "Said, as olga found out.")
     assert (not_said.state, not_said.error) == (State.FAILED, "Not said, as olga found out.")
     assert "It was not said" not in page(panel, said)
+
+
+@pytest.mark.parametrize(("page_of", "args"), [("login", ()), ("operate", ("stop",))])
+def test_a_page_about_one_bot_leads_back_to_it_by_its_name(panel: Client, page_of: str, args: tuple[str, ...]):
+    bot = ledger.make_bot(display_name="Anna")
+    answer = panel.get(reverse(f"admin:bots_bot_{page_of}", args=[bot.pk, *args]))
+    back = reverse("admin:bots_bot_change", args=[bot.pk])
+    assert re.search(rf'href="{back}"[^>]*>\s*Anna\s*</a', answer.content.decode())
 
 
 def test_one_queued_delivery_is_cancelled(panel: Client):
