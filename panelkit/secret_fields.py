@@ -36,8 +36,14 @@ class SecretForm(forms.ModelForm):
             return
         for name in self.secret_names():
             field = self.fields[name]
-            field.widget.attrs["placeholder"] = STORED if field.required else "Leave empty to keep what is stored."
             field.required = False
+            if self._is_stored(name):
+                field.widget.attrs["placeholder"] = STORED
+
+    def _is_stored(self, name: str) -> bool:
+        # Asked of the database: the instance would have to decrypt it.
+        this = type(self.instance)._base_manager.filter(pk=self.instance.pk)
+        return this.exclude(**{name: ""}).exists()
 
     def secret_names(self) -> list[str]:
         return [name for name, field in self.fields.items() if isinstance(field, SecretField)]

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from bots.hosts import host_beat
 from bots.models import Bot, BotSession, BotStateChange, Delivery, Host
+from panelkit.secret_fields import STORED
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +54,16 @@ def test_an_unknown_delivery_is_said_with_its_id_or_was_not_said(panel: Client):
     assert (said.state, said.telegram_message_id, said.error) == (State.SENT, 42, "Said, as olga found out.")
     assert (not_said.state, not_said.error) == (State.FAILED, "Not said, as olga found out.")
     assert "It was not said" not in page(panel, said)
+
+
+def test_only_a_secret_that_is_stored_can_be_kept(panel: Client):
+    shown = page(panel, ledger.make_bot(api_hash="", proxy_url="http://proxy:3128"))
+    placeholders = {
+        name: re.findall(rf'<input[^>]*name="{name}"[^>]*>', shown)[0].count(STORED)
+        for name in ("phone", "api_hash", "proxy_url")
+    }
+    assert placeholders == {"phone": 1, "api_hash": 0, "proxy_url": 1}
+    assert "proxy:3128" not in shown
 
 
 @pytest.mark.parametrize(("page_of", "args"), [("login", ()), ("operate", ("stop",))])
