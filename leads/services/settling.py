@@ -67,11 +67,15 @@ def _first_contact_not_said(conversation: Conversation, delivery: Delivery) -> N
     if lead.state != Lead.State.CONTACTING or conversation.owner != Owner.AI:
         return
     reason = delivery.error or f"The first contact was {delivery.get_state_display().lower()}."
+    ended = Lead.State.FAILED
+    if delivery.state == _State.CANCELLED:
+        # Whoever else cancels has decided about the lead before; the person might well be reached.
+        ended, reason = Lead.State.CLOSED, f"An operator called off the first contact: {reason}"
     if delivery.state == _State.UNKNOWN:
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"A person must look: {reason}")
         return
     stopped = is_suppressed(telegram_user_id=lead.telegram_user_id, username=lead.username)
-    lead_move(lead=lead, state=Lead.State.OPTED_OUT if stopped else Lead.State.FAILED, reason=reason)
+    lead_move(lead=lead, state=Lead.State.OPTED_OUT if stopped else ended, reason=reason)
     owner_move(conversation=conversation, owner=Owner.NONE, reason=reason)
 
 

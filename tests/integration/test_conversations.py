@@ -10,7 +10,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from bots.claiming import claim
-from bots.deliveries import deliveries_leaving, delivery_finish
+from bots.deliveries import deliveries_leaving, delivery_cancel, delivery_finish
 from bots.models import Bot, Delivery
 from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed
@@ -331,6 +331,17 @@ def test_a_person_who_cannot_be_reached_is_a_failed_lead(world):
         "USER_PRIVACY_RESTRICTED",
         "none",
     )
+
+
+def test_a_first_contact_that_an_operator_cancels_closes_the_lead_and_says_so(world):
+    lead = world.receive()
+    said = lead.conversation.messages.get().delivery
+    for _ in range(2):
+        delivery_cancel(delivery_id=said.id, reason="cancelled by olga")
+    lead.refresh_from_db()
+    called_off = "An operator called off the first contact: cancelled by olga"
+    assert (lead.state, lead.state_reason) == (State.CLOSED, called_off)
+    assert (lead.conversation.owner, lead.conversation.owner_reason) == ("none", called_off)
 
 
 # --- an operator
