@@ -37,8 +37,26 @@ class Environment:
             fail(name, "is not set; .env.example says what it is for")
         return value or default or ""
 
-    def whole(self, name: str, default: int) -> int:
-        return self._cast(name, int, str(default), "a whole number")
+    def whole(self, name: str, default: int, *, least: int = 0, most: int = 2**31) -> int:
+        def cast(value: str) -> int:
+            if not least <= int(value) <= most:
+                raise ValueError(value)
+            return int(value)
+
+        return self._cast(name, cast, str(default), f"a whole number from {least} to {most}")
+
+    def port(self, name: str, default: int) -> int:
+        return self.whole(name, default, least=1, most=65535)
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        """One of them, however it is written."""
+
+        def cast(value: str) -> str:
+            if value.upper() not in choices:
+                raise ValueError(value)
+            return value.upper()
+
+        return self._cast(name, cast, default, f"one of {', '.join(choices)}")
 
     def flag(self, name: str, default: bool) -> bool:
         def cast(value: str) -> bool:
@@ -55,7 +73,7 @@ class Environment:
     def url(self, name: str, schemes: set[str], default: str | None = None) -> str:
         """An address with one of `schemes` and a host. Errors never repeat the value: it holds a password."""
         value = self.text(name, default)
-        if value and (urlsplit(value).scheme not in schemes or not urlsplit(value).hostname):
+        if value and not _is_address(value, schemes):
             fail(name, f"must look like {min(schemes)}://user:password@host:port/…")
         return value
 
@@ -91,6 +109,15 @@ class Environment:
             return cast(self.text(name, default))
         except ValueError:
             fail(name, f"must be {shape}")
+
+
+def _is_address(value: str, schemes: set[str]) -> bool:
+    try:
+        parts = urlsplit(value)
+        # Reading a port that is none raises.
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def fail(name: str, reason: str) -> NoReturn:

@@ -6,7 +6,7 @@ Precedence: the process's environment, then `.env`, then `.run/services.env` (wr
 from pathlib import Path
 from typing import Any
 
-from coolthing_site.environment import Environment
+from coolthing_site.environment import Environment, fail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -101,7 +101,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 RABBITMQ_URL = "pyamqp://" + env.url("RABBITMQ_URL", {"amqp", "pyamqp"}).partition("://")[2]
 RABBITMQ_MANAGEMENT_URL = env.url("RABBITMQ_MANAGEMENT_URL", {"http", "https"}, "")
 # Connections to the broker that a process shares. Flower asks all workers at once and needs one for each question.
-BROKER_POOL_LIMIT = env.whole("BROKER_POOL_LIMIT", 2)
+BROKER_POOL_LIMIT = env.whole("BROKER_POOL_LIMIT", 2, least=1)
 # A worker leaves Celery's connection to the database open for this many tasks; without it each task pays 7 ms.
 CELERY_DB_REUSE_MAX = 1000
 
@@ -113,21 +113,27 @@ TELEGRAM_API_HASH = env.text("TELEGRAM_API_HASH", "")
 # host:port of another MTProto server (the sandbox) and the file with its public key; empty means Telegram itself.
 TELEGRAM_SERVER = env.address("TELEGRAM_SERVER")
 TELEGRAM_SERVER_KEY = env.text("TELEGRAM_SERVER_KEY", "")
+if TELEGRAM_API_ID and not TELEGRAM_API_HASH:
+    fail("TELEGRAM_API_HASH", "is not set, but TELEGRAM_API_ID is: they belong together")
+if TELEGRAM_SERVER and not TELEGRAM_SERVER_KEY:
+    fail("TELEGRAM_SERVER_KEY", "is not set: it names the file with the public key of TELEGRAM_SERVER")
 
 OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
 OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", {"http", "https"}, "https://api.openai.com/v1")
 OPENAI_MODEL = env.text("OPENAI_MODEL", "gpt-4o-mini")
 
 # Who owns a bot's session: seconds that a lease lasts, and seconds between renewals.
-RELAY_SILENT_SECONDS = env.whole("RELAY_SILENT_SECONDS", 30)
-LEASE_TTL_SECONDS = env.whole("LEASE_TTL_SECONDS", 60)
-LEASE_RENEW_SECONDS = env.whole("LEASE_RENEW_SECONDS", 15)
+RELAY_SILENT_SECONDS = env.whole("RELAY_SILENT_SECONDS", 30, least=1)
+LEASE_TTL_SECONDS = env.whole("LEASE_TTL_SECONDS", 60, least=2)
+LEASE_RENEW_SECONDS = env.whole("LEASE_RENEW_SECONDS", 15, least=1)
+if LEASE_RENEW_SECONDS >= LEASE_TTL_SECONDS:
+    fail("LEASE_RENEW_SECONDS", "must be less than LEASE_TTL_SECONDS: a lease is renewed before it ends")
 # How many bots one bots worker carries at most.
-BOTS_PER_WORKER = env.whole("BOTS_PER_WORKER", 50)
+BOTS_PER_WORKER = env.whole("BOTS_PER_WORKER", 50, least=1)
 
 # Where `make up` runs the sandbox when TELEGRAM_API_ID is not set.
-SANDBOX_MTPROTO_PORT = env.whole("SANDBOX_MTPROTO_PORT", 8443)
-SANDBOX_HTTP_PORT = env.whole("SANDBOX_HTTP_PORT", 8444)
+SANDBOX_MTPROTO_PORT = env.port("SANDBOX_MTPROTO_PORT", 8443)
+SANDBOX_HTTP_PORT = env.port("SANDBOX_HTTP_PORT", 8444)
 
 # Whoever shows this bearer token may read /metrics; without it only this machine may.
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
@@ -135,8 +141,8 @@ METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 # Where an OpenTelemetry collector takes OTLP over HTTP. Its SDK reads the other OTEL_ variables by itself.
 OTEL_EXPORTER_OTLP_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_ENDPOINT", {"http", "https"}, "")
 
-WEB_PORT = env.whole("WEB_PORT", 8000)
-FLOWER_PORT = env.whole("FLOWER_PORT", 5555)
+WEB_PORT = env.port("WEB_PORT", 8000)
+FLOWER_PORT = env.port("FLOWER_PORT", 5555)
 FLOWER_URL = env.text("FLOWER_URL", f"http://127.0.0.1:{FLOWER_PORT}/")
 
 LANGUAGE_CODE = "en"
@@ -173,13 +179,14 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"trace": {"()": "messaging.tracing.TraceFilter"}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s%(trace)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["trace"]}},
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LOG_LEVELS, "INFO")},
     "loggers": {
         # Telethon logs every reconnect and update gap at INFO; httpx every request's URL.
         "telethon": {"level": "WARNING"},

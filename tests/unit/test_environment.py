@@ -39,6 +39,11 @@ def test_missing_variable_is_named(variables):
     ("method", "arguments", "value", "word"),
     [
         ("whole", (1,), "ten", "whole number"),
+        ("whole", (1,), "-5", "from 0"),
+        ("port", (80,), "99999", "from 1 to 65535"),
+        ("choice", (("INFO", "ERROR"), "INFO"), "loud", "one of INFO, ERROR"),
+        ("database", (), "postgres://u:hunter2@h:notaport/x", "postgres://"),
+        ("url", ({"amqp"},), "amqp://u:hunter2@h:port/x", "amqp://"),
         ("flag", (False,), "perhaps", "true or false"),
         ("address", (), "localhost", "host:port"),
         ("address", (), "localhost:99999", "host:port"),
