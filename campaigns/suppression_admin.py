@@ -179,7 +179,8 @@ class HashKeyAdmin(FactAdmin):
 
     empty_hint = "It is made with the first erasure of a person's data."
     list_display = ("__str__", "created_at")
-    search_fields = ()
+    list_filter = (("created_at", RangeDateTimeFilter),)
+    search_fields = ("=id",)
     ordering = ("created_at",)
     secret_fields = ("key",)
     fields = ("created_at",)

@@ -17,10 +17,12 @@ from django_celery_beat.admin import PeriodicTaskForm as StockPeriodicTaskForm
 from django_celery_beat.admin import TaskSelectWidget
 from rest_framework.authtoken.admin import TokenAdmin as StockTokenAdmin
 from rest_framework.authtoken.models import TokenProxy
+from unfold.contrib.filters.admin import RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from panelkit.base import FactInline, PanelAdmin
+from panelkit.base import FactAdmin, FactInline, PanelAdmin
+from vault.models import KeyInUse
 
 for model in (
     User,
@@ -46,7 +48,20 @@ class UserAdmin(StockUserAdmin, PanelAdmin):
 
 @admin.register(Group)
 class GroupAdmin(StockGroupAdmin, PanelAdmin):
-    pass
+    list_filter = (("user", RelatedDropdownFilter),)
+
+
+@admin.register(KeyInUse)
+class KeyInUseAdmin(FactAdmin):
+    """Which keys must stay in FIELD_ENCRYPTION_KEYS; what they are is not here."""
+
+    empty_hint = "A key is noted when the first process that uses it starts."
+    secret_fields = ("probe",)
+    fields = ("fingerprint", "since")
+    list_display = ("fingerprint", "since")
+    list_filter = (("since", RangeDateTimeFilter),)
+    search_fields = ("fingerprint",)
+    ordering = ("-since",)
 
 
 @admin.register(TokenProxy)
@@ -115,12 +130,14 @@ class IntervalScheduleAdmin(PanelAdmin):
 
 @admin.register(beat.CrontabSchedule)
 class CrontabScheduleAdmin(StockCrontabScheduleAdmin, PanelAdmin):
+    list_filter = (("timezone", admin.AllValuesFieldListFilter),)
     search_fields = ("minute", "hour", "timezone")
     inlines = (PeriodicTaskInline,)
 
 
 @admin.register(beat.ClockedSchedule)
 class ClockedScheduleAdmin(StockClockedScheduleAdmin, PanelAdmin):
+    list_filter = (("clocked_time", RangeDateTimeFilter),)
     search_fields = ("clocked_time",)
     inlines = (PeriodicTaskInline,)
 

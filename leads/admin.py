@@ -286,6 +286,7 @@ class MessageAdmin(FactAdmin):
 class UnclaimedMessageAdmin(FactAdmin):
     empty_hint = "A message of a manager's account that we did not send, before it is known who wrote it."
     list_display = ("said_at", "conversation_name", "excerpt", "telegram_message_id")
+    list_filter = (("said_at", RangeDateTimeFilter),)
     list_select_related = ("conversation__lead", "conversation__bot")
     search_fields = ("text", "conversation__lead__username")
     ordering = ("-said_at",)

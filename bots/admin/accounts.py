@@ -215,6 +215,7 @@ class BotSessionAdmin(FactAdmin):
     secret_fields = ("data",)
     fields = ("bot", "updated_at")
     list_display = ("bot", "stored", "updated_at")
+    list_filter = (("updated_at", RangeDateTimeFilter),)
     list_select_related = ("bot",)
     search_fields = ("bot__key", "bot__display_name")
     ordering = ("bot__key",)

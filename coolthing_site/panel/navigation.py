@@ -84,6 +84,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("auth.User", "person"),
         Page("auth.Group", "group"),
         Page("authtoken.TokenProxy", "vpn_key", "API tokens"),
+        Page("vault.KeyInUse", "encrypted", "Encryption keys"),
     ),
 }
 

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
+    RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
 from unfold.decorators import display
@@ -54,6 +55,7 @@ class LineInline(OfOneScriptInline):
 class ScriptAdmin(PanelAdmin):
     empty_hint = "A script is a dialogue: slots, and the lines that they say."
     list_display = ("name", "slug", "lines_count", "slots_count", "created_at")
+    list_filter = (("created_at", RangeDateTimeFilter),)
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
     fields = (("name", "slug"),)

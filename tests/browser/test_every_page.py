@@ -82,6 +82,11 @@ def test_every_model_of_every_room_has_its_pages() -> None:
     assert all(admin.site.is_registered(model) for room in ROOMS for model in apps.get_app_config(room).get_models())
 
 
+def test_every_list_can_be_searched_and_filtered() -> None:
+    pages = admin.site._registry.values()
+    assert [page for page in pages if not (page.search_fields and page.list_filter)] == []
+
+
 def test_every_model_is_in_the_sidebar() -> None:
     in_sidebar = {page.model.lower() for pages in GROUPS.values() for page in pages}
     assert in_sidebar == {model._meta.label_lower for model in admin.site._registry}
