@@ -45,8 +45,8 @@ class Environment:
 
         return self._cast(name, cast, str(default), f"a whole number from {least} to {most}")
 
-    def port(self, name: str, default: int) -> int:
-        return self.whole(name, default, least=1, most=65535)
+    def port(self, name: str, default: int, *, least: int = 1) -> int:
+        return self.whole(name, default, least=least, most=65535)
 
     def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
         """One of them, however it is written."""

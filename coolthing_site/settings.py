@@ -131,9 +131,9 @@ if LEASE_RENEW_SECONDS >= LEASE_TTL_SECONDS:
 # How many bots one bots worker carries at most.
 BOTS_PER_WORKER = env.whole("BOTS_PER_WORKER", 50, least=1)
 
-# Where `make up` runs the sandbox when TELEGRAM_API_ID is not set.
-SANDBOX_MTPROTO_PORT = env.port("SANDBOX_MTPROTO_PORT", 8443)
-SANDBOX_HTTP_PORT = env.port("SANDBOX_HTTP_PORT", 8444)
+# Where `make up` runs the sandbox when TELEGRAM_API_ID is not set. 0 is any free port.
+SANDBOX_MTPROTO_PORT = env.port("SANDBOX_MTPROTO_PORT", 8443, least=0)
+SANDBOX_HTTP_PORT = env.port("SANDBOX_HTTP_PORT", 8444, least=0)
 
 # Whoever shows this bearer token may read /metrics; without it only this machine may.
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
