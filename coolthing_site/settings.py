@@ -122,8 +122,9 @@ OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
 OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", {"http", "https"}, "https://api.openai.com/v1")
 OPENAI_MODEL = env.text("OPENAI_MODEL", "gpt-4o-mini")
 
-# Who owns a bot's session: seconds that a lease lasts, and seconds between renewals.
+# A relay that has said nothing to the database for so long loses its session to one that stands by.
 RELAY_SILENT_SECONDS = env.whole("RELAY_SILENT_SECONDS", 30, least=1)
+# Who owns a bot's session: seconds that a lease lasts, and seconds between renewals.
 LEASE_TTL_SECONDS = env.whole("LEASE_TTL_SECONDS", 60, least=2)
 LEASE_RENEW_SECONDS = env.whole("LEASE_RENEW_SECONDS", 15, least=1)
 if LEASE_RENEW_SECONDS >= LEASE_TTL_SECONDS:
