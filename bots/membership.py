@@ -3,8 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -72,7 +71,8 @@ class Membership:
         self._list(dialogs)
         # While it was away somebody may have let it in.
         self.perhaps_let_in()
-        self._keep_flood(await in_db(join_block, bot_id=self._reader.bot_id))
+        left = await in_db(join_block, bot_id=self._reader.bot_id)
+        self._flooded = time.monotonic() + left
 
     def _list(self, dialogs: Iterable[Dialog]) -> None:
         self._listed = time.monotonic()
@@ -90,9 +90,6 @@ class Membership:
         except RetryAfter as error:
             log.warning("bot %s: its chats are listed later: %s", self._reader.bot_id, error.reason)
             self._listed = time.monotonic()
-
-    def _keep_flood(self, block: "JoinBlock | None") -> None:
-        self._flooded = time.monotonic() + block.seconds if block is not None else 0.0
 
     def perhaps_let_in(self) -> bool:
         """Telegram says that something about the account's chats has changed. True: look after them at once."""
@@ -133,7 +130,8 @@ class Membership:
             await self._reading.watch(found.telegram_id)
             await in_db(presence_note, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=found.telegram_id)
         except RetryAfter as error:
-            self._keep_flood(await in_db(method_block, bot_id=self._reader.bot_id, error=error))
+            await in_db(method_block, bot_id=self._reader.bot_id, error=error)
+            self._flooded = time.monotonic() + error.seconds
             return
         except (BotDead, TransientError):
             raise
@@ -199,19 +197,10 @@ def chat_resolved(*, chat_id: UUID, found: ResolvedChat) -> None:
         raise ChatConflict("another chat of ours is the same one at Telegram") from None
 
 
-@dataclass(frozen=True)
-class JoinBlock:
-    """Telegram asked the bot to wait for `seconds` from now, which is `until`."""
-
-    seconds: float
-    until: datetime
-
-
-def method_block(*, bot_id: UUID, error: RetryAfter) -> JoinBlock:
+def method_block(*, bot_id: UUID, error: RetryAfter) -> None:
     """Keep the whole wait that Telegram asked for, with the method that it refused."""
     until = database_clock() + timedelta(seconds=error.seconds)
     block_keep(bot_id=bot_id, method=error.method, peer_id=0, until=until, reason=error.reason)
-    return JoinBlock(error.seconds, until)
 
 
 def connected_show(*, bot_id: UUID, epoch: int) -> None:
@@ -226,9 +215,9 @@ def connected_show(*, bot_id: UUID, epoch: int) -> None:
     bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=reason, until=block.until)
 
 
-def join_block(*, bot_id: UUID) -> JoinBlock | None:
-    """What is left of the wait before it may enter a chat."""
+def join_block(*, bot_id: UUID) -> float:
+    """Seconds that are left of the wait before it may enter a chat; 0 when there is none."""
     now = database_clock()
     blocks = BotBlock.objects.filter(bot_id=bot_id, method__in=ENTERING, peer_id=0, until__gt=now)
     block = blocks.order_by("-until").first()
-    return JoinBlock((block.until - now).total_seconds(), block.until) if block is not None else None
+    return (block.until - now).total_seconds() if block is not None else 0.0
