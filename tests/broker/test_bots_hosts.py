@@ -115,13 +115,13 @@ def test_a_drained_worker_takes_bots_again_when_it_may(watch: Watch):
 
 def test_two_supervisors_and_two_workers_make_one_connection(watch: Watch, broker: Broker):
     workers = [watch.start_worker(), watch.start_worker()]
-    over, most = threading.Event(), [0]
+    over, seen = threading.Event(), list[int]()
 
     def keep_supervising() -> None:
         try:
             while not over.wait(0.05):
                 supervise(timezone.now())
-                most[0] = max(most[0], watch.connections())
+                seen.append(watch.connections())
         finally:
             connections.close_all()
 
@@ -135,10 +135,11 @@ def test_two_supervisors_and_two_workers_make_one_connection(watch: Watch, broke
         watch.say("plumber, between two owners")
         wait_until(lambda: watch.state() == "online" and watch.owner() != owner, 30, "the bot online elsewhere")
         watch.until_hits("plumber, between two owners")
+        wait_until(lambda: 1 in seen, what="a supervisor that sees the connection")
     finally:
         over.set()
         for one in supervisors:
             one.join(10)
-    assert most == [1]
+    assert max(seen) == 1
     watch.assert_key_is_whole()
     assert broker.ready(topology.PARSER_BOTS_QUEUE) == 0
