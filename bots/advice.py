@@ -1,5 +1,7 @@
 """What each state of a bot means for the team, and what a person can do about it: sentences for the panel."""
 
+from datetime import datetime
+
 from bots.models import Bot
 
 State = Bot.State
@@ -30,3 +32,10 @@ def next_step(bot: Bot, *, has_session: bool = True, has_worker: bool = True) ->
     if not has_worker and bot.state == State.OFFLINE:
         return f"No worker for the role {bot.role} runs: start the process {bot.role}_bots of the Procfile."
     return NEXT_STEP[bot.state]
+
+
+def waits_until(bot: Bot, now: datetime) -> datetime | None:
+    """When what Telegram asked the bot to wait for ends; None: it waits for no time. An end that has passed says
+    nothing any more."""
+    ends = (bot.state_until, bot.blocked_until)
+    return max((end for end in ends if end is not None and end > now), default=None)

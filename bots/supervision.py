@@ -35,6 +35,7 @@ def supervise(now: datetime) -> list[UUID]:
     """One round; may run beside itself. Returns the bots that were sent to workers."""
     for bot_id in mark_abandoned():
         log.warning("bot %s: its worker has gone", bot_id)
+    waits_over()
     workers_back()
     hosts_forget()
     suspensions_over()
@@ -56,6 +57,13 @@ def mark_abandoned() -> list[UUID]:
             trouble_tell(key=_gone(owner), reason=f"the worker {owner} has gone without letting its bots go")
         marked.append(bot_id)
     return marked
+
+
+def waits_over() -> None:
+    """Whom Telegram sent away for a time that has passed waits no longer, also when nothing wants it connected now."""
+    over = Bot.objects.filter(state=Bot.State.WAITING, state_until__lte=Now(), lease_expires_at__isnull=True)
+    for bot_id, epoch in over.values_list("pk", "lease_epoch"):
+        bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its wait is over")
 
 
 def workers_back() -> None:

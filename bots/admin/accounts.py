@@ -4,6 +4,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -15,7 +16,7 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 from bots import services
 from bots.admin.connecting import LOG_OUT, ConnectingAdmin
 from bots.admin.login_forms import checked_proxy
-from bots.advice import next_step
+from bots.advice import next_step, waits_until
 from bots.clock import database_clock
 from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
@@ -187,7 +188,7 @@ class BotAdmin(ConnectingAdmin):
 
     @display(description="why")
     def why(self, bot: Bot) -> str:
-        return waits(bot.state_reason, bot.state_until or bot.blocked_until)
+        return waits(bot.state_reason, waits_until(bot, timezone.now()))
 
     @display(description="since")
     def since(self, bot: Bot) -> str:

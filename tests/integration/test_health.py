@@ -147,6 +147,16 @@ def test_a_connected_bot_waits_while_telegram_makes_all_of_it_wait_and_is_online
     assert shown() == ("online", "")
 
 
+def test_the_end_of_a_wait_is_shown_until_it_has_passed(capsys):
+    until = timezone.now() + timedelta(minutes=5)
+    a_bot(key="floods", state=State.WAITING, state_reason="FLOOD_WAIT_300", state_until=until)
+    a_bot(key="back", state=State.ONLINE, blocked_until=timezone.now() - timedelta(minutes=5))
+    call_command("bots", "list")
+    back, floods = sorted(capsys.readouterr().out.splitlines())
+    assert f"waiting (FLOOD_WAIT_300 · until {until:%Y-%m-%d %H:%M:%S}" in floods
+    assert "online: Nothing to do." in back
+
+
 def test_a_worker_that_is_silent_and_a_role_without_a_worker_are_told(capsys):
     bot = a_bot(role="manager")
     host_beat(name="mgr1", role="manager", capacity=5, draining=False)

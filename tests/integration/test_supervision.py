@@ -14,7 +14,7 @@ from django.utils import timezone
 from bots import roles
 from bots.hosts import host_beat, no_longer_wanted
 from bots.leases import lease_take
-from bots.models import Bot, BotSession, Host, Trouble
+from bots.models import Bot, BotSession, BotStateChange, Host, Trouble
 from bots.supervision import DISPATCH_SECONDS, free_capacity, supervise
 from messaging import topology
 from messaging.models import OutboxEvent
@@ -210,3 +210,14 @@ def test_a_worker_that_was_only_frozen_has_not_gone_any_more(db, wanting):
     host("frozen")
     supervise(timezone.now())
     assert not Trouble.objects.filter(key="worker:frozen").exists()
+
+
+def test_a_wait_of_the_whole_account_that_has_passed_is_over_though_nothing_wants_the_bot(db, wanting):
+    over, still = make_bots(wanting, 2, state=Bot.State.WAITING, state_reason="FLOOD_WAIT_500")
+    wanting.bots.clear()
+    for bot, minutes in ((over, -1), (still, 1)):
+        until = timezone.now() + timedelta(minutes=minutes)
+        Bot.objects.filter(pk=bot.pk).update(state_until=until, blocked_until=until)
+    supervise(timezone.now())
+    assert dict(Bot.objects.values_list("pk", "state")) == {over.pk: "offline", still.pk: "waiting"}
+    assert BotStateChange.objects.get().reason == "Its wait is over"

@@ -131,11 +131,13 @@ def test_a_flood_wait_is_waited_out(company: Company):
     anna = company.make_bot("anna", chat)
     company.run(company.start(), anna)
     company.online(anna)
-    company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", seconds=3, user=anna.telegram_user_id))
+    company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", seconds=8, user=anna.telegram_user_id))
     delivery = ledger.queue_line(anna, ledger.make_campaign(), chat, "Hello")
+    company.until_state(anna, "waiting")
     until_settled(delivery)
+    company.until_state(anna, "online")
     block = BotBlock.objects.get(bot=anna)
-    assert (block.method, block.reason) == ("SendMessage", "FLOOD_WAIT_3")
+    assert (block.method, block.reason) == ("SendMessage", "FLOOD_WAIT_8")
     assert delivery.counted_at is not None
     assert delivery.counted_at >= block.until
     assert len(said(company)) == 1

@@ -5,10 +5,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from bots.advice import next_step
+from bots.advice import next_step, waits_until
 from bots.clock import database_clock
 from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
 from bots.models import Bot, BotSession, Host, Role
+from panelkit.labels import waits
 from vault.commands import SecretsCommand
 
 
@@ -38,10 +39,12 @@ class Command(SecretsCommand):
     def _list(self) -> None:
         with_session = set(BotSession.objects.values_list("bot_id", flat=True))
         with_worker = {role for role in Role.values if hosts_alive(role).exists()}
+        now = database_clock()
         for bot in Bot.objects.defer("phone", "api_hash", "proxy_url").order_by("role", "key"):
-            why = f" ({bot.state_reason})" if bot.state_reason else ""
+            why = waits(bot.state_reason, waits_until(bot, now))
             step = next_step(bot, has_session=bot.pk in with_session, has_worker=bot.role in with_worker)
-            self.stdout.write(f"{bot.role:8} {bot.key:20} {bot.state}{why}: {step}")
+            state = f"{bot.state} ({why})" if why else bot.state
+            self.stdout.write(f"{bot.role:8} {bot.key:20} {state}: {step}")
 
     def _hosts(self) -> None:
         for host in Host.objects.order_by("role", "name"):
