@@ -103,21 +103,25 @@ def _record_deletions(delivery_ids: Collection[UUID]) -> None:
 def _record(delivery: Delivery, change: MessageNow, bot_id: UUID) -> None:
     # Asked once more: their data may have been erased since it was read.
     row = _kept().filter(id=delivery.id)
+    # Of two accounts that see a message change, the slower one would bring back what was, unless a time tells which is
+    # older: while the account that said it is connected, its view alone counts there.
+    counts = bot_id == delivery.bot_id or not is_driven(delivery.bot_id)
     if change.text is not None and change.edited_at is not None:
-        _record_edit(delivery, change, row)
-    if change.reactions is not None and (bot_id == delivery.bot_id or not is_driven(delivery.bot_id)):
-        # They have no time: of two accounts that see them come and go, the slower one would bring back what was. While
-        # the account that said it is connected, its view alone counts.
+        _record_edit(delivery, change, row, same_second=counts)
+    if change.reactions is not None and counts:
+        # They have no time at all.
         reactions = change.reactions[:REACTIONS_LENGTH]
         if row.exclude(reactions=reactions).update(reactions=reactions):
             note(Kind.REACTED, {delivery.id: reactions or "none any more"})
 
 
-def _record_edit(delivery: Delivery, change: MessageNow, row: QuerySet[Delivery]) -> None:
+def _record_edit(delivery: Delivery, change: MessageNow, row: QuerySet[Delivery], *, same_second: bool) -> None:
     # Telegram calls a message edited when its reactions change, too; and it strips texts.
     if not delivery.edited_text and _same(change.text, delivery.text):
         return
-    older = row.filter(Q(edited_at=None) | Q(edited_at__lte=change.edited_at)).exclude(edited_text=change.text)
+    # Telegram tells whole seconds.
+    before = Q(edited_at__lte=change.edited_at) if same_second else Q(edited_at__lt=change.edited_at)
+    older = row.filter(Q(edited_at=None) | before).exclude(edited_text=change.text)
     if older.update(edited_text=change.text, edited_at=change.edited_at):
         note(Kind.EDITED, {delivery.id: change.text or ""}, at=change.edited_at)
 

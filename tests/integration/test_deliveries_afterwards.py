@@ -106,6 +106,17 @@ def test_reactions_as_another_account_saw_them_before_undo_nothing_while_the_aut
     assert delivery.reactions == "❤ 2"
 
 
+def test_an_older_view_of_another_account_undoes_no_edit_of_the_same_second():
+    author, other, chat = ledger.make_bot(), ledger.make_bot(), ledger.make_chat()
+    delivery = sent(author, chat, 5)
+    for bot in (author, other):
+        for text in ("one", "two"):
+            record(bot, MessageNow(chat.telegram_id, 5, text=text, edited_at=EDITED_AT, reactions=""))
+    delivery.refresh_from_db()
+    assert delivery.edited_text == "two"
+    assert story(delivery) == [("edited", "one", 1), ("edited", "two", 1)]
+
+
 def test_what_telegram_calls_an_edit_without_another_text_is_none():
     bot, chat = ledger.make_bot(), ledger.make_chat()
     delivery = sent(bot, chat, 5, text="Hello ")
