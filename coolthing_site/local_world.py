@@ -35,10 +35,18 @@ def start_sandbox(processes: ProcessGroup, command: str) -> SandboxControl:
 
 
 def bots_never_connected() -> QuerySet[Bot]:
-    """Those of the seed file that were never logged in. Whoever was logged out, or was added by hand, is left alone."""
+    """Those of the seed file that were never logged in, nor is anybody at it. Whoever was logged out, or was added by
+    hand, is left alone."""
     data, _ = document.load(str(settings.BASE_DIR / SEED_FILE))
     keys = [bot["key"] for bot in data["bots"]]
-    return Bot.objects.filter(key__in=keys, session__isnull=True, history__isnull=True).order_by("key")
+    untouched = Bot.objects.filter(session__isnull=True, pending_login__isnull=True, history__isnull=True)
+    return untouched.filter(key__in=keys).order_by("key")
+
+
+def bots_left_alone() -> list[str]:
+    """The keys of the others that are not logged in: that is the operator's matter."""
+    theirs = Bot.objects.filter(session__isnull=True).exclude(pk__in=bots_never_connected().values("pk"))
+    return list(theirs.order_by("key").values_list("key", flat=True))
 
 
 def connect_bots(control: SandboxControl) -> int:
@@ -63,6 +71,8 @@ def prepare_local_world(
     if not Campaign.objects.exists():
         call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
         say(f"seeded {SEED_FILE}")
+    if theirs := bots_left_alone():
+        say(f"left alone, log them in yourself: {', '.join(theirs)}")
     if not bots_never_connected().exists():
         return
     with ProcessGroup(environment=environment, log_dir=run_dir / "logs") as processes:
