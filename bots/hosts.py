@@ -1,5 +1,8 @@
 """The bots workers, as the database knows them."""
 
+import os
+import socket
+import uuid
 from collections.abc import Set
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -15,6 +18,16 @@ from bots.states import BARRED
 # Seconds without a heartbeat after which a worker gets no more bots, and after which it is forgotten.
 SILENT_SECONDS = 15
 FORGOTTEN_SECONDS = 600
+
+
+def host_name(worker: str) -> str:
+    """Never the same for two processes, not even for one that was started again at once."""
+    return f"{worker} {socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[:120]
+
+
+def worker_of(name: str) -> str:
+    """The worker of which the host of this name is, or was, a process: Celery's name, the same after a restart."""
+    return name.partition(" ")[0]
 
 
 def host_beat(*, name: str, role: str, capacity: int, draining: bool) -> bool:

@@ -10,7 +10,7 @@ from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Now
 
 from bots.cursors import chats_forget
-from bots.hosts import hosts_alive, hosts_beating, hosts_forget
+from bots.hosts import hosts_alive, hosts_beating, hosts_forget, worker_of
 from bots.models import Bot, BotSession, Cursor, PendingLogin, Role, Trouble
 from bots.roles import handler_of
 from bots.states import BARRED, bot_set_state
@@ -27,6 +27,8 @@ QUEUES: dict[str, str] = {
 }
 # Seconds that a dispatch has to become a lease. Its message expires by then, so it is never given twice.
 DISPATCH_SECONDS = 8
+# How the keys of its troubles begin; the name of the worker's process follows.
+_GONE = "worker:"
 
 log = logging.getLogger(__name__)
 
@@ -67,15 +69,16 @@ def waits_over() -> None:
 
 
 def workers_back() -> None:
-    """Whoever was only frozen, or cut off, and beats again has not gone."""
-    known = Trouble.objects.filter(key__startswith=_gone("")).values_list("key", flat=True)
-    if known and (back := {_gone(name) for name in hosts_beating()} & set(known)):
-        for key in back:
+    """Whoever was only frozen, or cut off, and beats again has not gone; nor has one that was started again."""
+    known = Trouble.objects.filter(key__startswith=_GONE).values_list("key", flat=True)
+    beating = {worker_of(name) for name in hosts_beating()} if known else set()
+    for key in known:
+        if worker_of(key.removeprefix(_GONE)) in beating:
             trouble_over(key=key)
 
 
 def _gone(owner: str) -> str:
-    return f"worker:{owner}"
+    return f"{_GONE}{owner}"
 
 
 def unread_chats_forget(role: str, now: datetime) -> None:

@@ -1,8 +1,5 @@
 """A Celery worker that consumes a bots queue carries a runtime: it is started and ended with the worker."""
 
-import os
-import socket
-import uuid
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
@@ -11,16 +8,12 @@ from django.db import transaction
 
 from bots import here
 from bots.events import SERVICE
+from bots.hosts import host_name
 from bots.supervision import QUEUES
 from messaging.events import ServiceStartedEvent
 from messaging.outbox import publish_on_commit
 
 ROLES = {queue: role for role, queue in QUEUES.items()}
-
-
-def host_name(worker: str) -> str:
-    """Never the same for two processes, not even for one that was started again at once."""
-    return f"{worker} {socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[:120]
 
 
 @worker_ready.connect

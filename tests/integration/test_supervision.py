@@ -12,7 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from bots import roles
-from bots.hosts import host_beat, no_longer_wanted
+from bots.hosts import host_beat, host_name, no_longer_wanted
 from bots.leases import lease_take
 from bots.models import Bot, BotSession, BotStateChange, Host, Trouble
 from bots.supervision import DISPATCH_SECONDS, free_capacity, supervise
@@ -198,18 +198,22 @@ def test_a_running_bot_is_let_go_when_it_is_not_wanted_or_may_not_run(wanting):
     assert no_longer_wanted(role="actor", bot_ids=here) == here - {kept}
 
 
-def test_a_worker_that_was_only_frozen_has_not_gone_any_more(db, wanting):
+@pytest.mark.parametrize("again", [None, "actor_bots@here"], ids=["it was only frozen", "it was started again"])
+def test_a_worker_that_is_back_has_not_gone_any_more(db, wanting, again):
     [bot] = make_bots(wanting, 1)
     wanting.bots.discard(bot.pk)
-    host("frozen")
-    assert lease_take(bot_id=bot.pk, owner="frozen")
+    name = host_name("actor_bots@here")
+    host(name)
+    assert lease_take(bot_id=bot.pk, owner=name)
     Bot.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     Host.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=2))
+    host(host_name("actor_bots@elsewhere"))
     supervise(timezone.now())
-    assert Trouble.objects.filter(key="worker:frozen").exists()
-    host("frozen")
     supervise(timezone.now())
-    assert not Trouble.objects.filter(key="worker:frozen").exists()
+    assert Trouble.objects.filter(key=f"worker:{name}").exists()
+    host(host_name(again) if again else name)
+    supervise(timezone.now())
+    assert not Trouble.objects.filter(key=f"worker:{name}").exists()
 
 
 def test_a_wait_of_the_whole_account_that_has_passed_is_over_though_nothing_wants_the_bot(db, wanting):
