@@ -98,10 +98,13 @@ def unread_chats_forget(role: str, now: datetime) -> None:
 def _supervise_role(role: str, now: datetime) -> list[UUID]:
     unread_chats_forget(role, now)
     candidates = to_be_started(role, now)
+    no_host = f"hosts:{role}"
     if not candidates:
+        # Nobody lacks a worker, or room: perhaps because they are wanted no more.
+        trouble_over(key=no_host)
+        _tell_room(role, 0)
         return []
     room = free_capacity(role)
-    no_host = f"hosts:{role}"
     if room is None:
         trouble_tell(key=no_host, reason=f"{len(candidates)} {role} bots are to run and no {role} worker is there")
         return []

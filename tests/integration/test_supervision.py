@@ -225,3 +225,15 @@ def test_a_wait_of_the_whole_account_that_has_passed_is_over_though_nothing_want
     supervise(timezone.now())
     assert dict(Bot.objects.values_list("pk", "state")) == {over.pk: "offline", still.pk: "waiting"}
     assert BotStateChange.objects.get().reason == "Its wait is over"
+
+
+@pytest.mark.parametrize(("capacity", "key"), [(None, "hosts:actor"), (0, "capacity:actor")])
+def test_a_lack_of_workers_is_over_when_their_bots_are_wanted_no_more(db, wanting, capacity, key):
+    make_bots(wanting, 1)
+    if capacity is not None:
+        host(capacity=capacity)
+    supervise(timezone.now())
+    assert Trouble.objects.get().key == key
+    wanting.bots.clear()
+    supervise(timezone.now())
+    assert not Trouble.objects.exists()
