@@ -18,7 +18,8 @@ NEXT_STEP: dict[str, str] = {
     "Its messages wait, or cancel them: they are not handed to another account.",
     State.STOPPED: "Start it when it may work again.",
 }
-_NO_SESSION = "It is not logged in: log it in."
+_NEVER_LOGGED_IN = "It was never logged in: log it in."
+_LOGGED_OUT = "It was logged out: log it in again when it may work."
 _DISABLED = "It is switched off: tick “enabled” when it may connect."
 _LOGIN_STATES = (State.NEEDS_LOGIN, State.BANNED)
 
@@ -28,9 +29,13 @@ def next_step(bot: Bot, *, has_session: bool = True, has_worker: bool = True) ->
     if not bot.enabled:
         return _DISABLED
     if not has_session and bot.state not in _LOGIN_STATES:
-        return _NO_SESSION
+        # A login tells whose account it is; that stays.
+        return _NEVER_LOGGED_IN if bot.telegram_user_id is None else _LOGGED_OUT
     if not has_worker and bot.state == State.OFFLINE:
-        return f"No worker for the role {bot.role} runs: start the process {bot.role}_bots of the Procfile."
+        return (
+            f"No worker takes bots of the role {bot.role}: start the process {bot.role}_bots of the Procfile, "
+            "or let a drained one take bots again."
+        )
     return NEXT_STEP[bot.state]
 
 

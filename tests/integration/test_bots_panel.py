@@ -109,3 +109,13 @@ def test_bots_are_filtered_by_state(panel: Client, state: str):
     wanted, other = ledger.make_bot(state=state), ledger.make_bot()
     found = panel.get(reverse("admin:bots_bot_changelist"), {"state__exact": state}).content.decode()
     assert wanted.key in found and other.key not in found
+
+
+def test_the_pages_tell_a_silent_worker_and_a_bot_that_was_logged_out(panel: Client):
+    host_beat(name="actors", role="actor", capacity=5, draining=False)
+    assert "takes bots" in page(panel, Host.objects.get())
+    Host.objects.update(heartbeat_at=ledger.START)
+    assert f"silent since {ledger.START:%H:%M:%S} UTC" in page(panel, Host.objects.get())
+    BotSession.objects.all().delete()
+    assert "It was logged out" in page(panel, ledger.make_bot(state=Bot.State.STOPPED, telegram_user_id=5))
+    assert "It was never logged in" in page(panel, ledger.make_bot(telegram_user_id=None))

@@ -97,7 +97,9 @@ def test_a_later_end_of_the_same_wait_is_shown():
 def test_every_state_says_what_to_do():
     assert set(NEXT_STEP) == set(State.values)
     assert all(text.endswith(".") for text in NEXT_STEP.values())
-    assert "not logged in" in next_step(Bot(), has_session=False)
+    assert "never logged in" in next_step(Bot(), has_session=False)
+    logged_out = Bot(state=State.STOPPED, telegram_user_id=5)
+    assert "was logged out" in next_step(logged_out, has_session=False)
     assert "switched off" in next_step(Bot(enabled=False))
     assert "log it in again" in next_step(Bot(state=State.NEEDS_LOGIN), has_session=False)
 
@@ -168,4 +170,4 @@ def test_a_worker_that_is_silent_and_a_role_without_a_worker_are_told(capsys):
     call_command("bots", "hosts")
     call_command("bots", "list")
     said = capsys.readouterr().out
-    assert "silent since" in said and f"{bot.key:20} offline: No worker for the role manager runs" in said
+    assert "silent since" in said and f"{bot.key:20} offline: No worker takes bots of the role manager" in said
