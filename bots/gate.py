@@ -241,7 +241,9 @@ def _quiet_hours(facts: Facts) -> Wait | None:
         return Wait(None, f"The time zone “{facts.time_zone}” of campaign “{facts.campaign}” is not known.")
     if until is None:
         return None
-    return Wait(until, f"Quiet hours of campaign “{facts.campaign}” ({facts.time_zone}) until {facts.quiet_to:%H:%M}.")
+    # As the campaign has them; the panel adds the one moment at which they end.
+    hours = f"{facts.quiet_from:%H:%M}–{facts.quiet_to:%H:%M} {facts.time_zone}"
+    return Wait(until, f"Quiet hours of campaign “{facts.campaign}” ({hours}).")
 
 
 def _no_budget(facts: Facts) -> Wait | None:

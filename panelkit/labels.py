@@ -92,12 +92,17 @@ def moment(at: datetime | None) -> str:
     return f"{at.astimezone(timezone.get_current_timezone()):%Y-%m-%d %H:%M:%S}" if at else ""
 
 
+def moment_told(at: datetime) -> str:
+    """The same within a sentence, where nothing else says whose clock that is: 2026-11-23 14:05:09 UTC."""
+    return f"{moment(at)} {at.astimezone(timezone.get_current_timezone()):%Z}"
+
+
 def waits(reason: str, until: datetime | None) -> str:
     """Why something waits and until when, in one line; empty when it does not wait."""
     if not reason and not until:
         return ""
     why = reason.rstrip(".") or "waits"
-    return f"{why} · until {moment(until)}" if until else why
+    return f"{why} · until {moment_told(until)}" if until else why
 
 
 def clipped(text: str, length: int = 80) -> str:

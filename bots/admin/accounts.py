@@ -22,7 +22,7 @@ from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
 from bots.states import BARRED
 from panelkit.base import FactAdmin, FactInline
-from panelkit.labels import choice_label, moment, waits
+from panelkit.labels import choice_label, moment, moment_told, waits
 from panelkit.operations import Operation, when_in
 from panelkit.secret_fields import SecretField, SecretForm
 from telegram.logins import LoginError
@@ -205,7 +205,7 @@ class BotAdmin(ConnectingAdmin):
 
     @display(description="driven by", ordering="lease_owner")
     def driven_by(self, bot: Bot) -> str:
-        return f"{bot.lease_owner} until {moment(bot.lease_expires_at)}" if bot.lease_owner else "nobody"
+        return f"{bot.lease_owner} until {moment_told(bot.lease_expires_at)}" if bot.lease_expires_at else "nobody"
 
 
 @admin.register(BotSession)

@@ -17,7 +17,7 @@ from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat, Purpose
 from campaigns.names import is_person_id, is_username
 from panelkit.base import FactAdmin
-from panelkit.labels import moment
+from panelkit.labels import moment, moment_told
 from panelkit.registry import Link, add_link
 
 LABEL, ICON = "Would it be sent now?", "help_center"
@@ -181,7 +181,7 @@ def sentence(verdict: Verdict) -> str:
         return "Allow: it would be sent now."
     if isinstance(verdict, Refuse):
         return f"Refuse: {verdict.reason}"
-    return f"Wait until {moment(verdict.until)}: {verdict.reason}" if verdict.until else f"Wait: {verdict.reason}"
+    return f"Wait until {moment_told(verdict.until)}: {verdict.reason}" if verdict.until else f"Wait: {verdict.reason}"
 
 
 def _about_delivery(delivery: Delivery) -> str:

@@ -24,7 +24,7 @@ from bots.models import Delivery, DeliveryEvent
 from bots.timeline import timeline
 from campaigns.models import Campaign
 from panelkit.base import FactAdmin
-from panelkit.labels import choice_label, link_to, moment, text_column, waits
+from panelkit.labels import choice_label, link_to, moment_told, text_column, waits
 from panelkit.operations import Call, Operation, when_in
 from panelkit.registry import Leaving, add_leaving
 
@@ -189,7 +189,7 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
         if delivery.state in (State.QUEUED, State.SENDING):
             if delivery.waiting_reason:
                 return waits(delivery.waiting_reason, delivery.waiting_until)
-            return "is leaving" if delivery.state == State.SENDING else f"due at {moment(delivery.due_at)}"
+            return "is leaving" if delivery.state == State.SENDING else f"due at {moment_told(delivery.due_at)}"
         return delivery.error
 
     @display(description="answers")

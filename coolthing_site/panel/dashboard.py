@@ -13,7 +13,7 @@ from coolthing_site.panel.navigation import may_view
 from leads.models import Conversation, Lead
 from messaging.models import DeadLetter, OutboxEvent, QueueControl
 from panelkit.counts import counted
-from panelkit.labels import moment, short_choice, waits
+from panelkit.labels import moment_told, short_choice, waits
 from scripts.models import Run, ScriptForCampaign, Step
 
 # Rows of a card: the rest is on the list that its title links to.
@@ -100,7 +100,7 @@ def waiting() -> list[dict[str, Any]]:
     reasons = _queued().values("waiting_reason").annotate(n=Count("pk"), until=Min("waiting_until"), due=Min("due_at"))
     return [
         {
-            "why": waits(row["waiting_reason"], row["until"]) or f"Not due yet: the first at {moment(row['due'])}",
+            "why": waits(row["waiting_reason"], row["until"]) or f"Not due yet: the first at {moment_told(row['due'])}",
             "number": row["n"],
         }
         for row in reasons.order_by("-n")[:ROWS]

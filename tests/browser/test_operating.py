@@ -80,7 +80,7 @@ def test_a_waiting_message_says_why_and_until_when(panel: Panel, world: SimpleNa
     panel.open(_list(Delivery, "?waiting=yes"))
     assert panel.rows() == 1
     waiting = Delivery.objects.get(waiting_reason=WAITING_REASON)
-    why = f"{WAITING_REASON.rstrip('.')} · until {waiting.waiting_until:%Y-%m-%d %H:%M:%S}"
+    why = f"{WAITING_REASON.rstrip('.')} · until {waiting.waiting_until:%Y-%m-%d %H:%M:%S} UTC"
     assert why in panel.text
     panel.open(_page(waiting))
     assert why in panel.text

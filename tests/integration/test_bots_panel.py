@@ -1,6 +1,7 @@
 """What a person does to bots, workers and single deliveries in the panel."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -119,3 +120,11 @@ def test_the_pages_tell_a_silent_worker_and_a_bot_that_was_logged_out(panel: Cli
     BotSession.objects.all().delete()
     assert "It was logged out" in page(panel, ledger.make_bot(state=Bot.State.STOPPED, telegram_user_id=5))
     assert "It was never logged in" in page(panel, ledger.make_bot(telegram_user_id=None))
+
+
+def test_a_wait_over_quiet_hours_tells_one_end_and_whose_clock_each_time_is(panel: Client):
+    delivery = ledger.queue_line(ledger.make_bot(), ledger.make_campaign(), ledger.make_chat())
+    hours = "Quiet hours of campaign “Autumn” (22:00–15:30 Europe/Moscow)"
+    until = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
+    Delivery.objects.filter(pk=delivery.pk).update(waiting_reason=f"{hours}.", waiting_until=until)
+    assert f"{hours} · until 2026-11-25 12:30:00 UTC" in page(panel, delivery)

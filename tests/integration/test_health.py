@@ -155,7 +155,7 @@ def test_the_end_of_a_wait_is_shown_until_it_has_passed(capsys):
     a_bot(key="back", state=State.ONLINE, blocked_until=timezone.now() - timedelta(minutes=5))
     call_command("bots", "list")
     back, floods = sorted(capsys.readouterr().out.splitlines())
-    assert f"waiting (FLOOD_WAIT_300 · until {until:%Y-%m-%d %H:%M:%S}" in floods
+    assert f"waiting (FLOOD_WAIT_300 · until {until:%Y-%m-%d %H:%M:%S} UTC)" in floods
     assert "online: Nothing to do." in back
 
 

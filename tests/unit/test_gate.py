@@ -140,12 +140,12 @@ def test_waits_without_a_known_end(facts, reason):
         (
             replace(FACTS, **QUIET_NOW),
             QUIET_END,
-            "Quiet hours of campaign “Autumn” (Europe/Berlin) until 14:00.",
+            "Quiet hours of campaign “Autumn” (12:30–14:00 Europe/Berlin).",
         ),
         (
             replace(FIRST, **QUIET_NOW),
             QUIET_END,
-            "Quiet hours of campaign “Autumn” (Europe/Berlin) until 14:00.",
+            "Quiet hours of campaign “Autumn” (12:30–14:00 Europe/Berlin).",
         ),
         (
             replace(FACTS, full_budgets=(FullBudget("Anna", 20, 3600, LATER), FullBudget("the team", 1, 90, NOON))),
