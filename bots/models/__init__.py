@@ -1,0 +1,21 @@
+"""Accounts of the team, who drives each of them, and every message that goes out."""
+
+from bots.models.accounts import Bot, BotBlock, BotSession, BotStateChange, PendingLogin, Role
+from bots.models.driving import Cursor, Host, Presence, Trouble
+from bots.models.ledger import Delivery, DeliveryEvent, MassCancellation
+
+__all__ = [
+    "Bot",
+    "BotBlock",
+    "BotSession",
+    "BotStateChange",
+    "Cursor",
+    "Delivery",
+    "DeliveryEvent",
+    "Host",
+    "MassCancellation",
+    "PendingLogin",
+    "Presence",
+    "Role",
+    "Trouble",
+]

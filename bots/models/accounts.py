@@ -1,0 +1,130 @@
+"""Accounts of the team: their state, session, login, and what Telegram forbids them for a time."""
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+from vault.fields import EncryptedTextField
+
+
+class Role(models.TextChoices):
+    """What a bot does. A role names the handler that reads its messages and the queue that its task runs in."""
+
+    ACTOR = "actor", "Actor: speaks the lines of scripts"
+    PARSER = "parser", "Parser: watches chats for keywords"
+    MANAGER = "manager", "Manager: talks with leads"
+
+
+class Bot(models.Model):
+    """A Telegram user account that the team owns.
+
+    Owned by one process at a time: `lease_owner` until `lease_expires_at` (the database's clock). `lease_epoch` grows
+    with every new owner; whoever writes the bot's session filters on the epoch that it took.
+    """
+
+    class State(models.TextChoices):
+        OFFLINE = "offline"
+        STARTING = "starting"
+        ONLINE = "online"
+        WAITING = "waiting", "Waiting for Telegram"
+        RESTRICTED = "restricted", "Restricted: no first contacts until a person releases it"
+        NEEDS_LOGIN = "needs_login", "Needs login"
+        BANNED = "banned"
+        STOPPED = "stopped"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.SlugField(unique=True, help_text="The bot's name in seed files")
+    display_name = models.CharField(max_length=100, blank=True, default="")
+    role = models.CharField(max_length=10, choices=Role)
+    phone = EncryptedTextField(blank=True, default="", help_text="In international form, +…")
+    api_id = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: TELEGRAM_API_ID")
+    api_hash = EncryptedTextField(blank=True, default="", help_text="Empty: TELEGRAM_API_HASH")
+    proxy_url = EncryptedTextField(
+        blank=True, default="", help_text="socks5://user:password@host:port, http://… or mtproxy://secret@host:port"
+    )
+    telegram_user_id = models.BigIntegerField(null=True, blank=True, unique=True)
+    username = models.CharField(max_length=64, blank=True, default="")
+    enabled = models.BooleanField(default=True, help_text="Whether it may connect at all")
+
+    state = models.CharField(max_length=12, choices=State, default=State.OFFLINE)
+    state_reason = models.CharField(max_length=300, blank=True, default="")
+    state_until = models.DateTimeField(null=True, blank=True)
+    blocked_until = models.DateTimeField(null=True, blank=True, help_text="Telegram asked the whole account to wait")
+
+    lease_owner = models.CharField(max_length=120, blank=True, default="")
+    lease_epoch = models.BigIntegerField(default=0)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    dispatched_at = models.DateTimeField(null=True, blank=True, help_text="When run_bot was last sent to a worker")
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.display_name or self.key
+
+
+class BotSession(models.Model):
+    """The bot's Telegram session: auth key, data centre, update state, known entities. Encrypted as a whole."""
+
+    bot = models.OneToOneField(Bot, on_delete=models.CASCADE, primary_key=True, related_name="session")
+    data = EncryptedTextField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"session of {self.bot}"
+
+
+class PendingLogin(models.Model):
+    """A login that somebody has begun and not finished: it survives reloads and restarts.
+
+    `state` holds its secrets (the new session, the code's hash, the QR code's address), encrypted as a whole. `problem`
+    is what Telegram said last; until `wait_until` it accepts no other attempt of the kind `waits_for`. Whoever asks
+    Telegram on its behalf has claimed it until `busy_until`: two connections with the new key would destroy it.
+    """
+
+    class Step(models.TextChoices):
+        START = "start", "Nothing sent yet"
+        CODE = "code", "Waits for the code"
+        PASSWORD = "password", "Waits for the password"
+        QR = "qr", "Waits for the QR code to be scanned"
+
+    bot = models.OneToOneField(Bot, on_delete=models.CASCADE, primary_key=True, related_name="pending_login")
+    step = models.CharField(max_length=10, choices=Step, default=Step.START)
+    state = EncryptedTextField(blank=True, default="")
+    problem = models.CharField(max_length=300, blank=True, default="")
+    wait_until = models.DateTimeField(null=True, blank=True)
+    waits_for = models.CharField(max_length=10, choices=Step, blank=True, default="")
+    busy_until = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField()
+    begun_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"login of {self.bot}"
+
+
+class BotStateChange(models.Model):
+    bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="history")
+    state = models.CharField(max_length=12, choices=Bot.State)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.bot}: {self.state}"
+
+
+class BotBlock(models.Model):
+    """Telegram asked this bot to wait with one method, in one chat or everywhere (`peer_id` 0)."""
+
+    bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="blocks")
+    method = models.CharField(max_length=80)
+    peer_id = models.BigIntegerField(default=0, help_text="Marked chat id or user id; 0: everywhere")
+    until = models.DateTimeField()
+    reason = models.CharField(max_length=120, help_text="As Telegram said it: FLOOD_WAIT_42")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["bot", "method", "peer_id"], name="one_block_per_scope")]
+
+    def __str__(self) -> str:
+        return f"{self.bot} {self.reason} until {self.until}"
