@@ -35,61 +35,65 @@ def kombu_queue(spec: topology.QueueSpec, exchange: str = topology.TASKS_EXCHANG
     )
 
 
+SETTINGS: dict[str, Any] = {
+    # A publish that returns has reached the broker.
+    "broker_transport_options": {"confirm_publish": True, "channel_max": CHANNELS_PER_CONNECTION},
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    # A queue that is not there (yet), or was deleted: try again instead of ending the worker.
+    "broker_channel_error_retry": True,
+    "task_queues": [kombu_queue(spec) for spec in topology.TOPOLOGY.queues],
+    "task_create_missing_queues": False,
+    "task_default_queue": topology.MAINTENANCE_QUEUE,
+    "task_default_exchange": topology.TASKS_EXCHANGE,
+    "task_default_exchange_type": "direct",
+    "task_default_routing_key": topology.MAINTENANCE_QUEUE,
+    "task_routes": topology.task_routes(),
+    "task_acks_late": True,
+    "task_acks_on_failure": False,
+    "task_acks_on_timeout": False,
+    "task_reject_on_worker_lost": True,
+    "task_ignore_result": True,
+    "result_backend": None,
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    # A web request must not hang for long on a broker that is away: due rows repair what was not sent.
+    "task_publish_retry_policy": {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
+    "task_send_sent_event": True,
+    "worker_send_task_events": True,
+    "worker_consumer": "messaging.consumer:EventConsumer",
+    # A message prefetched behind a busy slot waits for it, and a handler may wait for the database for ten
+    # minutes: two a slot stay within the broker's consumer_timeout of 30 minutes and keep the children busy.
+    "worker_prefetch_multiplier": 2,
+    # The lost connection gave the message back to the queue; killing its handler in mid-air would gain nothing,
+    # since effects and their record commit together and the second delivery finds the record.
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_enable_prefetch_count_reduction": False,
+    # A child that takes the place of a dead one is killed if it is not up by then; after Celery's four seconds a
+    # machine that is busy for long would kill every one of them.
+    "worker_proc_alive_timeout": 60.0,
+    "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,
+    # Mailboxes of remote control. RabbitMQ 4.3 refuses transient queues that are not exclusive, and an exclusive
+    # one stays locked after a broken connection until the broker notices: so durable, and gone 10 s after use.
+    "control_queue_exclusive": False,
+    "control_queue_durable": True,
+    "event_queue_exclusive": True,
+    "event_queue_durable": False,
+    "beat_scheduler": "coolthing_site.beat:PatientScheduler",
+    "timezone": "UTC",
+    "enable_utc": True,
+}
+
+
 def celery_settings() -> dict[str, Any]:
     """Read when the app is first used: Django's settings are not there yet while this module is imported."""
     from django.conf import settings
 
-    return {
+    return SETTINGS | {
         "broker_url": str(settings.RABBITMQ_URL),
         "broker_pool_limit": settings.BROKER_POOL_LIMIT,
-        # A publish that returns has reached the broker.
-        "broker_transport_options": {"confirm_publish": True, "channel_max": CHANNELS_PER_CONNECTION},
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        # A queue that is not there (yet), or was deleted: try again instead of ending the worker.
-        "broker_channel_error_retry": True,
-        "task_queues": [kombu_queue(spec) for spec in topology.TOPOLOGY.queues],
-        "task_create_missing_queues": False,
-        "task_default_queue": topology.MAINTENANCE_QUEUE,
-        "task_default_exchange": topology.TASKS_EXCHANGE,
-        "task_default_exchange_type": "direct",
-        "task_default_routing_key": topology.MAINTENANCE_QUEUE,
-        "task_routes": topology.task_routes(),
-        "task_acks_late": True,
-        "task_acks_on_failure": False,
-        "task_acks_on_timeout": False,
-        "task_reject_on_worker_lost": True,
-        "task_ignore_result": True,
-        "result_backend": None,
-        "task_serializer": "json",
-        "accept_content": ["json"],
-        # A web request must not hang for long on a broker that is away: due rows repair what was not sent.
-        "task_publish_retry_policy": {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
-        "task_send_sent_event": True,
-        "worker_send_task_events": True,
-        "worker_consumer": "messaging.consumer:EventConsumer",
-        # A message prefetched behind a busy slot waits for it, and a handler may wait for the database for ten
-        # minutes: two a slot stay within the broker's consumer_timeout of 30 minutes and keep the children busy.
-        "worker_prefetch_multiplier": 2,
-        # The lost connection gave the message back to the queue; killing its handler in mid-air would gain nothing,
-        # since effects and their record commit together and the second delivery finds the record.
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_enable_prefetch_count_reduction": False,
-        # A child that takes the place of a dead one is killed if it is not up by then; after Celery's four seconds a
-        # machine that is busy for long would kill every one of them.
-        "worker_proc_alive_timeout": 60.0,
-        "worker_hijack_root_logger": False,
-        "worker_redirect_stdouts": False,
-        # Mailboxes of remote control. RabbitMQ 4.3 refuses transient queues that are not exclusive, and an exclusive
-        # one stays locked after a broken connection until the broker notices: so durable, and gone 10 s after use.
-        "control_queue_exclusive": False,
-        "control_queue_durable": True,
-        "event_queue_exclusive": True,
-        "event_queue_durable": False,
         "beat_schedule": beat_schedule(),
-        "beat_scheduler": "coolthing_site.beat:PatientScheduler",
-        "timezone": "UTC",
-        "enable_utc": True,
         # Without it the Django fixup closes the connection around each task: 7 ms instead of 0.2 ms a query.
         "CELERY_DB_REUSE_MAX": settings.CELERY_DB_REUSE_MAX,
     }
