@@ -16,6 +16,7 @@ from bots.roles import RoleHandler, handler_of
 from campaigns.models import Campaign, Chat, ChatPermission
 from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.services import message_record
+from leads.services.saying import message_say
 from messaging import topology
 from messaging.subscriptions import handle
 from parser.models import Keyword, WatchedChat
@@ -87,6 +88,16 @@ class World:
             peer_id=delivery.peer_id or user_id,
         )
         return message_id
+
+    def ai_says(self, talk: Conversation, text: str = "An answer", **facts: Any) -> Message:
+        """As if the LLM had answered the present epoch."""
+        talk.refresh_from_db()
+        return message_say(conversation=talk, author=Message.Author.AI, text=text, due_at=timezone.now(), **facts)
+
+    def claimed(self) -> Delivery:
+        """One message on its way to Telegram."""
+        [outgoing] = claim(ledger.owners(*self.managers)).outgoing
+        return Delivery.objects.get(id=outgoing.id)
 
     def incoming(self, talk: Conversation, text: str, **facts: Any) -> IncomingMessage:
         """The lead writes."""

@@ -30,16 +30,6 @@ def llm(settings):
         yield server
 
 
-@pytest.fixture
-def world():
-    return make_world()
-
-
-@pytest.fixture
-def talk(world):
-    return world.talk()
-
-
 def soon():
     """When every quiet period and every backoff is over."""
     return timezone.now() + timedelta(minutes=5)

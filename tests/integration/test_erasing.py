@@ -34,7 +34,7 @@ from notifier.models import Channel, Notification, Rule
 from parser.models import Hit
 from telegram.types import Dialog, MessageNow, SentMessage
 from tests.integration import ledger
-from tests.integration.leads_world import World, handle_lead, make_world, private_message, role_handler
+from tests.integration.leads_world import handle_lead, make_world, private_message, role_handler
 from tests.integration.locks import in_thread, somebody_waits_for_a_lock
 from tests.integration.person_world import (
     ANSWER,
@@ -52,11 +52,6 @@ from tests.integration.person_world import (
 from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def world() -> World:
-    return make_world()
 
 
 def erase() -> None:

@@ -24,11 +24,6 @@ pytestmark = pytest.mark.django_db
 State = Lead.State
 
 
-@pytest.fixture
-def world():
-    return make_world()
-
-
 def test_a_hit_becomes_a_lead_whose_first_message_says_who_writes(world):
     lead = world.receive()
     talk = Conversation.objects.get(lead=lead)

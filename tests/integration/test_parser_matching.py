@@ -13,14 +13,9 @@ from parser.events import NewTargetMessage
 from parser.models import Hit, Keyword, WatchedChat
 from telegram.types import IncomingMessage
 from tests.integration import ledger
-from tests.integration.leads_world import GRANTED, make_world, permit, role_handler
+from tests.integration.leads_world import GRANTED, permit, role_handler
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def world():
-    return make_world()
 
 
 @pytest.fixture

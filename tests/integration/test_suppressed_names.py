@@ -31,11 +31,6 @@ def by_name(name: str = "tea_lover") -> Suppression:
     return suppression_add(telegram_user_id=None, username=name, source=OPERATOR, reason="A letter.")
 
 
-@pytest.fixture
-def world() -> World:
-    return make_world()
-
-
 def parsed(world: World, user_id: int, username: str, text: str = "tea?") -> list[Hit]:
     message: IncomingMessage = private_message(
         message_id=next(world.ids),

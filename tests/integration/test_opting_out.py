@@ -1,0 +1,160 @@
+"""“Stop” ends everything at once, however it is said."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+from django.db import connection, connections, transaction
+
+from bots.deliveries import deliveries_leaving, delivery_finish
+from bots.models import Delivery
+from campaigns.models import Suppression
+from campaigns.selectors import is_suppressed
+from campaigns.services import NotPossible, suppression_add
+from leads.locks import conversation_lock
+from leads.models import Conversation, Lead, LlmJob
+from leads.services import (
+    conversation_hand_back,
+    conversation_take_over,
+    operator_say,
+    opt_out,
+)
+from tests.integration.leads_world import make_world, queued, texts
+from tests.integration.locks import in_thread, somebody_waits_for_a_lock
+from tests.support import wait_until
+
+pytestmark = pytest.mark.django_db
+State = Lead.State
+
+
+@pytest.mark.parametrize("word", ["stop", "Стоп!", "please, STOP"])
+def test_stop_ends_everything_at_once(world, talk, word):
+    world.incoming(talk, "How much?")
+    answer = world.ai_says(talk)
+    world.incoming(talk, word)
+    answer.delivery.refresh_from_db()
+    lead = Lead.objects.get()
+    assert (lead.state, talk.owner, answer.delivery.state) == (State.OPTED_OUT, "none", "cancelled")
+    assert not LlmJob.objects.filter(state="due").exists()
+    assert is_suppressed(telegram_user_id=501) and not is_suppressed(username="tea_lover")
+    assert Suppression.objects.get().source == "words"
+    assert texts(talk, "lead")[-1] == word
+    assert world.send_all() == 0
+
+
+def test_stop_holds_in_every_campaign(world, talk):
+    other = make_world()
+    second = Conversation.objects.get(lead=other.receive())
+    world.incoming(talk, "stop")
+    second.refresh_from_db()
+    assert (second.owner, second.lead.state) == ("none", State.OPTED_OUT)
+    assert Delivery.objects.get(message__conversation=second).state == "cancelled"
+    third = make_world()
+    assert third.receive().state == State.OPTED_OUT
+
+
+def test_what_was_already_leaving_at_the_stop_is_the_last(world, talk):
+    world.incoming(talk, "How much?")
+    world.ai_says(talk, "one")
+    world.ai_says(talk, "two")
+    leaving = world.claimed()
+    world.incoming(talk, "stop")
+    assert deliveries_leaving(telegram_user_id=501) == 1
+    world.sent(leaving)
+    assert world.send_all() == 0
+    assert deliveries_leaving(telegram_user_id=501) == 0
+    talk.refresh_from_db()
+    assert (talk.owner, Lead.objects.get().state) == ("none", State.OPTED_OUT)
+
+
+def test_after_a_stop_words_are_recorded_and_not_answered(world, talk):
+    world.incoming(talk, "stop")
+    world.incoming(talk, "How much is it, by the way?")
+    assert texts(talk, "lead")[-1].startswith("How much")
+    assert not LlmJob.objects.filter(state="due").exists()
+    for refused in (conversation_take_over, conversation_hand_back):
+        with pytest.raises(NotPossible):
+            refused(conversation_id=talk.id)
+
+
+def test_stop_outweighs_a_person_who_had_taken_over(world, talk):
+    conversation_take_over(conversation_id=talk.id, by="olga")
+    said = operator_say(conversation_id=talk.id, text="A minute, please.")
+    world.incoming(talk, "stop")
+    assert (Delivery.objects.get(message=said).state, talk.owner) == ("cancelled", "none")
+
+
+def test_an_operator_can_enter_an_opt_out(world, talk):
+    opt_out(lead_id=talk.lead_id, source=Suppression.Source.OPERATOR, reason="Called us.")
+    opt_out(lead_id=talk.lead_id, source=Suppression.Source.OPERATOR, reason="Called us.")
+    assert Suppression.objects.count() == 1 and Lead.objects.get().state == State.OPTED_OUT
+
+
+@pytest.mark.parametrize("named", [{"telegram_user_id": 501}, {"telegram_user_id": None, "username": "@TEA_lover"}])
+def test_whoever_suppresses_a_person_ends_everything_for_them(world, talk, named):
+    world.incoming(talk, "How much?")
+    said = world.ai_says(talk)
+    for _ in range(2):
+        suppression_add(**named, source=Suppression.Source.OPERATOR, reason="Called us.")
+    talk.refresh_from_db()
+    assert (talk.owner, talk.lead.state, talk.lead.state_reason) == ("none", State.OPTED_OUT, "Called us.")
+    assert Delivery.objects.get(message=said).state == "cancelled"
+    assert not LlmJob.objects.filter(state="due").exists()
+
+
+def test_a_block_is_a_stop(world, talk):
+    world.incoming(talk, "How much?")
+    world.ai_says(talk, "one")
+    world.ai_says(talk, "two")
+    failing = world.claimed()
+    delivery_finish(
+        delivery_id=failing.id,
+        was=Delivery.State.SENDING,
+        state=Delivery.State.FAILED,
+        reason="USER_IS_BLOCKED",
+        error_kind="peer_refuses",
+    )
+    talk.refresh_from_db()
+    assert (talk.owner, talk.lead.state) == ("none", State.OPTED_OUT)
+    assert Suppression.objects.get().source == "block"
+    assert queued(talk) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whose_first_words_tell_the_id_waits_for_a_stop_before_it_touches_the_lead(world):
+    """As every stop: first the conversations, then the leads. The other way round the two would deadlock."""
+    talk = world.receive(telegram_user_id=None).conversation
+    with transaction.atomic():
+        conversation_lock(talk.id)
+        speaking = in_thread(lambda: world.incoming(talk, "Hello?"))
+        wait_until(somebody_waits_for_a_lock, what="the message waiting for the stop")
+        assert Lead.objects.update(state=State.OPTED_OUT) == 1
+    speaking.join(20)
+    assert texts(talk, "lead") == ["Hello?"] and Lead.objects.get().telegram_user_id == 501
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("round_", range(3))
+def test_stop_said_to_two_bots_at_the_same_moment(round_):
+    worlds = [make_world(managers=1), make_world(managers=1)]
+    talks = [world.talk() for world in worlds]
+    for world, talk in zip(worlds, talks, strict=True):
+        world.ai_says(talk)
+    barrier = threading.Barrier(4)
+
+    def beside(work):
+        try:
+            connection.ensure_connection()
+            barrier.wait(10)
+            work()
+        finally:
+            connections.close_all()
+
+    stops = [partial(world.incoming, talk, "stop") for world, talk in zip(worlds, talks, strict=True)]
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(beside, work) for work in (*stops, *(world.send_all for world in worlds))]:
+            future.result()
+    assert {lead.state for lead in Lead.objects.all()} == {State.OPTED_OUT}
+    assert Suppression.objects.count() == 1
+    assert [world.send_all() for world in worlds] == [0, 0]

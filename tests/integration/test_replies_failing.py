@@ -1,0 +1,93 @@
+"""A reply that cannot be said ends the conversation, or goes to a person."""
+
+import pytest
+
+from bots.claiming import claim
+from bots.deliveries import delivery_cancel, delivery_finish
+from bots.models import Delivery
+from campaigns.models import Suppression
+from campaigns.services import campaign_finish
+from leads.models import Lead, LlmJob
+from tests.integration import ledger
+
+pytestmark = pytest.mark.django_db
+State = Lead.State
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "lead_state", "owner"),
+    [("peer_refuses", "USER_PRIVACY_RESTRICTED", State.FAILED, "none"), ("permanent", "X", State.TALKING, "human")],
+)
+def test_a_reply_that_cannot_be_said_ends_or_goes_to_a_person(world, talk, kind, reason, lead_state, owner):
+    world.incoming(talk, "How much?")
+    world.ai_says(talk)
+    delivery_finish(
+        delivery_id=world.claimed().id,
+        was=Delivery.State.SENDING,
+        state=Delivery.State.FAILED,
+        reason=reason,
+        error_kind=kind,
+    )
+    talk.refresh_from_db()
+    assert (talk.lead.state, talk.owner) == (lead_state, owner)
+    assert reason in talk.owner_reason
+
+
+def refuse_reply(world, talk):
+    """The AI's answer meets a gate that says no."""
+    world.incoming(talk, "How much?")
+    world.ai_says(talk)
+    assert claim(ledger.owners(*world.managers)).refused == 1
+    talk.refresh_from_db()
+
+
+def test_a_reply_of_a_finished_campaign_ends_the_conversation(world, talk):
+    campaign_finish(campaign_id=world.campaign.id)
+    refuse_reply(world, talk)
+    assert (talk.owner, talk.owner_reason) == ("none", "The campaign has finished.")
+    assert talk.lead.state == State.CLOSED
+    assert not LlmJob.objects.filter(state="due").exists()
+
+
+def test_a_reply_to_a_suppressed_person_ends_the_conversation(world, talk):
+    # A row that no service wrote.
+    Suppression.objects.create(telegram_user_id=501, source="operator")
+    refuse_reply(world, talk)
+    assert (talk.owner, talk.lead.state) == ("none", State.OPTED_OUT)
+
+
+def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_a_person(world, talk):
+    world.incoming(talk, "How much?")
+    said = world.ai_says(talk)
+    refused = Delivery.State.REFUSED
+    delivery_finish(delivery_id=said.delivery_id, was=Delivery.State.QUEUED, state=refused, reason="Not this one.")
+    talk.refresh_from_db()
+    assert talk.owner == "human" and "Not this one." in talk.owner_reason
+
+
+def test_a_person_who_cannot_be_reached_is_a_failed_lead(world):
+    lead = world.receive()
+    delivery_finish(
+        delivery_id=world.claimed().id,
+        was=Delivery.State.SENDING,
+        state=Delivery.State.FAILED,
+        reason="USER_PRIVACY_RESTRICTED",
+        error_kind="peer_refuses",
+    )
+    lead.refresh_from_db()
+    assert (lead.state, lead.state_reason, lead.conversation.owner) == (
+        State.FAILED,
+        "USER_PRIVACY_RESTRICTED",
+        "none",
+    )
+
+
+def test_a_first_contact_that_an_operator_cancels_closes_the_lead_and_says_so(world):
+    lead = world.receive()
+    said = lead.conversation.messages.get().delivery
+    for _ in range(2):
+        delivery_cancel(delivery_id=said.id, reason="cancelled by olga")
+    lead.refresh_from_db()
+    called_off = "An operator called off the first contact: cancelled by olga"
+    assert (lead.state, lead.state_reason) == (State.CLOSED, called_off)
+    assert (lead.conversation.owner, lead.conversation.owner_reason) == ("none", called_off)

@@ -1,0 +1,155 @@
+"""A person takes over, in the panel or on the phone, and hands back."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bots.deliveries import delivery_finish
+from bots.models import Delivery
+from campaigns.services import NotPossible
+from leads.models import Lead, LlmJob, Message, UnclaimedMessage
+from leads.services import (
+    conversation_hand_back,
+    conversation_take_over,
+    operator_say,
+)
+from leads.services.takeover import unclaimed_judge_due
+from tests.integration.leads_world import texts
+
+pytestmark = pytest.mark.django_db
+State = Lead.State
+
+
+def test_taken_over_the_ai_says_nothing_more(world, talk):
+    world.incoming(talk, "How much?")
+    answer = world.ai_says(talk)
+    conversation_take_over(conversation_id=talk.id, by="olga")
+    answer.delivery.refresh_from_db()
+    talk.refresh_from_db()
+    assert (talk.owner, answer.delivery.state) == ("human", "cancelled")
+    assert not LlmJob.objects.filter(state="due").exists()
+    world.incoming(talk, "Hello?")
+    assert not LlmJob.objects.filter(state="due").exists()
+
+
+def test_taken_over_before_the_first_message_the_lead_is_not_lost(world):
+    lead = world.receive()
+    conversation_take_over(conversation_id=lead.conversation.id, by="olga")
+    lead.refresh_from_db()
+    assert (lead.state, lead.conversation.owner) == (State.TALKING, "human")
+    assert world.send_all() == 0
+
+
+def test_an_operator_speaks_only_in_a_conversation_of_their_own(world, talk):
+    with pytest.raises(NotPossible):
+        operator_say(conversation_id=talk.id, text="Hello")
+    conversation_take_over(conversation_id=talk.id)
+    with pytest.raises(NotPossible):
+        operator_say(conversation_id=talk.id, text="  ")
+    operator_say(conversation_id=talk.id, text="Hello, I am Olga.")
+    assert world.send_all() == 1
+    assert texts(talk, "operator") == ["Hello, I am Olga."]
+
+
+def test_handed_back_the_ai_does_not_speak_for_an_operator(world, talk):
+    conversation_take_over(conversation_id=talk.id)
+    said = operator_say(conversation_id=talk.id, text="Too late")
+    conversation_hand_back(conversation_id=talk.id, by="olga")
+    assert world.send_all() == 0
+    assert Delivery.objects.get(message=said).state == "refused"
+
+
+@pytest.mark.parametrize(("last_word", "asked"), [("lead", True), ("ours", False)])
+def test_handed_back_the_ai_answers_if_the_lead_waits(world, talk, last_word, asked):
+    world.incoming(talk, "How much?")
+    conversation_take_over(conversation_id=talk.id)
+    if last_word == "ours":
+        operator_say(conversation_id=talk.id, text="5 euros")
+        world.send_all()
+    conversation_hand_back(conversation_id=talk.id)
+    talk.refresh_from_db()
+    assert LlmJob.objects.filter(state="due", epoch=talk.epoch).exists() is asked
+
+
+def test_our_own_message_is_no_takeover(world, talk):
+    first = Message.objects.get(conversation=talk)
+    world.outgoing(talk, first.text, message_id=first.telegram_message_id)
+    assert (talk.owner, Message.objects.count(), UnclaimedMessage.objects.count()) == ("ai", 1, 0)
+
+
+def test_a_message_from_the_phone_takes_over(world, talk):
+    world.incoming(talk, "How much?")
+    answer = world.ai_says(talk)
+    world.outgoing(talk, "I will answer this myself")
+    answer.delivery.refresh_from_db()
+    assert (talk.owner, answer.delivery.state) == ("human", "cancelled")
+    assert texts(talk, "phone") == ["I will answer this myself"]
+    assert world.send_all() == 0
+
+
+def test_while_ours_is_being_sent_nothing_is_judged(world, talk):
+    world.incoming(talk, "How much?")
+    answer = world.ai_says(talk)
+    leaving = world.claimed()
+    ours = next(world.ids)
+    world.outgoing(talk, answer.text, message_id=ours)
+    assert (talk.owner, UnclaimedMessage.objects.count()) == ("ai", 1)
+    unclaimed_judge_due(now=timezone.now())
+    assert UnclaimedMessage.objects.count() == 1
+    delivery_finish(
+        delivery_id=leaving.id,
+        was=Delivery.State.SENDING,
+        state=Delivery.State.SENT,
+        telegram_message_id=ours,
+        sent_at=timezone.now(),
+    )
+    talk.refresh_from_db()
+    assert (talk.owner, UnclaimedMessage.objects.count()) == ("ai", 0)
+    assert texts(talk, "phone") == []
+
+
+def test_a_phone_message_beside_ours_is_found_when_ours_is_settled(world, talk):
+    world.incoming(talk, "How much?")
+    world.ai_says(talk)
+    leaving = world.claimed()
+    world.outgoing(talk, "Let me")
+    assert talk.owner == "ai"
+    world.sent(leaving)
+    talk.refresh_from_db()
+    assert (talk.owner, texts(talk, "phone")) == ("human", ["Let me"])
+    assert talk.owner_reason == "A person wrote from the phone."
+
+
+def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, talk):
+    other = world.talk(telegram_user_id=502, username="coffee_lover")
+    for stuck in (talk, other):
+        UnclaimedMessage.objects.create(
+            conversation=stuck, telegram_message_id=9, text="hm", said_at=timezone.now() + timedelta(seconds=1)
+        )
+        world.ai_says(stuck)
+    # Messages to both are being sent, so that neither can be judged.
+    Delivery.objects.filter(state="queued").update(state="sending")
+    for number in range(2):
+        assert unclaimed_judge_due(now=timezone.now() + timedelta(seconds=number), limit=1) == 1
+    assert UnclaimedMessage.objects.filter(tried_at=None).count() == 0
+
+
+def test_our_message_whose_fate_is_unknown_is_no_takeover(world, talk):
+    world.incoming(talk, "How much?")
+    answer = world.ai_says(talk)
+    leaving = world.claimed()
+    delivery_finish(delivery_id=leaving.id, was=Delivery.State.SENDING, state=Delivery.State.UNKNOWN, reason="lost")
+    world.outgoing(talk, answer.text)
+    assert texts(talk, "phone") == []
+
+
+def test_what_the_account_said_before_the_conversation_concerns_nobody(world, talk):
+    world.outgoing(talk, "An old chat", said_at=timezone.now() - timedelta(days=1))
+    assert talk.owner == "ai" and UnclaimedMessage.objects.count() == 0
+
+
+def test_a_phone_message_after_a_stop_wakes_nobody(world, talk):
+    world.incoming(talk, "stop")
+    world.outgoing(talk, "Sorry!")
+    assert (talk.owner, Lead.objects.get().state) == ("none", State.OPTED_OUT)
