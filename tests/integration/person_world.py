@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from bots.models import BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
 from campaigns.models import Budget, Suppression
+from campaigns.people import person_erase, person_named
 from leads.models import Conversation, Lead, LlmJob, UnclaimedMessage
 from leads.services import operator_say
 from leads.services.ownership import conversation_take_over
@@ -41,6 +42,10 @@ class Place:
 
     table: str
     found: str
+
+
+def erase() -> None:
+    person_erase(person_named(str(ID)))
 
 
 def fill(world: World) -> Conversation:
