@@ -13,6 +13,9 @@ from coolthing_site.schedule import beat_schedule
 from messaging import topology
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coolthing_site.settings")
+# Django's checks import the whole panel, Telethon included, into every worker: half of its start and of its memory, and
+# beat could not wait for a database that is away. `manage.py` runs them, before every migration and in CI.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 # A process publishes over 2 connections (settings.BROKER_POOL_LIMIT) and 10 channels at most.
 CHANNELS_PER_CONNECTION = 10

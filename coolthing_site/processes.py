@@ -30,8 +30,6 @@ def base_environment() -> dict[str, str]:
         **os.environ,
         "PATH": f"{venv_bin}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
-        # Each worker would run Django's checks, which import the whole panel: `manage.py` has just run them.
-        "CELERY_SKIP_CHECKS": "1",
         "FLOWER_BROKER_API": f"{settings.RABBITMQ_MANAGEMENT_URL}/api/" if settings.RABBITMQ_MANAGEMENT_URL else "",
     }
 

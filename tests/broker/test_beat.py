@@ -8,8 +8,7 @@ from tests.tcp_proxy import TcpProxy
 
 def _start_beat(start_process: StartProcess, database: str) -> Process:
     return start_process(
-        "celery", "-A", "coolthing_site", "beat", "-l", "INFO", "--pidfile=",
-        DATABASE_URL=database, CELERY_SKIP_CHECKS="1",
+        "celery", "-A", "coolthing_site", "beat", "-l", "INFO", "--pidfile=", DATABASE_URL=database,
     )  # fmt: skip
 
 

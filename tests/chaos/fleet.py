@@ -33,7 +33,7 @@ class Fleet:
     """`env` points every process at the servers. Logs are kept of each life of each process."""
 
     def __init__(self, env: Mapping[str, str], logs: Path) -> None:
-        self._env = {**env, "CELERY_SKIP_CHECKS": "1", "LOG_LEVEL": "WARNING"}
+        self._env = {**env, "LOG_LEVEL": "WARNING"}
         self._logs = logs
         self._lives: dict[str, list[Process]] = {}
 
