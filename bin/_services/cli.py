@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -20,7 +21,7 @@ usage: bin/services start|stop|status|env|remove
   start    a private RabbitMQ and PostgreSQL for this clone, under .run/, on loopback (does nothing when they run)
   stop     end them, leaving no process; their data stays
   status   what runs where; exit code 3 when something that should run does not
-  env      shell lines with the variables that the product reads: eval "$(bin/services env)"
+  env      shell lines with the variables that the product reads, those of .env included: eval "$(bin/services env)"
   remove   stop, and delete the data and the credentials for good
 
 Data lies in .run/data. For root in a folder that other users cannot enter it lies in /var/lib/coolthing, linked from
@@ -60,7 +61,7 @@ def start() -> int:
             service.launch(chosen)
         for service in services:
             service.wait(chosen)
-        _write_variables(this, chosen)
+        _write_variables(this, chosen, overrides)
     if stopped:
         say("services are ready")
     return 0
@@ -109,8 +110,8 @@ def env() -> int:
     this = instance.load(CLONE)
     if this is None or not this.env_file.exists():
         raise Failed("nothing has been started here yet: bin/services start")
-    own = environment.parse_env(this.env_file.read_text())
-    print(environment.render(environment.load_overrides(CLONE).merged(own), prefix="export "), end="")
+    own, dotenv = environment.read_env(this.env_file), environment.read_env(CLONE / ".env")
+    print(environment.render(environment.effective(own, os.environ, dotenv), prefix="export "), end="")
     return 0
 
 
@@ -150,14 +151,14 @@ def _ports_in_use(this: Instance) -> frozenset[str]:
     return frozenset(names)
 
 
-def _write_variables(this: Instance, chosen: dict[str, int]) -> None:
-    """Only what exists: a service that was never ours has no variables here."""
+def _write_variables(this: Instance, chosen: dict[str, int], overrides: environment.Overrides) -> None:
+    """Only what is ours: beside a server given from outside, a leftover address of our own would be read."""
     variables = environment.own_variables(chosen, this.secrets)
-    for service, keys in (
-        (RabbitMQ(this), environment.RABBITMQ_KEYS),
-        (Postgres(this), environment.DATABASE_KEYS),
+    for given, keys in (
+        (overrides.rabbitmq, environment.RABBITMQ_KEYS),
+        (overrides.database, environment.DATABASE_KEYS),
     ):
-        if not service.exists():
+        if given:
             variables = {key: value for key, value in variables.items() if key not in keys}
     instance.write_private(this.env_file, environment.render(variables))
 

@@ -13,6 +13,7 @@ DATABASE_KEYS = ("DATABASE_URL", "DATABASE_DIRECT_URL")
 RABBITMQ_KEYS = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "RABBITMQ_PROMETHEUS_URL")
 DATABASE = "coolthing"
 VHOST = "coolthing"
+SERVICES_ENV = ".run/services.env"
 USER = "coolthing"
 
 
@@ -64,9 +65,25 @@ def read_overrides(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> Ove
 
 def load_overrides(clone: Path) -> Overrides:
     """The overrides in force for a command run in this clone now."""
-    path = clone / ".env"
-    dotenv = parse_env(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return read_overrides(os.environ, dotenv)
+    # What `eval "$(bin/services env)"` has put into this shell was not given from outside.
+    own = read_env(clone / SERVICES_ENV)
+    environ = {key: value for key, value in os.environ.items() if own.get(key) != value}
+    return read_overrides(environ, read_env(clone / ".env"))
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """The variables of a file; none when there is no such file."""
+    return parse_env(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def effective(own: Mapping[str, str], environ: Mapping[str, str], dotenv: Mapping[str, str]) -> dict[str, str]:
+    """What the product's processes read: the environment outranks `.env`, which outranks what the services provide.
+
+    Only what a file names: the rest of the environment is in the shell already.
+    """
+    named = dict(own) | {key: value for key, value in dotenv.items() if value}
+    named |= {key: environ[key] for key in named if environ.get(key)}
+    return read_overrides(environ, dotenv).merged(named)
 
 
 def own_variables(ports: Mapping[str, int], secrets: Mapping[str, str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from . import ports
 from .console import Unavailable, say
+from .environment import SERVICES_ENV
 
 # Data of clones whose folder the service user cannot enter (a clone under /root, say).
 OUTSIDE = Path("/var/lib/coolthing")
@@ -41,7 +42,7 @@ class Instance:
 
     @property
     def env_file(self) -> Path:
-        return self.run / "services.env"
+        return self.clone / SERVICES_ENV
 
     def recorded_ports(self) -> dict[str, int]:
         try:

@@ -56,10 +56,6 @@ class RabbitMQ:
     def pids(self) -> list[int]:
         return [item.pid for item in self._processes() if item.name == "beam.smp"]
 
-    def exists(self) -> bool:
-        """Whether this clone has a node of its own."""
-        return (self.home / "mnesia").exists()
-
     def launch(self, ports: Mapping[str, int]) -> None:
         """Begin to start; `wait` tells when it can be used."""
         programs = install.require_rabbitmq()

@@ -123,6 +123,33 @@ class TestOverrides:
         assert given.database["DATABASE_URL"] == "postgres://env"
 
 
+class TestEffective:
+    """What `bin/services env` prints."""
+
+    OWN = TestOverrides.OWN
+
+    def test_the_file_outranks_what_the_services_provide_and_brings_its_own(self):
+        shown = environment.effective(self.OWN, {}, {"WEB_PORT": "9000", "TELEGRAM_API_ID": "7", "LOG_LEVEL": ""})
+        assert shown == self.OWN | {"WEB_PORT": "9000", "TELEGRAM_API_ID": "7"}
+
+    def test_the_environment_outranks_the_file_and_adds_nothing(self):
+        shown = environment.effective(self.OWN, {"WEB_PORT": "9001", "HOME": "/root"}, {"WEB_PORT": "9000"})
+        assert shown == self.OWN | {"WEB_PORT": "9001"}
+
+    def test_a_database_in_the_file_leaves_nothing_of_ours(self):
+        shown = environment.effective(self.OWN, {}, {"DATABASE_URL": "postgres://db/x"})
+        assert shown["DATABASE_URL"] == shown["DATABASE_DIRECT_URL"] == "postgres://db/x"
+
+    def test_what_it_has_put_into_a_shell_was_not_given_from_outside(self, tmp_path, monkeypatch):
+        (tmp_path / ".run").mkdir()
+        (tmp_path / environment.SERVICES_ENV).write_text(environment.render(self.OWN))
+        monkeypatch.setenv("DATABASE_URL", self.OWN["DATABASE_URL"])
+        monkeypatch.setenv("RABBITMQ_URL", "amqp://mq")
+        given = environment.load_overrides(tmp_path)
+        assert not given.database
+        assert given.rabbitmq["RABBITMQ_URL"] == "amqp://mq"
+
+
 class TestSecrets:
     def test_each_instance_has_its_own(self):
         assert not set(instance.new_secrets().values()) & set(instance.new_secrets().values())
