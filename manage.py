@@ -3,9 +3,19 @@ import os
 import select
 import sys
 
+INTERRUPTED = 130  # exit code: 128 and the number of SIGINT
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coolthing_site.settings")
+    try:
+        _execute()
+    except KeyboardInterrupt:
+        # Ctrl-C is how people end a command, wherever it stands.
+        sys.exit(INTERRUPTED)
+
+
+def _execute() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 

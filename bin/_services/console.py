@@ -35,3 +35,5 @@ def guarded(command: Callable[[], int]) -> int:
     except Failed as problem:
         print(problem, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130

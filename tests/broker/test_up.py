@@ -2,10 +2,12 @@
 
 import re
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from bots.models import Bot
 from coolthing_site.demo.environment import free_ports
@@ -13,15 +15,21 @@ from coolthing_site.processes import procfile
 from tests.support import Process, wait_until
 
 
-def test_up_prints_a_working_login_and_leaves_no_process_behind(start_process: Callable[..., Process], tmp_path: Path):
-    ports = dict(
-        zip(
-            ("WEB_PORT", "FLOWER_PORT", "SANDBOX_MTPROTO_PORT", "SANDBOX_HTTP_PORT"),
-            map(str, free_ports(4)),
-            strict=True,
-        )
-    )
-    up = start_process("manage.py", "up", "--run-dir", str(tmp_path), TELEGRAM_API_ID="", **ports)
+@pytest.fixture
+def start_up(start_process: Callable[..., Process]) -> Callable[..., Process]:
+    """Start `make up` with ports of the test's own, for which a test may give others."""
+    names = ("WEB_PORT", "FLOWER_PORT", "SANDBOX_MTPROTO_PORT", "SANDBOX_HTTP_PORT")
+    own = dict(zip(names, map(str, free_ports(4)), strict=True))
+
+    def start(run_dir: Path, *options: str, **given: str) -> Process:
+        return start_process("manage.py", "up", "--run-dir", str(run_dir), *options, TELEGRAM_API_ID="", **own | given)
+
+    return start
+
+
+def test_up_prints_a_working_login_and_leaves_no_process_behind(start_up: Callable[..., Process], tmp_path: Path):
+    ports = dict(zip(("WEB_PORT", "FLOWER_PORT"), map(str, free_ports(2)), strict=True))
+    up = start_up(tmp_path, **ports)
     up.wait_for_log("beat started", timeout=90)
     login = re.search(r"login +(\S+) / (\S+) ", up.log())
     assert login
@@ -33,10 +41,49 @@ def test_up_prints_a_working_login_and_leaves_no_process_behind(start_process: C
     assert _answers(flower, login[1], "wrong") == 401
 
     wait_until(lambda: up.log().count(" started (pid=") == len(procfile()), what="every process of the Procfile")
-    started = [int(pid) for pid in re.findall(r"started \(pid=(\d+)\)", up.log())]
     up.signal(signal.SIGINT)
     assert up.wait(90) == 0
-    assert not [session for session in _sessions() if session in started]
+    assert not _left_behind(up)
+
+
+def test_a_second_up_says_at_once_who_runs_and_leaves_it_alone(start_up: Callable[..., Process], tmp_path: Path):
+    first = start_up(tmp_path, "--empty")
+    first.wait_for_log("web started")
+    second = start_up(tmp_path, "--empty")
+    assert second.wait() == 2
+    assert second.log() == f"CommandError: `make up` runs here already (pid {first.pid}); Ctrl-C there ends it\n"
+    assert first.is_running()
+    first.signal(signal.SIGINT)
+    assert first.wait(90) == 0
+
+
+def test_a_taken_port_is_named_before_anything_is_started(start_up: Callable[..., Process], tmp_path: Path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        up = start_up(tmp_path, "--empty", FLOWER_PORT=str(port))
+        assert up.wait() == 2
+    taken = f"port {port} (FLOWER_PORT) is taken by another program: end that, or set FLOWER_PORT in .env"
+    assert up.log() == f"CommandError: {taken}\n"
+
+
+@pytest.mark.parametrize("moment", ["Ctrl-C ends everything", "web started"])
+def test_ctrl_c_while_processes_are_being_started_is_quiet(
+    start_up: Callable[..., Process], tmp_path: Path, moment: str
+):
+    up = start_up(tmp_path, "--empty")
+    up.wait_for_log(moment)
+    up.signal(signal.SIGINT)
+    assert up.wait(90) in (0, 130)
+    assert "Traceback" not in up.log()
+    assert not _left_behind(up)
+
+
+def _left_behind(up: Process) -> list[int]:
+    """The sessions of processes that `up` has started and that live."""
+    started = [int(pid) for pid in re.findall(r"started \(pid=(\d+)\)", up.log())]
+    return [session for session in _sessions() if session in started]
 
 
 def _answers(url: str, *login: str) -> int:

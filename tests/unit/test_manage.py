@@ -25,3 +25,10 @@ def test_a_broken_pipe_elsewhere_is_an_error_like_any_other() -> None:
     code = f"{broken}it.execute_from_command_line = fail\nmanage.main()"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 1 and ended.stderr.endswith("BrokenPipeError: a socket\n")
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback_wherever_it_stands() -> None:
+    stopped = "import manage, django.core.management as it\ndef stop(_): raise KeyboardInterrupt\n"
+    code = f"{stopped}it.execute_from_command_line = stop\nmanage.main()"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -8,14 +8,14 @@ from argparse import SUPPRESS, ArgumentParser
 from pathlib import Path
 from typing import Any, NoReturn
 
-import honcho.manager
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from coolthing_site.foreground import Foreground, only_one, require_free
 from coolthing_site.local_world import prepare_local_world
-from coolthing_site.processes import SANDBOX, STOP_SECONDS, base_environment, procfile, sandbox_environment
+from coolthing_site.processes import SANDBOX, base_environment, procfile, sandbox_environment
 
 OPERATOR = "operator"
 INTERRUPTED = 130  # honcho's code for SIGINT
@@ -34,31 +34,42 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         run_dir = options["run_dir"]
         run_dir.mkdir(exist_ok=True)
-        if not settings.TELEGRAM_API_ID:
-            _become_sandboxed(run_dir)
+        with only_one(run_dir / "up.pid"):
+            require_free(_ports())
+            if not settings.TELEGRAM_API_ID:
+                _become_sandboxed(run_dir)
+            self._run(run_dir, sandboxed=options["sandbox"], empty=options["empty"])
+
+    def _run(self, run_dir: Path, *, sandboxed: bool, empty: bool) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         call_command("setup_broker", verbosity=0)
         login = _operator_login(run_dir / "operator.json")
-        commands = _commands(run_dir, sandboxed=options["sandbox"])
+        commands = _commands(run_dir, sandboxed=sandboxed)
         environment = base_environment() | {
             "WEB_PORT": str(settings.WEB_PORT),
             "FLOWER_PORT": str(settings.FLOWER_PORT),
             "FLOWER_BASIC_AUTH": f"{login['username']}:{login['password']}",
         }
-        if options["sandbox"] and not options["empty"]:
+        if sandboxed and not empty:
             prepare_local_world(environment, commands[SANDBOX], run_dir, say=self.stdout.write)
         self.stdout.write(f"panel   http://127.0.0.1:{settings.WEB_PORT}/admin/")
         self.stdout.write(f"flower  http://127.0.0.1:{settings.FLOWER_PORT}/")
         self.stdout.write(f"login   {login['username']} / {login['password']} (also in {run_dir / 'operator.json'})")
         self.stdout.write("Ctrl-C ends everything; RabbitMQ and PostgreSQL go on until `make stop`.")
-        # honcho kills what is left this long after the first has ended; a warm shutdown takes longer than its default.
-        honcho.manager.KILL_WAIT = STOP_SECONDS
-        manager = honcho.manager.Manager()
+        manager = Foreground()
         for name, command in commands.items():
             manager.add_process(name, f"exec {command}", env=environment, cwd=str(settings.BASE_DIR))
         manager.loop()
         # Ctrl-C is how this ends; anything else means that a process ended by itself.
         sys.exit(0 if manager.returncode == INTERRUPTED else manager.returncode)
+
+
+def _ports() -> dict[str, int]:
+    """Variable → port of what will listen."""
+    names = ["WEB_PORT", "FLOWER_PORT"]
+    if not settings.TELEGRAM_API_ID:
+        names += ["SANDBOX_MTPROTO_PORT", "SANDBOX_HTTP_PORT"]
+    return {name: getattr(settings, name) for name in names}
 
 
 def _become_sandboxed(run_dir: Path) -> NoReturn:
