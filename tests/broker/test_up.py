@@ -33,6 +33,8 @@ def test_up_prints_a_working_login_and_leaves_no_process_behind(start_up: Callab
     up.wait_for_log("beat started", timeout=90)
     login = re.search(r"login +(\S+) / (\S+) ", up.log())
     assert login
+    sandbox = re.search(r"sandbox +(\S+) ", up.log())
+    assert sandbox and _answers(f"{sandbox[1]}people") == 200
     assert Bot.objects.filter(session__isnull=False).count() == 6
 
     wait_until(lambda: _answers(f"http://127.0.0.1:{ports['WEB_PORT']}/admin/login/") == 200, 60, "the panel")

@@ -55,6 +55,9 @@ class Command(BaseCommand):
         self.stdout.write(f"panel   http://127.0.0.1:{settings.WEB_PORT}/admin/")
         self.stdout.write(f"flower  http://127.0.0.1:{settings.FLOWER_PORT}/")
         self.stdout.write(f"login   {login['username']} / {login['password']} (also in {run_dir / 'operator.json'})")
+        if sandboxed:
+            address = f"http://127.0.0.1:{settings.SANDBOX_HTTP_PORT}/"
+            self.stdout.write(f"sandbox {address} (docs/operations.md: how to let its people talk)")
         self.stdout.write("Ctrl-C ends everything; RabbitMQ and PostgreSQL go on until `make stop`.")
         manager = Foreground()
         for name, command in commands.items():
