@@ -93,6 +93,11 @@ def service_resume(*, service: str, by: str) -> list[QueueControl]:
         return [queue_resume(queue=queue, by=by) for queue in queues_of(service)]
 
 
+def maintenance_pause() -> QueueControl | None:
+    """Who paused the queue of what is done in the background, and why; None when it is not paused."""
+    return QueueControl.objects.filter(queue=topology.MAINTENANCE_QUEUE, paused=True).first()
+
+
 def queues_of(service: str) -> list[str]:
     """The queues that are a service's work, in the topology's order."""
     queues = [queue for queue, owner in topology.SERVICES.items() if owner == service]

@@ -24,6 +24,7 @@ from bots.cancelling import (
 )
 from bots.clock import database_clock
 from bots.models import Delivery, MassCancellation
+from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for
 from panelkit.labels import choice_label, clipped, page_of
@@ -150,7 +151,9 @@ class MassCancellationAdmin(FactAdmin):
         return super().get_queryset(request).defer("delivery_ids")
 
     def live_context(self, row: Any) -> dict[str, Any]:
-        return {"order": row, "percent": 100 * row.position / row.total, "late": row.position - row.cancelled}
+        pause = maintenance_pause() if row.state == MassCancellation.State.RUNNING else None
+        percent, late = 100 * row.position / row.total, row.position - row.cancelled
+        return {"order": row, "percent": percent, "late": late, "pause": pause}
 
     @display(description="deliveries")
     def what_excerpt(self, order: MassCancellation) -> str:

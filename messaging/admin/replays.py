@@ -15,6 +15,7 @@ from messaging import replays
 from messaging.admin.parts import LedgerAdmin
 from messaging.errors import NotPossible
 from messaging.models import ReplayBatch, ReplayItem
+from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, clipped, link_to, tag
 from panelkit.operations import Operation, when_in
@@ -64,7 +65,8 @@ class ReplayBatchAdmin(FactAdmin):
         bars = [(css, 100 * counts[name] / total) for name, css in (*_BAR.items(), ("refused", _BAR_REFUSED))]
         outcomes = [(name, text, counts[name]) for name, text in replays.OUTCOMES.items()]
         done = total - counts["waiting"]
-        return {"batch": row, "outcomes": outcomes, "bars": bars, "done": done, "total": total}
+        pause = maintenance_pause() if row.state == ReplayBatch.State.RUNNING else None
+        return {"batch": row, "outcomes": outcomes, "bars": bars, "done": done, "total": total, "pause": pause}
 
     @display(description="letters")
     def what_excerpt(self, batch: ReplayBatch) -> str:

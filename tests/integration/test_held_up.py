@@ -1,0 +1,60 @@
+"""What is done in the background says on its page why it does not go on."""
+
+import html
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from bots.cancelling import cancellation_start
+from bots.clock import database_clock
+from bots.models import Delivery
+from messaging import topology
+from messaging.models import DeadLetter
+from messaging.replays import replay_start, replay_stop
+from messaging.services import queue_pause, queue_resume
+from tests.integration import ledger
+from tests.integration.letters import letter_of
+
+WHY = "maintenance_queue</a> was paused now by ann (a migration). It goes on when the queue is resumed."
+
+
+@pytest.fixture
+def said(db: None, client: Client):
+    client.force_login(User.objects.create_superuser("olga"))
+
+    def read(row) -> str:
+        page = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+        return html.unescape(client.get(page).content.decode())
+
+    return read
+
+
+def pause() -> None:
+    queue_pause(queue=topology.MAINTENANCE_QUEUE, reason="a migration", by="ann")
+
+
+def test_a_replay_that_waits_names_the_pause_until_it_is_over(said):
+    letter_of()
+    batch = replay_start(letters=DeadLetter.objects.all(), by="olga", what="all letters")
+    assert "This waits" not in said(batch)
+    pause()
+    assert WHY in said(batch)
+    queue_resume(queue=topology.MAINTENANCE_QUEUE, by="ann")
+    assert "This waits" not in said(batch)
+
+
+def test_a_replay_that_was_stopped_waits_for_nothing(said):
+    letter_of()
+    batch = replay_start(letters=DeadLetter.objects.all(), by="olga", what="all letters")
+    pause()
+    assert "This waits" not in said(replay_stop(batch_id=batch.pk))
+
+
+def test_a_cancellation_that_waits_names_the_pause(said):
+    ledger.noting_origin()
+    ledger.queue_line(ledger.make_bot(), ledger.make_campaign(), ledger.make_chat(), "Is it late?")
+    order = cancellation_start(deliveries=Delivery.objects.all(), until=database_clock(), by="olga", what="all")
+    pause()
+    assert WHY in said(order)
