@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -18,6 +20,7 @@ from panelkit.counts import counted
 from panelkit.labels import choice_label, text_column
 from panelkit.operations import Operation, when_in
 from scripts import services
+from scripts.checks import text_problem
 from scripts.errors import ScriptsError
 from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Step, Target
 from scripts.selectors import sfc_progress
@@ -44,8 +47,19 @@ class OfOneScriptInline(RowsInline):
         return request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
 
 
+class LineForm(forms.ModelForm):
+    """Refuses what the activation would refuse, while whoever wrote it is still there."""
+
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"]
+        if problem := text_problem(text):
+            raise forms.ValidationError(f"{capfirst(problem)}.")
+        return text
+
+
 class LineInline(OfOneScriptInline):
     model = Line
+    form = LineForm
     fields = ("position", "key", "slot", "text", "reply_to", "delay_seconds")
     ordering = ("position",)
     tab = False
@@ -88,6 +102,7 @@ class SlotAdmin(PanelAdmin):
 
 @admin.register(Line)
 class LineAdmin(PanelAdmin):
+    form = LineForm
     empty_hint = "Lines are written on their script's page, or here."
     list_display = ("position", "key", "script", "slot", "excerpt", "delay_seconds")
     list_display_links = ("position", "key")
