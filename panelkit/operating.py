@@ -50,12 +50,14 @@ class OperatingAdmin(ModelAdmin):
             raise PermissionDenied
         form = operation.bound_form(request, submitted=request.method == "POST")
         if request.method == "POST" and form.is_valid():
-            self._operate(operation, [row], Call(request, form.cleaned_data))
-            gone = operation.removes and not type(row)._default_manager.filter(pk=row.pk).exists()
-            return HttpResponseRedirect(
-                reverse(f"admin:{self._url_name('changelist')}") if gone else self._change_url(row)
-            )
+            results = self._operate(operation, [row], Call(request, form.cleaned_data))
+            return HttpResponseRedirect(self._url_after(operation, row, results))
         return self._ask(request, operation, [row], form, back=self._change_url(row))
+
+    def _url_after(self, operation: Operation, row: Model, results: Sequence[Any]) -> str:
+        if operation.removes and not type(row)._default_manager.filter(pk=row.pk).exists():
+            return reverse(f"admin:{self._url_name('changelist')}")
+        return self._change_url(results[0] if operation.makes and results else row)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = dict(super().get_actions(request))
@@ -78,11 +80,12 @@ class OperatingAdmin(ModelAdmin):
             return self._ask(request, operation, rows, form, back=request.get_full_path(), bulk=True)
         return None
 
-    def _operate(self, operation: Operation, rows: Sequence[Model], call: Call) -> None:
-        done = []
+    def _operate(self, operation: Operation, rows: Sequence[Model], call: Call) -> list[Any]:
+        """What the operation returned for each row that did not refuse it."""
+        done, results = [], []
         for row in rows:
             try:
-                operation.run(row, call)
+                results.append(operation.run(row, call))
             except self.service_errors as error:
                 self.message_user(call.request, f"{row}: {error}", messages.ERROR)
                 continue
@@ -94,6 +97,7 @@ class OperatingAdmin(ModelAdmin):
         if done:
             what = done[0] if len(done) == 1 else f"{len(done)} {self.opts.verbose_name_plural}"
             self.message_user(call.request, f"{what} {operation.done}", messages.SUCCESS)
+        return results
 
     def _ask(
         self,

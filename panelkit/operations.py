@@ -34,7 +34,8 @@ class Operation:
 
     With `confirm` or `form` it is asked for on a page of its own; with `page` it only leads to one that does it. `bulk`
     offers it for the selected rows of a list. What `removes` its row is not logged with the row's name, which is to be
-    forgotten; `run` keeps what is to be kept.
+    forgotten; `run` keeps what is to be kept. What `makes` another row of the kind returns it from `run`, and its page
+    is shown next.
     `done` ends the sentence "NAME …".
     """
 
@@ -50,6 +51,7 @@ class Operation:
     bulk: bool = False
     page: bool = False
     removes: bool = False
+    makes: bool = False
 
     @property
     def asks(self) -> bool:

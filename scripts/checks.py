@@ -7,7 +7,8 @@ from bots.models import Bot, Role
 from campaigns.models import Campaign, ChatPermission
 from campaigns.selectors import permission_gaps
 from scripts import spintax
-from scripts.models import Casting, ScriptForCampaign, Target
+from scripts.errors import AssignedAlready
+from scripts.models import OPEN_STATES, Casting, ScriptForCampaign, Target
 from scripts.snapshot import SnapshotLine
 
 # Telegram's limit of one text message, in characters.
@@ -24,6 +25,7 @@ def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine], *, now: date
     start."""
     return [
         *_campaign_problems(sfc.campaign),
+        *_assignment_problems(sfc),
         *_line_problems(lines),
         *_cast_problems(sfc, {line.slot for line in lines}),
         *_target_problems(sfc, now),
@@ -33,6 +35,13 @@ def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine], *, now: date
 def _campaign_problems(campaign: Campaign) -> Iterator[str]:
     if campaign.state not in (Campaign.State.RUNNING, Campaign.State.PAUSED):
         yield f"campaign {campaign.slug} is {campaign.get_state_display().lower()}, not running"
+
+
+def _assignment_problems(sfc: ScriptForCampaign) -> Iterator[str]:
+    """What failed may be activated again, unless its place was taken meanwhile."""
+    same = ScriptForCampaign.objects.filter(campaign=sfc.campaign_id, script=sfc.script_id, state__in=OPEN_STATES)
+    if same.exclude(pk=sfc.pk).exists():
+        yield str(AssignedAlready())
 
 
 def _line_problems(lines: Sequence[SnapshotLine]) -> Iterator[str]:

@@ -21,6 +21,13 @@ class CannotStart(ScriptsError):
         self.problems = list(problems)
 
 
+class AssignedAlready(ScriptsError):
+    """The script has another assignment to the campaign that has not ended."""
+
+    def __init__(self) -> None:
+        super().__init__("it is assigned to this campaign once more, and that has not ended")
+
+
 class MoveRefused(ScriptsError):
     """The play is in a state from which it cannot be moved like that."""
 

@@ -9,6 +9,11 @@ from django.db.models.functions import Now
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat
 
+# An assignment in one of these has not ended; a script has at most one of them in a campaign.
+OPEN_STATES = ("draft", "active", "playing", "paused")
+# Also said by the form, which has to look for itself.
+ONE_OPEN_ASSIGNMENT = "The script is assigned to this campaign already, and that has not ended."
+
 
 class Script(models.Model):
     """A dialogue: lines, each spoken by a slot."""
@@ -103,15 +108,16 @@ class ScriptForCampaign(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["campaign", "script"],
-                name="one_assignment_per_campaign",
-                violation_error_message="The script is assigned to this campaign already.",
+                name="one_open_assignment_per_campaign",
+                condition=Q(state__in=OPEN_STATES),
+                violation_error_message=ONE_OPEN_ASSIGNMENT,
             ),
             models.CheckConstraint(
                 condition=~Q(state__in=["active", "playing", "paused"]) | Q(snapshot__isnull=False),
                 name="what_plays_has_a_snapshot",
             ),
             models.CheckConstraint(
-                condition=~Q(state__in=["draft", "active", "playing", "paused"]) | Q(finished_at__isnull=True),
+                condition=~Q(state__in=OPEN_STATES) | Q(finished_at__isnull=True),
                 name="what_plays_has_not_finished",
             ),
         ]

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from bots.models import Delivery
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import permissions_in_force
-from scripts.models import Run, ScriptForCampaign, Step
+from scripts.models import OPEN_STATES, Run, ScriptForCampaign, Step
 
 SfcState = ScriptForCampaign.State
 TO_COME = (Step.State.PENDING, Step.State.QUEUED)
@@ -114,6 +114,12 @@ class SfcProgress:
     started_at: datetime | None
     finished_at: datetime | None
     runs: list[RunProgress]
+
+
+def sfc_current(found: QuerySet[ScriptForCampaign]) -> ScriptForCampaign | None:
+    """Of one script's assignments to one campaign the one that has not ended, else the last."""
+    latest_first = found.order_by("-created_at")
+    return latest_first.filter(state__in=OPEN_STATES).first() or latest_first.first()
 
 
 def sfc_progress(*, sfc_id: UUID) -> SfcProgress:

@@ -1,6 +1,7 @@
 """A campaign's scripts: lines, cast, targets. What plays already is not touched."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
@@ -9,6 +10,7 @@ from coolthing_site.seeding.script_checks import line_key
 from coolthing_site.seeding.shape import CampaignPart, ScriptPart
 from coolthing_site.seeding.writing import drop, put
 from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
+from scripts.selectors import sfc_current
 from scripts.services import may_be_activated
 
 
@@ -60,12 +62,14 @@ def _assignment(
     chats: Mapping[str, Chat],
 ) -> None:
     name = f"{campaign.slug}: {script.slug}"
-    where = {"campaign": campaign, "script": script}
+    where: dict[str, Any] = {"campaign": campaign, "script": script}
     # Locked, so that it is not activated with half of its cast.
-    before = ScriptForCampaign.objects.select_for_update().filter(**where).first()
+    before = sfc_current(ScriptForCampaign.objects.select_for_update().filter(**where))
     if before is not None and not may_be_activated(before):
         _tell_kept(report, before, part, name)
         return
+    if before is not None:
+        where["pk"] = before.pk
     sfc = put(report, ScriptForCampaign, where, {"seed": part.seed} if part.seed else {}, name=name)
     kept = []
     for slot, bot in part.cast.items():

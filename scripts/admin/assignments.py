@@ -22,7 +22,17 @@ from panelkit.operations import Operation, when_in
 from scripts import services
 from scripts.checks import text_problem
 from scripts.errors import ScriptsError
-from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Step, Target
+from scripts.models import (
+    ONE_OPEN_ASSIGNMENT,
+    OPEN_STATES,
+    Casting,
+    Line,
+    Script,
+    ScriptForCampaign,
+    Slot,
+    Step,
+    Target,
+)
 from scripts.selectors import sfc_progress
 
 SfcState = ScriptForCampaign.State
@@ -189,11 +199,33 @@ _OPERATIONS = (
         confirm="It ends for good in all of its chats: no line that was not said yet will be said.",
         bulk=True,
     ),
+    Operation(
+        "repeat",
+        "Play again",
+        run=lambda sfc, call: services.sfc_repeat(sfc_id=sfc.pk),
+        done="has a new draft with the same cast and chats. What was played stays on record.",
+        icon="replay",
+        when=services.may_be_repeated,
+        makes=True,
+    ),
 )
+
+
+class AssignmentForm(forms.ModelForm):
+    """Refuses a second one beside one that has not ended: Django leaves a condition on the state to the database."""
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if given.get("campaign") and given.get("script"):
+            same = ScriptForCampaign.objects.filter(campaign=given["campaign"], script=given["script"])
+            if same.filter(state__in=OPEN_STATES).exclude(pk=self.instance.pk).exists():
+                raise forms.ValidationError(ONE_OPEN_ASSIGNMENT)
+        return given
 
 
 @admin.register(ScriptForCampaign)
 class ScriptForCampaignAdmin(PanelAdmin):
+    form = AssignmentForm
     empty_hint = "Assign a script to a campaign, cast its slots with bots, choose the chats, activate it."
     list_display = ("name", "campaign", "state_label", "progress", "why", "activated_at", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))

@@ -5,7 +5,7 @@ Locks are taken in one order everywhere: delivery, run (by id), sfc; whoever hol
 A fence that has to stop what is being said is committed first, and what is behind it is cleared afterwards, run by run.
 """
 
-from scripts.services.activation import may_be_activated, sfc_activate
+from scripts.services.activation import may_be_activated, may_be_repeated, sfc_activate, sfc_repeat
 from scripts.services.controls import run_pause, run_resume, run_stop, sfc_pause, sfc_resume, sfc_stop
 from scripts.services.plays import step_settle
 from scripts.services.preparation import sfc_prepare
@@ -13,6 +13,7 @@ from scripts.services.supervision import runs_supervise, sfc_arm
 
 __all__ = [
     "may_be_activated",
+    "may_be_repeated",
     "run_pause",
     "run_resume",
     "run_stop",
@@ -21,6 +22,7 @@ __all__ = [
     "sfc_arm",
     "sfc_pause",
     "sfc_prepare",
+    "sfc_repeat",
     "sfc_resume",
     "sfc_stop",
     "step_settle",

@@ -4,14 +4,14 @@ import secrets
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from bots.clock import database_clock
 from messaging.outbox import publish_on_commit
 from scripts import checks, snapshot
-from scripts.errors import CannotStart, MoveRefused
+from scripts.errors import AssignedAlready, CannotStart, MoveRefused
 from scripts.events import NewActiveScript
-from scripts.models import ScriptForCampaign
+from scripts.models import OPEN_STATES, Casting, ScriptForCampaign, Target
 from scripts.services.rows import sfc_locked
 
 State = ScriptForCampaign.State
@@ -41,6 +41,32 @@ def sfc_activate(*, sfc_id: UUID, now: datetime | None = None) -> ScriptForCampa
 def may_be_activated(sfc: ScriptForCampaign) -> bool:
     """A draft, or what failed before anything was played: put right, it may try again."""
     return sfc.state == State.DRAFT or (sfc.state == State.FAILED and not sfc.runs.exists())
+
+
+def may_be_repeated(sfc: ScriptForCampaign) -> bool:
+    """It has ended, and cannot be activated itself."""
+    return sfc.state not in OPEN_STATES and not may_be_activated(sfc)
+
+
+def sfc_repeat(*, sfc_id: UUID) -> ScriptForCampaign:
+    """A new draft with the cast and the targets of one that has ended, which stays as it was played.
+
+    Its variants are drawn anew. Raises AssignedAlready, MoveRefused, UnknownScript.
+    """
+    with transaction.atomic():
+        ended = sfc_locked(sfc_id)
+        if not may_be_repeated(ended):
+            raise MoveRefused("the script", ended.get_state_display().lower(), "played again")
+        try:
+            with transaction.atomic():
+                draft = ScriptForCampaign.objects.create(campaign=ended.campaign, script=ended.script)
+        except IntegrityError as error:
+            raise AssignedAlready from error
+        Casting.objects.bulk_create(
+            Casting(sfc=draft, slot_id=one.slot_id, bot_id=one.bot_id) for one in ended.cast.all()
+        )
+        Target.objects.bulk_create(Target(sfc=draft, chat_id=one.chat_id) for one in ended.targets.order_by("id"))
+        return draft
 
 
 def activate_locked(sfc: ScriptForCampaign, *, now: datetime) -> list[str]:

@@ -98,7 +98,7 @@ def _line(row: Any, **changed: Any) -> dict[str, Any]:
         (slot, "The script has a slot of this name already."),
         (line_key, "The script has a line with this key already."),
         (line_position, "The script has a line at this position already."),
-        (assignment, "The script is assigned to this campaign already."),
+        (assignment, "The script is assigned to this campaign already, and that has not ended."),
         (casting, "This slot is cast already."),
         (target, "The script is to be played in this chat already."),
     ],

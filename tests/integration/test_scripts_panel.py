@@ -7,8 +7,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from scripts.models import Line
-from tests.integration.script_world import make_sfc
+from scripts import services
+from scripts.errors import AssignedAlready, CannotStart, MoveRefused
+from scripts.models import Line, ScriptForCampaign
+from scripts.selectors import sfc_current
+from tests.integration.script_world import make_sfc, play_on
 
 pytestmark = pytest.mark.django_db
 BROKEN = "Hello {all"
@@ -39,7 +42,57 @@ def test_so_does_the_line_on_its_scripts_page(panel: Client):
     script = make_sfc().script
     values = {"name": "Talk", "slug": "talk", "lines-INITIAL_FORMS": 0, "lines-TOTAL_FORMS": 1}
     values |= {"slots-INITIAL_FORMS": 0, "slots-TOTAL_FORMS": 0}
-    line = {"key": "l9", "position": 9, "slot": script.slots.first().pk, "text": BROKEN, "delay_seconds": 0}
+    line = {"key": "l9", "position": 9, "slot": script.lines.get(key="l1").slot_id, "text": BROKEN, "delay_seconds": 0}
     values |= {f"lines-0-{name}": value for name, value in line.items()}
     assert WHY in said(panel.post(f"/admin/scripts/script/{script.pk}/change/", values))
     assert not Line.objects.filter(key="l9").exists()
+
+
+def played() -> ScriptForCampaign:
+    sfc = services.sfc_activate(sfc_id=make_sfc().pk)
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    play_on(sfc)
+    sfc.refresh_from_db()
+    return sfc
+
+
+def test_what_was_played_can_be_played_again_and_stays_on_record(panel: Client):
+    sfc = played()
+    answer = panel.post(f"/admin/scripts/scriptforcampaign/{sfc.pk}/do/repeat/", follow=True)
+    draft = ScriptForCampaign.objects.get(state="draft")
+    assert answer.redirect_chain[-1][0] == f"/admin/scripts/scriptforcampaign/{draft.pk}/change/"
+    assert "has a new draft with the same cast and chats" in said(answer)
+    for rows, facts in (("cast", ("slot", "bot")), ("targets", ("chat",))):
+        assert set(getattr(draft, rows).values_list(*facts)) == set(getattr(sfc, rows).values_list(*facts))
+    services.sfc_activate(sfc_id=draft.pk)
+    services.sfc_prepare(sfc_id=str(draft.pk))
+    play_on(draft)
+    assert sfc.runs.count() == draft.runs.count() == 2
+    assert {one.state for one in ScriptForCampaign.objects.all()} == {"finished"}
+    assert sfc_current(ScriptForCampaign.objects.all()) == draft
+
+
+def test_a_second_one_beside_one_that_has_not_ended_is_refused(panel: Client):
+    sfc = played()
+    values = {"campaign": sfc.campaign_id, "script": sfc.script_id, "seed": 0}
+    values |= {"targets-INITIAL_FORMS": 0, "targets-TOTAL_FORMS": 0}
+    add = "/admin/scripts/scriptforcampaign/add/"
+    assert panel.post(add, values).status_code == 302
+    assert "is assigned to this campaign already, and that has not ended" in said(panel.post(add, values))
+    with pytest.raises(AssignedAlready):
+        services.sfc_repeat(sfc_id=sfc.pk)
+    assert ScriptForCampaign.objects.count() == 2
+
+
+def test_only_what_has_ended_is_played_again():
+    sfc = make_sfc()
+    with pytest.raises(MoveRefused):
+        services.sfc_repeat(sfc_id=sfc.pk)
+
+
+def test_what_failed_before_it_began_cannot_be_activated_beside_its_successor():
+    sfc = make_sfc()
+    ScriptForCampaign.objects.update(state="failed")
+    ScriptForCampaign.objects.create(campaign=sfc.campaign, script=sfc.script)
+    with pytest.raises(CannotStart, match="once more, and that has not ended"):
+        services.sfc_activate(sfc_id=sfc.pk)

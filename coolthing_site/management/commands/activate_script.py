@@ -5,6 +5,7 @@ from django.core.management.base import CommandError
 
 from scripts.errors import ScriptsError
 from scripts.models import ScriptForCampaign
+from scripts.selectors import sfc_current
 from scripts.services import sfc_activate
 from vault.commands import SecretsCommand
 
@@ -18,11 +19,11 @@ class Command(SecretsCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         campaign, script = options["campaign"], options["script"]
+        sfc = sfc_current(ScriptForCampaign.objects.filter(campaign__slug=campaign, script__slug=script))
+        if sfc is None:
+            raise CommandError(f'campaign "{campaign}" has no script "{script}"')
         try:
-            sfc = ScriptForCampaign.objects.get(campaign__slug=campaign, script__slug=script)
             sfc = sfc_activate(sfc_id=sfc.pk)
-        except ScriptForCampaign.DoesNotExist as error:
-            raise CommandError(f'campaign "{campaign}" has no script "{script}"') from error
         except ScriptsError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{sfc.pk} {sfc.state}")
