@@ -37,6 +37,7 @@ class CampaignForm(forms.ModelForm):
 @admin.register(Campaign)
 class CampaignAdmin(PolicyAdmin):
     form = CampaignForm
+    instead_of_deleting = "Finish it instead: then nothing of it is said any more, and its page remains."
     empty_hint = "A campaign holds what is offered, to whom, in which hours and how often."
     list_display = ("name", "state_label", "quiet_hours", "time_zone", "locale", "first_contact_interval_seconds")
     list_filter = (("state", ChoicesDropdownFilter), "locale")
@@ -149,6 +150,7 @@ class ChatPermissionInline(RowsInline):
 
 @admin.register(Chat)
 class ChatAdmin(PolicyAdmin):
+    instead_of_deleting = "Revoke its permissions instead: then nothing is said or read there."
     empty_hint = "Add the groups in which the team's accounts may play or listen."
     list_display = ("name", "reference", "kind_label", "telegram_id", "permitted", "label")
     list_filter = (

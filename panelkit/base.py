@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.admin import TabularInline as UnfoldTabularInline
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
+from panelkit.deleting import Consequences, consequences
 from panelkit.operating import OperatingAdmin
 from panelkit.registry import inlines_of, leaving_of, sections_of
 
@@ -22,10 +23,11 @@ class PanelAdmin(OperatingAdmin):
     `secret_fields` are neither loaded nor shown. `live_template` is shown above the form with `live_context(row)` and
     fetched anew every `live_seconds`. So is what `registry.add_leaving` says, until nothing is leaving. What
     `registry.add_section` adds is shown below the form. `empty_hint` is what the list says while there is no row: where
-    rows come from.
+    rows come from. `instead_of_deleting` is what to do with a row that has to stay, because something happened to it.
     """
 
     empty_hint = ""
+    instead_of_deleting = ""
 
     list_per_page = 50
     list_filter_submit = True
@@ -62,6 +64,9 @@ class PanelAdmin(OperatingAdmin):
         changed = columns & {*form.changed_data, *getattr(form, "written_secrets", ())}
         if changed:
             obj.save(update_fields=changed | touched)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Consequences:
+        return consequences(objs, request, self.admin_site)
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return [*super().get_inlines(request, obj), *inlines_of(self.model)]

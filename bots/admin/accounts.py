@@ -98,6 +98,7 @@ class BlockInline(FactInline):
 
 @admin.register(Bot)
 class BotAdmin(ConnectingAdmin):
+    instead_of_deleting = "Log it out instead: then it says and reads nothing, and Telegram forgets this login."
     empty_hint = "Connect an account that the team owns: by its phone, a QR code or a session."
     form = BotForm
     secret_fields = ("phone", "api_hash", "proxy_url")

@@ -1,6 +1,10 @@
 """Labels in templates, as in columns."""
 
+from typing import Any
+
 from django import template
+from django.contrib import admin
+from django.db.models.options import Options
 
 from panelkit.labels import VARIANTS, short_choice
 
@@ -28,6 +32,12 @@ def span(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
     return f"{seconds:.3g} s" if seconds < 60 else age(seconds)
+
+
+@register.simple_tag
+def instead_of_deleting(opts: "Options[Any]") -> str:
+    """What the pages of this kind say to do with a row that cannot be deleted."""
+    return str(getattr(admin.site.get_model_admin(opts.model), "instead_of_deleting", ""))
 
 
 register.filter("short_choice", short_choice)

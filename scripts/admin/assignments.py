@@ -77,6 +77,7 @@ class LineInline(OfOneScriptInline):
 
 @admin.register(Script)
 class ScriptAdmin(PanelAdmin):
+    instead_of_deleting = "Leave it: a script that is not activated says nothing."
     empty_hint = "A script is a dialogue: slots, and the lines that they say."
     list_display = ("name", "slug", "lines_count", "slots_count", "created_at")
     list_filter = (("created_at", RangeDateTimeFilter),)
