@@ -204,6 +204,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "coolthing_site.panel.navigation.favicon"}],
+    "SCRIPTS": ["coolthing_site.panel.navigation.script"],
     "STYLES": ["coolthing_site.panel.navigation.stylesheet"],
     "DASHBOARD_CALLBACK": "coolthing_site.panel.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "navigation": "coolthing_site.panel.navigation.sidebar"},

@@ -142,5 +142,9 @@ def stylesheet(_request: HttpRequest) -> str:
     return static("panelkit/panel.css")
 
 
+def script(_request: HttpRequest) -> str:
+    return static("panelkit/talk.js")
+
+
 def favicon(_request: HttpRequest) -> str:
     return static("panelkit/favicon.svg")

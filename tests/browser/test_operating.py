@@ -124,6 +124,31 @@ def test_lists_are_searched_and_filtered(panel: Panel, world: SimpleNamespace) -
     assert "the broker refused it" in panel.text
 
 
+def test_a_conversation_shows_its_newest_message_unless_its_reader_scrolled_up(
+    panel: Panel, world: SimpleNamespace
+) -> None:
+    def say(text: str) -> None:
+        Message.objects.create(conversation=world.talk, author="lead", text=text)
+
+    def sees(text: str) -> bool:
+        box = panel.page.locator(".panel-talk").bounding_box()
+        line = panel.page.get_by_text(text, exact=True).bounding_box()
+        return bool(box and line and box["y"] <= line["y"] < box["y"] + box["height"])
+
+    for number in range(40):
+        say(f"line {number}")
+    panel.open(_page(world.talk))
+    assert panel.do(lambda _: sees("line 39"))
+    say("line 40")
+    wait_until(lambda: "line 40" in panel.text, what="the live refresh")
+    assert panel.do(lambda _: sees("line 40"))
+    panel.do(lambda page: page.eval_on_selector(".panel-talk", "talk => { talk.scrollTop = 0 }"))
+    say("line 41")
+    wait_until(lambda: "line 41" in panel.text, what="the live refresh")
+    assert not panel.do(lambda _: sees("line 41"))
+    assert panel.do(lambda _: sees("What does a loaf cost?"))
+
+
 def test_an_operator_takes_a_conversation_over_writes_and_hands_it_back(panel: Panel, world: SimpleNamespace) -> None:
     panel.open(_page(world.talk))
     assert "What does a loaf cost?" in panel.text
