@@ -5,6 +5,8 @@ Words are all that a program can check: who writes is for the campaign's author 
 
 import re
 
+from django.core.exceptions import ValidationError
+
 _FEW_WORDS = r"\W+(?:\w+\W+){0,4}?"
 
 # "AI" and "ИИ" are matched in capitals only: in small letters they are parts of ordinary speech.
@@ -38,9 +40,21 @@ _STOP = {
 def is_disclosed(text: str, locale: str) -> bool:
     """True when `text`, in the language of `locale` ("en", "ru", also "ru-RU"), says that an AI writes it and how to
     stop it, and does not deny the former. In a language that is not supported nothing counts as disclosed."""
-    language = locale.lower().replace("_", "-").split("-")[0]
+    language = _language(locale)
     if language not in _AI:
         return False
     if _DENIAL[language].search(text):
         return False
     return bool(_AI[language].search(text) and _STOP[language].search(text))
+
+
+def validate_locale(locale: str) -> None:
+    """A validator: of a language in which nothing counts as disclosed no first contact would ever be sent."""
+    if _language(locale) not in _AI:
+        raise ValidationError(
+            f"First contacts can be in {' or '.join(_AI)}: only there it is known how a text says that an AI writes it."
+        )
+
+
+def _language(locale: str) -> str:
+    return locale.lower().replace("_", "-").split("-")[0]

@@ -2,11 +2,14 @@
 
 import uuid
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
+from campaigns.disclosure import validate_locale
 from campaigns.quiet_hours import validate_time_zone
+from campaigns.spans import HOUR, WEEK, YEAR, at_most
 from vault.fields import EncryptedTextField
 
 # A scanned letter or a screenshot is smaller; whoever has more gives a link.
@@ -48,16 +51,22 @@ class Campaign(models.Model):
         validators=[validate_time_zone],
         help_text="IANA name, for quiet hours: Europe/Berlin",
     )
-    locale = models.CharField(max_length=8, default="en", help_text="Language of the first contact: en or ru")
+    locale = models.CharField(
+        max_length=8,
+        default="en",
+        validators=[validate_locale],
+        help_text="Language of the first contact: en or ru",
+    )
     quiet_from = models.TimeField(
         null=True, blank=True, help_text="Local time; no scripts and first contacts from here"
     )
     quiet_to = models.TimeField(null=True, blank=True, help_text="Local time at which quiet hours end")
     first_contact_interval_seconds = models.PositiveIntegerField(
-        default=60, help_text="Seconds between a hit and the first contact"
+        default=60, validators=[at_most(WEEK, "a week")], help_text="Seconds between a hit and the first contact"
     )
     reply_quiet_seconds = models.FloatField(
         default=5.0,
+        validators=[MinValueValidator(0), at_most(HOUR, "an hour")],
         help_text="Seconds of silence after a lead's last message before the LLM answers all of them",
     )
     first_contact_template = models.TextField(
@@ -304,7 +313,7 @@ class Budget(models.Model):
         help_text="New contacts: only what opens a direct chat counts; a reply to who wrote first does not",
     )
     limit = models.PositiveIntegerField()
-    window_seconds = models.PositiveIntegerField()
+    window_seconds = models.PositiveIntegerField(validators=[at_most(YEAR, "a year")])
 
     class Meta:
         constraints = [

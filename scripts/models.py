@@ -2,12 +2,14 @@
 
 import uuid
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat
+from campaigns.spans import WEEK, at_most
 
 # An assignment in one of these has not ended; a script has at most one of them in a campaign.
 OPEN_STATES = ("draft", "active", "playing", "paused")
@@ -54,7 +56,11 @@ class Line(models.Model):
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="lines")
     text = models.TextField(help_text="Spintax: {a|b}, nested; a backslash before {, | or } takes it literally")
     reply_to = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="replies")
-    delay_seconds = models.FloatField(default=5.0, help_text="Seconds after the line before it")
+    delay_seconds = models.FloatField(
+        default=5.0,
+        validators=[MinValueValidator(0), at_most(WEEK, "a week")],
+        help_text="Seconds after the line before it",
+    )
 
     class Meta:
         ordering = ["position"]

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from campaigns.spans import HOUR, WEEK, YEAR
+
 MOST = 2_147_483_647  # of a PositiveIntegerField
 
 
@@ -103,7 +105,7 @@ class BudgetPart(Part):
     purpose: Purpose | None = None
     counts: Literal["messages", "new_contacts"] = "messages"
     limit: Annotated[int, Field(ge=0, le=MOST)]
-    window_seconds: Annotated[int, Field(gt=0, le=MOST)]
+    window_seconds: Annotated[int, Field(gt=0, le=YEAR)]
 
 
 class QuietHoursPart(Part):
@@ -133,7 +135,7 @@ class LinePart(Part):
     slot: Annotated[str, _text(50)]
     text: Annotated[str, _text(20_000)]
     reply_to: Slug | None = None
-    delay_seconds: Annotated[float, Field(ge=0, le=7 * 86_400)] = 5.0
+    delay_seconds: Annotated[float, Field(ge=0, le=WEEK)] = 5.0
 
 
 class ScriptPart(Part):
@@ -157,8 +159,8 @@ class CampaignPart(Part):
     time_zone: Annotated[str, _text(64)] = "UTC"
     locale: Literal["en", "ru"] = "en"
     quiet_hours: QuietHoursPart | None = None
-    first_contact_interval_seconds: Annotated[int, Field(ge=0, le=MOST)] = 60
-    reply_quiet_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    first_contact_interval_seconds: Annotated[int, Field(ge=0, le=WEEK)] = 60
+    reply_quiet_seconds: Annotated[float, Field(ge=0, le=HOUR)] = 5.0
     keywords: KeywordsPart = KeywordsPart()
     watches: tuple[WatchPart, ...] = ()
     managers: tuple[Slug, ...] = ()

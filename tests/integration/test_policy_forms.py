@@ -101,6 +101,7 @@ def test_the_list_tells_which_budgets_count_nothing(panel: Client, scope: str, k
         ({"scope": "peer", "key": "@nobody"}, "A person is named by their Telegram id"),
         ({"scope": "team", "key": "x"}, "The team is one: leave the key empty."),
         ({"scope": "team", "window_seconds": 0}, "A window lasts a second at least."),
+        ({"scope": "team", "window_seconds": 10**9}, "At most a year: 31622400 seconds."),
     ],
 )
 def test_a_budget_that_would_count_nothing_is_refused_in_words(panel: Client, given, said):
@@ -113,6 +114,10 @@ def test_a_budget_that_would_count_nothing_is_refused_in_words(panel: Client, gi
     ("given", "said"),
     [
         ({"time_zone": "Europe/Nowhere"}, 'No time zone is called "Europe/Nowhere"'),
+        ({"locale": "de"}, "First contacts can be in en or ru: "),
+        ({"first_contact_interval_seconds": "604801"}, "At most a week: 604800 seconds."),
+        ({"reply_quiet_seconds": "3601"}, "At most an hour: 3600 seconds."),
+        ({"reply_quiet_seconds": "-5"}, "Ensure this value is greater than or equal to 0."),
         ({"quiet_from": "22:00"}, "Quiet hours need both ends, or none."),
         ({"quiet_to": "08:00"}, "Quiet hours need both ends, or none."),
     ],

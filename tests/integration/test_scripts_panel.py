@@ -33,6 +33,9 @@ def test_a_lines_form_refuses_what_the_activation_would(panel: Client):
     values = {"script": line.script_id, "key": line.key, "position": 1, "slot": line.slot_id, "delay_seconds": 0}
     page = f"/admin/scripts/line/{line.pk}/change/"
     assert WHY in said(panel.post(page, values | {"text": BROKEN}))
+    assert "At most a week: 604800 seconds." in said(
+        panel.post(page, values | {"text": "Hi", "delay_seconds": 700_000})
+    )
     assert "A variant of it is blank." in said(panel.post(page, values | {"text": "{|Hello}"}))
     assert Line.objects.get(pk=line.pk).text == line.text
     assert panel.post(page, values | {"text": "{|Hello} all"}).status_code == 302
