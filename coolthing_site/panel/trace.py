@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,6 +14,8 @@ from django.views.decorators.http import require_safe
 from coolthing_site.panel.navigation import TRACE_MODELS, may_view
 from messaging.trace import Step, Trace, trace
 from panelkit.labels import page_of
+
+SOURCES = (*TRACE_MODELS, "parser.Hit", "leads.Lead", "notifier.Notification")
 
 
 @require_safe
@@ -35,6 +38,15 @@ def story(request: HttpRequest, event_id: UUID) -> HttpResponse:
     return _page(request, {"asked": str(event_id), "trace": found, "steps": _shown(request, found)})
 
 
+def _sources(request: HttpRequest) -> list[tuple[str, str]]:
+    """The lists on whose rows' pages an event's id is found: address and name."""
+    metas = [apps.get_model(model)._meta for model in SOURCES if may_view(request, model)]
+    return [
+        (reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist"), str(meta.verbose_name_plural))
+        for meta in metas
+    ]
+
+
 def _shown(request: HttpRequest, found: Trace) -> list[dict[str, Any]]:
     """Each step is for those who may see its row."""
     steps = [step for step in found.steps if step.row is None or may_view(request, step.row._meta.label)]
@@ -50,9 +62,8 @@ def _link(step: Step) -> str:
 
 
 def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    return TemplateResponse(
-        request, "panel/trace.html", {**admin.site.each_context(request), "title": "Trace", **context}
-    )
+    shared = {**admin.site.each_context(request), "title": "Trace", "sources": _sources(request)}
+    return TemplateResponse(request, "panel/trace.html", shared | context)
 
 
 def _require(request: HttpRequest) -> None:

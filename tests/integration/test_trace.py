@@ -132,6 +132,13 @@ def test_the_command_prints_the_story_for_people_and_for_programs():
         call_command("trace", str(uuid.uuid4()), stdout=io.StringIO())
 
 
+def test_the_search_box_tells_where_ids_are_to_whom_may_look_there():
+    page = person("view_outboxevent", "view_hit").get("/admin/trace/").content.decode()
+    told = page[page.index("Where is an id?") :]
+    assert 'href="/admin/messaging/outboxevent/">' in told and 'href="/admin/parser/hit/">hits' in told
+    assert "/admin/leads/lead/" not in told
+
+
 def test_the_search_box_leads_to_the_page():
     client, event = person("view_outboxevent"), _publish()
     assert client.get(f"/admin/trace/?id={event.id.hex}").headers["Location"] == f"/admin/trace/{event.id}/"
