@@ -236,7 +236,7 @@ class ScriptForCampaignAdmin(PanelAdmin):
     ordering = ("-created_at",)
     readonly_fields = ("state_label", "state_reason", "activated_at", "started_at", "finished_at", "supervised_at")
     fieldsets = (
-        (None, {"fields": (("campaign", "script"), "seed")}),
+        (None, {"fields": ("campaign", "script", "seed")}),
         (
             "Its life",
             {

@@ -124,6 +124,21 @@ def test_lists_are_searched_and_filtered(panel: Panel, world: SimpleNamespace) -
     assert "the broker refused it" in panel.text
 
 
+def test_long_names_hide_no_label_of_a_draft(panel: Panel, world: SimpleNamespace) -> None:
+    world.campaign.name = "Sourdough and other breads, for the whole neighbourhood"
+    world.campaign.save()
+    script = Script.objects.create(slug="long", name="A long talk about the bread of our grandmothers")
+    panel.open(_page(ScriptForCampaign.objects.create(campaign=world.campaign, script=script)))
+    hidden = """labels => labels.filter(label => {
+        const box = label.getBoundingClientRect();
+        return label.offsetParent
+            && !label.contains(document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2));
+    }).map(label => label.textContent.trim())"""
+    assert not panel.do(
+        lambda page: page.eval_on_selector_all("form label[for=id_campaign], label[for=id_script]", hidden)
+    )
+
+
 def test_a_conversation_shows_its_newest_message_unless_its_reader_scrolled_up(
     panel: Panel, world: SimpleNamespace
 ) -> None:
