@@ -43,16 +43,22 @@ class PanelAdmin(OperatingAdmin):
         return super().get_queryset(request).defer(*self.secret_fields)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Without the right to change, a form shows values as text: then the secrets are not on it."""
+        """Without the right to change, a form shows values as text: then the secrets are not on it. Nor is what the
+        database will fill in on the form of a new row."""
         fieldsets = super().get_fieldsets(request, obj)
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        if may_write or not self.secret_fields:
-            return fieldsets
-        return [(name, {**options, "fields": _without(options["fields"], self._hidden)}) for name, options in fieldsets]
+        hidden = set() if may_write else self._secret
+        if obj is None:
+            hidden = hidden | self._filled_in(request)
+        return [(name, {**options, "fields": _without(options["fields"], hidden)}) for name, options in fieldsets]
 
     @property
-    def _hidden(self) -> set[str]:
+    def _secret(self) -> set[str]:
         return {*self.secret_fields, *(f"remove_{name}" for name in self.secret_fields)}
+
+    def _filled_in(self, request: HttpRequest) -> set[str]:
+        shown = self.get_readonly_fields(request)
+        return {one.name for one in self.opts.concrete_fields if one.has_db_default() and one.name in shown}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Write what the form changed and no other column: workers write to the same rows meanwhile."""

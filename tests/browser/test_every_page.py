@@ -30,6 +30,7 @@ def _url(model: Any, page: str, *args: Any) -> str:
 def _assert_fine(panel: Panel, path: str) -> None:
     assert panel.open(path) == 200, path
     assert "Traceback" not in panel.text or "handlingfailure" in path or "deadletter" in path, path
+    assert " object at 0x" not in panel.text, path
     assert not panel.problems, path
 
 
