@@ -1,12 +1,15 @@
 """The ModelAdmin and inline classes of every room."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError
 from django.db.models import Model, QuerySet, TextField
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import TabularInline as UnfoldTabularInline
@@ -15,6 +18,9 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 from panelkit.deleting import Consequences, consequences
 from panelkit.operating import OperatingAdmin
 from panelkit.registry import inlines_of, leaving_of, sections_of
+
+log = logging.getLogger(__name__)
+TOO_LATE = "Nothing was saved: somebody saved the same at that moment. This is what is there now."
 
 
 class PanelAdmin(OperatingAdmin):
@@ -73,6 +79,15 @@ class PanelAdmin(OperatingAdmin):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Consequences:
         return consequences(objs, request, self.admin_site)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Of two that save the same row at once both find it free, and one of them meets the database's constraint."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except IntegrityError as problem:
+            log.info("a form of %s came too late: %s", self.opts.label, type(problem.__cause__).__name__)
+            self.message_user(request, TOO_LATE, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return [*super().get_inlines(request, obj), *inlines_of(self.model)]
