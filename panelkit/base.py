@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from psycopg.errors import UniqueViolation
 from unfold.admin import TabularInline as UnfoldTabularInline
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
@@ -85,7 +86,9 @@ class PanelAdmin(OperatingAdmin):
         try:
             return super().changeform_view(request, *args, **kwargs)
         except IntegrityError as problem:
-            log.info("a form of %s came too late: %s", self.opts.label, type(problem.__cause__).__name__)
+            if not isinstance(problem.__cause__, UniqueViolation):
+                raise
+            log.info("a form of %s came too late", self.opts.label)
             self.message_user(request, TOO_LATE, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
