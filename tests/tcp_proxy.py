@@ -22,9 +22,12 @@ class TcpProxy:
         self._flowing = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._relays: set[asyncio.Task[None]] = set()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        # Bound for as long as the proxy lives, and never listening: while the proxy takes no connections, the kernel
+        # would give its port to whoever asks for any. With SO_REUSEADDR, as asyncio's, a listening socket may join it.
+        self._keeper = socket.socket()
+        self._keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._keeper.bind(("127.0.0.1", 0))
+        self.port = int(self._keeper.getsockname()[1])
 
     @classmethod
     def before(cls, url: str) -> Self:
@@ -69,11 +72,12 @@ class TcpProxy:
     ) -> None:
         self.cut()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join()
         self._loop.close()
+        self._keeper.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _set_flowing(self, flowing: bool) -> None:
         (self._flowing.set if flowing else self._flowing.clear)()

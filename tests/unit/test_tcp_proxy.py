@@ -51,6 +51,15 @@ def test_everything_passes(proxy: TcpProxy):
         assert _answers(connection)
 
 
+def test_its_port_is_nobody_elses_while_it_refuses_connections(proxy: TcpProxy):
+    proxy.cut()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", proxy.port))
+    proxy.restore()
+    with _dial(proxy) as connection:
+        assert _answers(connection)
+
+
 def test_a_reset_ends_what_is_open_and_new_connections_work(proxy: TcpProxy):
     with _dial(proxy) as connection:
         assert _answers(connection)
