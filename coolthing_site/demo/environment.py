@@ -15,6 +15,9 @@ from messaging.management_api import ManagementApi, ManagementUnavailable
 
 SUFFIX = "_demo"
 TIMEOUT_SECONDS = 10.0
+# Bound and never listening: whoever is to listen on such a port starts seconds after it was chosen, and until then the
+# kernel would give it to any other server or connection.
+_kept: list[socket.socket] = []
 
 
 def demo_environment(work_dir: Path) -> dict[str, str]:
@@ -39,15 +42,16 @@ def demo_environment(work_dir: Path) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on, all different."""
+    """Loopback ports that nobody listens on, all different; nobody gets one by chance while this process lives.
+
+    A server may listen there if it sets SO_REUSEADDR, as servers do.
+    """
     sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    for one in sockets:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind(("127.0.0.1", 0))
+    _kept.extend(sockets)
+    return [one.getsockname()[1] for one in sockets]
 
 
 def _with_path_suffix(url: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from coolthing_site.demo.environment import free_ports
 from sandbox.server import Sandbox, SandboxConfig
 from sandbox.state import StateUnreadable
 from tests.telegram.sandbox_support import Inbox, Town, send, until
@@ -20,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 async def test_accounts_stay_logged_in_over_a_restart(key_dir: Path, tmp_path: Path) -> None:
     state = tmp_path / "state" / "world.pickle"
-    async with Sandbox(SandboxConfig(key_dir=key_dir, state=state)) as first:
+    (port,) = free_ports(1)
+    config = SandboxConfig(key_dir=key_dir, state=state, mtproto_port=port)
+    async with Sandbox(config) as first:
         town = Town(first)
         anna = await town.login(town.anna)
         message_id = await send(anna, await anna.get_input_entity("boris"), "Once", random_id=5)
@@ -29,7 +32,6 @@ async def test_accounts_stay_logged_in_over_a_restart(key_dir: Path, tmp_path: P
         await town.close()
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
 
-    config = SandboxConfig(key_dir=key_dir, state=state, mtproto_port=first.mtproto_port)
     async with Sandbox(config) as second:
         town.sandbox = second
         again = town.client(saved)
@@ -92,11 +94,11 @@ async def test_the_command_line_serves_until_it_is_told_to_stop(key_dir: Path, t
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        url = await asyncio.wait_for(_control_url(process), 30)
+        url = await asyncio.wait_for(_control_url(process), 90)
         async with aiohttp.ClientSession(url) as session, session.get("/world") as answer:
             assert (await answer.json())["users"]
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         if process.returncode is None:
             process.kill()
