@@ -110,23 +110,31 @@ class QueueMover:
     def _await_emptiness(self, queues: Mapping[str, str]) -> None:
         """For as long as figures may be old nothing is in these queues, nor with somebody who has yet to answer.
 
-        What comes late (published before the queue was unbound) follows the rest to the queue's value.
+        What comes late (published before the queue was unbound) follows the rest to the queue's value. Until the
+        figures are of later than that, what they say is being handled may have been in our own hands.
         """
-        since = time.monotonic()
-        while queues and time.monotonic() < since + self._figures_seconds:
+        since, settled = time.monotonic(), not queues
+        while not settled:
             time.sleep(_POLL_SECONDS)
+            quiet = time.monotonic() - since
+            settled = quiet >= self._figures_seconds
             for queue, target in queues.items():
-                self._require_unused(queue)
+                if quiet >= FIGURES_SECONDS:
+                    self._require_unused(queue)
+                settled &= not self._in_use(queue)
                 if self._carrier.carry(queue, target):
-                    since = time.monotonic()
+                    since, settled = time.monotonic(), False
 
     def _require_unused(self, queue: str) -> None:
-        consumers = self._channel.queue_declare(queue, passive=True).consumer_count
-        if consumers:
-            raise MoveRefused(f"{queue} has {consumers} consumers: stop its workers, then run this again")
+        if use := self._in_use(queue):
+            raise MoveRefused(f"{use}: stop its workers, then run this again")
+
+    def _in_use(self, queue: str) -> str:
+        """Who uses the queue, in words; empty if nobody does."""
+        if consumers := self._channel.queue_declare(queue, passive=True).consumer_count:
+            return f"{queue} has {consumers} consumers"
         unacked = self._api.queue(queue).get("messages_unacknowledged", 0)
-        if unacked:
-            raise MoveRefused(f"{unacked} messages of {queue} are being handled: stop its workers, then run this again")
+        return f"{unacked} messages of {queue} are being handled" if unacked else ""
 
     def _bindings(self, queue: str) -> list[declare.Binding]:
         """The live ones, without the default exchange's, which nobody can take away."""

@@ -3,15 +3,17 @@
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import amqp
 import pytest
 
 from messaging import declare, topology
+from messaging.carrier import Carrier
 from messaging.declare import DeclarationRefused
 from messaging.events import decode
+from messaging.publisher import BROKER_ERRORS
 from messaging.queue_moves import FIGURES_SECONDS, MoveRefused, QueueMover, beside
 from messaging.subscriptions import Message
 from parser.events import NewTargetMessage
@@ -113,7 +115,7 @@ def test_a_moved_message_is_what_it_was(changed: Broker):
 
 def test_what_is_published_meanwhile_arrives(changed: Broker):
     _publish_many(changed, 50)
-    over, sent = threading.Event(), []
+    over, sent = threading.Event(), list[bytes]()
 
     def publish() -> None:
         while not over.is_set():
@@ -122,6 +124,7 @@ def test_what_is_published_meanwhile_arrives(changed: Broker):
     publisher = threading.Thread(target=publish)
     publisher.start()
     try:
+        wait_until(lambda: sent, what="a publisher at work")
         assert _move(changed) == [QUEUE]
     finally:
         over.set()
@@ -133,18 +136,15 @@ def test_what_is_published_meanwhile_arrives(changed: Broker):
 
 
 @pytest.mark.parametrize("there", [beside(QUEUE), QUEUE], ids=["on the way out", "on the way back"])
-def test_a_move_that_was_interrupted_is_finished_by_the_next(changed: Broker, there: str):
+def test_a_move_that_was_interrupted_is_finished_by_the_next(
+    changed: Broker, there: str, monkeypatch: pytest.MonkeyPatch
+):
     bodies = _publish_many(changed)
-    with TcpProxy.before(changed.url) as proxy:
-        broken: list[BaseException] = []
-        mover = threading.Thread(target=_catching, args=(broken, changed, proxy.url(changed.url)))
-        mover.start()
-        if there == QUEUE:
-            wait_until(lambda: _is_made_anew(changed), what="the new queue")
-        wait_until(lambda: there in _names(changed) and changed.ready(there) > 0, what=f"messages in {there}")
-        proxy.cut()
-        mover.join()
-    assert broken
+    with TcpProxy.before(changed.url) as proxy, monkeypatch.context() as patch:
+        patch.setattr(Carrier, "_publish", _cutting(proxy, there))
+        with pytest.raises(BROKER_ERRORS):
+            _move(changed, proxy.url(changed.url))
+    assert 0 < changed.ready(there) < MANY
     assert not _is_as_it_should_be(changed)
     wait_until(lambda: _next_run(changed) == [QUEUE], what="a run that is not locked out by the dead one")
     assert _is_as_it_should_be(changed)
@@ -152,11 +152,19 @@ def test_a_move_that_was_interrupted_is_finished_by_the_next(changed: Broker, th
     assert list(dict.fromkeys(sorted(message.body for message in _take_all(changed)))) == sorted(bodies)
 
 
-def _catching(broken: list[BaseException], broker: Broker, url: str) -> None:
-    try:
-        _move(broker, url)
-    except Exception as problem:
-        broken.append(problem)
+def _cutting(proxy: TcpProxy, there: str) -> Callable[[Carrier, Sequence[amqp.Message], str], None]:
+    """Cut the network when the first messages have come there, and before they have left where they were.
+
+    A cut from beside would have to find the one moment between the first message and the last.
+    """
+    publish = Carrier._publish
+
+    def cutting(carrier: Carrier, messages: Sequence[amqp.Message], queue: str) -> None:
+        publish(carrier, messages, queue)
+        if queue == there:
+            proxy.cut()
+
+    return cutting
 
 
 def _next_run(broker: Broker) -> list[str]:
@@ -168,11 +176,6 @@ def _next_run(broker: Broker) -> list[str]:
 
 def _names(broker: Broker) -> list[str]:
     return [queue["name"] for queue in broker.api.in_vhost("queues")]
-
-
-def _is_made_anew(broker: Broker) -> bool:
-    found = {queue["name"]: queue["arguments"] for queue in broker.api.in_vhost("queues")}
-    return found.get(QUEUE) == topology.TOPOLOGY.queue(QUEUE).arguments
 
 
 def test_the_check_names_what_an_interrupted_move_left(broker: Broker):
@@ -202,8 +205,24 @@ def test_a_message_that_somebody_still_handles_is_not_deleted_with_its_queue(cha
         assert worker.basic_get(QUEUE) is not None
         with pytest.raises(MoveRefused, match="1 messages of leads_queue are being handled"):
             _move(changed, seconds=FIGURES_SECONDS)
-    wait_until(lambda: _next_run(changed) == [QUEUE], timeout=30, what="figures without that message")
+    wait_until(lambda: _next_run(changed) == [QUEUE], what="figures without that message")
     assert sorted(message.body for message in _take_all(changed)) == sorted(bodies)
+
+
+def test_what_the_move_itself_held_when_the_broker_counted_does_not_stop_it(
+    changed: Broker, monkeypatch: pytest.MonkeyPatch
+):
+    bodies = _publish_many(changed, 3)
+    publish = Carrier._publish
+
+    def counted(carrier: Carrier, messages: Sequence[amqp.Message], queue: str) -> None:
+        wait_until(lambda: changed.api.queue(QUEUE).get("messages_unacknowledged"), what="a figure of what it holds")
+        publish(carrier, messages, queue)
+        monkeypatch.undo()
+
+    monkeypatch.setattr(Carrier, "_publish", counted)
+    assert _move(changed) == [QUEUE]
+    assert [message.body for message in _take_all(changed)] == bodies
 
 
 def test_only_one_moves_at_a_time(changed: Broker):
