@@ -54,6 +54,15 @@ class Probe:
         assert worker.log().count(" succeeded in ") == handled
         assert self.broker.ready(queue) == 0
 
+    def await_prefetched(self, queue: str) -> None:
+        """Wait until the one worker has read all messages of the queue that it may have.
+
+        The broker has sent them when none is ready any more; the answer to a ping that went over the same connection
+        after them tells that they were read.
+        """
+        wait_until(lambda: self.broker.ready(queue) == 0, what="prefetched messages")
+        assert probe.app.control.broadcast("ping", reply=True, timeout=60, limit=1), "no worker answers"
+
     def effects(self, event_id: uuid.UUID) -> int:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM probe_effect WHERE event_id = %s", [event_id])
