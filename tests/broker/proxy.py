@@ -12,7 +12,7 @@ _TURN_SECONDS = 0.05
 
 
 class BlockingProxy:
-    """Between `block()` and `unblock()` it takes nothing from clients, as a broker with an alarm. Use `url`."""
+    """Between `block()` and `unblock()` it takes nothing from its client, as a broker with an alarm. Use `url`."""
 
     def __init__(self, url: str) -> None:
         target = urlsplit(url)
@@ -22,6 +22,7 @@ class BlockingProxy:
         self.url = target._replace(netloc=f"{target.username}:{target.password}@127.0.0.1:{port}").geturl()
         self._closing = threading.Event()
         self._blocked = threading.Event()
+        self._told = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
@@ -34,7 +35,10 @@ class BlockingProxy:
         self._listener.close()
 
     def block(self) -> None:
+        """Returns when nothing passes any more that the client, who must be connected, sends from now on."""
+        self._told.clear()
         self._blocked.set()
+        self._told.wait()
 
     def unblock(self) -> None:
         self._blocked.clear()
@@ -58,6 +62,8 @@ class BlockingProxy:
             if blocked != told:
                 told = blocked
                 client.sendall(_method(*_BLOCKED, b"\x0dlow on memory") if blocked else _method(*_UNBLOCKED))
+                if blocked:
+                    self._told.set()
             for source in select.select([server] if blocked else [server, client], [], [], _TURN_SECONDS)[0]:
                 data = source.recv(65_536)
                 if not data:
