@@ -64,7 +64,7 @@ class Watch:
             supervise(timezone.now())
             return self.state() == "online"
 
-        wait_until(online, 30, "the bot online")
+        wait_until(online, what="the bot online")
 
     def state(self) -> str:
         return Bot.objects.values_list("state", flat=True).get(pk=self.bot.pk)
@@ -79,8 +79,24 @@ class Watch:
         return len(self.sandbox.call(self.sandbox.mtproto.connections_of, self.bot.telegram_user_id))
 
     def until_hits(self, *texts: str) -> None:
-        wait_until(lambda: Hit.objects.count() >= len(texts), what=f"hits {texts}")
+        def heard() -> bool:
+            # As beat does: a worker that was held up for longer than its lease has let go of the bot.
+            supervise(timezone.now())
+            return Hit.objects.count() >= len(texts)
+
+        wait_until(heard, what=f"hits {texts}")
         assert list(Hit.objects.order_by("message_id").values_list("text", flat=True)) == list(texts)
+
+    def until_connected(self) -> None:
+        """Once, and never more than that."""
+
+        def once() -> bool:
+            supervise(timezone.now())
+            connections = self.connections()
+            assert connections <= 1
+            return connections == 1
+
+        wait_until(once, what="the bot's connection")
 
     def assert_key_is_whole(self) -> None:
         """Telegram never saw two connections with the account's key."""

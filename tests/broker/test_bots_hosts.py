@@ -20,7 +20,7 @@ from tests.private import Broker, database_url
 from tests.support import Process, wait_until
 from tests.tcp_proxy import TcpProxy
 
-TTL = 3
+TTL = 6
 
 
 @pytest.fixture
@@ -58,20 +58,27 @@ def test_a_worker_without_its_database_lets_go_before_the_lease_ends_and_goes_on
     getattr(proxy, how)()
     expires_at = Bot.objects.values_list("lease_expires_at", flat=True).get(pk=watch.bot.pk)
     assert expires_at is not None
-    wait_until(lambda: watch.connections() == 0, what="the session to be closed")
-    assert database_time() < expires_at
+    wait_until(lambda: _closed_before(watch, expires_at), what="the session to be closed")
     watch.say("plumber two")
     # Others see the lease run out; what they send to the worker meanwhile comes to nothing.
-    wait_until(lambda: _offline_after(watch, expires_at), 2 * TTL, "the bot offline, seconds after its lease")
+    wait_until(lambda: _offline_after(watch, expires_at), what="the bot offline, seconds after its lease")
     assert watch.connections() == 0
     proxy.restore()
     watch.supervise_until_online()
     watch.say("plumber three")
     watch.until_hits("plumber one", "plumber two", "plumber three")
-    assert watch.connections() == 1
+    watch.until_connected()
     watch.assert_key_is_whole()
     assert worker.is_running()
     assert worker.stop() == 0
+
+
+def _closed_before(watch: Watch, expires_at: datetime) -> bool:
+    # In this order: however late we look, what is still open then was open when the lease had ended.
+    at = database_time()
+    still_open = watch.connections() > 0
+    assert not still_open or at < expires_at
+    return not still_open
 
 
 def _offline_after(watch: Watch, expires_at: datetime) -> bool:
@@ -93,7 +100,7 @@ def test_a_drained_worker_hands_its_bot_to_another_and_nothing_is_missed_or_doub
     assert watch.owner() not in ("", before)
     watch.say("plumber three")
     watch.until_hits("plumber one", "plumber two", "plumber three")
-    assert watch.connections() == 1
+    watch.until_connected()
     wait_until(lambda: Host.objects.get(name=before).draining, what="the drained worker to say so")
     watch.assert_key_is_whole()
     assert first.stop() == 0
@@ -129,17 +136,17 @@ def test_two_supervisors_and_two_workers_make_one_connection(watch: Watch, broke
     for one in supervisors:
         one.start()
     try:
-        wait_until(lambda: watch.state() == "online", 30, "the bot online")
+        wait_until(lambda: watch.state() == "online", what="the bot online")
         owner = watch.owner()
         next(worker for worker in workers if f"parser_bots_{1 + workers.index(worker)}@" in owner).kill()
         watch.say("plumber, between two owners")
-        wait_until(lambda: watch.state() == "online" and watch.owner() != owner, 30, "the bot online elsewhere")
+        wait_until(lambda: watch.state() == "online" and watch.owner() != owner, what="the bot online elsewhere")
         watch.until_hits("plumber, between two owners")
         wait_until(lambda: 1 in seen, what="a supervisor that sees the connection")
     finally:
         over.set()
         for one in supervisors:
-            one.join(10)
+            one.join()
     assert max(seen) == 1
     watch.assert_key_is_whole()
-    assert broker.ready(topology.PARSER_BOTS_QUEUE) == 0
+    wait_until(lambda: broker.ready(topology.PARSER_BOTS_QUEUE) == 0, what="the last supervisor's hints taken")

@@ -22,6 +22,10 @@ from telegram.types import IncomingMessage
 from tests import private
 from tests.support import wait_until
 
+# Nobody loses such a lease because the machine was busy for some seconds. A test that waits for a lease's end has its
+# own, or ends it.
+LEASE_TTL_SECONDS = 60
+
 
 def environment_of_processes() -> dict[str, str]:
     """For a process of the product: the test's database and sandbox."""
@@ -156,7 +160,7 @@ class Company:
         for runtime in self._runtimes:
             runtime.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         close_connections()
 
 

@@ -12,7 +12,7 @@ from telethon.tl import functions, types
 from sandbox.entities import Chat, User
 from sandbox.server import Sandbox
 
-DEADLINE_SECONDS = 15
+DEADLINE_SECONDS = 60
 
 
 async def until(condition: Callable[[], Any], what: str = "the condition") -> Any:

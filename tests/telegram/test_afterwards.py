@@ -17,14 +17,14 @@ from sandbox.server import Sandbox, SandboxConfig
 from tests.integration import ledger
 from tests.support import wait_until
 from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import Company, Listener, Registered
+from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered
 
 KINDS = ["supergroup", "group", "private"]
 
 
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = 6
+    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
     settings.LEASE_RENEW_SECONDS = 1
     ledger.noting_origin()
     with ExitStack() as stack:
@@ -57,7 +57,7 @@ def until(delivery: Delivery, **wanted: Any) -> None:
         delivery.refresh_from_db()
         return all(getattr(delivery, name) == value for name, value in wanted.items())
 
-    wait_until(so, 30, f"{wanted}")
+    wait_until(so, what=f"{wanted}")
 
 
 def until_deleted(delivery: Delivery) -> None:
@@ -65,7 +65,7 @@ def until_deleted(delivery: Delivery) -> None:
         delivery.refresh_from_db()
         return delivery.deleted_at is not None
 
-    wait_until(gone, 30, "the deletion")
+    wait_until(gone, what="the deletion")
 
 
 def do(company: Company, what: Any, **values: Any) -> None:
@@ -106,7 +106,7 @@ def test_what_happened_while_nobody_was_connected_is_found_later(company: Compan
     until(first, state="sent")
     until(second, state="sent")
     runtime.sessions[anna.pk].stop()
-    task.join(20)
+    task.join(60)
     one, two = company.world.ledger
     do(company, afterwards.edit, user_id=anna.telegram_user_id, seq=one.seq, text="Won")
     do(company, afterwards.react, user_id=company.pavel.id, seq=one.seq, emoji="❤")
@@ -126,7 +126,7 @@ def test_a_bot_in_the_same_supergroup_notices_for_the_one_that_is_away(company: 
     delivery = queued(company, anna, chat, "Hello")
     until(delivery, state="sent")
     runtime.sessions[anna.pk].stop()
-    anna_task.join(20)
+    anna_task.join(60)
     do(company, afterwards.unsay, seq=company.world.ledger[0].seq)
     until_deleted(delivery)
 
@@ -144,7 +144,7 @@ def test_a_message_deleted_before_it_is_written_down_as_said_is_found(company: C
 
         def settle(self, delivery: Delivery) -> None:
             do(company, afterwards.unsay, seq=1)
-            wait_until(lambda: runtime.sessions[anna.pk]._afterwards._again, 20, "the first look")
+            wait_until(lambda: runtime.sessions[anna.pk]._afterwards._again, what="the first look")
 
     register_origin(ledger.ORIGIN, Moderated())
     delivery = queued(company, anna, chat, "Buy now")
@@ -161,10 +161,10 @@ def test_a_wait_that_telegram_asks_for_when_looking_back_is_kept(company: Compan
     delivery = queued(company, anna, chat, "Hello")
     until(delivery, state="sent")
     runtime.sessions[anna.pk].stop()
-    task.join(20)
+    task.join(60)
     company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", method="channels.getMessages", seconds=300))
     company.run(runtime, anna)
-    wait_until(lambda: BotBlock.objects.filter(bot=anna, method="GetMessages").exists(), 30, "the block")
+    wait_until(lambda: BotBlock.objects.filter(bot=anna, method="GetMessages").exists(), what="the block")
     company.online(anna)
     after = queued(company, anna, chat, "It speaks on")
     until(after, state="sent")

@@ -14,12 +14,12 @@ from bots.models import Bot
 from sandbox.server import Sandbox, SandboxConfig
 from tests.support import wait_until
 from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import Company, Listener, Registered
+from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered
 
 
 @pytest.fixture
 def company(key_dir: Path, settings, transactional_db: None) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = 6
+    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
     settings.LEASE_RENEW_SECONDS = 1
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
@@ -41,7 +41,7 @@ def test_handlers_that_take_long_cost_no_bot_its_lease(company: Company):
         company.say(square, "this will take a while")
         wait_until(lambda: company.role.calls == executor.THREADS, what="all threads are busy")
         # Held by renewals alone: the leases of before would be over by then.
-        late = timezone.now() + timedelta(seconds=10)
+        late = timezone.now() + timedelta(seconds=LEASE_TTL_SECONDS + 4)
         wait_until(lambda: not Bot.objects.exclude(lease_expires_at__gt=late).exists(), what="renewed leases")
         assert set(Bot.objects.values_list("pk", "lease_epoch")) == epochs
         assert all(company.is_ready(bot) for bot in bots)

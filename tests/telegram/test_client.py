@@ -62,7 +62,7 @@ async def test_an_answer_that_is_lost_is_transient_and_the_repeat_finds_the_mess
     town.sandbox.faults.plan(Fault(kind="DROP_ANSWER"))
     with pytest.raises(TransientError):
         await account.send(ChatTarget(telegram_id=town.group.id), "once", random_id=5)
-    assert isinstance(await asyncio.wait_for(account.closed, 5), TransientError)
+    assert isinstance(await asyncio.wait_for(account.closed, 60), TransientError)
     again = await accounts.open(accounts.saved[account])
     try:
         await again.send(ChatTarget(telegram_id=town.group.id), "once", random_id=5)
@@ -177,7 +177,7 @@ async def test_the_session_text_keeps_what_the_account_has_met(town: Town, accou
 async def test_the_server_drops_a_connection_that_goes_silent(town: Town, accounts: Accounts):
     account = await anna_of(town, accounts)
     await account.keep_alive(1)
-    assert isinstance(await asyncio.wait_for(account.closed, 10), TransientError)
+    assert isinstance(await asyncio.wait_for(account.closed, 60), TransientError)
 
 
 async def test_disconnect_closes_for_good_and_is_told(town: Town, accounts: Accounts):

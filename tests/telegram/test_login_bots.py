@@ -29,14 +29,14 @@ from telegram.logins import LoginError
 from telegram.store import StoredSession, key_of
 from tests.support import ROOT
 from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import Company, Listener, Registered, environment_of_processes
+from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered, environment_of_processes
 
 PASSWORD = "correct horse"
 
 
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = 6
+    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
     settings.LEASE_RENEW_SECONDS = 1
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))

@@ -63,7 +63,7 @@ async def test_a_qr_code_is_scanned_by_another_session_of_the_account(town: Town
     phone, desk = await town.login(town.anna), town.client()
     await desk.connect()
     shown = await desk.qr_login()
-    waiting = asyncio.ensure_future(shown.wait(10))
+    waiting = asyncio.ensure_future(shown.wait(60))
     await asyncio.sleep(0)
     assert token_of(shown.url) == shown.token
     await phone(functions.auth.AcceptLoginTokenRequest(shown.token))

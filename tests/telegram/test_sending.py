@@ -9,7 +9,7 @@ import pytest
 
 from bots import recovery
 from bots.deliveries import deliveries_leaving
-from bots.models import Bot, BotBlock, Delivery
+from bots.models import Bot, BotBlock, BotStateChange, Delivery
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import campaign_pause, permission_grant
 from sandbox.faults import Fault
@@ -17,7 +17,7 @@ from sandbox.server import Sandbox, SandboxConfig
 from tests.integration import ledger
 from tests.support import wait_until
 from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import Company, Listener, Registered
+from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered
 
 State = Delivery.State
 
@@ -29,7 +29,7 @@ def origin() -> ledger.NotingOrigin:
 
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None, origin: ledger.NotingOrigin) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = 6
+    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
     settings.LEASE_RENEW_SECONDS = 1
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
@@ -49,7 +49,7 @@ def said(company: Company) -> list[Any]:
     return list(company.world.ledger)
 
 
-def until_settled(*deliveries: Delivery, state: Delivery.State = State.SENT, timeout: float = 40) -> None:
+def until_settled(*deliveries: Delivery, state: Delivery.State = State.SENT) -> None:
     def rows() -> list[tuple[str, str, str]]:
         ids = [delivery.id for delivery in deliveries]
         return list(Delivery.objects.filter(id__in=ids).values_list("state", "waiting_reason", "error"))
@@ -58,7 +58,7 @@ def until_settled(*deliveries: Delivery, state: Delivery.State = State.SENT, tim
         return all(row[0] == state for row in rows())
 
     try:
-        wait_until(settled, timeout)
+        wait_until(settled)
     except AssertionError as error:
         raise AssertionError(rows()) from error
     for delivery in deliveries:
@@ -133,7 +133,9 @@ def test_a_flood_wait_is_waited_out(company: Company):
     company.online(anna)
     company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", seconds=8, user=anna.telegram_user_id))
     delivery = ledger.queue_line(anna, ledger.make_campaign(), chat, "Hello")
-    company.until_state(anna, "waiting")
+    # Its record stays: the state itself is over after some seconds.
+    told = BotStateChange.objects.filter(bot=anna, state="waiting")
+    wait_until(told.exists, what="the bot told to wait")
     until_settled(delivery)
     company.until_state(anna, "online")
     block = BotBlock.objects.get(bot=anna)

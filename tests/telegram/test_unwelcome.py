@@ -16,7 +16,7 @@ from campaigns.services import permission_grant, permission_resume
 from sandbox.server import Sandbox, SandboxConfig
 from tests.support import wait_until
 from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import Company, Listener, Registered
+from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered
 
 PARSE = ChatPermission.Grant.PARSE
 
@@ -30,7 +30,7 @@ class PermittedListener(Listener):
 
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = 6
+    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
     settings.LEASE_RENEW_SECONDS = 1
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
