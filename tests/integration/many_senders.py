@@ -22,7 +22,7 @@ from tests.integration.ledger import noting_origin  # noqa: E402
 from tests.integration.stage import FakeAccount, Stage  # noqa: E402
 
 PROCESSES = 8
-DEADLINE_SECONDS = 90.0
+DEADLINE_SECONDS = 180.0
 LEFT = (Delivery.State.QUEUED, Delivery.State.SENDING)
 
 

@@ -117,8 +117,13 @@ class Stage:
         sender = Sender(self)  # type: ignore[arg-type]  # The fakes have what a sender uses of a session.
         self.loop.run_until_complete(sender.run(self._stop))
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Ask it to end; `close` waits for that."""
         if self._thread.is_alive():
             self.loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(20)
+
+    def close(self) -> None:
+        self.stop()
+        if self._thread.ident is not None:
+            self._thread.join(60)
         close_connections()

@@ -122,7 +122,7 @@ def test_batches_with_the_same_events_at_once_have_one_effect_each(transactional
     failed: list[set[int]] = []
 
     def deliver(turn: int) -> None:
-        start.wait(10)
+        start.wait(60)
         try:
             failed.append(_run(*(bodies if turn % 2 else reversed(bodies))))
         finally:
@@ -132,7 +132,7 @@ def test_batches_with_the_same_events_at_once_have_one_effect_each(transactional
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert failed == [set()] * 4
     assert Group.objects.count() == 30
     assert sum(troubles.calls) == 30

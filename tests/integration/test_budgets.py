@@ -170,7 +170,7 @@ def together(bots: list[Bot], campaign: Campaign, clock: ledger.Clock, claimers:
 
     def claimer() -> None:
         try:
-            start.wait(10)
+            start.wait(60)
             idle = 0
             while idle < 3:
                 batch = claim(ledger.owners(*bots), clock=clock).outgoing

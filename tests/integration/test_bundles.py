@@ -123,7 +123,7 @@ def test_the_same_events_at_once_in_other_orders_have_one_effect_each(garden: Ga
     failed: list[set[int]] = []
 
     def deliver(turn: int) -> None:
-        start.wait(10)
+        start.wait(60)
         try:
             failed.append(_run(events if turn % 2 else events[::-1]))
         finally:
@@ -133,6 +133,6 @@ def test_the_same_events_at_once_in_other_orders_have_one_effect_each(garden: Ga
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert failed == [set()] * 4
     assert len(_planted()) == len(garden.calls) == 16

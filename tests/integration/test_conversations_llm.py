@@ -259,7 +259,7 @@ def test_two_tasks_for_one_job_at_the_same_moment_ask_once(llm):
     def task():
         try:
             connection.ensure_connection()
-            barrier.wait(10)
+            barrier.wait(60)
             answer_job(job_id=job.id, now=soon())
         finally:
             connections.close_all()
@@ -283,7 +283,7 @@ def test_a_stop_at_the_moment_of_an_answer_leaves_nothing_to_send(round_):
     def beside(work):
         try:
             connection.ensure_connection()
-            barrier.wait(10)
+            barrier.wait(60)
             work()
         finally:
             connections.close_all()

@@ -69,7 +69,7 @@ def test_senders_hear_of_a_delivery_on_commit_and_not_on_rollback(origin):
         with transaction.atomic():
             ledger.queue_line(bot, campaign, chat)
             ledger.queue_line(bot, campaign, chat)
-        notes = list(listening.notifies(timeout=5, stop_after=1))
+        notes = list(listening.notifies(timeout=60, stop_after=1))
         assert len(notes) == 1
         assert list(listening.notifies(timeout=0.1)) == []
 

@@ -146,7 +146,7 @@ def test_two_that_work_on_one_order_cancel_and_count_each_once(origin, small_sli
 
     def work() -> None:
         try:
-            together.wait(10)
+            together.wait(60)
             while MassCancellation.objects.get(pk=given.pk).state == "running":
                 cancellations_advance()
         finally:

@@ -63,7 +63,7 @@ def test_whoever_cancels_a_delivery_under_judgement_waits_for_the_verdict(origin
         assert claim(owners, clock=ledger.Clock()).outgoing
         cancelling.start()
         wait_until(somebody_waits_for_a_lock, what="the cancelling to wait for the claim")
-    cancelling.join(20)
+    cancelling.join(60)
     assert answers == [False]
     assert Delivery.objects.get(pk=delivery.pk).state == State.SENDING
     assert origin.settled == []

@@ -26,7 +26,7 @@ from telegram.errors import (
     RetryAfter,
 )
 from tests.integration import ledger
-from tests.integration.stage import LOST, Stage
+from tests.integration.stage import LOST, FakeAccount, Stage
 from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -320,16 +320,32 @@ def test_in_a_basic_group_a_reply_to_what_its_account_never_sees_fails(stage, or
     assert origin.settled[-1] == (answer.id, State.FAILED)
 
 
+class Halfway(threading.Event):
+    """Until it is set, the account says half of its messages and no more: however late the test pauses the campaign, it
+    does so before all is said."""
+
+    def __init__(self, account: FakeAccount, half: int) -> None:
+        super().__init__()
+        self._account, self._half = account, half
+
+    def is_set(self) -> bool:
+        return super().is_set() or len(self._account.said) < self._half
+
+
 def test_when_a_pause_has_nothing_leaving_nothing_more_is_said(stage):
     campaign = ledger.make_campaign()
     bots = [ledger.make_bot() for _ in range(4)]
     accounts = [stage.put(bot) for bot in bots]
-    for bot in bots:
+    paused = [Halfway(account, half=20) for account in accounts]
+    for bot, account, gate in zip(bots, accounts, paused, strict=True):
+        account.before_send = gate
         for number in range(40):
             ledger.queue_message(bot, campaign, 7, str(number))
     stage.start()
     wait_until(lambda: sum(len(account.said) for account in accounts) >= 8)
     campaign_pause(campaign_id=campaign.id)
+    for gate in paused:
+        gate.set()
     wait_until(lambda: deliveries_leaving(campaign_id=campaign.id) == 0)
     said = [len(account.said) for account in accounts]
     assert sum(said) < 160
@@ -347,7 +363,7 @@ def test_a_pause_counts_what_is_on_its_way(stage):
     gate = account.before_send = threading.Event()
     first, second = ledger.queue_message(bot, campaign, 7, "1"), ledger.queue_message(bot, campaign, 7, "2")
     stage.start()
-    assert account.entered.wait(10)
+    assert account.entered.wait(60)
     campaign_pause(campaign_id=campaign.id)
     assert deliveries_leaving(campaign_id=campaign.id) == deliveries_leaving(telegram_user_id=7) == 1
     assert deliveries_cancel_for_person(telegram_user_id=7, reason="stop") == 1
@@ -363,8 +379,10 @@ def test_stopping_the_worker_settles_what_is_on_its_way(stage):
     gate = account.before_send = threading.Event()
     delivery, next_one = ledger.queue_message(bot, campaign, 7), ledger.queue_message(bot, campaign, 7, "next")
     stage.start()
-    assert account.entered.wait(10)
-    threading.Timer(0.2, gate.set).start()
+    assert account.entered.wait(60)
+    stage.stop()
+    # On the loop, so surely after it has been asked to end.
+    stage.loop.call_soon_threadsafe(stage.loop.call_later, 0.2, gate.set)
     stage.close()
     assert Delivery.objects.get(id=delivery.id).state == State.SENT
     assert Delivery.objects.get(id=next_one.id).state == State.QUEUED
@@ -376,7 +394,7 @@ def test_the_former_owners_late_answer_changes_nothing(stage, origin):
     gate = account.before_send = threading.Event()
     delivery = ledger.queue_message(bot, campaign, 7)
     stage.start()
-    assert account.entered.wait(10)
+    assert account.entered.wait(60)
     Delivery.objects.filter(id=delivery.id).update(lease_epoch=2)
     del stage.sessions[bot.id]
     gate.set()

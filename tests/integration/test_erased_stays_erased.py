@@ -159,7 +159,7 @@ def test_an_erasure_waits_for_what_is_being_recorded_and_takes_it_along(writer):
                 campaign=world.campaign, bot=world.parser, chat=world.chat, message_id=1, telegram_user_id=ID,
                 username=NAME, text=WORDS, keyword="tea", said_at=ledger.START,
             )  # fmt: skip
-    eraser.join(20)
+    eraser.join(60)
     assert not Lead.objects.exists() and not Hit.objects.exists() and search(NAME, WORDS) == []
 
 
@@ -202,7 +202,7 @@ def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
     wait_until(lambda: not Conversation.objects.exists())
     stop.set()
     for writer in writers:
-        writer.join(20)
+        writer.join(60)
     assert troubles == []
     assert search(str(ID), NAME, WORDS) == [] and OutboxEvent.objects.count() == before
 

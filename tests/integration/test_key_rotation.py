@@ -148,7 +148,7 @@ def test_a_value_that_a_worker_writes_meanwhile_is_not_overwritten(keys: Keys):
         Bot.objects.filter(pk=bot.pk).update(phone="+1777")
         rotating.start()
         wait_until(somebody_waits_for_a_lock, what="rotation to wait for the row")
-    rotating.join(20)
+    rotating.join(60)
     assert not rotating.is_alive()
     keys.have(NEW)
     assert Bot.objects.get(pk=bot.pk).phone == "+1777"

@@ -279,7 +279,7 @@ def at_once(*events):
     def one(event):
         try:
             connection.ensure_connection()
-            barrier.wait(10)
+            barrier.wait(60)
             handle_lead(event)
         finally:
             connections.close_all()

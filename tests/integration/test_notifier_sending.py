@@ -240,7 +240,7 @@ def test_two_tasks_for_one_notification_at_the_same_moment_send_once(file):
     def task():
         try:
             connection.ensure_connection()
-            barrier.wait(10)
+            barrier.wait(60)
             send_notification(notification_id=notification.id, now=soon())
         finally:
             connections.close_all()

@@ -130,7 +130,7 @@ def test_whose_first_words_tell_the_id_waits_for_a_stop_before_it_touches_the_le
         speaking = in_thread(lambda: world.incoming(talk, "Hello?"))
         wait_until(somebody_waits_for_a_lock, what="the message waiting for the stop")
         assert Lead.objects.update(state=State.OPTED_OUT) == 1
-    speaking.join(20)
+    speaking.join(60)
     assert texts(talk, "lead") == ["Hello?"] and Lead.objects.get().telegram_user_id == 501
 
 
@@ -146,7 +146,7 @@ def test_stop_said_to_two_bots_at_the_same_moment(round_):
     def beside(work):
         try:
             connection.ensure_connection()
-            barrier.wait(10)
+            barrier.wait(60)
             work()
         finally:
             connections.close_all()

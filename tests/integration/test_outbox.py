@@ -1,6 +1,7 @@
 """Events are committed with the change they report, or not at all."""
 
 from datetime import timedelta
+from itertools import takewhile
 
 import psycopg
 import pytest
@@ -27,9 +28,16 @@ def _event() -> ServiceErrorEvent:
 @pytest.fixture
 def notes(transactional_db: None):
     """The notifications that the relay would get."""
-    with psycopg.connect(database_url(), autocommit=True) as listener:
+    url = database_url()
+    with psycopg.connect(url, autocommit=True) as listener, psycopg.connect(url, autocommit=True) as other:
         listener.execute(f"LISTEN {NOTIFY_CHANNEL}")
-        yield lambda: list(listener.notifies(timeout=0.5))
+
+        def heard() -> list[psycopg.Notify]:
+            # They come in the order of their commits: when the last one is here, so are all before it.
+            other.execute(f"NOTIFY {NOTIFY_CHANNEL}, 'the last one'")
+            return list(takewhile(lambda note: note.payload != "the last one", listener.notifies()))
+
+        yield heard
 
 
 def test_a_row_holds_all_that_the_relay_needs(db: None):

@@ -166,14 +166,14 @@ def test_two_workers_at_once_send_each_letter_once():
             with transaction.atomic():
                 replays_advance()
                 holding.set()
-                go_on.wait(10)
+                go_on.wait(60)
         finally:
             connection.close()
 
     worker = Thread(target=first)
     worker.start()
-    assert holding.wait(10)
+    assert holding.wait(60)
     assert replays_advance() == 0, "the other worker holds the batch"
     go_on.set()
-    worker.join(10)
+    worker.join(60)
     assert OutboxEvent.objects.count() == 5

@@ -18,7 +18,7 @@ from tests.integration.script_world import make_sfc, play_on, queued, settle
 from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PATIENCE = 20  # seconds until a thread counts as stuck
+PATIENCE = 60  # seconds until a thread counts as stuck
 
 
 def together(*calls: Callable[[], object]) -> list[BaseException]:

@@ -211,7 +211,7 @@ def test_a_permission_is_revoked_behind_the_fence_of_its_chat(seed, data):
         ask(holding(Chat, [given.chat_id], "FOR SHARE"))
         seeding = in_thread(lambda: seed(data))
         wait_until(somebody_waits_for_a_lock, what="the seed waiting for the claim")
-    seeding.join(20)
+    seeding.join(60)
     given.refresh_from_db()
     assert given.revoked_at is not None
 

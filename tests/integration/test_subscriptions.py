@@ -74,7 +74,7 @@ def test_two_copies_at_once_have_one_effect(transactional_db: None, troubles: Tr
     start = threading.Barrier(4)
 
     def deliver() -> None:
-        start.wait(10)
+        start.wait(60)
         try:
             _run(body)
         finally:
@@ -84,7 +84,7 @@ def test_two_copies_at_once_have_one_effect(transactional_db: None, troubles: Tr
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert Group.objects.count() == 1
 
 

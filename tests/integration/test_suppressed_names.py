@@ -154,6 +154,6 @@ def test_a_batch_that_meets_several_suppressed_names_never_waits_in_a_circle_wit
         batch = in_thread(lambda: leads_receive(events=events))
         wait_until(somebody_waits_for_a_lock, what="the batch waiting for the claim")
         suppressions_hold()
-    batch.join(20)
+    batch.join(60)
     assert {lead.state for lead in Lead.objects.all()} == {Lead.State.OPTED_OUT}
     assert {row.telegram_user_id for row in Suppression.objects.all()} == {501, 502}

@@ -101,7 +101,7 @@ def test_a_stop_waits_for_the_claim_under_way_and_then_counts_it(what, origin, m
 
     def slowly(self, deliveries):
         claiming.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return asked(self, deliveries)
 
     monkeypatch.setattr(type(origin), "verdicts", slowly)
@@ -125,13 +125,13 @@ def test_a_stop_waits_for_the_claim_under_way_and_then_counts_it(what, origin, m
 
     mine = ledger.owners(bot, chats=[chat])
     claimer = in_thread(lambda: claim(mine, clock=ledger.Clock()))
-    assert claiming.wait(20)
+    assert claiming.wait(60)
     stopper = in_thread(stop)
     wait_until(somebody_waits_for_a_lock, what="the stop waiting for the claim")
     assert left == []
     go_on.set()
-    claimer.join(20)
-    stopper.join(20)
+    claimer.join(60)
+    stopper.join(60)
     assert left == [1]
     Delivery.objects.update(state=State.CANCELLED)
     later()
@@ -148,7 +148,7 @@ def test_a_claim_that_comes_after_the_stop_waits_for_it_and_obeys():
         claimer = in_thread(lambda: batches.append(claim(ledger.owners(bot), clock=ledger.Clock())))
         wait_until(somebody_waits_for_a_lock, what="the claim waiting for the stop")
         assert batches == []
-    claimer.join(20)
+    claimer.join(60)
     assert batches[0].outgoing == []
     assert Delivery.objects.get(id=delivery.id).state == State.CANCELLED
 
@@ -166,5 +166,5 @@ def test_claims_do_not_wait_for_each_other_at_the_fences():
         suppressions_hold()
         mine = ledger.owners(first, second, chats=[chat])
         claimer = in_thread(lambda: batches.append(claim(mine, clock=ledger.Clock())))
-        claimer.join(20)
+        claimer.join(60)
         assert len(batches[0].outgoing) == 1
