@@ -115,6 +115,16 @@ class Panel:
 
         self.do(click)
 
+    def enter(self, selector: str, text: str) -> None:
+        """Fill in the field of a form, press Enter there, and wait for the page that it leads to."""
+
+        def press(page: Page) -> None:
+            page.fill(selector, text)
+            with page.expect_navigation(wait_until="load"):
+                page.press(selector, "Enter")
+
+        self.do(press)
+
     def press(self, label: str) -> None:
         """Click the button or link of an operation."""
         self.submit(f'.panel-operations :is(a, button):has-text("{label}")')

@@ -56,8 +56,7 @@ def test_an_optional_secret_can_be_removed(panel: Panel, world: SimpleNamespace)
 def test_a_form_with_errors_does_not_repeat_the_secret(panel: Panel, world: SimpleNamespace) -> None:
     panel.open(reverse("admin:bots_bot_add"))
     panel.fill("#id_phone", "+4917612312312")
-    panel.do(lambda page: page.click("[name=_save]"))
-    panel.do(lambda page: page.wait_for_load_state("load"))
+    panel.submit("[name=_save]")
     assert Bot.objects.filter(key="").count() == 0
     assert "17612312312" not in panel.html
 

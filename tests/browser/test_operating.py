@@ -62,7 +62,7 @@ def test_a_script_page_follows_the_play_without_being_reloaded(panel: Panel, wor
     assert "0 of 12 lines said" in panel.text
     step = world.sfc.runs.order_by("chat__key").first().steps.first()
     type(step).objects.filter(pk=step.pk).update(state="said")
-    wait_until(lambda: "1 of 12 lines said" in panel.text, 20, "the new figure on the page")
+    wait_until(lambda: "1 of 12 lines said" in panel.text, what="the new figure on the page")
 
 
 def test_a_script_that_cannot_start_says_why(panel: Panel, world: SimpleNamespace) -> None:
@@ -113,9 +113,8 @@ def test_all_messages_that_match_are_cancelled_after_their_number_was_shown(
 
 def test_lists_are_searched_and_filtered(panel: Panel, world: SimpleNamespace) -> None:
     panel.open(_list(Bot))
-    panel.fill("#searchbar", "petra")
-    panel.do(lambda page: page.press("#searchbar", "Enter"))
-    wait_until(lambda: panel.rows() == 1, 10, "one bot")
+    panel.enter("#searchbar", "petra")
+    assert panel.rows() == 1
     assert "Petra The Parser" in panel.text
     panel.open(_list(Bot, "?state__exact=restricted"))
     assert panel.rows() == 1
