@@ -94,7 +94,7 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 def is_alive(pid: int) -> bool:

@@ -111,7 +111,8 @@ def _look(pid: int, played: Played) -> None:
     if not played.environment:
         pairs = _read(flower, "environ").decode(errors="replace").split("\0")
         played.environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    played.flower |= _tasks(played.environment)
+    if played.environment:
+        played.flower |= _tasks(played.environment)
 
 
 def _tasks(environment: Mapping[str, str]) -> dict[str, Any]:

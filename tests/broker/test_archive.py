@@ -120,6 +120,7 @@ def test_a_dead_copy_that_is_delivered_twice_counts_once(probed: Probe):
     probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode())
     probed.settle(probed.start_archiver(), topology.DEAD_LETTER_ARCHIVE_QUEUE, handled=1)
     # As after an archiver that died between its commit and its ack: the same copy with the same headers.
+    wait_until(lambda: probed.broker.ready(PROBE_DLQ) == 1, what="the onlookers' copy")
     headers = probed.broker.take(PROBE_DLQ).properties["application_headers"]
     probed.broker.publish(topology.EVENTS_DLX, "probe.failed", event.to_json().encode(), application_headers=headers)
     probed.settle(probed.start_archiver(), topology.DEAD_LETTER_ARCHIVE_QUEUE, handled=1)

@@ -75,6 +75,7 @@ def test_a_poison_body_is_dead_lettered_and_archived_and_the_worker_lives(probed
     assert letter.reason == "rejected"
     assert error in letter.error
     assert "Traceback" in letter.traceback
+    wait_until(lambda: probed.broker.ready(PROBE_DLQ) == 1, what="the onlookers' copy")
     assert probed.broker.take(PROBE_DLQ).body in (body, body.decode("utf-8", "replace"))
     assert _still_works(probed)
 

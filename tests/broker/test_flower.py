@@ -2,13 +2,13 @@
 
 import base64
 import json
-import socket
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
+from coolthing_site.demo.environment import free_ports
 from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import KEY, PROBE_EXCHANGE, ProbeHappened
 from tests.support import wait_until
@@ -19,13 +19,12 @@ _open = build_opener(ProxyHandler({})).open
 
 def _get(address: str, login: str = "") -> Any:
     headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
-    with _open(Request(address, headers=headers), timeout=5) as answer:
+    with _open(Request(address, headers=headers), timeout=60) as answer:
         return json.load(answer)
 
 
 def test_flower_shows_whom_a_task_serves_and_to_nobody_without_a_login(probed: Probe, start_process: StartProcess):
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
+    (port,) = free_ports(1)
     start_process(
         "celery", "-A", "tests.broker.probe", "flower", "--address=127.0.0.1", f"--port={port}", "--read-only",
         FLOWER_BASIC_AUTH=LOGIN, BROKER_POOL_LIMIT="16",
@@ -37,11 +36,11 @@ def test_flower_shows_whom_a_task_serves_and_to_nobody_without_a_login(probed: P
             _get(address, LOGIN)
         except HTTPError:
             return True
-        except URLError:
+        except OSError:
             return False
         return True
 
-    wait_until(answers, timeout=40, what="Flower")
+    wait_until(answers, what="Flower")
     with pytest.raises(HTTPError, match="401"):
         _get(address)
     probed.start_worker()
@@ -53,5 +52,5 @@ def test_flower_shows_whom_a_task_serves_and_to_nobody_without_a_login(probed: P
         tasks = _get(address, LOGIN).values()
         return next((task for task in tasks if task["root_id"] == str(event.id)), None)
 
-    task = wait_until(shown, timeout=40, what="the event's task")
+    task = wait_until(shown, what="the event's task")
     assert task["name"] == "tests.probe.record"

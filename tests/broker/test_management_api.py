@@ -12,7 +12,7 @@ from tests.private import Broker
 _SECONDS = 0.3
 
 
-def _refusal(url: str, seconds: float = 5.0) -> ManagementUnavailable:
+def _refusal(url: str, seconds: float = 60.0) -> ManagementUnavailable:
     with pytest.raises(ManagementUnavailable) as refused:
         ManagementApi(url, "a vhost", seconds).in_vhost("queues")
     assert "\n" not in str(refused.value)

@@ -34,18 +34,20 @@ def test_up_prints_a_working_login_and_leaves_no_process_behind(start_up: Callab
     login = re.search(r"login +(\S+) / (\S+) ", up.log())
     assert login
     sandbox = re.search(r"sandbox +(\S+) ", up.log())
-    assert sandbox and _answers(f"{sandbox[1]}people") == 200
+    assert sandbox
+    wait_until(lambda: _answers(f"{sandbox[1]}people") == 200, what="the sandbox")
     assert Bot.objects.filter(session__isnull=False).count() == 6
 
-    wait_until(lambda: _answers(f"http://127.0.0.1:{ports['WEB_PORT']}/admin/login/") == 200, 60, "the panel")
+    wait_until(lambda: _answers(f"http://127.0.0.1:{ports['WEB_PORT']}/admin/login/") == 200, what="the panel")
     flower = f"http://127.0.0.1:{ports['FLOWER_PORT']}/api/workers"
     wait_until(lambda: _answers(flower, login[1], login[2]) == 200, 90, "Flower")
-    assert _answers(flower, login[1], "wrong") == 401
+    wait_until(lambda: _answers(flower, login[1], "wrong") == 401, what="Flower's refusal")
 
     wait_until(lambda: up.log().count(" started (pid=") == len(procfile()), what="every process of the Procfile")
     up.signal(signal.SIGINT)
     assert up.wait(90) == 0
-    assert not _left_behind(up)
+    # Whoever was killed at the end may still be on its way out.
+    wait_until(lambda: not _left_behind(up), what="the end of all of them")
 
 
 def test_a_second_up_says_at_once_who_runs_and_leaves_it_alone(start_up: Callable[..., Process], tmp_path: Path):
@@ -79,7 +81,8 @@ def test_ctrl_c_while_processes_are_being_started_is_quiet(
     up.signal(signal.SIGINT)
     assert up.wait(90) in (0, 130)
     assert "Traceback" not in up.log()
-    assert not _left_behind(up)
+    # Whoever was killed at the end may still be on its way out.
+    wait_until(lambda: not _left_behind(up), what="the end of all of them")
 
 
 def _left_behind(up: Process) -> list[int]:

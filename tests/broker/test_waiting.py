@@ -25,7 +25,7 @@ def test_what_waits_behind_a_terminated_event_is_handled(probed: Probe):
         _publish(probed, waiting)
         wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 0, what="a prefetched message")
         probe.app.control.revoke(_task_id(held), terminate=True, signal="SIGKILL")
-        wait_until(lambda: probed.effects(waiting.id) == 1, timeout=20, what="the effect of the next one")
+        wait_until(lambda: probed.effects(waiting.id) == 1, what="the effect of the next one")
 
 
 def test_what_is_revoked_while_it_waits_is_dead_lettered_and_its_neighbours_are_handled(probed: Probe):

@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 RELAYS = ("relay-1", "relay-2")
 WORKERS = ("single", "batch", "house")
-_ORDERLY_SECONDS = 30.0
+_ORDERLY_SECONDS = 90.0
 _LAST_LINES = 100
 _DUMP_SECONDS = 1.0
 
