@@ -1,6 +1,6 @@
 """What the demo reads while it runs and after: counts from the database and the broker."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 from django.db.models import Count, F, Q
@@ -40,6 +40,7 @@ def counts() -> dict[str, int]:
         "deliveries_open": Delivery.objects.filter(state__in=[Delivery.State.QUEUED, Delivery.State.SENDING]).count(),
         "deliveries_sent": Delivery.objects.filter(state=Delivery.State.SENT).count(),
         "outbox_waiting": OutboxEvent.objects.filter(published_at__isnull=True, parked_at__isnull=True).count(),
+        "events_open": events_open(),
         "notifications_open": Notification.objects.filter(state=Notification.State.QUEUED).count(),
         "dead_letters": DeadLetter.objects.count(),
     }
@@ -85,6 +86,13 @@ def bus() -> dict[str, Any]:
         "handled_by_queue": handled,
         "dead_lettered_by_queue": dead,
     }
+
+
+def events_open() -> int:
+    """Events that some queue has yet to handle. The broker's own figures are seconds old."""
+    told = bus()
+    done = Counter(told["handled_by_queue"]) + Counter(told["dead_lettered_by_queue"])
+    return (Counter(told["expected_by_queue"]) - done).total()
 
 
 def queue_depths() -> dict[str, int]:

@@ -26,9 +26,9 @@ from scripts.models import ScriptForCampaign
 from scripts.services import sfc_activate
 
 SCENARIO = "demo"
-START_SECONDS = 90.0  # until a process or a bot must be up; two cores start fourteen Pythons in about 30
+START_SECONDS = 180.0  # until a process or a bot must be up; two idle cores start fourteen Pythons in about 30
 SETTLE_SECONDS = 240.0  # until play and conversations must have ended; they take about 40
-QUIET_SECONDS = 4.0  # longer than a person's answer plus the pause before the LLM's
+QUIET_SECONDS = 8.0  # longer than a person's answer plus the pause before the LLM's, on a machine that is busy
 POLL_SECONDS = 0.5
 PRINT_SECONDS = 5.0  # between two progress lines where there is no terminal
 
@@ -138,5 +138,5 @@ def time_zone_where_it_is(hour: int, now: datetime) -> str:
 
 
 def _under_way(people: dict[str, Any], now: dict[str, int]) -> bool:
-    open_work = ("plays_open", "llm_due", "deliveries_open", "outbox_waiting", "notifications_open")
+    open_work = ("plays_open", "llm_due", "deliveries_open", "outbox_waiting", "events_open", "notifications_open")
     return people["state"] != "done" or people["waiting"] > 0 or any(now[name] for name in open_work)

@@ -11,6 +11,8 @@ from tests.broker.demo_remains import DEMO_DIR, Played, play
 from tests.support import ROOT
 
 MINUTES = 60
+# The fixture gives up before.
+pytestmark = pytest.mark.timeout(10 * MINUTES)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,17 @@
-"""What the demo measures from a hit to its lead."""
+"""What the demo measures from a hit to its lead, and what it waits for."""
 
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
-from coolthing_site.demo.observe import hit_to_lead_ms
+from coolthing_site.demo.observe import events_open, hit_to_lead_ms
 from leads.models import Lead
+from messaging import topology
+from messaging.events import ServiceErrorEvent
+from messaging.models import OutboxEvent, ProcessedEvent
+from messaging.outbox import publish_on_commit
 from parser.models import Hit
 from tests.integration import ledger
 from tests.integration.leads_world import make_world
@@ -26,3 +32,14 @@ def test_a_leads_latency_counts_from_the_record_of_its_hit_not_from_telegrams_wh
     # A lead of somebody else's event has no hit of ours.
     world.receive(telegram_user_id=777, username="")
     assert hit_to_lead_ms() == [20, 40]
+
+
+def test_an_event_is_open_from_its_publication_until_each_queue_has_handled_it():
+    event = ServiceErrorEvent(service="parser", reason="the reason")
+    with transaction.atomic():
+        publish_on_commit(event)
+    assert events_open() == 0
+    OutboxEvent.objects.update(published_at=timezone.now())
+    assert events_open() == 1
+    ProcessedEvent.objects.create(event_id=event.id, subscription=topology.NOTIFIER_QUEUE)
+    assert events_open() == 0
