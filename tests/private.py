@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +16,13 @@ from kombu import Connection, pools
 from psycopg import sql
 
 from messaging import declare, topology
-from messaging.management_api import ManagementApi
+from messaging.management_api import ManagementApi, ManagementUnavailable
 from tests.support import is_alive, wait_until
 
 _PREFIX = "test_coolthing_"
+_DROPPING_LOCK = 4712
+# For each step of a request: a broker that serves several test processes takes its time.
+_MANAGEMENT_SECONDS = 60.0
 # As configured; while tests run the settings name a virtual host of the run, or no broker at all.
 _SERVER = urlsplit(settings.RABBITMQ_URL)
 
@@ -105,6 +108,8 @@ def name_database() -> None:
     database = settings.DATABASES["default"]
     database.setdefault("TEST", {})["NAME"] = f"{_PREFIX}{os.getpid()}"
     with psycopg.connect(_url(database["NAME"]), autocommit=True) as connection:
+        # The processes of a run begin at once, and would drop the same databases.
+        connection.execute("SELECT pg_advisory_lock(%s)", [_DROPPING_LOCK])
         for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall():
             if _is_orphan(name):
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -132,10 +137,12 @@ def use_broker(url: str) -> str:
 def virtual_host() -> Iterator[Broker]:
     """A virtual host that exists for as long as the context does."""
     name = f"{_PREFIX}{os.getpid()}"
-    api = ManagementApi(settings.RABBITMQ_MANAGEMENT_URL, name)
+    api = ManagementApi(settings.RABBITMQ_MANAGEMENT_URL, name, _MANAGEMENT_SECONDS)
     for vhost in api.call("GET", "vhosts"):
         if _is_orphan(vhost["name"]):
-            api.call("DELETE", f"vhosts/{vhost['name']}")
+            # Another process of this run may have been quicker.
+            with suppress(ManagementUnavailable):
+                api.call("DELETE", f"vhosts/{vhost['name']}")
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     api.call("PUT", f"vhosts/{name}", {})
     api.call("PUT", f"permissions/{name}/{quote(_SERVER.username or '')}", everything)

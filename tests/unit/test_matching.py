@@ -97,10 +97,11 @@ def test_hundreds_of_keywords_cost_no_more_than_a_few():
     text = "Соседи, посоветуйте хорошего репетитора по английскому для сына, третий класс " * 3
 
     def seconds(looking):
-        started = time.perf_counter()
+        # The thread's own time: what else the machine does meanwhile does not count.
+        started = time.thread_time()
         for _ in range(300):
             assert looking.match(text) == "репетитор"
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     few = min(seconds(matcher("репетитор")) for _ in range(3))
     many = min(

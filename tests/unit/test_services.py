@@ -202,5 +202,5 @@ class TestProcesses:
         assert child.stdout is not None
         child.stdout.readline()
         processes.end([child.pid], first=signal.SIGTERM, patience=0.1)
-        assert child.wait(timeout=10) == -signal.SIGKILL
+        assert child.wait(timeout=60) == -signal.SIGKILL
         child.stdout.close()
