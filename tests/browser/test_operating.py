@@ -152,10 +152,11 @@ def test_a_conversation_shows_its_newest_message_unless_its_reader_scrolled_up(
     for number in range(40):
         say(f"line {number}")
     panel.open(_page(world.talk))
-    assert panel.do(lambda _: sees("line 39"))
+    wait_until(lambda: panel.do(lambda _: sees("line 39")), what="the newest line")
     say("line 40")
     wait_until(lambda: "line 40" in panel.text, what="the live refresh")
-    assert panel.do(lambda _: sees("line 40"))
+    # It is scrolled to when it is there already.
+    wait_until(lambda: panel.do(lambda _: sees("line 40")), what="the newest line")
     panel.do(lambda page: page.eval_on_selector(".panel-talk", "talk => { talk.scrollTop = 0 }"))
     say("line 41")
     wait_until(lambda: "line 41" in panel.text, what="the live refresh")
