@@ -1,5 +1,6 @@
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
@@ -75,8 +76,18 @@ class Probe:
             holder.execute("SELECT pg_advisory_lock(%s)", [probe.HOLD_LOCK])
             yield
 
+    @contextmanager
+    def held_next(self) -> Iterator[Callable[[], object]]:
+        """Inside, as `held`, but in the lock's queue behind those who wait now: the function returns when they have
+        had it."""
+        with psycopg.connect(database_url(), autocommit=True) as holder, ThreadPoolExecutor(1) as pool:
+            before = self.waiting()
+            taken = pool.submit(holder.execute, "SELECT pg_advisory_lock(%s)", [probe.HOLD_LOCK])
+            wait_until(lambda: self.waiting() == before + 1, what="a place in the lock's queue")
+            yield taken.result
+
     def waiting(self) -> int:
-        """How many handlers stand before the lock."""
+        """How many stand before the lock."""
         with connection.cursor() as cursor:
             cursor.execute(
                 # The view tells of every database of the server: another run's handlers wait for another lock.

@@ -4,6 +4,7 @@ import os
 import signal
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 from django.db import connection
@@ -85,11 +86,12 @@ def test_a_full_queue_is_handled_in_few_transactions(probed: Probe):
 def test_a_child_killed_in_the_middle_of_a_batch_gives_all_of_it_back(probed: Probe):
     worker = _worker(probed, "--concurrency=1")
     events = [BatchHappened() for _ in range(20)]
-    with probed.held():
-        _in_one_batch(probed, *events, BatchHappened(text="hold"))
-    with probed.held():
-        # The batch with the second one is under way, or about to be.
-        wait_until(lambda: probed.waiting() == 1 or len(_effects()) == 22)
+    with ExitStack() as kept:
+        with probed.held():
+            _in_one_batch(probed, *events, BatchHappened(text="hold"))
+            have_had_it = kept.enter_context(probed.held_next())
+        have_had_it()
+        wait_until(lambda: probed.waiting() == 1, what="the batch to come to the one that is held")
         for child in worker.children():
             os.kill(child, signal.SIGKILL)
     wait_until(lambda: len(_effects()) == 22)

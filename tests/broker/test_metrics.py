@@ -132,7 +132,8 @@ def sampled(broker: Broker) -> dict[str, tuple[int, int, float]]:
         sample_queues()
         same = before == answers(broker) and before[topology.NOTIFIER_QUEUE][2] > 0
         # The broker's own statistics may be five seconds behind.
-        return before if same and before[topology.LEADS_QUEUE][0] == 2 else {}
+        recent = before[topology.LEADS_QUEUE][0] == 2 and before[topology.NOTIFIER_QUEUE][1] == 1
+        return before if same and recent else {}
 
     return wait_until(look, timeout=60, what="figures that stand still")
 
