@@ -3,7 +3,7 @@
 import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -16,15 +16,24 @@ from tests.support import Process, wait_until
 
 
 @pytest.fixture
-def start_up(start_process: Callable[..., Process]) -> Callable[..., Process]:
+def start_up(start_process: Callable[..., Process]) -> Iterator[Callable[..., Process]]:
     """Start `make up` with ports of the test's own, for which a test may give others."""
+    started: list[Process] = []
     names = ("WEB_PORT", "FLOWER_PORT", "SANDBOX_MTPROTO_PORT", "SANDBOX_HTTP_PORT")
     own = dict(zip(names, map(str, free_ports(4)), strict=True))
 
     def start(run_dir: Path, *options: str, **given: str) -> Process:
-        return start_process("manage.py", "up", "--run-dir", str(run_dir), *options, TELEGRAM_API_ID="", **own | given)
+        variables = {"TELEGRAM_API_ID": "", **own, **given}
+        up = start_process("manage.py", "up", "--run-dir", str(run_dir), *options, **variables)
+        started.append(up)
+        return up
 
-    return start
+    yield start
+    # Its processes lead sessions of their own: if a failed test only had it killed, they would go on.
+    for up in started:
+        if up.is_running():
+            up.signal(signal.SIGINT)
+            up.wait(90)
 
 
 def test_up_prints_a_working_login_and_leaves_no_process_behind(start_up: Callable[..., Process], tmp_path: Path):
