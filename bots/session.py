@@ -148,7 +148,7 @@ class BotSession:
     async def _keep_alive(self) -> None:
         """The server drops a frozen owner before the lease ends; an unanswered ping is a dead connection."""
         account = self.account
-        if account is None or account.closed.done():
+        if account is None or not account.connected:
             return
         try:
             await account.keep_alive(self._silence_allowed())

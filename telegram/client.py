@@ -77,6 +77,11 @@ class TelegramAccount:
             await self.disconnect()
             raise
 
+    @property
+    def connected(self) -> bool:
+        """Whether requests can be sent now: not before `connect` has come so far, nor once the connection is gone."""
+        return self._client.is_connected()
+
     async def disconnect(self) -> None:
         """Close the connection, whatever state it is in. What has changed in the session is not saved: `flush`."""
         await close(self._client)
@@ -114,8 +119,12 @@ class TelegramAccount:
     async def keep_alive(self, seconds: int) -> None:
         """Tell the server to drop this connection unless it hears this again within `seconds`."""
         ping = functions.PingDelayDisconnectRequest(random.getrandbits(63), disconnect_delay=seconds)
-        # Past client(…): it would wrap the ping in invokeWithoutUpdates, which is not for service messages.
-        await guarded(self._client._sender.send(ping), min(seconds, 15))
+
+        async def send() -> None:
+            # Past client(…): it would wrap the ping in invokeWithoutUpdates, which is not for service messages.
+            await self._client._sender.send(ping)
+
+        await guarded(send(), min(seconds, 15))
 
     def on_message(self, callback: OnMessage) -> None:
         """Call `callback` for each new message, in the order in which Telegram's updates put them.

@@ -174,6 +174,15 @@ async def test_the_session_text_keeps_what_the_account_has_met(town: Town, accou
     assert ANNAS_PHONE not in accounts.saved[account]
 
 
+async def test_a_connection_that_is_not_there_cannot_be_kept_alive(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    assert account.connected
+    await account.disconnect()
+    assert not account.connected
+    with pytest.raises(TransientError):
+        await account.keep_alive(1)
+
+
 async def test_the_server_drops_a_connection_that_goes_silent(town: Town, accounts: Accounts):
     account = await anna_of(town, accounts)
     await account.keep_alive(1)

@@ -1,6 +1,8 @@
 """Bots' sessions against the sandbox, over a real database: what is read, who owns, what Telegram's refusals do."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -11,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
+from telethon import TelegramClient
 
 from bots.leases import lease_take
 from bots.models import Bot, BotBlock, BotStateChange, Cursor, Host, Trouble
@@ -37,6 +40,11 @@ def company(key_dir: Path, settings, transactional_db: None) -> Iterator[Company
 
 def events(routing_key: str) -> list[str]:
     return list(OutboxEvent.objects.filter(routing_key=routing_key).values_list("body", flat=True))
+
+
+def until_renewed(bot: Bot) -> None:
+    before = Bot.objects.get(pk=bot.pk).lease_expires_at
+    wait_until(lambda: Bot.objects.filter(pk=bot.pk, lease_expires_at__gt=before).exists(), what="a renewed lease")
 
 
 def test_a_bot_connects_enters_its_chats_and_says_who_it_is(company: Company):
@@ -239,6 +247,27 @@ def test_a_dead_account_is_left_alone_and_told(company: Company, kind: FaultKind
     company.online(healthy)
     company.say(square, "life goes on")
     assert company.until_heard(healthy, 1) == ["life goes on"]
+
+
+def test_a_lease_that_is_renewed_while_the_bot_connects_disturbs_nothing(company: Company, monkeypatch):
+    may_connect, connect = threading.Event(), TelegramClient.connect
+
+    async def connect_later(client: TelegramClient) -> None:
+        await asyncio.to_thread(may_connect.wait, 60)
+        await connect(client)
+
+    bot = company.make_bot("ears")
+    monkeypatch.setattr(TelegramClient, "connect", connect_later)
+    (task,) = company.run(company.start(), bot)
+    company.until_state(bot, "starting")
+    try:
+        until_renewed(bot)
+        until_renewed(bot)
+    finally:
+        may_connect.set()
+    company.online(bot)
+    assert task.is_alive()
+    assert [*events("bots.error"), *events("bots.crash")] == []
 
 
 def test_a_wait_for_the_whole_account_is_kept_and_nobody_connects_it_meanwhile(company: Company):
