@@ -8,7 +8,8 @@ from campaigns.models import Campaign, ChatPermission
 from campaigns.selectors import permission_gaps
 from scripts import spintax
 from scripts.errors import AssignedAlready
-from scripts.models import OPEN_STATES, Casting, ScriptForCampaign, Target
+from scripts.models import Casting, ScriptForCampaign, Target
+from scripts.selectors import sfc_assigned
 from scripts.snapshot import SnapshotLine
 
 # Telegram's limit of one text message, in characters.
@@ -39,8 +40,7 @@ def _campaign_problems(campaign: Campaign) -> Iterator[str]:
 
 def _assignment_problems(sfc: ScriptForCampaign) -> Iterator[str]:
     """What failed may be activated again, unless its place was taken meanwhile."""
-    same = ScriptForCampaign.objects.filter(campaign=sfc.campaign_id, script=sfc.script_id, state__in=OPEN_STATES)
-    if same.exclude(pk=sfc.pk).exists():
+    if sfc_assigned(campaign_id=sfc.campaign_id, script_id=sfc.script_id, beside=sfc.pk):
         yield str(AssignedAlready())
 
 

@@ -122,6 +122,12 @@ def sfc_current(found: QuerySet[ScriptForCampaign]) -> ScriptForCampaign | None:
     return latest_first.filter(state__in=OPEN_STATES).first() or latest_first.first()
 
 
+def sfc_assigned(*, campaign_id: UUID, script_id: UUID, beside: UUID) -> bool:
+    """Whether the script has an assignment to the campaign, other than `beside`, that has not ended."""
+    same = ScriptForCampaign.objects.filter(campaign=campaign_id, script=script_id, state__in=OPEN_STATES)
+    return same.exclude(pk=beside).exists()
+
+
 def sfc_progress(*, sfc_id: UUID) -> SfcProgress:
     """How far every play of an sfc has come: three queries, however many. Raises ScriptForCampaign.DoesNotExist."""
     sfc = ScriptForCampaign.objects.select_related("campaign", "script").get(pk=sfc_id)

@@ -24,7 +24,6 @@ from scripts.checks import text_problem
 from scripts.errors import ScriptsError
 from scripts.models import (
     ONE_OPEN_ASSIGNMENT,
-    OPEN_STATES,
     Casting,
     Line,
     Script,
@@ -33,7 +32,7 @@ from scripts.models import (
     Step,
     Target,
 )
-from scripts.selectors import sfc_progress
+from scripts.selectors import sfc_assigned, sfc_progress
 
 SfcState = ScriptForCampaign.State
 
@@ -217,10 +216,10 @@ class AssignmentForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data
-        if given.get("campaign") and given.get("script"):
-            same = ScriptForCampaign.objects.filter(campaign=given["campaign"], script=given["script"])
-            if same.filter(state__in=OPEN_STATES).exclude(pk=self.instance.pk).exists():
-                raise forms.ValidationError(ONE_OPEN_ASSIGNMENT)
+        campaign, script = given.get("campaign"), given.get("script")
+        beside = self.instance.pk
+        if campaign and script and sfc_assigned(campaign_id=campaign.pk, script_id=script.pk, beside=beside):
+            raise forms.ValidationError(ONE_OPEN_ASSIGNMENT)
         return given
 
 
