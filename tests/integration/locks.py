@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection, connections
 
@@ -16,6 +17,22 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=run)
     thread.start()
     return thread
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    """Each on a thread and connection of its own, all at the same moment. Raises what one of them raised."""
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            connection.ensure_connection()
+            barrier.wait(60)
+            work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        list(pool.map(run, works))
 
 
 def somebody_waits_for_a_lock() -> bool:

@@ -1,11 +1,8 @@
 """The LLM's jobs, asked of a real endpoint through the real client."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
 from django.utils import timezone
 
 from bots.models import Delivery
@@ -18,6 +15,7 @@ from leads.services import conversation_hand_back, conversation_take_over
 from leads.services.answering import MOST_ATTEMPTS, job_apply, job_claim, jobs_dispatch_due
 from messaging.models import OutboxEvent
 from tests.integration.leads_world import make_world, texts
+from tests.integration.locks import at_once
 from tests.llm_server import llm_server
 
 pytestmark = pytest.mark.django_db
@@ -254,19 +252,8 @@ def test_two_tasks_for_one_job_at_the_same_moment_ask_once(llm):
     world = make_world()
     talk = world.talk()
     world.incoming(talk, "How much?")
-    job, barrier = LlmJob.objects.get(), threading.Barrier(4)
-
-    def task():
-        try:
-            connection.ensure_connection()
-            barrier.wait(60)
-            answer_job(job_id=job.id, now=soon())
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(4) as pool:
-        for future in [pool.submit(task) for _ in range(4)]:
-            future.result()
+    job = LlmJob.objects.get()
+    at_once(*[lambda: answer_job(job_id=job.id, now=soon())] * 4)
     assert llm.asked == 1
     assert Message.objects.filter(conversation=talk, author="ai").count() == 2
 
@@ -278,24 +265,11 @@ def test_a_stop_at_the_moment_of_an_answer_leaves_nothing_to_send(round_):
     talk = world.talk()
     world.incoming(talk, "How much?")
     question = claimed(job_id=LlmJob.objects.get().id, now=soon())
-    barrier = threading.Barrier(3)
-
-    def beside(work):
-        try:
-            connection.ensure_connection()
-            barrier.wait(60)
-            work()
-        finally:
-            connections.close_all()
-
-    works = [
+    at_once(
         lambda: job_apply(question=question, answered=decision("reply", "one", "two"), now=timezone.now()),
         lambda: world.incoming(talk, "stop"),
         world.send_all,
-    ]
-    with ThreadPoolExecutor(3) as pool:
-        for future in [pool.submit(beside, work) for work in works]:
-            future.result()
+    )
     assert Lead.objects.get().state == Lead.State.OPTED_OUT
     assert world.send_all() == 0
     assert not Delivery.objects.filter(state__in=["queued", "sending"]).exists()

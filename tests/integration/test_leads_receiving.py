@@ -1,12 +1,10 @@
 """Events become leads: one for each campaign and person, contacted by a manager, or waiting and saying why."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
-from django.db import connection, connections
 from django.utils import timezone
 
 from bots.models import Bot, Delivery, Role
@@ -19,6 +17,7 @@ from leads.services.contact import leads_contact_due
 from leads.services.receiving import BadLead
 from tests.integration import ledger
 from tests.integration.leads_world import handle_lead, make_world
+from tests.integration.locks import at_once
 
 pytestmark = pytest.mark.django_db
 State = Lead.State
@@ -272,26 +271,14 @@ def test_a_bot_that_telegram_restricts_gets_no_new_leads(world):
     assert other.conversations.count() == 3
 
 
-def at_once(*events):
-    """Each event on a thread and connection of its own, all at the same moment."""
-    barrier = threading.Barrier(len(events))
-
-    def one(event):
-        try:
-            connection.ensure_connection()
-            barrier.wait(60)
-            handle_lead(event)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(events)) as pool:
-        list(pool.map(one, events))
+def handled_at_once(*events):
+    at_once(*(partial(handle_lead, event) for event in events))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_copies_of_one_event_at_the_same_moment_make_one_lead():
     world = make_world()
-    at_once(*[world.event()] * 4)
+    handled_at_once(*[world.event()] * 4)
     assert Lead.objects.count() == Conversation.objects.count() == Delivery.objects.count() == 1
 
 
@@ -303,7 +290,7 @@ def test_copies_of_one_event_at_the_same_moment_make_one_lead():
 )
 def test_different_events_of_one_person_at_the_same_moment_make_one_lead(others):
     world = make_world()
-    at_once(world.event(), world.event(**others), world.event(), world.event(**others))
+    handled_at_once(world.event(), world.event(**others), world.event(), world.event(**others))
     assert Lead.objects.count() == Conversation.objects.count() == Delivery.objects.count() == 1
     assert Lead.objects.get().telegram_user_id == 501
 
@@ -311,5 +298,5 @@ def test_different_events_of_one_person_at_the_same_moment_make_one_lead(others)
 @pytest.mark.django_db(transaction=True)
 def test_leads_of_the_same_moment_are_spread_over_the_managers():
     world = make_world()
-    at_once(*(world.event(telegram_user_id=600 + number, username=f"person{number}") for number in range(8)))
+    handled_at_once(*(world.event(telegram_user_id=600 + number, username=f"person{number}") for number in range(8)))
     assert [bot.conversations.count() for bot in world.managers] == [4, 4]

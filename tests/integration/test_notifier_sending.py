@@ -2,13 +2,10 @@
 
 import json
 import logging
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection, connections
 from django.utils import timezone
 
 from bots.services import bot_died
@@ -20,6 +17,7 @@ from notifier.models import Channel, Notification, Rule
 from notifier.sending import send_notification
 from notifier.services import MOST_ATTEMPTS, notification_claim, notifications_dispatch_due
 from telegram.errors import BotDead
+from tests.integration.locks import at_once
 from tests.integration.script_world import make_bot, make_sfc
 
 pytestmark = pytest.mark.django_db
@@ -235,17 +233,5 @@ def test_a_notification_whose_task_died_is_free_again(file):
 def test_two_tasks_for_one_notification_at_the_same_moment_send_once(file):
     made = channel(file, "#")
     notification = Notification.objects.create(channel=made, event_id=uuid4(), routing_key="a.b", title="t", body={})
-    barrier = threading.Barrier(4)
-
-    def task():
-        try:
-            connection.ensure_connection()
-            barrier.wait(60)
-            send_notification(notification_id=notification.id, now=soon())
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(4) as pool:
-        for future in [pool.submit(task) for _ in range(4)]:
-            future.result()
+    at_once(*[lambda: send_notification(notification_id=notification.id, now=soon())] * 4)
     assert len(lines(file)) == 1

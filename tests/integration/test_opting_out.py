@@ -1,11 +1,9 @@
 """“Stop” ends everything at once, however it is said."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import transaction
 
 from bots.deliveries import deliveries_leaving, delivery_finish
 from bots.models import Delivery
@@ -21,7 +19,7 @@ from leads.services import (
     opt_out,
 )
 from tests.integration.leads_world import make_world, queued, texts
-from tests.integration.locks import in_thread, somebody_waits_for_a_lock
+from tests.integration.locks import at_once, in_thread, somebody_waits_for_a_lock
 from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -141,20 +139,8 @@ def test_stop_said_to_two_bots_at_the_same_moment(round_):
     talks = [world.talk() for world in worlds]
     for world, talk in zip(worlds, talks, strict=True):
         world.ai_says(talk)
-    barrier = threading.Barrier(4)
-
-    def beside(work):
-        try:
-            connection.ensure_connection()
-            barrier.wait(60)
-            work()
-        finally:
-            connections.close_all()
-
     stops = [partial(world.incoming, talk, "stop") for world, talk in zip(worlds, talks, strict=True)]
-    with ThreadPoolExecutor(4) as pool:
-        for future in [pool.submit(beside, work) for work in (*stops, *(world.send_all for world in worlds))]:
-            future.result()
+    at_once(*stops, *(world.send_all for world in worlds))
     assert {lead.state for lead in Lead.objects.all()} == {State.OPTED_OUT}
     assert Suppression.objects.count() == 1
     assert [world.send_all() for world in worlds] == [0, 0]
