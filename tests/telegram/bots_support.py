@@ -2,9 +2,11 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +19,12 @@ from bots.executor import close_connections
 from bots.models import Bot
 from bots.runtime import Runtime
 from campaigns.models import Chat
-from sandbox.server import Sandbox
+from messaging.models import OutboxEvent
+from sandbox.server import Sandbox, SandboxConfig
 from telegram.types import IncomingMessage
 from tests import private
 from tests.support import wait_until
+from tests.telegram.accounts import point_at
 
 # Nobody loses such a lease because the machine was busy for some seconds. A test that waits for a lease's end has its
 # own, or ends it.
@@ -178,3 +182,21 @@ class Registered:
     def __exit__(self, *_: object) -> None:
         if self.before is not None:
             roles.register(self.role, self.before)
+
+
+def events(routing_key: str) -> list[str]:
+    """The bodies of what was published with the key."""
+    return list(OutboxEvent.objects.filter(routing_key=routing_key).values_list("body", flat=True))
+
+
+@contextmanager
+def company_with(role: Listener, key_dir: Path, settings: Any) -> Iterator[Company]:
+    """A company at a sandbox of its own, to which `settings` point meanwhile; `role` stands in for the parser's."""
+    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
+    settings.LEASE_RENEW_SECONDS = 1
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
+        point_at(settings, sandbox)
+        company = Company(sandbox, stack.enter_context(Registered("parser", role)))
+        stack.callback(company.close)
+        yield company

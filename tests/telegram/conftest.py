@@ -1,11 +1,13 @@
 """Fixtures of the Telegram tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sandbox.server import Sandbox, SandboxConfig
+from tests.telegram.bots_support import Company, Listener, company_with
 from tests.telegram.sandbox_support import Town
 
 
@@ -21,3 +23,10 @@ async def town(key_dir: Path) -> AsyncIterator[Town]:
         town = Town(sandbox)
         yield town
         await town.close()
+
+
+@pytest.fixture
+def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Company]:
+    """Bots that read every chat that they are in. A file that needs another company has a fixture of its own."""
+    with company_with(Listener(), key_dir, settings) as company:
+        yield company

@@ -1,7 +1,6 @@
 """Edits, deletions and reactions in the chat reach the ledger: live, and after a time without a connection."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,18 @@ from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import permission_grant
 from sandbox import afterwards
 from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxConfig
 from tests.integration import ledger
 from tests.support import wait_until
-from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered
+from tests.telegram.bots_support import Company, Listener, company_with
 
 KINDS = ["supergroup", "group", "private"]
 
 
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
-    settings.LEASE_RENEW_SECONDS = 1
     ledger.noting_origin()
-    with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
-        point_at(settings, sandbox)
-        # As actors do, they read nothing.
-        role = stack.enter_context(Registered("parser", Listener(reads_chats=False)))
-        company = Company(sandbox, role)
-        stack.callback(company.close)
+    # As actors do, they read nothing.
+    with company_with(Listener(reads_chats=False), key_dir, settings) as company:
         yield company
 
 

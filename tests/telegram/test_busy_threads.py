@@ -1,32 +1,14 @@
 """Handlers that take long: a slow query, a broker that does not answer."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
 from django.utils import timezone
 
 from bots import executor
 from bots.models import Bot
-from sandbox.server import Sandbox, SandboxConfig
 from tests.support import wait_until
-from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered
-
-
-@pytest.fixture
-def company(key_dir: Path, settings, transactional_db: None) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
-    settings.LEASE_RENEW_SECONDS = 1
-    with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
-        point_at(settings, sandbox)
-        company = Company(sandbox, stack.enter_context(Registered("parser", Listener())))
-        stack.callback(company.close)
-        yield company
+from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company
 
 
 def test_handlers_that_take_long_cost_no_bot_its_lease(company: Company):

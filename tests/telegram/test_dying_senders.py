@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from bots.models import Bot, Delivery
 from campaigns.models import ChatPermission, Purpose
 from campaigns.services import permission_grant
 from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxConfig
 from tests.integration import ledger
 from tests.support import ROOT, wait_until
-from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered, environment_of_processes
+from tests.telegram.bots_support import (
+    Company,
+    Listener,
+    company_with,
+    environment_of_processes,
+)
 
 State = Delivery.State
 # Telegram has carried the request out and its answer never comes: here the test itself kills the process.
@@ -58,13 +61,7 @@ def origin() -> ledger.NotingOrigin:
 
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None, origin: ledger.NotingOrigin) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
-    settings.LEASE_RENEW_SECONDS = 1
-    with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
-        point_at(settings, sandbox)
-        company = Company(sandbox, stack.enter_context(Registered("parser", Listener())))
-        stack.callback(company.close)
+    with company_with(Listener(), key_dir, settings) as company:
         yield company
 
 

@@ -3,8 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from io import StringIO
@@ -24,26 +23,12 @@ from bots.supervision import supervise
 from coolthing_site.management.commands.connect_bot import Command
 from sandbox.faults import Fault
 from sandbox.mtproto.tokens import token_of
-from sandbox.server import Sandbox, SandboxConfig
 from telegram.logins import LoginError
 from telegram.store import StoredSession, key_of
 from tests.support import ROOT
-from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered, environment_of_processes
+from tests.telegram.bots_support import Company, environment_of_processes
 
 PASSWORD = "correct horse"
-
-
-@pytest.fixture
-def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
-    settings.LEASE_RENEW_SECONDS = 1
-    with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
-        point_at(settings, sandbox)
-        company = Company(sandbox, stack.enter_context(Registered("parser", Listener())))
-        stack.callback(company.close)
-        yield company
 
 
 def _code(user: Any) -> str:

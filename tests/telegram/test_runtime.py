@@ -1,7 +1,6 @@
 """One worker's runtime over the sandbox: what one bot's trouble does to others, draining, clocks, Telegram's waits."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,10 @@ from bots.supervision import mark_abandoned, to_be_started
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import permission_grant
 from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxConfig
 from tests.integration import ledger
 from tests.integration.locks import lock_waits
 from tests.support import wait_until
-from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered
+from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, company_with
 
 State = Delivery.State
 
@@ -49,14 +46,8 @@ def role() -> Stumbling:
 
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None, role: Stumbling) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
-    settings.LEASE_RENEW_SECONDS = 1
     ledger.noting_origin()
-    with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
-        point_at(settings, sandbox)
-        company = Company(sandbox, stack.enter_context(Registered("parser", role)))
-        stack.callback(company.close)
+    with company_with(role, key_dir, settings) as company:
         yield company
 
 

@@ -1,7 +1,6 @@
 """Deliveries through the real runtime and Telethon; what counts is the sandbox's ledger of what was really said."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,9 @@ from bots.models import Bot, BotBlock, BotStateChange, Delivery
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import campaign_pause, permission_grant
 from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxConfig
 from tests.integration import ledger
 from tests.support import wait_until
-from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered
+from tests.telegram.bots_support import Company, Listener, company_with
 
 State = Delivery.State
 
@@ -29,13 +26,7 @@ def origin() -> ledger.NotingOrigin:
 
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None, origin: ledger.NotingOrigin) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
-    settings.LEASE_RENEW_SECONDS = 1
-    with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
-        point_at(settings, sandbox)
-        company = Company(sandbox, stack.enter_context(Registered("parser", Listener())))
-        stack.callback(company.close)
+    with company_with(Listener(), key_dir, settings) as company:
         yield company
 
 

@@ -1,7 +1,6 @@
 """An account that was removed from a chat, on a Telegram that tells nobody."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,10 +12,8 @@ from bots.models import Cursor, Presence
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_resume
-from sandbox.server import Sandbox, SandboxConfig
 from tests.support import wait_until
-from tests.telegram.accounts import point_at
-from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, Listener, Registered
+from tests.telegram.bots_support import Company, Listener, company_with
 
 PARSE = ChatPermission.Grant.PARSE
 
@@ -30,13 +27,7 @@ class PermittedListener(Listener):
 
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Company]:
-    settings.LEASE_TTL_SECONDS = LEASE_TTL_SECONDS
-    settings.LEASE_RENEW_SECONDS = 1
-    with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox(SandboxConfig(key_dir=key_dir)))
-        point_at(settings, sandbox)
-        company = Company(sandbox, stack.enter_context(Registered("parser", PermittedListener())))
-        stack.callback(company.close)
+    with company_with(PermittedListener(), key_dir, settings) as company:
         yield company
 
 

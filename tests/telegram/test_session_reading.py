@@ -1,0 +1,122 @@
+"""What a bot's session reads: each message once and in order, from the cursor on, and nothing that it may not."""
+
+from django.utils import timezone
+
+from bots.models import Cursor
+from bots.supervision import unread_chats_forget
+from messaging.models import HandlingFailure
+from tests.support import wait_until
+from tests.telegram.bots_support import Company, events
+
+
+def test_messages_are_recorded_once_and_in_order_across_lost_connections(company: Company):
+    square, row = company.make_chat("square")
+    yard, yard_row = company.make_chat("yard", kind="group")
+    bot = company.make_bot("ears", row, yard_row)
+    company.run(company.start(), bot)
+    company.online(bot)
+    for number in range(30):
+        company.say(square, f"s{number}")
+        company.say(yard, f"y{number}")
+        if number in (7, 19):
+            company.sandbox.call(company.sandbox.mtproto.drop_everyone)
+    company.until_heard(bot, 60)
+    texts = company.role.texts(bot)
+    assert [text for text in texts if text[0] == "s"] == [f"s{number}" for number in range(30)]
+    assert [text for text in texts if text[0] == "y"] == [f"y{number}" for number in range(30)]
+
+
+def test_what_was_said_while_nobody_listened_is_caught_up_from_the_cursor(company: Company):
+    square, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    company.say(square, "before the bot knew the chat")
+    first = company.start("first")
+    company.run(first, bot)
+    company.online(bot)
+    company.say(square, "one")
+    company.until_heard(bot, 1)
+    first.close()
+    assert company.state(bot)[0] == "offline"
+    assert company.connections(bot) == 0
+    company.say(square, *(f"missed {number}" for number in range(130)))
+    company.run(company.start("second"), bot)
+    company.online(bot)
+    company.say(square, "live again")
+    company.until_heard(bot, 132)
+    assert company.role.texts(bot) == ["one", *(f"missed {number}" for number in range(130)), "live again"]
+
+
+def test_what_was_said_while_the_chat_was_not_to_be_read_is_never_read(company: Company, monkeypatch):
+    monkeypatch.setattr("bots.session.CHATS_SECONDS", 0.2)
+    square, row = company.make_chat("square")
+    yard, yard_row = company.make_chat("yard")
+    bot = company.make_bot("ears", row, yard_row)
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.role.places[bot.pk] = [yard_row]
+    wait_until(lambda: Cursor.objects.filter(bot=bot, peer_id__lt=0).count() == 1, what="the square forgotten")
+    company.say(square, "private talk")
+    company.say(yard, "still read")
+    company.until_heard(bot, 1)
+    company.role.places[bot.pk] = [row, yard_row]
+    wait_until(lambda: Cursor.objects.filter(bot=bot, peer_id__lt=0).count() == 2, what="the square read again")
+    company.say(square, "allowed again")
+    assert company.until_heard(bot, 2) == ["still read", "allowed again"]
+
+
+def test_a_bot_that_was_not_wanted_for_a_while_begins_at_the_newest_message(company: Company):
+    square, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    runtime = company.start()
+    task = company.run(runtime, bot)[0]
+    company.online(bot)
+    company.role.bots.clear()
+    task.join(60)
+    unread_chats_forget("parser", timezone.now())
+    company.say(square, *(f"private {number}" for number in range(3)))
+    company.role.bots.add(bot.pk)
+    unread_chats_forget("parser", timezone.now())
+    company.run(runtime, bot)
+    company.online(bot)
+    company.say(square, "allowed again")
+    assert company.until_heard(bot, 1) == ["allowed again"]
+
+
+def test_direct_chats_that_begin_later_are_read_whole_and_older_ones_are_not(company: Company):
+    company.role.reads_chats, company.role.reads_private = False, True
+    bot = company.make_bot("manager")
+    stranger = company.make_user("Stranger")
+    speak = company.world.say
+    company.sandbox.call(speak, user_id=stranger.id, peer=bot.telegram_user_id, text="old times")
+    first = company.start("first")
+    company.run(first, bot)
+    company.online(bot)
+    first.close()
+    company.say(bot.telegram_user_id, "new", "here")
+    company.sandbox.call(speak, user_id=stranger.id, peer=bot.telegram_user_id, text="me again")
+    company.run(company.start("second"), bot)
+    company.until_heard(bot, 3)
+    assert sorted(company.role.texts(bot)) == ["here", "me again", "new"]
+
+
+def test_a_message_that_its_handler_cannot_take_is_tried_again_then_skipped_and_told(company: Company):
+    square, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    company.role.fails_on = lambda message: message.text == "poison"
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.say(square, "before", "poison", "after")
+    assert company.until_heard(bot, 2) == ["before", "after"]
+    assert HandlingFailure.objects.filter(queue="bots.on_message").count() == 1
+    assert "poison" not in events("bots.error")[0]
+
+
+def test_a_handler_that_recovers_loses_nothing(company: Company):
+    square, row = company.make_chat("square")
+    bot = company.make_bot("ears", row)
+    company.role.fails_on = lambda message: company.role.calls < 3
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.say(square, "one", "two")
+    assert company.until_heard(bot, 2) == ["one", "two"]
+    assert not HandlingFailure.objects.exists()
