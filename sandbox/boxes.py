@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Action = Literal["joined", "joined_by_link"]
+Action = Literal["joined", "joined_by_link", "migrate_to", "migrate_from"]
 EventKind = Literal["message", "edit", "delete"]
 
 

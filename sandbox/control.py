@@ -2,9 +2,10 @@
 
 `GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats`, `POST /say` (people
 write); these three take an object or a list; `POST /edit`, `POST /delete`, `POST /react` (what becomes of the ledger
-entry `seq`), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /block`, `POST /scan` (somebody
-scans a QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users and peers are named by id (marked for
-chats) or `@username`. Whatever is wrong with a request is answered with 400 and `{"error": …}`.
+entry `seq`), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /upgrade` (a basic group becomes a
+supergroup), `POST /block`, `POST /scan` (somebody scans a QR code to log in), `POST /faults`; `DELETE /faults`;
+`POST /reset`. Users and peers are named by id (marked for chats) or `@username`. Whatever is wrong with a request is
+answered with 400 and `{"error": …}`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from sandbox.errors import WorldError
 from sandbox.faults import Fault
 from sandbox.mtproto.rpc import RpcFailure
 from sandbox.mtproto.tokens import token_of
+from sandbox.upgrades import upgrade
 from sandbox.world import World
 
 if TYPE_CHECKING:
@@ -85,6 +87,12 @@ class Reaction(Strict):
 class Membership(Strict):
     user: Name
     chat: Name
+
+
+class Upgrade(Strict):
+    """The basic group becomes a supergroup."""
+
+    chat: int
 
 
 class Blocking(Strict):
@@ -191,6 +199,11 @@ class Control:
         self._world.approve(self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
+    async def upgrade(self, request: web.Request) -> web.Response:
+        """Answers with the supergroup."""
+        new = upgrade(self._world, (await _body(request, Upgrade)).chat)
+        return web.json_response(_chat(new), status=201)
+
     async def scan(self, request: web.Request) -> web.Response:
         body = await _body(request, Scan)
         try:
@@ -278,6 +291,7 @@ def add_control_routes(app: web.Application, sandbox: "Sandbox") -> None:
         "/react": control.react,
         "/join": control.join,
         "/approve": control.approve,
+        "/upgrade": control.upgrade,
         "/leave": control.leave,
         "/scan": control.scan,
         "/block": control.block,
@@ -341,5 +355,7 @@ def _chat(chat: Chat) -> dict[str, Any]:
         "username": chat.username,
         "invite_link": chat.invite_link,
         "owner": chat.owner,
+        "migrated_to": chat.migrated_to,
+        "migrated_from": chat.migrated_from,
         "members": list(chat.members),
     }

@@ -39,6 +39,9 @@ class Chat:
     members: dict[int, float] = field(default_factory=dict)
     # Whoever wants to join must be let in.
     approval: bool = False
+    # The marked id of the supergroup that a basic group became, and of the group that a supergroup was.
+    migrated_to: int | None = None
+    migrated_from: int | None = None
 
     @property
     def is_channel(self) -> bool:

@@ -121,6 +121,9 @@ class People:
         self._say(person, account, text)
 
     def _say(self, user_id: int, peer: int, text: str, *, reply_to: int | None = None) -> LedgerEntry | None:
+        chat = self._world.chats.get(peer)
+        if chat is not None and chat.migrated_to is not None:
+            peer, reply_to = chat.migrated_to, None
         try:
             return self._world.say(user_id=user_id, peer=peer, text=text, reply_to=reply_to)
         except WorldError as error:

@@ -104,6 +104,11 @@ class Registry:
         found = self._invites.get(invite_hash)
         return None if found is None else self.chats[found]
 
+    def exchange_invites(self, one: Chat, other: Chat) -> None:
+        """Each chat gets the other's invite link."""
+        one.invite_hash, other.invite_hash = other.invite_hash, one.invite_hash
+        self._invites |= {one.invite_hash: one.id, other.invite_hash: other.id}
+
     def used_message_ids(self) -> int:
         """How many message ids a new account has used up before: no two accounts number alike."""
         return self._random.randrange(10, 1000)

@@ -7,7 +7,7 @@ from pathlib import Path
 from sandbox.mtproto.authkeys import AuthKeys
 from sandbox.world import World
 
-FORMAT = 2
+FORMAT = 3
 
 
 class StateUnreadable(Exception):

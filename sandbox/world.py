@@ -151,7 +151,7 @@ class World:
         self.revision += 1
         self.notify(MembershipChanged(user.id, chat.id))
         if announce:
-            self._post_to_chat(user.id, chat, action=announce)
+            self.post_action(user.id, chat, announce)
 
     def ask_to_join(self, user_id: int, chat_id: int) -> None:
         self.join_requests.add((user_id, chat_id))
@@ -241,6 +241,8 @@ class World:
         self._announce(entry)
 
     def check_may_write(self, user_id: int, chat: Chat) -> None:
+        if chat.migrated_to is not None:
+            raise WorldError("PEER_ID_INVALID", f"{chat.id} is {chat.migrated_to} now")
         if user_id in chat.members:
             return
         hidden = chat.is_channel and not chat.username
@@ -259,6 +261,11 @@ class World:
         self.ledger.append(entry)
         if entry.random_id is not None:
             self._said[entry.from_user, entry.random_id] = entry
+        self.revision += 1
+
+    def post_action(self, from_user: int, chat: Chat, action: Action) -> None:
+        """Leaves a service message behind."""
+        self._post_to_chat(from_user, chat, action=action)
         self.revision += 1
 
     def _post_to_chat(

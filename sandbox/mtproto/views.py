@@ -69,6 +69,8 @@ class View:
                 version=1,
                 left=left,
                 creator=chat.owner == self._viewer,
+                deactivated=chat.migrated_to is not None,
+                migrated_to=self._input_channel(chat.migrated_to),
             )
         return types.Channel(
             id=chat.bare_id,
@@ -82,6 +84,12 @@ class View:
             username=chat.username,
             participants_count=len(chat.members),
         )
+
+    def _input_channel(self, chat_id: int | None) -> Any:
+        if chat_id is None:
+            return None
+        access_hash = self._world.hashes.of(self._viewer, chat_id, "channel")
+        return types.InputChannel(self._world.chats[chat_id].bare_id, access_hash)
 
     def peer(self, peer: int) -> Any:
         """A Peer, mentioned."""
@@ -138,8 +146,20 @@ class View:
         listed = list(updates)
         return types.Updates(listed, self.users, self.chats, int(self._world.clock()), seq=0)
 
+    def _moved(self, chat_id: int) -> int:
+        """The other one of a basic group and the supergroup that it became; mentioned, as Telegram sends both."""
+        chat = self._world.chats[chat_id]
+        other = chat.migrated_to or chat.migrated_from or chat_id
+        self.mention(other)
+        return other
+
     def _action(self, message: Message) -> Any:
         if message.action == "joined_by_link":
             owner = self._world.chats[message.peer].owner
             return types.MessageActionChatJoinedByLink(inviter_id=owner or message.from_user)
+        if message.action == "migrate_to":
+            return types.MessageActionChatMigrateTo(self._world.chats[self._moved(message.peer)].bare_id)
+        if message.action == "migrate_from":
+            old = self._world.chats[self._moved(message.peer)]
+            return types.MessageActionChannelMigrateFrom(old.title, old.bare_id)
         return types.MessageActionChatAddUser(users=[message.from_user])

@@ -9,6 +9,7 @@ from sandbox.entities import Chat
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.views import View
+from sandbox.upgrades import upgrade
 
 
 def join(call: Call, chat: Chat, action: Action) -> Any:
@@ -43,6 +44,20 @@ def leave_channel(call: Call, request: Any) -> Any:
     view = View(call.world, call.user_id)
     view.mention(chat.id)
     return view.updates([types.UpdateChannel(chat.bare_id)])
+
+
+@handles(functions.messages.MigrateChatRequest)
+def migrate_chat(call: Call, request: Any) -> Any:
+    """The creator makes the basic group a supergroup."""
+    old = peers.group(call, request.chat_id)
+    before = call.world.boxes[call.user_id].pts
+    new = upgrade(call.world, old.id, by=call.user_id)
+    view = View(call.world, call.user_id)
+    view.mention(old.id, new.id)
+    listed = [types.UpdateChannel(new.bare_id)]
+    for box_id, since in ((call.user_id, before), (new.id, 0)):
+        listed += [view.event(box_id, event) for event in call.world.boxes[box_id].since(since)]
+    return view.updates(listed)
 
 
 @handles(functions.messages.DeleteChatUserRequest)
@@ -114,8 +129,19 @@ def get_full_channel(call: Call, request: Any) -> Any:
         pts=box.pts,
         participants_count=len(chat.members),
         can_view_participants=True,
+        **_migrated_from(call, view, chat),
     )
     return types.messages.ChatFull(full, chats=view.chats, users=[])
+
+
+def _migrated_from(call: Call, view: View, chat: Chat) -> dict[str, Any]:
+    """Which basic group it was, and the caller's number of the last message there."""
+    if chat.migrated_from is None:
+        return {}
+    view.mention(chat.migrated_from)
+    old = call.world.chats[chat.migrated_from]
+    last = max(call.world.boxes[call.user_id].history(old.id), default=0)
+    return {"migrated_from_chat_id": old.bare_id, "migrated_from_max_id": last}
 
 
 @handles(functions.messages.GetFullChatRequest)
