@@ -1,4 +1,4 @@
-"""What `make up` needs beside the processes: to be the only one here, and an end that is quiet at any moment."""
+"""What `make up` checks before it starts anything: that no other one runs here, and that its ports are free."""
 
 import fcntl
 import os
@@ -7,14 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import honcho.manager
 from django.core.management.base import CommandError
 
-from coolthing_site.processes import STOP_SECONDS
-
 UNAVAILABLE = 2  # exit code, as `bin/services` has it: something outside our reach is in the way
-# honcho kills what is left this long after the first has ended; a warm shutdown takes longer than its default.
-honcho.manager.KILL_WAIT = STOP_SECONDS
 
 
 @contextmanager
@@ -54,21 +49,3 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-class Foreground(honcho.manager.Manager):
-    """honcho's, which signals processes by numbers that it does not know in the first moments.
-
-    A Ctrl-C in these takes effect once every process has told its number.
-    """
-
-    def terminate(self) -> None:
-        if super()._all_started():
-            super().terminate()
-
-    def _all_started(self) -> bool:
-        # Asked in every turn of honcho's loop; a return code is what a signal leaves there at once.
-        started = bool(super()._all_started())
-        if started and self.returncode is not None:
-            super().terminate()
-        return started

@@ -88,7 +88,7 @@ class ProcessGroup:
         """Ask each to end, wait, and kill what is left of its session, so that nothing stays behind."""
         chosen = [self.children[name] for name in names]
         for child in chosen:
-            _signal_session(child, signal.SIGTERM, only_leader=True)
+            signal_session(child, signal.SIGTERM, only_leader=True)
         deadline = time.monotonic() + STOP_SECONDS
         for child in chosen:
             try:
@@ -96,7 +96,7 @@ class ProcessGroup:
             except subprocess.TimeoutExpired:
                 pass
         for child in chosen:
-            _signal_session(child, signal.SIGKILL)
+            signal_session(child, signal.SIGKILL)
             child.wait()
 
     def __enter__(self) -> "ProcessGroup":
@@ -110,7 +110,8 @@ class ProcessGroup:
         self.stop([SANDBOX] if SANDBOX in self.children else [])
 
 
-def _signal_session(child: subprocess.Popen[bytes], number: signal.Signals, *, only_leader: bool = False) -> None:
+def signal_session(child: subprocess.Popen[bytes], number: signal.Signals, *, only_leader: bool = False) -> None:
+    """To a process that leads a session, and to its children unless `only_leader`."""
     # A prefork worker ends its own children on SIGTERM; signalling them as well makes it report them as lost.
     try:
         if only_leader:

@@ -1,5 +1,6 @@
 """`make up` as an operator has it: addresses, a login, and nothing left behind after Ctrl-C."""
 
+import os
 import re
 import signal
 import socket
@@ -36,7 +37,9 @@ def start_up(start_process: Callable[..., Process]) -> Iterator[Callable[..., Pr
             up.wait(90)
 
 
-def test_up_prints_a_working_login_and_leaves_no_process_behind(start_up: Callable[..., Process], tmp_path: Path):
+def test_up_prints_a_working_login_replaces_what_is_killed_and_leaves_no_process_behind(
+    start_up: Callable[..., Process], tmp_path: Path
+):
     ports = dict(zip(("WEB_PORT", "FLOWER_PORT"), map(str, free_ports(2)), strict=True))
     up = start_up(tmp_path, **ports)
     up.wait_for_log("beat started", timeout=90)
@@ -47,12 +50,14 @@ def test_up_prints_a_working_login_and_leaves_no_process_behind(start_up: Callab
     wait_until(lambda: _answers(f"{sandbox[1]}people") == 200, what="the sandbox")
     assert Bot.objects.filter(session__isnull=False).count() == 6
 
-    wait_until(lambda: _answers(f"http://127.0.0.1:{ports['WEB_PORT']}/admin/login/") == 200, what="the panel")
+    panel = f"http://127.0.0.1:{ports['WEB_PORT']}/admin/login/"
+    wait_until(lambda: _answers(panel) == 200, what="the panel")
     flower = f"http://127.0.0.1:{ports['FLOWER_PORT']}/api/workers"
     wait_until(lambda: _answers(flower, login[1], login[2]) == 200, 90, "Flower")
     wait_until(lambda: _answers(flower, login[1], "wrong") == 401, what="Flower's refusal")
 
     wait_until(lambda: up.log().count(" started (pid=") == len(procfile()), what="every process of the Procfile")
+    _kill_some_and_see_them_replaced(up, panel)
     up.signal(signal.SIGINT)
     assert up.wait(90) == 0
     # Whoever was killed at the end may still be on its way out.
@@ -94,6 +99,39 @@ def test_ctrl_c_while_processes_are_being_started_is_quiet(
     wait_until(lambda: not _left_behind(up), what="the end of all of them")
 
 
+def _kill_some_and_see_them_replaced(up: Process, panel: str) -> None:
+    wait_until(lambda: _ready(up, "leads"), 90, "the worker")
+    before = _running(up)
+    children = _children(before["leads"])
+    assert len(children) == 2
+    killed = ("leads", "beat", "web")
+    for name in killed:
+        os.kill(before[name], signal.SIGKILL)
+    for name in killed:
+        up.wait_for_log(f"{name} ended by itself (killed by SIGKILL); it is started again in 1 s")
+    wait_until(lambda: all(_running(up)[name] != before[name] for name in killed), what="the three in their places")
+    wait_until(lambda: _ready(up, "leads") == 2 and up.log().count("beat: Starting...") == 2, 90, "beat and the worker")
+    wait_until(lambda: _answers(panel) == 200, 90, "the panel again")
+    after = _running(up)
+    assert {name for name in before if after[name] != before[name]} == set(killed)
+    assert set(after.values()) <= _sessions()
+    assert not set(children) & set(_session_of_each())
+
+
+def _running(up: Process) -> dict[str, int]:
+    """Name → process id, of the last start of each."""
+    return {name: int(pid) for name, pid in re.findall(r"(\w+) started \(pid=(\d+)\)", up.log())}
+
+
+def _ready(up: Process, worker: str) -> int:
+    """How often a worker of this name has come up."""
+    return len(re.findall(rf"{worker}@\S+ ready", up.log()))
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def _left_behind(up: Process) -> list[int]:
     """The sessions of processes that `up` has started and that live."""
     started = [int(pid) for pid in re.findall(r"started \(pid=(\d+)\)", up.log())]
@@ -108,13 +146,18 @@ def _answers(url: str, *login: str) -> int:
 
 
 def _sessions() -> set[int]:
-    """The session of every process on this machine: each process of the Procfile leads one of its own."""
-    sessions = set()
+    """The sessions of all processes on this machine: each process of the Procfile leads one of its own."""
+    return set(_session_of_each().values())
+
+
+def _session_of_each() -> dict[int, int]:
+    """Process id → its session, of every process on this machine that has not ended."""
+    sessions = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if fields[0] != "Z":
-            sessions.add(int(fields[3]))
+            sessions[int(stat.parent.name)] = int(fields[3])
     return sessions

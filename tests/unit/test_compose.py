@@ -28,6 +28,10 @@ def test_every_lasting_service_has_a_health_check():
     assert [name for name in PROCESSES | SERVERS if "healthcheck" not in SERVICES[name]] == []
 
 
+def test_every_lasting_service_is_started_again_when_it_ends():
+    assert {name for name in SERVICES if SERVICES[name].get("restart") != "unless-stopped"} == {"setup"}
+
+
 def test_every_process_waits_for_setup():
     for name in PROCESSES:
         assert SERVICES[name]["depends_on"]["setup"]["condition"] == "service_completed_successfully"

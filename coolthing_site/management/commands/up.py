@@ -1,4 +1,4 @@
-"""Run every process of the Procfile in the foreground until Ctrl-C."""
+"""Run every process of the Procfile in the foreground until Ctrl-C; one that ends by itself is started again."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from coolthing_site.foreground import Foreground, only_one, require_free
+from coolthing_site.foreground import only_one, require_free
+from coolthing_site.keeping import Keeper
 from coolthing_site.local_world import prepare_local_world
 from coolthing_site.processes import SANDBOX, base_environment, procfile, sandbox_environment
 
 OPERATOR = "operator"
-INTERRUPTED = 130  # honcho's code for SIGINT
 
 
 class Command(BaseCommand):
@@ -59,12 +59,8 @@ class Command(BaseCommand):
             address = f"http://127.0.0.1:{settings.SANDBOX_HTTP_PORT}/"
             self.stdout.write(f"sandbox {address} (docs/operations.md: how to let its people talk)")
         self.stdout.write("Ctrl-C ends everything; RabbitMQ and PostgreSQL go on until `make stop`.")
-        manager = Foreground()
-        for name, command in commands.items():
-            manager.add_process(name, f"exec {command}", env=environment, cwd=str(settings.BASE_DIR))
-        manager.loop()
-        # Ctrl-C is how this ends; anything else means that a process ended by itself.
-        sys.exit(0 if manager.returncode == INTERRUPTED else manager.returncode)
+        keeper = Keeper(commands, environment=environment, directory=settings.BASE_DIR, on_end=lambda *_: None)
+        keeper.run()
 
 
 def _ports() -> dict[str, int]:
