@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Case, Count, F, IntegerField, Max, Q, QuerySet, Value, When
+from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from bots.models import Bot, Delivery, Role
@@ -109,13 +109,12 @@ def messages_said(*, conversation_id: UUID) -> list[Message]:
 
 
 def bots_wanted() -> set[UUID]:
-    """Managers of campaigns that run or pause, and whoever still has an open conversation: a "stop" must be heard."""
-    managers = Bot.objects.filter(role=Role.MANAGER, enabled=True)
+    """Managers of campaigns that run or pause, and every account that ever had a conversation: people answer it long
+    after its campaign has finished, and a "stop" must be heard."""
     alive = Q(manages__campaign__state__in=(Campaign.State.RUNNING, Campaign.State.PAUSED))
-    talking = ~Q(conversations__owner=Conversation.Owner.NONE) & Q(conversations__isnull=False)
-    return set(managers.filter(alive).values_list("id", flat=True)) | set(
-        managers.filter(talking).values_list("id", flat=True)
-    )
+    wrote_first = Exists(Conversation.objects.filter(bot_id=OuterRef("pk")))
+    managers = Bot.objects.filter(Q(alive) | Q(wrote_first), role=Role.MANAGER, enabled=True)
+    return set(managers.values_list("id", flat=True))
 
 
 def chats_of(*, bot_id: UUID) -> list[Chat]:

@@ -6,10 +6,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from campaigns.models import Suppression
-from campaigns.suppressing import suppression_resolve
+from campaigns.suppressing import suppression_add, suppression_resolve
 from leads.locks import conversation_lock_if_there, people_lock
 from leads.models import Conversation, Message
-from leads.selectors import Person, conversation_with
+from leads.selectors import Person, conversation_with, leads_of
 from leads.services.jobs import job_queue, jobs_drop
 from leads.services.optout import opt_out
 from leads.services.people import person_learn
@@ -27,6 +27,8 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
     person = Person.of(message.peer_id, name)
     found = conversation_with(bot_id=bot_id, telegram_user_id=message.peer_id, username=person.username)
     if found is None:
+        if not message.outgoing:
+            _stranger(person, message)
         return
     suppression_resolve(telegram_user_id=message.peer_id, username=name, by="their message to us")
     people_lock(Person.of(message.peer_id, found.lead.username))
@@ -41,6 +43,17 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
         outgoing_note(conversation=conversation, message=message)
     else:
         _incoming(conversation, message)
+
+
+def _stranger(person: Person, message: IncomingMessage) -> None:
+    """A lead may ask another account than the one that wrote to them to stop. Other strangers are left alone."""
+    if says_stop(message.text) and leads_of(person).exists():
+        suppression_add(
+            telegram_user_id=person.telegram_user_id,
+            username=person.username,
+            source=Suppression.Source.WORDS,
+            reason=message.text[:200],
+        )
 
 
 def _incoming(conversation: Conversation, message: IncomingMessage) -> None:

@@ -82,13 +82,16 @@ def test_a_message_belongs_to_the_conversation_that_is_open(world, talk):
     assert texts(talk, "lead") == ["to the open one"] and texts(second, "lead") == []
 
 
-def test_managers_are_wanted_for_their_campaigns_and_their_open_conversations(world, talk):
+def test_managers_are_wanted_for_their_campaigns_and_whenever_they_have_written_first(world, talk):
     handler = role_handler("manager")
     assert handler.reads_private and not handler.reads_chats
     assert handler.wanted(timezone.now()) == {bot.id for bot in world.managers}
     assert handler.chats(talk.bot_id) == [world.chat]
     world.campaign.state = "finished"
     world.campaign.save()
+    assert handler.wanted(timezone.now()) == {talk.bot_id}
+    Conversation.objects.update(owner="none")
+    CampaignManager.objects.all().delete()
     assert handler.wanted(timezone.now()) == {talk.bot_id}
     Bot.objects.filter(id=talk.bot_id).update(enabled=False)
     assert handler.wanted(timezone.now()) == set()

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from bots.deliveries import deliveries_leaving, delivery_finish
 from bots.models import Delivery
-from campaigns.models import Suppression
+from campaigns.models import Campaign, Suppression
 from campaigns.selectors import is_suppressed
 from campaigns.services import NotPossible, suppression_add
 from leads.locks import conversation_lock
@@ -15,10 +15,11 @@ from leads.models import Conversation, Lead, LlmJob
 from leads.services import (
     conversation_hand_back,
     conversation_take_over,
+    message_record,
     operator_say,
     opt_out,
 )
-from tests.integration.leads_world import make_world, queued, texts
+from tests.integration.leads_world import make_world, private_message, queued, texts
 from tests.integration.locks import at_once, in_thread, somebody_waits_for_a_lock
 from tests.support import wait_until
 
@@ -39,6 +40,29 @@ def test_stop_ends_everything_at_once(world, talk, word):
     assert Suppression.objects.get().source == "words"
     assert texts(talk, "lead")[-1] == word
     assert world.send_all() == 0
+
+
+@pytest.mark.parametrize("campaign", ["running", "paused", "finished"])
+@pytest.mark.parametrize("owner", ["ai", "human", "none"])
+def test_stop_is_heard_whatever_became_of_the_campaign_and_whoever_answers(world, talk, campaign, owner):
+    Campaign.objects.update(state=campaign)
+    Conversation.objects.update(owner=owner)
+    world.incoming(talk, "stop")
+    assert is_suppressed(telegram_user_id=501)
+    assert (Lead.objects.get().state, talk.owner) == (State.OPTED_OUT, "none")
+
+
+@pytest.mark.parametrize(("words", "silent"), [("STOP", True), ("Hello", False)])
+def test_a_lead_may_say_stop_to_another_account_than_the_one_that_wrote(world, talk, words, silent):
+    other = next(bot for bot in world.managers if bot != talk.bot)
+    message_record(bot_id=other.id, message=private_message(message_id=9, text=words, from_username="tea_lover"))
+    assert is_suppressed(telegram_user_id=501) is silent
+    assert (Lead.objects.get().state == State.OPTED_OUT) is silent
+
+
+def test_a_stop_of_a_stranger_is_left_alone(world, talk):
+    message_record(bot_id=talk.bot_id, message=private_message(peer_id=9, from_user_id=9, message_id=9, text="stop"))
+    assert not Suppression.objects.exists()
 
 
 def test_stop_holds_in_every_campaign(world, talk):
