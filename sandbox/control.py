@@ -3,9 +3,9 @@
 `GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats`, `POST /say` (people
 write); these three take an object or a list; `POST /edit`, `POST /delete`, `POST /react` (what becomes of the ledger
 entry `seq`), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /upgrade` (a basic group becomes a
-supergroup), `POST /block`, `POST /scan` (somebody scans a QR code to log in), `POST /faults`; `DELETE /faults`;
-`POST /reset`. Users and peers are named by id (marked for chats) or `@username`. Whatever is wrong with a request is
-answered with 400 and `{"error": …}`.
+supergroup), `POST /rename`, `POST /hand_over` and `POST /collect` (usernames), `POST /block`, `POST /scan` (somebody
+scans a QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users and peers are named by id (marked for
+chats) or `@username`. Whatever is wrong with a request is answered with 400 and `{"error": …}`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sandbox import afterwards
+from sandbox import afterwards, names
 from sandbox.entities import Chat, LedgerEntry, User
 from sandbox.errors import WorldError
 from sandbox.faults import Fault
@@ -93,6 +93,32 @@ class Upgrade(Strict):
     """The basic group becomes a supergroup."""
 
     chat: int
+
+
+class Renaming(Strict):
+    """`who` bears `username` from now on; null: none."""
+
+    who: Name
+    username: str | None
+
+
+class HandingOver(Strict):
+    """`username` goes from whoever bears it to `to`."""
+
+    username: str
+    to: Name
+
+
+class Bought(Strict):
+    username: str
+    active: bool = True
+
+
+class Collecting(Strict):
+    """The collectible usernames of `who` are these, in this order."""
+
+    who: Name
+    usernames: list[Bought]
 
 
 class Blocking(Strict):
@@ -204,6 +230,21 @@ class Control:
         new = upgrade(self._world, (await _body(request, Upgrade)).chat)
         return web.json_response(_chat(new), status=201)
 
+    async def rename(self, request: web.Request) -> web.Response:
+        body = await _body(request, Renaming)
+        names.rename(self._world, self._id(body.who), body.username)
+        return web.Response(status=204)
+
+    async def hand_over(self, request: web.Request) -> web.Response:
+        body = await _body(request, HandingOver)
+        names.hand_over(self._world, body.username, self._id(body.to))
+        return web.Response(status=204)
+
+    async def collect(self, request: web.Request) -> web.Response:
+        body = await _body(request, Collecting)
+        names.collect(self._world, self._id(body.who), [(one.username, one.active) for one in body.usernames])
+        return web.Response(status=204)
+
     async def scan(self, request: web.Request) -> web.Response:
         body = await _body(request, Scan)
         try:
@@ -292,6 +333,9 @@ def add_control_routes(app: web.Application, sandbox: "Sandbox") -> None:
         "/join": control.join,
         "/approve": control.approve,
         "/upgrade": control.upgrade,
+        "/rename": control.rename,
+        "/hand_over": control.hand_over,
+        "/collect": control.collect,
         "/leave": control.leave,
         "/scan": control.scan,
         "/block": control.block,

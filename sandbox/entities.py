@@ -10,6 +10,14 @@ Speaker = Literal["account", "person"]
 CHANNEL_MARK = 1_000_000_000_000
 
 
+@dataclass(frozen=True)
+class Collectible:
+    """A username that was bought; one that is not active leads nowhere."""
+
+    username: str
+    active: bool = True
+
+
 @dataclass
 class User:
     """A Telegram account; a simulated person and a bot account are the same thing."""
@@ -23,6 +31,7 @@ class User:
     blocked: set[int] = field(default_factory=set)
     # Users whose full access hash this account has been given; anyone else is shown as a "min" user.
     met: set[int] = field(default_factory=set)
+    collectibles: list[Collectible] = field(default_factory=list)
 
 
 @dataclass
@@ -42,6 +51,11 @@ class Chat:
     # The marked id of the supergroup that a basic group became, and of the group that a supergroup was.
     migrated_to: int | None = None
     migrated_from: int | None = None
+    collectibles: list[Collectible] = field(default_factory=list)
+
+    @property
+    def is_public(self) -> bool:
+        return bool(self.username) or any(name.active for name in self.collectibles)
 
     @property
     def is_channel(self) -> bool:

@@ -56,8 +56,15 @@ class MembershipChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class NameChanged:
+    """The usernames of a user or chat are others."""
+
+    bearer: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorldReset:
     """Everything is gone: users, chats, messages."""
 
 
-Notice = BoxChanged | Reacted | InboxRead | OutboxRead | Typing | MembershipChanged | WorldReset
+Notice = BoxChanged | Reacted | InboxRead | OutboxRead | Typing | MembershipChanged | NameChanged | WorldReset

@@ -104,6 +104,15 @@ class Registry:
         found = self._invites.get(invite_hash)
         return None if found is None else self.chats[found]
 
+    def exchange_username(self, former: str | None, username: str | None, bearer: int) -> None:
+        """`bearer` bears `username` instead of `former`. Raises WorldError when it is somebody else's or malformed."""
+        if username and self._usernames.get(username.lower()) != bearer:
+            self._check_username(username)
+        if former:
+            self._usernames.pop(former.lower(), None)
+        if username:
+            self._usernames[username.lower()] = bearer
+
     def exchange_invites(self, one: Chat, other: Chat) -> None:
         """Each chat gets the other's invite link."""
         one.invite_hash, other.invite_hash = other.invite_hash, one.invite_hash

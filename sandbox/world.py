@@ -245,7 +245,7 @@ class World:
             raise WorldError("PEER_ID_INVALID", f"{chat.id} is {chat.migrated_to} now")
         if user_id in chat.members:
             return
-        hidden = chat.is_channel and not chat.username
+        hidden = chat.is_channel and not chat.is_public
         raise WorldError("CHANNEL_PRIVATE" if hidden else "CHAT_WRITE_FORBIDDEN")
 
     def _replied(self, speaker: int, peer: int, reply_to: int | None) -> int | None:

@@ -50,7 +50,7 @@ def readable_channel(call: Call, wanted: Any) -> Chat:
 
 
 def readable(call: Call, chat: Chat) -> Chat:
-    if call.user_id in chat.members or chat.username:
+    if call.user_id in chat.members or chat.is_public:
         return chat
     raise RpcFailure("CHANNEL_PRIVATE" if chat.is_channel else "PEER_ID_INVALID")
 

@@ -7,8 +7,8 @@ from telethon.tl import types
 
 from sandbox.boxes import Event
 from sandbox.mtproto.authkeys import AuthKey
-from sandbox.mtproto.views import View
-from sandbox.notices import BoxChanged, InboxRead, MembershipChanged, Notice, OutboxRead, Reacted, Typing
+from sandbox.mtproto.views import View, usernames_of
+from sandbox.notices import BoxChanged, InboxRead, MembershipChanged, NameChanged, Notice, OutboxRead, Reacted, Typing
 
 if TYPE_CHECKING:
     from sandbox.mtproto.server import MtprotoServer
@@ -39,8 +39,21 @@ class Pusher:
             )
         elif isinstance(notice, Typing):
             self._typing(notice)
+        elif isinstance(notice, NameChanged):
+            self._renamed(notice.bearer)
         elif isinstance(notice, MembershipChanged) and world.chats[notice.chat].is_channel:
             self._send([notice.user], lambda view: self._channel(view, notice.chat))
+
+    def _renamed(self, bearer: int) -> None:
+        """Of people those who may address them are told, of a chat its members."""
+        world = self._server.world
+        if bearer < 0:
+            members = world.chats[bearer].members if world.chats[bearer].is_channel else ()
+            self._send(members, lambda view: self._channel(view, bearer))
+            return
+        user = world.users[bearer]
+        told = types.UpdateUserName(user.id, user.first_name, user.last_name, usernames_of(user))
+        self._send([viewer for viewer in world.users if world.knows(viewer, bearer)], lambda view: told)
 
     def token_accepted(self, key: AuthKey) -> None:
         """Tell those who wait with this key, though nobody is logged in with it yet."""

@@ -19,6 +19,16 @@ _TELLS = {
 }
 
 
+def usernames_of(bearer: User | Chat) -> list[Any]:
+    """All of them in their order; the one that the bearer may change is `editable`."""
+    chosen = [types.Username(bearer.username, editable=True, active=True)] if bearer.username else []
+    return chosen + [types.Username(name.username, active=name.active) for name in bearer.collectibles]
+
+
+def _names(bearer: User | Chat) -> dict[str, Any]:
+    return {"usernames": usernames_of(bearer)} if bearer.collectibles else {"username": bearer.username}
+
+
 class View:
     """Builds TL objects for `viewer` and remembers who they mention; `users` and `chats` give those."""
 
@@ -52,7 +62,7 @@ class View:
             access_hash=self._world.hashes.of(self._viewer, user.id, "user" if known else "min"),
             first_name=user.first_name,
             last_name=user.last_name or None,
-            username=user.username,
+            **_names(user),
             phone=user.phone if is_self else None,
             status=types.UserStatusRecently(),
         )
@@ -81,7 +91,7 @@ class View:
             left=left,
             creator=chat.owner == self._viewer,
             access_hash=self._world.hashes.of(self._viewer, chat.id, "channel"),
-            username=chat.username,
+            **_names(chat),
             participants_count=len(chat.members),
         )
 

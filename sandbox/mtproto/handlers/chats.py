@@ -30,7 +30,7 @@ def join(call: Call, chat: Chat, action: Action) -> Any:
 @handles(functions.channels.JoinChannelRequest)
 def join_channel(call: Call, request: Any) -> Any:
     chat = peers.channel(call, request.channel)
-    if call.user_id not in chat.members and not chat.username:
+    if call.user_id not in chat.members and not chat.is_public:
         raise RpcFailure("CHANNEL_PRIVATE")
     return join(call, chat, "joined")
 

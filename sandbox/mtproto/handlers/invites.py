@@ -22,7 +22,7 @@ def check_chat_invite(call: Call, request: Any) -> Any:
         color=0,
         channel=chat.is_channel,
         megagroup=chat.is_channel,
-        public=bool(chat.username),
+        public=chat.is_public,
         request_needed=chat.approval,
     )
 
