@@ -1,18 +1,19 @@
-"""What serialises decisions about people that have no row yet. Held until the transaction ends.
+"""Locks of this room, kept until the transaction ends. Their order: "The order of locks" in docs/architecture.md.
 
-Order, everywhere: campaign, managers, conversations by id, suppressions, leads, deliveries. It fits that of whoever
-claims deliveries (bots.policy): conversations, suppressions, deliveries. Who may need several conversations of a
-person locks all of them at once.
+Whoever needs one conversation locks all conversations and leads of its person, in one step: cancelling a message, or a
+suppression, may end every one of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet
 
+from campaigns import suppressions
 from campaigns.errors import NotPossible
-from leads.models import Conversation
+from campaigns.selectors import plain_username
+from leads.models import Conversation, Lead
 from leads.selectors import Person, leads_of
 
 # First keys of advisory locks with two keys: those with one key are other locks.
@@ -31,12 +32,6 @@ def managers_hold(bot_ids: Iterable[UUID]) -> None:
         _hold(_MANAGER, bot_id)
 
 
-def conversations_lock(conversations: QuerySet[Conversation]) -> list[Conversation]:
-    """Lock the rows in a fixed order, against each other and against senders who hold them FOR SHARE."""
-    # NO KEY: messages and jobs of the conversation, which refer to it, are not kept from being written.
-    return list(conversations.order_by("id").select_for_update(no_key=True, of=("self",)).select_related("lead"))
-
-
 class ConversationGone(NotPossible):
     """Its person's data was erased."""
 
@@ -44,22 +39,56 @@ class ConversationGone(NotPossible):
         super().__init__("This conversation was erased.")
 
 
-def conversation_lock(conversation_id: UUID) -> Conversation:
-    """Raises ConversationGone."""
-    conversation = conversation_lock_if_there(conversation_id)
+def conversation_lock(conversation_id: UUID, *also: Person) -> Conversation:
+    """Lock the conversation, all others of its person, and those of the people in `also`. Raises ConversationGone."""
+    conversation = conversation_lock_if_there(conversation_id, *also)
     if conversation is None:
         raise ConversationGone
     return conversation
 
 
-def conversation_lock_if_there(conversation_id: UUID) -> Conversation | None:
-    """None when it was erased."""
-    return next(iter(conversations_lock(Conversation.objects.filter(id=conversation_id))), None)
+def conversation_lock_if_there(conversation_id: UUID, *also: Person) -> Conversation | None:
+    """As `conversation_lock`; None when it was erased."""
+    lead = Lead.objects.filter(conversation__id=conversation_id).first()
+    if lead is None:
+        return None
+    locked = people_lock(Person.of(lead.telegram_user_id, lead.username), *also)
+    return next((one for one in locked if one.id == conversation_id), None)
 
 
 def people_lock(*people: Person) -> list[Conversation]:
-    """All conversations with these people, in every campaign."""
-    return conversations_lock(Conversation.objects.filter(lead__in=leads_of(*people)))
+    """All leads of these people in every campaign, and whatever else their suppression would end, with their
+    conversations, which are returned."""
+    return leads_lock(leads_of(*people, *_bearers(people)))
+
+
+def leads_lock(leads: QuerySet[Lead]) -> list[Conversation]:
+    """Lock these leads and, before them, the conversations with them, each in the order of their ids; against each
+    other, and against senders who hold conversations FOR SHARE. Returns the conversations, with their leads."""
+    ids = list(leads.values_list("id", flat=True))
+    if not ids:
+        return []
+    # NO KEY: messages and jobs of the conversation, which refer to it, are not kept from being written. Each table by a
+    # statement of its own: of a joined row that it waited for, PostgreSQL would return an old version.
+    talks = list(Conversation.objects.filter(lead__in=ids).order_by("id").select_for_update(no_key=True))
+    locked = Lead.objects.filter(id__in=ids).order_by("id").select_for_update(no_key=True, of=("self",))
+    by_id = {lead.id: lead for lead in locked.select_related("campaign")}
+    for talk in talks:
+        talk.lead = by_id[talk.lead_id]
+    return talks
+
+
+def conversation_again(conversation: Conversation) -> Conversation:
+    """A locked one, as it is now: this transaction has changed its row or its lead's."""
+    return Conversation.objects.select_related("lead__campaign").get(id=conversation.id)
+
+
+def _bearers(people: Iterable[Person]) -> Iterator[Person]:
+    """Who is suppressed when one of these people is and nothing but the name is known."""
+    for person in people:
+        name = plain_username(person.username)
+        if person.telegram_user_id is None and name and (bearer := suppressions.bearer_of(name)) is not None:
+            yield Person(bearer, person.username)
 
 
 def _hold(kind: int, key: UUID) -> None:

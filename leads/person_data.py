@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from leads.locks import campaign_hold, conversations_lock
+from leads.locks import campaign_hold, leads_lock
 from leads.models import Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 
@@ -45,7 +45,7 @@ class LeadsRoom(Room):
         for campaign_id in sorted(set(_leads(person).values_list("campaign_id", flat=True))):
             campaign_hold(campaign_id)
         leads = list(_leads(person).values_list("pk", flat=True))
-        talks = conversations_lock(Conversation.objects.filter(lead__in=leads))
+        talks = leads_lock(Lead.objects.filter(pk__in=leads))
         return {
             "messages": Message.objects.filter(conversation__in=talks).delete()[0],
             "unclaimed_messages": UnclaimedMessage.objects.filter(conversation__in=talks).delete()[0],

@@ -1,15 +1,23 @@
 """Reads about leads, their managers and conversations."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
 from bots.models import Bot, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import NONE_ON_RECORD, Gap, chats_permitted, permission_gaps, permissions_in_force
+from campaigns.selectors import (
+    NONE_ON_RECORD,
+    Gap,
+    chats_permitted,
+    permission_gaps,
+    permissions_in_force,
+    plain_username,
+)
 from leads.models import Conversation, Lead, Message
 from parser.models import WatchedChat
 
@@ -43,6 +51,13 @@ def leads_of(*people: Person) -> QuerySet[Lead]:
             named = Q(username__iexact=person.username)
             who |= named if person.telegram_user_id is None else named & Q(telegram_user_id=None)
     return Lead.objects.filter(who)
+
+
+def leads_met(people: Collection[Person]) -> QuerySet[Lead]:
+    """Those with an id of these people, and those with a name of theirs, whosever it was. In every campaign."""
+    ids = {person.telegram_user_id for person in people if person.telegram_user_id is not None}
+    names = {plain_username(person.username) for person in people} - {""}
+    return Lead.objects.alias(name=Lower("username")).filter(Q(telegram_user_id__in=ids) | Q(name__in=names))
 
 
 def is_own_account(person: Person) -> bool:

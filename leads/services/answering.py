@@ -11,10 +11,10 @@ from django.db.models import F, Q
 
 from campaigns.models import Campaign, Suppression
 from leads.llm import TIMEOUT_SECONDS, Answered
-from leads.locks import ConversationGone, conversation_lock, people_lock
+from leads.locks import ConversationGone, conversation_lock
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.prompt import conversation_prompt
-from leads.selectors import Person, messages_said
+from leads.selectors import messages_said
 from leads.services.ending import conversation_end, over_because
 from leads.services.jobs import ANSWER_TASK
 from leads.services.optout import opt_out
@@ -169,11 +169,6 @@ def _current(job: LlmJob, conversation: Conversation) -> bool:
 
 
 def _locked(question: Question) -> tuple[Conversation, LlmJob]:
-    lead = Lead.objects.filter(conversation__id=question.conversation_id).first()
-    if lead is None:
-        raise ConversationGone
-    # All of the person's conversations: the answer may be an opt-out.
-    people_lock(Person.of(lead.telegram_user_id, lead.username))
     conversation = conversation_lock(question.conversation_id)
     return conversation, LlmJob.objects.select_for_update().get(id=question.job_id)
 

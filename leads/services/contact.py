@@ -24,7 +24,8 @@ State = Lead.State
 def lead_contact(*, lead: Lead, now: datetime) -> None:
     """Give the lead to a manager and queue the first message, or say in the lead's state why not.
 
-    The campaign is held (`locks.campaign_hold`). A lead that stays `new` is tried again by `leads_contact_due`.
+    The campaign and its managers are held (`leads.locks`). A lead that stays `new` is tried again by
+    `leads_contact_due`.
     """
     person = Person.of(lead.telegram_user_id, lead.username)
     if is_suppressed(telegram_user_id=person.telegram_user_id, username=person.username):
@@ -46,7 +47,6 @@ def lead_contact(*, lead: Lead, now: datetime) -> None:
 
 
 def _contact_through_manager(lead: Lead, person: Person, text: str, now: datetime) -> None:
-    managers_hold(managers_usable(campaign_id=lead.campaign_id).values_list("id", flat=True))
     bot = manager_least_loaded(campaign_id=lead.campaign_id, person=person)
     if bot is None:
         _wait(lead, "No manager bot of the campaign is usable.")
@@ -115,5 +115,8 @@ def _contact_again(lead_id: UUID, now: datetime) -> bool:
 
 
 def _lead_held(lead_id: UUID) -> Lead:
-    campaign_hold(Lead.objects.values_list("campaign_id", flat=True).get(id=lead_id))
+    campaign_id = Lead.objects.values_list("campaign_id", flat=True).get(id=lead_id)
+    campaign_hold(campaign_id)
+    # Before the lead's row is written.
+    managers_hold(managers_usable(campaign_id=campaign_id).values_list("id", flat=True))
     return Lead.objects.select_related("campaign").get(id=lead_id)

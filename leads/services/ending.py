@@ -6,9 +6,8 @@ from django.db import transaction
 
 from campaigns.models import Campaign
 from campaigns.selectors import is_suppressed
-from leads.locks import ConversationGone, conversation_lock, people_lock
+from leads.locks import conversation_lock
 from leads.models import Conversation, Lead
-from leads.selectors import Person
 from leads.services.ownership import Owner, lead_move, owner_move
 
 
@@ -36,11 +35,7 @@ def conversation_end_if_over(*, conversation: Conversation) -> bool:
 
 @transaction.atomic
 def conversation_end(*, conversation_id: UUID) -> None:
-    """End it if it is still the AI's and nothing more may be said."""
-    lead = Lead.objects.filter(conversation__id=conversation_id).first()
-    if lead is None:
-        raise ConversationGone
-    people_lock(Person.of(lead.telegram_user_id, lead.username))
+    """End it if it is still the AI's and nothing more may be said. Raises ConversationGone."""
     conversation = conversation_lock(conversation_id)
     if conversation.owner == Owner.AI:
         conversation_end_if_over(conversation=conversation)

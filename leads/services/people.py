@@ -4,7 +4,6 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from leads.locks import conversations_lock
 from leads.models import Conversation, Lead
 from leads.selectors import Person
 from leads.services.ownership import lead_move, owner_move
@@ -23,7 +22,8 @@ _ENDED = (Lead.State.CLOSED, Lead.State.OPTED_OUT, Lead.State.FAILED)
 
 
 def lead_find(*, campaign_id: UUID, person: Person) -> Lead | None:
-    """The campaign's lead for this person, with what the person adds to it. The campaign is held."""
+    """The campaign's lead for this person, with what the person adds to it. The campaign is held, and whoever has the
+    person's id or name is locked."""
     leads = Lead.objects.select_related("campaign").filter(campaign_id=campaign_id)
     by_id = leads.filter(telegram_user_id=person.telegram_user_id).first() if person.telegram_user_id else None
     by_name = leads.filter(username__iexact=person.username).first() if person.username else None
@@ -76,7 +76,7 @@ def _one_of_two(by_id: Lead, by_name: Lead, person: Person) -> Lead:
 def _end(goes: Lead, stays: Lead) -> None:
     _set(goes, same_as=stays)
     reason = f"The same person as lead {stays.id}."
-    for conversation in conversations_lock(Conversation.objects.filter(lead=goes)):
+    for conversation in Conversation.objects.filter(lead=goes).select_related("lead"):
         if conversation.owner != Conversation.Owner.NONE:
             owner_move(conversation=conversation, owner=Conversation.Owner.NONE, reason=reason)
     if goes.state not in _ENDED:

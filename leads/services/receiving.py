@@ -8,11 +8,11 @@ from django.utils import timezone
 
 from campaigns.fences import erasing_hold
 from campaigns.models import Campaign
-from campaigns.selectors import is_erased, suppressed
+from campaigns.selectors import is_erased
 from campaigns.suppressing import suppression_resolve
-from leads.locks import campaign_hold, managers_hold, people_lock
+from leads.locks import campaign_hold, leads_lock, managers_hold
 from leads.models import Lead
-from leads.selectors import Person, is_own_account, managers_usable
+from leads.selectors import Person, is_own_account, leads_met, managers_usable
 from leads.services.contact import lead_contact
 from leads.services.people import lead_find
 from parser.events import NewTargetMessage
@@ -29,14 +29,17 @@ def lead_receive(*, event: NewTargetMessage) -> Lead | None:
     One lead for each campaign and person, however many events come and in whatever order. None for an account of the
     team's own, and for whoever had their data erased. Raises BadLead.
     """
+    _lock_for([event])
+    return _receive(event)
+
+
+def _receive(event: NewTargetMessage) -> Lead | None:
     person = Person.of(event.telegram_user_id, event.username)
     if not person:
         raise BadLead("the event names nobody: it has neither a username nor a telegram_user_id")
     campaign = _campaign(event.campaign_id)
-    erasing_hold()
     if is_own_account(person):
         return None
-    campaign_hold(campaign.id)
     if person.telegram_user_id is not None:
         suppression_resolve(telegram_user_id=person.telegram_user_id, username=person.username, by="a hit")
     if is_erased(telegram_user_id=person.telegram_user_id, username=person.username):
@@ -56,26 +59,21 @@ def lead_receive(*, event: NewTargetMessage) -> Lead | None:
 
 @transaction.atomic
 def leads_receive(*, events: Sequence[NewTargetMessage]) -> None:
-    """As `lead_receive` for each event, all of them or none.
+    """As `lead_receive` for each event, all of them or none."""
+    _lock_for(events)
+    for event in events:
+        _receive(event)
 
-    What the events have to wait for is locked before the first of them, in the order of `leads.locks`: two batches
-    with common campaigns or managers never wait for each other in a circle.
-    """
+
+def _lock_for(events: Sequence[NewTargetMessage]) -> None:
+    """Whatever the events may have to wait for, before the first of them: two batches with common campaigns, managers
+    or people never wait for each other in a circle."""
     erasing_hold()
     campaigns = sorted(filter(None, {_uuid(event.campaign_id) for event in events}))
     for campaign_id in campaigns:
         campaign_hold(campaign_id)
     managers_hold({bot_id for campaign_id in campaigns for bot_id in _manager_ids(campaign_id)})
-    people_lock(*_whose_name_is_suppressed(events))
-    for event in events:
-        lead_receive(event=event)
-
-
-def _whose_name_is_suppressed(events: Sequence[NewTargetMessage]) -> list[Person]:
-    """Those whose conversations end as soon as their event is received: the suppression becomes their id's."""
-    met = [Person.of(event.telegram_user_id, event.username) for event in events if event.telegram_user_id is not None]
-    by_name = suppressed(user_ids=(), usernames=[person.username for person in met])
-    return [person for person in met if by_name.covers(None, person.username)]
+    leads_lock(leads_met([Person.of(event.telegram_user_id, event.username) for event in events]))
 
 
 def _manager_ids(campaign_id: UUID) -> list[UUID]:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from campaigns.models import Suppression
 from campaigns.suppressing import suppression_add, suppression_resolve
-from leads.locks import conversation_lock_if_there, people_lock
+from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Message
 from leads.selectors import Person, conversation_with, leads_of
 from leads.services.jobs import job_queue, jobs_drop
@@ -30,12 +30,13 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
         if not message.outgoing:
             _stranger(person, message)
         return
-    suppression_resolve(telegram_user_id=message.peer_id, username=name, by="their message to us")
-    people_lock(Person.of(message.peer_id, found.lead.username))
-    conversation = conversation_lock_if_there(found.id)
+    conversation = conversation_lock_if_there(found.id, person)
     if conversation is None:
         # Erased meanwhile.
         return
+    if suppression_resolve(telegram_user_id=message.peer_id, username=name, by="their message to us"):
+        # It may have ended this very conversation.
+        conversation = conversation_again(conversation)
     person_learn(conversation=conversation, telegram_user_id=message.peer_id)
     if Message.objects.filter(conversation=conversation, telegram_message_id=message.message_id).exists():
         return

@@ -4,7 +4,7 @@ from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
 from campaigns.selectors import is_suppressed
 from campaigns.suppressing import suppression_resolve
-from leads.locks import conversation_lock, conversation_lock_if_there, people_lock
+from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person
 from leads.services.ending import conversation_end_if_over
@@ -21,29 +21,28 @@ _State = Delivery.State
 
 def message_settle(*, delivery: Delivery) -> None:
     """In the transaction that gave the delivery its final state."""
-    message = Message.objects.select_related("conversation__lead").filter(id=delivery.origin_id).first()
+    message = Message.objects.filter(id=delivery.origin_id).first()
     if message is None:
         return
-    lead = message.conversation.lead
-    if delivery.peer_id is not None:
-        suppression_resolve(telegram_user_id=delivery.peer_id, username=delivery.peer_username, by="Telegram")
-    people_lock(Person.of(lead.telegram_user_id, lead.username))
-    conversation = conversation_lock_if_there(message.conversation_id)
+    met = Person.of(delivery.peer_id, delivery.peer_username)
+    conversation = conversation_lock_if_there(message.conversation_id, met)
     if conversation is None:
         # Erased meanwhile.
         return
     if delivery.peer_id is not None:
+        if suppression_resolve(telegram_user_id=delivery.peer_id, username=delivery.peer_username, by="Telegram"):
+            # It may have ended this very conversation.
+            conversation = conversation_again(conversation)
         person_learn(conversation=conversation, telegram_user_id=delivery.peer_id)
-        lead = conversation.lead
     if delivery.state == _State.SENT:
         _said(conversation, message, delivery)
     elif delivery.state == _State.FAILED and _BLOCKED in delivery.error:
-        opt_out(lead_id=lead.id, source=Suppression.Source.BLOCK, reason="Blocked the account.")
+        opt_out(lead_id=conversation.lead_id, source=Suppression.Source.BLOCK, reason="Blocked the account.")
     elif delivery.purpose == Purpose.FIRST_CONTACT:
         _first_contact_not_said(conversation, delivery)
     elif _leaves_a_hole(conversation, message, delivery):
         _reply_not_said(conversation, delivery)
-    outgoing_judge(conversation=conversation_lock(conversation.id))
+    outgoing_judge(conversation=conversation_again(conversation))
 
 
 def _leaves_a_hole(conversation: Conversation, message: Message, delivery: Delivery) -> bool:

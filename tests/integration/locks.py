@@ -1,10 +1,14 @@
 """A second connection, and whether it waits for a lock."""
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
-from django.db import connection, connections
+from django.db import connection, connections, transaction
+from django.db.models import Model
+
+from tests.support import wait_until
 
 
 def in_thread(work: Callable[[], object]) -> threading.Thread:
@@ -48,3 +52,34 @@ def lock_waits() -> int:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def row_locked(row: Model) -> Iterator[None]:
+    """Whoever wants to change this row meanwhile waits. Its connection is the calling thread's."""
+    with transaction.atomic():
+        type(row)._default_manager.select_for_update().get(pk=row.pk)
+        yield
+
+
+@contextmanager
+def working() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """To begin works with, each on a thread and connection of its own: begun is one when it waits for a lock. Raises
+    what one of them raised, when all have ended."""
+    with ThreadPoolExecutor() as pool:
+        begun: list[Future[object]] = []
+
+        def begin(work: Callable[[], object]) -> None:
+            begun.append(pool.submit(_closing, work))
+            wait_until(lambda: lock_waits() == len(begun), what=f"{len(begun)} works wait for a lock")
+
+        yield begin
+    for each in begun:
+        each.result()
+
+
+def _closing(work: Callable[[], object]) -> object:
+    try:
+        return work()
+    finally:
+        connections.close_all()

@@ -1,0 +1,85 @@
+"""Two transactions that want the conversations of one person never wait for each other in a circle.
+
+In each test the first one is stopped at a row that it wants after the conversation it begins with; the second one
+begins; then both go on. PostgreSQL would end one of them with "deadlock detected".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+from django.db.models import Model
+from django.utils import timezone
+
+from bots.models import Delivery
+from campaigns.models import Suppression
+from leads.models import Conversation, Lead, LlmJob, UnclaimedMessage
+from leads.services import conversation_hand_back, conversation_take_over, opt_out
+from leads.services.takeover import unclaimed_judge_due
+from tests.integration.leads_world import World, handle_lead, make_world
+from tests.integration.locks import row_locked, working
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@dataclass
+class Two:
+    """A person's conversations in two campaigns. `late` is the one with the higher id; the AI has an answer queued
+    there."""
+
+    early: Conversation
+    late: Conversation
+    world_of_late: World
+
+    def beside_a_stop(self, work: Callable[[], object], *, stopped_at: Model) -> None:
+        """`work` begins, stops before that row, and goes on when the person's "stop" waits as well."""
+        stop = partial(opt_out, lead_id=self.early.lead_id, source=Suppression.Source.OPERATOR)
+        with working() as begin, row_locked(stopped_at):
+            begin(work)
+            begin(stop)
+        assert {lead.state for lead in Lead.objects.filter(telegram_user_id=501)} == {Lead.State.OPTED_OUT}
+        assert not Delivery.objects.filter(peer_id=501, state=Delivery.State.QUEUED).exists()
+
+
+@pytest.fixture
+def two() -> Two:
+    worlds = {talk.pk: (talk, world) for world in (make_world(), make_world()) for talk in [world.talk()]}
+    (early, _), (late, world) = (worlds[pk] for pk in sorted(worlds))
+    world.incoming(late, "How much?")
+    world.ai_says(late)
+    return Two(early, late, world)
+
+
+def job_of(talk: Conversation) -> LlmJob:
+    return LlmJob.objects.get(conversation=talk, state=LlmJob.State.DUE)
+
+
+def test_an_operator_takes_a_conversation_over_while_its_person_says_stop_elsewhere(two):
+    take_over = partial(conversation_take_over, conversation_id=two.late.id, by="olga")
+    two.beside_a_stop(take_over, stopped_at=job_of(two.late))
+
+
+def test_an_operator_hands_a_conversation_back_while_its_person_says_stop_elsewhere(two):
+    conversation_take_over(conversation_id=two.late.id, by="olga")
+    job = LlmJob.objects.create(conversation=two.late, epoch=1000, due_at=timezone.now())
+    two.world_of_late.ai_says(two.late, parting=True)
+    two.beside_a_stop(partial(conversation_hand_back, conversation_id=two.late.id, by="olga"), stopped_at=job)
+
+
+def test_words_from_the_phone_are_judged_while_their_person_says_stop_elsewhere(two):
+    wrote = UnclaimedMessage.objects.create(
+        conversation=two.late, telegram_message_id=9_000, text="It's me, Olga", said_at=timezone.now()
+    )
+    two.beside_a_stop(partial(unclaimed_judge_due, now=timezone.now()), stopped_at=job_of(two.late))
+    assert not UnclaimedMessage.objects.filter(pk=wrote.pk).exists()
+
+
+def test_two_leads_turn_out_to_be_one_person_who_says_stop_elsewhere(two):
+    world = two.world_of_late
+    by_name = world.receive(telegram_user_id=None, username="other_name")
+    assert by_name is not None and by_name.pk != two.late.lead_id
+    # Of the two the one that talks goes on: let it be the new one.
+    Lead.objects.filter(pk=by_name.pk).update(state=Lead.State.OPTED_OUT)
+    hit = partial(handle_lead, world.event(username="other_name"))
+    two.beside_a_stop(hit, stopped_at=job_of(two.late))
