@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Action = Literal["joined", "joined_by_link", "migrate_to", "migrate_from"]
+Action = Literal["joined", "joined_by_link", "migrate_to", "migrate_from", "topic"]
 EventKind = Literal["message", "edit", "delete"]
 
 
@@ -18,7 +18,8 @@ EventKind = Literal["message", "edit", "delete"]
 class Message:
     """One message as its box numbers it; `peer` and `reply_to` are the box owner's view.
 
-    `action` marks a service message, which has no text and no ledger entry. `edited_at`: the text is not the first.
+    `topic` is the root of the forum's topic that it belongs to. `action` marks a service message, which has no text and
+    no ledger entry. `edited_at`: the text is not the first.
     """
 
     id: int
@@ -30,6 +31,7 @@ class Message:
     seq: int | None = None
     action: Action | None = None
     edited_at: float | None = None
+    topic: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 `GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats`, `POST /say` (people
 write); these three take an object or a list; `POST /edit`, `POST /delete`, `POST /react` (what becomes of the ledger
 entry `seq`), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /upgrade` (a basic group becomes a
-supergroup), `POST /rename`, `POST /hand_over` and `POST /collect` (usernames), `POST /block`, `POST /scan` (somebody
-scans a QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users and peers are named by id (marked for
-chats) or `@username`. Whatever is wrong with a request is answered with 400 and `{"error": …}`.
+supergroup), `POST /topics` (a topic of a forum), `POST /rename`, `POST /hand_over` and `POST /collect` (usernames),
+`POST /block`, `POST /scan` (somebody scans a QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users
+and peers are named by id (marked for chats) or `@username`. Whatever is wrong with a request is answered with 400 and
+`{"error": …}`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sandbox import afterwards, names
+from sandbox import afterwards, names, topics
 from sandbox.entities import Chat, LedgerEntry, User
 from sandbox.errors import WorldError
 from sandbox.faults import Fault
@@ -52,6 +53,15 @@ class NewChat(Strict):
     chat_id: int | None = None
     owner: Name | None = None
     approval: bool = False
+    forum: bool = False
+
+
+class NewTopic(Strict):
+    """`user` begins a topic in a forum."""
+
+    user: Name
+    chat: Name
+    title: str
 
 
 class Said(Strict):
@@ -230,6 +240,13 @@ class Control:
         new = upgrade(self._world, (await _body(request, Upgrade)).chat)
         return web.json_response(_chat(new), status=201)
 
+    async def begin_topic(self, request: web.Request) -> web.Response:
+        """Answers with the id of the topic's root."""
+        body = await _body(request, NewTopic)
+        user, chat = self._user_id(body.user), self._id(body.chat)
+        root = topics.topic_begin(self._world, user_id=user, chat_id=chat, title=body.title)
+        return web.json_response({"root": root}, status=201)
+
     async def rename(self, request: web.Request) -> web.Response:
         body = await _body(request, Renaming)
         names.rename(self._world, self._id(body.who), body.username)
@@ -285,7 +302,11 @@ class Control:
         values = new.model_dump()
         values["members"] = [self._user_id(name) for name in new.members]
         values["owner"] = self._user_id(new.owner) if new.owner is not None else None
-        return self._world.add_chat(**values)
+        forum = values.pop("forum")
+        chat = self._world.add_chat(**values)
+        if forum:
+            topics.forum_set(self._world, chat.id, forum=True)
+        return chat
 
     def _entry(self, seq: int) -> LedgerEntry:
         entry = self._world.entry(seq)
@@ -333,6 +354,7 @@ def add_control_routes(app: web.Application, sandbox: "Sandbox") -> None:
         "/join": control.join,
         "/approve": control.approve,
         "/upgrade": control.upgrade,
+        "/topics": control.begin_topic,
         "/rename": control.rename,
         "/hand_over": control.hand_over,
         "/collect": control.collect,

@@ -51,6 +51,9 @@ class Chat:
     # The marked id of the supergroup that a basic group became, and of the group that a supergroup was.
     migrated_to: int | None = None
     migrated_from: int | None = None
+    # Of a forum: the titles of its topics, by the id of the service message that began each.
+    forum: bool = False
+    topics: dict[int, str] = field(default_factory=dict)
     collectibles: list[Collectible] = field(default_factory=list)
 
     @property
@@ -76,7 +79,8 @@ class LedgerEntry:
     """Something that was really said, once. `peer` is a marked chat id or the other user's id.
 
     Private chats and basic groups number messages per account (`message_ids`: account → id); a supergroup
-    has one number for everybody (`channel_message_id`). `reply_to` is the `seq` of the replied entry.
+    has one number for everybody (`channel_message_id`). `reply_to` is the `seq` of the replied entry, `topic` the root
+    of the forum's topic that it belongs to.
     `repeats` counts how often the same (from_user, random_id) was sent again. What became of it afterwards: `edits`
     (later texts), `deleted` (for everybody), `reactions` (user → emoji); `text` stays what was said.
     """
@@ -91,6 +95,7 @@ class LedgerEntry:
     by: Speaker
     message_ids: dict[int, int] = field(default_factory=dict)
     channel_message_id: int | None = None
+    topic: int | None = None
     repeats: int = 0
     edits: list[str] = field(default_factory=list)
     deleted: bool = False
@@ -119,6 +124,7 @@ class LedgerEntry:
             "random_id": self.random_id,
             "message_ids": {str(user): message_id for user, message_id in self.message_ids.items()},
             "channel_message_id": self.channel_message_id,
+            "topic": self.topic,
             "by": self.by,
             "repeats": self.repeats,
             "edits": self.edits,

@@ -205,6 +205,7 @@ class World:
         check_text(text)
         replied = self._replied(speaker.id, peer, reply_to)
         entry = LedgerEntry(len(self.ledger) + 1, self.clock(), speaker.id, peer, text, replied, random_id, by)
+        entry.topic = self._topic(peer, reply_to)
         if peer < 0:
             self._say_in_chat(entry)
         else:
@@ -257,6 +258,13 @@ class World:
             raise WorldError("REPLY_MESSAGE_ID_INVALID", f"{speaker} sees no message {reply_to} in {peer}")
         return message.seq
 
+    def _topic(self, peer: int, reply_to: int | None) -> int | None:
+        """The root of the forum's topic in which a reply to this message is."""
+        chat = self.chats.get(peer)
+        if chat is None or not chat.forum or reply_to is None:
+            return None
+        return reply_to if reply_to in chat.topics else self.boxes[peer].messages[reply_to].topic
+
     def _store(self, entry: LedgerEntry) -> None:
         self.ledger.append(entry)
         if entry.random_id is not None:
@@ -297,7 +305,8 @@ class World:
             replied = self.entry(entry.reply_to) if entry.reply_to else None
             reply_to = replied.id_for(box_id) if replied else None
         at, text, seq = (entry.at, entry.text, entry.seq) if entry else (self.clock(), "", None)
-        message = Message(message_id, at, from_user, peer, text, reply_to, seq, action)
+        topic = entry.topic if entry else None
+        message = Message(message_id, at, from_user, peer, text, reply_to, seq, action, topic=topic)
         self.notify(BoxChanged(box_id, box.append(message)))
 
     def delete(self, *, user_id: int, peer: int | None, message_ids: list[int]) -> tuple[int, int]:

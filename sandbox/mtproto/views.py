@@ -10,6 +10,8 @@ from sandbox.boxes import Event, Message
 from sandbox.entities import Chat, User
 from sandbox.world import World
 
+# Telegram lets people choose among a few.
+TOPIC_COLOUR = 0x6FB9F0
 # What tells of a message, by kind of event and whether it is a supergroup's.
 _TELLS = {
     ("message", False): types.UpdateNewMessage,
@@ -27,6 +29,17 @@ def usernames_of(bearer: User | Chat) -> list[Any]:
 
 def _names(bearer: User | Chat) -> dict[str, Any]:
     return {"usernames": usernames_of(bearer)} if bearer.collectibles else {"username": bearer.username}
+
+
+def _reply_header(message: Message) -> Any:
+    """In a topic everything is a reply: to a message of the topic, or else to its root."""
+    if message.topic is None:
+        return types.MessageReplyHeader(reply_to_msg_id=message.reply_to) if message.reply_to else None
+    return types.MessageReplyHeader(
+        forum_topic=True,
+        reply_to_msg_id=message.reply_to or message.topic,
+        reply_to_top_id=message.topic if message.reply_to else None,
+    )
 
 
 class View:
@@ -88,6 +101,7 @@ class View:
             photo=types.ChatPhotoEmpty(),
             date=int(chat.members.get(self._viewer, chat.created_at)),
             megagroup=True,
+            forum=chat.forum,
             left=left,
             creator=chat.owner == self._viewer,
             access_hash=self._world.hashes.of(self._viewer, chat.id, "channel"),
@@ -122,9 +136,8 @@ class View:
         }
         if message.action:
             return types.MessageService(action=self._action(message), **common)
-        reply_to = types.MessageReplyHeader(reply_to_msg_id=message.reply_to) if message.reply_to else None
         edited = {"edit_date": int(message.edited_at)} if message.edited_at is not None else {}
-        return types.Message(message=message.text, reply_to=reply_to, **edited, **common)
+        return types.Message(message=message.text, reply_to=_reply_header(message), **edited, **common)
 
     def reacted(self, message: Message) -> Any:
         """The update that tells of a message's reactions."""
@@ -167,6 +180,9 @@ class View:
         if message.action == "joined_by_link":
             owner = self._world.chats[message.peer].owner
             return types.MessageActionChatJoinedByLink(inviter_id=owner or message.from_user)
+        if message.action == "topic":
+            title = self._world.chats[message.peer].topics[message.id]
+            return types.MessageActionTopicCreate(title, TOPIC_COLOUR)
         if message.action == "migrate_to":
             return types.MessageActionChatMigrateTo(self._world.chats[self._moved(message.peer)].bare_id)
         if message.action == "migrate_from":

@@ -4,6 +4,7 @@ from sandbox.mtproto.handlers import (
     account,
     chats,
     dialogs,
+    forums,
     history,
     invites,
     login,
@@ -12,4 +13,4 @@ from sandbox.mtproto.handlers import (
     users,
 )
 
-__all__ = ["account", "chats", "dialogs", "history", "invites", "login", "sending", "updates", "users"]
+__all__ = ["account", "chats", "dialogs", "forums", "history", "invites", "login", "sending", "updates", "users"]

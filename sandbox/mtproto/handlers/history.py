@@ -48,6 +48,15 @@ def get_channel_messages(call: Call, request: Any) -> Any:
     return types.messages.ChannelMessages(box.pts, len(found), found, [], view.chats, view.users)
 
 
+@handles(functions.messages.GetRepliesRequest)
+def get_replies(call: Call, request: Any) -> Any:
+    """What a forum's topic holds, or who replied to a message."""
+    peer, box = _readable_box(call, request.peer)
+    newest_first = [box.messages[i] for i in reversed(box.history(peer))]
+    found = [message for message in newest_first if request.msg_id in (message.topic, message.reply_to)]
+    return _page(call, peer, box, found, request, until=request.offset_date)
+
+
 def _single(view: View, box: Box, wanted: Any) -> Any:
     message = box.messages.get(getattr(wanted, "id", 0))
     if message and isinstance(wanted, types.InputMessageReplyTo):
