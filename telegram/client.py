@@ -16,6 +16,7 @@ from telegram.config import new_client
 from telegram.convert import incoming, message_now, now, sent
 from telegram.errors import BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
 from telegram.mapping import map_error
+from telegram.names import username_in
 from telegram.store import StoredSession, UnreadableSession
 from telegram.types import (
     ChatTarget,
@@ -114,7 +115,7 @@ class TelegramAccount:
         users = await call(self._client, functions.users.GetUsersRequest([types.InputUserSelf()]))
         if not users or not isinstance(users[0], types.User):
             raise BotDead("AUTH_KEY_UNREGISTERED", needs_login=True)
-        return Me(users[0].id, users[0].username or "", users[0].phone or "")
+        return Me(users[0].id, username_in(users[0]), users[0].phone or "")
 
     async def keep_alive(self, seconds: int) -> None:
         """Tell the server to drop this connection unless it hears this again within `seconds`."""

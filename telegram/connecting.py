@@ -13,6 +13,7 @@ from telegram.calls import REQUEST_TIMEOUT, call, close, guarded
 from telegram.config import new_client
 from telegram.errors import TelegramError, TransientError
 from telegram.logins import PASSWORD_NEEDED, LoginError, PasswordNeeded, login_error
+from telegram.names import username_in
 from telegram.proxies import Proxy, parse_proxy
 from telegram.store import StoredSession
 from telegram.types import Credentials, Me
@@ -70,7 +71,7 @@ async def logged_in(client: TelegramClient, user: Any) -> Me:
         await guarded(client._on_login(user), REQUEST_TIMEOUT)
     except TelegramError as error:
         raise login_error(error) from error
-    return Me(user.id, user.username or "", user.phone or "")
+    return Me(user.id, username_in(user), user.phone or "")
 
 
 async def move_to(client: TelegramClient, dc_id: int) -> None:

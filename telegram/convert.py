@@ -6,6 +6,7 @@ from typing import Any
 from telethon import utils
 from telethon.tl import types
 
+from telegram.names import username_in
 from telegram.types import IncomingMessage, MessageNow, ResolvedChat, SentMessage, is_supergroup
 
 
@@ -23,20 +24,28 @@ def incoming(
     private = isinstance(message.peer_id, types.PeerUser)
     author = _author(message, self_id, private)
     known = entities.get(author) if author is not None else None
-    reply = getattr(message, "reply_to", None)
     return IncomingMessage(
         peer_id=peer_id,
         message_id=message.id,
         from_user_id=author,
-        from_username=(getattr(known, "username", None) or (username_of(author) if author else "")),
+        # A name that the author has given up is not theirs any more: what was known before counts only without them.
+        from_username=username_in(known) if known is not None else username_of(author) if author else "",
         from_name=utils.get_display_name(known) if known is not None else "",
         text="" if service else message.message or "",
         said_at=message.date,
         outgoing=bool(message.out),
-        reply_to_message_id=getattr(reply, "reply_to_msg_id", None),
+        reply_to_message_id=_replied(getattr(message, "reply_to", None)),
         private=private,
         service=service,
     )
+
+
+def _replied(header: Any) -> int | None:
+    """The message that it answers. In a forum's topic a header that names nothing but the root answers nobody: every
+    message of the topic has it (https://core.telegram.org/api/forum)."""
+    if not isinstance(header, types.MessageReplyHeader) or (header.forum_topic and header.reply_to_top_id is None):
+        return None
+    return header.reply_to_msg_id
 
 
 def _author(message: Any, self_id: int, private: bool) -> int | None:

@@ -11,6 +11,8 @@ from telethon.crypto import AuthKey
 from telethon.sessions import MemorySession
 from telethon.tl import types
 
+from telegram.names import username_in
+
 # Busy chats show thousands of people; those met longest ago are forgotten. Chats are always kept.
 MAX_USERS = 3000
 FORMAT = 1
@@ -79,6 +81,11 @@ class StoredSession(MemorySession):
     def process_entities(self, tlo: Any) -> None:
         for peer, access_hash, username, _phone, _name in self._entities_to_rows(tlo):
             self._keep(peer, access_hash, username or "")
+
+    def _entity_to_row(self, e: Any) -> Any:
+        """Telethon reads `username` alone."""
+        row = super()._entity_to_row(e)
+        return row and (*row[:2], username_in(e).lower(), *row[3:])
 
     def get_entity_rows_by_id(self, id: int, exact: bool = True) -> tuple[int, int] | None:
         marked = (id,) if exact else (id, -id, -(1_000_000_000_000 + id))

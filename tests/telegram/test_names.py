@@ -1,0 +1,75 @@
+"""Under which names the adapter shows people, and what it takes a reply for."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sandbox import names
+from sandbox.topics import forum_set, topic_begin
+from telegram.types import PersonTarget
+from tests.telegram.accounts import Accounts, logged_in, point_at
+from tests.telegram.sandbox_support import Town, until
+
+
+@pytest.fixture(autouse=True)
+def _server(settings, town: Town) -> None:
+    point_at(settings, town.sandbox)
+
+
+@pytest.fixture
+async def accounts() -> AsyncIterator[Accounts]:
+    accounts = Accounts()
+    yield accounts
+    await accounts.close()
+
+
+async def test_who_has_only_a_collectible_name_is_known_by_it(town: Town, accounts: Accounts):
+    names.collect(town.world, town.vera.id, [("asleep_vera", False), ("Diva", True)])
+    names.collect(town.world, town.anna.id, [("anna_bought", True)])
+    account = await accounts.open(await logged_in(town.anna))
+    assert (await account.me()).username == "anna"
+    town.world.say(user_id=town.vera.id, peer=town.square.id, text="Hello")
+    (heard,) = await until(lambda: accounts.heard[account])
+    assert heard.from_username == "Diva"
+    (read,) = await account.history(town.square.id, after_id=0)
+    assert read.from_username == "Diva"
+    assert await account.person_id(PersonTarget(username=heard.from_username)) == town.vera.id
+    names.rename(town.world, town.anna.id, None)
+    assert (await account.me()).username == "anna_bought"
+
+
+async def test_a_collectible_name_is_remembered_for_messages_that_bring_no_author(town: Town, accounts: Accounts):
+    names.collect(town.world, town.vera.id, [("Diva", True)])
+    account = await accounts.open(await logged_in(town.anna))
+    await account.dialogs()
+    assert account._session.username_of(town.vera.id) == ""
+    await account.history(town.group.id, after_id=0)
+    town.world.say(user_id=town.vera.id, peer=town.group.id, text="Hello")
+    await until(lambda: accounts.heard[account])
+    assert account._session.username_of(town.vera.id) == "diva"
+
+
+async def test_a_name_that_was_given_up_is_nobodys(town: Town, accounts: Accounts):
+    account = await accounts.open(await logged_in(town.anna))
+    town.world.say(user_id=town.boris.id, peer=town.group.id, text="As Boris")
+    await until(lambda: len(accounts.heard[account]) == 1)
+    names.hand_over(town.world, "boris", town.vera.id)
+    town.world.say(user_id=town.boris.id, peer=town.group.id, text="Without a name")
+    town.world.say(user_id=town.vera.id, peer=town.group.id, text="As Boris, too")
+    await until(lambda: len(accounts.heard[account]) == 3)
+    assert [(message.from_user_id, message.from_username) for message in accounts.heard[account]] == [
+        (town.boris.id, "boris"),
+        (town.boris.id, ""),
+        (town.vera.id, "boris"),
+    ]
+
+
+async def test_what_is_said_in_a_topic_answers_nobody_but_what_it_quotes(town: Town, accounts: Accounts):
+    forum_set(town.world, town.square.id, forum=True)
+    root = topic_begin(town.world, user_id=town.boris.id, chat_id=town.square.id, title="Trips")
+    account = await accounts.open(await logged_in(town.anna))
+    say = town.world.say
+    first = say(user_id=town.vera.id, peer=town.square.id, text="Who comes?", reply_to=root)
+    say(user_id=town.boris.id, peer=town.square.id, text="I do", reply_to=first.channel_message_id)
+    await until(lambda: len(accounts.heard[account]) == 2)
+    assert [message.reply_to_message_id for message in accounts.heard[account]] == [None, first.channel_message_id]
