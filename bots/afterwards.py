@@ -1,15 +1,15 @@
-"""What becomes of what was said: edits, deletions and reactions in the chat are kept with the delivery.
+"""What becomes of messages that were there before: edits, deletions and reactions.
 
-Updates tell of them at once, those of the last days are looked at again after each connect: what happened meanwhile
-is found, too. A supergroup's messages have one number for everybody, so any bot there may hear of them; those of
-private chats and basic groups only the bot that said them.
+Those of our own are kept with their deliveries; those of people's direct messages go to the room above. Updates tell
+of them at once, and those of the last days are looked at again after each connect. A supergroup's messages have one
+number for everybody, so any bot there may hear of them; those of private chats and basic groups have each account's.
 """
 
 import logging
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,12 +19,14 @@ from django.db.models import Q, QuerySet
 
 from bots.blocks import LOOKING
 from bots.clock import database_clock
+from bots.cursors import Reader
 from bots.executor import in_db
 from bots.leases import is_driven
 from bots.membership import method_block
 from bots.models import BotBlock, Delivery, DeliveryEvent
 from bots.policy import destination_id
 from bots.timeline import note
+from bots.troubles import trouble_tell
 from campaigns.models import Chat
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
@@ -39,9 +41,11 @@ LOOK_BACK_MOST = 500
 PAGE = 100
 # Changes that are recorded in one go.
 BATCH = 200
-# Seconds before a change of a message that no delivery has is tried once more: a moderator's program may delete a
-# message sooner than we have written down that it was said.
+# Seconds before a change of an unknown message is tried once more: a moderator's program may delete a message sooner
+# than we have written down that it was said.
 ONCE_MORE = 5.0
+# Seconds before changes are recorded again that the database did not take.
+RETRY_SECONDS = 1.0
 REACTIONS_LENGTH = 200
 
 log = logging.getLogger(__name__)
@@ -130,15 +134,22 @@ def _same(one: str | None, other: str) -> bool:
     return (one or "").strip() == other.strip()
 
 
-def said_lately(*, bot_id: UUID) -> dict[int | None, list[int]]:
-    """What the bot said in the last days and nobody has deleted: message ids by supergroup, None for the rest.
-
-    Nothing while Telegram lets it look at no messages.
+def lately(*, reader: Reader) -> dict[int | None, list[int]]:
+    """What the bot sent and heard in the last days and nobody has deleted: message ids by supergroup, None for the
+    rest. Nothing while Telegram lets it look at no messages.
     """
     now = database_clock()
-    if BotBlock.objects.filter(bot_id=bot_id, method=LOOKING, until__gt=now).exists():
+    if BotBlock.objects.filter(bot_id=reader.bot_id, method=LOOKING, until__gt=now).exists():
         return {}
-    since = now - LOOK_BACK
+    found = _sent_since(reader.bot_id, now - LOOK_BACK)
+    if reader.handler.reads_private:
+        # First: a person may have edited a message to say "stop".
+        heard = reader.handler.heard_since(bot_id=reader.bot_id, since=now - LOOK_BACK, most=LOOK_BACK_MOST)
+        found = {None: heard + found.pop(None, []), **found}
+    return {peer_id: numbers for peer_id, numbers in found.items() if numbers}
+
+
+def _sent_since(bot_id: UUID, since: datetime) -> dict[int | None, list[int]]:
     rows = _kept().filter(bot_id=bot_id, counted_at__gt=since, deleted_at=None)
     rows = rows.filter(telegram_message_id__isnull=False).order_by("-counted_at")
     found: dict[int | None, list[int]] = {}
@@ -149,54 +160,91 @@ def said_lately(*, bot_id: UUID) -> dict[int | None, list[int]]:
 
 
 class Afterwards:
-    """What one bot hears of messages that were said before. Used from the loop."""
+    """What one bot hears of messages that were there before. Used from the loop; one task takes in."""
 
-    def __init__(self, bot_id: UUID) -> None:
-        self._bot_id = bot_id
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._bot_id = reader.bot_id
         self._heard: deque[MessageNow] = deque()
-        # Those that no delivery had, with the moment (monotonic) to try once more.
+        # Those of messages that were not known, with the moment (monotonic) to try once more.
         self._again: deque[tuple[float, MessageNow]] = deque()
+        self._not_before = 0.0
+        # What updates have told of while a look back is under way: they are newer than what it finds.
+        self._told: set[Place] | None = None
 
     def heard(self, change: MessageNow) -> None:
         self._heard.append(change)
+        if self._told is not None:
+            self._told.add((change.peer_id, change.message_id))
 
     @property
     def due(self) -> float:
         """When (monotonic) there is something to do."""
         if self._heard:
-            return 0.0
-        return self._again[0][0] if self._again else float("inf")
+            return self._not_before
+        return max(self._again[0][0], self._not_before) if self._again else float("inf")
 
-    async def take_in(self) -> None:
-        """Record what was heard."""
+    async def take_in(self, *, catching_up: bool) -> None:
+        """Record what was heard. `catching_up`: there are messages that have still to be read from the history, so
+        that a change of an unknown one may be tried more than once."""
         now = time.monotonic()
+        if now < self._not_before:
+            return
         again = [self._again.popleft()[1] for _ in range(len(self._again)) if self._again[0][0] <= now]
-        await self._record(again)
+        unknown = await self._record(again)
+        if catching_up:
+            self._again.extend((now + ONCE_MORE, change) for change in unknown)
         fresh = [self._heard.popleft() for _ in range(min(len(self._heard), BATCH))]
         self._again.extend((now + ONCE_MORE, change) for change in await self._record(fresh))
 
     async def _record(self, changes: Sequence[MessageNow]) -> list[MessageNow]:
+        """Those of messages that are not known."""
         if not changes:
             return []
         try:
-            return await in_db(changes_record, bot_id=self._bot_id, changes=changes)
+            others = await in_db(changes_record, bot_id=self._bot_id, changes=changes)
+            return await in_db(self._hand_over, others)
         except DatabaseTrouble as error:
+            log.warning("bot %s: changes of messages are recorded later: %s", self._bot_id, type(error).__name__)
+            self._heard.extendleft(reversed(changes))
+            self._not_before = time.monotonic() + RETRY_SECONDS
+            return []
+        except Exception as error:
+            if len(changes) > 1:
+                return [unknown for change in changes for unknown in await self._record([change])]
             # The look back after the next connect finds it again.
-            log.warning("bot %s: changes of messages were not recorded: %s", self._bot_id, type(error).__name__)
+            number = changes[0].message_id
+            log.exception("bot %s: a change of message %s could not be recorded", self._bot_id, number)
+            reason = f"bot {self._bot_id}: a change of message {number} was not recorded: {type(error).__name__}"
+            await in_db(trouble_tell, key=f"change:{self._bot_id}:{number}", reason=reason)
             return []
 
+    def _hand_over(self, changes: list[MessageNow]) -> list[MessageNow]:
+        own = [change for change in changes if change.peer_id is None]
+        if not own or not self._reader.handler.reads_private:
+            return changes
+        unknown = self._reader.handler.on_changes(bot_id=self._bot_id, changes=own)
+        return [change for change in changes if change.peer_id is not None] + unknown
+
     async def look_back(self, account: TelegramAccount) -> None:
-        """See what became of the last days' messages. Raises BotDead and TransientError."""
-        for peer_id, message_ids in (await in_db(said_lately, bot_id=self._bot_id)).items():
-            for start in range(0, len(message_ids), PAGE):
-                try:
-                    found = await account.look_at(peer_id, message_ids[start : start + PAGE])
-                except (BotDead, TransientError):
-                    raise
-                except RetryAfter as error:
-                    await in_db(method_block, bot_id=self._bot_id, error=error)
-                    return
-                except TelegramError as error:
-                    log.info("bot %s cannot look at what it said: %s", self._bot_id, error.reason)
-                    break
-                await self._record(found)
+        """See what became of the last days' messages; `take_in` records it. Raises BotDead and TransientError."""
+        self._told = set()
+        try:
+            for peer_id, message_ids in (await in_db(lately, reader=self._reader)).items():
+                await self._look_at(account, peer_id, message_ids)
+        except RetryAfter as error:
+            await in_db(method_block, bot_id=self._bot_id, error=error)
+        finally:
+            self._told = None
+
+    async def _look_at(self, account: TelegramAccount, peer_id: int | None, message_ids: list[int]) -> None:
+        for start in range(0, len(message_ids), PAGE):
+            try:
+                found = await account.look_at(peer_id, message_ids[start : start + PAGE])
+            except (BotDead, TransientError, RetryAfter):
+                raise
+            except TelegramError as error:
+                log.info("bot %s cannot look at older messages: %s", self._bot_id, error.reason)
+                return
+            told = self._told or set()
+            self._heard.extend(change for change in found if (change.peer_id, change.message_id) not in told)

@@ -1,11 +1,12 @@
 """What the rooms above do with the bots of a role. Each registers its handler once, when its app is ready."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from campaigns.models import Chat
-from telegram.types import IncomingMessage
+from telegram.types import IncomingMessage, MessageNow
 
 
 class RoleHandler(Protocol):
@@ -26,6 +27,16 @@ class RoleHandler(Protocol):
 
         No network. An exception takes the transaction back and the message comes again, three times at most.
         """
+
+    def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
+        """Record what became of direct messages that others wrote: edits and deletions, in their order. Returns the
+        changes of messages that are not known here.
+
+        Only where `reads_private`. No network. May be called again with the same changes.
+        """
+
+    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        """The numbers of direct messages that others wrote since then and nobody has deleted; the newest `most`."""
 
 
 _handlers: dict[str, RoleHandler] = {}

@@ -56,9 +56,10 @@ class BotSession:
         self._facts = facts
         self._text = facts.session
         self._handler = handler
-        self._reading = Reading(Reader(lease.bot_id, lease.epoch, handler))
+        reader = Reader(lease.bot_id, lease.epoch, handler)
+        self._reading = Reading(reader)
         self._membership = Membership(self._reading)
-        self._afterwards = Afterwards(lease.bot_id)
+        self._afterwards = Afterwards(reader)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._look_now = True
@@ -228,7 +229,7 @@ class BotSession:
                 await self._membership.look_after(account)
                 next_look = time.monotonic() + CHATS_SECONDS
             await self._reading.take_in()
-            await self._afterwards.take_in()
+            await self._afterwards.take_in(catching_up=bool(self._reading.behind))
             if not self.ready:
                 await account.flush()
                 await in_db(trouble_over, key=f"session:{self.bot_id}")

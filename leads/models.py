@@ -99,8 +99,8 @@ class Lead(models.Model):
 class Conversation(models.Model):
     """A manager bot's direct chat with a lead.
 
-    `epoch` grows with every incoming message and every change of owner; an LLM job made under an older
-    epoch is dropped.
+    `epoch` grows with every incoming message, with the edit or deletion of one that has no answer yet, and with every
+    change of owner; an LLM job made under an older epoch is dropped.
     """
 
     class Owner(models.TextChoices):
@@ -129,7 +129,10 @@ class Conversation(models.Model):
 
 
 class Message(models.Model):
-    """One message of a conversation. Ours have a delivery; a person's from the phone have none."""
+    """One message of a conversation. Ours have a delivery; a person's from the phone have none.
+
+    What became of ours in the chat stands on their delivery, of the others here.
+    """
 
     class Author(models.TextChoices):
         LEAD = "lead"
@@ -140,7 +143,10 @@ class Message(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     author = models.CharField(max_length=10, choices=Author)
-    text = models.TextField()
+    text = models.TextField(help_text="As it reads now")
+    original_text = models.TextField(blank=True, default="", help_text="The first text, if it was edited since")
+    edited_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="When it was found to be gone from the chat")
     telegram_message_id = models.BigIntegerField(null=True, blank=True, help_text="As the manager bot sees it")
     delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="message")
     epoch = models.BigIntegerField(
@@ -160,6 +166,8 @@ class Message(models.Model):
                 name="one_record_per_telegram_message",
             ),
         ]
+        # Edits and deletions name nothing but the account's number.
+        indexes = [models.Index(fields=["telegram_message_id"], name="messages_heard", condition=Q(delivery=None))]
 
     def __str__(self) -> str:
         return f"{self.author}: {self.text[:60]}"

@@ -27,7 +27,12 @@ class LeadsRoom(Room):
 
     def texts(self, person: Person) -> set[str]:
         written = Message.objects.filter(conversation__in=_talks(person), author=Message.Author.LEAD)
-        return {*_leads(person).values_list("message", flat=True), *written.values_list("text", flat=True)}
+        before = written.exclude(original_text="").values_list("original_text", flat=True)
+        return {
+            *_leads(person).values_list("message", flat=True),
+            *written.values_list("text", flat=True),
+            *before,
+        }
 
     def export(self, person: Person) -> Rows:
         talks = _talks(person)

@@ -53,7 +53,8 @@ def conversation_prompt(
 
 
 def _turn(message: Message) -> "ChatCompletionMessageParam":
-    text = message.text.strip() or _WITHOUT_TEXT
+    edited = message.delivery.edited_text if message.delivery is not None else ""
+    text = (edited or message.text).strip() or _WITHOUT_TEXT
     if message.author == Message.Author.LEAD:
         return {"role": "user", "content": text}
     return {"role": "assistant", "content": text}

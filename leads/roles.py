@@ -1,14 +1,16 @@
 """What a bot of the role manager does: it talks with leads in private."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from bots import roles
 from bots.models import Role
 from campaigns.models import Chat
-from leads.selectors import bots_wanted, chats_of
+from leads.selectors import bots_wanted, chats_of, heard_since
+from leads.services.changing import messages_changed
 from leads.services.recording import message_record
-from telegram.types import IncomingMessage
+from telegram.types import IncomingMessage, MessageNow
 
 
 class ManagerHandler:
@@ -23,6 +25,12 @@ class ManagerHandler:
 
     def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
         message_record(bot_id=bot_id, message=message)
+
+    def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
+        return messages_changed(bot_id=bot_id, changes=changes)
+
+    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return heard_since(bot_id=bot_id, since=since, most=most)
 
 
 roles.register(Role.MANAGER, ManagerHandler())

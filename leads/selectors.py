@@ -116,11 +116,24 @@ def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = ""
 
 
 def messages_said(*, conversation_id: UUID) -> list[Message]:
-    """What both sides really said, in the order of cause and effect: an answer stands where its question is, also
-    when something else was said before it arrived."""
+    """What both sides really said and nobody has deleted since, in the order of cause and effect: an answer stands
+    where its question is, also when something else was said before it arrived."""
     said = Q(author__in=(Message.Author.LEAD, Message.Author.PHONE)) | Q(delivery__state=Delivery.State.SENT)
-    messages = Message.objects.filter(said, conversation_id=conversation_id)
+    messages = Message.objects.filter(
+        said, conversation_id=conversation_id, deleted_at=None, delivery__deleted_at=None
+    ).select_related("delivery")
     return list(messages.order_by("epoch", F("telegram_message_id").asc(nulls_last=True), "at"))
+
+
+def heard(*, bot_id: UUID) -> QuerySet[Message]:
+    """What others wrote in this bot's conversations: leads, and people of the team from the phone."""
+    return Message.objects.filter(conversation__bot_id=bot_id, delivery=None, telegram_message_id__isnull=False)
+
+
+def heard_since(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
+    """Their numbers, the newest first, without those that are deleted."""
+    there = heard(bot_id=bot_id).filter(at__gt=since, deleted_at=None).order_by("-at")
+    return [number for number in there.values_list("telegram_message_id", flat=True)[:most] if number is not None]
 
 
 def bots_wanted() -> set[UUID]:

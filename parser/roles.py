@@ -1,5 +1,6 @@
 """What a bot of the role parser does: it reads the chats of its campaigns."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from bots.models import Role
 from campaigns.models import Chat
 from parser.selectors import bots_wanted, chats_of
 from parser.services import message_match
-from telegram.types import IncomingMessage
+from telegram.types import IncomingMessage, MessageNow
 
 
 class ParserHandler:
@@ -23,6 +24,12 @@ class ParserHandler:
 
     def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
         message_match(bot_id=bot_id, message=message)
+
+    def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
+        return []
+
+    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return []
 
 
 roles.register(Role.PARSER, ParserHandler())

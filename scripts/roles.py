@@ -1,5 +1,6 @@
 """When an actor has to be connected, and of which chats it must be a member."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from bots.models import Role
 from bots.roles import register
 from campaigns.models import Chat
 from scripts import selectors
-from telegram.types import IncomingMessage
+from telegram.types import IncomingMessage, MessageNow
 
 # An actor connects this long before its next line, so that it has joined the chat when the line is due,
 # and stays connected when its next line is not further away than this.
@@ -28,6 +29,12 @@ class ActorHandler:
 
     def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
         return
+
+    def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
+        return []
+
+    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return []
 
 
 register(Role.ACTOR, ActorHandler())

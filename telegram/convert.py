@@ -37,6 +37,7 @@ def incoming(
         reply_to_message_id=_replied(getattr(message, "reply_to", None)),
         private=private,
         service=service,
+        edited_at=getattr(message, "edit_date", None),
     )
 
 

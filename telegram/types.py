@@ -42,6 +42,7 @@ class IncomingMessage:
     reply_to_message_id: int | None
     private: bool
     service: bool = False
+    edited_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
         telegram_message_id=message.message_id,
         epoch=conversation.epoch,
         at=message.said_at,
+        edited_at=message.edited_at,
     )
     if says_stop(message.text):
         opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason=message.text[:200])

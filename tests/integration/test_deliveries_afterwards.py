@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from bots.afterwards import changes_record, said_lately
+from bots.afterwards import changes_record, lately
 from bots.clock import database_clock
+from bots.cursors import Reader
 from bots.models import Bot, BotBlock, Delivery
 from campaigns.models import Chat
 from telegram.types import MessageNow
 from tests.integration import ledger
+from tests.integration.leads_world import role_handler
 
 pytestmark = pytest.mark.django_db
 State = Delivery.State
@@ -155,7 +157,8 @@ def test_the_look_back_asks_for_the_last_days_by_place_unless_telegram_said_wait
     Delivery.objects.filter(pk=gone.pk).update(deleted_at=ledger.START)
     Delivery.objects.filter(pk=old.pk).update(counted_at=database_clock() - timedelta(days=8))
     sent(ledger.make_bot(), chat, 10)
-    assert said_lately(bot_id=bot.pk) == {chat.telegram_id: [5], None: [7, 6]}
+    reader = Reader(bot.pk, 0, role_handler("actor"))
+    assert lately(reader=reader) == {chat.telegram_id: [5], None: [7, 6]}
     until = database_clock() + timedelta(minutes=1)
     BotBlock.objects.create(bot=bot, method="GetMessages", until=until, reason="FLOOD_WAIT_60")
-    assert said_lately(bot_id=bot.pk) == {}
+    assert lately(reader=reader) == {}

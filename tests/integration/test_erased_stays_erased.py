@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 
-from bots.afterwards import changes_record, said_lately
+from bots.afterwards import changes_record, lately
 from bots.claiming import claim
 from bots.cursors import Reader, cursors_start_direct, messages_record
 from bots.models import Cursor, Delivery
@@ -123,7 +123,7 @@ def test_what_becomes_of_a_message_to_an_erased_person_is_not_kept(world):
     erase()
     seen = MessageNow(None, said.telegram_message_id or 0, text=WORDS, edited_at=ledger.START, reactions="👍 2")
     assert changes_record(bot_id=talk.bot_id, changes=[seen]) == [seen]
-    assert said_lately(bot_id=talk.bot_id) == {}
+    assert lately(reader=Reader(talk.bot_id, 0, role_handler("manager"))) == {}
     assert search(WORDS) == []
 
 

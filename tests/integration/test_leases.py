@@ -35,6 +35,12 @@ class Deaf:
     def on_message(self, *, bot_id, message) -> None:
         self.taken.append(message.message_id)
 
+    def on_changes(self, *, bot_id, changes):
+        return []
+
+    def heard_since(self, *, bot_id, since, most):
+        return []
+
 
 def a_bot(**values) -> Bot:
     bot = Bot.objects.create(key=values.pop("key", "bot"), role="parser", phone="+10000000000", **values)

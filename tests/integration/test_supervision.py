@@ -37,6 +37,12 @@ class Wanting:
     def on_message(self, *, bot_id, message) -> None:
         raise AssertionError("nothing is read here")
 
+    def on_changes(self, *, bot_id, changes):
+        return []
+
+    def heard_since(self, *, bot_id, since, most):
+        return []
+
 
 @pytest.fixture
 def wanting() -> Iterator[Wanting]:

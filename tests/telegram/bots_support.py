@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
@@ -21,7 +21,7 @@ from bots.runtime import Runtime
 from campaigns.models import Chat
 from messaging.models import OutboxEvent
 from sandbox.server import Sandbox, SandboxConfig
-from telegram.types import IncomingMessage
+from telegram.types import IncomingMessage, MessageNow
 from tests import private
 from tests.support import wait_until
 from tests.telegram.accounts import point_at
@@ -66,6 +66,12 @@ class Listener:
         if self.fails_on(message):
             raise ValueError("this handler does not like it")
         transaction.on_commit(lambda: self.heard.append((bot_id, message)))
+
+    def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
+        return list(changes)
+
+    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return []
 
     def texts(self, bot: Bot) -> list[str]:
         return [message.text for bot_id, message in self.heard if bot_id == bot.pk]

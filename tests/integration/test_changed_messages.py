@@ -1,0 +1,200 @@
+"""Edits and deletions by the lead: heard, kept, and followed like words."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bots.models import Delivery
+from campaigns.selectors import is_suppressed
+from leads.models import Conversation, Lead, LlmJob, Message
+from leads.prompt import conversation_prompt
+from leads.selectors import heard_since, messages_said
+from leads.services import conversation_hand_back, conversation_take_over
+from leads.services.changing import messages_changed
+from telegram.types import IncomingMessage, MessageNow
+from tests.integration.leads_world import World
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+def edit(talk: Conversation, message: IncomingMessage, text: str, **facts: Any) -> None:
+    change(talk, MessageNow(None, message.message_id, text, **{"edited_at": NOON, **facts}))
+
+
+def delete(talk: Conversation, message: IncomingMessage) -> None:
+    change(talk, MessageNow(None, message.message_id, deleted=True))
+
+
+def change(talk: Conversation, now: MessageNow) -> None:
+    assert messages_changed(bot_id=talk.bot_id, changes=[now]) == []
+    talk.refresh_from_db()
+
+
+def due(talk: Conversation) -> list[int]:
+    return list(LlmJob.objects.filter(conversation=talk, state="due").values_list("epoch", flat=True))
+
+
+def in_prompt(talk: Conversation) -> list[str]:
+    prompt = conversation_prompt(
+        campaign=talk.lead.campaign, lead=talk.lead, said=messages_said(conversation_id=talk.id)
+    )
+    return [str(turn.get("content")) for turn in prompt][2:]
+
+
+@pytest.mark.parametrize("owner", ["ai", "human", "none"])
+def test_a_message_edited_to_stop_is_a_stop(world: World, talk: Conversation, owner: str):
+    message = world.incoming(talk, "ok")
+    answer = world.ai_says(talk)
+    Conversation.objects.update(owner=owner)
+    edit(talk, message, "STOP")
+    assert answer.delivery is not None
+    answer.delivery.refresh_from_db()
+    assert is_suppressed(telegram_user_id=501)
+    assert (talk.owner, Lead.objects.get().state, answer.delivery.state) == ("none", "opted_out", "cancelled")
+    said = Message.objects.get(author="lead")
+    assert (said.text, said.original_text, said.edited_at) == ("STOP", "ok", NOON)
+
+
+def test_a_stop_that_is_edited_away_or_deleted_stays_a_stop(world: World, talk: Conversation):
+    message = world.incoming(talk, "stop")
+    edit(talk, message, "go on")
+    delete(talk, message)
+    assert is_suppressed(telegram_user_id=501) and talk.owner == "none"
+
+
+def test_a_stop_by_edit_counts_though_the_message_is_gone_already(world: World, talk: Conversation):
+    message = world.incoming(talk, "ok")
+    delete(talk, message)
+    edit(talk, message, "STOP")
+    assert is_suppressed(telegram_user_id=501)
+
+
+def test_before_the_answer_an_edit_is_what_is_answered(world: World, talk: Conversation):
+    message = world.incoming(talk, "How much?")
+    answer = world.ai_says(talk)
+    edit(talk, message, "How much is green tea?")
+    assert due(talk) == [2] and in_prompt(talk) == ["How much is green tea?"]
+    assert world.send_all() == 0
+    assert answer.delivery is not None
+    answer.delivery.refresh_from_db()
+    assert answer.delivery.state == "refused"
+    world.ai_says(talk, "Five euros.")
+    assert world.send_all() == 1
+
+
+def test_after_the_answer_an_edit_is_recorded_and_not_answered_again(world: World, talk: Conversation):
+    message = world.incoming(talk, "How much?")
+    LlmJob.objects.update(state="done")
+    world.ai_says(talk)
+    assert world.send_all() == 1
+    edit(talk, message, "How much is it?")
+    assert due(talk) == [] and talk.epoch == 1 and in_prompt(talk) == ["How much is it?", "An answer"]
+    edit(talk, message, "Please stop writing to me", edited_at=NOON + timedelta(seconds=1))
+    assert is_suppressed(telegram_user_id=501)
+
+
+def test_while_an_answer_is_leaving_an_edit_is_late(world: World, talk: Conversation):
+    message = world.incoming(talk, "How much?")
+    LlmJob.objects.update(state="done")
+    world.ai_says(talk)
+    leaving = world.claimed()
+    edit(talk, message, "How much is it?")
+    assert due(talk) == []
+    world.sent(leaving)
+
+
+def test_an_edit_that_is_known_changes_nothing(world: World, talk: Conversation):
+    message = world.incoming(talk, "How much?")
+    for _ in range(2):
+        edit(talk, message, "How much is tea?")
+    assert (talk.epoch, due(talk)) == (2, [2])
+
+
+def test_an_older_edit_that_comes_late_changes_nothing_and_a_later_one_of_the_same_second_does(
+    world: World, talk: Conversation
+):
+    message = world.incoming(talk, "one")
+    edit(talk, message, "three")
+    edit(talk, message, "two", edited_at=NOON - timedelta(seconds=1))
+    assert Message.objects.get(author="lead").text == "three"
+    edit(talk, message, "four")
+    assert Message.objects.get(author="lead").text == "four"
+
+
+def test_a_message_that_was_read_edited_is_not_taken_back_by_an_older_edit(world: World, talk: Conversation):
+    message = world.incoming(talk, "three", edited_at=NOON)
+    edit(talk, message, "two", edited_at=NOON - timedelta(seconds=1))
+    assert Message.objects.get(author="lead").text == "three"
+
+
+def test_reactions_are_no_edits(world: World, talk: Conversation):
+    message = world.incoming(talk, "How much?")
+    change(talk, MessageNow(None, message.message_id, reactions="👍 1"))
+    edit(talk, message, "How much?")
+    assert talk.epoch == 1 and Message.objects.get(author="lead").edited_at is None
+
+
+def test_where_all_that_waits_for_an_answer_is_deleted_nothing_is_asked(world: World, talk: Conversation):
+    first, second = world.incoming(talk, "How much?"), world.incoming(talk, "And when?")
+    delete(talk, first)
+    assert len(due(talk)) == 1 and in_prompt(talk) == ["And when?"]
+    delete(talk, second)
+    assert due(talk) == [] and in_prompt(talk) == []
+    assert Message.objects.filter(author="lead", deleted_at__isnull=False).count() == 2
+
+
+def test_an_answer_to_a_deleted_question_is_not_sent(world: World, talk: Conversation):
+    message = world.incoming(talk, "How much?")
+    LlmJob.objects.update(state="done")
+    world.ai_says(talk)
+    delete(talk, message)
+    assert world.send_all() == 0 and due(talk) == [] and talk.owner == "ai"
+
+
+def test_what_the_ai_need_not_answer_may_be_deleted(world: World, talk: Conversation):
+    message = world.incoming(talk, "Thanks")
+    LlmJob.objects.update(state="done", action="wait")
+    delete(talk, message)
+    assert due(talk) == [] and talk.epoch == 1
+
+
+def test_a_deleted_message_is_not_what_the_ai_answers_when_it_gets_the_conversation_back(
+    world: World, talk: Conversation
+):
+    conversation_take_over(conversation_id=talk.id)
+    message = world.incoming(talk, "How much?")
+    delete(talk, message)
+    conversation_hand_back(conversation_id=talk.id)
+    assert due(talk) == []
+
+
+def test_what_we_sent_is_in_the_prompt_as_it_stands_in_the_chat(world: World, talk: Conversation):
+    world.incoming(talk, "How much?")
+    for text in ("5 euros", "A slip"):
+        world.ai_says(talk, text)
+    world.send_all()
+    Delivery.objects.filter(message__text="A slip").update(deleted_at=NOON)
+    Delivery.objects.filter(message__text="5 euros").update(edited_text="6 euros")
+    assert in_prompt(talk) == ["How much?", "6 euros"]
+
+
+def test_a_change_of_another_message_is_given_back(world: World, talk: Conversation):
+    message = world.incoming(talk, "How much?")
+    other = MessageNow(None, 999_999, "stop", NOON)
+    same_number = MessageNow(None, message.message_id, "stop", NOON)
+    assert messages_changed(bot_id=talk.bot_id, changes=[other]) == [other]
+    assert messages_changed(bot_id=world.parser.id, changes=[same_number]) == [same_number]
+    assert not is_suppressed(telegram_user_id=501)
+
+
+def test_what_is_looked_at_again_is_what_others_wrote_lately(world: World, talk: Conversation):
+    old = world.incoming(talk, "old", said_at=NOON - timedelta(days=8))
+    new, gone = world.incoming(talk, "new"), world.incoming(talk, "gone")
+    delete(talk, gone)
+    world.ai_says(talk)
+    world.send_all()
+    assert heard_since(bot_id=talk.bot_id, since=NOON - timedelta(days=7), most=9) == [new.message_id]
+    assert heard_since(bot_id=talk.bot_id, since=NOON - timedelta(days=9), most=9) == [new.message_id, old.message_id]
