@@ -7,6 +7,7 @@ from celery import shared_task
 
 from bots import cancelling, here, recovery, supervision
 from bots.clock import database_clock
+from messaging.work import WorkTask
 
 log = logging.getLogger(__name__)
 
@@ -21,19 +22,19 @@ def run_bot(bot_id: str) -> None:
     runtime.run_bot(UUID(bot_id))
 
 
-@shared_task(name="bots.tasks.supervise_bots", ignore_result=True)
+@shared_task(name="bots.tasks.supervise_bots", base=WorkTask)
 def supervise_bots() -> None:
     """Start what should run and does not."""
     supervision.supervise(database_clock())
 
 
-@shared_task(name="bots.tasks.repair_deliveries", ignore_result=True)
+@shared_task(name="bots.tasks.repair_deliveries", base=WorkTask)
 def repair_deliveries() -> None:
     """Settle what was left behind and belongs to nobody any more."""
     recovery.repair()
 
 
-@shared_task(name=cancelling.TASK, ignore_result=True)
+@shared_task(name=cancelling.TASK, base=WorkTask)
 def advance_cancellations() -> None:
     """Go on with what people have ordered to be cancelled."""
     cancelling.cancellations_advance()

@@ -4,8 +4,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from campaigns.expiry import permissions_tell_expiring
+from messaging.work import WorkTask
 
 
-@shared_task(name="campaigns.tasks.tell_expiring", ignore_result=True)
+@shared_task(name="campaigns.tasks.tell_expiring", base=WorkTask)
 def tell_expiring() -> None:
     permissions_tell_expiring(now=timezone.now())

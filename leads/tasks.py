@@ -9,14 +9,15 @@ from leads.answering import answer_job
 from leads.services.answering import jobs_dispatch_due
 from leads.services.contact import leads_contact_due
 from leads.services.takeover import unclaimed_judge_due
+from messaging.work import WorkTask
 
 
-@shared_task(name="leads.tasks.answer_lead", ignore_result=True)
+@shared_task(name="leads.tasks.answer_lead", base=WorkTask)
 def answer_lead(job_id: str) -> None:
     answer_job(job_id=UUID(job_id))
 
 
-@shared_task(name="leads.tasks.dispatch_due", ignore_result=True)
+@shared_task(name="leads.tasks.dispatch_due", base=WorkTask)
 def dispatch_due() -> None:
     now = timezone.now()
     jobs_dispatch_due(now=now)

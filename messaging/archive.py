@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -18,9 +18,12 @@ from messaging.events import event_id
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, ProcessedEvent
 from messaging.persons import ERASED, about_somebody_erased, hold_erasing
 from messaging.subscriptions import Message, storable
+from messaging.work import as_uuid, count_expired, task_name
 
 UNROUTABLE = "unroutable"
 _ID_WORD = re.compile(r"\d+|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+# The name space of the ids of tasks' letters.
+_TASKS_NAMESPACE = uuid.UUID("0f1d8a52-3d0b-5d6c-8a55-5f6f6a3f2f10")
 # AMQP's names are short strings (4.2.5.3).
 _NAME_BYTES = 255
 _NO_RECORD = "rejected without a record of an error: revoked or terminated, or refused before its handler ran"
@@ -50,7 +53,12 @@ def archive(message: Message, *, unroutable: bool) -> None:
     Runs in the caller's transaction.
     """
     death = _unroutable_death(message) if unroutable else _latest_death(message)
-    event = event_id(death.exchange, death.routing_key, message.body, message_id=message.stable_message_id)
+    task = task_name(death.queue, message.headers)
+    if task and death.reason == "expired":
+        # Beat's next message, or the due row, does the same work.
+        transaction.on_commit(lambda: count_expired(death.queue), robust=True)
+        return
+    event = _event_of(message, death, task)
     if not _first_time(message.queue, event, death):
         return
     letter = _replayed_letter(message, event, death)
@@ -58,11 +66,11 @@ def archive(message: Message, *, unroutable: bool) -> None:
     if letter is None:
         letter = _letter_of(message, event, death)
         letter.exchange, letter.routing_key = storable(death.exchange)[:120], storable(death.routing_key)[:255]
-        letter.event_type = event_type(letter.exchange, letter.routing_key)
+        letter.event_type = storable(task)[:255] or event_type(letter.exchange, letter.routing_key)
         letter.headers = plain({name: value for name, value in message.headers.items() if name != "x-death"})
     letter.x_death = plain(message.headers.get("x-death") or [])
     letter.reason = death.reason
-    letter.error, letter.traceback = _why(message, death, event)
+    letter.error, letter.traceback = _why(message, death, event, task)
     letter.error_class = error_class(letter.error)
     letter.count += 1
     letter.state = DeadLetter.State.OPEN
@@ -119,6 +127,14 @@ def _name(text: str) -> str:
     return storable(text).encode()[:_NAME_BYTES].decode("utf-8", "ignore")
 
 
+def _event_of(message: Message, death: Death, task: str) -> uuid.UUID:
+    """The id of what died. A task with the same arguments is the same work: each time that it fails again, beat's
+    every two seconds, counts on one letter."""
+    if task:
+        return uuid.uuid5(_TASKS_NAMESPACE, f"{task} {message.digest}")
+    return event_id(death.exchange, death.routing_key, message.body, message_id=message.stable_message_id)
+
+
 def _letter_of(message: Message, event: uuid.UUID, death: Death) -> DeadLetter:
     """The letter of this event in this queue, locked: the one that is known, or a new one that has counted nothing."""
     body = readable(message.body)
@@ -134,7 +150,7 @@ def _letter_of(message: Message, event: uuid.UUID, death: Death) -> DeadLetter:
 
 def _replayed_letter(message: Message, event: uuid.UUID, death: Death) -> DeadLetter | None:
     """The letter that this message is a replay of, locked: its body may have been edited, its queue may be gone."""
-    replay = _uuid(message.headers.get(topology.REPLAY_HEADER))
+    replay = as_uuid(message.headers.get(topology.REPLAY_HEADER))
     if replay is None:
         return None
     sent = DeadLetterEntry.objects.filter(replay=replay, what=DeadLetterEntry.What.REPLAYED, letter__event_id=event)
@@ -146,20 +162,14 @@ def _replayed_letter(message: Message, event: uuid.UUID, death: Death) -> DeadLe
     if letter.queue != death.queue and not refused:
         # What was unroutable has found a queue by now, and died there.
         return None
-    why = "" if letter.decision_reason == ERASED else _why(message, death, event)[0]
+    task = task_name(death.queue, message.headers)
+    why = "" if letter.decision_reason == ERASED else _why(message, death, event, task)[0]
     note = ": ".join(filter(None, (death.reason, why)))
     DeadLetterEntry.objects.bulk_create(
         [DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=replay)],
         ignore_conflicts=True,
     )
     return letter
-
-
-def _uuid(value: Any) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 def _unroutable_death(message: Message) -> Death:
@@ -184,8 +194,13 @@ def _latest_death(message: Message) -> Death:
         reason=storable(str(last.get("reason", "unknown")))[:40],
         exchange=exchange,
         routing_key=routing_key,
-        identity=f"{queue} {last.get('time', '')} {last.get('count', '')} {replay}",
+        identity=f"{queue} {last.get('time', '')} {last.get('count', '')} {replay}{_task_id(message)}",
     )
+
+
+def _task_id(message: Message) -> str:
+    """Two messages for the same work may die in the same second."""
+    return f" {message.headers['id']}" if "task" in message.headers and "id" in message.headers else ""
 
 
 def _first_time(queue: str, event: uuid.UUID, death: Death) -> bool:
@@ -206,8 +221,12 @@ def failures_of(*, queue: str, digest: str, event: uuid.UUID) -> QuerySet[Handli
     return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
 
 
-def _why(message: Message, death: Death, event: uuid.UUID) -> tuple[str, str]:
+def _why(message: Message, death: Death, event: uuid.UUID, task: str) -> tuple[str, str]:
     failures = failures_of(queue=death.queue, digest=message.digest, event=event)
+    if task:
+        failures = HandlingFailure.objects.filter(
+            queue=death.queue, body_digest="", event_id=as_uuid(message.headers.get("id"))
+        )
     failure = failures.order_by("-created_at").first()
     if failure is not None and death.reason == "rejected":
         return failure.error, failure.traceback

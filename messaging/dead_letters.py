@@ -23,6 +23,9 @@ State, What = DeadLetter.State, DeadLetterEntry.What
 # Written by the broker on the way to the archive; on a replay they would tell of the life before.
 _BROKER_HEADERS = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 
+# When a task is to begin at the earliest, and at the latest.
+_TIME_HEADERS = ("eta", "expires")
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -72,13 +75,20 @@ def dead_letters_replay(*, letter_ids: Sequence[int], by: str) -> dict[int, uuid
 
 def replay_refusal(letter: DeadLetter) -> str:
     """Why this letter cannot be sent at all; empty when it can."""
-    if letter.queue and letter.queue not in topology.SUBSCRIPTIONS:
+    if letter.queue in topology.TASKS and letter.task not in topology.TASKS[letter.queue]:
+        return f"{letter.queue} takes no such message: it is for none of the queue's tasks"
+    if letter.queue and not is_handled(letter.queue):
         return f"nobody subscribes to {letter.queue} any more"
     if not letter.body_to_send:
         return "its content was erased, or it never had any"
     if not letter.edited_body and body_digest(letter.body.encode()) != letter.body_digest:
         return "the body is not UTF-8 text: it cannot be sent as it was, and it would be refused again"
     return ""
+
+
+def is_handled(queue: str) -> bool:
+    """Whether a message that is sent to this queue is handled: by its subscription, or by the task that it names."""
+    return queue in topology.SUBSCRIPTIONS or queue in topology.TASKS
 
 
 @transaction.atomic
@@ -129,7 +139,9 @@ def preview(letter: DeadLetter, body: str) -> Preview:
 
 
 def check_body(letter: DeadLetter, body: str) -> str:
-    """The body as it would be sent; raises `NotPossible` when it is no JSON object or another event's."""
+    """The body as it would be sent; raises `NotPossible` when it is no JSON object or another event's, or a task's."""
+    if letter.task:
+        raise NotPossible("a task's arguments are ids and cannot be edited: replay or discard it")
     text = body.replace("\r\n", "\n").strip()
     try:
         fields = json.loads(text, parse_constant=_refuse_constant)
@@ -188,6 +200,9 @@ def _replayed(letter: DeadLetter, replay: uuid.UUID, by: str) -> DeadLetterEntry
 
 def _replay_headers(letter: DeadLetter, replay: uuid.UUID) -> dict[str, Any]:
     headers = {name: value for name, value in letter.headers.items() if not name.startswith(_BROKER_HEADERS)}
+    if letter.task:
+        # It would be dropped as too late.
+        headers |= dict.fromkeys(_TIME_HEADERS, None)
     headers |= {topology.EVENT_ID_HEADER: str(letter.event_id), topology.REPLAY_HEADER: str(replay)}
     if letter.queue:
         headers |= {

@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from django.db.models import Count, Min, Q
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from messaging import queue_stats, timings, topology
+from messaging import queue_stats, timings, topology, work
 from messaging.archive import UNROUTABLE
 from messaging.models import DeadLetter, HandlingBucket, OutboxEvent, QueueControl
 
@@ -29,6 +29,7 @@ class BusCollector(Collector):
         yield publish_rate()
         yield from outbox_families()
         yield dead_letters()
+        yield expired()
         yield paused()
         yield histogram("coolthing_handler_seconds", timings.HANDLER_SECONDS, "Seconds that handling an event took")
         yield histogram("coolthing_event_age_seconds", timings.EVENT_AGE_SECONDS, "Age of events when handling began")
@@ -101,6 +102,16 @@ def dead_letters() -> Metric:
     open_by_queue = {queue or UNROUTABLE: count for queue, count in rows.order_by()}
     nothing = dict.fromkeys([*(queue.name for queue in topology.TOPOLOGY.queues if queue.dead_letters), UNROUTABLE], 0)
     for queue, count in sorted({**nothing, **open_by_queue}.items()):
+        family.add_metric([queue], count)
+    return family
+
+
+def expired() -> Metric:
+    family = CounterMetricFamily(
+        "coolthing_expired_messages", "Messages of work queues that were dropped because they expired", labels=["queue"]
+    )
+    rows = HandlingBucket.objects.filter(metric=work.EXPIRED).values_list("subscription", "count")
+    for queue, count in sorted({**dict.fromkeys(topology.TASKS, 0), **dict(rows)}.items()):
         family.add_metric([queue], count)
     return family
 

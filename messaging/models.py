@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from messaging import topology
+
 
 class OutboxEvent(models.Model):
     """An event that was committed together with the change it reports, on its way to the broker.
@@ -93,7 +95,11 @@ class DeadLetter(models.Model):
     exchange = models.CharField(max_length=120, blank=True)
     routing_key = models.CharField(max_length=255, blank=True)
     event_type = models.CharField(
-        "type", max_length=255, blank=True, default="", help_text="Exchange and routing key, with * for the ids in it"
+        "type",
+        max_length=255,
+        blank=True,
+        default="",
+        help_text="Exchange and routing key, with * for the ids in it",
     )
     campaign_id = models.UUIDField("campaign", null=True, blank=True, help_text="As far as the body tells")
     body = models.TextField(help_text="The body; bytes that are not UTF-8 are shown as \\xNN")
@@ -129,6 +135,12 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.queue or 'unroutable'} {self.routing_key} {self.event_id}"
+
+    @property
+    def task(self) -> str:
+        """The Celery task that a message of a work queue was for; empty for an event."""
+        name = self.headers.get("task")
+        return name if self.queue in topology.TASKS and isinstance(name, str) else ""
 
     @property
     def body_to_send(self) -> str:

@@ -17,7 +17,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from messaging import audit, topology
-from messaging.dead_letters import dead_letters_replay
+from messaging.dead_letters import dead_letters_replay, is_handled
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, ProcessedEvent, ReplayBatch, ReplayItem
 from messaging.tasks_api import send_on_commit
@@ -64,7 +64,7 @@ def dry_run(letters: QuerySet[DeadLetter]) -> DryRun:
     for state, queue, count in counted:
         if state != DeadLetter.State.OPEN:
             skipped[f"{state} already"] += count
-        elif queue and queue not in topology.SUBSCRIPTIONS:
+        elif queue and not is_handled(queue):
             skipped[f"nobody subscribes to {queue}"] += count
         else:
             by_queue[queue] += count
@@ -119,17 +119,20 @@ def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
     died = DeadLetterEntry.objects.filter(replay=OuterRef("replay"), what=DeadLetterEntry.What.DIED_AGAIN)
     handled = ProcessedEvent.objects.filter(event_id=OuterRef("letter__event_id"))
     in_its_queue = handled.filter(subscription=OuterRef("letter__queue"))
+    # A task's record is of the replay: the same work may be done many times.
+    task_done = ProcessedEvent.objects.filter(event_id=OuterRef("replay"), subscription=OuterRef("letter__queue"))
     anywhere = handled.filter(subscription__in=topology.SUBSCRIPTIONS)
     sent = OutboxEvent.objects.filter(event_id=OuterRef("letter__event_id"), parked_at__isnull=False)
     parked = sent.alias(replay=KeyTextTransform(topology.REPLAY_HEADER, "headers")).filter(
         replay=Cast(OuterRef("replay"), CharField())
     )
+    by_somebody = Q(Exists(in_its_queue)) | Q(Exists(task_done)) | Q(Exists(anywhere), letter__queue="")
     cases = [
         When(state=ItemState.WAITING, batch__state=State.STOPPED, then=Value("left")),
         When(~Q(state=ItemState.SENT), then=F("state")),
         When(Exists(parked), then=Value("parked")),
         When(Exists(died), then=Value("died_again")),
-        When(Q(Exists(in_its_queue)) | Q(Exists(anywhere), letter__queue=""), then=Value("handled")),
+        When(by_somebody, then=Value("handled")),
     ]
     return items.annotate(outcome=Case(*cases, default=Value("on_the_way"), output_field=CharField()))
 

@@ -5,11 +5,12 @@ import logging
 from celery import shared_task
 
 from messaging.retention import prune_all
+from messaging.work import WorkTask
 
 log = logging.getLogger(__name__)
 
 
-@shared_task(name="messaging.tasks.prune")
+@shared_task(name="messaging.tasks.prune", base=WorkTask)
 def prune() -> None:
     removed = prune_all()
     log.info("pruned: %s", ", ".join(f"{name} {count}" for name, count in removed.items()))

@@ -3,8 +3,9 @@
 from celery import shared_task
 
 from messaging import replays
+from messaging.work import WorkTask
 
 
-@shared_task(name=replays.TASK)
+@shared_task(name=replays.TASK, base=WorkTask)
 def advance_replays() -> None:
     replays.replays_advance()

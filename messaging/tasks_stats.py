@@ -6,11 +6,12 @@ from celery import shared_task
 
 from messaging import queue_stats
 from messaging.management_api import ManagementUnavailable
+from messaging.work import WorkTask
 
 log = logging.getLogger(__name__)
 
 
-@shared_task(name="messaging.tasks_stats.sample_queues")
+@shared_task(name="messaging.tasks_stats.sample_queues", base=WorkTask)
 def sample_queues() -> None:
     try:
         queue_stats.sample()

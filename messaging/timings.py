@@ -96,6 +96,11 @@ def observe_all(metric: str, subscription: str, values: Iterable[float]) -> None
         _add(counted)
 
 
+def count(metric: str, subscription: str) -> None:
+    """One more of something that has no duration; it is kept beside the histograms, in one bucket."""
+    _add({(metric, subscription, math.inf): (1, 0.0)})
+
+
 def flush() -> None:
     """Add what was counted to the database. What cannot be written now is kept for the next time."""
     counted = _tally.take()

@@ -18,6 +18,7 @@ UNROUTABLE_EXCHANGE = "unroutable_exchange"
 SCRIPTS_DLX = "scripts_dlx"
 LEADS_DLX = "leads_dlx"
 EVENTS_DLX = "events_dlx"
+TASKS_DLX = "tasks_dlx"
 
 SCRIPTS_QUEUE = "scripts_queue"
 SCRIPTS_WATCHDOG_QUEUE = "scripts_watchdog_queue"
@@ -37,6 +38,9 @@ SCRIPTS_DLQ = "scripts_dlq"
 SCRIPTS_WATCHDOG_DLQ = "scripts_watchdog_dlq"
 LEADS_DLQ = "leads_dlq"
 NOTIFIER_DLQ = "notifier_dlq"
+LLM_DLQ = "llm_dlq"
+NOTIFICATIONS_DLQ = "notifications_dlq"
+MAINTENANCE_DLQ = "maintenance_dlq"
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -142,7 +146,13 @@ _DEAD_LETTERS = {
     SCRIPTS_WATCHDOG_QUEUE: DeadLettering(SCRIPTS_DLX, "scripts_watchdog.failed", SCRIPTS_WATCHDOG_DLQ, DAY_MS),
     LEADS_QUEUE: DeadLettering(LEADS_DLX, "leads.failed", LEADS_DLQ, HOUR_MS),
     NOTIFIER_QUEUE: DeadLettering(EVENTS_DLX, "notifier.failed", NOTIFIER_DLQ, DAY_MS),
+    # Kept for an hour only: beat's messages that expired come here as well, thousands of them in an hour.
+    LLM_QUEUE: DeadLettering(TASKS_DLX, "llm.failed", LLM_DLQ, HOUR_MS),
+    NOTIFICATIONS_QUEUE: DeadLettering(TASKS_DLX, "notifications.failed", NOTIFICATIONS_DLQ, HOUR_MS),
+    MAINTENANCE_QUEUE: DeadLettering(TASKS_DLX, "maintenance.failed", MAINTENANCE_DLQ, HOUR_MS),
 }
+
+_DEAD_LETTER_EXCHANGES = (SCRIPTS_DLX, LEADS_DLX, EVENTS_DLX, TASKS_DLX)
 
 _SUBSCRIPTION_BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     SCRIPTS_QUEUE: ((SCRIPTS_EXCHANGE, "admin.script_created"),),
@@ -218,7 +228,7 @@ def _exchanges() -> tuple[ExchangeSpec, ...]:
         ExchangeSpec(name, "topic", alternate=UNROUTABLE_EXCHANGE)
         for name in (SCRIPTS_EXCHANGE, LEADS_EXCHANGE, EVENTS_EXCHANGE)
     ]
-    dead = [ExchangeSpec(name, "topic") for name in (SCRIPTS_DLX, LEADS_DLX, EVENTS_DLX)]
+    dead = [ExchangeSpec(name, "topic") for name in _DEAD_LETTER_EXCHANGES]
     return (
         # First, so that the others may name it as their alternate.
         ExchangeSpec(UNROUTABLE_EXCHANGE, "fanout"),
@@ -239,12 +249,13 @@ def _queues() -> tuple[QueueSpec, ...]:
     archive = [
         QueueSpec(
             DEAD_LETTER_ARCHIVE_QUEUE,
-            tuple((name, "#") for name in (SCRIPTS_DLX, LEADS_DLX, EVENTS_DLX)),
+            tuple((name, "#") for name in _DEAD_LETTER_EXCHANGES),
             delivery_limit=ARCHIVE_DELIVERY_LIMIT,
         ),
         QueueSpec(UNROUTABLE_QUEUE, ((UNROUTABLE_EXCHANGE, ""),), delivery_limit=ARCHIVE_DELIVERY_LIMIT),
     ]
-    work = [QueueSpec(name) for name in (*TASKS, *BOTS_QUEUES)]
+    # The bots' queues have no dead letters: a message there is a wish that `supervise_bots` renews within seconds.
+    work = [QueueSpec(name, dead_letters=_DEAD_LETTERS.get(name)) for name in (*TASKS, *BOTS_QUEUES)]
     return (*subscriptions, *dead, *archive, *work)
 
 

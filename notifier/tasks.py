@@ -5,15 +5,16 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from messaging.work import WorkTask
 from notifier import sending
 from notifier.services import notifications_dispatch_due
 
 
-@shared_task(name="notifier.tasks.send_notification", ignore_result=True)
+@shared_task(name="notifier.tasks.send_notification", base=WorkTask)
 def send_notification(notification_id: str) -> None:
     sending.send_notification(notification_id=UUID(notification_id))
 
 
-@shared_task(name="notifier.tasks.dispatch_due", ignore_result=True)
+@shared_task(name="notifier.tasks.dispatch_due", base=WorkTask)
 def dispatch_due() -> None:
     notifications_dispatch_due(now=timezone.now())

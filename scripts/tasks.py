@@ -1,9 +1,10 @@
 from celery import shared_task
 
+from messaging.work import WorkTask
 from scripts import services
 
 
-@shared_task(name="scripts.tasks.supervise_runs", ignore_result=True)
+@shared_task(name="scripts.tasks.supervise_runs", base=WorkTask)
 def supervise_runs() -> None:
     """Beat's: look after every play whose supervision is armed."""
     services.runs_supervise()

@@ -39,7 +39,7 @@ class BodyForm(forms.Form):
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
     empty_hint = "Good: every message has been handled. What cannot be handled, expires or has no queue ends here."
-    list_display = ("last_seen_at", "where", "routing_key", "reason", "error_excerpt", "count", "state_label")
+    list_display = ("last_seen_at", "where", "what", "reason", "error_excerpt", "count", "state_label")
     list_filter = (
         ("state", ChoicesDropdownFilter),
         QueueFilter,
@@ -110,7 +110,7 @@ class DeadLetterAdmin(FactAdmin):
 
     def offers(self, request: HttpRequest, row: Model) -> list[Offer]:
         offers = super().offers(request, row)
-        if not offers or not isinstance(row, DeadLetter) or row.state != DeadLetter.State.OPEN:
+        if not offers or not isinstance(row, DeadLetter) or row.state != DeadLetter.State.OPEN or row.task:
             return offers
         return [offers[0], Offer(EDIT, reverse(f"admin:{self._url_name('edit')}", args=(row.pk,))), *offers[1:]]
 
@@ -218,6 +218,10 @@ class DeadLetterAdmin(FactAdmin):
     @display(description="queue", ordering="queue")
     def where(self, letter: DeadLetter) -> str:
         return letter.queue or "unroutable"
+
+    @display(description="routing key or task", ordering="routing_key")
+    def what(self, letter: DeadLetter) -> str:
+        return letter.task or letter.routing_key
 
     @display(description="campaign")
     def campaign(self, letter: DeadLetter) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import amqp
 import pytest
 
+from coolthing_site import celery_app
 from messaging import declare, topology
 from messaging.carrier import Carrier
 from messaging.declare import DeclarationRefused
@@ -111,6 +112,25 @@ def test_a_moved_message_is_what_it_was(changed: Broker):
     event = decode(*arrived.origin, found.body, message_id=arrived.stable_message_id)
     assert isinstance(event, NewTargetMessage)
     assert str(event.id) == properties["message_id"]
+
+
+def test_work_queues_of_an_older_release_get_their_dead_letters_and_keep_their_tasks(broker: Broker):
+    older = {"x-queue-type": "quorum", "x-delivery-limit": topology.DELIVERY_LIMIT}
+    with broker.channel() as channel:
+        for queue in topology.TASKS:
+            channel.queue_delete(queue)
+            channel.queue_declare(queue, durable=True, auto_delete=False, arguments=older)
+            channel.queue_bind(queue, topology.TASKS_EXCHANGE, queue)
+    sent = {
+        queue: celery_app.send_task(tasks[0], args=["1"], expires=3600).id for queue, tasks in topology.TASKS.items()
+    }
+    assert sorted(_move(broker)) == sorted(topology.TASKS)
+    assert _is_as_it_should_be(broker)
+    for queue, task_id in sent.items():
+        found = broker.take(queue)
+        assert (found.headers["id"], found.headers["task"]) == (task_id, topology.TASKS[queue][0])
+        assert json.loads(found.body)[0] == ["1"]
+        assert found.headers["expires"] and int(found.properties["expiration"]) > 0
 
 
 def test_what_is_published_meanwhile_arrives(changed: Broker):

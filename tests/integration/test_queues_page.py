@@ -65,7 +65,7 @@ def test_fresh_figures_are_shown_without_a_warning(operator: Client):
     leads = row(operator, topology.LEADS_QUEUE)
     assert (leads.dead, leads.head.at_least) == (6, False)
     assert leads.waiting.line.startswith("M")
-    assert row(operator, topology.LLM_QUEUE).dead is None
+    assert row(operator, topology.ACTOR_BOTS_QUEUE).dead is None
 
 
 def test_figures_of_a_broker_that_is_away_stay_with_their_age(operator: Client):

@@ -6,6 +6,7 @@ from coolthing_site.celery import app
 from coolthing_site.schedule import PERIODS, beat_schedule
 from messaging import topology
 from messaging.topology import TOPOLOGY
+from messaging.work import WorkTask
 
 SUBSCRIBED = [topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE, topology.LEADS_QUEUE, topology.NOTIFIER_QUEUE]
 ARCHIVE = topology.DEAD_LETTER_ARCHIVE_QUEUE
@@ -54,8 +55,8 @@ def test_dead_letters_go_where_the_wire_contract_says(queue: str, exchange: str,
     assert TOPOLOGY.queue(dlq).arguments["x-message-ttl"] == kept
 
 
-@pytest.mark.parametrize("queue", SUBSCRIBED)
-def test_each_subscription_has_two_queues_for_its_dead(queue: str):
+@pytest.mark.parametrize("queue", [*SUBSCRIBED, *topology.TASKS])
+def test_each_subscription_and_work_queue_has_two_queues_for_its_dead(queue: str):
     letters = TOPOLOGY.queue(queue).dead_letters
     assert letters is not None
     assert (letters.exchange, letters.routing_key) in TOPOLOGY.queue(letters.queue).bindings
@@ -96,6 +97,11 @@ def test_every_task_has_one_home_and_every_queue_a_service():
     assert set(routes) >= set(named)
     dead = {queue.dead_letters.queue for queue in TOPOLOGY.queues if queue.dead_letters}
     assert {queue.name for queue in TOPOLOGY.queues} - dead == set(topology.SERVICES)
+
+
+def test_every_task_of_a_work_queue_says_why_it_failed():
+    for task in [task for tasks in topology.TASKS.values() for task in tasks]:
+        assert isinstance(app.tasks[task], WorkTask), task
 
 
 def test_a_beat_message_expires_with_its_period():

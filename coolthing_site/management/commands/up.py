@@ -42,7 +42,8 @@ class Command(BaseCommand):
 
     def _run(self, run_dir: Path, *, sandboxed: bool, empty: bool) -> None:
         call_command("migrate", verbosity=0, interactive=False)
-        call_command("setup_broker", verbosity=0)
+        # Nothing of ours runs yet, so queues of an older release can be made anew at once.
+        call_command("setup_broker", verbosity=0, migrate=bool(settings.RABBITMQ_MANAGEMENT_URL))
         login = _operator_login(run_dir / "operator.json")
         commands = _commands(run_dir, sandboxed=sandboxed)
         environment = base_environment() | {
