@@ -29,7 +29,7 @@ from bots.timeline import note
 from bots.troubles import trouble_tell
 from campaigns.models import Chat
 from telegram.client import TelegramAccount
-from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, TransientError
 from telegram.types import MessageNow
 
 State, Kind = Delivery.State, DeliveryEvent.Kind
@@ -241,9 +241,9 @@ class Afterwards:
         for start in range(0, len(message_ids), PAGE):
             try:
                 found = await account.look_at(peer_id, message_ids[start : start + PAGE])
-            except (BotDead, TransientError, RetryAfter):
-                raise
             except TelegramError as error:
+                if isinstance(error, BotDead | TransientError | RetryAfter) and not isinstance(error, PassingError):
+                    raise
                 log.info("bot %s cannot look at older messages: %s", self._bot_id, error.reason)
                 return
             told = self._told or set()

@@ -18,12 +18,9 @@ from bots.clock import database_clock
 from bots.executor import in_db
 from bots.live import LiveSession
 from telegram.client import TelegramAccount
-from telegram.errors import AlreadySent, BotDead, RetryAfter, TelegramError, TransientError
-from telegram.mapping import map_error
+from telegram.errors import AlreadySent, BotDead, PassingError, RetryAfter, TelegramError, TransientError
 from telegram.types import PersonTarget, SentMessage
 
-# Seconds within which Telegram must answer one request; longer counts as no answer.
-ANSWER_LIMIT = 30.0
 # How often, and how many seconds apart, the bot's own number of a message is looked for; then the delivery waits.
 REPLY_LOOKUPS, REPLY_PAUSE = 4, 1.0
 REPLY_WAIT = timedelta(seconds=3)
@@ -32,6 +29,10 @@ REPLY_VISIBLE_WITHIN = timedelta(minutes=2)
 NEVER_VISIBLE = "The message that it replies to never reached this account."
 # A history that lacks the message is read twice, this many seconds apart: the request may still be under way.
 LOOKUP_PAUSE = 2.0
+# Seconds before a delivery that met a passing error before it was sent is tried again, doubling.
+PASSING_FIRST, PASSING_MOST = 2, 60
+# An error that may pass, and stays for so long, keeps the history from being read for good: a person must look.
+LOOK_UP_FOR = timedelta(hours=1)
 # Seconds between tries to write an outcome while the database fails.
 _WRITE_PAUSES = (0.1, 0.5, 2.0, 5.0)
 
@@ -71,7 +72,7 @@ async def say(session: LiveSession, out: Outgoing) -> None:
         await written(outcomes.put_back, out, outcomes.LOST_BEFORE)
         return
     try:
-        sent = await _send(account, out, reply_to)
+        sent = await account.send(out.target, out.text, random_id=out.random_id, reply_to=reply_to)
     except AlreadySent as error:
         await look_up(session, recovery.Recovery(out, None, repeat=False), error)
     except TransientError as error:
@@ -94,8 +95,8 @@ async def recover(session: LiveSession, found: recovery.Recovery) -> float:
         known = await _identified(account, found.out)
         if known is None:
             return 0.0
-        found = replace(found, out=known)
-        sent = await _send(account, found.out, await _reply_to(account, found.out))
+        found, reply_to = replace(found, out=known), await _reply_to(account, known)
+        sent = await account.send(known.target, known.text, random_id=known.random_id, reply_to=reply_to)
     except (TransientError, _NotVisible) as error:
         if isinstance(error, TransientError):
             session.report(error)
@@ -118,10 +119,11 @@ async def look_up(session: LiveSession, found: recovery.Recovery, answer: Telegr
         return float(error.seconds)
     except (TransientError, BotDead) as error:
         session.report(error)
+        if isinstance(error, PassingError) and await _looked_long_enough(out):
+            await written(outcomes.record_unknown, out, _unreadable(error))
         return 0.0
     except TelegramError as error:
-        reason = f"No answer from Telegram, and the history cannot be read ({error.reason}): look whether it was said."
-        await written(outcomes.record_unknown, out, reason)
+        await written(outcomes.record_unknown, out, _unreadable(error))
         return 0.0
     if message_id is not None:
         await written(outcomes.record_sent, out, SentMessage(message_id, out.first_attempt_at, out.destination_id))
@@ -134,14 +136,34 @@ async def look_up(session: LiveSession, found: recovery.Recovery, answer: Telegr
     return 0.0
 
 
+def _unreadable(error: TelegramError) -> str:
+    return f"No answer from Telegram, and the history cannot be read ({error.reason}): look whether it was said."
+
+
+async def _looked_long_enough(out: Outgoing) -> bool:
+    return await in_db(database_clock) - out.first_attempt_at > LOOK_UP_FOR
+
+
 async def _not_sent(session: LiveSession, out: Outgoing, error: TelegramError) -> None:
     """Telegram or the way to it said no before anything was said."""
-    if isinstance(error, TransientError):
+    if isinstance(error, PassingError):
+        await written(_try_later, out, error)
+    elif isinstance(error, TransientError):
         await written(outcomes.put_back, out, f"No connection to Telegram ({error.reason}).")
     else:
         await written(outcomes.record_refusal_of_telegram, out, error, await in_db(database_clock))
     if isinstance(error, BotDead | TransientError):
         session.report(error)
+
+
+def _try_later(out: Outgoing, error: PassingError) -> None:
+    """The attempt counts: the error may as well stay."""
+    if out.attempts >= recovery.MAX_ATTEMPTS:
+        outcomes.record_failed(out, kind=error.kind, reason=f"{error.reason}, in {out.attempts} attempts.")
+        return
+    pause = min(PASSING_FIRST * 2 ** max(out.attempts - 1, 0), PASSING_MOST)
+    reason = f"Telegram answered {error.reason}, which may pass: it is tried again."
+    outcomes.put_back(out, reason, until=database_clock() + timedelta(seconds=pause), answered=False)
 
 
 async def _wait_for_visibility(out: Outgoing, said_at: datetime) -> None:
@@ -153,31 +175,12 @@ async def _wait_for_visibility(out: Outgoing, said_at: datetime) -> None:
     await written(outcomes.put_back, out, reason, until=now + REPLY_WAIT)
 
 
-async def _send(account: TelegramAccount, out: Outgoing, reply_to: int | None) -> SentMessage:
-    """Raises a TelegramError, whatever went wrong."""
-    try:
-        async with asyncio.timeout(ANSWER_LIMIT):
-            return await account.send(out.target, out.text, random_id=out.random_id, reply_to=reply_to)
-    except TelegramError as error:
-        if error.reason == "SENT_WITHOUT_AN_ID":
-            raise AlreadySent(error.reason) from error
-        raise
-    except Exception as error:
-        raise map_error(error) from error
-
-
 async def _identified(account: TelegramAccount, out: Outgoing) -> Outgoing | None:
     """With the id of a person who was known by name only. None: it is settled, nobody may write to them."""
     target = out.target
     if not isinstance(target, PersonTarget) or target.user_id is not None:
         return out
-    try:
-        async with asyncio.timeout(ANSWER_LIMIT):
-            user_id = await account.person_id(target)
-    except TelegramError:
-        raise
-    except Exception as error:
-        raise map_error(error) from error
+    user_id = await account.person_id(target)
     if not await written(outcomes.person_learned, out, user_id, target.username):
         return None
     return replace(out, target=replace(target, user_id=user_id), destination_id=user_id)
@@ -192,14 +195,9 @@ async def _reply_to(account: TelegramAccount, out: Outgoing) -> int | None:
     for lookup in range(REPLY_LOOKUPS):
         if lookup:
             await asyncio.sleep(REPLY_PAUSE)
-        try:
-            found = await account.find_message(
-                out.destination_id, from_user_id=wanted.author_id, text=wanted.text, since=wanted.said_at
-            )
-        except TelegramError:
-            raise
-        except Exception as error:
-            raise map_error(error) from error
+        found = await account.find_message(
+            out.destination_id, from_user_id=wanted.author_id, text=wanted.text, since=wanted.said_at
+        )
         if found is not None:
             return found
     raise _NotVisible(wanted.said_at)
@@ -210,12 +208,7 @@ async def _find(account: TelegramAccount, out: Outgoing) -> int | None:
     for lookup in range(2):
         if lookup:
             await asyncio.sleep(LOOKUP_PAUSE)
-        try:
-            found = await account.find_own_message(out.target, out.text, out.first_attempt_at, exclude)
-        except TelegramError:
-            raise
-        except Exception as error:
-            raise map_error(error) from error
+        found = await account.find_own_message(out.target, out.text, out.first_attempt_at, exclude)
         if found is not None:
             return found
     return None

@@ -1,14 +1,18 @@
 """Waits that Telegram asked for, by bot, method and place."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
 
 from bots.models import BotBlock
+from bots.troubles import trouble_tell
+from telegram.errors import RetryAfter
 
 # Telegram's method of looking at messages again (`bots.afterwards`): a bot that waits with it does all its work.
 LOOKING = "GetMessages"
+# Telegram asks for seconds to hours in passing; for days only an account that it has come to distrust.
+LONG_WAIT = timedelta(days=1)
 
 
 def block_keep(*, bot_id: UUID, method: str, peer_id: int, until: datetime, reason: str) -> None:
@@ -21,3 +25,14 @@ def block_keep(*, bot_id: UUID, method: str, peer_id: int, until: datetime, reas
             "until = greatest(kept.until, excluded.until)",
             [bot_id, method[:80], peer_id, until, reason[:120]],
         )
+
+
+def long_wait_tell(*, bot_id: UUID, error: RetryAfter, until: datetime) -> None:
+    """A wait of more than LONG_WAIT is kept like any other, and reported: somebody should look at the account."""
+    if error.seconds <= LONG_WAIT.total_seconds():
+        return
+    reason = (
+        f"Telegram asks bot {bot_id} to wait until {until:%Y-%m-%d %H:%M} UTC with {error.method or 'everything'} "
+        f"({error.reason}): look at the account in Telegram and ask @SpamBot why"
+    )
+    trouble_tell(key=f"wait:{bot_id}:{error.method}", reason=reason)

@@ -19,6 +19,7 @@ from bots.leases import is_driven, lease_borrow, lease_release
 from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
 from bots.services import bot_stop, credentials_of
 from bots.states import bot_reset, bot_set_state
+from bots.unlisted import unlisted_tell
 from telegram import login
 from telegram.logins import LoginError, QrCode
 from telegram.store import UnreadableSession, key_of
@@ -51,6 +52,8 @@ def at_telegram(step: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(limited())
     except TimeoutError:
         raise LoginError(SLOW) from None
+    finally:
+        unlisted_tell()
 
 
 def bot_connect(*, bot_id: UUID, session: str, me: Me) -> Bot:

@@ -13,6 +13,7 @@ from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Purpose
 from campaigns.quiet_hours import quiet_until
 from campaigns.selectors import Gap
+from telegram.errors import SUPERGROUPS_RESTRICTED
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Facts:
     suppressed: bool
     disclosed: bool
     chat: str | None
+    in_supergroup: bool
     permission_gap: Gap | None
     chat_labelled: bool
     member: bool
@@ -196,6 +198,10 @@ def _bot_unusable(facts: Facts) -> Wait | None:
 def _bot_restricted(facts: Facts) -> Wait | None:
     if facts.bot_state != Bot.State.RESTRICTED:
         return None
+    if facts.in_supergroup and SUPERGROUPS_RESTRICTED in facts.bot_state_reason.split(", "):
+        return Wait(
+            None, f"Telegram lets {facts.bot} write in no supergroup: its lines wait until a person has looked at it."
+        )
     if facts.purpose == Purpose.FIRST_CONTACT or facts.met_restriction:
         return Wait(None, f"Telegram restricts {facts.bot}: first contacts wait until a person has looked at it.")
     return None

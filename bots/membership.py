@@ -9,18 +9,26 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from bots.blocks import LOOKING, block_keep
+from bots.blocks import LOOKING, block_keep, long_wait_tell
 from bots.clock import database_clock
 from bots.cursors import chats_forget
 from bots.executor import in_db
 from bots.models import Bot, BotBlock
 from bots.reading import Reading
-from bots.states import bot_set_state
+from bots.states import bot_restrict, bot_set_state
 from bots.troubles import trouble_over, trouble_tell
 from bots.unwelcome import presence_ended, presence_note
 from campaigns.models import Chat
 from telegram.client import TelegramAccount
-from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+from telegram.errors import (
+    BotDead,
+    BotFull,
+    BotRestricted,
+    PassingError,
+    RetryAfter,
+    TelegramError,
+    TransientError,
+)
 from telegram.types import Dialog, ResolvedChat
 
 # Seconds before a chat that could not be entered is tried again.
@@ -32,6 +40,8 @@ FRESH_SECONDS = 30.0
 # The same for one whose admins have been asked to let the bot in. Telegram tells when they have, and every request
 # to join counts against the account.
 APPROVAL_SECONDS = 600.0
+# Seconds before an account that is in as many chats as Telegram allows tries to join one again.
+FULL_SECONDS = 3600.0
 # As Telegram says that they have been asked.
 ASKED = "INVITE_REQUEST_SENT"
 # Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
@@ -133,6 +143,17 @@ class Membership:
             await in_db(method_block, bot_id=self._reader.bot_id, error=error)
             self._flooded = time.monotonic() + error.seconds
             return
+        except BotRestricted as error:
+            await in_db(bot_restrict, bot_id=self._reader.bot_id, reason=error.reason)
+            return
+        except BotFull as error:
+            self._flooded = time.monotonic() + FULL_SECONDS
+            await in_db(trouble_tell, key=full_trouble(self._reader.bot_id), reason=_full(self._reader.bot_id, error))
+            return
+        except PassingError as error:
+            # Of this chat, as far as is known: the account goes on with the others.
+            await self._refused(chat, error.reason)
+            return
         except (BotDead, TransientError):
             raise
         except (TelegramError, ChatConflict) as error:
@@ -155,9 +176,11 @@ class Membership:
             presence_ended, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=chat.telegram_id
         ):
             return None
-        if self._flooded > time.monotonic():
+        if self._flooded > time.monotonic() or await in_db(is_restricted, bot_id=self._reader.bot_id):
             return None
-        return await account.join(chat.reference)
+        found = await account.join(chat.reference)
+        await in_db(trouble_over, key=full_trouble(self._reader.bot_id))
+        return found
 
     async def _refused(self, chat: Chat, reason: str) -> None:
         asked = reason == ASKED
@@ -174,6 +197,23 @@ class Membership:
 
     async def _show(self) -> None:
         await in_db(connected_show, bot_id=self._reader.bot_id, epoch=self._reader.epoch)
+
+
+def is_restricted(*, bot_id: UUID) -> bool:
+    """Whether Telegram restricts the account: then it joins nothing until a person has looked."""
+    return Bot.objects.filter(pk=bot_id, state=Bot.State.RESTRICTED).exists()
+
+
+def full_trouble(bot_id: UUID) -> str:
+    """The key of the Trouble that there is while the account is in as many chats as Telegram allows."""
+    return f"full:{bot_id}"
+
+
+def _full(bot_id: UUID, error: BotFull) -> str:
+    return (
+        f"bot {bot_id} is in as many chats as Telegram allows ({error.reason}) and joins no other one: "
+        "leave some of them in Telegram's app, or give its chats to another account"
+    )
 
 
 def trouble_of(*, bot_id: UUID, chat_id: UUID) -> str:
@@ -201,6 +241,7 @@ def method_block(*, bot_id: UUID, error: RetryAfter) -> None:
     """Keep the whole wait that Telegram asked for, with the method that it refused."""
     until = database_clock() + timedelta(seconds=error.seconds)
     block_keep(bot_id=bot_id, method=error.method, peer_id=0, until=until, reason=error.reason)
+    long_wait_tell(bot_id=bot_id, error=error, until=until)
 
 
 def connected_show(*, bot_id: UUID, epoch: int) -> None:

@@ -8,12 +8,12 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
 
-from bots.blocks import block_keep
+from bots.blocks import block_keep, long_wait_tell
 from bots.claiming import Outgoing
 from bots.deliveries import delivery_finish
 from bots.gate import PERSON_SAID_STOP
-from bots.models import Bot, Delivery, DeliveryEvent
-from bots.states import bot_set_state
+from bots.models import Delivery, DeliveryEvent
+from bots.states import bot_restrict
 from bots.timeline import note
 from bots.unwelcome import writing_refused
 from campaigns.fences import suppressions_hold
@@ -122,7 +122,7 @@ def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetim
     elif isinstance(error, BotRestricted):
         with transaction.atomic():
             put_back(out, f"{error.reason}: Telegram restricts the account.", error_kind=error.kind)
-            bot_set_state(bot_id=out.bot_id, state=Bot.State.RESTRICTED, reason=error.reason)
+            bot_restrict(bot_id=out.bot_id, reason=error.reason)
     elif isinstance(error, BotDead):
         how = "needs to be logged in again" if error.needs_login else "is banned"
         put_back(out, f"{error.reason}: the account {how}. Its messages are not handed to another account.")
@@ -137,4 +137,5 @@ def block_bot(out: Outgoing, error: RetryAfter, until: datetime) -> None:
     """Keep Telegram's wait for the whole time; of two for the same thing the later end counts."""
     peer_id = (out.destination_id or 0) if error.reason.startswith(_OF_ONE_CHAT) else 0
     block_keep(bot_id=out.bot_id, method=error.method, peer_id=peer_id, until=until, reason=error.reason)
+    long_wait_tell(bot_id=out.bot_id, error=error, until=until)
     log.warning("bot %s: %s for %s until %s", out.bot_id, error.reason, error.method, until.isoformat())

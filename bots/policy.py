@@ -170,6 +170,7 @@ class Policy:
             suppressed=chat is None and self._suppressed.covers(delivery.peer_id, delivery.peer_username),
             disclosed=delivery.purpose != Purpose.FIRST_CONTACT or is_disclosed(delivery.text, campaign.locale),
             chat=None if chat is None else str(chat),
+            in_supergroup=chat is not None and chat.kind == Chat.Kind.SUPERGROUP,
             permission_gap=None if delivery.chat_id is None else self._gaps.get(delivery.chat_id),
             chat_labelled=chat is not None and bool(chat.label.strip()),
             member=owner is not None and delivery.chat_id in owner.chats,

@@ -26,7 +26,7 @@ from bots.executor import in_db
 from bots.leases import LeaseLost
 from bots.unwelcome import reading_refused
 from telegram.client import TelegramAccount
-from telegram.errors import BotDead, ChatRefuses, RetryAfter, TelegramError, TransientError
+from telegram.errors import BotDead, ChatRefuses, PassingError, RetryAfter, TelegramError, TransientError
 from telegram.types import Dialog, IncomingMessage, is_supergroup
 
 # Messages asked for at once, and recorded in one transaction.
@@ -113,9 +113,9 @@ class Reading:
             try:
                 while await self._read_page(peer_id):
                     pass
-            except (BotDead, TransientError):
-                raise
             except TelegramError as error:
+                if isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
+                    raise
                 if isinstance(error, ChatRefuses):
                     await in_db(reading_refused, bot_id=self.reader.bot_id, peer_id=peer_id, error=error)
                 wait = error.seconds if isinstance(error, RetryAfter) else REFUSED_SECONDS

@@ -20,6 +20,7 @@ from bots.sending import Sender
 from bots.services import bot_facts
 from bots.session import BotSession
 from bots.troubles import trouble_tell
+from bots.unlisted import unlisted_tell
 
 # Seconds between heartbeats, and between looks whether the bots here are still wanted.
 BEAT_SECONDS = 3.0
@@ -180,6 +181,7 @@ class Runtime:
         while True:
             began = time.monotonic()
             self._rest(await self._note())
+            await in_db(unlisted_tell)
             for bot_id in await in_db(no_longer_wanted, role=self.role, bot_ids=set(self.sessions)):
                 if (session := self.sessions.get(bot_id)) is not None:
                     session.stop()

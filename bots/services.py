@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from bots.blocks import long_wait_tell
 from bots.clock import database_clock
 from bots.events import BotBannedEvent
 from bots.models import Bot, BotSession
@@ -96,6 +97,7 @@ def bot_must_wait(*, bot_id: UUID, epoch: int, error: RetryAfter) -> None:
     with transaction.atomic():
         if Bot.objects.filter(pk=bot_id, lease_epoch=epoch).update(blocked_until=until):
             bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=error.reason, until=until)
+            long_wait_tell(bot_id=bot_id, error=error, until=until)
 
 
 def bot_died(*, bot_id: UUID, epoch: int, error: BotDead) -> None:

@@ -6,6 +6,8 @@ from uuid import UUID
 from django.db import transaction
 
 from bots.models import Bot, BotStateChange
+from bots.troubles import trouble_over, trouble_tell
+from telegram.errors import SUPERGROUPS_RESTRICTED
 
 State = Bot.State
 
@@ -62,8 +64,40 @@ def bot_reset(*, bot_id: UUID, reason: str, release: bool = False) -> bool:
         if to == state:
             return False
         Bot.objects.filter(pk=bot_id).update(state=to, state_reason=why[:REASON_LENGTH], state_until=None)
+        if to != State.RESTRICTED:
+            trouble_over(key=restriction_trouble(bot_id))
         _remember(bot_id, to, why)
     return True
+
+
+def bot_restrict(*, bot_id: UUID, reason: str) -> bool:
+    """Telegram restricts the account (telegram.errors.BotRestricted): until `bot_reset` with `release`. It is reported
+    once; False when this was known. Further reasons join the first one (", " between them). A barred bot is restricted
+    when it comes back.
+    """
+    with transaction.atomic():
+        bot = Bot.objects.select_for_update().only("state", "key").get(pk=bot_id)
+        known = _restriction(bot_id)
+        reasons = known.split(", ") if known is not None else []
+        if reason in reasons:
+            return False
+        told = ", ".join([*reasons, reason])
+        if bot.state not in BARRED:
+            Bot.objects.filter(pk=bot_id).update(
+                state=State.RESTRICTED, state_reason=told[:REASON_LENGTH], state_until=None
+            )
+        _remember(bot_id, State.RESTRICTED, told)
+        what = "write in no supergroup" if reason == SUPERGROUPS_RESTRICTED else "write to no strangers"
+        trouble_tell(
+            key=restriction_trouble(bot_id),
+            reason=f"Telegram lets bot {bot.key} {what} ({reason}): ask @SpamBot in the account, then release it",
+        )
+    return True
+
+
+def restriction_trouble(bot_id: UUID) -> str:
+    """The key of the Trouble that there is while the account is restricted."""
+    return f"restricted:{bot_id}"
 
 
 def _restriction(bot_id: UUID) -> str | None:

@@ -3,7 +3,6 @@
 An account that was removed from a chat does not enter it again by itself, and what it had to say there waits.
 """
 
-import re
 from typing import Any
 from uuid import UUID
 
@@ -13,15 +12,7 @@ from bots.models import Bot, Presence, Trouble
 from bots.troubles import trouble_over, trouble_tell
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permissions_suspend
-from telegram.errors import TelegramError
-
-# Telegram's names for "not in there any more": whatever the owner permitted is in doubt.
-_REMOVED = re.compile("CHANNEL_PRIVATE|CHAT_FORBIDDEN|CHAT_GUEST_SEND_FORBIDDEN|USER_KICKED|USER_NOT_PARTICIPANT")
-# For "may not write there": only the posting is in doubt.
-_SILENCED = re.compile(
-    r"CHAT_WRITE_FORBIDDEN|CHAT_RESTRICTED|CHAT_ADMIN_REQUIRED|USER_BANNED_IN_CHANNEL|CHAT_SEND_\w+_FORBIDDEN"
-    "|TOPIC_CLOSED"
-)
+from telegram.errors import ChatRefuses
 
 # How the keys of its troubles begin; the chat's id and the bot's follow.
 _PERMISSION = "permission:"
@@ -46,13 +37,14 @@ def presence_ended(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> bool:
     return bool(gone)
 
 
-def writing_refused(*, bot_id: UUID, chat_id: UUID, error: TelegramError) -> None:
-    """Telegram refused a line in the chat. Errors that are no word of the owner's change nothing."""
-    if _REMOVED.fullmatch(error.reason):
+def writing_refused(*, bot_id: UUID, chat_id: UUID, error: ChatRefuses) -> None:
+    """Telegram refused a line in the chat. An account that was removed puts all in doubt that the owner permitted, one
+    that may not write only the posting. Other refusals change nothing: they are not the owner's."""
+    if error.says == "removed":
         with transaction.atomic():
             Presence.objects.filter(bot_id=bot_id, chat_id=chat_id).delete()
             _suspend(bot_id, chat_id, f"was removed from the chat ({error.reason})", purpose=None)
-    elif _SILENCED.fullmatch(error.reason):
+    elif error.says == "silenced":
         told = f"may not write in the chat any more ({error.reason})"
         _suspend(bot_id, chat_id, told, purpose=ChatPermission.Grant.SCRIPT)
 
@@ -66,9 +58,9 @@ def suspensions_over() -> None:
             trouble_over(key=key)
 
 
-def reading_refused(*, bot_id: UUID, peer_id: int, error: TelegramError) -> None:
+def reading_refused(*, bot_id: UUID, peer_id: int, error: ChatRefuses) -> None:
     """Telegram refused the history of a chat that the account had been reading."""
-    if not _REMOVED.fullmatch(error.reason):
+    if error.says != "removed":
         return
     chat_id = Chat.objects.filter(telegram_id=peer_id).values_list("id", flat=True).first()
     if chat_id is not None:

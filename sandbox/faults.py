@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from sandbox.entities import CHANNEL_MARK
+
 FaultKind = Literal[
     "FLOOD_WAIT",
     "PHONE_NUMBER_BANNED",
@@ -20,6 +22,9 @@ FaultKind = Literal[
     "UPDATE_DOUBLED",
     "SLOWMODE_WAIT",
     "PEER_FLOOD",
+    "USER_BANNED_IN_CHANNEL",
+    "CHANNELS_TOO_MUCH",
+    "USER_MIGRATE",
     "USER_DEACTIVATED_BAN",
     "CHAT_WRITE_FORBIDDEN",
     "USER_PRIVACY_RESTRICTED",
@@ -40,12 +45,16 @@ STAGES: dict[str, Stage] = {
     "UPDATE_LOST": "push",
     "UPDATE_DOUBLED": "push",
 }
+# These strike in supergroups alone: with `times` null such an account may write in none of them.
+OF_SUPERGROUPS: frozenset[str] = frozenset({"USER_BANNED_IN_CHANNEL"})
 SENDING = "messages.sendMessage"
 ANY_METHOD = "*"
 # What these hit when no method is given; all others hit the sending of a message.
 USUAL_METHODS: dict[str, str] = {
     "AUTH_KEY_DUPLICATED": ANY_METHOD,
     "USER_DEACTIVATED_BAN": ANY_METHOD,
+    "USER_MIGRATE": ANY_METHOD,
+    "CHANNELS_TOO_MUCH": "channels.joinChannel",
     "PHONE_NUMBER_BANNED": "auth.sendCode",
     "PHONE_NUMBER_FLOOD": "auth.sendCode",
     "PHONE_MIGRATE": "auth.sendCode",
@@ -56,7 +65,8 @@ USUAL_METHODS: dict[str, str] = {
     "UPDATE_LOST": ANY_METHOD,
     "UPDATE_DOUBLED": ANY_METHOD,
 }
-# Where PHONE_MIGRATE sends a client.
+# These carry the data centre to which they send a client, OTHER_DC.
+MIGRATING: frozenset[str] = frozenset({"PHONE_MIGRATE", "USER_MIGRATE"})
 OTHER_DC = 4
 
 
@@ -86,7 +96,7 @@ class Fault(BaseModel):
 
     @property
     def error_name(self) -> str:
-        if self.kind == "PHONE_MIGRATE":
+        if self.kind in MIGRATING:
             return f"{self.kind}_{OTHER_DC}"
         return f"{self.kind}_{self.seconds}" if self.kind in TIMED else self.kind
 
@@ -96,6 +106,7 @@ class Fault(BaseModel):
             (wanted == ANY_METHOD or wanted.lower() == method.lower())
             and self.user in (None, user)
             and self.chat in (None, chat)
+            and (self.kind not in OF_SUPERGROUPS or (chat is not None and chat < -CHANNEL_MARK))
         )
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from telethon import TelegramClient
 
@@ -13,6 +14,7 @@ from telegram.mapping import map_error
 # Seconds. An answer that takes longer belongs to a connection that is gone.
 REQUEST_TIMEOUT = 30
 
+P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,21 @@ async def guarded(awaitable: Awaitable[R], limit: float = REQUEST_TIMEOUT) -> R:
         raise TransientError("CONNECTION_LOST") from None
     except Exception as error:
         raise map_error(error) from error
+
+
+def within(
+    limit: float,
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
+    """Give an operation of several requests one deadline: it ends within `limit` seconds, or with a TelegramError."""
+
+    def limited(operation: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        @wraps(operation)
+        async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            return await guarded(operation(*args, **kwargs), limit)
+
+        return run
+
+    return limited
 
 
 async def call(client: TelegramClient, request: Any) -> Any:

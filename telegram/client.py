@@ -11,10 +11,10 @@ from telethon import events, utils
 from telethon.tl import functions, types
 
 from telegram import peers
-from telegram.calls import call, close, guarded
+from telegram.calls import REQUEST_TIMEOUT, call, close, guarded, within
 from telegram.config import new_client
 from telegram.convert import incoming, message_now, now, sent
-from telegram.errors import BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
+from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
 from telegram.mapping import map_error
 from telegram.names import username_in
 from telegram.store import StoredSession, UnreadableSession
@@ -33,6 +33,8 @@ from telegram.types import (
 
 # Seconds for TCP, the transport and the first answer.
 CONNECT_LIMIT = 25
+# Seconds for what takes several requests: joining, reading page after page.
+JOIN_LIMIT, PAGES_LIMIT = 60, 120
 # Messages a request, the most that Telegram gives; and how many of the newest are searched for one that was said.
 SEARCH_PAGE = 100
 SEARCH_DEPTH = 2000
@@ -47,7 +49,9 @@ log = logging.getLogger(__name__)
 
 
 class TelegramAccount:
-    """Connects once; after `closed` a new object takes its place. Every method may raise a TelegramError.
+    """Connects once; after `closed` a new object takes its place.
+
+    Every method has one deadline for all that it asks, and raises nothing but TelegramErrors (and what `save` raises).
 
     `save` is awaited with the session's text whenever `flush` finds that it has changed.
     Nothing is repeated, waited out or reconnected behind the caller's back.
@@ -111,6 +115,7 @@ class TelegramAccount:
                 self._session.dirty = True
                 raise
 
+    @within(REQUEST_TIMEOUT)
     async def me(self) -> Me:
         users = await call(self._client, functions.users.GetUsersRequest([types.InputUserSelf()]))
         if not users or not isinstance(users[0], types.User):
@@ -171,9 +176,11 @@ class TelegramAccount:
     def _incoming(self, message: Any, entities: dict[int, Any]) -> IncomingMessage | None:
         return incoming(message, entities, self._self_id, self._session.username_of)
 
+    @within(REQUEST_TIMEOUT)
     async def send(self, target: Target, text: str, *, random_id: int, reply_to: int | None = None) -> SentMessage:
         """Say `text`, plain. A repeat with the same `random_id` says nothing: it returns the first one's id
-        or raises AlreadySent. After a TransientError it is not known whether it was said.
+        or raises AlreadySent, as does an answer that names no message. After a TransientError it is not known
+        whether it was said.
         """
         peer, user_id = await peers.input_peer(self._client, target)
         request = functions.messages.SendMessageRequest(
@@ -185,24 +192,24 @@ class TelegramAccount:
         )
         said = sent(await call(self._client, request), random_id, user_id)
         if said is None:
-            raise PermanentError("SENT_WITHOUT_AN_ID")
+            raise AlreadySent("SENT_WITHOUT_AN_ID")
         return said
 
+    @within(REQUEST_TIMEOUT)
     async def person_id(self, target: PersonTarget) -> int:
         """Who that is. Raises PeerRefuses when there is no such person."""
         _, user_id = await peers.input_peer(self._client, target)
         assert user_id is not None
         return user_id
 
+    @within(JOIN_LIMIT)
     async def join(self, reference: str) -> ResolvedChat:
         """Become a member; no error when the account is one. ChatRefuses(INVITE_REQUEST_SENT): an admin decides."""
         return await peers.join(self._client, reference)
 
+    @within(PAGES_LIMIT)
     async def dialogs(self) -> list[Dialog]:
         """All chats of the account: those it is a member of, and people it has talked with."""
-        return await guarded(self._dialogs(), 120)
-
-    async def _dialogs(self) -> list[Dialog]:
         self._client._flood_waited_requests.clear()
         found = []
         async for dialog in self._client.iter_dialogs(ignore_migrated=True):
@@ -210,6 +217,7 @@ class TelegramAccount:
             found.append(Dialog(dialog.id, top, dialog.title or "", _kind(dialog.entity)))
         return found
 
+    @within(REQUEST_TIMEOUT)
     async def history(self, peer_id: int, *, after_id: int, limit: int = 100) -> list[IncomingMessage]:
         """At most `limit` messages with ids above `after_id`, the oldest of them, ascending. Empty: no more."""
         raw = await self._page(await self._peer(peer_id), offset_id=after_id + 1, add_offset=-limit, limit=limit)
@@ -218,11 +226,13 @@ class TelegramAccount:
         found = [self._incoming(message, people) for message in newer]
         return [message for message in found if message is not None]
 
+    @within(REQUEST_TIMEOUT)
     async def top_message_id(self, peer_id: int) -> int:
         """The newest message's id in a chat; 0 when it is empty."""
         raw = await self._page(await self._peer(peer_id), offset_id=0, add_offset=0, limit=1)
         return max((message.id for message in raw.messages), default=0)
 
+    @within(PAGES_LIMIT)
     async def find_own_message(
         self, target: Target, text: str, since: datetime, exclude: Collection[int] = ()
     ) -> int | None:
@@ -233,6 +243,7 @@ class TelegramAccount:
         peer, _ = await peers.input_peer(self._client, target)
         return await self._find(peer, self._self_id, text, since, exclude)
 
+    @within(PAGES_LIMIT)
     async def find_message(
         self, peer_id: int, *, from_user_id: int, text: str, since: datetime, exclude: Collection[int] = ()
     ) -> int | None:
@@ -259,6 +270,7 @@ class TelegramAccount:
             searched, offset_id = searched + len(page), page[-1].id
         raise HistoryTooLong
 
+    @within(REQUEST_TIMEOUT)
     async def look_at(self, peer_id: int | None, message_ids: Sequence[int]) -> list[MessageNow]:
         """How these messages are now (at most 100): those of a supergroup, or without `peer_id` the account's own."""
         wanted = [types.InputMessageID(message_id) for message_id in message_ids]

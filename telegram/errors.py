@@ -1,9 +1,14 @@
-"""Telegram's refusals, as the few kinds that callers treat differently. `telegram.mapping` tells which is which.
+"""Telegram's refusals, as the few kinds that callers treat differently. `telegram.error_table` tells which is which.
 
 Free of Telethon, whose import costs most of a second: most processes only need the names.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+# Telegram's names of restrictions in all supergroups at once; any other restriction concerns strangers.
+SUPERGROUPS_RESTRICTED = "USER_BANNED_IN_CHANNEL"
+# Bounds of a wait, in seconds: 0 would be asked again at once, and what is beyond ten years fits no calendar.
+SHORTEST_WAIT, LONGEST_WAIT = 1, 10 * 366 * 86_400
 
 
 class TelegramError(Exception):
@@ -17,20 +22,31 @@ class TelegramError(Exception):
 
 
 class RetryAfter(TelegramError):
-    """Telegram asks to wait `seconds` with `method` (FLOOD_WAIT, SLOWMODE_WAIT). The whole wait is to be kept."""
+    """Telegram asks to wait `seconds` with `method` (FLOOD_WAIT, SLOWMODE_WAIT). The whole wait is to be kept.
+
+    `seconds` are within SHORTEST_WAIT and LONGEST_WAIT, whatever Telegram named.
+    """
 
     kind = "retry_after"
 
     def __init__(self, seconds: int, reason: str, method: str) -> None:
         super().__init__(reason)
-        self.seconds = seconds
+        self.seconds = min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
         self.method = method
 
 
 class BotRestricted(TelegramError):
-    """The account was reported too often (PEER_FLOOD): no first contacts until a person has looked."""
+    """Telegram restricts the whole account until a person has looked: it makes no first contacts and joins nothing
+    (PEER_FLOOD), or writes in no supergroup either (SUPERGROUPS_RESTRICTED).
+    """
 
     kind = "bot_restricted"
+
+
+class BotFull(TelegramError):
+    """The account is in as many chats as Telegram allows: it can join no other one."""
+
+    kind = "bot_full"
 
 
 class BotDead(TelegramError):
@@ -50,9 +66,16 @@ class PeerRefuses(TelegramError):
 
 
 class ChatRefuses(TelegramError):
-    """This chat cannot be written to or entered: no right to write, banned from it, private, gone."""
+    """This chat cannot be written to or entered: no right to write, banned from it, private, gone.
+
+    `says`: what this means for an account that was in the chat: it was `removed`, it is `silenced`, or neither.
+    """
 
     kind = "chat_refuses"
+
+    def __init__(self, reason: str, *, says: Literal["", "removed", "silenced"] = "") -> None:
+        super().__init__(reason)
+        self.says = says
 
 
 class PermanentError(TelegramError):
@@ -72,6 +95,13 @@ class TransientError(TelegramError):
     """The network or Telegram's servers failed: whether the request was carried out is not known."""
 
     kind = "transient"
+
+
+class PassingError(TransientError):
+    """Over a connection that works Telegram answered with an error that may pass, or one that nobody here knows.
+
+    The same request may succeed later. Who repeats it has a ceiling: the error may as well stay.
+    """
 
 
 class AlreadySent(TelegramError):

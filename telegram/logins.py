@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, TransientError
 
 
 class LoginError(Exception):
@@ -117,6 +117,8 @@ def login_error(error: TelegramError) -> LoginError:
     if isinstance(error, RetryAfter):
         until = datetime.now(UTC) + timedelta(seconds=error.seconds)
         return LoginError(too_many(until), reason=reason, wait_until=until)
+    if isinstance(error, PassingError):
+        return LoginError(f"Telegram answered {reason}, which may pass. Try again in some minutes.", reason=reason)
     if isinstance(error, TransientError):
         return LoginError(
             f"Telegram cannot be reached ({reason}). Check this machine's network, or use a proxy; then try again.",

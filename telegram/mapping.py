@@ -1,19 +1,21 @@
-"""Telethon's errors, sorted into the kinds of `telegram.errors`.
-
-Names and meanings: https://core.telegram.org/api/errors and telethon.errors.rpcerrorlist.
-"""
+"""Telethon's errors, sorted into the kinds of `telegram.errors` by `telegram.error_table`."""
 
 import asyncio
+import logging
 import re
 import sqlite3
+from collections.abc import Callable
 
 from telethon import errors as rpc
 
+from telegram.error_table import Entry, entry_of, note_unlisted
 from telegram.errors import (
     AlreadySent,
     BotDead,
+    BotFull,
     BotRestricted,
     ChatRefuses,
+    PassingError,
     PeerRefuses,
     PermanentError,
     RetryAfter,
@@ -23,57 +25,13 @@ from telegram.errors import (
 
 # Waits that Telegram asks for without saying how long (seconds).
 UNSPECIFIED_WAIT_SECONDS = 60
+# Telegram's code for “too often”, and those for failures of its own (negative ones are the transport's).
+_FLOOD_CODE = 420
+_SERVER_CODES = (-500, -503, 500, 503)
+# Where Telethon's classes keep the number of a name.
+_NUMBERS = ("seconds", "new_dc")
 
-_BANNED = (
-    rpc.UserDeactivatedBanError,
-    rpc.UserDeactivatedError,
-    rpc.PhoneNumberBannedError,
-    rpc.FrozenMethodInvalidError,
-    rpc.FrozenParticipantMissingError,
-)
-_NEEDS_LOGIN = (
-    rpc.AuthKeyDuplicatedError,
-    rpc.AuthKeyUnregisteredError,
-    rpc.AuthKeyInvalidError,
-    rpc.AuthKeyPermEmptyError,
-    rpc.SessionRevokedError,
-    rpc.SessionExpiredError,
-    rpc.SessionPasswordNeededError,
-    rpc.common.AuthKeyNotFound,
-    rpc.UnauthorizedError,
-)
-_RESTRICTED = (rpc.PeerFloodError, rpc.UserRestrictedError)
-_PEER_REFUSES = (
-    rpc.UserPrivacyRestrictedError,
-    rpc.UserIsBlockedError,
-    rpc.YouBlockedUserError,
-    rpc.InputUserDeactivatedError,
-    rpc.UserIsBotError,
-    rpc.UserIdInvalidError,
-    rpc.UsernameInvalidError,
-    rpc.UsernameNotOccupiedError,
-    rpc.UserNotMutualContactError,
-)
-_CHAT_REFUSES = (
-    rpc.ChatWriteForbiddenError,
-    rpc.ChatRestrictedError,
-    rpc.ChatForbiddenError,
-    rpc.ChatGuestSendForbiddenError,
-    rpc.ChatAdminRequiredError,
-    rpc.ChatIdInvalidError,
-    rpc.ChannelPrivateError,
-    rpc.ChannelInvalidError,
-    rpc.ChannelsTooMuchError,
-    rpc.UserBannedInChannelError,
-    rpc.UserNotParticipantError,
-    rpc.UsersTooMuchError,
-    rpc.UserKickedError,
-    rpc.InviteHashExpiredError,
-    rpc.InviteHashInvalidError,
-    rpc.InviteHashEmptyError,
-    rpc.InviteRequestSentError,
-    rpc.TopicDeletedError,
-)
+log = logging.getLogger(__name__)
 
 
 def _spelled(error_type: type[BaseException]) -> str:
@@ -86,15 +44,10 @@ _NAMES: dict[type[BaseException], str] = {
     **{error_type: _spelled(error_type) for _, error_type in rpc.rpcerrorlist.rpc_errors_re},
     rpc.SlowModeWaitError: "SLOWMODE_WAIT",
 }
-_TRANSIENT_CODES = (-500, -503, 500, 503)
-# A muted writer gets a different error by what it wrote (CHAT_SEND_PLAIN_FORBIDDEN and its many siblings).
-_CHAT_NAMES = re.compile(r"CHAT_SEND_\w+_FORBIDDEN|TOPIC_CLOSED|CHANNEL_MONOFORUM_UNSUPPORTED")
-# Errors newer than Telethon's list.
-_PEER_NAMES = re.compile(r"PRIVACY_PREMIUM_REQUIRED|ALLOW_PAYMENT_REQUIRED\w*")
 
 
 def map_error(error: BaseException) -> TelegramError:
-    """Name the kind of `error`. Whatever is not known is permanent: repeating it blindly would do harm."""
+    """Name the kind of `error`. What nobody here knows may pass; its name is kept for a report."""
     if isinstance(error, TelegramError):
         return error
     if isinstance(error, rpc.RPCError | rpc.common.AuthKeyNotFound):
@@ -103,31 +56,55 @@ def map_error(error: BaseException) -> TelegramError:
         return TransientError(type(error).__name__)
     if isinstance(error, rpc.SecurityError | rpc.InvalidChecksumError | sqlite3.Error):
         return TransientError(type(error).__name__)
-    return PermanentError(f"{type(error).__name__}: {error}"[:280])
+    log.error("a request to Telegram failed in an unforeseen way", exc_info=error)
+    note_unlisted(type(error).__name__, method_of(error))
+    return PassingError(f"{type(error).__name__}: {error}"[:280])
 
 
 def _map_rpc(error: BaseException) -> TelegramError:
     name = error_name(error)
-    if isinstance(error, rpc.RandomIdDuplicateError):
-        return AlreadySent(name)
-    if isinstance(error, _BANNED):
-        return BotDead(name, needs_login=False)
-    if isinstance(error, _NEEDS_LOGIN):
-        return BotDead(name, needs_login=True)
-    if isinstance(error, _RESTRICTED):
-        return BotRestricted(name)
+    entry = entry_of(name.upper())
+    if entry is None:
+        return _unlisted(name, error)
+    if entry.follows == "wait":
+        return RetryAfter(_seconds(error), name, method_of(error))
+    return _KINDS[entry.follows](name, entry)
+
+
+def _refusal(name: str, entry: Entry) -> TelegramError:
+    return PeerRefuses(name) if entry.scope == "person" else ChatRefuses(name)
+
+
+_KINDS: dict[str, Callable[[str, Entry], TelegramError]] = {
+    "ban": lambda name, _: BotDead(name, needs_login=False),
+    "login": lambda name, _: BotDead(name, needs_login=True),
+    "restrict": lambda name, _: BotRestricted(name),
+    "restrict_supergroups": lambda name, _: BotRestricted(name),
+    "full": lambda name, _: BotFull(name),
+    "move": lambda name, _: PassingError(name),
+    "removed": lambda name, _: ChatRefuses(name, says="removed"),
+    "silenced": lambda name, _: ChatRefuses(name, says="silenced"),
+    "refuse": _refusal,
+    "fail": lambda name, _: PermanentError(name),
+    "done": lambda name, _: PermanentError(name),
+    "sent": lambda name, _: AlreadySent(name),
+    "retry": lambda name, _: PassingError(name),
+}
+
+
+def _unlisted(name: str, error: BaseException) -> TelegramError:
+    code = getattr(error, "code", None)
+    if code not in _SERVER_CODES:
+        log.warning("Telegram answered %s with %s (%s), which is not in the error table", method_of(error), name, code)
+        note_unlisted(name, method_of(error))
+    if code == _FLOOD_CODE:
+        return RetryAfter(_seconds(error), name, method_of(error))
+    return PassingError(name)
+
+
+def _seconds(error: BaseException) -> int:
     seconds = getattr(error, "seconds", None)
-    if isinstance(seconds, int):
-        return RetryAfter(seconds, name, method_of(error))
-    if isinstance(error, rpc.FloodError):
-        return RetryAfter(UNSPECIFIED_WAIT_SECONDS, name, method_of(error))
-    if isinstance(error, _PEER_REFUSES) or _PEER_NAMES.fullmatch(name):
-        return PeerRefuses(name)
-    if isinstance(error, _CHAT_REFUSES) or _CHAT_NAMES.fullmatch(name):
-        return ChatRefuses(name)
-    if isinstance(error, rpc.ServerError | rpc.TimedOutError) or getattr(error, "code", 0) in _TRANSIENT_CODES:
-        return TransientError(name)
-    return PermanentError(name)
+    return seconds if isinstance(seconds, int) else UNSPECIFIED_WAIT_SECONDS
 
 
 def error_name(error: BaseException) -> str:
@@ -135,9 +112,9 @@ def error_name(error: BaseException) -> str:
     known = _NAMES.get(type(error))
     if known is None:
         message = str(getattr(error, "message", "") or "")
-        known = message if re.fullmatch(r"[A-Z0-9_]+", message) else _spelled(type(error))
-    seconds = getattr(error, "seconds", None)
-    return f"{known}_{seconds}" if isinstance(seconds, int) else known
+        known = message if re.fullmatch(r"[A-Za-z0-9_]+", message) else _spelled(type(error))
+    number = next((value for name in _NUMBERS if isinstance(value := getattr(error, name, None), int)), None)
+    return known if number is None else f"{known}_{number}"
 
 
 def method_of(error: BaseException) -> str:

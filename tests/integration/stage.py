@@ -50,6 +50,8 @@ class FakeAccount:
         return SentMessage(said.message_id, datetime.now(UTC), 4242)
 
     async def person_id(self, target: PersonTarget) -> int:
+        if self.lookup_errors:
+            raise self.lookup_errors.pop(0)
         return 4242
 
     async def find_own_message(

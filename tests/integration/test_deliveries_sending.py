@@ -8,11 +8,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from bots import attempts
+from bots import attempts, recovery, sending
 from bots.claiming import claim
 from bots.deliveries import deliveries_cancel_for_person, deliveries_leaving
 from bots.gate import Wait
-from bots.models import Bot, BotBlock, Delivery
+from bots.models import Bot, BotBlock, Delivery, Trouble
 from bots.outcomes import LOST_BEFORE
 from campaigns.models import Chat, Purpose
 from campaigns.services import campaign_pause, campaign_resume
@@ -21,6 +21,7 @@ from telegram.errors import (
     BotDead,
     BotRestricted,
     ChatRefuses,
+    PassingError,
     PeerRefuses,
     PermanentError,
     RetryAfter,
@@ -186,6 +187,68 @@ def test_a_refusal_of_telegrams_fails_the_delivery_for_good(stage, origin, error
     assert (delivery.error_kind, delivery.error) == (kind, error.reason)
     assert origin.settled == [(delivery.id, State.FAILED)]
     assert len(account.requests) == 1
+
+
+def test_an_error_that_nobody_knows_is_answered_by_the_same_random_id_and_ends_at_the_ceiling(
+    stage, origin, monkeypatch
+):
+    """Whether the message was sent is looked up before it counts as failed."""
+    monkeypatch.setattr(sending, "LOOK_FIRST", 0.01)
+    monkeypatch.setattr(sending, "LOOK_MOST", 0.01)
+    monkeypatch.setattr(sending, "STRANDED_POLL", 0.01)
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    account.answers = [PassingError("SOMETHING_NEW")] * (recovery.MAX_ATTEMPTS + 5)
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until_state(delivery, State.FAILED)
+    assert (delivery.error_kind, account.said) == ("transient", {})
+    assert account.requests == [delivery.random_id] * len(account.requests)
+    assert len(account.requests) <= recovery.MAX_ATTEMPTS + 1
+    assert origin.settled == [(delivery.id, State.FAILED)]
+
+
+def test_an_error_that_may_pass_before_the_message_is_sent_is_waited_out_and_ends_at_the_ceiling(
+    stage, origin, monkeypatch
+):
+    monkeypatch.setattr(attempts, "PASSING_FIRST", 0.01)
+    monkeypatch.setattr(attempts, "PASSING_MOST", 0.01)
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    account.lookup_errors = [PassingError("SOMETHING_NEW")] * 2
+    passed = ledger.queue_message(bot, campaign, None, "Hello", peer_username="maria")
+    stage.start()
+    until_state(passed, State.SENT)
+    assert passed.attempts == 3
+    account.lookup_errors = [PassingError("SOMETHING_NEW")] * (recovery.MAX_ATTEMPTS + 5)
+    given_up = ledger.queue_message(bot, campaign, None, "Hello", peer_username="martha")
+    until_state(given_up, State.FAILED)
+    assert (given_up.error_kind, given_up.attempts) == ("transient", recovery.MAX_ATTEMPTS)
+    assert "SOMETHING_NEW" in given_up.error
+    assert account.requests == [passed.random_id]
+
+
+def test_a_history_that_an_error_keeps_from_being_read_is_for_a_person_after_a_while(stage, origin, monkeypatch):
+    monkeypatch.setattr(sending, "STRANDED_POLL", 0.01)
+    monkeypatch.setattr(attempts, "LOOK_UP_FOR", timedelta(0))
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    account = stage.put(bot)
+    account.answers = [AlreadySent("RANDOM_ID_DUPLICATE")]
+    account.lookup_errors = [PassingError("SOMETHING_NEW")]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until_state(delivery, State.UNKNOWN)
+    assert "SOMETHING_NEW" in delivery.error
+
+
+def test_a_wait_of_days_is_kept_whole_and_reported(stage):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    stage.put(bot).answers = [RetryAfter(10**15, "FLOOD_WAIT_1000000000000000", "SendMessage")]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until(delivery, lambda row: row.waiting_until is not None)
+    assert BotBlock.objects.get(bot=bot).until == delivery.waiting_until > timezone.now() + timedelta(days=3650)
+    assert Trouble.objects.get().reason.startswith(f"Telegram asks bot {bot.id} to wait until ")
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_random_id(stage, origin):

@@ -4,12 +4,13 @@ import pytest
 
 from bots.claiming import claim
 from bots.models import Bot, Delivery, Presence, Trouble
-from bots.outcomes import record_refusal_of_telegram
+from bots.outcomes import record_failed, record_refusal_of_telegram
+from bots.services import bot_release
 from bots.unwelcome import presence_ended, presence_note, reading_refused, suspensions_over, writing_refused
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permission_grant, permission_resume
 from messaging.models import OutboxEvent
-from telegram.errors import ChatRefuses
+from telegram.errors import BotRestricted, ChatRefuses
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db
@@ -38,22 +39,12 @@ def suspended() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("error", "purposes"),
-    [
-        ("CHAT_WRITE_FORBIDDEN", {"script"}),
-        ("CHAT_SEND_PLAIN_FORBIDDEN", {"script"}),
-        ("USER_BANNED_IN_CHANNEL", {"script"}),
-        ("CHANNEL_PRIVATE", {"script", "parse"}),
-        ("USER_NOT_PARTICIPANT", {"script", "parse"}),
-        ("CHANNELS_TOO_MUCH", set()),
-        ("INVITE_REQUEST_SENT", set()),
-        ("CHAT_ID_INVALID", set()),
-    ],
+    ("says", "purposes"), [("silenced", {"script"}), ("removed", {"script", "parse"}), ("", set())]
 )
-def test_a_refusal_that_is_the_owners_word_suspends_what_it_puts_in_doubt(bot, chat, error, purposes):
-    writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses(error))
+def test_a_refusal_that_is_the_owners_word_suspends_what_it_puts_in_doubt(bot, chat, says, purposes):
+    writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("ITS_NAME", says=says))
     assert set(suspended()) == purposes
-    assert all(error in reason and str(bot) in reason for reason in suspended().values())
+    assert all("ITS_NAME" in reason and str(bot) in reason for reason in suspended().values())
     assert Trouble.objects.count() == bool(purposes)
 
 
@@ -61,13 +52,40 @@ def test_the_rest_of_the_play_waits_when_one_line_was_refused(bot, chat):
     campaign, clock, other = ledger.make_campaign(), ledger.Clock(), ledger.make_bot()
     refused, waiting = ledger.queue_line(bot, campaign, chat), ledger.queue_line(other, campaign, chat)
     [out] = claim(ledger.owners(bot, chats=[chat]), clock=clock).outgoing
-    record_refusal_of_telegram(out, ChatRefuses("CHAT_WRITE_FORBIDDEN"), clock())
+    record_refusal_of_telegram(out, ChatRefuses("CHAT_WRITE_FORBIDDEN", says="silenced"), clock())
     assert claim(ledger.owners(bot, other, chats=[chat]), clock=clock).outgoing == []
     refused.refresh_from_db()
     waiting.refresh_from_db()
     assert (refused.state, waiting.state) == (Delivery.State.FAILED, Delivery.State.QUEUED)
     assert "suspended until an operator has looked" in waiting.waiting_reason
     assert OutboxEvent.objects.filter(routing_key="bots.error", body__contains="suspended").count() == 1
+
+
+def test_an_account_that_may_write_in_no_supergroup_is_restricted_and_no_owner_is_taken_to_have_refused(bot, chat):
+    campaign, clock, other, group = ledger.make_campaign(), ledger.Clock(), ledger.make_bot(), ledger.make_chat()
+    Chat.objects.filter(pk=group.pk).update(kind=Chat.Kind.GROUP)
+    refused, elsewhere = ledger.queue_line(bot, campaign, chat), ledger.queue_line(bot, campaign, ledger.make_chat())
+    chats = list(Chat.objects.all())
+    [out] = claim(ledger.owners(bot, chats=chats), clock=clock).outgoing
+    for _ in range(2):
+        record_refusal_of_telegram(out, BotRestricted("USER_BANNED_IN_CHANNEL"), clock())
+    assert (suspended(), Presence.objects.exists()) == ({}, False)
+    in_group, by_other = ledger.queue_line(bot, campaign, group), ledger.queue_line(other, campaign, chat)
+    leaving = claim(ledger.owners(bot, other, chats=chats), clock=clock).outgoing
+    assert {out.id for out in leaving} == {in_group.id, by_other.id}
+    for waiting in (refused, elsewhere):
+        waiting.refresh_from_db()
+        assert (waiting.state, waiting.bot_id) == (Delivery.State.QUEUED, bot.id)
+        assert "write in no supergroup" in waiting.waiting_reason
+    bot.refresh_from_db()
+    assert (bot.state, bot.state_reason) == (Bot.State.RESTRICTED, "USER_BANNED_IN_CHANNEL")
+    assert OutboxEvent.objects.filter(routing_key="bots.error", body__contains="no supergroup").count() == 1
+    assert bot_release(bot_id=bot.id, reason="released by olga")
+    assert not Trouble.objects.exists()
+    for out in leaving:
+        record_failed(out, kind="permanent", reason="over")
+    leaving = claim(ledger.owners(bot, chats=chats), clock=clock).outgoing
+    assert [out.id for out in leaving] == [refused.id]
 
 
 def test_only_an_account_that_was_in_a_chat_can_be_removed_from_it(bot, chat):
@@ -81,17 +99,17 @@ def test_only_an_account_that_was_in_a_chat_can_be_removed_from_it(bot, chat):
 
 
 def test_a_history_that_is_closed_suspends_the_chat_it_belongs_to(bot, chat):
-    reading_refused(bot_id=bot.id, peer_id=-42, error=ChatRefuses("CHANNEL_PRIVATE"))
+    reading_refused(bot_id=bot.id, peer_id=-42, error=ChatRefuses("CHANNEL_PRIVATE", says="removed"))
     assert suspended() == {}
-    reading_refused(bot_id=bot.id, peer_id=chat.telegram_id, error=ChatRefuses("CHAT_ADMIN_REQUIRED"))
+    reading_refused(bot_id=bot.id, peer_id=chat.telegram_id, error=ChatRefuses("CHAT_ADMIN_REQUIRED", says="silenced"))
     assert suspended() == {}
-    reading_refused(bot_id=bot.id, peer_id=chat.telegram_id, error=ChatRefuses("CHANNEL_PRIVATE"))
+    reading_refused(bot_id=bot.id, peer_id=chat.telegram_id, error=ChatRefuses("CHANNEL_PRIVATE", says="removed"))
     assert set(suspended()) == {"script", "parse"}
 
 
 def test_every_suspension_is_told_and_its_trouble_is_over_when_the_account_is_in_again(bot, chat):
     for round_ in (1, 2):
-        writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("CHAT_WRITE_FORBIDDEN"))
+        writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("CHAT_WRITE_FORBIDDEN", says="silenced"))
         assert OutboxEvent.objects.filter(routing_key="bots.error").count() == round_
         for permission in ChatPermission.objects.all():
             permission_resume(permission_id=permission.pk)
@@ -100,7 +118,7 @@ def test_every_suspension_is_told_and_its_trouble_is_over_when_the_account_is_in
 
 
 def test_a_suspensions_trouble_is_over_when_an_operator_has_resumed_it(bot, chat):
-    writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("CHAT_WRITE_FORBIDDEN"))
+    writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("CHAT_WRITE_FORBIDDEN", says="silenced"))
     suspensions_over()
     assert Trouble.objects.count() == 1
     permission_resume(permission_id=ChatPermission.objects.get(suspended_at__isnull=False).pk)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -53,12 +54,15 @@ class Listener:
         self.places: dict[UUID, list[Chat]] = {}
         self.heard: list[tuple[UUID, IncomingMessage]] = []
         self.calls = 0
+        # How often each bot has looked which chats it is to be in.
+        self.looks: Counter[UUID] = Counter()
         self.fails_on: Callable[[IncomingMessage], bool] = lambda _: False
 
     def wanted(self, now: datetime) -> set[UUID]:
         return set(self.bots)
 
     def chats(self, bot_id: UUID) -> list[Chat]:
+        self.looks[bot_id] += 1
         return list(Chat.objects.filter(pk__in=[chat.pk for chat in self.places.get(bot_id, [])]).order_by("key"))
 
     def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
@@ -165,6 +169,18 @@ class Company:
     def connections(self, bot: Bot) -> int:
         user_id = Bot.objects.values_list("telegram_user_id", flat=True).get(pk=bot.pk)
         return len(self.sandbox.call(self.sandbox.mtproto.connections_of, user_id))
+
+    def look_again(self, bot: Bot) -> None:
+        """Have the bot look twice, at once, which chats it is to be in: the second look has seen what is so now."""
+        before = self.role.looks[bot.pk]
+
+        def looked() -> bool:
+            for runtime in self._runtimes:
+                if (session := runtime.sessions.get(bot.pk)) is not None:
+                    runtime.loop.call_soon_threadsafe(session.want_chats)
+            return self.role.looks[bot.pk] >= before + 3
+
+        wait_until(looked, what=f"{bot.key} looks at its chats")
 
     def close(self) -> None:
         for runtime in self._runtimes:

@@ -212,6 +212,35 @@ def test_peer_flood_stops_first_contacts_across_restarts_until_a_person_releases
     company.until_state(anna, "online")
 
 
+def test_peer_flood_on_joining_restricts_the_account_and_it_joins_nothing_until_it_is_released(company: Company):
+    square, chat = company.make_chat("square")
+    market, other = company.make_chat("market")
+    anna, boris = company.make_bot("anna", chat), company.make_bot("boris", other)
+    company.sandbox.faults.plan(Fault(kind="PEER_FLOOD", method="channels.joinChannel", user=anna.telegram_user_id))
+    company.run(company.start(), anna, boris)
+    company.online(boris)
+    company.until_state(anna, "restricted")
+    # Telegram would let it join now.
+    company.role.places[anna.pk].append(other)
+    company.look_again(anna)
+    assert anna.telegram_user_id not in {*square.members, *market.members}
+    (trouble,) = Trouble.objects.all()
+    assert (trouble.key, "release it" in trouble.reason) == (f"restricted:{anna.pk}", True)
+    assert bot_release(bot_id=anna.pk, reason="released by olga")
+    wait_until(lambda: {anna.telegram_user_id} <= square.members.keys() & market.members.keys(), what="it joins")
+
+
+def test_an_account_that_is_in_too_many_chats_is_reported_once_and_blames_no_chat(company: Company):
+    chats = [company.make_chat(name) for name in ("square", "market", "hall")]
+    anna = company.make_bot("anna", *(chat for _, chat in chats))
+    company.sandbox.faults.plan(Fault(kind="CHANNELS_TOO_MUCH", user=anna.telegram_user_id, times=None))
+    company.run(company.start(), anna)
+    company.online(anna)
+    (trouble,) = Trouble.objects.all()
+    assert (trouble.key, trouble.count) == (f"full:{anna.pk}", 1)
+    assert company.state(anna)[0] == "online"
+
+
 def test_a_flood_wait_holds_its_scope_and_nothing_else_across_a_restart(company: Company):
     square, chat = permitted(company, "square")
     _, elsewhere = permitted(company, "market")

@@ -102,3 +102,35 @@ async def test_an_internal_fault_is_a_server_error(town: Town) -> None:
         # Past the client, which would try again for seconds.
         await anna._sender.send(functions.updates.GetStateRequest())
     assert await anna(functions.updates.GetStateRequest())
+
+
+async def test_an_account_may_be_restricted_in_all_supergroups_and_nowhere_else(town: Town) -> None:
+    anna = await town.login(town.anna)
+    market = town.world.add_chat(kind="supergroup", title="Market", username="the_market", members=[town.anna.id])
+    town.sandbox.faults.plan(Fault(kind="USER_BANNED_IN_CHANNEL", user=town.anna.id, times=None))
+    for chat in (town.square, market):
+        with pytest.raises(errors.UserBannedInChannelError):
+            await send(anna, await input_chat(anna, chat), "Hello", random_id=chat.bare_id)
+    assert await send(anna, await input_chat(anna, town.group), "Hello", random_id=1)
+    assert await send(anna, await anna.get_input_entity("boris"), "Hello", random_id=2)
+    boris = await town.login(town.boris)
+    assert await send(boris, await input_chat(boris, town.square), "Hello", random_id=3)
+
+
+async def test_joining_may_meet_peer_flood_and_the_limit_of_chats(town: Town) -> None:
+    anna = await town.login(town.anna)
+    hall = town.world.add_chat(kind="supergroup", title="Hall", username="the_hall", members=[town.boris.id])
+    closed = town.world.add_chat(kind="group", title="Closed", invite_hash="LetMeIn", members=[town.boris.id])
+    join = functions.channels.JoinChannelRequest(await anna.get_input_entity("the_hall"))
+    town.sandbox.faults.plan(Fault(kind="PEER_FLOOD", method="channels.joinChannel"))
+    with pytest.raises(errors.PeerFloodError):
+        await anna(join)
+    town.sandbox.faults.plan(Fault(kind="CHANNELS_TOO_MUCH"))
+    with pytest.raises(errors.ChannelsTooMuchError):
+        await anna(join)
+    town.sandbox.faults.plan(Fault(kind="PEER_FLOOD", method="messages.importChatInvite"))
+    with pytest.raises(errors.PeerFloodError):
+        await anna(functions.messages.ImportChatInviteRequest("LetMeIn"))
+    assert town.anna.id not in {*hall.members, *closed.members}
+    await anna(join)
+    assert town.anna.id in hall.members

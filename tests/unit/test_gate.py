@@ -32,6 +32,7 @@ FACTS = Facts(
     suppressed=False,
     disclosed=True,
     chat="Gardeners",
+    in_supergroup=True,
     permission_gap=None,
     chat_labelled=True,
     member=True,
@@ -39,7 +40,7 @@ FACTS = Facts(
     ahead="",
     full_budgets=(),
 )
-TO_PERSON = replace(FACTS, chat=None, chat_labelled=False, member=False)
+TO_PERSON = replace(FACTS, chat=None, in_supergroup=False, chat_labelled=False, member=False)
 FIRST = replace(TO_PERSON, purpose="first_contact")
 REPLY = replace(TO_PERSON, purpose="reply")
 OPERATOR = replace(TO_PERSON, purpose="operator")
@@ -101,6 +102,10 @@ def test_refuses(facts, reason):
             "Anna needs to be logged in again; its messages are not handed to another account.",
         ),
         (replace(FACTS, bot_state="stopped"), "Anna is stopped; its messages are not handed to another account."),
+        (
+            replace(FACTS, bot_state="restricted", bot_state_reason="PEER_FLOOD, USER_BANNED_IN_CHANNEL"),
+            "Telegram lets Anna write in no supergroup: its lines wait until a person has looked at it.",
+        ),
         (
             replace(FIRST, bot_state="restricted"),
             "Telegram restricts Anna: first contacts wait until a person has looked at it.",
@@ -176,6 +181,9 @@ def test_waits_until(facts, until, reason):
         replace(OPERATOR, **QUIET_NOW),
         replace(REPLY, bot_state="restricted"),
         replace(FACTS, bot_state="restricted"),
+        replace(FACTS, bot_state="restricted", bot_state_reason="PEER_FLOOD"),
+        replace(REPLY, bot_state="restricted", bot_state_reason="USER_BANNED_IN_CHANNEL"),
+        replace(FACTS, bot_state="restricted", bot_state_reason="USER_BANNED_IN_CHANNEL", in_supergroup=False),
         replace(REPLY, disclosed=False),
         replace(FACTS, purpose="operator", chat_labelled=False),
         replace(FACTS, blocks=(Block(NOON, "FLOOD_WAIT_1"),)),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from telegram.error_table import entry_of
 from telegram.errors import BotDead, PermanentError, RetryAfter, TransientError
 from telegram.logins import SENTENCES, WAYS, login_error
 from telegram.mapping import error_name, map_error
@@ -29,6 +30,7 @@ def test_the_reasons_are_spelled_as_telethon_knows_them(reason: str) -> None:
 
     assert reason in rpc_errors_dict
     assert map_error(rpc_errors_dict[reason](request=None)).reason == reason
+    assert entry_of(reason) is not None
 
 
 def test_a_key_that_telegram_does_not_know_has_its_sentence() -> None:

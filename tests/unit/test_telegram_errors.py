@@ -1,6 +1,7 @@
 """Every error ends in its kind, through Telethon's own parsing of the wire error."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from telethon.errors import rpc_message_to_error
@@ -8,11 +9,15 @@ from telethon.tl.functions import InvokeWithoutUpdatesRequest
 from telethon.tl.functions.messages import SendMessageRequest
 from telethon.tl.types import InputPeerSelf, RpcError
 
+from telegram.error_table import UNLISTED_MOST, note_unlisted, take_unlisted
 from telegram.errors import (
+    LONGEST_WAIT,
     AlreadySent,
     BotDead,
+    BotFull,
     BotRestricted,
     ChatRefuses,
+    PassingError,
     PeerRefuses,
     PermanentError,
     RetryAfter,
@@ -61,6 +66,9 @@ def test_dead_accounts(code, name, needs_login):
     ("code", "name", "kind"),
     [
         (400, "PEER_FLOOD", BotRestricted),
+        (400, "USER_BANNED_IN_CHANNEL", BotRestricted),
+        (400, "CHANNELS_TOO_MUCH", BotFull),
+        (400, "USER_CHANNELS_TOO_MUCH", BotFull),
         (500, "RANDOM_ID_DUPLICATE", AlreadySent),
         (400, "USER_IS_BLOCKED", PeerRefuses),
         (403, "USER_PRIVACY_RESTRICTED", PeerRefuses),
@@ -69,13 +77,17 @@ def test_dead_accounts(code, name, needs_login):
         (403, "CHAT_WRITE_FORBIDDEN", ChatRefuses),
         (403, "CHAT_SEND_PLAIN_FORBIDDEN", ChatRefuses),
         (400, "CHANNEL_PRIVATE", ChatRefuses),
-        (400, "USER_BANNED_IN_CHANNEL", ChatRefuses),
         (400, "INVITE_HASH_EXPIRED", ChatRefuses),
         (400, "MESSAGE_TOO_LONG", PermanentError),
-        (403, "SOMETHING_NEW", PermanentError),
-        (500, "SOMETHING_BROKE", TransientError),
-        (500, "RPC_CALL_FAIL", TransientError),
-        (503, "Timeout", TransientError),
+        (403, "ALLOW_PAYMENT_REQUIRED_20", PeerRefuses),
+        (403, "SOMETHING_NEW", PassingError),
+        (401, "SOMETHING_NEW", PassingError),
+        (420, "SOMETHING_NEW", RetryAfter),
+        (303, "USER_MIGRATE_4", PassingError),
+        (500, "SOMETHING_BROKE", PassingError),
+        (500, "RPC_CALL_FAIL", PassingError),
+        (500, "INTERDC_2_CALL_ERROR", PassingError),
+        (503, "Timeout", PassingError),
     ],
 )
 def test_kind_of_each_refusal(code, name, kind):
@@ -88,7 +100,53 @@ def test_a_broken_connection_is_transient(error):
     assert isinstance(map_error(error), TransientError)
 
 
-def test_an_unknown_exception_is_permanent_and_keeps_its_text():
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("CHANNEL_PRIVATE", "removed"),
+        ("USER_NOT_PARTICIPANT", "removed"),
+        ("CHAT_WRITE_FORBIDDEN", "silenced"),
+        ("CHAT_SEND_PLAIN_FORBIDDEN", "silenced"),
+        ("CHAT_ID_INVALID", ""),
+        ("INVITE_REQUEST_SENT", ""),
+        ("USERS_TOO_MUCH", ""),
+    ],
+)
+def test_what_a_chats_refusal_says_about_who_was_in_it(name, says):
+    error = refused(400, name)
+    assert isinstance(error, ChatRefuses)
+    assert error.says == says
+
+
+def test_an_unforeseen_exception_may_pass_and_is_reported_with_its_text():
+    take_unlisted()
     error = map_error(KeyError("chat"))
-    assert type(error) is PermanentError
+    assert type(error) is PassingError
     assert "KeyError" in error.reason
+    assert take_unlisted() == {"KeyError": ""}
+
+
+def test_an_error_outside_the_table_is_kept_for_a_report_once():
+    take_unlisted()
+    for name in ("SOMETHING_NEW", "PEER_FLOOD", "SOMETHING_NEW"):
+        refused(400, name)
+    refused(500, "SOMETHING_BROKE")
+    assert take_unlisted() == {"SOMETHING_NEW": "SendMessage"}
+    assert take_unlisted() == {}
+
+
+def test_the_names_that_are_kept_for_a_report_are_bounded():
+    take_unlisted()
+    for number in range(UNLISTED_MOST + 1):
+        note_unlisted(f"MADE_UP_{number}", "SendMessage")
+    assert len(take_unlisted()) == UNLISTED_MOST
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("FLOOD_WAIT_0", 1), ("FLOOD_WAIT_172800", 172_800), (f"FLOOD_WAIT_{10**20}", LONGEST_WAIT)]
+)
+def test_a_wait_is_at_least_a_second_and_never_beyond_the_calendar(name, seconds):
+    error = refused(420, name)
+    assert isinstance(error, RetryAfter)
+    assert (error.seconds, error.reason) == (seconds, name)
+    assert datetime.now(UTC) + timedelta(seconds=error.seconds)
