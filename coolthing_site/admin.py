@@ -9,6 +9,8 @@ from django.contrib.auth.admin import UserAdmin as StockUserAdmin
 from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
 from django_celery_beat import models as beat
 from django_celery_beat.admin import ClockedScheduleAdmin as StockClockedScheduleAdmin
 from django_celery_beat.admin import CrontabScheduleAdmin as StockCrontabScheduleAdmin
@@ -18,10 +20,14 @@ from django_celery_beat.admin import TaskSelectWidget
 from rest_framework.authtoken.admin import TokenAdmin as StockTokenAdmin
 from rest_framework.authtoken.models import TokenProxy
 from unfold.contrib.filters.admin import RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from coolthing_site.models import Process
+from coolthing_site.panel.processes import process_state
 from panelkit.base import FactAdmin, FactInline, PanelAdmin
+from panelkit.labels import tag
 from vault.models import KeyInUse
 
 for model in (
@@ -62,6 +68,21 @@ class KeyInUseAdmin(FactAdmin):
     list_filter = (("since", RangeDateTimeFilter),)
     search_fields = ("fingerprint",)
     ordering = ("-since",)
+
+
+@admin.register(Process)
+class ProcessAdmin(FactAdmin):
+    empty_hint = "A process of the Procfile appears here with its first heartbeat: `make up` or `docker compose up`."
+    list_display = ("kind", "state", "pid", "host", "started_at", "heartbeat_at", "ended_at")
+    list_filter = ("ended_by_itself", ("heartbeat_at", RangeDateTimeFilter))
+    search_fields = ("kind", "host", "=pid")
+    ordering = ("kind", "-started_at")
+    fields = (("kind", "state"), ("pid", "host"), ("started_at", "heartbeat_at", "ended_at"))
+    readonly_fields = ("state",)
+
+    @display(description="state")
+    def state(self, row: Process) -> SafeString:
+        return tag(*process_state(row, timezone.now()))
 
 
 @admin.register(TokenProxy)

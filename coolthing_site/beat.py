@@ -7,6 +7,7 @@ from threading import Event as ThreadEvent
 from django.db import InterfaceError, OperationalError, connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from coolthing_site import heartbeat
 from messaging.listen import retry_delay
 
 log = logging.getLogger(__name__)
@@ -48,4 +49,5 @@ class PatientScheduler(DatabaseScheduler):
 
     def _end_if_asked(self) -> None:
         if self._ending.is_set():
+            heartbeat.stop()
             raise SystemExit

@@ -6,7 +6,15 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, task_postrun, worker_init
+from celery.signals import (
+    beat_init,
+    setup_logging,
+    task_postrun,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from kombu import Exchange, Queue
 
 from coolthing_site.schedule import beat_schedule
@@ -152,3 +160,35 @@ def _require_keys(**_: object) -> None:
     from vault.startup import exit_unless_readable
 
     exit_unless_readable()
+
+
+@worker_ready.connect
+def _show_worker_lives(sender: Any, **_: object) -> None:
+    from coolthing_site import heartbeat
+
+    heartbeat.start(str(sender.hostname).partition("@")[0])
+
+
+@beat_init.connect
+def _show_beat_lives(**_: object) -> None:
+    from coolthing_site import heartbeat
+
+    heartbeat.start("beat")
+
+
+_asked_to_stop = False
+
+
+@worker_shutting_down.connect
+def _note_that_it_was_asked(**_: object) -> None:
+    global _asked_to_stop
+    _asked_to_stop = True
+
+
+@worker_shutdown.connect
+def _show_worker_stops(sender: Any, **_: object) -> None:
+    """Remote control stops a worker without the signal above, and with exit code 0."""
+    if _asked_to_stop or sender.exitcode == 0:
+        from coolthing_site import heartbeat
+
+        heartbeat.stop()

@@ -125,6 +125,8 @@ OPENAI_MODEL = env.text("OPENAI_MODEL", "gpt-4o-mini")
 
 # A relay that has said nothing to the database for so long loses its session to one that stands by.
 RELAY_SILENT_SECONDS = env.whole("RELAY_SILENT_SECONDS", 30, least=1)
+# A process of the Procfile without a heartbeat for so long counts as silent; it sends four in that time.
+PROCESS_SILENT_SECONDS = env.whole("PROCESS_SILENT_SECONDS", 60, least=1)
 # Who owns a bot's session: seconds that a lease lasts, and seconds between renewals.
 LEASE_TTL_SECONDS = env.whole("LEASE_TTL_SECONDS", 60, least=2)
 LEASE_RENEW_SECONDS = env.whole("LEASE_RENEW_SECONDS", 15, least=1)

@@ -9,7 +9,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from bots.models import Bot, Delivery, Trouble
+from coolthing_site.models import Process
 from coolthing_site.panel.navigation import may_view
+from coolthing_site.panel.processes import processes_amiss
 from leads.models import Conversation, Lead
 from messaging.models import DeadLetter, OutboxEvent, QueueControl
 from panelkit.counts import counted
@@ -38,6 +40,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         Conversation: ("talks", talks_of_people),
         Delivery: ("waiting", waiting),
         Trouble: ("troubles", lambda: list(Trouble.objects.order_by("-last_at")[:ROWS])),
+        Process: ("processes", processes_amiss),
         QueueControl: ("paused", lambda: list(QueueControl.objects.filter(paused=True).order_by("queue"))),
     }
     seen = {name: read() for model, (name, read) in cards.items() if may_view(request, model._meta.label)}

@@ -10,9 +10,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from bots.models import Bot
+from bots.models import Bot, Trouble
 from coolthing_site.demo.environment import free_ports
+from coolthing_site.models import Process as SeenProcess
 from coolthing_site.processes import procfile
+from messaging.models import OutboxEvent
 from tests.support import Process, wait_until
 
 
@@ -41,7 +43,7 @@ def test_up_prints_a_working_login_replaces_what_is_killed_and_leaves_no_process
     start_up: Callable[..., Process], tmp_path: Path
 ):
     ports = dict(zip(("WEB_PORT", "FLOWER_PORT"), map(str, free_ports(2)), strict=True))
-    up = start_up(tmp_path, **ports)
+    up = start_up(tmp_path, **ports, PROCESS_SILENT_SECONDS="6")
     up.wait_for_log("beat started", timeout=90)
     login = re.search(r"login +(\S+) / (\S+) ", up.log())
     assert login
@@ -57,9 +59,11 @@ def test_up_prints_a_working_login_replaces_what_is_killed_and_leaves_no_process
     wait_until(lambda: _answers(flower, login[1], "wrong") == 401, what="Flower's refusal")
 
     wait_until(lambda: up.log().count(" started (pid=") == len(procfile()), what="every process of the Procfile")
+    _freeze_one_and_see_it_missed(up)
     _kill_some_and_see_them_replaced(up, panel)
     up.signal(signal.SIGINT)
     assert up.wait(90) == 0
+    assert not SeenProcess.objects.filter(ended_at=None).exists()
     # Whoever was killed at the end may still be on its way out.
     wait_until(lambda: not _left_behind(up), what="the end of all of them")
 
@@ -99,6 +103,19 @@ def test_ctrl_c_while_processes_are_being_started_is_quiet(
     wait_until(lambda: not _left_behind(up), what="the end of all of them")
 
 
+def _freeze_one_and_see_it_missed(up: Process) -> None:
+    """The others look after it: nobody else looks."""
+    wait_until(lambda: _ready(up, "scripts_watchdog"), 90, "the worker")
+    pid = _running(up)["scripts_watchdog"]
+    os.kill(pid, signal.SIGSTOP)
+    silent = Trouble.objects.filter(key="process:scripts_watchdog")
+    wait_until(silent.exists, 90, "the incident of a silent process")
+    assert silent.get().reason.startswith(f"scripts_watchdog (pid {pid} on ")
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: not silent.exists(), 90, "the incident's end")
+    assert OutboxEvent.objects.filter(routing_key="scripts_watchdog.crash").count() == 1
+
+
 def _kill_some_and_see_them_replaced(up: Process, panel: str) -> None:
     wait_until(lambda: _ready(up, "leads"), 90, "the worker")
     before = _running(up)
@@ -112,6 +129,11 @@ def _kill_some_and_see_them_replaced(up: Process, panel: str) -> None:
     wait_until(lambda: all(_running(up)[name] != before[name] for name in killed), what="the three in their places")
     wait_until(lambda: _ready(up, "leads") == 2 and up.log().count("beat: Starting...") == 2, 90, "beat and the worker")
     wait_until(lambda: _answers(panel) == 200, 90, "the panel again")
+    ended = SeenProcess.objects.filter(ended_by_itself=True, how="killed by SIGKILL")
+    assert set(ended.values_list("kind", "pid")) == {(name, before[name]) for name in killed}
+    reported = " ".join(OutboxEvent.objects.filter(routing_key__endswith=".crash").values_list("body", flat=True))
+    assert [reported.count(f"{name} (pid {before[name]} on ") for name in killed] == [1, 1, 1]
+    wait_until(lambda: not Trouble.objects.filter(key__startswith="process:").exists(), 90, "the incidents' end")
     after = _running(up)
     assert {name for name in before if after[name] != before[name]} == set(killed)
     assert set(after.values()) <= _sessions()

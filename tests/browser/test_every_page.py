@@ -20,7 +20,7 @@ from tests.browser.panel import Panel
 # Pages register themselves with the site's URLs, which nothing has loaded yet.
 admin.autodiscover()
 APPS = sorted({model._meta.app_label for model in admin.site._registry})
-ROOMS = ("messaging", "campaigns", "notifier", "bots", "scripts", "parser", "leads")
+ROOMS = ("messaging", "campaigns", "notifier", "bots", "scripts", "parser", "leads", "coolthing_site")
 
 
 def _url(model: Any, page: str, *args: Any) -> str:

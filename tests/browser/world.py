@@ -32,6 +32,7 @@ from bots.models import (
 )
 from campaigns.evidence import evidence_add
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, HashKey, Purpose, Suppression
+from coolthing_site.models import Process
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.models import (
     DeadLetter,
@@ -254,6 +255,16 @@ def _bus(world: SimpleNamespace) -> None:
     QueueControl.objects.create(queue="llm_queue", paused=True, reason="the model answers badly", changed_by="operator")
     QueueSample.objects.create(
         queue="leads_queue", ready=3, unacked=1, consumers=2, published=40, publish_rate=0.5, ack_rate=0.4
+    )
+    Process.objects.create(name="scripts laptop:71:1", kind="scripts", host="laptop", pid=71)
+    Process.objects.create(
+        name="beat laptop:72:1",
+        kind="beat",
+        host="laptop",
+        pid=72,
+        ended_at=world.now,
+        ended_by_itself=True,
+        how="killed by SIGKILL",
     )
     HandlingBucket.objects.create(metric="handler_seconds", subscription="leads_queue", bound=0.1, count=36, total=2.5)
     channel = Channel.objects.create(name="Team", kind="webhook", address="https://hooks.example/secret-token")

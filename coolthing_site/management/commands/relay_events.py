@@ -2,6 +2,7 @@ import signal
 import threading
 from typing import Any
 
+from coolthing_site import heartbeat
 from messaging import telemetry
 from messaging.relay import Relay
 from vault.commands import SecretsCommand
@@ -17,7 +18,9 @@ class Command(SecretsCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         telemetry.name_process("relay")
+        heartbeat.start("relay")
         Relay(stop, self._say).run()
+        heartbeat.stop()
         telemetry.farewell()
         self._say("stopped")
 

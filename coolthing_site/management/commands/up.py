@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import socket
 import sys
 from argparse import SUPPRESS, ArgumentParser
 from pathlib import Path
@@ -12,11 +13,13 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db import Error, connection
 
 from coolthing_site.foreground import only_one, require_free
 from coolthing_site.keeping import Keeper
 from coolthing_site.local_world import prepare_local_world
 from coolthing_site.processes import SANDBOX, base_environment, procfile, sandbox_environment
+from coolthing_site.processes_seen import process_ended, processes_left_behind
 
 OPERATOR = "operator"
 
@@ -60,8 +63,20 @@ class Command(BaseCommand):
             address = f"http://127.0.0.1:{settings.SANDBOX_HTTP_PORT}/"
             self.stdout.write(f"sandbox {address} (docs/operations.md: how to let its people talk)")
         self.stdout.write("Ctrl-C ends everything; RabbitMQ and PostgreSQL go on until `make stop`.")
-        keeper = Keeper(commands, environment=environment, directory=settings.BASE_DIR, on_end=lambda *_: None)
+        keeper = Keeper(commands, environment=environment, directory=settings.BASE_DIR, on_end=self._record_end)
+        host = socket.gethostname()
+        # Those of a `make up` that could not end them; one that still lives shows so itself.
+        processes_left_behind(host=host)
         keeper.run()
+        processes_left_behind(host=host)
+
+    def _record_end(self, name: str, pid: int, how: str, delay: float) -> None:
+        try:
+            process_ended(kind=name, host=socket.gethostname(), pid=pid, how=how, delay=delay)
+        except Error as problem:
+            self.stdout.write(f"that {name} ended could not be recorded: {type(problem).__name__}")
+        finally:
+            connection.close()
 
 
 def _ports() -> dict[str, int]:

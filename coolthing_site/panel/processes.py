@@ -1,0 +1,93 @@
+"""What the panel says of the processes of the Procfile."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Max, Q
+
+from bots.clock import database_clock
+from coolthing_site.models import Process
+from coolthing_site.processes_seen import WITHOUT_HEARTBEAT, expected_kinds, silent_after
+from panelkit.labels import moment_told
+
+COUNTED = timedelta(hours=1)
+_TO_DO = "Look at its output: `make up` and compose start it again when it ends, but a frozen one has to be killed."
+_START = "Start it with `make up`, or with `docker compose up -d`."
+
+
+@dataclass(frozen=True)
+class Amiss:
+    """Why one process of the Procfile needs a look; `state` is a label's value."""
+
+    kind: str
+    state: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one kind; only of what is remembered, which is a day. `last` ended by itself within the last hour."""
+
+    running: int
+    silent: int
+    seen: datetime
+    silent_since: datetime | None
+    ends: int
+    last: Process | None
+
+
+def process_state(row: Process, now: datetime) -> tuple[str, str]:
+    """A label's value and text."""
+    if row.ended_at is not None:
+        return ("ended", f"ended by itself ({row.how})") if row.ended_by_itself else ("stopped", row.how)
+    if row.heartbeat_at < now - silent_after():
+        return "silent", f"silent since {moment_told(row.heartbeat_at)}"
+    return "running", "running"
+
+
+def processes_amiss() -> list[Amiss]:
+    """What does not run, is silent, or has ended by itself within the last hour, in the Procfile's order."""
+    figures = _figures(database_clock())
+    kinds = [*expected_kinds(), *sorted(figures.keys() - set(expected_kinds()))]
+    found = [_amiss(kind, figures[kind]) for kind in kinds if kind in figures]
+    absent = ", ".join(kind for kind in expected_kinds() if kind not in figures)
+    never = [Amiss("not started", "stopped", f"{absent}. {_START}")] if absent else []
+    return [one for one in found if one is not None] + never
+
+
+def _amiss(kind: str, figures: Figures) -> Amiss | None:
+    if figures.silent_since is not None:
+        which = "It has" if figures.silent == 1 else f"{figures.silent} of them have"
+        others = f"{figures.running} others run" if figures.running else "No other one runs"
+        since = moment_told(figures.silent_since)
+        return Amiss(kind, "silent", f"{which} sent no heartbeat since {since}. {others}. {_TO_DO}")
+    if figures.last is not None and figures.last.ended_at is not None:
+        times = "once" if figures.ends == 1 else f"{figures.ends} times"
+        last = f"{moment_told(figures.last.ended_at)} ({figures.last.how})"
+        now = "It runs again." if figures.running else f"It does not run now. {_TO_DO}"
+        if kind in WITHOUT_HEARTBEAT:
+            now = "`make up` starts it again; it sends no heartbeats."
+        return Amiss(kind, "ended", f"Ended by itself {times} in the last hour, the last time at {last}. {now}")
+    if not figures.running and kind in expected_kinds():
+        return Amiss(kind, "stopped", f"Does not run since {moment_told(figures.seen)}. {_START}")
+    return None
+
+
+def _figures(now: datetime) -> dict[str, Figures]:
+    alive, recent = Q(ended_at__isnull=True), Q(heartbeat_at__gte=now - silent_after())
+    ended = Q(ended_by_itself=True, ended_at__gte=now - COUNTED)
+    lasts = Process.objects.filter(ended).order_by("kind", "-ended_at").distinct("kind")
+    last: dict[str, Process] = {row.kind: row for row in lasts}
+    rows: Any = Process.objects.values("kind").annotate(
+        running=Count("pk", filter=alive & recent),
+        silent=Count("pk", filter=alive & ~recent),
+        seen=Max("heartbeat_at"),
+        silent_since=Max("heartbeat_at", filter=alive & ~recent),
+        ends=Count("pk", filter=ended),
+    )
+    figures = {}
+    for row in rows.order_by():
+        kind = row.pop("kind")
+        figures[kind] = Figures(**row, last=last.get(kind))
+    return figures

@@ -1,0 +1,17 @@
+"""Gunicorn's configuration: its worker shows that it lives."""
+
+from typing import Any
+
+
+def post_worker_init(worker: Any) -> None:
+    # Not before: the master has neither settings nor models.
+    from coolthing_site import heartbeat
+
+    heartbeat.start("web", pid=worker.ppid)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    if not worker.alive:
+        from coolthing_site import heartbeat
+
+        heartbeat.stop()
