@@ -63,7 +63,7 @@ class TelegramAccount:
         except UnreadableSession as error:
             raise BotDead("SESSION_UNREADABLE", needs_login=True) from error
         try:
-            self._client = new_client(self._session, credentials, receive_updates=receive_updates)
+            self._client = new_client(self._session, credentials, receive_updates=receive_updates, logged_in=True)
         except ValueError as error:
             raise PermanentError(str(error)) from error
         self._save = save

@@ -11,6 +11,7 @@ from telethon import TelegramClient
 from telethon.crypto import rsa
 from telethon.network import ConnectionTcpFull, ConnectionTcpMTProxyRandomizedIntermediate
 
+from telegram.moving import LoggedInClient
 from telegram.proxies import Proxy, parse_proxy
 from telegram.store import StoredSession
 from telegram.types import Credentials
@@ -70,14 +71,19 @@ def _socks(given: Proxy) -> dict[str, Any]:
     }
 
 
-def new_client(session: StoredSession, credentials: Credentials, *, receive_updates: bool) -> TelegramClient:
+def new_client(
+    session: StoredSession, credentials: Credentials, *, receive_updates: bool, logged_in: bool
+) -> TelegramClient:
     """A Telethon client that decides nothing by itself: it neither reconnects, nor waits out a flood,
     nor repeats what Telegram refused. To be called within the loop that it will run in.
+
+    `logged_in`: the session is; then the login goes along when Telegram keeps the account elsewhere.
     """
     override = server()
     if override is not None:
         session.set_dc(SERVER_DC, override.host, override.port)
-    return TelegramClient(
+    kind = LoggedInClient if logged_in else TelegramClient
+    return kind(
         session,
         credentials.api_id,
         credentials.api_hash,

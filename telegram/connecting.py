@@ -27,14 +27,14 @@ _MOVED = (rpc.PhoneMigrateError, rpc.NetworkMigrateError, rpc.UserMigrateError)
 
 @asynccontextmanager
 async def connected(
-    session: StoredSession, credentials: Credentials, *, receive_updates: bool = False
+    session: StoredSession, credentials: Credentials, *, receive_updates: bool = False, logged_in: bool = False
 ) -> AsyncIterator[TelegramClient]:
-    """A client on `session`, closed at the end: then `session` is whole.
+    """A client on `session`, closed at the end: then `session` is whole. `logged_in`: it is so already.
 
     Raises LoginError, and PasswordNeeded (with the session as it is then) when the account asks for its password.
     """
     try:
-        client = new_client(session, credentials, receive_updates=receive_updates)
+        client = new_client(session, credentials, receive_updates=receive_updates, logged_in=logged_in)
     except ValueError as error:
         raise LoginError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
     try:
@@ -56,8 +56,10 @@ async def ask(client: TelegramClient, request: Any) -> Any:
     except TelegramError as error:
         if not isinstance(error.__cause__, _MOVED) and error.reason != "AUTH_RESTART":
             raise login_error(error) from error
-    # Telethon has gone to the other data centre already, but repeats nothing.
+    # The session is that of the other data centre already, but nothing has been repeated.
     try:
+        if not client.is_connected():
+            await guarded(client.connect(), CONNECT_LIMIT)
         return await call(client, request)
     except TelegramError as error:
         raise login_error(error) from error

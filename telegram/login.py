@@ -120,7 +120,7 @@ async def qr_wait(credentials: Credentials, show: Callable[[QrCode], object], *,
 async def adopt(credentials: Credentials, session_text: str) -> tuple[str, Me]:
     """Whose session it is; and its text, with what the login adds to it."""
     session = StoredSession(session_text)
-    async with connected(session, credentials) as client:
+    async with connected(session, credentials, logged_in=True) as client:
         (user,) = await ask(client, functions.users.GetUsersRequest([types.InputUserSelf()]))
         me = await logged_in(client, user)
     return session.dumps(), me
@@ -129,7 +129,7 @@ async def adopt(credentials: Credentials, session_text: str) -> tuple[str, Me]:
 async def log_out(credentials: Credentials, session_text: str) -> None:
     """End the session at Telegram. That it had ended before is no error."""
     try:
-        async with connected(StoredSession(session_text), credentials) as client:
+        async with connected(StoredSession(session_text), credentials, logged_in=True) as client:
             await ask(client, functions.auth.LogOutRequest())
     except PasswordNeeded:
         return

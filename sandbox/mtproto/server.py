@@ -28,6 +28,8 @@ class MtprotoServer:
         self.codes = LoginCodes(clock=lambda: self.world.clock())
         self.tokens = LoginTokens(clock=lambda: self.world.clock())
         self.passwords = Passwords()
+        # Logins on their way to another data centre: secret → user.
+        self.exported_logins: dict[bytes, int] = {}
         self.connections: set[ClientConnection] = set()
         self.dispatcher = Dispatcher(self)
         self.wall_clock = time.time
@@ -76,6 +78,7 @@ class MtprotoServer:
             self.auth_keys.log_everyone_out()
             self.codes.clear()
             self.tokens.clear()
+            self.exported_logins.clear()
             self.drop_everyone()
         else:
             self._pusher.push(notice)

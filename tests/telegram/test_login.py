@@ -125,6 +125,29 @@ async def test_an_account_of_another_data_centre_logs_in_there(town: Town) -> No
     assert me.user_id == town.anna.id
 
 
+@pytest.mark.parametrize("method", ["help.getConfig", "users.getUsers"])
+async def test_a_session_whose_account_telegram_has_moved_is_taken_over_and_logged_out_there(
+    town: Town, method: str
+) -> None:
+    session = await logged_in(town.anna)
+    town.sandbox.faults.plan(Fault(kind="USER_MIGRATE", user=town.anna.id, method=method))
+    moved, me = await login.adopt(CREDENTIALS, session)
+    assert (me.user_id, StoredSession(moved).dc_id) == (town.anna.id, 4)
+    assert key_of(moved) != key_of(session)
+    town.sandbox.faults.plan(Fault(kind="USER_MIGRATE", user=town.anna.id))
+    await login.log_out(CREDENTIALS, moved)
+
+
+async def test_a_session_that_cannot_be_moved_is_as_it_was(town: Town) -> None:
+    session = await logged_in(town.anna)
+    for method in ("users.getUsers", "auth.exportAuthorization"):
+        town.sandbox.faults.plan(Fault(kind="USER_MIGRATE", user=town.anna.id, method=method, times=3))
+    await says(login.adopt(CREDENTIALS, session), "USER_MIGRATE_4", "Try again")
+    town.sandbox.faults.clear()
+    adopted, _ = await login.adopt(CREDENTIALS, session)
+    assert key_of(adopted) == key_of(session)
+
+
 async def test_a_qr_code_logs_in_once_it_is_scanned(town: Town) -> None:
     shown = await login.qr_begin(CREDENTIALS)
     same = await login.qr_look(CREDENTIALS, shown.session)

@@ -12,12 +12,13 @@ from django.utils import timezone
 from bots.clock import database_clock
 from bots.executor import THREADS
 from bots.hosts import host_drain, host_undrain
-from bots.models import Bot, BotBlock, Delivery, Host, Trouble
+from bots.models import Bot, BotBlock, BotSession, Delivery, Host, Trouble
 from bots.services import bot_release
 from bots.supervision import mark_abandoned, to_be_started
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import permission_grant
 from sandbox.faults import Fault
+from telegram.store import key_of
 from tests.integration import ledger
 from tests.integration.locks import lock_waits
 from tests.support import wait_until
@@ -239,6 +240,29 @@ def test_an_account_that_is_in_too_many_chats_is_reported_once_and_blames_no_cha
     (trouble,) = Trouble.objects.all()
     assert (trouble.key, trouble.count) == (f"full:{anna.pk}", 1)
     assert company.state(anna)[0] == "online"
+
+
+@pytest.mark.parametrize("method", ["messages.sendMessage", "users.getUsers"])
+def test_an_account_that_telegram_moves_goes_on_elsewhere_and_sends_once(company: Company, method: str):
+    square, chat = permitted(company, "square")
+    anna = company.make_bot("anna", chat)
+    before = key_of(BotSession.objects.get(bot=anna).data)
+    migrate = Fault(kind="USER_MIGRATE", method=method, user=anna.telegram_user_id)
+    if method == "users.getUsers":
+        # The first request of a connection.
+        company.sandbox.faults.plan(migrate)
+    company.run(company.start(), anna)
+    company.online(anna)
+    if method == "messages.sendMessage":
+        company.sandbox.faults.plan(migrate)
+    line = ledger.queue_line(anna, ledger.make_campaign(), chat, "Hello from elsewhere")
+    until(line, State.SENT)
+    assert [entry.text for entry in company.world.ledger] == ["Hello from elsewhere"]
+    assert key_of(BotSession.objects.get(bot=anna).data) not in ("", before)
+    assert company.sandbox.faults.as_json() == []
+    company.say(square, "Welcome")
+    assert company.until_heard(anna, 1)[-1] == "Welcome"
+    assert company.connections(anna) == 1
 
 
 def test_a_flood_wait_holds_its_scope_and_nothing_else_across_a_restart(company: Company):

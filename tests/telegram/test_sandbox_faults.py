@@ -134,3 +134,21 @@ async def test_joining_may_meet_peer_flood_and_the_limit_of_chats(town: Town) ->
     assert town.anna.id not in {*hall.members, *closed.members}
     await anna(join)
     assert town.anna.id in hall.members
+
+
+async def test_an_account_that_telegram_keeps_elsewhere_takes_its_login_along(town: Town) -> None:
+    anna = await town.login(town.anna)
+    town.sandbox.faults.plan(Fault(kind="USER_MIGRATE", user=town.anna.id))
+    with pytest.raises(errors.UserMigrateError) as caught:
+        # Past the client, which would begin anew there, logged out.
+        await anna._sender.send(functions.updates.GetStateRequest())
+    assert caught.value.new_dc == 4
+    login = await anna(functions.auth.ExportAuthorizationRequest(4))
+    there = town.client()
+    await there.connect()
+    there.session.set_dc(4, town.sandbox.host, town.sandbox.mtproto_port)
+    await there(functions.auth.ImportAuthorizationRequest(login.id, login.bytes))
+    me = await there.get_me()
+    assert me.id == town.anna.id
+    with pytest.raises(errors.AuthBytesInvalidError):
+        await there(functions.auth.ImportAuthorizationRequest(login.id, login.bytes))

@@ -13,15 +13,13 @@ from telegram.error_table import ENTRIES, entry_of
 
 ROOT = Path(__file__).parents[2]
 EXTRACT = Path(__file__).with_name("telegram_methods.csv")
-# What Telethon sends for us: connecting, updates, and moving to another data centre.
+# What Telethon sends for us: connecting, updates.
 BY_TELETHON = frozenset(
     {
         "help.getConfig",
         "initConnection",
         "invokeWithLayer",
         "invokeWithoutUpdates",
-        "auth.exportAuthorization",
-        "auth.importAuthorization",
         "messages.getDialogs",
         "updates.getState",
         "updates.getDifference",

@@ -8,9 +8,22 @@ from sandbox.mtproto.handlers import (
     history,
     invites,
     login,
+    moving,
     sending,
     updates,
     users,
 )
 
-__all__ = ["account", "chats", "dialogs", "forums", "history", "invites", "login", "sending", "updates", "users"]
+__all__ = [
+    "account",
+    "chats",
+    "dialogs",
+    "forums",
+    "history",
+    "invites",
+    "login",
+    "moving",
+    "sending",
+    "updates",
+    "users",
+]
