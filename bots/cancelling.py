@@ -15,6 +15,7 @@ from django.utils import timezone
 from bots.deliveries import delivery_cancel
 from bots.models import Delivery, MassCancellation
 from messaging import audit
+from messaging.rounds import for_each
 from messaging.tasks_api import send_on_commit
 
 TASK = "bots.tasks.advance_cancellations"
@@ -69,7 +70,7 @@ def cancellations_advance(*, order_id: UUID | None = None) -> int:
     running = MassCancellation.objects.filter(state=State.RUNNING).order_by("created_at")
     if order_id is not None:
         running = running.filter(pk=order_id)
-    return sum(_advance(pk) for pk in list(running.values_list("pk", flat=True)))
+    return sum(for_each(list(running.values_list("pk", flat=True)), _advance, what="cancellation"))
 
 
 def _advance(order_id: UUID) -> int:

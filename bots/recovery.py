@@ -8,6 +8,7 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -21,6 +22,8 @@ from bots.models import Bot, Delivery, DeliveryEvent
 from bots.outcomes import put_back, record_failed, record_refused
 from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
 from bots.timeline import note
+from messaging.handling import DATABASE_ERRORS
+from messaging.rounds import all_of, for_each
 
 State = Delivery.State
 # Telegram knows a random_id again for a while that it does not publish; this is well inside of it.
@@ -100,27 +103,39 @@ def record_not_said(recovery: Recovery) -> None:
 def repair(*, clock: Clock = database_clock) -> None:
     """Settle what will have no owner, and say of what waits for one why it waits. May run beside itself."""
     now = clock()
-    given_up = _give_up(now)
+    all_of(partial(_give_up, now), partial(_judge_orphans, now, clock))
+
+
+def _judge_orphans(now: datetime, clock: Clock) -> None:
     # Whatever they were told to wait for: nobody carries their bot and hears that a rule has changed.
     orphans = Delivery.objects.filter(_unowned(now), state=State.QUEUED, due_at__lte=now)
     keys = [Key(*row) for row in orphans.order_by("?").values_list(*_KEY)[:_ORPHANS_A_ROUND]]
-    refused = judge_batch(keys, {}, clock).refused
-    if given_up or refused:
-        log.info("deliveries without an owner: %d unknown, %d refused", given_up, refused)
+    try:
+        refused = judge_batch(keys, {}, clock).refused
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        log.exception("of %d deliveries without an owner each is judged alone", len(keys))
+        refused = sum(for_each(keys, lambda key: judge_batch([key], {}, clock).refused, what="delivery"))
+    if refused:
+        log.info("deliveries without an owner: %d refused", refused)
 
 
 def _unowned(now: datetime) -> Q:
     return Q(bot__lease_expires_at__isnull=True) | Q(bot__lease_expires_at__lte=now)
 
 
-def _give_up(now: datetime) -> int:
+def _give_up(now: datetime) -> None:
     lost = Delivery.objects.filter(_unowned(now), state=State.SENDING).filter(
         Q(first_attempt_at__lte=now - ORPHAN_AFTER) | Q(bot__state=Bot.State.BANNED)
     )
     reason = "Its account was lost before Telegram answered: look in the chat whether it was said."
-    return sum(
-        delivery_finish(
+
+    def give_up(delivery_id: UUID) -> bool:
+        return delivery_finish(
             delivery_id=delivery_id, was=State.SENDING, state=State.UNKNOWN, reason=reason, error_kind="unknown"
         )
-        for delivery_id in lost.values_list("id", flat=True)
-    )
+
+    given_up = sum(for_each(list(lost.values_list("id", flat=True)), give_up, what="delivery"))
+    if given_up:
+        log.info("deliveries without an owner: %d unknown", given_up)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -17,6 +18,7 @@ from bots.states import BARRED, bot_set_state
 from bots.troubles import trouble_over, trouble_tell, troubles_forget
 from bots.unwelcome import suspensions_over
 from messaging import topology
+from messaging.rounds import all_of, for_each
 from messaging.tasks_api import send_to_queue_rollback_unsafe
 
 RUN_BOT = "bots.tasks.run_bot"
@@ -35,37 +37,54 @@ log = logging.getLogger(__name__)
 
 def supervise(now: datetime) -> list[UUID]:
     """One round; may run beside itself. Returns the bots that were sent to workers."""
-    for bot_id in mark_abandoned():
-        log.warning("bot %s: its worker has gone", bot_id)
-    waits_over()
-    workers_back()
-    hosts_forget()
-    suspensions_over()
-    troubles_forget()
+    sent: list[UUID] = []
+
+    def start(role: str) -> None:
+        sent.extend(_supervise_role(role, now))
+
+    all_of(
+        mark_abandoned,
+        waits_over,
+        workers_back,
+        hosts_forget,
+        suspensions_over,
+        troubles_forget,
+        logins_forget,
+        *(partial(unread_chats_forget, role, now) for role in Role.values),
+        *(partial(start, role) for role in Role.values),
+    )
+    return sent
+
+
+def logins_forget() -> None:
     PendingLogin.objects.filter(expires_at__lte=Now()).delete()
-    return [bot_id for role in Role.values for bot_id in _supervise_role(role, now)]
 
 
 def mark_abandoned() -> list[UUID]:
     """Bots whose owner let the lease run out go offline, and it is told."""
     gone = Bot.objects.filter(lease_expires_at__lte=Now()).values_list("pk", "lease_epoch", "lease_owner")
-    marked = []
-    for bot_id, epoch, owner in gone:
-        with transaction.atomic():
-            expired = Bot.objects.filter(pk=bot_id, lease_epoch=epoch, lease_expires_at__lte=Now())
-            if not expired.update(lease_owner="", lease_expires_at=None):
-                continue
-            bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its worker has gone")
-            trouble_tell(key=_gone(owner), reason=f"the worker {owner} has gone without letting its bots go")
-        marked.append(bot_id)
-    return marked
+    return [bot_id for bot_id in for_each(list(gone), lambda bot: _abandon(*bot), what="bot") if bot_id is not None]
+
+
+@transaction.atomic
+def _abandon(bot_id: UUID, epoch: int, owner: str) -> UUID | None:
+    expired = Bot.objects.filter(pk=bot_id, lease_epoch=epoch, lease_expires_at__lte=Now())
+    if not expired.update(lease_owner="", lease_expires_at=None):
+        return None
+    log.warning("bot %s: its worker has gone", bot_id)
+    bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its worker has gone")
+    trouble_tell(key=_gone(owner), reason=f"the worker {owner} has gone without letting its bots go")
+    return bot_id
 
 
 def waits_over() -> None:
     """Whom Telegram sent away for a time that has passed waits no longer, also when nothing wants it connected now."""
     over = Bot.objects.filter(state=Bot.State.WAITING, state_until__lte=Now(), lease_expires_at__isnull=True)
-    for bot_id, epoch in over.values_list("pk", "lease_epoch"):
-        bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its wait is over")
+
+    def end(bot: tuple[UUID, int]) -> None:
+        bot_set_state(bot_id=bot[0], epoch=bot[1], state=Bot.State.OFFLINE, reason="Its wait is over")
+
+    for_each(list(over.values_list("pk", "lease_epoch")), end, what="bot")
 
 
 def workers_back() -> None:
@@ -90,13 +109,15 @@ def unread_chats_forget(role: str, now: datetime) -> None:
     in_chats = Exists(Cursor.objects.filter(bot_id=OuterRef("pk"), peer_id__lt=0))
     idle = Bot.objects.filter(in_chats, role=role, lease_expires_at__isnull=True)
     wanted = handler.wanted(now)
-    for bot_id in idle.values_list("pk", flat=True):
+
+    def forget(bot_id: UUID) -> None:
         chats = handler.chats(bot_id) if bot_id in wanted else []
         chats_forget(bot_id=bot_id, but={chat.telegram_id for chat in chats if chat.telegram_id is not None})
 
+    for_each(list(idle.values_list("pk", flat=True)), forget, what="bot")
+
 
 def _supervise_role(role: str, now: datetime) -> list[UUID]:
-    unread_chats_forget(role, now)
     candidates = to_be_started(role, now)
     no_host = f"hosts:{role}"
     if not candidates:

@@ -8,6 +8,7 @@ from django.db.models import Q
 from campaigns.models import ChatPermission
 from messaging.events import ServiceErrorEvent
 from messaging.outbox import publish_on_commit
+from messaging.rounds import for_each
 
 # Days before the end at which the team is told, each of them once; 0: it has ended.
 STAGES = (14, 3, 0)
@@ -23,7 +24,8 @@ def permissions_tell_expiring(*, now: datetime) -> int:
     ending = ChatPermission.objects.filter(
         revoked_at__isnull=True, valid_until__lte=now + timedelta(days=STAGES[0])
     ).exclude(expiry_told=0)
-    return sum(_tell(permission, now) for permission in ending.select_related("chat").order_by("valid_until"))
+    found = ending.select_related("chat").order_by("valid_until")
+    return sum(for_each(found, lambda permission: _tell(permission, now), what="permission"))
 
 
 @transaction.atomic

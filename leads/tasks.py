@@ -1,14 +1,16 @@
 """Doors for Celery."""
 
+from functools import partial
 from uuid import UUID
 
 from celery import shared_task
-from django.utils import timezone
 
+from bots.clock import database_clock
 from leads.answering import answer_job
 from leads.services.answering import jobs_dispatch_due
 from leads.services.contact import leads_contact_due
 from leads.services.takeover import unclaimed_judge_due
+from messaging.rounds import all_of
 from messaging.work import WorkTask
 
 
@@ -19,7 +21,7 @@ def answer_lead(job_id: str) -> None:
 
 @shared_task(name="leads.tasks.dispatch_due", base=WorkTask)
 def dispatch_due() -> None:
-    now = timezone.now()
-    jobs_dispatch_due(now=now)
-    unclaimed_judge_due(now=now)
-    leads_contact_due(now=now)
+    now = database_clock()
+    all_of(
+        partial(jobs_dispatch_due, now=now), partial(unclaimed_judge_due, now=now), partial(leads_contact_due, now=now)
+    )

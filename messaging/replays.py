@@ -20,6 +20,7 @@ from messaging import audit, topology
 from messaging.dead_letters import dead_letters_replay, is_handled
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, ProcessedEvent, ReplayBatch, ReplayItem
+from messaging.rounds import for_each
 from messaging.tasks_api import send_on_commit
 
 TASK = "messaging.tasks_replay.advance_replays"
@@ -108,7 +109,7 @@ def replays_advance(*, now: datetime | None = None) -> int:
     May run twice and beside itself: a batch that another process works on is left to it.
     """
     running = ReplayBatch.objects.filter(state=State.RUNNING).order_by("created_at").values_list("pk", flat=True)
-    return sum(_advance(batch_id, now or timezone.now()) for batch_id in list(running))
+    return sum(for_each(list(running), lambda batch_id: _advance(batch_id, now or timezone.now()), what="replay"))
 
 
 def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:

@@ -16,6 +16,7 @@ from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_usable
 from leads.services.ownership import lead_move
 from leads.services.saying import message_say
+from messaging.rounds import for_each
 from scripts.spintax import SpintaxError
 
 State = Lead.State
@@ -103,11 +104,23 @@ def leads_contact_due(*, now: datetime, limit: int = 50) -> int:
     ids = list(waiting.values_list("id", flat=True)[:limit])
     # Before trying: one that breaks the round is not the first of the next one.
     Lead.objects.filter(id__in=ids).update(tried_at=now)
-    return sum(_contact_again(lead_id, now) for lead_id in ids)
+    return sum(for_each(ids, lambda lead_id: _contact_again(lead_id, now), what="lead"))
+
+
+def _contact_again(lead_id: UUID, now: datetime) -> bool:
+    try:
+        return _contact(lead_id, now)
+    except Lead.DoesNotExist:
+        # Erased meanwhile.
+        return False
+    except Exception as problem:
+        reason = f"It could not be contacted (unforeseen {type(problem).__name__}) and is tried again."
+        Lead.objects.filter(id=lead_id, state=State.NEW).update(state_reason=reason)
+        raise
 
 
 @transaction.atomic
-def _contact_again(lead_id: UUID, now: datetime) -> bool:
+def _contact(lead_id: UUID, now: datetime) -> bool:
     lead = _lead_held(lead_id)
     if lead.state == State.NEW:
         lead_contact(lead=lead, now=now)

@@ -10,6 +10,7 @@ from bots.models import Delivery
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
 from leads.services.ownership import Owner, lead_move, owner_move
+from messaging.rounds import for_each
 from telegram.types import IncomingMessage
 
 PHONE_REASON = "A person wrote from the phone."
@@ -49,9 +50,7 @@ def unclaimed_judge_due(*, now: datetime, limit: int = 100) -> int:
     oldest = waiting.order_by(F("tried").asc(nulls_first=True), "conversation_id")
     ids = list(oldest.values_list("conversation_id", flat=True)[:limit])
     UnclaimedMessage.objects.filter(conversation_id__in=ids).update(tried_at=now)
-    for conversation_id in ids:
-        _judge_again(conversation_id)
-    return len(ids)
+    return len(for_each(ids, _judge_again, what="conversation"))
 
 
 @transaction.atomic

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from bots.models import Bot, Delivery
 from campaigns.models import Campaign
 from messaging.events import ServiceCrashedEvent
 from messaging.outbox import publish_on_commit
+from messaging.rounds import all_of, for_each
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services import controls
 from scripts.services.plays import ALIVE, run_go_on, step_settle
@@ -49,11 +51,14 @@ def runs_supervise(*, now: datetime | None = None, overdue: timedelta = OVERDUE)
     """One sweep over everything that is armed. Each finding is handled in its own transaction, looked at again under
     lock: sweeps may run beside each other and beside the plays."""
     now = now or timezone.now()
-    _finish_stops()
-    _report_unprepared(before=now - overdue)
-    _end_hopeless()
-    _repair()
-    _report_stalled(before=now - overdue)
+    all_of(
+        _finish_stops,
+        _finish_ends,
+        partial(_report_unprepared, before=now - overdue),
+        _end_hopeless,
+        _repair,
+        partial(_report_stalled, before=now - overdue),
+    )
 
 
 def _armed() -> QuerySet[Run]:
@@ -65,22 +70,35 @@ def _armed() -> QuerySet[Run]:
 def _finish_stops() -> None:
     """A fence that was committed by a process which died before it cleared what was behind it."""
     stopped = ScriptForCampaign.objects.filter(state=SfcState.STOPPED, finished_at__isnull=True)
-    for sfc_id, reason in stopped.values_list("pk", "state_reason")[:AT_ONCE]:
-        controls.sfc_clear(sfc_id=sfc_id, reason=reason)
+
+    def clear(sfc: ScriptForCampaign) -> None:
+        controls.sfc_clear(sfc_id=sfc.pk, reason=sfc.state_reason)
+
+    for_each(list(stopped[:AT_ONCE]), clear, what="sfc")
+
+
+def _finish_ends() -> None:
+    """As `_finish_stops`, of plays that have ended."""
     ended = controls.uncleared().exclude(state__in=ALIVE).filter(sfc__finished_at__isnull=True)
-    for run in ended[:AT_ONCE]:
+
+    def clear(run: Run) -> None:
         controls.run_clear(run_id=run.pk, state=run.state, reason=run.state_reason)
+
+    for_each(list(ended[:AT_ONCE]), clear, what="play")
 
 
 def _report_unprepared(*, before: datetime) -> None:
     waiting = ScriptForCampaign.objects.filter(
         state=SfcState.ACTIVE, supervised_at__isnull=False, activated_at__lt=before, incident=""
     )
-    for sfc in waiting.select_related("campaign", "script")[:AT_ONCE]:
+
+    @transaction.atomic
+    def report(sfc: ScriptForCampaign) -> None:
         reason = f"activated at {sfc.activated_at:%H:%M:%S} UTC and still not prepared"
-        with transaction.atomic():
-            if waiting.filter(pk=sfc.pk).update(incident=reason):
-                publish_on_commit(ServiceCrashedEvent(service="scripts", reason=f"{sfc} ({sfc.pk}): {reason}"))
+        if waiting.filter(pk=sfc.pk).update(incident=reason):
+            publish_on_commit(ServiceCrashedEvent(service="scripts", reason=f"{sfc} ({sfc.pk}): {reason}"))
+
+    for_each(list(waiting.select_related("campaign", "script")[:AT_ONCE]), report, what="sfc")
 
 
 def _end_hopeless() -> None:
@@ -94,8 +112,11 @@ def _end_hopeless() -> None:
         Incident(step.run, f"failed: {step.bot}, who has line {step.position}, is banned")
         for step in hopeless[:AT_ONCE]
     ]
-    for incident in _report(found, _fail):
+
+    def clear(incident: Incident) -> None:
         controls.run_clear(run_id=incident.run.pk, state=Run.State.FAILED, reason=incident.reason)
+
+    for_each(_report(found, _fail), clear, what="play")
 
 
 def _fail(incident: Incident) -> bool:
@@ -107,9 +128,12 @@ def _repair() -> None:
     """Plays that lost their thread: nothing is queued, or what is queued has settled without telling them."""
     queued = Step.objects.filter(run=OuterRef("pk"), state=Step.State.QUEUED)
     settled = queued.filter(delivery__state__in=Delivery.FINAL)
-    for run in _armed().filter(Exists(settled) | ~Exists(queued))[:AT_ONCE]:
+
+    def resume(run: Run) -> None:
         # A transaction a play: each of them may go on to lock its sfc.
         _report([Incident(run, "lost its thread and was resumed")], lambda incident: _resume(incident.run.pk))
+
+    for_each(list(_armed().filter(Exists(settled) | ~Exists(queued))[:AT_ONCE]), resume, what="play")
 
 
 def _resume(run_id: UUID) -> bool:
@@ -165,15 +189,16 @@ def _report(incidents: Iterable[Incident], act: Callable[[Incident], bool]) -> l
     of_sfc: dict[UUID, list[Incident]] = {}
     for incident in sorted(incidents, key=lambda incident: incident.run.pk):
         of_sfc.setdefault(incident.run.sfc_id, []).append(incident)
-    acted: list[Incident] = []
-    for found in of_sfc.values():
-        with transaction.atomic():
-            fresh = [incident for incident in found if act(incident)]
-            if fresh:
-                publish_on_commit(ServiceCrashedEvent(service="scripts", reason=_summary(fresh)))
-                log.warning("sfc %s: %d plays with an incident", fresh[0].run.sfc_id, len(fresh))
-        acted += fresh
-    return acted
+
+    @transaction.atomic
+    def report(sfc_id: UUID) -> list[Incident]:
+        fresh = [incident for incident in of_sfc[sfc_id] if act(incident)]
+        if fresh:
+            publish_on_commit(ServiceCrashedEvent(service="scripts", reason=_summary(fresh)))
+            log.warning("sfc %s: %d plays with an incident", sfc_id, len(fresh))
+        return fresh
+
+    return [incident for fresh in for_each(list(of_sfc), report, what="sfc") for incident in fresh]
 
 
 def _summary(incidents: Sequence[Incident]) -> str:

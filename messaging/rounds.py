@@ -1,0 +1,59 @@
+"""A round over rows, or over several pieces of work: one that fails keeps none of the others waiting."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from django.db import connection
+
+from messaging.handling import DATABASE_ERRORS
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class RoundFailed(Exception):
+    """Some items of a round failed, all others had their turn. Its cause is the first failure."""
+
+
+def for_each(items: Iterable[Item], work: Callable[[Item], Result], *, what: str) -> list[Result]:
+    """The results of `work` for each item, which is an id or prints as one. `work` has its own transaction.
+
+    A failure is logged at once. When all had their turn `RoundFailed` is raised if there was any, so that the task of
+    the round becomes a dead letter, which reports it. The database's own troubles (a deadlock, say) are raised as they
+    are, so that the round is repeated; when it is away the round ends at once: the others would fail, too.
+    """
+    results, failed = list[Result](), list[tuple[Item, Exception]]()
+    for item in items:
+        try:
+            results.append(work(item))
+        except Exception as problem:
+            if isinstance(problem, DATABASE_ERRORS) and not connection.is_usable():
+                raise
+            log.exception("%s %s failed; the round goes on", what, item)
+            failed.append((item, problem))
+    if failed:
+        at, first = next((each for each in failed if not isinstance(each[1], DATABASE_ERRORS)), failed[0])
+        if isinstance(first, DATABASE_ERRORS):
+            raise first
+        total = len(failed) + len(results)
+        how = str(first) if isinstance(first, RoundFailed) else type(first).__name__
+        summary = f"{what}: {len(failed)} of {total} failed, the first is {at}: {how}"
+        raise RoundFailed(summary) from first
+    return results
+
+
+def all_of(*pieces: Callable[[], object]) -> None:
+    """Run each piece, as `for_each` does with items."""
+    for_each([_Named(piece) for piece in pieces], lambda named: named.piece(), what="piece")
+
+
+class _Named:
+    def __init__(self, piece: Callable[[], object]) -> None:
+        self.piece = piece
+
+    def __str__(self) -> str:
+        inner = getattr(self.piece, "func", self.piece)
+        return str(getattr(inner, "__name__", inner))

@@ -1,0 +1,182 @@
+"""Rounds over rows: the first poisoned row keeps no other waiting, and the failure is reported."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from bots.cancelling import cancellation_start, cancellations_advance
+from bots.models import Bot, Delivery, MassCancellation
+from bots.recovery import repair
+from bots.supervision import supervise
+from campaigns.expiry import permissions_tell_expiring
+from campaigns.models import ChatPermission
+from leads.models import Lead, LlmJob, UnclaimedMessage
+from leads.tasks import dispatch_due
+from messaging.models import DeadLetter, ReplayBatch, ReplayItem
+from messaging.replays import replay_start, replays_advance
+from messaging.rounds import RoundFailed, for_each
+from scripts.models import ScriptForCampaign
+from scripts.services import runs_supervise
+from tests.integration import ledger
+from tests.integration.leads_world import make_world
+from tests.integration.letters import letter_of
+from tests.integration.script_world import make_sfc
+
+pytestmark = pytest.mark.django_db
+
+
+def poison(table: str, row_id: object, *, when: str = "UPDATE") -> None:
+    """From now on nothing can be done with this row; `when` is what cannot be done: UPDATE, or UPDATE OF a column."""
+    name = f"poison_{uuid4().hex}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN IF NEW.id::text = '{row_id}' THEN RAISE 'poison' USING ERRCODE = 'XX000'; END IF;"
+            " RETURN NEW; END $$"
+        )
+        cursor.execute(f"CREATE TRIGGER {name} BEFORE {when} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
+
+
+def test_each_item_has_its_turn_and_the_failure_is_reported(caplog):
+    done = []
+
+    def work(item: int) -> int:
+        if item in (1, 3):
+            raise ValueError("private words")
+        done.append(item)
+        return item
+
+    with pytest.raises(RoundFailed, match=r"^thing: 2 of 4 failed, the first is 1: ValueError$") as caught:
+        for_each([1, 2, 3, 4], work, what="thing")
+    assert done == [2, 4]
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert "thing 3 failed" in caplog.text
+
+
+def test_what_the_database_itself_refuses_is_raised_as_it_is_after_all_others():
+    done = []
+
+    def work(item: int) -> None:
+        if item == 1:
+            raise OperationalError("deadlock detected")
+        done.append(item)
+
+    with pytest.raises(OperationalError, match="deadlock"):
+        for_each([1, 2], work, what="thing")
+    assert done == [2]
+
+
+def test_leads_jobs_and_words_from_the_phone_do_not_wait_for_a_poisoned_lead():
+    world = make_world()
+    Bot.objects.update(enabled=False)
+    stuck, other = world.receive(), world.receive(telegram_user_id=502, username="other")
+    assert {stuck.state, other.state} == {Lead.State.NEW}
+    Bot.objects.update(enabled=True)
+    poison("leads_lead", stuck.id, when="UPDATE OF state")
+    for _ in range(2):
+        with pytest.raises(RoundFailed, match=f"leads_contact_due: lead: 1 of .* the first is {stuck.id}"):
+            dispatch_due()
+    other.refresh_from_db()
+    stuck.refresh_from_db()
+    assert other.state == Lead.State.CONTACTING
+    assert (stuck.state, stuck.state_reason) == (
+        Lead.State.NEW, "It could not be contacted (unforeseen InternalError) and is tried again.",
+    )  # fmt: skip
+
+
+def test_what_comes_after_a_broken_piece_of_a_tick_is_done():
+    world = make_world()
+    talk = world.talk()
+    world.incoming(talk, "How much?")
+    LlmJob.objects.update(due_at=timezone.now() - timedelta(minutes=1))
+    poison("leads_llmjob", LlmJob.objects.get().id, when="UPDATE OF dispatched_at")
+    UnclaimedMessage.objects.create(
+        conversation=talk, telegram_message_id=7, text="From the phone", said_at=timezone.now()
+    )
+    with pytest.raises(RoundFailed, match="jobs_dispatch_due: InternalError"):
+        dispatch_due()
+    talk.refresh_from_db()
+    assert talk.owner == "human"
+
+
+def test_expiring_permissions_are_reported_beside_a_poisoned_one():
+    chat = ledger.make_chat(permitted=False)
+    ends = timezone.now() + timedelta(days=1)
+    first, second = (
+        ChatPermission.objects.create(
+            chat=chat, purpose=purpose, granted_by="o", granted_at=timezone.now(), evidence="e", valid_until=ends
+        )
+        for purpose in ("parse", "first_contact")
+    )
+    poison("campaigns_chatpermission", first.pk)
+    with pytest.raises(RoundFailed):
+        permissions_tell_expiring(now=timezone.now())
+    second.refresh_from_db()
+    assert second.expiry_told is not None
+
+
+def test_a_poisoned_replay_stops_no_other():
+    batches = [replay_start(letters=DeadLetter.objects.filter(pk=letter_of().pk), by="ann", what=what) for what in "ab"]
+    poison("messaging_replaybatch", batches[0].pk)
+    with pytest.raises(RoundFailed):
+        replays_advance()
+    assert ReplayItem.objects.get(batch=batches[1]).state == "sent"
+    assert ReplayBatch.objects.get(pk=batches[0].pk).state == "running"
+
+
+def test_a_poisoned_cancellation_stops_no_other():
+    bot, campaign, orders = ledger.make_bot(), ledger.make_campaign(), []
+    for _ in range(2):
+        delivery = ledger.queue_line(bot, campaign, ledger.make_chat())
+        orders.append(
+            cancellation_start(
+                deliveries=Delivery.objects.filter(pk=delivery.pk), until=timezone.now() + timedelta(hours=1),
+                by="ann", what="one",
+            )
+        )  # fmt: skip
+    poison("bots_masscancellation", orders[0].pk)
+    with pytest.raises(RoundFailed):
+        cancellations_advance()
+    assert MassCancellation.objects.get(pk=orders[1].pk).state == "done"
+
+
+def test_a_poisoned_bot_keeps_no_other_from_its_end(caplog):
+    bots = [ledger.make_bot() for _ in range(2)]
+    for bot in bots:
+        Bot.objects.filter(pk=bot.pk).update(
+            lease_owner="gone:1", lease_epoch=1, lease_expires_at=timezone.now() - timedelta(minutes=5)
+        )
+    poison("bots_bot", bots[0].pk)
+    with pytest.raises(RoundFailed, match="mark_abandoned"):
+        supervise(timezone.now())
+    assert Bot.objects.get(pk=bots[1].pk).state == Bot.State.OFFLINE
+
+
+def test_a_poisoned_delivery_without_an_owner_keeps_no_other_waiting():
+    ledger.noting_origin()
+    long_ago = timezone.now() - timedelta(hours=1)
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    lost = [ledger.queue_line(bot, campaign, ledger.make_chat()) for _ in range(2)]
+    Bot.objects.update(lease_owner="", lease_expires_at=None)
+    Delivery.objects.update(state="sending", first_attempt_at=long_ago)
+    poison("bots_delivery", lost[0].pk)
+    with pytest.raises(RoundFailed):
+        repair()
+    assert Delivery.objects.get(pk=lost[1].pk).state == "unknown"
+
+
+def test_a_poisoned_play_keeps_the_watchdog_from_no_other():
+    sfcs = [make_sfc(slug=slug) for slug in ("one", "two")]
+    ScriptForCampaign.objects.update(
+        state="active",
+        snapshot={"lines": []},
+        supervised_at=timezone.now(),
+        activated_at=timezone.now() - timedelta(hours=1),
+    )
+    poison("scripts_scriptforcampaign", sfcs[0].pk)
+    with pytest.raises(RoundFailed, match="_report_unprepared"):
+        runs_supervise()
+    assert ScriptForCampaign.objects.get(pk=sfcs[1].pk).incident
