@@ -4,11 +4,10 @@ import logging
 from datetime import datetime
 from uuid import UUID
 
-from django.utils import timezone
-
+from bots.clock import database_clock
 from leads.llm import Answered, LlmRejected, LlmUnavailable, LlmUseless, ask
 from leads.locks import ConversationGone
-from leads.services.answering import Question, job_apply, job_claim, job_hand_over, job_postpone
+from leads.services.answering import Question, job_apply, job_claim, job_hand_over, job_postpone, question_messages
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +16,10 @@ _ASKED_AT_MOST = 2
 
 
 def answer_job(*, job_id: UUID, now: datetime | None = None) -> None:
-    """Ask the LLM and do what it says. May run twice and beside itself; no transaction is open while it waits."""
+    """Ask the LLM and do what it says. May run twice and beside itself; no transaction is open while it waits.
+
+    However an attempt ends, it is counted and written on the job.
+    """
     try:
         _answer(job_id, now)
     except ConversationGone:
@@ -25,25 +27,39 @@ def answer_job(*, job_id: UUID, now: datetime | None = None) -> None:
 
 
 def _answer(job_id: UUID, now: datetime | None) -> None:
-    question = job_claim(job_id=job_id, now=now or timezone.now())
+    question = job_claim(job_id=job_id, now=now or database_clock())
     if question is None:
         return
     try:
-        answered = _ask(question)
+        job_apply(question=question, answered=_ask(question), now=database_clock())
+    except ConversationGone:
+        raise
     except LlmUnavailable as error:
         log.warning("llm job %s: %s", job_id, error)
-        job_postpone(question=question, error=str(error), retry_after=error.retry_after, now=timezone.now())
+        job_postpone(question=question, error=str(error), retry_after=error.retry_after, now=database_clock())
     except (LlmRejected, LlmUseless) as error:
-        log.error("llm job %s goes to a person: %s", job_id, error)
+        log.error("llm job %s goes to an operator: %s", job_id, error)
         job_hand_over(question=question, error=str(error))
-    else:
-        job_apply(question=question, answered=answered, now=timezone.now())
+    except Exception as error:
+        # The kind alone: the text may repeat the conversation, or the key.
+        kind = type(error).__name__
+        log.error("llm job %s: an attempt ended with an unforeseen %s at %s", job_id, kind, _place(error))
+        job_postpone(question=question, error=f"unforeseen {kind}", retry_after=None, now=database_clock())
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of code, for whoever looks for the fault."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else "an unknown place"
 
 
 def _ask(question: Question) -> Answered:
+    messages = question_messages(question=question)
     for _ in range(_ASKED_AT_MOST - 1):
         try:
-            return ask(model=question.model, messages=question.messages)
+            return ask(model=question.model, messages=messages)
         except LlmUseless as error:
             log.warning("llm job %s is asked again: %s", question.job_id, error)
-    return ask(model=question.model, messages=question.messages)
+    return ask(model=question.model, messages=messages)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 
 from campaigns.models import Campaign, Suppression
 from leads.llm import TIMEOUT_SECONDS, Answered
@@ -20,8 +20,10 @@ from leads.services.jobs import ANSWER_TASK
 from leads.services.optout import opt_out
 from leads.services.ownership import Owner, lead_move, owner_move
 from leads.services.saying import message_say
+from messaging.arrival import storable
 from messaging.events import ServiceErrorEvent
 from messaging.outbox import publish_on_commit
+from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 from messaging.tasks_api import send_on_commit
 
 if TYPE_CHECKING:
@@ -29,12 +31,15 @@ if TYPE_CHECKING:
 
 State = LlmJob.State
 
-# A job whose task died is free again after this: two requests and some air.
+# A job whose task died is free again after this: two requests, each of which ends at its deadline, and some air.
 CLAIM = timedelta(seconds=2 * TIMEOUT_SECONDS + 30)
 # A task may arrive this much before its row is due: clocks and timers are not that exact.
 EARLY = timedelta(seconds=0.5)
+# On a row whose last attempt left no trace.
+_LOST = "an attempt ended without a result, perhaps with its worker"
 # A due row whose task has not been seen for so long gets another one.
 REDISPATCH = timedelta(seconds=30)
+# However they end: with an answer that is of no use, an error, or the death of the worker.
 MOST_ATTEMPTS = 8
 _BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 1.0, 60.0
 
@@ -47,18 +52,19 @@ class Question:
     attempt: int
     conversation_id: UUID
     model: str
-    messages: "list[ChatCompletionMessageParam]"
 
 
 def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
     """Take a due job; None when it is not due, held by another task, or no longer of use. Raises ConversationGone, as
     the functions below do.
 
-    While its campaign is paused it stays due. Where nothing more may be said the conversation ends.
+    A job whose attempts are used up, the last of them without a trace, is handed over to an operator instead. While its
+    campaign is paused it stays due. Where nothing more may be said the conversation ends.
     """
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     due = LlmJob.objects.filter(free, _not_paused(), id=job_id, state=State.DUE, due_at__lte=now + EARLY)
-    taken = due.update(claimed_until=now + CLAIM, attempts=F("attempts") + 1)
+    lost = When(claimed_until__isnull=False, then=Value(_LOST))
+    taken = due.update(claimed_until=now + CLAIM, attempts=F("attempts") + 1, error=Case(lost, default=F("error")))
     if not taken:
         return None
     job = LlmJob.objects.select_related("conversation__lead__campaign").filter(id=job_id).first()
@@ -71,15 +77,25 @@ def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
     if over or not _current(job, conversation):
         LlmJob.objects.filter(id=job.id, state=State.DUE).update(state=State.STALE, claimed_until=None)
         return None
-    lead, campaign = conversation.lead, conversation.lead.campaign
-    said = messages_said(conversation_id=conversation.id)
-    return Question(
+    question = Question(
         job_id=job.id,
         attempt=job.attempts,
         conversation_id=conversation.id,
-        model=campaign.llm_model or settings.OPENAI_MODEL,
-        messages=conversation_prompt(campaign=campaign, lead=lead, said=said),
+        model=conversation.lead.campaign.llm_model or settings.OPENAI_MODEL,
     )
+    if job.attempts > MOST_ATTEMPTS:
+        job_hand_over(question=question, error=f"{job.error}, {MOST_ATTEMPTS} attempts in all")
+        return None
+    return question
+
+
+def question_messages(*, question: Question) -> "list[ChatCompletionMessageParam]":
+    """What the LLM is asked: the rules and the conversation as it stands."""
+    lead = Lead.objects.select_related("campaign").filter(conversation__id=question.conversation_id).first()
+    if lead is None:
+        raise ConversationGone
+    said = messages_said(conversation_id=question.conversation_id)
+    return conversation_prompt(campaign=lead.campaign, lead=lead, said=said)
 
 
 @transaction.atomic
@@ -97,7 +113,7 @@ def job_apply(*, question: Question, answered: Answered, now: datetime) -> LlmJo
     _finish(job, State.DONE)
     match answer.action:
         case "opt_out":
-            opt_out(lead_id=conversation.lead_id, source=Suppression.Source.LLM, reason=answer.reason)
+            opt_out(lead_id=conversation.lead_id, source=Suppression.Source.LLM, reason=answer.reason[:300])
         case "reply":
             _say(conversation, answer.texts, now)
         case "handover":
@@ -112,16 +128,19 @@ def job_apply(*, question: Question, answered: Answered, now: datetime) -> LlmJo
 
 @transaction.atomic
 def job_postpone(*, question: Question, error: str, retry_after: float | None, now: datetime) -> LlmJob:
-    """The LLM could not be asked: later again, or a person takes over when it has been tried often enough."""
+    """The LLM could not be asked: later again, or an operator takes over when it has been tried often enough.
+
+    `retry_after`: seconds that the endpoint asked for; an hour at most is waited.
+    """
     if question.attempt >= MOST_ATTEMPTS:
         return job_hand_over(question=question, error=f"{error}, {question.attempt} times")
     _, job = _locked(question)
     if job.state != State.DUE or job.attempts != question.attempt:
         return job
     delay = min(_BACKOFF_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2 ** (question.attempt - 1))
-    delay = max(delay, retry_after or 0.0)
+    delay = max(delay, min(retry_after or 0.0, LONGEST_WAIT_SECONDS))
     job.due_at, job.claimed_until, job.dispatched_at = now + timedelta(seconds=delay), None, None
-    job.error = error[:300]
+    job.error = storable(error)[:300]
     job.save()
     return job
 
@@ -132,6 +151,7 @@ def job_hand_over(*, question: Question, error: str) -> LlmJob:
     conversation, job = _locked(question)
     if job.state != State.DUE or job.attempts != question.attempt:
         return job
+    error = storable(error)
     job.error = error[:300]
     if not _current(job, conversation):
         return _finish(job, State.STALE)
