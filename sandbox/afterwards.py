@@ -3,6 +3,7 @@
 from sandbox.entities import LedgerEntry
 from sandbox.errors import WorldError
 from sandbox.notices import BoxChanged, Reacted
+from sandbox.texts import as_stored
 from sandbox.world import World, check_text
 
 
@@ -18,6 +19,7 @@ def said_as(world: World, user_id: int, peer: int, message_id: int) -> LedgerEnt
 def edit(world: World, *, user_id: int, seq: int, text: str) -> LedgerEntry:
     """The author gives what they said another text, for everybody who can see it."""
     entry = _existing(world, seq)
+    text = as_stored(text)
     check_text(text)
     if entry.from_user != user_id:
         raise WorldError("MESSAGE_AUTHOR_REQUIRED")

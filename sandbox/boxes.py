@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from sandbox.marks import PLAIN, Marks
+
 Action = Literal["joined", "joined_by_link", "migrate_to", "migrate_from", "topic"]
 EventKind = Literal["message", "edit", "delete"]
 
@@ -32,6 +34,12 @@ class Message:
     action: Action | None = None
     edited_at: float | None = None
     topic: int | None = None
+    marks: Marks = PLAIN
+
+    @property
+    def shown_author(self) -> int:
+        """Who everybody sees as the author: a user id, or the marked id of whom they write as."""
+        return self.marks.send_as or self.from_user
 
 
 @dataclass(frozen=True, slots=True)

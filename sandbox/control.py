@@ -1,8 +1,9 @@
 """The control API: JSON over HTTP, on loopback only, to look at the world and to change it.
 
 `GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats`, `POST /say` (people
-write); these three take an object or a list; `POST /edit`, `POST /delete`, `POST /react` (what becomes of the ledger
-entry `seq`), `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /upgrade` (a basic group becomes a
+write); these three take an object or a list; `POST /album` (pictures sent as one), `POST /describe` (a user is a Bot
+API bot, a scam, a fake, or gone), `POST /edit`, `POST /delete`, `POST /react` (what becomes of the ledger entry `seq`),
+`POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /upgrade` (a basic group becomes a
 supergroup), `POST /topics` (a topic of a forum), `POST /rename`, `POST /hand_over` and `POST /collect` (usernames),
 `POST /block`, `POST /scan` (somebody scans a QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users
 and peers are named by id (marked for chats) or `@username`. Whatever is wrong with a request is answered with 400 and
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sandbox import afterwards, names, topics
+from sandbox import afterwards, authors, names, topics
 from sandbox.entities import Chat, LedgerEntry, User
 from sandbox.errors import WorldError
 from sandbox.faults import Fault
+from sandbox.marks import Forward, Marks
 from sandbox.mtproto.rpc import RpcFailure
 from sandbox.mtproto.tokens import token_of
 from sandbox.upgrades import upgrade
@@ -45,7 +47,7 @@ class NewUser(Strict):
 
 
 class NewChat(Strict):
-    kind: Literal["group", "supergroup"]
+    kind: Literal["group", "supergroup", "channel"]
     title: str = Field(min_length=1)
     username: str | None = None
     invite_hash: str | None = None
@@ -65,12 +67,35 @@ class NewTopic(Strict):
 
 
 class Said(Strict):
-    """`reply_to` is the seq of a ledger entry."""
+    """`reply_to` is the seq of a ledger entry. `send_as`: a channel, or the chat itself for an anonymous admin, who may
+    sign as `post_author`. `via_bot`: an inline bot. `forwarded_from`: whose message is forwarded."""
 
     user: Name
     peer: Name
     text: str
     reply_to: int | None = None
+    send_as: Name | None = None
+    post_author: str = ""
+    via_bot: Name | None = None
+    forwarded_from: Name | None = None
+
+
+class Album(Strict):
+    """Pictures that `user` sends as one, a message for each of the `texts`, which are captions; most are empty."""
+
+    user: Name
+    peer: Name
+    texts: list[str] = Field(min_length=2, max_length=10)
+
+
+class Described(Strict):
+    """What everybody is shown of a user: a Bot API bot, a scam, a fake; with `deleted` the account is gone."""
+
+    user: Name
+    bot: bool | None = None
+    scam: bool | None = None
+    fake: bool | None = None
+    deleted: bool = False
 
 
 class Edited(Strict):
@@ -205,7 +230,36 @@ class Control:
             reply_to = replied.id_for(user) if replied else None
             if reply_to is None:
                 raise BadRequest(f"reply_to: user {user} sees no entry {said.reply_to}")
-        return self._world.say(user_id=user, peer=peer, text=said.text, reply_to=reply_to)
+        return self._world.say(
+            user_id=user, peer=peer, text=said.text, reply_to=reply_to, marks=self._marks(user, peer, said)
+        )
+
+    def _marks(self, user: int, peer: int, said: Said) -> Marks:
+        send_as = self._id(said.send_as) if said.send_as is not None else None
+        if send_as is not None:
+            authors.check_send_as(self._world, user, self._world.registry.chat(peer), send_as)
+        forward = said.forwarded_from
+        return Marks(
+            send_as=send_as,
+            post_author=said.post_author,
+            via_bot=self._user_id(said.via_bot) if said.via_bot is not None else None,
+            forward=Forward(self._world.clock(), self._id(forward)) if forward is not None else None,
+        )
+
+    async def say_album(self, request: web.Request) -> web.Response:
+        """Answers with the list of its messages' entries."""
+        body = await _body(request, Album)
+        user, peer = self._user_id(body.user), self._id(body.peer)
+        said = authors.say_album(self._world, user_id=user, peer=peer, texts=body.texts)
+        return web.json_response([entry.as_json() for entry in said], status=201)
+
+    async def describe(self, request: web.Request) -> web.Response:
+        body = await _body(request, Described)
+        user = self._user_id(body.user)
+        authors.describe(self._world, user, bot=body.bot, scam=body.scam, fake=body.fake)
+        if body.deleted:
+            authors.delete_account(self._world, user)
+        return web.Response(status=204)
 
     async def edit(self, request: web.Request) -> web.Response:
         body = await _body(request, Edited)
@@ -348,6 +402,8 @@ def add_control_routes(app: web.Application, sandbox: "Sandbox") -> None:
         "/users": control.add_users,
         "/chats": control.add_chats,
         "/say": control.say,
+        "/album": control.say_album,
+        "/describe": control.describe,
         "/edit": control.edit,
         "/delete": control.delete,
         "/react": control.react,

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-ChatKind = Literal["group", "supergroup"]
+from sandbox.marks import PLAIN, Marks
+
+ChatKind = Literal["group", "supergroup", "channel"]
 Speaker = Literal["account", "person"]
 
 # Telegram's marked id of a supergroup is -(10^12 + channel id); a basic group's is its id negated.
@@ -20,7 +22,8 @@ class Collectible:
 
 @dataclass
 class User:
-    """A Telegram account; a simulated person and a bot account are the same thing."""
+    """A Telegram account; a simulated person and an account that the product drives are the same thing. `bot` is a Bot
+    API bot."""
 
     id: int
     first_name: str
@@ -31,12 +34,19 @@ class User:
     blocked: set[int] = field(default_factory=set)
     # Users whose full access hash this account has been given; anyone else is shown as a "min" user.
     met: set[int] = field(default_factory=set)
+    bot: bool = False
+    scam: bool = False
+    fake: bool = False
+    deleted: bool = False
     collectibles: list[Collectible] = field(default_factory=list)
 
 
 @dataclass
 class Chat:
-    """A basic group or a supergroup. `id` is the marked id; `members` maps a user to when they joined."""
+    """A basic group, a supergroup, or a channel, in which only its owner writes.
+
+    `id` is the marked id; `members` maps a user to when they joined.
+    """
 
     id: int
     kind: ChatKind
@@ -62,7 +72,12 @@ class Chat:
 
     @property
     def is_channel(self) -> bool:
-        return self.kind == "supergroup"
+        """Whether it is a channel to the protocol, as supergroups are."""
+        return self.kind != "group"
+
+    @property
+    def is_broadcast(self) -> bool:
+        return self.kind == "channel"
 
     @property
     def bare_id(self) -> int:
@@ -96,6 +111,7 @@ class LedgerEntry:
     message_ids: dict[int, int] = field(default_factory=dict)
     channel_message_id: int | None = None
     topic: int | None = None
+    marks: Marks = PLAIN
     repeats: int = 0
     edits: list[str] = field(default_factory=list)
     deleted: bool = False
@@ -125,6 +141,7 @@ class LedgerEntry:
             "message_ids": {str(user): message_id for user, message_id in self.message_ids.items()},
             "channel_message_id": self.channel_message_id,
             "topic": self.topic,
+            "marks": self.marks.as_json(),
             "by": self.by,
             "repeats": self.repeats,
             "edits": self.edits,

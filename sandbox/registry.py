@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Iterable
+from typing import get_args
 
 from sandbox.entities import CHANNEL_MARK, Chat, ChatKind, User
 from sandbox.errors import UnknownPeer, WorldError
@@ -61,8 +62,8 @@ class Registry:
         at: float,
         approval: bool,
     ) -> Chat:
-        if kind not in ("group", "supergroup"):
-            raise WorldError("CHAT_INVALID", f"unknown kind {kind!r}: group or supergroup")
+        if kind not in get_args(ChatKind):
+            raise WorldError("CHAT_INVALID", f"unknown kind {kind!r}: {', '.join(get_args(ChatKind))}")
         everyone = dict.fromkeys([*([owner] if owner is not None else []), *members], at)
         for user_id in everyone:
             self.user(user_id)
@@ -149,8 +150,8 @@ class Registry:
 
     def _chat_id(self, kind: ChatKind, wanted: int | None) -> int:
         if wanted is None:
-            return self._new_channel_id() if kind == "supergroup" else self._new_group_id()
-        in_range = wanted < -CHANNEL_MARK if kind == "supergroup" else -CHANNEL_MARK < wanted < 0
+            return self._new_group_id() if kind == "group" else self._new_channel_id()
+        in_range = -CHANNEL_MARK < wanted < 0 if kind == "group" else wanted < -CHANNEL_MARK
         if not in_range or wanted in self.chats:
             raise WorldError("CHAT_ID_INVALID", f"{wanted} is taken or is no marked id of a {kind}")
         return wanted

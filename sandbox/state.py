@@ -7,7 +7,7 @@ from pathlib import Path
 from sandbox.mtproto.authkeys import AuthKeys
 from sandbox.world import World
 
-FORMAT = 3
+FORMAT = 4
 
 
 class StateUnreadable(Exception):

@@ -5,12 +5,14 @@ Not thread-safe: everything that uses one World runs in one event loop.
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from sandbox.boxes import Action, Box, Message
 from sandbox.entities import Chat, ChatKind, LedgerEntry, Speaker, User
 from sandbox.errors import UnknownPeer, WorldError
 from sandbox.hashes import AccessHashes
+from sandbox.marks import PLAIN, Marks
 from sandbox.notices import (
     BoxChanged,
     InboxRead,
@@ -21,6 +23,7 @@ from sandbox.notices import (
     WorldReset,
 )
 from sandbox.registry import Registry
+from sandbox.texts import as_stored
 
 MAX_TEXT = 4096  # Telegram's limit for one message, in characters
 
@@ -51,6 +54,8 @@ class World:
         self._said: dict[tuple[int, int], LedgerEntry] = {}
         # Who has asked to join where: (user, chat).
         self.join_requests: set[tuple[int, int]] = set()
+        # As whom somebody writes where, by (user, chat); otherwise as themselves.
+        self.send_as: dict[tuple[int, int], int] = {}
 
     # Who and what exists
 
@@ -191,8 +196,10 @@ class World:
         reply_to: int | None = None,
         random_id: int | None = None,
         by: Speaker = "person",
+        marks: Marks = PLAIN,
     ) -> LedgerEntry:
-        """Says `text` once. `peer` is a marked chat id or a user id; `reply_to` is the speaker's own id.
+        """Says `text` once. `peer` is a marked chat id or a user id; `reply_to` is the speaker's own id. It is kept
+        as Telegram keeps texts. In whose name, if the `marks` do not say so, `send_as` knows.
 
         A repeat of (user_id, random_id) answers with the original entry and counts in its `repeats`.
         Raises WorldError with Telegram's error name when the speaker may not say it there.
@@ -202,10 +209,14 @@ class World:
             self.revision += 1
             return original
         speaker = self.registry.user(user_id)
-        check_text(text)
+        text = as_stored(text)
+        if not marks.photo or text:
+            check_text(text)
         replied = self._replied(speaker.id, peer, reply_to)
         entry = LedgerEntry(len(self.ledger) + 1, self.clock(), speaker.id, peer, text, replied, random_id, by)
         entry.topic = self._topic(peer, reply_to)
+        default = self.send_as.get((speaker.id, peer)) if marks.send_as is None else None
+        entry.marks = marks if default is None else replace(marks, send_as=default)
         if peer < 0:
             self._say_in_chat(entry)
         else:
@@ -244,6 +255,8 @@ class World:
     def check_may_write(self, user_id: int, chat: Chat) -> None:
         if chat.migrated_to is not None:
             raise WorldError("PEER_ID_INVALID", f"{chat.id} is {chat.migrated_to} now")
+        if chat.is_broadcast and user_id != chat.owner:
+            raise WorldError("CHAT_ADMIN_REQUIRED")
         if user_id in chat.members:
             return
         hidden = chat.is_channel and not chat.is_public
@@ -305,8 +318,8 @@ class World:
             replied = self.entry(entry.reply_to) if entry.reply_to else None
             reply_to = replied.id_for(box_id) if replied else None
         at, text, seq = (entry.at, entry.text, entry.seq) if entry else (self.clock(), "", None)
-        topic = entry.topic if entry else None
-        message = Message(message_id, at, from_user, peer, text, reply_to, seq, action, topic=topic)
+        topic, marks = (entry.topic, entry.marks) if entry else (None, PLAIN)
+        message = Message(message_id, at, from_user, peer, text, reply_to, seq, action, topic=topic, marks=marks)
         self.notify(BoxChanged(box_id, box.append(message)))
 
     def delete(self, *, user_id: int, peer: int | None, message_ids: list[int]) -> tuple[int, int]:
@@ -389,7 +402,7 @@ class World:
     # Snapshots: listeners and the clock belong to the process, not to the world
 
     def dump(self) -> dict[str, Any]:
-        names = ("seed", "registry", "hashes", "ledger", "boxes", "_said", "join_requests")
+        names = ("seed", "registry", "hashes", "ledger", "boxes", "_said", "join_requests", "send_as")
         return {name: getattr(self, name) for name in names}
 
     def load(self, state: dict[str, Any]) -> None:

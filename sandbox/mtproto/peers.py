@@ -89,6 +89,6 @@ def _user_from_message(call: Call, wanted: Any, error: str) -> User:
     if chat < 0:
         readable(call, call.world.chats[chat])
     message = call.world.box_of(call.user_id, chat).messages.get(wanted.msg_id)
-    if message is None or message.peer != chat or message.from_user != wanted.user_id:
+    if message is None or message.peer != chat or message.shown_author != wanted.user_id:
         raise RpcFailure(error)
     return call.world.users[wanted.user_id]

@@ -7,6 +7,7 @@ from telethon.tl import types
 
 from sandbox.boxes import Event
 from sandbox.mtproto.authkeys import AuthKey
+from sandbox.mtproto.short import SHORT, short_update
 from sandbox.mtproto.views import View, usernames_of
 from sandbox.notices import BoxChanged, InboxRead, MembershipChanged, NameChanged, Notice, OutboxRead, Reacted, Typing
 
@@ -66,7 +67,8 @@ class Pusher:
         receivers = self._server.world.chats[box].members if box < 0 else (box,)
         messages = self._server.world.boxes[box].messages
         peer = next((messages[number].peer for number in event.message_ids if number in messages), None)
-        self._send(receivers, lambda view: view.event(box, event), chat=peer)
+        short = short_update(box, self._server.world.boxes[box], event)
+        self._send(receivers, lambda view: short or view.event(box, event), chat=peer)
 
     def _reacted(self, notice: Reacted) -> None:
         world = self._server.world
@@ -114,7 +116,7 @@ class Pusher:
             if user not in built:
                 view = View(self._server.world, user)
                 update = build(view)
-                built[user] = bytes(view.updates([update]))
+                built[user] = bytes(update if isinstance(update, SHORT) else view.updates([update]))
             for _ in range(self._times(user, chat)):
                 connection.send_bytes(built[user], content=True, answer=False)
 

@@ -8,6 +8,7 @@ from telethon.tl import types
 
 from sandbox.boxes import Event, Message
 from sandbox.entities import Chat, User
+from sandbox.marks import Forward
 from sandbox.world import World
 
 # Telegram lets people choose among a few.
@@ -68,16 +69,23 @@ class View:
         """Complete for those whom the viewer may address, else a "min" user."""
         known = self._world.knows(self._viewer, user.id)
         is_self = user.id == self._viewer
+        access_hash = self._world.hashes.of(self._viewer, user.id, "user" if known else "min")
+        if user.deleted:
+            return types.User(id=user.id, deleted=True, min=not known, access_hash=access_hash)
         return types.User(
             id=user.id,
             is_self=is_self,
+            bot=user.bot,
+            bot_info_version=1 if user.bot else None,
+            scam=user.scam,
+            fake=user.fake,
             min=not known,
-            access_hash=self._world.hashes.of(self._viewer, user.id, "user" if known else "min"),
+            access_hash=access_hash,
             first_name=user.first_name,
             last_name=user.last_name or None,
             **_names(user),
             phone=user.phone if is_self else None,
-            status=types.UserStatusRecently(),
+            status=None if user.bot else types.UserStatusRecently(),
         )
 
     def chat(self, chat: Chat) -> Any:
@@ -100,7 +108,8 @@ class View:
             title=chat.title,
             photo=types.ChatPhotoEmpty(),
             date=int(chat.members.get(self._viewer, chat.created_at)),
-            megagroup=True,
+            megagroup=not chat.is_broadcast,
+            broadcast=chat.is_broadcast,
             forum=chat.forum,
             left=left,
             creator=chat.owner == self._viewer,
@@ -124,20 +133,47 @@ class View:
         return types.PeerChannel(chat.bare_id) if chat.is_channel else types.PeerChat(chat.bare_id)
 
     def message(self, message: Message) -> Any:
-        self.mention(message.from_user)
         common = {
             "id": message.id,
             "peer_id": self.peer(message.peer),
             "date": int(message.at),
             "out": message.from_user == self._viewer,
-            # In a private chat the peer or `out` already says who wrote it.
-            "from_id": types.PeerUser(message.from_user) if message.peer < 0 else None,
+            "from_id": self._author(message),
+            "post": message.peer < 0 and self._world.chats[message.peer].is_broadcast,
             "reactions": self._reactions(message),
         }
         if message.action:
             return types.MessageService(action=self._action(message), **common)
         edited = {"edit_date": int(message.edited_at)} if message.edited_at is not None else {}
-        return types.Message(message=message.text, reply_to=_reply_header(message), **edited, **common)
+        marked = self._marked(message)
+        return types.Message(message=message.text, reply_to=_reply_header(message), **marked, **edited, **common)
+
+    def _author(self, message: Message) -> Any:
+        """In a private chat the peer or `out` already says who wrote it; a channel's posts are the channel's."""
+        if message.peer < 0 and not self._world.chats[message.peer].is_broadcast:
+            return self.peer(message.shown_author)
+        if message.peer > 0:
+            self.mention(message.from_user)
+        return None
+
+    def _marked(self, message: Message) -> dict[str, Any]:
+        """What stands on it beside its text."""
+        marks = message.marks
+        if marks.via_bot is not None:
+            self.mention(marks.via_bot)
+        return {
+            "post_author": marks.post_author or None,
+            "via_bot_id": marks.via_bot,
+            "fwd_from": self._forward(marks.forward),
+            "grouped_id": marks.album,
+            "media": types.MessageMediaPhoto(photo=types.PhotoEmpty(message.id)) if marks.photo else None,
+        }
+
+    def _forward(self, forward: Forward | None) -> Any:
+        if forward is None:
+            return None
+        author = self.peer(forward.author) if forward.author is not None else None
+        return types.MessageFwdHeader(date=int(forward.at), from_id=author, from_name=forward.name or None)
 
     def reacted(self, message: Message) -> Any:
         """The update that tells of a message's reactions."""

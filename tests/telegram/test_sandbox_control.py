@@ -76,6 +76,21 @@ async def test_several_people_write_with_one_request(town: Town, control: Contro
     assert await control.get("/ledger") == said
 
 
+async def test_who_writes_and_in_whose_name_is_told(town: Town, control: Control) -> None:
+    town.square.owner = town.anna.id
+    await control.post("/describe", {"user": "@boris", "bot": True, "scam": True}, 204)
+    await control.post("/describe", {"user": town.vera.id, "deleted": True}, 204)
+    assert (town.boris.bot, town.boris.scam, town.boris.fake, town.vera.deleted) == (True, True, False, True)
+    said = {"user": "@anna", "peer": "@the_square", "text": "The rules"}
+    facts = {"send_as": "@the_square", "via_bot": "@boris", "forwarded_from": town.vera.id, "post_author": "A."}
+    marks = (await control.post("/say", said | facts))["marks"]
+    assert (marks["send_as"], marks["via_bot"], marks["post_author"]) == (town.square.id, town.boris.id, "A.")
+    assert marks["forward"]["author"] == town.vera.id
+    pictures = await control.post("/album", {"user": "@anna", "peer": "@the_square", "texts": ["Teas", ""]})
+    assert len({entry["marks"]["album"] for entry in pictures}) == 1
+    await control.post("/say", said | {"user": "@boris", "send_as": "@the_square"}, 400)
+
+
 async def test_the_world_shows_login_codes_and_connections(town: Town, control: Control) -> None:
     client = town.client()
     await client.connect()
@@ -135,7 +150,7 @@ async def test_reset_forgets_everything_and_logs_everyone_out(town: Town, contro
         ("/users", {"last_name": "Nobody"}, "first_name"),
         ("/users", {"first_name": "A", "usrname": "a"}, "usrname"),
         ("/users", {"first_name": "A", "username": "anna"}, "USERNAME_OCCUPIED"),
-        ("/chats", {"kind": "channel", "title": "A"}, "kind"),
+        ("/chats", {"kind": "forum", "title": "A"}, "kind"),
         ("/chats", {"kind": "group", "title": "A", "members": ["@nobody"]}, "nobody"),
         ("/say", {"user": "@boris", "peer": "@nobody", "text": "x"}, "nobody"),
         ("/say", {"user": 5, "peer": "@anna", "text": "x"}, "no user"),

@@ -77,7 +77,7 @@ def _matches(message: Message, request: Any, author: int | None) -> bool:
         isinstance(request.filter, types.InputMessagesFilterEmpty)
         and message.action is None
         and request.q.casefold() in message.text.casefold()
-        and author in (None, message.from_user)
+        and author in (None, message.shown_author)
         and (not _seconds(request.min_date) or at > _seconds(request.min_date))
         and (not _seconds(request.max_date) or at < _seconds(request.max_date))
     )

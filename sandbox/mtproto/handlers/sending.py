@@ -4,8 +4,9 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox import afterwards
+from sandbox import afterwards, authors
 from sandbox.entities import LedgerEntry
+from sandbox.marks import PLAIN, Marks
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.views import View
@@ -16,15 +17,25 @@ def send_message(call: Call, request: Any) -> Any:
     """A repeated random_id is answered with the original's id, as if it had just been sent."""
     if not request.random_id:
         raise RpcFailure("RANDOM_ID_EMPTY")
+    peer = peers.peer_id(call, request.peer)
     entry = call.world.say(
         user_id=call.user_id,
-        peer=peers.peer_id(call, request.peer),
+        peer=peer,
         text=request.message,
         reply_to=_reply_to(request.reply_to),
         random_id=request.random_id,
         by="account",
+        marks=_in_the_name_of(call, peer, request.send_as),
     )
     return _sent(call, entry)
+
+
+def _in_the_name_of(call: Call, peer: int, send_as: Any) -> Marks:
+    wanted = peers.peer_id(call, send_as) if send_as is not None else call.user_id
+    if wanted == call.user_id:
+        return PLAIN if send_as is None else Marks(send_as=call.user_id)
+    authors.check_send_as(call.world, call.user_id, call.world.registry.chat(peer), wanted)
+    return Marks(send_as=wanted)
 
 
 def _reply_to(reply: Any) -> int | None:

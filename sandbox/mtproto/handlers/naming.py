@@ -1,0 +1,36 @@
+"""In whose name somebody writes in a supergroup: their own, a channel's, or the group's, as an anonymous admin."""
+
+from typing import Any
+
+from telethon.tl import functions, types
+
+from sandbox import authors
+from sandbox.entities import Chat
+from sandbox.errors import WorldError
+from sandbox.mtproto import peers
+from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.views import View
+
+
+@handles(functions.channels.GetSendAsRequest)
+def get_send_as(call: Call, request: Any) -> Any:
+    chat = peers.readable_channel(call, request.peer)
+    view = View(call.world, call.user_id)
+    possible = [call.user_id, *(peer for peer in call.world.chats if _may(call, chat, peer))]
+    listed = [types.SendAsPeer(view.peer(peer)) for peer in possible]
+    return types.channels.SendAsPeers(listed, view.chats, view.users)
+
+
+def _may(call: Call, chat: Chat, peer: int) -> bool:
+    try:
+        authors.check_send_as(call.world, call.user_id, chat, peer)
+    except WorldError:
+        return False
+    return True
+
+
+@handles(functions.messages.SaveDefaultSendAsRequest)
+def save_default_send_as(call: Call, request: Any) -> bool:
+    chat = peers.readable_channel(call, request.peer)
+    authors.write_as(call.world, user_id=call.user_id, chat_id=chat.id, peer=peers.peer_id(call, request.send_as))
+    return True
