@@ -13,6 +13,7 @@ from bots.claiming import Outgoing
 from bots.deliveries import delivery_finish
 from bots.gate import PERSON_SAID_STOP
 from bots.models import Delivery, DeliveryEvent
+from bots.selectors import is_own_account
 from bots.states import bot_restrict
 from bots.timeline import note
 from bots.unwelcome import writing_refused
@@ -23,6 +24,7 @@ from telegram.errors import BotDead, BotRestricted, ChatRefuses, RetryAfter, Tel
 from telegram.types import SentMessage
 
 State, Kind = Delivery.State, DeliveryEvent.Kind
+OWN_ACCOUNT = "The recipient is one of the team's own accounts."
 LOST_BEFORE = "The account lost its connection before the message was sent."
 # Telegram's names of waits that concern one chat; any other wait keeps the whole account from the method.
 _OF_ONE_CHAT = ("SLOWMODE_WAIT",)
@@ -66,16 +68,18 @@ def record_failed(out: Outgoing, *, kind: str, reason: str) -> bool:
 
 def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
     """Telegram told who bears the name that this goes to, before anything was said: suppressions are people's, not
-    names'. False: they asked not to be written to, and it is refused (or another owner has taken it over)."""
+    names'. False: they asked not to be written to or are one of the team's own accounts, and it is refused (or another
+    owner has taken it over)."""
     suppression_resolve(telegram_user_id=telegram_user_id, username=username, by="Telegram")
     with transaction.atomic():
         suppressions_hold()
         mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
         if not mine.update(peer_id=Coalesce("peer_id", telegram_user_id)):
             return False
-        if not is_suppressed(telegram_user_id=telegram_user_id):
+        suppressed = is_suppressed(telegram_user_id=telegram_user_id)
+        if not suppressed and not is_own_account(telegram_user_id=telegram_user_id):
             return True
-    record_refused(out, PERSON_SAID_STOP)
+    record_refused(out, PERSON_SAID_STOP if suppressed else OWN_ACCOUNT)
     return False
 
 

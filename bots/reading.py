@@ -40,6 +40,10 @@ REFUSED_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
+def _author_missing(message: IncomingMessage) -> bool:
+    return message.author.kind == "unknown" and not (message.outgoing or message.service)
+
+
 class Reading:
     """The reading of one bot during one lease; `account` is set anew after each reconnect."""
 
@@ -99,8 +103,14 @@ class Reading:
         live = [message for message in self._taken() if self._wanted(message)]
         live.sort(key=lambda message: (message.peer_id, message.message_id))
         for peer_id, messages in groupby(live, key=lambda message: message.peer_id):
-            if peer_id not in self.behind:
-                await self._record(peer_id, list(messages), live=True)
+            if peer_id in self.behind:
+                continue
+            found = list(messages)
+            if any(map(_author_missing, found)):
+                # The history describes whoever wrote it.
+                self.behind[peer_id] = 0.0
+            else:
+                await self._record(peer_id, found, live=True)
 
     def _taken(self) -> list[IncomingMessage]:
         return [self.inbox.popleft() for _ in range(min(len(self.inbox), PAGE))]

@@ -1,11 +1,29 @@
-"""Reads: what a bot is called."""
+"""Reads: what an account is called, and whether somebody on Telegram is one of ours."""
 
 from uuid import UUID
 
+from django.db.models import Q
+
 from bots.models import Bot
+from campaigns.selectors import plain_username
 
 
 def bot_name(bot_id: UUID) -> str | None:
     # Without the secrets beside it, which another key may have encrypted.
     bot = Bot.objects.only("display_name", "key").filter(pk=bot_id).first()
     return str(bot) if bot is not None else None
+
+
+def is_own_account(*, telegram_user_id: int | None, username: str = "") -> bool:
+    """Whether that is one of the team's accounts, enabled or not.
+
+    Usernames change hands: where both ids are known they decide. A name decides about somebody without an id, and
+    about an account of ours that never logged in.
+    """
+    if telegram_user_id is None:
+        who, unidentified = Q(pk__in=[]), Q()
+    else:
+        who, unidentified = Q(telegram_user_id=telegram_user_id), Q(telegram_user_id=None)
+    if name := plain_username(username):
+        who |= Q(username__iexact=name) & unidentified
+    return Bot.objects.filter(who).exists()

@@ -60,13 +60,6 @@ def leads_met(people: Collection[Person]) -> QuerySet[Lead]:
     return Lead.objects.alias(name=Lower("username")).filter(Q(telegram_user_id__in=ids) | Q(name__in=names))
 
 
-def is_own_account(person: Person) -> bool:
-    who = Q(telegram_user_id=person.telegram_user_id) if person.telegram_user_id is not None else Q(pk__in=[])
-    if person.username:
-        who |= Q(username__iexact=person.username)
-    return Bot.objects.filter(who).exists()
-
-
 def direct_contact_permitted(*, chat_id: int) -> bool:
     """Whether the owner of the chat with this marked id permits to write to its members without an approval."""
     given = permissions_in_force(purpose=ChatPermission.Grant.FIRST_CONTACT, now=Now())

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import BigIntegerField, Count, F, Func, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Concat, Now
 
-from bots.models import Bot, Role
+from bots.models import Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import permissions_in_force
 from parser.models import Keyword, WatchedChat
@@ -34,10 +34,6 @@ def campaigns_watching(*, bot_id: UUID, telegram_id: int) -> list[WatchedChat]:
     """For whom this bot reads the chat with this marked id; each with its chat."""
     watches = watches_in_force().filter(bot_id=bot_id, chat__telegram_id=telegram_id)
     return list(watches.select_related("chat").order_by("campaign_id"))
-
-
-def is_own_account(*, telegram_user_id: int) -> bool:
-    return Bot.objects.filter(telegram_user_id=telegram_user_id).exists()
 
 
 def keyword_versions(*, campaign_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from bots.selectors import is_own_account
 from campaigns.fences import erasing_hold
 from campaigns.selectors import is_erased
 from campaigns.suppressing import erased_resolve
@@ -13,7 +14,8 @@ from messaging.outbox import publish_on_commit
 from parser.events import NewTargetMessage
 from parser.matchers import matchers_of
 from parser.models import Hit, WatchedChat
-from parser.selectors import campaigns_watching, is_own_account
+from parser.selectors import campaigns_watching
+from parser.targets import why_no_target
 from telegram.types import IncomingMessage
 
 
@@ -21,14 +23,14 @@ from telegram.types import IncomingMessage
 def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     """Record a hit for every campaign that looks for this message, each with its event; the new ones are returned.
 
-    The team's own accounts, whoever writes in the name of a chat or channel, and whoever had their data erased are
-    nobody's leads.
+    Nobody becomes a lead by what `why_no_target` names; nor do the team's own accounts, and people whose data was
+    erased.
     """
     author = message.from_user_id
-    if message.outgoing or message.private or author is None or author <= 0 or not message.text.strip():
+    if author is None or why_no_target(message):
         return []
     watches = campaigns_watching(bot_id=bot_id, telegram_id=message.peer_id)
-    if not watches or is_own_account(telegram_user_id=author):
+    if not watches or is_own_account(telegram_user_id=author, username=message.from_username):
         return []
     found = _matching(watches, message.text)
     if not found:

@@ -11,13 +11,15 @@ from telethon import events, utils
 from telethon.tl import functions, types
 
 from telegram import peers
+from telegram.authors import described
 from telegram.calls import REQUEST_TIMEOUT, call, close, guarded, within
 from telegram.config import new_client
-from telegram.convert import incoming, message_now, now, sent
+from telegram.convert import incoming, message_now, new_message, now, sent
 from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
 from telegram.mapping import map_error
 from telegram.names import username_in
 from telegram.store import StoredSession, UnreadableSession
+from telegram.texts import same_text
 from telegram.types import (
     ChatTarget,
     Credentials,
@@ -139,11 +141,17 @@ class TelegramAccount:
         """
 
         async def handle(update: Any) -> None:
-            message = self._incoming(update.message, getattr(update, "_entities", None) or {})
+            raw = new_message(update, self._self_id)
+            message = self._incoming(raw, getattr(update, "_entities", None) or {})
             if message is not None:
                 callback(message)
 
-        kinds = [types.UpdateNewMessage, types.UpdateNewChannelMessage]
+        kinds = [
+            types.UpdateNewMessage,
+            types.UpdateNewChannelMessage,
+            types.UpdateShortMessage,
+            types.UpdateShortChatMessage,
+        ]
         self._client.add_event_handler(handle, events.Raw(types=kinds))
 
     def on_change(self, callback: OnChange) -> None:
@@ -174,7 +182,7 @@ class TelegramAccount:
         self._client.add_event_handler(handle, events.Raw(types=kinds))
 
     def _incoming(self, message: Any, entities: dict[int, Any]) -> IncomingMessage | None:
-        return incoming(message, entities, self._self_id, self._session.username_of)
+        return incoming(message, entities, self._self_id, self._session)
 
     @within(REQUEST_TIMEOUT)
     async def send(self, target: Target, text: str, *, random_id: int, reply_to: int | None = None) -> SentMessage:
@@ -236,21 +244,25 @@ class TelegramAccount:
     async def find_own_message(
         self, target: Target, text: str, since: datetime, exclude: Collection[int] = ()
     ) -> int | None:
-        """The id of the account's own newest message with this text since then; None if there is none.
+        """The id of the account's own newest message with this text since then, in whose name ever it was sent; None if
+        there is none.
 
         Raises HistoryTooLong when so much was said since then that it is not known.
         """
         peer, _ = await peers.input_peer(self._client, target)
-        return await self._find(peer, self._self_id, text, since, exclude)
+        return await self._find(peer, lambda seen: seen.outgoing, text, since, exclude)
 
     @within(PAGES_LIMIT)
     async def find_message(
         self, peer_id: int, *, from_user_id: int, text: str, since: datetime, exclude: Collection[int] = ()
     ) -> int | None:
         """This account's id of somebody's newest message with this text since then, as `find_own_message`."""
-        return await self._find(await self._peer(peer_id), from_user_id, text, since, exclude)
+        peer = await self._peer(peer_id)
+        return await self._find(peer, lambda seen: seen.from_user_id == from_user_id, text, since, exclude)
 
-    async def _find(self, peer: Any, author: int, text: str, since: datetime, exclude: Collection[int]) -> int | None:
+    async def _find(
+        self, peer: Any, theirs: Callable[[IncomingMessage], bool], text: str, since: datetime, exclude: Collection[int]
+    ) -> int | None:
         searched = offset_id = 0
         while searched < SEARCH_DEPTH:
             raw = await self._page(peer, offset_id=offset_id, add_offset=0, limit=SEARCH_PAGE)
@@ -263,7 +275,7 @@ class TelegramAccount:
                 seen = self._incoming(message, {})
                 if seen is None or seen.message_id in exclude:
                     continue
-                if seen.from_user_id == author and seen.text.strip() == text.strip():
+                if theirs(seen) and same_text(seen.text, text):
                     return seen.message_id
             if not page:
                 return None
@@ -308,7 +320,7 @@ class TelegramAccount:
 
 def _kind(entity: Any) -> Any:
     if isinstance(entity, types.User):
-        return "private"
+        return "other" if described(entity).kind in ("bot", "service") else "private"
     if isinstance(entity, types.Channel):
         return "supergroup"
     return "group" if isinstance(entity, types.Chat) else "other"

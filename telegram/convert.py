@@ -1,18 +1,17 @@
 """Telethon's objects as the adapter's own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from telethon import utils
 from telethon.tl import types
 
+from telegram.authors import Met, author_id, author_in
 from telegram.names import username_in
 from telegram.types import IncomingMessage, MessageNow, ResolvedChat, SentMessage, is_supergroup
 
 
-def incoming(
-    message: Any, entities: Mapping[int, Any], self_id: int, username_of: Callable[[int], str]
-) -> IncomingMessage | None:
+def incoming(message: Any, entities: Mapping[int, Any], self_id: int, met: Met) -> IncomingMessage | None:
     """The message as one account sees it; None for what is no message (deleted, unknown).
 
     A service message (somebody joined) has `service` set and no text: it only takes up an id.
@@ -22,14 +21,14 @@ def incoming(
     service = isinstance(message, types.MessageService)
     peer_id = utils.get_peer_id(message.peer_id)
     private = isinstance(message.peer_id, types.PeerUser)
-    author = _author(message, self_id, private)
-    known = entities.get(author) if author is not None else None
+    user_id = author_id(message, self_id)
+    known = entities.get(user_id) if user_id is not None else None
     return IncomingMessage(
         peer_id=peer_id,
         message_id=message.id,
-        from_user_id=author,
+        from_user_id=user_id,
         # A name that the author has given up is not theirs any more: what was known before counts only without them.
-        from_username=username_in(known) if known is not None else username_of(author) if author else "",
+        from_username=username_in(known) if known is not None else met.username_of(user_id) if user_id else "",
         from_name=utils.get_display_name(known) if known is not None else "",
         text="" if service else message.message or "",
         said_at=message.date,
@@ -38,6 +37,10 @@ def incoming(
         private=private,
         service=service,
         edited_at=getattr(message, "edit_date", None),
+        author=author_in(message, user_id, self_id, entities, met),
+        via_bot_id=getattr(message, "via_bot_id", None),
+        forwarded=getattr(message, "fwd_from", None) is not None,
+        grouped_id=getattr(message, "grouped_id", None),
     )
 
 
@@ -49,12 +52,28 @@ def _replied(header: Any) -> int | None:
     return header.reply_to_msg_id
 
 
-def _author(message: Any, self_id: int, private: bool) -> int | None:
-    if isinstance(message.from_id, types.PeerUser):
-        return int(message.from_id.user_id)
-    if private and message.from_id is None:
-        return self_id if message.out else int(message.peer_id.user_id)
-    return None
+def new_message(update: Any, self_id: int) -> Any:
+    """The message that an update brings. A plain text of somebody whom the account has met comes in parts."""
+    if isinstance(update, types.UpdateShortMessage):
+        author = self_id if update.out else update.user_id
+        return _of_parts(update, types.PeerUser(update.user_id), types.PeerUser(author))
+    if isinstance(update, types.UpdateShortChatMessage):
+        return _of_parts(update, types.PeerChat(update.chat_id), types.PeerUser(update.from_id))
+    return update.message
+
+
+def _of_parts(update: Any, peer: Any, author: Any) -> types.Message:
+    return types.Message(
+        id=update.id,
+        peer_id=peer,
+        from_id=author,
+        date=update.date,
+        message=update.message,
+        out=update.out,
+        fwd_from=update.fwd_from,
+        via_bot_id=update.via_bot_id,
+        reply_to=update.reply_to,
+    )
 
 
 def now(update: Any) -> list[MessageNow]:

@@ -8,7 +8,7 @@ from telethon.tl import functions, types
 from telegram.calls import call
 from telegram.convert import resolved_chat, updates_of
 from telegram.errors import ChatRefuses, PeerRefuses, PermanentError, TelegramError
-from telegram.types import ChatTarget, PersonTarget, ResolvedChat, Target
+from telegram.types import Author, ChatTarget, PersonTarget, ResolvedChat, Target
 
 
 async def input_peer(client: TelegramClient, target: Target) -> tuple[Any, int | None]:
@@ -45,6 +45,7 @@ def known_peer(client: TelegramClient, peer_id: int) -> Any | None:
 
 async def _person_peer(client: TelegramClient, target: PersonTarget) -> tuple[Any, int]:
     if target.user_id is not None:
+        _refuse_no_person(client.session.author_of(target.user_id))
         known = known_peer(client, target.user_id) or await _met_in_chat(client, target)
         if known is not None:
             return known, target.user_id
@@ -56,10 +57,17 @@ async def _person_peer(client: TelegramClient, target: PersonTarget) -> tuple[An
     user_id = answer.peer.user_id
     if target.user_id is not None and user_id != target.user_id:
         raise PeerRefuses("USERNAME_CHANGED_HANDS")
+    _refuse_no_person(client.session.author_of(user_id))
     peer = known_peer(client, user_id)
     if peer is None:
         raise PeerRefuses("PERSON_UNKNOWN")
     return peer, user_id
+
+
+def _refuse_no_person(known: Author | None) -> None:
+    """Bots have usernames like people."""
+    if known is not None and known.kind in ("bot", "deleted", "service"):
+        raise PeerRefuses("NOT_A_PERSON")
 
 
 async def _met_in_chat(client: TelegramClient, target: PersonTarget) -> Any | None:

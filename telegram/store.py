@@ -11,7 +11,9 @@ from telethon.crypto import AuthKey
 from telethon.sessions import MemorySession
 from telethon.tl import types
 
+from telegram.authors import described
 from telegram.names import username_in
+from telegram.types import Author
 
 # Busy chats show thousands of people; those met longest ago are forgotten. Chats are always kept.
 MAX_USERS = 3000
@@ -45,6 +47,8 @@ class StoredSession(MemorySession):
         super().__init__()
         self.dirty = False
         self._known: OrderedDict[int, Entity] = OrderedDict()
+        # What those of them are that were described since the connection began: it may have changed meanwhile.
+        self._authors: dict[int, Author] = {}
         if text:
             try:
                 self._load(json.loads(text))
@@ -81,6 +85,10 @@ class StoredSession(MemorySession):
     def process_entities(self, tlo: Any) -> None:
         for peer, access_hash, username, _phone, _name in self._entities_to_rows(tlo):
             self._keep(peer, access_hash, username or "")
+        # Of updates Telethon gives the users as chats and the chats as users.
+        for entity in [*(getattr(tlo, "users", None) or ()), *(getattr(tlo, "chats", None) or ())]:
+            if isinstance(entity, types.User) and entity.id in self._known:
+                self._authors[entity.id] = described(entity)
 
     def _entity_to_row(self, e: Any) -> Any:
         """Telethon reads `username` alone."""
@@ -118,6 +126,9 @@ class StoredSession(MemorySession):
         """The last known username, in lower case; empty when there is none."""
         return self._known[user_id][1] if user_id in self._known else ""
 
+    def author_of(self, user_id: int) -> Author | None:
+        return self._authors.get(user_id)
+
     def _keep(self, peer: int, access_hash: int, username: str) -> None:
         if self._known.get(peer) != (access_hash, username):
             self._known[peer] = (access_hash, username)
@@ -130,3 +141,4 @@ class StoredSession(MemorySession):
         users = [peer for peer in self._known if peer > 0]
         for peer in users[:-MAX_USERS]:
             del self._known[peer]
+            self._authors.pop(peer, None)

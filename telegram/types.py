@@ -24,11 +24,30 @@ class Credentials:
     proxy_url: str = field(default="", repr=False)
 
 
+# "service": Telegram itself, which sends login codes. "unknown": nothing that Telegram sent says who that is.
+AuthorKind = Literal["person", "bot", "deleted", "channel", "anonymous_admin", "service", "unknown"]
+
+
+@dataclass(frozen=True)
+class Author:
+    """What wrote a message. A Telegram user account is a "person", whoever uses it; a "bot" is a Bot API bot. `scam`
+    and `fake` are Telegram's own labels."""
+
+    kind: AuthorKind
+    scam: bool = False
+    fake: bool = False
+
+
+UNKNOWN_AUTHOR = Author("unknown")
+
+
 @dataclass(frozen=True)
 class IncomingMessage:
     """A message as one account sees it. Ids in private chats and basic groups are that account's own.
 
-    `service`: nobody's words (somebody joined, the title changed); it only takes up an id.
+    `service`: nobody's words (somebody joined, the title changed); it only takes up an id. `outgoing`: the account
+    sent it, in whose name ever. `from_user_id` is None where no user shows as the author. Not the author's own words:
+    `via_bot_id`, an inline bot made them, and `forwarded`. Messages with the same `grouped_id` are one album.
     """
 
     peer_id: int
@@ -43,6 +62,10 @@ class IncomingMessage:
     private: bool
     service: bool = False
     edited_at: datetime | None = None
+    author: Author = UNKNOWN_AUTHOR
+    via_bot_id: int | None = None
+    forwarded: bool = False
+    grouped_id: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from bots.selectors import is_own_account
 from campaigns.fences import erasing_hold
 from campaigns.models import Campaign
 from campaigns.selectors import is_erased
 from campaigns.suppressing import suppression_resolve
 from leads.locks import campaign_hold, leads_lock, managers_hold
 from leads.models import Lead
-from leads.selectors import Person, is_own_account, leads_met, managers_usable
+from leads.selectors import Person, leads_met, managers_usable
 from leads.services.contact import lead_contact
 from leads.services.people import lead_find
 from parser.events import NewTargetMessage
@@ -38,7 +39,7 @@ def _receive(event: NewTargetMessage) -> Lead | None:
     if not person:
         raise BadLead("the event names nobody: it has neither a username nor a telegram_user_id")
     campaign = _campaign(event.campaign_id)
-    if is_own_account(person):
+    if is_own_account(telegram_user_id=person.telegram_user_id, username=person.username):
         return None
     if person.telegram_user_id is not None:
         suppression_resolve(telegram_user_id=person.telegram_user_id, username=person.username, by="a hit")

@@ -5,6 +5,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from bots.selectors import is_own_account
 from campaigns.models import Suppression
 from campaigns.suppressing import suppression_add, suppression_resolve
 from leads.locks import conversation_again, conversation_lock_if_there
@@ -20,8 +21,12 @@ from telegram.types import IncomingMessage
 
 @transaction.atomic
 def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
-    """Record a direct message and do what follows from it. A repeat changes nothing; strangers are left alone."""
-    if not message.private:
+    """Record a direct message and do what follows from it. A repeat changes nothing; strangers are left alone, and so
+    are Bot API bots, Telegram itself and the team's own accounts: they are nobody's leads.
+    """
+    if not message.private or message.author.kind in ("bot", "service"):
+        return
+    if is_own_account(telegram_user_id=message.peer_id):
         return
     name = "" if message.outgoing else message.from_username
     person = Person.of(message.peer_id, name)

@@ -20,7 +20,7 @@ from leads.services.saying import message_say
 from messaging import topology
 from messaging.subscriptions import handle
 from parser.models import Keyword, WatchedChat
-from telegram.types import IncomingMessage
+from telegram.types import Author, IncomingMessage
 from tests.integration import ledger
 
 GRANTED = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -125,6 +125,7 @@ def private_message(**facts: Any) -> IncomingMessage:
             "outgoing": False,
             "reply_to_message_id": None,
             "private": True,
+            "author": Author("person"),
             **facts,
         }
     )

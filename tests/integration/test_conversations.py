@@ -6,10 +6,12 @@ import pytest
 from django.utils import timezone
 
 from bots.models import Bot
+from campaigns.models import Suppression
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message
 from leads.services import (
     message_record,
 )
+from telegram.types import Author
 from tests.integration.leads_world import make_world, private_message, role_handler, texts
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +97,13 @@ def test_managers_are_wanted_for_their_campaigns_and_whenever_they_have_written_
     assert handler.wanted(timezone.now()) == {talk.bot_id}
     Bot.objects.filter(id=talk.bot_id).update(enabled=False)
     assert handler.wanted(timezone.now()) == set()
+
+
+@pytest.mark.parametrize("author", ["bot", "service", "ours"])
+def test_what_is_no_person_s_ends_no_conversation_and_begins_none(world, talk, author):
+    own = next(manager for manager in world.managers if manager.id != talk.bot_id)
+    facts = {"author": Author(author)} if author != "ours" else {"peer_id": own.telegram_user_id}
+    Lead.objects.filter(id=talk.lead_id).update(telegram_user_id=facts.get("peer_id", 501))
+    Conversation.objects.filter(id=talk.id).update(peer_id=facts.get("peer_id", 501))
+    world.incoming(talk, "Stop", **facts)
+    assert (talk.owner, texts(talk, "lead"), Suppression.objects.count()) == ("ai", [], 0)

@@ -7,7 +7,9 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from bots.claiming import claim
 from bots.models import Bot, Delivery, Role
+from bots.outcomes import person_learned
 from campaigns.disclosure import is_disclosed
 from campaigns.models import Campaign, ChatPermission, Suppression
 from campaigns.services import NotPossible, campaign_finish, permission_revoke, suppression_add
@@ -15,6 +17,7 @@ from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.services import lead_approve, lead_reject
 from leads.services.contact import leads_contact_due
 from leads.services.receiving import BadLead
+from telegram.types import PersonTarget
 from tests.integration import ledger
 from tests.integration.leads_world import handle_lead, make_world
 from tests.integration.locks import at_once
@@ -97,6 +100,18 @@ def test_our_own_accounts_become_no_leads(world):
     world.receive(telegram_user_id=own.telegram_user_id)
     world.receive(telegram_user_id=None, username="MIRA")
     assert not Lead.objects.exists()
+
+
+def test_somebody_who_took_over_a_name_of_ours_is_a_lead(world):
+    Bot.objects.filter(id=world.managers[0].id).update(username="mira")
+    assert world.receive(telegram_user_id=501, username="mira") is not None
+    # Whose name it is now Telegram says: an account of ours is not written to, whatever it was called in between.
+    lead = world.receive(telegram_user_id=None, username="old_name")
+    named = PersonTarget(username="old_name", via_chat_id=world.chat.telegram_id, via_message_id=77)
+    out = next(out for out in claim(ledger.owners(*world.managers)).outgoing if out.target == named)
+    assert not person_learned(out, world.managers[1].telegram_user_id, "old_name")
+    lead.refresh_from_db()
+    assert (lead.state, lead.state_reason) == (Lead.State.FAILED, "The recipient is one of the team's own accounts.")
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,17 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 from django.utils import timezone
 
+from bots.models import Bot
 from campaigns.models import Campaign
 from messaging.models import OutboxEvent
 from parser.events import NewTargetMessage
 from parser.models import Hit, Keyword, WatchedChat
-from telegram.types import IncomingMessage
+from telegram.types import Author, AuthorKind, IncomingMessage
 from tests.integration import ledger
 from tests.integration.leads_world import GRANTED, permit, role_handler
 
@@ -31,6 +33,7 @@ def message(world):
         outgoing=False,
         reply_to_message_id=None,
         private=False,
+        author=Author("person"),
     )
 
 
@@ -92,6 +95,11 @@ def test_every_running_campaign_that_watches_the_chat_gets_its_own_hit(world, me
         {"from_user_id": None},
         {"from_user_id": -1001},
         {"peer_id": -1009999},
+        *({"author": Author(kind)} for kind in get_args(AuthorKind) if kind != "person"),
+        {"author": Author("person", scam=True)},
+        {"author": Author("person", fake=True)},
+        {"via_bot_id": 900},
+        {"forwarded": True},
     ],
 )
 def test_what_is_no_target_leaves_nothing(world, message, change):
@@ -101,6 +109,16 @@ def test_what_is_no_target_leaves_nothing(world, message, change):
 
 def test_the_teams_own_accounts_are_nobodys_leads(world, message):
     hear(world, replace(message, from_user_id=world.managers[0].telegram_user_id))
+    assert not Hit.objects.exists()
+    # A name that was theirs and is somebody else's now says nothing.
+    Bot.objects.filter(id=world.managers[0].id).update(username="tea_lover")
+    hear(world, message)
+    assert Hit.objects.get().telegram_user_id == message.from_user_id
+
+
+def test_an_account_of_ours_that_never_logged_in_is_known_by_its_name(world, message):
+    Bot.objects.filter(id=world.managers[0].id).update(username="tea_lover", telegram_user_id=None)
+    hear(world, message)
     assert not Hit.objects.exists()
 
 

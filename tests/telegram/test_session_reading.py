@@ -1,5 +1,7 @@
 """What a bot's session reads: each message once and in order, from the cursor on, and nothing that it may not."""
 
+from functools import partial
+
 from django.utils import timezone
 
 from bots.models import Cursor
@@ -120,3 +122,19 @@ def test_a_handler_that_recovers_loses_nothing(company: Company):
     company.say(square, "one", "two")
     assert company.until_heard(bot, 2) == ["one", "two"]
     assert not HandlingFailure.objects.exists()
+
+
+def test_who_wrote_is_read_from_the_history_when_an_update_does_not_describe_them(company: Company):
+    olga = company.make_user("Olga")
+    yard, row = company.make_chat("yard", kind="group", members=[olga])
+    bot = company.make_bot("ears", row)
+    company.sandbox.call(company.world.join, bot.telegram_user_id, yard.id)
+    say = partial(company.sandbox.call, company.world.say, user_id=olga.id, peer=yard.id)
+    say(text="before anybody listened")
+    company.say(yard, "the newest, which is what a list of chats shows")
+    company.run(company.start(), bot)
+    company.online(bot)
+    say(text="and now")
+    company.until_heard(bot, 1)
+    [(_, message)] = company.role.heard
+    assert (message.text, message.author.kind, message.from_username) == ("and now", "person", "olga_here")
