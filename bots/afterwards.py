@@ -18,7 +18,6 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from bots.blocks import LOOKING
-from bots.clock import database_clock
 from bots.cursors import Reader
 from bots.executor import in_db
 from bots.leases import is_driven
@@ -28,6 +27,7 @@ from bots.policy import destination_id
 from bots.timeline import note
 from bots.troubles import trouble_tell
 from campaigns.models import Chat
+from messaging.clock import database_clock
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, TransientError
 from telegram.types import MessageNow

@@ -9,13 +9,13 @@ from datetime import datetime
 from uuid import UUID
 
 from bots.budgets import BudgetBook
-from bots.clock import database_clock
 from bots.gate import ALLOW, Refuse, Verdict, Wait, objections
 from bots.membership import trouble_of
 from bots.models import Bot, Delivery, Trouble
 from bots.policy import Owner, Policy, with_facts
 from campaigns.models import Purpose
 from campaigns.selectors import suppressed_bearer
+from messaging.clock import database_clock
 
 # In these states no worker says anything as the bot, though one may hold it.
 _NOT_READY = (Bot.State.OFFLINE, Bot.State.STARTING)

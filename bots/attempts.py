@@ -14,9 +14,9 @@ from django.db import DatabaseError
 
 from bots import outcomes, recovery
 from bots.claiming import Outgoing, ReplyElsewhere
-from bots.clock import database_clock
 from bots.executor import in_db
 from bots.live import LiveSession
+from messaging.clock import database_clock
 from telegram.client import TelegramAccount
 from telegram.errors import AlreadySent, BotDead, PassingError, RetryAfter, TelegramError, TransientError
 from telegram.types import PersonTarget, SentMessage

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Count, F, QuerySet
-from django.utils import timezone
 
 from bots.deliveries import delivery_cancel
 from bots.models import Delivery, MassCancellation
 from messaging import audit
+from messaging.clock import database_clock
 from messaging.rounds import for_each
 from messaging.tasks_api import send_on_commit
 
@@ -121,4 +121,4 @@ def _move_on(order: MassCancellation, ids: list[UUID]) -> bool:
 
 def _finish(order_id: UUID, state: MassCancellation.State) -> bool:
     running = MassCancellation.objects.filter(pk=order_id, state=State.RUNNING)
-    return bool(running.update(state=state, finished_at=timezone.now()))
+    return bool(running.update(state=state, finished_at=database_clock()))

@@ -10,12 +10,12 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from bots.budgets import BudgetBook
-from bots.clock import database_clock
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Wait, judge
 from bots.models import Delivery, DeliveryEvent
 from bots.policy import Key, Owner, Policy, asks_history, hold_fences, locked_deliveries
 from bots.timeline import note
+from messaging.clock import database_clock
 from telegram.types import ChatTarget, PersonTarget, Target
 
 State = Delivery.State
@@ -95,7 +95,7 @@ def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock 
     # Refusing settles, and settling may change rows that the claim holds shared with other claimers: on its own.
     for delivery_id, refusal in refused:
         batch.refused += delivery_finish(
-            delivery_id=delivery_id, was=State.QUEUED, state=State.REFUSED, reason=refusal.reason
+            delivery_id=delivery_id, was=State.QUEUED, state=State.REFUSED, reason=refusal.reason, now=clock()
         )
     return batch
 

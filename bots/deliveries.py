@@ -20,6 +20,7 @@ from bots.timeline import RESOLVED, note
 from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
 from campaigns.models import Purpose
 from campaigns.selectors import plain_username
+from messaging.clock import database_clock
 
 __all__ = [
     "Origin",
@@ -124,9 +125,12 @@ def _cancel(wanted: QuerySet[Delivery], reason: str) -> int:
     # A row that someone holds is being judged behind the closed fence: it will be refused. Waiting for it could
     # deadlock: refusing it calls the origin, which may want a row that our caller holds.
     queued = wanted.filter(state=State.QUEUED).order_by("id").select_for_update(skip_locked=True)
-    cancelled = 0
+    cancelled, now = 0, None
     for delivery in queued:
-        cancelled += delivery_finish(delivery_id=delivery.id, was=State.QUEUED, state=State.CANCELLED, reason=reason)
+        now = now or database_clock()
+        cancelled += delivery_finish(
+            delivery_id=delivery.id, was=State.QUEUED, state=State.CANCELLED, reason=reason, now=now
+        )
     return cancelled
 
 
@@ -218,10 +222,12 @@ def delivery_finish(
     reason: str = "",
     error_kind: str = "",
     epoch: int | None = None,
+    now: datetime | None = None,
     **facts: Any,
 ) -> bool:
     """Give the delivery its final state and settle it with its origin; False when it has moved on from `was` (or to
-    another owner than `epoch`): then nothing happens, so that a repeat is harmless."""
+    another owner than `epoch`): then nothing happens, so that a repeat is harmless. `now` is the database's; without
+    it the time after the delivery's row is locked."""
     rows = Delivery.objects.filter(id=delivery_id, state=was)
     if epoch is not None:
         rows = rows.filter(lease_epoch=epoch)
@@ -231,10 +237,11 @@ def delivery_finish(
     if not moved:
         return False
     delivery = Delivery.objects.get(id=delivery_id)
+    now = now or database_clock()
     if reason or state != State.SENT:
         note(DeliveryEvent.Kind(state), {delivery_id: reason[:300]})
     origin = origin_named(delivery.origin)
     if origin is None:
         raise LookupError(f"No origin {delivery.origin} is registered in this process.")
-    origin.settle(delivery)
+    origin.settle(delivery, now=now)
     return True

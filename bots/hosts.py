@@ -10,10 +10,10 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from bots.clock import database_clock
 from bots.models import Bot, Host
 from bots.roles import handler_of
 from bots.states import BARRED
+from messaging.clock import database_clock
 
 # Seconds without a heartbeat after which a worker gets no more bots, and after which it is forgotten.
 SILENT_SECONDS = 15

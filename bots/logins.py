@@ -12,11 +12,11 @@ from uuid import UUID
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from bots.clock import database_clock
 from bots.connecting import CONNECTED, STEP_SECONDS, at_telegram, bot_logged_in
 from bots.leases import is_driven
 from bots.models import Bot, PendingLogin
 from bots.services import credentials_of
+from messaging.clock import database_clock
 from telegram import login
 from telegram.logins import SENTENCES, CodeSent, LoginError, PasswordNeeded, QrCode, too_many
 from telegram.types import Credentials

@@ -10,7 +10,6 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from bots.blocks import LOOKING, block_keep, long_wait_tell
-from bots.clock import database_clock
 from bots.cursors import chats_forget
 from bots.executor import in_db
 from bots.models import Bot, BotBlock
@@ -19,6 +18,7 @@ from bots.states import bot_restrict, bot_set_state
 from bots.troubles import trouble_over, trouble_tell
 from bots.unwelcome import presence_ended, presence_note
 from campaigns.models import Chat
+from messaging.clock import database_clock
 from telegram.client import TelegramAccount
 from telegram.errors import (
     BotDead,

@@ -131,7 +131,7 @@ class Policy:
     ) -> None:
         """Without `book` they were claimed before: their budgets are spent and their turn has come."""
         self._owners, self._now, self._book = owners, now, book
-        self._origins = _origin_verdicts(deliveries)
+        self._origins = _origin_verdicts(deliveries, now)
         chat_ids = {delivery.chat_id for delivery in deliveries if delivery.chat_id is not None}
         permissions, self._blocks, self._heads = ask(
             Statement(*permission_question(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)),
@@ -209,7 +209,7 @@ def _methods(delivery: Delivery) -> set[str]:
     return _SEND | (_RESOLVE if by_name else set()) | (_HISTORY if asks_history(delivery) else set())
 
 
-def _origin_verdicts(deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
+def _origin_verdicts(deliveries: Sequence[Delivery], now: datetime) -> dict[UUID, Verdict]:
     by_origin: dict[str, list[Delivery]] = defaultdict(list)
     for delivery in deliveries:
         by_origin[delivery.origin].append(delivery)
@@ -223,7 +223,7 @@ def _origin_verdicts(deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
             unknown = Wait(None, f"No code for “{name}” runs in this worker.")
             verdicts |= {delivery.id: unknown for delivery in asked}
         else:
-            verdicts |= origin.verdicts(asked)
+            verdicts |= origin.verdicts(asked, now=now)
     return verdicts
 
 

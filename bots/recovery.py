@@ -15,13 +15,13 @@ from django.db import transaction
 from django.db.models import Q
 
 from bots.claiming import Clock, Outgoing, judge_batch, mark_sending, outgoing
-from bots.clock import database_clock
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Verdict, Wait, judge
 from bots.models import Bot, Delivery, DeliveryEvent
 from bots.outcomes import put_back, record_failed, record_refused
 from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
 from bots.timeline import note
+from messaging.clock import database_clock
 from messaging.handling import DATABASE_ERRORS
 from messaging.rounds import all_of, for_each
 
@@ -133,7 +133,12 @@ def _give_up(now: datetime) -> None:
 
     def give_up(delivery_id: UUID) -> bool:
         return delivery_finish(
-            delivery_id=delivery_id, was=State.SENDING, state=State.UNKNOWN, reason=reason, error_kind="unknown"
+            delivery_id=delivery_id,
+            was=State.SENDING,
+            state=State.UNKNOWN,
+            reason=reason,
+            error_kind="unknown",
+            now=now,
         )
 
     given_up = sum(for_each(list(lost.values_list("id", flat=True)), give_up, what="delivery"))

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from bots.blocks import long_wait_tell
-from bots.clock import database_clock
 from bots.events import BotBannedEvent
 from bots.models import Bot, BotSession
 from bots.states import bot_reset, bot_set_state
+from messaging.clock import database_clock
 from messaging.outbox import publish_on_commit
 from telegram.errors import BotDead, RetryAfter
 from telegram.logins import LoginError
@@ -88,7 +88,7 @@ def bot_connected(*, bot_id: UUID, epoch: int, me: Me) -> None:
 def session_save(*, bot_id: UUID, epoch: int, text: str) -> bool:
     """Keep the session's text; False when the bot is somebody else's by now."""
     mine = BotSession.objects.filter(bot_id=bot_id, bot__lease_epoch=epoch)
-    return bool(mine.update(data=text, updated_at=timezone.now()))
+    return bool(mine.update(data=text, updated_at=Now()))
 
 
 def bot_must_wait(*, bot_id: UUID, epoch: int, error: RetryAfter) -> None:

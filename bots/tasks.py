@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 
 from bots import cancelling, here, recovery, supervision
-from bots.clock import database_clock
+from messaging.clock import database_clock
 from messaging.work import WorkTask
 
 log = logging.getLogger(__name__)

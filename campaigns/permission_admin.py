@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -91,7 +92,7 @@ class StandingFilter(DropdownFilter):
         return [("yes", "In force"), ("suspended", "Suspended"), ("no", "Not in force")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ChatPermission]) -> QuerySet[ChatPermission]:
-        now = in_force(timezone.now())
+        now = in_force(Now())
         suspended = Q(suspended_at__isnull=False, revoked_at__isnull=True)
         return queryset.filter({"yes": now, "suspended": suspended, "no": ~now}.get(self.value() or "", Q()))
 

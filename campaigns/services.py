@@ -5,12 +5,12 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from campaigns import fences
 from campaigns.errors import NotPossible as NotPossible
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from campaigns.suppressing import suppression_add as suppression_add
+from messaging.clock import database_clock
 
 _MOVES = {
     Campaign.State.RUNNING: {Campaign.State.DRAFT, Campaign.State.PAUSED},
@@ -80,7 +80,7 @@ def permission_grant(
     same = open_ones.filter(**facts, **({"granted_at": granted_at} if granted_at else {})).first()
     if same is not None:
         return same
-    now = timezone.now()
+    now = database_clock()
     open_ones.update(revoked_at=now, revoked_reason="Replaced by a newer one.")
     permission = ChatPermission.objects.create(chat_id=chat_id, purpose=purpose, granted_at=granted_at or now, **facts)
     fences.rules_changed()
@@ -94,7 +94,7 @@ def permission_revoke(
     """From its return on nothing is claimed under it; what is queued is refused. Returns how many it ended (0 or 1)."""
     Chat.objects.select_for_update().get(id=chat_id)
     on_record = ChatPermission.objects.filter(chat_id=chat_id, purpose=purpose, revoked_at__isnull=True)
-    ended = on_record.update(revoked_at=now or timezone.now(), revoked_reason=reason[:300])
+    ended = on_record.update(revoked_at=now or database_clock(), revoked_reason=reason[:300])
     fences.rules_changed()
     return ended
 
@@ -109,7 +109,7 @@ def permissions_suspend(
     on_record = ChatPermission.objects.filter(chat_id=chat_id, revoked_at__isnull=True, suspended_at__isnull=True)
     if purpose is not None:
         on_record = on_record.filter(purpose=purpose)
-    suspended = on_record.update(suspended_at=now or timezone.now(), suspended_reason=reason[:300])
+    suspended = on_record.update(suspended_at=now or database_clock(), suspended_reason=reason[:300])
     if suspended:
         fences.rules_changed()
     return suspended

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Lower
-from django.utils import timezone
 
 from campaigns import fences, suppressions
 from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed, plain_username
 from campaigns.suppressions import Silenced
+from messaging.clock import database_clock
 
 OWN_RECORDS = "our own records"
 # Rows of a file that are written in one transaction: senders wait for it.
@@ -45,7 +45,7 @@ def suppression_add(
     facts: dict[str, Any] = {"source": source, "reason": reason[:300]}
     if telegram_user_id is None and (found := suppressions.bearer_of(name)) is not None:
         telegram_user_id = found
-        facts |= {"resolved_at": timezone.now(), "resolved_by": OWN_RECORDS}
+        facts |= {"resolved_at": database_clock(), "resolved_by": OWN_RECORDS}
     silenced = Silenced(telegram_user_id, name, Suppression.Source(source), reason)
     suppressions.lock_all(silenced)
     fences.suppressions_close()
@@ -200,7 +200,7 @@ def _bind(name: str, telegram_user_id: int, by: str) -> int:
         return gone
     pk = _unresolved(name).values_list("pk", flat=True).first()
     return Suppression.objects.filter(pk=pk, telegram_user_id=None).update(
-        telegram_user_id=telegram_user_id, resolved_at=timezone.now(), resolved_by=by[:60]
+        telegram_user_id=telegram_user_id, resolved_at=database_clock(), resolved_by=by[:60]
     )
 
 

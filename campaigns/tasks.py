@@ -1,12 +1,12 @@
 """The campaigns' doors to Celery."""
 
 from celery import shared_task
-from django.utils import timezone
 
 from campaigns.expiry import permissions_tell_expiring
+from messaging.clock import database_clock
 from messaging.work import WorkTask
 
 
 @shared_task(name="campaigns.tasks.tell_expiring", base=WorkTask)
 def tell_expiring() -> None:
-    permissions_tell_expiring(now=timezone.now())
+    permissions_tell_expiring(now=database_clock())

@@ -15,12 +15,12 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from bots.clock import database_clock
 from bots.models import Trouble
 from bots.troubles import trouble_over, trouble_tell
 from coolthing_site.models import Process
 from coolthing_site.processes import SANDBOX, procfile
 from messaging import topology
+from messaging.clock import database_clock
 from messaging.events import ServiceCrashedEvent
 from messaging.outbox import publish_on_commit
 

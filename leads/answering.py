@@ -4,10 +4,10 @@ import logging
 from datetime import datetime
 from uuid import UUID
 
-from bots.clock import database_clock
 from leads.llm import Answered, LlmRejected, LlmUnavailable, LlmUseless, ask
 from leads.locks import ConversationGone
 from leads.services.answering import Question, job_apply, job_claim, job_hand_over, job_postpone, question_messages
+from messaging.clock import database_clock
 
 log = logging.getLogger(__name__)
 

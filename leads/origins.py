@@ -1,11 +1,11 @@
 """What the gate asks of a conversation before one of its messages is sent, and what follows afterwards."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
 
-from bots.clock import database_clock
 from bots.deliveries import register_origin
 from bots.gate import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
@@ -31,7 +31,7 @@ class LeadsOrigin:
                 [list(origin_ids)],
             )
 
-    def verdicts(self, deliveries: Sequence[Delivery]) -> Mapping[UUID, Verdict]:
+    def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> Mapping[UUID, Verdict]:
         messages = {
             message.id: message
             for message in Message.objects.filter(id__in=[each.origin_id for each in deliveries]).select_related(
@@ -40,11 +40,11 @@ class LeadsOrigin:
         }
         known = [(delivery, messages[delivery.origin_id]) for delivery in deliveries if delivery.origin_id in messages]
         # After the locks: what an operator revokes from here on waits for the claim.
-        gaps = direct_contact_gaps({message.conversation.lead.chat_id for _, message in known}, now=database_clock())
+        gaps = direct_contact_gaps({message.conversation.lead.chat_id for _, message in known}, now=now)
         opening = _opening({message.conversation_id for _, message in known})
         return {delivery.id: _verdict(delivery, message, gaps, opening) for delivery, message in known}
 
-    def settle(self, delivery: Delivery) -> None:
+    def settle(self, delivery: Delivery, *, now: datetime) -> None:
         message_settle(delivery=delivery)
 
 

@@ -5,11 +5,11 @@ from uuid import UUID
 
 from celery import shared_task
 
-from bots.clock import database_clock
 from leads.answering import answer_job
 from leads.services.answering import jobs_dispatch_due
 from leads.services.contact import leads_contact_due
 from leads.services.takeover import unclaimed_judge_due
+from messaging.clock import database_clock
 from messaging.rounds import all_of
 from messaging.work import WorkTask
 

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from messaging import queue_stats, timings, topology, work
 from messaging.archive import UNROUTABLE
+from messaging.clock import database_clock
 from messaging.models import DeadLetter, HandlingBucket, OutboxEvent, QueueControl
 
 # As the wire contract names them; a service without a row counts 0.
@@ -76,7 +77,7 @@ def publish_rate() -> Metric:
     family = GaugeMetricFamily(
         "rabbitmq_publish_rate", f"Events confirmed a second, over {PUBLISH_WINDOW_SECONDS} s", labels=["service"]
     )
-    since = queue_stats.database_now() - timedelta(seconds=PUBLISH_WINDOW_SECONDS)
+    since = database_clock() - timedelta(seconds=PUBLISH_WINDOW_SECONDS)
     rows = OutboxEvent.objects.filter(published_at__gt=since).values_list("service").annotate(n=Count("id")).order_by()
     for service, count in sorted({**dict.fromkeys(SERVICES, 0), **dict(rows)}.items()):
         family.add_metric([service], count / PUBLISH_WINDOW_SECONDS)
@@ -91,7 +92,7 @@ def outbox_families() -> Iterator[Metric]:
     events.add_metric(["waiting"], found["count"])
     events.add_metric(["parked"], parked)
     yield events
-    age = (queue_stats.database_now() - found["oldest"]).total_seconds() if found["oldest"] else 0.0
+    age = (database_clock() - found["oldest"]).total_seconds() if found["oldest"] else 0.0
     yield GaugeMetricFamily("coolthing_outbox_age_seconds", "Age of the oldest event that waits to be published", age)
 
 
@@ -147,7 +148,7 @@ def _head_ages() -> Metric:
     family = GaugeMetricFamily(
         "coolthing_queue_oldest_seconds", "How long the oldest message has been waiting, where known", labels=["queue"]
     )
-    now = queue_stats.database_now()
+    now = database_clock()
     for queue, samples in sorted(queue_stats.history(now).items()):
         age = queue_stats.head_age(samples, now)
         if age is not None:

@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from django.db import connection
 from django.db.models import Max
-from django.utils import timezone
 
+from messaging.clock import database_clock
 from messaging.management_api import ManagementApi
 from messaging.models import QueueSample
 from messaging.topology import TOPOLOGY
@@ -54,7 +53,7 @@ def sample() -> int:
     found = ManagementApi.from_settings(_API_SECONDS).in_vhost("queues", **_RATES)
     # One statement, so that all rows get the same time: the database's.
     rows = QueueSample.objects.bulk_create(_row(queue) for queue in found if TOPOLOGY.has_queue(queue["name"]))
-    QueueSample.objects.filter(at__lt=timezone.now() - KEPT).delete()
+    QueueSample.objects.filter(at__lt=database_clock() - KEPT).delete()
     return len(rows)
 
 
@@ -63,7 +62,7 @@ def snapshot() -> Snapshot:
     if newest is None:
         return Snapshot({}, None)
     rows = QueueSample.objects.filter(at=newest)
-    return Snapshot({row.queue: row for row in rows}, max(0.0, (database_now() - newest).total_seconds()))
+    return Snapshot({row.queue: row for row in rows}, max(0.0, (database_clock() - newest).total_seconds()))
 
 
 def history(until: datetime) -> dict[str, list[QueueSample]]:
@@ -91,13 +90,6 @@ def head_age(samples: Sequence[QueueSample], now: datetime) -> HeadAge | None:
     if came_after:
         return HeadAge((now - came_after[-1]).total_seconds())
     return HeadAge((now - samples[0].at).total_seconds(), at_least=True) if before_head >= 0 else None
-
-
-def database_now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now
 
 
 def _row(queue: dict[str, Any]) -> QueueSample:

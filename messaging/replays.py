@@ -14,9 +14,9 @@ from django.db import connection, transaction
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
-from django.utils import timezone
 
 from messaging import audit, topology
+from messaging.clock import database_clock
 from messaging.dead_letters import dead_letters_replay, is_handled
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, ProcessedEvent, ReplayBatch, ReplayItem
@@ -109,7 +109,7 @@ def replays_advance(*, now: datetime | None = None) -> int:
     May run twice and beside itself: a batch that another process works on is left to it.
     """
     running = ReplayBatch.objects.filter(state=State.RUNNING).order_by("created_at").values_list("pk", flat=True)
-    return sum(for_each(list(running), lambda batch_id: _advance(batch_id, now or timezone.now()), what="replay"))
+    return sum(for_each(list(running), lambda batch_id: _advance(batch_id, now or database_clock()), what="replay"))
 
 
 def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
@@ -208,6 +208,6 @@ def _write(items: list[ReplayItem], now: datetime) -> None:
 
 
 def _finish(batch: ReplayBatch, state: ReplayBatch.State) -> ReplayBatch:
-    batch.state, batch.finished_at = state, timezone.now()
+    batch.state, batch.finished_at = state, database_clock()
     batch.save(update_fields=["state", "finished_at"])
     return batch

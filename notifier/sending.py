@@ -4,8 +4,7 @@ import logging
 from datetime import datetime
 from uuid import UUID
 
-from django.utils import timezone
-
+from messaging.clock import database_clock
 from notifier.services import notification_claim, notification_failed, notification_sent
 from notifier.transports import TransportError, send
 
@@ -14,13 +13,13 @@ log = logging.getLogger(__name__)
 
 def send_notification(*, notification_id: UUID, now: datetime | None = None) -> None:
     """May run twice and beside itself; no transaction is open while it waits."""
-    sending = notification_claim(notification_id=notification_id, now=now or timezone.now())
+    sending = notification_claim(notification_id=notification_id, now=now or database_clock())
     if sending is None:
         return
     try:
         send(sending.kind, sending.address, sending.content)
     except TransportError as error:
         log.warning("notification %s, attempt %s: %s", sending.id, sending.attempt, error)
-        notification_failed(sending=sending, error=str(error), permanent=error.permanent, now=timezone.now())
+        notification_failed(sending=sending, error=str(error), permanent=error.permanent, now=database_clock())
     else:
-        notification_sent(sending=sending, now=timezone.now())
+        notification_sent(sending=sending, now=database_clock())

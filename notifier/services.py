@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone
 
+from messaging.clock import database_clock
 from messaging.events import Event
 from messaging.persons import about_somebody_erased, hold_erasing
 from messaging.routing import topic_matches
@@ -53,7 +53,7 @@ def event_record(*, event: Event) -> list[Notification]:
     channels = _channels_for(event.routing_key)
     body = event.model_dump(mode="json", exclude={"occurrence"})
     title = title_of(event.routing_key, body, name_of)
-    now = timezone.now()
+    now = database_clock()
     wanted = [
         Notification(
             channel=channel,

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from celery import shared_task
-from django.utils import timezone
 
+from messaging.clock import database_clock
 from messaging.work import WorkTask
 from notifier import sending
 from notifier.services import notifications_dispatch_due
@@ -17,4 +17,4 @@ def send_notification(notification_id: str) -> None:
 
 @shared_task(name="notifier.tasks.dispatch_due", base=WorkTask)
 def dispatch_due() -> None:
-    notifications_dispatch_due(now=timezone.now())
+    notifications_dispatch_due(now=database_clock())

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from bots.deliveries import register_origin
@@ -46,13 +47,13 @@ class StepOrigin:
         steps = list(origin_ids)
         ask(Statement(_HOLD_RUNS, [steps]), Statement(_HOLD_SFCS, [steps]))
 
-    def verdicts(self, deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
+    def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> dict[UUID, Verdict]:
         (rows,) = ask(Statement(_STANDINGS, [[delivery.origin_id for delivery in deliveries]]))
         found = {step_id: Standing(*facts) for step_id, *facts in rows}
         return {delivery.pk: _verdict(delivery, found.get(delivery.origin_id)) for delivery in deliveries}
 
-    def settle(self, delivery: Delivery) -> None:
-        step_settle(delivery=delivery)
+    def settle(self, delivery: Delivery, *, now: datetime) -> None:
+        step_settle(delivery=delivery, now=now)
 
 
 def _verdict(delivery: Delivery, found: Standing | None) -> Verdict:

@@ -16,12 +16,12 @@ from bench.bots.processes import cpu_seconds
 from bench.world import Trouble
 from bots.budgets import BudgetBook
 from bots.claiming import due_keys, judge_batch
-from bots.clock import database_clock
 from bots.gate import Allow, judge
 from bots.leases import lease_release, lease_take
 from bots.models import Delivery
 from bots.outcomes import put_back
 from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
+from messaging.clock import database_clock
 
 OWNER = "the benchmark"
 # Not counted: plans are not cached yet, connections not warm.

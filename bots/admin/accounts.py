@@ -17,10 +17,10 @@ from bots import services
 from bots.admin.connecting import LOG_OUT, ConnectingAdmin
 from bots.admin.login_forms import checked_proxy
 from bots.advice import next_step, waits_until
-from bots.clock import database_clock
 from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
 from bots.states import BARRED
+from messaging.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
 from panelkit.labels import choice_label, moment, moment_told, waits
 from panelkit.operations import Operation, when_in

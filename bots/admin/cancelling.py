@@ -22,8 +22,8 @@ from bots.cancelling import (
     cancellations_advance,
     matching,
 )
-from bots.clock import database_clock
 from bots.models import Delivery, MassCancellation
+from messaging.clock import database_clock
 from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from bots.clock import database_clock
 from bots.usage import campaign_usage
 from campaigns.models import Campaign
+from messaging.clock import database_clock
 from panelkit.registry import Section, add_section
 
 

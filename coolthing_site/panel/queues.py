@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from coolthing_site.panel.charts import Chart, chart
 from messaging import queue_stats, services
 from messaging.admin import ReasonForm
+from messaging.clock import database_clock
 from messaging.errors import NotPossible
 from messaging.models import QueueControl, QueueSample
 from messaging.queue_stats import HeadAge, Snapshot
@@ -49,7 +50,7 @@ class Row:
 @require_safe
 def queues(request: HttpRequest) -> HttpResponse:
     _require(request, "view")
-    now, newest = queue_stats.database_now(), queue_stats.snapshot()
+    now, newest = database_clock(), queue_stats.snapshot()
     controls = {control.queue: control for control in QueueControl.objects.all()}
     sampler = controls.get(MAINTENANCE_QUEUE)
     context = {

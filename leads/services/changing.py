@@ -6,7 +6,6 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from bots.clock import database_clock
 from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
 from leads.locks import conversation_lock_if_there, people_lock
@@ -15,6 +14,7 @@ from leads.selectors import Person, heard
 from leads.services.jobs import job_queue, jobs_drop
 from leads.services.optout import opt_out
 from leads.stop_words import says_stop
+from messaging.clock import database_clock
 from telegram.types import MessageNow
 
 _State = Delivery.State

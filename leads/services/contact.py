@@ -5,7 +5,6 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
 from campaigns.models import Purpose
 from campaigns.selectors import is_suppressed
@@ -16,6 +15,7 @@ from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_usable
 from leads.services.ownership import lead_move
 from leads.services.saying import message_say
+from messaging.clock import database_clock
 from messaging.rounds import for_each
 from scripts.spintax import SpintaxError
 
@@ -73,7 +73,7 @@ def _wait(lead: Lead, reason: str) -> None:
 @transaction.atomic
 def lead_approve(*, lead_id: UUID, by: str, now: datetime | None = None) -> Lead:
     """An operator allows the first contact that the chat's permission does not cover. Doing it twice is no error."""
-    now = now or timezone.now()
+    now = now or database_clock()
     lead = _lead_held(lead_id)
     if lead.approved_at is None and lead.state == State.AWAITING_APPROVAL:
         lead.approved_at, lead.approved_by = now, by[:150]

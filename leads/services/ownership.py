@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from campaigns.services import NotPossible
 from leads.locks import conversation_lock
@@ -12,6 +11,7 @@ from leads.models import Conversation, Lead, Message
 from leads.selectors import messages_said
 from leads.services.jobs import job_queue, jobs_drop
 from leads.services.saying import ai_messages_cancel, message_say
+from messaging.clock import database_clock
 
 Owner = Conversation.Owner
 # Telegram's limit for one message, in characters.
@@ -51,7 +51,7 @@ def conversation_hand_back(*, conversation_id: UUID, by: str = "", now: datetime
         _talking(conversation)
         said = messages_said(conversation_id=conversation.id)
         if said and said[-1].author == Message.Author.LEAD:
-            job_queue(conversation=conversation, now=now or timezone.now(), quiet_seconds=0)
+            job_queue(conversation=conversation, now=now or database_clock(), quiet_seconds=0)
     return conversation
 
 
@@ -65,7 +65,7 @@ def operator_say(*, conversation_id: UUID, text: str, now: datetime | None = Non
     if not words or len(words) > LONGEST_MESSAGE:
         raise NotPossible(f"A message has between 1 and {LONGEST_MESSAGE} characters.")
     return message_say(
-        conversation=conversation, author=Message.Author.OPERATOR, text=words, due_at=now or timezone.now()
+        conversation=conversation, author=Message.Author.OPERATOR, text=words, due_at=now or database_clock()
     )
 
 

@@ -1,10 +1,10 @@
 """From a hit to a lead."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from bots.selectors import is_own_account
 from campaigns.fences import erasing_hold
@@ -16,6 +16,7 @@ from leads.models import Lead
 from leads.selectors import Person, leads_met, managers_usable
 from leads.services.contact import lead_contact
 from leads.services.people import lead_find
+from messaging.clock import database_clock
 from parser.events import NewTargetMessage
 
 
@@ -31,10 +32,10 @@ def lead_receive(*, event: NewTargetMessage) -> Lead | None:
     team's own, and for whoever had their data erased. Raises BadLead.
     """
     _lock_for([event])
-    return _receive(event)
+    return _receive(event, database_clock())
 
 
-def _receive(event: NewTargetMessage) -> Lead | None:
+def _receive(event: NewTargetMessage, now: datetime) -> Lead | None:
     person = Person.of(event.telegram_user_id, event.username)
     if not person:
         raise BadLead("the event names nobody: it has neither a username nor a telegram_user_id")
@@ -54,7 +55,7 @@ def _receive(event: NewTargetMessage) -> Lead | None:
     except IntegrityError:
         # The id of a lead known by name was learned from Telegram at this moment.
         return lead_find(campaign_id=campaign.id, person=person)
-    lead_contact(lead=lead, now=timezone.now())
+    lead_contact(lead=lead, now=now)
     return lead
 
 
@@ -62,8 +63,9 @@ def _receive(event: NewTargetMessage) -> Lead | None:
 def leads_receive(*, events: Sequence[NewTargetMessage]) -> None:
     """As `lead_receive` for each event, all of them or none."""
     _lock_for(events)
+    now = database_clock()
     for event in events:
-        _receive(event)
+        _receive(event, now)
 
 
 def _lock_for(events: Sequence[NewTargetMessage]) -> None:

@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from bots.selectors import is_own_account
 from campaigns.models import Suppression
@@ -16,6 +15,7 @@ from leads.services.optout import opt_out
 from leads.services.people import person_learn
 from leads.services.takeover import outgoing_note
 from leads.stop_words import says_stop
+from messaging.clock import database_clock
 from telegram.types import IncomingMessage
 
 
@@ -79,6 +79,6 @@ def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
         opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason=message.text[:200])
     elif conversation.owner == Conversation.Owner.AI:
         campaign = conversation.lead.campaign
-        job_queue(conversation=conversation, now=timezone.now(), quiet_seconds=campaign.reply_quiet_seconds)
+        job_queue(conversation=conversation, now=database_clock(), quiet_seconds=campaign.reply_quiet_seconds)
     else:
         jobs_drop(conversation=conversation)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from bots.clock import database_clock
+from messaging.clock import database_clock
 from messaging.outbox import publish_on_commit
 from scripts import checks, snapshot
 from scripts.errors import AssignedAlready, CannotStart, MoveRefused

@@ -4,15 +4,16 @@ Pausing changes the fence alone: deliveries wait at the gate. Stopping commits t
 was behind it; should the process die in between, the watchdog finishes that.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from bots.deliveries import deliveries_cancel
 from bots.models import Delivery
 from campaigns.fences import rules_changed
+from messaging.clock import database_clock
 from scripts.errors import MoveRefused, UnknownScript
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services.plays import ALIVE, ORIGIN, run_end, sfc_settle
@@ -45,20 +46,20 @@ def sfc_stop(*, sfc_id: UUID, reason: str = "") -> ScriptForCampaign:
     active = (SfcState.ACTIVE, SfcState.PLAYING, SfcState.PAUSED)
     reason = reason or "stopped by an operator"
     sfc = _sfc_move(sfc_id, frm=active, to=SfcState.STOPPED, wish="stopped", reason=reason)
-    sfc_clear(sfc_id=sfc_id, reason=sfc.state_reason)
+    sfc_clear(sfc_id=sfc_id, reason=sfc.state_reason, now=database_clock())
     sfc.refresh_from_db()
     return sfc
 
 
-def sfc_clear(*, sfc_id: UUID, reason: str) -> None:
+def sfc_clear(*, sfc_id: UUID, reason: str, now: datetime) -> None:
     """Behind a stopped sfc: cancel what waits, end its runs, end the sfc when nothing is leaving.
 
     Of a very large play only a part, so that nobody waits for it: the watchdog goes on with the rest.
     """
     for run_id in uncleared().filter(sfc_id=sfc_id).order_by("pk").values_list("pk", flat=True)[:CLEARED_AT_ONCE]:
-        run_clear(run_id=run_id, state=Run.State.STOPPED, reason=reason)
+        run_clear(run_id=run_id, state=Run.State.STOPPED, reason=reason, now=now)
     with transaction.atomic():
-        sfc_settle(sfc_id=sfc_id, now=timezone.now())
+        sfc_settle(sfc_id=sfc_id, now=now)
 
 
 def uncleared() -> QuerySet[Run]:
@@ -85,7 +86,7 @@ def run_resume(*, run_id: UUID) -> Run:
 def run_stop(*, run_id: UUID, reason: str = "") -> Run:
     """End the play in this one chat for good. Two transactions: call it outside of one. Raises MoveRefused."""
     run = _run_move(run_id, frm=ALIVE, to=Run.State.STOPPED, wish="stopped", reason=reason or "stopped by an operator")
-    run_clear(run_id=run_id, state=Run.State.STOPPED, reason=run.state_reason)
+    run_clear(run_id=run_id, state=Run.State.STOPPED, reason=run.state_reason, now=database_clock())
     run.refresh_from_db()
     return run
 
@@ -103,7 +104,7 @@ def _sfc_move(sfc_id: UUID, *, frm: tuple[str, ...], to: str, wish: str, reason:
 
 def _run_move(run_id: UUID, *, frm: tuple[str, ...], to: str, wish: str, reason: str = "") -> Run:
     found = Run.objects.filter(pk=run_id)
-    ended = {} if to in ALIVE else {"finished_at": timezone.now()}
+    ended = {} if to in ALIVE else {"finished_at": database_clock()}
     moved = found.filter(state__in=frm).update(state=to, state_reason=short(reason), incident="", **ended)
     run = found.get()
     if not moved and run.state != to:
@@ -111,7 +112,7 @@ def _run_move(run_id: UUID, *, frm: tuple[str, ...], to: str, wish: str, reason:
     return run
 
 
-def run_clear(*, run_id: UUID, state: str, reason: str) -> None:
+def run_clear(*, run_id: UUID, state: str, reason: str, now: datetime) -> None:
     """Behind a stopped run or sfc: cancel what waits, end the run."""
     with transaction.atomic():
         run_locked(run_id)
@@ -119,4 +120,4 @@ def run_clear(*, run_id: UUID, state: str, reason: str) -> None:
         if queued:
             deliveries_cancel(origin=ORIGIN, origin_ids=list(queued), reason=reason)
         # Read again: each cancelled delivery has settled its step, and perhaps ended the run.
-        run_end(run_locked(run_id), state=state, reason=reason, now=timezone.now())
+        run_end(run_locked(run_id), state=state, reason=reason, now=now)

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Min
-from django.utils import timezone
 
 from bots.deliveries import deliveries_queue
 from bots.models import Delivery
@@ -22,10 +21,9 @@ ALIVE = (Run.State.PLAYING, Run.State.PAUSED)
 ENDING = (ScriptForCampaign.State.PLAYING, ScriptForCampaign.State.PAUSED, ScriptForCampaign.State.STOPPED)
 
 
-def step_settle(*, delivery: Delivery, now: datetime | None = None) -> None:
+def step_settle(*, delivery: Delivery, now: datetime) -> None:
     """Take over the final state of a step's delivery and let its run go on. A second call changes nothing,
     unless a person found out meanwhile that an unknown message was said after all."""
-    now = now or timezone.now()
     with transaction.atomic():
         run = run_locked(Step.objects.values_list("run_id", flat=True).get(pk=delivery.origin_id))
         step = Step.objects.get(pk=delivery.origin_id)

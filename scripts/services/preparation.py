@@ -7,9 +7,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from bots.clock import database_clock
 from bots.models import Bot
 from campaigns.models import Chat
+from messaging.clock import database_clock
 from messaging.events import ServiceErrorEvent
 from messaging.outbox import publish_on_commit
 from scripts import checks, snapshot, spintax

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign
+from messaging.clock import database_clock
 from messaging.events import ServiceCrashedEvent
 from messaging.outbox import publish_on_commit
 from messaging.rounds import all_of, for_each
@@ -43,21 +43,21 @@ def sfc_arm(*, sfc_id: str) -> None:
     with transaction.atomic():
         sfc = sfc_locked(sfc_id)
         if sfc.supervised_at is None:
-            sfc.supervised_at = timezone.now()
+            sfc.supervised_at = database_clock()
             sfc.save(update_fields=["supervised_at"])
 
 
 def runs_supervise(*, now: datetime | None = None, overdue: timedelta = OVERDUE) -> None:
     """One sweep over everything that is armed. Each finding is handled in its own transaction, looked at again under
     lock: sweeps may run beside each other and beside the plays."""
-    now = now or timezone.now()
+    now = now or database_clock()
     all_of(
-        _finish_stops,
-        _finish_ends,
+        partial(_finish_stops, now),
+        partial(_finish_ends, now),
         partial(_report_unprepared, before=now - overdue),
-        _end_hopeless,
-        _repair,
-        partial(_report_stalled, before=now - overdue),
+        partial(_end_hopeless, now),
+        partial(_repair, now),
+        partial(_report_stalled, now, before=now - overdue),
     )
 
 
@@ -67,22 +67,22 @@ def _armed() -> QuerySet[Run]:
     ).select_related("sfc__campaign", "sfc__script", "chat")
 
 
-def _finish_stops() -> None:
+def _finish_stops(now: datetime) -> None:
     """A fence that was committed by a process which died before it cleared what was behind it."""
     stopped = ScriptForCampaign.objects.filter(state=SfcState.STOPPED, finished_at__isnull=True)
 
     def clear(sfc: ScriptForCampaign) -> None:
-        controls.sfc_clear(sfc_id=sfc.pk, reason=sfc.state_reason)
+        controls.sfc_clear(sfc_id=sfc.pk, reason=sfc.state_reason, now=now)
 
     for_each(list(stopped[:AT_ONCE]), clear, what="sfc")
 
 
-def _finish_ends() -> None:
+def _finish_ends(now: datetime) -> None:
     """As `_finish_stops`, of plays that have ended."""
     ended = controls.uncleared().exclude(state__in=ALIVE).filter(sfc__finished_at__isnull=True)
 
     def clear(run: Run) -> None:
-        controls.run_clear(run_id=run.pk, state=run.state, reason=run.state_reason)
+        controls.run_clear(run_id=run.pk, state=run.state, reason=run.state_reason, now=now)
 
     for_each(list(ended[:AT_ONCE]), clear, what="play")
 
@@ -101,7 +101,7 @@ def _report_unprepared(*, before: datetime) -> None:
     for_each(list(waiting.select_related("campaign", "script")[:AT_ONCE]), report, what="sfc")
 
 
-def _end_hopeless() -> None:
+def _end_hopeless(now: datetime) -> None:
     """Plays whose next line belongs to an account that will never speak again."""
     hopeless = (
         Step.objects.filter(state=Step.State.QUEUED, bot__state=Bot.State.BANNED, run__in=_armed().values("pk"))
@@ -114,44 +114,44 @@ def _end_hopeless() -> None:
     ]
 
     def clear(incident: Incident) -> None:
-        controls.run_clear(run_id=incident.run.pk, state=Run.State.FAILED, reason=incident.reason)
+        controls.run_clear(run_id=incident.run.pk, state=Run.State.FAILED, reason=incident.reason, now=now)
 
-    for_each(_report(found, _fail), clear, what="play")
+    for_each(_report(found, partial(_fail, now=now)), clear, what="play")
 
 
-def _fail(incident: Incident) -> bool:
-    failed = {"state": Run.State.FAILED, "state_reason": short(incident.reason), "finished_at": timezone.now()}
+def _fail(incident: Incident, *, now: datetime) -> bool:
+    failed = {"state": Run.State.FAILED, "state_reason": short(incident.reason), "finished_at": now}
     return bool(_armed().filter(pk=incident.run.pk).update(**failed))
 
 
-def _repair() -> None:
+def _repair(now: datetime) -> None:
     """Plays that lost their thread: nothing is queued, or what is queued has settled without telling them."""
     queued = Step.objects.filter(run=OuterRef("pk"), state=Step.State.QUEUED)
     settled = queued.filter(delivery__state__in=Delivery.FINAL)
 
     def resume(run: Run) -> None:
         # A transaction a play: each of them may go on to lock its sfc.
-        _report([Incident(run, "lost its thread and was resumed")], lambda incident: _resume(incident.run.pk))
+        _report([Incident(run, "lost its thread and was resumed")], lambda incident: _resume(incident.run.pk, now))
 
     for_each(list(_armed().filter(Exists(settled) | ~Exists(queued))[:AT_ONCE]), resume, what="play")
 
 
-def _resume(run_id: UUID) -> bool:
+def _resume(run_id: UUID, now: datetime) -> bool:
     with transaction.atomic():
         run = run_locked(run_id)
         if run.state != Run.State.PLAYING:
             return False
         step = run.steps.filter(state=Step.State.QUEUED).select_related("delivery").first()
         if step is None:
-            run_go_on(run, now=timezone.now())
+            run_go_on(run, now=now)
             return True
         if step.delivery is None or step.delivery.state not in Delivery.FINAL:
             return False
-        step_settle(delivery=step.delivery)
+        step_settle(delivery=step.delivery, now=now)
         return True
 
 
-def _report_stalled(*, before: datetime) -> None:
+def _report_stalled(now: datetime, *, before: datetime) -> None:
     """Plays whose line may be said for a long time, by all that is known, and is not."""
     late = (
         Step.objects.filter(
@@ -163,18 +163,18 @@ def _report_stalled(*, before: datetime) -> None:
         .filter(Q(delivery__waiting_until__isnull=True) | Q(delivery__waiting_until__lt=before))
         .select_related("run__sfc__campaign", "run__sfc__script", "run__chat", "bot", "delivery")
     )
-    _report([Incident(step.run, short(_why_stalled(step))) for step in late[:AT_ONCE]], _mark)
+    _report([Incident(step.run, short(_why_stalled(step, now))) for step in late[:AT_ONCE]], _mark)
 
 
 def _mark(incident: Incident) -> bool:
     return bool(_armed().filter(pk=incident.run.pk, incident="").update(incident=incident.reason))
 
 
-def _why_stalled(step: Step) -> str:
+def _why_stalled(step: Step, now: datetime) -> str:
     bot, delivery = step.bot, step.delivery
     assert delivery is not None
     place = f"line {step.position} is overdue since {delivery.due_at:%H:%M:%S} UTC"
-    alive = bot.lease_expires_at is not None and bot.lease_expires_at > timezone.now()
+    alive = bot.lease_expires_at is not None and bot.lease_expires_at > now
     if not bot.enabled:
         return f"{place}: {bot} is disabled"
     if not alive or bot.state != Bot.State.ONLINE:

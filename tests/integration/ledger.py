@@ -30,10 +30,10 @@ class NotingOrigin:
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
         pass
 
-    def verdicts(self, deliveries: Sequence[Delivery]) -> dict[UUID, Verdict]:
+    def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> dict[UUID, Verdict]:
         return {delivery.id: self.told.get(delivery.origin_id, ALLOW) for delivery in deliveries}
 
-    def settle(self, delivery: Delivery) -> None:
+    def settle(self, delivery: Delivery, *, now: datetime) -> None:
         if self.failing:
             raise RuntimeError("the origin fails")
         self.settled.append((delivery.id, delivery.state))

@@ -156,7 +156,7 @@ def test_a_refused_delivery_settles_once(bot, campaign, chat, clock, origin):
 
 
 def test_a_delivery_that_its_origin_leaves_out_is_refused(bot, campaign, chat, clock, origin, monkeypatch):
-    monkeypatch.setattr(origin, "verdicts", lambda deliveries: {})
+    monkeypatch.setattr(origin, "verdicts", lambda deliveries, now: {})
     ledger.queue_line(bot, campaign, chat)
     assert claim(ledger.owners(bot, chats=[chat]), clock=clock).refused == 1
 

@@ -1,7 +1,7 @@
 """Cancelling many deliveries on one order: what matched, each settled once, whatever dies in between."""
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +12,9 @@ from django.db import OperationalError, connection
 from bots import cancelling
 from bots.cancelling import NotPossible, cancellation_start, cancellation_stop, cancellations_advance, matching
 from bots.claiming import claim
-from bots.clock import database_clock
 from bots.models import Bot, Delivery, MassCancellation
 from campaigns.models import Campaign, Chat
+from messaging.clock import database_clock
 from tests.integration import ledger
 
 State = Delivery.State
@@ -122,10 +122,10 @@ def test_one_that_its_origin_cannot_settle_does_not_hold_up_the_others(place, or
     rows = lines(place, 6)
     settle = origin.settle
 
-    def picky(delivery: Delivery) -> None:
+    def picky(delivery: Delivery, *, now: datetime) -> None:
         if delivery.pk == rows[2].pk:
             raise RuntimeError("the origin fails")
-        settle(delivery)
+        settle(delivery, now=now)
 
     monkeypatch.setattr(origin, "settle", picky)
     given = order()

@@ -7,13 +7,13 @@ import pytest
 
 from bots import outcomes, recovery
 from bots.claiming import Outgoing, claim
-from bots.clock import database_clock
 from bots.deliveries import delivery_cancel, delivery_finish, delivery_resolve
 from bots.gate import Refuse, Wait
 from bots.models import Bot, Delivery, DeliveryEvent
 from bots.policy import Key
 from bots.timeline import timeline
 from campaigns.models import Campaign
+from messaging.clock import database_clock
 from telegram.errors import RetryAfter, TransientError
 from telegram.types import SentMessage
 from tests.integration import ledger

@@ -8,9 +8,9 @@ from django.test import Client
 from django.urls import reverse
 
 from bots.cancelling import cancellation_start
-from bots.clock import database_clock
 from bots.models import Delivery
 from messaging import topology
+from messaging.clock import database_clock
 from messaging.models import DeadLetter
 from messaging.replays import replay_start, replay_stop
 from messaging.services import queue_pause, queue_resume

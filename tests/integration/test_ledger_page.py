@@ -16,10 +16,10 @@ from django.urls import reverse
 
 from bots.admin import cancelling as pages
 from bots.cancelling import cancellations_advance
-from bots.clock import database_clock
 from bots.models import Delivery, DeliveryEvent, MassCancellation
 from bots.timeline import note
 from campaigns.models import Purpose
+from messaging.clock import database_clock
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

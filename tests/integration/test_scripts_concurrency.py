@@ -10,6 +10,7 @@ from bots.gate import Wait
 from bots.models import Delivery
 from bots.origins import origin_named
 from messaging import topology
+from messaging.clock import database_clock
 from messaging.models import OutboxEvent
 from messaging.subscriptions import handle
 from scripts import services
@@ -86,7 +87,7 @@ def test_one_settling_twice_at_once_queues_one_next_line():
     with transaction.atomic():
         Delivery.objects.filter(pk=delivery.pk).update(state="unknown")
     delivery.refresh_from_db()
-    assert not together(*[lambda: services.step_settle(delivery=delivery)] * 3)
+    assert not together(*[lambda: services.step_settle(delivery=delivery, now=database_clock())] * 3)
     assert Step.objects.filter(state="queued").count() <= 1 and Step.objects.get(position=1).state == "not_said"
 
 
@@ -137,7 +138,7 @@ def test_pausing_waits_for_the_claim_that_holds_the_fence_and_then_nothing_passe
         assert not paused.is_set()
     thread.join(PATIENCE)
     assert paused.is_set()
-    assert origin.verdicts([delivery]) == {delivery.pk: Wait(None, "the play is paused")}
+    assert origin.verdicts([delivery], now=database_clock()) == {delivery.pk: Wait(None, "the play is paused")}
     services.sfc_resume(sfc_id=sfc.pk)
     play_on(sfc)
 

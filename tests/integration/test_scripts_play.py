@@ -11,6 +11,7 @@ from bots.models import Bot, Delivery
 from bots.origins import origin_named
 from campaigns.models import Campaign
 from messaging import topology
+from messaging.clock import database_clock
 from messaging.models import OutboxEvent
 from messaging.subscriptions import handle
 from scripts import services, snapshot
@@ -45,7 +46,7 @@ def verdicts(sfc: ScriptForCampaign) -> list:
     origin = origin_named("scripts.step")
     assert origin is not None
     origin.lock_fences([delivery.origin_id for delivery in deliveries])
-    found = origin.verdicts(deliveries)
+    found = origin.verdicts(deliveries, now=database_clock())
     return [found[delivery.pk] for delivery in deliveries]
 
 
@@ -166,7 +167,7 @@ def test_settling_twice_changes_nothing():
     settle(first)
     first.refresh_from_db()
     before = list(Step.objects.values())
-    services.step_settle(delivery=first)
+    services.step_settle(delivery=first, now=database_clock())
     assert list(Step.objects.values()) == before and Delivery.objects.count() == 2
 
 
@@ -334,4 +335,6 @@ def test_an_unknown_or_foreign_delivery_gets_no_yes():
     Step.objects.filter(pk=delivery.origin_id).update(state="said", settled_at=timezone.now())
     origin = origin_named("scripts.step")
     assert origin is not None
-    assert origin.verdicts([delivery]) == {delivery.pk: Refuse("the play has no such step to say")}
+    assert origin.verdicts([delivery], now=database_clock()) == {
+        delivery.pk: Refuse("the play has no such step to say")
+    }

@@ -99,10 +99,10 @@ def test_a_stop_waits_for_the_claim_under_way_and_then_counts_it(what, origin, m
     claiming, go_on = threading.Event(), threading.Event()
     asked = type(origin).verdicts
 
-    def slowly(self, deliveries):
+    def slowly(self, deliveries, *, now):
         claiming.set()
         assert go_on.wait(60)
-        return asked(self, deliveries)
+        return asked(self, deliveries, now=now)
 
     monkeypatch.setattr(type(origin), "verdicts", slowly)
     bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()

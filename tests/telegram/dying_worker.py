@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +30,7 @@ def die() -> None:
 
 
 class DyingOrigin(NotingOrigin):
-    def settle(self, delivery: Delivery) -> None:
+    def settle(self, delivery: Delivery, *, now: datetime) -> None:
         die()
 
 

@@ -1,6 +1,7 @@
 """Edits, deletions and reactions in the chat reach the ledger: live, and after a time without a connection."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_a_message_deleted_before_it_is_written_down_as_said_is_found(company: C
     class Moderated(ledger.NotingOrigin):
         """While it settles, a moderator's program deletes the message, and the bot looks for it in vain."""
 
-        def settle(self, delivery: Delivery) -> None:
+        def settle(self, delivery: Delivery, *, now: datetime) -> None:
             do(company, afterwards.unsay, seq=1)
             wait_until(lambda: runtime.sessions[anna.pk]._afterwards._again, what="the first look")
 

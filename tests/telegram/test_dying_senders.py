@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bots.clock import database_clock
 from bots.models import Bot, Delivery
 from campaigns.models import ChatPermission, Purpose
 from campaigns.services import permission_grant
+from messaging.clock import database_clock
 from sandbox.faults import Fault
 from tests.integration import ledger
 from tests.support import ROOT, wait_until

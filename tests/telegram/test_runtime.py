@@ -9,7 +9,6 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from bots.clock import database_clock
 from bots.executor import THREADS
 from bots.hosts import host_drain, host_undrain
 from bots.models import Bot, BotBlock, BotSession, Delivery, Host, Trouble
@@ -17,6 +16,7 @@ from bots.services import bot_release
 from bots.supervision import mark_abandoned, to_be_started
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import permission_grant
+from messaging.clock import database_clock
 from sandbox.faults import Fault
 from telegram.store import key_of
 from tests.integration import ledger

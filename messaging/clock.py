@@ -1,5 +1,5 @@
-"""The one clock that all processes share. Their own may be wrong; what they measure themselves they measure on
-`time.monotonic()`.
+"""The one clock that all processes share: their own may be minutes wrong. What is stored beside the database's times,
+or compared with them, goes by it; spans within a process by `time.monotonic()`.
 """
 
 from datetime import datetime

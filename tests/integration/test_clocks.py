@@ -1,0 +1,186 @@
+"""A process whose own clock is wrong does everything on time: what happens when goes by the database's clock."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from bots.claiming import claim
+from bots.models import Bot, Delivery
+from campaigns.models import Chat, ChatPermission
+from campaigns.services import permission_revoke
+from leads import tasks
+from leads.answering import answer_job
+from leads.models import Lead, LlmJob
+from leads.services import conversation_hand_back, conversation_take_over, lead_approve, operator_say
+from leads.services.answering import job_claim
+from messaging.clock import database_clock
+from messaging.events import ServiceErrorEvent
+from notifier import services as notifier
+from notifier.models import Channel, Notification, Rule
+from scripts import services
+from scripts.models import Run, ScriptForCampaign, Step
+from tests.integration import ledger, script_world
+from tests.integration.leads_world import World, make_world
+
+pytestmark = pytest.mark.django_db
+SLACK = timedelta(minutes=1)
+
+
+@pytest.fixture(params=[10, -10], ids=["ten minutes ahead", "ten minutes behind"], autouse=True)
+def _wrong_clock(request: pytest.FixtureRequest) -> Iterator[None]:
+    """This process's clock; the database's is right."""
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=request.param)):
+        yield
+
+
+def is_now(moment: datetime | None) -> bool:
+    assert moment is not None
+    return abs(moment - database_clock()) < SLACK
+
+
+def test_every_line_of_a_play_is_due_when_it_should_be():
+    sfc = script_world.make_sfc(chats=1, delay=30)
+    services.sfc_activate(sfc_id=sfc.pk)
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    services.sfc_arm(sfc_id=str(sfc.pk))
+    lines = 0
+    while deliveries := script_world.queued(sfc):
+        for delivery in deliveries:
+            assert is_now(delivery.due_at - timedelta(seconds=30))
+            script_world.settle(delivery)
+            lines += 1
+    assert lines == 3
+    sfc.refresh_from_db()
+    run = Run.objects.get()
+    assert sfc.supervised_at is not None
+    moments = [sfc.activated_at, sfc.started_at, sfc.supervised_at, sfc.finished_at, run.progressed_at, run.finished_at]
+    assert all(map(is_now, [*moments, *Step.objects.values_list("settled_at", flat=True)]))
+
+
+def test_a_line_is_claimed_when_it_is_due_and_not_before():
+    sfc = script_world.make_sfc(chats=1, delay=300)
+    services.sfc_activate(sfc_id=sfc.pk)
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    [first] = script_world.queued(sfc)
+    bot = lease(first.bot)
+    assert not claim(ledger.owners(bot, chats=to(first))).judged
+    script_world.settle(first)
+    [second] = script_world.queued(sfc)
+    bot = lease(second.bot)
+    assert not claim(ledger.owners(bot, chats=to(second))).judged
+    Delivery.objects.filter(pk=second.pk).update(due_at=database_clock())
+    [out] = claim(ledger.owners(bot, chats=to(second))).outgoing
+    assert out.id == second.pk
+
+
+def to(line: Delivery) -> list[Chat]:
+    assert line.chat is not None
+    return [line.chat]
+
+
+def lease(bot: Bot, *, seconds: float = 60) -> Bot:
+    bot.lease_owner, bot.lease_epoch, bot.state = "tests", 1, Bot.State.ONLINE
+    bot.lease_expires_at = database_clock() + timedelta(seconds=seconds)
+    bot.save()
+    return bot
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(60, "no progress"), (-60, "no process drives it")])
+def test_the_watchdog_takes_a_lease_for_what_it_is(seconds, told):
+    sfc = script_world.make_sfc(chats=1)
+    services.sfc_activate(sfc_id=sfc.pk)
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    services.sfc_arm(sfc_id=str(sfc.pk))
+    [line] = script_world.queued(sfc)
+    lease(line.bot, seconds=seconds)
+    services.runs_supervise()
+    assert not Run.objects.get().incident
+    Delivery.objects.filter(pk=line.pk).update(due_at=database_clock() - timedelta(minutes=5))
+    services.runs_supervise()
+    assert told in Run.objects.get().incident
+
+
+def test_a_stopped_play_ends_now():
+    sfc = script_world.make_sfc(chats=1)
+    services.sfc_activate(sfc_id=sfc.pk)
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    assert is_now(services.sfc_stop(sfc_id=sfc.pk).finished_at)
+    assert all(map(is_now, [Run.objects.get().finished_at, *Step.objects.values_list("settled_at", flat=True)]))
+    assert ScriptForCampaign.objects.get().state == "stopped"
+
+
+def test_a_lead_is_contacted_after_the_campaigns_interval():
+    world = make_world(first_contact_interval_seconds=120)
+    hit(world)
+    assert is_now(Delivery.objects.get().due_at - timedelta(seconds=120))
+
+
+def test_an_approved_lead_and_one_that_waited_for_a_manager_are_contacted_at_once():
+    world = make_world(direct=False)
+    lead = hit(world)
+    approved = lead_approve(lead_id=lead.pk, by="olga")
+    assert is_now(approved.approved_at) and is_now(Delivery.objects.get().due_at)
+    world = make_world()
+    Bot.objects.update(enabled=False)
+    waiting = hit(world)
+    Bot.objects.update(enabled=True)
+    tasks.dispatch_due()
+    assert is_now(Delivery.objects.get(campaign=world.campaign).due_at)
+    waiting.refresh_from_db()
+    assert is_now(waiting.tried_at)
+
+
+def hit(world: World) -> Lead:
+    """One of this moment, as Telegram tells the time."""
+    lead: Lead = world.receive(said_at=database_clock().isoformat())
+    return lead
+
+
+def asked() -> LlmJob:
+    """The first message was sent, and the lead has asked something. The campaign waits for 60 s of quiet."""
+    world = make_world()
+    world.incoming(world.talk(said_at=database_clock().isoformat()), "How much?")
+    return LlmJob.objects.get()
+
+
+def test_the_llm_is_asked_after_the_quiet_period():
+    job = asked()
+    assert is_now(job.due_at - timedelta(seconds=60))
+    answer_job(job_id=job.pk)
+    job.refresh_from_db()
+    assert (job.attempts, job.state) == (0, "due")
+
+
+def test_a_job_that_another_task_works_on_is_left_to_it():
+    job = asked()
+    LlmJob.objects.update(due_at=database_clock())
+    assert job_claim(job_id=job.pk, now=database_clock())
+    answer_job(job_id=job.pk)
+    job.refresh_from_db()
+    assert job.attempts == 1
+
+
+def test_a_conversation_that_changes_hands_goes_on_at_once():
+    talk = asked().conversation
+    conversation_take_over(conversation_id=talk.pk, by="olga")
+    said = operator_say(conversation_id=talk.pk, text="Hello, I am Olga.")
+    assert is_now(Delivery.objects.get(message=said).due_at)
+    conversation_hand_back(conversation_id=talk.pk, by="olga")
+    assert is_now(LlmJob.objects.filter(state="due").get().due_at)
+
+
+def test_a_permission_is_revoked_now():
+    chat = ledger.make_chat()
+    permission_revoke(chat_id=chat.pk, purpose=ChatPermission.Grant.SCRIPT)
+    assert is_now(ChatPermission.objects.get().revoked_at)
+
+
+def test_a_notification_is_sent_now_and_found_again_in_time():
+    channel = Channel.objects.create(name="team", kind="file", address="/nowhere")
+    Rule.objects.create(channel=channel, pattern="#")
+    [made] = notifier.event_record(event=ServiceErrorEvent(service="admin", reason="a test"))
+    assert is_now(made.due_at)
+    assert notifier.notification_claim(notification_id=made.pk, now=database_clock())
+    assert is_now(Notification.objects.get().claimed_until)
