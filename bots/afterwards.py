@@ -30,6 +30,7 @@ from campaigns.models import Chat
 from messaging.clock import database_clock
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, TransientError
+from telegram.texts import same_text
 from telegram.types import MessageNow
 
 State, Kind = Delivery.State, DeliveryEvent.Kind
@@ -120,18 +121,14 @@ def _record(delivery: Delivery, change: MessageNow, bot_id: UUID) -> None:
 
 
 def _record_edit(delivery: Delivery, change: MessageNow, row: QuerySet[Delivery], *, same_second: bool) -> None:
-    # Telegram calls a message edited when its reactions change, too; and it strips texts.
-    if not delivery.edited_text and _same(change.text, delivery.text):
+    # Telegram calls a message edited when its reactions change, too.
+    if not delivery.edited_text and same_text(change.text or "", delivery.text):
         return
     # Telegram tells whole seconds.
     before = Q(edited_at__lte=change.edited_at) if same_second else Q(edited_at__lt=change.edited_at)
     older = row.filter(Q(edited_at=None) | before).exclude(edited_text=change.text)
     if older.update(edited_text=change.text, edited_at=change.edited_at):
         note(Kind.EDITED, {delivery.id: change.text or ""}, at=change.edited_at)
-
-
-def _same(one: str | None, other: str) -> bool:
-    return (one or "").strip() == other.strip()
 
 
 def lately(*, reader: Reader) -> dict[int | None, list[int]]:

@@ -21,6 +21,7 @@ from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
 from campaigns.models import Purpose
 from campaigns.selectors import plain_username
 from messaging.clock import database_clock
+from telegram.texts import as_kept
 
 __all__ = [
     "Origin",
@@ -93,6 +94,8 @@ def deliveries_queue(wishes: Sequence[Delivery]) -> list[Delivery]:
     """As `delivery_queue`, for many unsaved rows of one origin at once; returns the stored ones in the same order."""
     for wish in wishes:
         wish.random_id = new_random_id()
+        # What Telegram will show is what is checked, sent and looked for.
+        wish.text = as_kept(wish.text)
     Delivery.objects.bulk_create(wishes, ignore_conflicts=True, batch_size=ROWS_AT_ONCE)
     notify_senders()
     rows = Delivery.objects.filter(

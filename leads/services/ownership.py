@@ -12,6 +12,7 @@ from leads.selectors import messages_said
 from leads.services.jobs import job_queue, jobs_drop
 from leads.services.saying import ai_messages_cancel, message_say
 from messaging.clock import database_clock
+from telegram.texts import as_kept
 
 Owner = Conversation.Owner
 # Telegram's limit for one message, in characters.
@@ -61,7 +62,7 @@ def operator_say(*, conversation_id: UUID, text: str, now: datetime | None = Non
     conversation = _alive(conversation_id)
     if conversation.owner != Owner.HUMAN:
         raise NotPossible("Take the conversation over first: now the AI would answer in between.")
-    words = text.strip()
+    words = as_kept(text)
     if not words or len(words) > LONGEST_MESSAGE:
         raise NotPossible(f"A message has between 1 and {LONGEST_MESSAGE} characters.")
     return message_say(

@@ -6,6 +6,7 @@ from bots.deliveries import deliveries_cancel, deliveries_leaving, delivery_queu
 from bots.models import Delivery
 from campaigns.models import Purpose
 from leads.models import Conversation, Message
+from telegram.texts import as_kept
 
 # The name that the deliveries of this room carry; their `origin_id` is a Message's id.
 ORIGIN = "leads.message"
@@ -26,7 +27,7 @@ def message_say(
     parting: bool = False,
 ) -> Message:
     """The conversation is locked. The message belongs to its present epoch: when that moves on, it is not sent."""
-    lead = conversation.lead
+    lead, text = conversation.lead, as_kept(text)
     message = Message.objects.create(
         conversation=conversation, author=author, text=text, epoch=conversation.epoch, parting=parting, at=due_at
     )

@@ -11,6 +11,7 @@ from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
 from leads.services.ownership import Owner, lead_move, owner_move
 from messaging.rounds import for_each
+from telegram.texts import same_text
 from telegram.types import IncomingMessage
 
 PHONE_REASON = "A person wrote from the phone."
@@ -70,9 +71,10 @@ def _to_person(conversation: Conversation) -> QuerySet[Delivery]:
 def _is_ours(conversation: Conversation, message: UnclaimedMessage) -> bool:
     """By its id; or by its text, where it is not known whether our message with that text was said."""
     to_person = _to_person(conversation)
-    by_id = Q(state=Delivery.State.SENT, telegram_message_id=message.telegram_message_id)
-    by_text = Q(state=Delivery.State.UNKNOWN, text=message.text)
-    return to_person.filter(by_id | by_text).exists()
+    if to_person.filter(state=Delivery.State.SENT, telegram_message_id=message.telegram_message_id).exists():
+        return True
+    maybe_sent = to_person.filter(state=Delivery.State.UNKNOWN).values_list("text", flat=True)
+    return any(same_text(text, message.text) for text in maybe_sent)
 
 
 def _taken_over(conversation: Conversation, message: UnclaimedMessage) -> None:

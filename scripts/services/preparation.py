@@ -19,6 +19,7 @@ from scripts.services.activation import activate_locked
 from scripts.services.plays import steps_queue
 from scripts.services.rows import sfc_locked, short
 from scripts.snapshot import SnapshotLine
+from telegram.texts import as_kept
 
 State = ScriptForCampaign.State
 ROWS_AT_ONCE = 1000
@@ -85,8 +86,9 @@ def _steps(run: Run, lines: Sequence[SnapshotLine], cast: dict[str, Bot], *, see
 
 
 def drawn(line: SnapshotLine, *, seed: int, chat: Chat) -> str:
-    """The line's variant for one chat: the same for the same seed, whatever other lines and chats there are."""
-    return spintax.render(line.text, random.Random(f"{seed}:{chat.key}:{line.key}"))
+    """The line's variant for one chat, as Telegram will keep it: the same for the same seed, whatever other lines and
+    chats there are."""
+    return as_kept(spintax.render(line.text, random.Random(f"{seed}:{chat.key}:{line.key}")))
 
 
 def _name(chat: Chat) -> str | int:

@@ -45,6 +45,12 @@ def test_queueing_twice_for_one_origin_makes_one_delivery(origin):
     assert first.random_id != 0
 
 
+def test_a_text_is_queued_as_telegram_will_keep_it(origin):
+    typed = " Two\r\nlines\tand\x00more \r\n"
+    delivery = ledger.queue_line(ledger.make_bot(), ledger.make_campaign(), ledger.make_chat(), typed)
+    assert delivery.text == "Two\nlines and more"
+
+
 def test_a_delivery_goes_to_a_chat_or_to_a_person(origin):
     bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -121,8 +121,9 @@ def test_an_older_view_of_another_account_undoes_no_edit_of_the_same_second():
 
 def test_what_telegram_calls_an_edit_without_another_text_is_none():
     bot, chat = ledger.make_bot(), ledger.make_chat()
-    delivery = sent(bot, chat, 5, text="Hello ")
-    record(bot, MessageNow(chat.telegram_id, 5, text="Hello", edited_at=EDITED_AT, reactions="❤ 1"))
+    delivery = sent(bot, chat, 5)
+    Delivery.objects.filter(pk=delivery.pk).update(text="Hello\r\nagain ")
+    record(bot, MessageNow(chat.telegram_id, 5, text="Hello\nagain", edited_at=EDITED_AT, reactions="❤ 1"))
     delivery.refresh_from_db()
     assert delivery.edited_at is None
     assert story(delivery) == [("reacted", "❤ 1", 1)]

@@ -57,6 +57,12 @@ def test_activation_freezes_the_script_and_publishes_its_id():
     assert [body["script_for_campaign_id"] for body in outbox("admin.script_created")] == [str(sfc.pk)]
 
 
+def test_a_line_is_played_as_telegram_will_keep_it():
+    sfc = prepared(chats=1, lines=(("host", "Two\r\nlines ", None),))
+    [delivery] = queued(sfc)
+    assert (Step.objects.get().text, delivery.text) == ("Two\nlines", "Two\nlines")
+
+
 def test_a_second_activation_publishes_nothing():
     sfc = make_sfc()
     services.sfc_activate(sfc_id=sfc.pk)

@@ -144,6 +144,20 @@ def test_our_message_whose_fate_is_unknown_is_no_takeover(world, talk):
     assert texts(talk, "phone") == []
 
 
+def test_what_an_operator_typed_in_two_lines_is_known_again_when_its_fate_is_unknown(world, talk):
+    conversation_take_over(conversation_id=talk.id)
+    typed = operator_say(conversation_id=talk.id, text="Two\r\nlines ")
+    assert (typed.text, Delivery.objects.get(message=typed).text) == ("Two\nlines", "Two\nlines")
+    leaving = world.claimed()
+    delivery_finish(delivery_id=leaving.id, was=Delivery.State.SENDING, state=Delivery.State.UNKNOWN, reason="lost")
+    # As it was queued by an earlier version.
+    Delivery.objects.filter(id=leaving.id).update(text="Two\r\nlines ")
+    world.outgoing(talk, "Two\nlines")
+    assert texts(talk, "phone") == []
+    world.outgoing(talk, "Two lines")
+    assert texts(talk, "phone") == ["Two lines"]
+
+
 def test_what_the_account_said_before_the_conversation_concerns_nobody(world, talk):
     world.outgoing(talk, "An old chat", said_at=timezone.now() - timedelta(days=1))
     assert talk.owner == "ai" and UnclaimedMessage.objects.count() == 0

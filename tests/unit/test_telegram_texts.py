@@ -1,0 +1,27 @@
+"""Texts as Telegram keeps them, here and in the sandbox."""
+
+import pytest
+
+from sandbox.texts import as_stored
+from telegram.texts import as_kept, same_text
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("Two\r\nlines", "Two\nlines"),
+        ("  \r\n around \t", "around"),
+        ("a\tb\x00c\x0bd", "a b c d"),
+        ("left\u200eto right, no\u2028 separator, no \u202eforce", "left\u200eto right, no separator, no force"),
+        ("wide\u00a0space  twice\n\nand an empty line", "wide\u00a0space  twice\n\nand an empty line"),
+        ("cafe\u0301 \U0001f375", "cafe\u0301 \U0001f375"),
+    ],
+)
+def test_a_text_is_kept_as_telegram_does(typed: str, kept: str):
+    assert as_kept(typed) == as_stored(typed) == as_kept(kept) == kept
+    assert same_text(typed, kept) and same_text(kept, typed)
+
+
+def test_other_words_and_other_lines_are_another_text():
+    assert not same_text("Two\nlines", "Two lines")
+    assert not same_text("two", "Two")
