@@ -15,11 +15,12 @@ from uuid import UUID
 
 from django.db import Error as DatabaseTrouble
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, Value, When
 
 from bots.blocks import LOOKING
 from bots.cursors import Reader
 from bots.executor import in_db
+from bots.identity import in_former_group
 from bots.leases import is_driven
 from bots.membership import method_block
 from bots.models import BotBlock, Delivery, DeliveryEvent
@@ -79,12 +80,17 @@ def _said_by_us(bot_id: UUID, changes: Collection[MessageNow]) -> dict[Place, De
     found: dict[Place, Delivery] = {}
     if peers:
         numbers = {change.message_id for change in changes if change.peer_id is not None}
-        there = sent.filter(telegram_message_id__in=numbers, chat__telegram_id__in=peers).select_related("chat")
-        found |= {(destination_id(one), one.telegram_message_id): one for one in there}
+        there = sent.filter(telegram_message_id__in=numbers, chat__telegram_id__in=peers).exclude(in_former_group())
+        found |= {(destination_id(one), one.telegram_message_id): one for one in there.select_related("chat")}
     if numbers := {change.message_id for change in changes if change.peer_id is None}:
-        own = sent.filter(telegram_message_id__in=numbers, bot_id=bot_id).exclude(chat__kind=Chat.Kind.SUPERGROUP)
+        own = sent.filter(telegram_message_id__in=numbers, bot_id=bot_id).filter(_own_numbers())
         found |= {(None, one.telegram_message_id): one for one in own}
     return found
+
+
+def _own_numbers() -> Q:
+    """Of chats in which the sending account numbers the messages."""
+    return Q(chat=None) | ~Q(chat__kind=Chat.Kind.SUPERGROUP) | in_former_group()
 
 
 def _kept() -> QuerySet[Delivery]:
@@ -150,9 +156,10 @@ def _sent_since(bot_id: UUID, since: datetime) -> dict[int | None, list[int]]:
     rows = _kept().filter(bot_id=bot_id, counted_at__gt=since, deleted_at=None)
     rows = rows.filter(telegram_message_id__isnull=False).order_by("-counted_at")
     found: dict[int | None, list[int]] = {}
-    columns: Any = rows.values_list("telegram_message_id", "chat__telegram_id", "chat__kind")
-    for message_id, peer_id, kind in columns[:LOOK_BACK_MOST]:
-        found.setdefault(peer_id if kind == Chat.Kind.SUPERGROUP else None, []).append(message_id)
+    own = Case(When(_own_numbers(), then=Value(True)), default=Value(False))
+    columns: Any = rows.annotate(own=own).values_list("telegram_message_id", "chat__telegram_id", "own")
+    for message_id, peer_id, is_own in columns[:LOOK_BACK_MOST]:
+        found.setdefault(None if is_own else peer_id, []).append(message_id)
     return found
 
 

@@ -18,7 +18,15 @@ from bots.executor import in_db
 from bots.live import LiveSession
 from messaging.clock import database_clock
 from telegram.client import TelegramAccount
-from telegram.errors import AlreadySent, BotDead, PassingError, RetryAfter, TelegramError, TransientError
+from telegram.errors import (
+    AlreadySent,
+    BotDead,
+    ChatUpgraded,
+    PassingError,
+    RetryAfter,
+    TelegramError,
+    TransientError,
+)
 from telegram.types import PersonTarget, SentMessage
 
 # How often, and how many seconds apart, the bot's own number of a message is looked for; then the delivery waits.
@@ -154,6 +162,8 @@ async def _not_sent(session: LiveSession, out: Outgoing, error: TelegramError) -
         await written(outcomes.record_refusal_of_telegram, out, error, await in_db(database_clock))
     if isinstance(error, BotDead | TransientError):
         session.report(error)
+    elif isinstance(error, ChatUpgraded):
+        session.want_chats()
 
 
 def _try_later(out: Outgoing, error: PassingError) -> None:

@@ -15,6 +15,7 @@ from bots.gate import Allow, Refuse, Wait, judge
 from bots.models import Delivery, DeliveryEvent
 from bots.policy import Key, Owner, Policy, asks_history, hold_fences, locked_deliveries
 from bots.timeline import note
+from campaigns.models import Chat
 from messaging.clock import database_clock
 from telegram.types import ChatTarget, PersonTarget, Target
 
@@ -175,10 +176,12 @@ def mark_sending(delivery: Delivery, owner: Owner, *, first_attempt_at: datetime
 
 def outgoing(delivery: Delivery, owner: Owner, first_attempt_at: datetime) -> Outgoing:
     chat = delivery.chat
+    # What may have been sent before a group became a supergroup is looked for where it would have been sent.
+    chat_telegram_id = None if chat is None else chat.telegram_id_at(first_attempt_at)
     target: Target = (
         PersonTarget(delivery.peer_id, delivery.peer_username, delivery.via_chat_id, delivery.via_message_id)
         if chat is None
-        else ChatTarget(chat.reference, chat.telegram_id)
+        else ChatTarget(chat.reference, chat_telegram_id)
     )
     return Outgoing(
         id=delivery.id,
@@ -186,7 +189,7 @@ def outgoing(delivery: Delivery, owner: Owner, first_attempt_at: datetime) -> Ou
         epoch=owner.epoch,
         chat_id=delivery.chat_id,
         target=target,
-        destination_id=delivery.peer_id if chat is None else chat.telegram_id,
+        destination_id=delivery.peer_id if chat is None else chat_telegram_id,
         text=delivery.text,
         random_id=delivery.random_id,
         reply_to=_reply(delivery),
@@ -197,12 +200,19 @@ def outgoing(delivery: Delivery, owner: Owner, first_attempt_at: datetime) -> Ou
 
 def _reply(delivery: Delivery) -> int | ReplyElsewhere | None:
     reply_to = delivery.reply_to
-    if reply_to is None:
+    if reply_to is None or _is_in_former_group(reply_to, delivery.chat):
         return None
     author_id = reply_to.bot.telegram_user_id
     if asks_history(delivery) and author_id is not None and reply_to.sent_at is not None:
         return ReplyElsewhere(author_id, reply_to.text, reply_to.sent_at)
     return reply_to.telegram_message_id
+
+
+def _is_in_former_group(reply_to: Delivery, chat: Chat | None) -> bool:
+    """Nothing in the supergroup can reply to what was said in the basic group that it was."""
+    if chat is None or reply_to.first_attempt_at is None:
+        return False
+    return chat.telegram_id_at(reply_to.first_attempt_at) != chat.telegram_id
 
 
 def tell_wait(delivery: Delivery, wait: Wait, now: datetime) -> None:

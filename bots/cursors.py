@@ -63,6 +63,14 @@ def cursor_start(*, reader: Reader, peer_id: int, at: int) -> int:
         return _locked(reader, peer_id, start=at).last_message_id
 
 
+def cursor_follow(*, reader: Reader, former: int, peer_id: int) -> None:
+    """A basic group that was read to its end is the supergroup `peer_id` now, and read there from its first message on:
+    nothing in it was said before."""
+    with transaction.atomic():
+        _locked(reader, peer_id, start=0)
+        Cursor.objects.filter(bot_id=reader.bot_id, peer_id=former).delete()
+
+
 def cursors_start_direct(*, reader: Reader, dialogs: Collection[Dialog]) -> dict[int, int]:
     """Begin to read the direct chats among `dialogs`. Returns peer id → where the cursor stands.
 

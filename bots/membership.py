@@ -4,19 +4,19 @@ import logging
 import time
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
-
-from django.db import IntegrityError, transaction
-from django.db.models import Q
 
 from bots.blocks import LOOKING, block_keep, long_wait_tell
 from bots.cursors import chats_forget
 from bots.executor import in_db
+from bots.identity import chat_elsewhere, chat_resolved, name_lost
 from bots.models import Bot, BotBlock
 from bots.reading import Reading
 from bots.states import bot_restrict, bot_set_state
 from bots.troubles import trouble_over, trouble_tell
 from bots.unwelcome import presence_ended, presence_note
+from campaigns.identity import AnotherChat, SameChat
 from campaigns.models import Chat
 from messaging.clock import database_clock
 from telegram.client import TelegramAccount
@@ -24,12 +24,15 @@ from telegram.errors import (
     BotDead,
     BotFull,
     BotRestricted,
+    ChatElsewhere,
+    ChatRefuses,
     PassingError,
+    PeerRefuses,
     RetryAfter,
     TelegramError,
     TransientError,
 )
-from telegram.types import Dialog, ResolvedChat
+from telegram.types import Dialog, ResolvedChat, is_group
 
 # Seconds before a chat that could not be entered is tried again.
 REFUSED_SECONDS = 120.0
@@ -73,6 +76,12 @@ class Membership:
         self._not_before: dict[UUID, float] = {}
         # Those whose admins have been asked.
         self._asked: set[UUID] = set()
+        # Basic groups (marked ids) that the account was told are supergroups now.
+        self.upgraded: set[int] = set()
+        # Chats whose reference led elsewhere, as long as they are wanted nevertheless.
+        self._strayed: set[UUID] = set()
+        # Chats whose reference was followed since the account's chats were listed.
+        self._checked: set[UUID] = set()
         # Until when Telegram lets it enter nothing, on time.monotonic().
         self._flooded = 0.0
 
@@ -86,7 +95,9 @@ class Membership:
 
     def _list(self, dialogs: Iterable[Dialog]) -> None:
         self._listed = time.monotonic()
-        self._dialogs = {dialog.peer_id: dialog for dialog in dialogs}
+        # A group that was upgraded stays in the list beside its supergroup.
+        self._dialogs = {dialog.peer_id: dialog for dialog in dialogs if not dialog.upgraded}
+        self._checked.clear()
         self.chats = {chat: peer for chat, peer in self.chats.items() if peer in self._dialogs}
 
     async def _list_again(self, account: TelegramAccount, wanted: list[Chat]) -> None:
@@ -120,14 +131,25 @@ class Membership:
 
     def _settled(self, chat: Chat) -> bool:
         peer_id = self.chats.get(chat.pk)
-        return peer_id is not None and self._reading.reads(peer_id)
+        if peer_id is None or peer_id != chat.telegram_id or peer_id in self.upgraded:
+            return False
+        return self._reading.reads(peer_id) and not self._to_be_checked(chat)
+
+    def _to_be_checked(self, chat: Chat) -> bool:
+        """Whether the account's own list, as of the last look, raises doubts about where the reference leads."""
+        dialog = self._dialogs.get(chat.telegram_id or 0)
+        return dialog is not None and name_lost(chat, dialog) and chat.pk not in self._checked
 
     async def _forget_all_but(self, wanted: list[Chat]) -> None:
         ids = {chat.pk for chat in wanted}
         self.chats = {chat: peer for chat, peer in self.chats.items() if chat in ids}
         self._reading.keep_only(set(self.chats.values()))
+        # When they are wanted again an operator has looked.
+        for chat_id in self._strayed - ids:
+            self._strayed.discard(chat_id)
+            self._not_before.pop(chat_id, None)
         if self._reader.handler.reads_chats and ids != self._wanted:
-            but = {chat.telegram_id for chat in wanted if chat.telegram_id is not None}
+            but = {one for chat in wanted for one in chat.telegram_ids}
             await in_db(chats_forget, bot_id=self._reader.bot_id, but=but)
             self._wanted = ids
 
@@ -137,7 +159,8 @@ class Membership:
             if found is None:
                 return
             await in_db(chat_resolved, chat_id=chat.pk, found=found)
-            await self._reading.watch(found.telegram_id)
+            former = found.upgraded_from or chat.upgraded_from_id
+            await self._reading.watch(found.telegram_id, former=former)
             await in_db(presence_note, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=found.telegram_id)
         except RetryAfter as error:
             await in_db(method_block, bot_id=self._reader.bot_id, error=error)
@@ -156,10 +179,17 @@ class Membership:
             return
         except (BotDead, TransientError):
             raise
-        except (TelegramError, ChatConflict) as error:
+        except ChatElsewhere as error:
+            await in_db(chat_elsewhere, bot_id=self._reader.bot_id, chat_id=chat.pk, leads_to=error.leads_to)
+            self.chats.pop(chat.pk, None)
+            self._not_before[chat.pk] = time.monotonic() + REFUSED_SECONDS
+            self._strayed.add(chat.pk)
+            return
+        except (TelegramError, SameChat, AnotherChat) as error:
             await self._refused(chat, str(error))
             return
         self.chats[chat.pk] = found.telegram_id
+        self._checked.add(chat.pk)
         # The account's list is older than this.
         self._dialogs.setdefault(found.telegram_id, Dialog(found.telegram_id, 0, found.title, found.kind))
         refused = self._not_before.pop(chat.pk, None) is not None or chat.pk in self._asked
@@ -169,18 +199,47 @@ class Membership:
 
     async def _member_of(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
         """The chat, once the account is in it. None: it was removed from it, or Telegram lets it join nothing now."""
-        dialog = self._dialogs.get(chat.telegram_id) if chat.telegram_id is not None else None
+        known = chat.telegram_id
+        dialog = self._dialogs.get(known) if known is not None and known not in self.upgraded else None
         if dialog is not None and (dialog.kind == "group" or dialog.kind == "supergroup"):
+            await self._check_name(account, chat, dialog)
             return ResolvedChat(dialog.peer_id, dialog.kind, dialog.title)
-        if chat.telegram_id is not None and await in_db(
-            presence_ended, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=chat.telegram_id
-        ):
+        upgraded = await self._upgraded(account, chat)
+        if upgraded is not None and not upgraded.left:
+            return upgraded
+        place: dict[str, Any] = {"bot_id": self._reader.bot_id, "chat_id": chat.pk, "peer_ids": chat.telegram_ids}
+        if await in_db(presence_ended, **place):
             return None
         if self._flooded > time.monotonic() or await in_db(is_restricted, bot_id=self._reader.bot_id):
             return None
-        found = await account.join(chat.reference)
+        found = await account.join(chat.reference, chat.telegram_id)
         await in_db(trouble_over, key=full_trouble(self._reader.bot_id))
         return found
+
+    async def _upgraded(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
+        """The supergroup that the basic group has become. That the group is gone is no removal then."""
+        group = next((one for one in chat.telegram_ids if is_group(one)), None)
+        found = await account.supergroup_of(group) if group is not None else None
+        if found is not None and chat.telegram_id != found.telegram_id:
+            await in_db(chat_resolved, chat_id=chat.pk, found=found)
+        if group is not None:
+            self.upgraded.discard(group)
+        return found
+
+    async def _check_name(self, account: TelegramAccount, chat: Chat, dialog: Dialog) -> None:
+        """The account is in the chat, which has lost the name that it is referred to by. Raises ChatElsewhere when
+        somebody else has taken the name; a name that is nobody's is only reported."""
+        if not self._to_be_checked(chat):
+            return
+        self._checked.add(chat.pk)
+        try:
+            await account.find_chat(chat.reference, chat.telegram_id)
+        except (PeerRefuses, ChatRefuses) as error:
+            reason = (
+                f"chat {chat.key} does not bear the name {chat.reference} any more ({error.reason}): correct its "
+                "reference, or no other account can join it"
+            )
+            await in_db(trouble_tell, key=f"name:{chat.pk}", reason=reason)
 
     async def _refused(self, chat: Chat, reason: str) -> None:
         asked = reason == ASKED
@@ -219,22 +278,6 @@ def _full(bot_id: UUID, error: BotFull) -> str:
 def trouble_of(*, bot_id: UUID, chat_id: UUID) -> str:
     """The key of the Trouble that there is while the bot cannot enter the chat."""
     return f"chat:{bot_id}:{chat_id}"
-
-
-class ChatConflict(Exception):
-    """Two chats on our side turned out to be one at Telegram."""
-
-
-def chat_resolved(*, chat_id: UUID, found: ResolvedChat) -> None:
-    """Store what a chat's reference turned out to be. Raises ChatConflict."""
-    chats = Chat.objects.filter(pk=chat_id)
-    try:
-        with transaction.atomic():
-            stale = ~Q(telegram_id=found.telegram_id) | Q(telegram_id__isnull=True) | ~Q(kind=found.kind)
-            chats.filter(stale).update(telegram_id=found.telegram_id, kind=found.kind)
-            chats.filter(title="").update(title=found.title[:200])
-    except IntegrityError:
-        raise ChatConflict("another chat of ours is the same one at Telegram") from None
 
 
 def method_block(*, bot_id: UUID, error: RetryAfter) -> None:

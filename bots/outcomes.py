@@ -12,15 +12,17 @@ from bots.blocks import block_keep, long_wait_tell
 from bots.claiming import Outgoing
 from bots.deliveries import delivery_finish
 from bots.gate import PERSON_SAID_STOP
+from bots.identity import chat_elsewhere, chat_upgraded
 from bots.models import Delivery, DeliveryEvent
 from bots.selectors import is_own_account
 from bots.states import bot_restrict
 from bots.timeline import note
 from bots.unwelcome import writing_refused
+from campaigns.errors import NotPossible
 from campaigns.fences import suppressions_hold
 from campaigns.selectors import is_suppressed
 from campaigns.suppressing import suppression_resolve
-from telegram.errors import BotDead, BotRestricted, ChatRefuses, RetryAfter, TelegramError
+from telegram.errors import BotDead, BotRestricted, ChatElsewhere, ChatRefuses, ChatUpgraded, RetryAfter, TelegramError
 from telegram.types import SentMessage
 
 State, Kind = Delivery.State, DeliveryEvent.Kind
@@ -130,11 +132,27 @@ def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetim
     elif isinstance(error, BotDead):
         how = "needs to be logged in again" if error.needs_login else "is banned"
         put_back(out, f"{error.reason}: the account {how}. Its messages are not handed to another account.")
+    elif isinstance(error, ChatUpgraded) and out.chat_id is not None:
+        _follow(out, error)
+    elif isinstance(error, ChatElsewhere) and out.chat_id is not None:
+        chat_elsewhere(bot_id=out.bot_id, chat_id=out.chat_id, leads_to=error.leads_to)
+        put_back(out, "The chat's reference leads to another chat.")
     else:
         if isinstance(error, ChatRefuses) and out.chat_id is not None:
             # First: settling may make the next line for the same chat.
             writing_refused(bot_id=out.bot_id, chat_id=out.chat_id, error=error)
         record_failed(out, kind=error.kind, reason=error.reason)
+
+
+def _follow(out: Outgoing, error: ChatUpgraded) -> None:
+    """The group is a supergroup now: there the message is sent."""
+    assert out.chat_id is not None
+    try:
+        chat_upgraded(chat_id=out.chat_id, telegram_id=error.telegram_id, upgraded_from=error.upgraded_from)
+    except NotPossible as same:
+        record_failed(out, kind=error.kind, reason=str(same))
+        return
+    put_back(out, "The group has become a supergroup: it is sent there.")
 
 
 def block_bot(out: Outgoing, error: RetryAfter, until: datetime) -> None:

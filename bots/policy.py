@@ -21,7 +21,7 @@ from bots.origins import origin_named
 from campaigns.disclosure import is_disclosed
 from campaigns.fences import SUPPRESSIONS_HOLD
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
-from campaigns.selectors import permission_answer, permission_question, plain_username, suppressed
+from campaigns.selectors import chats_at, permission_answer, permission_question, plain_username, suppressed
 
 State = Delivery.State
 
@@ -92,7 +92,7 @@ def hold_fences(keys: Sequence[Key]) -> Held:
 def _chats(keys: Sequence[Key]) -> set[UUID]:
     """Those that are written to, and those whose permission lets the bot write to somebody met there."""
     via = {key.via_chat_id for key in keys if key.via_chat_id is not None}
-    met = set(Chat.objects.filter(telegram_id__in=via).values_list("id", flat=True)) if via else set()
+    met = set(chats_at(via).values())
     return met | {key.chat_id for key in keys if key.chat_id is not None}
 
 

@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError
 from bots.cursors import (
     CursorGone,
     Reader,
+    cursor_follow,
     cursor_start,
     cursors_of,
     cursors_start_direct,
@@ -72,15 +73,35 @@ class Reading:
                 if tops.get(peer, 1) > positions.get(peer, 0):
                     self.behind[peer] = 0.0
 
-    async def watch(self, peer_id: int) -> None:
-        """Read a chat from now on: from the cursor if it has one, else from its newest message."""
+    async def watch(self, peer_id: int, *, former: int | None = None) -> None:
+        """Read a chat from now on: from the cursor if it has one, else from its newest message. `former`: the basic
+        group that it was; if that was read, it is read to its end, and then this one from its beginning."""
         if not self.reader.handler.reads_chats or peer_id in self._chats or self.account is None:
             return
-        if peer_id not in await in_db(cursors_of, self.reader.bot_id):
+        positions = await in_db(cursors_of, self.reader.bot_id)
+        if former is not None and former in positions:
+            if not await self._read_out(former):
+                return
+            await in_db(cursor_follow, reader=self.reader, former=former, peer_id=peer_id)
+        elif peer_id not in positions:
             top = await self.account.top_message_id(peer_id)
             await in_db(cursor_start, reader=self.reader, peer_id=peer_id, at=top)
         self._chats.add(peer_id)
         self.behind[peer_id] = 0.0
+
+    async def _read_out(self, peer_id: int) -> bool:
+        """Whether everything in a group that takes no more messages is recorded, as far as it can be read."""
+        try:
+            while await self._read_page(peer_id):
+                pass
+        except (BotDead, TransientError, RetryAfter):
+            raise
+        except TelegramError as error:
+            log.warning("bot %s: the end of %s cannot be read: %s", self.reader.bot_id, peer_id, error.reason)
+            self.behind.pop(peer_id, None)
+        self._chats.discard(peer_id)
+        # Something could not be recorded yet: it is tried again at the next look.
+        return self.behind.pop(peer_id, None) is None
 
     def reads(self, peer_id: int) -> bool:
         """Whether `watch` has nothing to do for this chat."""

@@ -17,10 +17,12 @@ from django.db.models import Q
 from bots.claiming import Clock, Outgoing, judge_batch, mark_sending, outgoing
 from bots.deliveries import delivery_finish
 from bots.gate import Allow, Refuse, Verdict, Wait, judge
+from bots.identity import in_former_group
 from bots.models import Bot, Delivery, DeliveryEvent
 from bots.outcomes import put_back, record_failed, record_refused
 from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
 from bots.timeline import note
+from campaigns.models import Chat
 from messaging.clock import database_clock
 from messaging.handling import DATABASE_ERRORS
 from messaging.rounds import all_of, for_each
@@ -84,6 +86,9 @@ def known_ids(out: Outgoing) -> set[int]:
     """Ids that other deliveries of the bot have in the same place: a line may have been said before in these words."""
     said = Delivery.objects.filter(bot_id=out.bot_id, state=State.SENT, text=out.text)
     said = said.filter(chat_id__isnull=True) if out.chat_id is None else said.filter(chat_id=out.chat_id)
+    if out.chat_id is not None:
+        former = Chat.objects.filter(pk=out.chat_id, upgraded_from_id=out.destination_id).exists()
+        said = said.filter(in_former_group()) if former else said.exclude(in_former_group())
     return {found for found in said.values_list("telegram_message_id", flat=True) if found is not None}
 
 

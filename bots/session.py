@@ -255,8 +255,10 @@ class BotSession:
         self._afterwards.heard(change)
         self._wake.set()
 
-    def _moved(self) -> None:
-        if self._membership.perhaps_let_in():
+    def _moved(self, upgraded: int | None) -> None:
+        if upgraded is not None:
+            self._membership.upgraded.add(upgraded)
+        if self._membership.perhaps_let_in() or upgraded is not None:
             self.want_chats()
 
     async def _save(self, text: str) -> None:

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from bots.cursors import chats_forget
 from bots.hosts import hosts_alive, hosts_beating, hosts_forget, worker_of
+from bots.identity import doubts_over
 from bots.models import Bot, BotSession, Cursor, PendingLogin, Role, Trouble
 from bots.roles import handler_of
 from bots.states import BARRED, bot_set_state
@@ -48,6 +49,7 @@ def supervise(now: datetime) -> list[UUID]:
         workers_back,
         hosts_forget,
         suspensions_over,
+        doubts_over,
         troubles_forget,
         logins_forget,
         *(partial(unread_chats_forget, role, now) for role in Role.values),
@@ -112,7 +114,7 @@ def unread_chats_forget(role: str, now: datetime) -> None:
 
     def forget(bot_id: UUID) -> None:
         chats = handler.chats(bot_id) if bot_id in wanted else []
-        chats_forget(bot_id=bot_id, but={chat.telegram_id for chat in chats if chat.telegram_id is not None})
+        chats_forget(bot_id=bot_id, but={one for chat in chats for one in chat.telegram_ids})
 
     for_each(list(idle.values_list("pk", flat=True)), forget, what="bot")
 

@@ -3,6 +3,7 @@
 An account that was removed from a chat does not enter it again by itself, and what it had to say there waits.
 """
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -28,10 +29,10 @@ def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
 
 
 @transaction.atomic
-def presence_ended(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> bool:
+def presence_ended(*, bot_id: UUID, chat_id: UUID, peer_ids: Collection[int]) -> bool:
     """The account is not in the chat. True when it had been: then it was removed (or taken out by hand), and every
     permission of the chat is suspended. Once a person has resumed one it may enter again."""
-    gone, _ = Presence.objects.filter(bot_id=bot_id, chat_id=chat_id, peer_id=peer_id).delete()
+    gone, _ = Presence.objects.filter(bot_id=bot_id, chat_id=chat_id, peer_id__in=peer_ids).delete()
     if gone:
         _suspend(bot_id, chat_id, "is not in the chat any more", purpose=None)
     return bool(gone)

@@ -10,14 +10,14 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from campaigns import services, suppression_admin  # noqa: F401  Its pages register themselves.
+from campaigns import identity, services, suppression_admin  # noqa: F401  Its pages register themselves.
 from campaigns.budget_keys import UnknownKey, key_resolve, names_of
 from campaigns.models import BOTH_ENDS, ONE_PERMISSION, Budget, Campaign, Chat, ChatPermission
 from campaigns.permission_admin import standing
 from campaigns.policy_admin import PolicyAdmin
-from campaigns.selectors import gap_of
+from campaigns.selectors import doubt_of, gap_of
 from panelkit.base import RowsInline
-from panelkit.labels import choice_label, short_choice
+from panelkit.labels import choice_label, clipped, short_choice
 from panelkit.operations import Operation, when_in
 
 State = Campaign.State
@@ -119,9 +119,12 @@ class PermissionFormSet(forms.BaseInlineFormSet):
         super().clean()
         on_record = ChatPermission.objects.filter(chat_id=self.instance.pk, revoked_at=None)
         purposes = set(on_record.values_list("purpose", flat=True))
+        doubt = doubt_of(self.instance)
         for form in self.extra_forms:
             purpose = form.cleaned_data.get("purpose")
-            if purpose in purposes:
+            if purpose and doubt:
+                form.add_error("purpose", f"{doubt}.")
+            elif purpose in purposes:
                 form.add_error("purpose", ONE_PERMISSION)
             elif purpose:
                 purposes.add(purpose)
@@ -157,12 +160,40 @@ class ChatAdmin(PolicyAdmin):
         ("kind", ChoicesDropdownFilter),
         ("permissions__purpose", ChoicesDropdownFilter),
     )
-    search_fields = ("key", "title", "reference", "=telegram_id")
+    search_fields = ("key", "title", "reference", "=telegram_id", "=upgraded_from_id")
     ordering = ("key",)
-    readonly_fields = ("telegram_id", "kind", "created_at")
+    readonly_fields = ("telegram_id", "kind", "upgraded_from_id", "upgraded_at", "doubt", "created_at")
     fieldsets = (
-        (None, {"fields": (("key", "reference"), "title", "label")}),
-        ("As Telegram has it", {"fields": (("telegram_id", "kind"), "created_at")}),
+        (None, {"fields": (("key", "reference"), "doubt", "title", "label")}),
+        (
+            "As Telegram has it",
+            {"fields": (("telegram_id", "kind"), ("upgraded_from_id", "upgraded_at"), "created_at")},
+        ),
+    )
+    service_errors = (services.NotPossible,)
+    operations = (
+        Operation(
+            "new_chat",
+            "Make the other one a new chat",
+            run=lambda chat, call: identity.reference_to_new_chat(chat_id=chat.pk),
+            done="is reached by its id from now on; this is the other chat, for which nothing is permitted yet.",
+            icon="call_split",
+            when=lambda chat: chat.reference_leads_to is not None,
+            confirm="The reference leads to another chat now. A new chat is added with this reference and without any "
+            "permission; this one keeps its permissions and history and is reached by its Telegram id. Resume its "
+            "permissions once you have asked its owner.",
+            makes=True,
+        ),
+        Operation(
+            "look_again",
+            "Look again",
+            run=lambda chat, call: identity.reference_changed(chat_id=chat.pk),
+            done="is looked at again: you may resume its permissions, and if the reference still leads to another chat "
+            "they are suspended again.",
+            icon="travel_explore",
+            when=lambda chat: chat.reference_leads_to is not None,
+            confirm="You have made sure that the reference leads to this chat again.",
+        ),
     )
     inlines = (ChatPermissionInline,)
 
@@ -170,6 +201,15 @@ class ChatAdmin(PolicyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Chat]:
         return super().get_queryset(request).prefetch_related("permissions")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "reference" in form.changed_data:
+            identity.reference_changed(chat_id=obj.pk)
+
+    @display(description="in doubt")
+    def doubt(self, chat: Chat) -> str:
+        return clipped(doubt_of(chat), 400) if chat.pk else ""
 
     @display(description="chat", ordering="title")
     def name(self, chat: Chat) -> str:

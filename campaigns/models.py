@@ -1,6 +1,7 @@
 """Campaigns, the chats they work in, and the facts that the gate's policy rests on."""
 
 import uuid
+from datetime import datetime
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -109,6 +110,13 @@ class Chat(models.Model):
     )
     telegram_id = models.BigIntegerField(null=True, blank=True, unique=True, help_text="Marked id, once resolved")
     kind = models.CharField(max_length=12, choices=Kind, default=Kind.UNKNOWN)
+    upgraded_from_id = models.BigIntegerField(
+        null=True, blank=True, unique=True, help_text="Marked id of the basic group that it was"
+    )
+    upgraded_at = models.DateTimeField(null=True, blank=True, help_text="When the supergroup was first seen")
+    reference_leads_to = models.BigIntegerField(
+        null=True, blank=True, help_text="Marked id of another chat, to which the reference led at the last look"
+    )
     title = models.CharField(max_length=200, blank=True, default="")
     label = models.CharField(
         max_length=300,
@@ -118,8 +126,27 @@ class Chat(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now())
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(upgraded_from_id__isnull=True, upgraded_at__isnull=True)
+                | Q(upgraded_from_id__isnull=False, upgraded_at__isnull=False, telegram_id__isnull=False),
+                name="upgraded_chats_have_both_ids",
+            ),
+        ]
+
     def __str__(self) -> str:
         return self.title or self.reference
+
+    @property
+    def telegram_ids(self) -> set[int]:
+        """The marked id of today, and that of the basic group that it was."""
+        return {one for one in (self.telegram_id, self.upgraded_from_id) if one is not None}
+
+    def telegram_id_at(self, moment: datetime) -> int | None:
+        """The marked id under which it was written to at this time of the database's."""
+        before = self.upgraded_at is not None and moment < self.upgraded_at
+        return self.upgraded_from_id if before else self.telegram_id
 
 
 class ChatPermission(models.Model):

@@ -19,7 +19,7 @@ from campaigns.errors import NotPossible
 from campaigns.evidence import evidence_add, evidence_response, type_of
 from campaigns.models import EVIDENCE_MOST_BYTES, ChatPermission, EvidenceFile
 from campaigns.policy_admin import PolicyAdmin
-from campaigns.selectors import gap_of, in_force
+from campaigns.selectors import doubt_of, gap_of, in_force
 from panelkit.base import FactAdmin, FactInline
 from panelkit.labels import clipped
 from panelkit.operations import Call, Operation
@@ -70,6 +70,8 @@ class PermissionForm(forms.ModelForm):
         begins = [at for at in (given.get("granted_at"), given.get("valid_from")) if at is not None]
         if until is not None and begins and until <= max(begins):
             self.add_error("valid_until", "It would end before it begins.")
+        if (chat := given.get("chat")) is not None and (doubt := doubt_of(chat)):
+            self.add_error("chat", f"{doubt}.")
         return given
 
     def validate_constraints(self) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower, Now
 
 from campaigns.hashing import id_hash, key_if_any, name_hash
-from campaigns.models import Campaign, ChatPermission, Suppression
+from campaigns.models import Campaign, Chat, ChatPermission, Suppression
 from campaigns.suppressions import bearer_of
 
 
@@ -104,6 +104,34 @@ def in_force(now: datetime | Now) -> Q:
     begun = Q(valid_from__isnull=True) | Q(valid_from__lte=now)
     lasts = Q(valid_until__isnull=True) | Q(valid_until__gt=now)
     return Q(revoked_at__isnull=True, suspended_at__isnull=True) & begun & lasts
+
+
+def chats_at(telegram_ids: Iterable[int]) -> dict[int, UUID]:
+    """By marked id, the chats that have it, or had it as basic groups before they were upgraded."""
+    wanted = set(telegram_ids)
+    if not wanted:
+        return {}
+    found: dict[int, UUID] = {}
+    rows = Chat.objects.filter(at_telegram(wanted)).values_list("id", "telegram_id", "upgraded_from_id")
+    for chat_id, *ids in rows:
+        found |= {one: chat_id for one in ids if one in wanted}
+    return found
+
+
+def at_telegram(telegram_ids: Iterable[int], *, path: str = "") -> Q:
+    """Chats with one of these marked ids, today's or the former one; `path` leads to the chat: "chat__"."""
+    wanted = set(telegram_ids)
+    return Q(**{f"{path}telegram_id__in": wanted}) | Q(**{f"{path}upgraded_from_id__in": wanted})
+
+
+def doubt_of(chat: Chat) -> str:
+    """Why it is in doubt whose permission a chat has, and what to do; empty when it is not."""
+    if chat.reference_leads_to is None:
+        return ""
+    return (
+        f"{chat.reference} leads to another chat ({chat.reference_leads_to}) than the one whose owner gave the "
+        f"permission ({chat.telegram_id}): correct the reference of chat {chat.key}, or make the other one a new chat"
+    )
 
 
 class Terms(NamedTuple):

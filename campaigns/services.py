@@ -9,6 +9,7 @@ from django.db import transaction
 from campaigns import fences
 from campaigns.errors import NotPossible as NotPossible
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.selectors import doubt_of
 from campaigns.suppressing import suppression_add as suppression_add
 from messaging.clock import database_clock
 
@@ -80,6 +81,7 @@ def permission_grant(
     same = open_ones.filter(**facts, **({"granted_at": granted_at} if granted_at else {})).first()
     if same is not None:
         return same
+    _check_certain(chat_id)
     now = database_clock()
     open_ones.update(revoked_at=now, revoked_reason="Replaced by a newer one.")
     permission = ChatPermission.objects.create(chat_id=chat_id, purpose=purpose, granted_at=granted_at or now, **facts)
@@ -123,10 +125,17 @@ def permission_resume(*, permission_id: int) -> ChatPermission:
     permission = ChatPermission.objects.get(id=permission_id)
     if permission.revoked_at is not None:
         raise NotPossible("This permission was revoked: record the new one that the owner has given.")
+    _check_certain(chat_id)
     permission.suspended_at, permission.suspended_reason = None, ""
     permission.save(update_fields=["suspended_at", "suspended_reason"])
     fences.rules_changed()
     return permission
+
+
+def _check_certain(chat_id: UUID) -> None:
+    """Nothing is permitted while it is in doubt which chat that would be for."""
+    if doubt := doubt_of(Chat.objects.get(id=chat_id)):
+        raise NotPossible(f"{doubt}.")
 
 
 @transaction.atomic

@@ -13,6 +13,8 @@ from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import (
     NONE_ON_RECORD,
     Gap,
+    at_telegram,
+    chats_at,
     chats_permitted,
     permission_gaps,
     permissions_in_force,
@@ -63,12 +65,12 @@ def leads_met(people: Collection[Person]) -> QuerySet[Lead]:
 def direct_contact_permitted(*, chat_id: int) -> bool:
     """Whether the owner of the chat with this marked id permits to write to its members without an approval."""
     given = permissions_in_force(purpose=ChatPermission.Grant.FIRST_CONTACT, now=Now())
-    return given.filter(chat__telegram_id=chat_id).exists()
+    return given.filter(at_telegram([chat_id], path="chat__")).exists()
 
 
 def direct_contact_gaps(telegram_ids: set[int], *, now: datetime) -> dict[int, Gap]:
     """By marked id, the chats whose owners do not permit that at `now`, and why."""
-    known = dict(Chat.objects.filter(telegram_id__in=telegram_ids).values_list("telegram_id", "id"))
+    known = chats_at(telegram_ids)
     gaps = permission_gaps(chat_ids=known.values(), purpose=ChatPermission.Grant.FIRST_CONTACT, now=now)
     found = {
         telegram_id: gaps.get(known[telegram_id]) if telegram_id in known else NONE_ON_RECORD

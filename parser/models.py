@@ -54,12 +54,15 @@ class WatchedChat(models.Model):
 
 
 class Hit(models.Model):
-    """A message that a campaign's keywords matched. `message_id` is the parser bot's id of it."""
+    """A message that a campaign's keywords matched. `message_id` is the parser bot's id of it, `peer_id` the marked id
+    that the chat had: a group that becomes a supergroup numbers its messages anew.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="hits")
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="hits")
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="hits")
+    peer_id = models.BigIntegerField(default=0, help_text="Marked id of the chat at that time")
     message_id = models.BigIntegerField()
     telegram_user_id = models.BigIntegerField()
     username = models.CharField(max_length=64, blank=True, default="")
@@ -70,7 +73,9 @@ class Hit(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["campaign", "bot", "chat", "message_id"], name="one_hit_per_message"),
+            models.UniqueConstraint(
+                fields=["campaign", "bot", "chat", "peer_id", "message_id"], name="one_hit_per_message"
+            ),
         ]
         indexes = [models.Index(fields=["-created_at"], name="hits_newest")]
 

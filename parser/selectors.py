@@ -7,7 +7,7 @@ from django.db.models.functions import Cast, Concat, Now
 
 from bots.models import Role
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import permissions_in_force
+from campaigns.selectors import at_telegram, permissions_in_force
 from parser.models import Keyword, WatchedChat
 
 
@@ -31,8 +31,8 @@ def chats_of(*, bot_id: UUID) -> list[Chat]:
 
 
 def campaigns_watching(*, bot_id: UUID, telegram_id: int) -> list[WatchedChat]:
-    """For whom this bot reads the chat with this marked id; each with its chat."""
-    watches = watches_in_force().filter(bot_id=bot_id, chat__telegram_id=telegram_id)
+    """For whom this bot reads the chat that has, or had, this marked id; each with its chat."""
+    watches = watches_in_force().filter(at_telegram([telegram_id], path="chat__"), bot_id=bot_id)
     return list(watches.select_related("chat").order_by("campaign_id"))
 
 

@@ -64,6 +64,7 @@ def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keywo
         campaign_id=watch.campaign_id,
         bot_id=watch.bot_id,
         chat=watch.chat,
+        peer_id=message.peer_id,
         message_id=message.message_id,
         defaults={
             "telegram_user_id": author,

@@ -17,7 +17,7 @@ from telegram.config import new_client
 from telegram.convert import incoming, message_now, new_message, now, sent
 from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
 from telegram.mapping import map_error
-from telegram.names import username_in
+from telegram.names import username_in, usernames_in
 from telegram.store import StoredSession, UnreadableSession
 from telegram.texts import same_text
 from telegram.types import (
@@ -32,6 +32,7 @@ from telegram.types import (
     SentMessage,
     Target,
 )
+from telegram.upgrades import explained, supergroup_of, upgraded_by
 
 # Seconds for TCP, the transport and the first answer.
 CONNECT_LIMIT = 25
@@ -170,13 +171,14 @@ class TelegramAccount:
         ]
         self._client.add_event_handler(handle, events.Raw(types=kinds))
 
-    def on_chats_changed(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when something about the account's chats may have changed: it was let into one."""
+    def on_chats_changed(self, callback: Callable[[int | None], None]) -> None:
+        """Call `callback` when something about the account's chats may have changed: it was let into one. With a marked
+        id: this basic group is a supergroup from now on."""
 
         async def handle(update: Any) -> None:
             message = getattr(update, "message", None)
             if message is None or isinstance(message, types.MessageService):
-                callback()
+                callback(upgraded_by(message))
 
         kinds = [types.UpdateChannel, types.UpdateChat, types.UpdateNewMessage, types.UpdateNewChannelMessage]
         self._client.add_event_handler(handle, events.Raw(types=kinds))
@@ -198,7 +200,11 @@ class TelegramAccount:
             no_webpage=True,
             reply_to=types.InputReplyToMessage(reply_to) if reply_to else None,
         )
-        said = sent(await call(self._client, request), random_id, user_id)
+        try:
+            answer = await call(self._client, request)
+        except TelegramError as error:
+            raise await explained(self._client, peer, error) from error
+        said = sent(answer, random_id, user_id)
         if said is None:
             raise AlreadySent("SENT_WITHOUT_AN_ID")
         return said
@@ -211,24 +217,41 @@ class TelegramAccount:
         return user_id
 
     @within(JOIN_LIMIT)
-    async def join(self, reference: str) -> ResolvedChat:
-        """Become a member; no error when the account is one. ChatRefuses(INVITE_REQUEST_SENT): an admin decides."""
-        return await peers.join(self._client, reference)
+    async def join(self, reference: str, known_id: int | None = None) -> ResolvedChat:
+        """Become a member; no error when the account is one. ChatRefuses(INVITE_REQUEST_SENT): an admin decides.
+        ChatElsewhere: the reference leads to another chat than the one with the marked id `known_id`.
+        """
+        return await peers.join(self._client, reference, known_id)
+
+    @within(JOIN_LIMIT)
+    async def find_chat(self, reference: str, known_id: int | None = None) -> ResolvedChat:
+        """What a reference leads to, without joining it. Raises ChatElsewhere as `join`."""
+        return await peers.resolve(self._client, reference, known_id)
+
+    @within(JOIN_LIMIT)
+    async def supergroup_of(self, group_id: int) -> ResolvedChat | None:
+        """What the basic group with this marked id has become, as far as this account is told."""
+        return await supergroup_of(self._client, group_id)
 
     @within(PAGES_LIMIT)
     async def dialogs(self) -> list[Dialog]:
         """All chats of the account: those it is a member of, and people it has talked with."""
         self._client._flood_waited_requests.clear()
         found = []
-        async for dialog in self._client.iter_dialogs(ignore_migrated=True):
+        async for dialog in self._client.iter_dialogs():
             top = dialog.dialog.top_message
-            found.append(Dialog(dialog.id, top, dialog.title or "", _kind(dialog.entity)))
+            names, upgraded = tuple(usernames_in(dialog.entity)), bool(getattr(dialog.entity, "migrated_to", None))
+            found.append(Dialog(dialog.id, top, dialog.title or "", _kind(dialog.entity), names, upgraded))
         return found
 
     @within(REQUEST_TIMEOUT)
     async def history(self, peer_id: int, *, after_id: int, limit: int = 100) -> list[IncomingMessage]:
         """At most `limit` messages with ids above `after_id`, the oldest of them, ascending. Empty: no more."""
-        raw = await self._page(await self._peer(peer_id), offset_id=after_id + 1, add_offset=-limit, limit=limit)
+        peer = await self._peer(peer_id)
+        try:
+            raw = await self._page(peer, offset_id=after_id + 1, add_offset=-limit, limit=limit)
+        except TelegramError as error:
+            raise await explained(self._client, peer, error) from error
         people = {utils.get_peer_id(entity): entity for entity in [*raw.users, *raw.chats]}
         newer = sorted((message for message in raw.messages if message.id > after_id), key=lambda message: message.id)
         found = [self._incoming(message, people) for message in newer]

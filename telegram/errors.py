@@ -108,3 +108,24 @@ class AlreadySent(TelegramError):
     """A message with this `random_id` is already there (RANDOM_ID_DUPLICATE); Telegram did not say which."""
 
     kind = "already_sent"
+
+
+class ChatElsewhere(TelegramError):
+    """The reference leads to the chat with the marked id `leads_to`, and another one is meant: nothing is done."""
+
+    kind = "chat_elsewhere"
+
+    def __init__(self, leads_to: int) -> None:
+        super().__init__("REFERENCE_LEADS_ELSEWHERE")
+        self.leads_to = leads_to
+
+
+class ChatUpgraded(TelegramError):
+    """The basic group `upgraded_from` (a marked id) is the supergroup `telegram_id` now: it takes nothing any more."""
+
+    kind = "chat_upgraded"
+
+    def __init__(self, telegram_id: int, upgraded_from: int) -> None:
+        super().__init__("CHAT_UPGRADED")
+        self.telegram_id = telegram_id
+        self.upgraded_from = upgraded_from

@@ -1,5 +1,6 @@
 """Who is meant: references, ids and people met elsewhere, as the input peers of one account."""
 
+from dataclasses import replace
 from typing import Any
 
 from telethon import TelegramClient, utils
@@ -7,8 +8,9 @@ from telethon.tl import functions, types
 
 from telegram.calls import call
 from telegram.convert import resolved_chat, updates_of
-from telegram.errors import ChatRefuses, PeerRefuses, PermanentError, TelegramError
-from telegram.types import Author, ChatTarget, PersonTarget, ResolvedChat, Target
+from telegram.errors import ChatElsewhere, ChatRefuses, ChatUpgraded, PeerRefuses, PermanentError, TelegramError
+from telegram.types import Author, ChatTarget, PersonTarget, ResolvedChat, Target, is_group
+from telegram.upgrades import follow, supergroup_of
 
 
 async def input_peer(client: TelegramClient, target: Target) -> tuple[Any, int | None]:
@@ -25,7 +27,9 @@ async def _chat_peer(client: TelegramClient, target: ChatTarget) -> Any:
             return known
     if not target.reference:
         raise ChatRefuses("CHAT_UNKNOWN")
-    found = await resolve(client, target.reference)
+    found = await resolve(client, target.reference, target.telegram_id)
+    if found.upgraded_from is not None and found.telegram_id != target.telegram_id:
+        raise ChatUpgraded(found.telegram_id, found.upgraded_from)
     peer = known_peer(client, found.telegram_id)
     if peer is None:
         raise ChatRefuses("CHAT_UNKNOWN")
@@ -89,8 +93,26 @@ async def _met_in_chat(client: TelegramClient, target: PersonTarget) -> Any | No
     )
 
 
-async def resolve(client: TelegramClient, reference: str) -> ResolvedChat:
-    """The chat behind @name, t.me/name, an invite link of a chat that the account is in, or a marked id."""
+async def resolve(client: TelegramClient, reference: str, known_id: int | None = None) -> ResolvedChat:
+    """The chat behind @name, t.me/name, an invite link of a chat that the account is in, or a marked id.
+
+    With `known_id`, the marked id of the chat that is meant, it raises ChatElsewhere for any other chat than that, or
+    than the supergroup that it was upgraded to.
+    """
+    return await _expected(client, await _resolve(client, reference), known_id)
+
+
+async def _expected(client: TelegramClient, found: ResolvedChat, known_id: int | None) -> ResolvedChat:
+    if known_id in (None, found.telegram_id, found.upgraded_from):
+        return found
+    if known_id is not None and is_group(known_id):
+        now = await supergroup_of(client, known_id)
+        if now is not None and now.telegram_id == found.telegram_id:
+            return replace(now, title=found.title)
+    raise ChatElsewhere(found.telegram_id)
+
+
+async def _resolve(client: TelegramClient, reference: str) -> ResolvedChat:
     name, invite = _parse(reference)
     if not name:
         raise ChatRefuses("REFERENCE_NOT_UNDERSTOOD")
@@ -102,17 +124,18 @@ async def resolve(client: TelegramClient, reference: str) -> ResolvedChat:
         if not isinstance(answer, types.ChatInviteAlready):
             raise ChatRefuses("NOT_A_MEMBER")
         client.session.process_entities([chat])
-        return _group(chat)
+        return await _group(client, chat)
     answer = await call(client, functions.contacts.ResolveUsernameRequest(name))
-    return _group(next(iter(answer.chats), None))
+    return await _group(client, next(iter(answer.chats), None))
 
 
-async def join(client: TelegramClient, reference: str) -> ResolvedChat:
-    """Become a member, and say of what. A chat that the account is in already is no error."""
+async def join(client: TelegramClient, reference: str, known_id: int | None = None) -> ResolvedChat:
+    """Become a member, and say of what. A chat that the account is in already is no error. `known_id` as `resolve`;
+    what an invite leads to is known only once the account is in it."""
     name, invite = _parse(reference)
     if invite:
-        return await _join_by_invite(client, name)
-    found = await resolve(client, reference)
+        return await _expected(client, await _join_by_invite(client, name), known_id)
+    found = await resolve(client, reference, known_id)
     peer = known_peer(client, found.telegram_id)
     if isinstance(peer, types.InputPeerChannel):
         request = functions.channels.JoinChannelRequest(types.InputChannel(peer.channel_id, peer.access_hash))
@@ -122,15 +145,15 @@ async def join(client: TelegramClient, reference: str) -> ResolvedChat:
 
 async def _join_by_invite(client: TelegramClient, invite: str) -> ResolvedChat:
     try:
-        return await resolve(client, f"https://t.me/+{invite}")
+        return await _resolve(client, f"https://t.me/+{invite}")
     except ChatRefuses as error:
         if error.reason != "NOT_A_MEMBER":
             raise
     updates = await _joining(client, functions.messages.ImportChatInviteRequest(invite))
     if updates is None:
-        return await resolve(client, f"https://t.me/+{invite}")
+        return await _resolve(client, f"https://t.me/+{invite}")
     client.session.process_entities(updates)
-    return _group(next(iter(updates.chats), None))
+    return await _group(client, next(iter(updates.chats), None))
 
 
 async def _joining(client: TelegramClient, request: Any) -> Any | None:
@@ -152,11 +175,11 @@ async def _by_id(client: TelegramClient, telegram_id: int) -> ResolvedChat:
         answer = await call(client, functions.messages.GetChatsRequest([peer.chat_id]))
     else:
         raise ChatRefuses("NOT_A_MEMBER")
-    return _group(next(iter(answer.chats), None))
+    return await _group(client, next(iter(answer.chats), None))
 
 
-def _group(chat: Any) -> ResolvedChat:
-    found = resolved_chat(chat)
+async def _group(client: TelegramClient, chat: Any) -> ResolvedChat:
+    found = await follow(client, chat) or resolved_chat(chat)
     if found is None:
         raise ChatRefuses("NOT_A_GROUP")
     return found

@@ -12,6 +12,11 @@ def is_supergroup(peer_id: int) -> bool:
     return peer_id < -1_000_000_000_000
 
 
+def is_group(peer_id: int) -> bool:
+    """Whether a marked id is a basic group's."""
+    return peer_id < 0 and not is_supergroup(peer_id)
+
+
 @dataclass(frozen=True)
 class Credentials:
     """With what an application signs in. `proxy_url` as `telegram.proxies` reads it, or empty.
@@ -109,19 +114,29 @@ Target = ChatTarget | PersonTarget
 
 @dataclass(frozen=True)
 class ResolvedChat:
+    """`upgraded_from`: the marked id of the basic group that this supergroup was, where Telegram has said so. `left`:
+    the account is known not to be in it."""
+
     telegram_id: int
     kind: ChatKind
     title: str
+    upgraded_from: int | None = None
+    left: bool = False
 
 
 @dataclass(frozen=True)
 class Dialog:
-    """A chat in the account's list: one that it is a member of, or a person it has talked with."""
+    """A chat in the account's list: one that it is a member of, or a person it has talked with.
+
+    `usernames` are those that lead to it, without @. `upgraded`: a basic group that is a supergroup now.
+    """
 
     peer_id: int
     top_message_id: int
     title: str
     kind: Literal["private", "group", "supergroup", "other"]
+    usernames: tuple[str, ...] = ()
+    upgraded: bool = False
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,13 @@ def bots_not_online(roles: list[str]) -> list[str]:
     return [f"{bot.key}: {bot.state} {bot.state_reason}".strip() for bot in bots]
 
 
+def _peer(delivery: Delivery) -> int | None:
+    """Under which id it went out: a group may have become a supergroup since."""
+    if delivery.chat is None or delivery.first_attempt_at is None:
+        return delivery.peer_id
+    return delivery.chat.telegram_id_at(delivery.first_attempt_at)
+
+
 def our_ledger() -> list[Said]:
     """Every delivery that is marked sent."""
     sent = Delivery.objects.filter(state=Delivery.State.SENT).select_related("bot", "chat", "reply_to")
@@ -59,7 +66,7 @@ def our_ledger() -> list[Said]:
         Said(
             random_id=delivery.random_id,
             sender=delivery.bot.telegram_user_id or 0,
-            peer=(delivery.chat.telegram_id if delivery.chat else delivery.peer_id) or 0,
+            peer=_peer(delivery) or 0,
             text=delivery.text,
             message_id=delivery.telegram_message_id or 0,
             reply_to=delivery.reply_to.random_id if delivery.reply_to else None,

@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from bots.models import Bot
 from campaigns.fences import rules_changed
+from campaigns.identity import reference_changed
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from campaigns.services import permission_grant, permission_revoke
 from coolthing_site.seeding import existing
@@ -78,10 +79,11 @@ def _chat(report: Report, part: ChatPart) -> Chat:
     values: dict[str, Any] = {"reference": part.telegram, "label": part.label}
     if part.title:
         values["title"] = part.title
-    if Chat.objects.filter(key=part.key).exclude(reference=part.telegram).exists():
-        # Another chat: what was known of the former one does not hold for it.
-        values |= {"telegram_id": None, "kind": Chat.Kind.UNKNOWN}
+    moved = Chat.objects.filter(key=part.key).exclude(reference=part.telegram).exists()
     chat = put(report, Chat, {"key": part.key}, values, name=part.key)
+    if moved:
+        # Another way to the same chat. If it leads to another one, an account finds out, and the permissions wait.
+        reference_changed(chat_id=chat.pk)
     for permission in part.permissions:
         _permission(report, chat, permission)
     gone = chat.permissions.filter(revoked_at__isnull=True).exclude(purpose__in=[p.purpose for p in part.permissions])

@@ -287,13 +287,14 @@ def test_a_bad_file_changes_nothing(seed, data):
     assert not Bot.objects.exists()
 
 
-def test_a_chat_that_moved_is_looked_up_again(seed, data):
+def test_another_reference_is_another_way_to_the_same_chat(seed, data):
     seed(data)
-    Chat.objects.filter(key="expats").update(telegram_id=-1001, kind="supergroup")
+    Chat.objects.filter(key="expats").update(telegram_id=-1001, kind="supergroup", reference_leads_to=-1002)
     assert "nothing to change" in seed(data)
     data["chats"][0]["telegram"] = "@another_chat"
     seed(data)
-    assert Chat.objects.values_list("telegram_id", "kind").get(key="expats") == (None, "unknown")
+    expats = Chat.objects.get(key="expats")
+    assert (expats.telegram_id, expats.kind, expats.reference_leads_to) == (-1001, "supergroup", None)
 
 
 def test_a_budget_may_name_one_object(seed, data):

@@ -89,13 +89,14 @@ def test_an_account_that_may_write_in_no_supergroup_is_restricted_and_no_owner_i
 
 
 def test_only_an_account_that_was_in_a_chat_can_be_removed_from_it(bot, chat):
-    place = {"bot_id": bot.id, "chat_id": chat.id, "peer_id": chat.telegram_id}
-    assert not presence_ended(**place) and suspended() == {}
+    place = {"bot_id": bot.id, "chat_id": chat.id}
+    missing = place | {"peer_ids": {chat.telegram_id}}
+    assert not presence_ended(**missing) and suspended() == {}
     for _ in range(2):
-        presence_note(**place)
-    assert not presence_ended(**{**place, "peer_id": -5}), "the reference leads to another chat now"
-    assert presence_ended(**place) and set(suspended()) == {"script", "parse"}
-    assert not presence_ended(**place) and not Presence.objects.exists()
+        presence_note(**place, peer_id=chat.telegram_id)
+    assert not presence_ended(**place, peer_ids={-5}), "it was never in that one"
+    assert presence_ended(**missing) and set(suspended()) == {"script", "parse"}
+    assert not presence_ended(**missing) and not Presence.objects.exists()
 
 
 def test_a_history_that_is_closed_suspends_the_chat_it_belongs_to(bot, chat):

@@ -1,0 +1,114 @@
+"""Which Telegram chat a row stands for. The marked id, once known, is the chat's identity; a reference (a @name, a
+link) only leads to it, and may lead to another chat tomorrow, whose owner has permitted nothing.
+
+A basic group that was upgraded to a supergroup has a new id and stays the same chat: both ids are on record.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from campaigns import fences
+from campaigns.errors import NotPossible
+from campaigns.models import Chat
+from campaigns.selectors import chats_at, doubt_of
+from campaigns.services import permissions_suspend
+
+# Of a slug, less what makes it unique.
+_KEY_MOST = 45
+
+
+class SameChat(NotPossible):
+    """Two rows turned out to be one chat at Telegram; the text says which, and what to do."""
+
+
+class AnotherChat(NotPossible):
+    """The row stands for another chat than the one that was found."""
+
+
+@transaction.atomic
+def chat_identify(
+    *, chat_id: UUID, telegram_id: int, kind: Chat.Kind, title: str = "", upgraded_from: int | None = None
+) -> Chat:
+    """An account is in the chat that has this marked id, or sees that the basic group `upgraded_from` has become it.
+
+    Sets the id of a chat that had none, and moves a group that was upgraded to its new id; who still knows the old id
+    changes nothing. Raises SameChat when another row stands for this chat, and AnotherChat when this row stands for
+    another one: see `reference_strayed`.
+    """
+    chat = Chat.objects.select_for_update().get(id=chat_id)
+    if telegram_id == chat.upgraded_from_id:
+        return chat
+    _check_free(chat, telegram_id, upgraded_from)
+    if not chat.title and title:
+        Chat.objects.filter(id=chat.id).update(title=title[:200])
+    if chat.telegram_id == telegram_id:
+        facts: dict[str, Any] = {"kind": kind}
+    elif chat.telegram_id is None and upgraded_from is None:
+        facts = {"kind": kind, "telegram_id": telegram_id}
+    elif chat.telegram_id in (None, upgraded_from):
+        facts = {"kind": kind, "telegram_id": telegram_id, "upgraded_from_id": upgraded_from, "upgraded_at": Now()}
+    else:
+        raise AnotherChat(f"chat {chat.key} is {chat.telegram_id}, and {chat.reference} led to {telegram_id}")
+    try:
+        with transaction.atomic():
+            Chat.objects.filter(id=chat.id).exclude(telegram_id=telegram_id, kind=kind).update(**facts)
+    except IntegrityError:
+        # Another row took the id at this moment.
+        _check_free(chat, telegram_id, upgraded_from)
+        raise
+    chat.refresh_from_db()
+    return chat
+
+
+def _check_free(chat: Chat, telegram_id: int, upgraded_from: int | None) -> None:
+    """That no other row has one of the ids, as today's or as the former one."""
+    ids = {telegram_id} | ({upgraded_from} if upgraded_from is not None else set())
+    taken = {pk for pk in chats_at(ids).values() if pk != chat.id}
+    other = Chat.objects.filter(id__in=taken).first()
+    if other is not None:
+        raise SameChat(
+            f"{chat.reference} (chat {chat.key}) is the same chat at Telegram as {other.reference} (chat {other.key}): "
+            f"use {other.key}, and correct the reference of {chat.key} or revoke its permissions"
+        )
+
+
+@transaction.atomic
+def reference_strayed(*, chat_id: UUID, leads_to: int) -> Chat:
+    """The chat's reference leads to the marked id of another chat: every permission is suspended until an operator has
+    corrected the reference, or has made the other one a chat of its own. Doing it twice is no error."""
+    Chat.objects.select_for_update().get(id=chat_id)
+    Chat.objects.filter(id=chat_id).update(reference_leads_to=leads_to)
+    chat = Chat.objects.get(id=chat_id)
+    permissions_suspend(chat_id=chat_id, reason=doubt_of(chat))
+    return chat
+
+
+@transaction.atomic
+def reference_changed(*, chat_id: UUID) -> None:
+    """An operator has corrected the reference, or asks for another look. The id stays: when an account finds that the
+    reference leads elsewhere, the permissions are suspended again."""
+    Chat.objects.select_for_update().get(id=chat_id)
+    if Chat.objects.filter(id=chat_id).exclude(reference_leads_to=None).update(reference_leads_to=None):
+        fences.rules_changed()
+
+
+@transaction.atomic
+def reference_to_new_chat(*, chat_id: UUID) -> Chat:
+    """What the reference leads to now becomes a chat of its own, without any permission; the old one is reached by its
+    id from here on. Raises NotPossible when the reference leads to no other chat."""
+    old = Chat.objects.select_for_update().get(id=chat_id)
+    if old.reference_leads_to is None or old.telegram_id is None:
+        raise NotPossible(f"{old.reference} leads to no other chat, as far as the last look has shown.")
+    reference = old.reference
+    Chat.objects.filter(id=old.id).update(reference=str(old.telegram_id), reference_leads_to=None)
+    new = Chat.objects.create(key=_free_key(old.key), reference=reference)
+    fences.rules_changed()
+    return new
+
+
+def _free_key(key: str) -> str:
+    taken = set(Chat.objects.filter(key__startswith=key[:_KEY_MOST]).values_list("key", flat=True))
+    return next(name for number in range(2, len(taken) + 3) if (name := f"{key[:_KEY_MOST]}-{number}") not in taken)
