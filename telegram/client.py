@@ -69,6 +69,8 @@ class TelegramAccount:
             self._client = new_client(self._session, credentials, receive_updates=receive_updates, logged_in=True)
         except ValueError as error:
             raise PermanentError(str(error)) from error
+        # Short updates bring no author: whose name is whose must be known without.
+        self._client.add_event_handler(self._renamed, events.Raw(types=[types.UpdateUserName]))
         self._save = save
         self._self_id = 0
         self._watch: asyncio.Task[None] | None = None
@@ -154,6 +156,9 @@ class TelegramAccount:
             types.UpdateShortChatMessage,
         ]
         self._client.add_event_handler(handle, events.Raw(types=kinds))
+
+    async def _renamed(self, update: Any) -> None:
+        self._session.rename(update.user_id, username_in(update))
 
     def on_change(self, callback: OnChange) -> None:
         """Call `callback` for each message that is edited, deleted or reacted to, whoever wrote it."""

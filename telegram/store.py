@@ -129,6 +129,11 @@ class StoredSession(MemorySession):
     def author_of(self, user_id: int) -> Author | None:
         return self._authors.get(user_id)
 
+    def rename(self, user_id: int, username: str) -> None:
+        """Telegram says how a person whom it has met is called now; empty: without a username."""
+        if user_id in self._known:
+            self._keep(user_id, self._known[user_id][0], username.lower())
+
     def _keep(self, peer: int, access_hash: int, username: str) -> None:
         if self._known.get(peer) != (access_hash, username):
             self._known[peer] = (access_hash, username)

@@ -12,7 +12,6 @@ from django.urls import reverse
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from bots.afterwards import changes_record, lately
 from bots.claiming import claim
-from bots.clock import database_clock
 from bots.cursors import Reader
 from bots.identity import chat_elsewhere, chat_resolved, chat_upgraded, doubts_over
 from bots.models import Delivery, Trouble
@@ -24,6 +23,7 @@ from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_resume
 from leads.selectors import direct_contact_gaps, direct_contact_permitted
+from messaging.clock import database_clock
 from messaging.models import OutboxEvent
 from parser.models import Hit
 from telegram.errors import ChatElsewhere, ChatUpgraded
