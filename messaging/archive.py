@@ -17,7 +17,8 @@ from messaging.campaign_finding import campaign_of
 from messaging.events import event_id
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, ProcessedEvent
 from messaging.persons import ERASED, about_somebody_erased, hold_erasing
-from messaging.subscriptions import Message, storable
+from messaging.subscriptions import Message
+from messaging.wire import storable
 from messaging.work import as_uuid, count_expired, task_name
 
 UNROUTABLE = "unroutable"

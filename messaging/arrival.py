@@ -68,8 +68,3 @@ class Subscription:
 
 def body_digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
-
-
-def storable(text: str) -> str:
-    """Text as PostgreSQL can hold it: no NUL, no lone surrogates."""
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()

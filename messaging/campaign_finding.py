@@ -1,9 +1,10 @@
 """Which campaign a message is about, as far as its body tells; the rooms above know what leads to a campaign."""
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
+
+from messaging.wire import from_json
 
 # A campaign's id as the bodies of events name it.
 CAMPAIGN_FIELD = "campaign_id"
@@ -33,7 +34,7 @@ def campaign_names(ids: Iterable[UUID]) -> dict[UUID, str]:
 def campaign_of(body: str) -> UUID | None:
     """The campaign of a message of any shape, or None."""
     try:
-        fields = json.loads(body)
+        fields = from_json(body)
     except (ValueError, RecursionError):
         return None
     if not isinstance(fields, dict):

@@ -11,11 +11,11 @@ from typing import Any, NoReturn
 from django.db import transaction
 
 from messaging import outbox, topology
-from messaging.arrival import storable
 from messaging.errors import NotPossible
 from messaging.events import UndecodableMessage, decode
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent
 from messaging.subscriptions import body_digest
+from messaging.wire import from_json, storable
 
 log = logging.getLogger(__name__)
 
@@ -142,9 +142,9 @@ def check_body(letter: DeadLetter, body: str) -> str:
     """The body as it would be sent; raises `NotPossible` when it is no JSON object or another event's, or a task's."""
     if letter.task:
         raise NotPossible("a task's arguments are ids and cannot be edited: replay or discard it")
-    text = body.replace("\r\n", "\n").strip()
+    text = body.replace("\r\n", "\n").strip().removeprefix("\ufeff")
     try:
-        fields = json.loads(text, parse_constant=_refuse_constant)
+        fields = from_json(text, parse_constant=_refuse_constant)
         text.encode()
     except (ValueError, RecursionError) as problem:
         raise NotPossible(f"the body is not JSON: {problem}") from None
@@ -166,7 +166,7 @@ def indented(text: str) -> str:
     """JSON as people read it; anything else as it is."""
     try:
         # A lone surrogate is JSON but no text that can be shown: it stays the escape that it was.
-        return storable(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
+        return storable(json.dumps(from_json(text), indent=2, ensure_ascii=False))
     except (ValueError, RecursionError):
         return text
 

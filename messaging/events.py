@@ -4,18 +4,17 @@ An event's class names where it is published; on arrival the pair (exchange, rou
 the body is flat JSON that may come from a program which knows nothing of these classes.
 """
 
-import json
 import re
 import string
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from messaging import topology
+from messaging import topology, wire
 
 # The name space of ids that we give to messages which came without one. Changing it would make old copies look new.
 _ID_NAMESPACE = uuid.UUID("6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11")
@@ -28,11 +27,6 @@ MAX_BODY_BYTES = 1_048_576
 
 class UndecodableMessage(Exception):
     """The message is no event that we know; the text says why."""
-
-
-def _aware(value: datetime) -> datetime:
-    """Other programs write UTC without saying so."""
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _now() -> datetime:
@@ -55,7 +49,7 @@ class Event(BaseModel):
     _fallback: ClassVar[bool] = False
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4)
-    created_at: Annotated[datetime, AfterValidator(_aware)] = Field(default_factory=_now)
+    created_at: wire.Time = Field(default_factory=_now)
 
     def __init_subclass__(
         cls, *, exchange: str = "", key: str = "", service: str = "", fallback: bool = False, **kwargs: Any
@@ -114,10 +108,13 @@ def decode(exchange: str, routing_key: str, body: bytes, *, message_id: str | No
     if fields.get("created_at") is None:
         fields.pop("created_at", None)
     cls = _pick(exchange, routing_key, fields)
+    fields = {**_key_words(cls, routing_key), **fields}
+    if problem := _unstorable(cls, fields):
+        raise UndecodableMessage(f"not a {cls.__name__}: {problem}")
     try:
-        return cls.model_validate({**_key_words(cls, routing_key), **fields})
-    except ValidationError as problem:
-        raise UndecodableMessage(f"not a {cls.__name__}: {_summary(problem)}") from None
+        return cls.model_validate(fields)
+    except ValidationError as invalid:
+        raise UndecodableMessage(f"not a {cls.__name__}: {_summary(invalid)}") from None
 
 
 def check_version(headers: Mapping[str, Any]) -> None:
@@ -155,7 +152,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BODY_BYTES:
         raise UndecodableMessage(f"the body has {len(body)} bytes; {MAX_BODY_BYTES} are the most")
     try:
-        fields = json.loads(body.decode("utf-8"))
+        fields = wire.from_json(body.decode("utf-8"))
     except UnicodeDecodeError as problem:
         raise UndecodableMessage(f"the body is not UTF-8: {problem.reason} at byte {problem.start}") from None
     except (ValueError, RecursionError) as problem:
@@ -188,6 +185,14 @@ def _speaks_of(cls: type[Event], routing_key: str, fields: dict[str, Any]) -> bo
     return not needed or not needed.isdisjoint(fields)
 
 
+def _unstorable(cls: type[Event], fields: Mapping[str, Any]) -> str:
+    """Which fields that are read the database could not keep, and why."""
+    keeps_all = cls.model_config.get("extra") == "allow"
+    read = {name: value for name, value in fields.items() if keeps_all or name in cls.model_fields}
+    found = [(name, wire.unstorable(name) or wire.unstorable(value)) for name, value in read.items()]
+    return "; ".join(f"{wire.storable(name)[:60]}: {why}" for name, why in found if why)
+
+
 @lru_cache(_KEYS_REMEMBERED)
 def _key_words(cls: type[Event], routing_key: str) -> Mapping[str, str]:
     """The fields that the routing key tells; a foreign body may leave them out."""
@@ -213,4 +218,7 @@ def _key_pattern(cls: type[Event]) -> re.Pattern[str]:
 
 def _summary(problem: ValidationError) -> str:
     """Field and reason, without the value: it may be somebody's message."""
-    return "; ".join(f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg']}" for error in problem.errors())
+    return "; ".join(
+        f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg'].removeprefix('Value error, ')}"
+        for error in problem.errors()
+    )

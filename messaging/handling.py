@@ -12,9 +12,10 @@ from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from messaging import timings
-from messaging.arrival import Message, Subscription, storable
+from messaging.arrival import Message, Subscription
 from messaging.events import Event, UndecodableMessage, check_version, decode, event_id
 from messaging.models import HandlingFailure
+from messaging.wire import storable
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,8 @@ from uuid import UUID
 
 from django.db.models import Model, Q
 
+from messaging.wire import from_json, whole_number
+
 # What a person's id and name are called in the bodies of events, ours and other programs'.
 ID_KEYS = frozenset({"telegram_user_id", "user_id", "from_user_id", "from_id", "peer_id", "sender_id"})
 NAME_KEYS = frozenset({"username", "from_username", "peer_username"})
@@ -43,7 +45,7 @@ class Person:
 
     def _in_any(self, text: str) -> bool:
         try:
-            value = json.loads(text)
+            value = from_json(text)
         except (ValueError, RecursionError):
             return self._in_text(text)
         return self._in_value(value) if isinstance(value, dict | list) else self._in_text(text)
@@ -161,7 +163,7 @@ def about_somebody_erased(text: str) -> bool:
     """Whether this JSON body names a person whose data was erased: then it is not to be kept."""
     try:
         ids, names = set[int](), set[str]()
-        _named_in(json.loads(text), "", ids, names)
+        _named_in(from_json(text), "", ids, names)
     except (ValueError, RecursionError):
         return False
     return bool(ids or names) and any(guard(ids, names) for guard, _ in _guards)
@@ -174,8 +176,8 @@ def _named_in(value: Any, key: str, ids: set[int], names: set[str]) -> None:
     elif isinstance(value, list):
         for one in value:
             _named_in(one, key, ids, names)
-    elif key in ID_KEYS and isinstance(value, int) and not isinstance(value, bool):
-        ids.add(value)
+    elif key in ID_KEYS and (number := whole_number(value)) is not None:
+        ids.add(number)
     elif key in NAME_KEYS and isinstance(value, str) and value:
         names.add(value.removeprefix("@").lower())
 

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, shared_task
 
 from messaging import telemetry, topology, tracing
-from messaging.arrival import Headers, Message, Parcel, Subscription, body_digest, storable
+from messaging.arrival import Headers, Message, Parcel, Subscription, body_digest
 from messaging.batches import consume_many
 from messaging.events import Event, decode
 from messaging.handling import consume, handle_one
@@ -23,7 +23,6 @@ __all__ = [
     "handle_batch",
     "raw_batch_subscriber",
     "raw_subscriber",
-    "storable",
     "subscriber",
     "subscription_of",
 ]

@@ -13,9 +13,9 @@ from celery import Task
 from celery.signals import task_revoked
 
 from messaging import timings, topology
-from messaging.arrival import storable
 from messaging.handling import patiently
 from messaging.models import HandlingFailure, ProcessedEvent
+from messaging.wire import storable
 
 log = logging.getLogger(__name__)
 

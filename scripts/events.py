@@ -1,9 +1,8 @@
 """What the scripts room publishes. `NewActiveScript` may come from other programs as well."""
 
-from datetime import datetime
 from uuid import UUID
 
-from messaging import topology
+from messaging import topology, wire
 from messaging.events import Event
 
 
@@ -24,5 +23,5 @@ class ScriptFinishedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="scripts
     """A script's last play has ended, however it ended. `problems`: the lines that some chat did not get to hear."""
 
     sfc_id: UUID
-    finished_at: datetime
+    finished_at: wire.Time
     problems: list[UUID | None]

@@ -20,11 +20,11 @@ from leads.services.jobs import ANSWER_TASK
 from leads.services.optout import opt_out
 from leads.services.ownership import Owner, lead_move, owner_move
 from leads.services.saying import message_say
-from messaging.arrival import storable
 from messaging.events import ServiceErrorEvent
 from messaging.outbox import publish_on_commit
 from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 from messaging.tasks_api import send_on_commit
+from messaging.wire import storable
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam

@@ -37,8 +37,6 @@ def lead_receive(*, event: NewTargetMessage) -> Lead | None:
 
 def _receive(event: NewTargetMessage, now: datetime) -> Lead | None:
     person = Person.of(event.telegram_user_id, event.username)
-    if not person:
-        raise BadLead("the event names nobody: it has neither a username nor a telegram_user_id")
     campaign = _campaign(event.campaign_id)
     if is_own_account(telegram_user_id=person.telegram_user_id, username=person.username):
         return None
@@ -105,7 +103,7 @@ def _create(event: NewTargetMessage, campaign: Campaign, person: Person) -> Lead
         message=event.message,
         chat_id=event.chat_id,
         message_id=event.message_id,
-        worker_id=event.worker_id[:64],
+        worker_id=event.worker_id,
         event_id=event.id,
         hit_at=event.said_at or event.created_at,
     )

@@ -17,7 +17,7 @@ from coolthing_site.demo.observe import our_ledger
 from coolthing_site.processes import procfile, sandbox_environment
 from leads.models import Lead
 from messaging import topology
-from messaging.models import DeadLetter
+from messaging.models import DeadLetter, HandlingFailure
 from sandbox.scenario import Scenario
 from sandbox.server import Sandbox, SandboxConfig
 from scripts.models import Run, ScriptForCampaign, Step
@@ -90,7 +90,18 @@ def test_bare_json_of_a_foreign_publisher_is_handled_like_our_own(installation: 
     broker.publish(
         topology.LEADS_EXCHANGE, f"lead.{campaign.id}", json.dumps({**lead, "message": "ищу репетитора"}).encode()
     )
+    # As other programs write, too: a byte order mark, ids as numbers, no name, a time without a zone.
+    odd = {**lead, "worker_id": 5, "username": None, "telegram_user_id": 70501, "said_at": "2026-03-01T12:00:00"}
+    body = "\ufeff" + json.dumps({**odd, "message": "a tutor?"})
+    broker.publish(topology.LEADS_EXCHANGE, f"lead.{campaign.id}", body.encode())
+    for unfit in ({"username": "a" * 65}, {"telegram_user_id": 2**63}, {"message": "\0"}, {"message": "\ud83d"}):
+        body = json.dumps({**lead, "message": "a tutor?", **unfit})
+        broker.publish(topology.LEADS_EXCHANGE, f"lead.{campaign.id}", body.encode())
     wait_until(lambda: Lead.objects.filter(username="pavel_here").exists(), what="the lead")
+    wait_until(lambda: Lead.objects.filter(telegram_user_id=70501, worker_id="5").exists(), what="the odd lead")
+    failures = HandlingFailure.objects.filter(queue=topology.LEADS_QUEUE)
+    wait_until(lambda: failures.count() == 4, what="four refusals")
+    assert all(one.error.startswith("UndecodableMessage: not a NewTargetMessage: ") for one in failures)
     wait_until(lambda: Run.objects.filter(sfc=installation.sfc).count() == 4, what="a run in each chat")
     wait_until(lambda: installation.sfc.supervised_at, what="armed supervision")
     assert not DeadLetter.objects.exists()

@@ -17,6 +17,7 @@ from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.services import lead_approve, lead_reject
 from leads.services.contact import leads_contact_due
 from leads.services.receiving import BadLead
+from messaging.events import UndecodableMessage
 from telegram.types import PersonTarget
 from tests.integration import ledger
 from tests.integration.leads_world import handle_lead, make_world
@@ -89,7 +90,7 @@ def test_an_event_of_no_campaign_is_refused_with_a_reason(world, field):
 
 
 def test_an_event_that_names_nobody_is_refused(world):
-    with pytest.raises(BadLead, match="nobody"):
+    with pytest.raises(UndecodableMessage, match="nobody"):
         world.receive(username="", telegram_user_id=None)
 
 

@@ -1,0 +1,101 @@
+"""Bodies that other programs send, too: the types of their fields, and what the database cannot keep.
+
+What cannot be kept is refused when a body is decoded, in words, and not by the database in the middle of a handler.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+
+# PostgreSQL's bigint.
+_BIG = 2**63
+# Telegram numbers messages by 32 bits.
+_MESSAGE_IDS = 2**31
+# As `campaigns.names.is_person_id`.
+_PERSON_IDS = 2**53
+# Earlier ones are mistakes; later ones are beyond what Python can read back from the database.
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+_WHOLE = TypeAdapter(int)
+# Characters of a username or an id as text, in every column that keeps one.
+_NAME_LENGTH = 64
+# Lists in lists: a JSON column and its readers take them up to some depth, which nobody needs.
+DEEPEST = 50
+
+
+def utc(value: datetime) -> datetime:
+    """Other programs write UTC without saying so."""
+    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+    if not _FIRST_YEAR <= aware.year <= _LAST_YEAR:
+        raise ValueError(f"its year is not between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return aware
+
+
+def _number_to_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _none_to_empty(value: object) -> object:
+    return "" if value is None else value
+
+
+def _username(value: str) -> str:
+    plain = value.strip().removeprefix("@")
+    if len(plain) > _NAME_LENGTH:
+        raise ValueError(f"has {len(plain)} characters; {_NAME_LENGTH} are the most")
+    return plain
+
+
+Time = Annotated[datetime, AfterValidator(utc)]
+# An id that some programs keep as a number.
+IdText = Annotated[str, Field(max_length=_NAME_LENGTH), BeforeValidator(_number_to_text)]
+# Without @; empty when it is null.
+Username = Annotated[str, AfterValidator(_username), BeforeValidator(_none_to_empty)]
+ChatId = Annotated[int, Field(ge=-_BIG, lt=_BIG)]
+MessageId = Annotated[int, Field(gt=0, lt=_MESSAGE_IDS)]
+PersonId = Annotated[int, Field(gt=0, lt=_PERSON_IDS)]
+
+
+def from_json(text: str, **options: Any) -> Any:
+    """As `json.loads`; Windows programs begin a text with a byte order mark."""
+    return json.loads(text.removeprefix("\ufeff"), **options)
+
+
+def whole_number(value: object) -> int | None:
+    """The number that a field of the type int would be, however it is written: 7, "7" or 7.0."""
+    try:
+        return _WHOLE.validate_python(value)
+    except ValidationError:
+        return None
+
+
+def storable(text: str) -> str:
+    """Text as PostgreSQL can hold it: no NUL, no lone surrogates."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def unstorable(value: Any, depth: int = 0) -> str:
+    """Why PostgreSQL could not keep this value of a JSON body; empty when it could."""
+    if isinstance(value, str):
+        return _text_problem(value)
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else "holds a number that is too large, or none"
+    if not isinstance(value, Mapping | list):
+        return ""
+    if depth == DEEPEST:
+        return f"is nested deeper than {DEEPEST} levels"
+    inner = [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+    return next(filter(None, (unstorable(item, depth + 1) for item in inner)), "")
+
+
+def _text_problem(text: str) -> str:
+    if "\0" in text:
+        return "holds a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds half of a surrogate pair"
+    return ""
