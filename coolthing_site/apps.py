@@ -3,6 +3,7 @@ from django.apps import AppConfig
 
 class CoolthingSiteConfig(AppConfig):
     name = "coolthing_site"
+    verbose_name = "Site"
 
     def ready(self) -> None:
         from coolthing_site.person_data import PanelRoom

@@ -12,8 +12,8 @@ from messaging.clock import database_clock
 from panelkit.labels import moment_told
 
 COUNTED = timedelta(hours=1)
-_TO_DO = "Look at its output: `make up` and compose start it again when it ends, but a frozen one has to be killed."
-_START = "Start it with `make up`, or with `docker compose up -d`."
+_TO_DO = "Look at its output. One that ended is started again; a frozen one has to be killed first."
+_START = "Start it with make up, or with docker compose up -d."
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def process_state(row: Process, now: datetime) -> tuple[str, str]:
     if row.ended_at is not None:
         return ("ended", f"ended by itself ({row.how})") if row.ended_by_itself else ("stopped", row.how)
     if row.heartbeat_at < now - silent_after():
-        return "silent", f"silent since {moment_told(row.heartbeat_at)}"
+        return "silent", "silent"
     return "running", "running"
 
 
@@ -63,12 +63,12 @@ def _amiss(kind: str, figures: Figures) -> Amiss | None:
         since = moment_told(figures.silent_since)
         return Amiss(kind, "silent", f"{which} sent no heartbeat since {since}. {others}. {_TO_DO}")
     if figures.last is not None and figures.last.ended_at is not None:
-        times = "once" if figures.ends == 1 else f"{figures.ends} times"
+        times = "" if figures.ends == 1 else f", {figures.ends} times in the last hour"
         last = f"{moment_told(figures.last.ended_at)} ({figures.last.how})"
         now = "It runs again." if figures.running else f"It does not run now. {_TO_DO}"
         if kind in WITHOUT_HEARTBEAT:
-            now = "`make up` starts it again; it sends no heartbeats."
-        return Amiss(kind, "ended", f"Ended by itself {times} in the last hour, the last time at {last}. {now}")
+            now = "It is started again; it sends no heartbeats."
+        return Amiss(kind, "ended", f"Ended by itself at {last}{times}. {now}")
     if not figures.running and kind in expected_kinds():
         return Amiss(kind, "stopped", f"Does not run since {moment_told(figures.seen)}. {_START}")
     return None
