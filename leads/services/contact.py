@@ -20,6 +20,8 @@ from messaging.rounds import for_each
 from scripts.spintax import SpintaxError
 
 State = Lead.State
+# A person who wrote longer ago no longer expects an answer: after an outage nobody is written to out of the blue.
+FRESH = timedelta(hours=24)
 
 
 def lead_contact(*, lead: Lead, now: datetime) -> None:
@@ -32,12 +34,8 @@ def lead_contact(*, lead: Lead, now: datetime) -> None:
     if is_suppressed(telegram_user_id=person.telegram_user_id, username=person.username):
         lead_move(lead=lead, state=State.OPTED_OUT, reason="Asked not to be written to before this hit.")
         return
-    if lead.approved_at is None and not direct_contact_permitted(chat_id=lead.chat_id):
-        lead_move(
-            lead=lead,
-            state=State.AWAITING_APPROVAL,
-            reason="The chat's permission does not cover first contacts: an operator must approve this one.",
-        )
+    if lead.approved_at is None and (reason := _needs_approval(lead, now)):
+        lead_move(lead=lead, state=State.AWAITING_APPROVAL, reason=f"{reason}: an operator must approve this one.")
         return
     try:
         text = first_contact_text(campaign=lead.campaign, lead_id=lead.id)
@@ -45,6 +43,15 @@ def lead_contact(*, lead: Lead, now: datetime) -> None:
         _wait(lead, f"The campaign's first message cannot be rendered: {problem}.")
         return
     _contact_through_manager(lead, person, text, now)
+
+
+def _needs_approval(lead: Lead, now: datetime) -> str:
+    if not direct_contact_permitted(chat_id=lead.chat_id):
+        return "The chat's permission does not cover first contacts"
+    if now - lead.hit_at > FRESH:
+        hours = FRESH.total_seconds() / 3600
+        return f"The message that made the hit is more than {hours:.0f} hours old ({lead.hit_at:%Y-%m-%d %H:%M} UTC)"
+    return ""
 
 
 def _contact_through_manager(lead: Lead, person: Person, text: str, now: datetime) -> None:

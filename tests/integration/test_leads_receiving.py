@@ -68,6 +68,31 @@ def test_the_interval_counts_from_when_the_words_were_said():
     assert Delivery.objects.get().due_at == said_at + timedelta(seconds=600)
 
 
+@pytest.mark.parametrize("field", ["said_at", "created_at"])
+def test_a_hit_of_days_ago_is_contacted_only_when_an_operator_approves_it(world, field):
+    """As after an outage, when the queue hands over what waited in it."""
+    old, fresh = ((timezone.now() - timedelta(hours=hours)).isoformat() for hours in (25, 23))
+    lead = world.receive(**{field: old})
+    assert lead.state == State.AWAITING_APPROVAL and "more than 24 hours old" in lead.state_reason
+    assert not Delivery.objects.exists()
+    lead_approve(lead_id=lead.id, by="olga")
+    assert world.send_all() == 1
+    fresh = world.receive(
+        **{field: (timezone.now() - timedelta(hours=23)).isoformat()}, telegram_user_id=502, username="b"
+    )
+    assert fresh.state == State.CONTACTING
+
+
+def test_a_lead_that_waited_for_days_for_a_manager_is_contacted_only_when_an_operator_approves_it(world):
+    Bot.objects.update(enabled=False)
+    lead = world.receive()
+    assert lead.state == State.NEW
+    Bot.objects.update(enabled=True)
+    assert leads_contact_due(now=timezone.now() + timedelta(hours=25)) == 1
+    lead.refresh_from_db()
+    assert lead.state == State.AWAITING_APPROVAL and not Delivery.objects.exists()
+
+
 def test_a_basic_groups_message_id_is_not_given_to_another_account(world):
     group = ledger.make_chat(telegram_id=-4100005, kind="group", permitted=False)
     world.receive(chat_id=group.telegram_id)
