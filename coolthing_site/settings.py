@@ -195,6 +195,9 @@ LOGGING = {
         # Telethon logs every reconnect and update gap at INFO; httpx every request's URL.
         "telethon": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
+        "httpcore2": {"level": "WARNING"},
+        # At DEBUG it writes whole conversations.
+        "openai": {"level": "WARNING"},
     },
 }
 

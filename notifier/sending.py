@@ -5,21 +5,32 @@ from datetime import datetime
 from uuid import UUID
 
 from messaging.clock import database_clock
-from notifier.services import notification_claim, notification_failed, notification_sent
+from notifier.services import channel_address, notification_claim, notification_failed, notification_sent
 from notifier.transports import TransportError, send
 
 log = logging.getLogger(__name__)
 
 
 def send_notification(*, notification_id: UUID, now: datetime | None = None) -> None:
-    """May run twice and beside itself; no transaction is open while it waits."""
+    """May run twice and beside itself; no transaction is open while it waits. However an attempt ends it is counted."""
     sending = notification_claim(notification_id=notification_id, now=now or database_clock())
     if sending is None:
         return
     try:
-        send(sending.kind, sending.address, sending.content)
+        send(sending.kind, channel_address(sending=sending), sending.content)
     except TransportError as error:
         log.warning("notification %s, attempt %s: %s", sending.id, sending.attempt, error)
-        notification_failed(sending=sending, error=str(error), permanent=error.permanent, now=database_clock())
+        notification_failed(
+            sending=sending,
+            error=str(error),
+            permanent=error.permanent,
+            retry_after=error.retry_after,
+            now=database_clock(),
+        )
+    except Exception as error:
+        # The kind alone: the text may contain the channel's address.
+        log.error("notification %s, attempt %s: unforeseen %s", sending.id, sending.attempt, type(error).__name__)
+        unforeseen = f"unforeseen {type(error).__name__}"
+        notification_failed(sending=sending, error=unforeseen, permanent=False, now=database_clock())
     else:
         notification_sent(sending=sending, now=database_clock())

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 
 from messaging.clock import database_clock
 from messaging.events import Event
 from messaging.persons import about_somebody_erased, hold_erasing
+from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 from messaging.routing import topic_matches
 from messaging.tasks_api import send_on_commit
 from notifier.models import Channel, Notification, Rule
@@ -23,6 +24,8 @@ State = Notification.State
 CLAIM = timedelta(seconds=60)
 # A task may arrive this much before its row is due by the clock of its machine: clocks differ.
 EARLY = timedelta(seconds=0.5)
+# On a row whose last attempt left no trace.
+_LOST = "an attempt ended without a result, perhaps with its worker"
 # A due row whose task has not been seen for so long gets another one.
 REDISPATCH = timedelta(seconds=30)
 # Over these attempts, with the waits below, a channel may be away for about half an hour.
@@ -32,12 +35,12 @@ _BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 1.0, 600.0
 
 @dataclass(frozen=True)
 class Sending:
-    """A claimed notification: all that a transport needs. `attempt` is the claim's token."""
+    """A claimed notification: what a transport needs beside the address. `attempt` is the claim's token."""
 
     id: UUID
     attempt: int
+    channel_id: UUID
     kind: str
-    address: str
     content: dict[str, object]
 
 
@@ -81,14 +84,20 @@ def _channels_for(routing_key: str) -> list[Channel]:
 
 
 def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | None:
-    """Take a due notification; None when it is not due, held by another task, or settled."""
+    """Take a due notification; None when it is not due, held by another task, or settled.
+
+    One whose attempts are used up, the last of them without a trace, is given up.
+    """
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
-    taken = Notification.objects.filter(free, id=notification_id, state=State.QUEUED, due_at__lte=now + EARLY).update(
-        claimed_until=now + CLAIM, attempts=F("attempts") + 1
-    )
-    if not taken:
+    due = Notification.objects.filter(free, id=notification_id, state=State.QUEUED, due_at__lte=now + EARLY)
+    lost = Case(When(claimed_until__isnull=False, then=Value(_LOST)), default=F("error"), output_field=TextField())
+    if not due.update(claimed_until=now + CLAIM, attempts=F("attempts") + 1, error=lost):
         return None
-    row = Notification.objects.select_related("channel").get(id=notification_id)
+    # Without the address: one that cannot be read is a failure of the attempt, not of its claim.
+    row = Notification.objects.select_related("channel").defer("channel__address").filter(id=notification_id).first()
+    if row is None:
+        # Its channel was deleted meanwhile, or somebody's data erased.
+        return None
     content: dict[str, object] = {
         "id": str(row.id),
         "title": row.title,
@@ -97,22 +106,34 @@ def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | Non
         "created_at": row.created_at.isoformat(),
         "event": row.body,
     }
-    return Sending(row.id, row.attempts, row.channel.kind, row.channel.address, content)
+    sending = Sending(row.id, row.attempts, row.channel_id, row.channel.kind, content)
+    if row.attempts > MOST_ATTEMPTS:
+        notification_failed(sending=sending, error=row.error, permanent=True, now=now)
+        return None
+    return sending
+
+
+def channel_address(*, sending: Sending) -> str:
+    """The channel's secret. Raises what the vault raises when it cannot be read."""
+    return Channel.objects.get(id=sending.channel_id).address
 
 
 def notification_sent(*, sending: Sending, now: datetime) -> bool:
     return bool(_mine(sending).update(state=State.SENT, sent_at=now, claimed_until=None, error=""))
 
 
-def notification_failed(*, sending: Sending, error: str, permanent: bool, now: datetime) -> bool:
+def notification_failed(
+    *, sending: Sending, error: str, permanent: bool, now: datetime, retry_after: float | None = None
+) -> bool:
     """Tried again later, or given up: after the last attempt, or at once when repeating it cannot help.
 
+    `retry_after`: seconds that the receiver asks for; an hour at most is waited.
     Nothing is published about it: a channel that is down must not be the cause of further notifications.
     """
     if permanent or sending.attempt >= MOST_ATTEMPTS:
         return bool(_mine(sending).update(state=State.FAILED, error=error, claimed_until=None))
     delay = min(_BACKOFF_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2 ** (sending.attempt - 1))
-    later = now + timedelta(seconds=delay)
+    later = now + timedelta(seconds=max(delay, min(retry_after or 0.0, LONGEST_WAIT_SECONDS)))
     return bool(_mine(sending).update(due_at=later, claimed_until=None, dispatched_at=None, error=error))
 
 

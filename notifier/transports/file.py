@@ -11,7 +11,8 @@ def append_line(path: str, content: Mapping[str, object]) -> None:
     """One write to a file opened for appending: lines of several processes do not mix."""
     line = (json.dumps(dict(content), ensure_ascii=False) + "\n").encode()
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Not blocking: a pipe that nobody reads would keep the worker for ever.
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         try:
             written = os.write(handle, line)
         finally:

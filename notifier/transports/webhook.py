@@ -1,33 +1,30 @@
 """An HTTP POST with a JSON body."""
 
-import http.client
+import asyncio
 import json
-import urllib.error
-import urllib.request
+import ssl
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from datetime import UTC, datetime
+from functools import cache
+from typing import NoReturn
 from urllib.parse import urlsplit
 
+import httpx2
+
+from messaging.retry_after import seconds_to_wait
 from notifier.transports.errors import TransportError
 
-# Seconds for connecting and for each read of the answer.
-TIMEOUT_SECONDS = 10.0
+# Seconds for one POST, from its connection to the last header of the answer, however slowly that drips in.
+TIMEOUT_SECONDS = 20.0
 # Statuses that a later attempt may change, though they blame the request.
 _TEMPORARY = frozenset([408, 409, 423, 425, 429])
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would arrive as a GET without its body, perhaps at a stranger's."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirects)
-
-
 def post(url: str, content: Mapping[str, object]) -> None:
-    """Delivered when the answer is 2xx. A receiver can tell a repeat by the header `Idempotency-Key`."""
+    """Delivered when the answer is 2xx. A receiver can tell a repeat by the header `Idempotency-Key`.
+
+    A redirect is a refusal: the POST would arrive as a GET without its body, perhaps at a stranger's.
+    """
     try:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
     except ValueError:
@@ -39,22 +36,31 @@ def post(url: str, content: Mapping[str, object]) -> None:
         "User-Agent": "CoolThing",
         "Idempotency-Key": str(content["id"]),
     }
+    body = json.dumps(dict(content), ensure_ascii=False).encode()
     try:
-        request = urllib.request.Request(
-            url, json.dumps(dict(content), ensure_ascii=False).encode(), headers, method="POST"
-        )
-        with _opener.open(request, timeout=TIMEOUT_SECONDS):
-            return
-    except urllib.error.HTTPError as error:
-        error.close()
-        _refused(error.code)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        answer = asyncio.run(_post(url, body, headers))
+    except (TimeoutError, OSError, ValueError, httpx2.HTTPError, httpx2.InvalidURL) as error:
         # Names of errors only: their texts may contain the address.
-        cause = getattr(error, "reason", None)
-        name = type(cause).__name__ if isinstance(cause, BaseException) else type(error).__name__
-        raise TransportError(f"webhook: {name}") from None
+        raise TransportError(f"webhook: {type(error).__name__}") from None
+    if not answer.is_success:
+        _refused(answer)
 
 
-def _refused(status: int) -> NoReturn:
-    permanent = 300 <= status < 500 and status not in _TEMPORARY
-    raise TransportError(f"webhook: HTTP {status}", permanent=permanent) from None
+async def _post(url: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Response:
+    """The answer without its body. Raises TimeoutError at the deadline, with the connection closed."""
+    client = httpx2.AsyncClient(verify=_ssl_context(), timeout=TIMEOUT_SECONDS)
+    request = client.build_request("POST", url, content=body, headers=headers)
+    async with asyncio.timeout(TIMEOUT_SECONDS), client:
+        return await client.send(request, stream=True)
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    """Made once: it reads all certificates of the system."""
+    return httpx2.create_ssl_context()
+
+
+def _refused(answer: httpx2.Response) -> NoReturn:
+    permanent = 300 <= answer.status_code < 500 and answer.status_code not in _TEMPORARY
+    wait = seconds_to_wait(answer.headers, now=datetime.now(UTC))
+    raise TransportError(f"webhook: HTTP {answer.status_code}", permanent=permanent, retry_after=wait)

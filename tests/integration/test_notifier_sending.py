@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from bots.services import bot_died
@@ -15,10 +17,11 @@ from messaging.models import OutboxEvent
 from messaging.subscriptions import handle
 from notifier.models import Channel, Notification, Rule
 from notifier.sending import send_notification
-from notifier.services import MOST_ATTEMPTS, notification_claim, notifications_dispatch_due
+from notifier.services import CLAIM, MOST_ATTEMPTS, notification_claim, notifications_dispatch_due
 from telegram.errors import BotDead
 from tests.integration.locks import at_once
 from tests.integration.script_world import make_bot, make_sfc
+from tests.llm_server import drips, hostile_server, http
 
 pytestmark = pytest.mark.django_db
 
@@ -235,3 +238,66 @@ def test_two_tasks_for_one_notification_at_the_same_moment_send_once(file):
     notification = Notification.objects.create(channel=made, event_id=uuid4(), routing_key="a.b", title="t", body={})
     at_once(*[lambda: send_notification(notification_id=notification.id, now=soon())] * 4)
     assert len(lines(file)) == 1
+
+
+@pytest.mark.parametrize("wait", ["99999999999", "inf", "Fri, 01 Jan 2100 00:00:00 GMT"])
+def test_a_receiver_that_asks_for_a_long_wait_gets_an_hour(wait):
+    with hostile_server(http(b"", "429 Too Many Requests", Retry_After=wait)) as server:
+        channel(server.url, "#", kind="webhook")
+        happens("parser.error", service="parser", reason="no")
+        before = timezone.now()
+        send_notification(notification_id=Notification.objects.get().id)
+    notification = Notification.objects.get()
+    assert (notification.state, notification.attempts, notification.error) == ("queued", 1, "webhook: HTTP 429")
+    assert before + timedelta(hours=1) <= notification.due_at <= timezone.now() + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "answer", [drips(0.05), lambda connection: connection.sendall(b"no http")], ids=["drips", "no http"]
+)
+def test_a_receiver_that_answers_as_none_should_costs_an_attempt_and_not_the_worker(answer, monkeypatch):
+    monkeypatch.setattr("notifier.transports.webhook.TIMEOUT_SECONDS", 0.5)
+    with hostile_server(answer) as server:
+        channel(server.url, "#", kind="webhook")
+        happens("parser.error", service="parser", reason="no")
+        send_notification(notification_id=Notification.objects.get().id)
+    notification = Notification.objects.get()
+    assert (notification.state, notification.attempts, notification.claimed_until) == ("queued", 1, None)
+    assert notification.error in ("webhook: TimeoutError", "webhook: RemoteProtocolError")
+
+
+def test_a_pipe_that_nobody_reads_costs_an_attempt_and_not_the_worker(file):
+    os.mkfifo(file)
+    channel(file, "#")
+    happens("parser.error", service="parser", reason="no")
+    send_notification(notification_id=Notification.objects.get().id)
+    notification = Notification.objects.get()
+    assert (notification.state, notification.error) == ("queued", "file: No such device or address")
+
+
+def test_a_failure_that_nobody_foresaw_is_counted_and_ends(file, caplog):
+    """As good as any: the channel's secret was written with a key that is gone."""
+    made = channel(file, "#")
+    happens("parser.error", service="parser", reason="no")
+    notification = Notification.objects.get()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE notifier_channel SET address = 'nonsense-of-another-key' WHERE id = %s", [made.pk])
+    for _ in range(MOST_ATTEMPTS):
+        send_notification(notification_id=notification.id, now=notification.due_at + timedelta(hours=1))
+        notification.refresh_from_db()
+    assert (notification.state, notification.attempts) == ("failed", MOST_ATTEMPTS)
+    assert notification.error.startswith("unforeseen ") and "nonsense" not in notification.error + caplog.text
+
+
+def test_a_notification_whose_task_is_killed_every_time_is_given_up(file):
+    channel(file, "#")
+    happens("parser.error", service="parser", reason="no")
+    notification, now = Notification.objects.get(), soon()
+    for _ in range(MOST_ATTEMPTS):
+        assert notification_claim(notification_id=notification.id, now=now) is not None
+        now += CLAIM + timedelta(seconds=1)
+    assert notification_claim(notification_id=notification.id, now=now) is None
+    notification.refresh_from_db()
+    assert (notification.state, notification.error) == (
+        "failed", "an attempt ended without a result, perhaps with its worker",
+    )  # fmt: skip
