@@ -47,9 +47,7 @@ QUEUES = [
     )
     for lane in LANES
 ]
-TOPOLOGY = topology.Topology(
-    (topology.ExchangeSpec(EXCHANGE, "topic", alternate=topology.UNROUTABLE_EXCHANGE),), tuple(QUEUES)
-)
+TOPOLOGY = topology.Topology((topology.ExchangeSpec(EXCHANGE, "topic"),), tuple(QUEUES))
 topology.SUBSCRIPTIONS.update({queue_name(lane): task_name(lane) for lane in LANES})
 # As many as the product's own subscriptions take.
 topology.BATCHES[queue_name("batched")] = topology.BATCHES[topology.LEADS_QUEUE]

@@ -10,14 +10,22 @@ from celery.app.amqp import AMQP
 from kombu import Producer
 from kombu.pools import ProducerPool
 
+from messaging import topology
+
 # Seconds for each of: the socket taking a message, the broker confirming it.
 CONFIRM_SECONDS = 3.0
 
 
 class TimedProducer(Producer):
-    """Raises when the broker has not confirmed in time."""
+    """Raises when the broker has not confirmed in time, and when a task has no queue to go to.
+
+    The broker returns a task whose queue is missing, unless an alternate exchange keeps it.
+    """
 
     def publish(self, *args: Any, **options: Any) -> Any:
+        # Celery sends tasks through the default exchange, which cannot have an alternate. Remote control and task
+        # events go to whoever listens, perhaps nobody.
+        options["mandatory"] = (options.get("exchange") or "") in ("", topology.TASKS_EXCHANGE)
         options["timeout"] = options.get("timeout") or CONFIRM_SECONDS
         options["confirm_timeout"] = options.get("confirm_timeout") or CONFIRM_SECONDS
         try:

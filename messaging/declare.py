@@ -6,20 +6,23 @@ from typing import Any
 from django.conf import settings
 from kombu import Connection
 
+from messaging import policies
 from messaging.management_api import ManagementApi
 from messaging.topology import TOPOLOGY, ExchangeSpec, QueueSpec, Topology
 
 _CONNECT_SECONDS = 5.0
-# What the name of a queue gets while its messages stand aside (see `messaging.queue_moves`).
+# What the name of a queue gets while its messages stand aside, and that of an exchange while it is made anew (see
+# `messaging.queue_moves` and `messaging.exchange_moves`).
 MOVING_SUFFIX = ".moving"
 Binding = tuple[str, str]
 
 _DECLARES = "setup_broker mends it"
 _MOVES = "setup_broker --migrate makes the queue anew and keeps its messages"
+_REPLACES = "setup_broker --migrate makes the exchange anew and loses no message"
 _BY_HAND = "delete it while nothing publishes to it, then run setup_broker"
 # Why an argument matters, when it is otherwise.
 _MEANINGS = {
-    "alternate-exchange": "where messages go that no queue wants; without it they vanish",
+    "alternate-exchange": "other programs declare the exchange without it and are refused (406); a policy gives it",
     "x-queue-type": "only quorum queues count deliveries and keep what they confirmed on every node",
     "x-message-ttl": "the milliseconds after which its messages expire",
     "x-delivery-limit": "after so many deliveries a message counts as one that kills its workers",
@@ -35,7 +38,10 @@ class DeclarationRefused(Exception):
 
 
 def declare(topology: Topology = TOPOLOGY, url: str = "") -> None:
-    """Declare everything. What stands already is left as it is; what stands otherwise raises `DeclarationRefused`."""
+    """Declare everything but the policies, which do not go over AMQP (`policies.policies_set`).
+
+    What stands already is left as it is; what stands otherwise raises `DeclarationRefused`.
+    """
     with _connect(url) as connection:
         for exchange in topology.exchanges:
             _declare_exchange(connection, exchange)
@@ -55,11 +61,13 @@ def differences(topology: Topology, api: ManagementApi) -> list[str]:
 
     Each says what the difference means and what to do about it.
     """
-    queues = api.in_vhost("queues")
+    queues, exchanges = api.in_vhost("queues"), api.in_vhost("exchanges")
     return [
-        *_exchange_differences(topology, api.in_vhost("exchanges")),
+        *_exchange_differences(topology, exchanges),
+        *policies.differences(topology, api, exchanges),
         *_queue_differences(topology, queues),
         *_binding_differences(topology, api.in_vhost("bindings")),
+        *unfinished_exchange_moves(topology, exchanges),
         *_unfinished_moves(topology, queues),
     ]
 
@@ -69,6 +77,22 @@ def queue_differs(spec: QueueSpec, live: dict[str, Any] | None) -> bool:
     return live is not None and any(_differences_of_queue(spec, live))
 
 
+def exchange_differs(spec: ExchangeSpec, live: dict[str, Any] | None) -> bool:
+    """Whether an exchange stands that can be made anew: it has other arguments, and is what it should be besides."""
+    return live is not None and bool(live["arguments"]) and live["type"] == spec.type and live["durable"]
+
+
+def unfinished_exchange_moves(topology: Topology, found: list[dict[str, Any]]) -> list[str]:
+    """A line for each exchange that an interrupted `setup_broker --migrate` left beside ours."""
+    standing = {exchange["name"] for exchange in found}
+    return [
+        f"exchange {spec.name}{MOVING_SUFFIX} is left of an interrupted move: messages to {spec.name} go through it;"
+        " run setup_broker --migrate again"
+        for spec in topology.exchanges
+        if spec.name + MOVING_SUFFIX in standing
+    ]
+
+
 def _connect(url: str) -> Connection:
     return Connection(url or settings.RABBITMQ_URL, connect_timeout=_CONNECT_SECONDS)
 
@@ -76,7 +100,7 @@ def _connect(url: str) -> Connection:
 def _declare_exchange(connection: Connection, spec: ExchangeSpec) -> None:
     channel = connection.channel()
     try:
-        channel.exchange_declare(spec.name, spec.type, durable=True, auto_delete=False, arguments=spec.arguments)
+        channel.exchange_declare(spec.name, spec.type, durable=True, auto_delete=False)
         channel.close()
     except connection.channel_errors as problem:
         raise DeclarationRefused(f"exchange {spec.name}: {problem}") from None
@@ -104,8 +128,9 @@ def _exchange_differences(topology: Topology, found: list[dict[str, Any]]) -> It
             yield f"exchange {spec.name} is of type {live['type']}, not {spec.type}: it routes otherwise; {_BY_HAND}"
         if not live["durable"]:
             yield f"exchange {spec.name} is not durable: it is gone when the broker restarts; {_BY_HAND}"
-        for line in _argument_differences(spec.arguments, live["arguments"]):
-            yield f"exchange {spec.name} has {line}; {_BY_HAND}"
+        remedy = _REPLACES if exchange_differs(spec, live) else _BY_HAND
+        for line in _argument_differences({}, live["arguments"]):
+            yield f"exchange {spec.name} has {line}; {remedy}"
 
 
 def _queue_differences(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """RabbitMQ's management API: what the broker says about itself."""
 
+import ssl
+from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -61,7 +63,7 @@ class ManagementApi:
         """One request; the decoded JSON answer, or None for an empty one."""
         try:
             # The environment's proxies are not meant for the broker.
-            with httpx2.Client(auth=self._auth, timeout=self._seconds, trust_env=False) as client:
+            with httpx2.Client(auth=self._auth, timeout=self._seconds, trust_env=False, verify=_tls()) as client:
                 answer = client.request(method, self._base + path, json=body, params=query or None)
                 answer.raise_for_status()
                 return answer.json() if answer.content else None
@@ -72,3 +74,9 @@ class ManagementApi:
             ) from None
         except (httpx2.HTTPError, ValueError) as problem:
             raise ManagementUnavailable(f"{self._base}: {problem or type(problem).__name__}") from None
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the machine's certificates takes twenty times as long as a request."""
+    return ssl.create_default_context()

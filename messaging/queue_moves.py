@@ -17,6 +17,8 @@ from kombu import Connection
 
 from messaging import declare, topology
 from messaging.carrier import Carrier
+from messaging.errors import MoveRefused
+from messaging.exchange_moves import ExchangeMover
 from messaging.management_api import ManagementApi
 from messaging.topology import Topology
 
@@ -28,10 +30,6 @@ _WAITING = {"x-queue-type": "quorum", "x-delivery-limit": topology.ARCHIVE_DELIV
 FIGURES_SECONDS = 11.0
 _CONNECT_SECONDS = 5.0
 _POLL_SECONDS = 0.5
-
-
-class MoveRefused(Exception):
-    """Nothing, or nothing more, can be moved now; the text says why. A later run goes on from here."""
 
 
 class QueueMover:
@@ -63,6 +61,10 @@ class QueueMover:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         self._connection.release()
+
+    def move_exchanges(self) -> list[str]:
+        """As `ExchangeMover.move_all`; before the queues, whose bindings need the exchanges."""
+        return ExchangeMover(self._topology, self._api, self._channel, self._say).move_all()
 
     def move_all(self) -> list[str]:
         """Make the queues anew that are otherwise than they should be, and finish what an earlier run began.

@@ -5,6 +5,9 @@ makes Celery's queues and routes of them. They declare on RabbitMQ 3.10 and on 4
 no global QoS, an explicit delivery limit on each queue.
 """
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 # Published to by us and by other programs.
@@ -68,15 +71,41 @@ ALARM_HEADER = "x-coolthing-alarm"
 
 @dataclass(frozen=True)
 class ExchangeSpec:
-    """A durable exchange."""
+    """A durable exchange. It has no arguments: another program that declares it knows of none, and would be refused."""
 
     name: str
     type: str
-    alternate: str = ""
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """A policy of the virtual host: what exchanges have beside their arguments, which every program declares alike."""
+
+    name: str
+    exchanges: tuple[str, ...]
+    definition: Mapping[str, str]
+    priority: int
 
     @property
-    def arguments(self) -> dict[str, str]:
-        return {"alternate-exchange": self.alternate} if self.alternate else {}
+    def pattern(self) -> str:
+        return f"^({'|'.join(map(re.escape, self.exchanges))})$"
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        """As the management API takes it, and shows it."""
+        return {
+            "pattern": self.pattern,
+            "apply-to": "exchanges",
+            "priority": self.priority,
+            "definition": dict(self.definition),
+        }
+
+    def command(self, vhost: str) -> str:
+        """What an administrator runs on the broker's machine to set it."""
+        return (
+            f"rabbitmqctl set_policy -p '{vhost}' --priority {self.priority} --apply-to exchanges {self.name}"
+            f" '{self.pattern}' '{json.dumps(dict(self.definition))}'"
+        )
 
 
 @dataclass(frozen=True)
@@ -126,6 +155,7 @@ class Topology:
 
     exchanges: tuple[ExchangeSpec, ...]
     queues: tuple[QueueSpec, ...]
+    policies: tuple[PolicySpec, ...] = ()
     _by_name: dict[str, QueueSpec] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -224,17 +254,11 @@ SERVICES: dict[str, str] = {
 
 
 def _exchanges() -> tuple[ExchangeSpec, ...]:
-    published = [
-        ExchangeSpec(name, "topic", alternate=UNROUTABLE_EXCHANGE)
-        for name in (SCRIPTS_EXCHANGE, LEADS_EXCHANGE, EVENTS_EXCHANGE)
-    ]
-    dead = [ExchangeSpec(name, "topic") for name in _DEAD_LETTER_EXCHANGES]
+    topics = (SCRIPTS_EXCHANGE, LEADS_EXCHANGE, EVENTS_EXCHANGE, *_DEAD_LETTER_EXCHANGES)
     return (
-        # First, so that the others may name it as their alternate.
         ExchangeSpec(UNROUTABLE_EXCHANGE, "fanout"),
-        ExchangeSpec(TASKS_EXCHANGE, "direct", alternate=UNROUTABLE_EXCHANGE),
-        *published,
-        *dead,
+        ExchangeSpec(TASKS_EXCHANGE, "direct"),
+        *(ExchangeSpec(name, "topic") for name in topics),
     )
 
 
@@ -259,7 +283,15 @@ def _queues() -> tuple[QueueSpec, ...]:
     return (*subscriptions, *dead, *archive, *work)
 
 
-TOPOLOGY = Topology(_exchanges(), _queues())
+# One policy applies to an exchange, that of the highest priority: above what an administrator sets for all of them.
+ALTERNATE_POLICY = PolicySpec(
+    "coolthing-alternate-exchange",
+    (SCRIPTS_EXCHANGE, LEADS_EXCHANGE, EVENTS_EXCHANGE, TASKS_EXCHANGE),
+    {"alternate-exchange": UNROUTABLE_EXCHANGE},
+    priority=10,
+)
+
+TOPOLOGY = Topology(_exchanges(), _queues(), (ALTERNATE_POLICY,))
 
 
 def task_routes() -> dict[str, dict[str, str]]:

@@ -15,7 +15,7 @@ from django.conf import settings
 from kombu import Connection, pools
 from psycopg import sql
 
-from messaging import declare, topology
+from messaging import declare, policies, topology
 from messaging.management_api import ManagementApi, ManagementUnavailable
 from tests.support import is_alive, wait_until
 
@@ -77,6 +77,7 @@ class Broker:
     def reset(self) -> None:
         """The topology as it should be, with empty queues, and nothing bound that an earlier test has bound."""
         declare.declare(url=self.url)
+        policies.policies_set(topology.TOPOLOGY, self.api)
         self._unbind_strangers()
         for queue in topology.TOPOLOGY.queues:
             wait_until(partial(self._is_left, queue.name), what=f"the end of {queue.name}'s consumers")
@@ -93,7 +94,7 @@ class Broker:
             (item["source"], item["routing_key"], item["destination"])
             for item in self.api.in_vhost("bindings")
             # The default exchange binds every queue by itself, and Celery's own belong to workers that come and go.
-            if item["source"] and "celery" not in item["source"]
+            if item["source"] and "celery" not in item["source"] and item["destination_type"] == "queue"
         }
         with self.channel() as channel:
             for exchange, key, queue in found - ours:

@@ -2,12 +2,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connection
 
-from messaging import declare, topology
+from messaging import declare, policies, topology
+from messaging.management_api import ManagementApi
 from tests.broker import probe
 from tests.private import Broker, database_url
 from tests.support import Process, wait_until
@@ -101,6 +104,7 @@ class Probe:
 @pytest.fixture
 def probed(broker: Broker, start_process: StartProcess) -> Probe:
     declare.declare(probe.PROBE, url=broker.url)
+    policies.policies_set(probe.PROBE, broker.api)
     with broker.channel() as channel:
         for queue in probe.PROBE.queues:
             channel.queue_purge(queue.name)
@@ -108,3 +112,20 @@ def probed(broker: Broker, start_process: StartProcess) -> Probe:
         cursor.execute("CREATE TABLE IF NOT EXISTS probe_effect (event_id uuid, note text)")
         cursor.execute("TRUNCATE probe_effect")
     return Probe(broker, start_process)
+
+
+@pytest.fixture
+def modest_url(broker: Broker) -> Iterator[str]:
+    """The management API's address for a user who may use the virtual host, and see it, but set no policies."""
+    name, password = f"modest-{broker.api.vhost}", uuid.uuid4().hex
+    broker.api.call("PUT", f"users/{name}", {"password": password, "tags": "management"})
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    broker.api.call("PUT", f"permissions/{broker.api.vhost}/{name}", everything)
+    at = urlsplit(settings.RABBITMQ_MANAGEMENT_URL)
+    yield at._replace(netloc=f"{name}:{password}@{at.hostname}:{at.port}").geturl()
+    broker.api.call("DELETE", f"users/{name}")
+
+
+@pytest.fixture
+def modest_api(broker: Broker, modest_url: str) -> ManagementApi:
+    return ManagementApi(modest_url, broker.api.vhost, seconds=60.0)

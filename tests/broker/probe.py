@@ -43,12 +43,17 @@ def _queue(name: str, dlq: str, pattern: str) -> topology.QueueSpec:
 
 QUEUES = (_queue(PROBE_QUEUE, PROBE_DLQ, "probe.*"), _queue(BATCH_QUEUE, BATCH_DLQ, "batch.*"))
 PROBE = topology.Topology(
-    (topology.ExchangeSpec(PROBE_EXCHANGE, "topic", alternate=topology.UNROUTABLE_EXCHANGE),),
+    (topology.ExchangeSpec(PROBE_EXCHANGE, "topic"),),
     (
         *QUEUES,
         *(
             topology.QueueSpec(dlq, ((topology.EVENTS_DLX, f"{queue}.failed"),), message_ttl_ms=topology.HOUR_MS)
             for queue, dlq in ((PROBE_QUEUE, PROBE_DLQ), (BATCH_QUEUE, BATCH_DLQ))
+        ),
+    ),
+    (
+        topology.PolicySpec(
+            "probe-alternate-exchange", (PROBE_EXCHANGE,), topology.ALTERNATE_POLICY.definition, priority=10
         ),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import transaction
 
-from messaging import tasks_api, topology
+from messaging import declare, tasks_api, topology
 from messaging.tasks_api import send_on_commit, send_to_queue_rollback_unsafe
 from tests import private
 from tests.private import Broker
@@ -66,3 +66,13 @@ def test_a_task_that_must_be_sent_fails_when_it_is_not_confirmed(proxy: TcpProxy
     with pytest.raises(Exception, match="imed out"):
         send_to_queue_rollback_unsafe(TASK, "second", queue=QUEUE)
     proxy.restore()
+
+
+def test_a_task_whose_queue_is_missing_is_not_sent_in_silence(broker: Broker):
+    with broker.channel() as channel:
+        channel.queue_delete(QUEUE)
+    with pytest.raises(Exception, match="NO_ROUTE"):
+        send_to_queue_rollback_unsafe(TASK, "nowhere", queue=QUEUE)
+    declare.declare(url=broker.url)
+    send_to_queue_rollback_unsafe(TASK, "somewhere", queue=QUEUE)
+    assert broker.ready(QUEUE) == 1

@@ -279,4 +279,4 @@ def test_an_exchange_that_is_otherwise_stops_everything_before_it_begins(changed
 def test_the_command_has_nothing_to_move_on_a_broker_as_it_should_be(broker: Broker, start_process: StartProcess):
     process = start_process("manage.py", "setup_broker", "--migrate")
     assert process.wait() == 0
-    assert process.log().strip() == "moved 0 queues; the broker is as the topology says"
+    assert process.log().strip() == "made anew: 0 exchanges, 0 queues; the broker is as the topology says"

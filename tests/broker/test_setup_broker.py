@@ -1,12 +1,21 @@
 """`manage.py setup_broker` against a real broker."""
 
-from messaging import topology
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from messaging import policies, topology
+from messaging.topology import ALTERNATE_POLICY, PolicySpec
 from tests.broker.conftest import StartProcess
 from tests.private import Broker
+from tests.support import ROOT
 
 
-def _run(start_process: StartProcess, *options: str) -> tuple[int, str]:
-    process = start_process("manage.py", "setup_broker", *options)
+def _run(start_process: StartProcess, *options: str, **env: str) -> tuple[int, str]:
+    process = start_process("manage.py", "setup_broker", *options, **env)
     return process.wait(), process.log()
 
 
@@ -25,6 +34,7 @@ def test_the_check_names_each_difference(broker: Broker, start_process: StartPro
         channel.queue_delete(topology.SCRIPTS_DLQ)
         arguments = {"x-queue-type": "quorum", "x-message-ttl": 5, "x-delivery-limit": 20}
         channel.queue_declare(topology.SCRIPTS_DLQ, durable=True, auto_delete=False, arguments=arguments)
+    policies.policy_delete(ALTERNATE_POLICY, broker.api)
     try:
         code, output = _run(start_process, "--check")
         assert code == 1
@@ -33,6 +43,7 @@ def test_the_check_names_each_difference(broker: Broker, start_process: StartPro
         assert "exchange events_dlx is missing" in output
         assert "queue llm_queue is missing" in output
         assert "queue scripts_dlq has x-message-ttl=5, not 86400000" in output
+        assert "policy coolthing-alternate-exchange is missing" in output
         code, output = _run(start_process)
         assert code == 1
         assert "queue scripts_dlq" in output
@@ -48,3 +59,68 @@ def test_a_broker_that_is_away_is_named_in_one_line(broker: Broker, start_proces
     assert process.wait() == 2
     assert process.log().startswith("the broker cannot be reached")
     assert len(process.log().splitlines()) == 1
+
+
+OTHER = PolicySpec("other", (topology.EVENTS_EXCHANGE,), {"alternate-exchange": "elsewhere"}, priority=50)
+CHANGED = PolicySpec(ALTERNATE_POLICY.name, (topology.EVENTS_EXCHANGE,), ALTERNATE_POLICY.definition, priority=1)
+
+
+@pytest.mark.parametrize(
+    ("policy", "found"),
+    [
+        (OTHER, "exchange events_exchange follows the policy other, not coolthing-alternate-exchange"),
+        (CHANGED, "policy coolthing-alternate-exchange has priority=1, not 10"),
+        (CHANGED, "exchange leads_exchange follows no policy"),
+    ],
+    ids=["overridden", "different", "elsewhere"],
+)
+def test_the_check_knows_the_policy(broker: Broker, policy: PolicySpec, found: str):
+    policies.policy_set(policy, broker.api)
+    try:
+        assert found in "\n".join(policies.differences(topology.TOPOLOGY, broker.api, broker.api.in_vhost("exchanges")))
+    finally:
+        policies.policy_delete(policy, broker.api)
+
+
+def test_who_may_not_set_policies_declares_the_rest_and_names_what_an_administrator_runs(
+    broker: Broker, modest_url: str, start_process: StartProcess
+):
+    code, output = _run(start_process, RABBITMQ_MANAGEMENT_URL=modest_url)
+    # It is set already, which this user sees.
+    assert (code, "policy" in output) == (0, False)
+    policies.policy_delete(ALTERNATE_POLICY, broker.api)
+    code, output = _run(start_process, RABBITMQ_MANAGEMENT_URL=modest_url)
+    assert code == 0
+    assert "declared" in output
+    arguments = shlex.split(next(line for line in output.splitlines() if "rabbitmqctl" in line))
+    assert arguments == [
+        "rabbitmqctl", "set_policy", "-p", broker.api.vhost, "--priority", "10", "--apply-to", "exchanges",
+        "coolthing-alternate-exchange", r"^(scripts_exchange|leads_exchange|events_exchange|tasks)$",
+        '{"alternate-exchange": "unroutable_exchange"}',
+    ]  # fmt: skip
+
+
+def test_without_the_management_api_everything_else_is_declared(broker: Broker, start_process: StartProcess):
+    with broker.channel() as channel:
+        channel.queue_delete(topology.LLM_QUEUE)
+    code, output = _run(start_process, RABBITMQ_MANAGEMENT_URL="")
+    assert code == 0
+    assert "RABBITMQ_MANAGEMENT_URL is not set" in output
+    assert f"rabbitmqctl set_policy -p '{broker.api.vhost}'" in output
+    assert broker.ready(topology.LLM_QUEUE) == 0
+
+
+def test_a_reader_of_the_output_that_has_gone_is_not_taken_for_the_broker(broker: Broker):
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "setup_broker", "--check"],
+        cwd=ROOT,
+        env={**os.environ, **broker.env, "PYTHONUNBUFFERED": "1"},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")

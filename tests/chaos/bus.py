@@ -29,7 +29,7 @@ def _dlq(name: str, dlq: str) -> topology.QueueSpec:
 
 _PAIRS = tuple(zip(QUEUES, DLQS, strict=True))
 TOPOLOGY = topology.Topology(
-    (topology.ExchangeSpec(EXCHANGE, "topic", alternate=topology.UNROUTABLE_EXCHANGE),),
+    (topology.ExchangeSpec(EXCHANGE, "topic"),),
     (*(_queue(*pair) for pair in _PAIRS), *(_dlq(*pair) for pair in _PAIRS)),
 )
 EVERY_QUEUE = tuple(queue.name for queue in (*topology.TOPOLOGY.queues, *TOPOLOGY.queues))

@@ -1,5 +1,7 @@
 """Rules of the topology that no broker of the tests would enforce, and the wire contract that others rely on."""
 
+import re
+
 import pytest
 
 from coolthing_site.celery import app
@@ -84,10 +86,13 @@ def test_the_bindings_are_those_of_the_wire_contract():
     }
 
 
-def test_what_is_unroutable_on_a_published_exchange_is_kept():
-    for name in (topology.SCRIPTS_EXCHANGE, topology.LEADS_EXCHANGE, topology.EVENTS_EXCHANGE, topology.TASKS_EXCHANGE):
-        exchange = next(item for item in TOPOLOGY.exchanges if item.name == name)
-        assert exchange.arguments == {"alternate-exchange": topology.UNROUTABLE_EXCHANGE}
+def test_what_is_unroutable_on_a_published_exchange_is_kept_by_a_policy():
+    names = [
+        exchange.name for exchange in TOPOLOGY.exchanges if re.search(topology.ALTERNATE_POLICY.pattern, exchange.name)
+    ]
+    assert set(names) == {"scripts_exchange", "leads_exchange", "events_exchange", "tasks"}
+    assert topology.ALTERNATE_POLICY.definition == {"alternate-exchange": topology.UNROUTABLE_EXCHANGE}
+    assert topology.ALTERNATE_POLICY in TOPOLOGY.policies
 
 
 def test_every_task_has_one_home_and_every_queue_a_service():

@@ -63,6 +63,9 @@ class Command(SecretsCommand):
             bot = self._connect(bot, options)
         except LoginError as error:
             raise CommandError(f"{key} is not logged in: {error}") from error
+        except BrokenPipeError:
+            # Of the output: `manage.py` knows what to do.
+            raise
         except OSError as error:
             raise CommandError(f"{key} is not logged in: {error.filename}: {error.strerror}") from error
         except (EOFError, KeyboardInterrupt):
