@@ -25,6 +25,7 @@ FaultKind = Literal[
     "USER_BANNED_IN_CHANNEL",
     "CHANNELS_TOO_MUCH",
     "USER_MIGRATE",
+    "DIALOG_MOVES",
     "USER_DEACTIVATED_BAN",
     "CHAT_WRITE_FORBIDDEN",
     "USER_PRIVACY_RESTRICTED",
@@ -36,12 +37,14 @@ FaultKind = Literal[
 # These carry their seconds in the error's name: FLOOD_WAIT_30.
 TIMED: frozenset[str] = frozenset({"FLOOD_WAIT", "SLOWMODE_WAIT"})
 # When a fault strikes, if not before its request is carried out: only the answer is lost, with its connection or
-# without; the QR code's token is good elsewhere; an update is lost or comes twice on its way to `user`.
-Stage = Literal["before", "after", "token", "push"]
+# without; the QR code's token is good elsewhere; an update is lost or comes twice on its way to `user`; the dialog
+# `chat` moves up between two pages of the list.
+Stage = Literal["before", "after", "token", "push", "page"]
 STAGES: dict[str, Stage] = {
     "DROP_ANSWER": "after",
     "HOLD_ANSWER": "after",
     "LOGIN_TOKEN_MIGRATE": "token",
+    "DIALOG_MOVES": "page",
     "UPDATE_LOST": "push",
     "UPDATE_DOUBLED": "push",
 }
@@ -55,6 +58,7 @@ USUAL_METHODS: dict[str, str] = {
     "USER_DEACTIVATED_BAN": ANY_METHOD,
     "USER_MIGRATE": ANY_METHOD,
     "CHANNELS_TOO_MUCH": "channels.joinChannel",
+    "DIALOG_MOVES": "messages.getDialogs",
     "PHONE_NUMBER_BANNED": "auth.sendCode",
     "PHONE_NUMBER_FLOOD": "auth.sendCode",
     "PHONE_MIGRATE": "auth.sendCode",

@@ -11,13 +11,13 @@ from telethon import events, utils
 from telethon.tl import functions, types
 
 from telegram import peers
-from telegram.authors import described
 from telegram.calls import REQUEST_TIMEOUT, call, close, guarded, within
 from telegram.config import new_client
 from telegram.convert import incoming, message_now, new_message, now, sent
+from telegram.dialogs import list_dialogs
 from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
 from telegram.mapping import map_error
-from telegram.names import username_in, usernames_in
+from telegram.names import username_in
 from telegram.store import StoredSession, UnreadableSession
 from telegram.texts import same_text
 from telegram.types import (
@@ -241,13 +241,7 @@ class TelegramAccount:
     @within(PAGES_LIMIT)
     async def dialogs(self) -> list[Dialog]:
         """All chats of the account: those it is a member of, and people it has talked with."""
-        self._client._flood_waited_requests.clear()
-        found = []
-        async for dialog in self._client.iter_dialogs():
-            top = dialog.dialog.top_message
-            names, upgraded = tuple(usernames_in(dialog.entity)), bool(getattr(dialog.entity, "migrated_to", None))
-            found.append(Dialog(dialog.id, top, dialog.title or "", _kind(dialog.entity), names, upgraded))
-        return found
+        return await list_dialogs(self._client)
 
     @within(REQUEST_TIMEOUT)
     async def history(self, peer_id: int, *, after_id: int, limit: int = 100) -> list[IncomingMessage]:
@@ -344,11 +338,3 @@ class TelegramAccount:
         return (
             known if known is not None else (await peers.input_peer(self._client, ChatTarget(telegram_id=peer_id)))[0]
         )
-
-
-def _kind(entity: Any) -> Any:
-    if isinstance(entity, types.User):
-        return "other" if described(entity).kind in ("bot", "service") else "private"
-    if isinstance(entity, types.Channel):
-        return "supergroup"
-    return "group" if isinstance(entity, types.Chat) else "other"

@@ -20,7 +20,6 @@ BY_TELETHON = frozenset(
         "initConnection",
         "invokeWithLayer",
         "invokeWithoutUpdates",
-        "messages.getDialogs",
         "updates.getState",
         "updates.getDifference",
         "updates.getChannelDifference",

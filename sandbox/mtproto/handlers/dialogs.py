@@ -9,14 +9,56 @@ from sandbox.mtproto.handlers.updates import state
 from sandbox.mtproto.rpc import Call, handles
 from sandbox.mtproto.views import View
 
+# Telegram gives at most so many dialogs in one answer.
+MAX_PAGE = 100
+# A dialog's place in the list: when its newest message was written, that message's number, and whose dialog it is.
+Place = tuple[float, int, int]
+
 
 @handles(functions.messages.GetDialogsRequest)
-def get_dialogs(call: Call, _request: Any) -> Any:
-    """All of them at once, the most recent first."""
+def get_dialogs(call: Call, request: Any) -> Any:
+    """The most recent first, page by page: each page goes on after the offset, wherever the dialogs are by then."""
+    places = {peer: _place(call, peer) for peer in _peers(call)}
+    everything = sorted(places, key=lambda peer: places[peer], reverse=True)
+    rest = _after(everything, places, call, request)
+    page = rest[: min(request.limit or MAX_PAGE, MAX_PAGE)]
     view = View(call.world, call.user_id)
-    found = sorted(_peers(call), key=lambda peer: _last_at(call, peer), reverse=True)
-    dialogs, messages = _dialogs(call, view, found)
-    return types.messages.Dialogs(dialogs, messages, view.chats, view.users)
+    dialogs, messages = _dialogs(call, view, page)
+    if len(page) == len(everything):
+        return types.messages.Dialogs(dialogs, messages, view.chats, view.users)
+    answer = types.messages.DialogsSlice(len(everything), dialogs, messages, view.chats, view.users)
+    for peer in rest[len(page) :]:
+        _move_up(call, peer)
+    return answer
+
+
+def _place(call: Call, peer: int) -> Place:
+    """A chat in which nothing was ever said comes last."""
+    box = call.world.box_of(call.user_id, peer)
+    ids = box.history(peer)
+    return (box.messages[ids[-1]].at, ids[-1], peer) if ids else (0.0, 0, peer)
+
+
+def _after(everything: list[int], places: dict[int, Place], call: Call, request: Any) -> list[int]:
+    """https://core.telegram.org/api/offsets: the dialogs that are older than the offset's message."""
+    seconds = int(request.offset_date.timestamp()) if request.offset_date else 0
+    if not seconds and not request.offset_id:
+        return everything
+    last = None if isinstance(request.offset_peer, types.InputPeerEmpty) else peers.peer_id(call, request.offset_peer)
+    if last in places and places[last][1] == request.offset_id:
+        return [peer for peer in everything if places[peer] < places[last]]
+    # Its newest message is another one by now. Clients know whole seconds.
+    return [peer for peer in everything if (int(places[peer][0]), places[peer][1]) < (seconds, request.offset_id)]
+
+
+def _move_up(call: Call, peer: int) -> None:
+    """A planned DIALOG_MOVES: while the client has this page and asks for the next, somebody writes in a dialog that
+    was still to come. It is on neither of the two pages then."""
+    fault = call.server.faults.take(method=call.method, user=call.user_id, chat=peer, stage="page")
+    if fault is not None:
+        chat = call.world.chats.get(peer)
+        writer = peer if chat is None else next(user for user in chat.members if user != call.user_id)
+        call.world.say(user_id=writer, peer=call.user_id if chat is None else peer, text="This came in between.")
 
 
 @handles(functions.messages.GetPeerDialogsRequest)
@@ -38,12 +80,6 @@ def get_pinned_dialogs(call: Call, _request: Any) -> Any:
 def _peers(call: Call) -> list[int]:
     private = [peer for peer in call.world.boxes[call.user_id].by_peer if peer > 0]
     return private + [chat.id for chat in call.world.chats.values() if call.user_id in chat.members]
-
-
-def _last_at(call: Call, peer: int) -> float:
-    box = call.world.box_of(call.user_id, peer)
-    ids = box.history(peer)
-    return box.messages[ids[-1]].at if ids else 0.0
 
 
 def _dialogs(call: Call, view: View, found: list[int]) -> tuple[list[Any], list[Any]]:
