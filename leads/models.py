@@ -148,6 +148,7 @@ class Message(models.Model):
     edited_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="When it was found to be gone from the chat")
     telegram_message_id = models.BigIntegerField(null=True, blank=True, help_text="As the manager bot sees it")
+    grouped_id = models.BigIntegerField(null=True, blank=True, help_text="The album that it belongs to")
     delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="message")
     epoch = models.BigIntegerField(
         default=0, help_text="The lead's: the epoch that it began. Ours: the epoch that it answers"
@@ -181,6 +182,7 @@ class UnclaimedMessage(models.Model):
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="unclaimed")
     telegram_message_id = models.BigIntegerField()
+    grouped_id = models.BigIntegerField(null=True, blank=True)
     text = models.TextField()
     said_at = models.DateTimeField()
     tried_at = models.DateTimeField(null=True, blank=True, help_text="When it was last looked at again")

@@ -1,7 +1,8 @@
 """What the LLM is told. Pure."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from campaigns.models import Campaign
@@ -10,7 +11,7 @@ from leads.models import Lead, Message
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
 
-# The latest messages of a conversation that the LLM gets to see.
+# The latest messages of a conversation that the LLM gets to see; an album is one.
 MOST_MESSAGES = 60
 _WITHOUT_TEXT = "[a message without text: a picture, a voice message, a sticker]"
 
@@ -48,13 +49,22 @@ def conversation_prompt(
         brief=campaign.llm_brief.strip() or "Nothing but the name: hand over whatever asks for more.",
         message=json.dumps(lead.message[:1000], ensure_ascii=False),
     )
-    history = list(said)[-MOST_MESSAGES:]
-    return [{"role": "system", "content": rules}, *(_turn(message) for message in history)]
+    turns = [list(messages) for _, messages in groupby(said, key=_one_turn)]
+    return [{"role": "system", "content": rules}, *(_turn(messages) for messages in turns[-MOST_MESSAGES:])]
 
 
-def _turn(message: Message) -> "ChatCompletionMessageParam":
-    edited = message.delivery.edited_text if message.delivery is not None else ""
-    text = (edited or message.text).strip() or _WITHOUT_TEXT
-    if message.author == Message.Author.LEAD:
+def _one_turn(message: Message) -> tuple[str, object]:
+    """The same for all messages of an album."""
+    return message.author, message.pk if message.grouped_id is None else message.grouped_id
+
+
+def _turn(messages: Sequence[Message]) -> "ChatCompletionMessageParam":
+    text = "\n".join(filter(None, map(_text, messages))) or _WITHOUT_TEXT
+    if messages[0].author == Message.Author.LEAD:
         return {"role": "user", "content": text}
     return {"role": "assistant", "content": text}
+
+
+def _text(message: Message) -> str:
+    edited = message.delivery.edited_text if message.delivery is not None else ""
+    return (edited or message.text).strip()

@@ -64,6 +64,7 @@ class Hit(models.Model):
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="hits")
     peer_id = models.BigIntegerField(default=0, help_text="Marked id of the chat at that time")
     message_id = models.BigIntegerField()
+    grouped_id = models.BigIntegerField(null=True, blank=True, help_text="The album that the message belongs to")
     telegram_user_id = models.BigIntegerField()
     username = models.CharField(max_length=64, blank=True, default="")
     text = models.TextField()
@@ -75,6 +76,11 @@ class Hit(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["campaign", "bot", "chat", "peer_id", "message_id"], name="one_hit_per_message"
+            ),
+            models.UniqueConstraint(
+                fields=["campaign", "bot", "chat", "grouped_id"],
+                condition=models.Q(grouped_id__isnull=False),
+                name="one_hit_per_album",
             ),
         ]
         indexes = [models.Index(fields=["-created_at"], name="hits_newest")]

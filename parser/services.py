@@ -59,14 +59,16 @@ def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedCh
 
 
 def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str) -> Hit | None:
-    """None when this message was a hit of the campaign before."""
+    """None when this message, or another one of its album, was a hit of the campaign before."""
+    place = {"peer_id": message.peer_id, "message_id": message.message_id}
+    once = place if message.grouped_id is None else {"grouped_id": message.grouped_id}
     hit, created = Hit.objects.get_or_create(
         campaign_id=watch.campaign_id,
         bot_id=watch.bot_id,
         chat=watch.chat,
-        peer_id=message.peer_id,
-        message_id=message.message_id,
+        **once,
         defaults={
+            **place,
             "telegram_user_id": author,
             "username": message.from_username,
             "text": message.text,

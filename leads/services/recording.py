@@ -63,18 +63,14 @@ def _stranger(person: Person, message: IncomingMessage) -> None:
 
 
 def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
+    if not message.text and (epoch := _epoch_of_album(conversation, message)) is not None:
+        # One more picture of what is being answered already.
+        _keep(conversation, message, epoch=epoch)
+        return
     conversation.epoch += 1
     conversation.last_incoming_at = message.said_at
     conversation.save(update_fields=["epoch", "last_incoming_at"])
-    Message.objects.create(
-        conversation=conversation,
-        author=Message.Author.LEAD,
-        text=message.text,
-        telegram_message_id=message.message_id,
-        epoch=conversation.epoch,
-        at=message.said_at,
-        edited_at=message.edited_at,
-    )
+    _keep(conversation, message, epoch=conversation.epoch)
     if says_stop(message.text):
         opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason=message.text[:200])
     elif conversation.owner == Conversation.Owner.AI:
@@ -82,3 +78,24 @@ def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
         job_queue(conversation=conversation, now=database_clock(), quiet_seconds=campaign.reply_quiet_seconds)
     else:
         jobs_drop(conversation=conversation)
+
+
+def _epoch_of_album(conversation: Conversation, message: IncomingMessage) -> int | None:
+    """None when it belongs to no album of which something is recorded."""
+    if message.grouped_id is None:
+        return None
+    album = Message.objects.filter(conversation=conversation, author=Message.Author.LEAD, grouped_id=message.grouped_id)
+    return album.order_by("-epoch").values_list("epoch", flat=True).first()
+
+
+def _keep(conversation: Conversation, message: IncomingMessage, *, epoch: int) -> None:
+    Message.objects.create(
+        conversation=conversation,
+        author=Message.Author.LEAD,
+        text=message.text,
+        telegram_message_id=message.message_id,
+        grouped_id=message.grouped_id,
+        epoch=epoch,
+        at=message.said_at,
+        edited_at=message.edited_at,
+    )

@@ -24,7 +24,7 @@ def outgoing_note(*, conversation: Conversation, message: IncomingMessage) -> No
     UnclaimedMessage.objects.get_or_create(
         conversation=conversation,
         telegram_message_id=message.message_id,
-        defaults={"text": message.text, "said_at": message.said_at},
+        defaults={"text": message.text, "said_at": message.said_at, "grouped_id": message.grouped_id},
     )
     outgoing_judge(conversation=conversation)
 
@@ -88,6 +88,7 @@ def _taken_over(conversation: Conversation, message: UnclaimedMessage) -> None:
         author=Message.Author.PHONE,
         text=message.text,
         telegram_message_id=message.telegram_message_id,
+        grouped_id=message.grouped_id,
         epoch=conversation.epoch,
         at=message.said_at,
     )

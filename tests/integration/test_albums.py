@@ -1,0 +1,68 @@
+"""An album is several messages to Telegram, and one to its reader."""
+
+from dataclasses import replace
+
+import pytest
+
+from leads.models import LlmJob, Message
+from leads.prompt import conversation_prompt
+from leads.selectors import messages_said
+from messaging.models import OutboxEvent
+from parser.models import Hit
+from parser.services import message_match
+from telegram.types import IncomingMessage
+from tests.integration.leads_world import World, private_message, texts
+
+pytestmark = pytest.mark.django_db
+ALBUM = 13_900_000_000_000_001
+
+
+def in_chat(world: World, **facts: object) -> IncomingMessage:
+    here = {"peer_id": world.chat.telegram_id, "private": False, "grouped_id": ALBUM, "message_id": next(world.ids)}
+    return private_message(**{**here, **facts})
+
+
+def turns(talk) -> list[tuple[str, object]]:
+    said = messages_said(conversation_id=talk.id)
+    prompt = conversation_prompt(campaign=talk.lead.campaign, lead=talk.lead, said=said)
+    return [(turn["role"], turn.get("content")) for turn in prompt[2:]]
+
+
+def test_an_album_whose_pictures_all_match_is_one_hit(world):
+    items = [in_chat(world, text=text) for text in ("", "Black tea", "Green tea")]
+    for item in [*items, *items]:
+        message_match(bot_id=world.parser.id, message=item)
+    assert (Hit.objects.get().text, OutboxEvent.objects.count()) == ("Black tea", 1)
+    message_match(bot_id=world.parser.id, message=replace(items[1], message_id=next(world.ids), grouped_id=ALBUM + 1))
+    message_match(bot_id=world.parser.id, message=in_chat(world, text="More tea", grouped_id=None))
+    assert Hit.objects.count() == 3
+
+
+def test_a_lead_s_album_is_one_message_to_the_llm(world, talk):
+    items = [world.incoming(talk, text, grouped_id=ALBUM) for text in ("Which of these?", "", "", "", "")]
+    assert (talk.epoch, LlmJob.objects.count()) == (1, 1)
+    assert turns(talk) == [("user", "Which of these?")]
+    # Each keeps its number: an edit or a deletion names nothing else.
+    heard = Message.objects.filter(author="lead").order_by("telegram_message_id")
+    assert [message.telegram_message_id for message in heard] == [item.message_id for item in items]
+    world.incoming(talk, "", grouped_id=ALBUM + 1)
+    world.incoming(talk, "", grouped_id=ALBUM + 1)
+    assert talk.epoch == 2
+    without_text = "[a message without text: a picture, a voice message, a sticker]"
+    assert turns(talk) == [("user", "Which of these?"), ("user", without_text)]
+
+
+def test_words_later_in_an_album_are_heard(world, talk):
+    world.incoming(talk, "", grouped_id=ALBUM)
+    world.incoming(talk, "Or this?", grouped_id=ALBUM)
+    assert list(LlmJob.objects.order_by("epoch").values_list("state", flat=True)) == ["stale", "due"]
+    assert turns(talk) == [("user", "Or this?")]
+    world.incoming(talk, "STOP", grouped_id=ALBUM)
+    assert talk.owner == "none"
+
+
+def test_an_album_from_the_phone_is_one_message_of_ours(world, talk):
+    for text in ("Our teas", "", ""):
+        world.outgoing(talk, text, grouped_id=ALBUM)
+    assert (talk.owner, texts(talk, "phone")) == ("human", ["Our teas", "", ""])
+    assert turns(talk) == [("assistant", "Our teas")]
