@@ -11,6 +11,7 @@ from campaigns.models import Suppression
 from campaigns.names import is_person_id, is_username
 from campaigns.selectors import plain_username
 from campaigns.suppressing import Entry
+from messaging.wire import unstorable
 
 COLUMNS = ("telegram_user_id", "username", "source", "reason", "created_at")
 # Larger files are cut by hand: the form holds one in memory.
@@ -99,6 +100,8 @@ def _entry(header: list[str], values: list[str]) -> Entry | str:
     if source not in Suppression.Source.values:
         return f"source {source[:40]!r} is none of {', '.join(Suppression.Source.values)}"
     reason = given.get("reason", "")
+    if problem := unstorable(reason):
+        return f"the reason {problem}"
     if len(reason) > _REASON_LENGTH:
         return f"the reason has {len(reason)} characters; {_REASON_LENGTH} are the most"
     return Entry(int(number) if number else None, name, Suppression.Source(source), reason)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from campaigns.disclosure import is_disclosed
+from campaigns.names import is_person_id
 from campaigns.quiet_hours import is_time_zone
 from coolthing_site.seeding.problems import Path, Problem
 from coolthing_site.seeding.references import chat_problem, repeated, role_problem
@@ -86,7 +87,7 @@ def _budget_key_problem(budget: BudgetPart, known: set[str]) -> str:
     if budget.scope == "team":
         return "the team is one: a budget of it has no key"
     if budget.scope == "peer":
-        return "" if budget.key.isdigit() else "a peer is named by their Telegram id"
+        return "" if is_person_id(budget.key) else "a peer is named by their Telegram id"
     return "" if budget.key in known else f'no {budget.scope} is called "{budget.key}"'
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from coolthing_site.seeding.problems import Path, Problem, SeedError
+from messaging.wire import unstorable
 
 Lines = dict[Path, int]
 # Against aliases that hold themselves, or each other many times over.
@@ -64,8 +65,8 @@ def _walk(file: str, node: yaml.Node, path: Path, lines: Lines) -> None:
     if len(path) > DEEPEST or len(lines) > MOST_VALUES:
         raise SeedError(file, [Problem(path[:DEEPEST], "is too much: an alias that holds itself, or a file too large")])
     lines[path] = node.start_mark.line + 1
-    if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
-        raise SeedError(file, [Problem(path, "holds a NUL character", lines[path])])
+    if isinstance(node, yaml.ScalarNode) and (problem := unstorable(node.value)):
+        raise SeedError(file, [Problem(path, problem, lines[path])])
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             _walk(file, item, (*path, index), lines)

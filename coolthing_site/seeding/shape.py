@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from campaigns.spans import HOUR, WEEK, YEAR
+from messaging.wire import utc
 
 MOST = 2_147_483_647  # of a PositiveIntegerField
 
@@ -59,6 +60,7 @@ Reference = Annotated[str, BeforeValidator(_number_to_text), AfterValidator(_ref
 TimeOfDay = Annotated[time, BeforeValidator(_time)]
 Link = Annotated[str, _text(500, shortest=0), AfterValidator(_link)]
 Pattern = Annotated[str, _text(120), AfterValidator(_pattern)]
+Moment = Annotated[AwareDatetime, AfterValidator(utc)]
 Purpose = Literal["script", "first_contact", "reply", "operator"]
 
 
@@ -83,11 +85,11 @@ class PermissionPart(Part):
 
     purpose: Literal["script", "parse", "first_contact"]
     granted_by: Annotated[str, _text(200)]
-    granted_at: AwareDatetime
+    granted_at: Moment
     evidence: Annotated[str, _text(10_000)]
     evidence_link: Link = ""
-    valid_from: AwareDatetime | None = None
-    valid_until: AwareDatetime | None = None
+    valid_from: Moment | None = None
+    valid_until: Moment | None = None
     members_told: Annotated[str, _text(10_000, shortest=0)] = ""
 
 

@@ -92,11 +92,13 @@ CASES = [
     ("chats.0.permissions.0.evidence", " ", "is empty"),
     ("chats.0.permissions.0.granted_at", "2026-11-02T10:00:00", "has no time zone: end it with Z or +03:00"),
     ("chats.0.permissions.0.valid_until", "2026-11-02T10:00:00Z", "the permission would end before it begins"),
+    ("chats.0.permissions.0.granted_at", "9999-12-31T23:00:00-12:00", "its year is not between 1970 and 9998"),
     ("chats.0.permissions.0.valid_until", "2027-01-01", "has no time zone: end it with Z or +03:00"),
     ("chats.0.permissions.0.evidence_link", "a letter", "is no link: it begins with https://"),
     ("chats.0.permissions.1.purpose", "script", 'the permission "script" is there twice'),
     ("budgets.0.limit", -1, "input should be greater than or equal to 0"),
     ("budgets.0.key", "nobody", 'no bot is called "nobody"'),
+    ("budgets.3.key", "²", "a peer is named by their Telegram id"),
     ("budgets.3.counts", "new_contacts", "new contacts are counted for the team, a campaign or a bot"),
 ]
 
@@ -172,6 +174,7 @@ def test_all_problems_are_told_at_once_with_their_lines(tmp_path):
         ("a: &a [*a]", "is too much"),
         ("bots: !!python/object/apply:os.system ['true']", "is no YAML: could not determine a constructor"),
         ('budgets: ["\\0"]', "budgets[0]: holds a NUL character"),
+        ('budgets: ["\\ud83d"]', "budgets[0]: holds half of a surrogate pair"),
         ("a: \x07", "is no YAML: "),
     ],
 )

@@ -42,6 +42,7 @@ def test_a_sound_file_is_read(text, entries):
         ("username,reason\n,x\n", "line 2: names nobody"),
         ("username,source\nmaria,friend\n", "line 2: source 'friend' is none of"),
         (f"username,reason\nmaria,{'x' * 301}\n", "line 2: the reason has 301 characters"),
+        ("username,reason\nmaria,a\0b\n", "line 2: the reason holds a NUL character"),
         ("username\nmaria\n@MARIA\n", "line 3: is the same person as line 2"),
         ('username,reason\nmaria,"two\nlines"\nno\n', "line 4: has 1 fields"),
         ('username\n"maria\n', "line 2: no CSV: "),
