@@ -1,11 +1,13 @@
 """Takes due deliveries out of the queue: one short transaction a batch, in which the gate is asked of each."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
@@ -17,10 +19,13 @@ from bots.policy import Key, Owner, Policy, asks_history, hold_fences, locked_de
 from bots.timeline import note
 from campaigns.models import Chat
 from messaging.clock import database_clock
+from messaging.handling import DATABASE_ERRORS
 from telegram.types import ChatTarget, PersonTarget, Target
 
 State = Delivery.State
 Clock = Callable[[], datetime]
+
+log = logging.getLogger(__name__)
 
 # So many of a bot's messages are judged in a batch; one is claimed.
 PER_BOT = 8
@@ -65,6 +70,13 @@ class Batch:
     def judged(self) -> int:
         return len(self.outgoing) + self.refused + sum(map(len, self.waiting.values()))
 
+    def add(self, other: "Batch") -> None:
+        self.outgoing += other.outgoing
+        for bot_id, delivery_ids in other.waiting.items():
+            self.waiting.setdefault(bot_id, []).extend(delivery_ids)
+        self.joining |= other.joining
+        self.refused += other.refused
+
 
 def claim(
     owners: Mapping[UUID, Owner],
@@ -78,8 +90,36 @@ def claim(
     A claimed delivery is `sending`, counted and carries the owner's epoch when this returns. `asleep` are left alone.
     Of the bots in `alone` only the first in line is judged: what is judged beside the one that leaves is judged in
     vain, and its fences are held meanwhile. Name those here whose first in line may well be allowed.
+
+    A delivery that cannot even be judged keeps no other from being claimed, and says so.
     """
-    return judge_batch(due_keys(owners, asleep=asleep, alone=alone, now=clock()), owners, clock)
+    return _judge_all(due_keys(owners, asleep=asleep, alone=alone, now=clock()), owners, clock)
+
+
+def _judge_all(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock) -> Batch:
+    try:
+        return judge_batch(keys, owners, clock)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        log.exception("of %d due deliveries each is judged alone", len(keys))
+        return _each_alone(keys, owners, clock)
+
+
+def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock) -> Batch:
+    whole = Batch()
+    for key in keys:
+        try:
+            whole.add(judge_batch([key], owners, clock))
+        except DATABASE_ERRORS:
+            raise
+        except Exception as problem:
+            kind = type(problem).__name__
+            log.error("delivery %s of bot %s cannot be judged: %s", key.id, key.bot_id, kind)
+            reason = f"It could not be judged (unforeseen {kind}) and is tried again."
+            with suppress(DatabaseError), transaction.atomic():
+                Delivery.objects.filter(id=key.id, state=State.QUEUED).update(waiting_reason=reason)
+    return whole
 
 
 def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock = database_clock) -> Batch:
@@ -95,15 +135,24 @@ def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock 
             refused = _judge(deliveries, book, owners, clock(), batch)
     # Refusing settles, and settling may change rows that the claim holds shared with other claimers: on its own.
     for delivery_id, refusal in refused:
-        batch.refused += delivery_finish(
-            delivery_id=delivery_id, was=State.QUEUED, state=State.REFUSED, reason=refusal.reason, now=clock()
-        )
+        batch.refused += _refuse(delivery_id, refusal, clock())
     return batch
+
+
+def _refuse(delivery_id: UUID, refusal: Refuse, now: datetime) -> bool:
+    """False also when that fails: what was claimed with it must be sent, and the gate refuses it again."""
+    try:
+        return delivery_finish(
+            delivery_id=delivery_id, was=State.QUEUED, state=State.REFUSED, reason=refusal.reason, now=now
+        )
+    except Exception:
+        log.exception("delivery %s could not be refused", delivery_id)
+        return False
 
 
 def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -> Batch:
     """Say of these bots' due deliveries why they wait; nothing is claimed."""
-    return judge_batch(due_keys(bot_ids, asleep=(), now=clock()), {}, clock)
+    return _judge_all(due_keys(bot_ids, asleep=(), now=clock()), {}, clock)
 
 
 def _judge(

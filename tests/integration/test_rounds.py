@@ -8,6 +8,8 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from bots.cancelling import cancellation_start, cancellations_advance
+from bots.claiming import claim
+from bots.gate import Refuse
 from bots.models import Bot, Delivery, MassCancellation
 from bots.recovery import repair
 from bots.supervision import supervise
@@ -166,6 +168,34 @@ def test_a_poisoned_delivery_without_an_owner_keeps_no_other_waiting():
     with pytest.raises(RoundFailed):
         repair()
     assert Delivery.objects.get(pk=lost[1].pk).state == "unknown"
+
+
+def test_a_poisoned_delivery_keeps_no_other_from_being_claimed():
+    ledger.noting_origin()
+    bots, campaign = [ledger.make_bot() for _ in range(2)], ledger.make_campaign()
+    chats = [ledger.make_chat() for _ in range(3)]
+    stuck, behind, other = (
+        ledger.queue_line(bots[place], campaign, chat) for place, chat in zip((0, 0, 1), chats, strict=True)
+    )
+    poison("bots_delivery", stuck.pk, when="UPDATE OF state")
+    batch = claim(ledger.owners(*bots, chats=chats))
+    assert {out.id for out in batch.outgoing} == {behind.id, other.id}
+    stuck.refresh_from_db()
+    assert (stuck.state, stuck.waiting_reason) == (
+        "queued", "It could not be judged (unforeseen InternalError) and is tried again.",
+    )  # fmt: skip
+
+
+def test_a_refusal_that_fails_takes_along_nothing_that_was_claimed():
+    origin = ledger.noting_origin()
+    bots, campaign = [ledger.make_bot() for _ in range(2)], ledger.make_campaign()
+    chats = [ledger.make_chat() for _ in range(2)]
+    refused, allowed = (ledger.queue_line(bot, campaign, chat) for bot, chat in zip(bots, chats, strict=True))
+    origin.told[refused.origin_id] = Refuse("no")
+    origin.failing = True
+    batch = claim(ledger.owners(*bots, chats=chats))
+    assert ([out.id for out in batch.outgoing], batch.refused) == ([allowed.id], 0)
+    assert Delivery.objects.get(pk=refused.pk).state == "queued"
 
 
 def test_a_poisoned_play_keeps_the_watchdog_from_no_other():
