@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,6 +21,8 @@ _ID_NAMESPACE = uuid.UUID("6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11")
 
 # A campaign's leads share one key, and so do a service's reports: few are in use at a time.
 _KEYS_REMEMBERED = 1024
+# As in a topic pattern.
+_ANY_KEY = "#"
 # An event is ids and facts: more than a megabyte is a mistake of its publisher. Nothing larger is sent, nor read.
 MAX_BODY_BYTES = 1_048_576
 
@@ -38,7 +40,7 @@ class Event(BaseModel):
 
     `class Said(Event, exchange=topology.EVENTS_EXCHANGE, key="bots.said")` declares where it is published. A key may
     take words from fields: `lead.{campaign_id}`. `service` names the publisher when it is not the key's first word.
-    A `fallback` is for keys that no other class fits. Unknown fields of a body are ignored.
+    A `fallback` is for keys that no other class fits; the key `#` is any. Unknown fields of a body are ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -73,6 +75,10 @@ class Event(BaseModel):
     def publisher(self) -> str:
         """The service that this event is counted for."""
         return self._publisher or self.routing_key.partition(".")[0]
+
+    def arrived_under(self, routing_key: str) -> Self:
+        """Called when it is decoded. For events whose fields do not tell their key."""
+        return self
 
     def to_json(self) -> str:
         """The body as it goes on the wire: one flat JSON object."""
@@ -109,10 +115,12 @@ def decode(exchange: str, routing_key: str, body: bytes, *, message_id: str | No
         fields.pop("created_at", None)
     cls = _pick(exchange, routing_key, fields)
     fields = {**_key_words(cls, routing_key), **fields}
+    if problem := wire.unstorable(routing_key):
+        raise UndecodableMessage(f"the routing key {problem}")
     if problem := _unstorable(cls, fields):
         raise UndecodableMessage(f"not a {cls.__name__}: {problem}")
     try:
-        return cls.model_validate(fields)
+        return cls.model_validate(fields).arrived_under(routing_key)
     except ValidationError as invalid:
         raise UndecodableMessage(f"not a {cls.__name__}: {_summary(invalid)}") from None
 
@@ -212,6 +220,8 @@ def _key_fields(key: str) -> list[str]:
 
 @cache
 def _key_pattern(cls: type[Event]) -> re.Pattern[str]:
+    if cls._key == _ANY_KEY:
+        return re.compile(".*", re.DOTALL)
     parts = [re.escape(text) + (r"([^.]+)" if name else "") for text, name, _, _ in string.Formatter().parse(cls._key)]
     return re.compile("".join(parts))
 

@@ -1,18 +1,24 @@
 """What the notifier hears beside the events that have a class of their own."""
 
-from pydantic import ConfigDict
+from typing import Self
+
+from pydantic import ConfigDict, PrivateAttr
 
 from messaging import topology
 from messaging.events import Event
 
 
-class SystemEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.{occurrence}", fallback=True):
-    """Any other event of `events_exchange`, with whatever fields it has: `billing.paid` of a program that is not ours.
-
-    Service and occurrence are the two words of the routing key.
-    """
+class SystemEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="#", fallback=True):
+    """Any other event of `events_exchange`, with whatever fields and key it has: `billing.paid` of another program."""
 
     model_config = ConfigDict(extra="allow")
 
-    service: str
-    occurrence: str
+    _routing_key: str = PrivateAttr("")
+
+    @property
+    def routing_key(self) -> str:
+        return self._routing_key
+
+    def arrived_under(self, routing_key: str) -> Self:
+        self._routing_key = routing_key
+        return self

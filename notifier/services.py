@@ -54,7 +54,7 @@ def event_record(*, event: Event) -> list[Notification]:
     if about_somebody_erased(event.to_json()):
         return []
     channels = _channels_for(event.routing_key)
-    body = event.model_dump(mode="json", exclude={"occurrence"})
+    body = event.model_dump(mode="json")
     title = title_of(event.routing_key, body, name_of)
     now = database_clock()
     wanted = [

@@ -15,7 +15,7 @@ Names = Callable[[str, object], str]
 
 
 def title_of(routing_key: str, body: Mapping[str, Any], name_of: Names) -> str:
-    """At most 200 characters; unknown events get their key."""
+    """At most 200 characters; unknown events get their key, whatever it is."""
     service, _, occurrence = routing_key.partition(".")
     return _line(service, occurrence, body, name_of)[:LONGEST]
 
@@ -36,7 +36,7 @@ def _line(service: str, occurrence: str, body: Mapping[str, Any], name_of: Names
             return f"Script {name_of('sfc_id', body['sfc_id'])} finished {how}"
         case "started" | "finished":
             return f"{service} {occurrence}"
-    return f"{service}: {occurrence}" if occurrence else service
+    return f"{service}: {occurrence}" if occurrence else service or "An event without a routing key"
 
 
 def _dead(bot: str, comment: str) -> str:

@@ -30,6 +30,14 @@ def test_what_another_program_publishes_to_it_declares_first(broker: Broker, exc
     assert broker.take(queue).body == body
 
 
+def test_the_notifier_gets_events_of_any_key(broker: Broker):
+    keys = ["", "shutdown", "billing.paid", "eu.billing.crash"]
+    for key in keys:
+        broker.publish(topology.EVENTS_EXCHANGE, key, b"{}")
+    assert [broker.take(topology.NOTIFIER_QUEUE).delivery_info["routing_key"] for _ in keys] == keys
+    assert broker.ready(topology.UNROUTABLE_QUEUE) == 0
+
+
 def test_another_program_binds_a_queue_of_its_own(broker: Broker):
     with broker.channel() as channel:
         channel.exchange_declare(topology.EVENTS_EXCHANGE, "topic", durable=True, auto_delete=False)

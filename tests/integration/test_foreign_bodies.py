@@ -104,6 +104,7 @@ UNFIT_EVENTS: list[tuple[str, dict[str, Any], str]] = [
         {"sfc_id": str(uuid4()), "problems": [], "finished_at": "9999-12-31T23:00:00-12:00"},
         "finished_at: its year",
     ),
+    ("billing.\0", {}, "the routing key holds a NUL character"),
     ("billing.paid", {"sum": float("inf")}, "sum: holds a number that is too large"),
     ("billing.paid", {"who": {"name\0": 1}}, "who: holds a NUL character"),
     ("billing.paid", {"n\0": 1}, "n\\x00: holds a NUL character"),
@@ -127,6 +128,14 @@ def test_a_system_event_that_cannot_be_kept_is_refused_in_words(key: str, fields
         ("scripts.finished", {"sfc_id": str(uuid4()), "problems": [None], "finished_at": "2026-03-01T12:00:00"}),
         ("scripts.started", {"sfc_id": str(uuid4()), "chats": ["@a", -(2**70)]}),
         ("billing.paid", {"sum": 10**400, "names": {"ключ": ["значение", None, True, 1e300]}}),
+        ("billing.paid", {"service": 5, "occurrence": ["odd"], "routing_key": "mine", "_routing_key": 7}),
+        ("", {"reason": "no key"}),
+        ("shutdown", {}),
+        ("billing.", {}),
+        ("a..b", {}),
+        ("eu.billing.crash", {"service": "billing", "reason": "x"}),
+        ("billing.db.slow query", {"seconds": 4}),
+        ("я" * 127, {}),
     ],
 )
 def test_a_system_event_of_another_program_is_notified(key: str, fields: dict[str, Any]):
@@ -134,7 +143,9 @@ def test_a_system_event_of_another_program_is_notified(key: str, fields: dict[st
     Rule.objects.create(channel=channel, pattern="#")
     body = (BOM + json.dumps(fields)).encode()
     handle(topology.NOTIFIER_QUEUE, topology.EVENTS_EXCHANGE, key, body)
-    assert Notification.objects.get().routing_key == key
+    made = Notification.objects.get()
+    assert made.routing_key == key
+    assert made.title
 
 
 @pytest.mark.parametrize("queue", SCRIPT_EVENTS)

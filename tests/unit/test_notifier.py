@@ -65,6 +65,9 @@ def name_of(field: str, value: object) -> str:
         ("scripts.finished", {"sfc_id": "s-1", "problems": []}, "Script Tulips finished without problems"),
         ("scripts.finished", {"sfc_id": "s-1", "problems": ["x"]}, "Script Tulips finished with 1 line not said"),
         ("billing.paid", {"sum": 5}, "billing: paid"),
+        ("eu.billing.paid", {"sum": 5}, "eu: billing.paid"),
+        ("paid", {"sum": 5}, "paid"),
+        ("", {"sum": 5}, "An event without a routing key"),
     ],
 )
 def test_titles_are_readable(key, body, title):
