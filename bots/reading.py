@@ -128,10 +128,16 @@ class Reading:
                 continue
             found = list(messages)
             if any(map(_author_missing, found)):
-                # The history describes whoever wrote it.
-                self.behind[peer_id] = 0.0
+                await self._ask_history(peer_id, found[0])
             else:
                 await self._record(peer_id, found, live=True)
+
+    async def _ask_history(self, peer_id: int, first: IncomingMessage) -> None:
+        """Read these messages again from the history, which describes their authors; nothing before them."""
+        if first.private:
+            # A direct chat without a cursor would be read from its beginning.
+            await in_db(cursor_start, reader=self.reader, peer_id=peer_id, at=first.message_id - 1)
+        self.behind[peer_id] = 0.0
 
     def _taken(self) -> list[IncomingMessage]:
         return [self.inbox.popleft() for _ in range(min(len(self.inbox), PAGE))]

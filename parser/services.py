@@ -23,7 +23,7 @@ from telegram.types import IncomingMessage
 def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     """Record a hit for every campaign that looks for this message, each with its event; the new ones are returned.
 
-    Nobody becomes a lead by what `why_no_target` names; nor do the team's own accounts, and people whose data was
+    No hit: what `why_no_target` gives a reason for, messages of the team's own accounts, and of people whose data was
     erased.
     """
     author = message.from_user_id

@@ -50,7 +50,7 @@ def author_id(message: Any, self_id: int) -> int | None:
 def author_in(message: Any, user_id: int | None, self_id: int, entities: Mapping[int, Any], met: Met) -> Author:
     """`user_id` as `author_id` found it; `entities` came with the message."""
     if user_id is None:
-        # Posts of a channel name nobody; in a group, that nobody is named means the same as that the group itself is.
+        # A channel's own posts have no author. In a group no author means the group itself: an anonymous admin.
         anonymous = not getattr(message, "post", False) and message.from_id in (None, message.peer_id)
         return Author("anonymous_admin" if anonymous else "channel")
     if user_id == self_id:

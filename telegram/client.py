@@ -266,8 +266,8 @@ class TelegramAccount:
     async def find_own_message(
         self, target: Target, text: str, since: datetime, exclude: Collection[int] = ()
     ) -> int | None:
-        """The id of the account's own newest message with this text since then, in whose name ever it was sent; None if
-        there is none.
+        """The id of the account's own newest message with this text since then, also one that it sent as a channel or
+        as an anonymous admin; None if there is none.
 
         Raises HistoryTooLong when so much was said since then that it is not known.
         """

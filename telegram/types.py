@@ -51,8 +51,9 @@ class IncomingMessage:
     """A message as one account sees it. Ids in private chats and basic groups are that account's own.
 
     `service`: nobody's words (somebody joined, the title changed); it only takes up an id. `outgoing`: the account
-    sent it, in whose name ever. `from_user_id` is None where no user shows as the author. Not the author's own words:
-    `via_bot_id`, an inline bot made them, and `forwarded`. Messages with the same `grouped_id` are one album.
+    sent it, even if it shows as a channel's. `from_user_id` is None where no user shows as the author. With
+    `via_bot_id` (an inline bot made the text) or `forwarded` the words are not the author's own. Messages with the same
+    `grouped_id` are one album.
     """
 
     peer_id: int

@@ -7,6 +7,7 @@ from django.utils import timezone
 from bots.models import Cursor
 from bots.supervision import unread_chats_forget
 from messaging.models import HandlingFailure
+from sandbox.authors import describe
 from tests.support import wait_until
 from tests.telegram.bots_support import Company, events
 
@@ -138,3 +139,22 @@ def test_who_wrote_is_read_from_the_history_when_an_update_does_not_describe_the
     company.until_heard(bot, 1)
     [(_, message)] = company.role.heard
     assert (message.text, message.author.kind, message.from_username) == ("and now", "person", "olga_here")
+
+
+def test_of_a_direct_chat_nothing_old_is_read_to_learn_who_writes(company: Company):
+    company.role.reads_private, company.role.reads_chats = True, False
+    helper = company.make_user("Helper")
+    company.sandbox.call(describe, company.world, helper.id, bot=True)
+    bot = company.make_bot("ears")
+    say = partial(company.sandbox.call, company.world.say, user_id=helper.id, peer=bot.telegram_user_id)
+    say(text="old")
+    runtime = company.start()
+    company.run(runtime, bot)
+    company.online(bot)
+    account = runtime.sessions[bot.pk].account
+    assert account is not None
+    # Nothing of the bot is remembered, as after a list of chats that is not read yet.
+    account._session._authors.clear()
+    say(text="new")
+    company.until_heard(bot, 1)
+    assert [(message.text, message.author.kind) for _, message in company.role.heard] == [("new", "bot")]
