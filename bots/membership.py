@@ -13,9 +13,10 @@ from bots.executor import in_db
 from bots.identity import chat_elsewhere, chat_resolved, name_lost
 from bots.models import Bot, BotBlock
 from bots.reading import Reading
-from bots.states import bot_restrict, bot_set_state
+from bots.refusals import WAITS_FOR_PEOPLE, full_told, full_trouble, refusal_told
+from bots.states import bot_restrict, bot_set_state, is_restricted
 from bots.troubles import trouble_over, trouble_tell
-from bots.unwelcome import presence_ended, presence_note
+from bots.unwelcome import presence_ended, presence_note, was_present
 from campaigns.identity import AnotherChat, SameChat
 from campaigns.models import Chat
 from messaging.clock import database_clock
@@ -45,8 +46,6 @@ FRESH_SECONDS = 30.0
 APPROVAL_SECONDS = 600.0
 # Seconds before an account that is in as many chats as Telegram allows tries to join one again.
 FULL_SECONDS = 3600.0
-# As Telegram says that they have been asked.
-ASKED = "INVITE_REQUEST_SENT"
 # Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
 ENTERING = (
     "JoinChannel",
@@ -74,8 +73,10 @@ class Membership:
         self._listed = 0.0
         self._asked_for: set[UUID] = set()
         self._not_before: dict[UUID, float] = {}
-        # Those whose admins have been asked.
+        # Those that a person has to let it into.
         self._asked: set[UUID] = set()
+        # Those that it was in and that its own list lacked: that proves nothing, so Telegram is asked about them.
+        self._doubted: set[UUID] = set()
         # Basic groups (marked ids) that the account was told are supergroups now.
         self.upgraded: set[int] = set()
         # Chats whose reference led elsewhere, as long as they are wanted nevertheless.
@@ -98,7 +99,7 @@ class Membership:
         # A group that was upgraded stays in the list beside its supergroup.
         self._dialogs = {dialog.peer_id: dialog for dialog in dialogs if not dialog.upgraded}
         self._checked.clear()
-        self.chats = {chat: peer for chat, peer in self.chats.items() if peer in self._dialogs}
+        self._doubted = {chat for chat, peer in self.chats.items() if peer not in self._dialogs}
 
     async def _list_again(self, account: TelegramAccount, wanted: list[Chat]) -> None:
         ids = {chat.pk for chat in wanted}
@@ -131,7 +132,7 @@ class Membership:
 
     def _settled(self, chat: Chat) -> bool:
         peer_id = self.chats.get(chat.pk)
-        if peer_id is None or peer_id != chat.telegram_id or peer_id in self.upgraded:
+        if peer_id is None or peer_id != chat.telegram_id or peer_id in self.upgraded or chat.pk in self._doubted:
             return False
         return self._reading.reads(peer_id) and not self._to_be_checked(chat)
 
@@ -144,6 +145,10 @@ class Membership:
         ids = {chat.pk for chat in wanted}
         self.chats = {chat: peer for chat, peer in self.chats.items() if chat in ids}
         self._reading.keep_only(set(self.chats.values()))
+        for chat_id in (self._not_before.keys() | self._asked) - ids - self._strayed:
+            self._not_before.pop(chat_id, None)
+            self._asked.discard(chat_id)
+            await in_db(trouble_over, key=trouble_of(bot_id=self._reader.bot_id, chat_id=chat_id))
         # When they are wanted again an operator has looked.
         for chat_id in self._strayed - ids:
             self._strayed.discard(chat_id)
@@ -171,7 +176,9 @@ class Membership:
             return
         except BotFull as error:
             self._flooded = time.monotonic() + FULL_SECONDS
-            await in_db(trouble_tell, key=full_trouble(self._reader.bot_id), reason=_full(self._reader.bot_id, error))
+            await in_db(
+                trouble_tell, key=full_trouble(self._reader.bot_id), reason=full_told(self._reader.bot_id, error)
+            )
             return
         except PassingError as error:
             # Of this chat, as far as is known: the account goes on with the others.
@@ -190,6 +197,7 @@ class Membership:
             return
         self.chats[chat.pk] = found.telegram_id
         self._checked.add(chat.pk)
+        self._doubted.discard(chat.pk)
         # The account's list is older than this.
         self._dialogs.setdefault(found.telegram_id, Dialog(found.telegram_id, 0, found.title, found.kind))
         refused = self._not_before.pop(chat.pk, None) is not None or chat.pk in self._asked
@@ -208,7 +216,12 @@ class Membership:
         if upgraded is not None and not upgraded.left:
             return upgraded
         place: dict[str, Any] = {"bot_id": self._reader.bot_id, "chat_id": chat.pk, "peer_ids": chat.telegram_ids}
-        if await in_db(presence_ended, **place):
+        if known is not None and await in_db(was_present, **place):
+            there = await account.membership(chat.reference, known) if upgraded is None else None
+            if there is not None:
+                return there
+            self.chats.pop(chat.pk, None)
+            await in_db(presence_ended, **place)
             return None
         if self._flooded > time.monotonic() or await in_db(is_restricted, bot_id=self._reader.bot_id):
             return None
@@ -242,37 +255,19 @@ class Membership:
             await in_db(trouble_tell, key=f"name:{chat.pk}", reason=reason)
 
     async def _refused(self, chat: Chat, reason: str) -> None:
-        asked = reason == ASKED
+        asked = reason in WAITS_FOR_PEOPLE
         self._not_before[chat.pk] = time.monotonic() + (APPROVAL_SECONDS if asked else REFUSED_SECONDS)
-        log.warning("bot %s cannot enter chat %s: %s", self._reader.bot_id, chat.pk, reason)
-        told = f"bot {self._reader.bot_id} cannot enter chat {chat.key}: {reason}"
         if asked:
             self._asked.add(chat.pk)
-            told = f"bot {self._reader.bot_id} has asked to join chat {chat.key}: an admin of it has to let the bot in"
-        await in_db(trouble_tell, key=self._trouble(chat), reason=told)
+        told = refusal_told(bot_id=self._reader.bot_id, chat=chat, reason=reason)
+        if await in_db(trouble_tell, key=self._trouble(chat), reason=told):
+            log.warning("bot %s cannot enter chat %s: %s", self._reader.bot_id, chat.pk, reason)
 
     def _trouble(self, chat: Chat) -> str:
         return trouble_of(bot_id=self._reader.bot_id, chat_id=chat.pk)
 
     async def _show(self) -> None:
         await in_db(connected_show, bot_id=self._reader.bot_id, epoch=self._reader.epoch)
-
-
-def is_restricted(*, bot_id: UUID) -> bool:
-    """Whether Telegram restricts the account: then it joins nothing until a person has looked."""
-    return Bot.objects.filter(pk=bot_id, state=Bot.State.RESTRICTED).exists()
-
-
-def full_trouble(bot_id: UUID) -> str:
-    """The key of the Trouble that there is while the account is in as many chats as Telegram allows."""
-    return f"full:{bot_id}"
-
-
-def _full(bot_id: UUID, error: BotFull) -> str:
-    return (
-        f"bot {bot_id} is in as many chats as Telegram allows ({error.reason}) and joins no other one: "
-        "leave some of them in Telegram's app, or give its chats to another account"
-    )
 
 
 def trouble_of(*, bot_id: UUID, chat_id: UUID) -> str:

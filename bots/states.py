@@ -95,6 +95,11 @@ def bot_restrict(*, bot_id: UUID, reason: str) -> bool:
     return True
 
 
+def is_restricted(*, bot_id: UUID) -> bool:
+    """Whether Telegram restricts the account: then it joins nothing until a person has looked."""
+    return Bot.objects.filter(pk=bot_id, state=State.RESTRICTED).exists()
+
+
 def restriction_trouble(bot_id: UUID) -> str:
     """The key of the Trouble that there is while the account is restricted."""
     return f"restricted:{bot_id}"

@@ -28,6 +28,11 @@ def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
     trouble_over(key=_trouble(chat_id, bot_id))
 
 
+def was_present(*, bot_id: UUID, chat_id: UUID, peer_ids: Collection[int]) -> bool:
+    """Whether the account was in the chat when it last looked."""
+    return Presence.objects.filter(bot_id=bot_id, chat_id=chat_id, peer_id__in=peer_ids).exists()
+
+
 @transaction.atomic
 def presence_ended(*, bot_id: UUID, chat_id: UUID, peer_ids: Collection[int]) -> bool:
     """The account is not in the chat. True when it had been: then it was removed (or taken out by hand), and every

@@ -17,6 +17,7 @@ from telegram.convert import incoming, message_now, new_message, now, sent
 from telegram.dialogs import list_dialogs
 from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
 from telegram.mapping import map_error
+from telegram.membership import membership
 from telegram.names import username_in
 from telegram.store import StoredSession, UnreadableSession
 from telegram.texts import same_text
@@ -232,6 +233,13 @@ class TelegramAccount:
     async def find_chat(self, reference: str, known_id: int | None = None) -> ResolvedChat:
         """What a reference leads to, without joining it. Raises ChatElsewhere as `join`."""
         return await peers.resolve(self._client, reference, known_id)
+
+    @within(REQUEST_TIMEOUT)
+    async def membership(self, reference: str, telegram_id: int) -> ResolvedChat | None:
+        """The chat, if the account is in it; None: Telegram says that it is not. ChatRefuses(MEMBERSHIP_UNKNOWN) when
+        it says neither.
+        """
+        return await membership(self._client, reference, telegram_id)
 
     @within(JOIN_LIMIT)
     async def supergroup_of(self, group_id: int) -> ResolvedChat | None:

@@ -12,6 +12,9 @@ from telegram.errors import ChatElsewhere, ChatRefuses, ChatUpgraded, PeerRefuse
 from telegram.types import Author, ChatTarget, PersonTarget, ResolvedChat, Target, is_group
 from telegram.upgrades import follow, supergroup_of
 
+# A basic group that somebody in it has to add the account to.
+MUST_BE_ADDED = "MUST_BE_ADDED"
+
 
 async def input_peer(client: TelegramClient, target: Target) -> tuple[Any, int | None]:
     """The peer to write to and, for a person, their id. Raises ChatRefuses or PeerRefuses when there is no way."""
@@ -113,7 +116,7 @@ async def _expected(client: TelegramClient, found: ResolvedChat, known_id: int |
 
 
 async def _resolve(client: TelegramClient, reference: str) -> ResolvedChat:
-    name, invite = _parse(reference)
+    name, invite = parse_reference(reference)
     if not name:
         raise ChatRefuses("REFERENCE_NOT_UNDERSTOOD")
     if name.lstrip("-").isdigit():
@@ -132,7 +135,7 @@ async def _resolve(client: TelegramClient, reference: str) -> ResolvedChat:
 async def join(client: TelegramClient, reference: str, known_id: int | None = None) -> ResolvedChat:
     """Become a member, and say of what. A chat that the account is in already is no error. `known_id` as `resolve`;
     what an invite leads to is known only once the account is in it."""
-    name, invite = _parse(reference)
+    name, invite = parse_reference(reference)
     if invite:
         return await _expected(client, await _join_by_invite(client, name), known_id)
     found = await resolve(client, reference, known_id)
@@ -172,10 +175,22 @@ async def _by_id(client: TelegramClient, telegram_id: int) -> ResolvedChat:
         channel = types.InputChannel(peer.channel_id, peer.access_hash)
         answer = await call(client, functions.channels.GetChannelsRequest([channel]))
     elif isinstance(peer, types.InputPeerChat):
-        answer = await call(client, functions.messages.GetChatsRequest([peer.chat_id]))
+        return await _basic_group(client, peer)
     else:
         raise ChatRefuses("NOT_A_MEMBER")
     return await _group(client, next(iter(answer.chats), None))
+
+
+async def _basic_group(client: TelegramClient, peer: Any) -> ResolvedChat:
+    """A basic group that the account is in: there is no way into another one by its id."""
+    try:
+        answer = await call(client, functions.messages.GetChatsRequest([peer.chat_id]))
+    except (ChatRefuses, PermanentError) as error:
+        raise ChatRefuses(MUST_BE_ADDED) from error
+    chat = next(iter(answer.chats), None)
+    if not isinstance(chat, types.Chat) or (chat.left and chat.migrated_to is None):
+        raise ChatRefuses(MUST_BE_ADDED)
+    return await _group(client, chat)
 
 
 async def _group(client: TelegramClient, chat: Any) -> ResolvedChat:
@@ -185,7 +200,7 @@ async def _group(client: TelegramClient, chat: Any) -> ResolvedChat:
     return found
 
 
-def _parse(reference: str) -> tuple[str, bool]:
+def parse_reference(reference: str) -> tuple[str, bool]:
     """A username, an id's digits or an invite's hash, and whether it is an invite."""
     text = reference.strip()
     if text.lstrip("-").isdigit():

@@ -132,6 +132,48 @@ async def test_joining_by_username_and_by_invite(town: Town, accounts: Accounts)
         assert joined.telegram_id in {dialog.peer_id for dialog in await account.dialogs()}
 
 
+@pytest.mark.parametrize("kind", ["public", "private", "group"])
+@pytest.mark.parametrize("known", [True, False], ids=["by id", "by reference"])
+async def test_telegram_is_asked_about_a_chat_itself(town: Town, accounts: Accounts, kind: str, known: bool):
+    chat = town.world.add_chat(
+        kind="group" if kind == "group" else "supergroup",
+        title="Market",
+        username="the_market" if kind == "public" else None,
+        invite_hash="MarketInvite",
+        members=[town.boris.id, town.anna.id],
+    )
+    town.world.say(user_id=town.boris.id, peer=chat.id, text="Hello")
+    reference = "@the_market" if kind == "public" else "https://t.me/+MarketInvite"
+    account = await accounts.open(await logged_in(town.anna))
+    if known:
+        await account.dialogs()
+    there = await account.membership(reference, chat.id)
+    assert there is not None
+    assert (there.telegram_id, there.title) == (chat.id, "Market")
+    town.world.leave(town.anna.id, chat.id)
+    assert await account.membership(reference, chat.id) is None
+
+
+async def test_what_telegram_does_not_say_about_a_chat_is_not_known(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    strange = -1009999999999
+    for reference, telegram_id in [("", strange), ("@the_square", strange), ("@nobody_at_all", strange), ("", -77)]:
+        with pytest.raises(ChatRefuses, match="MEMBERSHIP_UNKNOWN"):
+            await account.membership(reference, telegram_id)
+
+
+async def test_a_basic_group_that_the_account_is_not_in_is_not_entered_by_its_id(town: Town, accounts: Accounts):
+    account = await anna_of(town, accounts)
+    yard = town.world.add_chat(kind="group", title="Yard", members=[town.boris.id])
+    for leaves in (False, True):
+        if leaves:
+            town.world.join(town.anna.id, yard.id, announce="joined")
+            assert (await account.join(str(yard.id))).telegram_id == yard.id
+            town.world.leave(town.anna.id, yard.id)
+        with pytest.raises(ChatRefuses, match="MUST_BE_ADDED"):
+            await account.join(str(yard.id))
+
+
 async def test_what_cannot_be_joined_is_refused(town: Town, accounts: Accounts):
     account = await anna_of(town, accounts)
     for reference in ("https://t.me/+NoSuchInvite", "-1009999999999", "@boris"):

@@ -82,9 +82,14 @@ def get_channels(call: Call, request: Any) -> Any:
 
 @handles(functions.messages.GetChatsRequest)
 def get_chats(call: Call, request: Any) -> Any:
-    view = View(call.world, call.user_id)
-    found = [peers.readable(call, peers.group(call, wanted)) for wanted in request.id]
-    return types.messages.Chats([view.chat(chat) for chat in found])
+    return types.messages.Chats([_group(call, peers.group(call, wanted)) for wanted in request.id])
+
+
+def _group(call: Call, chat: Chat) -> Any:
+    """A basic group as it is shown to a member, or to somebody who was one."""
+    if call.user_id not in chat.members and call.world.boxes[call.user_id].history(chat.id):
+        return types.ChatForbidden(chat.bare_id, chat.title)
+    return View(call.world, call.user_id).chat(peers.readable(call, chat))
 
 
 @handles(functions.channels.GetParticipantRequest)

@@ -1,0 +1,39 @@
+"""Why a bot cannot enter a chat, in sentences for the team that say what to do."""
+
+from uuid import UUID
+
+from campaigns.models import Chat
+from telegram.errors import BotFull
+
+# As Telegram says that the chat's admins have been asked; as the adapter says that only a member can add the account.
+ASKED, MUST_BE_ADDED = "INVITE_REQUEST_SENT", "MUST_BE_ADDED"
+# The bot can do nothing more: a person lets it in, and Telegram tells of that.
+WAITS_FOR_PEOPLE = frozenset({ASKED, MUST_BE_ADDED})
+
+_WHAT_TO_DO = {
+    ASKED: "has asked to join chat {chat}: an admin of it has to let the bot in",
+    MUST_BE_ADDED: "is not in the basic group {chat}, which nobody can enter by its id: add the account to the group "
+    "in Telegram, or enter an invite link as the chat's reference",
+    "NOT_A_GROUP": "cannot enter chat {chat} ({reason}): it leads to a person or a bot. Correct the reference",
+    "MEMBERSHIP_UNKNOWN": "was in chat {chat}, and Telegram does not say whether it still is: look in Telegram",
+    "INVITE_HASH_EXPIRED": "cannot enter chat {chat} ({reason}): the link has expired. Ask the owner for a new one",
+    "USERS_TOO_MUCH": "cannot enter chat {chat} ({reason}): it has as many members as Telegram allows",
+}
+
+
+def refusal_told(*, bot_id: UUID, chat: Chat, reason: str) -> str:
+    """`reason` is Telegram's or the adapter's name of it."""
+    sentence = _WHAT_TO_DO.get(reason, "cannot enter chat {chat}: {reason}")
+    return f"bot {bot_id} {sentence.format(chat=chat.key, reason=reason)}"
+
+
+def full_trouble(bot_id: UUID) -> str:
+    """The key of the Trouble that there is while the account is in as many chats as Telegram allows."""
+    return f"full:{bot_id}"
+
+
+def full_told(bot_id: UUID, error: BotFull) -> str:
+    return (
+        f"bot {bot_id} is in as many chats as Telegram allows ({error.reason}) and joins no other one: "
+        "leave some of them in Telegram's app"
+    )
