@@ -1,6 +1,6 @@
 """Faults on demand: what the server is to do wrong, to whom, and how often."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any, Literal
 
@@ -32,17 +32,22 @@ FaultKind = Literal[
     "INTERNAL",
     "DROP_ANSWER",
     "HOLD_ANSWER",
+    "DELAY_ANSWER",
+    "DIFFERENCE_TOO_LONG",
     "AUTH_KEY_DUPLICATED",
 ]
 # These carry their seconds in the error's name: FLOOD_WAIT_30.
 TIMED: frozenset[str] = frozenset({"FLOOD_WAIT", "SLOWMODE_WAIT"})
 # When a fault strikes, if not before its request is carried out: only the answer is lost, with its connection or
-# without; the QR code's token is good elsewhere; an update is lost or comes twice on its way to `user`; the dialog
+# without, or delayed until the faults are cleared; what a client missed is too much to be told (private chats and basic
+# groups); the QR code's token is good elsewhere; an update is lost or comes twice on its way to `user`; the dialog
 # `chat` moves up between two pages of the list.
-Stage = Literal["before", "after", "token", "push", "page"]
+Stage = Literal["before", "after", "difference", "token", "push", "page"]
 STAGES: dict[str, Stage] = {
     "DROP_ANSWER": "after",
     "HOLD_ANSWER": "after",
+    "DELAY_ANSWER": "after",
+    "DIFFERENCE_TOO_LONG": "difference",
     "LOGIN_TOKEN_MIGRATE": "token",
     "DIALOG_MOVES": "page",
     "UPDATE_LOST": "push",
@@ -66,6 +71,7 @@ USUAL_METHODS: dict[str, str] = {
     "PHONE_CODE_EXPIRED": "auth.signIn",
     "PHONE_PASSWORD_FLOOD": "auth.checkPassword",
     "LOGIN_TOKEN_MIGRATE": ANY_METHOD,
+    "DIFFERENCE_TOO_LONG": ANY_METHOD,
     "UPDATE_LOST": ANY_METHOD,
     "UPDATE_DOUBLED": ANY_METHOD,
 }
@@ -120,6 +126,7 @@ class FaultBook:
     def __init__(self) -> None:
         self._planned: dict[int, Fault] = {}
         self._numbers = count(1)
+        self._delayed: list[Callable[[], None]] = []
 
     def plan(self, fault: Fault) -> int:
         """Gives the fault's number."""
@@ -135,8 +142,20 @@ class FaultBook:
                 return fault
         return None
 
+    @property
+    def delayed(self) -> int:
+        """How many answers wait."""
+        return len(self._delayed)
+
+    def delay(self, answer: Callable[[], None]) -> None:
+        """`answer` is called when the faults are cleared."""
+        self._delayed.append(answer)
+
     def clear(self) -> None:
         self._planned.clear()
+        delayed, self._delayed = self._delayed, []
+        for answer in delayed:
+            answer()
 
     def as_json(self) -> list[dict[str, Any]]:
         return [{"number": number, **fault.model_dump()} for number, fault in self._items()]

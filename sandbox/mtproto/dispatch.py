@@ -64,6 +64,8 @@ class Dispatcher:
             log.info("%s: no answer to %s of user %s", lost.kind, call.method, connection.user_id)
             if lost.kind == "DROP_ANSWER":
                 connection.drop()
+            if lost.kind == "DELAY_ANSWER":
+                self._server.faults.delay(lambda: self._answer_late(connection, message_id, result))
             return
         self._answer(connection, message_id, result)
 
@@ -103,6 +105,10 @@ class Dispatcher:
         if fault.kind == "AUTH_KEY_DUPLICATED" and call.connection.key:
             self._server.auth_keys.destroy(call.connection.key, fault.error_name)
         raise RpcFailure(fault.error_name, 500 if fault.kind == "INTERNAL" else None)
+
+    def _answer_late(self, connection: "ClientConnection", message_id: int, result: Any) -> None:
+        if connection in self._server.connections:
+            self._answer(connection, message_id, result)
 
     def _answer(self, connection: "ClientConnection", message_id: int, result: Any) -> None:
         body = wire.rpc_result(message_id, wire.serialised(result))

@@ -1,5 +1,7 @@
 """Faults on demand."""
 
+import asyncio
+
 import pytest
 from telethon import errors, functions
 
@@ -152,3 +154,34 @@ async def test_an_account_that_telegram_keeps_elsewhere_takes_its_login_along(to
     assert me.id == town.anna.id
     with pytest.raises(errors.AuthBytesInvalidError):
         await there(functions.auth.ImportAuthorizationRequest(login.id, login.bytes))
+
+
+async def test_a_delayed_answer_comes_when_the_faults_are_cleared_and_delays_no_other(town: Town) -> None:
+    anna = await town.login(town.anna)
+    heard = Inbox(anna)
+    town.sandbox.faults.plan(Fault(kind="DELAY_ANSWER", method="messages.getDialogs", user=town.anna.id))
+    listing = asyncio.ensure_future(anna.get_dialogs())
+    await until(lambda: town.sandbox.faults.delayed, "the delayed answer")
+    assert (await anna.get_me()).id == town.anna.id
+    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="Meanwhile")
+    assert await heard.wait_for(1) == ["Meanwhile"]
+    assert not listing.done()
+    town.sandbox.faults.clear()
+    # As it was when it was asked.
+    assert {dialog.entity.id for dialog in await listing} == {town.group.bare_id, town.square.bare_id}
+
+
+async def test_what_was_too_much_to_be_told_is_in_the_history_only(town: Town) -> None:
+    anna = await town.login(town.anna)
+    await anna.get_dialogs()
+    heard = Inbox(anna)
+    say = town.world.say
+    for fault in (Fault(kind="UPDATE_LOST", user=town.anna.id), Fault(kind="DIFFERENCE_TOO_LONG", user=town.anna.id)):
+        town.sandbox.faults.plan(fault)
+    say(user_id=town.boris.id, peer=town.anna.id, text="Lost on its way")
+    say(user_id=town.boris.id, peer=town.anna.id, text="Shows the gap")
+    await until(lambda: not town.sandbox.faults.as_json(), "the difference asked for")
+    say(user_id=town.boris.id, peer=town.anna.id, text="Afterwards")
+    assert await heard.wait_for(1) == ["Afterwards"]
+    history = await anna.get_messages("boris", limit=5)
+    assert [message.text for message in reversed(history)] == ["Lost on its way", "Shows the gap", "Afterwards"]

@@ -30,7 +30,8 @@ def state(call: Call, pts: int | None = None) -> Any:
 def get_difference(call: Call, request: Any) -> Any:
     """Private chats and basic groups as messages; each supergroup as a hint to ask for its own difference."""
     box = call.world.boxes[call.user_id]
-    if request.pts > box.pts:
+    too_long = call.server.faults.take(method=call.method, user=call.user_id, chat=None, stage="difference")
+    if request.pts > box.pts or too_long:
         return types.updates.DifferenceTooLong(box.pts)
     events = list(islice(box.since(request.pts), SLICE + 1))
     view = View(call.world, call.user_id)
