@@ -5,6 +5,7 @@ of them at once, and those of the last days are looked at again after each conne
 number for everybody, so any bot there may hear of them; those of private chats and basic groups have each account's.
 """
 
+import asyncio
 import logging
 import time
 from collections import deque
@@ -170,6 +171,8 @@ class Afterwards:
         self._reader = reader
         self._bot_id = reader.bot_id
         self._heard: deque[MessageNow] = deque()
+        # Set when there is something to take in.
+        self.news = asyncio.Event()
         # Those of messages that were not known, with the moment (monotonic) to try once more.
         self._again: deque[tuple[float, MessageNow]] = deque()
         self._not_before = 0.0
@@ -178,6 +181,7 @@ class Afterwards:
 
     def heard(self, change: MessageNow) -> None:
         self._heard.append(change)
+        self.news.set()
         if self._told is not None:
             self._told.add((change.peer_id, change.message_id))
 
@@ -252,3 +256,4 @@ class Afterwards:
                 return
             told = self._told or set()
             self._heard.extend(change for change in found if (change.peer_id, change.message_id) not in told)
+            self.news.set()

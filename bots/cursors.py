@@ -63,6 +63,12 @@ def cursor_start(*, reader: Reader, peer_id: int, at: int) -> int:
         return _locked(reader, peer_id, start=at).last_message_id
 
 
+def cursor_start_direct(*, reader: Reader, peer_id: int, at: int) -> int:
+    """As `cursor_start`, for a direct chat. Nothing is kept of somebody whose data was erased."""
+    with transaction.atomic():
+        return at if _is_forgotten(peer_id) else _locked(reader, peer_id, start=at).last_message_id
+
+
 def cursor_follow(*, reader: Reader, former: int, peer_id: int) -> None:
     """A basic group that was read to its end is the supergroup `peer_id` now, and read there from its first message on:
     nothing in it was said before."""

@@ -26,14 +26,12 @@ from bots.services import (
     bot_must_wait,
     session_save,
 )
+from bots.serving import Serving
 from bots.states import bot_set_state
 from bots.troubles import trouble_over, trouble_tell
 from telegram.client import TelegramAccount
-from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
-from telegram.types import IncomingMessage, MessageNow
+from telegram.errors import BotDead, RetryAfter, TelegramError
 
-# Seconds between looks at the chats that the bot is to be in.
-CHATS_SECONDS = 5.0
 # Waits before connecting again: doubling between these, in seconds.
 RECONNECT_FIRST, RECONNECT_MOST = 1.0, 30.0
 # Seconds that the database gets for what is not worth waiting for: a session must end even when nothing answers.
@@ -60,10 +58,9 @@ class BotSession:
         self._reading = Reading(reader)
         self._membership = Membership(self._reading)
         self._afterwards = Afterwards(reader)
-        self._wake = asyncio.Event()
+        self._serving: Serving | None = None
+        self._connected = False
         self._stop = asyncio.Event()
-        self._look_now = True
-        self._reported: BotDead | None = None
         self._sent_away = False
 
     # What others in this process may ask (bots.live).
@@ -76,13 +73,12 @@ class BotSession:
         return self._lease.valid() and not self._stop.is_set()
 
     def want_chats(self) -> None:
-        self._look_now = True
-        self._wake.set()
+        if self._serving is not None:
+            self._serving.want_chats()
 
     def report(self, error: TelegramError) -> None:
-        if isinstance(error, BotDead):
-            self._reported = error
-            self._wake.set()
+        if isinstance(error, BotDead) and self._serving is not None:
+            self._serving.report(error)
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -168,10 +164,9 @@ class BotSession:
         wait = RECONNECT_FIRST
         await self._set_state(Bot.State.STARTING, "")
         while True:
+            self._connected = False
             try:
-                await self._connect()
-                wait = RECONNECT_FIRST
-                await self._serve()
+                await self._serve_once()
             except BotDead as error:
                 await in_db(bot_died, bot_id=self.bot_id, epoch=self.epoch, error=error)
                 return
@@ -184,6 +179,8 @@ class BotSession:
                 log.warning("bot %s: the connection ended: %s", self.bot_id, reason)
             finally:
                 self.ready = False
+            if self._connected:
+                wait = RECONNECT_FIRST
             await self._disconnect()
             await self._note(
                 bot_set_state,
@@ -195,71 +192,33 @@ class BotSession:
             await asyncio.sleep(wait)
             wait = min(wait * 2, RECONNECT_MOST)
 
-    async def _connect(self) -> None:
+    async def _serve_once(self) -> None:
+        """Connect, and serve as long as the connection lasts. Always raises."""
         if not self._lease.valid():
             raise LeaseLost(self.bot_id)
         account = TelegramAccount(self._facts.credentials, self._text, self._save)
-        if self._handler.reads_chats or self._handler.reads_private:
-            account.on_message(self._heard)
-        account.on_change(self._changed)
-        account.on_chats_changed(self._moved)
-        self.account = account
+        serving = Serving(
+            account=account,
+            reading=self._reading,
+            membership=self._membership,
+            afterwards=self._afterwards,
+            when_ready=self._become_ready,
+            when_late=self._be_late,
+        )
+        self.account, self._serving = account, serving
         await account.connect()
         await account.keep_alive(self._silence_allowed())
         await in_db(bot_connected, bot_id=self.bot_id, epoch=self.epoch, me=await account.me())
-        dialogs = await account.dialogs()
-        await self._membership.begin(dialogs)
-        await self._reading.begin(account, dialogs)
-        self._look_now = True
+        await serving.run()
 
-    async def _serve(self) -> None:
-        """Until the connection is gone: enter chats, record what is said. Always raises."""
+    async def _become_ready(self) -> None:
         assert self.account is not None
-        account = self.account
-        account.closed.add_done_callback(lambda _: self._wake.set())
-        next_look = 0.0
-        while True:
-            self._wake.clear()
-            if account.closed.done():
-                raise account.closed.result() or TransientError("CONNECTION_LOST")
-            if self._reported is not None:
-                raise self._reported
-            if self._look_now or time.monotonic() >= next_look:
-                self._look_now = False
-                await self._membership.look_after(account)
-                next_look = time.monotonic() + CHATS_SECONDS
-            await self._reading.take_in()
-            await self._afterwards.take_in(catching_up=bool(self._reading.behind))
-            if not self.ready:
-                await account.flush()
-                await in_db(trouble_over, key=f"session:{self.bot_id}")
-                self.ready = True
-                # The sender need not wait for it.
-                await self._afterwards.look_back(account)
-            if not self._reading.overdue:
-                await self._sleep_until(next_look)
+        await self.account.flush()
+        await in_db(trouble_over, key=f"session:{self.bot_id}")
+        self.ready = self._connected = True
 
-    async def _sleep_until(self, moment: float) -> None:
-        soonest = min([moment, self._afterwards.due, *self._reading.behind.values()])
-        try:
-            async with asyncio.timeout(max(0.0, soonest - time.monotonic())):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-
-    def _heard(self, message: IncomingMessage) -> None:
-        self._reading.inbox.append(message)
-        self._wake.set()
-
-    def _changed(self, change: MessageNow) -> None:
-        self._afterwards.heard(change)
-        self._wake.set()
-
-    def _moved(self, upgraded: int | None) -> None:
-        if upgraded is not None:
-            self._membership.upgraded.add(upgraded)
-        if self._membership.perhaps_let_in() or upgraded is not None:
-            self.want_chats()
+    def _be_late(self) -> None:
+        self.ready = False
 
     async def _save(self, text: str) -> None:
         self._text = text

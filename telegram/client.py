@@ -177,6 +177,16 @@ class TelegramAccount:
         ]
         self._client.add_event_handler(handle, events.Raw(types=kinds))
 
+    def on_missed(self, callback: Callable[[int | None], None]) -> None:
+        """Call `callback` when Telegram does not tell what this connection has missed: with the marked id of a
+        supergroup, or None for private chats and basic groups. It comes before whatever is heard after it.
+        """
+
+        def missed(channel: int | None) -> None:
+            callback(None if channel is None else utils.get_peer_id(types.PeerChannel(channel)))
+
+        self._client.missed = missed
+
     def on_chats_changed(self, callback: Callable[[int | None], None]) -> None:
         """Call `callback` when something about the account's chats may have changed: it was let into one. With a marked
         id: this basic group is a supergroup from now on."""
@@ -325,6 +335,13 @@ class TelegramAccount:
             message_now(there[number]) if number in there else MessageNow(peer_id, number, deleted=True)
             for number in message_ids
         ]
+
+    @within(REQUEST_TIMEOUT)
+    async def meet(self, peer_id: int, *, message_id: int) -> None:
+        """Learn how to address somebody who wrote this message in a direct chat. No request if that is known."""
+        if peer_id > 0 and peers.known_peer(self._client, peer_id) is None:
+            # Telethon keeps the people of every answer.
+            await call(self._client, functions.messages.GetMessagesRequest([types.InputMessageID(message_id)]))
 
     async def _page(self, peer: Any, *, offset_id: int, add_offset: int, limit: int) -> Any:
         return await call(

@@ -7,11 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from telethon import TelegramClient
 from telethon.crypto import rsa
 from telethon.network import ConnectionTcpFull, ConnectionTcpMTProxyRandomizedIntermediate
 
 from telegram.moving import LoggedInClient
+from telegram.noticing import NoticingClient
 from telegram.proxies import Proxy, parse_proxy
 from telegram.store import StoredSession
 from telegram.types import Credentials
@@ -73,7 +73,7 @@ def _socks(given: Proxy) -> dict[str, Any]:
 
 def new_client(
     session: StoredSession, credentials: Credentials, *, receive_updates: bool, logged_in: bool
-) -> TelegramClient:
+) -> NoticingClient:
     """A Telethon client that decides nothing by itself: it neither reconnects, nor waits out a flood,
     nor repeats what Telegram refused. To be called within the loop that it will run in.
 
@@ -82,7 +82,7 @@ def new_client(
     override = server()
     if override is not None:
         session.set_dc(SERVER_DC, override.host, override.port)
-    kind = LoggedInClient if logged_in else TelegramClient
+    kind = LoggedInClient if logged_in else NoticingClient
     return kind(
         session,
         credentials.api_id,

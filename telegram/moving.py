@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from telethon import TelegramClient, errors
+from telethon import errors
 from telethon.network import MTProtoSender
 from telethon.tl import functions
 from telethon.tl.alltlobjects import LAYER
 
+from telegram.noticing import NoticingClient
 
-class LoggedInClient(TelegramClient):
+
+class LoggedInClient(NoticingClient):
     """The client of a session that is logged in. Telethon's own would throw its key away when Telegram moves it.
 
     After a move its session is that of the new data centre, and the connection is closed: connect again. The request

@@ -34,7 +34,7 @@ class PermittedListener(Listener):
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None, monkeypatch) -> Iterator[Company]:
     ledger.noting_origin()
-    monkeypatch.setattr("bots.session.CHATS_SECONDS", 0.2)
+    monkeypatch.setattr("bots.serving.CHATS_SECONDS", 0.2)
     with company_with(PermittedListener(), key_dir, settings) as company:
         yield company
 
@@ -197,13 +197,13 @@ def test_a_play_goes_on_in_the_supergroup(company: Company, told: str, monkeypat
     permit(chat)
     anna, boris = company.make_bot("anna", chat), company.make_bot("boris", chat)
     company.role.reads_chats = False
+    if told == "not told":
+        monkeypatch.setattr("bots.serving.Serving._moved", lambda self, upgraded: None)
     company.run(company.start(), anna, boris)
     company.online(anna, boris)
     campaign = ledger.make_campaign()
     asked = ledger.queue_line(anna, campaign, chat, "Is it late for tulips?")
     until_sent(asked)
-    if told == "not told":
-        monkeypatch.setattr("bots.session.BotSession._moved", lambda self, upgraded: None)
     new = company.sandbox.call(upgrade, company.world, there.id)
     answer = ledger.queue_line(boris, campaign, chat, "Not at all.", reply_to_id=asked.id)
     until_sent(answer)

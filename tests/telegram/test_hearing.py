@@ -10,13 +10,15 @@ from uuid import UUID, uuid4
 import pytest
 from django.utils import timezone
 
-from bots.models import Bot
+from bots.models import Bot, BotStateChange
 from campaigns.selectors import is_suppressed
 from leads.models import Conversation, Lead, Message
 from leads.selectors import heard_since
 from leads.services import message_record
 from leads.services.changing import messages_changed
 from sandbox import afterwards
+from sandbox.faults import Fault, FaultKind
+from telegram import calls
 from telegram.types import IncomingMessage, MessageNow
 from tests.integration import ledger
 from tests.support import wait_until
@@ -56,6 +58,11 @@ def talk_with(person: Any, bot: Bot) -> Conversation:
     return Conversation.objects.create(lead=lead, bot=bot, owner="human", peer_id=person.id)
 
 
+def say_to(company: Company, person: Any, bot: Bot, *texts: str) -> None:
+    for text in texts:
+        company.sandbox.call(company.world.say, user_id=person.id, peer=bot.telegram_user_id, text=text)
+
+
 def until_suppressed(person: Any) -> None:
     wait_until(lambda: is_suppressed(telegram_user_id=person.id), what=f"{person.first_name} suppressed")
 
@@ -89,3 +96,128 @@ def test_an_edit_to_stop_and_a_deletion_are_found_after_a_time_without_a_connect
     until_suppressed(company.pavel)
     slip = Message.objects.filter(conversation=talk, text="a slip", deleted_at__isnull=False)
     wait_until(slip.exists, what="the deletion")
+
+
+@pytest.mark.parametrize("method", ["messages.getDialogs", "messages.getMessages", "channels.joinChannel"])
+def test_a_stop_is_heard_while_telegram_lets_the_bot_wait_for_something_else(
+    company: Company, monkeypatch: Any, method: str
+):
+    """Nothing but the recording of what comes in can bring the suppression: the answer comes after it."""
+    patient(monkeypatch)
+    bot, _ = talking(company)
+    runtime = company.start()
+    [task] = company.run(runtime, bot)
+    company.online(bot)
+    company.say(bot.telegram_user_id, "ok")
+    company.until_heard(bot, 1)
+    runtime.sessions[bot.pk].stop()
+    task.join(60)
+    _, chat = company.make_chat("square")
+    company.role.places[bot.pk] = [chat]
+    wait = Fault(kind="DELAY_ANSWER", method=method, user=bot.telegram_user_id, times=None)
+    company.sandbox.call(company.sandbox.faults.plan, wait)
+    company.run(runtime, bot)
+    wait_until(lambda: company.sandbox.faults.delayed, what=f"{method} unanswered")
+    company.say(bot.telegram_user_id, "STOP")
+    until_suppressed(company.pavel)
+    assert company.until_heard(bot, 2) == ["ok", "STOP"]
+    assert company.sandbox.faults.delayed
+    company.sandbox.call(company.sandbox.faults.clear)
+    company.online(bot)
+
+
+def patient(monkeypatch: Any) -> None:
+    """No time limit of a request ends a connection meanwhile."""
+    limited = calls.guarded
+    monkeypatch.setattr(calls, "guarded", lambda awaitable, _limit=0.0: limited(awaitable, 600.0))
+
+
+def test_a_stop_is_heard_while_the_history_of_another_chat_is_not_answered(company: Company, monkeypatch: Any):
+    patient(monkeypatch)
+    bot, _ = talking(company)
+    vera = company.make_user("Vera")
+    talk_with(vera, bot)
+    runtime = company.start()
+    [task] = company.run(runtime, bot)
+    company.online(bot)
+    say_to(company, vera, bot, "one")
+    company.say(bot.telegram_user_id, "ok")
+    company.until_heard(bot, 2)
+    runtime.sessions[bot.pk].stop()
+    task.join(60)
+    say_to(company, vera, bot, "two")
+    wait = Fault(kind="DELAY_ANSWER", method="messages.getHistory", user=bot.telegram_user_id, chat=vera.id)
+    company.sandbox.call(company.sandbox.faults.plan, wait)
+    company.run(runtime, bot)
+    wait_until(lambda: company.sandbox.faults.delayed, what="the history unanswered")
+    company.say(bot.telegram_user_id, "STOP")
+    until_suppressed(company.pavel)
+    assert company.until_heard(bot, 3)[2:] == ["STOP"] and not company.is_ready(bot)
+    # The history's answer does not have it, and left out it is not for ever.
+    say_to(company, vera, bot, "three")
+    wait_until(lambda: not runtime.sessions[bot.pk]._reading.inbox, what="it is left out")
+    company.sandbox.call(company.sandbox.faults.clear)
+    assert company.until_heard(bot, 5)[3:] == ["two", "three"]
+    company.online(bot)
+
+
+def test_one_long_history_keeps_no_other_waiting(company: Company):
+    bot, _ = talking(company)
+    vera = company.make_user("Vera")
+    talk_with(vera, bot)
+    runtime = company.start()
+    [task] = company.run(runtime, bot)
+    company.online(bot)
+    say_to(company, vera, bot, "hello")
+    company.say(bot.telegram_user_id, "hello")
+    company.until_heard(bot, 2)
+    runtime.sessions[bot.pk].stop()
+    task.join(60)
+    say_to(company, vera, bot, *(f"v{number}" for number in range(350)))
+    company.say(bot.telegram_user_id, "STOP")
+    say_to(company, vera, bot, "the last")
+    company.run(runtime, bot)
+    texts = company.until_heard(bot, 2 + 352)[2:]
+    assert texts.index("STOP") <= 100
+    assert [text for text in texts if text != "STOP"] == [*(f"v{number}" for number in range(350)), "the last"]
+
+
+@pytest.mark.parametrize("speaker", ["a lead", "somebody new"])
+def test_what_telegram_does_not_tell_because_it_is_too_much_is_read(company: Company, speaker: str):
+    bot, _ = talking(company)
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.say(bot.telegram_user_id, "ok")
+    company.until_heard(bot, 1)
+    vera = company.pavel if speaker == "a lead" else company.make_user("Vera")
+    kinds: tuple[FaultKind, ...] = ("UPDATE_LOST", "DIFFERENCE_TOO_LONG")
+    for kind in kinds:
+        company.sandbox.call(company.sandbox.faults.plan, Fault(kind=kind, user=bot.telegram_user_id))
+    company.say(bot.telegram_user_id, "STOP")
+    say_to(company, vera, bot, "shows the gap")
+    wait_until(lambda: not company.sandbox.faults.as_json(), what="the difference asked for")
+    # In the same chat: the cursor must not pass what is not read yet.
+    company.say(bot.telegram_user_id, "afterwards")
+    until_suppressed(company.pavel)
+    texts = company.until_heard(bot, 4)
+    assert sorted(texts) == sorted(["ok", "STOP", "shows the gap", "afterwards"])
+    assert texts.index("STOP") < texts.index("afterwards")
+    assert not BotStateChange.objects.filter(bot=bot, reason__startswith="Connecting again").exists()
+    company.online(bot)
+
+
+def test_who_writes_while_the_bot_connects_for_the_first_time_is_heard_and_older_chats_are_not(
+    company: Company, monkeypatch: Any
+):
+    patient(monkeypatch)
+    bot, _ = talking(company)
+    company.say(bot.telegram_user_id, "before")
+    wait = Fault(kind="DELAY_ANSWER", method="messages.getDialogs", user=bot.telegram_user_id)
+    company.sandbox.call(company.sandbox.faults.plan, wait)
+    company.run(company.start(), bot)
+    wait_until(lambda: company.sandbox.faults.delayed, what="the list of chats unanswered")
+    company.say(bot.telegram_user_id, "STOP")
+    until_suppressed(company.pavel)
+    company.sandbox.call(company.sandbox.faults.clear)
+    company.online(bot)
+    assert company.role.texts(bot) == ["STOP"]

@@ -50,7 +50,7 @@ def test_what_was_said_while_nobody_listened_is_caught_up_from_the_cursor(compan
 
 
 def test_what_was_said_while_the_chat_was_not_to_be_read_is_never_read(company: Company, monkeypatch):
-    monkeypatch.setattr("bots.session.CHATS_SECONDS", 0.2)
+    monkeypatch.setattr("bots.serving.CHATS_SECONDS", 0.2)
     square, row = company.make_chat("square")
     yard, yard_row = company.make_chat("yard")
     bot = company.make_bot("ears", row, yard_row)
