@@ -103,10 +103,13 @@ def process_ended(*, kind: str, host: str, pid: int, how: str, delay: float) -> 
 def silence_check() -> None:
     """Report whoever has been silent for too long, once, and end the incidents of those that run again."""
     silent = Process.objects.filter(ended_at__isnull=True, heartbeat_at__lt=Now() - silent_after())
+    incidents = Trouble.objects.filter(key__startswith=_INCIDENT)
+    if not silent.exists() and not incidents.exists():
+        return
     for row in silent.filter(silence_noted=False).order_by("name"):
         _note_silence(row, silent.filter(pk=row.pk, silence_noted=False))
     _end_replaced(silent.filter(silence_noted=True))
-    for key in Trouble.objects.filter(key__startswith=_INCIDENT).values_list("key", flat=True):
+    for key in incidents.values_list("key", flat=True):
         if _runs_again(key.removeprefix(_INCIDENT)):
             trouble_over(key=key)
 

@@ -58,7 +58,7 @@ def test_a_heartbeat_is_one_statement(django_assert_num_queries):
     identity = start("relay")
     with django_assert_num_queries(1):
         process_beat(identity=identity)
-    with django_assert_num_queries(5):  # two of them are the savepoint's
+    with django_assert_num_queries(2):
         silence_check()
 
 
