@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
-from leads.locks import conversation_lock_if_there, people_lock
+from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, LlmJob, Message
 from leads.selectors import Person, heard
 from leads.services.jobs import job_queue, jobs_drop
@@ -55,8 +55,7 @@ def _change(message: Message, change: MessageNow) -> None:
     if found is None:
         # Erased meanwhile.
         return
-    people_lock(Person.of(found.peer_id, found.lead.username))
-    conversation = conversation_lock_if_there(found.id)
+    conversation = conversation_lock_if_there(found.id, Person.of(found.peer_id, found.lead.username))
     if conversation is None:
         return
     message.refresh_from_db()

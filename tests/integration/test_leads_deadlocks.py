@@ -4,19 +4,24 @@ In each test the first one is stopped at a row that it wants after the conversat
 begins; then both go on. PostgreSQL would end one of them with "deadlock detected".
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import pytest
+from django.db import connection
 from django.db.models import Model
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bots.models import Delivery
 from campaigns.models import Suppression
 from leads.models import Conversation, Lead, LlmJob, UnclaimedMessage
 from leads.services import conversation_hand_back, conversation_take_over, opt_out
+from leads.services.changing import messages_changed
 from leads.services.takeover import unclaimed_judge_due
+from telegram.types import MessageNow
 from tests.integration.leads_world import World, handle_lead, make_world
 from tests.integration.locks import row_locked, working
 
@@ -83,3 +88,17 @@ def test_two_leads_turn_out_to_be_one_person_who_says_stop_elsewhere(two):
     Lead.objects.filter(pk=by_name.pk).update(state=Lead.State.OPTED_OUT)
     hit = partial(handle_lead, world.event(username="other_name"))
     two.beside_a_stop(hit, stopped_at=job_of(two.late))
+
+
+def test_an_edit_locks_everything_of_its_person_in_one_step(two):
+    """The campaign has two leads that are one person: the talk's, known by name, and one with the id."""
+    world, talk = two.world_of_late, two.late
+    Lead.objects.filter(pk=talk.lead_id).update(telegram_user_id=None, username="other_name")
+    sent = world.incoming(talk, "ok")
+    change = MessageNow(None, sent.message_id, "ok, and when?", edited_at=timezone.now())
+    with CaptureQueriesContext(connection) as caught:
+        assert messages_changed(bot_id=talk.bot_id, changes=[change]) == []
+    locks = [query["sql"] for query in caught if "FOR NO KEY UPDATE" in query["sql"]]
+    tables = [found[1] for sql in locks if (found := re.search(r'FROM "(\w+)"', sql))]
+    assert tables[0] == "leads_conversation" and "leads_lead" in tables
+    assert "leads_conversation" not in tables[tables.index("leads_lead") :]
