@@ -22,6 +22,7 @@ from campaigns.services import NotPossible
 from leads import services
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from leads.person_admin import ERASE, PersonAdmin
+from leads.selectors import in_chat_order
 from leads.services.saying import ai_messages_leaving
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
@@ -228,12 +229,13 @@ class ConversationAdmin(PersonAdmin):
     owner_label = choice_label("owner")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
-        newest = Message.objects.filter(conversation=OuterRef("pk")).order_by("-at", "-id")
+        newest = in_chat_order(Message.objects.filter(conversation=OuterRef("pk"))).reverse()
         return super().get_queryset(request).annotate(newest=Subquery(newest.values("text")[:1]))
 
     def live_context(self, row: Conversation) -> dict[str, Any]:
         return {
-            "messages": row.messages.select_related("delivery").order_by("at", "id"),
+            "lead": row.lead,
+            "messages": in_chat_order(row.messages.select_related("delivery")),
             "jobs": row.llm_jobs.filter(state=LlmJob.State.DUE).order_by("due_at"),
         }
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
-from django.db.models.functions import Lower, Now
+from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce, Lower, Now
 
 from bots.models import Bot, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
@@ -118,6 +118,17 @@ def messages_said(*, conversation_id: UUID) -> list[Message]:
         said, conversation_id=conversation_id, deleted_at=None, delivery__deleted_at=None
     ).select_related("delivery")
     return list(messages.order_by("epoch", F("telegram_message_id").asc(nulls_last=True), "at"))
+
+
+def in_chat_order(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """In the order of Telegram's numbers, as the chat shows them; several messages may have been written in one second.
+    What has no number, not having been sent, stands after the messages that it answers."""
+    before = Message.objects.filter(conversation=OuterRef("conversation"), epoch__lte=OuterRef("epoch"))
+    newest = before.order_by(F("telegram_message_id").desc(nulls_last=True)).values("telegram_message_id")[:1]
+    place = Coalesce("telegram_message_id", Subquery(newest))
+    return messages.alias(place=place).order_by(
+        F("place").asc(nulls_first=True), F("telegram_message_id").asc(nulls_last=True), "epoch", "at", "id"
+    )
 
 
 def heard(*, bot_id: UUID) -> QuerySet[Message]:

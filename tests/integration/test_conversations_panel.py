@@ -1,0 +1,66 @@
+"""A conversation's page shows its messages in the order of the chat, which begins with the hit."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from bots.models import Delivery
+from leads.models import Message
+
+pytestmark = pytest.mark.django_db
+
+HIT = "Where do you buy tea?"
+
+
+@pytest.fixture
+def panel() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("olga"))
+    return client
+
+
+def shown(panel: Client, talk) -> list[str]:
+    page = panel.get(reverse("admin:leads_conversation_change", args=(talk.pk,))).content.decode()
+    return [text.strip() for text in re.findall(r'<div class="panel-said-text">(.*?)</div>', page, re.DOTALL)]
+
+
+def in_one_second() -> None:
+    """Telegram tells whole seconds, and the answers' own times may be before them."""
+    first = Message.objects.order_by("at")[0]
+    Message.objects.update(at=first.at)
+
+
+def test_an_answer_of_the_same_second_stands_below_what_it_answers(world, talk, panel):
+    opening = Message.objects.get().text
+    said = []
+    for number in range(4):
+        world.incoming(talk, f"question {number}")
+        world.ai_says(talk, f"answer {number}")
+        assert world.send_all() == 1
+        said += [f"question {number}", f"answer {number}"]
+        in_one_second()
+    assert shown(panel, talk) == [HIT, opening, *said]
+    rows = panel.get(reverse("admin:leads_conversation_changelist")).context["cl"].queryset
+    assert [row.newest for row in rows] == ["answer 3"]
+
+
+def test_what_was_not_sent_stands_after_what_it_answers(world, talk, panel):
+    opening = Message.objects.get().text
+    world.incoming(talk, "one")
+    unsent = world.ai_says(talk, "never sent")
+    world.incoming(talk, "two")
+    assert world.send_all() == 0
+    in_one_second()
+    assert unsent.delivery is not None
+    unsent.delivery.refresh_from_db()
+    assert unsent.delivery.state == Delivery.State.REFUSED
+    assert shown(panel, talk) == [HIT, opening, "one", "never sent", "two"]
+
+
+def test_a_conversation_of_which_nothing_was_sent_is_shown(world, panel):
+    world.receive()
+    message = Message.objects.get()
+    assert shown(panel, message.conversation) == [HIT, message.text]
