@@ -3,7 +3,9 @@
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Lower
 
+from campaigns.selectors import plain_username
 from leads.models import Conversation, Lead
 from leads.selectors import Person
 from leads.services.ownership import lead_move, owner_move
@@ -24,9 +26,9 @@ _ENDED = (Lead.State.CLOSED, Lead.State.OPTED_OUT, Lead.State.FAILED)
 def lead_find(*, campaign_id: UUID, person: Person) -> Lead | None:
     """The campaign's lead for this person, with what the person adds to it. The campaign is held, and whoever has the
     person's id or name is locked."""
-    leads = Lead.objects.select_related("campaign").filter(campaign_id=campaign_id)
+    leads = Lead.objects.select_related("campaign").alias(name=Lower("username")).filter(campaign_id=campaign_id)
     by_id = leads.filter(telegram_user_id=person.telegram_user_id).first() if person.telegram_user_id else None
-    by_name = leads.filter(username__iexact=person.username).first() if person.username else None
+    by_name = leads.filter(name=plain_username(person.username)).first() if person.username else None
     if by_name is not None and by_id is None:
         return _named(by_name, person)
     if by_id is not None and by_name is None and person.username:

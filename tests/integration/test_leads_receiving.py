@@ -5,6 +5,8 @@ from functools import partial
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bots.claiming import claim
@@ -14,8 +16,10 @@ from campaigns.disclosure import is_disclosed
 from campaigns.models import Campaign, ChatPermission, Suppression
 from campaigns.services import NotPossible, campaign_finish, permission_revoke, suppression_add
 from leads.models import CampaignManager, Conversation, Lead, Message
+from leads.selectors import Person, leads_of
 from leads.services import lead_approve, lead_reject
 from leads.services.contact import leads_contact_due
+from leads.services.people import lead_find
 from leads.services.receiving import BadLead
 from messaging.events import UndecodableMessage
 from telegram.types import PersonTarget
@@ -341,3 +345,24 @@ def test_leads_of_the_same_moment_are_spread_over_the_managers():
     world = make_world()
     handled_at_once(*(world.event(telegram_user_id=600 + number, username=f"person{number}") for number in range(8)))
     assert [bot.conversations.count() for bot in world.managers] == [4, 4]
+
+
+def test_a_person_is_found_among_many_leads_by_indexes(world):
+    names = [{"telegram_user_id": number if number % 2 else None} for number in range(1000, 5000)]
+    facts = {"campaign": world.campaign, "chat_id": -1001, "worker_id": "ears", "hit_at": timezone.now()}
+    Lead.objects.bulk_create(
+        Lead(username=f"User_{number}", message="tea", event_id=uuid4(), **who, **facts)
+        for number, who in enumerate(names)
+    )
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as asked:
+        cursor.execute("ANALYZE leads_lead")
+        person = Person.of(1001, "@user_2")
+        assert set(leads_of(person).values_list("username", flat=True)) == {"User_1", "User_2"}
+        found = lead_find(campaign_id=world.campaign.id, person=Person.of(None, "USER_4"))
+        assert found is not None and found.username == "User_4"
+        searches = [each["sql"] for each in asked if each["sql"].startswith("SELECT")]
+        for sql in searches:
+            cursor.execute(f"EXPLAIN {sql}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert "leads_of_username" in plan or "one_lead_per_campaign_and_username" in plan, plan
+    assert len(searches) == 2
