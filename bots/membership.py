@@ -81,8 +81,8 @@ class Membership:
         self.upgraded: set[int] = set()
         # Chats whose reference led elsewhere, as long as they are wanted nevertheless.
         self._strayed: set[UUID] = set()
-        # Chats whose reference was followed since the account's chats were listed.
-        self._checked: set[UUID] = set()
+        # Chats, each with the reference that was followed since the account's chats were listed.
+        self._checked: set[tuple[UUID, str]] = set()
         # Until when Telegram lets it enter nothing, on time.monotonic().
         self._flooded = 0.0
 
@@ -139,7 +139,7 @@ class Membership:
     def _to_be_checked(self, chat: Chat) -> bool:
         """Whether the account's own list, as of the last look, raises doubts about where the reference leads."""
         dialog = self._dialogs.get(chat.telegram_id or 0)
-        return dialog is not None and name_lost(chat, dialog) and chat.pk not in self._checked
+        return dialog is not None and name_lost(chat, dialog) and (chat.pk, chat.reference) not in self._checked
 
     async def _forget_all_but(self, wanted: list[Chat]) -> None:
         ids = {chat.pk for chat in wanted}
@@ -196,7 +196,7 @@ class Membership:
             await self._refused(chat, str(error))
             return
         self.chats[chat.pk] = found.telegram_id
-        self._checked.add(chat.pk)
+        self._checked.add((chat.pk, chat.reference))
         self._doubted.discard(chat.pk)
         # The account's list is older than this.
         self._dialogs.setdefault(found.telegram_id, Dialog(found.telegram_id, 0, found.title, found.kind))
@@ -242,9 +242,8 @@ class Membership:
     async def _check_name(self, account: TelegramAccount, chat: Chat, dialog: Dialog) -> None:
         """The account is in the chat, which has lost the name that it is referred to by. Raises ChatElsewhere when
         somebody else has taken the name; a name that is nobody's is only reported."""
-        if not self._to_be_checked(chat):
+        if not self._to_be_checked(chat) or self._flooded > time.monotonic():
             return
-        self._checked.add(chat.pk)
         try:
             await account.find_chat(chat.reference, chat.telegram_id)
         except (PeerRefuses, ChatRefuses) as error:

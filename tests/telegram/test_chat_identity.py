@@ -108,6 +108,22 @@ def test_a_permission_that_is_resumed_while_the_name_leads_elsewhere_is_suspende
     assert list(thief.members) == [company.pavel.id]
 
 
+def test_a_reference_that_an_operator_changes_is_followed_at_once(company: Company):
+    """The permission on record may be the other chat's owner's: nothing is sent to the chat from before meanwhile."""
+    there, chat = company.make_chat("square")
+    permit(chat)
+    anna = company.make_bot("anna", chat)
+    company.run(company.start(), anna)
+    company.online(anna)
+    other, row = company.make_chat("garden")
+    row.delete()
+    Chat.objects.filter(pk=chat.pk).update(reference="@chat_garden")
+    reference_changed(chat_id=chat.pk)
+    wait_until(lambda: not is_permitted(chat_id=chat.id, purpose=SCRIPT), what="the permission is suspended")
+    chat.refresh_from_db()
+    assert (chat.telegram_id, chat.reference_leads_to) == (there.id, other.id)
+
+
 def test_a_name_that_is_only_given_up_is_reported_and_nothing_else(company: Company, monkeypatch):
     monkeypatch.setattr(membership, "DIALOGS_SECONDS", 0.0)
     there, chat = company.make_chat("square")
