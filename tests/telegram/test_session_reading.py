@@ -6,7 +6,9 @@ from django.utils import timezone
 
 from bots.models import Cursor
 from bots.supervision import unread_chats_forget
+from campaigns.people import person_erase
 from messaging.models import HandlingFailure
+from messaging.persons import Person
 from sandbox.authors import describe
 from tests.support import wait_until
 from tests.telegram.bots_support import Company, events
@@ -158,3 +160,24 @@ def test_of_a_direct_chat_nothing_old_is_read_to_learn_who_writes(company: Compa
     say(text="new")
     company.until_heard(bot, 1)
     assert [(message.text, message.author.kind) for _, message in company.role.heard] == [("new", "bot")]
+
+
+def test_who_was_erased_and_writes_again_keeps_nobody_else_waiting(company: Company):
+    company.role.reads_private, company.role.reads_chats = True, False
+    bot = company.make_bot("ears")
+    olga = company.make_user("Olga")
+    say = partial(company.sandbox.call, company.world.say, user_id=olga.id, peer=bot.telegram_user_id)
+    runtime = company.start()
+    company.run(runtime, bot)
+    company.online(bot)
+    say(text="forget me")
+    company.until_heard(bot, 1)
+    person_erase(Person(olga.id))
+    account = runtime.sessions[bot.pk].account
+    assert account is not None
+    # As after a connection anew: the short update of a text names nobody.
+    account._session._authors.clear()
+    say(text="me again")
+    company.say(bot.telegram_user_id, "and I")
+    assert company.until_heard(bot, 2) == ["forget me", "and I"]
+    assert not Cursor.objects.filter(bot=bot, peer_id=olga.id).exists()
