@@ -4,6 +4,7 @@ lead elsewhere."""
 import re
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, Q
 
 from bots.models import Bot, Trouble
@@ -39,6 +40,7 @@ def chat_upgraded(*, chat_id: UUID, telegram_id: int, upgraded_from: int) -> Non
     chat_identify(chat_id=chat_id, telegram_id=telegram_id, kind=Chat.Kind.SUPERGROUP, upgraded_from=upgraded_from)
 
 
+@transaction.atomic
 def chat_elsewhere(*, bot_id: UUID, chat_id: UUID, leads_to: int) -> None:
     """The chat's reference leads to another chat: its permissions wait for an operator, who is notified once."""
     chat = reference_strayed(chat_id=chat_id, leads_to=leads_to)

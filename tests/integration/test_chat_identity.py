@@ -111,6 +111,19 @@ def test_what_leads_elsewhere_is_reported_once_and_nothing_is_permitted_until_it
     assert is_permitted(chat_id=chat.id, purpose=SCRIPT)
 
 
+def test_a_suspension_that_cannot_be_reported_is_not_made(monkeypatch):
+    """Nobody looks at the chat again once its permissions are suspended."""
+    chat, bot = ledger.make_chat(telegram_id=SUPERGROUP), ledger.make_bot()
+
+    def killed(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bots.identity.trouble_tell", killed)
+    with pytest.raises(KeyboardInterrupt):
+        chat_elsewhere(bot_id=bot.id, chat_id=chat.id, leads_to=STRANGER)
+    assert is_permitted(chat_id=chat.id, purpose=SCRIPT)
+
+
 def test_what_the_reference_leads_to_becomes_a_chat_without_permissions():
     chat = strayed()
     reference = chat.reference
