@@ -25,7 +25,8 @@ from tests.integration import ledger, script_world
 from tests.integration.leads_world import World, make_world
 
 pytestmark = pytest.mark.django_db
-SLACK = timedelta(minutes=1)
+# Less than the wrong clock is off, more than a busy machine takes.
+SLACK = timedelta(minutes=5)
 
 
 @pytest.fixture(params=[10, -10], ids=["ten minutes ahead", "ten minutes behind"], autouse=True)
@@ -80,14 +81,14 @@ def to(line: Delivery) -> list[Chat]:
     return [line.chat]
 
 
-def lease(bot: Bot, *, seconds: float = 60) -> Bot:
+def lease(bot: Bot, *, seconds: float = 300) -> Bot:
     bot.lease_owner, bot.lease_epoch, bot.state = "tests", 1, Bot.State.ONLINE
     bot.lease_expires_at = database_clock() + timedelta(seconds=seconds)
     bot.save()
     return bot
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(60, "no progress"), (-60, "no process drives it")])
+@pytest.mark.parametrize(("seconds", "told"), [(300, "no progress"), (-300, "no process drives it")])
 def test_the_watchdog_takes_a_lease_for_what_it_is(seconds, told):
     sfc = script_world.make_sfc(chats=1)
     services.sfc_activate(sfc_id=sfc.pk)
