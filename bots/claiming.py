@@ -20,6 +20,7 @@ from bots.timeline import note
 from campaigns.models import Chat
 from messaging.clock import database_clock
 from messaging.handling import DATABASE_ERRORS
+from messaging.locks import rows_lock
 from telegram.types import ChatTarget, PersonTarget, Target
 
 State = Delivery.State
@@ -276,4 +277,6 @@ def tell_wait(delivery: Delivery, wait: Wait, now: datetime) -> None:
 def forget_waits(bot_ids: Collection[UUID]) -> int:
     """A rule changed: what these bots' deliveries were told to wait for may be over."""
     waiting = Delivery.objects.filter(bot_id__in=bot_ids, state=State.QUEUED, waiting_until__isnull=False)
-    return waiting.update(waiting_until=None)
+    with transaction.atomic():
+        # Locked, they are still queued.
+        return Delivery.objects.filter(id__in=rows_lock(waiting)).update(waiting_until=None)

@@ -20,6 +20,7 @@ from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
 from bots.services import bot_stop, credentials_of
 from bots.states import bot_reset, bot_set_state
 from bots.unlisted import unlisted_tell
+from messaging.locks import rows_lock
 from telegram import login
 from telegram.logins import LoginError, QrCode
 from telegram.store import UnreadableSession, key_of
@@ -62,7 +63,9 @@ def bot_connect(*, bot_id: UUID, session: str, me: Me) -> Bot:
     Raises LoginError when the account is another bot's already.
     """
     with transaction.atomic():
-        bot = Bot.objects.select_for_update().get(pk=bot_id)
+        # First, as whoever records a message does.
+        rows_lock(Cursor.objects.filter(bot_id=bot_id))
+        bot = Bot.objects.select_for_update(no_key=True).get(pk=bot_id)
         other = Bot.objects.filter(telegram_user_id=me.user_id).exclude(pk=bot_id).first()
         if other is not None:
             raise LoginError(f"This is the account of another bot already, {other.key}. Use that one, or log it out.")

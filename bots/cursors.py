@@ -66,7 +66,11 @@ def cursor_start(*, reader: Reader, peer_id: int, at: int) -> int:
 def cursor_start_direct(*, reader: Reader, peer_id: int, at: int) -> int:
     """As `cursor_start`, for a direct chat. Nothing is kept of somebody whose data was erased."""
     with transaction.atomic():
-        return at if _is_forgotten(peer_id) else _locked(reader, peer_id, start=at).last_message_id
+        # No lock comes before it.
+        erasing_hold()
+        if is_erased(telegram_user_id=peer_id):
+            return at
+        return _locked(reader, peer_id, start=at).last_message_id
 
 
 def cursor_follow(*, reader: Reader, former: int, peer_id: int) -> None:
@@ -106,7 +110,9 @@ def messages_record(
     """
     gap = False
     with transaction.atomic():
-        if peer_id > DIRECT_CHATS_SEEN and _is_forgotten(peer_id):
+        # Before the cursor: whoever keeps what somebody wrote asks for it, and no lock comes before it.
+        erasing_hold()
+        if peer_id > DIRECT_CHATS_SEEN and is_erased(telegram_user_id=peer_id):
             return Recorded(max((message.message_id for message in messages), default=0))
         cursor = _locked(reader, peer_id)
         for message in messages:
@@ -122,12 +128,6 @@ def messages_record(
             cursor.last_message_id = message.message_id
         cursor.save(update_fields=["last_message_id", "gaps", "gap_messages", "updated_at"])
     return Recorded(cursor.last_message_id, gap)
-
-
-def _is_forgotten(peer_id: int) -> bool:
-    """Whether nothing of this person is to be recorded. It stays so until the transaction ends."""
-    erasing_hold()
-    return is_erased(telegram_user_id=peer_id)
 
 
 def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseException) -> None:

@@ -74,10 +74,10 @@ def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
     owner has taken it over)."""
     suppression_resolve(telegram_user_id=telegram_user_id, username=username, by="Telegram")
     with transaction.atomic():
-        suppressions_hold()
         mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
         if not mine.update(peer_id=Coalesce("peer_id", telegram_user_id)):
             return False
+        suppressions_hold()
         suppressed = is_suppressed(telegram_user_id=telegram_user_id)
         if not suppressed and not is_own_account(telegram_user_id=telegram_user_id):
             return True
@@ -123,8 +123,8 @@ def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetim
     if isinstance(error, RetryAfter):
         until = now + timedelta(seconds=error.seconds)
         with transaction.atomic():
-            block_bot(out, error, until)
             put_back(out, f"{error.reason}: Telegram asked to wait.", until=until)
+            block_bot(out, error, until)
     elif isinstance(error, BotRestricted):
         with transaction.atomic():
             put_back(out, f"{error.reason}: Telegram restricts the account.", error_kind=error.kind)

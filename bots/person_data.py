@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from bots.models import Bot, BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
+from messaging.locks import rows_lock
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 
 State = Delivery.State
@@ -46,9 +47,11 @@ class BotsRoom(Room):
     def erase(self, person: Person) -> Counts:
         # One for all of them, so that the rows still are one person's; nobody's, since no id is negative.
         nobody = -secrets.randbelow(2**62) - 1
-        settled = _deliveries(person).exclude(state__in=(State.QUEUED, State.SENDING))
+        cursors = Cursor.objects.filter(pk__in=rows_lock(Cursor.objects.filter(peer_id__in=person.ids))).delete()[0]
+        ids = rows_lock(_deliveries(person).exclude(state__in=(State.QUEUED, State.SENDING)))
+        settled = Delivery.objects.filter(pk__in=ids)
         # Their stories hold words: what was told to wait for, and what a text was edited to.
-        events = DeliveryEvent.objects.filter(delivery__in=settled.values("pk")).delete()[0]
+        events = DeliveryEvent.objects.filter(delivery__in=ids).delete()[0]
         erased = settled.update(
             peer_id=nobody,
             peer_username="",
@@ -60,10 +63,12 @@ class BotsRoom(Room):
             error=ERASED,
             waiting_reason="",
         )
-        cursors = Cursor.objects.filter(peer_id__in=person.ids).delete()[0]
-        blocks = BotBlock.objects.filter(peer_id__in=person.ids).delete()[0]
-        troubles = Trouble.objects.filter(pk__in=[row.pk for row in _troubles(person)]).delete()[0]
-        orders = MassCancellation.objects.filter(pk__in=[row.pk for row in _orders(person)]).update(what=ERASED)
+        given = rows_lock(MassCancellation.objects.filter(pk__in=[row.pk for row in _orders(person)]))
+        orders = MassCancellation.objects.filter(pk__in=given).update(what=ERASED)
+        waits = rows_lock(BotBlock.objects.filter(peer_id__in=person.ids))
+        blocks = BotBlock.objects.filter(pk__in=waits).delete()[0]
+        told = rows_lock(Trouble.objects.filter(pk__in=[row.pk for row in _troubles(person)]))
+        troubles = Trouble.objects.filter(pk__in=told).delete()[0]
         return {
             "deliveries": erased,
             "events of deliveries": events,

@@ -6,8 +6,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
+from campaigns import fences
 from campaigns.models import Budget, Suppression
 from campaigns.selectors import erased
+from messaging.locks import rows_lock
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 
 
@@ -31,11 +33,12 @@ class CampaignsRoom(Room):
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
         """The hash was written before (`campaigns.people`): here goes what it replaces."""
+        fences.suppressions_close()
         known = _suppressions(person).exclude(person_hash="")
         # An erasure writes one itself: where nothing else was held, nothing is erased.
         held = known.exclude(source=Suppression.Source.ERASURE).count()
         known.update(telegram_user_id=None, username="", reason="", resolved_by="")
-        return {"suppressions": held, "budgets": _budgets(person).delete()[0]}
+        return {"suppressions": held, "budgets": Budget.objects.filter(pk__in=rows_lock(_budgets(person))).delete()[0]}
 
 
 def about_erased(ids: Collection[int], names: Collection[str]) -> bool:

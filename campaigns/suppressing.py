@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
 from campaigns import fences, suppressions
@@ -77,15 +78,20 @@ def suppression_resolve(*, telegram_user_id: int, username: str, by: str) -> boo
 
 
 def erased_resolve(*, telegram_user_id: int, username: str) -> bool:
-    """As `suppression_resolve`, only for somebody who was erased when nothing but the name was known. Needs no fence:
-    nothing is queued for them that senders could claim meanwhile."""
+    """As `suppression_resolve`, only for somebody who was erased when nothing but the name was known."""
     key, name = key_if_any(), plain_username(username)
     if key is None or not name:
         return False
     by_name = Suppression.objects.filter(person_hash=name_hash(key, name))
     if not by_name.exists():
         return False
-    wanted = id_hash(key, telegram_user_id)
+    # Nothing is queued for them that senders could claim meanwhile: the fence is for others who write suppressions.
+    with transaction.atomic():
+        fences.suppressions_close()
+        return _erased_resolve(by_name, id_hash(key, telegram_user_id), telegram_user_id)
+
+
+def _erased_resolve(by_name: QuerySet[Suppression], wanted: str, telegram_user_id: int) -> bool:
     if Suppression.objects.filter(person_hash=wanted).exists():
         return bool(by_name.delete()[0])
     # An entry of the id from before, or from a file, tells who it is: it becomes the hash, and the name's is gone.

@@ -1,7 +1,9 @@
 """The panel's part of a person's data: its history names the rows that operators changed."""
 
 from django.contrib.admin.models import LogEntry
+from django.db import transaction
 
+from messaging.locks import rows_lock
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 
 
@@ -11,9 +13,10 @@ class PanelRoom(Room):
     def export(self, person: Person) -> Rows:
         return {"history": as_dicts(_entries(person))}
 
+    @transaction.atomic
     def erase(self, person: Person) -> Counts:
         """That somebody did something stays, with whom and when."""
-        found = [row.pk for row in _entries(person)]
+        found = rows_lock(LogEntry.objects.filter(pk__in=[row.pk for row in _entries(person)]))
         LogEntry.objects.filter(pk__in=found).update(object_repr=ERASED, change_message="")
         return {"history": len(found)}
 

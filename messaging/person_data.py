@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Model, Q, QuerySet
 
+from messaging.locks import rows_lock
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, OutboxEvent, ProcessedEvent, ReplayBatch
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
+
+AnyModel = TypeVar("AnyModel", bound=Model)
 
 _LETTER_TEXTS = ("body", "edited_body", "error", "traceback", "decision_reason")
 
@@ -31,25 +35,29 @@ class BusRoom(Room):
         """Rows that the bus counts by stay as shells. An event that has not left yet does not leave."""
         letters = _letters(person)
         failures, history, outbox = _failures(person, letters), _history(person, letters), _outbox(person)
-        unsent = OutboxEvent.objects.filter(pk__in=_keys(outbox), published_at__isnull=True)
         counted = {"outbox": len(outbox), "handling_failures": len(failures), "dead_letters": len(letters)}
-        unsent.delete()
-        OutboxEvent.objects.filter(pk__in=_keys(outbox)).update(body="{}", headers={}, parked_reason="")
-        HandlingFailure.objects.filter(pk__in=_keys(failures)).delete()
-        DeadLetterEntry.objects.filter(pk__in=_keys(history)).update(note="")
+        kept = _locked(OutboxEvent, outbox)
+        kept.filter(published_at__isnull=True).delete()
+        kept.update(body="{}", headers={}, parked_reason="")
+        _locked(HandlingFailure, failures).delete()
         replays = _replays(person)
-        ReplayBatch.objects.filter(pk__in=[row.pk for row in replays]).update(what=ERASED)
+        _locked(ReplayBatch, replays).update(what=ERASED)
         self._empty(letters)
+        _locked(DeadLetterEntry, history).update(note="")
         return counted | {"dead_letter_history": len(history), "replays": len(replays)}
 
     def _empty(self, letters: list[DeadLetter]) -> None:
-        kept = DeadLetter.objects.filter(pk__in=_keys(letters))
+        kept = _locked(DeadLetter, letters)
         kept.filter(state=DeadLetter.State.OPEN).update(state=DeadLetter.State.DISCARDED)
         kept.update(body="", edited_body="", headers={}, x_death=[], error="", traceback="", decision_reason=ERASED)
 
 
-def _keys(rows: Iterable[OutboxEvent | DeadLetter | DeadLetterEntry | HandlingFailure]) -> list[int]:
+def _keys(rows: Iterable[Model]) -> list[Any]:
     return [row.pk for row in rows]
+
+
+def _locked(model: type[AnyModel], rows: Iterable[AnyModel]) -> QuerySet[AnyModel]:
+    return model._default_manager.filter(pk__in=rows_lock(model._default_manager.filter(pk__in=_keys(rows))))
 
 
 def _outbox(person: Person) -> list[OutboxEvent]:

@@ -85,12 +85,12 @@ def queue_resume(*, queue: str, by: str) -> QueueControl:
 def service_pause(*, service: str, reason: str, by: str) -> list[QueueControl]:
     """As `queue_pause`, for every queue that is the work of a service (`topology.SERVICES`), or for none of them."""
     with transaction.atomic():
-        return [queue_pause(queue=queue, reason=reason, by=by) for queue in queues_of(service)]
+        return [queue_pause(queue=queue, reason=reason, by=by) for queue in sorted(queues_of(service))]
 
 
 def service_resume(*, service: str, by: str) -> list[QueueControl]:
     with transaction.atomic():
-        return [queue_resume(queue=queue, by=by) for queue in queues_of(service)]
+        return [queue_resume(queue=queue, by=by) for queue in sorted(queues_of(service))]
 
 
 def maintenance_pause() -> QueueControl | None:

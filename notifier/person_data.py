@@ -2,8 +2,10 @@
 
 import json
 
+from django.db import transaction
 from django.db.models import Q
 
+from messaging.locks import rows_lock
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 from notifier.models import Notification
 
@@ -14,9 +16,10 @@ class NotifierRoom(Room):
     def export(self, person: Person) -> Rows:
         return {"notifications": as_dicts(_notifications(person))}
 
+    @transaction.atomic
     def erase(self, person: Person) -> Counts:
         """What channels have received is theirs: a file, another program."""
-        found = [row.pk for row in _notifications(person)]
+        found = rows_lock(Notification.objects.filter(pk__in=[row.pk for row in _notifications(person)]))
         Notification.objects.filter(pk__in=found).delete()
         return {"notifications": len(found)}
 

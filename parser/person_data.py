@@ -2,9 +2,11 @@
 
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
+from messaging.locks import rows_lock
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 from parser.models import Hit
 
@@ -28,8 +30,9 @@ class ParserRoom(Room):
     def export(self, person: Person) -> Rows:
         return {"hits": as_dicts(_hits(person))}
 
+    @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        return {"hits": _hits(person).delete()[0]}
+        return {"hits": Hit.objects.filter(pk__in=rows_lock(_hits(person))).delete()[0]}
 
 
 def _hits(person: Person) -> QuerySet[Hit]:

@@ -16,6 +16,7 @@ from leads.selectors import Person, direct_contact_permitted, manager_least_load
 from leads.services.ownership import lead_move
 from leads.services.saying import message_say
 from messaging.clock import database_clock
+from messaging.locks import rows_lock
 from messaging.rounds import for_each
 from scripts.spintax import SpintaxError
 
@@ -110,7 +111,8 @@ def leads_contact_due(*, now: datetime, limit: int = 50) -> int:
     waiting = Lead.objects.filter(state=State.NEW).order_by(F("tried_at").asc(nulls_first=True), "created_at")
     ids = list(waiting.values_list("id", flat=True)[:limit])
     # Before trying: one that breaks the round is not the first of the next one.
-    Lead.objects.filter(id__in=ids).update(tried_at=now)
+    with transaction.atomic():
+        Lead.objects.filter(id__in=rows_lock(Lead.objects.filter(id__in=ids))).update(tried_at=now)
     return sum(for_each(ids, lambda lead_id: _contact_again(lead_id, now), what="lead"))
 
 

@@ -10,6 +10,7 @@ from bots.models import Delivery
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
 from leads.services.ownership import Owner, lead_move, owner_move
+from messaging.locks import rows_lock
 from messaging.rounds import for_each
 from telegram.texts import same_text
 from telegram.types import IncomingMessage
@@ -50,7 +51,9 @@ def unclaimed_judge_due(*, now: datetime, limit: int = 100) -> int:
     waiting = UnclaimedMessage.objects.values("conversation_id").annotate(tried=Min("tried_at"))
     oldest = waiting.order_by(F("tried").asc(nulls_first=True), "conversation_id")
     ids = list(oldest.values_list("conversation_id", flat=True)[:limit])
-    UnclaimedMessage.objects.filter(conversation_id__in=ids).update(tried_at=now)
+    with transaction.atomic():
+        tried = rows_lock(UnclaimedMessage.objects.filter(conversation_id__in=ids))
+        UnclaimedMessage.objects.filter(id__in=tried).update(tried_at=now)
     return len(for_each(ids, _judge_again, what="conversation"))
 
 
