@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.urls import reverse
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -22,7 +23,7 @@ from campaigns.services import NotPossible
 from leads import services
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from leads.person_admin import ERASE, PersonAdmin
-from leads.selectors import in_chat_order
+from leads.selectors import hit_place
 from leads.services.saying import ai_messages_leaving
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
@@ -31,6 +32,8 @@ from panelkit.operations import Operation, when_in
 from panelkit.registry import Leaving, Link, add_inline, add_leaving, add_link
 
 Owner = Conversation.Owner
+# Messages on the page of a conversation, the newest.
+MESSAGES_SHOWN = 200
 
 
 class ReasonForm(forms.Form):
@@ -229,13 +232,18 @@ class ConversationAdmin(PersonAdmin):
     owner_label = choice_label("owner")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
-        newest = in_chat_order(Message.objects.filter(conversation=OuterRef("pk"))).reverse()
+        newest = Message.objects.filter(conversation=OuterRef("pk")).reverse()
         return super().get_queryset(request).annotate(newest=Subquery(newest.values("text")[:1]))
 
     def live_context(self, row: Conversation) -> dict[str, Any]:
+        newest = list(row.messages.select_related("delivery").reverse()[: MESSAGES_SHOWN + 1])
+        chat, link = hit_place(lead=row.lead)
         return {
-            "lead": row.lead,
-            "messages": in_chat_order(row.messages.select_related("delivery")),
+            "beginning": {"lead": row.lead, "chat": chat, "link": link},
+            "messages": newest[:MESSAGES_SHOWN][::-1],
+            "earlier": f"{reverse('admin:leads_message_changelist')}?conversation__id__exact={row.pk}"
+            if len(newest) > MESSAGES_SHOWN
+            else "",
             "jobs": row.llm_jobs.filter(state=LlmJob.State.DUE).order_by("due_at"),
         }
 

@@ -4,7 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Lower, Now
+from django.db.models.functions import Coalesce, Lower, Now
 
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign
@@ -128,6 +128,11 @@ class Conversation(models.Model):
         return f"{self.bot} with {self.lead}"
 
 
+# As in the chat: times are whole seconds, often the same for a question and its answer. What is still to be sent comes
+# last.
+MESSAGES_IN_ORDER = (F("place").asc(nulls_last=True), F("telegram_message_id").asc(nulls_last=True), "at", "id")
+
+
 class Message(models.Model):
     """One message of a conversation. Ours have a delivery; a person's from the phone have none.
 
@@ -149,6 +154,15 @@ class Message(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="When it was found to be gone from the chat")
     telegram_message_id = models.BigIntegerField(null=True, blank=True, help_text="As the manager bot sees it")
     grouped_id = models.BigIntegerField(null=True, blank=True, help_text="The album that it belongs to")
+    follows_message_id = models.BigIntegerField(
+        null=True, blank=True, help_text="Of one that was not sent after all: the number at Telegram of what it answers"
+    )
+    # Where it stands in the conversation; none while it is still to be sent.
+    place = models.GeneratedField(
+        expression=Coalesce("telegram_message_id", "follows_message_id"),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )
     delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="message")
     epoch = models.BigIntegerField(
         default=0, help_text="The lead's: the epoch that it began. Ours: the epoch that it answers"
@@ -159,7 +173,7 @@ class Message(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        ordering = ["at", "id"]
+        ordering = MESSAGES_IN_ORDER
         constraints = [
             models.UniqueConstraint(
                 fields=["conversation", "telegram_message_id"],
@@ -167,8 +181,11 @@ class Message(models.Model):
                 name="one_record_per_telegram_message",
             ),
         ]
-        # Edits and deletions name nothing but the account's number.
-        indexes = [models.Index(fields=["telegram_message_id"], name="messages_heard", condition=Q(delivery=None))]
+        indexes = [
+            # Edits and deletions name nothing but the account's number.
+            models.Index(fields=["telegram_message_id"], name="messages_heard", condition=Q(delivery=None)),
+            models.Index(fields=["conversation", "place", "telegram_message_id", "at", "id"], name="messages_in_order"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.author}: {self.text[:60]}"

@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from leads.locks import campaign_hold, leads_lock
-from leads.models import Conversation, Lead, LlmJob, Message, UnclaimedMessage
+from leads.models import MESSAGES_IN_ORDER, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 
 
@@ -39,7 +39,9 @@ class LeadsRoom(Room):
         return {
             "leads": as_dicts(_leads(person)),
             "conversations": as_dicts(talks),
-            "messages": as_dicts(Message.objects.filter(conversation__in=talks)),
+            "messages": as_dicts(
+                Message.objects.filter(conversation__in=talks).order_by("conversation_id", *MESSAGES_IN_ORDER)
+            ),
             "unclaimed_messages": as_dicts(UnclaimedMessage.objects.filter(conversation__in=talks)),
             "llm_calls": as_dicts(LlmJob.objects.filter(conversation__in=talks)),
         }

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value, When
-from django.db.models.functions import Coalesce, Lower, Now
+from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import Lower, Now
 
 from bots.models import Bot, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
@@ -20,8 +20,9 @@ from campaigns.selectors import (
     permissions_in_force,
     plain_username,
 )
-from leads.models import Conversation, Lead, Message
+from leads.models import MESSAGES_IN_ORDER, Conversation, Lead, Message
 from parser.models import WatchedChat
+from telegram.types import is_supergroup
 
 # A bot in one of these states gets no new leads.
 UNUSABLE = (Bot.State.BANNED, Bot.State.NEEDS_LOGIN, Bot.State.STOPPED, Bot.State.RESTRICTED)
@@ -118,18 +119,19 @@ def messages_said(*, conversation_id: UUID) -> list[Message]:
     messages = Message.objects.filter(
         said, conversation_id=conversation_id, deleted_at=None, delivery__deleted_at=None
     ).select_related("delivery")
-    return list(messages.order_by("epoch", F("telegram_message_id").asc(nulls_last=True), "at"))
+    return list(messages.order_by("epoch", *MESSAGES_IN_ORDER))
 
 
-def in_chat_order(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """In the order of Telegram's numbers, as the chat shows them; several messages may have been written in one second.
-    What has no number, not having been sent, stands after the messages that it answers."""
-    before = Message.objects.filter(conversation=OuterRef("conversation"), epoch__lte=OuterRef("epoch"))
-    newest = before.order_by(F("telegram_message_id").desc(nulls_last=True)).values("telegram_message_id")[:1]
-    place = Coalesce("telegram_message_id", Subquery(newest))
-    return messages.alias(place=place).order_by(
-        F("place").asc(nulls_first=True), F("telegram_message_id").asc(nulls_last=True), "epoch", "at", "id"
-    )
+def hit_place(*, lead: Lead) -> tuple[str, str]:
+    """The chat of the message that made the lead, as people call it, and a link to the message; empty if unknown.
+
+    The link opens for members of the chat; in a basic group messages have no links.
+    """
+    chat = Chat.objects.filter(Q(telegram_id=lead.chat_id) | Q(upgraded_from_id=lead.chat_id)).first()
+    link = ""
+    if is_supergroup(lead.chat_id) and lead.message_id is not None:
+        link = f"https://t.me/c/{-lead.chat_id - 1_000_000_000_000}/{lead.message_id}"
+    return str(chat) if chat is not None else str(lead.chat_id), link
 
 
 def heard(*, bot_id: UUID) -> QuerySet[Message]:

@@ -1,5 +1,7 @@
 """What follows when a message of a conversation has its final state."""
 
+from django.db.models import Max
+
 from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
 from campaigns.selectors import is_suppressed
@@ -34,6 +36,8 @@ def message_settle(*, delivery: Delivery) -> None:
             # It may have ended this very conversation.
             conversation = conversation_again(conversation)
         person_learn(conversation=conversation, telegram_user_id=delivery.peer_id)
+    if delivery.telegram_message_id is None:
+        _keep_place(message)
     if delivery.state == _State.SENT:
         _said(conversation, message, delivery)
     elif delivery.state == _State.FAILED and _BLOCKED in delivery.error:
@@ -43,6 +47,13 @@ def message_settle(*, delivery: Delivery) -> None:
     elif _leaves_a_hole(conversation, message, delivery):
         _reply_not_said(conversation, delivery)
     outgoing_judge(conversation=conversation_again(conversation))
+
+
+def _keep_place(message: Message) -> None:
+    """What Telegram gave no number stays below what it answers."""
+    there = Message.objects.filter(conversation_id=message.conversation_id, epoch__lte=message.epoch)
+    last = there.aggregate(last=Max("telegram_message_id"))["last"]
+    Message.objects.filter(id=message.id).update(follows_message_id=last or 0)
 
 
 def _leaves_a_hole(conversation: Conversation, message: Message, delivery: Delivery) -> bool:
