@@ -176,7 +176,8 @@ class ChatAdmin(PolicyAdmin):
             "new_chat",
             "Make the other one a new chat",
             run=lambda chat, call: identity.reference_to_new_chat(chat_id=chat.pk),
-            done="is reached by its id from now on; this is the other chat, for which nothing is permitted yet.",
+            done="is reached by its id from now on: ask its owner, then resume its permissions on their pages. This is "
+            "the other chat, for which nothing is permitted yet.",
             icon="call_split",
             when=lambda chat: chat.reference_leads_to is not None,
             confirm="The reference leads to another chat now. A new chat is added with this reference and without any "

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from campaigns import fences
 from campaigns.errors import NotPossible
 from campaigns.models import Chat
-from campaigns.selectors import chats_at, doubt_of
+from campaigns.selectors import chats_at
 from campaigns.services import permissions_suspend
 
 # Of a slug, less what makes it unique.
@@ -82,7 +82,12 @@ def reference_strayed(*, chat_id: UUID, leads_to: int) -> Chat:
     Chat.objects.select_for_update().get(id=chat_id)
     Chat.objects.filter(id=chat_id).update(reference_leads_to=leads_to)
     chat = Chat.objects.get(id=chat_id)
-    permissions_suspend(chat_id=chat_id, reason=doubt_of(chat))
+    # The reason stays on the permission after the correction, until it is resumed: it has to be true then as well.
+    reason = (
+        f"{chat.reference} led to another chat ({leads_to}) than the one whose owner gave the permission "
+        f"({chat.telegram_id}). Once that is corrected on the page of chat {chat.key}, ask the owner, then resume it"
+    )
+    permissions_suspend(chat_id=chat_id, reason=reason)
     return chat
 
 

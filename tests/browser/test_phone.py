@@ -25,7 +25,8 @@ def test_the_overview_fits(panel: Panel, world: SimpleNamespace) -> None:
 
 
 def test_a_long_field_of_a_list_is_shown_whole(panel: Panel, world: SimpleNamespace) -> None:
-    DeadLetter.objects.update(error="UndecodableMessage: not a NewTargetMessage: telegram_user_id: Input should be a number")
+    error = "UndecodableMessage: not a NewTargetMessage: telegram_user_id: Input should be a number"
+    DeadLetter.objects.update(error=error)
     panel.do(lambda page: page.set_viewport_size(PHONE))
     panel.open("/admin/messaging/deadletter/")
     assert "UndecodableMessage" in panel.text

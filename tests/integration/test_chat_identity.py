@@ -131,7 +131,11 @@ def test_what_the_reference_leads_to_becomes_a_chat_without_permissions():
     chat.refresh_from_db()
     assert (chat.reference, chat.telegram_id, chat.reference_leads_to) == (str(SUPERGROUP), SUPERGROUP, None)
     assert (new.reference, new.telegram_id, new.permissions.count()) == (reference, None, 0)
-    permission_resume(permission_id=ChatPermission.objects.get().pk)
+    # What is left to do is said by the reason; what has been done is not asked for again.
+    permission = ChatPermission.objects.get()
+    assert "ask the owner, then resume it" in permission.suspended_reason
+    assert "make the other one a new chat" not in permission.suspended_reason
+    permission_resume(permission_id=permission.pk)
     with pytest.raises(NotPossible):
         reference_to_new_chat(chat_id=chat.id)
 

@@ -73,7 +73,7 @@ def test_a_name_that_somebody_took_over_takes_no_permission_with_it(company: Com
     company.say(there, "two")
     line = ledger.queue_line(anna, ledger.make_campaign(), chat, "A line")
     wait_until(lambda: Delivery.objects.get(pk=line.pk).waiting_reason, what="the line waits")
-    assert "leads to another chat" in Delivery.objects.get(pk=line.pk).waiting_reason
+    assert "led to another chat" in Delivery.objects.get(pk=line.pk).waiting_reason
     assert list(thief.members) == [company.pavel.id]
     assert len([body for body in events("bots.error") if "leads to another chat" in body]) == 1
     with pytest.raises(NotPossible, match="correct the reference of chat square"):
