@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from messaging import topology
+from messaging import copies, topology
 from messaging.campaign_finding import campaign_of
 from messaging.events import event_id
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, ProcessedEvent
@@ -44,7 +44,7 @@ class Death:
 def archive_all(messages: Sequence[Message], *, unroutable: bool) -> None:
     """As `archive` for each, in the caller's transaction; in one order everywhere, since letters are locked."""
     hold_erasing()
-    for message in sorted(messages, key=lambda message: message.digest):
+    for message in sorted(messages, key=lambda message: (message.digest, *message.origin)):
         archive(message, unroutable=unroutable)
 
 
@@ -60,8 +60,10 @@ def archive(message: Message, *, unroutable: bool) -> None:
         transaction.on_commit(lambda: count_expired(death.queue), robust=True)
         return
     event = _event_of(message, death, task)
-    if not _first_time(message.queue, event, death):
+    arrivals = copies.arrivals([(message, event)])
+    if copies.handled_before(message.queue, arrivals) or not _first_time(message.queue, event, death):
         return
+    copies.remember(message.queue, arrivals.values())
     letter = _replayed_letter(message, event, death)
     erased = about_somebody_erased(readable(message.body))
     if letter is None:
@@ -217,7 +219,7 @@ def _first_time(queue: str, event: uuid.UUID, death: Death) -> bool:
 
 def failures_of(*, queue: str, digest: str, event: uuid.UUID) -> QuerySet[HandlingFailure]:
     """What the queue's handlers said about this event with this body."""
-    # Workers of an older release name no event.
+    # No event is named by what came without an id, and by workers of an older release.
     of_event = Q(event_id=event) | Q(event_id=None)
     return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
 

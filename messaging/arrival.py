@@ -9,13 +9,20 @@ from messaging import topology
 from messaging.events import Event
 
 Headers = Mapping[str, Any]
-# A message as it goes to the pool: exchange, routing key, body, headers, message id.
-Parcel = tuple[str, str, bytes, dict[str, Any], str | None]
+# A message as it goes to the pool: exchange, routing key, body, headers, message id; then given id and deliveries.
+Parcel = (
+    tuple[str, str, bytes, dict[str, Any], str | None]
+    | tuple[str, str, bytes, dict[str, Any], str | None, str | None, int]
+)
 
 
 @dataclass(frozen=True)
 class Message:
-    """What arrived, as far as a handler may care; `body` is exactly what the publisher sent."""
+    """What arrived, as far as a handler may care; `body` is exactly what the publisher sent.
+
+    `given_id` is the id for a message that brought none, also in its body. `deliveries`: how often it was delivered
+    before and not settled.
+    """
 
     queue: str
     exchange: str
@@ -23,6 +30,8 @@ class Message:
     body: bytes
     headers: Headers
     message_id: str | None
+    given_id: str | None = None
+    deliveries: int = 0
 
     @property
     def digest(self) -> str:
@@ -39,9 +48,9 @@ class Message:
 
     @property
     def stable_message_id(self) -> str | None:
-        """AMQP's message id; on a replay the id that the event had the first time."""
+        """AMQP's message id, or the one that was given; on a replay the id that the event had the first time."""
         replayed = self.headers.get(topology.EVENT_ID_HEADER)
-        return replayed if isinstance(replayed, str) else self.message_id
+        return replayed if isinstance(replayed, str) else self.message_id or self.given_id
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from celery.exceptions import Reject
 from django.db import transaction
 
-from messaging import handling, telemetry, timings
+from messaging import copies, handling, telemetry, timings
 from messaging.arrival import Message, Subscription
 from messaging.bundles import Failures, each_alone, first_times, one_after_another
 from messaging.events import Event, UndecodableMessage
@@ -30,7 +30,7 @@ def consume_many(subscription: Subscription, messages: Sequence[Message]) -> set
     for position, problem in failures.items():
         telemetry.refused(messages[position], problem)
     began = time.time_ns()
-    if subscription.batches and _all_together(subscription, taken, deadline):
+    if subscription.batches and _all_together(subscription, messages, taken, deadline):
         telemetry.processed_together(subscription.queue, [messages[position] for position in taken], began)
     elif subscription.batches or subscription.raw:
         failures |= each_alone(subscription, messages, taken, deadline)
@@ -41,10 +41,12 @@ def consume_many(subscription: Subscription, messages: Sequence[Message]) -> set
     return set(failures)
 
 
-def _all_together(subscription: Subscription, taken: Mapping[int, Any], deadline: float) -> bool:
+def _all_together(
+    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any], deadline: float
+) -> bool:
     """False when one of them has spoiled the batch: the others must not suffer."""
     try:
-        patiently(subscription.queue, lambda: _together(subscription, list(taken.values())), deadline)
+        patiently(subscription.queue, lambda: _together(subscription, messages, taken), deadline)
     except Reject:
         raise
     except Exception as problem:
@@ -67,14 +69,14 @@ def _taken(subscription: Subscription, messages: Sequence[Message]) -> tuple[Map
     return events, failures
 
 
-def _together(subscription: Subscription, taken: Sequence[Any]) -> None:
+def _together(subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any]) -> None:
     began = time.monotonic()
     now = datetime.now(UTC)
     with transaction.atomic():
-        fresh = taken if subscription.raw else first_times(subscription.queue, taken)
+        fresh = list(taken.values()) if subscription.raw else _fresh(subscription.queue, messages, taken)
         if fresh:
             handling_began = time.monotonic()
-            subscription.handler(list(fresh))
+            subscription.handler(fresh)
             if not subscription.raw:
                 seconds = time.monotonic() - handling_began
                 record_seconds({event.id: seconds for event in fresh}, subscription.queue)
@@ -86,3 +88,11 @@ def _together(subscription: Subscription, taken: Sequence[Any]) -> None:
     timings.observe_all(timings.EVENT_AGE_SECONDS, subscription.queue, ages)
     names = " ".join(str(event.id) for event in fresh if isinstance(event, Event))
     log.info("%s: %d together in %.3f s: %s", subscription.queue, len(fresh), seconds, names)
+
+
+def _fresh(queue: str, messages: Sequence[Message], events: Mapping[int, Event]) -> list[Event]:
+    """Record the events; those that were not handled before. All of them, or none, are handled in this transaction."""
+    arrivals = copies.arrivals((messages[position], event.id) for position, event in events.items())
+    fresh = first_times(queue, events.values(), arrivals)
+    copies.remember(queue, (arrivals[event.id] for event in fresh if event.id in arrivals))
+    return fresh

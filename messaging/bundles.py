@@ -12,7 +12,7 @@ from typing import Any
 from celery.exceptions import Reject
 from django.db import DatabaseError, connection, transaction
 
-from messaging import telemetry, timings, topology, tracing
+from messaging import copies, telemetry, timings, topology, tracing
 from messaging.arrival import Message, Subscription
 from messaging.events import Event
 from messaging.handling import handle_event, handle_one, handler_seconds, patiently, record_seconds
@@ -59,15 +59,21 @@ def _with_one_commit(
     done: dict[int, int] = {}
     handled: dict[uuid.UUID, float] = {}
     with transaction.atomic():
-        fresh = {event.id: event for event in first_times(subscription.queue, events.values())}
+        arrivals = copies.arrivals((messages[position], event.id) for position, event in events.items())
+        fresh = {event.id: event for event in first_times(subscription.queue, events.values(), arrivals)}
+        # What was handled before is settled by now, whenever the next commit is.
+        done |= {position: time.time_ns() for position, event in events.items() if event.id not in fresh}
         for position, event in events.items():
+            if position in done:
+                continue
             done[position] = time.time_ns()
-            if event.id in fresh and event.id not in handled:
+            if event.id not in handled:
                 with tracing.handling(messages[position].headers.get(topology.TRACE_HEADER)):
                     handled[event.id] = handler_seconds(subscription, event)
             if time.monotonic() - began > COMMIT_AFTER_SECONDS:
                 break
         _forget(subscription.queue, [event_id for event_id in fresh if event_id not in handled])
+        copies.remember(subscription.queue, (arrivals[event_id] for event_id in handled if event_id in arrivals))
         record_seconds(handled, subscription.queue)
     for position, began_ns in done.items():
         telemetry.processed(messages[position], began_ns)
@@ -78,9 +84,10 @@ def _with_one_commit(
     return done
 
 
-def first_times(queue: str, events: Iterable[Event]) -> list[Event]:
-    """Record the events; those that were not recorded before, each once."""
-    by_id = {event.id: event for event in events}
+def first_times(queue: str, events: Iterable[Event], arrivals: Mapping[uuid.UUID, copies.Arrival]) -> list[Event]:
+    """Record the events; those that were not recorded before, each once. `arrivals`: those that came without an id."""
+    again = copies.handled_before(queue, arrivals)
+    by_id = {event.id: event for event in events if event.id not in again}
     with connection.cursor() as cursor:
         cursor.execute(_RECORD, [queue, list(by_id)])
         return [by_id[event_id] for (event_id,) in cursor.fetchall()]
@@ -103,7 +110,9 @@ def each_alone(
         with tracing.handling(messages[position].headers.get(topology.TRACE_HEADER)):
             try:
                 with telemetry.processing(messages[position]):
-                    patiently(subscription.queue, partial(_alone, subscription, thing, handled), deadline)
+                    patiently(
+                        subscription.queue, partial(_alone, subscription, thing, messages[position], handled), deadline
+                    )
             except Reject:
                 raise
             except Exception as problem:
@@ -115,11 +124,13 @@ def each_alone(
     return failures
 
 
-def _alone(subscription: Subscription, thing: Event | Message, handled: dict[uuid.UUID, float]) -> None:
+def _alone(
+    subscription: Subscription, thing: Event | Message, message: Message, handled: dict[uuid.UUID, float]
+) -> None:
     if isinstance(thing, Message):
         handle_one(subscription, thing)
         return
-    seconds = handle_event(subscription, thing)
+    seconds = handle_event(subscription, thing, message)
     if seconds is not None:
         handled[thing.id] = seconds
 

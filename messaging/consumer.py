@@ -186,8 +186,9 @@ def prefetch_count(queues: Iterable[str], children: int, stock: int) -> int:
 
 def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:
     """Let Celery see a request for `task_name`; acks and rejects still concern the message as it was published."""
-    exchange, routing_key, body, headers, message_id = parcel(message)
-    root_id, task_id = request_ids(queue, exchange, routing_key, body, headers, message_id)
+    parts = parcel(message)
+    exchange, routing_key, body, *_ = parts
+    root_id, task_id = request_ids(queue, *parts)
     # The type, never the body: this text is shown by Flower and written to logs.
     message.headers = {
         "lang": "py",
@@ -201,4 +202,4 @@ def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:
         "origin": exchange,
         "ignore_result": True,
     }
-    message._decoded_cache = {"args": (exchange, routing_key, body, headers, message_id), "kwargs": {}}
+    message._decoded_cache = {"args": parts, "kwargs": {}}

@@ -11,7 +11,7 @@ from typing import TypeVar
 from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from messaging import timings
+from messaging import copies, timings
 from messaging.arrival import Message, Subscription
 from messaging.events import Event, UndecodableMessage, check_version, decode, event_id
 from messaging.models import HandlingFailure
@@ -43,14 +43,16 @@ def handle_one(subscription: Subscription, message: Message) -> None:
             timings.count_on_commit(subscription.queue)
             subscription.handler([message] if subscription.batches else message)
         return
-    handle_event(subscription, event_of(subscription, message), record=True)
+    handle_event(subscription, event_of(subscription, message), message, record=True)
 
 
-def handle_event(subscription: Subscription, event: Event, *, record: bool = False) -> float | None:
+def handle_event(subscription: Subscription, event: Event, message: Message, *, record: bool = False) -> float | None:
     """The seconds that the handler took, None for an event that was handled before. `record` keeps them with it."""
     with transaction.atomic():
-        if not _first_time(event, subscription.queue):
+        arrivals = copies.arrivals([(message, event.id)])
+        if copies.handled_before(subscription.queue, arrivals) or not _first_time(event, subscription.queue):
             return None
+        copies.remember(subscription.queue, arrivals.values())
         timings.count_on_commit(subscription.queue, event.created_at)
         seconds = handler_seconds(subscription, event)
         if record:
@@ -107,7 +109,7 @@ def remember_failures(failures: Sequence[tuple[Message, Exception]]) -> None:
         HandlingFailure(
             queue=message.queue,
             body_digest=message.digest,
-            event_id=identity(message),
+            event_id=None if copies.was_given(message, identity(message)) else identity(message),
             error=storable(f"{type(problem).__name__}: {problem}"),
             traceback=storable("".join(traceback.format_exception(problem))),
         )

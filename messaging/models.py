@@ -61,12 +61,34 @@ class ProcessedEvent(models.Model):
         return f"{self.subscription} {self.event_id}"
 
 
+class HandledCopy(models.Model):
+    """That a queue's handler has handled a message without an id: another delivery of it is known by its content.
+
+    `found`: how often the message had been delivered before, the last time that it came. Kept for a day.
+    """
+
+    subscription = models.CharField(max_length=120)
+    content = models.UUIDField(help_text="Made of exchange, routing key and body")
+    found = models.PositiveIntegerField()
+    handled_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "handled copies"
+        indexes = [
+            models.Index(fields=["subscription", "content", "handled_at"], name="copies_by_content"),
+            models.Index(fields=["handled_at"], name="copies_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscription} {self.content}"
+
+
 class HandlingFailure(models.Model):
     """Why a handler rejected a message: a reject itself carries no reason, the archiver joins on this."""
 
     queue = models.CharField(max_length=120)
     body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, hexadecimal")
-    # The same words may come as several events, of which each fails in its own way.
+    # The same words may come as several events, of which each fails in its own way. Null: it came without an id.
     event_id = models.UUIDField(null=True)
     error = models.TextField()
     traceback = models.TextField(blank=True, default="")

@@ -9,18 +9,32 @@ from messaging import topology
 from messaging.arrival import Message, Parcel
 from messaging.events import event_id
 
-_DELIVERIES_BEFORE = "x-delivery-count"
+# RabbitMQ 4 counts deliveries that failed apart from all deliveries.
+_COUNTS = ("x-delivery-count", "x-acquired-count")
+# Not a property that AMQP has.
+_GIVEN_ID = "coolthing_given_id"
 
 
 def parcel(message: AmqpMessage) -> Parcel:
     info = message.delivery_info
     exchange, routing_key = info.get("exchange", ""), info.get("routing_key", "")
-    return exchange, routing_key, raw_body(message), dict(message.headers), message.properties.get("message_id")
+    message_id = message.properties.get("message_id")
+    given_id = None if message_id else message.properties.setdefault(_GIVEN_ID, str(uuid.uuid4()))
+    body, headers = raw_body(message), dict(message.headers)
+    return exchange, routing_key, body, headers, message_id, given_id, deliveries(message)
+
+
+def deliveries(message: AmqpMessage) -> int:
+    """How often it was delivered before. The broker's word counts: any program may send such headers."""
+    if not message.delivery_info.get("redelivered"):
+        return 0
+    counts = [message.headers.get(name) for name in _COUNTS]
+    return max(1, *(count for count in counts if isinstance(count, int)))
 
 
 def came_back(message: AmqpMessage) -> bool:
     """Whether somebody had it before and did not settle it: it may be what killed that worker."""
-    return bool(message.delivery_info.get("redelivered") or message.headers.get(_DELIVERIES_BEFORE))
+    return bool(message.delivery_info.get("redelivered") or message.headers.get(_COUNTS[0]))
 
 
 def raw_body(message: AmqpMessage) -> bytes:
@@ -32,13 +46,20 @@ def raw_body(message: AmqpMessage) -> bytes:
 
 
 def request_ids(
-    queue: str, exchange: str, routing_key: str, body: bytes, headers: dict[str, Any], message_id: str | None
+    queue: str,
+    exchange: str,
+    routing_key: str,
+    body: bytes,
+    headers: dict[str, Any],
+    message_id: str | None,
+    given_id: str | None = None,
+    deliveries: int = 0,
 ) -> tuple[str, str]:
     """(root id, task id): the event's id, and one made of it and the queue, the same for every copy.
 
     Each replay has a task id of its own: a worker remembers what it was told to revoke.
     """
-    arrived = Message(queue, exchange, routing_key, body, headers, message_id)
+    arrived = Message(queue, exchange, routing_key, body, headers, message_id, given_id, deliveries)
     root = event_id(*arrived.origin, body, message_id=arrived.stable_message_id)
     replay = headers.get(topology.REPLAY_HEADER)
     return str(root), str(uuid.uuid5(root, f"{queue}/{replay}" if replay else queue))

@@ -10,6 +10,8 @@ from messaging.clock import database_clock
 OUTBOX_DAYS = 1
 # A copy of an event may still arrive after the longest outage that we mean to survive.
 PROCESSED_DAYS = 7
+# Looked at for an hour (`messaging.copies`).
+COPY_DAYS = 1
 # The archiver reads a failure within moments; a pause of its queue may last longer.
 FAILURE_DAYS = 7
 # Rows a statement: short locks, and little to redo when the worker stops in between.
@@ -18,6 +20,7 @@ BATCH = 5_000
 _TABLES = (
     ("messaging_outboxevent", "published_at", OUTBOX_DAYS),
     ("messaging_processedevent", "processed_at", PROCESSED_DAYS),
+    ("messaging_handledcopy", "handled_at", COPY_DAYS),
     ("messaging_handlingfailure", "created_at", FAILURE_DAYS),
 )
 

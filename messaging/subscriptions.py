@@ -133,9 +133,13 @@ def _register(subscription: Subscription, *, batches: bool) -> None:
         body: bytes | str,
         headers: dict[str, Any] | None = None,
         message_id: str | None = None,
+        given_id: str | None = None,
+        deliveries: int = 0,
     ) -> None:
         raw = body.encode() if isinstance(body, str) else body
-        message = Message(subscription.queue, exchange, routing_key, raw, headers or {}, message_id)
+        message = Message(
+            subscription.queue, exchange, routing_key, raw, headers or {}, message_id, given_id, deliveries
+        )
         with tracing.handling(message.headers.get(topology.TRACE_HEADER)), telemetry.processing(message):
             consume(subscription, message)
 

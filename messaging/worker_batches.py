@@ -134,5 +134,4 @@ def is_subscribed(queue: str) -> bool:
 
 
 def _is_revoked(message: AmqpMessage, queue: str) -> bool:
-    exchange, routing_key, body, headers, message_id = parcel(message)
-    return request_ids(queue, exchange, routing_key, body, headers, message_id)[1] in revoked
+    return request_ids(queue, *parcel(message))[1] in revoked

@@ -36,7 +36,9 @@ class Garden:
 
 
 @pytest.fixture
-def garden(transactional_db: None) -> Iterator[Garden]:
+def garden(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Garden]:
+    # However slow this machine is.
+    monkeypatch.setattr(bundles, "COMMIT_AFTER_SECONDS", 600.0)
     chosen = Garden()
     topology.SUBSCRIPTIONS[QUEUE] = TASK
 

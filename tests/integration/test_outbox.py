@@ -13,7 +13,7 @@ from messaging import retention
 from messaging.dead_letters import dead_letter_replay
 from messaging.errors import NotPossible
 from messaging.events import ServiceErrorEvent
-from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, ProcessedEvent
+from messaging.models import DeadLetter, HandledCopy, HandlingFailure, OutboxEvent, ProcessedEvent
 from messaging.outbox import NOTIFY_CHANNEL, publish_on_commit
 from messaging.retention import prune_all
 from messaging.services import outbox_give_up, outbox_release
@@ -141,9 +141,13 @@ def test_pruning_takes_what_is_past_its_time_and_nothing_unpublished(db: None):
     for days in (6, 8):
         ProcessedEvent.objects.create(event_id=_event().id, subscription="q", processed_at=now - timedelta(days=days))
         HandlingFailure.objects.create(queue="q", body_digest="d", error="e", created_at=now - timedelta(days=days))
+        HandledCopy.objects.create(
+            subscription="q", content=_event().id, found=0, handled_at=now - timedelta(days=days - 5.5)
+        )
     assert prune_all() == {
         "messaging_outboxevent": 1,
         "messaging_processedevent": 1,
+        "messaging_handledcopy": 1,
         "messaging_handlingfailure": 1,
     }
     assert OutboxEvent.objects.filter(published_at__isnull=True).count() == 1
