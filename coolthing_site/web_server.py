@@ -10,8 +10,13 @@ def post_worker_init(worker: Any) -> None:
     heartbeat.start("web", pid=worker.ppid)
 
 
+def worker_abort(worker: Any) -> None:
+    """It has not answered the master for longer than `--timeout`: nobody asked it to stop."""
+    worker.was_aborted = True
+
+
 def worker_exit(_server: Any, worker: Any) -> None:
-    if not worker.alive:
+    if not worker.alive and not getattr(worker, "was_aborted", False):
         from coolthing_site import heartbeat
 
         heartbeat.stop()

@@ -1,0 +1,37 @@
+"""What gunicorn's configuration makes of a worker's end, with gunicorn's own worker."""
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.workers.base import Worker
+
+from coolthing_site import heartbeat, web_server
+
+
+@pytest.fixture
+def stopped(monkeypatch) -> list[bool]:
+    told: list[bool] = []
+    monkeypatch.setattr(heartbeat, "stop", lambda: told.append(True))
+    return told
+
+
+def worker() -> Worker:
+    config = Config()
+    config.set("worker_abort", web_server.worker_abort)
+    made = Worker(1, 1, [], None, 60, config, None)
+    made.alive = True
+    return made
+
+
+def test_a_worker_that_was_asked_to_stop_is_not_missed(stopped):
+    ending = worker()
+    ending.handle_exit(None, None)
+    web_server.worker_exit(None, ending)
+    assert stopped
+
+
+def test_a_hanging_worker_that_the_master_aborts_is_missed(stopped):
+    hanging = worker()
+    with pytest.raises(SystemExit):
+        hanging.handle_abort(None, None)
+    web_server.worker_exit(None, hanging)
+    assert not stopped
