@@ -217,15 +217,24 @@ def _first_time(queue: str, event: uuid.UUID, death: Death) -> bool:
         return bool(cursor.rowcount == 1)
 
 
-def failures_of(*, queue: str, digest: str, event: uuid.UUID) -> QuerySet[HandlingFailure]:
-    """What the queue's handlers said about this event with this body."""
-    # No event is named by what came without an id, and by workers of an older release.
-    of_event = Q(event_id=event) | Q(event_id=None)
+def failures_of(
+    *, queue: str, digest: str, event: uuid.UUID, exchange: str, routing_key: str, body: bytes
+) -> QuerySet[HandlingFailure]:
+    """What the queue's handlers said about this event with this body, or about equal messages without an id."""
+    # No event is named by workers of an older release.
+    of_event = Q(event_id__in=[event, event_id(exchange, routing_key, body)]) | Q(event_id=None)
     return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
 
 
 def _why(message: Message, death: Death, event: uuid.UUID, task: str) -> tuple[str, str]:
-    failures = failures_of(queue=death.queue, digest=message.digest, event=event)
+    failures = failures_of(
+        queue=death.queue,
+        digest=message.digest,
+        event=event,
+        exchange=death.exchange,
+        routing_key=death.routing_key,
+        body=message.body,
+    )
     if task:
         failures = HandlingFailure.objects.filter(
             queue=death.queue, body_digest="", event_id=as_uuid(message.headers.get("id"))

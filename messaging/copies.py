@@ -46,10 +46,15 @@ class Arrival(NamedTuple):
 def arrivals(messages: Iterable[tuple[Message, uuid.UUID]]) -> dict[uuid.UUID, Arrival]:
     """Those of the messages, each with its event's id, that came without one; by the id that they were given."""
     return {
-        event: Arrival(event_id(*message.origin, message.body), message.deliveries)
+        event: Arrival(content_of(message), message.deliveries)
         for message, event in messages
         if was_given(message, event)
     }
+
+
+def content_of(message: Message) -> uuid.UUID:
+    """What equal messages without an id have in common: one value for exchange, routing key and body."""
+    return event_id(*message.origin, message.body)
 
 
 def was_given(message: Message, event: uuid.UUID) -> bool:

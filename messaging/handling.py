@@ -109,7 +109,7 @@ def remember_failures(failures: Sequence[tuple[Message, Exception]]) -> None:
         HandlingFailure(
             queue=message.queue,
             body_digest=message.digest,
-            event_id=None if copies.was_given(message, identity(message)) else identity(message),
+            event_id=_known_by(message),
             error=storable(f"{type(problem).__name__}: {problem}"),
             traceback=storable("".join(traceback.format_exception(problem))),
         )
@@ -123,6 +123,12 @@ def remember_failures(failures: Sequence[tuple[Message, Exception]]) -> None:
     except DATABASE_ERRORS as failing:
         connection.close()
         raise Reject(f"database: {failing}", requeue=True) from failing
+
+
+def _known_by(message: Message) -> uuid.UUID:
+    """What the archive finds the failure by. It gives a message without an id another one than the worker did."""
+    event = identity(message)
+    return copies.content_of(message) if copies.was_given(message, event) else event
 
 
 def identity(message: Message) -> uuid.UUID:

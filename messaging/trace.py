@@ -146,7 +146,14 @@ def _died(letters: list[DeadLetter]) -> Iterator[Step]:
 def _failures(letters: list[DeadLetter]) -> Iterator[Step]:
     """What handlers said before they rejected the message."""
     for letter in letters:
-        found = failures_of(queue=letter.queue, digest=letter.body_digest, event=letter.event_id)
+        found = failures_of(
+            queue=letter.queue,
+            digest=letter.body_digest,
+            event=letter.event_id,
+            exchange=letter.exchange,
+            routing_key=letter.routing_key,
+            body=letter.body.encode("utf-8", "backslashreplace"),
+        )
         for failure in found.order_by("created_at"):
             yield Step(failure.created_at, "failed", letter.queue, failure.error, row=failure)
 

@@ -69,7 +69,8 @@ def _bindings(broker: Broker) -> set[tuple[str, ...]]:
     return {
         (item["source"], item["destination"], item["routing_key"], json.dumps(item["arguments"]))
         for item in broker.api.in_vhost("bindings")
-        if item["source"]
+        # Celery's own belong to workers that come and go.
+        if item["source"] and "celery" not in item["source"]
     }
 
 

@@ -97,7 +97,7 @@ def test_a_moved_message_is_what_it_was(changed: Broker):
         "correlation_id": "c", "reply_to": "r", "message_id": str(uuid.uuid4()), "type": "t", "app_id": "a",
         "application_headers": {"traceparent": "00-1-1-01", "x-death": [{"queue": "q", "count": 2}]},
     }  # fmt: skip
-    body = json.dumps({"worker_id": "w", "campaign_id": "c", "chat_id": 1, "username": "", "message": "x"}).encode()
+    body = json.dumps({"worker_id": "w", "campaign_id": "c", "chat_id": 1, "username": "u", "message": "x"}).encode()
     changed.publish(topology.LEADS_EXCHANGE, KEY, body, **properties)
     _move(changed)
     (found,) = _take_all(changed)
