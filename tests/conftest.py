@@ -1,5 +1,6 @@
 """Fixtures of all rooms. Each test run has a database and a virtual host of its own, named after its process id."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,6 +47,31 @@ def _vhost() -> Iterator[private.Broker]:
 def _no_broker() -> None:
     """Without the fixture `broker` a test reaches none: a stray task must not end up with somebody's workers."""
     private.use_broker("pyamqp://nobody:nothing@127.0.0.1:1/none")
+
+
+@pytest.fixture(scope="session")
+def _broken_orders(django_db_setup: None) -> Iterator[list[str]]:
+    """What `tests.lock_watch` has found since it was last asked."""
+    from tests import lock_watch
+
+    found: list[str] = []
+    with lock_watch.watching(found.append):
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _order_of_locks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With WATCH_LOCKS=1 a test fails in which the product locks rows in another order than the written one."""
+    marked = request.node.get_closest_marker("django_db")
+    uses_database = marked or {"db", "transactional_db"} & set(request.fixturenames)
+    if not os.environ.get("WATCH_LOCKS") or not uses_database:
+        yield
+        return
+    found: list[str] = request.getfixturevalue("_broken_orders")
+    found.clear()
+    yield
+    if found:
+        pytest.fail("The order of locks (docs/architecture.md) is broken:\n" + "\n".join(dict.fromkeys(found)))
 
 
 @pytest.fixture
