@@ -69,6 +69,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("messaging.QueueControl", "pause_circle", "Pauses"),
         Page("messaging.HandlingFailure", "error", "Failures"),
         Page("messaging.ProcessedEvent", "task_alt"),
+        Page("messaging.HandledCopy", "content_copy"),
         Page("coolthing_site.Process", "memory"),
         Page("messaging.QueueSample", "query_stats"),
         Page("messaging.HandlingBucket", "bar_chart", "Handler timings"),

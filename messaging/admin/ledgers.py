@@ -12,6 +12,7 @@ from messaging import services, topology
 from messaging.admin.parts import LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
 from messaging.errors import NotPossible
 from messaging.models import (
+    HandledCopy,
     HandlingBucket,
     HandlingFailure,
     OutboxEvent,
@@ -108,6 +109,15 @@ class ProcessedEventAdmin(LedgerAdmin):
     @display(description="took", ordering="seconds")
     def took(self, row: ProcessedEvent) -> str:
         return f"{row.seconds * 1000:.1f} ms" if row.seconds is not None else ""
+
+
+@admin.register(HandledCopy)
+class HandledCopyAdmin(LedgerAdmin):
+    empty_hint = "No message without an id has been handled in the last day."
+    list_display = ("handled_at", "subscription", "content", "found")
+    list_filter = (("subscription", admin.AllValuesFieldListFilter), ("handled_at", RangeDateTimeFilter))
+    search_fields = ("=content", "subscription")
+    ordering = ("-handled_at",)
 
 
 @admin.register(HandlingFailure)

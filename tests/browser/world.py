@@ -37,6 +37,7 @@ from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, U
 from messaging.models import (
     DeadLetter,
     DeadLetterEntry,
+    HandledCopy,
     HandlingBucket,
     HandlingFailure,
     OutboxEvent,
@@ -236,6 +237,7 @@ def _bus(world: SimpleNamespace) -> None:
         parked_reason="the broker refused it",
     )
     ProcessedEvent.objects.create(event_id=event, subscription="leads_queue")
+    HandledCopy.objects.create(subscription="leads_queue", content=event, found=0)
     HandlingFailure.objects.create(
         queue="leads_queue", body_digest="0" * 64, error="ValueError: no campaign", traceback="Traceback …"
     )
