@@ -54,7 +54,8 @@ def test_celery_sees_the_type_and_the_size_but_not_the_body():
     present_as_task(message, QUEUE, "some.task")
     assert message.headers["task"] == "some.task"
     assert "a secret" not in str(message.headers)
-    assert message.payload["args"] == (EXCHANGE, KEY, b'{"text": "a secret"}', {"x": 1}, "m")
+    # It came with a message id, so none was given to it, and for the first time.
+    assert message.payload["args"] == (EXCHANGE, KEY, b'{"text": "a secret"}', {"x": 1}, "m", None, 0)
 
 
 @pytest.mark.parametrize("body", [b"{}", "{}"])
