@@ -63,7 +63,7 @@ def bot_connect(*, bot_id: UUID, session: str, me: Me) -> Bot:
     Raises LoginError when the account is another bot's already.
     """
     with transaction.atomic():
-        # First, as whoever records a message does.
+        # First, as recording a message does.
         rows_lock(Cursor.objects.filter(bot_id=bot_id))
         bot = Bot.objects.select_for_update(no_key=True).get(pk=bot_id)
         other = Bot.objects.filter(telegram_user_id=me.user_id).exclude(pk=bot_id).first()

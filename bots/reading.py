@@ -183,7 +183,7 @@ class Reading:
         for peer_id, grouped in groupby(live, key=lambda message: message.peer_id):
             messages = list(grouped)
             known = is_supergroup(peer_id) or peer_id in self._sure
-            # The history describes whoever wrote a message.
+            # The history describes a message's author.
             if peer_id in self.behind or not known or any(map(_author_missing, messages)):
                 self._fall_behind(peer_id, live=messages[0].message_id)
             else:

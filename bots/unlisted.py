@@ -1,4 +1,4 @@
-"""Errors of Telegram's that the error table does not have (`telegram.error_table`): the team is told each name once."""
+"""Errors of Telegram's that the error table does not have (`telegram.error_table`): each name is reported once."""
 
 from bots.troubles import trouble_tell
 from telegram.error_table import take_unlisted

@@ -28,7 +28,7 @@ FIRST_DELAY, LONGEST_DELAY, STEADY_SECONDS = 1.0, 30.0, 60.0
 ENDS_EXPLAINED, LINES_REPEATED = 5, 10
 _LOOK_SECONDS = 0.1
 
-# What is told of an end: the process's name, its pid, how it ended, and seconds until it is started again.
+# Arguments: the process's name, its pid, how it ended, and seconds until it is started again.
 OnEnd = Callable[[str, int, str, float], None]
 
 

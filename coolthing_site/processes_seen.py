@@ -101,7 +101,7 @@ def process_ended(*, kind: str, host: str, pid: int, how: str, delay: float) -> 
 
 
 def silence_check() -> None:
-    """Report whoever has been silent for too long, once, and end the incidents of those that run again."""
+    """Report, once, each process that has been silent for too long, and end the incidents of those that run again."""
     silent = Process.objects.filter(ended_at__isnull=True, heartbeat_at__lt=Now() - silent_after())
     incidents = Trouble.objects.filter(key__startswith=_INCIDENT)
     if not silent.exists() and not incidents.exists():
