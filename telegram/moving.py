@@ -40,8 +40,6 @@ class LoggedInClient(NoticingClient):
             self._moving = False
 
     async def _move(self, new_dc: int) -> None:
-        # Telethon keeps the addresses for the whole process: those of long ago.
-        type(self)._config = None
         there = await self._get_dc(new_dc)
         login = await self(functions.auth.ExportAuthorizationRequest(new_dc))
         key = await self._imported(there, login)

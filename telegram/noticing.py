@@ -8,7 +8,7 @@ from telethon.tl import functions, types
 
 
 class NoticingClient(TelegramClient):
-    """Telethon's client, which says so when it could not find out what it has missed.
+    """Telethon's client, which says so when it could not find out what it has missed, and never uses old addresses.
 
     Telethon asks for it with a difference. When Telegram answers that it is too long, Telethon goes on with what comes
     next and tells nobody; when the question fails, it asks again at the next update or after 15 minutes.
@@ -29,3 +29,8 @@ class NoticingClient(TelegramClient):
         finally:
             if not told and self.missed is not None:
                 self.missed(request.channel.channel_id if channel else None)
+
+    async def _get_dc(self, *args: Any, **kwargs: Any) -> Any:
+        # Telethon keeps the data centres' addresses for the whole process: a worker would use those of months ago.
+        type(self)._config = None
+        return await super()._get_dc(*args, **kwargs)

@@ -93,7 +93,8 @@ def _judge(world: World, verdict: Verdict, codes: dict[str, int]) -> None:
 def _fail(world: World, verdict: Verdict, wrong: list[str]) -> NoReturn:
     world.fleet.dump_stacks()
     world.fleet.kill_all()
-    report = [*wrong, *verdict.problems(), "", *world.timeline, "", *world.fleet.last_words()]
+    # What is wrong stands last: a report this long is often cut in its middle.
+    report = [*world.fleet.last_words(), "", *world.timeline, "", *wrong, *verdict.problems()]
     pytest.fail("\n".join(report), pytrace=False)
 
 

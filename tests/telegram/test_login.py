@@ -7,16 +7,19 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from telethon.crypto import AESModeCTR
 from telethon.sessions import SQLiteSession, StringSession
+from telethon.tl import types
 
 from sandbox.faults import Fault
 from sandbox.mtproto.tokens import token_of
 from telegram import login
 from telegram.imports import from_file, from_string
 from telegram.login import CodeSent, LoginError, PasswordNeeded, QrCode
+from telegram.noticing import NoticingClient
 from telegram.store import StoredSession, key_of
 from telegram.types import Credentials
 from tests.telegram.accounts import CREDENTIALS, Accounts, code_of, logged_in, point_at
@@ -123,6 +126,16 @@ async def test_an_account_of_another_data_centre_logs_in_there(town: Town) -> No
     assert StoredSession(sent.session).dc_id == 4
     _, me = await login.sign_in(CREDENTIALS, sent, code_of(town.anna))
     assert me.user_id == town.anna.id
+
+
+async def test_a_data_centre_whose_address_has_changed_since_the_process_began_is_found(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody_there = types.DcOption(id=4, ip_address="127.0.0.1", port=1)
+    monkeypatch.setattr(NoticingClient, "_config", SimpleNamespace(dc_options=[nobody_there]))
+    town.sandbox.faults.plan(Fault(kind="PHONE_MIGRATE"))
+    sent = await login.request_code(CREDENTIALS, ANNAS_PHONE)
+    assert StoredSession(sent.session).dc_id == 4
 
 
 @pytest.mark.parametrize("method", ["help.getConfig", "users.getUsers"])
