@@ -11,12 +11,34 @@ and peers are named by id (marked for chats) or `@username`. Whatever is wrong w
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox import afterwards, authors, names, topics
+from sandbox.control_bodies import (
+    Album,
+    BadRequest,
+    Blocking,
+    Collecting,
+    Deleted,
+    Described,
+    Edited,
+    HandingOver,
+    Membership,
+    Name,
+    NewChat,
+    NewTopic,
+    NewUser,
+    Reaction,
+    Renaming,
+    Said,
+    Scan,
+    Upgrade,
+    bodies_of,
+    body_of,
+    json_of,
+)
 from sandbox.entities import Chat, LedgerEntry, User
 from sandbox.errors import WorldError
 from sandbox.faults import Fault
@@ -28,150 +50,6 @@ from sandbox.world import World
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
-
-Name = int | str
-Body = TypeVar("Body", bound=BaseModel)
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewUser(Strict):
-    first_name: str = Field(min_length=1)
-    last_name: str = ""
-    phone: str | None = None
-    username: str | None = None
-    user_id: int | None = None
-    password: str | None = None
-
-
-class NewChat(Strict):
-    kind: Literal["group", "supergroup", "channel"]
-    title: str = Field(min_length=1)
-    username: str | None = None
-    invite_hash: str | None = None
-    members: list[Name] = []
-    chat_id: int | None = None
-    owner: Name | None = None
-    approval: bool = False
-    forum: bool = False
-
-
-class NewTopic(Strict):
-    """`user` begins a topic in a forum."""
-
-    user: Name
-    chat: Name
-    title: str
-
-
-class Said(Strict):
-    """`reply_to` is the seq of a ledger entry. `send_as`: a channel, or the chat itself for an anonymous admin, who may
-    sign as `post_author`. `via_bot`: an inline bot. `forwarded_from`: whose message is forwarded."""
-
-    user: Name
-    peer: Name
-    text: str
-    reply_to: int | None = None
-    send_as: Name | None = None
-    post_author: str = ""
-    via_bot: Name | None = None
-    forwarded_from: Name | None = None
-
-
-class Album(Strict):
-    """Pictures that `user` sends as one, a message for each of the `texts`, which are captions; most are empty."""
-
-    user: Name
-    peer: Name
-    texts: list[str] = Field(min_length=2, max_length=10)
-
-
-class Described(Strict):
-    """What everybody is shown of a user: a Bot API bot, a scam, a fake; with `deleted` the account is gone."""
-
-    user: Name
-    bot: bool | None = None
-    scam: bool | None = None
-    fake: bool | None = None
-    deleted: bool = False
-
-
-class Edited(Strict):
-    """Its author gives the ledger entry `seq` another text."""
-
-    seq: int
-    text: str
-
-
-class Deleted(Strict):
-    """The ledger entry `seq` is deleted for everybody."""
-
-    seq: int
-
-
-class Reaction(Strict):
-    """`user` reacts to the ledger entry `seq`; without `emoji` they take that back."""
-
-    user: Name
-    seq: int
-    emoji: str | None = None
-
-
-class Membership(Strict):
-    user: Name
-    chat: Name
-
-
-class Upgrade(Strict):
-    """The basic group becomes a supergroup."""
-
-    chat: int
-
-
-class Renaming(Strict):
-    """`who` bears `username` from now on; null: none."""
-
-    who: Name
-    username: str | None
-
-
-class HandingOver(Strict):
-    """`username` goes from whoever bears it to `to`."""
-
-    username: str
-    to: Name
-
-
-class Bought(Strict):
-    username: str
-    active: bool = True
-
-
-class Collecting(Strict):
-    """The collectible usernames of `who` are these, in this order."""
-
-    who: Name
-    usernames: list[Bought]
-
-
-class Blocking(Strict):
-    """`user` blocks `other`."""
-
-    user: Name
-    other: Name
-
-
-class Scan(Strict):
-    """`user` scans the QR code that stands for `url`."""
-
-    user: Name
-    url: str
-
-
-class BadRequest(Exception):
-    """The request makes no sense; the text says why."""
 
 
 class Control:
@@ -210,17 +88,17 @@ class Control:
         )
 
     async def add_users(self, request: web.Request) -> web.Response:
-        added = [self._world.add_user(**new.model_dump()) for new in await _bodies(request, NewUser)]
+        added = [self._world.add_user(**new.model_dump()) for new in await bodies_of(request, NewUser)]
         return web.json_response([self._user(user) for user in added], status=201)
 
     async def add_chats(self, request: web.Request) -> web.Response:
-        added = [self._add_chat(new) for new in await _bodies(request, NewChat)]
+        added = [self._add_chat(new) for new in await bodies_of(request, NewChat)]
         return web.json_response([_chat(chat) for chat in added], status=201)
 
     async def say(self, request: web.Request) -> web.Response:
         """Answers an object with its entry, a list with the list of them."""
-        said = [self._say(one).as_json() for one in await _bodies(request, Said)]
-        return web.json_response(said if isinstance(await _json(request), list) else said[0], status=201)
+        said = [self._say(one).as_json() for one in await bodies_of(request, Said)]
+        return web.json_response(said if isinstance(await json_of(request), list) else said[0], status=201)
 
     def _say(self, said: Said) -> LedgerEntry:
         user, peer = self._user_id(said.user), self._id(said.peer)
@@ -248,13 +126,13 @@ class Control:
 
     async def say_album(self, request: web.Request) -> web.Response:
         """Answers with the list of its messages' entries."""
-        body = await _body(request, Album)
+        body = await body_of(request, Album)
         user, peer = self._user_id(body.user), self._id(body.peer)
         said = authors.say_album(self._world, user_id=user, peer=peer, texts=body.texts)
         return web.json_response([entry.as_json() for entry in said], status=201)
 
     async def describe(self, request: web.Request) -> web.Response:
-        body = await _body(request, Described)
+        body = await body_of(request, Described)
         user = self._user_id(body.user)
         authors.describe(self._world, user, bot=body.bot, scam=body.scam, fake=body.fake)
         if body.deleted:
@@ -262,62 +140,62 @@ class Control:
         return web.Response(status=204)
 
     async def edit(self, request: web.Request) -> web.Response:
-        body = await _body(request, Edited)
+        body = await body_of(request, Edited)
         entry = self._entry(body.seq)
         return web.json_response(
             afterwards.edit(self._world, user_id=entry.from_user, seq=body.seq, text=body.text).as_json()
         )
 
     async def delete(self, request: web.Request) -> web.Response:
-        body = await _body(request, Deleted)
+        body = await body_of(request, Deleted)
         return web.json_response(afterwards.unsay(self._world, seq=self._entry(body.seq).seq).as_json())
 
     async def react(self, request: web.Request) -> web.Response:
-        body = await _body(request, Reaction)
+        body = await body_of(request, Reaction)
         entry = afterwards.react(
             self._world, user_id=self._user_id(body.user), seq=self._entry(body.seq).seq, emoji=body.emoji
         )
         return web.json_response(entry.as_json())
 
     async def join(self, request: web.Request) -> web.Response:
-        body = await _body(request, Membership)
+        body = await body_of(request, Membership)
         self._world.join(self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
     async def approve(self, request: web.Request) -> web.Response:
-        body = await _body(request, Membership)
+        body = await body_of(request, Membership)
         self._world.approve(self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
     async def upgrade(self, request: web.Request) -> web.Response:
         """Answers with the supergroup."""
-        new = upgrade(self._world, (await _body(request, Upgrade)).chat)
+        new = upgrade(self._world, (await body_of(request, Upgrade)).chat)
         return web.json_response(_chat(new), status=201)
 
     async def begin_topic(self, request: web.Request) -> web.Response:
         """Answers with the id of the topic's root."""
-        body = await _body(request, NewTopic)
+        body = await body_of(request, NewTopic)
         user, chat = self._user_id(body.user), self._id(body.chat)
         root = topics.topic_begin(self._world, user_id=user, chat_id=chat, title=body.title)
         return web.json_response({"root": root}, status=201)
 
     async def rename(self, request: web.Request) -> web.Response:
-        body = await _body(request, Renaming)
+        body = await body_of(request, Renaming)
         names.rename(self._world, self._id(body.who), body.username)
         return web.Response(status=204)
 
     async def hand_over(self, request: web.Request) -> web.Response:
-        body = await _body(request, HandingOver)
+        body = await body_of(request, HandingOver)
         names.hand_over(self._world, body.username, self._id(body.to))
         return web.Response(status=204)
 
     async def collect(self, request: web.Request) -> web.Response:
-        body = await _body(request, Collecting)
+        body = await body_of(request, Collecting)
         names.collect(self._world, self._id(body.who), [(one.username, one.active) for one in body.usernames])
         return web.Response(status=204)
 
     async def scan(self, request: web.Request) -> web.Response:
-        body = await _body(request, Scan)
+        body = await body_of(request, Scan)
         try:
             self._sandbox.mtproto.accept_token(token_of(body.url), self._user_id(body.user))
         except ValueError as error:
@@ -327,12 +205,12 @@ class Control:
         return web.Response(status=204)
 
     async def leave(self, request: web.Request) -> web.Response:
-        body = await _body(request, Membership)
+        body = await body_of(request, Membership)
         self._world.leave(self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
     async def block(self, request: web.Request) -> web.Response:
-        body = await _body(request, Blocking)
+        body = await body_of(request, Blocking)
         self._world.block(self._user_id(body.user), self._user_id(body.other))
         return web.Response(status=204)
 
@@ -340,7 +218,7 @@ class Control:
         return web.json_response(self._sandbox.faults.as_json())
 
     async def plan_faults(self, request: web.Request) -> web.Response:
-        for fault in await _bodies(request, Fault):
+        for fault in await bodies_of(request, Fault):
             self._sandbox.faults.plan(fault)
         return web.json_response(self._sandbox.faults.as_json(), status=201)
 
@@ -440,33 +318,6 @@ def _telling(handler: Handler) -> Handler:
             return web.json_response({"error": str(error)}, status=400)
 
     return wrapped
-
-
-async def _body(request: web.Request, model: type[Body]) -> Body:
-    return _valid(model, await _json(request), "")
-
-
-async def _bodies(request: web.Request, model: type[Body]) -> list[Body]:
-    """All of them are checked before the first one is used."""
-    data = await _json(request)
-    if isinstance(data, list):
-        return [_valid(model, item, f"{index}.") for index, item in enumerate(data)]
-    return [_valid(model, data, "")]
-
-
-async def _json(request: web.Request) -> Any:
-    try:
-        return await request.json()
-    except ValueError as error:
-        raise BadRequest(f"not JSON: {error}") from error
-
-
-def _valid(model: type[Body], data: Any, where: str) -> Body:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        problems = (f"{where}{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BadRequest("; ".join(problems)) from error
 
 
 def _chat(chat: Chat) -> dict[str, Any]:

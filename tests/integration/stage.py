@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from bots.executor import close_connections
-from bots.models import Bot
+from bots.models import Bot, Delivery
 from bots.sending import Sender
 from campaigns.models import Chat
 from telegram.errors import TelegramError, TransientError
 from telegram.types import PersonTarget, SentMessage, Target
+from tests.support import wait_until
 
 
 @dataclass(frozen=True)
@@ -129,3 +130,16 @@ class Stage:
         if self._thread.ident is not None:
             self._thread.join(60)
         close_connections()
+
+
+def until(delivery: Delivery, check: Callable[[Delivery], bool]) -> Delivery:
+    def look() -> bool:
+        delivery.refresh_from_db()
+        return check(delivery)
+
+    wait_until(look, what=f"{delivery}, waiting for {delivery.waiting_reason!r}, {delivery.error!r}")
+    return delivery
+
+
+def until_state(delivery: Delivery, state: Delivery.State) -> Delivery:
+    return until(delivery, lambda row: row.state == state)

@@ -23,11 +23,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def origin() -> ledger.NotingOrigin:
-    return ledger.noting_origin()
-
-
-@pytest.fixture
 def facts(origin: ledger.NotingOrigin) -> dict[str, Any]:
     """A line of a script that may be said."""
     return {

@@ -20,11 +20,6 @@ State = Delivery.State
 
 
 @pytest.fixture
-def origin():
-    return ledger.noting_origin()
-
-
-@pytest.fixture
 def clock():
     return ledger.Clock()
 

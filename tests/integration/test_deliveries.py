@@ -23,11 +23,6 @@ pytestmark = pytest.mark.django_db
 State = Delivery.State
 
 
-@pytest.fixture
-def origin():
-    return ledger.noting_origin()
-
-
 def test_random_ids_are_signed_64_bit_and_differ():
     drawn = {new_random_id() for _ in range(1000)}
     assert len(drawn) == 1000

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def origin() -> ledger.NotingOrigin:
-    return ledger.noting_origin()
-
-
-@pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancelling, "SLICE", 4)
 

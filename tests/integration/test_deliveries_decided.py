@@ -19,11 +19,6 @@ State = Delivery.State
 LOST: dict[str, Any] = {"was": State.SENDING, "state": State.UNKNOWN, "reason": "Look.", "error_kind": "unknown"}
 
 
-@pytest.fixture
-def origin() -> ledger.NotingOrigin:
-    return ledger.noting_origin()
-
-
 def queue() -> tuple[Delivery, dict[Any, Any]]:
     bot, chat = ledger.make_bot(), ledger.make_chat()
     return ledger.queue_line(bot, ledger.make_campaign(), chat), ledger.owners(bot, chats=[chat])

@@ -1,13 +1,12 @@
 """Deliveries found in `sending`: by a new owner, after a pause, too late, without an owner."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from bots import attempts, recovery
+from bots import recovery
 from bots.claiming import Outgoing, claim
 from bots.models import Bot, Delivery
 from bots.policy import Owner
@@ -21,19 +20,6 @@ from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Delivery.State
-
-
-@pytest.fixture
-def origin() -> ledger.NotingOrigin:
-    return ledger.noting_origin()
-
-
-@pytest.fixture
-def stage(origin: ledger.NotingOrigin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(attempts, "LOOKUP_PAUSE", 0.01)
-    stage = Stage()
-    yield stage
-    stage.close()
 
 
 class Left:

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 State = Delivery.State
 
 
-@pytest.fixture
-def origin() -> ledger.NotingOrigin:
-    return ledger.noting_origin()
-
-
 class Stage:
     """One delivery in a chat, and the process that owns its bot."""
 
