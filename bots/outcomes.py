@@ -22,14 +22,13 @@ from campaigns.errors import NotPossible
 from campaigns.fences import suppressions_hold
 from campaigns.selectors import is_suppressed
 from campaigns.suppressing import suppression_resolve
+from telegram.error_table import entry_of
 from telegram.errors import BotDead, BotRestricted, ChatElsewhere, ChatRefuses, ChatUpgraded, RetryAfter, TelegramError
 from telegram.types import SentMessage
 
 State, Kind = Delivery.State, DeliveryEvent.Kind
 OWN_ACCOUNT = "The recipient is one of the team's own accounts."
 LOST_BEFORE = "The account lost its connection before the message was sent."
-# Telegram's names of waits that concern one chat; any other wait keeps the whole account from the method.
-_OF_ONE_CHAT = ("SLOWMODE_WAIT",)
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +156,9 @@ def _follow(out: Outgoing, error: ChatUpgraded) -> None:
 
 def block_bot(out: Outgoing, error: RetryAfter, until: datetime) -> None:
     """Keep Telegram's wait for the whole time; of two for the same thing the later end counts."""
-    peer_id = (out.destination_id or 0) if error.reason.startswith(_OF_ONE_CHAT) else 0
+    # Any other wait than a chat's own keeps the whole account from the method.
+    entry = entry_of(error.reason)
+    peer_id = (out.destination_id or 0) if entry is not None and entry.scope == "chat" else 0
     block_keep(bot_id=out.bot_id, method=error.method, peer_id=peer_id, until=until, reason=error.reason)
     long_wait_tell(bot_id=out.bot_id, error=error, until=until)
     log.warning("bot %s: %s for %s until %s", out.bot_id, error.reason, error.method, until.isoformat())
