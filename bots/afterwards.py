@@ -18,12 +18,11 @@ from django.db import Error as DatabaseTrouble
 from django.db import transaction
 from django.db.models import Case, Q, QuerySet, Value, When
 
-from bots.blocks import LOOKING
+from bots.blocks import LOOKING, method_block
 from bots.cursors import Reader
 from bots.executor import in_db
 from bots.identity import in_former_group
 from bots.leases import is_driven
-from bots.membership import method_block
 from bots.models import BotBlock, Delivery, DeliveryEvent
 from bots.policy import destination_id
 from bots.timeline import note

@@ -1,5 +1,6 @@
 """Waits that Telegram asked for, by bot, method and place."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -7,10 +8,13 @@ from django.db import connection
 
 from bots.models import BotBlock
 from bots.troubles import trouble_tell
+from messaging.clock import database_clock
 from telegram.errors import RetryAfter
 
 # Telegram's method of looking at messages again (`bots.afterwards`): a bot that waits with it does all its work.
 LOOKING = "GetMessages"
+# Its method of listing the account's chats (`bots.serving`): without the list the account knows no chat.
+LISTING = "GetDialogs"
 # Telegram asks for seconds to hours in passing; for days only an account that it has come to distrust.
 LONG_WAIT = timedelta(days=1)
 
@@ -36,3 +40,18 @@ def long_wait_tell(*, bot_id: UUID, error: RetryAfter, until: datetime) -> None:
         f"({error.reason}): look at the account in Telegram and ask @SpamBot why"
     )
     trouble_tell(key=f"wait:{bot_id}:{error.method}", reason=reason)
+
+
+def method_block(*, bot_id: UUID, error: RetryAfter) -> None:
+    """Keep the whole wait that Telegram asked for, with the method that it refused."""
+    until = database_clock() + timedelta(seconds=error.seconds)
+    block_keep(bot_id=bot_id, method=error.method, peer_id=0, until=until, reason=error.reason)
+    long_wait_tell(bot_id=bot_id, error=error, until=until)
+
+
+def seconds_blocked(*, bot_id: UUID, methods: Collection[str]) -> float:
+    """What is left of the longest wait with one of these methods everywhere; 0 when there is none."""
+    now = database_clock()
+    blocks = BotBlock.objects.filter(bot_id=bot_id, method__in=methods, peer_id=0, until__gt=now)
+    block = blocks.order_by("-until").first()
+    return (block.until - now).total_seconds() if block is not None else 0.0

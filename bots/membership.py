@@ -1,13 +1,13 @@
 """Keeping one bot a member of the chats that its role needs."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
-from bots.blocks import LOOKING, block_keep, long_wait_tell
+from bots.blocks import LISTING, LOOKING, method_block, seconds_blocked
 from bots.cursors import chats_forget
 from bots.executor import in_db
 from bots.identity import chat_elsewhere, chat_resolved, name_lost
@@ -71,6 +71,8 @@ class Membership:
         self._wanted: set[UUID] | None = None
         self._dialogs: dict[int, Dialog] = {}
         self._listed = 0.0
+        # Until when Telegram does not list them, on time.monotonic().
+        self._not_listed_before = 0.0
         self._asked_for: set[UUID] = set()
         self._not_before: dict[UUID, float] = {}
         # Those that a person has to let it into.
@@ -91,7 +93,7 @@ class Membership:
         self._list(dialogs)
         # While it was away somebody may have let it in.
         self.perhaps_let_in()
-        left = await in_db(join_block, bot_id=self._reader.bot_id)
+        left = await in_db(seconds_blocked, bot_id=self._reader.bot_id, methods=ENTERING)
         self._flooded = time.monotonic() + left
 
     def _list(self, dialogs: Iterable[Dialog]) -> None:
@@ -105,13 +107,30 @@ class Membership:
         ids = {chat.pk for chat in wanted}
         bearable = FRESH_SECONDS if ids - self._asked_for else DIALOGS_SECONDS
         self._asked_for = ids
-        if time.monotonic() - self._listed < bearable:
+        if time.monotonic() < max(self._listed + bearable, self._not_listed_before):
             return
         try:
             self._list(await account.dialogs())
         except RetryAfter as error:
             log.warning("bot %s: its chats are listed later: %s", self._reader.bot_id, error.reason)
-            self._listed = time.monotonic()
+            await in_db(method_block, bot_id=self._reader.bot_id, error=error)
+            self._not_listed_before = time.monotonic() + error.seconds
+
+    async def listed_later(self, error: RetryAfter) -> None:
+        """Keep Telegram's wait, and wait until it lists the account's chats."""
+        log.warning("bot %s: its chats are listed later: %s", self._reader.bot_id, error.reason)
+        await in_db(method_block, bot_id=self._reader.bot_id, error=error)
+        await self._wait_for_list(error.seconds)
+
+    async def wait_for_list(self) -> None:
+        """Until the wait that Telegram asked for on an earlier connection is over."""
+        if left := await in_db(seconds_blocked, bot_id=self._reader.bot_id, methods=[LISTING]):
+            await self._wait_for_list(left)
+
+    async def _wait_for_list(self, seconds: float) -> None:
+        """The account's page says so meanwhile: without the list it does nothing but hear."""
+        await in_db(connected_show, bot_id=self._reader.bot_id, epoch=self._reader.epoch, bearable=[LOOKING])
+        await asyncio.sleep(seconds)
 
     def perhaps_let_in(self) -> bool:
         """Telegram says that something about the account's chats has changed. True: look after them at once."""
@@ -274,28 +293,14 @@ def trouble_of(*, bot_id: UUID, chat_id: UUID) -> str:
     return f"chat:{bot_id}:{chat_id}"
 
 
-def method_block(*, bot_id: UUID, error: RetryAfter) -> None:
-    """Keep the whole wait that Telegram asked for, with the method that it refused."""
-    until = database_clock() + timedelta(seconds=error.seconds)
-    block_keep(bot_id=bot_id, method=error.method, peer_id=0, until=until, reason=error.reason)
-    long_wait_tell(bot_id=bot_id, error=error, until=until)
-
-
-def connected_show(*, bot_id: UUID, epoch: int) -> None:
-    """Online, or waiting while Telegram wants the whole account to wait with something that its work needs."""
+def connected_show(*, bot_id: UUID, epoch: int, bearable: Collection[str] = (LOOKING, LISTING)) -> None:
+    """Online, or waiting while Telegram wants the whole account to wait with something that its work needs: with
+    another method than the `bearable` ones."""
     blocks = BotBlock.objects.filter(bot_id=bot_id, peer_id=0, until__gt=database_clock())
-    block = blocks.exclude(method=LOOKING).order_by("-until").first()
+    block = blocks.exclude(method__in=bearable).order_by("-until").first()
     if block is None:
         bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.ONLINE)
         return
     what = "lets it enter no chats for now" if block.method in ENTERING else "asked it to wait"
     reason = f"Telegram {what}: {block.reason} ({block.method})"
     bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=reason, until=block.until)
-
-
-def join_block(*, bot_id: UUID) -> float:
-    """Seconds that are left of the wait before it may enter a chat; 0 when there is none."""
-    now = database_clock()
-    blocks = BotBlock.objects.filter(bot_id=bot_id, method__in=ENTERING, peer_id=0, until__gt=now)
-    block = blocks.order_by("-until").first()
-    return (block.until - now).total_seconds() if block is not None else 0.0

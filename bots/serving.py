@@ -5,7 +5,6 @@ for up to its own time limit. What people write meanwhile is recorded at once.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
@@ -24,8 +23,6 @@ from telegram.types import IncomingMessage, MessageNow
 CHATS_SECONDS = 5.0
 # Seconds between lists of the account's chats that are asked for because Telegram has not told everything.
 MISSED_SECONDS = 5.0
-
-log = logging.getLogger(__name__)
 
 
 class Serving:
@@ -132,12 +129,22 @@ class Serving:
 
     async def _look_after(self) -> None:
         """Enter the chats that the bot is to be in."""
-        await self._compare(first=True)
+        await self._list_first()
         while True:
             self._look_now.clear()
             await self._membership.look_after(self._account)
             self._looked.set()
             await _until(self._look_now, time.monotonic() + CHATS_SECONDS)
+
+    async def _list_first(self) -> None:
+        """Telegram may let the account wait for it: what people write meanwhile is heard."""
+        await self._membership.wait_for_list()
+        while True:
+            try:
+                await self._compare(first=True)
+                return
+            except RetryAfter as error:
+                await self._membership.listed_later(error)
 
     async def _compare(self, *, first: bool = False) -> None:
         """Find out which chats have something that was not heard."""
@@ -170,9 +177,8 @@ class Serving:
         try:
             await self._compare()
         except RetryAfter as error:
-            log.warning("bot %s: its chats are listed later: %s", self._reading.reader.bot_id, error.reason)
             self._missed.set()
-            await asyncio.sleep(error.seconds)
+            await self._membership.listed_later(error)
 
 
 async def _until(event: asyncio.Event, moment: float) -> None:

@@ -1,14 +1,16 @@
 """Errors of Telegram's that the error table does not have, and waits that are longer than a day, are reported."""
 
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
+from bots import unlisted
 from bots.blocks import LONG_WAIT
 from bots.models import Bot, Trouble
 from bots.services import bot_must_wait
-from bots.unlisted import unlisted_tell
 from messaging.models import OutboxEvent
 from telegram.error_table import note_unlisted, take_unlisted
 from telegram.errors import RetryAfter
@@ -26,9 +28,20 @@ def test_each_name_outside_the_table_is_reported_once():
     for _ in range(2):
         note_unlisted("SOMETHING_NEW", "SendMessage")
         note_unlisted("SOMETHING_ELSE", "JoinChannel")
-        unlisted_tell()
+        unlisted.unlisted_tell()
     assert (reported("SendMessage with SOMETHING_NEW"), reported("JoinChannel with SOMETHING_ELSE")) == (1, 1)
     assert Trouble.objects.get(key="telegram-error:SOMETHING_NEW").count == 2
+
+
+def test_a_name_that_could_not_be_written_down_is_reported_the_next_time(monkeypatch):
+    take_unlisted()
+    note_unlisted("SOMETHING_LOST", "SendMessage")
+    note_unlisted("SOMETHING_BEHIND", "")
+    with monkeypatch.context() as broken, pytest.raises(OperationalError):
+        broken.setattr(unlisted, "trouble_tell", Mock(side_effect=OperationalError))
+        unlisted.unlisted_tell()
+    unlisted.unlisted_tell()
+    assert (reported("SOMETHING_LOST"), reported("SOMETHING_BEHIND")) == (1, 1)
 
 
 @pytest.mark.parametrize(("longer", "reports"), [(0, 0), (1, 1)])

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.utils import timezone
 
-from bots.models import Bot, BotStateChange
+from bots.models import Bot, BotBlock, BotStateChange
 from campaigns.selectors import is_suppressed
 from leads.models import Conversation, Lead, Message
 from leads.selectors import heard_since
@@ -123,6 +123,24 @@ def test_a_stop_is_heard_while_telegram_lets_the_bot_wait_for_something_else(
     assert company.until_heard(bot, 2) == ["ok", "STOP"]
     assert company.sandbox.faults.delayed
     company.sandbox.call(company.sandbox.faults.clear)
+    company.online(bot)
+
+
+def test_a_stop_is_heard_while_telegram_lets_the_account_wait_for_its_list_of_chats(company: Company):
+    bot, _ = talking(company)
+    plan = company.sandbox.faults.plan
+    company.sandbox.call(plan, Fault(kind="FLOOD_WAIT", method="messages.getDialogs", seconds=500))
+    runtime = company.start()
+    [task] = company.run(runtime, bot)
+    company.until_state(bot, "waiting")
+    assert "FLOOD_WAIT_500 (GetDialogs)" in company.state(bot)[1]
+    company.say(bot.telegram_user_id, "STOP")
+    until_suppressed(company.pavel)
+    runtime.sessions[bot.pk].stop()
+    task.join(60)
+    BotBlock.objects.all().delete()
+    company.sandbox.call(plan, Fault(kind="FLOOD_WAIT", method="messages.getDialogs", seconds=1))
+    company.run(runtime, bot)
     company.online(bot)
 
 

@@ -163,7 +163,7 @@ def test_a_worker_whose_clock_is_wrong_keeps_leases_and_waits_by_the_databases(
     company.until_state(anna, "waiting")
     assert 290 < (BotBlock.objects.get().until - database_clock()).total_seconds() <= 300
     company.sandbox.faults.plan(
-        Fault(kind="FLOOD_WAIT", method="messages.getDialogs", seconds=500, user=flooded.telegram_user_id)
+        Fault(kind="FLOOD_WAIT", method="users.getUsers", seconds=500, user=flooded.telegram_user_id)
     )
     company.run(company._runtimes[0], flooded)
     company.until_state(flooded, "waiting")

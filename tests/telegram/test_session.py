@@ -161,7 +161,7 @@ def test_a_lease_that_is_renewed_while_the_bot_connects_disturbs_nothing(company
 
 def test_a_wait_for_the_whole_account_is_kept_and_nobody_connects_it_meanwhile(company: Company):
     bot = company.make_bot("ears")
-    company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", method="messages.getDialogs", seconds=500))
+    company.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", method="users.getUsers", seconds=500))
     before = timezone.now()
     task = company.run(company.start(), bot)[0]
     waiting = company.until_state(bot, "waiting")
