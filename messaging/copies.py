@@ -24,8 +24,10 @@ from messaging.models import HandledCopy
 # broker's consumer_timeout) is the longest that this may take, and the rest is for a broker that is away meanwhile.
 KNOWN_SECONDS = 3600
 
+# First key of advisory locks with two keys: those with one key are other locks.
+_CONTENT = 0x00C0_0001
 # Until the transaction ends: a second delivery waits for the first, which another worker may still handle.
-_LOCK = "SELECT pg_advisory_xact_lock(%s)"
+_LOCK = "SELECT pg_advisory_xact_lock(%s, content) FROM unnest(%s::int[]) AS content"
 # Each copy stands for one message: the one that was found most often has been delivered most often.
 _FIND = """
     UPDATE messaging_handledcopy SET found = %s WHERE id = (
@@ -63,14 +65,14 @@ def was_given(message: Message, event: uuid.UUID) -> bool:
 
 
 def handled_before(queue: str, found: Mapping[uuid.UUID, Arrival]) -> set[uuid.UUID]:
-    """Which of them were handled at an earlier delivery. In the transaction that handles the others."""
+    """Which of them were handled at an earlier delivery. In the transaction that handles the others, which locks
+    nothing before it calls this, and calls it once."""
     if not found:
         return set()
     since = database_clock() - timedelta(seconds=KNOWN_SECONDS)
     with connection.cursor() as cursor:
         # In one order everywhere.
-        for content in sorted({arrival.content for arrival in found.values()}):
-            cursor.execute(_LOCK, [_lock_key(queue, content)])
+        cursor.execute(_LOCK, [_CONTENT, sorted({_lock_key(queue, arrival.content) for arrival in found.values()})])
         return {event for event, arrival in found.items() if _find(cursor, queue, arrival, since)}
 
 
@@ -89,5 +91,6 @@ def _find(cursor: CursorWrapper, queue: str, arrival: Arrival, since: datetime) 
 
 
 def _lock_key(queue: str, content: uuid.UUID) -> int:
-    """64 bits with a sign, as PostgreSQL's advisory locks have them."""
-    return int.from_bytes(uuid.uuid5(content, queue).bytes[:8], signed=True)
+    """32 bits with a sign, as the second key of PostgreSQL's advisory locks has them. Two contents with the same key
+    wait for each other, nothing else."""
+    return int.from_bytes(uuid.uuid5(content, queue).bytes[:4], signed=True)

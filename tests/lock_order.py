@@ -5,6 +5,7 @@ A transaction locks rows of a table only while it holds none of a table further 
 
 # Tables by their names in the database; advisory locks by the names in `ADVISORY`.
 ORDER = (
+    "contents",
     "seeding",
     "erasing",
     "messaging_outboxevent",
@@ -39,6 +40,8 @@ ORDER = (
 
 # Rows that are locked by whoever has locked the row that they belong to: then they need no place. Alone they have its.
 PARTS = {
+    # Most are rows that are not there yet: the lock is on the content.
+    "messaging_handledcopy": "contents",
     "messaging_deadletterentry": "messaging_deadletter",
     "messaging_replayitem": "messaging_replaybatch",
     "bots_deliveryevent": "bots_delivery",

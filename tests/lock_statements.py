@@ -12,8 +12,9 @@ SHARED, EXCLUSIVE = 0, 1
 
 @dataclass(frozen=True)
 class Step:
-    """What one statement locks: rows of `table`, or the advisory lock whose key is the `parameter`th of the values.
-    `column` is where the statement returns the keys, `alias` how it calls the table."""
+    """What one statement locks: rows of `table`, or the advisory lock whose key is the `parameter`th of the values, and
+    whose `second` key, or a list of them, is the next one. `column` is where the statement returns the keys, `alias`
+    how it calls the table."""
 
     verb: str
     table: str = ""
@@ -23,6 +24,7 @@ class Step:
     column: str = ""
     alias: str = ""
     parameter: int = 0
+    second: bool = False
 
 
 INTERESTING = re.compile(
@@ -39,7 +41,7 @@ _WRITE = re.compile(
     r'\s*(?P<verb>UPDATE|DELETE|INSERT)(?: FROM| INTO)?\s+"?(?P<table>\w+)"?'
     r"(?:\s+(?:AS\s+)?(?!(?:SET|WHERE|USING|VALUES|SELECT)\b)(?P<alias>\w+))?"
 )
-_ADVISORY = re.compile(r"pg_advisory_xact_lock(?P<shared>_shared)?\(%s")
+_ADVISORY = re.compile(r"pg_advisory_xact_lock(?P<shared>_shared)?\(%s(?P<second>,)?")
 _ORDER_BY = re.compile(r'\bORDER BY (?:"?\w+"?\.)?"?(?P<column>\w+)"?(?: ASC)?\s*(?:,|FOR|LIMIT|$)')
 _INNERMOST = re.compile(r"\([^()]*\)")
 
@@ -63,7 +65,8 @@ def steps_of(sql: str) -> tuple[tuple[Step, ...], ...]:
 def _steps(sql: str, parameters: int) -> Iterator[Step]:
     for advisory in _ADVISORY.finditer(sql):
         mode = SHARED if advisory["shared"] else EXCLUSIVE
-        yield Step("advisory", mode=mode, parameter=parameters + sql[: advisory.start()].count("%s"))
+        parameter = parameters + sql[: advisory.start()].count("%s")
+        yield Step("advisory", mode=mode, parameter=parameter, second=bool(advisory["second"]))
     if write := _WRITE.match(sql):
         yield from _writes(sql, write["verb"].lower(), write["table"], write["alias"] or write["table"])
     else:

@@ -18,7 +18,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,21 +31,20 @@ from django.db.backends.signals import connection_created
 from campaigns import fences
 from coolthing_site.seeding import seeder
 from leads import locks
+from messaging import copies
 from tests.lock_order import ASCENDING, FREE, ORDER, PARTS
 from tests.lock_statements import EXCLUSIVE, INTERESTING, Step, steps_of
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = (
-    *("bots", "campaigns", "coolthing_site", "leads", "messaging", "notifier"),
-    *("panelkit", "parser", "scripts", "telegram", "vault"),
-)
-PRODUCT = tuple(f"{ROOT}/{room}/" for room in ROOMS)
 TESTS = tuple(f"{ROOT}/{place}/" for place in ("tests", "bench"))
+# Every other package.
+PRODUCT = tuple(room for found in ROOT.glob("*/__init__.py") if (room := f"{found.parent}/") not in TESTS)
 # Lines of the product that a finding shows, the innermost first.
 FRAMES = 6
 
-# Advisory locks by their first key, and those of which there are many: by their second.
+# Advisory locks by their first key; of some there are many, which their second key tells apart.
 ADVISORY = {
+    copies._CONTENT: "contents",
     fences._ERASING: "erasing",
     fences._SUPPRESSIONS: "suppressions",
     seeder._SEEDING: "seeding",
@@ -112,14 +111,20 @@ class Watch:
 
     def _note(self, step: Step, result: Any, params: list[Any], where: str) -> None:
         if step.verb == "advisory":
-            name, *second = [ADVISORY.get(params[step.parameter], ""), *map(str, params[step.parameter + 1 :])]
-            self._lock(step, name, [second[0] if name in ASCENDING and second else ""], where)
-        elif step.verb == "insert":
-            keys = _keys_in(result, step.column)
+            self._note_advisory(step, params, where)
+            return
+        keys = _keys_in(result, step.column)
+        if step.verb == "insert":
             self._locks.own.setdefault(step.table, set()).update(keys or _given(params))
         else:
-            keys = _keys_in(result, step.column)
             self._lock(step, step.table, [ANY] if keys is None else keys, where)
+
+    def _note_advisory(self, step: Step, params: list[Any], where: str) -> None:
+        given = params[step.parameter + 1] if step.second else ""
+        keys = given if isinstance(given, list) else [given]
+        step = replace(step, ordered=keys == sorted(keys))
+        name = ADVISORY.get(params[step.parameter], "an advisory lock")
+        self._lock(step, name, [_sortable(str(key)) for key in keys], where)
 
     def _lock(self, step: Step, table: str, keys: Sequence[str], where: str) -> None:
         held, own = self._locks.held.get(table, {}), self._locks.own.get(table, set())
@@ -222,7 +227,8 @@ def watching(report: Callable[[str], None], product: tuple[str, ...] = PRODUCT) 
     def watch(connection: BaseDatabaseWrapper, **_: Any) -> Watch:
         if connection not in watches:
             watches[connection] = Watch(report, product)
-            connection.execute_wrappers.append(watches[connection])
+            # Those of tests are taken away from the end again.
+            connection.execute_wrappers.insert(0, watches[connection])
         return watches[connection]
 
     def entering(self: Any) -> None:
@@ -251,5 +257,5 @@ def watching(report: Callable[[str], None], product: tuple[str, ...] = PRODUCT) 
     finally:
         atomic.__enter__, atomic.__exit__ = enter, leave
         connection_created.disconnect(watch)
-        for connection, found in watches.items():
+        for connection, found in list(watches.items()):
             connection.execute_wrappers.remove(found)
