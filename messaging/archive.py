@@ -2,78 +2,141 @@
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from messaging import copies, topology
 from messaging.campaign_finding import campaign_of
+from messaging.deaths import Dead, dead_of
 from messaging.events import event_id
-from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, ProcessedEvent
+from messaging.handling import record_all
+from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure
 from messaging.persons import ERASED, about_somebody_erased, hold_erasing
 from messaging.subscriptions import Message
 from messaging.wire import storable
-from messaging.work import as_uuid, count_expired, task_name
+from messaging.work import as_uuid, count_expired
 
-UNROUTABLE = "unroutable"
 _ID_WORD = re.compile(r"\d+|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
-# The name space of the ids of tasks' letters.
-_TASKS_NAMESPACE = uuid.UUID("0f1d8a52-3d0b-5d6c-8a55-5f6f6a3f2f10")
 # AMQP's names are short strings (4.2.5.3).
 _NAME_BYTES = 255
 _NO_RECORD = "rejected without a record of an error: revoked or terminated, or refused before its handler ran"
 
-
-@dataclass(frozen=True)
-class Death:
-    """Where, how and under which address a message died. `identity` tells one death from the next of one message."""
-
-    queue: str
-    reason: str
-    exchange: str
-    routing_key: str
-    identity: str
+# What a letter is known by: queue, event, digest of the body.
+LetterKey = tuple[str, uuid.UUID, str]
 
 
 def archive_all(messages: Sequence[Message], *, unroutable: bool) -> None:
-    """As `archive` for each, in the caller's transaction; in one order everywhere, since letters are locked."""
-    hold_erasing()
-    for message in sorted(messages, key=lambda message: (message.digest, *message.origin)):
-        archive(message, unroutable=unroutable)
+    """Keep dead messages, whatever their shape, and count each death once however often its message is delivered.
 
-
-def archive(message: Message, *, unroutable: bool) -> None:
-    """Keep one dead message, whatever its shape, and count it once however often this copy is delivered.
-
-    Runs in the caller's transaction.
+    Runs in the caller's transaction. Everything is locked before the first message is kept.
     """
-    death = _unroutable_death(message) if unroutable else _latest_death(message)
-    task = task_name(death.queue, message.headers)
-    if task and death.reason == "expired":
-        # Beat's next message, or the due row, does the same work.
-        transaction.on_commit(lambda: count_expired(death.queue), robust=True)
-        return
-    event = _event_of(message, death, task)
-    arrivals = copies.arrivals([(message, event)])
-    if copies.handled_before(message.queue, arrivals) or not _first_time(message.queue, event, death):
-        return
-    copies.remember(message.queue, arrivals.values())
-    letter = _replayed_letter(message, event, death)
+    dead = [one for one in (dead_of(message, unroutable=unroutable) for message in messages) if not _expired(one)]
+    fresh = _fresh(dead)
+    again = _replayed(fresh)
+    letters = _locked(fresh, again)
+    for one in fresh:
+        _keep(one, letters[one.record], again=one.record in again)
+
+
+def _expired(one: Dead) -> bool:
+    """A task that came too late is counted, no more: beat's next message, or the due row, does the same work."""
+    if not one.task or one.death.reason != "expired":
+        return False
+    transaction.on_commit(partial(count_expired, one.death.queue), robust=True)
+    return True
+
+
+def _fresh(dead: Sequence[Dead]) -> list[Dead]:
+    """Those that were not archived before: a copy may be delivered again when the worker died between its commit and
+    its ack."""
+    if not dead:
+        return []
+    queue = dead[0].message.queue
+    arrivals = copies.arrivals((one.message, one.event) for one in dead)
+    before = copies.handled_before(queue, arrivals)
+    hold_erasing()
+    by_record = {one.record: one for one in dead if one.event not in before}
+    recorded = set(record_all(queue, by_record))
+    fresh = [one for record, one in by_record.items() if record in recorded]
+    copies.remember(queue, (arrivals[one.event] for one in fresh if one.event in arrivals))
+    return fresh
+
+
+def _replayed(dead: Iterable[Dead]) -> dict[uuid.UUID, int]:
+    """By record, the letters of which these messages are replays: the body may have been edited, the queue be gone."""
+    replays = {one.replay for one in dead if one.replay is not None}
+    if not replays:
+        return {}
+    entries = DeadLetterEntry.objects.filter(replay__in=replays, what=DeadLetterEntry.What.REPLAYED)
+    sent = {entry.replay: entry.letter for entry in entries.select_related("letter")}
+    return {one.record: letter.pk for one in dead if (letter := sent.get(one.replay)) and _is_of(one, letter)}
+
+
+def _is_of(one: Dead, letter: DeadLetter) -> bool:
+    """Otherwise what was unroutable has found a queue by now, and died there."""
+    refused = one.message.exchange == topology.TASKS_EXCHANGE and one.message.routing_key == letter.queue
+    return letter.event_id == one.event and (letter.queue == one.death.queue or refused)
+
+
+def _locked(dead: Sequence[Dead], again: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, DeadLetter]:
+    """Each one's letter by record: the one that is known, or a new one that has counted nothing. All are locked by one
+    statement in the order of their primary keys, as a replay of many does it."""
+    wanted = {one.letter: one for one in dead if one.record not in again}
+    known = letters_known(wanted)
+    if missing := sorted(wanted.keys() - known.keys()):
+        # In one order, too: somebody else may be making the same ones.
+        DeadLetter.objects.bulk_create((_new(wanted[key]) for key in missing), ignore_conflicts=True)
+        known = letters_known(wanted)
+    keys = {one.record: again.get(one.record) or known[one.letter] for one in dead}
+    letters = DeadLetter.objects.filter(pk__in=keys.values()).order_by("pk").select_for_update(no_key=True)
+    by_key = {letter.pk: letter for letter in letters}
+    return {record: by_key[key] for record, key in keys.items()}
+
+
+def letters_known(keys: Collection[LetterKey]) -> dict[LetterKey, int]:
+    """The primary keys of those that exist."""
+    if not keys:
+        return {}
+    found = DeadLetter.objects.filter(event_id__in={event for _, event, _ in keys})
+    rows = found.values_list("queue", "event_id", "body_digest", "pk")
+    known = {(queue, event, digest): pk for queue, event, digest, pk in rows}
+    return {key: pk for key, pk in known.items() if key in keys}
+
+
+def _new(one: Dead) -> DeadLetter:
+    queue, event, digest = one.letter
+    body = readable(one.message.body)
+    return DeadLetter(
+        queue=queue,
+        event_id=event,
+        body_digest=digest,
+        reason=one.death.reason,
+        body=body,
+        count=0,
+        campaign_id=campaign_of(body),
+    )
+
+
+def _keep(one: Dead, letter: DeadLetter, *, again: bool) -> None:
+    """Write down in its locked letter how it died. `again`: after a replay."""
+    message, death = one.message, one.death
     erased = about_somebody_erased(readable(message.body))
-    if letter is None:
-        letter = _letter_of(message, event, death)
+    if again:
+        _died_again(one, letter)
+    else:
         letter.exchange, letter.routing_key = storable(death.exchange)[:120], storable(death.routing_key)[:255]
-        letter.event_type = storable(task)[:255] or event_type(letter.exchange, letter.routing_key)
+        letter.event_type = storable(one.task)[:255] or event_type(letter.exchange, letter.routing_key)
         letter.headers = plain({name: value for name, value in message.headers.items() if name != "x-death"})
     letter.x_death = plain(message.headers.get("x-death") or [])
     letter.reason = death.reason
-    letter.error, letter.traceback = _why(message, death, event, task)
+    letter.error, letter.traceback = _why(one)
     letter.error_class = error_class(letter.error)
     letter.count += 1
     letter.state = DeadLetter.State.OPEN
@@ -81,6 +144,13 @@ def archive(message: Message, *, unroutable: bool) -> None:
         _empty(letter)
     letter.save()
     DeadLetter.objects.filter(pk=letter.pk).update(last_seen_at=Now())
+
+
+def _died_again(one: Dead, letter: DeadLetter) -> None:
+    why = "" if letter.decision_reason == ERASED else _why(one)[0]
+    note = ": ".join(filter(None, (one.death.reason, why)))
+    entry = DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=one.replay)
+    DeadLetterEntry.objects.bulk_create([entry], ignore_conflicts=True)
 
 
 def _empty(letter: DeadLetter) -> None:
@@ -130,93 +200,6 @@ def _name(text: str) -> str:
     return storable(text).encode()[:_NAME_BYTES].decode("utf-8", "ignore")
 
 
-def _event_of(message: Message, death: Death, task: str) -> uuid.UUID:
-    """The id of what died. A task with the same arguments is the same work: each time that it fails again, beat's
-    every two seconds, counts on one letter."""
-    if task:
-        return uuid.uuid5(_TASKS_NAMESPACE, f"{task} {message.digest}")
-    return event_id(death.exchange, death.routing_key, message.body, message_id=message.stable_message_id)
-
-
-def _letter_of(message: Message, event: uuid.UUID, death: Death) -> DeadLetter:
-    """The letter of this event in this queue, locked: the one that is known, or a new one that has counted nothing."""
-    body = readable(message.body)
-    campaign_id = campaign_of(body)
-    letter, _ = DeadLetter.objects.select_for_update().get_or_create(
-        queue=death.queue,
-        event_id=event,
-        body_digest=message.digest,
-        defaults={"reason": death.reason, "body": body, "count": 0, "campaign_id": campaign_id},
-    )
-    return letter
-
-
-def _replayed_letter(message: Message, event: uuid.UUID, death: Death) -> DeadLetter | None:
-    """The letter that this message is a replay of, locked: its body may have been edited, its queue may be gone."""
-    replay = as_uuid(message.headers.get(topology.REPLAY_HEADER))
-    if replay is None:
-        return None
-    sent = DeadLetterEntry.objects.filter(replay=replay, what=DeadLetterEntry.What.REPLAYED, letter__event_id=event)
-    letter_id = sent.values_list("letter_id", flat=True).first()
-    if letter_id is None:
-        return None
-    letter = DeadLetter.objects.select_for_update().get(pk=letter_id)
-    refused = message.exchange == topology.TASKS_EXCHANGE and message.routing_key == letter.queue
-    if letter.queue != death.queue and not refused:
-        # What was unroutable has found a queue by now, and died there.
-        return None
-    task = task_name(death.queue, message.headers)
-    why = "" if letter.decision_reason == ERASED else _why(message, death, event, task)[0]
-    note = ": ".join(filter(None, (death.reason, why)))
-    DeadLetterEntry.objects.bulk_create(
-        [DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=replay)],
-        ignore_conflicts=True,
-    )
-    return letter
-
-
-def _unroutable_death(message: Message) -> Death:
-    exchange, routing_key = message.origin
-    replay = str(message.headers.get(topology.REPLAY_HEADER, ""))
-    return Death("", UNROUTABLE, exchange, routing_key, f"{message.exchange} {message.routing_key} {replay}")
-
-
-def _latest_death(message: Message) -> Death:
-    """RabbitMQ puts the newest death first. A message without x-death was put into the archive by hand."""
-    history = message.headers.get("x-death")
-    last = history[0] if isinstance(history, list) and history and isinstance(history[0], Mapping) else {}
-    keys = last.get("routing-keys")
-    exchange = str(last.get("exchange", message.exchange))
-    routing_key = str(keys[0]) if isinstance(keys, list) and keys else message.routing_key
-    if message.origin != (message.exchange, message.routing_key):
-        exchange, routing_key = message.origin
-    queue = str(last.get("queue", ""))
-    replay = message.headers.get(topology.REPLAY_HEADER, "")
-    return Death(
-        queue=storable(queue)[:120],
-        reason=storable(str(last.get("reason", "unknown")))[:40],
-        exchange=exchange,
-        routing_key=routing_key,
-        identity=f"{queue} {last.get('time', '')} {last.get('count', '')} {replay}{_task_id(message)}",
-    )
-
-
-def _task_id(message: Message) -> str:
-    """Two messages for the same work may die in the same second."""
-    return f" {message.headers['id']}" if "task" in message.headers and "id" in message.headers else ""
-
-
-def _first_time(queue: str, event: uuid.UUID, death: Death) -> bool:
-    """An archived copy may be delivered again when the worker died between its commit and its ack."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {ProcessedEvent._meta.db_table} (event_id, subscription) VALUES (%s, %s)"
-            " ON CONFLICT DO NOTHING",
-            [uuid.uuid5(event, death.identity), queue],
-        )
-        return bool(cursor.rowcount == 1)
-
-
 def failures_of(
     *, queue: str, digest: str, event: uuid.UUID, exchange: str, routing_key: str, body: bytes
 ) -> QuerySet[HandlingFailure]:
@@ -226,20 +209,21 @@ def failures_of(
     return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
 
 
-def _why(message: Message, death: Death, event: uuid.UUID, task: str) -> tuple[str, str]:
-    failures = failures_of(
-        queue=death.queue,
-        digest=message.digest,
-        event=event,
-        exchange=death.exchange,
-        routing_key=death.routing_key,
-        body=message.body,
-    )
-    if task:
+def _why(one: Dead) -> tuple[str, str]:
+    if one.task:
         failures = HandlingFailure.objects.filter(
-            queue=death.queue, body_digest="", event_id=as_uuid(message.headers.get("id"))
+            queue=one.death.queue, body_digest="", event_id=as_uuid(one.message.headers.get("id"))
+        )
+    else:
+        failures = failures_of(
+            queue=one.death.queue,
+            digest=one.message.digest,
+            event=one.event,
+            exchange=one.death.exchange,
+            routing_key=one.death.routing_key,
+            body=one.message.body,
         )
     failure = failures.order_by("-created_at").first()
-    if failure is not None and death.reason == "rejected":
+    if failure is not None and one.death.reason == "rejected":
         return failure.error, failure.traceback
-    return (_NO_RECORD if death.reason == "rejected" else ""), ""
+    return (_NO_RECORD if one.death.reason == "rejected" else ""), ""

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 from celery.exceptions import Reject
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 
 from messaging import copies, telemetry, timings, topology, tracing
 from messaging.arrival import Message, Subscription
 from messaging.events import Event
-from messaging.handling import handle_event, handle_one, handler_seconds, patiently, record_seconds
+from messaging.handling import handle_event, handle_one, handler_seconds, patiently, record_all, record_seconds
 from messaging.models import ProcessedEvent
 
 log = logging.getLogger(__name__)
@@ -23,11 +23,6 @@ log = logging.getLogger(__name__)
 # Handlers' locks are held until the commit: after so many seconds there is one, whatever still waits.
 COMMIT_AFTER_SECONDS = 0.05
 
-# In one order everywhere: transactions with common events wait for each other, and never in a circle.
-_RECORD = """
-    INSERT INTO messaging_processedevent (event_id, subscription)
-    SELECT id, %s FROM unnest(%s::uuid[]) AS id ORDER BY id ON CONFLICT DO NOTHING RETURNING event_id
-"""
 Failures = dict[int, Exception]
 
 
@@ -88,9 +83,7 @@ def first_times(queue: str, events: Iterable[Event], arrivals: Mapping[uuid.UUID
     """Record the events; those that were not recorded before, each once. `arrivals`: those that came without an id."""
     again = copies.handled_before(queue, arrivals)
     by_id = {event.id: event for event in events if event.id not in again}
-    with connection.cursor() as cursor:
-        cursor.execute(_RECORD, [queue, list(by_id)])
-        return [by_id[event_id] for (event_id,) in cursor.fetchall()]
+    return [by_id[event_id] for event_id in record_all(queue, by_id)]
 
 
 def _forget(queue: str, event_ids: Sequence[uuid.UUID]) -> None:

@@ -59,7 +59,8 @@ def dead_letter_replay(*, letter_id: int, by: str) -> uuid.UUID:
 def dead_letters_replay(*, letter_ids: Sequence[int], by: str) -> dict[int, uuid.UUID | str]:
     """As `dead_letter_replay` for each, in this order: the replay's id, or why there is none."""
     # Locked in one order everywhere, sent in the caller's.
-    known = {one.pk: one for one in DeadLetter.objects.select_for_update().filter(pk__in=letter_ids).order_by("pk")}
+    locked = DeadLetter.objects.filter(pk__in=letter_ids).order_by("pk").select_for_update(no_key=True)
+    known = {letter.pk: letter for letter in locked}
     letters = [known[pk] for pk in letter_ids if pk in known]
     outcomes = {letter.pk: _closed(letter, "replayed") or replay_refusal(letter) or uuid.uuid4() for letter in letters}
     sent = [(letter, replay) for letter in letters if isinstance(replay := outcomes[letter.pk], uuid.UUID)]
@@ -120,7 +121,7 @@ def dead_letter_reopen(*, letter_id: int, by: str) -> DeadLetter:
 
     A replayed event that was handled is not handled twice, whatever is replayed.
     """
-    letter = DeadLetter.objects.select_for_update().get(pk=letter_id)
+    letter = DeadLetter.objects.select_for_update(no_key=True).get(pk=letter_id)
     if letter.state == State.OPEN:
         raise NotPossible("the letter is open already")
     _decide(letter, State.OPEN, What.REOPENED, by=by)
@@ -213,7 +214,7 @@ def _replay_headers(letter: DeadLetter, replay: uuid.UUID) -> dict[str, Any]:
 
 
 def _open_letter(letter_id: int, verb: str) -> DeadLetter:
-    letter = DeadLetter.objects.select_for_update().get(pk=letter_id)
+    letter = DeadLetter.objects.select_for_update(no_key=True).get(pk=letter_id)
     if reason := _closed(letter, verb):
         raise NotPossible(reason)
     return letter

@@ -5,7 +5,7 @@ import random
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from celery.exceptions import Reject
@@ -31,6 +31,12 @@ _SECONDS = """
     UPDATE messaging_processedevent AS done SET seconds = took.seconds
     FROM unnest(%s::uuid[], %s::float8[]) AS took (event_id, seconds)
     WHERE done.event_id = took.event_id AND done.subscription = %s
+"""
+
+# In one order everywhere: transactions with common events wait for each other, and never in a circle.
+_RECORD = """
+    INSERT INTO messaging_processedevent (event_id, subscription)
+    SELECT id, %s FROM unnest(%s::uuid[]) AS id ORDER BY id ON CONFLICT DO NOTHING RETURNING event_id
 """
 
 T = TypeVar("T")
@@ -140,6 +146,15 @@ def record_seconds(handled: Mapping[uuid.UUID, float], queue: str) -> None:
     if handled:
         with connection.cursor() as cursor:
             cursor.execute(_SECONDS, [list(handled), list(handled.values()), queue])
+
+
+def record_all(queue: str, ids: Iterable[uuid.UUID]) -> list[uuid.UUID]:
+    """Record that a queue has handled these; those that were not recorded before."""
+    if not (wanted := list(ids)):
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD, [queue, wanted])
+        return [event_id for (event_id,) in cursor.fetchall()]
 
 
 def _first_time(event: Event, queue: str) -> bool:

@@ -14,8 +14,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from messaging import queue_stats, timings, topology, work
-from messaging.archive import UNROUTABLE
 from messaging.clock import database_clock
+from messaging.deaths import UNROUTABLE
 from messaging.models import DeadLetter, HandlingBucket, OutboxEvent, QueueControl
 
 # As the wire contract names them; a service without a row counts 0.

@@ -1,13 +1,17 @@
 """The archive takes any message, and what an operator may do with a letter."""
 
+import json
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from messaging import topology
+from messaging.archive import letters_known
 from messaging.dead_letters import dead_letter_discard, dead_letter_replay
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, QueueControl
@@ -136,6 +140,25 @@ def test_bytes_that_are_no_text_cannot_be_replayed():
 def test_a_letter_of_a_queue_that_nobody_serves_cannot_be_replayed():
     with pytest.raises(NotPossible, match="nobody subscribes"):
         dead_letter_replay(letter_id=make(headers=death("gone_queue")).pk, by="operator")
+
+
+def test_letters_are_found_among_many_by_their_events():
+    mine = [make(json.dumps({"id": str(uuid.uuid4())}).encode()) for _ in range(3)]
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as asked:
+        cursor.execute(
+            "INSERT INTO messaging_deadletter (queue, exchange, routing_key, event_id, body_digest, body, edited_body,"
+            " headers, x_death, reason, error, error_class, traceback, count, state, event_type, decided_by,"
+            " decision_reason) SELECT %s, '', '', gen_random_uuid(), number::text, '', '', '{}', '[]', 'rejected', '',"
+            " '', '', 1, 'open', '', '', '' FROM generate_series(1, 5000) AS number",
+            [topology.LEADS_QUEUE],
+        )
+        cursor.execute("ANALYZE messaging_deadletter")
+        keys = [(letter.queue, letter.event_id, letter.body_digest) for letter in mine]
+        known = letters_known([*keys, (topology.LEADS_QUEUE, uuid.uuid4(), "")])
+        assert known == {key: letter.pk for key, letter in zip(keys, mine, strict=True)}
+        cursor.execute(f"EXPLAIN {asked[-1]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "letters_of_event" in plan and "Seq Scan" not in plan, plan
 
 
 def test_the_event_keeps_its_own_id():

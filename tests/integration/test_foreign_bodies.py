@@ -9,7 +9,7 @@ import pytest
 
 from leads.models import Lead
 from messaging import topology
-from messaging.archive import archive
+from messaging.archive import archive_all
 from messaging.arrival import Message, body_digest
 from messaging.dead_letters import preview
 from messaging.events import UndecodableMessage
@@ -166,7 +166,7 @@ def test_a_letter_with_a_byte_order_mark_is_searched_edited_and_erased_like_any_
         "exchange": topology.LEADS_EXCHANGE,
         "routing-keys": [key],
     }
-    archive(Message("archive", topology.LEADS_EXCHANGE, key, body, {"x-death": [death]}, None), unroutable=False)
+    archive_all([Message("archive", topology.LEADS_EXCHANGE, key, body, {"x-death": [death]}, None)], unroutable=False)
     letter = DeadLetter.objects.get()
     assert letter.campaign_id == world.campaign.id
     assert letter.body_digest == body_digest(letter.body.encode())
