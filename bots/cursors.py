@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from bots.leases import LeaseLost
 from bots.models import Bot, Cursor
@@ -16,6 +17,7 @@ from bots.roles import RoleHandler
 from bots.troubles import trouble_tell
 from campaigns.fences import erasing_hold
 from campaigns.selectors import erased, is_erased
+from messaging.locks import rows_lock
 from messaging.models import HandlingFailure
 from telegram.types import Dialog, IncomingMessage
 
@@ -54,7 +56,9 @@ def chats_forget(*, bot_id: UUID, but: Collection[int] = ()) -> int:
 
     What is said in a chat while nobody may read it is never read: a chat that comes back begins at its newest message.
     """
-    return Cursor.objects.filter(bot_id=bot_id, peer_id__lt=0).exclude(peer_id__in=but).delete()[0]
+    forgotten = Cursor.objects.filter(bot_id=bot_id, peer_id__lt=0).exclude(peer_id__in=but)
+    with transaction.atomic():
+        return Cursor.objects.filter(pk__in=rows_lock(forgotten)).delete()[0]
 
 
 def cursor_start(*, reader: Reader, peer_id: int, at: int) -> int:
@@ -77,7 +81,12 @@ def cursor_follow(*, reader: Reader, former: int, peer_id: int) -> None:
     """A basic group that was read to its end is the supergroup `peer_id` now, and read there from its first message on:
     nothing in it was said before."""
     with transaction.atomic():
-        _locked(reader, peer_id, start=0)
+        # First, so that both are there to be locked by one statement.
+        _make(reader, peer_id, at=0)
+        locked = _owned(reader).filter(peer_id__in=[former, peer_id]).order_by("pk")
+        if peer_id not in [cursor.peer_id for cursor in locked]:
+            # Dropped meanwhile, or the lease is another's.
+            _locked(reader, peer_id, start=0)
         Cursor.objects.filter(bot_id=reader.bot_id, peer_id=former).delete()
 
 
@@ -155,14 +164,24 @@ def _locked(reader: Reader, peer_id: int, *, start: int | None = None) -> Cursor
     One that is missing is made at `start`. Without it a direct chat begins with its first message, and a chat raises
     CursorGone: from 0 its whole history would be read.
     """
-    cursors = Cursor.objects.select_for_update(of=("self",))
-    key = {"bot_id": reader.bot_id, "peer_id": peer_id}
-    cursor = cursors.filter(**key, bot__lease_epoch=reader.epoch).first()
+    cursor = _owned(reader).filter(peer_id=peer_id).first()
     if cursor is None:
         if not Bot.objects.filter(pk=reader.bot_id, lease_epoch=reader.epoch).exists():
             raise LeaseLost(reader.bot_id)
         if start is None and peer_id < 0:
             raise CursorGone(peer_id)
-        Cursor.objects.bulk_create([Cursor(**key, last_message_id=start or 0)], ignore_conflicts=True)
-        cursor = cursors.get(**key)
+        _make(reader, peer_id, at=start or 0)
+        cursor = Cursor.objects.select_for_update(of=("self",)).get(bot_id=reader.bot_id, peer_id=peer_id)
     return cursor
+
+
+def _owned(reader: Reader) -> QuerySet[Cursor]:
+    """The bot's cursors, locked as they are read; none once its lease is another's."""
+    cursors = Cursor.objects.select_for_update(of=("self",))
+    return cursors.filter(bot_id=reader.bot_id, bot__lease_epoch=reader.epoch)
+
+
+def _make(reader: Reader, peer_id: int, *, at: int) -> None:
+    """Unless it is there already."""
+    new = Cursor(bot_id=reader.bot_id, peer_id=peer_id, last_message_id=at)
+    Cursor.objects.bulk_create([new], ignore_conflicts=True)

@@ -10,10 +10,16 @@ from functools import partial
 
 import pytest
 
+from bots.connecting import bot_connect
+from bots.cursors import Reader, chats_forget, cursor_follow, cursors_of
+from bots.models import Bot, Cursor, Role
 from messaging import topology
 from messaging.dead_letters import dead_letters_replay
 from messaging.models import DeadLetter
 from messaging.subscriptions import body_digest, handle_batch
+from telegram.types import Me
+from tests.integration.leads_world import role_handler
+from tests.integration.ledger import make_bot
 from tests.integration.letters import archive, death
 from tests.integration.locks import row_locked, working
 
@@ -34,3 +40,27 @@ def test_letters_die_again_while_they_are_replayed():
         begin(lambda: failed.append(handle_batch(topology.DEAD_LETTER_ARCHIVE_QUEUE, parcels)))
     assert failed == [set()]
     assert list(DeadLetter.objects.values_list("count", "state")) == [(2, "open"), (2, "open")]
+
+
+def test_a_group_is_followed_while_its_bot_logs_in_again():
+    reader, former, upgraded = reading()
+    me = Me(Bot.objects.get().telegram_user_id or 0, "", "")
+    with working() as begin, row_locked(former):
+        begin(partial(bot_connect, bot_id=reader.bot_id, session="a session", me=me))
+        begin(partial(cursor_follow, reader=reader, former=former.peer_id, peer_id=upgraded.peer_id))
+    assert cursors_of(reader.bot_id) == {upgraded.peer_id: 7}
+
+
+def test_a_group_is_followed_while_its_chats_are_forgotten():
+    reader, former, upgraded = reading()
+    with working() as begin, row_locked(former):
+        begin(partial(chats_forget, bot_id=reader.bot_id))
+        begin(partial(cursor_follow, reader=reader, former=former.peer_id, peer_id=upgraded.peer_id))
+    assert cursors_of(reader.bot_id) == {upgraded.peer_id: 0}
+
+
+def reading() -> tuple[Reader, Cursor, Cursor]:
+    """A bot that reads a group and the supergroup that it has become."""
+    bot = make_bot(role=Role.PARSER)
+    former, upgraded = (Cursor.objects.create(bot=bot, peer_id=peer, last_message_id=7) for peer in (-5, -1005))
+    return Reader(bot.id, bot.lease_epoch, role_handler("parser")), former, upgraded
