@@ -20,6 +20,7 @@ from coolthing_site.celery import app, kombu_queue
 from messaging import topology
 from messaging.events import Event
 from messaging.subscriptions import batch_subscriber, subscriber
+from messaging.work import WorkTask
 from tests.chaos.bus import BATCH_QUEUE, QUEUES, SINGLE_QUEUE, TOPOLOGY
 from tests.chaos.load import EXCHANGE, FAIL, KEY
 
@@ -56,7 +57,7 @@ def _record(events: Sequence[ChaosHappened], queue: str) -> None:
         raise ValueError("this event is meant to fail")
 
 
-@shared_task(name=_TICK)
+@shared_task(name=_TICK, base=WorkTask)
 def tick() -> None:
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO chaos_tick DEFAULT VALUES")

@@ -8,7 +8,9 @@ BATCH_QUEUE = "chaos_batch_queue"
 QUEUES = (SINGLE_QUEUE, BATCH_QUEUE)
 SINGLE_DLQ = "chaos_single_dlq"
 BATCH_DLQ = "chaos_batch_dlq"
-DLQS = (SINGLE_DLQ, BATCH_DLQ)
+CHAOS_DLQS = (SINGLE_DLQ, BATCH_DLQ)
+# Copies for onlookers lie here for an hour or a day; ticks of beat that expired are among them.
+DLQS = (*CHAOS_DLQS, topology.MAINTENANCE_DLQ)
 
 # One row of chaos_effect for each time that a handler ran to its end. Nothing is unique: what happens twice shows.
 TABLES = """
@@ -27,7 +29,7 @@ def _dlq(name: str, dlq: str) -> topology.QueueSpec:
     return topology.QueueSpec(dlq, ((topology.EVENTS_DLX, f"{name}.failed"),), message_ttl_ms=topology.DAY_MS)
 
 
-_PAIRS = tuple(zip(QUEUES, DLQS, strict=True))
+_PAIRS = tuple(zip(QUEUES, CHAOS_DLQS, strict=True))
 TOPOLOGY = topology.Topology(
     (topology.ExchangeSpec(EXCHANGE, "topic"),),
     (*(_queue(*pair) for pair in _PAIRS), *(_dlq(*pair) for pair in _PAIRS)),

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from messaging import topology
@@ -36,6 +36,7 @@ class Fleet:
         self._env = {**env, "LOG_LEVEL": "WARNING"}
         self._logs = logs
         self._lives: dict[str, list[Process]] = {}
+        self._stopped: set[str] = set()
 
     def start_all(self) -> None:
         for name in COMMANDS:
@@ -85,18 +86,19 @@ class Fleet:
         return victim
 
     def ended(self) -> list[str]:
-        """Those that have ended though nobody killed them; those who only publish may end, but not with an error."""
-        ended = [name for name in self._lives if not self.current(name).is_running()]
+        """Those that have ended though nobody ended them; those who only publish may end, but not with an error."""
+        ended = [name for name in self._lives.keys() - self._stopped if not self.current(name).is_running()]
         return [name for name in ended if name in COMMANDS or self.current(name).wait()]
 
-    def stop_all(self) -> dict[str, int]:
-        """SIGTERM for all at once, when those that were killed last have started again; name → exit code."""
-        processes = [self.current(name) for name in COMMANDS]
+    def stop(self, names: Collection[str]) -> dict[str, int]:
+        """SIGTERM for all of them at once, when those that were killed last have started again; name → exit code."""
+        processes = [self.current(name) for name in names]
         wait_until(lambda: all(process.catches(signal.SIGTERM) for process in processes), what="all to have started")
+        self._stopped.update(names)
         for process in processes:
             process.signal(signal.SIGTERM)
         deadline = time.monotonic() + _ORDERLY_SECONDS
-        return {name: self.current(name).wait(max(0.1, deadline - time.monotonic())) for name in COMMANDS}
+        return {name: self.current(name).wait(max(0.1, deadline - time.monotonic())) for name in names}
 
     def kill_all(self) -> None:
         for lives in self._lives.values():
