@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.server import Sandbox, SandboxConfig
+from tests.telegram.accounts import Accounts, point_at
 from tests.telegram.bots_support import Company, Listener, company_with
 from tests.telegram.sandbox_support import Town
 
@@ -23,6 +24,15 @@ async def town(key_dir: Path) -> AsyncIterator[Town]:
         town = Town(sandbox)
         yield town
         await town.close()
+
+
+@pytest.fixture
+async def accounts(settings: Any, town: Town) -> AsyncIterator[Accounts]:
+    """Our adapter's accounts in the town."""
+    point_at(settings, town.sandbox)
+    accounts = Accounts()
+    yield accounts
+    await accounts.close()
 
 
 @pytest.fixture

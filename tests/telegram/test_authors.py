@@ -1,6 +1,5 @@
 """What the adapter knows of authors, and an account that writes in another name still knows its own messages."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,20 +8,8 @@ from sandbox.authors import delete_account, describe, say_album, write_as
 from sandbox.marks import Forward, Marks
 from telegram.errors import PeerRefuses
 from telegram.types import Author, ChatTarget, PersonTarget
-from tests.telegram.accounts import Accounts, logged_in, point_at
+from tests.telegram.accounts import Accounts, logged_in
 from tests.telegram.sandbox_support import Town, until
-
-
-@pytest.fixture(autouse=True)
-def _server(settings, town: Town) -> None:
-    point_at(settings, town.sandbox)
-
-
-@pytest.fixture
-async def accounts() -> AsyncIterator[Accounts]:
-    accounts = Accounts()
-    yield accounts
-    await accounts.close()
 
 
 async def test_what_an_author_is_comes_with_every_message(town: Town, accounts: Accounts):

@@ -1,7 +1,6 @@
 """TelegramAccount over unmodified Telethon against the sandbox."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,22 +9,10 @@ from sandbox.faults import Fault
 from telegram.errors import AlreadySent, BotDead, ChatRefuses, PeerRefuses, RetryAfter, TransientError
 from telegram.login import request_code
 from telegram.types import ChatTarget, PersonTarget
-from tests.telegram.accounts import CREDENTIALS, Accounts, logged_in, point_at
+from tests.telegram.accounts import CREDENTIALS, Accounts, logged_in
 from tests.telegram.sandbox_support import Town, until
 
 ANNAS_PHONE = "9996611111"
-
-
-@pytest.fixture(autouse=True)
-def _server(settings, town: Town) -> None:
-    point_at(settings, town.sandbox)
-
-
-@pytest.fixture
-async def accounts() -> AsyncIterator[Accounts]:
-    accounts = Accounts()
-    yield accounts
-    await accounts.close()
 
 
 async def anna_of(town: Town, accounts: Accounts):

@@ -11,12 +11,14 @@ import pytest
 from django.utils import timezone
 
 from bots.models import Bot, BotBlock, BotStateChange
+from bots.runtime import Runtime
 from campaigns.selectors import is_suppressed
 from leads.models import Conversation, Lead, Message
 from leads.selectors import heard_since
 from leads.services import message_record
 from leads.services.changing import messages_changed
 from sandbox import afterwards
+from sandbox.entities import User
 from sandbox.faults import Fault, FaultKind
 from telegram import calls
 from telegram.types import IncomingMessage, MessageNow
@@ -150,19 +152,25 @@ def patient(monkeypatch: Any) -> None:
     monkeypatch.setattr(calls, "guarded", lambda awaitable, _limit=0.0: limited(awaitable, 600.0))
 
 
-def test_a_stop_is_heard_while_the_history_of_another_chat_is_not_answered(company: Company, monkeypatch: Any):
-    patient(monkeypatch)
+def away_from_two(company: Company) -> tuple[Bot, User, Runtime]:
+    """A bot that has heard a message of Pavel's and one of Vera's, and is not connected now."""
     bot, _ = talking(company)
     vera = company.make_user("Vera")
     talk_with(vera, bot)
     runtime = company.start()
     [task] = company.run(runtime, bot)
     company.online(bot)
-    say_to(company, vera, bot, "one")
-    company.say(bot.telegram_user_id, "ok")
+    say_to(company, vera, bot, "hello")
+    company.say(bot.telegram_user_id, "hello")
     company.until_heard(bot, 2)
     runtime.sessions[bot.pk].stop()
     task.join(60)
+    return bot, vera, runtime
+
+
+def test_a_stop_is_heard_while_the_history_of_another_chat_is_not_answered(company: Company, monkeypatch: Any):
+    patient(monkeypatch)
+    bot, vera, runtime = away_from_two(company)
     say_to(company, vera, bot, "two")
     wait = Fault(kind="DELAY_ANSWER", method="messages.getHistory", user=bot.telegram_user_id, chat=vera.id)
     company.sandbox.call(company.sandbox.faults.plan, wait)
@@ -181,17 +189,7 @@ def test_a_stop_is_heard_while_the_history_of_another_chat_is_not_answered(compa
 
 def test_one_long_history_keeps_no_other_waiting(company: Company, monkeypatch: Any):
     monkeypatch.setattr("bots.reading.PAGE", 10)
-    bot, _ = talking(company)
-    vera = company.make_user("Vera")
-    talk_with(vera, bot)
-    runtime = company.start()
-    [task] = company.run(runtime, bot)
-    company.online(bot)
-    say_to(company, vera, bot, "hello")
-    company.say(bot.telegram_user_id, "hello")
-    company.until_heard(bot, 2)
-    runtime.sessions[bot.pk].stop()
-    task.join(60)
+    bot, vera, runtime = away_from_two(company)
     say_to(company, vera, bot, *(f"v{number}" for number in range(35)))
     company.say(bot.telegram_user_id, "STOP")
     say_to(company, vera, bot, "the last")

@@ -1,6 +1,5 @@
 """Whether something was said, found out of long histories."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,20 +7,8 @@ import pytest
 from telegram import client
 from telegram.errors import HistoryTooLong
 from telegram.types import ChatTarget
-from tests.telegram.accounts import Accounts, logged_in, point_at
+from tests.telegram.accounts import Accounts, logged_in
 from tests.telegram.sandbox_support import Town
-
-
-@pytest.fixture(autouse=True)
-def _server(settings, town: Town) -> None:
-    point_at(settings, town.sandbox)
-
-
-@pytest.fixture
-async def accounts() -> AsyncIterator[Accounts]:
-    accounts = Accounts()
-    yield accounts
-    await accounts.close()
 
 
 def chatter(town: Town, peer: int, count: int) -> None:

@@ -1,26 +1,10 @@
 """Under which names the adapter shows people, and what it takes a reply for."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from sandbox import names
 from sandbox.topics import forum_set, topic_begin
 from telegram.types import PersonTarget
-from tests.telegram.accounts import Accounts, logged_in, point_at
+from tests.telegram.accounts import Accounts, logged_in
 from tests.telegram.sandbox_support import Town, until
-
-
-@pytest.fixture(autouse=True)
-def _server(settings, town: Town) -> None:
-    point_at(settings, town.sandbox)
-
-
-@pytest.fixture
-async def accounts() -> AsyncIterator[Accounts]:
-    accounts = Accounts()
-    yield accounts
-    await accounts.close()
 
 
 async def test_who_has_only_a_collectible_name_is_known_by_it(town: Town, accounts: Accounts):
