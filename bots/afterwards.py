@@ -39,6 +39,8 @@ State, Kind = Delivery.State, DeliveryEvent.Kind
 # What was said longer ago is not looked at again; nor are more than so many messages of a bot, the newest.
 LOOK_BACK = timedelta(days=7)
 LOOK_BACK_MOST = 500
+# Nor are more than so many direct chats of which no message is on record.
+LOOK_BACK_CHATS = 50
 # Messages in one request, Telegram's limit.
 PAGE = 100
 # Changes that are recorded in one go.
@@ -152,6 +154,14 @@ def lately(*, reader: Reader) -> dict[int | None, list[int]]:
     return {peer_id: numbers for peer_id, numbers in found.items() if numbers}
 
 
+def unrecorded(*, reader: Reader) -> list[int]:
+    """People whose direct chats with the bot are looked at though their messages there are not on record."""
+    if not reader.handler.reads_private:
+        return []
+    since = database_clock() - LOOK_BACK
+    return reader.handler.people_unrecorded(bot_id=reader.bot_id, since=since, most=LOOK_BACK_CHATS)
+
+
 def _sent_since(bot_id: UUID, since: datetime) -> dict[int | None, list[int]]:
     rows = _kept().filter(bot_id=bot_id, counted_at__gt=since, deleted_at=None)
     rows = rows.filter(telegram_message_id__isnull=False).order_by("-counted_at")
@@ -239,6 +249,8 @@ class Afterwards:
         try:
             for peer_id, message_ids in (await in_db(lately, reader=self._reader)).items():
                 await self._look_at(account, peer_id, message_ids)
+            for peer_id in await in_db(unrecorded, reader=self._reader):
+                await self._look_through(account, peer_id)
         except RetryAfter as error:
             await in_db(method_block, bot_id=self._bot_id, error=error)
         finally:
@@ -253,6 +265,20 @@ class Afterwards:
                     raise
                 log.info("bot %s cannot look at older messages: %s", self._bot_id, error.reason)
                 return
-            told = self._told or set()
-            self._heard.extend(change for change in found if (change.peer_id, change.message_id) not in told)
-            self.news.set()
+            self._found(found)
+
+    async def _look_through(self, account: TelegramAccount, peer_id: int) -> None:
+        """Nothing else knows which messages are in this direct chat: what was edited among the newest."""
+        try:
+            found = await account.newest(peer_id, limit=PAGE)
+        except TelegramError as error:
+            if isinstance(error, BotDead | TransientError | RetryAfter) and not isinstance(error, PassingError):
+                raise
+            log.info("bot %s cannot look at the chat with %s: %s", self._bot_id, peer_id, error.reason)
+            return
+        self._found([change for change in found if change.edited_at is not None])
+
+    def _found(self, changes: Sequence[MessageNow]) -> None:
+        told = self._told or set()
+        self._heard.extend(change for change in changes if (change.peer_id, change.message_id) not in told)
+        self.news.set()

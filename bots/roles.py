@@ -30,13 +30,17 @@ class RoleHandler(Protocol):
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         """Record what became of direct messages that others wrote: edits and deletions, in their order. Returns the
-        changes of messages that are not known here.
+        changes of messages that are not known here, also when one was a stop.
 
         Only where `reads_private`. No network. May be called again with the same changes.
         """
 
     def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         """The numbers of direct messages that others wrote since then and nobody has deleted; the newest `most`."""
+
+    def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        """Whose direct chats with the bot moved since then and are to be looked at again, although no message there is
+        known here; the latest `most`. Only where `reads_private`."""
 
 
 _handlers: dict[str, RoleHandler] = {}

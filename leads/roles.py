@@ -7,7 +7,7 @@ from uuid import UUID
 from bots import roles
 from bots.models import Role
 from campaigns.models import Chat
-from leads.selectors import bots_wanted, chats_of, heard_since
+from leads.selectors import bots_wanted, chats_of, heard_since, leads_unrecorded
 from leads.services.changing import messages_changed
 from leads.services.recording import message_record
 from telegram.types import IncomingMessage, MessageNow
@@ -31,6 +31,9 @@ class ManagerHandler:
 
     def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return heard_since(bot_id=bot_id, since=since, most=most)
+
+    def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return leads_unrecorded(bot_id=bot_id, since=since, most=most)
 
 
 roles.register(Role.MANAGER, ManagerHandler())

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Lower, Now
 
-from bots.models import Bot, Delivery, Role
+from bots.models import Bot, Cursor, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import (
     NONE_ON_RECORD,
@@ -143,6 +143,15 @@ def heard_since(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
     """Their numbers, the newest first, without those that are deleted."""
     there = heard(bot_id=bot_id).filter(at__gt=since, deleted_at=None).order_by("-at")
     return [number for number in there.values_list("telegram_message_id", flat=True)[:most] if number is not None]
+
+
+def leads_unrecorded(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
+    """Leads who have lately written to this bot although others hold the conversation with them, the latest first."""
+    theirs = Conversation.objects.filter(bot_id=bot_id, peer_id=OuterRef("peer_id"))
+    leads = Lead.objects.filter(telegram_user_id=OuterRef("peer_id"))
+    moved = Cursor.objects.filter(bot_id=bot_id, peer_id__gt=0, updated_at__gt=since)
+    found = moved.filter(Exists(leads), ~Exists(theirs)).order_by("-updated_at")
+    return list(found.values_list("peer_id", flat=True)[:most])
 
 
 def bots_wanted() -> set[UUID]:

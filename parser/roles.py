@@ -31,5 +31,8 @@ class ParserHandler:
     def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
 
+    def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return []
+
 
 roles.register(Role.PARSER, ParserHandler())

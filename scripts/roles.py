@@ -36,5 +36,8 @@ class ActorHandler:
     def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
 
+    def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return []
+
 
 register(Role.ACTOR, ActorHandler())

@@ -165,7 +165,7 @@ class TelegramAccount:
         """Call `callback` for each message that is edited, deleted or reacted to, whoever wrote it."""
 
         async def handle(update: Any) -> None:
-            for change in now(update):
+            for change in now(update, getattr(update, "_entities", None) or {}, self._session):
                 callback(change)
 
         kinds = [
@@ -330,11 +330,18 @@ class TelegramAccount:
         if peer_id is not None:
             request = functions.channels.GetMessagesRequest(await self._peer(peer_id), wanted)
         answer = await call(self._client, request)
-        there = {message.id: message for message in answer.messages if isinstance(message, types.Message)}
-        return [
-            message_now(there[number]) if number in there else MessageNow(peer_id, number, deleted=True)
-            for number in message_ids
-        ]
+        there = {change.message_id: change for change in self._messages_now(answer)}
+        return [there.get(number) or MessageNow(peer_id, number, deleted=True) for number in message_ids]
+
+    @within(REQUEST_TIMEOUT)
+    async def newest(self, peer_id: int, *, limit: int) -> list[MessageNow]:
+        """How the newest messages of a chat are now, at most `limit` (100)."""
+        return self._messages_now(await self._page(await self._peer(peer_id), offset_id=0, add_offset=0, limit=limit))
+
+    def _messages_now(self, answer: Any) -> list[MessageNow]:
+        people = {utils.get_peer_id(entity): entity for entity in [*answer.users, *answer.chats]}
+        messages = [message for message in answer.messages if isinstance(message, types.Message)]
+        return [message_now(message, people, self._session) for message in messages]
 
     @within(REQUEST_TIMEOUT)
     async def meet(self, peer_id: int, *, message_id: int) -> None:

@@ -27,8 +27,7 @@ def incoming(message: Any, entities: Mapping[int, Any], self_id: int, met: Met) 
         peer_id=peer_id,
         message_id=message.id,
         from_user_id=user_id,
-        # A name that the author has given up is not theirs any more: what was known before counts only without them.
-        from_username=username_in(known) if known is not None else met.username_of(user_id) if user_id else "",
+        from_username=_username(user_id, entities, met),
         from_name=utils.get_display_name(known) if known is not None else "",
         text="" if service else message.message or "",
         said_at=message.date,
@@ -42,6 +41,15 @@ def incoming(message: Any, entities: Mapping[int, Any], self_id: int, met: Met) 
         forwarded=getattr(message, "fwd_from", None) is not None,
         grouped_id=getattr(message, "grouped_id", None),
     )
+
+
+def _username(user_id: int | None, entities: Mapping[int, Any], met: Met) -> str:
+    """A name that somebody has given up is not theirs any more: what was known before counts only without a
+    description."""
+    if user_id is None:
+        return ""
+    known = entities.get(user_id)
+    return username_in(known) if known is not None else met.username_of(user_id)
 
 
 def _replied(header: Any) -> int | None:
@@ -76,10 +84,11 @@ def _of_parts(update: Any, peer: Any, author: Any) -> types.Message:
     )
 
 
-def now(update: Any) -> list[MessageNow]:
+def now(update: Any, entities: Mapping[int, Any], met: Met) -> list[MessageNow]:
     """What an update says of messages that were there before it."""
     if isinstance(update, types.UpdateEditMessage | types.UpdateEditChannelMessage):
-        return [message_now(update.message)] if isinstance(update.message, types.Message) else []
+        message = update.message
+        return [message_now(message, entities, met)] if isinstance(message, types.Message) else []
     if isinstance(update, types.UpdateMessageReactions):
         peer = numbered_in(update.peer)
         return [MessageNow(peer, update.msg_id, reactions=reactions_text(update.reactions))]
@@ -91,13 +100,17 @@ def now(update: Any) -> list[MessageNow]:
     return []
 
 
-def message_now(message: Any) -> MessageNow:
+def message_now(message: Any, entities: Mapping[int, Any], met: Met) -> MessageNow:
+    private = isinstance(message.peer_id, types.PeerUser) and not message.out
+    writer = int(message.peer_id.user_id) if private else None
     return MessageNow(
         numbered_in(message.peer_id),
         message.id,
         text=message.message or "",
         edited_at=message.edit_date,
         reactions=reactions_text(message.reactions),
+        from_user_id=writer,
+        from_username=_username(writer, entities, met),
     )
 
 

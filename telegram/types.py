@@ -79,7 +79,8 @@ class MessageNow:
     """How a message is now, as one account sees it; None where this is not known.
 
     `peer_id` None: in a private chat or basic group, whose messages the account numbers together. `text` is its whole
-    text; `edited_at` None: never edited. `reactions` as people read them ("❤ 2 👍 1"), "" for none.
+    text; `edited_at` None: never edited. `reactions` as people read them ("❤ 2 👍 1"), "" for none. `from_user_id` and
+    `from_username`: who wrote it, if it is what somebody else wrote in a private chat.
     """
 
     peer_id: int | None
@@ -88,6 +89,8 @@ class MessageNow:
     edited_at: datetime | None = None
     reactions: str | None = None
     deleted: bool = False
+    from_user_id: int | None = None
+    from_username: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from leads.models import Conversation, LlmJob, Message
 from leads.selectors import Person, heard
 from leads.services.jobs import job_queue, jobs_drop
 from leads.services.optout import opt_out
+from leads.services.recording import stop_hear
 from leads.stop_words import says_stop
 from messaging.clock import database_clock
 from telegram.types import MessageNow
@@ -25,7 +26,7 @@ _LEFT = (_State.SENDING, _State.SENT, _State.UNKNOWN)
 def messages_changed(*, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
     """Keep what became of messages of the bot's conversations, one transaction each, and do what follows from it.
 
-    Returns the changes of other messages. What is known already changes nothing.
+    Returns the changes of other messages; of these only a lead's stop is heard. What is known already changes nothing.
     """
     known = {
         message.telegram_message_id: message
@@ -35,7 +36,9 @@ def messages_changed(*, bot_id: UUID, changes: Sequence[MessageNow]) -> list[Mes
     }
     for change in changes:
         message = known.get(change.message_id)
-        if message is not None and _is_news(message, change):
+        if message is None:
+            stop_hear(change)
+        elif _is_news(message, change):
             _change(message, change)
     return [change for change in changes if change.message_id not in known]
 

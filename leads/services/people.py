@@ -6,8 +6,9 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Lower
 
 from campaigns.selectors import plain_username
+from leads.locks import people_lock
 from leads.models import Conversation, Lead
-from leads.selectors import Person
+from leads.selectors import Person, leads_of
 from leads.services.ownership import lead_move, owner_move
 
 # Of two leads that turn out to be one person the one that is further goes on.
@@ -47,6 +48,16 @@ def person_learn(*, conversation: Conversation, telegram_user_id: int) -> None:
     if lead.telegram_user_id is None:
         # Refused when the campaign has another lead with this id: the next hit of this person merges them.
         _set(lead, telegram_user_id=telegram_user_id)
+
+
+def leads_learn(*, person: Person) -> None:
+    """Somebody with this id bears this name now: whoever is known by the name alone is them."""
+    named = leads_of(person).filter(telegram_user_id=None)
+    if person.telegram_user_id is None or not named.exists():
+        return
+    people_lock(person)
+    for lead in named.order_by("id"):
+        _named(lead, person)
 
 
 def _named(lead: Lead, person: Person) -> Lead | None:

@@ -5,18 +5,20 @@ from uuid import UUID
 from django.db import transaction
 
 from bots.selectors import is_own_account
+from campaigns.fences import erasing_hold
 from campaigns.models import Suppression
+from campaigns.selectors import is_erased
 from campaigns.suppressing import suppression_add, suppression_resolve
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Message
 from leads.selectors import Person, conversation_with, leads_of
 from leads.services.jobs import job_queue, jobs_drop
 from leads.services.optout import opt_out
-from leads.services.people import person_learn
+from leads.services.people import leads_learn, person_learn
 from leads.services.takeover import outgoing_note
 from leads.stop_words import says_stop
 from messaging.clock import database_clock
-from telegram.types import IncomingMessage
+from telegram.types import IncomingMessage, MessageNow
 
 
 @transaction.atomic
@@ -33,7 +35,7 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
     found = conversation_with(bot_id=bot_id, telegram_user_id=message.peer_id, username=person.username)
     if found is None:
         if not message.outgoing:
-            _stranger(person, message)
+            _stranger(person, message.text)
         return
     conversation = conversation_lock_if_there(found.id, person)
     if conversation is None:
@@ -51,14 +53,30 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
         _incoming(conversation, message)
 
 
-def _stranger(person: Person, message: IncomingMessage) -> None:
+@transaction.atomic
+def stop_hear(change: MessageNow) -> None:
+    """An edit of a direct message that is not on record: of a lead who wrote to another account, or before the
+    conversation began. As with a message, it may be a stop."""
+    if change.from_user_id is None or change.text is None or not says_stop(change.text):
+        return
+    # No lock comes before it.
+    erasing_hold()
+    if is_erased(telegram_user_id=change.from_user_id) or is_own_account(telegram_user_id=change.from_user_id):
+        return
+    _stranger(Person.of(change.from_user_id, change.from_username), change.text)
+
+
+def _stranger(person: Person, text: str) -> None:
     """A lead may ask another account than the one that wrote to them to stop. Other strangers are left alone."""
-    if says_stop(message.text) and leads_of(person).exists():
+    if not leads_of(person).exists():
+        return
+    leads_learn(person=person)
+    if says_stop(text):
         suppression_add(
             telegram_user_id=person.telegram_user_id,
             username=person.username,
             source=Suppression.Source.WORDS,
-            reason=message.text[:200],
+            reason=text[:200],
         )
 
 

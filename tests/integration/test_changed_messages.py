@@ -4,20 +4,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from bots.models import Delivery
+from bots.models import Bot, Cursor, Delivery
+from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.prompt import conversation_prompt
-from leads.selectors import heard_since, messages_said
-from leads.services import conversation_hand_back, conversation_take_over
+from leads.selectors import heard_since, leads_unrecorded, messages_said
+from leads.services import conversation_hand_back, conversation_take_over, message_record
 from leads.services.changing import messages_changed
 from telegram.types import IncomingMessage, MessageNow
-from tests.integration.leads_world import World
+from tests.integration.leads_world import World, private_message
 
 pytestmark = pytest.mark.django_db
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+NAMES = {501: "tea_lover", 9: "somebody"}
 
 
 def edit(talk: Conversation, message: IncomingMessage, text: str, **facts: Any) -> None:
@@ -188,6 +191,54 @@ def test_a_change_of_another_message_is_given_back(world: World, talk: Conversat
     assert messages_changed(bot_id=talk.bot_id, changes=[other]) == [other]
     assert messages_changed(bot_id=world.parser.id, changes=[same_number]) == [same_number]
     assert not is_suppressed(telegram_user_id=501)
+
+
+@pytest.mark.parametrize("known_by", ["id", "name"])
+@pytest.mark.parametrize("owner", ["ai", "human", "none"])
+def test_an_edit_to_stop_is_heard_by_an_account_that_has_no_record_of_the_message(
+    world: World, talk: Conversation, owner: str, known_by: str
+):
+    Conversation.objects.update(owner=owner)
+    if known_by == "name":
+        Lead.objects.update(telegram_user_id=None)
+    now = MessageNow(None, 9, "STOP", NOON, from_user_id=501, from_username="tea_lover")
+    # It may be recorded a moment later.
+    assert messages_changed(bot_id=other_than(talk, world).id, changes=[now]) == [now]
+    assert is_suppressed(telegram_user_id=501) and Suppression.objects.get().source == "words"
+    talk.refresh_from_db()
+    assert (talk.owner, Lead.objects.get().state) == ("none", "opted_out")
+
+
+def test_an_edit_of_a_message_from_before_the_conversation_is_heard(world: World, talk: Conversation):
+    messages_changed(bot_id=talk.bot_id, changes=[MessageNow(None, 9, "STOP", NOON, from_user_id=501)])
+    assert is_suppressed(telegram_user_id=501)
+
+
+def test_other_edits_and_strangers_are_left_alone(world: World, talk: Conversation):
+    for user_id, text in ((501, "go on"), (9, "STOP"), (None, "STOP")):
+        now = MessageNow(None, 9, text, NOON, from_user_id=user_id)
+        messages_changed(bot_id=other_than(talk, world).id, changes=[now])
+    assert not Suppression.objects.exists()
+
+
+def test_the_chats_of_leads_with_another_account_are_looked_through(world: World, talk: Conversation):
+    other = other_than(talk, world)
+    Lead.objects.update(telegram_user_id=None)
+    for bot, peer in ((other, 501), (other, 9), (talk.bot, 501)):
+        Cursor.objects.create(bot=bot, peer_id=peer, last_message_id=4)
+        hello = private_message(peer_id=peer, from_user_id=peer, message_id=4, text="ok", from_username=NAMES[peer])
+        message_record(bot_id=bot.id, message=hello)
+    now = timezone.now()
+
+    def found(bot: Bot, since: datetime) -> list[int]:
+        return leads_unrecorded(bot_id=bot.id, since=since, most=9)
+
+    assert found(other, now - timedelta(days=1)) == [501]
+    assert found(other, now + timedelta(days=1)) == found(talk.bot, now - timedelta(days=1)) == []
+
+
+def other_than(talk: Conversation, world: World) -> Bot:
+    return next(bot for bot in world.managers if bot != talk.bot)
 
 
 def test_what_is_looked_at_again_is_what_others_wrote_lately(world: World, talk: Conversation):

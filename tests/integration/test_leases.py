@@ -41,6 +41,9 @@ class Deaf:
     def heard_since(self, *, bot_id, since, most):
         return []
 
+    def people_unrecorded(self, *, bot_id, since, most):
+        return []
+
 
 def a_bot(**values) -> Bot:
     bot = Bot.objects.create(key=values.pop("key", "bot"), role="parser", phone="+10000000000", **values)

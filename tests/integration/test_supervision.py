@@ -43,6 +43,9 @@ class Wanting:
     def heard_since(self, *, bot_id, since, most):
         return []
 
+    def people_unrecorded(self, *, bot_id, since, most):
+        return []
+
 
 @pytest.fixture
 def wanting() -> Iterator[Wanting]:

@@ -77,6 +77,9 @@ class Listener:
     def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
 
+    def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return []
+
     def texts(self, bot: Bot) -> list[str]:
         return [message.text for bot_id, message in self.heard if bot_id == bot.pk]
 

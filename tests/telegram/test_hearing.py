@@ -14,7 +14,7 @@ from bots.models import Bot, BotBlock, BotStateChange
 from bots.runtime import Runtime
 from campaigns.selectors import is_suppressed
 from leads.models import Conversation, Lead, Message
-from leads.selectors import heard_since
+from leads.selectors import heard_since, leads_unrecorded
 from leads.services import message_record
 from leads.services.changing import messages_changed
 from sandbox import afterwards
@@ -39,6 +39,9 @@ class Manager(Listener):
 
     def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return heard_since(bot_id=bot_id, since=since, most=most)
+
+    def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return leads_unrecorded(bot_id=bot_id, since=since, most=most)
 
 
 @pytest.fixture
@@ -98,6 +101,26 @@ def test_an_edit_to_stop_and_a_deletion_are_found_after_a_time_without_a_connect
     until_suppressed(company.pavel)
     slip = Message.objects.filter(conversation=talk, text="a slip", deleted_at__isnull=False)
     wait_until(slip.exists, what="the deletion")
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_an_edit_to_stop_is_heard_by_another_account_than_the_one_that_has_the_conversation(
+    company: Company, connected: bool
+):
+    talking(company)
+    other = company.make_bot("other")
+    runtime = company.start()
+    [task] = company.run(runtime, other)
+    company.online(other)
+    company.say(other.telegram_user_id, "ok")
+    company.until_heard(other, 1)
+    if not connected:
+        runtime.sessions[other.pk].stop()
+        task.join(60)
+    do(company, afterwards.edit, user_id=company.pavel.id, seq=1, text="STOP")
+    if not connected:
+        company.run(runtime, other)
+    until_suppressed(company.pavel)
 
 
 @pytest.mark.parametrize("method", ["messages.getDialogs", "messages.getMessages", "channels.joinChannel"])
