@@ -295,8 +295,8 @@ class MessageAdmin(FactAdmin):
 @admin.register(UnclaimedMessage)
 class UnclaimedMessageAdmin(FactAdmin):
     empty_hint = "A message of a manager's account that we did not send, before it is known who wrote it."
-    list_display = ("said_at", "conversation_name", "excerpt", "telegram_message_id")
-    list_filter = (("said_at", RangeDateTimeFilter),)
+    list_display = ("said_at", "conversation_name", "excerpt", "telegram_message_id", "error", "given_up_at")
+    list_filter = (("said_at", RangeDateTimeFilter), ("given_up_at", RangeDateTimeFilter))
     list_select_related = ("conversation__lead", "conversation__bot")
     search_fields = ("text", "conversation__lead__username")
     ordering = ("-said_at",)

@@ -64,6 +64,8 @@ class Lead(models.Model):
     approved_at = models.DateTimeField(null=True, blank=True, help_text="When an operator allowed the first contact")
     approved_by = models.CharField(max_length=150, blank=True, default="")
     tried_at = models.DateTimeField(null=True, blank=True, help_text="When a contact was last tried again")
+    attempts = models.IntegerField(default=0, help_text="That failed in a row, in a way that nobody foresaw")
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="After such a failure: not tried again before")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -203,6 +205,10 @@ class UnclaimedMessage(models.Model):
     text = models.TextField()
     said_at = models.DateTimeField()
     tried_at = models.DateTimeField(null=True, blank=True, help_text="When it was last looked at again")
+    attempts = models.IntegerField(default=0, help_text="That failed in a row, in a way that nobody foresaw")
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="After such a failure: not tried again before")
+    error = models.CharField(max_length=300, blank=True, default="")
+    given_up_at = models.DateTimeField(null=True, blank=True, help_text="When an operator got the conversation instead")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TypeVar
 
 from django.db import connection
@@ -43,6 +44,12 @@ def for_each(items: Iterable[Item], work: Callable[[Item], Result], *, what: str
         summary = f"{what}: {len(failed)} of {total} failed, the first is {at}: {how}"
         raise RoundFailed(summary) from first
     return results
+
+
+def backoff(attempt: int, *, first: float, most: float) -> timedelta:
+    """How long to wait after the failed attempt of this number: `first` seconds, then twice as long each time, `most`
+    in the end."""
+    return timedelta(seconds=min(most, first * 2 ** min(attempt - 1, 60)))
 
 
 def all_of(*pieces: Callable[[], object]) -> None:

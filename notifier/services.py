@@ -11,6 +11,7 @@ from messaging.clock import database_clock
 from messaging.events import Event
 from messaging.persons import about_somebody_erased, hold_erasing
 from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
+from messaging.rounds import backoff
 from messaging.routing import topic_matches
 from messaging.tasks_api import send_on_commit
 from notifier.models import Channel, Notification, Rule
@@ -132,8 +133,8 @@ def notification_failed(
     """
     if permanent or sending.attempt >= MOST_ATTEMPTS:
         return bool(_mine(sending).update(state=State.FAILED, error=error, claimed_until=None))
-    delay = min(_BACKOFF_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2 ** (sending.attempt - 1))
-    later = now + timedelta(seconds=max(delay, min(retry_after or 0.0, LONGEST_WAIT_SECONDS)))
+    delay = backoff(sending.attempt, first=_BACKOFF_FIRST_SECONDS, most=_BACKOFF_MOST_SECONDS)
+    later = now + max(delay, timedelta(seconds=min(retry_after or 0.0, LONGEST_WAIT_SECONDS)))
     return bool(_mine(sending).update(due_at=later, claimed_until=None, dispatched_at=None, error=error))
 
 

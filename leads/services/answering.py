@@ -23,6 +23,7 @@ from leads.services.saying import message_say
 from messaging.events import ServiceErrorEvent
 from messaging.outbox import publish_on_commit
 from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
+from messaging.rounds import backoff
 from messaging.tasks_api import send_on_commit
 from messaging.wire import storable
 
@@ -137,9 +138,9 @@ def job_postpone(*, question: Question, error: str, retry_after: float | None, n
     _, job = _locked(question)
     if job.state != State.DUE or job.attempts != question.attempt:
         return job
-    delay = min(_BACKOFF_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2 ** (question.attempt - 1))
-    delay = max(delay, min(retry_after or 0.0, LONGEST_WAIT_SECONDS))
-    job.due_at, job.claimed_until, job.dispatched_at = now + timedelta(seconds=delay), None, None
+    delay = backoff(question.attempt, first=_BACKOFF_FIRST_SECONDS, most=_BACKOFF_MOST_SECONDS)
+    delay = max(delay, timedelta(seconds=min(retry_after or 0.0, LONGEST_WAIT_SECONDS)))
+    job.due_at, job.claimed_until, job.dispatched_at = now + delay, None, None
     job.error = storable(error)[:300]
     job.save()
     return job

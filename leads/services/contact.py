@@ -1,10 +1,11 @@
 """From a lead to its first message: who writes, when, and who has to allow it."""
 
+import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from campaigns.models import Purpose
 from campaigns.selectors import is_suppressed
@@ -16,13 +17,19 @@ from leads.selectors import Person, direct_contact_permitted, manager_least_load
 from leads.services.ownership import lead_move
 from leads.services.saying import message_say
 from messaging.clock import database_clock
-from messaging.locks import rows_lock
-from messaging.rounds import for_each
+from messaging.events import ServiceErrorEvent
+from messaging.handling import DATABASE_ERRORS
+from messaging.outbox import publish_on_commit
+from messaging.rounds import backoff, for_each
 from scripts.spintax import SpintaxError
 
 State = Lead.State
 # A person who wrote longer ago no longer expects an answer: after an outage nobody is written to out of the blue.
 FRESH = timedelta(hours=24)
+# Attempts in a row at a lead that end in an unforeseen way, and the longest wait between two (seconds).
+MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
+
+log = logging.getLogger(__name__)
 
 
 def lead_contact(*, lead: Lead, now: datetime) -> None:
@@ -106,34 +113,65 @@ def lead_reject(*, lead_id: UUID, by: str, reason: str = "") -> Lead:
 def leads_contact_due(*, now: datetime, limit: int = 50) -> int:
     """Try again with leads that found no manager or no usable text; returns how many are on their way now.
 
-    All get their turn, however many of them are stuck: those tried longest ago come first.
+    All get their turn, however many of them are stuck: those tried longest ago come first. One that fails in an
+    unforeseen way waits longer each time, and is an operator's after MOST_ATTEMPTS.
     """
-    waiting = Lead.objects.filter(state=State.NEW).order_by(F("tried_at").asc(nulls_first=True), "created_at")
+    due = Lead.objects.filter(Q(retry_at=None) | Q(retry_at__lte=now), state=State.NEW)
+    waiting = due.order_by(F("tried_at").asc(nulls_first=True), "created_at")
     ids = list(waiting.values_list("id", flat=True)[:limit])
-    # Before trying: one that breaks the round is not the first of the next one.
-    with transaction.atomic():
-        Lead.objects.filter(id__in=rows_lock(Lead.objects.filter(id__in=ids))).update(tried_at=now)
     return sum(for_each(ids, lambda lead_id: _contact_again(lead_id, now), what="lead"))
 
 
 def _contact_again(lead_id: UUID, now: datetime) -> bool:
+    # Before trying: one that breaks the round is not the first of the next one, and its attempt is counted.
+    mine = Lead.objects.filter(id=lead_id, state=State.NEW)
+    if not mine.update(tried_at=now, attempts=F("attempts") + 1):
+        return False
     try:
         return _contact(lead_id, now)
     except Lead.DoesNotExist:
         # Erased meanwhile.
         return False
-    except Exception as problem:
-        reason = f"It could not be contacted (unforeseen {type(problem).__name__}) and is tried again."
-        Lead.objects.filter(id=lead_id, state=State.NEW).update(state_reason=reason)
+    except DATABASE_ERRORS:
         raise
+    except Exception as problem:
+        log.exception("lead %s could not be contacted", lead_id)
+        _postpone(lead_id, type(problem).__name__, now)
+        return False
 
 
 @transaction.atomic
 def _contact(lead_id: UUID, now: datetime) -> bool:
     lead = _lead_held(lead_id)
+    if lead.state == State.NEW and lead.attempts > MOST_ATTEMPTS:
+        _give_up(lead_id, "the last attempts ended without a result")
+        return False
     if lead.state == State.NEW:
         lead_contact(lead=lead, now=now)
+    Lead.objects.filter(id=lead_id).update(attempts=0, retry_at=None)
     return lead.state != State.NEW
+
+
+def _postpone(lead_id: UUID, kind: str, now: datetime) -> None:
+    """By itself first: when giving it up fails as well, that is not tried every two seconds either."""
+    new = Lead.objects.filter(id=lead_id, state=State.NEW)
+    attempts = new.values_list("attempts", flat=True).first()
+    if attempts is None:
+        return
+    reason = f"It could not be contacted (unforeseen {kind}) and is tried again."
+    new.update(state_reason=reason, retry_at=now + backoff(attempts, first=2.0, most=MOST_SECONDS))
+    if attempts >= MOST_ATTEMPTS:
+        _give_up(lead_id, f"unforeseen {kind}")
+
+
+@transaction.atomic
+def _give_up(lead_id: UUID, error: str) -> None:
+    """An operator decides about it anew, and the team hears of it once."""
+    reason = f"It could not be contacted in {MOST_ATTEMPTS} attempts ({error}): approve it to try again, or reject it."
+    facts = {"state": State.AWAITING_APPROVAL, "state_reason": reason, "approved_at": None, "approved_by": ""}
+    if Lead.objects.filter(id=lead_id, state=State.NEW).update(**facts, attempts=0, retry_at=None):
+        reason = f"lead {lead_id} could not be contacted in {MOST_ATTEMPTS} attempts ({error}) and awaits an operator"
+        publish_on_commit(ServiceErrorEvent(service="manager", reason=reason))
 
 
 def _lead_held(lead_id: UUID) -> Lead:

@@ -1,21 +1,29 @@
 """Messages that left the account: ours, or a person's who took the phone in hand."""
 
+import logging
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Min, Q, QuerySet
+from django.db.models import F, Max, Min, Q, QuerySet
 
 from bots.models import Delivery
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
 from leads.services.ownership import Owner, lead_move, owner_move
+from messaging.events import ServiceErrorEvent
+from messaging.handling import DATABASE_ERRORS
 from messaging.locks import rows_lock
-from messaging.rounds import for_each
+from messaging.outbox import publish_on_commit
+from messaging.rounds import backoff, for_each
 from telegram.texts import same_text
 from telegram.types import IncomingMessage
 
 PHONE_REASON = "A person wrote from the phone."
+# Attempts in a row at a conversation that end in an unforeseen way, and the longest wait between two (seconds).
+MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
+
+log = logging.getLogger(__name__)
 
 
 def outgoing_note(*, conversation: Conversation, message: IncomingMessage) -> None:
@@ -47,20 +55,68 @@ def outgoing_judge(*, conversation: Conversation) -> None:
 
 
 def unclaimed_judge_due(*, now: datetime, limit: int = 100) -> int:
-    """Judge what is left over, where it was tried longest ago first; returns in how many conversations it tried."""
-    waiting = UnclaimedMessage.objects.values("conversation_id").annotate(tried=Min("tried_at"))
+    """Judge what is left over, where it was tried longest ago first; returns in how many conversations it tried.
+
+    Where that fails in an unforeseen way it waits longer each time, and after MOST_ATTEMPTS an operator gets the
+    conversation.
+    """
+    due = UnclaimedMessage.objects.filter(Q(retry_at=None) | Q(retry_at__lte=now), given_up_at=None)
+    waiting = due.values("conversation_id").annotate(tried=Min("tried_at"))
     oldest = waiting.order_by(F("tried").asc(nulls_first=True), "conversation_id")
     ids = list(oldest.values_list("conversation_id", flat=True)[:limit])
-    with transaction.atomic():
-        tried = rows_lock(UnclaimedMessage.objects.filter(conversation_id__in=ids))
-        UnclaimedMessage.objects.filter(id__in=tried).update(tried_at=now)
-    return len(for_each(ids, _judge_again, what="conversation"))
+    return len(for_each(ids, lambda conversation_id: _judge_again(conversation_id, now), what="conversation"))
+
+
+def _judge_again(conversation_id: UUID, now: datetime) -> None:
+    # Before trying, so that it counts however it ends.
+    attempt = _note(conversation_id, tried_at=now, attempts=F("attempts") + 1)
+    try:
+        if attempt > MOST_ATTEMPTS:
+            _give_up(conversation_id, "the last attempts ended without a result", now)
+        else:
+            _judge_left_over(conversation_id)
+    except DATABASE_ERRORS:
+        raise
+    except Exception as problem:
+        kind = type(problem).__name__
+        log.exception("conversation %s: who wrote a message that left the account could not be judged", conversation_id)
+        wait = backoff(attempt, first=2.0, most=MOST_SECONDS)
+        _note(conversation_id, error=f"unforeseen {kind}", retry_at=now + wait)
+        if attempt >= MOST_ATTEMPTS:
+            _give_up(conversation_id, f"unforeseen {kind}", now)
 
 
 @transaction.atomic
-def _judge_again(conversation_id: UUID) -> None:
+def _judge_left_over(conversation_id: UUID) -> None:
     if (conversation := conversation_lock_if_there(conversation_id)) is not None:
         outgoing_judge(conversation=conversation)
+        _note(conversation_id, attempts=0, retry_at=None, error="")
+
+
+@transaction.atomic
+def _note(conversation_id: UUID, **facts: object) -> int:
+    """On what is left over in a conversation; returns how often it was tried."""
+    rows = UnclaimedMessage.objects.filter(conversation_id=conversation_id, given_up_at=None)
+    UnclaimedMessage.objects.filter(id__in=rows_lock(rows)).update(**facts)
+    return rows.aggregate(most=Max("attempts"))["most"] or 0
+
+
+def _give_up(conversation_id: UUID, error: str, now: datetime) -> None:
+    """An operator looks into the chat, and the team hears of it once. The messages stay on record: a later one of ours
+    that settles judges them once more."""
+    with transaction.atomic():
+        _note(conversation_id, given_up_at=now, error=error[:300])
+        reason = f"who wrote what left the account in conversation {conversation_id} could not be judged: {error}"
+        publish_on_commit(ServiceErrorEvent(service="manager", reason=reason))
+    with transaction.atomic():
+        conversation = conversation_lock_if_there(conversation_id)
+        if conversation is not None and conversation.owner != Owner.HUMAN and not _opted_out(conversation):
+            reason = f"Look into the chat: who wrote the last message there could not be found out ({error})."
+            owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)
+
+
+def _opted_out(conversation: Conversation) -> bool:
+    return conversation.lead.state == Lead.State.OPTED_OUT
 
 
 def _to_person(conversation: Conversation) -> QuerySet[Delivery]:
@@ -82,7 +138,7 @@ def _is_ours(conversation: Conversation, message: UnclaimedMessage) -> bool:
 
 def _taken_over(conversation: Conversation, message: UnclaimedMessage) -> None:
     lead = conversation.lead
-    if lead.state != Lead.State.OPTED_OUT and conversation.owner != Owner.HUMAN:
+    if not _opted_out(conversation) and conversation.owner != Owner.HUMAN:
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=PHONE_REASON)
     if lead.state in (Lead.State.CONTACTING, Lead.State.CLOSED, Lead.State.FAILED):
         lead_move(lead=lead, state=Lead.State.TALKING)
