@@ -130,9 +130,10 @@ class Conversation(models.Model):
         return f"{self.bot} with {self.lead}"
 
 
-# As in the chat: times are whole seconds, often the same for a question and its answer. What is still to be sent comes
-# last.
-MESSAGES_IN_ORDER = (F("place").asc(nulls_last=True), F("telegram_message_id").asc(nulls_last=True), "at", "id")
+# As in the chat: times are whole seconds, often the same for a question and its answer. What is still to be sent has no
+# place yet, and comes last.
+_PLACE = Coalesce("telegram_message_id", "follows_message_id")
+MESSAGES_IN_ORDER = (_PLACE.asc(nulls_last=True), F("telegram_message_id").asc(nulls_last=True), "at", "id")
 
 
 class Message(models.Model):
@@ -159,12 +160,6 @@ class Message(models.Model):
     follows_message_id = models.BigIntegerField(
         null=True, blank=True, help_text="Of one that was not sent after all: the number at Telegram of what it answers"
     )
-    # Where it stands in the conversation; none while it is still to be sent.
-    place = models.GeneratedField(
-        expression=Coalesce("telegram_message_id", "follows_message_id"),
-        output_field=models.BigIntegerField(),
-        db_persist=True,
-    )
     delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="message")
     epoch = models.BigIntegerField(
         default=0, help_text="The lead's: the epoch that it began. Ours: the epoch that it answers"
@@ -186,7 +181,7 @@ class Message(models.Model):
         indexes = [
             # Edits and deletions name nothing but the account's number.
             models.Index(fields=["telegram_message_id"], name="messages_heard", condition=Q(delivery=None)),
-            models.Index(fields=["conversation", "place", "telegram_message_id", "at", "id"], name="messages_in_order"),
+            models.Index("conversation", _PLACE, "telegram_message_id", "at", "id", name="messages_in_order"),
         ]
 
     def __str__(self) -> str:

@@ -31,8 +31,4 @@ class Migration(migrations.Migration):
             name='text',
             field=models.TextField(help_text='As it reads now'),
         ),
-        migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('delivery', None)), fields=['telegram_message_id'], name='messages_heard'),
-        ),
     ]

@@ -4,18 +4,6 @@ import django.db.models.functions.comparison
 from django.db import migrations, models
 
 
-# Messages that are neither sent nor to be sent stand below what they answer.
-WHERE_UNSENT_ONES_STAND = """
-UPDATE leads_message AS unsent SET follows_message_id = COALESCE((
-    SELECT MAX(told.telegram_message_id) FROM leads_message AS told
-    WHERE told.conversation_id = unsent.conversation_id AND told.epoch <= unsent.epoch
-), 0)
-FROM bots_delivery AS delivery
-WHERE delivery.id = unsent.delivery_id AND unsent.telegram_message_id IS NULL
-    AND delivery.state NOT IN ('queued', 'sending')
-"""
-
-
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -26,21 +14,11 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AlterModelOptions(
             name='message',
-            options={'ordering': (models.OrderBy(models.F('place'), nulls_last=True), models.OrderBy(models.F('telegram_message_id'), nulls_last=True), 'at', 'id')},
+            options={'ordering': (models.OrderBy(django.db.models.functions.comparison.Coalesce('telegram_message_id', 'follows_message_id'), nulls_last=True), models.OrderBy(models.F('telegram_message_id'), nulls_last=True), 'at', 'id')},
         ),
         migrations.AddField(
             model_name='message',
             name='follows_message_id',
             field=models.BigIntegerField(blank=True, help_text='Of one that was not sent after all: the number at Telegram of what it answers', null=True),
-        ),
-        migrations.RunSQL(WHERE_UNSENT_ONES_STAND, migrations.RunSQL.noop),
-        migrations.AddField(
-            model_name='message',
-            name='place',
-            field=models.GeneratedField(db_persist=True, expression=django.db.models.functions.comparison.Coalesce('telegram_message_id', 'follows_message_id'), output_field=models.BigIntegerField()),
-        ),
-        migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['conversation', 'place', 'telegram_message_id', 'at', 'id'], name='messages_in_order'),
         ),
     ]

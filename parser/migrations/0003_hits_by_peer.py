@@ -12,25 +12,9 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RemoveConstraint(
-            model_name='hit',
-            name='one_hit_per_message',
-        ),
         migrations.AddField(
             model_name='hit',
             name='peer_id',
             field=models.BigIntegerField(default=0, help_text='Marked id of the chat at that time'),
-        ),
-        # So far a chat had one id.
-        migrations.RunSQL(
-            """
-            UPDATE parser_hit SET peer_id = chat.telegram_id FROM campaigns_chat AS chat
-            WHERE chat.id = parser_hit.chat_id AND chat.telegram_id IS NOT NULL
-            """,
-            migrations.RunSQL.noop,
-        ),
-        migrations.AddConstraint(
-            model_name='hit',
-            constraint=models.UniqueConstraint(fields=('campaign', 'bot', 'chat', 'peer_id', 'message_id'), name='one_hit_per_message'),
         ),
     ]

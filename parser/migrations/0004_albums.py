@@ -17,8 +17,4 @@ class Migration(migrations.Migration):
             name='grouped_id',
             field=models.BigIntegerField(blank=True, help_text='The album that the message belongs to', null=True),
         ),
-        migrations.AddConstraint(
-            model_name='hit',
-            constraint=models.UniqueConstraint(condition=models.Q(('grouped_id__isnull', False)), fields=('campaign', 'bot', 'chat', 'grouped_id'), name='one_hit_per_album'),
-        ),
     ]

@@ -13,6 +13,7 @@ from bots.models import Delivery
 from leads.models import Conversation, Lead, Message
 from leads.person_data import LeadsRoom
 from leads.services import conversation_take_over, operator_say
+from messaging import migrating
 from messaging.persons import Person
 from tests.integration.leads_world import World, texts
 
@@ -83,7 +84,9 @@ def test_of_a_long_conversation_the_page_shows_the_end(
     assert "question 0" in listed
 
 
-def test_messages_from_before_stand_below_what_they_answer(world: World, talk: Conversation):
+def test_messages_from_before_stand_below_what_they_answer(
+    world: World, talk: Conversation, monkeypatch: pytest.MonkeyPatch
+):
     """As the migration finds them."""
     world.incoming(talk, "How much?", said_at=SECOND)
     world.ai_says(talk, "not sent")
@@ -91,7 +94,9 @@ def test_messages_from_before_stand_below_what_they_answer(world: World, talk: C
     Message.objects.filter(text="not sent").update(follows_message_id=None, at=SECOND)
     world.incoming(talk, "Hello?")
     assert texts(talk)[-1] == "not sent"
-    with connection.cursor() as cursor:
-        cursor.execute(import_module("leads.migrations.0009_in_order").WHERE_UNSENT_ONES_STAND)
+    statement = import_module("leads.migrations.0012_where_unsent_messages_stand").WHERE_UNSENT_ONES_STAND
+    monkeypatch.setattr(migrating, "BATCH", 1)
+    with connection.schema_editor() as editor:
+        migrating.in_batches("leads_message", statement)(None, editor)
     assert texts(talk)[-3:] == ["How much?", "not sent", "Hello?"]
     assert Delivery.objects.get(message__text="not sent").state == "cancelled"
