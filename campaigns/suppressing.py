@@ -175,9 +175,9 @@ def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Supp
     if (forgotten := _erased_row(telegram_user_id, name)) is not None:
         return forgotten
     if telegram_user_id is None:
-        by_name, _ = Suppression.objects.get_or_create(
-            telegram_user_id=None, username__iexact=name, defaults={"username": name, **facts}
-        )
+        # As the index has it: `iexact` compares capitals.
+        named = Suppression.objects.alias(name=Lower("username")).filter(name=name, telegram_user_id=None)
+        by_name, _ = named.exclude(username="").get_or_create(defaults={"username": name, **facts})
         return by_name
     if name:
         _bind(name, telegram_user_id, "an entry with both")

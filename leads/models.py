@@ -182,6 +182,13 @@ class Message(models.Model):
             # Edits and deletions name nothing but the account's number.
             models.Index(fields=["telegram_message_id"], name="messages_heard", condition=Q(delivery=None)),
             models.Index("conversation", _PLACE, "telegram_message_id", "at", "id", name="messages_in_order"),
+            models.Index(fields=["conversation", "epoch"], name="messages_by_epoch"),
+            # Those that are looked at again after each connect.
+            models.Index(
+                fields=["at"],
+                name="messages_heard_lately",
+                condition=Q(delivery=None, deleted_at=None, telegram_message_id__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

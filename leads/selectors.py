@@ -99,27 +99,30 @@ def manager_least_loaded(*, campaign_id: UUID, person: Person) -> Bot | None:
 def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = "") -> Conversation | None:
     """The conversation that a direct chat of this bot belongs to: of several an open one, then the latest spoken in.
     With its lead, which may be erased a moment later."""
-    who = Q(peer_id=telegram_user_id) | Q(lead__telegram_user_id=telegram_user_id)
-    if username:
-        who |= Q(peer_id=None, lead__telegram_user_id=None, lead__username__iexact=username)
+    leads = dict(leads_of(Person.of(telegram_user_id, username)).values_list("id", "telegram_user_id"))
+    by_id = [lead_id for lead_id, known in leads.items() if known is not None]
+    who = Q(peer_id=telegram_user_id) | Q(lead__in=by_id) | Q(lead__in=leads.keys() - by_id, peer_id=None)
+    found = Conversation.objects.filter(who, bot_id=bot_id).select_related("lead")
+    candidates = list(found)
+    if len(candidates) < 2:
+        return next(iter(candidates), None)
     ended = Case(When(owner=Conversation.Owner.NONE, then=Value(1)), default=Value(0), output_field=IntegerField())
-    return (
-        Conversation.objects.filter(who, bot_id=bot_id)
-        .select_related("lead")
-        .annotate(ended=ended, spoken=Max("messages__delivery__sent_at"))
-        .order_by("ended", F("spoken").desc(nulls_last=True), "-created_at")
-        .first()
-    )
+    spoken = found.annotate(ended=ended, spoken=Max("messages__delivery__sent_at"))
+    return spoken.order_by("ended", F("spoken").desc(nulls_last=True), "-created_at").first()
 
 
-def messages_said(*, conversation_id: UUID) -> list[Message]:
-    """What both sides really said and nobody has deleted since, in the order of cause and effect: an answer stands
-    where its question is, also when something else was said before it arrived."""
+# So many of the newest messages of a conversation are read for the LLM; of its albums of ten messages each, 60.
+MOST_SAID = 600
+
+
+def messages_said(*, conversation_id: UUID, most: int = MOST_SAID) -> list[Message]:
+    """The newest of what both sides really said and nobody has deleted since, in the order of cause and effect: an
+    answer stands where its question is, also when something else was said before it arrived."""
     said = Q(author__in=(Message.Author.LEAD, Message.Author.PHONE)) | Q(delivery__state=Delivery.State.SENT)
     messages = Message.objects.filter(
         said, conversation_id=conversation_id, deleted_at=None, delivery__deleted_at=None
     ).select_related("delivery")
-    return list(messages.order_by("epoch", *MESSAGES_IN_ORDER))
+    return list(messages.order_by("epoch", *MESSAGES_IN_ORDER).reverse()[:most])[::-1]
 
 
 def hit_place(*, lead: Lead) -> tuple[str, str]:

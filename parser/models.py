@@ -3,7 +3,7 @@
 import uuid
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
@@ -83,7 +83,12 @@ class Hit(models.Model):
                 name="one_hit_per_album",
             ),
         ]
-        indexes = [models.Index(fields=["-created_at"], name="hits_newest")]
+        indexes = [
+            models.Index(fields=["-created_at"], name="hits_newest"),
+            models.Index(
+                Lower("username"), models.F("said_at").desc(), name="hits_of_username", condition=~models.Q(username="")
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.keyword} in {self.chat}"

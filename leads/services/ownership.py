@@ -50,7 +50,7 @@ def conversation_hand_back(*, conversation_id: UUID, by: str = "", now: datetime
     if conversation.owner != Owner.AI:
         owner_move(conversation=conversation, owner=Owner.AI, reason=f"Handed back by {by or 'an operator'}.")
         _talking(conversation)
-        said = messages_said(conversation_id=conversation.id)
+        said = messages_said(conversation_id=conversation.id, most=1)
         if said and said[-1].author == Message.Author.LEAD:
             job_queue(conversation=conversation, now=now or database_clock(), quiet_seconds=0)
     return conversation
