@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -20,9 +21,10 @@ from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
 from bots.services import bot_stop, credentials_of
 from bots.states import bot_reset, bot_set_state
 from bots.unlisted import unlisted_tell
+from messaging.clock import database_clock
 from messaging.locks import rows_lock
 from telegram import login
-from telegram.logins import LoginError, QrCode
+from telegram.logins import LoginError, QrCode, too_many
 from telegram.store import UnreadableSession, key_of
 from telegram.types import Me
 
@@ -42,8 +44,17 @@ CONNECTED = "The bot is connected right now. Stop it, wait until nobody drives i
 SLOW = "Telegram did not answer in time. Check the network of this machine and try again."
 
 
+class TooSoon(LoginError):
+    """Trying again before `wait_until` (the database's clock) only prolongs it."""
+
+    def __init__(self, wait_until: datetime, *, reason: str = "") -> None:
+        super().__init__(too_many(wait_until), reason=reason)
+        self.wait_until = wait_until
+
+
 def at_telegram(step: Coroutine[Any, Any, T]) -> T:
-    """Run a step of `telegram.login` in a loop of its own. Not within a transaction. Raises LoginError."""
+    """Run a step of `telegram.login` in a loop of its own. Not within a transaction. Raises LoginError, TooSoon when
+    Telegram asks to wait."""
 
     async def limited() -> T:
         async with asyncio.timeout(STEP_SECONDS):
@@ -53,6 +64,10 @@ def at_telegram(step: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(limited())
     except TimeoutError:
         raise LoginError(SLOW) from None
+    except LoginError as error:
+        if error.wait_seconds is None:
+            raise
+        raise TooSoon(database_clock() + timedelta(seconds=error.wait_seconds), reason=error.reason) from error
     finally:
         unlisted_tell()
 

@@ -12,13 +12,13 @@ from uuid import UUID
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from bots.connecting import CONNECTED, STEP_SECONDS, at_telegram, bot_logged_in
+from bots.connecting import CONNECTED, STEP_SECONDS, TooSoon, at_telegram, bot_logged_in
 from bots.leases import is_driven
 from bots.models import Bot, PendingLogin
 from bots.services import credentials_of
 from messaging.clock import database_clock
 from telegram import login
-from telegram.logins import SENTENCES, CodeSent, LoginError, PasswordNeeded, QrCode, too_many
+from telegram.logins import SENTENCES, CodeSent, LoginError, PasswordNeeded, QrCode
 from telegram.types import Credentials
 
 Step = PendingLogin.Step
@@ -30,6 +30,8 @@ CLAIM = timedelta(seconds=STEP_SECONDS + 30)
 
 BUSY = "This login is being worked on at this moment, perhaps in another window. Wait a little, then try again."
 OVER = "This login is over or was never begun. Start again."
+# Of a code that was sent, by the database's clock.
+_RESEND_AT = "resend_at"
 # When these come up there is nothing left to go on with.
 _HOPELESS = frozenset({"PHONE_NUMBER_UNOCCUPIED", "PHONE_NUMBER_BANNED"})
 
@@ -43,11 +45,19 @@ def login_pending(*, bot_id: UUID) -> PendingLogin | None:
 
 
 def code_sent(pending: PendingLogin) -> CodeSent:
-    return CodeSent(**_loaded(pending, "resend_at"))
+    state = json.loads(pending.state)
+    state.pop(_RESEND_AT, None)
+    return CodeSent(**state)
+
+
+def resend_at(pending: PendingLogin) -> datetime | None:
+    """From when on Telegram sends the code of this login again."""
+    return _moment(json.loads(pending.state).get(_RESEND_AT))
 
 
 def qr_code(pending: PendingLogin) -> QrCode:
-    return QrCode(**_loaded(pending, "expires_at"))
+    state = json.loads(pending.state)
+    return QrCode(**state | {"expires_at": _moment(state["expires_at"])})
 
 
 # What a person does. Each raises LoginError with a sentence for them, and keeps it with the login.
@@ -70,12 +80,10 @@ def login_send_code(*, bot_id: UUID, phone: str = "") -> PendingLogin:
 def login_resend_code(*, bot_id: UUID) -> PendingLogin:
     """Have the code sent again in the next way, once Telegram allows it."""
     with _step(bot_id, Step.CODE, within=Step.CODE) as (pending, _bot, credentials):
-        sent = code_sent(pending)
-        if sent.resend_at and database_clock() < sent.resend_at:
-            raise LoginError(
-                f"Telegram sends it in another way from {sent.resend_at:%H:%M:%S} UTC on. Wait until then."
-            )
-        _keep(pending, Step.CODE, at_telegram(login.resend_code(credentials, sent)))
+        allowed_at = resend_at(pending)
+        if allowed_at and database_clock() < allowed_at:
+            raise LoginError(f"Telegram sends it in another way from {allowed_at:%H:%M:%S} UTC on. Wait until then.")
+        _keep(pending, Step.CODE, at_telegram(login.resend_code(credentials, code_sent(pending))))
     return pending
 
 
@@ -148,7 +156,7 @@ def _step(
         if within is not None and (pending.step != within or pending.expires_at <= now):
             raise LoginError(OVER)
         if pending.waits_for == kind and pending.wait_until and pending.wait_until > now:
-            raise LoginError(too_many(pending.wait_until), wait_until=pending.wait_until)
+            raise TooSoon(pending.wait_until)
         yield pending, bot, credentials_of(bot)
     except LoginError as error:
         _keep_problem(pending, kind, error, now)
@@ -165,7 +173,10 @@ def _claimed(bot_id: UUID, now: datetime) -> PendingLogin:
 
 
 def _keep(pending: PendingLogin, step: Step, found: CodeSent | QrCode) -> None:
-    _write(pending, step, {name: _plain(value) for name, value in vars(found).items()})
+    state = dict(vars(found))
+    if isinstance(found, CodeSent) and found.resend_seconds:
+        state[_RESEND_AT] = database_clock() + timedelta(seconds=found.resend_seconds)
+    _write(pending, step, {name: _plain(value) for name, value in state.items()})
 
 
 def _keep_password_step(pending: PendingLogin, needed: PasswordNeeded) -> None:
@@ -189,7 +200,7 @@ def _write(pending: PendingLogin, step: Step, state: dict[str, Any]) -> None:
 
 def _keep_problem(pending: PendingLogin, kind: Step, error: LoginError, now: datetime) -> None:
     changes: dict[str, Any] = {"problem": str(error)[:300]}
-    if error.wait_until:
+    if isinstance(error, TooSoon):
         changes |= {
             "wait_until": error.wait_until,
             "waits_for": kind,
@@ -205,9 +216,8 @@ def _refuse_driven(bot_id: UUID) -> None:
         raise LoginError(CONNECTED)
 
 
-def _loaded(pending: PendingLogin, moment: str) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads(pending.state)
-    return state | {moment: datetime.fromisoformat(state[moment]) if state[moment] else None}
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _plain(value: object) -> object:

@@ -6,8 +6,9 @@ two connections with one key destroy it. All raise LoginError.
 
 import base64
 import re
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from telethon import TelegramClient
@@ -26,6 +27,10 @@ __all__ = ["CodeSent", "LoginError", "PasswordNeeded", "QrCode"]
 _ENDED = frozenset(
     {"AUTH_KEY_UNREGISTERED", "AUTH_KEY_NOT_FOUND", "AUTH_KEY_DUPLICATED", "SESSION_REVOKED", "SESSION_EXPIRED"}
 )
+
+
+# Seconds that a QR code's token lasts: Telegram gives it half a minute.
+_TOKEN_LEAST, _TOKEN_MOST = 2.0, 60.0
 
 
 # By code.
@@ -98,17 +103,17 @@ async def qr_look(credentials: Credentials, session_text: str) -> QrCode | tuple
 async def qr_wait(credentials: Credentials, show: Callable[[QrCode], object], *, limit: float) -> tuple[str, Me]:
     """Show codes, one after the other, until one is scanned. Raises LoginError after `limit` seconds."""
     session = StoredSession()
-    give_up = datetime.now(UTC) + timedelta(seconds=limit)
+    give_up = time.monotonic() + limit
     shown = b""
     async with connected(session, credentials, receive_updates=True) as client:
         with scans(client) as told:
             while isinstance(found := await _exported(client, credentials), types.auth.LoginToken):
-                if datetime.now(UTC) >= give_up:
+                if time.monotonic() >= give_up:
                     raise LoginError("Nobody has scanned the code. Start again when the phone is at hand.")
                 if found.token != shown:
                     show(_qr_code(found, session))
                     shown = found.token
-                await until_told(told, min(found.expires, give_up))
+                await until_told(told, min(_seconds_left(found), give_up - time.monotonic()))
                 told.clear()
         me = await logged_in(client, found.user)
     return session.dumps(), me
@@ -155,8 +160,8 @@ def _code_sent(answer: Any, phone: str, session: StoredSession) -> CodeSent:
     kind = _kind(answer.type)
     if kind == "set_up_email_required":
         raise LoginError(SENTENCES["SET_UP_EMAIL_REQUIRED"], reason="SET_UP_EMAIL_REQUIRED")
-    resend_at = datetime.now(UTC) + timedelta(seconds=answer.timeout) if answer.timeout else None
-    return CodeSent(phone, session.dumps(), answer.phone_code_hash, kind, _kind(answer.next_type), resend_at)
+    next_kind, resend_seconds = _kind(answer.next_type), answer.timeout or None
+    return CodeSent(phone, session.dumps(), answer.phone_code_hash, kind, next_kind, resend_seconds)
 
 
 def _kind(of: Any) -> str:
@@ -175,6 +180,12 @@ async def _exported(client: TelegramClient, credentials: Credentials) -> Any:
         await move_to(client, answer.dc_id)
         answer = await ask(client, functions.auth.ImportLoginTokenRequest(answer.token))
     return answer.authorization if isinstance(answer, types.auth.LoginTokenSuccess) else answer
+
+
+def _seconds_left(token: Any) -> float:
+    """Until a token expires. Telegram tells the moment by its clock, and this machine's may be minutes wrong."""
+    left: float = (token.expires - datetime.now(UTC)).total_seconds()
+    return min(max(left, _TOKEN_LEAST), _TOKEN_MOST)
 
 
 def _qr_code(token: Any, session: StoredSession) -> QrCode:

@@ -1,7 +1,7 @@
 """What goes in and out of logging an account in, and what is said when it does not work. Free of Telethon."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, TransientError
 
@@ -9,13 +9,13 @@ from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, Tr
 class LoginError(Exception):
     """Why the login did not work and what to do next: sentences for the person at the keyboard.
 
-    `reason` is Telegram's name for it, if Telegram said it. `wait_until`: trying again before then only prolongs it.
+    `reason` is Telegram's name for it, if Telegram said it. `wait_seconds`: trying again before then only prolongs it.
     """
 
-    def __init__(self, sentence: str, *, reason: str = "", wait_until: datetime | None = None) -> None:
+    def __init__(self, sentence: str, *, reason: str = "", wait_seconds: float | None = None) -> None:
         super().__init__(sentence)
         self.reason = reason
-        self.wait_until = wait_until
+        self.wait_seconds = wait_seconds
 
 
 class PasswordNeeded(LoginError):
@@ -31,7 +31,7 @@ class CodeSent:
     """A login that waits for its code. `session` holds a key and `phone_code_hash` belongs to it: both are secrets.
 
     `kind` says how the code was sent, `next_kind` how it is sent when asked for again (empty: in no way), which
-    Telegram allows from `resend_at` on.
+    Telegram allows `resend_seconds` after its answer.
     """
 
     phone: str = field(repr=False)
@@ -39,7 +39,7 @@ class CodeSent:
     phone_code_hash: str = field(repr=False)
     kind: str
     next_kind: str
-    resend_at: datetime | None
+    resend_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,7 @@ def login_error(error: TelegramError) -> LoginError:
     if reason in SENTENCES:
         return LoginError(SENTENCES[reason], reason=reason)
     if isinstance(error, RetryAfter):
-        until = datetime.now(UTC) + timedelta(seconds=error.seconds)
-        return LoginError(too_many(until), reason=reason, wait_until=until)
+        return LoginError(_too_many(f"for {error.seconds} seconds"), reason=reason, wait_seconds=error.seconds)
     if isinstance(error, PassingError):
         return LoginError(f"Telegram answered {reason}, which may pass. Try again in some minutes.", reason=reason)
     if isinstance(error, TransientError):
@@ -130,7 +129,9 @@ def login_error(error: TelegramError) -> LoginError:
 
 
 def too_many(until: datetime) -> str:
-    return (
-        f"Too many attempts: Telegram accepts no other before {until:%Y-%m-%d %H:%M:%S} UTC. "
-        "Wait until then; trying earlier only makes it longer."
-    )
+    """The same with a moment, which is the database's."""
+    return _too_many(f"before {until:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _too_many(when: str) -> str:
+    return f"Too many attempts: Telegram accepts no other {when}. Wait so long; trying earlier only makes it longer."

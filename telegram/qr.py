@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from telethon import TelegramClient, events
 from telethon.tl import types
@@ -25,10 +24,10 @@ def scans(client: TelegramClient) -> Iterator[asyncio.Event]:
         client.remove_event_handler(tell, scanned)
 
 
-async def until_told(told: asyncio.Event, moment: datetime) -> None:
-    """Until it is set, or until `moment`."""
+async def until_told(told: asyncio.Event, seconds: float) -> None:
+    """Until it is set, or for so long."""
     try:
-        async with asyncio.timeout(max(0.0, (moment - datetime.now(UTC)).total_seconds())):
+        async with asyncio.timeout(max(0.0, seconds)):
             await told.wait()
     except TimeoutError:
         pass

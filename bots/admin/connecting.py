@@ -182,7 +182,7 @@ class ConnectingAdmin(PanelAdmin):
                 "way": WAYS.get(sent.kind, "a message"),
                 "next_way": WAYS.get(sent.next_kind, ""),
                 "resend_label": RESEND_LABELS.get(sent.next_kind, "Send it the next way"),
-                "resend_at": sent.resend_at,
+                "resend_at": logins.resend_at(pending),
                 "phone": f"+{sent.phone[:2]}…{sent.phone[-2:]}",
             }
         if pending.step == Step.PASSWORD:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
+from bots import logins
 from bots.claiming import claim
-from bots.models import Bot, Delivery
+from bots.models import Bot, Delivery, PendingLogin
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permission_revoke
 from leads import tasks
@@ -21,6 +22,9 @@ from notifier import services as notifier
 from notifier.models import Channel, Notification, Rule
 from scripts import services
 from scripts.models import Run, ScriptForCampaign, Step
+from telegram import login
+from telegram.errors import RetryAfter
+from telegram.logins import CodeSent, LoginError, login_error
 from tests.integration import ledger, script_world
 from tests.integration.leads_world import World, make_world
 
@@ -170,6 +174,31 @@ def test_a_conversation_that_changes_hands_goes_on_at_once():
     assert is_now(Delivery.objects.get(message=said).due_at)
     conversation_hand_back(conversation_id=talk.pk, by="olga")
     assert is_now(LlmJob.objects.filter(state="due").get().due_at)
+
+
+def test_a_login_waits_as_long_as_telegram_asks(monkeypatch):
+    bot = Bot.objects.create(key="manager", role="manager", phone="+99966", api_id=1, api_hash="0" * 32)
+
+    async def refuses(*_: object) -> CodeSent:
+        raise login_error(RetryAfter(60, "FLOOD_WAIT_60", "SendCode"))
+
+    monkeypatch.setattr(login, "request_code", refuses)
+    with pytest.raises(LoginError, match=r"before .* UTC"):
+        logins.login_send_code(bot_id=bot.pk)
+    waiting = PendingLogin.objects.get()
+    assert waiting.wait_until is not None and is_now(waiting.wait_until - timedelta(seconds=60))
+
+
+def test_a_code_is_sent_again_when_telegram_allows_it(monkeypatch):
+    bot = Bot.objects.create(key="manager", role="manager", phone="+99966", api_id=1, api_hash="0" * 32)
+
+    async def sends(*_: object) -> CodeSent:
+        return CodeSent("99966", "a session", "a hash", "sms", "call", 60)
+
+    monkeypatch.setattr(login, "request_code", sends)
+    pending = logins.login_send_code(bot_id=bot.pk)
+    allowed = logins.resend_at(pending)
+    assert allowed is not None and is_now(allowed - timedelta(seconds=60))
 
 
 def test_a_permission_is_revoked_now():

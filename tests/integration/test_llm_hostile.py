@@ -138,6 +138,9 @@ def test_a_wait_in_milliseconds_or_until_a_date_is_kept(world, talk, settings):
     at = (timezone.now() + timedelta(minutes=30)).replace(microsecond=0)
     job, _ = asked(world, talk, settings, http({}, "503 Unavailable", Retry_After=format_datetime(at, usegmt=True)))
     assert abs(job.due_at - at) < timedelta(minutes=5)
+    dates = {"Date": "Fri, 27 Nov 2026 12:00:00 GMT", "Retry_After": "Fri, 27 Nov 2026 12:30:00 GMT"}
+    job, _ = asked(world, talk, settings, http({}, "503 Unavailable", **dates))
+    assert abs(job.due_at - at) < timedelta(minutes=5), "the endpoint's clock counts"
 
 
 def test_a_failure_that_nobody_foresaw_is_counted_and_ends_with_an_operator(world, talk, settings, caplog):
