@@ -1,6 +1,5 @@
 """Fixtures of all rooms. Each test run has a database and a virtual host of its own, named after its process id."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -50,8 +49,8 @@ def _no_broker() -> None:
 
 
 @pytest.fixture(scope="session")
-def _broken_orders(django_db_setup: None) -> Iterator[list[str]]:
-    """What `tests.lock_watch` has found since it was last asked."""
+def _broken_orders() -> Iterator[list[str]]:
+    """What `tests.lock_watch` has found and no test has failed for."""
     from tests import lock_watch
 
     found: list[str] = []
@@ -60,18 +59,13 @@ def _broken_orders(django_db_setup: None) -> Iterator[list[str]]:
 
 
 @pytest.fixture(autouse=True)
-def _order_of_locks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """With WATCH_LOCKS=1 a test fails in which the product locks rows in another order than the written one."""
-    marked = request.node.get_closest_marker("django_db")
-    uses_database = marked or {"db", "transactional_db"} & set(request.fixturenames)
-    if not os.environ.get("WATCH_LOCKS") or not uses_database:
-        yield
-        return
-    found: list[str] = request.getfixturevalue("_broken_orders")
-    found.clear()
+def _order_of_locks(_broken_orders: list[str]) -> Iterator[None]:
+    """A test fails in which the product locks rows in another order than the written one."""
     yield
-    if found:
-        pytest.fail("The order of locks (docs/architecture.md) is broken:\n" + "\n".join(dict.fromkeys(found)))
+    if _broken_orders:
+        told = "\n".join(dict.fromkeys(_broken_orders))
+        _broken_orders.clear()
+        pytest.fail(f"The order of locks (docs/architecture.md) is broken:\n{told}")
 
 
 @pytest.fixture
