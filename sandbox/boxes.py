@@ -12,7 +12,7 @@ from typing import Literal
 
 from sandbox.marks import PLAIN, Marks
 
-Action = Literal["joined", "joined_by_link", "migrate_to", "migrate_from", "topic"]
+Action = Literal["joined", "joined_by_link", "left", "migrate_to", "migrate_from", "topic"]
 EventKind = Literal["message", "edit", "delete"]
 
 

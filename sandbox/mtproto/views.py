@@ -216,6 +216,8 @@ class View:
         if message.action == "joined_by_link":
             owner = self._world.chats[message.peer].owner
             return types.MessageActionChatJoinedByLink(inviter_id=owner or message.from_user)
+        if message.action == "left":
+            return types.MessageActionChatDeleteUser(message.from_user)
         if message.action == "topic":
             title = self._world.chats[message.peer].topics[message.id]
             return types.MessageActionTopicCreate(title, TOPIC_COLOUR)

@@ -105,6 +105,37 @@ async def test_a_private_chat_shows_nothing_to_those_who_left_it(town: Town, cel
     assert inbox.texts == []
 
 
+async def test_a_link_that_lets_people_look_in_shows_what_chat_it_is(town: Town, cellar) -> None:
+    anna = await town.login(town.anna)
+    cellar.peek = True
+    shown = await anna(functions.messages.CheckChatInviteRequest(cellar.invite_hash))
+    assert isinstance(shown, types.ChatInvitePeek)
+    assert (shown.chat.id, town.anna.id in cellar.members) == (cellar.bare_id, False)
+    with pytest.raises(errors.InviteHashEmptyError):
+        await anna(functions.messages.CheckChatInviteRequest(""))
+
+
+async def test_who_leaves_a_basic_group_leaves_a_service_message(town: Town, kitchen) -> None:
+    anna, boris = await town.login(town.anna), await town.login(town.boris)
+    await anna(functions.messages.ImportChatInviteRequest(kitchen.invite_hash))
+    left = await anna(functions.messages.DeleteChatUserRequest(kitchen.bare_id, types.InputUserSelf()))
+    assert town.anna.id not in kitchen.members
+    [update] = left.updates
+    [newest] = await boris.get_messages(types.PeerChat(kitchen.bare_id), limit=1)
+    for message in (update.message, newest):
+        assert isinstance(message.action, types.MessageActionChatDeleteUser)
+        assert message.action.user_id == town.anna.id
+    with pytest.raises(errors.UserNotParticipantError):
+        await anna(functions.messages.DeleteChatUserRequest(kitchen.bare_id, types.InputUserSelf()))
+
+
+async def test_the_creator_of_a_supergroup_does_not_leave_it(town: Town, plaza) -> None:
+    boris = await town.login(town.boris)
+    with pytest.raises(errors.UserCreatorError):
+        await boris(functions.channels.LeaveChannelRequest(await boris.get_input_entity("the_plaza")))
+    assert town.boris.id in plaza.members
+
+
 async def test_participants_are_listed(town: Town, plaza, kitchen) -> None:
     boris = await town.login(town.boris)
     town.world.join(town.anna.id, plaza.id)

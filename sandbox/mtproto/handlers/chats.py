@@ -40,6 +40,8 @@ def leave_channel(call: Call, request: Any) -> Any:
     chat = peers.channel(call, request.channel)
     if call.user_id not in chat.members:
         raise RpcFailure("USER_NOT_PARTICIPANT")
+    if call.user_id == chat.owner:
+        raise RpcFailure("USER_CREATOR")
     call.world.leave(call.user_id, chat.id)
     view = View(call.world, call.user_id)
     view.mention(chat.id)
@@ -68,10 +70,12 @@ def leave_group(call: Call, request: Any) -> Any:
         raise RpcFailure("CHAT_ADMIN_REQUIRED")
     if call.user_id not in chat.members:
         raise RpcFailure("USER_NOT_PARTICIPANT")
+    before = call.world.boxes[call.user_id].pts
     call.world.leave(call.user_id, chat.id)
+    call.world.post_action(call.user_id, chat, "left")
     view = View(call.world, call.user_id)
     view.mention(chat.id)
-    return view.updates([])
+    return view.updates([view.event(call.user_id, event) for event in call.world.boxes[call.user_id].since(before)])
 
 
 @handles(functions.channels.GetChannelsRequest)

@@ -9,12 +9,17 @@ from sandbox.mtproto.handlers.chats import join
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.views import View
 
+# How long somebody may look into a chat without joining it.
+PEEK_SECONDS = 300
+
 
 @handles(functions.messages.CheckChatInviteRequest)
 def check_chat_invite(call: Call, request: Any) -> Any:
     chat = _chat(call, request.hash)
     if call.user_id in chat.members:
         return types.ChatInviteAlready(View(call.world, call.user_id).chat(chat))
+    if chat.peek:
+        return types.ChatInvitePeek(View(call.world, call.user_id).chat(chat), int(call.world.clock()) + PEEK_SECONDS)
     return types.ChatInvite(
         title=chat.title,
         photo=types.PhotoEmpty(0),
@@ -36,6 +41,8 @@ def import_chat_invite(call: Call, request: Any) -> Any:
 
 
 def _chat(call: Call, invite_hash: str) -> Chat:
+    if not invite_hash:
+        raise RpcFailure("INVITE_HASH_EMPTY")
     chat = call.world.find_invite(invite_hash)
     if chat is None:
         raise RpcFailure("INVITE_HASH_EXPIRED")
