@@ -19,6 +19,7 @@ from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError
 from telegram.mapping import map_error
 from telegram.membership import membership
 from telegram.names import username_in
+from telegram.references import check_reference
 from telegram.store import StoredSession, UnreadableSession
 from telegram.texts import same_text
 from telegram.types import (
@@ -243,6 +244,18 @@ class TelegramAccount:
     async def find_chat(self, reference: str, known_id: int | None = None) -> ResolvedChat:
         """What a reference leads to, without joining it. Raises ChatElsewhere as `join`."""
         return await peers.resolve(self._client, reference, known_id)
+
+    @within(JOIN_LIMIT)
+    async def check_reference(self, reference: str, known_id: int) -> ResolvedChat:
+        """The chat with the marked id `known_id`, when the reference leads to it; nothing is joined. Raises
+        ChatElsewhere as `join`, and ChatRefuses(NOT_INSIDE) when this account cannot see where it leads.
+        """
+        return await check_reference(self._client, reference, known_id)
+
+    @within(REQUEST_TIMEOUT)
+    async def leave(self, telegram_id: int) -> bool:
+        """Leave a chat. False: Telegram does not let the account go, or does not answer."""
+        return await peers.leave(self._client, telegram_id)
 
     @within(REQUEST_TIMEOUT)
     async def membership(self, reference: str, telegram_id: int) -> ResolvedChat | None:

@@ -111,13 +111,19 @@ class AlreadySent(TelegramError):
 
 
 class ChatElsewhere(TelegramError):
-    """The reference leads to the chat with the marked id `leads_to`, and another one is meant: nothing is done."""
+    """The reference leads to the chat with the marked id `leads_to`, and another one is meant.
+
+    `leads_to` is 0 when Telegram tells only the `title`. Nothing was done, unless the chat had to be joined to see what
+    it is: `joined` says whether the account was in it and has left it again, or is still in it.
+    """
 
     kind = "chat_elsewhere"
 
-    def __init__(self, leads_to: int) -> None:
+    def __init__(self, leads_to: int, title: str = "", joined: Literal["", "left", "stays"] = "") -> None:
         super().__init__("REFERENCE_LEADS_ELSEWHERE")
         self.leads_to = leads_to
+        self.title = title
+        self.joined = joined
 
 
 class ChatUpgraded(TelegramError):

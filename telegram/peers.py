@@ -14,6 +14,8 @@ from telegram.upgrades import follow, supergroup_of
 
 # A basic group that somebody in it has to add the account to.
 MUST_BE_ADDED = "MUST_BE_ADDED"
+# As Telegram answers an account that leaves a chat which it is not in.
+_OUTSIDE = ("USER_NOT_PARTICIPANT", "CHANNEL_PRIVATE")
 
 
 async def input_peer(client: TelegramClient, target: Target) -> tuple[Any, int | None]:
@@ -102,17 +104,18 @@ async def resolve(client: TelegramClient, reference: str, known_id: int | None =
     With `known_id`, the marked id of the chat that is meant, it raises ChatElsewhere for any other chat than that, or
     than the supergroup that it was upgraded to.
     """
-    return await _expected(client, await _resolve(client, reference), known_id)
+    return await expected(client, await _resolve(client, reference), known_id)
 
 
-async def _expected(client: TelegramClient, found: ResolvedChat, known_id: int | None) -> ResolvedChat:
+async def expected(client: TelegramClient, found: ResolvedChat, known_id: int | None) -> ResolvedChat:
+    """What was found, when that is the chat with the marked id `known_id`; raises ChatElsewhere as `resolve`."""
     if known_id in (None, found.telegram_id, found.upgraded_from):
         return found
     if known_id is not None and is_group(known_id):
         now = await supergroup_of(client, known_id)
         if now is not None and now.telegram_id == found.telegram_id:
-            return replace(now, title=found.title)
-    raise ChatElsewhere(found.telegram_id)
+            return replace(now, title=found.title, joined=found.joined)
+    raise ChatElsewhere(found.telegram_id, found.title)
 
 
 async def _resolve(client: TelegramClient, reference: str) -> ResolvedChat:
@@ -127,23 +130,45 @@ async def _resolve(client: TelegramClient, reference: str) -> ResolvedChat:
         if not isinstance(answer, types.ChatInviteAlready):
             raise ChatRefuses("NOT_A_MEMBER")
         client.session.process_entities([chat])
-        return await _group(client, chat)
+        return await group(client, chat)
     answer = await call(client, functions.contacts.ResolveUsernameRequest(name))
-    return await _group(client, next(iter(answer.chats), None))
+    return await group(client, next(iter(answer.chats), None))
 
 
 async def join(client: TelegramClient, reference: str, known_id: int | None = None) -> ResolvedChat:
     """Become a member, and say of what. A chat that the account is in already is no error. `known_id` as `resolve`;
-    what an invite leads to is known only once the account is in it."""
+    what an invite leads to is known only once the account is in it, and if it is another chat the account leaves it."""
     name, invite = parse_reference(reference)
     if invite:
-        return await _expected(client, await _join_by_invite(client, name), known_id)
+        found = await _join_by_invite(client, name)
+        try:
+            return await expected(client, found, known_id)
+        except ChatElsewhere as error:
+            if found.joined:
+                error.joined = "left" if await leave(client, found.telegram_id) else "stays"
+            raise
     found = await resolve(client, reference, known_id)
     peer = known_peer(client, found.telegram_id)
     if isinstance(peer, types.InputPeerChannel):
         request = functions.channels.JoinChannelRequest(types.InputChannel(peer.channel_id, peer.access_hash))
-        await _joining(client, request)
+        return replace(found, joined=await _joining(client, request) is not None)
     return found
+
+
+async def leave(client: TelegramClient, telegram_id: int) -> bool:
+    """Leave the chat with this marked id. False: Telegram does not let the account go, or does not answer."""
+    peer = known_peer(client, telegram_id)
+    try:
+        if isinstance(peer, types.InputPeerChannel):
+            channel = types.InputChannel(peer.channel_id, peer.access_hash)
+            await call(client, functions.channels.LeaveChannelRequest(channel))
+        elif isinstance(peer, types.InputPeerChat):
+            await call(client, functions.messages.DeleteChatUserRequest(peer.chat_id, types.InputUserSelf()))
+        else:
+            return False
+    except TelegramError as error:
+        return error.reason in _OUTSIDE
+    return True
 
 
 async def _join_by_invite(client: TelegramClient, invite: str) -> ResolvedChat:
@@ -156,7 +181,7 @@ async def _join_by_invite(client: TelegramClient, invite: str) -> ResolvedChat:
     if updates is None:
         return await _resolve(client, f"https://t.me/+{invite}")
     client.session.process_entities(updates)
-    return await _group(client, next(iter(updates.chats), None))
+    return replace(await group(client, next(iter(updates.chats), None)), joined=True)
 
 
 async def _joining(client: TelegramClient, request: Any) -> Any | None:
@@ -178,7 +203,7 @@ async def _by_id(client: TelegramClient, telegram_id: int) -> ResolvedChat:
         return await _basic_group(client, peer)
     else:
         raise ChatRefuses("NOT_A_MEMBER")
-    return await _group(client, next(iter(answer.chats), None))
+    return await group(client, next(iter(answer.chats), None))
 
 
 async def _basic_group(client: TelegramClient, peer: Any) -> ResolvedChat:
@@ -190,10 +215,11 @@ async def _basic_group(client: TelegramClient, peer: Any) -> ResolvedChat:
     chat = next(iter(answer.chats), None)
     if not isinstance(chat, types.Chat) or (chat.left and chat.migrated_to is None):
         raise ChatRefuses(MUST_BE_ADDED)
-    return await _group(client, chat)
+    return await group(client, chat)
 
 
-async def _group(client: TelegramClient, chat: Any) -> ResolvedChat:
+async def group(client: TelegramClient, chat: Any) -> ResolvedChat:
+    """What a chat of an answer is. Raises ChatRefuses(NOT_A_GROUP) for a person, a bot or nothing."""
     found = await follow(client, chat) or resolved_chat(chat)
     if found is None:
         raise ChatRefuses("NOT_A_GROUP")

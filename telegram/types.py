@@ -119,13 +119,14 @@ Target = ChatTarget | PersonTarget
 @dataclass(frozen=True)
 class ResolvedChat:
     """`upgraded_from`: the marked id of the basic group that this supergroup was, where Telegram has said so. `left`:
-    the account is known not to be in it."""
+    the account is known not to be in it. `joined`: it was not in it before."""
 
     telegram_id: int
     kind: ChatKind
     title: str
     upgraded_from: int | None = None
     left: bool = False
+    joined: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""Where a reference leads, found out without joining anything."""
+
+from telethon import TelegramClient
+from telethon.tl import functions, types
+
+from telegram.calls import call
+from telegram.errors import ChatElsewhere, ChatRefuses
+from telegram.membership import membership
+from telegram.peers import expected, group, parse_reference, resolve
+from telegram.types import ResolvedChat
+
+# The account is neither in the chat nor where the invite leads: Telegram does not tell it what that is.
+NOT_INSIDE = "NOT_INSIDE"
+
+
+async def check_reference(client: TelegramClient, reference: str, known_id: int) -> ResolvedChat:
+    """The chat with the marked id `known_id`, when the reference leads to it. Raises ChatElsewhere when it leads to
+    another one, and ChatRefuses(NOT_INSIDE) when this account cannot see which one."""
+    name, invite = parse_reference(reference)
+    if not invite:
+        return await resolve(client, reference, known_id)
+    # Before and after: somebody may let the account in at this moment.
+    inside = await _is_inside(client, known_id)
+    answer = await call(client, functions.messages.CheckChatInviteRequest(name))
+    if isinstance(answer, types.ChatInviteAlready | types.ChatInvitePeek):
+        client.session.process_entities([answer.chat])
+        return await expected(client, await group(client, answer.chat), known_id)
+    if inside and await _is_inside(client, known_id):
+        # Of a chat that the account is in Telegram would have said so.
+        raise ChatElsewhere(0, answer.title)
+    raise ChatRefuses(NOT_INSIDE)
+
+
+async def _is_inside(client: TelegramClient, known_id: int) -> bool:
+    """Asked of the chat itself, never by the reference."""
+    try:
+        return await membership(client, str(known_id), known_id) is not None
+    except ChatRefuses:
+        return False
