@@ -48,7 +48,7 @@ class OperatingAdmin(ModelAdmin):
             raise Http404
         if not self.may_operate(request):
             raise PermissionDenied
-        form = operation.bound_form(request, submitted=request.method == "POST")
+        form = operation.bound_form(request, submitted=request.method == "POST", row=row)
         if request.method == "POST" and form.is_valid():
             results = self._operate(operation, [row], Call(request, form.cleaned_data))
             return HttpResponseRedirect(self._url_after(operation, row, results))

@@ -32,10 +32,10 @@ def when_in(*states: str, attribute: str = "state") -> Callable[[Any], bool]:
 class Operation:
     """`run(row, call)` calls one service. `when(row)` says whether a page offers it; the service decides.
 
-    With `confirm` or `form` it is asked for on a page of its own; with `page` it only leads to one that does it. `bulk`
-    offers it for the selected rows of a list. What `removes` its row is not logged with the row's name, which is to be
-    forgotten; `run` keeps what is to be kept. What `makes` another row of the kind returns it from `run`, and its page
-    is shown next.
+    With `confirm`, `form` or `form_for(row)` it is asked for on a page of its own; with `page` it only leads to one
+    that does it. `bulk` offers it for the selected rows of a list. What `removes` its row is not logged with the row's
+    name, which is to be forgotten; `run` keeps what is to be kept. What `makes` another row of the kind returns it from
+    `run`, and its page is shown next.
     `done` ends the sentence "NAME …".
     """
 
@@ -48,6 +48,7 @@ class Operation:
     when: Callable[[Any], bool] = always
     confirm: str = ""
     form: type[forms.Form] | None = None
+    form_for: Callable[[Any], type[forms.Form]] | None = None
     bulk: bool = False
     page: bool = False
     removes: bool = False
@@ -55,10 +56,10 @@ class Operation:
 
     @property
     def asks(self) -> bool:
-        return bool(self.confirm or self.form or self.page)
+        return bool(self.confirm or self.form or self.form_for or self.page)
 
-    def bound_form(self, request: HttpRequest, *, submitted: bool) -> forms.Form:
-        form_class = self.form or forms.Form
+    def bound_form(self, request: HttpRequest, *, submitted: bool, row: Any = None) -> forms.Form:
+        form_class = self.form_for(row) if self.form_for is not None else self.form or forms.Form
         return form_class(request.POST, request.FILES) if submitted else form_class()
 
 
