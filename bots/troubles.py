@@ -1,6 +1,9 @@
 """Telling people about a trouble once, however often it is noticed."""
 
+import re
+from collections.abc import Iterable
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -8,11 +11,13 @@ from django.db.models.functions import Now
 
 from bots.events import SERVICE
 from bots.models import Trouble
+from campaigns.models import Chat
 from messaging.events import Event, ServiceErrorEvent
 from messaging.outbox import publish_on_commit
 
 FORGOTTEN = timedelta(days=1)
 KEY_LENGTH, REASON_LENGTH = 200, 300
+_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
 def trouble_tell(*, key: str, reason: str, event: Event | None = None) -> bool:
@@ -29,6 +34,14 @@ def trouble_tell(*, key: str, reason: str, event: Event | None = None) -> bool:
                 count=F("count") + 1, last_at=Now(), reason=reason[:REASON_LENGTH]
             )
     return new
+
+
+def chats_about(troubles: Iterable[Trouble]) -> dict[str, Chat]:
+    """By the key of the trouble, the chat that it is about: keys name chats by their ids."""
+    ids = {one.key: set(_ID.findall(one.key)) for one in troubles}
+    chats = Chat.objects.in_bulk([UUID(one) for found in ids.values() for one in found])
+    about = {key: [chats[UUID(one)] for one in found if UUID(one) in chats] for key, found in ids.items()}
+    return {key: found[0] for key, found in about.items() if found}
 
 
 def troubles_forget() -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from django.db.models import Count, F, Min, Model, Q, QuerySet
@@ -9,13 +10,15 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from bots.models import Bot, Delivery, Trouble
+from bots.troubles import chats_about
+from campaigns.models import Chat
 from coolthing_site.models import Process
 from coolthing_site.panel.navigation import may_view
 from coolthing_site.panel.processes import processes_amiss
 from leads.models import Conversation, Lead
 from messaging.models import DeadLetter, OutboxEvent, QueueControl
 from panelkit.counts import counted
-from panelkit.labels import moment_told, short_choice, waits
+from panelkit.labels import moment_told, page_of, short_choice, waits
 from scripts.models import Run, ScriptForCampaign, Step
 
 # Rows of a card: the rest is on the list that its title links to.
@@ -39,7 +42,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         Lead: ("leads", lambda: by_state(Lead, "state")),
         Conversation: ("talks", talks_of_people),
         Delivery: ("waiting", waiting),
-        Trouble: ("troubles", lambda: list(Trouble.objects.order_by("-last_at")[:ROWS])),
+        Trouble: ("troubles", lambda: troubles(request)),
         Process: ("processes", processes_amiss),
         QueueControl: ("paused", lambda: list(QueueControl.objects.filter(paused=True).order_by("queue"))),
     }
@@ -62,6 +65,14 @@ def tiles(request: HttpRequest) -> list[Tile]:
         if may_view(request, rows.model._meta.label)
         for number in [rows.count()]
     ]
+
+
+def troubles(request: HttpRequest) -> list[Any]:
+    """What is wrong, the latest first; with the page of the chat that it is about."""
+    latest = list(Trouble.objects.order_by("-last_at")[:ROWS])
+    chats = chats_about(latest) if may_view(request, Chat._meta.label) else {}
+    pages = {key: page_of(chat) for key, chat in chats.items()}
+    return [SimpleNamespace(reason=one.reason, last_at=one.last_at, chat_url=pages.get(one.key)) for one in latest]
 
 
 def plays() -> list[Any]:
