@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from bots.models import Bot, Host
-from bots.roles import handler_of
 from bots.states import BARRED
+from bots.wanted import bots_wanted
 from messaging.clock import database_clock
 
 # Seconds without a heartbeat after which a worker gets no more bots, and after which it is forgotten.
@@ -82,7 +82,6 @@ def no_longer_wanted(*, role: str, bot_ids: Set[UUID]) -> set[UUID]:
     """Which of these bots should not be connected any more."""
     if not bot_ids:
         return set()
-    handler = handler_of(role)
-    wanted = handler.wanted(database_clock()) if handler is not None else set()
+    wanted = bots_wanted(role=role, now=database_clock())
     may = Bot.objects.filter(pk__in=bot_ids, enabled=True, role=role).exclude(state__in=BARRED)
     return set(bot_ids) - (set(may.values_list("pk", flat=True)) & wanted)

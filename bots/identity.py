@@ -2,6 +2,7 @@
 lead elsewhere."""
 
 import re
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -11,10 +12,18 @@ from bots.models import Bot, Trouble
 from bots.troubles import trouble_over, trouble_tell
 from campaigns.identity import chat_identify, reference_strayed
 from campaigns.models import Chat
+from campaigns.selectors import id_told
+from telegram.errors import ChatElsewhere
 from telegram.types import Dialog, ResolvedChat
 
-# How the key of its incident begins; the chat's id follows.
-_ELSEWHERE = "elsewhere:"
+# How the keys of its incidents begin; the chat's id follows.
+_ELSEWHERE, _UNCONFIRMED = "elsewhere:", "unconfirmed:"
+# What became of an account that had to join to see where an invite leads.
+_JOINED = {
+    "": "",
+    "left": " The account joined it by the link and has left it again.",
+    "stays": " The account joined it by the link and could not leave: leave that chat in Telegram's app.",
+}
 # References that are names: @name, t.me/name, name.
 _NAME = re.compile(r"(?:@|(?:https?://)?(?:www\.)?(?:t\.me|telegram\.me)/)?([A-Za-z]\w{2,31})/?", re.ASCII)
 
@@ -24,14 +33,16 @@ def in_former_group() -> Q:
     return Q(first_attempt_at__lt=F("chat__upgraded_at"))
 
 
-def chat_resolved(*, chat_id: UUID, found: ResolvedChat) -> None:
-    """Store what a chat turned out to be. Raises SameChat and AnotherChat of campaigns.identity."""
+def chat_resolved(*, chat_id: UUID, found: ResolvedChat, reference: str | None = None) -> None:
+    """Store what a chat turned out to be, by following this reference. Raises SameChat and AnotherChat of
+    campaigns.identity."""
     chat_identify(
         chat_id=chat_id,
         telegram_id=found.telegram_id,
         kind=Chat.Kind(found.kind),
         title=found.title,
         upgraded_from=found.upgraded_from,
+        reference=reference,
     )
 
 
@@ -41,22 +52,44 @@ def chat_upgraded(*, chat_id: UUID, telegram_id: int, upgraded_from: int) -> Non
 
 
 @transaction.atomic
-def chat_elsewhere(*, bot_id: UUID, chat_id: UUID, leads_to: int) -> None:
-    """The chat's reference leads to another chat: its permissions wait for an operator, who is notified once."""
-    chat = reference_strayed(chat_id=chat_id, leads_to=leads_to)
+def chat_elsewhere(
+    *, bot_id: UUID, chat_id: UUID, error: ChatElsewhere, reference: str, changed_at: datetime | None = None
+) -> None:
+    """The chat's reference leads to another chat: its permissions wait for an operator, who is notified once.
+
+    An answer about another reference than today's, or older than its last change (`changed_at`), changes nothing.
+    """
+    chat = reference_strayed(chat_id=chat_id, leads_to=error.leads_to, reference=reference, changed_at=changed_at)
+    if chat is None:
+        return
     bot = Bot.objects.only("key").get(pk=bot_id)
+    title = f" “{error.title}”" if error.title else ""
     reason = (
-        f"chat {chat.key}: bot {bot.key} found that {chat.reference} leads to another chat ({leads_to}) than before "
-        f"({chat.telegram_id}). Its permissions are suspended: correct the reference on the chat's page"
+        f"chat {chat.key}: bot {bot.key} found that {chat.reference} leads to another chat{title} "
+        f"({id_told(error.leads_to)}) than {chat.telegram_id}.{_JOINED[error.joined]} "
+        "Its permissions are suspended: correct the reference on the chat's page"
     )
     trouble_tell(key=f"{_ELSEWHERE}{chat.id}", reason=reason)
 
 
+def unconfirmed_tell(*, chat: Chat, reason: str) -> None:
+    """An account could not find out where the chat's changed reference leads."""
+    trouble_tell(key=f"{_UNCONFIRMED}{chat.pk}", reason=reason)
+
+
+def unconfirmed_reason(chat: Chat) -> str:
+    """What `unconfirmed_tell` said last of the chat; empty when it said nothing."""
+    told = Trouble.objects.filter(key=f"{_UNCONFIRMED}{chat.pk}").values_list("reason", flat=True)
+    return told.first() or ""
+
+
 def doubts_over() -> None:
-    """References that an operator has corrected: no incident any more."""
+    """References that an operator has corrected, or an account has confirmed: no incident any more."""
     strayed = Chat.objects.filter(reference_leads_to__isnull=False).values_list("id", flat=True)
-    still = {f"{_ELSEWHERE}{chat_id}" for chat_id in strayed}
-    for key in Trouble.objects.filter(key__startswith=_ELSEWHERE).values_list("key", flat=True):
+    waiting = Chat.objects.filter(reference_changed_at__isnull=False).values_list("id", flat=True)
+    still = {f"{_ELSEWHERE}{chat_id}" for chat_id in strayed} | {f"{_UNCONFIRMED}{chat_id}" for chat_id in waiting}
+    about = Q(key__startswith=_ELSEWHERE) | Q(key__startswith=_UNCONFIRMED)
+    for key in Trouble.objects.filter(about).values_list("key", flat=True):
         if key not in still:
             trouble_over(key=key)
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from bots.blocks import LISTING, LOOKING, method_block, seconds_blocked
+from bots.confirming import References
 from bots.cursors import chats_forget
 from bots.executor import in_db
 from bots.identity import chat_elsewhere, chat_resolved, name_lost
@@ -87,6 +88,7 @@ class Membership:
         self._checked: set[tuple[UUID, str]] = set()
         # Until when Telegram lets it enter nothing, on time.monotonic().
         self._flooded = 0.0
+        self._references = References(self._reader.bot_id)
 
     async def begin(self, dialogs: Iterable[Dialog]) -> None:
         """A new connection: what the account is in is known from its own list of chats."""
@@ -142,12 +144,31 @@ class Membership:
         """Enter what is to be entered, as far as Telegram allows it now. Raises BotDead and TransientError."""
         wanted = await in_db(self._reader.handler.chats, self._reader.bot_id)
         await self._forget_all_but(wanted)
+        if await self._check_references(account, wanted):
+            wanted = await in_db(self._reader.handler.chats, self._reader.bot_id)
+            await self._forget_all_but(wanted)
         await self._list_again(account, wanted)
         for chat in wanted:
-            if self._settled(chat) or self._not_before.get(chat.pk, 0.0) > time.monotonic():
+            if _waits(chat) or self._settled(chat) or self._not_before.get(chat.pk, 0.0) > time.monotonic():
                 continue
             await self._enter(account, chat)
         await self._show()
+
+    async def _check_references(self, account: TelegramAccount, wanted: list[Chat]) -> bool:
+        """Whether what is wanted may have changed."""
+        if self._flooded > time.monotonic():
+            return False
+        try:
+            return await self._references.check(account, [chat.pk for chat in wanted])
+        except RetryAfter as error:
+            await self._wait(error)
+        except BotRestricted as error:
+            await in_db(bot_restrict, bot_id=self._reader.bot_id, reason=error.reason)
+        return False
+
+    async def _wait(self, error: RetryAfter) -> None:
+        await in_db(method_block, bot_id=self._reader.bot_id, error=error)
+        self._flooded = time.monotonic() + error.seconds
 
     def _settled(self, chat: Chat) -> bool:
         peer_id = self.chats.get(chat.pk)
@@ -161,8 +182,8 @@ class Membership:
         return dialog is not None and name_lost(chat, dialog) and (chat.pk, chat.reference) not in self._checked
 
     async def _forget_all_but(self, wanted: list[Chat]) -> None:
-        ids = {chat.pk for chat in wanted}
-        self.chats = {chat: peer for chat, peer in self.chats.items() if chat in ids}
+        ids, waiting = {chat.pk for chat in wanted}, {chat.pk for chat in wanted if _waits(chat)}
+        self.chats = {chat: peer for chat, peer in self.chats.items() if chat in ids - waiting}
         self._reading.keep_only(set(self.chats.values()))
         for chat_id in (self._not_before.keys() | self._asked) - ids - self._strayed:
             self._not_before.pop(chat_id, None)
@@ -178,17 +199,17 @@ class Membership:
             self._wanted = ids
 
     async def _enter(self, account: TelegramAccount, chat: Chat) -> None:
+        found = None
         try:
             found = await self._member_of(account, chat)
             if found is None:
                 return
-            await in_db(chat_resolved, chat_id=chat.pk, found=found)
+            await in_db(chat_resolved, chat_id=chat.pk, found=found, reference=chat.reference)
             former = found.upgraded_from or chat.upgraded_from_id
             await self._reading.watch(found.telegram_id, former=former)
             await in_db(presence_note, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=found.telegram_id)
         except RetryAfter as error:
-            await in_db(method_block, bot_id=self._reader.bot_id, error=error)
-            self._flooded = time.monotonic() + error.seconds
+            await self._wait(error)
             return
         except BotRestricted as error:
             await in_db(bot_restrict, bot_id=self._reader.bot_id, reason=error.reason)
@@ -206,12 +227,16 @@ class Membership:
         except (BotDead, TransientError):
             raise
         except ChatElsewhere as error:
-            await in_db(chat_elsewhere, bot_id=self._reader.bot_id, chat_id=chat.pk, leads_to=error.leads_to)
+            await in_db(
+                chat_elsewhere, bot_id=self._reader.bot_id, chat_id=chat.pk, error=error, reference=chat.reference
+            )
             self.chats.pop(chat.pk, None)
             self._not_before[chat.pk] = time.monotonic() + REFUSED_SECONDS
             self._strayed.add(chat.pk)
             return
         except (TelegramError, SameChat, AnotherChat) as error:
+            if isinstance(error, AnotherChat) and found is not None and found.joined:
+                await account.leave(found.telegram_id)
             await self._refused(chat, str(error))
             return
         self.chats[chat.pk] = found.telegram_id
@@ -286,6 +311,11 @@ class Membership:
 
     async def _show(self) -> None:
         await in_db(connected_show, bot_id=self._reader.bot_id, epoch=self._reader.epoch)
+
+
+def _waits(chat: Chat) -> bool:
+    """Its reference was changed: nothing is entered or read there until an account has confirmed it."""
+    return chat.reference_changed_at is not None
 
 
 def trouble_of(*, bot_id: UUID, chat_id: UUID) -> str:

@@ -24,7 +24,7 @@ from campaigns.selectors import is_suppressed
 from campaigns.suppressing import suppression_resolve
 from telegram.error_table import entry_of
 from telegram.errors import BotDead, BotRestricted, ChatElsewhere, ChatRefuses, ChatUpgraded, RetryAfter, TelegramError
-from telegram.types import SentMessage
+from telegram.types import ChatTarget, SentMessage
 
 State, Kind = Delivery.State, DeliveryEvent.Kind
 OWN_ACCOUNT = "The recipient is one of the team's own accounts."
@@ -134,7 +134,8 @@ def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetim
     elif isinstance(error, ChatUpgraded) and out.chat_id is not None:
         _follow(out, error)
     elif isinstance(error, ChatElsewhere) and out.chat_id is not None:
-        chat_elsewhere(bot_id=out.bot_id, chat_id=out.chat_id, leads_to=error.leads_to)
+        assert isinstance(out.target, ChatTarget)
+        chat_elsewhere(bot_id=out.bot_id, chat_id=out.chat_id, error=error, reference=out.target.reference)
         put_back(out, "The chat's reference leads to another chat.")
     else:
         if isinstance(error, ChatRefuses) and out.chat_id is not None:

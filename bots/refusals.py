@@ -27,6 +27,22 @@ def refusal_told(*, bot_id: UUID, chat: Chat, reason: str) -> str:
     return f"bot {bot_id} {sentence.format(chat=chat.key, reason=reason)}"
 
 
+_CHECK = {
+    "NOT_INSIDE": "no account that can be connected is in the chat, and bot {bot} does not see where {reference} leads "
+    "without joining: add the account to the chat in Telegram, and it confirms the reference by itself",
+    "INVITE_HASH_EXPIRED": "the link {reference} has expired or was never one: ask the owner for a new one",
+    "USERNAME_NOT_OCCUPIED": "nobody bears the name {reference}: correct the reference",
+    "NOT_A_GROUP": "{reference} leads to a person, a bot or a channel: correct the reference",
+}
+
+
+def check_told(*, bot: str, chat: Chat, reason: str) -> str:
+    """Why bot `bot` cannot confirm the chat's changed reference."""
+    sentence = _CHECK.get(reason, "bot {bot} cannot see where {reference} leads: {reason}")
+    told = sentence.format(bot=bot, reference=chat.reference, reason=reason)
+    return f"chat {chat.key} waits since its reference was changed: {told}"
+
+
 def full_trouble(bot_id: UUID) -> str:
     """The key of the Trouble that there is while the account is in as many chats as Telegram allows."""
     return f"full:{bot_id}"

@@ -20,7 +20,8 @@ class RoleHandler(Protocol):
         """The bots of this role that should be connected at `now`. Called every few seconds: one query."""
 
     def chats(self, bot_id: UUID) -> list[Chat]:
-        """The chats that the bot must be a member of, as of now."""
+        """The chats that the bot must be a member of, as of now. Among them those whose changed reference an account
+        has to confirm (`reference_changed_at`): it enters and reads them only afterwards."""
 
     def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
         """Record a message: called once for each, in order within a chat, in the transaction that moves the cursor.

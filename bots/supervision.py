@@ -18,6 +18,7 @@ from bots.roles import handler_of
 from bots.states import BARRED, bot_set_state
 from bots.troubles import trouble_over, trouble_tell, troubles_forget
 from bots.unwelcome import suspensions_over
+from bots.wanted import bots_wanted
 from messaging import topology
 from messaging.rounds import all_of, for_each
 from messaging.tasks_api import send_to_queue_rollback_unsafe
@@ -146,8 +147,7 @@ def _tell_room(role: str, missing: int) -> None:
 
 def to_be_started(role: str, now: datetime) -> list[UUID]:
     """The bots of a role that should run and neither do nor are on their way; the longest waiting first."""
-    handler = handler_of(role)
-    wanted = handler.wanted(now) if handler is not None else set()
+    wanted = bots_wanted(role=role, now=now)
     if not wanted:
         return []
     ready = Bot.objects.filter(

@@ -10,12 +10,13 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from campaigns import identity, services, suppression_admin  # noqa: F401  Its pages register themselves.
+from campaigns import identity, references, services, suppression_admin  # noqa: F401  Its pages register themselves.
 from campaigns.budget_keys import UnknownKey, key_resolve, names_of
 from campaigns.models import BOTH_ENDS, ONE_PERMISSION, Budget, Campaign, Chat, ChatPermission
 from campaigns.permission_admin import standing
 from campaigns.policy_admin import PolicyAdmin
-from campaigns.selectors import doubt_of, gap_of
+from campaigns.resuming import RESUME
+from campaigns.selectors import doubt_of, gap_of, unconfirmed_told
 from panelkit.base import RowsInline
 from panelkit.labels import choice_label, clipped, short_choice
 from panelkit.operations import Operation, when_in
@@ -151,8 +152,21 @@ class ChatPermissionInline(RowsInline):
         return False
 
 
+class ChatForm(forms.ModelForm):
+    """Refuses the number of another chat at once: that needs no account."""
+
+    def clean_reference(self) -> str:
+        reference: str = self.cleaned_data["reference"]
+        if self.instance.pk and "reference" in self.changed_data and Chat.objects.filter(pk=self.instance.pk).exists():
+            problem = references.reference_problem(chat_id=self.instance.pk, reference=reference)
+            if problem:
+                raise forms.ValidationError(problem)
+        return reference
+
+
 @admin.register(Chat)
 class ChatAdmin(PolicyAdmin):
+    form = ChatForm
     instead_of_deleting = "Revoke its permissions instead: then nothing is said or read there."
     empty_hint = "Add the groups in which the team's accounts may play or listen."
     list_display = ("name", "reference", "kind_label", "telegram_id", "permitted", "label")
@@ -188,13 +202,14 @@ class ChatAdmin(PolicyAdmin):
         Operation(
             "look_again",
             "Look again",
-            run=lambda chat, call: identity.reference_changed(chat_id=chat.pk),
-            done="is looked at again: you may resume its permissions, and if the reference still leads to another chat "
-            "they are suspended again.",
+            run=lambda chat, call: references.reference_check_again(chat_id=chat.pk),
+            done="is looked at again: you may resume its permissions, and they count once an account has confirmed "
+            "that the reference leads to this chat. If it still leads to another one they are suspended again.",
             icon="travel_explore",
             when=lambda chat: chat.reference_leads_to is not None,
             confirm="You have made sure that the reference leads to this chat again.",
         ),
+        RESUME,
     )
     inlines = (ChatPermissionInline,)
 
@@ -204,12 +219,18 @@ class ChatAdmin(PolicyAdmin):
         return super().get_queryset(request).prefetch_related("permissions")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        super().save_model(request, obj, form, change)
         if change and "reference" in form.changed_data:
-            identity.reference_changed(chat_id=obj.pk)
+            references.reference_change(chat_id=obj.pk, reference=form.cleaned_data["reference"])
+        super().save_model(request, obj, form, change)
 
     @display(description="in doubt")
     def doubt(self, chat: Chat) -> str:
+        if chat.pk and chat.reference_changed_at is not None:
+            told = unconfirmed_told(chat.reference_changed_at)
+            return (
+                f"{told[0].upper()}{told[1:]}. Until then nothing is sent, read or joined here. Below the permissions "
+                "you see which account checks it."
+            )
         return clipped(doubt_of(chat), 400) if chat.pk else ""
 
     @display(description="chat", ordering="title")

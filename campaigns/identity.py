@@ -4,6 +4,7 @@ link) only leads to it, and may lead to another chat tomorrow, whose owner has p
 A basic group that was upgraded to a supergroup has a new id and stays the same chat: both ids are on record.
 """
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from django.db.models.functions import Now
 from campaigns import fences
 from campaigns.errors import NotPossible
 from campaigns.models import Chat
-from campaigns.selectors import chats_at
+from campaigns.selectors import chats_at, id_told
 from campaigns.services import permissions_suspend
 
 # Of a slug, less what makes it unique.
@@ -30,17 +31,25 @@ class AnotherChat(NotPossible):
 
 @transaction.atomic
 def chat_identify(
-    *, chat_id: UUID, telegram_id: int, kind: Chat.Kind, title: str = "", upgraded_from: int | None = None
+    *,
+    chat_id: UUID,
+    telegram_id: int,
+    kind: Chat.Kind,
+    title: str = "",
+    upgraded_from: int | None = None,
+    reference: str | None = None,
 ) -> Chat:
     """An account is in the chat that has this marked id, or sees that the basic group `upgraded_from` has become it.
 
     Sets the id of a chat that had none, and moves a group that was upgraded to its new id; who still knows the old id
     changes nothing. Raises SameChat when another row stands for this chat, and AnotherChat when this row stands for
-    another one: see `reference_strayed`.
+    another one (see `reference_strayed`), or had no id and another `reference` than the one that was followed.
     """
     chat = Chat.objects.select_for_update().get(id=chat_id)
     if telegram_id == chat.upgraded_from_id:
         return chat
+    if chat.telegram_id is None and reference not in (None, chat.reference):
+        raise AnotherChat(f"the reference of chat {chat.key} is {chat.reference} now, and {reference} was followed")
     _check_free(chat, telegram_id, upgraded_from)
     if not chat.title and title:
         Chat.objects.filter(id=chat.id).update(title=title[:200])
@@ -76,28 +85,25 @@ def _check_free(chat: Chat, telegram_id: int, upgraded_from: int | None) -> None
 
 
 @transaction.atomic
-def reference_strayed(*, chat_id: UUID, leads_to: int) -> Chat:
-    """The chat's reference leads to the marked id of another chat: every permission is suspended until an operator has
-    corrected the reference, or has made the other one a chat of its own. Doing it twice is no error."""
-    Chat.objects.select_for_update().get(id=chat_id)
-    Chat.objects.filter(id=chat_id).update(reference_leads_to=leads_to)
-    chat = Chat.objects.get(id=chat_id)
+def reference_strayed(
+    *, chat_id: UUID, leads_to: int, reference: str, changed_at: datetime | None = None
+) -> Chat | None:
+    """The chat's reference leads to the marked id of another chat (UNSEEN_CHAT: no account sees its id): every
+    permission is suspended until an operator has corrected the reference, or has made the other one a chat of its own.
+    Doing it twice is no error. None: the answer is about another reference than today's, or older than its last change
+    (`changed_at` is `Chat.reference_changed_at` as of before Telegram was asked)."""
+    chat = Chat.objects.select_for_update().get(id=chat_id)
+    if (chat.reference, chat.reference_changed_at) != (reference, changed_at):
+        return None
+    chat.reference_leads_to, chat.reference_changed_at = leads_to, None
+    chat.save(update_fields=["reference_leads_to", "reference_changed_at"])
     # The reason stays on the permission after the correction, until it is resumed: it has to be true then as well.
     reason = (
-        f"{chat.reference} led to another chat ({leads_to}) than the one whose owner gave the permission "
+        f"{chat.reference} led to another chat ({id_told(leads_to)}) than the one whose owner gave the permission "
         f"({chat.telegram_id}). Once that is corrected on the page of chat {chat.key}, ask the owner, then resume it"
     )
     permissions_suspend(chat_id=chat_id, reason=reason)
     return chat
-
-
-@transaction.atomic
-def reference_changed(*, chat_id: UUID) -> None:
-    """An operator has corrected the reference, or asks for another look. The id stays: when an account finds that the
-    reference leads elsewhere, the permissions are suspended again."""
-    Chat.objects.select_for_update().get(id=chat_id)
-    if Chat.objects.filter(id=chat_id).exclude(reference_leads_to=None).update(reference_leads_to=None):
-        fences.rules_changed()
 
 
 @transaction.atomic

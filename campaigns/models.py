@@ -93,6 +93,10 @@ class Campaign(models.Model):
         return self.name
 
 
+# What `Chat.reference_leads_to` says of a chat that none of the team's accounts is in.
+UNSEEN_CHAT = 0
+
+
 class Chat(models.Model):
     """A Telegram group or supergroup that the team works in."""
 
@@ -106,7 +110,8 @@ class Chat(models.Model):
     reference = models.CharField(
         max_length=200,
         unique=True,
-        help_text="@username, an invite link, or the marked id (-100…, or -… for groups)",
+        help_text="@username, an invite link, or the marked id (-100…, or -… for groups). When you change it, an "
+        "account has to confirm that it leads to the same chat",
     )
     telegram_id = models.BigIntegerField(null=True, blank=True, unique=True, help_text="Marked id, once resolved")
     kind = models.CharField(max_length=12, choices=Kind, default=Kind.UNKNOWN)
@@ -114,8 +119,15 @@ class Chat(models.Model):
         null=True, blank=True, unique=True, help_text="Marked id of the basic group that it was"
     )
     upgraded_at = models.DateTimeField(null=True, blank=True, help_text="When the supergroup was first seen")
+    reference_changed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When you changed the reference; empty once an account has confirmed that it leads to the same chat",
+    )
     reference_leads_to = models.BigIntegerField(
-        null=True, blank=True, help_text="Marked id of another chat, to which the reference led at the last look"
+        null=True,
+        blank=True,
+        help_text="Marked id of another chat, to which the reference led at the last look; 0: no account sees its id",
     )
     title = models.CharField(max_length=200, blank=True, default="")
     label = models.CharField(
@@ -132,6 +144,13 @@ class Chat(models.Model):
                 condition=Q(upgraded_from_id__isnull=True, upgraded_at__isnull=True)
                 | Q(upgraded_from_id__isnull=False, upgraded_at__isnull=False, telegram_id__isnull=False),
                 name="upgraded_chats_have_both_ids",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["reference_changed_at"],
+                name="references_to_confirm",
+                condition=Q(reference_changed_at__isnull=False),
             ),
         ]
 
@@ -212,6 +231,11 @@ class ChatPermission(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chat}: {self.purpose}"
+
+    @property
+    def reference_changed_at(self) -> datetime | None:
+        """As `Terms` of campaigns.selectors has it."""
+        return self.chat.reference_changed_at
 
 
 class EvidenceFile(models.Model):

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower, Now
 
 from campaigns.hashing import id_hash, key_if_any, name_hash
-from campaigns.models import Campaign, Chat, ChatPermission, Suppression
+from campaigns.models import UNSEEN_CHAT, Campaign, Chat, ChatPermission, Suppression
 from campaigns.suppressions import bearer_of
 
 
@@ -89,11 +89,12 @@ def suppressed_bearer(username: str) -> int | None:
 @dataclass(frozen=True)
 class Gap:
     """Why nothing may be done under a permission. `lasting`: it does not end by itself nor by an operator's look;
-    else it is over at `until`, or (None) when an operator has looked."""
+    else it is over at `until`, or (None) when an operator has looked, or (`unconfirmed`) an account."""
 
     reason: str
     lasting: bool = True
     until: datetime | None = None
+    unconfirmed: bool = False
 
 
 NONE_ON_RECORD = Gap("none is on record")
@@ -101,6 +102,11 @@ NONE_ON_RECORD = Gap("none is on record")
 
 def in_force(now: datetime | Now) -> Q:
     """The permissions in force at `now`: a time, or the database's own at the moment of the statement."""
+    return _given(now) & Q(chat__reference_changed_at__isnull=True)
+
+
+def _given(now: datetime | Now) -> Q:
+    """In force, or as soon as an account has confirmed the chat's changed reference."""
     begun = Q(valid_from__isnull=True) | Q(valid_from__lte=now)
     lasts = Q(valid_until__isnull=True) | Q(valid_until__gt=now)
     return Q(revoked_at__isnull=True, suspended_at__isnull=True) & begun & lasts
@@ -128,9 +134,22 @@ def doubt_of(chat: Chat) -> str:
     """Why it is in doubt whose permission a chat has, and what to do; empty when it is not."""
     if chat.reference_leads_to is None:
         return ""
+    leads_to = id_told(chat.reference_leads_to)
     return (
-        f"{chat.reference} leads to another chat ({chat.reference_leads_to}) than the one whose owner gave the "
+        f"{chat.reference} leads to another chat ({leads_to}) than the one whose owner gave the "
         f"permission ({chat.telegram_id}): correct the reference of chat {chat.key}, or make the other one a new chat"
+    )
+
+
+def id_told(leads_to: int) -> str:
+    """A chat's `reference_leads_to` within a sentence."""
+    return "whose id no account sees" if leads_to == UNSEEN_CHAT else str(leads_to)
+
+
+def unconfirmed_told(changed_at: datetime) -> str:
+    """Why a chat's permissions wait since its reference was changed."""
+    return (
+        f"the reference was changed on {_minute(changed_at)}; an account has to confirm that it leads to the same chat"
     )
 
 
@@ -142,12 +161,15 @@ class Terms(NamedTuple):
     revoked_at: datetime | None
     suspended_at: datetime | None
     suspended_reason: str
+    reference_changed_at: datetime | None
 
 
 # Of each chat the open one, since it counts; else what was revoked last.
 _LATEST_TERMS = """
-    SELECT DISTINCT ON (chat_id) chat_id, valid_from, valid_until, revoked_at, suspended_at, suspended_reason
-    FROM campaigns_chatpermission WHERE chat_id = ANY(%s) AND purpose = %s
+    SELECT DISTINCT ON (chat_id) chat_id, valid_from, valid_until, revoked_at, suspended_at, suspended_reason,
+        chat.reference_changed_at
+    FROM campaigns_chatpermission JOIN campaigns_chat chat ON chat.id = chat_id
+    WHERE chat_id = ANY(%s) AND purpose = %s
     ORDER BY chat_id, revoked_at DESC NULLS FIRST
 """
 
@@ -160,6 +182,8 @@ def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
         return Gap(f"it expired at {_minute(permission.valid_until)}")
     if permission.suspended_at is not None:
         return Gap(f"it is suspended until an operator has looked: {permission.suspended_reason}", lasting=False)
+    if permission.reference_changed_at is not None:
+        return Gap(unconfirmed_told(permission.reference_changed_at), lasting=False, unconfirmed=True)
     if permission.valid_from is not None and permission.valid_from > now:
         return Gap(f"it begins at {_minute(permission.valid_from)}", lasting=False, until=permission.valid_from)
     return None
@@ -167,6 +191,12 @@ def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
 
 def permissions_in_force(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:
     return ChatPermission.objects.filter(in_force(now), purpose=purpose)
+
+
+def permissions_given(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:
+    """In force, or as soon as an account has confirmed the chat's changed reference: such chats are wanted, so that
+    somebody looks."""
+    return ChatPermission.objects.filter(_given(now), purpose=purpose)
 
 
 def chats_permitted(

@@ -1,6 +1,7 @@
 """What operators change, and what the gate therefore reads. Each closes its fence first: when it returns, every message
 not yet claimed is judged by the new rule."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -130,6 +131,23 @@ def permission_resume(*, permission_id: int) -> ChatPermission:
     permission.save(update_fields=["suspended_at", "suspended_reason"])
     fences.rules_changed()
     return permission
+
+
+@transaction.atomic
+def permissions_resume(*, chat_id: UUID, suspensions: Mapping[int, datetime]) -> int:
+    """An operator has asked the owner: these permissions of the chat hold again. `suspensions`: by id, since when each
+    was suspended as the operator saw it; one that was resumed, revoked or suspended anew since then stays as it is.
+    Returns how many hold again."""
+    Chat.objects.select_for_update().get(id=chat_id)
+    _check_certain(chat_id)
+    on_record = ChatPermission.objects.filter(chat_id=chat_id, revoked_at__isnull=True)
+    resumed = sum(
+        on_record.filter(id=permission_id, suspended_at=since).update(suspended_at=None, suspended_reason="")
+        for permission_id, since in sorted(suspensions.items())
+    )
+    if resumed:
+        fences.rules_changed()
+    return resumed
 
 
 def _check_certain(chat_id: UUID) -> None:

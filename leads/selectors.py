@@ -15,8 +15,8 @@ from campaigns.selectors import (
     Gap,
     at_telegram,
     chats_at,
-    chats_permitted,
     permission_gaps,
+    permissions_given,
     permissions_in_force,
     plain_username,
 )
@@ -171,5 +171,5 @@ def chats_of(*, bot_id: UUID) -> list[Chat]:
     watched = WatchedChat.objects.filter(
         campaign__managers__bot_id=bot_id, campaign__state=Campaign.State.RUNNING
     ).values_list("chat_id", flat=True)
-    permitted = chats_permitted(chat_ids=set(watched), purpose=ChatPermission.Grant.PARSE)
-    return list(Chat.objects.filter(id__in=permitted).order_by("key"))
+    given = permissions_given(purpose=ChatPermission.Grant.PARSE, now=Now()).filter(chat_id__in=set(watched))
+    return list(Chat.objects.filter(id__in=given.values("chat_id")).order_by("key"))

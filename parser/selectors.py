@@ -7,13 +7,21 @@ from django.db.models.functions import Cast, Concat, Now
 
 from bots.models import Role
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import at_telegram, permissions_in_force
+from campaigns.selectors import at_telegram, permissions_given, permissions_in_force
 from parser.models import Keyword, WatchedChat
 
 
 def watches_in_force() -> QuerySet[WatchedChat]:
     """Enabled parser bots in chats of running campaigns whose owners permit it, by the database's clock."""
-    permitted = permissions_in_force(purpose=ChatPermission.Grant.PARSE, now=Now())
+    return _watches(permissions_in_force(purpose=ChatPermission.Grant.PARSE, now=Now()))
+
+
+def _watches_given() -> QuerySet[WatchedChat]:
+    """Also those that wait until an account has confirmed the chat's changed reference."""
+    return _watches(permissions_given(purpose=ChatPermission.Grant.PARSE, now=Now()))
+
+
+def _watches(permitted: QuerySet[ChatPermission]) -> QuerySet[WatchedChat]:
     return WatchedChat.objects.filter(
         campaign__state=Campaign.State.RUNNING,
         bot__enabled=True,
@@ -23,11 +31,11 @@ def watches_in_force() -> QuerySet[WatchedChat]:
 
 
 def bots_wanted() -> set[UUID]:
-    return set(watches_in_force().values_list("bot_id", flat=True))
+    return set(_watches_given().values_list("bot_id", flat=True))
 
 
 def chats_of(*, bot_id: UUID) -> list[Chat]:
-    return list(Chat.objects.filter(id__in=watches_in_force().filter(bot_id=bot_id).values("chat_id")).order_by("key"))
+    return list(Chat.objects.filter(id__in=_watches_given().filter(bot_id=bot_id).values("chat_id")).order_by("key"))
 
 
 def campaigns_watching(*, bot_id: UUID, telegram_id: int) -> list[WatchedChat]:

@@ -89,7 +89,8 @@ def _target_problems(sfc: ScriptForCampaign, now: datetime) -> Iterator[str]:
         yield "no target chats are chosen"
     gaps = permission_gaps(chat_ids=[chat.pk for chat in chats], purpose=ChatPermission.Grant.SCRIPT, now=now)
     for chat in chats:
-        if chat.pk in gaps:
+        # A line waits at the gate while an account has to confirm the chat's reference: the cast does that.
+        if chat.pk in gaps and not gaps[chat.pk].unconfirmed:
             yield f"chat {chat}: no permission for scripts is in force: {gaps[chat.pk].reason}"
         if not chat.label.strip():
             yield f"chat {chat}: no label tells its members that scripts play there"

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from bots.models import Delivery
 from campaigns.models import Chat, ChatPermission
-from campaigns.selectors import permissions_in_force
+from campaigns.selectors import permissions_given
 from scripts.models import OPEN_STATES, Run, ScriptForCampaign, Step
 
 SfcState = ScriptForCampaign.State
@@ -49,7 +49,8 @@ def bots_on_stage(*, now: datetime, near: timedelta) -> set[UUID]:
 
 
 def chats_of_actor(*, bot_id: UUID) -> list[Chat]:
-    """The chats in which this actor still has lines to say and whose owners permit it now."""
+    """The chats in which this actor still has lines to say and whose owners permit it now, also when an account has to
+    confirm a chat's changed reference first."""
     runs = Run.objects.filter(
         state__in=(Run.State.PLAYING, Run.State.PAUSED),
         sfc__state__in=(SfcState.PLAYING, SfcState.PAUSED),
@@ -58,7 +59,7 @@ def chats_of_actor(*, bot_id: UUID) -> list[Chat]:
     )
     starting = ScriptForCampaign.objects.filter(state=SfcState.ACTIVE, cast__bot_id=bot_id)
     wanted = Q(pk__in=runs.values("chat_id")) | Q(targeted_by__sfc__in=starting)
-    permitted = permissions_in_force(purpose=ChatPermission.Grant.SCRIPT, now=Now()).values("chat_id")
+    permitted = permissions_given(purpose=ChatPermission.Grant.SCRIPT, now=Now()).values("chat_id")
     return list(Chat.objects.filter(wanted, pk__in=permitted).distinct().order_by("key"))
 
 

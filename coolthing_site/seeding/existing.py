@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bots.models import Bot
 from campaigns.models import Chat
+from campaigns.references import reference_problem
 from coolthing_site.seeding.problems import Problem
 from coolthing_site.seeding.shape import SeedFile
 
@@ -27,7 +28,10 @@ def _bots(seed: SeedFile) -> Iterator[Problem]:
 
 def _chats(seed: SeedFile) -> Iterator[Problem]:
     owners = dict(Chat.objects.values_list("reference", "key"))
+    ids = dict(Chat.objects.values_list("key", "pk"))
     for index, part in enumerate(seed.chats):
         owner = owners.get(part.telegram, part.key)
         if owner != part.key:
             yield Problem(("chats", index, "telegram"), f'chat "{owner}" is {part.telegram} already')
+        elif part.key in ids and (wrong := reference_problem(chat_id=ids[part.key], reference=part.telegram)):
+            yield Problem(("chats", index, "telegram"), wrong)

@@ -7,8 +7,8 @@ from django.db import connection, transaction
 
 from bots.models import Bot
 from campaigns.fences import rules_changed
-from campaigns.identity import reference_changed
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.references import reference_change
 from campaigns.services import permission_grant, permission_revoke
 from coolthing_site.seeding import existing
 from coolthing_site.seeding.problems import SeedError
@@ -91,14 +91,15 @@ def _bot(report: Report, part: BotPart) -> Bot:
 
 
 def _chat(report: Report, part: ChatPart) -> Chat:
-    values: dict[str, Any] = {"reference": part.telegram, "label": part.label}
+    values: dict[str, Any] = {"label": part.label}
     if part.title:
         values["title"] = part.title
-    moved = Chat.objects.filter(key=part.key).exclude(reference=part.telegram).exists()
-    chat = put(report, Chat, {"key": part.key}, values, name=part.key)
-    if moved:
-        # Another way to the same chat. If it leads to another one, an account finds out, and the permissions wait.
-        reference_changed(chat_id=chat.pk)
+    moved = Chat.objects.filter(key=part.key).exclude(reference=part.telegram).first()
+    if moved is not None:
+        # Another way to the same chat: an account confirms that, or finds out that it is none.
+        reference_change(chat_id=moved.pk, reference=part.telegram)
+    written, at_first = ["reference"] if moved is not None else [], {"reference": part.telegram}
+    chat = put(report, Chat, {"key": part.key}, values, name=part.key, at_first=at_first, written=written)
     for permission in part.permissions:
         _permission(report, chat, permission)
     gone = chat.permissions.filter(revoked_at__isnull=True).exclude(purpose__in=[p.purpose for p in part.permissions])

@@ -1,6 +1,6 @@
 """Rows made to be as the file says, each change reported."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -18,21 +18,24 @@ def put(
     *,
     name: str,
     at_first: Mapping[str, Any] | None = None,
+    written: Sequence[str] = (),
 ) -> AnyModel:
-    """The one row at `where`, with `values`. `at_first` is for a row that did not exist."""
+    """The one row at `where`, with `values`. `at_first` is for a row that did not exist; `written` names the fields
+    that a service has changed already."""
     kind = str(model._meta.verbose_name)
     row = model._default_manager.filter(**where).first()
     if row is None:
         report.add("created", kind, name)
         return model._default_manager.create(**where, **values, **(at_first or {}))
     changed = [field for field, value in values.items() if getattr(row, field) != value]
-    if not changed:
+    if not changed and not written:
         report.add("unchanged", kind, name)
         return row
     for field in changed:
         setattr(row, field, values[field])
-    row.save(update_fields=changed)
-    report.add("updated", kind, name, ", ".join(field.removesuffix("_id") for field in changed))
+    if changed:
+        row.save(update_fields=changed)
+    report.add("updated", kind, name, ", ".join(field.removesuffix("_id") for field in [*written, *changed]))
     return row
 
 

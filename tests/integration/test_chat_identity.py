@@ -18,8 +18,9 @@ from bots.models import Delivery, Trouble
 from bots.outcomes import record_refusal_of_telegram, record_sent
 from bots.recovery import known_ids
 from campaigns.errors import NotPossible
-from campaigns.identity import AnotherChat, SameChat, chat_identify, reference_changed, reference_to_new_chat
+from campaigns.identity import AnotherChat, SameChat, chat_identify, reference_to_new_chat
 from campaigns.models import Chat, ChatPermission
+from campaigns.references import reference_check_again, reference_confirmed
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_resume
 from leads.selectors import direct_contact_gaps, direct_contact_permitted
@@ -84,7 +85,7 @@ def test_neither_id_of_a_chat_can_be_another_rows(group: Chat, found: int):
 def strayed() -> Chat:
     chat, bot = ledger.make_chat(telegram_id=SUPERGROUP), ledger.make_bot()
     for _ in range(2):
-        chat_elsewhere(bot_id=bot.id, chat_id=chat.id, leads_to=STRANGER)
+        chat_elsewhere(bot_id=bot.id, chat_id=chat.id, error=ChatElsewhere(STRANGER), reference=chat.reference)
     chat.refresh_from_db()
     return chat
 
@@ -104,10 +105,13 @@ def test_what_leads_elsewhere_is_reported_once_and_nothing_is_permitted_until_it
             refused()
     doubts_over()
     assert Trouble.objects.count() == 1
-    reference_changed(chat_id=chat.id)
+    at = reference_check_again(chat_id=chat.id).reference_changed_at
+    assert at is not None
     doubts_over()
     assert not Trouble.objects.exists()
     permission_resume(permission_id=permission.pk)
+    assert not is_permitted(chat_id=chat.id, purpose=SCRIPT)
+    reference_confirmed(chat_id=chat.id, reference=chat.reference, changed_at=at)
     assert is_permitted(chat_id=chat.id, purpose=SCRIPT)
 
 
@@ -120,7 +124,7 @@ def test_a_suspension_that_cannot_be_reported_is_not_made(monkeypatch):
 
     monkeypatch.setattr("bots.identity.trouble_tell", killed)
     with pytest.raises(KeyboardInterrupt):
-        chat_elsewhere(bot_id=bot.id, chat_id=chat.id, leads_to=STRANGER)
+        chat_elsewhere(bot_id=bot.id, chat_id=chat.id, error=ChatElsewhere(STRANGER), reference=chat.reference)
     assert is_permitted(chat_id=chat.id, purpose=SCRIPT)
 
 

@@ -292,9 +292,22 @@ def test_another_reference_is_another_way_to_the_same_chat(seed, data):
     Chat.objects.filter(key="expats").update(telegram_id=-1001, kind="supergroup", reference_leads_to=-1002)
     assert "nothing to change" in seed(data)
     data["chats"][0]["telegram"] = "@another_chat"
-    seed(data)
+    assert "updated   chat expats (reference)" in seed(data)
     expats = Chat.objects.get(key="expats")
     assert (expats.telegram_id, expats.kind, expats.reference_leads_to) == (-1001, "supergroup", None)
+    assert expats.reference == "@another_chat" and expats.reference_changed_at is not None
+    assert not is_permitted(chat_id=expats.pk, purpose=ChatPermission.Grant.PARSE)
+
+
+def test_the_number_of_another_chat_is_no_reference_of_this_one(seed, data):
+    seed(data)
+    Chat.objects.filter(key="expats").update(telegram_id=-1001, kind="supergroup")
+    data["chats"][0]["telegram"] = -1002
+    with pytest.raises(CommandError, match=r"chats\[0\]\.telegram: -1002 is the number of another chat.*a new chat"):
+        seed(data)
+    data["chats"][0]["telegram"] = -1001
+    assert "updated   chat expats (reference)" in seed(data)
+    assert Chat.objects.get(key="expats").reference_changed_at is None
 
 
 def test_a_budget_may_name_one_object(seed, data):

@@ -1,0 +1,55 @@
+"""Who confirms a chat's changed reference, on the chat's page; and the chat of an incident, on the incident's."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from bots.identity import unconfirmed_reason
+from bots.models import Bot, Presence, Trouble
+from bots.references import insiders
+from bots.troubles import chats_about
+from campaigns.models import Chat
+from messaging.clock import database_clock
+from panelkit.labels import page_of
+from panelkit.registry import Link, Section, add_link, add_section
+
+
+def confirming(chat: Chat) -> dict[str, Any]:
+    """`accounts` are in the chat; `able`: how many of them can check it; `told`: what the last check came to."""
+    if chat.reference_changed_at is None:
+        return {"waits": False}
+    now = database_clock()
+    able = set(insiders().filter(chat=chat).values_list("bot_id", flat=True))
+    there = Presence.objects.filter(chat=chat).select_related("bot").order_by("bot__key")
+    accounts = [(one.bot, _does(one.bot, able=one.bot_id in able, now=now)) for one in there]
+    permitted = chat.permissions.filter(revoked_at__isnull=True).exists()
+    return {
+        "waits": True,
+        "chat": chat,
+        "accounts": accounts,
+        "able": len(able),
+        "told": unconfirmed_reason(chat),
+        "permitted": permitted,
+    }
+
+
+def _does(bot: Bot, *, able: bool, now: Any) -> str:
+    if not able:
+        return "cannot check it: the account is disabled, logged out, stopped or banned"
+    if bot.blocked_until is not None and bot.blocked_until > now:
+        return "checks it when the wait that Telegram asked for is over"
+    connected = bot.lease_expires_at is not None and bot.lease_expires_at > now
+    return "checks it within seconds" if connected else "checks it as soon as it is connected"
+
+
+def _chat_page(trouble: Trouble) -> str:
+    chat = chats_about([trouble]).get(trouble.key)
+    return page_of(chat) if chat is not None else ""
+
+
+def _may_see_chats(request: HttpRequest) -> bool:
+    return request.user.has_perm("campaigns.view_chat")
+
+
+add_section(Chat, Section("bots/confirming.html", confirming))
+add_link(Trouble, Link("Open the chat", "forum", _chat_page, _may_see_chats))

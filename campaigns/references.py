@@ -1,0 +1,79 @@
+"""Changes of a chat's reference by an operator, and what confirms them.
+
+While the id of the chat is known, a new reference counts for nothing until an account has confirmed where it leads:
+`Chat.reference_changed_at` is set until then, and no permission of the chat is in force.
+"""
+
+import re
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from campaigns import fences
+from campaigns.errors import NotPossible
+from campaigns.models import Chat
+from messaging.clock import database_clock
+
+_NUMBER = re.compile(r"-?\d+", re.ASCII)
+
+
+def reference_problem(*, chat_id: UUID, reference: str) -> str:
+    """Why this cannot be the chat's reference; empty when it can. Locks the chat until the transaction ends: the answer
+    holds as long."""
+    return _problem(Chat.objects.select_for_update().get(id=chat_id), reference)
+
+
+@transaction.atomic
+def reference_change(*, chat_id: UUID, reference: str) -> Chat:
+    """An operator has entered another reference. Raises NotPossible when it is the number of another chat."""
+    chat = Chat.objects.select_for_update().get(id=chat_id)
+    if reference == chat.reference:
+        return chat
+    if problem := _problem(chat, reference):
+        raise NotPossible(problem)
+    chat.reference = reference
+    return _to_be_confirmed(chat)
+
+
+@transaction.atomic
+def reference_check_again(*, chat_id: UUID) -> Chat:
+    """An operator says that the reference leads to this chat again: an account has to confirm it."""
+    chat = Chat.objects.select_for_update().get(id=chat_id)
+    return chat if chat.reference_leads_to is None else _to_be_confirmed(chat)
+
+
+@transaction.atomic
+def reference_confirmed(*, chat_id: UUID, reference: str, changed_at: datetime) -> bool:
+    """An account has seen that the reference leads to this chat. False, and nothing is changed: another one has said so
+    before, or the reference was changed again since Telegram was asked (`changed_at` is as of before)."""
+    Chat.objects.select_for_update().get(id=chat_id)
+    asked = Chat.objects.filter(id=chat_id, reference=reference, reference_changed_at=changed_at)
+    confirmed = bool(asked.update(reference_changed_at=None))
+    if confirmed:
+        fences.rules_changed()
+    return confirmed
+
+
+def _to_be_confirmed(chat: Chat) -> Chat:
+    certain = chat.telegram_id is None or _number_in(chat.reference) in chat.telegram_ids
+    chat.reference_leads_to = None
+    chat.reference_changed_at = None if certain else database_clock()
+    chat.save(update_fields=["reference", "reference_leads_to", "reference_changed_at"])
+    fences.rules_changed()
+    return chat
+
+
+def _problem(chat: Chat, reference: str) -> str:
+    number = _number_in(reference)
+    if chat.telegram_id is None or number is None or number in chat.telegram_ids:
+        return ""
+    return (
+        f"{reference} is the number of another chat: this one is {chat.telegram_id}. Add a new chat with that number "
+        "instead. A group that was upgraded needs no new reference: its accounts find it by themselves."
+    )
+
+
+def _number_in(reference: str) -> int | None:
+    text = reference.strip()
+    return int(text) if _NUMBER.fullmatch(text) else None

@@ -1,0 +1,68 @@
+"""Several suspended permissions of a chat, resumed together: the page that asks for it names each of them."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.utils.dateparse import parse_datetime
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from campaigns.models import Chat, ChatPermission
+from campaigns.services import permissions_resume
+from panelkit.operations import Call, Operation
+
+
+def suspended(chat: Chat) -> list[ChatPermission]:
+    on_record = chat.permissions.all() if chat.pk else []
+    return [one for one in on_record if one.revoked_at is None and one.suspended_at is not None]
+
+
+def resume_form(chat: Chat) -> type[forms.Form]:
+    """One choice for each suspension: what was suspended anew since the page was shown is not resumed by it."""
+    choices = [(_value(one), f"{one.get_purpose_display()}. {one.suspended_reason}") for one in suspended(chat)]
+
+    class ResumeForm(forms.Form):
+        permissions = forms.MultipleChoiceField(
+            choices=choices,
+            initial=[value for value, _ in choices],
+            widget=UnfoldAdminCheckboxSelectMultipleWidget,
+            label="Permissions",
+            help_text="Leave out what the owner no longer permits: revoke that on its own page",
+        )
+
+    return ResumeForm
+
+
+def _value(permission: ChatPermission) -> str:
+    assert permission.suspended_at is not None
+    return f"{permission.pk} {permission.suspended_at.isoformat()}"
+
+
+def _resume(chat: Chat, call: Call) -> int:
+    chosen = dict(_suspension(value) for value in call.data["permissions"])
+    return permissions_resume(chat_id=chat.pk, suspensions=chosen)
+
+
+def _suspension(value: str) -> tuple[int, datetime]:
+    number, _, since = value.partition(" ")
+    at = parse_datetime(since)
+    assert at is not None
+    return int(number), at
+
+
+def _offered(chat: Any) -> bool:
+    return chat.reference_leads_to is None and bool(suspended(chat))
+
+
+RESUME = Operation(
+    "resume",
+    "Resume permissions",
+    run=_resume,
+    done="has its permissions again: what waited for them goes on.",
+    icon="play_arrow",
+    variant="primary",
+    when=_offered,
+    confirm="You have asked the chat's owner, and the permissions that you choose still hold: accounts may enter the "
+    "chat again and what waits there is sent.",
+    form_for=resume_form,
+)
