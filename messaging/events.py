@@ -10,9 +10,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from messaging import topology, wire
 
@@ -53,6 +53,9 @@ class Event(BaseModel):
     id: uuid.UUID = Field(default_factory=uuid.uuid4)
     created_at: wire.Time = Field(default_factory=_now)
 
+    # Only when it is another key than the fields tell.
+    _arrival_key: str | None = PrivateAttr(None)
+
     def __init_subclass__(
         cls, *, exchange: str = "", key: str = "", service: str = "", fallback: bool = False, **kwargs: Any
     ) -> None:
@@ -68,6 +71,7 @@ class Event(BaseModel):
 
     @property
     def routing_key(self) -> str:
+        """The key that it is published under, as its class and fields tell."""
         values = {name: getattr(self, name) for name in _key_fields(self._key)}
         return self._key.format(**values)
 
@@ -76,9 +80,14 @@ class Event(BaseModel):
         """The service that this event is counted for."""
         return self._publisher or self.routing_key.partition(".")[0]
 
-    def arrived_under(self, routing_key: str) -> Self:
-        """Called when it is decoded. For events whose fields do not tell their key."""
-        return self
+    @property
+    def arrived_under(self) -> str:
+        """The key that its message had, whatever the fields say: another program's `service` may be any text."""
+        return self.routing_key if self._arrival_key is None else self._arrival_key
+
+    def _arrive(self, routing_key: str) -> None:
+        if routing_key != self.routing_key:
+            self._arrival_key = routing_key
 
     def to_json(self) -> str:
         """The body as it goes on the wire: one flat JSON object."""
@@ -89,16 +98,16 @@ _registry: list[type[Event]] = []
 
 
 class ServiceStartedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.started"):
-    service: str
+    service: wire.ServiceName
 
 
 class ServiceErrorEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.error"):
-    service: str
+    service: wire.ServiceName
     reason: str
 
 
 class ServiceCrashedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.crash"):
-    service: str
+    service: wire.ServiceName
     reason: str
 
 
@@ -115,14 +124,16 @@ def decode(exchange: str, routing_key: str, body: bytes, *, message_id: str | No
         fields.pop("created_at", None)
     cls = _pick(exchange, routing_key, fields)
     fields = {**_key_words(cls, routing_key), **fields}
-    if problem := wire.unstorable(routing_key):
+    if problem := wire.unfit_key(routing_key):
         raise UndecodableMessage(f"the routing key {problem}")
     if problem := _unstorable(cls, fields):
         raise UndecodableMessage(f"not a {cls.__name__}: {problem}")
     try:
-        return cls.model_validate(fields).arrived_under(routing_key)
+        event = cls.model_validate(fields)
     except ValidationError as invalid:
         raise UndecodableMessage(f"not a {cls.__name__}: {_summary(invalid)}") from None
+    event._arrive(routing_key)
+    return event
 
 
 def check_version(headers: Mapping[str, Any]) -> None:

@@ -22,6 +22,8 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 _WHOLE = TypeAdapter(int)
 # Characters of a username or an id as text, in every column that keeps one.
 _NAME_LENGTH = 64
+# Of a routing key, in AMQP and in every column that keeps one; a service may be called whatever fits into a key.
+_KEY_LENGTH = 255
 # Lists in lists: a JSON column and its readers take them up to some depth, which nobody needs.
 DEEPEST = 50
 
@@ -52,6 +54,7 @@ def _username(value: str) -> str:
 Time = Annotated[datetime, AfterValidator(utc)]
 # An id that some programs keep as a number.
 IdText = Annotated[str, Field(max_length=_NAME_LENGTH), BeforeValidator(_number_to_text)]
+ServiceName = Annotated[str, Field(max_length=_KEY_LENGTH)]
 # Without @; empty when it is null.
 Username = Annotated[str, AfterValidator(_username), BeforeValidator(_none_to_empty)]
 ChatId = Annotated[int, Field(ge=-_BIG, lt=_BIG)]
@@ -75,6 +78,13 @@ def whole_number(value: object) -> int | None:
 def storable(text: str) -> str:
     """Text as PostgreSQL can hold it: no NUL, no lone surrogates."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def unfit_key(routing_key: str) -> str:
+    """Why an event with this routing key is refused; empty when it is not. A replay has it from a header."""
+    if len(routing_key) > _KEY_LENGTH:
+        return f"has {len(routing_key)} characters; {_KEY_LENGTH} are the most"
+    return _text_problem(routing_key)
 
 
 def unstorable(value: Any, depth: int = 0) -> str:

@@ -54,15 +54,15 @@ def event_record(*, event: Event) -> list[Notification]:
     hold_erasing()
     if about_somebody_erased(event.to_json()):
         return []
-    channels = _channels_for(event.routing_key)
+    channels = _channels_for(event.arrived_under)
     body = event.model_dump(mode="json")
-    title = title_of(event.routing_key, body, name_of)
+    title = title_of(event.arrived_under, body, name_of)
     now = database_clock()
     wanted = [
         Notification(
             channel=channel,
             event_id=event.id,
-            routing_key=event.routing_key,
+            routing_key=event.arrived_under,
             title=title,
             body=body,
             due_at=now,

@@ -104,6 +104,10 @@ UNFIT_EVENTS: list[tuple[str, dict[str, Any], str]] = [
         {"sfc_id": str(uuid4()), "problems": [], "finished_at": "9999-12-31T23:00:00-12:00"},
         "finished_at: its year",
     ),
+    ("billing.crash", {"service": "a" * 256, "reason": "x"}, "service: String should have at most 255 characters"),
+    ("billing.error", {"service": "a" * 256, "reason": "x"}, "service: String should have at most 255 characters"),
+    ("billing.started", {"service": "a" * 256}, "service: String should have at most 255 characters"),
+    ("b" * 256, {}, "the routing key has 256 characters; 255 are the most"),
     ("billing.\0", {}, "the routing key holds a NUL character"),
     ("billing.paid", {"sum": float("inf")}, "sum: holds a number that is too large"),
     ("billing.paid", {"who": {"name\0": 1}}, "who: holds a NUL character"),
@@ -129,6 +133,7 @@ def test_a_system_event_that_cannot_be_kept_is_refused_in_words(key: str, fields
         ("scripts.started", {"sfc_id": str(uuid4()), "chats": ["@a", -(2**70)]}),
         ("billing.paid", {"sum": 10**400, "names": {"ключ": ["значение", None, True, 1e300]}}),
         ("billing.paid", {"service": 5, "occurrence": ["odd"], "routing_key": "mine", "_routing_key": 7}),
+        ("billing.paid", {"arrived_under": "mine", "_arrival_key": "mine"}),
         ("", {"reason": "no key"}),
         ("shutdown", {}),
         ("billing.", {}),
@@ -146,6 +151,20 @@ def test_a_system_event_of_another_program_is_notified(key: str, fields: dict[st
     made = Notification.objects.get()
     assert made.routing_key == key
     assert made.title
+
+
+@pytest.mark.parametrize("occurrence", ["crash", "error", "started"])
+@pytest.mark.parametrize("service", ["acme.billing", "Billing 2.0", "parser", "", "a" * 255])
+def test_an_event_is_notified_under_the_key_that_it_came_with_whatever_service_its_body_names(
+    occurrence: str, service: str
+):
+    channel = Channel.objects.create(name="Team", kind="file", address="/dev/null")
+    Rule.objects.create(channel=channel, pattern=f"*.{occurrence}")
+    body = json.dumps({"service": service, "reason": "x"}).encode()
+    handle(topology.NOTIFIER_QUEUE, topology.EVENTS_EXCHANGE, f"billing.{occurrence}", body)
+    made = Notification.objects.get()
+    assert (made.routing_key, made.body["service"]) == (f"billing.{occurrence}", service)
+    assert "billing" in made.title
 
 
 @pytest.mark.parametrize("queue", SCRIPT_EVENTS)

@@ -53,6 +53,12 @@ def test_keys_take_words_from_fields_and_name_the_publisher():
     assert ServiceErrorEvent(service="parser", reason="x").publisher == "parser"
 
 
+def test_an_event_knows_the_key_that_it_arrived_under_whatever_its_fields_say():
+    moved = decode(EXCHANGE, "oven.roll.baked", b'{"kind": "bun"}')
+    assert (moved.arrived_under, moved.routing_key) == ("oven.roll.baked", "oven.bun.baked")
+    assert Baked(kind="bun").arrived_under == "oven.bun.baked"
+
+
 def test_events_are_facts_and_do_not_change():
     with pytest.raises(ValidationError):
         Baked(kind="bun").count = 4
