@@ -19,6 +19,7 @@ from campaigns.names import is_person_id, is_username
 from campaigns.selectors import plain_username
 from campaigns.suppressing import suppression_add, suppressions_import, suppressions_known
 from campaigns.suppressions import bearer_of
+from messaging.wording import counted
 from panelkit.base import FactAdmin, PanelAdmin
 from panelkit.labels import choice_label, moment
 
@@ -159,10 +160,12 @@ class SuppressionAdmin(PanelAdmin):
     def _take_in(self, request: HttpRequest, entries: list[Any], *, dry_run: bool) -> None:
         if dry_run:
             known = suppressions_known(entries)
-            text = f"The file is sound: {len(entries) - known} would be suppressed, {known} are already."
+            already = counted(known, "is", "are")
+            text = f"The file is sound: {len(entries) - known} would be suppressed, {already} already."
         else:
             new = suppressions_import(entries=entries)
-            text = f"{new} are suppressed now, {len(entries) - new} were already."
+            before = counted(len(entries) - new, "was", "were")
+            text = f"{counted(new, 'is', 'are')} suppressed now, {before} already."
         self.message_user(request, text, messages.SUCCESS)
 
     @action(description="Export", url_path="export", icon="download", permissions=["view"])

@@ -21,6 +21,7 @@ from messaging.errors import MoveRefused
 from messaging.exchange_moves import ExchangeMover
 from messaging.management_api import ManagementApi
 from messaging.topology import Topology
+from messaging.wording import counted
 
 # Whoever could declare this exclusive queue is the only one who moves anything.
 LOCK = "setup_broker_lock"
@@ -97,7 +98,8 @@ class QueueMover:
         # First bound there, then unbound here: in between a message may come twice, but never not at all.
         self._bind(beside(queue), {*bindings, *wanted})
         self._unbind(queue, bindings)
-        self._say(f"{queue}: {self._carrier.carry(queue, beside(queue))} messages wait in {beside(queue)}")
+        waiting = counted(self._carrier.carry(queue, beside(queue)), "message waits", "messages wait")
+        self._say(f"{queue}: {waiting} in {beside(queue)}")
 
     def _move_back(self, queue: str) -> None:
         bindings = self._bindings(beside(queue))
@@ -107,7 +109,7 @@ class QueueMover:
         moved = self._carrier.carry(beside(queue), queue)
         self._await_emptiness({beside(queue): queue})
         self._channel.queue_delete(beside(queue))
-        self._say(f"{queue}: as it should be, {moved} messages are back")
+        self._say(f"{queue}: as it should be, {counted(moved, 'message is', 'messages are')} back")
 
     def _await_emptiness(self, queues: Mapping[str, str]) -> None:
         """For as long as figures may be old nothing is in these queues, nor with somebody who has yet to answer.
@@ -134,9 +136,10 @@ class QueueMover:
     def _in_use(self, queue: str) -> str:
         """Who uses the queue, in words; empty if nobody does."""
         if consumers := self._channel.queue_declare(queue, passive=True).consumer_count:
-            return f"{queue} has {consumers} consumers"
+            return f"{queue} has {counted(consumers, 'consumer')}"
         unacked = self._api.queue(queue).get("messages_unacknowledged", 0)
-        return f"{unacked} messages of {queue} are being handled" if unacked else ""
+        handled = counted(unacked, f"message of {queue} is", f"messages of {queue} are")
+        return f"{handled} being handled" if unacked else ""
 
     def _bindings(self, queue: str) -> list[declare.Binding]:
         """The live ones, without the default exchange's, which nobody can take away."""

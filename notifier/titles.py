@@ -6,6 +6,8 @@ Events are known here by their keys and fields alone: most of their classes live
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from messaging.wording import counted
+
 LONGEST = 200
 # How the comment of a dead bot ends when its account lives and only its login is gone (bots.events.BotBannedEvent).
 LOGIN_GONE = ": it has to be logged in again"
@@ -50,5 +52,4 @@ def _one_line(text: object) -> str:
 
 
 def _number(things: object, name: str) -> str:
-    count = len(things) if isinstance(things, list) else 0
-    return f"{count} {name}{'' if count == 1 else 's'}"
+    return counted(len(things) if isinstance(things, list) else 0, name)

@@ -211,7 +211,7 @@ def test_a_queue_with_consumers_is_left_alone(changed: Broker):
     bodies = _publish_many(changed, 3)
     with changed.channel() as worker:
         worker.basic_consume(QUEUE)
-        with pytest.raises(MoveRefused, match="has 1 consumers: stop its workers"):
+        with pytest.raises(MoveRefused, match="has 1 consumer: stop its workers"):
             _move(changed)
     assert not _is_as_it_should_be(changed)
     wait_until(lambda: changed.ready(QUEUE) == len(bodies))
@@ -223,7 +223,7 @@ def test_a_message_that_somebody_still_handles_is_not_deleted_with_its_queue(cha
     bodies = _publish_many(changed, 3)
     with changed.channel() as worker:
         assert worker.basic_get(QUEUE) is not None
-        with pytest.raises(MoveRefused, match="1 messages of leads_queue are being handled"):
+        with pytest.raises(MoveRefused, match="1 message of leads_queue is being handled"):
             _move(changed, seconds=FIGURES_SECONDS)
     wait_until(lambda: _next_run(changed) == [QUEUE], what="figures without that message")
     assert sorted(message.body for message in _take_all(changed)) == sorted(bodies)

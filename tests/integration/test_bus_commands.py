@@ -88,6 +88,11 @@ def test_matching_letters_are_replayed_in_the_background_and_logged():
     assert LogEntry.objects.get().user.username == "command-line"
 
 
+@pytest.mark.parametrize(("number", "said"), [(1, ": 1 letter, at most"), (2, ": 2 letters, at most")])
+def test_a_replay_says_how_many_letters_it_has(number: int, said: str):
+    assert said in run("dead_letters", "replay", *(str(letter_of().pk) for _ in range(number)))
+
+
 def test_letters_are_chosen_by_their_numbers():
     first, second, _ = letter_of(), letter_of(), letter_of()
     assert run_json("dead_letters", "replay", str(first.pk), "--id", str(second.pk))["letters"] == 2
@@ -99,7 +104,7 @@ def test_letters_are_discarded_with_a_reason_and_logged():
     dead = letter_of()
     with pytest.raises(CommandError, match="--reason"):
         run("dead_letters", "discard", str(dead.pk))
-    assert "1 letters are discarded" in run("dead_letters", "discard", "--id", str(dead.pk), "--reason", "a test")
+    assert "1 letter is discarded" in run("dead_letters", "discard", "--id", str(dead.pk), "--reason", "a test")
     dead.refresh_from_db()
     assert (dead.state, dead.decision_reason) == ("discarded", "a test")
     entry = LogEntry.objects.get()

@@ -39,14 +39,14 @@ def command(capsys: pytest.CaptureFixture[str], *args: Any) -> str:
 def test_a_dry_run_counts_and_changes_nothing(file, capsys):
     suppression_add(telegram_user_id=502, source=Suppression.Source.WORDS)
     said = command(capsys, "import", file, "--dry-run")
-    assert "2 would be suppressed, 1 are already; nothing was changed" in said
+    assert "2 would be suppressed, 1 is already; nothing was changed" in said
     assert Suppression.objects.count() == 1
 
 
 def test_an_import_may_be_repeated_and_keeps_what_is_known(file, capsys, monkeypatch):
     monkeypatch.setattr(suppressing, "ROWS_AT_ONCE", 1)
     suppression_add(telegram_user_id=502, source=Suppression.Source.WORDS, reason="stop")
-    assert "2 are suppressed now, 1 were already" in command(capsys, "import", file)
+    assert "2 are suppressed now, 1 was already" in command(capsys, "import", file)
     assert "0 are suppressed now, 3 were already" in command(capsys, "import", file)
     assert Suppression.objects.get(telegram_user_id=501).source == "import"
     assert Suppression.objects.get(telegram_user_id=502).reason == "stop"

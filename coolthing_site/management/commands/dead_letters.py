@@ -10,6 +10,7 @@ from messaging import audit, dead_letters, replays
 from messaging.errors import NotPossible
 from messaging.letter_search import LetterSearch
 from messaging.models import DeadLetter
+from messaging.wording import counted
 from panelkit.labels import clipped
 
 EVERYTHING = "--all"
@@ -56,7 +57,7 @@ class Command(BaseCommand):
                 f"  {where:<22} {letter.reason:<14} {letter.routing_key}  {error}"
             )
         total = letters.count()
-        self.stdout.write(f"{len(shown)} of {total} letters" if total else "no letters")
+        self.stdout.write(f"{len(shown)} of {counted(total, 'letter')}" if total else "no letters")
 
     def _show(self, options: dict[str, Any]) -> None:
         letter = DeadLetter.objects.filter(pk=options["id"]).first()
@@ -91,7 +92,7 @@ class Command(BaseCommand):
         if options["json"]:
             self._print_json({"batch": batch.pk, "letters": total})
         else:
-            self.stdout.write(f"replay {batch.pk}: {total} letters, at most {batch.per_second} a second")
+            self.stdout.write(f"replay {batch.pk}: {counted(total, 'letter')}, at most {batch.per_second} a second")
 
     def _discard(self, options: dict[str, Any]) -> None:
         search, reason = _chosen(options), options["reason"].strip()
@@ -105,7 +106,7 @@ class Command(BaseCommand):
         if options["json"]:
             self._print_json({"discarded": count})
         else:
-            self.stdout.write(f"{count} letters are discarded")
+            self.stdout.write(f"{counted(count, 'letter is', 'letters are')} discarded")
 
     def _discard_each(self, ids: list[int], reason: str) -> int:
         by, user_id, count = audit.command_line_name(), audit.command_line_user_id(), 0

@@ -8,6 +8,7 @@ from campaigns.errors import NotPossible
 from campaigns.people import Found, StillLeaving, person_erase, person_find, person_named
 from messaging import audit
 from messaging.persons import Person
+from messaging.wording import counted
 from vault.commands import SecretsCommand
 
 # Messages that are leaving get so long, looked at so often (seconds).
@@ -62,4 +63,5 @@ class Command(SecretsCommand):
                 time.sleep(PAUSE)
         by = audit.command_line_name()
         audit.record(suppression, message=f"Erased by {by}.", user_id=audit.command_line_user_id())
-        self.stdout.write(f"erased: {sum(counts.values())} rows; a hash stays, so that nobody writes to them again")
+        erased = counted(sum(counts.values()), "row")
+        self.stdout.write(f"erased: {erased}; a hash stays, so that nobody writes to them again")

@@ -12,6 +12,7 @@ from messaging.errors import MoveRefused
 from messaging.management_api import ManagementApi, ManagementUnavailable
 from messaging.queue_moves import QueueMover
 from messaging.topology import ALTERNATE_POLICY, TOPOLOGY
+from messaging.wording import counted
 
 _AS_IT_SHOULD_BE = "the broker is as the topology says"
 
@@ -84,7 +85,8 @@ class Command(BaseCommand):
         except (declare.DeclarationRefused, MoveRefused) as problem:
             self._end(1, str(problem))
         self._set_policies(api)
-        return 0, [f"made anew: {len(exchanges)} exchanges, {len(queues)} queues; {_AS_IT_SHOULD_BE}"]
+        made = f"{counted(len(exchanges), 'exchange')}, {counted(len(queues), 'queue')}"
+        return 0, [f"made anew: {made}; {_AS_IT_SHOULD_BE}"]
 
     def _say(self, line: str) -> None:
         """What has begun is finished, whether or not somebody reads about it."""

@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 from campaigns import suppression_csv
 from campaigns.models import Suppression
 from campaigns.suppressing import suppressions_import, suppressions_known
+from messaging.wording import counted
 from vault.commands import SecretsCommand
 
 STDIN = "-"
@@ -40,10 +41,12 @@ class Command(SecretsCommand):
         total = len(parsed.entries)
         if dry_run:
             known = suppressions_known(parsed.entries)
-            self.stdout.write(f"{file}: {total - known} would be suppressed, {known} are already; nothing was changed")
+            already = counted(known, "is", "are")
+            self.stdout.write(f"{file}: {total - known} would be suppressed, {already} already; nothing was changed")
         else:
             new = suppressions_import(entries=parsed.entries)
-            self.stdout.write(f"{file}: {new} are suppressed now, {total - new} were already")
+            now, before = counted(new, "is", "are"), counted(total - new, "was", "were")
+            self.stdout.write(f"{file}: {now} suppressed now, {before} already")
 
     def _export(self) -> None:
         for line in suppression_csv.lines():

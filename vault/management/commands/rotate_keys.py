@@ -21,7 +21,7 @@ class Command(BaseCommand):
         for column in done:
             if column.unreadable:
                 shown = ", ".join(column.unreadable[:10])
-                self.stderr.write(f"{column.column}: no key decrypts {len(column.unreadable)} values: {shown}")
+                self.stderr.write(f"{column.column}: {len(column.unreadable)} that no key decrypts: {shown}")
         if any(column.unreadable for column in done):
             raise CommandError("not everything can be read: add the key that wrote it to FIELD_ENCRYPTION_KEYS")
         if any(column.rotated or column.overtaken for column in done):
