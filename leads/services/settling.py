@@ -8,6 +8,7 @@ from campaigns.selectors import is_suppressed
 from campaigns.suppressing import suppression_resolve
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Lead, Message
+from leads.refusals import refusal_told
 from leads.selectors import Person
 from leads.services.ending import conversation_end_if_over
 from leads.services.optout import opt_out
@@ -76,7 +77,7 @@ def _first_contact_not_said(conversation: Conversation, delivery: Delivery) -> N
     lead = conversation.lead
     if lead.state != Lead.State.CONTACTING or conversation.owner != Owner.AI:
         return
-    reason = delivery.error or f"The first contact was {delivery.get_state_display().lower()}."
+    reason = refusal_told(delivery.error) or f"The first contact was {delivery.get_state_display().lower()}."
     ended = Lead.State.FAILED
     if delivery.state == _State.CANCELLED:
         # Whoever else cancels has decided about the lead before; the person might well be reached.
@@ -94,8 +95,9 @@ def _reply_not_said(conversation: Conversation, delivery: Delivery) -> None:
     if delivery.state == _State.REFUSED and conversation_end_if_over(conversation=conversation):
         return
     if delivery.error_kind == _PEER_REFUSES:
-        lead_move(lead=conversation.lead, state=Lead.State.FAILED, reason=delivery.error)
-        owner_move(conversation=conversation, owner=Owner.NONE, reason=delivery.error)
+        reason = refusal_told(delivery.error)
+        lead_move(lead=conversation.lead, state=Lead.State.FAILED, reason=reason)
+        owner_move(conversation=conversation, owner=Owner.NONE, reason=reason)
     else:
         reason = f"A reply was not said ({delivery.get_state_display()}): {delivery.error}"
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)

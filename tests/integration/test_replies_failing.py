@@ -1,5 +1,7 @@
 """A reply that cannot be said ends the conversation, or goes to a person."""
 
+import re
+
 import pytest
 
 from bots.claiming import claim
@@ -8,6 +10,8 @@ from bots.models import Delivery
 from campaigns.models import Suppression
 from campaigns.services import campaign_finish
 from leads.models import Lead, LlmJob
+from leads.refusals import refusal_told
+from telegram.error_table import ENTRIES
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db
@@ -65,21 +69,35 @@ def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_a_person(world
     assert talk.owner == "human" and "Not this one." in talk.owner_reason
 
 
-def test_a_person_who_cannot_be_reached_is_a_failed_lead(world):
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("PERSON_UNKNOWN", r"Let it enter the supergroup .* take the conversation over .*\(PERSON_UNKNOWN\)$"),
+        ("USER_PRIVACY_RESTRICTED", r"privacy settings .* \(USER_PRIVACY_RESTRICTED\)$"),
+        ("SOMETHING_NEW", "^SOMETHING_NEW$"),
+    ],
+)
+def test_a_person_who_cannot_be_reached_is_a_failed_lead_that_says_what_to_do(world, reason, told):
     lead = world.receive()
     delivery_finish(
         delivery_id=world.claimed().id,
         was=Delivery.State.SENDING,
         state=Delivery.State.FAILED,
-        reason="USER_PRIVACY_RESTRICTED",
+        reason=reason,
         error_kind="peer_refuses",
     )
     lead.refresh_from_db()
-    assert (lead.state, lead.state_reason, lead.conversation.owner) == (
-        State.FAILED,
-        "USER_PRIVACY_RESTRICTED",
-        "none",
-    )
+    assert (lead.state, lead.conversation.owner) == (State.FAILED, "none")
+    assert re.search(told, lead.state_reason) and re.search(told, lead.conversation.owner_reason)
+
+
+def test_every_refusal_of_a_person_that_telegram_knows_has_its_sentence_or_is_a_matter_of_money():
+    persons = {entry.error for entry in ENTRIES if entry.scope == "person"}
+    untold = {error for error in persons if refusal_told(error) == error}
+    assert untold == {
+        "ALLOW_PAYMENT_REQUIRED", "ALLOW_PAYMENT_REQUIRED_X", "BUSINESS_PEER_USAGE_MISSING", "PAYMENT_UNSUPPORTED",
+    }  # fmt: skip
+    assert all(len(refusal_told(error)) <= 300 for error in persons | {"PERSON_UNKNOWN", "USERNAME_CHANGED_HANDS"})
 
 
 def test_a_first_contact_that_an_operator_cancels_closes_the_lead_and_says_so(world):
