@@ -11,6 +11,7 @@ from bots.gate import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from campaigns.models import Purpose
 from campaigns.selectors import Gap
+from leads.lateness import why_late_to_send
 from leads.models import Conversation, Lead, Message
 from leads.selectors import direct_contact_gaps
 from leads.services.saying import ORIGIN
@@ -35,17 +36,17 @@ class LeadsOrigin:
         messages = {
             message.id: message
             for message in Message.objects.filter(id__in=[each.origin_id for each in deliveries]).select_related(
-                "conversation__lead"
+                "conversation__lead__campaign"
             )
         }
         known = [(delivery, messages[delivery.origin_id]) for delivery in deliveries if delivery.origin_id in messages]
         # After the locks: what an operator revokes from here on waits for the claim.
         gaps = direct_contact_gaps({message.conversation.lead.chat_id for _, message in known}, now=now)
         opening = _opening({message.conversation_id for _, message in known})
-        return {delivery.id: _verdict(delivery, message, gaps, opening) for delivery, message in known}
+        return {delivery.id: _verdict(delivery, message, gaps, opening, now) for delivery, message in known}
 
     def settle(self, delivery: Delivery, *, now: datetime) -> None:
-        message_settle(delivery=delivery)
+        message_settle(delivery=delivery, now=now)
 
 
 def _opening(conversation_ids: set[UUID]) -> set[UUID]:
@@ -58,7 +59,9 @@ def _opening(conversation_ids: set[UUID]) -> set[UUID]:
     return set(first.values_list("conversation_id", flat=True))
 
 
-def _verdict(delivery: Delivery, message: Message, gaps: Mapping[int, Gap], opening: set[UUID]) -> Verdict:
+def _verdict(
+    delivery: Delivery, message: Message, gaps: Mapping[int, Gap], opening: set[UUID], now: datetime
+) -> Verdict:
     conversation = message.conversation
     lead = conversation.lead
     if lead.state == Lead.State.OPTED_OUT:
@@ -69,7 +72,9 @@ def _verdict(delivery: Delivery, message: Message, gaps: Mapping[int, Gap], open
     if conversation.owner != Conversation.Owner.AI and not message.parting:
         return Refuse("The conversation is no longer the AI's.")
     if delivery.purpose == Purpose.FIRST_CONTACT:
-        # It may be late: somebody who writes first is still told who answers them.
+        # It may be late for somebody who wrote first: they are still told who answers them.
+        if conversation.last_incoming_at is None and (late := why_late_to_send(lead, now)):
+            return Refuse(late)
         return ALLOW if lead.approved_at is not None else _of_the_owner(gaps.get(lead.chat_id))
     if message.epoch != conversation.epoch:
         return MOVED_ON

@@ -7,14 +7,16 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q
 
+from bots.models import Bot
 from campaigns.models import Purpose
 from campaigns.selectors import is_suppressed
 from campaigns.services import NotPossible
 from leads.first_contact import first_contact_text
-from leads.locks import campaign_hold, managers_hold
+from leads.lateness import why_late
+from leads.locks import campaign_hold, conversation_lock_if_there, managers_hold
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_usable
-from leads.services.ownership import lead_move
+from leads.services.ownership import lead_move, owner_move
 from leads.services.saying import message_say
 from messaging.clock import database_clock
 from messaging.events import ServiceErrorEvent
@@ -24,8 +26,6 @@ from messaging.rounds import backoff, for_each
 from scripts.spintax import SpintaxError
 
 State = Lead.State
-# A person who wrote longer ago no longer expects an answer: after an outage nobody is written to out of the blue.
-FRESH = timedelta(hours=24)
 # Attempts in a row at a lead that end in an unforeseen way, and the longest wait between two (seconds).
 MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
 
@@ -56,10 +56,7 @@ def lead_contact(*, lead: Lead, now: datetime) -> None:
 def _needs_approval(lead: Lead, now: datetime) -> str:
     if not direct_contact_permitted(chat_id=lead.chat_id):
         return "The chat's permission does not cover first contacts"
-    if now - lead.hit_at > FRESH:
-        hours = FRESH.total_seconds() / 3600
-        return f"The message that made the hit is more than {hours:.0f} hours old ({lead.hit_at:%Y-%m-%d %H:%M} UTC)"
-    return ""
+    return why_late(lead, now)
 
 
 def _contact_through_manager(lead: Lead, person: Person, text: str, now: datetime) -> None:
@@ -67,7 +64,7 @@ def _contact_through_manager(lead: Lead, person: Person, text: str, now: datetim
     if bot is None:
         _wait(lead, "No manager bot of the campaign is usable.")
         return
-    conversation = Conversation.objects.create(lead=lead, bot=bot, peer_id=lead.telegram_user_id)
+    conversation = _conversation(lead, bot)
     lead_move(lead=lead, state=State.CONTACTING)
     # Another program's clock may be ahead of ours.
     due_at = min(lead.hit_at, now) + timedelta(seconds=lead.campaign.first_contact_interval_seconds)
@@ -78,6 +75,18 @@ def _contact_through_manager(lead: Lead, person: Person, text: str, now: datetim
         purpose=Purpose.FIRST_CONTACT,
         due_at=max(due_at, now),
     )
+
+
+def _conversation(lead: Lead, bot: Bot) -> Conversation:
+    """A new one; or the one in which the first message was queued before and came too late to be sent: it is locked."""
+    conversation = Conversation.objects.select_related("lead__campaign").filter(lead=lead).first()
+    if conversation is None:
+        return Conversation.objects.create(lead=lead, bot=bot, peer_id=lead.telegram_user_id)
+    conversation.bot = bot
+    conversation.save(update_fields=["bot"])
+    reason = f"Approved by {lead.approved_by}." if lead.approved_by else ""
+    owner_move(conversation=conversation, owner=Conversation.Owner.AI, reason=reason)
+    return conversation
 
 
 def _wait(lead: Lead, reason: str) -> None:
@@ -179,4 +188,6 @@ def _lead_held(lead_id: UUID) -> Lead:
     campaign_hold(campaign_id)
     # Before the lead's row is written.
     managers_hold(managers_usable(campaign_id=campaign_id).values_list("id", flat=True))
+    for begun in Conversation.objects.filter(lead_id=lead_id).values_list("id", flat=True):
+        conversation_lock_if_there(begun)
     return Lead.objects.select_related("campaign").get(id=lead_id)

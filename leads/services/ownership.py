@@ -15,6 +15,7 @@ from messaging.clock import database_clock
 from telegram.texts import as_kept
 
 Owner = Conversation.Owner
+NOT_TALKING = (Lead.State.AWAITING_APPROVAL, Lead.State.CONTACTING, Lead.State.CLOSED, Lead.State.FAILED)
 # Telegram's limit for one message, in characters.
 LONGEST_MESSAGE = 4096
 
@@ -79,5 +80,5 @@ def _alive(conversation_id: UUID) -> Conversation:
 
 def _talking(conversation: Conversation) -> None:
     """A conversation that somebody takes up is neither ended nor about to begin by itself."""
-    if conversation.lead.state in (Lead.State.CONTACTING, Lead.State.CLOSED, Lead.State.FAILED):
+    if conversation.lead.state in NOT_TALKING:
         lead_move(lead=conversation.lead, state=Lead.State.TALKING)

@@ -1,11 +1,14 @@
 """What follows when a message of a conversation has its final state."""
 
+from datetime import datetime
+
 from django.db.models import Max
 
 from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
 from campaigns.selectors import is_suppressed
 from campaigns.suppressing import suppression_resolve
+from leads.lateness import why_late_to_send
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Lead, Message
 from leads.refusals import refusal_told
@@ -22,7 +25,7 @@ _PEER_REFUSES = "peer_refuses"
 _State = Delivery.State
 
 
-def message_settle(*, delivery: Delivery) -> None:
+def message_settle(*, delivery: Delivery, now: datetime) -> None:
     """In the transaction that gave the delivery its final state."""
     message = Message.objects.filter(id=delivery.origin_id).first()
     if message is None:
@@ -44,7 +47,7 @@ def message_settle(*, delivery: Delivery) -> None:
     elif delivery.state == _State.FAILED and _BLOCKED in delivery.error:
         opt_out(lead_id=conversation.lead_id, source=Suppression.Source.BLOCK, reason="Blocked the account.")
     elif delivery.purpose == Purpose.FIRST_CONTACT:
-        _first_contact_not_said(conversation, delivery)
+        _first_contact_not_said(conversation, delivery, now)
     elif _leaves_a_hole(conversation, message, delivery):
         _reply_not_said(conversation, delivery)
     outgoing_judge(conversation=conversation_again(conversation))
@@ -72,8 +75,9 @@ def _said(conversation: Conversation, message: Message, delivery: Delivery) -> N
         lead_move(lead=conversation.lead, state=Lead.State.TALKING)
 
 
-def _first_contact_not_said(conversation: Conversation, delivery: Delivery) -> None:
-    """Nothing more is tried; unless somebody else has decided about the lead already."""
+def _first_contact_not_said(conversation: Conversation, delivery: Delivery, now: datetime) -> None:
+    """Nothing more is tried, unless an operator approves what came too late; or somebody else has decided about the
+    lead already."""
     lead = conversation.lead
     if lead.state != Lead.State.CONTACTING or conversation.owner != Owner.AI:
         return
@@ -82,6 +86,8 @@ def _first_contact_not_said(conversation: Conversation, delivery: Delivery) -> N
     if delivery.state == _State.CANCELLED:
         # Whoever else cancels has decided about the lead before; the person might well be reached.
         ended, reason = Lead.State.CLOSED, f"An operator called off the first contact: {reason}"
+    if delivery.state == _State.REFUSED and delivery.error == why_late_to_send(lead, now):
+        ended = Lead.State.AWAITING_APPROVAL
     if delivery.state == _State.UNKNOWN:
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"A person must look: {reason}")
         return

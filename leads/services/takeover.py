@@ -10,7 +10,7 @@ from django.db.models import F, Max, Min, Q, QuerySet
 from bots.models import Delivery
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
-from leads.services.ownership import Owner, lead_move, owner_move
+from leads.services.ownership import NOT_TALKING, Owner, lead_move, owner_move
 from messaging.events import ServiceErrorEvent
 from messaging.handling import DATABASE_ERRORS
 from messaging.locks import rows_lock
@@ -140,7 +140,7 @@ def _taken_over(conversation: Conversation, message: UnclaimedMessage) -> None:
     lead = conversation.lead
     if not _opted_out(conversation) and conversation.owner != Owner.HUMAN:
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=PHONE_REASON)
-    if lead.state in (Lead.State.CONTACTING, Lead.State.CLOSED, Lead.State.FAILED):
+    if lead.state in NOT_TALKING:
         lead_move(lead=lead, state=Lead.State.TALKING)
     Message.objects.create(
         conversation=conversation,
