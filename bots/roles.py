@@ -43,6 +43,10 @@ class RoleHandler(Protocol):
         """Whose direct chats with the bot moved since then and are to be looked at again, although no message there is
         known here; the latest `most`. Only where `reads_private`."""
 
+    def why_kept(self, bot_id: UUID) -> str:
+        """Why a bot may get no role but this one, and what to do instead; empty when it may. Called in a transaction,
+        and the answer holds until that ends: what would change it waits."""
+
 
 _handlers: dict[str, RoleHandler] = {}
 
@@ -55,3 +59,9 @@ def register(role: str, handler: RoleHandler) -> None:
 def handler_of(role: str) -> RoleHandler | None:
     """The handler of a role; None when no room has registered one: its bots stay offline."""
     return _handlers.get(role)
+
+
+def why_kept(*, bot_id: UUID, role: str) -> str:
+    """Why this role is none for the bot: what the handler of another one says."""
+    others = (handler for name, handler in sorted(_handlers.items()) if name != role)
+    return next(filter(None, (handler.why_kept(bot_id=bot_id) for handler in others)), "")

@@ -7,10 +7,17 @@ from uuid import UUID
 from bots import roles
 from bots.models import Role
 from campaigns.models import Chat
+from leads.locks import managers_hold
+from leads.models import Conversation
 from leads.selectors import bots_wanted, chats_of, heard_since, leads_unrecorded
 from leads.services.changing import messages_changed
 from leads.services.recording import message_record
 from telegram.types import IncomingMessage, MessageNow
+
+HEARS_STOPS = (
+    "This account has conversations with leads, and only as a manager does it receive their answers, a STOP among "
+    "them. Keep it a manager and connect another account for the other role."
+)
 
 
 class ManagerHandler:
@@ -34,6 +41,10 @@ class ManagerHandler:
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return leads_unrecorded(bot_id=bot_id, since=since, most=most)
+
+    def why_kept(self, bot_id: UUID) -> str:
+        managers_hold([bot_id])
+        return HEARS_STOPS if Conversation.objects.filter(bot_id=bot_id).exists() else ""
 
 
 roles.register(Role.MANAGER, ManagerHandler())

@@ -34,5 +34,8 @@ class ParserHandler:
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
 
+    def why_kept(self, bot_id: UUID) -> str:
+        return ""
+
 
 roles.register(Role.PARSER, ParserHandler())

@@ -39,5 +39,8 @@ class ActorHandler:
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
 
+    def why_kept(self, bot_id: UUID) -> str:
+        return ""
+
 
 register(Role.ACTOR, ActorHandler())

@@ -1,5 +1,7 @@
 """Accounts, who drives them, and the ledger of what goes out."""
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -19,6 +21,7 @@ from bots.admin.login_forms import checked_proxy
 from bots.advice import next_step, waits_until
 from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
+from bots.role_changes import role_change, role_problem
 from bots.states import BARRED
 from messaging.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
@@ -44,6 +47,14 @@ class BotForm(SecretForm):
     remove_proxy_url = _remove_box()
 
     clean_proxy_url = checked_proxy
+
+    def clean_role(self) -> str:
+        role: str = self.cleaned_data["role"]
+        if self.instance.pk and "role" in self.changed_data:
+            problem = role_problem(bot_id=self.instance.pk, role=role)
+            if problem:
+                raise forms.ValidationError(problem)
+        return role
 
     class Meta:
         model = Bot
@@ -179,6 +190,11 @@ class BotAdmin(ConnectingAdmin):
         ),
         LOG_OUT,
     )
+
+    def save_model(self, request: HttpRequest, obj: Bot, form: Any, change: Any) -> None:
+        if change and "role" in form.changed_data:
+            role_change(bot_id=obj.pk, role=form.cleaned_data["role"])
+        super().save_model(request, obj, form, change)
 
     role_label = choice_label("role")
     state_label = choice_label("state")

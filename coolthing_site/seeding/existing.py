@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bots.models import Bot
+from bots.role_changes import role_problem
 from campaigns.models import Chat
 from campaigns.references import reference_problem
 from coolthing_site.seeding.problems import Problem
@@ -11,6 +12,17 @@ from coolthing_site.seeding.shape import SeedFile
 
 def problems(seed: SeedFile) -> list[Problem]:
     return [*_bots(seed), *_chats(seed)]
+
+
+def role_problems(seed: SeedFile) -> list[Problem]:
+    """Asked before the rows are locked: what these answers lock comes first."""
+    parts = {part.key: (index, part) for index, part in enumerate(seed.bots)}
+    found = []
+    for bot_id, key in Bot.objects.filter(key__in=parts).order_by("pk").values_list("pk", "key"):
+        index, part = parts[key]
+        if reason := role_problem(bot_id=bot_id, role=part.role):
+            found.append(Problem(("bots", index, "role"), reason))
+    return found
 
 
 def _bots(seed: SeedFile) -> Iterator[Problem]:

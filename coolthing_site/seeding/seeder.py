@@ -44,8 +44,9 @@ def write(seed: SeedFile, *, file: str, dry_run: bool = False) -> Report:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEEDING])
+        found = existing.role_problems(seed)
         _lock_all(seed)
-        found = existing.problems(seed)
+        found += existing.problems(seed)
         if found:
             raise SeedError(file, found)
         _write_all(seed, report)

@@ -44,6 +44,9 @@ class Deaf:
     def people_unrecorded(self, *, bot_id, since, most):
         return []
 
+    def why_kept(self, bot_id):
+        return ""
+
 
 def a_bot(**values) -> Bot:
     bot = Bot.objects.create(key=values.pop("key", "bot"), role="parser", phone="+10000000000", **values)

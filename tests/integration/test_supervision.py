@@ -46,6 +46,9 @@ class Wanting:
     def people_unrecorded(self, *, bot_id, since, most):
         return []
 
+    def why_kept(self, bot_id):
+        return ""
+
 
 @pytest.fixture
 def wanting() -> Iterator[Wanting]:

@@ -80,6 +80,9 @@ class Listener:
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
 
+    def why_kept(self, bot_id: UUID) -> str:
+        return ""
+
     def texts(self, bot: Bot) -> list[str]:
         return [message.text for bot_id, message in self.heard if bot_id == bot.pk]
 

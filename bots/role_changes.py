@@ -1,0 +1,24 @@
+"""Changes of an account's role by an operator. Only the handler of the role reads what people write to the account."""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from bots.models import Bot
+from bots.roles import why_kept
+from campaigns.errors import NotPossible
+
+
+def role_problem(*, bot_id: UUID, role: str) -> str:
+    """Why the account cannot get this role; empty when it can, or has it. The answer holds until the transaction ends,
+    and what it locks comes before the account's own row."""
+    problem = why_kept(bot_id=bot_id, role=role)
+    return problem if problem and Bot.objects.filter(pk=bot_id).exclude(role=role).exists() else ""
+
+
+@transaction.atomic
+def role_change(*, bot_id: UUID, role: str) -> None:
+    """Raises NotPossible when a room needs the account in another role."""
+    if problem := role_problem(bot_id=bot_id, role=role):
+        raise NotPossible(problem)
+    Bot.objects.filter(pk=bot_id).update(role=role)
