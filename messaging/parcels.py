@@ -11,6 +11,8 @@ from messaging.events import event_id
 
 # RabbitMQ 4 counts deliveries that failed apart from all deliveries.
 _COUNTS = ("x-delivery-count", "x-acquired-count")
+# What `HandledCopy.found` can hold.
+_MOST_DELIVERIES = 2**31 - 1
 # Not a property that AMQP has.
 _GIVEN_ID = "coolthing_given_id"
 
@@ -28,8 +30,9 @@ def deliveries(message: AmqpMessage) -> int:
     """How often it was delivered before. The broker's word counts: any program may send such headers."""
     if not message.delivery_info.get("redelivered"):
         return 0
+    # Classic queues count nothing: there the headers are missing, or whatever the publisher sent.
     counts = [message.headers.get(name) for name in _COUNTS]
-    return max(1, *(count for count in counts if isinstance(count, int)))
+    return min(_MOST_DELIVERIES, max([1, *(count for count in counts if isinstance(count, int))]))
 
 
 def came_back(message: AmqpMessage) -> bool:
@@ -38,11 +41,18 @@ def came_back(message: AmqpMessage) -> bool:
 
 
 def raw_body(message: AmqpMessage) -> bytes:
-    """The bytes that were published; py-amqp decodes a body that names its encoding."""
+    """The bytes that were published; py-amqp decodes a body that names its encoding.
+
+    Never raises: an odd body is the handler's to refuse, here it would end the worker's consumer.
+    """
     body = message.body
-    if isinstance(body, str):
+    if not isinstance(body, str):
+        return bytes(body or b"")
+    try:
         return body.encode(message.content_encoding or "utf-8", "surrogateescape")
-    return bytes(body or b"")
+    except (LookupError, ValueError):
+        # Python decodes some encodings (idna, and of an empty body zlib) without encoding them again.
+        return body.encode("utf-8", "backslashreplace")
 
 
 def request_ids(

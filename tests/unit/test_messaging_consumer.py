@@ -7,7 +7,7 @@ from kombu import Message
 
 from messaging import topology
 from messaging.consumer import present_as_task
-from messaging.parcels import raw_body, request_ids
+from messaging.parcels import deliveries, raw_body, request_ids
 
 QUEUE, EXCHANGE, KEY = "a_queue", "an_exchange", "a.key"
 
@@ -63,3 +63,30 @@ def test_a_body_that_names_its_encoding_is_the_same_bytes(body: bytes | str):
     message = _message(body)
     message.content_encoding = "utf-8"
     assert raw_body(message) == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"), [("", "zlib"), ("tea", "idna"), ("tea", "undefined"), ("tea", "no such")]
+)
+def test_an_encoding_that_cannot_be_undone_does_not_end_the_consumer(body: str, encoding: str):
+    message = _message(body)
+    message.content_encoding = encoding
+    present_as_task(message, QUEUE, "some.task")
+    assert message.payload["args"][2] == body.encode()
+
+
+@pytest.mark.parametrize(
+    ("redelivered", "headers", "expected"),
+    [
+        (False, {"x-delivery-count": 3}, 0),
+        (True, {}, 1),
+        (True, {"x-delivery-count": "many"}, 1),
+        (True, {"x-delivery-count": -1}, 1),
+        (True, {"x-delivery-count": 2, "x-acquired-count": 3}, 3),
+        (True, {"x-delivery-count": 2**63 - 1}, 2**31 - 1),
+    ],
+)
+def test_how_often_it_was_delivered_is_known_on_a_queue_that_does_not_count(
+    redelivered: bool, headers: dict[str, object], expected: int
+):
+    assert deliveries(Message(b"", delivery_info={"redelivered": redelivered}, headers=headers)) == expected
