@@ -144,7 +144,7 @@ def lately(*, reader: Reader) -> dict[int | None, list[int]]:
     rest. Nothing while Telegram lets it look at no messages.
     """
     now = database_clock()
-    if BotBlock.objects.filter(bot_id=reader.bot_id, method=LOOKING, until__gt=now).exists():
+    if _may_not_look(reader, now):
         return {}
     found = _sent_since(reader.bot_id, now - LOOK_BACK)
     if reader.handler.reads_private:
@@ -156,10 +156,14 @@ def lately(*, reader: Reader) -> dict[int | None, list[int]]:
 
 def unrecorded(*, reader: Reader) -> list[int]:
     """People whose direct chats with the bot are looked at though their messages there are not on record."""
-    if not reader.handler.reads_private:
+    now = database_clock()
+    if not reader.handler.reads_private or _may_not_look(reader, now):
         return []
-    since = database_clock() - LOOK_BACK
-    return reader.handler.people_unrecorded(bot_id=reader.bot_id, since=since, most=LOOK_BACK_CHATS)
+    return reader.handler.people_unrecorded(bot_id=reader.bot_id, since=now - LOOK_BACK, most=LOOK_BACK_CHATS)
+
+
+def _may_not_look(reader: Reader, now: datetime) -> bool:
+    return BotBlock.objects.filter(bot_id=reader.bot_id, method=LOOKING, until__gt=now).exists()
 
 
 def _sent_since(bot_id: UUID, since: datetime) -> dict[int | None, list[int]]:
@@ -271,8 +275,11 @@ class Afterwards:
         """Nothing else knows which messages are in this direct chat: what was edited among the newest."""
         try:
             found = await account.newest(peer_id, limit=PAGE)
+        except RetryAfter as error:
+            # A wait with looking again: the account does everything else.
+            raise RetryAfter(error.seconds, error.reason, LOOKING) from error
         except TelegramError as error:
-            if isinstance(error, BotDead | TransientError | RetryAfter) and not isinstance(error, PassingError):
+            if isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
                 raise
             log.info("bot %s cannot look at the chat with %s: %s", self._bot_id, peer_id, error.reason)
             return

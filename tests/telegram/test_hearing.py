@@ -123,6 +123,25 @@ def test_an_edit_to_stop_is_heard_by_another_account_than_the_one_that_has_the_c
     until_suppressed(company.pavel)
 
 
+def test_an_account_that_may_not_look_through_its_chats_for_now_works_on(company: Company):
+    talking(company)
+    other = company.make_bot("other")
+    runtime = company.start()
+    [task] = company.run(runtime, other)
+    company.online(other)
+    company.say(other.telegram_user_id, "ok")
+    company.until_heard(other, 1)
+    runtime.sessions[other.pk].stop()
+    task.join(60)
+    wait = Fault(kind="FLOOD_WAIT", method="messages.getHistory", user=other.telegram_user_id, seconds=300)
+    company.sandbox.call(company.sandbox.faults.plan, wait)
+    company.run(runtime, other)
+    wait_until(BotBlock.objects.filter(bot=other, method="GetMessages").exists, what="the wait")
+    company.until_state(other, "online")
+    company.say(other.telegram_user_id, "STOP")
+    until_suppressed(company.pavel)
+
+
 @pytest.mark.parametrize("method", ["messages.getDialogs", "messages.getMessages", "channels.joinChannel"])
 def test_a_stop_is_heard_while_telegram_lets_the_bot_wait_for_something_else(
     company: Company, monkeypatch: Any, method: str
