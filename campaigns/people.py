@@ -21,6 +21,7 @@ from campaigns.models import Suppression
 from campaigns.selectors import plain_username
 from campaigns.suppressing import suppression_add
 from messaging.persons import Person, Rows, rooms
+from messaging.wording import counted
 
 _USERNAME = re.compile(r"\w{2,32}", re.ASCII)
 
@@ -93,8 +94,8 @@ def person_erase(person: Person) -> tuple[dict[str, int], Suppression]:
     leaving = sum(room.leaving(complete) for room in rooms())
     if leaving:
         raise StillLeaving(
-            f"{leaving} messages to this person are leaving at this moment. Nothing more is said to them; erase again "
-            "in a moment, when it is known what became of those."
+            f"{counted(leaving, 'message to this person is', 'messages to this person are')} leaving at this moment. "
+            "Nothing more is said to them; erase again in a moment, when it is known what became of those."
         )
     suppression = _mark(suppression, complete)
     # Once more: what was under way until the mark is there by now, and may have told another name.
