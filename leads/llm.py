@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Seconds for one request, from its connection to the last byte of the answer, however slowly that drips in. Twice this
 # (a malformed answer is asked for again) fits into the claim of a job.
 TIMEOUT_SECONDS = 60.0
-# Bytes of an answer: some hundred times what MOST_TOKENS need.
+# Bytes of an answer, an error's too: some hundred times what MOST_TOKENS need.
 MOST_BYTES = 1_000_000
 # Answers are short; this bounds what a model that runs wild can cost.
 MOST_TOKENS = 1000
@@ -132,6 +132,8 @@ async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> 
     """
     import openai
 
+    from messaging.http_answers import cut_off_at
+
     # Retries are ours: they wait in the database, not in a worker. The client wants some key; endpoints of one's own
     # often need none.
     client = openai.AsyncOpenAI(
@@ -139,7 +141,11 @@ async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> 
         api_key=settings.OPENAI_API_KEY or "none",
         max_retries=0,
         timeout=TIMEOUT_SECONDS,
-        http_client=openai.DefaultAsyncHttpxClient(verify=_ssl_context()),
+        http_client=openai.DefaultAsyncHttpxClient(
+            verify=_ssl_context(),
+            # The client itself reads the whole answer when it is an error.
+            event_hooks={"response": [cut_off_at(MOST_BYTES + 1)]},
+        ),
     )
     body = bytearray()
     async with (

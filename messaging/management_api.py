@@ -1,5 +1,6 @@
 """RabbitMQ's management API: what the broker says about itself."""
 
+import json
 import ssl
 from functools import cache
 from typing import Any
@@ -9,7 +10,11 @@ import httpx2
 from django.conf import settings
 from kombu import Connection
 
+from messaging.http_answers import body_of
+
 _SECONDS = 10.0
+# Bytes of an answer: ten thousand queues with all their figures need less.
+_MOST_BYTES = 50_000_000
 
 
 class ManagementUnavailable(Exception):
@@ -64,9 +69,10 @@ class ManagementApi:
         try:
             # The environment's proxies are not meant for the broker.
             with httpx2.Client(auth=self._auth, timeout=self._seconds, trust_env=False, verify=_tls()) as client:
-                answer = client.request(method, self._base + path, json=body, params=query or None)
-                answer.raise_for_status()
-                return answer.json() if answer.content else None
+                with client.stream(method, self._base + path, json=body, params=query or None) as answer:
+                    answer.raise_for_status()
+                    content = body_of(answer, most=_MOST_BYTES)
+                return json.loads(content) if content else None
         except httpx2.HTTPStatusError as problem:
             answer = problem.response
             raise ManagementUnavailable(
