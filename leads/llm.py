@@ -228,7 +228,10 @@ def _faults(error: ValidationError) -> str:
 
 def _tokens(count: object) -> int:
     """A number from outside: 0 for none, or for one that cannot be."""
-    if isinstance(count, bool) or not isinstance(count, int | float) or not math.isfinite(count):
+    if isinstance(count, bool) or not isinstance(count, int | float):
+        return 0
+    # Of an int it is not asked: one that fits into no float raises OverflowError.
+    if isinstance(count, float) and not math.isfinite(count):
         return 0
     return int(min(max(0, count), _MOST_COUNTED))
 

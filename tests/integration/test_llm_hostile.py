@@ -92,6 +92,7 @@ def test_an_answer_of_no_use_is_asked_for_again_and_then_an_operator_answers(wor
     [
         {}, None, [], {"prompt_tokens": None, "completion_tokens": "12"}, {"prompt_tokens": -5},
         {"prompt_tokens": 10**30, "completion_tokens": 1e400}, {"prompt_tokens": True},
+        {"prompt_tokens": 10**400, "completion_tokens": -(10**400)}, {"prompt_tokens": 1e308},
     ],
 )  # fmt: skip
 def test_an_answer_with_odd_usage_is_an_answer(world, talk, settings, usage):
