@@ -100,6 +100,24 @@ def test_who_may_not_set_policies_declares_the_rest_and_names_what_an_administra
     ]  # fmt: skip
 
 
+def test_a_migration_calls_the_broker_right_only_when_the_policy_holds(
+    broker: Broker, modest_url: str, start_process: StartProcess
+):
+    nothing = "made anew: 0 exchanges, 0 queues"
+    policies.policy_delete(ALTERNATE_POLICY, broker.api)
+    code, output = _run(start_process, "--migrate", RABBITMQ_MANAGEMENT_URL=modest_url)
+    assert (code, output.splitlines()[-1]) == (0, nothing)
+    assert "may not set policies" in output
+    policies.policy_set(OTHER, broker.api)
+    try:
+        code, output = _run(start_process, "--migrate")
+        assert (code, output.splitlines()[-1]) == (0, nothing)
+        assert "exchange events_exchange follows the policy other" in output
+    finally:
+        policies.policy_delete(OTHER, broker.api)
+    assert _run(start_process, "--migrate") == (0, f"{nothing}; the broker is as the topology says\n")
+
+
 def test_without_the_management_api_everything_else_is_declared(broker: Broker, start_process: StartProcess):
     with broker.channel() as channel:
         channel.queue_delete(topology.LLM_QUEUE)

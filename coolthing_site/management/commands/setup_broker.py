@@ -65,17 +65,21 @@ class Command(BaseCommand):
             self._set_policies(api)
         return 0, [f"declared {len(TOPOLOGY.exchanges)} exchanges and {len(TOPOLOGY.queues)} queues"]
 
-    def _set_policies(self, api: ManagementApi) -> None:
-        """A policy that an administrator has set already is as good."""
+    def _set_policies(self, api: ManagementApi) -> bool:
+        """Whether they hold now: one that an administrator has set already is as good, and a stronger one wins."""
+        refused = ""
         try:
             policies.policies_set(TOPOLOGY, api)
         except policies.PolicyRefused as problem:
-            if any(policies.differences(TOPOLOGY, api, api.in_vhost("exchanges"))):
-                self._warn(str(problem))
+            refused = str(problem)
+        found = list(policies.differences(TOPOLOGY, api, api.in_vhost("exchanges")))
+        if found:
+            self._warn(refused or "\n".join(found))
+        return not found
 
     def _warn(self, why: str) -> None:
         """No reason to stop: our own publishers ask for what no queue wants, and keep it."""
-        self.stderr.write(f"what other programs publish and no queue wants is lost: its policy is not set: {why}")
+        self.stderr.write(f"what other programs publish and no queue wants is lost without its policy: {why}")
 
     def _migrate(self) -> tuple[int, list[str]]:
         api = ManagementApi.from_settings()
@@ -84,9 +88,9 @@ class Command(BaseCommand):
                 exchanges, queues = mover.move_exchanges(), mover.move_all()
         except (declare.DeclarationRefused, MoveRefused) as problem:
             self._end(1, str(problem))
-        self._set_policies(api)
+        as_it_should_be = f"; {_AS_IT_SHOULD_BE}" if self._set_policies(api) else ""
         made = f"{counted(len(exchanges), 'exchange')}, {counted(len(queues), 'queue')}"
-        return 0, [f"made anew: {made}; {_AS_IT_SHOULD_BE}"]
+        return 0, [f"made anew: {made}{as_it_should_be}"]
 
     def _say(self, line: str) -> None:
         """What has begun is finished, whether or not somebody reads about it."""
