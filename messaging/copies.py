@@ -3,8 +3,9 @@
 Programs that know nothing of ours send bare bodies, without an id in them or a message id beside them. A worker gives
 each of these an id (`messaging.parcels`). When the broker delivers one again, after a worker died or lost its
 connection, it says so and no more: then a copy of the same content that was handled within `KNOWN_SECONDS` counts as
-this message, once. Two of the same content cannot be told apart at such a moment. In doubt a message is handled once
-more: handlers look at the state that they find, and a repeat adds at most a notification.
+this message, once. Two of the same content cannot be told apart at such a moment: in doubt the message counts as
+handled, though it may have been an equal one that was. Without such a copy it is handled, perhaps for the second time:
+handlers look at the state that they find, and a repeat adds at most a notification.
 """
 
 import uuid
