@@ -16,6 +16,7 @@ from django.conf import settings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from messaging.retry_after import seconds_to_wait
+from telegram.texts import as_kept
 
 # The client is imported where it is used: it costs a second and 40 MB, and most processes never ask anything.
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class LlmRejected(Exception):
 
 
 class Answer(BaseModel):
-    """What the LLM wants to be said and done. Empty messages are left out."""
+    """What the LLM wants to be said and done."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -79,7 +80,8 @@ class Answer(BaseModel):
 
     @property
     def texts(self) -> list[str]:
-        return [text for text in self.messages if not _is_blank(text)]
+        """The messages as Telegram keeps them, without those of which nothing would be left."""
+        return [text for text in map(as_kept, self.messages) if not _is_blank(text)]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from telegram.texts import as_kept
+
 # Groups inside groups; deeper than this is a mistake, and the parser is recursive.
 DEEPEST = 20
 ESCAPABLE = "{|}\\"
@@ -60,7 +62,7 @@ def longest(text: str) -> int:
 
 
 def may_be_blank(text: str) -> bool:
-    """Whether some variant has nothing but white space. Raises SpintaxError."""
+    """Whether some variant has nothing that Telegram would keep. Raises SpintaxError."""
     return _may_be_blank(parse(text))
 
 
@@ -148,6 +150,6 @@ def _longest(sequence: Sequence) -> int:
 
 def _may_be_blank(sequence: Sequence) -> bool:
     return all(
-        not part.strip() if isinstance(part, str) else any(_may_be_blank(option) for option in part.options)
+        not as_kept(part) if isinstance(part, str) else any(_may_be_blank(option) for option in part.options)
         for part in sequence
     )

@@ -72,6 +72,7 @@ MODEL_FAULTS = {
     "5 MB": http(completion(says("x" * 5_000_000))),
     "a reply of nothing": http(completion(says())),
     "a reply of spaces": http(completion(says(" \n", "\u200b\u2060"))),
+    "a reply of what Telegram drops": http(completion(says("\u030a", "\u2028\u0333 \r", "\u030a\u200b"))),
     "a lone surrogate": http(completion('{"messages": ["\\ud800"], "action": "reply", "reason": ""}')),
     "deep": http(completion("[" * 100_000)),
 }
@@ -100,6 +101,12 @@ def test_an_answer_with_odd_usage_is_an_answer(world, talk, settings, usage):
     assert (job.state, job.error) == ("done", "")
     assert 0 <= job.prompt_tokens <= 10_000_000 and job.completion_tokens in (0, 10_000_000)
     assert Delivery.objects.get(state="queued").text == "5 euros"
+
+
+def test_of_a_reply_only_the_messages_are_sent_of_which_telegram_keeps_something(world, talk, settings):
+    job, _ = asked(world, talk, settings, http(completion(says("\u030a", "5 euros\u030a", " \r\u2029"))))
+    assert (job.state, job.error) == ("done", "")
+    assert texts(talk, "ai")[1:] == ["5 euros"]
 
 
 @pytest.mark.parametrize("action", ["reply", "handover", "close", "opt_out"])

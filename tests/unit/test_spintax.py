@@ -55,6 +55,11 @@ def test_all_variants_are_listed_and_measured(seed):
     assert spintax.may_be_blank(text) == any(not variant.strip() for variant in possible)
 
 
+@pytest.mark.parametrize(("text", "blank"), [("{\u030a|Hello}", True), ("\r{ |\u2028}", True), ("a\u030a", False)])
+def test_a_variant_of_which_telegram_keeps_nothing_is_blank(text, blank):
+    assert spintax.may_be_blank(text) is blank
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_same_seed_draws_the_same_variant(seed):
     text, _ = small(seed)
