@@ -12,6 +12,7 @@ from bots.identity import chat_elsewhere, chat_resolved, unconfirmed_tell
 from bots.models import Bot
 from bots.references import references_to_check
 from bots.refusals import check_told
+from bots.unwelcome import presence_ended, was_present
 from campaigns.errors import NotPossible
 from campaigns.models import Chat
 from campaigns.references import reference_confirmed
@@ -20,6 +21,7 @@ from telegram.errors import (
     BotDead,
     BotRestricted,
     ChatElsewhere,
+    ChatRefuses,
     PassingError,
     RetryAfter,
     TelegramError,
@@ -28,6 +30,9 @@ from telegram.errors import (
 
 # Seconds before an account looks again where a reference leads, when it could not tell.
 AGAIN_SECONDS = 120.0
+
+# As `check_reference` says that the account sees neither the known chat from inside nor where the link leads.
+NOT_INSIDE = "NOT_INSIDE"
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +79,27 @@ class References:
         except (BotDead, BotRestricted, RetryAfter, TransientError):
             raise
         except (TelegramError, NotPossible) as error:
+            if str(error) == NOT_INSIDE and await self._was_removed(account, chat):
+                return True
             await in_db(cannot_tell, bot_id=self._bot_id, chat=chat, reason=str(error))
             return False
         confirmed = await in_db(reference_confirmed, **asked)
         if confirmed:
             log.info("bot %s has confirmed the reference of chat %s", self._bot_id, chat.pk)
         return confirmed
+
+    async def _was_removed(self, account: TelegramAccount, chat: Chat) -> bool:
+        """Whether the account was in the chat, and Telegram says that it is not any more: an operator has to ask."""
+        assert chat.telegram_id is not None
+        place: dict[str, Any] = {"bot_id": self._bot_id, "chat_id": chat.pk, "peer_ids": chat.telegram_ids}
+        if not await in_db(was_present, **place):
+            return False
+        try:
+            # By its id: the reference may lead anywhere.
+            there = await account.membership(str(chat.telegram_id), chat.telegram_id)
+        except ChatRefuses:
+            return False
+        return there is None and await in_db(presence_ended, **place)
 
 
 def cannot_tell(*, bot_id: UUID, chat: Chat, reason: str) -> None:

@@ -32,7 +32,8 @@ def bots_to_check(*, role: str, now: datetime) -> set[UUID]:
     for each chat, if possible one that is connected anyway."""
     lately = _waiting().filter(reference_changed_at__gt=now - CONNECT_FOR).values("pk")
     connected = Case(When(bot__lease_expires_at__gt=now, then=Value(0)), default=Value(1))
-    chosen = insiders().filter(chat_id__in=lately).order_by("chat_id", connected, "bot__key").distinct("chat_id")
+    able = insiders().filter(chat_id__in=lately).exclude(bot__blocked_until__gt=now)
+    chosen = able.order_by("chat_id", connected, "bot__key").distinct("chat_id")
     roles = chosen.annotate(role=F("bot__role")).values_list("bot_id", "role")
     return {bot_id for bot_id, its in roles if its == role}
 

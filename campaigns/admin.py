@@ -157,7 +157,7 @@ class ChatForm(forms.ModelForm):
 
     def clean_reference(self) -> str:
         reference: str = self.cleaned_data["reference"]
-        if self.instance.pk and "reference" in self.changed_data and Chat.objects.filter(pk=self.instance.pk).exists():
+        if "reference" in self.changed_data and not self.instance._state.adding:
             problem = references.reference_problem(chat_id=self.instance.pk, reference=reference)
             if problem:
                 raise forms.ValidationError(problem)

@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from bots.models import Bot
 from campaigns.models import Campaign
+from campaigns.references import reference_change
+from campaigns.services import permissions_suspend
 from messaging.models import OutboxEvent
 from parser.events import NewTargetMessage
 from parser.models import Hit, Keyword, WatchedChat
@@ -140,6 +142,18 @@ def test_without_a_permission_in_force_nothing_is_read(world, message, facts):
     world.chat.permissions.filter(purpose="parse").update(revoked_at=GRANTED)
     permit(world.chat, "parse")
     assert handler.wanted(timezone.now()) == {world.parser.id} and handler.chats(world.parser.id) == [world.chat]
+
+
+def test_a_chat_whose_reference_was_changed_is_wanted_and_not_read(world, message):
+    """Somebody has to look where it leads."""
+    reference_change(chat_id=world.chat.pk, reference="@another_name")
+    hear(world, message)
+    assert not Hit.objects.exists()
+    parser, manager = role_handler("parser"), role_handler("manager")
+    assert parser.wanted(timezone.now()) == {world.parser.id}
+    assert parser.chats(world.parser.id) == [world.chat] == manager.chats(world.managers[0].id)
+    permissions_suspend(chat_id=world.chat.pk, reason="the owner is asked")
+    assert parser.wanted(timezone.now()) == set() and manager.chats(world.managers[0].id) == []
 
 
 def test_a_disabled_bot_and_a_stopped_campaign_are_not_wanted(world):

@@ -5,10 +5,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from bots.claiming import claim
 from bots.models import Bot, Delivery
 from bots.roles import handler_of
+from campaigns.models import Chat
+from campaigns.references import reference_change
 from scripts import services
 from scripts.models import ScriptForCampaign
+from tests.integration.ledger import owners
 from tests.integration.script_world import make_sfc, play_on, queued, settle
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +36,21 @@ def test_a_draft_wants_nobody_and_an_activated_script_its_whole_cast():
     assert wanted() == set()
     services.sfc_activate(sfc_id=sfc.pk)
     assert wanted() == {"talk-host", "talk-guest"}
+
+
+def test_a_script_is_played_in_a_chat_whose_reference_waits_and_its_cast_is_to_be_there():
+    """They look where it leads; at the gate the lines wait."""
+    Chat.objects.filter(targeted_by__sfc=(sfc := make_sfc(chats=1))).update(telegram_id=-1_002_100_000_777)
+    [target] = sfc.targets.all()
+    reference_change(chat_id=target.chat_id, reference="@another_name")
+    services.sfc_activate(sfc_id=sfc.pk)
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    host, handler = Bot.objects.get(key="talk-host"), handler_of("actor")
+    assert handler is not None and handler.chats(host.pk) == [target.chat]
+    Bot.objects.update(lease_epoch=1, lease_expires_at=timezone.now() + timedelta(hours=1))
+    host.refresh_from_db()
+    assert claim(owners(host, chats=[target.chat])).outgoing == []
+    assert "the reference was changed on" in Delivery.objects.get().waiting_reason
 
 
 def test_actors_come_when_their_line_is_near():

@@ -132,6 +132,18 @@ def test_without_an_account_inside_it_waits_until_one_is_added_by_hand(company: 
     wait_until(lambda: Presence.objects.filter(bot=anna, chat=chat).exists(), what="it is in its chat")
 
 
+def test_who_was_removed_from_the_chat_cannot_confirm_and_the_owner_is_asked(company: Company, square):
+    there, chat = square
+    anna = online(company, "anna", chat)
+    link = there.invite_link
+    company.sandbox.call(company.world.leave, anna.telegram_user_id, there.id)
+    reference_change(chat_id=chat.pk, reference=link)
+    chat = until_suspended(chat)
+    assert (chat.reference_leads_to, waits(chat)) == (None, True)
+    assert not Presence.objects.filter(chat=chat).exists()
+    assert all("is not in the chat any more" in one.suspended_reason for one in ChatPermission.objects.all())
+
+
 def test_a_name_is_looked_up_by_an_account_that_is_to_join(company: Company, square):
     there, chat = square
     Chat.objects.filter(pk=chat.pk).update(telegram_id=there.id, kind="supergroup", reference=there.invite_link)
