@@ -21,7 +21,7 @@ from campaigns.identity import AnotherChat, chat_identify
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
 from campaigns.references import reference_change, reference_check_again, reference_confirmed
 from campaigns.selectors import is_permitted
-from campaigns.services import permission_grant, permission_revoke, permissions_suspend
+from campaigns.services import permission_grant, permission_revoke, permissions_resume, permissions_suspend
 from messaging.clock import database_clock
 from messaging.models import OutboxEvent
 from telegram.errors import ChatElsewhere
@@ -261,4 +261,7 @@ def test_what_was_suspended_since_the_page_was_shown_is_not_resumed_by_it(chat: 
     resume = reverse("admin:campaigns_chat_operate", args=[chat.pk, "resume"])
     choice = f"{permission.pk} {former.isoformat()}"
     assert operator.post(resume, {"permissions": [choice], "_confirmed": "1"}).status_code == 200
+    assert permissions_resume(chat_id=chat.pk, suspensions={permission.pk: former}) == 0
+    other = ledger.make_chat(key="garden")
+    assert permissions_resume(chat_id=other.pk, suspensions={permission.pk: permission.suspended_at}) == 0
     assert not is_permitted(chat_id=chat.pk, purpose=SCRIPT)
