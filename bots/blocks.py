@@ -6,7 +6,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from bots.models import BotBlock
+from bots.models import Bot, BotBlock
+from bots.states import bot_set_state
 from bots.troubles import trouble_tell
 from messaging.clock import database_clock
 from telegram.errors import RetryAfter
@@ -15,6 +16,16 @@ from telegram.errors import RetryAfter
 LOOKING = "GetMessages"
 # Its method of listing the account's chats (`bots.serving`): without the list the account knows no chat.
 LISTING = "GetDialogs"
+# Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
+ENTERING = (
+    "JoinChannel",
+    "ImportChatInvite",
+    "CheckChatInvite",
+    "ResolveUsername",
+    "GetChannels",
+    "GetChats",
+    "GetHistory",
+)
 # Telegram asks for seconds to hours in passing; for days only an account that it has come to distrust.
 LONG_WAIT = timedelta(days=1)
 
@@ -55,3 +66,16 @@ def seconds_blocked(*, bot_id: UUID, methods: Collection[str]) -> float:
     blocks = BotBlock.objects.filter(bot_id=bot_id, method__in=methods, peer_id=0, until__gt=now)
     block = blocks.order_by("-until").first()
     return (block.until - now).total_seconds() if block is not None else 0.0
+
+
+def connected_show(*, bot_id: UUID, epoch: int, bearable: Collection[str] = (LOOKING, LISTING)) -> None:
+    """Online, or waiting while Telegram wants the whole account to wait with something that its work needs: with
+    another method than the `bearable` ones."""
+    blocks = BotBlock.objects.filter(bot_id=bot_id, peer_id=0, until__gt=database_clock())
+    block = blocks.exclude(method__in=bearable).order_by("-until").first()
+    if block is None:
+        bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.ONLINE)
+        return
+    what = "lets it enter no chats for now" if block.method in ENTERING else "asked it to wait"
+    reason = f"Telegram {what}: {block.reason} ({block.method})"
+    bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=reason, until=block.until)

@@ -3,24 +3,22 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from bots.blocks import LISTING, LOOKING, method_block, seconds_blocked
+from bots.blocks import ENTERING, LISTING, LOOKING, connected_show, method_block, seconds_blocked
 from bots.confirming import References
 from bots.cursors import chats_forget
 from bots.executor import in_db
 from bots.identity import chat_elsewhere, chat_resolved, name_lost
-from bots.models import Bot, BotBlock
 from bots.reading import Reading
 from bots.refusals import WAITS_FOR_PEOPLE, full_told, full_trouble, refusal_told
-from bots.states import bot_restrict, bot_set_state, is_restricted
+from bots.states import bot_restrict, is_restricted
 from bots.troubles import trouble_over, trouble_tell
 from bots.unwelcome import presence_ended, presence_note, was_present
 from campaigns.identity import AnotherChat, SameChat
 from campaigns.models import Chat
-from messaging.clock import database_clock
 from telegram.client import TelegramAccount
 from telegram.errors import (
     BotDead,
@@ -47,16 +45,6 @@ FRESH_SECONDS = 30.0
 APPROVAL_SECONDS = 600.0
 # Seconds before an account that is in as many chats as Telegram allows tries to join one again.
 FULL_SECONDS = 3600.0
-# Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
-ENTERING = (
-    "JoinChannel",
-    "ImportChatInvite",
-    "CheckChatInvite",
-    "ResolveUsername",
-    "GetChannels",
-    "GetChats",
-    "GetHistory",
-)
 
 log = logging.getLogger(__name__)
 
@@ -321,16 +309,3 @@ def _waits(chat: Chat) -> bool:
 def trouble_of(*, bot_id: UUID, chat_id: UUID) -> str:
     """The key of the Trouble that there is while the bot cannot enter the chat."""
     return f"chat:{bot_id}:{chat_id}"
-
-
-def connected_show(*, bot_id: UUID, epoch: int, bearable: Collection[str] = (LOOKING, LISTING)) -> None:
-    """Online, or waiting while Telegram wants the whole account to wait with something that its work needs: with
-    another method than the `bearable` ones."""
-    blocks = BotBlock.objects.filter(bot_id=bot_id, peer_id=0, until__gt=database_clock())
-    block = blocks.exclude(method__in=bearable).order_by("-until").first()
-    if block is None:
-        bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.ONLINE)
-        return
-    what = "lets it enter no chats for now" if block.method in ENTERING else "asked it to wait"
-    reason = f"Telegram {what}: {block.reason} ({block.method})"
-    bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=reason, until=block.until)

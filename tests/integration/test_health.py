@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from bots import services
 from bots.advice import NEXT_STEP, next_step
+from bots.blocks import connected_show
 from bots.connecting import bot_connect
 from bots.hosts import host_beat, hosts_alive
 from bots.leases import lease_take
-from bots.membership import connected_show
 from bots.models import Bot, BotBlock, BotSession, Cursor, Host
 from bots.states import bot_set_state
 from telegram.errors import BotDead, RetryAfter
