@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
 from campaigns import identity, references, services, suppression_admin  # noqa: F401  Its pages register themselves.
@@ -164,6 +164,18 @@ class ChatForm(forms.ModelForm):
         return reference
 
 
+class ReferenceFilter(DropdownFilter):
+    title = "reference"
+    parameter_name = "reference_state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("waits", "An account has to confirm it"), ("elsewhere", "Leads to another chat")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Chat]) -> QuerySet[Chat]:
+        column = {"waits": "reference_changed_at", "elsewhere": "reference_leads_to"}.get(self.value() or "")
+        return queryset.exclude(**{column: None}) if column else queryset
+
+
 @admin.register(Chat)
 class ChatAdmin(PolicyAdmin):
     form = ChatForm
@@ -173,6 +185,7 @@ class ChatAdmin(PolicyAdmin):
     list_filter = (
         ("kind", ChoicesDropdownFilter),
         ("permissions__purpose", ChoicesDropdownFilter),
+        ReferenceFilter,
     )
     search_fields = ("key", "title", "reference", "=telegram_id", "=upgraded_from_id")
     ordering = ("key",)

@@ -210,6 +210,19 @@ def test_the_chats_page_says_who_looks_and_what_to_do_when_nobody_can(chat: Chat
     assert "checks it within seconds" in page and "cannot check it: the account is disabled" in page
 
 
+def test_chats_with_such_references_are_found_in_the_list(chat: Chat, operator: Client):
+    ledger.make_chat(key="garden", reference="@garden", title="Garden")
+
+    def listed(state: str) -> list[Chat]:
+        page = operator.get(reverse("admin:campaigns_chat_changelist"), {"reference_state": state})
+        return list(page.context["cl"].result_list)
+
+    changed(chat)
+    assert listed("waits") == [chat] and listed("elsewhere") == [] and len(listed("")) == 2
+    strayed(chat)
+    assert listed("waits") == [] and listed("elsewhere") == [chat]
+
+
 def strayed(chat: Chat) -> None:
     permission_grant(chat_id=chat.pk, purpose=PARSE, granted_by="owner", evidence="a letter")
     error = ChatElsewhere(UNSEEN_CHAT, "Garden", "stays")
@@ -218,7 +231,7 @@ def strayed(chat: Chat) -> None:
         chat_id=chat.pk,
         error=error,
         reference=LINK,
-        changed_at=changed(chat),
+        changed_at=chat.reference_changed_at or changed(chat),
     )
     chat.refresh_from_db()
 
