@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
@@ -17,6 +17,7 @@ from bots.gate import Allow, Refuse, Wait, judge
 from bots.models import Delivery, DeliveryEvent
 from bots.policy import Key, Owner, Policy, asks_history, hold_fences, locked_deliveries
 from bots.timeline import note
+from bots.troubles import trouble_tell
 from campaigns.models import Chat
 from messaging.clock import database_clock
 from messaging.handling import DATABASE_ERRORS
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # So many of a bot's messages are judged in a batch; one is claimed.
 PER_BOT = 8
+# Before a delivery that fails in an unforeseen way is judged again.
+SET_ASIDE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def claim(
     Of the bots in `alone` only the first in line is judged: what is judged beside the one that leaves is judged in
     vain, and its fences are held meanwhile. Name those here whose first in line may well be allowed.
 
-    A delivery that cannot even be judged keeps no other from being claimed, and says so.
+    A delivery that cannot be judged or refused keeps no other from being claimed: it waits, says so, and is reported.
     """
     return _judge_all(due_keys(owners, asleep=asleep, alone=alone, now=clock()), owners, clock)
 
@@ -115,17 +118,27 @@ def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock)
         except DATABASE_ERRORS:
             raise
         except Exception as problem:
-            kind = type(problem).__name__
-            log.error("delivery %s of bot %s cannot be judged: %s", key.id, key.bot_id, kind)
-            reason = f"It could not be judged (unforeseen {kind}) and is tried again."
-            with suppress(DatabaseError), transaction.atomic():
-                Delivery.objects.filter(id=key.id, state=State.QUEUED).update(waiting_reason=reason)
+            whole.add(_set_aside(key.id, key.bot_id, f"judged ({type(problem).__name__})", clock))
     return whole
+
+
+def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> Batch:
+    """Out of the way of what stands behind it for a while, and reported once."""
+    log.error("delivery %s of bot %s cannot be %s", delivery_id, bot_id, what)
+    told = (
+        f"delivery {delivery_id} of bot {bot_id} cannot be {what}: open it in the panel, and cancel it or report this"
+    )
+    with suppress(DatabaseError), transaction.atomic():
+        queued = Delivery.objects.filter(id=delivery_id, state=State.QUEUED)
+        queued.update(waiting_reason=f"It could not be {what}. It is tried again.", waiting_until=clock() + SET_ASIDE)
+        trouble_tell(key=f"delivery:{delivery_id}", reason=told)
+    # Here as well: perhaps nothing could be written down.
+    return Batch(waiting={bot_id: [delivery_id]})
 
 
 def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock = database_clock) -> Batch:
     """`claim` for known deliveries. Of bots that are not in `owners` nothing is claimed."""
-    batch, refused = Batch(), list[tuple[UUID, Refuse]]()
+    batch, refused = Batch(), list[tuple[Delivery, Refuse]]()
     if not keys:
         return batch
     with transaction.atomic():
@@ -135,20 +148,21 @@ def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock 
             book = BudgetBook(deliveries)
             refused = _judge(deliveries, book, owners, clock(), batch)
     # Refusing settles, and settling may change rows that the claim holds shared with other claimers: on its own.
-    for delivery_id, refusal in refused:
-        batch.refused += _refuse(delivery_id, refusal, clock())
+    for delivery, refusal in refused:
+        batch.add(_refuse(delivery, refusal, clock))
     return batch
 
 
-def _refuse(delivery_id: UUID, refusal: Refuse, now: datetime) -> bool:
-    """False also when that fails: what was claimed with it must be sent, and the gate refuses it again."""
+def _refuse(delivery: Delivery, refusal: Refuse, clock: Clock) -> Batch:
+    """When that fails what was claimed with it must be sent all the same, and the gate refuses it again later."""
     try:
-        return delivery_finish(
-            delivery_id=delivery_id, was=State.QUEUED, state=State.REFUSED, reason=refusal.reason, now=now
+        done = delivery_finish(
+            delivery_id=delivery.id, was=State.QUEUED, state=State.REFUSED, reason=refusal.reason, now=clock()
         )
-    except Exception:
-        log.exception("delivery %s could not be refused", delivery_id)
-        return False
+    except Exception as problem:
+        log.exception("delivery %s could not be refused", delivery.id)
+        return _set_aside(delivery.id, delivery.bot_id, f"refused ({type(problem).__name__})", clock)
+    return Batch(refused=int(done))
 
 
 def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -> Batch:
@@ -158,7 +172,7 @@ def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -
 
 def _judge(
     deliveries: Sequence[Delivery], book: BudgetBook, owners: Mapping[UUID, Owner], now: datetime, batch: Batch
-) -> list[tuple[UUID, Refuse]]:
+) -> list[tuple[Delivery, Refuse]]:
     policy = Policy(deliveries, owners, now, book)
     sending = Delivery.objects.filter(state=State.SENDING, bot_id__in={delivery.bot_id for delivery in deliveries})
     busy = set(sending.values_list("bot_id", flat=True))
@@ -179,7 +193,7 @@ def _judge(
             if facts.chat is not None and not facts.member:
                 batch.joining.add(delivery.bot_id)
         else:
-            refused.append((delivery.id, verdict))
+            refused.append((delivery, verdict))
     return refused
 
 

@@ -10,14 +10,14 @@ from django.utils import timezone
 from bots.cancelling import cancellation_start, cancellations_advance
 from bots.claiming import claim
 from bots.gate import Refuse
-from bots.models import Bot, Delivery, MassCancellation
+from bots.models import Bot, Delivery, MassCancellation, Trouble
 from bots.recovery import repair
 from bots.supervision import supervise
 from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import ChatPermission
 from leads.models import Lead, LlmJob, UnclaimedMessage
 from leads.tasks import dispatch_due
-from messaging.models import DeadLetter, ReplayBatch, ReplayItem
+from messaging.models import DeadLetter, OutboxEvent, ReplayBatch, ReplayItem
 from messaging.replays import replay_start, replays_advance
 from messaging.rounds import RoundFailed, for_each
 from scripts.models import ScriptForCampaign
@@ -168,32 +168,51 @@ def test_a_poisoned_delivery_without_an_owner_keeps_no_other_waiting():
     assert Delivery.objects.get(pk=lost[1].pk).state == "unknown"
 
 
-def test_a_poisoned_delivery_keeps_no_other_from_being_claimed():
-    ledger.noting_origin()
-    bots, campaign = [ledger.make_bot() for _ in range(2)], ledger.make_campaign()
-    chats = [ledger.make_chat() for _ in range(3)]
-    stuck, behind, other = (
-        ledger.queue_line(bots[place], campaign, chat) for place, chat in zip((0, 0, 1), chats, strict=True)
-    )
-    poison("bots_delivery", stuck.pk, when="UPDATE OF state")
-    batch = claim(ledger.owners(*bots, chats=chats))
-    assert {out.id for out in batch.outgoing} == {behind.id, other.id}
-    stuck.refresh_from_db()
-    assert (stuck.state, stuck.waiting_reason) == (
-        "queued", "It could not be judged (unforeseen InternalError) and is tried again.",
-    )  # fmt: skip
-
-
-def test_a_refusal_that_fails_takes_along_nothing_that_was_claimed():
+@pytest.fixture
+def queue_of_three():
+    """The sending of the first and the second belongs to one account, that of the third to another."""
     origin = ledger.noting_origin()
     bots, campaign = [ledger.make_bot() for _ in range(2)], ledger.make_campaign()
-    chats = [ledger.make_chat() for _ in range(2)]
-    refused, allowed = (ledger.queue_line(bot, campaign, chat) for bot, chat in zip(bots, chats, strict=True))
-    origin.told[refused.origin_id] = Refuse("no")
+    chats = [ledger.make_chat() for _ in range(3)]
+    places = zip((0, 0, 1), chats, strict=True)
+    rows = [ledger.queue_line(bots[place], campaign, chat) for place, chat in places]
+    return origin, ledger.owners(*bots, chats=chats), rows
+
+
+def assert_set_aside(stuck: Delivery, what: str) -> None:
+    stuck.refresh_from_db()
+    assert (stuck.state, stuck.waiting_reason) == ("queued", f"It could not be {what}. It is tried again.")
+    assert stuck.waiting_until > timezone.now()
+    trouble = Trouble.objects.get(key=f"delivery:{stuck.pk}")
+    assert what in trouble.reason
+    assert OutboxEvent.objects.filter(routing_key="bots.error", body__contains=str(stuck.pk)).count() == 1
+
+
+def test_a_poisoned_delivery_keeps_no_other_from_being_claimed(queue_of_three):
+    _, owners, (stuck, behind, other) = queue_of_three
+    poison("bots_delivery", stuck.pk, when="UPDATE OF state")
+    batch = claim(owners)
+    assert {out.id for out in batch.outgoing} == {behind.id, other.id}
+    assert_set_aside(stuck, "judged (InternalError)")
+
+
+def test_a_poisoned_delivery_that_is_judged_alone_leaves_its_place_to_the_next(queue_of_three):
+    _, owners, (stuck, behind, other) = queue_of_three
+    poison("bots_delivery", stuck.pk, when="UPDATE OF state")
+    first, second = claim(owners, alone=owners), claim(owners, alone=owners)
+    assert ([out.id for out in first.outgoing], first.waiting) == ([other.id], {stuck.bot_id: [stuck.id]})
+    assert [out.id for out in second.outgoing] == [behind.id]
+    assert_set_aside(stuck, "judged (InternalError)")
+
+
+def test_a_delivery_that_cannot_be_refused_leaves_its_place_to_the_next(queue_of_three):
+    origin, owners, (stuck, behind, other) = queue_of_three
+    origin.told[stuck.origin_id] = Refuse("no")
     origin.failing = True
-    batch = claim(ledger.owners(*bots, chats=chats))
-    assert ([out.id for out in batch.outgoing], batch.refused) == ([allowed.id], 0)
-    assert Delivery.objects.get(pk=refused.pk).state == "queued"
+    first, second = claim(owners, alone=owners), claim(owners, alone=owners)
+    assert ([out.id for out in first.outgoing], first.refused) == ([other.id], 0)
+    assert [out.id for out in second.outgoing] == [behind.id]
+    assert_set_aside(stuck, "refused (RuntimeError)")
 
 
 def test_a_poisoned_play_keeps_the_watchdog_from_no_other():
