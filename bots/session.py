@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -29,6 +30,7 @@ from bots.services import (
 from bots.serving import Serving
 from bots.states import bot_set_state
 from bots.troubles import trouble_over, trouble_tell
+from messaging.faults import fault
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, RetryAfter, TelegramError
 
@@ -114,8 +116,9 @@ class BotSession:
             if isinstance(error, LeaseLost):
                 log.warning("bot %s: its lease is lost, it has been let go", self.bot_id)
             elif error is not None:
-                log.error("bot %s: its session broke", self.bot_id, exc_info=error)
-                return f"{type(error).__name__}: {error}"
+                frames = "".join(traceback.format_tb(error.__traceback__))
+                log.error("bot %s: its session broke: %s\n%s", self.bot_id, fault(error), frames)
+                return fault(error)
         return ""
 
     async def _keep_lease(self) -> None:

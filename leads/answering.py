@@ -8,6 +8,7 @@ from leads.llm import Answered, LlmRejected, LlmUnavailable, LlmUseless, ask
 from leads.locks import ConversationGone
 from leads.services.answering import Question, job_apply, job_claim, job_hand_over, job_postpone, question_messages
 from messaging.clock import database_clock
+from messaging.faults import fault
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +44,8 @@ def _answer(job_id: UUID, now: datetime | None) -> None:
     except Exception as error:
         # The kind alone: the text may repeat the conversation, or the key.
         kind = type(error).__name__
-        log.error("llm job %s: an attempt ended with an unforeseen %s at %s", job_id, kind, _place(error))
+        log.error("llm job %s: an attempt ended with an unforeseen %s", job_id, fault(error))
         job_postpone(question=question, error=f"unforeseen {kind}", retry_after=None, now=database_clock())
-
-
-def _place(error: Exception) -> str:
-    """The innermost line of code, for whoever looks for the fault."""
-    at = error.__traceback__
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    return f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else "an unknown place"
 
 
 def _ask(question: Question) -> Answered:

@@ -13,6 +13,7 @@ from messaging import copies, handling, telemetry, timings
 from messaging.arrival import Message, Subscription
 from messaging.bundles import Failures, each_alone, first_times, one_after_another
 from messaging.events import Event, UndecodableMessage
+from messaging.faults import fault
 from messaging.handling import event_of, patiently, record_seconds, remember_failures
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def _all_together(
     except Reject:
         raise
     except Exception as problem:
-        log.warning("%s: of %d messages each is tried alone: %r", subscription.queue, len(taken), problem)
+        log.warning("%s: of %d messages each is tried alone: %s", subscription.queue, len(taken), fault(problem))
         return False
     return True
 

@@ -15,6 +15,7 @@ from django.db import DatabaseError, transaction
 from messaging import copies, telemetry, timings, topology, tracing
 from messaging.arrival import Message, Subscription
 from messaging.events import Event
+from messaging.faults import fault
 from messaging.handling import handle_event, handle_one, handler_seconds, patiently, record_all, record_seconds
 from messaging.models import ProcessedEvent
 
@@ -40,7 +41,7 @@ def one_after_another(
         except Reject:
             raise
         except Exception as problem:
-            log.warning("%s: of %d messages each is tried alone: %r", subscription.queue, len(rest), problem)
+            log.warning("%s: of %d messages each is tried alone: %s", subscription.queue, len(rest), fault(problem))
             return each_alone(subscription, messages, rest, deadline)
         rest = {position: event for position, event in rest.items() if position not in done}
     return {}

@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from messaging import copies, timings
 from messaging.arrival import Message, Subscription
 from messaging.events import Event, UndecodableMessage, check_version, decode, event_id
+from messaging.faults import fault
 from messaging.models import HandlingFailure
 from messaging.wire import storable
 
@@ -123,7 +124,7 @@ def remember_failures(failures: Sequence[tuple[Message, Exception]]) -> None:
     ]
     for message, problem in failures:
         event = identity(message)
-        log.error("%s: event %s is dead-lettered: %s: %s", message.queue, event, type(problem).__name__, problem)
+        log.error("%s: event %s is dead-lettered: %s", message.queue, event, fault(problem))
     try:
         HandlingFailure.objects.bulk_create(rows)
     except DATABASE_ERRORS as failing:
@@ -185,4 +186,4 @@ def _give_up(subscription: Subscription, message: Message, problem: Exception) -
         time.sleep(_BACKOFF_MOST_SECONDS)
         raise Reject(str(problem), requeue=True) from problem
     remember_failures([(message, problem)])
-    raise Reject(f"{type(problem).__name__}: {problem}", requeue=False) from problem
+    raise Reject(fault(problem), requeue=False) from problem

@@ -83,13 +83,15 @@ def entry_of(error: str) -> Entry | None:
 _unlisted: dict[str, str] = {}
 _lock = threading.Lock()
 # A server that makes up names must not fill the memory.
-UNLISTED_MOST = 100
+UNLISTED_MOST, NAME_MOST = 100, 80
 
 
 def note_unlisted(error: str, method: str) -> None:
+    """Numbers in a name are left out, as in the table: the same error with another number is known."""
+    name = re.sub(r"\d+", "X", error)[:NAME_MOST]
     with _lock:
         if len(_unlisted) < UNLISTED_MOST:
-            _unlisted.setdefault(error, method)
+            _unlisted.setdefault(name, method)
 
 
 def take_unlisted() -> dict[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import sqlite3
+import traceback
 from collections.abc import Callable
 
 from telethon import errors as rpc
@@ -56,9 +57,11 @@ def map_error(error: BaseException) -> TelegramError:
         return TransientError(type(error).__name__)
     if isinstance(error, rpc.SecurityError | rpc.InvalidChecksumError | sqlite3.Error):
         return TransientError(type(error).__name__)
-    log.error("a request to Telegram failed in an unforeseen way", exc_info=error)
-    note_unlisted(type(error).__name__, method_of(error))
-    return PassingError(f"{type(error).__name__}: {error}"[:280])
+    kind, frames = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+    # Not its own words: Telethon's have the bytes of messages in them.
+    log.error("a request to Telegram failed with an unforeseen %s\n%s", kind, frames)
+    note_unlisted(kind, method_of(error))
+    return PassingError(kind)
 
 
 def _map_rpc(error: BaseException) -> TelegramError:
@@ -98,7 +101,8 @@ def _unlisted(name: str, error: BaseException) -> TelegramError:
         log.warning("Telegram answered %s with %s (%s), which is not in the error table", method_of(error), name, code)
         note_unlisted(name, method_of(error))
     if code == _FLOOD_CODE:
-        return RetryAfter(_seconds(error), name, method_of(error))
+        number = re.search(r"_(\d{1,20})$", name)
+        return RetryAfter(int(number[1]) if number else UNSPECIFIED_WAIT_SECONDS, name, method_of(error))
     return PassingError(name)
 
 

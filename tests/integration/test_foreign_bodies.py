@@ -79,7 +79,9 @@ UNFIT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("reason", UNFIT)
-def test_a_lead_that_cannot_be_kept_is_refused_in_words_and_harms_no_other(world: World, reason: str):
+def test_a_lead_that_cannot_be_kept_is_refused_in_words_and_harms_no_other(
+    world: World, reason: str, caplog: pytest.LogCaptureFixture
+):
     fine, unfit = (json.dumps(world.event(**fields)).encode() for fields in ({"id": str(uuid4())}, UNFIT[reason]))
     with pytest.raises(UndecodableMessage) as refused:
         receive(world, unfit)
@@ -90,6 +92,8 @@ def test_a_lead_that_cannot_be_kept_is_refused_in_words_and_harms_no_other(world
     )
     assert failed == {0}
     assert reason in HandlingFailure.objects.get().error
+    assert "dead-lettered: UndecodableMessage at " in caplog.text
+    assert reason not in caplog.text, "what the body says belongs into the database, not into logs"
     assert Lead.objects.count() == 1
 
 
