@@ -84,6 +84,9 @@ async def say(session: LiveSession, out: Outgoing) -> None:
     except AlreadySent as error:
         await look_up(session, recovery.Recovery(out, None, repeat=False), error)
     except TransientError as error:
+        if isinstance(error, PassingError) and error.refused:
+            await _not_sent(session, out, error)
+            return
         session.report(error)
         await written(outcomes.note_unanswered, out, error)
     except TelegramError as error:

@@ -100,8 +100,11 @@ class TransientError(TelegramError):
 class PassingError(TransientError):
     """Over a connection that works Telegram answered with an error that may pass, or one that nobody here knows.
 
-    The same request may succeed later. Who repeats it has a ceiling: the error may as well stay.
+    The same request may succeed later. Who repeats it has a ceiling: the error may as well stay. `refused`: Telegram
+    has not carried the request out. Otherwise (its own failure, an answer that cannot be read) nobody knows.
     """
+
+    refused = False
 
 
 class AlreadySent(TelegramError):

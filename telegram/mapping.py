@@ -29,6 +29,7 @@ UNSPECIFIED_WAIT_SECONDS = 60
 # Telegram's code for “too often”, and those for failures of its own (negative ones are the transport's).
 _FLOOD_CODE = 420
 _SERVER_CODES = (-500, -503, 500, 503)
+_FIRST_SERVER_CODE = 500
 # Where Telethon's classes keep the number of a name.
 _NUMBERS = ("seconds", "new_dc")
 
@@ -65,6 +66,13 @@ def map_error(error: BaseException) -> TelegramError:
 
 
 def _map_rpc(error: BaseException) -> TelegramError:
+    found = _kind_of(error)
+    if isinstance(found, PassingError):
+        found.refused = 0 < (getattr(error, "code", None) or 0) < _FIRST_SERVER_CODE
+    return found
+
+
+def _kind_of(error: BaseException) -> TelegramError:
     name = error_name(error)
     entry = entry_of(name.upper())
     if entry is None:

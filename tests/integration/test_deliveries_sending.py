@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bots import attempts, recovery, sending
 from bots.gate import Wait
-from bots.models import Bot, BotBlock, Delivery, Trouble
+from bots.models import Bot, BotBlock, Delivery, DeliveryEvent, Trouble
 from bots.outcomes import LOST_BEFORE
 from campaigns.models import Chat, Purpose
 from campaigns.services import campaign_pause, campaign_resume
@@ -176,6 +176,21 @@ def test_an_error_that_nobody_knows_is_answered_by_the_same_random_id_and_ends_a
     assert account.requests == [delivery.random_id] * len(account.requests)
     assert len(account.requests) <= recovery.MAX_ATTEMPTS + 1
     assert origin.settled == [(delivery.id, State.FAILED)]
+
+
+def test_a_refusal_that_may_pass_is_put_back_and_keeps_the_account_from_nothing(stage, monkeypatch):
+    monkeypatch.setattr(attempts, "PASSING_FIRST", 0.01)
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    refusal = PassingError("SOMETHING_NEW")
+    refusal.refused = True
+    stage.put(bot).answers = [refusal]
+    delivery = ledger.queue_message(bot, campaign, 7)
+    stage.start()
+    until_state(delivery, State.SENT)
+    story = set(DeliveryEvent.objects.filter(delivery=delivery).values_list("kind", flat=True))
+    assert DeliveryEvent.Kind.PUT_BACK in story
+    assert DeliveryEvent.Kind.UNANSWERED not in story
+    assert delivery.attempts == 2
 
 
 def test_an_error_that_may_pass_before_the_message_is_sent_is_waited_out_and_ends_at_the_ceiling(

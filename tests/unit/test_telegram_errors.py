@@ -143,6 +143,13 @@ def test_an_error_outside_the_table_is_kept_for_a_report_once():
     assert take_unlisted() == {}
 
 
+@pytest.mark.parametrize(("code", "says_no"), [(400, True), (406, True), (500, False), (-503, False)])
+def test_what_may_pass_is_known_not_to_have_happened_only_when_telegram_refused_it(code, says_no):
+    error = refused(code, "SOMETHING_NEW")
+    assert isinstance(error, PassingError)
+    assert error.refused is says_no
+
+
 def test_the_names_that_are_kept_for_a_report_are_bounded():
     take_unlisted()
     for number in range(UNLISTED_MOST + 1):
