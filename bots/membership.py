@@ -1,17 +1,17 @@
 """Keeping one bot a member of the chats that its role needs."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from bots.blocks import ENTERING, LISTING, LOOKING, connected_show, method_block, seconds_blocked
+from bots.blocks import ENTERING, connected_show, method_block, seconds_blocked
 from bots.confirming import References
 from bots.cursors import chats_forget
 from bots.executor import in_db
 from bots.identity import chat_elsewhere, chat_resolved, name_lost
+from bots.listing import list_refused
 from bots.reading import Reading
 from bots.refusals import WAITS_FOR_PEOPLE, full_told, full_trouble, refusal_told
 from bots.states import bot_restrict, is_restricted
@@ -101,26 +101,8 @@ class Membership:
             return
         try:
             self._list(await account.dialogs())
-        except RetryAfter as error:
-            log.warning("bot %s: its chats are listed later: %s", self._reader.bot_id, error.reason)
-            await in_db(method_block, bot_id=self._reader.bot_id, error=error)
-            self._not_listed_before = time.monotonic() + error.seconds
-
-    async def listed_later(self, error: RetryAfter) -> None:
-        """Keep Telegram's wait, and wait until it lists the account's chats."""
-        log.warning("bot %s: its chats are listed later: %s", self._reader.bot_id, error.reason)
-        await in_db(method_block, bot_id=self._reader.bot_id, error=error)
-        await self._wait_for_list(error.seconds)
-
-    async def wait_for_list(self) -> None:
-        """Until the wait that Telegram asked for on an earlier connection is over."""
-        if left := await in_db(seconds_blocked, bot_id=self._reader.bot_id, methods=[LISTING]):
-            await self._wait_for_list(left)
-
-    async def _wait_for_list(self, seconds: float) -> None:
-        """The account's page says so meanwhile: without the list it does nothing but hear."""
-        await in_db(connected_show, bot_id=self._reader.bot_id, epoch=self._reader.epoch, bearable=[LOOKING])
-        await asyncio.sleep(seconds)
+        except TelegramError as error:
+            self._not_listed_before = time.monotonic() + await list_refused(self._reader, error)
 
     def perhaps_let_in(self) -> bool:
         """Telegram says that something about the account's chats has changed. True: look after them at once."""

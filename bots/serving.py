@@ -13,6 +13,7 @@ from django.db import Error as DatabaseTrouble
 
 from bots.afterwards import Afterwards
 from bots.leases import LeaseLost
+from bots.listing import listed_later, wait_for_list
 from bots.membership import Membership
 from bots.reading import Reading
 from telegram.client import TelegramAccount
@@ -137,14 +138,14 @@ class Serving:
             await _until(self._look_now, time.monotonic() + CHATS_SECONDS)
 
     async def _list_first(self) -> None:
-        """Telegram may let the account wait for it: what people write meanwhile is heard."""
-        await self._membership.wait_for_list()
+        """Telegram may let the account wait for it, or refuse it: what people write meanwhile is heard."""
+        await wait_for_list(self._reading.reader)
         while True:
             try:
                 await self._compare(first=True)
                 return
-            except RetryAfter as error:
-                await self._membership.listed_later(error)
+            except TelegramError as error:
+                await listed_later(self._reading.reader, error)
 
     async def _compare(self, *, first: bool = False) -> None:
         """Find out which chats have something that was not heard."""
@@ -176,9 +177,9 @@ class Serving:
         self._missed.clear()
         try:
             await self._compare()
-        except RetryAfter as error:
+        except TelegramError as error:
             self._missed.set()
-            await self._membership.listed_later(error)
+            await listed_later(self._reading.reader, error)
 
 
 async def _until(event: asyncio.Event, moment: float) -> None:

@@ -182,7 +182,7 @@ def queue_of_three():
 def assert_set_aside(stuck: Delivery, what: str) -> None:
     stuck.refresh_from_db()
     assert (stuck.state, stuck.waiting_reason) == ("queued", f"It could not be {what}. It is tried again.")
-    assert stuck.waiting_until > timezone.now()
+    assert stuck.waiting_until is not None and stuck.waiting_until > timezone.now()
     trouble = Trouble.objects.get(key=f"delivery:{stuck.pk}")
     assert what in trouble.reason
     assert OutboxEvent.objects.filter(routing_key="bots.error", body__contains=str(stuck.pk)).count() == 1

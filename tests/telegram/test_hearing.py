@@ -170,22 +170,40 @@ def test_a_stop_is_heard_while_telegram_lets_the_bot_wait_for_something_else(
     company.online(bot)
 
 
-def test_a_stop_is_heard_while_telegram_lets_the_account_wait_for_its_list_of_chats(company: Company):
+@pytest.mark.parametrize(
+    ("refusal", "shown"),
+    [
+        (
+            Fault(kind="FLOOD_WAIT", method="messages.getDialogs", seconds=500),
+            ("waiting", "FLOOD_WAIT_500 (GetDialogs)"),
+        ),
+        (Fault(kind="INTERNAL", method="messages.getDialogs", times=None), ("waiting", "does not list its chats")),
+        (Fault(kind="PEER_FLOOD", method="messages.getDialogs", times=None), ("restricted", "PEER_FLOOD")),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Fault) else "",
+)
+def test_a_stop_is_heard_while_telegram_does_not_list_the_accounts_chats(
+    company: Company, monkeypatch: Any, refusal: Fault, shown: tuple[str, str]
+):
+    monkeypatch.setattr("bots.listing.REFUSED_SECONDS", 0.1)
     bot, _ = talking(company)
-    plan = company.sandbox.faults.plan
-    company.sandbox.call(plan, Fault(kind="FLOOD_WAIT", method="messages.getDialogs", seconds=500))
-    runtime = company.start()
-    [task] = company.run(runtime, bot)
-    company.until_state(bot, "waiting")
-    assert "FLOOD_WAIT_500 (GetDialogs)" in company.state(bot)[1]
+    company.sandbox.call(company.sandbox.faults.plan, refusal)
+    company.run(company.start(), bot)
+    state = company.until_state(bot, shown[0])
+    assert shown[1] in state.state_reason
     company.say(bot.telegram_user_id, "STOP")
     until_suppressed(company.pavel)
-    runtime.sessions[bot.pk].stop()
-    task.join(60)
-    BotBlock.objects.all().delete()
-    company.sandbox.call(plan, Fault(kind="FLOOD_WAIT", method="messages.getDialogs", seconds=1))
-    company.run(runtime, bot)
+    assert not BotStateChange.objects.filter(bot=bot, reason__startswith="Connecting again").exists()
+
+
+@pytest.mark.parametrize("kind", ["FLOOD_WAIT", "INTERNAL"])
+def test_an_account_works_once_telegram_lists_its_chats(company: Company, monkeypatch: Any, kind: FaultKind):
+    monkeypatch.setattr("bots.listing.REFUSED_SECONDS", 0.1)
+    bot, _ = talking(company)
+    company.sandbox.call(company.sandbox.faults.plan, Fault(kind=kind, method="messages.getDialogs", seconds=1))
+    company.run(company.start(), bot)
     company.online(bot)
+    assert BotStateChange.objects.filter(bot=bot, state="waiting").exists()
 
 
 def patient(monkeypatch: Any) -> None:

@@ -130,7 +130,7 @@ def test_an_unforeseen_exception_may_pass_and_is_reported_without_its_own_words(
 def test_an_unlisted_wait_is_kept_for_as_long_as_its_name_says_and_reported_once():
     take_unlisted()
     waits = [refused(420, f"NEW_LIMIT_WAIT_{number}") for number in (3600, 7200)]
-    assert [wait.seconds for wait in waits] == [3600, 7200]
+    assert [wait.seconds for wait in waits if isinstance(wait, RetryAfter)] == [3600, 7200]
     assert take_unlisted() == {"NEW_LIMIT_WAIT_X": "SendMessage"}
 
 
