@@ -68,6 +68,14 @@ def _order_of_locks(_broken_orders: list[str]) -> Iterator[None]:
         pytest.fail(f"The order of locks (docs/architecture.md) is broken:\n{told}")
 
 
+@pytest.fixture(autouse=True)
+def _all_failures_are_news() -> None:
+    """Ids come again in the next test's database."""
+    from messaging import rounds
+
+    rounds._reported.clear()
+
+
 @pytest.fixture
 def broker(_vhost: private.Broker, transactional_db: None) -> Iterator[private.Broker]:
     """A RabbitMQ virtual host with the declared topology and empty queues, and a database that is emptied after.

@@ -17,6 +17,7 @@ from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import ChatPermission
 from leads.models import Lead, LlmJob, UnclaimedMessage
 from leads.tasks import dispatch_due
+from messaging import rounds
 from messaging.models import DeadLetter, OutboxEvent, ReplayBatch, ReplayItem
 from messaging.replays import replay_start, replays_advance
 from messaging.rounds import RoundFailed, for_each
@@ -166,6 +167,26 @@ def test_a_poisoned_delivery_without_an_owner_keeps_no_other_waiting():
     with pytest.raises(RoundFailed):
         repair()
     assert Delivery.objects.get(pk=lost[1].pk).state == "unknown"
+
+
+def test_what_goes_on_failing_in_the_same_way_is_reported_again_after_a_while(monkeypatch):
+    def work(item: int) -> None:
+        raise errors[item]("private words")
+
+    def failing() -> str:
+        try:
+            for_each(errors, work, what="thing")
+        except RoundFailed as failed:
+            return str(failed)
+        return ""
+
+    errors: dict[int, type[Exception]] = {1: ValueError, 2: ValueError}
+    assert failing() == "thing: 2 of 2 failed, the first is 1: ValueError"
+    assert failing() == ""
+    errors[2] = KeyError
+    assert failing() == "thing: 1 of 2 failed, the first is 2: KeyError"
+    monkeypatch.setattr(rounds, "REPORT_AGAIN_SECONDS", -1.0)
+    assert failing().startswith("thing: 2 of 2")
 
 
 @pytest.fixture
