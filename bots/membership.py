@@ -19,6 +19,7 @@ from bots.troubles import trouble_over, trouble_tell
 from bots.unwelcome import presence_ended, presence_note, was_present
 from campaigns.identity import AnotherChat, SameChat
 from campaigns.models import Chat
+from messaging.rounds import backoff
 from telegram.client import TelegramAccount
 from telegram.errors import (
     BotDead,
@@ -34,8 +35,8 @@ from telegram.errors import (
 )
 from telegram.types import Dialog, ResolvedChat, is_group
 
-# Seconds before a chat that could not be entered is tried again.
-REFUSED_SECONDS = 120.0
+# Seconds before a chat that could not be entered is tried again: twice as long each time, up to the second.
+REFUSED_SECONDS, REFUSED_MOST_SECONDS = 120.0, 900.0
 # Seconds between looks at the account's own list of chats: who was removed from a supergroup is not told.
 DIALOGS_SECONDS = 600.0
 # A list older than this (seconds) says nothing about a chat that is wanted anew: meanwhile it may have been removed.
@@ -64,6 +65,8 @@ class Membership:
         self._not_listed_before = 0.0
         self._asked_for: set[UUID] = set()
         self._not_before: dict[UUID, float] = {}
+        # Chats, each with the reference that was refused, and how often in a row.
+        self._refusals: dict[tuple[UUID, str], int] = {}
         # Those that a person has to let it into.
         self._asked: set[UUID] = set()
         # Those that it was in and that its own list lacked: that proves nothing, so Telegram is asked about them.
@@ -211,6 +214,7 @@ class Membership:
             return
         self.chats[chat.pk] = found.telegram_id
         self._checked.add((chat.pk, chat.reference))
+        self._refusals.pop((chat.pk, chat.reference), None)
         self._doubted.discard(chat.pk)
         # The account's list is older than this.
         self._dialogs.setdefault(found.telegram_id, Dialog(found.telegram_id, 0, found.title, found.kind))
@@ -269,7 +273,9 @@ class Membership:
 
     async def _refused(self, chat: Chat, reason: str) -> None:
         asked = reason in WAITS_FOR_PEOPLE
-        self._not_before[chat.pk] = time.monotonic() + (APPROVAL_SECONDS if asked else REFUSED_SECONDS)
+        tries = self._refusals[chat.pk, chat.reference] = self._refusals.get((chat.pk, chat.reference), 0) + 1
+        again = backoff(tries, first=REFUSED_SECONDS, most=REFUSED_MOST_SECONDS).total_seconds()
+        self._not_before[chat.pk] = time.monotonic() + (APPROVAL_SECONDS if asked else again)
         if asked:
             self._asked.add(chat.pk)
         told = refusal_told(bot_id=self._reader.bot_id, chat=chat, reason=reason)

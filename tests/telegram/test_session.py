@@ -200,6 +200,25 @@ def test_a_wait_for_the_history_is_kept_as_one(company: Company):
     assert BotBlock.objects.values_list("method", "reason").get() == ("GetHistory", "FLOOD_WAIT_300")
 
 
+def test_a_chat_that_cannot_be_entered_is_tried_again_more_and_more_rarely(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("bots.serving.CHATS_SECONDS", 0.01)
+    tries: list[int] = []
+
+    def backoff(attempt: int, **_: float) -> timedelta:
+        tries.append(attempt)
+        return timedelta()
+
+    monkeypatch.setattr("bots.membership.backoff", backoff)
+    gone = company.make_chat("gone")[1]
+    gone.reference = "https://t.me/+NoSuchInvite"
+    gone.save()
+    company.run(company.start(), company.make_bot("ears", gone))
+    wait_until(lambda: len(tries) >= 3, what="a third attempt")
+    assert tries[:3] == [1, 2, 3]
+
+
 def test_a_chat_that_cannot_be_entered_is_told_once_and_harms_no_other(company: Company):
     square, row = company.make_chat("square")
     gone = company.make_chat("gone")[1]
