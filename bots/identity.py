@@ -23,6 +23,8 @@ _JOINED = {
     "": "",
     "left": " The account joined it by the link and has left it again.",
     "stays": " The account joined it by the link and could not leave: leave that chat in Telegram's app.",
+    # It may have joined a moment ago, and its connection was lost before it could leave.
+    "before": " The account is in that chat: leave it in Telegram's app unless the account belongs there.",
 }
 # References that are names: @name, t.me/name, name.
 _NAME = re.compile(r"(?:@|(?:https?://)?(?:www\.)?(?:t\.me|telegram\.me)/)?([A-Za-z]\w{2,31})/?", re.ASCII)

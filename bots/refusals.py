@@ -32,6 +32,7 @@ _CHECK = {
     "without joining: add the account to the chat in Telegram, and it confirms the reference by itself",
     "INVITE_HASH_EXPIRED": "the link {reference} has expired or was never one: ask the owner for a new one",
     "USERNAME_NOT_OCCUPIED": "nobody bears the name {reference}: correct the reference",
+    "REFERENCE_NOT_UNDERSTOOD": "{reference} is no @name, no invite link and no number: correct the reference",
     "NOT_A_GROUP": "{reference} leads to a person, a bot or a channel: correct the reference",
 }
 

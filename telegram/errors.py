@@ -117,12 +117,12 @@ class ChatElsewhere(TelegramError):
     """The reference leads to the chat with the marked id `leads_to`, and another one is meant.
 
     `leads_to` is 0 when Telegram tells only the `title`. Nothing was done, unless the chat had to be joined to see what
-    it is: `joined` says whether the account was in it and has left it again, or is still in it.
+    it is: `joined` says whether the account has left it again or stays in it, or was in it before.
     """
 
     kind = "chat_elsewhere"
 
-    def __init__(self, leads_to: int, title: str = "", joined: Literal["", "left", "stays"] = "") -> None:
+    def __init__(self, leads_to: int, title: str = "", joined: Literal["", "left", "stays", "before"] = "") -> None:
         super().__init__("REFERENCE_LEADS_ELSEWHERE")
         self.leads_to = leads_to
         self.title = title

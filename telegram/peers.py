@@ -144,6 +144,7 @@ async def join(client: TelegramClient, reference: str, known_id: int | None = No
         try:
             return await expected(client, found, known_id)
         except ChatElsewhere as error:
+            error.joined = "before"
             if found.joined:
                 error.joined = "left" if await leave(client, found.telegram_id) else "stays"
             raise

@@ -171,6 +171,39 @@ def test_who_has_joined_another_chat_by_a_link_leaves_it_again(company: Company,
     assert "joined it by the link and has left it again" in told
 
 
+def test_who_was_in_the_other_chat_before_stays_there_and_that_is_reported(company: Company, square):
+    there, chat = square
+    other = private(company, "garden")
+    Chat.objects.filter(pk=chat.pk).update(telegram_id=there.id, kind="supergroup", reference=other.invite_link)
+    anna = company.make_bot("anna", chat)
+    company.sandbox.call(company.world.join, anna.telegram_user_id, other.id)
+    company.run(company.start(), anna)
+    until_suspended(chat)
+    assert anna.telegram_user_id in other.members
+    assert "The account is in that chat: leave it in Telegram's app" in events("bots.error")[0]
+
+
+def test_a_reference_that_is_changed_while_an_account_joins_by_it_is_left_again(company: Company, monkeypatch):
+    """Nobody knew the chat's id yet: what was joined is not it any more."""
+    there, chat = company.make_chat("square")
+    other = private(company, "garden")
+    Chat.objects.filter(pk=chat.pk).update(reference=other.invite_link)
+    permit(chat)
+    joined = TelegramAccount.join
+
+    async def while_it_joins(account: TelegramAccount, reference: str, known_id: int | None = None) -> Any:
+        found = await joined(account, reference, known_id)
+        await confirming.in_db(reference_change, chat_id=chat.pk, reference=there.invite_link)
+        return found
+
+    monkeypatch.setattr(TelegramAccount, "join", while_it_joins)
+    monkeypatch.setattr("bots.membership.REFUSED_SECONDS", 0.0)
+    anna = online(company, "anna", chat)
+    wait_until(lambda: anna.telegram_user_id in there.members, what="it joins the chat that is meant")
+    wait_until(lambda: Chat.objects.get(pk=chat.pk).telegram_id == there.id, what="the id is known")
+    assert list(other.members) == [company.pavel.id]
+
+
 def test_who_is_not_let_go_is_reported(company: Company, square):
     there, chat = square
     other = private(company, "garden")
