@@ -157,7 +157,7 @@ def sent(result: Any, random_id: int, user_id: int | None) -> SentMessage | None
 def resolved_chat(chat: Any) -> ResolvedChat | None:
     """A group or supergroup that the account may look into; None for anything else."""
     if isinstance(chat, types.Channel):
-        return ResolvedChat(utils.get_peer_id(chat), "supergroup", chat.title)
+        return ResolvedChat(utils.get_peer_id(chat), "supergroup", chat.title, left=bool(chat.left))
     if isinstance(chat, types.Chat):
         return ResolvedChat(utils.get_peer_id(chat), "group", chat.title)
     return None

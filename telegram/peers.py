@@ -152,7 +152,8 @@ async def join(client: TelegramClient, reference: str, known_id: int | None = No
     peer = known_peer(client, found.telegram_id)
     if isinstance(peer, types.InputPeerChannel):
         request = functions.channels.JoinChannelRequest(types.InputChannel(peer.channel_id, peer.access_hash))
-        return replace(found, joined=await _joining(client, request) is not None)
+        await _joining(client, request)
+        return replace(found, left=False, joined=found.left)
     return found
 
 
