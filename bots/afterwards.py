@@ -1,6 +1,6 @@
 """What becomes of messages that were there before: edits, deletions and reactions.
 
-Those of our own are kept with their deliveries; those of people's direct messages go to the room above. Updates tell
+Those of our own are kept with their deliveries; those of people's messages go to the room above. Updates tell
 of them at once, and those of the last days are looked at again after each connect. A supergroup's messages have one
 number for everybody, so any bot there may hear of them; those of private chats and basic groups have each account's.
 """
@@ -241,11 +241,15 @@ class Afterwards:
             return []
 
     def _hand_over(self, changes: list[MessageNow]) -> list[MessageNow]:
-        own = [change for change in changes if change.peer_id is None]
-        if not own or not self._reader.handler.reads_private:
-            return changes
-        unknown = self._reader.handler.on_changes(bot_id=self._bot_id, changes=own)
-        return [change for change in changes if change.peer_id is not None] + unknown
+        handler = self._reader.handler
+        if handler.reads_chats:
+            theirs, others = changes, []
+        elif handler.reads_private:
+            theirs = [change for change in changes if change.peer_id is None]
+            others = [change for change in changes if change.peer_id is not None]
+        else:
+            theirs, others = [], changes
+        return others + handler.on_changes(bot_id=self._bot_id, changes=theirs) if theirs else others
 
     async def look_back(self, account: TelegramAccount) -> None:
         """See what became of the last days' messages; `take_in` records it. Raises BotDead and TransientError."""

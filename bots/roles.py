@@ -30,10 +30,11 @@ class RoleHandler(Protocol):
         """
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
-        """Record what became of direct messages that others wrote: edits and deletions, in their order. Returns the
-        changes of messages that are not known here, also when one was a stop.
+        """Record what became of messages that others wrote: edits and deletions, in their order. Returns the changes
+        of messages that are not known here, also when one was a stop.
 
-        Only where `reads_private`. No network. May be called again with the same changes.
+        With those of direct messages and basic groups (no `peer_id`) where `reads_private`, with all where
+        `reads_chats`. No network. May be called again with the same changes.
         """
 
     def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:

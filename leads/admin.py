@@ -23,7 +23,7 @@ from campaigns.services import NotPossible
 from leads import services
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from leads.person_admin import ERASE, PersonAdmin
-from leads.selectors import hit_place
+from leads.selectors import beginning, hit_place
 from leads.services.saying import ai_messages_leaving
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
@@ -107,7 +107,7 @@ class LeadAdmin(PersonAdmin):
     search_fields = ("username", "=telegram_user_id", "message", "campaign__name")
     ordering = ("-hit_at",)
     exclude = ("state",)
-    readonly_fields = ("state_label", "conversation_link", "trace")
+    readonly_fields = ("state_label", "message_since", "conversation_link", "trace")
     trace = trace_link
     service_errors = (NotPossible,)
     operations = (
@@ -161,6 +161,10 @@ class LeadAdmin(PersonAdmin):
     @display(description="why")
     def why(self, lead: Lead) -> str:
         return clipped(lead.state_reason)
+
+    @display(description="message, since then")
+    def message_since(self, lead: Lead) -> str:
+        return beginning(lead=lead).since or "nothing known"
 
     @display(description="manager")
     def manager(self, lead: Lead) -> str:
@@ -239,7 +243,7 @@ class ConversationAdmin(PersonAdmin):
         newest = list(row.messages.select_related("delivery").reverse()[: MESSAGES_SHOWN + 1])
         chat, link = hit_place(lead=row.lead)
         return {
-            "beginning": {"lead": row.lead, "chat": chat, "link": link},
+            "beginning": {"lead": row.lead, "chat": chat, "link": link, "now": beginning(lead=row.lead)},
             "messages": newest[:MESSAGES_SHOWN][::-1],
             "earlier": f"{reverse('admin:leads_message_changelist')}?conversation__id__exact={row.pk}"
             if len(newest) > MESSAGES_SHOWN

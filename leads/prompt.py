@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from campaigns.models import Campaign
-from leads.models import Lead, Message
+from leads.models import Message
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
@@ -37,20 +37,27 @@ write.
 - opt_out: the person does not want to be written to, in whatever words. No messages: silence is the answer.
 - close: the conversation has come to its end, agreed or politely declined. You may say goodbye.
 
-How it began: in a public chat the person wrote {message}."""
+How it began: {beginning}."""
 
 
 def conversation_prompt(
-    *, campaign: Campaign, lead: Lead, said: Iterable[Message]
+    *, campaign: Campaign, message: str | None, said: Iterable[Message]
 ) -> "list[ChatCompletionMessageParam]":
-    """The conversation in the shape of chat completions, the rules first. `said` is in order, oldest first."""
+    """The conversation in the shape of chat completions, the rules first. `message` is what the person wrote in the
+    public chat, None when it was deleted there; `said` is in order, oldest first."""
     rules = _RULES.format(
         name=campaign.name,
         brief=campaign.llm_brief.strip() or "Nothing but the name: hand over whatever asks for more.",
-        message=json.dumps(lead.message[:1000], ensure_ascii=False),
+        beginning=_beginning(message),
     )
     turns = [list(messages) for _, messages in groupby(said, key=_one_turn)]
     return [{"role": "system", "content": rules}, *(_turn(messages) for messages in turns[-MOST_MESSAGES:])]
+
+
+def _beginning(message: str | None) -> str:
+    if message is None:
+        return "the person wrote in a public chat, and that message has been deleted since"
+    return f"in a public chat the person wrote {json.dumps(message[:1000], ensure_ascii=False)}"
 
 
 def _one_turn(message: Message) -> tuple[str, object]:

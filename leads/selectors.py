@@ -22,6 +22,7 @@ from campaigns.selectors import (
 )
 from leads.models import MESSAGES_IN_ORDER, Conversation, Lead, Message
 from parser.models import WatchedChat
+from parser.selectors import hit_of, hit_since
 from telegram.types import is_supergroup
 
 # A bot in one of these states gets no new leads.
@@ -123,6 +124,23 @@ def messages_said(*, conversation_id: UUID, most: int = MOST_SAID) -> list[Messa
         said, conversation_id=conversation_id, deleted_at=None, delivery__deleted_at=None
     ).select_related("delivery")
     return list(messages.order_by("epoch", *MESSAGES_IN_ORDER).reverse()[:most])[::-1]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The message that made a lead, in the chat: its text as far as is known today, None when it was deleted, and what
+    became of it in words."""
+
+    text: str | None
+    since: str = ""
+
+
+def beginning(*, lead: Lead) -> Beginning:
+    hit = hit_of(event_id=lead.event_id)
+    if hit is None:
+        return Beginning(lead.message)
+    text = hit.edited_text if hit.edited_at is not None else lead.message
+    return Beginning(text if hit.deleted_at is None else None, hit_since(hit))
 
 
 def hit_place(*, lead: Lead) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, text_column
 from panelkit.registry import add_inline
 from parser.models import Hit, Keyword, WatchedChat
+from parser.selectors import hit_since
 
 
 class KeywordInline(RowsInline):
@@ -61,11 +62,12 @@ class WatchedChatAdmin(PanelAdmin):
 @admin.register(Hit)
 class HitAdmin(FactAdmin):
     empty_hint = "They come when somebody says a running campaign's keyword in one of its watched chats."
-    list_display = ("said_at", "person", "excerpt", "keyword", "chat", "campaign", "bot")
+    list_display = ("said_at", "person", "excerpt", "since", "keyword", "chat", "campaign", "bot")
     list_filter = (
         ("campaign", RelatedDropdownFilter),
         ("chat", AutocompleteSelectFilter),
         ("said_at", RangeDateTimeFilter),
+        ("deleted_at", RangeDateTimeFilter),
     )
     list_select_related = ("campaign", "chat", "bot")
     search_fields = ("text", "username", "keyword", "=telegram_user_id")
@@ -74,6 +76,10 @@ class HitAdmin(FactAdmin):
     trace = trace_link
 
     excerpt = text_column("text", "message")
+
+    @admin.display(description="since then")
+    def since(self, hit: Hit) -> str:
+        return hit_since(hit)
 
     @admin.display(description="person", ordering="username")
     def person(self, hit: Hit) -> str:

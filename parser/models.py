@@ -70,6 +70,11 @@ class Hit(models.Model):
     text = models.TextField()
     keyword = models.CharField(max_length=200, help_text="The plus keyword that matched")
     said_at = models.DateTimeField(help_text="Telegram's time of the message")
+    edited_text = models.TextField(
+        blank=True, default="", db_default="", help_text="How it reads in the chat since it was edited"
+    )
+    edited_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="When it was found to be gone from the chat")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -85,6 +90,8 @@ class Hit(models.Model):
         ]
         indexes = [
             models.Index(fields=["-created_at"], name="hits_newest"),
+            # Edits and deletions name nothing else.
+            models.Index(fields=["message_id", "peer_id"], name="hits_of_message"),
             models.Index(
                 Lower("username"), models.F("said_at").desc(), name="hits_of_username", condition=~models.Q(username="")
             ),

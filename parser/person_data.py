@@ -27,7 +27,9 @@ class ParserRoom(Room):
         return set(_hits(person).values_list("pk", flat=True))
 
     def texts(self, person: Person) -> set[str]:
-        return set(_hits(person).values_list("text", flat=True))
+        hits = _hits(person)
+        now = hits.exclude(edited_text="").values_list("edited_text", flat=True)
+        return {*hits.values_list("text", flat=True), *now}
 
     def export(self, person: Person) -> Rows:
         return {"hits": as_dicts(_hits(person))}

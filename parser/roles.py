@@ -7,6 +7,7 @@ from uuid import UUID
 from bots import roles
 from bots.models import Role
 from campaigns.models import Chat
+from parser.changing import hits_changed
 from parser.selectors import bots_wanted, chats_of
 from parser.services import message_match
 from telegram.types import IncomingMessage, MessageNow
@@ -26,7 +27,7 @@ class ParserHandler:
         message_match(bot_id=bot_id, message=message)
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
-        return []
+        return hits_changed(bot_id=bot_id, changes=changes)
 
     def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []

@@ -8,7 +8,8 @@ from django.db.models.functions import Cast, Concat, Now
 from bots.models import Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import at_telegram, permissions_given, permissions_in_force
-from parser.models import Keyword, WatchedChat
+from panelkit.labels import moment_told
+from parser.models import Hit, Keyword, WatchedChat
 
 
 def watches_in_force() -> QuerySet[WatchedChat]:
@@ -42,6 +43,18 @@ def campaigns_watching(*, bot_id: UUID, telegram_id: int) -> list[WatchedChat]:
     """For whom this bot reads the chat that has, or had, this marked id; each with its chat."""
     watches = watches_in_force().filter(at_telegram([telegram_id], path="chat__"), bot_id=bot_id)
     return list(watches.select_related("chat").order_by("campaign_id"))
+
+
+def hit_of(*, event_id: UUID) -> Hit | None:
+    """The hit that this NewTargetMessage reported; None for another program's."""
+    return Hit.objects.filter(pk=event_id).first()
+
+
+def hit_since(hit: Hit) -> str:
+    """What became of the message in the chat; empty when nothing is known to have."""
+    if hit.deleted_at is not None:
+        return f"deleted in the chat at {moment_told(hit.deleted_at)}"
+    return f"edited in the chat at {moment_told(hit.edited_at)}" if hit.edited_at is not None else ""
 
 
 def keyword_versions(*, campaign_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:

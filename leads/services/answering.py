@@ -14,7 +14,7 @@ from leads.llm import TIMEOUT_SECONDS, Answered
 from leads.locks import ConversationGone, conversation_lock
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.prompt import conversation_prompt
-from leads.selectors import messages_said
+from leads.selectors import beginning, messages_said
 from leads.services.ending import conversation_end, over_because
 from leads.services.jobs import ANSWER_TASK
 from leads.services.optout import opt_out
@@ -96,7 +96,7 @@ def question_messages(*, question: Question) -> "list[ChatCompletionMessageParam
     if lead is None:
         raise ConversationGone
     said = messages_said(conversation_id=question.conversation_id)
-    return conversation_prompt(campaign=lead.campaign, lead=lead, said=said)
+    return conversation_prompt(campaign=lead.campaign, message=beginning(lead=lead).text, said=said)
 
 
 @transaction.atomic

@@ -24,7 +24,7 @@ def in_chat(world: World, **facts: object) -> IncomingMessage:
 
 def turns(talk) -> list[tuple[str, object]]:
     said = messages_said(conversation_id=talk.id)
-    prompt = conversation_prompt(campaign=talk.lead.campaign, lead=talk.lead, said=said)
+    prompt = conversation_prompt(campaign=talk.lead.campaign, message=talk.lead.message, said=said)
     return [(turn["role"], turn.get("content")) for turn in prompt[2:]]
 
 

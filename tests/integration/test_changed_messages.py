@@ -42,7 +42,7 @@ def due(talk: Conversation) -> list[int]:
 
 def in_prompt(talk: Conversation) -> list[str]:
     prompt = conversation_prompt(
-        campaign=talk.lead.campaign, lead=talk.lead, said=messages_said(conversation_id=talk.id)
+        campaign=talk.lead.campaign, message=talk.lead.message, said=messages_said(conversation_id=talk.id)
     )
     return [str(turn.get("content")) for turn in prompt][2:]
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -13,7 +14,9 @@ from django.utils import timezone
 from campaigns.suppressions import bearer_of
 from leads.models import Conversation, Lead, Message
 from leads.selectors import MOST_SAID, conversation_with, heard_since, messages_said
+from parser.changing import hits_changed
 from parser.models import Hit
+from telegram.types import MessageNow
 from tests.integration import ledger
 from tests.integration.leads_world import World
 
@@ -71,8 +74,8 @@ def hits(world: World) -> None:
         """
         INSERT INTO parser_hit (id, campaign_id, bot_id, chat_id, peer_id, message_id, telegram_user_id, username, text,
             keyword, said_at)
-        SELECT gen_random_uuid(), %(campaign)s, %(bot)s, %(chat)s, -1, n, n %% 20000, 'Name' || n %% 20000, '', 'tea',
-            now() - n * interval '1 minute'
+        SELECT gen_random_uuid(), %(campaign)s, %(bot)s, %(chat)s, -1000000000001, n, n %% 20000, 'Name' || n %% 20000,
+            '', 'tea', now() - n * interval '1 minute'
         FROM generate_series(1, %(rows)s) AS n
         """,
         campaign=world.campaign.id,
@@ -137,7 +140,19 @@ def test_what_is_read_of_conversations_does_not_grow_with_all_that_was_ever_writ
     assert touched(met, "leads_message", "leads_lead", "leads_conversation") < 20
 
 
-def test_whom_the_parser_has_met_under_a_name_is_found_by_an_index(hits: None) -> None:
+def test_what_the_parser_has_met_is_found_by_an_index(hits: None) -> None:
     assert Hit.objects.count() == ROWS
     assert bearer_of("name77") == 77
     assert touched(lambda: bearer_of("name77"), "parser_hit") < 20
+    there, other = deletions(-1_000_000_000_001), deletions(-1_000_000_000_002)
+    assert touched(lambda: hits_changed(bot_id=uuid4(), changes=other), "parser_hit") < 20
+    parser = Hit.objects.values_list("bot_id", flat=True)[0]
+    assert touched(lambda: hits_changed(bot_id=parser, changes=deletions(None)), "parser_hit") < 20
+    # Read to find them and to lock them, and written one by one.
+    assert touched(lambda: hits_changed(bot_id=parser, changes=there), "parser_hit") < 20 * len(there)
+    assert Hit.objects.filter(deleted_at__isnull=False).count() == len(there)
+
+
+def deletions(peer_id: int | None) -> list[MessageNow]:
+    """As many as are recorded at once."""
+    return [MessageNow(peer_id, number, deleted=True) for number in range(501, 701)]

@@ -9,7 +9,12 @@ from bots.supervision import unread_chats_forget
 from campaigns.people import person_erase
 from messaging.models import HandlingFailure
 from messaging.persons import Person
+from parser.changing import hits_changed
+from parser.models import Hit
+from sandbox import afterwards
 from sandbox.authors import describe
+from telegram.types import is_supergroup
+from tests.integration import ledger
 from tests.support import wait_until
 from tests.telegram.bots_support import Company, events
 
@@ -160,6 +165,36 @@ def test_of_a_direct_chat_nothing_old_is_read_to_learn_who_writes(company: Compa
     say(text="new")
     company.until_heard(bot, 1)
     assert [(message.text, message.author.kind) for _, message in company.role.heard] == [("new", "bot")]
+
+
+def test_what_becomes_of_a_hit_is_heard_in_a_supergroup_and_in_a_basic_group(company: Company, monkeypatch):
+    monkeypatch.setattr(company.role, "on_changes", hits_changed)
+    square, row = company.make_chat("square")
+    yard, yard_row = company.make_chat("yard", kind="group")
+    bot = company.make_bot("ears", row, yard_row)
+    company.run(company.start(), bot)
+    company.online(bot)
+    company.say(square, "tea?")
+    company.say(yard, "tea?")
+    company.until_heard(bot, 2)
+    campaign = ledger.make_campaign()
+    for _, message in company.role.heard:
+        Hit.objects.create(
+            campaign=campaign,
+            bot=bot,
+            chat=row if is_supergroup(message.peer_id) else yard_row,
+            peer_id=message.peer_id,
+            message_id=message.message_id,
+            telegram_user_id=company.pavel.id,
+            text=message.text,
+            said_at=message.said_at,
+        )
+    for seq in (1, 2):
+        company.sandbox.call(afterwards.edit, company.world, user_id=company.pavel.id, seq=seq, text="coffee?")
+    wait_until(lambda: Hit.objects.filter(edited_text="coffee?").count() == 2, what="the edits")
+    for seq in (1, 2):
+        company.sandbox.call(afterwards.unsay, company.world, seq=seq)
+    wait_until(lambda: Hit.objects.exclude(deleted_at=None).count() == 2, what="the deletions")
 
 
 def test_who_was_erased_and_writes_again_keeps_nobody_else_waiting(company: Company):

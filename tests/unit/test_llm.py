@@ -4,7 +4,7 @@ import pytest
 
 from campaigns.models import Campaign
 from leads.llm import LlmRejected, LlmUnavailable, LlmUseless, ask
-from leads.models import Lead, Message
+from leads.models import Message
 from leads.prompt import conversation_prompt
 from tests.llm_server import llm_server
 
@@ -19,7 +19,7 @@ def llm(settings):
 def prompt(*said, brief="Product: Tea\nPrice: 5 euros", message="Where do you buy tea?"):
     campaign = Campaign(name="Tea House", llm_brief=brief)
     messages = [Message(author=author, text=text) for author, text in said]
-    return conversation_prompt(campaign=campaign, lead=Lead(message=message), said=messages)
+    return conversation_prompt(campaign=campaign, message=message, said=messages)
 
 
 def question(text="How much is it?"):

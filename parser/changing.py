@@ -1,0 +1,77 @@
+"""What becomes of messages that were hits: their authors edit them, or somebody deletes them. The hit keeps its first
+text."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from messaging.clock import database_clock
+from messaging.locks import rows_lock
+from parser.models import Hit
+from telegram.texts import same_text
+from telegram.types import MessageNow
+
+# Marked ids of supergroups lie below this: there a message has one number for everybody. In a basic group each account
+# counts for itself.
+_SUPERGROUPS_BELOW = -1_000_000_000_000
+
+_Place = tuple[int | None, int]
+
+
+def hits_changed(*, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
+    """Keep what became of messages that were hits, as this bot sees it. What is known already changes nothing. Returns
+    the changes of other messages."""
+    found = _hits_behind(bot_id, [change for change in changes if _tells(change)])
+    if found:
+        _note(found, changes)
+    return [change for change in changes if (change.peer_id, change.message_id) not in found]
+
+
+def _tells(change: MessageNow) -> bool:
+    """Not of reactions, which are most of what is heard in a busy chat."""
+    return change.deleted or (change.text is not None and change.edited_at is not None)
+
+
+def _hits_behind(bot_id: UUID, changes: Iterable[MessageNow]) -> Mapping[_Place, list[UUID]]:
+    """By supergroup (None: the bot's own numbers) and number; a message may be a hit of several campaigns."""
+    where = Q(pk__in=[])
+    numbers: dict[int | None, list[int]] = defaultdict(list)
+    for change in changes:
+        numbers[change.peer_id].append(change.message_id)
+    for peer_id, there in numbers.items():
+        own = Q(bot_id=bot_id, peer_id__gte=_SUPERGROUPS_BELOW)
+        where |= (own if peer_id is None else Q(peer_id=peer_id)) & Q(message_id__in=there)
+    found: dict[_Place, list[UUID]] = defaultdict(list)
+    for pk, peer_id, number in Hit.objects.filter(where).values_list("pk", "peer_id", "message_id"):
+        found[peer_id if peer_id < _SUPERGROUPS_BELOW else None, number].append(pk)
+    return dict(found)
+
+
+@transaction.atomic
+def _note(found: Mapping[_Place, list[UUID]], changes: Sequence[MessageNow]) -> None:
+    ids = {pk for hits in found.values() for pk in hits}
+    # Some may be gone: erased meanwhile.
+    hits = Hit.objects.in_bulk(rows_lock(Hit.objects.filter(pk__in=ids)))
+    for change in changes:
+        for pk in found.get((change.peer_id, change.message_id), ()):
+            if pk in hits:
+                _change(hits[pk], change)
+
+
+def _change(hit: Hit, change: MessageNow) -> None:
+    if change.deleted:
+        if hit.deleted_at is None:
+            hit.deleted_at = database_clock()
+            hit.save(update_fields=["deleted_at"])
+        return
+    if change.text is None or change.edited_at is None:
+        return
+    # Telegram calls a message edited when its reactions change, too; and it tells whole seconds.
+    now = hit.text if hit.edited_at is None else hit.edited_text
+    if same_text(change.text, now) or (hit.edited_at is not None and hit.edited_at > change.edited_at):
+        return
+    hit.edited_text, hit.edited_at = change.text, change.edited_at
+    hit.save(update_fields=["edited_text", "edited_at"])
