@@ -1,11 +1,16 @@
-"""What `make up` checks before it starts anything: that no other one runs here, and that its ports are free."""
+"""A command that runs in the foreground until it is ended: it is the only one, its ports are free, signals end it, and
+an output that nobody reads any more does not.
+"""
 
 import fcntl
+import io
 import os
+import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
 from django.core.management.base import CommandError
 
@@ -49,3 +54,42 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def on_end_signals(handler: Callable[..., object]) -> None:
+    """Call `handler` for Ctrl-C, for SIGTERM, and when the terminal is closed, unless `nohup` has that ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def interrupt(*_: Any) -> NoReturn:
+    """A handler that lets whatever is under way clean up, as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+class LastingOutput(io.TextIOBase):
+    """Writes to a stream, line by line, for as long as somebody reads it.
+
+    After that (`| head`, a closed terminal) writing does nothing and raises nothing.
+    """
+
+    def __init__(self, stream: TextIO | io.TextIOBase) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            # Also for what is left in buffers: Python flushes them at its end.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        return len(text)
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()

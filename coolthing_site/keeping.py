@@ -1,7 +1,7 @@
 """Processes in the foreground: what they print is shown, and one that ends by itself is started again.
 
-As compose's `restart: unless-stopped` does: whatever the exit code, with a growing delay. Only SIGINT or SIGTERM ends
-all of them.
+As compose's `restart: unless-stopped` does: whatever the exit code, with a growing delay. SIGINT, SIGTERM or SIGHUP
+ends all of them.
 """
 
 import os
@@ -20,6 +20,7 @@ from typing import Any
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 
+from coolthing_site.foreground import LastingOutput, on_end_signals
 from coolthing_site.processes import STOP_SECONDS, signal_session
 
 # Seconds before a process is started again: doubling, and the first again once it has run for a minute.
@@ -77,7 +78,8 @@ class _Kept:
 
 
 class Keeper:
-    """`run()` starts all commands and returns after SIGINT or SIGTERM, when the last process has ended."""
+    """`run()` starts all commands and returns after SIGINT, SIGTERM or SIGHUP. Also when it raises, none of them runs
+    any more."""
 
     def __init__(
         self, commands: Mapping[str, str], *, environment: Mapping[str, str], directory: Path, on_end: OnEnd
@@ -88,17 +90,18 @@ class Keeper:
         self._directory = directory
         self._on_end = on_end
         self._lines: queue.SimpleQueue[tuple[_Kept, bytes]] = queue.SimpleQueue()
-        self._printer = Printer(sys.stdout, width=max(map(len, [*commands, "system"])))
+        self._printer = Printer(LastingOutput(sys.stdout), width=max(map(len, [*commands, "system"])))
         self._ending = False
 
     def run(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._end)
-        while not self._ending:
-            for kept in self._kept:
-                self._look_after(kept)
-            self._print_lines()
-        self._end_all()
+        on_end_signals(self._end)
+        try:
+            while not self._ending:
+                for kept in self._kept:
+                    self._look_after(kept)
+                self._print_lines()
+        finally:
+            self._end_all()
 
     def _end(self, *_: Any) -> None:
         self._ending = True
@@ -147,7 +150,15 @@ class Keeper:
     def _end_all(self) -> None:
         """SIGTERM to each, and SIGKILL to what is left of their sessions after STOP_SECONDS."""
         self._say("ending every process")
-        running = [kept for kept in self._kept if kept.child is not None]
+        try:
+            self._ask_to_end([kept for kept in self._kept if kept.child is not None])
+        finally:
+            for kept in self._kept:
+                if kept.child is not None:
+                    kept.reap()
+        self._print_lines()
+
+    def _ask_to_end(self, running: list[_Kept]) -> None:
         for kept in running:
             assert kept.child is not None
             signal_session(kept.child, signal.SIGTERM, only_leader=True)
@@ -157,8 +168,6 @@ class Keeper:
             running = self._still_running(running)
         for kept in running:
             self._say(f"{kept.name} does not end within {STOP_SECONDS:.0f} s: it is killed")
-            kept.reap()
-        self._print_lines()
 
     def _still_running(self, before: Sequence[_Kept]) -> list[_Kept]:
         for kept in before:

@@ -90,14 +90,17 @@ class ProcessGroup:
         for child in chosen:
             signal_session(child, signal.SIGTERM, only_leader=True)
         deadline = time.monotonic() + STOP_SECONDS
-        for child in chosen:
-            try:
-                child.wait(timeout=max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
-        for child in chosen:
-            signal_session(child, signal.SIGKILL)
-            child.wait()
+        try:
+            for child in chosen:
+                try:
+                    child.wait(timeout=max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    pass
+        finally:
+            # Also after a second Ctrl-C.
+            for child in chosen:
+                signal_session(child, signal.SIGKILL)
+                child.wait()
 
     def __enter__(self) -> "ProcessGroup":
         return self

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,12 +12,29 @@ from coolthing_site import keeping
 from coolthing_site.keeping import Keeper
 from tests.support import is_alive, wait_until
 
+# Writes down its process id, and goes on until it is ended.
+STEADY = "sh -c 'echo $$ > {here}/steady; exec sleep 1000'"
+# Fails as often as it is started, once the other one runs.
+FAILING = "sh -c 'until test -s {here}/steady; do sleep 0.01; done; echo gone; exit 1'"
 End = tuple[str, str, float]
+
+
+def _terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _hang_up() -> None:
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+def _fail(*_: object) -> None:
+    raise RuntimeError("nobody has foreseen this")
 
 
 @pytest.fixture(autouse=True)
 def _own_signals() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, _fail)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -24,17 +42,17 @@ def _own_signals() -> Iterator[None]:
 
 @pytest.fixture
 def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[End]]:
-    """Run commands, `{here}` in them being a directory, until so many ends; then SIGTERM. What was told of the ends."""
+    """Run commands, `{here}` in them being a directory, until so many ends, then `at_last`; what ended, and how."""
     monkeypatch.setattr(keeping, "FIRST_DELAY", 0.01)
     monkeypatch.setattr(keeping, "LONGEST_DELAY", 0.04)
 
-    def run(ends: int, **commands: str) -> list[End]:
+    def run(ends: int, at_last: Callable[[], object] = _terminate, **commands: str) -> list[End]:
         seen: list[End] = []
 
         def on_end(name: str, _pid: int, how: str, delay: float) -> None:
             seen.append((name, how, delay))
             if len(seen) == ends:
-                os.kill(os.getpid(), signal.SIGTERM)
+                at_last()
 
         here = {name: command.format(here=tmp_path) for name, command in commands.items()}
         Keeper(here, environment=os.environ, directory=tmp_path, on_end=on_end).run()
@@ -71,6 +89,43 @@ def test_what_a_killed_process_leaves_behind_is_gone_before_the_next_one_starts(
     assert len(children) == 2
     # Killed by then; whose child it is now may take its time to notice.
     wait_until(lambda: not any(map(_runs, children)), what="the end of the children")
+
+
+def test_a_closed_terminal_ends_all(keep: Callable[..., list[End]], tmp_path: Path):
+    keep(2, _hang_up, failing=FAILING, steady=STEADY)
+    assert not _runs(_steady(tmp_path))
+
+
+def test_a_closed_terminal_ends_nothing_under_nohup(keep: Callable[..., list[End]]):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def hang_up_and_terminate() -> None:
+        _hang_up()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        _terminate()
+
+    keep(1, hang_up_and_terminate, failing="false")
+
+
+def test_an_unforeseen_error_leaves_nothing_running(keep: Callable[..., list[End]], tmp_path: Path):
+    with pytest.raises(RuntimeError, match="foreseen"):
+        keep(2, _fail, failing=FAILING, steady=STEADY)
+    assert not _runs(_steady(tmp_path))
+
+
+def test_an_output_that_nobody_reads_any_more_ends_nothing(
+    keep: Callable[..., list[End]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as output, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", output)
+        assert len(keep(2, failing=FAILING, steady=STEADY)) == 2
+    assert not _runs(_steady(tmp_path))
+
+
+def _steady(here: Path) -> int:
+    return int((here / "steady").read_text())
 
 
 def _runs(pid: int) -> bool:

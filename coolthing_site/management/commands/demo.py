@@ -2,11 +2,9 @@
 
 import fcntl
 import os
-import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +14,7 @@ from rich.console import Console
 from coolthing_site.demo.environment import demo_environment
 from coolthing_site.demo.presentation import print_report, write_report
 from coolthing_site.demo.run import Demo
+from coolthing_site.foreground import interrupt, on_end_signals
 from coolthing_site.processes import ProcessGroup
 
 
@@ -33,7 +32,7 @@ class Command(BaseCommand):
         work_dir = settings.BASE_DIR / ".run" / "demo"
         if not options["prepared"]:
             self._become_prepared(work_dir)
-        signal.signal(signal.SIGTERM, _interrupt)
+        on_end_signals(interrupt)
         console = Console(highlight=False)
         with ProcessGroup(environment=os.environ, log_dir=work_dir / "logs") as processes:
             try:
@@ -61,7 +60,3 @@ class Command(BaseCommand):
         os.set_inheritable(lock, True)
         environment = demo_environment(work_dir)
         os.execve(sys.executable, [sys.executable, *sys.argv, "--prepared"], environment)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

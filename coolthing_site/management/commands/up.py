@@ -7,15 +7,15 @@ import socket
 import sys
 from argparse import SUPPRESS, ArgumentParser
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, OutputWrapper
 from django.db import Error, connection
 
-from coolthing_site.foreground import only_one, require_free
+from coolthing_site.foreground import LastingOutput, interrupt, on_end_signals, only_one, require_free
 from coolthing_site.keeping import Keeper
 from coolthing_site.local_world import prepare_local_world
 from coolthing_site.processes import SANDBOX, base_environment, procfile, sandbox_environment
@@ -35,6 +35,8 @@ class Command(BaseCommand):
         parser.add_argument("--sandbox", action="store_true", help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        on_end_signals(interrupt)
+        self.stdout, self.stderr = _lasting(self.stdout), _lasting(self.stderr)
         run_dir = options["run_dir"]
         run_dir.mkdir(exist_ok=True)
         with only_one(run_dir / "up.pid"):
@@ -44,9 +46,10 @@ class Command(BaseCommand):
             self._run(run_dir, sandboxed=options["sandbox"], empty=options["empty"])
 
     def _run(self, run_dir: Path, *, sandboxed: bool, empty: bool) -> None:
-        call_command("migrate", verbosity=0, interactive=False)
+        outputs = {"stdout": self.stdout, "stderr": self.stderr}
+        call_command("migrate", verbosity=0, interactive=False, **outputs)
         # Nothing of ours runs yet, so queues of an older release can be made anew at once.
-        call_command("setup_broker", verbosity=0, migrate=bool(settings.RABBITMQ_MANAGEMENT_URL))
+        call_command("setup_broker", verbosity=0, migrate=bool(settings.RABBITMQ_MANAGEMENT_URL), **outputs)
         login = _operator_login(run_dir / "operator.json")
         commands = _commands(run_dir, sandboxed=sandboxed)
         environment = base_environment() | {
@@ -77,6 +80,10 @@ class Command(BaseCommand):
             self.stdout.write(f"that {name} ended could not be recorded: {type(problem).__name__}")
         finally:
             connection.close()
+
+
+def _lasting(output: OutputWrapper) -> OutputWrapper:
+    return OutputWrapper(cast(TextIO, LastingOutput(output)))
 
 
 def _ports() -> dict[str, int]:
