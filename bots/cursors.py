@@ -17,7 +17,7 @@ from bots.roles import RoleHandler
 from bots.troubles import trouble_tell
 from campaigns.fences import erasing_hold
 from campaigns.selectors import erased, is_erased
-from messaging.locks import rows_lock
+from messaging.locks import rows_delete
 from messaging.models import HandlingFailure
 from telegram.types import Dialog, IncomingMessage
 
@@ -56,9 +56,7 @@ def chats_forget(*, bot_id: UUID, but: Collection[int] = ()) -> int:
 
     What is said in a chat while nobody may read it is never read: a chat that comes back begins at its newest message.
     """
-    forgotten = Cursor.objects.filter(bot_id=bot_id, peer_id__lt=0).exclude(peer_id__in=but)
-    with transaction.atomic():
-        return Cursor.objects.filter(pk__in=rows_lock(forgotten)).delete()[0]
+    return rows_delete(Cursor.objects.filter(bot_id=bot_id, peer_id__lt=0).exclude(peer_id__in=but))
 
 
 def cursor_start(*, reader: Reader, peer_id: int, at: int) -> int:

@@ -14,6 +14,7 @@ from bots.models import Bot, Host
 from bots.states import BARRED
 from bots.wanted import bots_wanted
 from messaging.clock import database_clock
+from messaging.locks import rows_delete
 
 # Seconds without a heartbeat after which a worker gets no more bots, and after which it is forgotten.
 SILENT_SECONDS = 15
@@ -75,7 +76,7 @@ def host_state(host: Host, now: datetime) -> str:
 def hosts_forget() -> int:
     """Remove the rows of workers that died long ago."""
     old = Now() - timedelta(seconds=FORGOTTEN_SECONDS)
-    return Host.objects.filter(heartbeat_at__lt=old).delete()[0]
+    return rows_delete(Host.objects.filter(heartbeat_at__lt=old))
 
 
 def no_longer_wanted(*, role: str, bot_ids: Set[UUID]) -> set[UUID]:

@@ -20,6 +20,7 @@ from bots.troubles import trouble_over, trouble_tell, troubles_forget
 from bots.unwelcome import suspensions_over
 from bots.wanted import bots_wanted
 from messaging import topology
+from messaging.locks import rows_delete
 from messaging.rounds import all_of, for_each
 from messaging.tasks_api import send_to_queue_rollback_unsafe
 
@@ -60,7 +61,7 @@ def supervise(now: datetime) -> list[UUID]:
 
 
 def logins_forget() -> None:
-    PendingLogin.objects.filter(expires_at__lte=Now()).delete()
+    rows_delete(PendingLogin.objects.filter(expires_at__lte=Now()))
 
 
 def mark_abandoned() -> list[UUID]:

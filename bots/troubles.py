@@ -13,6 +13,7 @@ from bots.events import SERVICE
 from bots.models import Trouble
 from campaigns.models import Chat
 from messaging.events import Event, ServiceErrorEvent
+from messaging.locks import rows_delete
 from messaging.outbox import publish_on_commit
 
 FORGOTTEN = timedelta(days=1)
@@ -46,7 +47,7 @@ def chats_about(troubles: Iterable[Trouble]) -> dict[str, Chat]:
 
 def troubles_forget() -> int:
     """Remove what has not been noticed for a day: nobody will say that it is over."""
-    return Trouble.objects.filter(last_at__lt=Now() - FORGOTTEN).delete()[0]
+    return rows_delete(Trouble.objects.filter(last_at__lt=Now() - FORGOTTEN))
 
 
 def trouble_over(*, key: str) -> None:

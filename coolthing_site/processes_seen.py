@@ -22,6 +22,7 @@ from coolthing_site.processes import SANDBOX, procfile
 from messaging import topology
 from messaging.clock import database_clock
 from messaging.events import ServiceCrashedEvent
+from messaging.locks import rows_change, rows_delete
 from messaging.outbox import publish_on_commit
 
 # These know nothing of the database. `make up` restarts them as it does the others, and records that they ended.
@@ -68,7 +69,7 @@ def process_beat(*, identity: Identity) -> None:
     values = {"kind": identity.kind, "host": identity.host, "pid": identity.pid, "heartbeat_at": Now()}
     back = {"silence_noted": False, "ended_at": None, "ended_by_itself": False, "how": ""}
     Process.objects.update_or_create(name=identity.name, defaults={**values, **back})
-    Process.objects.filter(heartbeat_at__lt=Now() - KEPT).delete()
+    rows_delete(Process.objects.filter(heartbeat_at__lt=Now() - KEPT))
 
 
 def process_stopped(*, name: str) -> None:
@@ -79,7 +80,7 @@ def process_stopped(*, name: str) -> None:
 def processes_left_behind(*, host: str) -> int:
     """Nothing of what ran on this host runs any more, and nobody need hear of it: the host, or `make up`, was ended."""
     left = Process.objects.filter(host=host, ended_at__isnull=True)
-    return left.update(ended_at=Now(), how=STOPPED)
+    return rows_change(left, ended_at=Now(), how=STOPPED)
 
 
 @transaction.atomic
@@ -89,7 +90,7 @@ def process_ended(*, kind: str, host: str, pid: int, how: str, delay: float) -> 
     end = {"ended_at": now, "ended_by_itself": True, "how": how}
     # Asked to stop by a signal that did not come from `make up`, it has just recorded that it stops.
     its_last = Q(ended_at__isnull=True) | Q(ended_at__gte=now - silent_after())
-    if not Process.objects.filter(its_last, host=host, pid=pid, kind=kind).update(**end):
+    if not rows_change(Process.objects.filter(its_last, host=host, pid=pid, kind=kind), **end):
         # It ended before its first heartbeat.
         name = f"{kind} {host}:{pid}:{now:%H%M%S.%f}"
         Process.objects.create(name=name, kind=kind, host=host, pid=pid, started_at=now, heartbeat_at=now, **end)

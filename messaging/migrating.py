@@ -4,10 +4,13 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 # Rows a statement: short locks, and little that is done again when the migration is interrupted.
 BATCH = 5_000
 
-_NEXT = "SELECT id FROM {table} WHERE id > %s ORDER BY id LIMIT {batch}"
+# Locked in the order of their keys, as everywhere.
+_NEXT = "SELECT id FROM {table} WHERE id > %s ORDER BY id LIMIT {batch} FOR NO KEY UPDATE"
 
 
 def in_batches(table: str, statement: str) -> Callable[[Any, Any], None]:
@@ -18,7 +21,8 @@ def in_batches(table: str, statement: str) -> Callable[[Any, Any], None]:
     def run(_: Any, schema_editor: Any) -> None:
         last = UUID(int=0)
         while True:
-            with schema_editor.connection.cursor() as cursor:
+            connection = schema_editor.connection
+            with transaction.atomic(connection.alias), connection.cursor() as cursor:
                 cursor.execute(_NEXT.format(table=table, batch=BATCH), [last])
                 ids = [row[0] for row in cursor.fetchall()]
                 if not ids:

@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import Max
 
 from messaging.clock import database_clock
+from messaging.locks import rows_delete
 from messaging.management_api import ManagementApi
 from messaging.models import QueueSample
 from messaging.topology import TOPOLOGY
@@ -53,7 +54,7 @@ def sample() -> int:
     found = ManagementApi.from_settings(_API_SECONDS).in_vhost("queues", **_RATES)
     # One statement, so that all rows get the same time: the database's.
     rows = QueueSample.objects.bulk_create(_row(queue) for queue in found if TOPOLOGY.has_queue(queue["name"]))
-    QueueSample.objects.filter(at__lt=database_clock() - KEPT).delete()
+    rows_delete(QueueSample.objects.filter(at__lt=database_clock() - KEPT))
     return len(rows)
 
 

@@ -31,13 +31,15 @@ def prune_all() -> dict[str, int]:
 
 
 def _prune(table: str, column: str, age: timedelta) -> int:
+    # Rows that somebody else works on are left to the next time.
     # The time goes in as a parameter: a volatile function inside WHERE would keep the index from being used.
     before = database_clock() - age
     removed = 0
     while True:
         with connection.cursor() as cursor:
             cursor.execute(
-                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {column} < %s LIMIT {BATCH})",
+                f"DELETE FROM {table} WHERE id IN"
+                f" (SELECT id FROM {table} WHERE {column} < %s LIMIT {BATCH} FOR UPDATE SKIP LOCKED)",
                 [before],
             )
             count = cursor.rowcount

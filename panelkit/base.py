@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -77,6 +77,16 @@ class PanelAdmin(OperatingAdmin):
         changed = columns & {*form.changed_data, *getattr(form, "written_secrets", ())}
         if changed:
             obj.save(update_fields=changed | touched)
+
+    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        _lock(self.model._default_manager.filter(pk=obj.pk))
+        super().delete_model(request, obj)
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        _lock(self.model._default_manager.filter(pk__in=[row.pk for row in queryset]))
+        super().delete_queryset(request, queryset)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Consequences:
         return consequences(objs, request, self.admin_site)
@@ -169,6 +179,11 @@ class FactInline(UnfoldTabularInline):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _lock(rows: QuerySet[Any]) -> None:
+    """In the order of their primary keys, as everywhere, and before what belongs to them."""
+    list(rows.order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
 
 
 def _without(fields: Any, hidden: set[str]) -> list[Any]:

@@ -51,7 +51,10 @@ def rotate(*, on_progress: Progress = lambda _: None, batch: int = BATCH) -> lis
         return done
     if not any(each.unreadable for each in done):
         key_remember()
-        KeyInUse.objects.exclude(fingerprint=fingerprint(settings.FIELD_ENCRYPTION_KEYS[0])).delete()
+        others = KeyInUse.objects.exclude(fingerprint=fingerprint(settings.FIELD_ENCRYPTION_KEYS[0]))
+        with transaction.atomic():
+            old = list(others.order_by("pk").select_for_update().values_list("pk", flat=True))
+            KeyInUse.objects.filter(pk__in=old).delete()
     return done
 
 
