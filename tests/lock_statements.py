@@ -14,7 +14,8 @@ SHARED, EXCLUSIVE = 0, 1
 class Step:
     """What one statement locks: rows of `table`, or the advisory lock whose key is the `parameter`th of the values, and
     whose `second` key, or a list of them, is the next one. `column` is where the statement returns the keys, `alias`
-    how it calls the table."""
+    how it calls the table. `single`: it meets one row at most, by a unique key.
+    """
 
     verb: str
     table: str = ""
@@ -25,6 +26,7 @@ class Step:
     alias: str = ""
     parameter: int = 0
     second: bool = False
+    single: bool = True
 
 
 INTERESTING = re.compile(
@@ -43,13 +45,31 @@ _WRITE = re.compile(
 )
 _ADVISORY = re.compile(r"pg_advisory_xact_lock(?P<shared>_shared)?\(%s(?P<second>,)?")
 _ORDER_BY = re.compile(r'\bORDER BY (?:"?\w+"?\.)?"?(?P<column>\w+)"?(?: ASC)?\s*(?:,|FOR|LIMIT|$)')
-_INNERMOST = re.compile(r"\([^()]*\)")
+# A column that is given one value, by the text of a condition without its parentheses.
+_EQUALS = re.compile(r'(?:\w+\.|"\w+"\.)?"?(\w+)"? (?:= \s*(?:%s|ONE|MANY)|IN\s+(?:ONE|%s(?!\s*,)))')
+_QUERY = re.compile(r'\s*SELECT\b.*?\bFROM\s+"?(?P<table>\w+)"?')
+_OR = re.compile(r"\bOR\b")
+_INNERMOST = re.compile(r"(?:\bNOT )?\([^()]*\)")
 
 
 @cache
 def _key_columns() -> dict[str, str]:
     models = apps.get_models(include_auto_created=True)
     return {model._meta.db_table: str(model._meta.pk.column) for model in models}
+
+
+@cache
+def _unique_keys() -> dict[str, list[frozenset[str]]]:
+    """By table, the sets of columns of which each names one row."""
+    keys: dict[str, list[frozenset[str]]] = {}
+    for model in apps.get_models(include_auto_created=True):
+        columns = {field.name: str(field.column) for field in model._meta.concrete_fields}
+        keys[model._meta.db_table] = [
+            *(frozenset([str(field.column)]) for field in model._meta.concrete_fields if field.unique),
+            *(frozenset(columns[name] for name in one.fields) for one in model._meta.total_unique_constraints),
+            *(frozenset(columns[name] for name in names) for names in model._meta.unique_together),
+        ]
+    return keys
 
 
 @lru_cache(maxsize=4096)
@@ -78,9 +98,31 @@ def _writes(sql: str, verb: str, table: str, alias: str) -> Iterator[Step]:
         # The test runner empties the tables.
         return
     column = _key_columns().get(table, "")
-    yield Step(verb, table, column=column, alias=alias)
+    # Of rows that its query has locked already.
+    waits = "SKIP LOCKED" not in sql
+    yield Step(verb, table, column=column, alias=alias, waits=waits, single=_is_single(table, sql))
     if verb == "insert" and "DO UPDATE" in sql:
         yield Step("upsert", table)
+
+
+def _is_single(table: str, sql: str) -> bool:
+    """Whether a statement meets one row of the table at most, since it gives the values of a unique key."""
+    where = sql.partition(" WHERE ")[2]
+    while (shorter := _INNERMOST.sub(_flat, where)) != where:
+        where = shorter
+    named = set() if _OR.search(where) else set(_EQUALS.findall(where))
+    return any(key <= named for key in _unique_keys().get(table, ()))
+
+
+def _flat(group: re.Match[str]) -> str:
+    """What is in parentheses, without them. A query is a value, or several; what one of two conditions says, or what is
+    not, names nothing."""
+    if group[0].startswith("NOT"):
+        return " "
+    inner = group[0][1:-1]
+    if query := _QUERY.match(inner):
+        return " ONE " if "LIMIT 1" in inner or _is_single(query["table"], inner) else " MANY "
+    return " " if _OR.search(inner) else inner
 
 
 def _selects(sql: str) -> Iterator[Step]:

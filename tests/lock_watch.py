@@ -3,15 +3,14 @@
 Sees the statements of all Django connections of this process, in every thread, through `connection.execute_wrappers`,
 and knows the rows that a statement has locked: it makes UPDATE and DELETE return their keys. What counts:
 
-- Statements with a line of the product on the stack; what a test does by itself to set a scene does not.
+- Statements of the product; not those of a test, which sets a scene or stands in for something that the product calls.
 - From an `atomic` that the product opens while it has none open, to its end. So in a test that is one transaction as a
   whole, each service is a transaction of its own. A savepoint that is rolled back gives its locks back.
 - Rows that the transaction has inserted itself, or holds already, cost no wait.
 - SKIP LOCKED does not wait, so it may come at any time; the rows count as held from then on.
 
 Not seen: connections of psycopg alone (the relay, LISTEN), other processes, waits for a unique key or for a row that a
-foreign key refers to, the keys of `executemany`. That several rows are locked in no order is seen only where a test has
-several.
+foreign key refers to, the keys of `executemany`.
 """
 
 import inspect
@@ -146,6 +145,8 @@ class Watch:
             self._report(f"{table}: rows are locked by two statements: {where}; first {first}")
         if len(new) > 1 and not step.ordered:
             self._report(f"{table}: {len(new)} rows are locked in no order of their keys: {where}")
+        elif new and not step.single:
+            self._report(f"{table}: rows would be locked in no order of their keys, if there were several: {where}")
         if _place(table) is None:
             self._report(f"{table} has no place in tests/lock_order.py: {where}")
         later = [one for one in self._locks.held if one not in FREE and (_place(one) or 0) > (_place(table) or 0)]
@@ -193,9 +194,12 @@ def _lines(product: tuple[str, ...]) -> str:
     found: list[str] = []
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and len(found) < FRAMES:
-        if frame.f_code.co_filename.startswith(product):
-            place = frame.f_code.co_filename.removeprefix(f"{ROOT}/")
-            found.append(f"{place}:{frame.f_lineno} {frame.f_code.co_name}")
+        file = frame.f_code.co_filename
+        if file.startswith(product):
+            found.append(f"{file.removeprefix(f'{ROOT}/')}:{frame.f_lineno} {frame.f_code.co_name}")
+        elif not found and file.startswith(TESTS):
+            # What a test makes of something that the product calls is its own.
+            return ""
         frame = frame.f_back
     return " < ".join(found)
 

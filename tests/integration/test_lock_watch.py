@@ -1,4 +1,4 @@
-"""What `tests.lock_watch` finds in transactions, those of this file, and what it lets pass."""
+"""What `tests.lock_watch` finds in transactions, those of this file and its helpers, and what it lets pass."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
+from messaging.handling import patiently
 from tests import lock_order, lock_watch
 from tests.integration import ledger
 from tests.integration.locks import at_once
@@ -23,7 +24,7 @@ Transaction = Callable[[], object]
 @pytest.fixture
 def found() -> Iterator[list[str]]:
     broken: list[str] = []
-    with lock_watch.watching(broken.append, product=(__file__,)):
+    with lock_watch.watching(broken.append, product=(__file__, ledger.__file__)):
         yield broken
 
 
@@ -103,6 +104,32 @@ def test_several_rows_are_locked_by_one_statement_in_the_order_of_their_keys(fou
         with transaction.atomic():
             work()
         assert told in found.pop() and not found
+
+
+def test_a_change_names_its_row_or_finds_its_rows_locked(found, rows):
+    _, _, [bot, other] = rows
+    one = Bot.objects.filter(pk=bot.pk)
+    either = Q(username="x") | Q(state=bot.state)
+    for named in (one, one.exclude(username="x"), one.filter(either), Bot.objects.filter(key=bot.key)):
+        with transaction.atomic():
+            named.update(username="somebody")
+    assert found == []
+    # They find one row today.
+    for many in (
+        Bot.objects.filter(state=other.state).exclude(pk=bot.pk),
+        Bot.objects.filter(Q(pk=bot.pk) | Q(key="")),
+    ):
+        with transaction.atomic():
+            many.update(username="somebody")
+        assert "if there were several" in found.pop() and not found
+
+
+def test_what_stands_in_for_something_of_the_product_does_not_count(rows):
+    _, _, mine = rows
+    broken: list[str] = []
+    with lock_watch.watching(broken.append):
+        patiently("a queue", lambda: bots(mine).update(username="everybody"))
+    assert broken == []
 
 
 def test_by_one_statement_unless_all_go_by_the_keys(found, rows):
