@@ -3,11 +3,13 @@
 import logging
 import signal
 from threading import Event as ThreadEvent
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from coolthing_site import heartbeat
+from messaging import main_loop
 from messaging.listen import retry_delay
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,8 @@ class PatientScheduler(DatabaseScheduler):
     Celery's handler of SIGTERM writes to the database and raises wherever the process happens to be: in the middle of a
     query the first fails, in code that catches everything the second is lost, and beat ticks on. Here a signal is
     remembered, and the loop ends by itself.
+
+    Each turn, and each step of it that may wait for a server, is noted for the heartbeat.
     """
 
     def setup_schedule(self) -> None:
@@ -31,6 +35,7 @@ class PatientScheduler(DatabaseScheduler):
         attempt = 0
         while True:
             self._end_if_asked()
+            main_loop.turned()
             try:
                 super().setup_schedule()
                 return
@@ -45,7 +50,20 @@ class PatientScheduler(DatabaseScheduler):
     def tick(self, *args: object, **kwargs: object) -> float:
         """Send what is due; the seconds until the next look."""
         self._end_if_asked()
+        main_loop.turned()
         return min(float(super().tick(*args, **kwargs)), _SLEEP_MOST_SECONDS)
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        main_loop.turned()
+        super().apply_entry(entry, producer)
+
+    def _ensure_connected(self) -> Any:
+        """Beat's first connection to the broker, for which it waits."""
+        return self.connection.ensure_connection(self._broker_is_away, self.app.conf.broker_connection_max_retries)
+
+    def _broker_is_away(self, problem: Exception, seconds: float) -> None:
+        main_loop.turned()
+        log.warning("beat waits for the broker, %.0f s until the next attempt: %s", seconds, problem)
 
     def _end_if_asked(self) -> None:
         if self._ending.is_set():

@@ -1,6 +1,7 @@
 """A process of the Procfile shows that it lives: a thread of it renews its row, and looks after the others' rows.
 
-In a prefork worker it is the main process. The connection to the database is closed after each heartbeat.
+In a prefork worker it is the main process. The connection to the database is closed after each heartbeat. A process
+whose main loop notes its turns (`messaging.main_loop`) sends none while that loop hangs.
 """
 
 import logging
@@ -13,10 +14,14 @@ import uuid
 from django.conf import settings
 from django.db import Error, connection
 
+from messaging import main_loop
+
 log = logging.getLogger(__name__)
 
 # Heartbeats in the time after which a process counts as silent: three may be late or lost.
 BEATS = 4
+# A loop without a turn for so long hangs. Turns come every few seconds; a slow machine does not need minutes for one.
+HANGS_AFTER_SECONDS = 300.0
 
 
 class _Heartbeat(threading.Thread):
@@ -33,6 +38,7 @@ class _Heartbeat(threading.Thread):
         self._regular_since: float | None = None
         self._last = 0.0
         self._failing = False
+        self._hanging = False
 
     def run(self) -> None:
         while not self._stop_asked.is_set():
@@ -54,7 +60,8 @@ class _Heartbeat(threading.Thread):
         from coolthing_site.processes_seen import process_beat, silence_check
 
         try:
-            process_beat(identity=self.identity)
+            if not self._hangs():
+                process_beat(identity=self.identity)
             if self._may_judge():
                 silence_check()
             self._failing = False
@@ -67,6 +74,14 @@ class _Heartbeat(threading.Thread):
             log.exception("no heartbeat")
         finally:
             connection.close()
+
+    def _hangs(self) -> bool:
+        since = main_loop.seconds_since_turn()
+        hangs = since is not None and since > HANGS_AFTER_SECONDS
+        if hangs and not self._hanging:
+            log.error("no heartbeat: the main loop has taken no turn for %.0f s", since)
+        self._hanging = hangs
+        return hangs
 
     def _may_judge(self) -> bool:
         """Whether the others have had time for a heartbeat since the database, or this machine, was last away."""

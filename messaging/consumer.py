@@ -12,7 +12,7 @@ from celery.worker.consumer import Consumer
 from kombu import Message as AmqpMessage
 from vine import promise as vine_promise
 
-from messaging import topology
+from messaging import main_loop, topology
 from messaging.parcels import parcel, request_ids
 from messaging.pause import ApplyQueueControl
 from messaging.worker_batches import Batches, batch_size
@@ -41,6 +41,7 @@ class EventConsumer(Consumer):
 
     # Set by Celery's own __init__, which is not typed.
     initial_prefetch_count: int
+    loop: Callable[..., Any]
     # Of the connection that is there now; none before the first.
     batches: Batches | None = None
 
@@ -50,6 +51,8 @@ class EventConsumer(Consumer):
         self._queue_by_tag: dict[str, str] = {}
         self._events_will_leave = False
         super().__init__(*args, worker_options=options, **kwargs)
+        # Afterwards it waits for the broker, or the worker ends.
+        self.loop = main_loop.paused_after(self.loop)
         children = max(1, self.initial_prefetch_count // self.prefetch_multiplier)
         self.initial_prefetch_count = prefetch_count(
             self.app.amqp.queues.consume_from, children, self.initial_prefetch_count
@@ -109,6 +112,7 @@ class EventConsumer(Consumer):
         That is so after a terminated task (it was settled before its child died), one that was revoked on its way to
         the pool, and one that was acknowledged when it began.
         """
+        main_loop.turned()
         if self.batches is not None:
             self.batches.dispatch()
 

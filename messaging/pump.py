@@ -8,7 +8,7 @@ from threading import Event as ThreadEvent
 
 import psycopg
 
-from messaging import telemetry
+from messaging import main_loop, telemetry
 from messaging.listen import retry_delay
 from messaging.parking import park
 from messaging.publisher import BROKER_ERRORS, Publisher, Row, is_refusal
@@ -65,6 +65,7 @@ class Pump:
         self._look_back()
         try:
             while not self._stop.is_set():
+                main_loop.turned()
                 self._turn(publisher)
             self._farewell(publisher)
         except BROKER_ERRORS as problem:

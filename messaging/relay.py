@@ -12,7 +12,7 @@ from threading import Event as ThreadEvent
 import psycopg
 from django.conf import settings
 
-from messaging import outbox
+from messaging import main_loop, outbox
 from messaging.listen import connect_direct, retry_delay, subscribe
 from messaging.publisher import BROKER_ERRORS, Publisher
 from messaging.pump import POLL_SECONDS, BrokerTrouble, Pump, one_line
@@ -42,6 +42,7 @@ class Relay:
         gc.freeze()
         attempt = 0
         while not self._stop.is_set():
+            main_loop.turned()
             try:
                 with connect_direct("coolthing-relay") as database:
                     attempt = 0
@@ -54,6 +55,7 @@ class Relay:
 
     def _await_lock(self, database: psycopg.Connection) -> bool:
         while not self._stop.is_set():
+            main_loop.turned()
             row = database.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY]).fetchone()
             if row is not None and row[0]:
                 return True
@@ -75,6 +77,7 @@ class Relay:
         pump = Pump(database, self._stop, self._report)
         attempt = 0
         while not self._stop.is_set():
+            main_loop.turned()
             try:
                 with Publisher(settings.RABBITMQ_URL) as publisher:
                     self._report("publishing")

@@ -1,12 +1,15 @@
 """The processes of the Procfile: their heartbeats, their silence, their ends, and what the panel says of them."""
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from bots.models import Trouble
+from coolthing_site import heartbeat
 from coolthing_site.heartbeat import _Heartbeat
 from coolthing_site.models import Process
 from coolthing_site.panel.processes import processes_amiss
@@ -20,9 +23,12 @@ from coolthing_site.processes_seen import (
     service_of,
     silence_check,
 )
+from messaging import main_loop
 from messaging.models import OutboxEvent
 
 pytestmark = pytest.mark.django_db
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def start(kind: str, pid: int = 7, host: str = "laptop") -> Identity:
@@ -171,6 +177,33 @@ def test_after_an_outage_the_others_have_time_before_they_are_missed(time_machin
     assert judged == [False, True, True]
     time_machine.shift(3600)  # the machine slept
     assert not one._may_judge()
+
+
+def test_a_process_whose_main_loop_hangs_sends_no_heartbeat_until_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    # The test's transaction is on it.
+    monkeypatch.setattr(heartbeat, "connection", SimpleNamespace(close=lambda: None))
+    one = _Heartbeat("beat", 7)
+    row = Process.objects.filter(pid=7)
+
+    def beats_after(seconds: float) -> bool:
+        monkeypatch.setattr(main_loop, "_turned_at", time.monotonic() - seconds)
+        row.update(heartbeat_at=LONG_AGO)
+        one._beat()
+        return not row.filter(heartbeat_at=LONG_AGO).exists()
+
+    one._beat()
+    assert row.exists() and beats_after(60)
+    assert not beats_after(heartbeat.HANGS_AFTER_SECONDS + 1) and not beats_after(heartbeat.HANGS_AFTER_SECONDS + 2)
+    assert caplog.text.count("the main loop has taken no turn for 301 s") == 1
+    assert beats_after(0)
+    # It waits for as long as it takes.
+    monkeypatch.setattr(main_loop, "_turned_at", time.monotonic() - 2 * heartbeat.HANGS_AFTER_SECONDS)
+    main_loop.paused()
+    row.update(heartbeat_at=LONG_AGO)
+    one._beat()
+    assert not row.filter(heartbeat_at=LONG_AGO).exists()
 
 
 def test_every_process_has_a_service_and_those_that_never_ran_are_named():

@@ -1,0 +1,82 @@
+"""The main loops of beat, relay and workers note their turns, for the heartbeats of their processes."""
+
+from threading import Event
+
+import psycopg
+import pytest
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from coolthing_site.beat import PatientScheduler
+from messaging import main_loop, relay
+from messaging.consumer import EventConsumer
+from messaging.pump import Pump
+from messaging.relay import Relay
+
+
+@pytest.fixture(autouse=True)
+def _nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main_loop, "_turned_at", None)
+
+
+@pytest.fixture
+def scheduler(monkeypatch: pytest.MonkeyPatch) -> PatientScheduler:
+    for name, result in (("tick", 5.0), ("apply_entry", None), ("setup_schedule", None)):
+        monkeypatch.setattr(DatabaseScheduler, name, lambda *_, result=result, **__: result)
+    made = object.__new__(PatientScheduler)
+    made._ending = Event()
+    return made
+
+
+def noted() -> bool:
+    return main_loop.seconds_since_turn() is not None
+
+
+def test_a_tick_of_beat_is_a_turn(scheduler: PatientScheduler):
+    scheduler.tick()
+    assert noted()
+
+
+def test_each_task_that_beat_sends_is_a_turn(scheduler: PatientScheduler):
+    scheduler.apply_entry(object())
+    assert noted()
+
+
+def test_beat_that_waits_for_the_broker_does_not_hang(scheduler: PatientScheduler):
+    scheduler._broker_is_away(ConnectionRefusedError(), 2)
+    assert noted()
+
+
+def test_a_relay_that_waits_for_the_database_does_not_hang(monkeypatch: pytest.MonkeyPatch):
+    stop = Event()
+
+    def is_away(_: str) -> None:
+        stop.set()
+        raise psycopg.OperationalError("away")
+
+    monkeypatch.setattr(relay, "connect_direct", is_away)
+    monkeypatch.setattr("messaging.relay.gc.freeze", lambda: None)
+    Relay(stop, lambda _: None).run()
+    assert noted()
+
+
+def test_each_turn_of_the_pump_is_noted(monkeypatch: pytest.MonkeyPatch):
+    pump, stop = object.__new__(Pump), Event()
+    for name in ("_look_back", "_farewell"):
+        monkeypatch.setattr(Pump, name, lambda *_: None)
+    monkeypatch.setattr(Pump, "_turn", lambda *_: stop.set())
+    pump._stop, pump._on_way = stop, {}
+    pump.run(object())  # type: ignore[arg-type]  # nothing is sent
+    assert noted()
+
+
+def test_each_turn_of_a_workers_loop_is_noted_and_nothing_is_expected_after_its_end():
+    consumer = object.__new__(EventConsumer)
+
+    def loop() -> None:
+        consumer._dispatch()
+        assert noted()
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        main_loop.paused_after(loop)()
+    assert not noted()
