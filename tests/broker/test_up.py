@@ -104,16 +104,20 @@ def test_ctrl_c_while_processes_are_being_started_is_quiet(
 
 
 def _freeze_one_and_see_it_missed(up: Process) -> None:
-    """The others look after it: nobody else looks."""
+    """The others look after it: nobody else looks.
+
+    On a slow machine any process may be missed at any time, this one before and after it is frozen, too.
+    """
     wait_until(lambda: _ready(up, "scripts_watchdog"), 90, "the worker")
     pid = _running(up)["scripts_watchdog"]
     os.kill(pid, signal.SIGSTOP)
     silent = Trouble.objects.filter(key="process:scripts_watchdog")
-    wait_until(silent.exists, 90, "the incident of a silent process")
-    assert silent.get().reason.startswith(f"scripts_watchdog (pid {pid} on ")
+    missed = rf"scripts_watchdog \(pid {pid} on \S+\) has sent no heartbeat since "
+    reason = wait_until(silent.values_list("reason", flat=True).first, 90, "the incident of a silent process")
+    assert re.match(missed, reason)
     os.kill(pid, signal.SIGCONT)
     wait_until(lambda: not silent.exists(), 90, "the incident's end")
-    assert OutboxEvent.objects.filter(routing_key="scripts_watchdog.crash").count() == 1
+    assert re.search(missed, _crashes("scripts_watchdog"))
 
 
 def _kill_some_and_see_them_replaced(up: Process, panel: str) -> None:
@@ -131,13 +135,20 @@ def _kill_some_and_see_them_replaced(up: Process, panel: str) -> None:
     wait_until(lambda: _answers(panel) == 200, 90, "the panel again")
     ended = SeenProcess.objects.filter(ended_by_itself=True, how="killed by SIGKILL")
     assert set(ended.values_list("kind", "pid")) == {(name, before[name]) for name in killed}
-    reported = " ".join(OutboxEvent.objects.filter(routing_key__endswith=".crash").values_list("body", flat=True))
-    assert [reported.count(f"{name} (pid {before[name]} on ") for name in killed] == [1, 1, 1]
+    for name in killed:
+        # An end adds nothing to the incident of a process that was missed already: then the event says that.
+        how = re.findall(rf"{name} \(pid {before[name]} on \S+\) (ended by itself|has sent no heartbeat)", _crashes())
+        assert how and how.count("ended by itself") <= 1
     wait_until(lambda: not Trouble.objects.filter(key__startswith="process:").exists(), 90, "the incidents' end")
     after = _running(up)
     assert {name for name in before if after[name] != before[name]} == set(killed)
     assert set(after.values()) <= _sessions()
     assert not set(children) & set(_session_of_each())
+
+
+def _crashes(service: str = "") -> str:
+    """The bodies of the events that report crashes, of one service or of all."""
+    return " ".join(OutboxEvent.objects.filter(routing_key__endswith=f"{service}.crash").values_list("body", flat=True))
 
 
 def _running(up: Process) -> dict[str, int]:
