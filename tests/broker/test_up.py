@@ -90,13 +90,13 @@ def test_a_taken_port_is_named_before_anything_is_started(start_up: Callable[...
     assert up.log() == f"CommandError: {taken}\n"
 
 
-@pytest.mark.parametrize("moment", ["Ctrl-C ends everything", "web started"])
-def test_ctrl_c_while_processes_are_being_started_is_quiet(
-    start_up: Callable[..., Process], tmp_path: Path, moment: str
+@pytest.mark.parametrize(("moment", "number"), [("made anew", signal.SIGTERM), ("web started", signal.SIGINT)])
+def test_an_end_while_processes_are_being_started_is_quiet(
+    start_up: Callable[..., Process], tmp_path: Path, moment: str, number: int
 ):
     up = start_up(tmp_path, "--empty")
     up.wait_for_log(moment)
-    up.signal(signal.SIGINT)
+    up.signal(number)
     assert up.wait(90) in (0, 130)
     assert "Traceback" not in up.log()
     # Whoever was killed at the end may still be on its way out.
