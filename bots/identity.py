@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from bots.models import Bot, Trouble
-from bots.troubles import trouble_over, trouble_tell
+from bots.troubles import chats_about, trouble_over, trouble_tell
 from campaigns.identity import chat_identify, reference_strayed
 from campaigns.models import Chat
 from campaigns.selectors import id_told
@@ -17,7 +17,7 @@ from telegram.errors import ChatElsewhere
 from telegram.types import Dialog, ResolvedChat
 
 # How the keys of its incidents begin; the chat's id follows.
-_ELSEWHERE, _UNCONFIRMED = "elsewhere:", "unconfirmed:"
+_ELSEWHERE, _UNCONFIRMED, _NAMELESS = "elsewhere:", "unconfirmed:", "name:"
 # What became of an account that had to join to see where an invite leads.
 _JOINED = {
     "": "",
@@ -90,10 +90,27 @@ def doubts_over() -> None:
     strayed = Chat.objects.filter(reference_leads_to__isnull=False).values_list("id", flat=True)
     waiting = Chat.objects.filter(reference_changed_at__isnull=False).values_list("id", flat=True)
     still = {f"{_ELSEWHERE}{chat_id}" for chat_id in strayed} | {f"{_UNCONFIRMED}{chat_id}" for chat_id in waiting}
-    about = Q(key__startswith=_ELSEWHERE) | Q(key__startswith=_UNCONFIRMED)
-    for key in Trouble.objects.filter(about).values_list("key", flat=True):
-        if key not in still:
-            trouble_over(key=key)
+    about = Q(key__startswith=_ELSEWHERE) | Q(key__startswith=_UNCONFIRMED) | Q(key__startswith=_NAMELESS)
+    troubles = list(Trouble.objects.filter(about))
+    chats = chats_about(troubles)
+    for trouble in troubles:
+        chat = chats.get(trouble.key)
+        nameless = trouble.key.startswith(_NAMELESS) and chat is not None and _quoted(chat) in trouble.reason
+        if trouble.key not in still and not nameless:
+            trouble_over(key=trouble.key)
+
+
+def nameless_tell(*, chat: Chat, error: str) -> None:
+    """The chat has lost the name that it is referred to by, and nobody else has taken it."""
+    reason = (
+        f"chat {chat.key} does not bear the name {_quoted(chat)} any more ({error}): correct its reference, or no "
+        "other account can join it"
+    )
+    trouble_tell(key=f"{_NAMELESS}{chat.pk}", reason=reason)
+
+
+def _quoted(chat: Chat) -> str:
+    return f"“{chat.reference}”"
 
 
 def name_lost(chat: Chat, dialog: Dialog) -> bool:

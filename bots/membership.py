@@ -10,7 +10,7 @@ from bots.blocks import ENTERING, connected_show, method_block, seconds_blocked
 from bots.confirming import References
 from bots.cursors import chats_forget
 from bots.executor import in_db
-from bots.identity import chat_elsewhere, chat_resolved, name_lost
+from bots.identity import chat_elsewhere, chat_resolved, name_lost, nameless_tell
 from bots.listing import list_refused
 from bots.reading import Reading
 from bots.refusals import WAITS_FOR_PEOPLE, full_told, full_trouble, refusal_told
@@ -265,11 +265,7 @@ class Membership:
         try:
             await account.find_chat(chat.reference, chat.telegram_id)
         except (PeerRefuses, ChatRefuses) as error:
-            reason = (
-                f"chat {chat.key} does not bear the name {chat.reference} any more ({error.reason}): correct its "
-                "reference, or no other account can join it"
-            )
-            await in_db(trouble_tell, key=f"name:{chat.pk}", reason=reason)
+            await in_db(nameless_tell, chat=chat, error=error.reason)
 
     async def _refused(self, chat: Chat, reason: str) -> None:
         asked = reason in WAITS_FOR_PEOPLE

@@ -153,15 +153,19 @@ class ChatPermissionInline(RowsInline):
 
 
 class ChatForm(forms.ModelForm):
-    """Refuses the number of another chat at once: that needs no account."""
+    """Refuses what is no reference, and the number of another chat, at once: that needs no account."""
 
     def clean_reference(self) -> str:
         reference: str = self.cleaned_data["reference"]
-        if "reference" in self.changed_data and not self.instance._state.adding:
-            problem = references.reference_problem(chat_id=self.instance.pk, reference=reference)
-            if problem:
-                raise forms.ValidationError(problem)
+        if "reference" in self.changed_data and (problem := self._problem(reference)):
+            raise forms.ValidationError(problem)
         return reference
+
+    def _problem(self, reference: str) -> str:
+        if self.instance._state.adding:
+            problem = references.shape_problem(reference)
+            return f"{reference} {problem}." if problem else ""
+        return references.reference_problem(chat_id=self.instance.pk, reference=reference)
 
 
 class ReferenceFilter(DropdownFilter):

@@ -99,8 +99,8 @@ def reference_strayed(
     chat.save(update_fields=["reference_leads_to", "reference_changed_at"])
     # The reason stays on the permission after the correction, until it is resumed: it has to be true then as well.
     reason = (
-        f"{chat.reference} led to another chat ({id_told(leads_to)}) than the one whose owner gave the permission "
-        f"({chat.telegram_id}). Once that is corrected on the page of chat {chat.key}, ask the owner, then resume it"
+        f"{chat.reference} led to another chat ({id_told(leads_to)}) than {chat.telegram_id}. Once the reference of "
+        f"chat {chat.key} is corrected, ask the owner and resume it"
     )
     permissions_suspend(chat_id=chat_id, reason=reason)
     return chat
@@ -109,10 +109,16 @@ def reference_strayed(
 @transaction.atomic
 def reference_to_new_chat(*, chat_id: UUID) -> Chat:
     """What the reference leads to now becomes a chat of its own, without any permission; the old one is reached by its
-    id from here on. Raises NotPossible when the reference leads to no other chat."""
+    id from here on. Raises NotPossible when the reference leads to no other chat, or to one that is on record."""
     old = Chat.objects.select_for_update().get(id=chat_id)
     if old.reference_leads_to is None or old.telegram_id is None:
         raise NotPossible(f"{old.reference} leads to no other chat, as far as the last look has shown.")
+    known = Chat.objects.filter(id__in=chats_at({old.reference_leads_to}).values()).first()
+    if known is not None:
+        raise NotPossible(
+            f"{old.reference} leads to {known}, which is your chat {known.key} already. Change the reference of chat "
+            f"{old.key}: {old.telegram_id} always leads to it."
+        )
     reference = old.reference
     Chat.objects.filter(id=old.id).update(reference=str(old.telegram_id), reference_leads_to=None)
     new = Chat.objects.create(key=_free_key(old.key), reference=reference)

@@ -16,6 +16,14 @@ from campaigns.models import Chat
 from messaging.clock import database_clock
 
 _NUMBER = re.compile(r"-?\d+", re.ASCII)
+_SHAPE = re.compile(r"@[A-Za-z]\w{3,31}|(https?://)?t\.me/(\+|joinchat/)[\w-]+|-[1-9]\d*", re.ASCII)
+
+
+def shape_problem(reference: str) -> str:
+    """Why no account could follow it; empty when one can try."""
+    if _SHAPE.fullmatch(reference):
+        return ""
+    return "is no chat: write @username, an invite link (https://t.me/+…), or the marked id (-100… or -…)"
 
 
 def reference_problem(*, chat_id: UUID, reference: str) -> str:
@@ -65,6 +73,8 @@ def _to_be_confirmed(chat: Chat) -> Chat:
 
 
 def _problem(chat: Chat, reference: str) -> str:
+    if problem := shape_problem(reference):
+        return f"{reference} {problem}."
     number = _number_in(reference)
     if chat.telegram_id is None or number is None or number in chat.telegram_ids:
         return ""

@@ -58,7 +58,8 @@ RESUME = Operation(
     "resume",
     "Resume permissions",
     run=_resume,
-    done="has its permissions again: what waited for them goes on.",
+    done="has its permissions again: what waited for them goes on. If the reference was changed, an account has to "
+    "confirm it first.",
     icon="play_arrow",
     variant="primary",
     when=_offered,

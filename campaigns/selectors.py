@@ -147,10 +147,9 @@ def id_told(leads_to: int) -> str:
 
 
 def unconfirmed_told(changed_at: datetime) -> str:
-    """Why a chat's permissions wait since its reference was changed."""
-    return (
-        f"the reference was changed on {_minute(changed_at)}; an account has to confirm that it leads to the same chat"
-    )
+    """Why a chat's permissions wait since its reference was changed, or is to be looked at again."""
+    since = _minute(changed_at)
+    return f"since {since} the reference has waited for an account to confirm that it leads to the same chat"
 
 
 class Terms(NamedTuple):

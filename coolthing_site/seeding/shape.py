@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from campaigns.references import shape_problem
 from campaigns.spans import HOUR, WEEK, YEAR
 from messaging.wire import utc
 
@@ -31,9 +32,9 @@ def _phone(text: str) -> str:
 
 
 def _reference(text: str) -> str:
-    if re.fullmatch(r"@[A-Za-z]\w{3,31}|(https?://)?t\.me/(\+|joinchat/)[\w-]+|-[1-9]\d*", text, re.ASCII):
-        return text
-    raise ValueError("is no chat: write @username, an invite link (https://t.me/+…), or the marked id (-100… or -…)")
+    if problem := shape_problem(text):
+        raise ValueError(problem)
+    return text
 
 
 def _time(value: object) -> time:

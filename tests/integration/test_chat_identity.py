@@ -137,7 +137,7 @@ def test_what_the_reference_leads_to_becomes_a_chat_without_permissions():
     assert (new.reference, new.telegram_id, new.permissions.count()) == (reference, None, 0)
     # What is left to do is said by the reason; what has been done is not asked for again.
     permission = ChatPermission.objects.get()
-    assert "ask the owner, then resume it" in permission.suspended_reason
+    assert "ask the owner and resume it" in permission.suspended_reason
     assert "make the other one a new chat" not in permission.suspended_reason
     permission_resume(permission_id=permission.pk)
     with pytest.raises(NotPossible):

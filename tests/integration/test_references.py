@@ -11,13 +11,13 @@ from django.urls import reverse
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from bots.claiming import claim
 from bots.confirming import cannot_tell
-from bots.identity import chat_elsewhere, doubts_over
+from bots.identity import chat_elsewhere, doubts_over, nameless_tell
 from bots.models import Bot, BotSession, Delivery, Presence, Trouble
 from bots.outcomes import record_refusal_of_telegram
 from bots.references import bots_to_check, references_to_check
 from bots.wanted import bots_wanted
 from campaigns.errors import NotPossible
-from campaigns.identity import AnotherChat, chat_identify
+from campaigns.identity import AnotherChat, chat_identify, reference_to_new_chat
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
 from campaigns.references import reference_change, reference_check_again, reference_confirmed
 from campaigns.selectors import is_permitted
@@ -84,7 +84,7 @@ def test_what_is_queued_waits_at_the_gate_until_an_account_has_confirmed_the_cha
     chat.refresh_from_db()
     at = chat.reference_changed_at
     assert at is not None and chat.reference == LINK and line.state == Delivery.State.QUEUED
-    assert f"the reference was changed on {at:%Y-%m-%d %H:%M} UTC; an account has to confirm" in line.waiting_reason
+    assert f"since {at:%Y-%m-%d %H:%M} UTC the reference has waited for an account" in line.waiting_reason
     assert not is_permitted(chat_id=chat.pk, purpose=SCRIPT)
     assert reference_confirmed(chat_id=chat.pk, reference=LINK, changed_at=at)
     assert is_permitted(chat_id=chat.pk, purpose=SCRIPT)
@@ -147,6 +147,37 @@ def test_a_number_is_compared_at_the_door(chat: Chat, operator: Client):
     assert is_permitted(chat_id=chat.pk, purpose=SCRIPT)
 
 
+def test_what_no_account_could_follow_is_refused_at_the_door(chat: Chat, operator: Client):
+    told = "Riverside expats is no chat: write @username, an invite link"
+    assert told in save(operator, chat, "Riverside expats").content.decode()
+    form = {"key": "expats", "reference": "Riverside expats", "title": "", "label": ""}
+    form |= {"permissions-TOTAL_FORMS": "0", "permissions-INITIAL_FORMS": "0"}
+    assert told in operator.post(reverse("admin:campaigns_chat_add"), form).content.decode()
+    with pytest.raises(NotPossible, match=told):
+        reference_change(chat_id=chat.pk, reference="Riverside expats")
+    assert list(Chat.objects.values_list("reference", "reference_changed_at")) == [("@square", None)]
+
+
+def test_a_chat_that_is_on_record_already_is_made_no_new_one(chat: Chat):
+    other = ledger.make_chat(key="garden")
+    assert other.telegram_id is not None
+    chat_elsewhere(
+        bot_id=ledger.make_bot().pk, chat_id=chat.pk, error=ChatElsewhere(other.telegram_id), reference="@square"
+    )
+    with pytest.raises(NotPossible, match=f"your chat garden already.*{chat.telegram_id} always leads to it"):
+        reference_to_new_chat(chat_id=chat.pk)
+    assert Chat.objects.count() == 2
+
+
+def test_a_name_that_was_lost_is_no_incident_once_the_reference_is_another(chat: Chat):
+    nameless_tell(chat=chat, error="USERNAME_NOT_OCCUPIED")
+    doubts_over()
+    assert "“@square”" in Trouble.objects.get(key=f"name:{chat.pk}").reason
+    changed(chat)
+    doubts_over()
+    assert not Trouble.objects.exists()
+
+
 def test_the_number_of_the_group_that_it_was_is_its_own():
     chat = ledger.make_chat(upgraded_from_id=-4_100_777, upgraded_at=database_clock())
     reference_change(chat_id=chat.pk, reference="-4100777")
@@ -199,9 +230,8 @@ def test_the_chats_page_says_who_looks_and_what_to_do_when_nobody_can(chat: Chat
     assert "Who confirms the reference" not in shown(operator, chat)
     changed(chat)
     page = shown(operator, chat)
-    assert (
-        "The reference was changed on" in page and "No account that could confirm the reference is in this chat" in page
-    )
+    assert "the reference has waited for an account to confirm" in page
+    assert "No account that could confirm the reference is in this chat" in page
     assert "add an account that is to work here to the chat in Telegram" in page
     enter(ledger.make_bot(key="anna"), chat)
     enter(ledger.make_bot(key="boris", state=Bot.State.BANNED), chat)
