@@ -67,11 +67,17 @@ def note_start(event: BenchHappened) -> None:
 
 @shared_task(name=task_name("noop"), base=subscriptions.SubscriberTask)
 def noop(
-    exchange: str, routing_key: str, body: bytes | str, headers: Any = None, message_id: str | None = None
+    exchange: str,
+    routing_key: str,
+    body: bytes | str,
+    headers: Any = None,
+    message_id: str | None = None,
+    given_id: str | None = None,
+    deliveries: int = 0,
 ) -> None:
     """Decodes, as every subscriber does, and does nothing."""
     raw = body.encode() if isinstance(body, str) else body
-    event = subscriptions.decode(exchange, routing_key, raw, message_id=message_id)
+    event = subscriptions.decode(exchange, routing_key, raw, message_id=message_id or given_id)
     note_start(event)
     recorder().handled()
 
