@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
@@ -128,7 +128,7 @@ def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> Batc
     told = (
         f"delivery {delivery_id} of bot {bot_id} cannot be {what}: open it in the panel, and cancel it or report this"
     )
-    with suppress(DatabaseError), transaction.atomic():
+    with suppress(DatabaseError, InterfaceError), transaction.atomic():
         queued = Delivery.objects.filter(id=delivery_id, state=State.QUEUED)
         queued.update(waiting_reason=f"It could not be {what}. It is tried again.", waiting_until=clock() + SET_ASIDE)
         trouble_tell(key=f"delivery:{delivery_id}", reason=told)

@@ -1,12 +1,14 @@
 """Rounds over rows: the first poisoned row keeps no other waiting, and the failure is reported."""
 
 from datetime import timedelta
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from bots import claiming
 from bots.cancelling import cancellation_start, cancellations_advance
 from bots.claiming import claim
 from bots.gate import Refuse
@@ -234,6 +236,15 @@ def test_a_delivery_that_cannot_be_refused_leaves_its_place_to_the_next(queue_of
     assert ([out.id for out in first.outgoing], first.refused) == ([other.id], 0)
     assert [out.id for out in second.outgoing] == [behind.id]
     assert_set_aside(stuck, "refused (RuntimeError)")
+
+
+def test_a_connection_that_breaks_while_one_is_refused_loses_nothing_that_was_claimed(queue_of_three, monkeypatch):
+    origin, owners, (stuck, _, other) = queue_of_three
+    origin.told[stuck.origin_id] = Refuse("no")
+    origin.failing = True
+    monkeypatch.setattr(claiming, "trouble_tell", Mock(side_effect=InterfaceError("the connection is closed")))
+    batch = claim(owners, alone=owners)
+    assert ([out.id for out in batch.outgoing], batch.waiting) == ([other.id], {stuck.bot_id: [stuck.id]})
 
 
 def test_a_poisoned_play_keeps_the_watchdog_from_no_other():
