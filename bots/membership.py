@@ -181,37 +181,16 @@ class Membership:
             former = found.upgraded_from or chat.upgraded_from_id
             await self._reading.watch(found.telegram_id, former=former)
             await in_db(presence_note, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=found.telegram_id)
-        except RetryAfter as error:
-            await self._wait(error)
-            return
-        except BotRestricted as error:
-            await in_db(bot_restrict, bot_id=self._reader.bot_id, reason=error.reason)
-            return
-        except BotFull as error:
-            self._flooded = time.monotonic() + FULL_SECONDS
-            await in_db(
-                trouble_tell, key=full_trouble(self._reader.bot_id), reason=full_told(self._reader.bot_id, error)
-            )
-            return
-        except PassingError as error:
-            # Of this chat, as far as is known: the account goes on with the others.
-            await self._refused(chat, error.reason)
-            return
-        except (BotDead, TransientError):
-            raise
-        except ChatElsewhere as error:
-            await in_db(
-                chat_elsewhere, bot_id=self._reader.bot_id, chat_id=chat.pk, error=error, reference=chat.reference
-            )
-            self.chats.pop(chat.pk, None)
-            self._not_before[chat.pk] = time.monotonic() + REFUSED_SECONDS
-            self._strayed.add(chat.pk)
-            return
-        except (TelegramError, SameChat, AnotherChat) as error:
+        except (SameChat, AnotherChat) as error:
             if isinstance(error, AnotherChat) and found is not None and found.joined:
                 await account.leave(found.telegram_id)
             await self._refused(chat, str(error))
-            return
+        except TelegramError as error:
+            await self._not_entered(chat, error)
+        else:
+            await self._entered(chat, found)
+
+    async def _entered(self, chat: Chat, found: ResolvedChat) -> None:
         self.chats[chat.pk] = found.telegram_id
         self._checked.add((chat.pk, chat.reference))
         self._refusals.pop((chat.pk, chat.reference), None)
@@ -222,6 +201,27 @@ class Membership:
         self._asked.discard(chat.pk)
         if refused:
             await in_db(trouble_over, key=self._trouble(chat))
+
+    async def _not_entered(self, chat: Chat, error: TelegramError) -> None:
+        """What ends the connection is raised again: BotDead, and TransientError that is no PassingError."""
+        bot_id = self._reader.bot_id
+        if isinstance(error, RetryAfter):
+            await self._wait(error)
+        elif isinstance(error, BotRestricted):
+            await in_db(bot_restrict, bot_id=bot_id, reason=error.reason)
+        elif isinstance(error, BotFull):
+            self._flooded = time.monotonic() + FULL_SECONDS
+            await in_db(trouble_tell, key=full_trouble(bot_id), reason=full_told(bot_id, error))
+        elif isinstance(error, ChatElsewhere):
+            await in_db(chat_elsewhere, bot_id=bot_id, chat_id=chat.pk, error=error, reference=chat.reference)
+            self.chats.pop(chat.pk, None)
+            self._not_before[chat.pk] = time.monotonic() + REFUSED_SECONDS
+            self._strayed.add(chat.pk)
+        elif isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
+            raise error
+        else:
+            # Of this chat, as far as is known: the account goes on with the others.
+            await self._refused(chat, str(error))
 
     async def _member_of(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
         """The chat, once the account is in it. None: it was removed from it, or Telegram lets it join nothing now."""
