@@ -18,6 +18,7 @@ from campaigns.models import Chat
 from campaigns.references import reference_confirmed
 from telegram.client import TelegramAccount
 from telegram.errors import (
+    NOT_INSIDE,
     BotDead,
     BotRestricted,
     ChatElsewhere,
@@ -30,9 +31,6 @@ from telegram.errors import (
 
 # Seconds before an account looks again where a reference leads, when it could not tell.
 AGAIN_SECONDS = 120.0
-
-# As `check_reference` says that the account sees neither the known chat from inside nor where the link leads.
-NOT_INSIDE = "NOT_INSIDE"
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from campaigns.models import Chat
-from telegram.errors import BotFull
+from telegram.errors import NOT_INSIDE, BotFull
 
 # As Telegram says that the chat's admins have been asked; as the adapter says that only a member can add the account.
 ASKED, MUST_BE_ADDED = "INVITE_REQUEST_SENT", "MUST_BE_ADDED"
@@ -28,7 +28,7 @@ def refusal_told(*, bot_id: UUID, chat: Chat, reason: str) -> str:
 
 
 _CHECK = {
-    "NOT_INSIDE": "no account that can be connected is in the chat, and bot {bot} does not see where {reference} leads "
+    NOT_INSIDE: "no account that can be connected is in the chat, and bot {bot} does not see where {reference} leads "
     "without joining: add the account to the chat in Telegram, and it confirms the reference by itself",
     "INVITE_HASH_EXPIRED": "the link {reference} has expired or was never one: ask the owner for a new one",
     "USERNAME_NOT_OCCUPIED": "nobody bears the name {reference}: correct the reference",

@@ -12,11 +12,7 @@ from messaging.clock import database_clock
 from messaging.locks import rows_lock
 from parser.models import Hit
 from telegram.texts import same_text
-from telegram.types import MessageNow
-
-# Marked ids of supergroups lie below this: there a message has one number for everybody. In a basic group each account
-# counts for itself.
-_SUPERGROUPS_BELOW = -1_000_000_000_000
+from telegram.types import SUPERGROUPS_BELOW, MessageNow, is_supergroup
 
 _Place = tuple[int | None, int]
 
@@ -42,11 +38,12 @@ def _hits_behind(bot_id: UUID, changes: Iterable[MessageNow]) -> Mapping[_Place,
     for change in changes:
         numbers[change.peer_id].append(change.message_id)
     for peer_id, there in numbers.items():
-        own = Q(bot_id=bot_id, peer_id__gte=_SUPERGROUPS_BELOW)
+        # In a supergroup a message has one number for everybody, elsewhere each account counts for itself.
+        own = Q(bot_id=bot_id, peer_id__gte=SUPERGROUPS_BELOW)
         where |= (own if peer_id is None else Q(peer_id=peer_id)) & Q(message_id__in=there)
     found: dict[_Place, list[UUID]] = defaultdict(list)
     for pk, peer_id, number in Hit.objects.filter(where).values_list("pk", "peer_id", "message_id"):
-        found[peer_id if peer_id < _SUPERGROUPS_BELOW else None, number].append(pk)
+        found[peer_id if is_supergroup(peer_id) else None, number].append(pk)
     return dict(found)
 
 

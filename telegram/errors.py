@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 # Telegram's names of restrictions in all supergroups at once; any other restriction concerns strangers.
 SUPERGROUPS_RESTRICTED = "USER_BANNED_IN_CHANNEL"
+# The adapter's name for it: the account is neither in the chat nor where an invite leads, so Telegram does not tell it.
+NOT_INSIDE = "NOT_INSIDE"
 # Bounds of a wait, in seconds: 0 would be asked again at once, and what is beyond ten years fits no calendar.
 SHORTEST_WAIT, LONGEST_WAIT = 1, 10 * 366 * 86_400
 

@@ -4,13 +4,10 @@ from telethon import TelegramClient
 from telethon.tl import functions, types
 
 from telegram.calls import call
-from telegram.errors import ChatElsewhere, ChatRefuses
+from telegram.errors import NOT_INSIDE, ChatElsewhere, ChatRefuses
 from telegram.membership import membership
 from telegram.peers import expected, group, parse_reference, resolve
 from telegram.types import ResolvedChat
-
-# The account is neither in the chat nor where the invite leads: Telegram does not tell it what that is.
-NOT_INSIDE = "NOT_INSIDE"
 
 
 async def check_reference(client: TelegramClient, reference: str, known_id: int) -> ResolvedChat:

@@ -6,10 +6,13 @@ from typing import Literal
 
 ChatKind = Literal["group", "supergroup"]
 
+# Marked ids of supergroups and channels lie below this.
+SUPERGROUPS_BELOW = -1_000_000_000_000
+
 
 def is_supergroup(peer_id: int) -> bool:
     """Whether a marked id is a supergroup's (or channel's): its messages are numbered per chat, without holes."""
-    return peer_id < -1_000_000_000_000
+    return peer_id < SUPERGROUPS_BELOW
 
 
 def is_group(peer_id: int) -> bool:
