@@ -4,6 +4,7 @@ connection."""
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -103,10 +104,8 @@ def test_an_edit_to_stop_and_a_deletion_are_found_after_a_time_without_a_connect
     wait_until(slip.exists, what="the deletion")
 
 
-@pytest.mark.parametrize("connected", [True, False])
-def test_an_edit_to_stop_is_heard_by_another_account_than_the_one_that_has_the_conversation(
-    company: Company, connected: bool
-):
+def asked_by_pavel(company: Company) -> tuple[Bot, Runtime, Thread]:
+    """Another account than the one that has the conversation with him, to which he has written, too."""
     talking(company)
     other = company.make_bot("other")
     runtime = company.start()
@@ -114,6 +113,14 @@ def test_an_edit_to_stop_is_heard_by_another_account_than_the_one_that_has_the_c
     company.online(other)
     company.say(other.telegram_user_id, "ok")
     company.until_heard(other, 1)
+    return other, runtime, task
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_an_edit_to_stop_is_heard_by_another_account_than_the_one_that_has_the_conversation(
+    company: Company, connected: bool
+):
+    other, runtime, task = asked_by_pavel(company)
     if not connected:
         runtime.sessions[other.pk].stop()
         task.join(60)
@@ -124,13 +131,7 @@ def test_an_edit_to_stop_is_heard_by_another_account_than_the_one_that_has_the_c
 
 
 def test_an_account_that_may_not_look_through_its_chats_for_now_works_on(company: Company):
-    talking(company)
-    other = company.make_bot("other")
-    runtime = company.start()
-    [task] = company.run(runtime, other)
-    company.online(other)
-    company.say(other.telegram_user_id, "ok")
-    company.until_heard(other, 1)
+    other, runtime, task = asked_by_pavel(company)
     runtime.sessions[other.pk].stop()
     task.join(60)
     wait = Fault(kind="FLOOD_WAIT", method="messages.getHistory", user=other.telegram_user_id, seconds=300)
