@@ -24,8 +24,8 @@ def body_of(answer: httpx2.Response, *, most: int) -> bytes:
 
 
 def cut_off_at(most: int) -> Callable[[httpx2.Response], Awaitable[None]]:
-    """A response hook of an AsyncClient: whoever reads an answer gets its first `most` bytes, decompressed, and then
-    its end. For clients that read some answers (errors, redirects) before their caller sees them."""
+    """A response hook of an AsyncClient: a reader of the answer gets its first `most` bytes, decompressed, and then its
+    end. For clients that read some answers (errors, redirects) before their caller sees them."""
 
     async def cut_off(answer: httpx2.Response) -> None:
         whole = httpx2.Response(answer.status_code, headers=answer.headers, stream=answer.stream)

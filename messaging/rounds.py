@@ -11,7 +11,7 @@ from django.db import connection
 from messaging.faults import fault
 from messaging.handling import DATABASE_ERRORS
 
-# Rounds come every few seconds: a row that nobody can do anything with would fill the archive with dead letters.
+# Rounds come every few seconds: a row that nobody can do anything with would leave a record of its failure each time.
 REPORT_AGAIN_SECONDS = 600.0
 # What failed, and how → when it was reported, on time.monotonic().
 _reported: dict[tuple[str, str, str], float] = {}

@@ -118,7 +118,7 @@ class Renaming(Strict):
 
 
 class HandingOver(Strict):
-    """`username` goes from whoever bears it to `to`."""
+    """`username` goes from its bearer to `to`."""
 
     username: str
     to: Name

@@ -58,7 +58,7 @@ class Chat:
     members: dict[int, float] = field(default_factory=dict)
     # Whoever wants to join must be let in.
     approval: bool = False
-    # Whoever has the link may look into it before they join.
+    # People who have the link may look into it before they join.
     peek: bool = False
     # The marked id of the supergroup that a basic group became, and of the group that a supergroup was.
     migrated_to: int | None = None

@@ -32,7 +32,6 @@ _ENDED = frozenset(
 # Seconds that a QR code's token lasts: Telegram gives it half a minute.
 _TOKEN_LEAST, _TOKEN_MOST = 2.0, 60.0
 
-
 # By code.
 
 

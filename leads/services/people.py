@@ -51,7 +51,7 @@ def person_learn(*, conversation: Conversation, telegram_user_id: int) -> None:
 
 
 def leads_learn(*, person: Person) -> None:
-    """Somebody with this id bears this name now: whoever is known by the name alone is them."""
+    """Somebody with this id bears this name now: leads known by the name alone are this person."""
     named = leads_of(person).filter(telegram_user_id=None)
     if person.telegram_user_id is None or not named.exists():
         return

@@ -67,7 +67,7 @@ def talk_of(world: World, hit: Hit) -> Conversation:
 
 
 def rules(talk: Conversation) -> str:
-    """What the LLM is told before the conversation."""
+    """The rules that the LLM gets before the conversation."""
     return str(question_messages(question=Question(talk.id, 1, talk.id, "m"))[0].get("content"))
 
 
