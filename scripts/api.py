@@ -6,16 +6,19 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from scripts.models import ScriptForCampaign
-from scripts.selectors import sfc_progress
-from scripts.serializers import SfcProgressSerializer
+from scripts.selectors import Wanted, sfc_progress
+from scripts.serializers import SfcProgressSerializer, WantedSerializer
 
 
 class SfcProgressView(APIView):
-    """How far a script has come in each of its chats. Read-only; 404 for an id that nobody has."""
+    """How far a script has come in each of its chats, a page of them at a time. Read-only; 404 for an id that nobody
+    has, 400 for a parameter that says nothing."""
 
     def get(self, request: Request, sfc_id: UUID) -> Response:
+        parameters = WantedSerializer(data=request.query_params)
+        parameters.is_valid(raise_exception=True)
         try:
-            progress = sfc_progress(sfc_id=sfc_id)
+            progress = sfc_progress(sfc_id=sfc_id, wanted=Wanted(**parameters.validated_data))
         except ScriptForCampaign.DoesNotExist as error:
             raise Http404 from error
         return Response(SfcProgressSerializer(progress).data)

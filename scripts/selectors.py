@@ -1,13 +1,12 @@
 """Reads: who has to be on stage, and how far a play has come."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
 from bots.models import Delivery
@@ -99,7 +98,8 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class SfcProgress:
-    """`planned`, `said` and `not_said` count lines over all runs; `leaving`: messages on their way at this moment."""
+    """`planned`, `said` and `not_said` count lines over all runs; `leaving`: messages on their way at this moment.
+    `more_after`: the last chat of this page when more follow, else empty."""
 
     id: UUID
     campaign: str
@@ -115,6 +115,25 @@ class SfcProgress:
     started_at: datetime | None
     finished_at: datetime | None
     runs: list[RunProgress]
+    more_after: str
+
+
+# Plays in one answer, and how many are asked for by default: each comes with all of its lines.
+MOST_RUNS, RUNS_A_PAGE = 200, 50
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which of the plays, in the order of their chats' keys: one of them, the one in a chat, those in which a line
+    settled or that ended from `since` on, those after a chat's key. `next_steps_only`: of their lines only those that
+    are queued."""
+
+    run: UUID | None = None
+    chat: str = ""
+    since: datetime | None = None
+    after: str = ""
+    limit: int = RUNS_A_PAGE
+    next_steps_only: bool = False
 
 
 def sfc_current(found: QuerySet[ScriptForCampaign]) -> ScriptForCampaign | None:
@@ -129,16 +148,15 @@ def sfc_assigned(*, campaign_id: UUID, script_id: UUID, beside: UUID) -> bool:
     return same.exclude(pk=beside).exists()
 
 
-def sfc_progress(*, sfc_id: UUID) -> SfcProgress:
-    """How far every play of an sfc has come: three queries, however many. Raises ScriptForCampaign.DoesNotExist."""
+def sfc_progress(*, sfc_id: UUID, wanted: Wanted | None = None) -> SfcProgress:
+    """How far an sfc has come, and a page of its plays: a fixed number of queries. The counts of the whole are of all
+    plays, whichever are wanted. Raises ScriptForCampaign.DoesNotExist."""
+    wanted = wanted or Wanted()
     sfc = ScriptForCampaign.objects.select_related("campaign", "script").get(pk=sfc_id)
-    steps: dict[UUID, list[Step]] = {}
-    for step in Step.objects.filter(run__sfc=sfc).select_related("bot", "delivery").order_by("run_id", "position"):
-        steps.setdefault(step.run_id, []).append(step)
-    runs = [
-        _run_progress(sfc, run, steps.get(run.pk, []))
-        for run in Run.objects.filter(sfc=sfc).select_related("chat").order_by("chat__key")
-    ]
+    all_steps = Step.objects.filter(run__sfc=sfc)
+    total = Counter(dict(all_steps.values_list("state").annotate(n=Count("pk")).order_by()))
+    leaving = all_steps.filter(state=Step.State.QUEUED, delivery__state=Delivery.State.SENDING)
+    runs, more = _runs_wanted(sfc, wanted)
     return SfcProgress(
         id=sfc.pk,
         campaign=sfc.campaign.slug,
@@ -146,27 +164,47 @@ def sfc_progress(*, sfc_id: UUID) -> SfcProgress:
         state=sfc.state,
         reason=sfc.state_reason,
         incident=sfc.incident,
-        planned=sum(run.planned for run in runs),
-        said=sum(run.said for run in runs),
-        not_said=sum(run.not_said for run in runs),
-        leaving=_leaving(steps.values()),
+        planned=total.total(),
+        said=total[Step.State.SAID],
+        not_said=total[Step.State.NOT_SAID],
+        leaving=leaving.count(),
         activated_at=sfc.activated_at,
         started_at=sfc.started_at,
         finished_at=sfc.finished_at,
-        runs=runs,
+        runs=_runs_progress(sfc, runs, wanted),
+        more_after=runs[-1].chat.key if more else "",
     )
 
 
-def _leaving(steps: Iterable[list[Step]]) -> int:
-    return sum(
-        step.delivery is not None and step.delivery.state == Delivery.State.SENDING
-        for of_run in steps
-        for step in of_run
-    )
+def _runs_wanted(sfc: ScriptForCampaign, wanted: Wanted) -> tuple[list[Run], bool]:
+    """A page of them, and whether there are more."""
+    runs = Run.objects.filter(sfc=sfc).select_related("chat")
+    if wanted.run is not None:
+        runs = runs.filter(pk=wanted.run)
+    if wanted.chat:
+        runs = runs.filter(chat__key=wanted.chat)
+    if wanted.since is not None:
+        runs = runs.filter(Q(progressed_at__gte=wanted.since) | Q(finished_at__gte=wanted.since))
+    if wanted.after:
+        runs = runs.filter(chat__key__gt=wanted.after)
+    limit = min(wanted.limit, MOST_RUNS)
+    found = list(runs.order_by("chat__key")[: limit + 1])
+    return found[:limit], len(found) > limit
 
 
-def _run_progress(sfc: ScriptForCampaign, run: Run, steps: list[Step]) -> RunProgress:
-    counts = Counter(step.state for step in steps)
+def _runs_progress(sfc: ScriptForCampaign, runs: list[Run], wanted: Wanted) -> list[RunProgress]:
+    of_runs = Step.objects.filter(run__in=[run.pk for run in runs])
+    counts: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
+    for run_id, state, number in of_runs.values_list("run", "state").annotate(n=Count("pk")).order_by():
+        counts[run_id][state] = number
+    shown = of_runs.filter(state=Step.State.QUEUED) if wanted.next_steps_only else of_runs
+    steps: defaultdict[UUID, list[Step]] = defaultdict(list)
+    for step in shown.select_related("bot", "delivery").order_by("run_id", "position"):
+        steps[step.run_id].append(step)
+    return [_run_progress(sfc, run, counts[run.pk], steps[run.pk]) for run in runs]
+
+
+def _run_progress(sfc: ScriptForCampaign, run: Run, counts: Counter[str], steps: list[Step]) -> RunProgress:
     paused = sfc.state == SfcState.PAUSED and run.state == Run.State.PLAYING
     return RunProgress(
         id=run.pk,
@@ -175,7 +213,7 @@ def _run_progress(sfc: ScriptForCampaign, run: Run, steps: list[Step]) -> RunPro
         state=Run.State.PAUSED if paused else run.state,
         reason=sfc.state_reason if paused else run.state_reason,
         incident=run.incident,
-        planned=len(steps),
+        planned=counts.total(),
         said=counts[Step.State.SAID],
         not_said=counts[Step.State.NOT_SAID],
         started_at=run.started_at,

@@ -2,6 +2,8 @@
 
 from rest_framework import serializers
 
+from scripts.selectors import MOST_RUNS
+
 
 class StepProgressSerializer(serializers.Serializer):
     id = serializers.UUIDField()
@@ -48,3 +50,14 @@ class SfcProgressSerializer(serializers.Serializer):
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     runs = RunProgressSerializer(many=True)
+    more_after = serializers.CharField()
+
+
+class WantedSerializer(serializers.Serializer):
+    """The parameters of the address."""
+
+    run = serializers.UUIDField(required=False)
+    chat = serializers.CharField(required=False)
+    since = serializers.DateTimeField(required=False)
+    after = serializers.CharField(required=False)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=MOST_RUNS)

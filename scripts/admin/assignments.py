@@ -32,7 +32,7 @@ from scripts.models import (
     Step,
     Target,
 )
-from scripts.selectors import sfc_assigned, sfc_progress
+from scripts.selectors import Wanted, sfc_assigned, sfc_progress
 
 SfcState = ScriptForCampaign.State
 
@@ -278,7 +278,7 @@ class ScriptForCampaignAdmin(PanelAdmin):
         )
 
     def live_context(self, row: ScriptForCampaign) -> dict[str, Any]:
-        return {"progress": sfc_progress(sfc_id=row.pk)}
+        return {"progress": sfc_progress(sfc_id=row.pk, wanted=Wanted(next_steps_only=True))}
 
     @display(description="script", ordering="script__name")
     def name(self, sfc: ScriptForCampaign) -> str:

@@ -1,14 +1,17 @@
 """`GET /api/sfc/{id}/progress/`."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from bots.models import Delivery
 from scripts import services
+from scripts.models import Run
 from tests.integration.script_world import make_sfc, play_on, queued, settle
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +85,27 @@ def test_lines_that_were_not_said_carry_their_reason(client):
     assert body["runs"][0]["steps"][2]["reason"] == "not here"
 
 
-def test_many_runs_take_no_more_queries(client, django_assert_num_queries):
-    sfc = playing(chats=20)
-    with django_assert_num_queries(4):  # the token, the script, the steps, the runs
-        client.get(url(sfc.pk))
+def test_many_runs_take_no_more_queries_and_come_by_the_page(client, django_assert_num_queries):
+    sfc = playing(chats=12)
+    with django_assert_num_queries(7):  # the token, the script, two counts, the runs, their counts, their steps
+        first = client.get(url(sfc.pk), {"limit": 7}).json()
+    second = client.get(url(sfc.pk), {"limit": 7, "after": first["more_after"]}).json()
+    assert (len(first["runs"]), len(second["runs"]), second["more_after"]) == (7, 5, "")
+    assert first["planned"] == second["planned"] == 36
+    assert len({run["chat"] for run in first["runs"] + second["runs"]}) == 12
+
+
+def test_it_answers_for_one_run_or_chat_or_for_what_changed(client):
+    sfc = playing(chats=3)
+    Run.objects.filter(sfc=sfc).update(progressed_at=timezone.now() - timedelta(hours=1))
+    moved = queued(sfc)[1]
+    settle(moved)
+    run = moved.step.run
+    since = (timezone.now() - timedelta(minutes=1)).isoformat()
+    for parameters in ({"run": run.pk}, {"chat": run.chat.key}, {"since": since}):
+        assert [one["id"] for one in client.get(url(sfc.pk), parameters).json()["runs"]] == [str(run.pk)]
+
+
+@pytest.mark.parametrize("parameters", [{"limit": 0}, {"limit": 201}, {"run": "x"}, {"since": "yesterday"}])
+def test_what_says_nothing_is_refused(client, parameters):
+    assert client.get(url(make_sfc().pk), parameters).status_code == 400
