@@ -15,6 +15,14 @@ State = Delivery.State
 
 class BotsRoom(Room):
     name = "bots"
+    models = (
+        "bots.Delivery",
+        "bots.DeliveryEvent",
+        "bots.MassCancellation",
+        "bots.Cursor",
+        "bots.BotBlock",
+        "bots.Trouble",
+    )
 
     def bearers(self, username: str) -> set[int]:
         # Below 0: the pseudonyms of erased people.

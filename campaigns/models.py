@@ -289,6 +289,8 @@ class Suppression(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        # It leaves a suppression behind, and nothing else.
+        permissions = [("erase_person", "Can erase a person's data in every room")]
         constraints = [
             models.UniqueConstraint(
                 fields=["telegram_user_id"],

@@ -22,7 +22,10 @@ from campaigns.selectors import plain_username
 from campaigns.suppressing import suppression_add
 from messaging.persons import Person, Rows, rooms
 from messaging.wording import counted
+from panelkit.rights import Asking, require, require_view
 
+# Rows of every room go for good: the right to change leads or conversations does not include it.
+ERASE_RIGHT = "campaigns.erase_person"
 _USERNAME = re.compile(r"\w{2,32}", re.ASCII)
 
 
@@ -69,8 +72,14 @@ def person_find(person: Person) -> Found:
     return Found(complete, {room.name: room.export(complete) for room in rooms()}, notes)
 
 
-def person_export(person: Person) -> dict[str, Any]:
-    """The same as plain values, for a JSON file."""
+def export_require(by: Asking) -> None:
+    """An export holds rows of every room: it is for whoever may view all their kinds. Raises PermissionDenied."""
+    require_view(by, (model for room in rooms() for model in room.models))
+
+
+def person_export(person: Person, *, by: Asking) -> dict[str, Any]:
+    """The same as plain values, for a JSON file. Raises PermissionDenied."""
+    export_require(by)
     found = person_find(person)
     return {
         "telegram_user_id": found.person.telegram_user_id,
@@ -81,12 +90,13 @@ def person_export(person: Person) -> dict[str, Any]:
     }
 
 
-def person_erase(person: Person) -> tuple[dict[str, int], Suppression]:
+def person_erase(person: Person, *, by: Asking) -> tuple[dict[str, int], Suppression]:
     """Erase them; how many rows, as "room: kind", and what stays: the suppression by hash.
 
-    May be called again, also after a crash in the middle. Raises NotPossible, before anything is changed, and
-    StillLeaving: then nothing more is said to them, and nothing is erased yet.
+    May be called again, also after a crash in the middle. Raises PermissionDenied without ERASE_RIGHT and NotPossible,
+    before anything is changed, and StillLeaving: then nothing more is said to them, and nothing is erased yet.
     """
+    require(by, ERASE_RIGHT)
     if refusal := next(filter(None, (room.refuses(person) for room in rooms())), ""):
         raise NotPossible(refusal)
     complete, _ = _complete(person)

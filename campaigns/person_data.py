@@ -15,6 +15,7 @@ from messaging.persons import Counts, Person, Room, Rows, as_dicts
 
 class CampaignsRoom(Room):
     name = "campaigns"
+    models = ("campaigns.Suppression", "campaigns.Budget")
 
     def bearers(self, username: str) -> set[int]:
         known = Suppression.objects.filter(username__iexact=username).values_list("telegram_user_id", flat=True)

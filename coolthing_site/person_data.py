@@ -9,6 +9,7 @@ from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 
 class PanelRoom(Room):
     name = "panel"
+    models = ("admin.LogEntry",)
 
     def export(self, person: Person) -> Rows:
         return {"history": as_dicts(_entries(person))}

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
 from campaigns.errors import NotPossible
-from campaigns.people import person_erase, person_export, person_named
+from campaigns.people import ERASE_RIGHT, export_require, person_erase, person_export, person_named
 from leads.models import Conversation, Lead
 from messaging import audit
 from messaging.persons import Person
@@ -29,7 +29,7 @@ def person_of(row: Lead | Conversation) -> Person:
 
 
 def _erase(row: Lead | Conversation, call: Call) -> None:
-    counts, suppression = person_erase(person_of(row))
+    counts, suppression = person_erase(person_of(row), by=call.request.user)
     message = f"Erased: {sum(counts.values())} rows."
     audit.record(suppression, message=message, user_id=call.request.user.pk or 0)
 
@@ -45,6 +45,7 @@ ERASE = Operation(
     "letters and whatever else names them are erased for good, in every campaign. Nobody writes to them again. "
     "Download what is held of them first, if they asked for that, too.",
     removes=True,
+    right=ERASE_RIGHT,
 )
 
 
@@ -54,6 +55,10 @@ class PersonAdmin(FactAdmin):
         return [path("<path:object_id>/person.json", view, name=self._url_name("person")), *super().get_urls()]
 
     def offers(self, request: HttpRequest, row: Any) -> list[Offer]:
+        try:
+            export_require(request.user)
+        except PermissionDenied:
+            return super().offers(request, row)
         url = reverse(f"admin:{self._url_name('person')}", args=(quote(row.pk),))
         return [*super().offers(request, row), Offer(EXPORT, url)]
 
@@ -64,7 +69,7 @@ class PersonAdmin(FactAdmin):
         if not self.has_view_permission(request, row):
             raise PermissionDenied
         try:
-            held = person_export(person_of(row))
+            held = person_export(person_of(row), by=request.user)
         except NotPossible as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
             return HttpResponseRedirect(self._change_url(row))

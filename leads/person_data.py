@@ -14,6 +14,7 @@ from messaging.persons import Counts, Person, Room, Rows, as_dicts
 
 class LeadsRoom(Room):
     name = "leads"
+    models = ("leads.Lead", "leads.Conversation", "leads.Message", "leads.UnclaimedMessage", "leads.LlmJob")
 
     def bearers(self, username: str) -> set[int]:
         known = Lead.objects.alias(name=Lower("username")).filter(name=plain_username(username))

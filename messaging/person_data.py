@@ -18,6 +18,14 @@ _LETTER_TEXTS = ("body", "edited_body", "error", "traceback", "decision_reason")
 
 class BusRoom(Room):
     name = "messaging"
+    models = (
+        "messaging.OutboxEvent",
+        "messaging.ProcessedEvent",
+        "messaging.HandlingFailure",
+        "messaging.DeadLetter",
+        "messaging.DeadLetterEntry",
+        "messaging.ReplayBatch",
+    )
 
     def export(self, person: Person) -> Rows:
         letters = _letters(person)

@@ -97,6 +97,8 @@ class Room:
     """A room's part. What it has nothing to say about it leaves as it is here."""
 
     name = ""
+    # The labels of the models whose rows it exports: whoever may not view all of them gets no export.
+    models: tuple[str, ...] = ()
 
     def bearers(self, username: str) -> set[int]:
         """The ids that it has met under this plain name."""

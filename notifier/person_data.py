@@ -12,6 +12,7 @@ from notifier.models import Notification
 
 class NotifierRoom(Room):
     name = "notifier"
+    models = ("notifier.Notification",)
 
     def export(self, person: Person) -> Rows:
         return {"notifications": as_dicts(_notifications(person))}

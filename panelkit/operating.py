@@ -27,15 +27,17 @@ class OperatingAdmin(ModelAdmin):
     operations: Sequence[Operation] = ()
     service_errors: tuple[type[Exception], ...] = ()
 
-    def may_operate(self, request: HttpRequest) -> bool:
-        """Whoever may change the model; pages that are read-only for everybody have operations, too."""
+    def may_operate(self, request: HttpRequest, operation: Operation | None = None) -> bool:
+        """Whoever may change the model; pages that are read-only for everybody have operations, too. An operation with
+        a right of its own is for whoever has that and may view the model."""
+        if operation is not None and operation.right:
+            return request.user.has_perm(operation.right) and self.has_view_permission(request)
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
     def offers(self, request: HttpRequest, row: Model) -> list[Offer]:
         links = [_to_page(link, url) for link, url in links_of(row, request)]
-        if not self.may_operate(request):
-            return links
-        return [*(Offer(one, self._operation_url(row, one)) for one in self.operations if one.when(row)), *links]
+        offered = (one for one in self.operations if one.when(row) and self.may_operate(request, one))
+        return [*(Offer(one, self._operation_url(row, one)) for one in offered), *links]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.operation_view)
@@ -46,7 +48,7 @@ class OperatingAdmin(ModelAdmin):
         row = self.get_object(request, unquote(object_id))
         if operation is None or row is None:
             raise Http404
-        if not self.may_operate(request):
+        if not self.may_operate(request, operation):
             raise PermissionDenied
         form = operation.bound_form(request, submitted=request.method == "POST", row=row)
         if request.method == "POST" and form.is_valid():
@@ -61,10 +63,8 @@ class OperatingAdmin(ModelAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = dict(super().get_actions(request))
-        if self.may_operate(request):
-            bulk = (one for one in self.operations if one.bulk)
-            actions |= {f"do_{one.name}": (_bulk(one), f"do_{one.name}", one.label) for one in bulk}
-        return actions
+        bulk = (one for one in self.operations if one.bulk and self.may_operate(request, one))
+        return actions | {f"do_{one.name}": (_bulk(one), f"do_{one.name}", one.label) for one in bulk}
 
     def operate_on_selected(
         self, request: HttpRequest, operation: Operation, selected: QuerySet[Any]
@@ -82,21 +82,23 @@ class OperatingAdmin(ModelAdmin):
 
     def _operate(self, operation: Operation, rows: Sequence[Model], call: Call) -> list[Any]:
         """What the operation returned for each row that did not refuse it."""
-        done, results = [], []
+        results = []
+        # What was done, and with which rows: the same operation may end differently for each of them.
+        done: dict[str, list[str]] = {}
         for row in rows:
             try:
-                results.append(operation.run(row, call))
+                result = operation.run(row, call)
             except self.service_errors as error:
                 self.message_user(call.request, f"{row}: {error}", messages.ERROR)
                 continue
-            if operation.removes:
-                done.append(f"This {self.opts.verbose_name}")
-                continue
-            self.log_change(call.request, row, f"{operation.label}.")
-            done.append(str(row))
-        if done:
-            what = done[0] if len(done) == 1 else f"{len(done)} {self.opts.verbose_name_plural}"
-            self.message_user(call.request, f"{what} {operation.done}", messages.SUCCESS)
+            results.append(result)
+            name = f"This {self.opts.verbose_name}" if operation.removes else str(row)
+            if not operation.removes:
+                self.log_change(call.request, row, f"{operation.label}.")
+            done.setdefault(operation.told(result), []).append(name)
+        for told, names in done.items():
+            what = names[0] if len(names) == 1 else f"{len(names)} {self.opts.verbose_name_plural}"
+            self.message_user(call.request, f"{what} {told}", messages.SUCCESS)
         return results
 
     def _ask(

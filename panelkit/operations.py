@@ -36,13 +36,14 @@ class Operation:
     that does it. `bulk` offers it for the selected rows of a list. What `removes` its row is not logged with the row's
     name, which is to be forgotten; `run` keeps what is to be kept. What `makes` another row of the kind returns it from
     `run`, and its page is shown next.
-    `done` ends the sentence "NAME …".
+    `done` ends the sentence "NAME …"; one that depends on what `run` returned is a function of that. `right` is the
+    permission that it needs; without one, that to change the model.
     """
 
     name: str
     label: str
     run: Callable[[Any, Call], object]
-    done: str
+    done: str | Callable[[Any], str]
     icon: str = ""
     variant: str = "default"
     when: Callable[[Any], bool] = always
@@ -53,6 +54,10 @@ class Operation:
     page: bool = False
     removes: bool = False
     makes: bool = False
+    right: str = ""
+
+    def told(self, result: object) -> str:
+        return self.done if isinstance(self.done, str) else self.done(result)
 
     @property
     def asks(self) -> bool:

@@ -14,6 +14,7 @@ from parser.models import Hit
 
 class ParserRoom(Room):
     name = "parser"
+    models = ("parser.Hit",)
 
     def bearers(self, username: str) -> set[int]:
         named = Hit.objects.alias(name=Lower("username")).filter(name=plain_username(username)).exclude(username="")

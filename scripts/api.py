@@ -1,18 +1,29 @@
 from uuid import UUID
 
 from django.http import Http404
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from panelkit.rights import may_view
 from scripts.models import ScriptForCampaign
 from scripts.selectors import Wanted, sfc_progress
 from scripts.serializers import SfcProgressSerializer, WantedSerializer
 
 
+class MayViewAssignments(BasePermission):
+    """The answer holds what the assignment's page in the panel shows: every text."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return may_view(request.user, "scripts.ScriptForCampaign")
+
+
 class SfcProgressView(APIView):
     """How far a script has come in each of its chats, a page of them at a time. Read-only; 404 for an id that nobody
     has, 400 for a parameter that says nothing."""
+
+    permission_classes = (IsAuthenticated, MayViewAssignments)
 
     def get(self, request: Request, sfc_id: UUID) -> Response:
         parameters = WantedSerializer(data=request.query_params)

@@ -19,6 +19,7 @@ from campaigns.names import is_person_id, is_username
 from panelkit.base import FactAdmin
 from panelkit.labels import moment, moment_told
 from panelkit.registry import Link, add_link
+from panelkit.rights import may_view
 
 LABEL, ICON = "Would it be sent now?", "help_center"
 PURPOSES = {
@@ -36,7 +37,12 @@ def ask_url(**known: object) -> str:
 
 
 def may_ask(request: HttpRequest) -> bool:
-    return request.user.has_perm("bots.view_delivery") or request.user.has_perm("bots.change_delivery")
+    return may_view(request.user, "bots.Delivery")
+
+
+def _require(request: HttpRequest) -> None:
+    if not may_ask(request):
+        raise PermissionDenied
 
 
 class AskForm(forms.Form):
@@ -118,6 +124,7 @@ class AskingAdmin(FactAdmin):
 
     def ask_view(self, request: HttpRequest) -> HttpResponse:
         """A text goes by POST: addresses end up in logs. Without one, the address holds the whole question."""
+        _require(request)
         form, answer = AskForm(initial=request.GET.dict()), None
         if request.method == "POST" or is_whole(request.GET):
             form = AskForm(request.POST if request.method == "POST" else request.GET)
@@ -125,6 +132,7 @@ class AskingAdmin(FactAdmin):
         return self._page(request, {"form": form, "answer": shown(answer)})
 
     def ask_about_view(self, request: HttpRequest, delivery_id: Any) -> HttpResponse:
+        _require(request)
         delivery = self.get_object(request, str(delivery_id))
         if delivery is None:
             raise Http404
@@ -135,8 +143,6 @@ class AskingAdmin(FactAdmin):
         return self._page(request, {"delivery": delivery, "answer": shown(answer)})
 
     def _page(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-        if not may_ask(request):
-            raise PermissionDenied
         whole = {**self.admin_site.each_context(request), "title": LABEL, "opts": self.opts, **context}
         return TemplateResponse(request, "bots/ask.html", whole)
 

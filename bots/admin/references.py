@@ -12,6 +12,7 @@ from campaigns.models import Chat
 from messaging.clock import database_clock
 from panelkit.labels import page_of
 from panelkit.registry import Link, Section, add_link, add_section
+from panelkit.rights import may_view
 
 
 def confirming(chat: Chat) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def _chat_page(trouble: Trouble) -> str:
 
 
 def _may_see_chats(request: HttpRequest) -> bool:
-    return request.user.has_perm("campaigns.view_chat")
+    return may_view(request.user, "campaigns.Chat")
 
 
 add_section(Chat, Section("bots/confirming.html", confirming))

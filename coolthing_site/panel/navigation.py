@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
+from panelkit import rights
+
 
 class Page(NamedTuple):
     model: str
@@ -136,8 +138,7 @@ def _item(page: Page) -> dict[str, Any]:
 
 
 def may_view(request: HttpRequest, model: str) -> bool:
-    app_label, name = model.lower().split(".")
-    return request.user.has_perm(f"{app_label}.view_{name}") or request.user.has_perm(f"{app_label}.change_{name}")
+    return rights.may_view(request.user, model)
 
 
 def stylesheet(_request: HttpRequest) -> str:

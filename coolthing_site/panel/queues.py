@@ -19,6 +19,7 @@ from messaging.errors import NotPossible
 from messaging.models import QueueControl, QueueSample
 from messaging.queue_stats import HeadAge, Snapshot
 from messaging.topology import MAINTENANCE_QUEUE, SERVICES, TOPOLOGY
+from panelkit.rights import may_view
 
 _GAP = timedelta(seconds=queue_stats.STALE_SECONDS)
 
@@ -183,9 +184,9 @@ def _require(request: HttpRequest, right: str) -> None:
 
 
 def _may(request: HttpRequest, right: str) -> bool:
-    """Viewing is for whoever may view or change the rows that pause queues, as everywhere in the panel."""
-    rights = {"view", "change"} if right == "view" else {right}
-    return any(request.user.has_perm(f"messaging.{one}_queuecontrol") for one in rights)
+    if right == "view":
+        return may_view(request.user, "messaging.QueueControl")
+    return request.user.has_perm(f"messaging.{right}_queuecontrol")
 
 
 def _page(view: Any) -> Any:

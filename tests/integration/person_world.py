@@ -26,6 +26,7 @@ from messaging.models import (
     ReplayBatch,
 )
 from notifier.models import Channel, Notification
+from panelkit.rights import Shell
 from parser.models import Hit
 from parser.services import message_match
 from tests.integration.leads_world import World, private_message
@@ -45,7 +46,7 @@ class Place:
 
 
 def erase() -> None:
-    person_erase(person_named(str(ID)))
+    person_erase(person_named(str(ID)), by=Shell())
 
 
 def fill(world: World) -> Conversation:

@@ -28,6 +28,7 @@ from messaging.persons import Person
 from messaging.subscriptions import Message as BusMessage
 from messaging.subscriptions import body_digest, handle
 from notifier.models import Channel, Notification, Rule
+from panelkit.rights import Shell
 from parser.models import Hit
 from telegram.types import Dialog, MessageNow, SentMessage
 from tests.integration import ledger
@@ -210,7 +211,7 @@ def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
 
 
 def test_a_name_that_resolves_to_an_erased_person_is_forgotten(world):
-    person_erase(Person(ID))
+    person_erase(Person(ID), by=Shell())
     suppression_add(telegram_user_id=None, username="wanderer", source=Suppression.Source.OPERATOR)
     assert suppression_resolve(telegram_user_id=ID, username="wanderer", by="a test")
     assert search("wanderer", str(ID)) == []

@@ -16,6 +16,7 @@ from campaigns.suppressing import suppression_add
 from leads.models import Lead
 from messaging.models import DeadLetter
 from messaging.persons import Person, rooms
+from panelkit.rights import Shell
 from parser.models import Hit
 from tests.integration import ledger
 from tests.integration.leads_world import handle_lead
@@ -42,7 +43,7 @@ def test_nothing_of_an_erased_person_is_in_any_table(world, asked):
     before = {place.table for place in search(str(ID), NAME, WORDS, ANSWER)}
     assert before >= TABLES, TABLES - before
     budgets, others = counted(), search(str(OTHER_ID), OTHER_NAME)
-    person_erase(person_named(asked))
+    person_erase(person_named(asked), by=Shell())
     # Somebody else's event has a message with the same number: it is not about the person.
     left = [place for place in search(str(ID), NAME, WORDS, ANSWER) if place.found != str(ID)]
     assert left == []
@@ -96,9 +97,9 @@ def test_erasing_again_finds_nothing_and_harms_nothing(world):
 @pytest.mark.parametrize("asked", [str(ID), f"@{NAME}"])
 def test_an_erasure_counts_what_was_held_before_it_and_no_entry_of_its_own(world, asked):
     fill(world)
-    assert sum(person_erase(person_named(asked))[0].values()) > 20
-    assert sum(person_erase(person_named(asked))[0].values()) == 0
-    assert sum(person_erase(person_named("@never_met"))[0].values()) == 0
+    assert sum(person_erase(person_named(asked), by=Shell())[0].values()) > 20
+    assert sum(person_erase(person_named(asked), by=Shell())[0].values()) == 0
+    assert sum(person_erase(person_named("@never_met"), by=Shell())[0].values()) == 0
 
 
 def test_an_entry_that_is_deleted_meanwhile_does_not_take_the_silence_along(world, monkeypatch):
@@ -180,7 +181,7 @@ def test_a_name_of_several_people_must_be_told_apart_and_is_left_to_the_others(w
 
 def test_somebody_known_by_name_only_is_erased_by_name_and_bound_when_met(world):
     world.receive(telegram_user_id=None, username=NAME)
-    person_erase(person_named(f"@{NAME}"))
+    person_erase(person_named(f"@{NAME}"), by=Shell())
     assert search(NAME) == []
     handle_lead(world.event(telegram_user_id=None, username=NAME))
     handle_lead(world.event(telegram_user_id=ID, username=NAME))
@@ -193,7 +194,7 @@ def test_somebody_known_by_name_only_is_erased_by_name_and_bound_when_met(world)
 def test_somebody_erased_by_name_stays_erased_though_an_entry_of_the_id_was_there(world):
     suppression_add(telegram_user_id=ID, source=Suppression.Source.OPERATOR, reason="from a file")
     world.receive(telegram_user_id=None, username=NAME)
-    person_erase(person_named(f"@{NAME}"))
+    person_erase(person_named(f"@{NAME}"), by=Shell())
     handle_lead(world.event(telegram_user_id=ID, username=NAME))
     assert is_erased(telegram_user_id=ID) and not Lead.objects.exists()
     assert search(str(ID), NAME, "from a file") == []
@@ -223,5 +224,5 @@ def test_a_person_is_recognised_in_what_other_programs_write():
 
 
 def test_an_export_of_nobody_is_empty():
-    held = person_export(Person(12345))
+    held = person_export(Person(12345), by=Shell())
     assert not any(rows for kinds in held["held"].values() for rows in kinds.values())

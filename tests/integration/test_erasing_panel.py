@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -13,9 +15,10 @@ import coolthing_site.urls  # noqa: F401  It registers the pages.
 from bots.models import Delivery
 from campaigns.errors import NotPossible
 from campaigns.models import Suppression
-from campaigns.people import person_erase
+from campaigns.people import person_erase, person_export
 from leads.models import Conversation, Lead
-from messaging.persons import Person
+from messaging.persons import Person, rooms
+from panelkit.rights import Shell
 from tests.integration.leads_world import make_world
 from tests.integration.person_world import ID, NAME, WORDS, fill, search
 
@@ -73,7 +76,57 @@ def test_whoever_may_not_look_gets_nothing_and_whoever_may_only_look_erases_noth
     assert stranger.post(url(talk, "operate", "erase")).status_code == 403
 
 
+def _may(*names: str) -> Client:
+    user = User.objects.create_user("-".join(names)[:150], is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def _viewer() -> Client:
+    return _may(*Permission.objects.filter(codename__startswith="view_").values_list("codename", flat=True))
+
+
+def test_an_export_needs_the_permission_to_view_every_kind_of_row_in_it(talk):
+    some, viewer = _may("view_lead", "view_conversation", "view_message"), _viewer()
+    for row in (talk, talk.lead):
+        assert some.get(url(row, "person")).status_code == 403
+        assert "What is held of them" not in some.get(url(row, "change")).content.decode()
+        assert viewer.get(url(row, "person")).status_code == 200
+        assert "What is held of them" in viewer.get(url(row, "change")).content.decode()
+
+
+def test_to_change_a_lead_or_a_conversation_is_not_the_permission_to_erase_somebody(talk):
+    changer = _may("view_lead", "change_lead", "view_conversation", "change_conversation")
+    for row in (talk, talk.lead):
+        assert "Erase the person" not in changer.get(url(row, "change")).content.decode()
+        assert changer.post(url(row, "operate", "erase")).status_code == 403
+    assert Conversation.objects.filter(pk=talk.pk).exists() and search(NAME)
+    eraser = _may("view_conversation", "erase_person")
+    assert "Erase the person" in eraser.get(url(talk, "change")).content.decode()
+    assert eraser.post(url(talk, "operate", "take-over")).status_code == 403
+    assert eraser.post(url(talk, "operate", "erase")).status_code == 302
+    assert search(NAME) == []
+
+
+def test_erasing_and_exporting_ask_for_the_permission_themselves(talk):
+    user = User.objects.create_user("nobody", is_staff=True)
+    with pytest.raises(PermissionDenied, match="erase_person"):
+        person_erase(Person(ID), by=user)
+    with pytest.raises(PermissionDenied, match="dead letters"):
+        person_export(Person(ID), by=user)
+    assert search(NAME)
+
+
+def test_each_room_names_the_models_of_which_it_exports_rows(talk):
+    for room in rooms():
+        known = [{field.attname for field in apps.get_model(one)._meta.concrete_fields} for one in room.models]
+        for kind, rows in room.export(Person(ID, frozenset({NAME.lower()}))).items():
+            assert any(row.keys() <= columns for row in rows for columns in known) or not rows, (room.name, kind)
+
+
 def test_an_account_of_the_team_is_nobody_to_erase(talk):
     with pytest.raises(NotPossible, match="an account of the team"):
-        person_erase(Person(talk.bot.telegram_user_id))
+        person_erase(Person(talk.bot.telegram_user_id), by=Shell())
     assert not Suppression.objects.filter(telegram_user_id=talk.bot.telegram_user_id).exists()

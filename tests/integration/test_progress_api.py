@@ -4,7 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
@@ -19,7 +19,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def client() -> APIClient:
-    token = Token.objects.create(user=User.objects.create(username="watcher"))
+    watcher = User.objects.create(username="watcher")
+    watcher.user_permissions.set(Permission.objects.filter(codename="view_scriptforcampaign"))
+    return with_token(watcher)
+
+
+def with_token(user: User) -> APIClient:
+    token = Token.objects.create(user=user)
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
     return client
@@ -38,6 +44,15 @@ def playing(**options):
 
 def test_nobody_reads_it_without_a_token():
     assert APIClient().get(url(make_sfc().pk)).status_code == 401
+
+
+def test_a_login_that_may_not_view_assignments_gets_no_texts():
+    stranger = User.objects.create(username="stranger", is_staff=True)
+    by_session = APIClient()
+    by_session.force_login(stranger)
+    for client in (with_token(stranger), by_session):
+        answer = client.get(url(make_sfc(slug=uuid.uuid4().hex[:8]).pk))
+        assert answer.status_code == 403 and "runs" not in answer.json()
 
 
 def test_an_unknown_id_is_not_found(client):
@@ -87,7 +102,8 @@ def test_lines_that_were_not_said_carry_their_reason(client):
 
 def test_many_runs_take_no_more_queries_and_come_by_the_page(client, django_assert_num_queries):
     sfc = playing(chats=12)
-    with django_assert_num_queries(7):  # the token, the script, two counts, the runs, their counts, their steps
+    # The token, its owner's two kinds of permissions, the script, two counts, the runs, their counts, their steps.
+    with django_assert_num_queries(9):
         first = client.get(url(sfc.pk), {"limit": 7}).json()
     second = client.get(url(sfc.pk), {"limit": 7, "after": first["more_after"]}).json()
     assert (len(first["runs"]), len(second["runs"]), second["more_after"]) == (7, 5, "")

@@ -9,6 +9,7 @@ from bots.supervision import unread_chats_forget
 from campaigns.people import person_erase
 from messaging.models import HandlingFailure
 from messaging.persons import Person
+from panelkit.rights import Shell
 from parser.changing import hits_changed
 from parser.models import Hit
 from sandbox import afterwards
@@ -207,7 +208,7 @@ def test_who_was_erased_and_writes_again_keeps_nobody_else_waiting(company: Comp
     company.online(bot)
     say(text="forget me")
     company.until_heard(bot, 1)
-    person_erase(Person(olga.id))
+    person_erase(Person(olga.id), by=Shell())
     account = runtime.sessions[bot.pk].account
     assert account is not None
     # As after a connection anew: the short update of a text names nobody.

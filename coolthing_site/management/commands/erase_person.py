@@ -9,6 +9,7 @@ from campaigns.people import Found, StillLeaving, person_erase, person_find, per
 from messaging import audit
 from messaging.persons import Person
 from messaging.wording import counted
+from panelkit.rights import Shell
 from vault.commands import SecretsCommand
 
 # Messages that are leaving get so long, looked at so often (seconds).
@@ -54,7 +55,7 @@ class Command(SecretsCommand):
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                counts, suppression = person_erase(person)
+                counts, suppression = person_erase(person, by=Shell())
                 break
             except StillLeaving as leaving:
                 if time.monotonic() > deadline:

@@ -7,6 +7,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from campaigns.errors import NotPossible
 from campaigns.people import person_export, person_named
+from panelkit.rights import Shell
 from vault.commands import SecretsCommand
 
 
@@ -18,7 +19,7 @@ class Command(SecretsCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            held = person_export(person_named(options["person"]))
+            held = person_export(person_named(options["person"]), by=Shell())
         except NotPossible as refusal:
             raise CommandError(str(refusal)) from refusal
         self.stdout.write(json.dumps(held, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
