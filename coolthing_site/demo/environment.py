@@ -38,6 +38,7 @@ def demo_environment(work_dir: Path) -> dict[str, str]:
         "WEB_PORT": str(web_port),
         "FLOWER_PORT": str(flower_port),
         "FLOWER_BASIC_AUTH": f"demo:{secrets.token_urlsafe(12)}",
+        "METRICS_TOKEN": secrets.token_urlsafe(24),
     }
 
 

@@ -29,6 +29,7 @@ from tests.support import ROOT, Process, wait_until
 
 CONTRACT = ("rabbitmq_queue_messages", "rabbitmq_queue_consumers", "rabbitmq_publish_rate", "rabbitmq_consume_rate")
 EVENTS = 30
+TOKEN = "a token for the metrics"
 
 
 class Prometheus:
@@ -40,8 +41,11 @@ class Prometheus:
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["rule_files"] = [str(shipped / "rules.yml")]
         for job in config["scrape_configs"]:
+            if "authorization" in job:
+                job["authorization"]["credentials_file"] = "metrics_token"
             job["static_configs"] = [{"targets": [{"coolthing": web, "rabbitmq": broker}[job["job_name"]]]}]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        (folder / "metrics_token").write_text(TOKEN)
         address = f"127.0.0.1:{free_ports(1)[0]}"
         options = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address={address}"]
         with (folder / "prometheus.log").open("wb") as log:
@@ -78,7 +82,8 @@ class Prometheus:
 @pytest.fixture
 def web(start_process: StartProcess) -> str:
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    process = start_process("-m", "gunicorn", "coolthing_site.wsgi", "--bind", address, "--threads", "4")
+    gunicorn = ("-m", "gunicorn", "coolthing_site.wsgi", "--bind", address, "--threads", "4")
+    process = start_process(*gunicorn, METRICS_TOKEN=TOKEN)
     process.wait_for_log("Listening at")
     return address
 

@@ -61,6 +61,12 @@ def test_up_prints_a_working_login_replaces_what_is_killed_and_leaves_no_process
     wait_until(lambda: _answers(flower, login[1], login[2]) == 200, 90, "Flower")
     wait_until(lambda: _answers(flower, login[1], "wrong") == 401, what="Flower's refusal")
 
+    # Where the shipped configuration of Prometheus looks for it.
+    token = (tmp_path / "metrics_token").read_text()
+    metrics = f"http://127.0.0.1:{ports['WEB_PORT']}/metrics"
+    shown = {"Authorization": f"Bearer {token}"}
+    assert httpx2.get(metrics, headers=shown, timeout=60, trust_env=False).status_code == 200
+
     wait_until(lambda: up.log().count(" started (pid=") == len(procfile()), what="every process of the Procfile")
     _freeze_one_and_see_it_missed(up)
     _kill_some_and_see_them_replaced(up, panel)

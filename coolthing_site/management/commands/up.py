@@ -56,6 +56,7 @@ class Command(BaseCommand):
             "WEB_PORT": str(settings.WEB_PORT),
             "FLOWER_PORT": str(settings.FLOWER_PORT),
             "FLOWER_BASIC_AUTH": f"{login['username']}:{login['password']}",
+            "METRICS_TOKEN": _metrics_token(run_dir / "metrics_token"),
         }
         if sandboxed and not empty:
             prepare_local_world(environment, commands[SANDBOX], run_dir, say=self.stdout.write)
@@ -112,6 +113,14 @@ def _commands(run_dir: Path, *, sandboxed: bool) -> dict[str, str]:
     else:
         commands.pop(SANDBOX)
     return commands
+
+
+def _metrics_token(path: Path) -> str:
+    """The token of /metrics, in the file where deploy/prometheus/prometheus.yml looks for it."""
+    given = settings.METRICS_TOKEN or (path.read_text() if path.exists() else secrets.token_urlsafe(24))
+    path.touch(mode=0o600)
+    path.write_text(given)
+    return given
 
 
 def _operator_login(path: Path) -> dict[str, str]:
