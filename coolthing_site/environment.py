@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import environ
 from cryptography.fernet import Fernet
@@ -77,10 +77,18 @@ class Environment:
             fail(name, f"must look like {min(schemes)}://user:password@host:port/…")
         return value
 
-    def database(self, name: str) -> dict[str, Any]:
+    def address_from_parts(self, scheme: str, prefix: str, *, port: int, path: str = "/coolthing") -> str | None:
+        """The address of {prefix}_HOST for the user `coolthing` with {prefix}_PASSWORD, percent-encoded as an address
+        needs it: docker compose cannot do that. None without a host."""
+        host = self.text(f"{prefix}_HOST", "")
+        if not host:
+            return None
+        return f"{scheme}://coolthing:{quote(self.text(f'{prefix}_PASSWORD'), safe='')}@{host}:{port}{path}"
+
+    def database(self, name: str, default: str | None = None) -> dict[str, Any]:
         """Django's settings of the PostgreSQL database at this URL."""
-        self.url(name, {"postgres", "postgresql"})
-        return dict(self._env.db_url(name))
+        url = self.url(name, {"postgres", "postgresql"}, default)
+        return dict(self._env.db_url_config(url))
 
     def address(self, name: str) -> str:
         """host:port, or empty."""

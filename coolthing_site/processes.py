@@ -30,7 +30,6 @@ def base_environment() -> dict[str, str]:
         **os.environ,
         "PATH": f"{venv_bin}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
-        "FLOWER_BROKER_API": f"{settings.RABBITMQ_MANAGEMENT_URL}/api/" if settings.RABBITMQ_MANAGEMENT_URL else "",
     }
 
 

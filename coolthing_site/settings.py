@@ -90,17 +90,20 @@ DATABASE_LINK: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-DATABASES = {"default": env.database("DATABASE_URL")}
+DATABASE_URL = env.text("DATABASE_URL", env.address_from_parts("postgres", "POSTGRES", port=5432))
+DATABASES = {"default": env.database("DATABASE_URL", DATABASE_URL)}
 DATABASES["default"]["OPTIONS"] = DATABASE_LINK | DATABASES["default"].get("OPTIONS", {})
 DATABASES["default"]["CONN_MAX_AGE"] = 300
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # LISTEN and session advisory locks need a connection that no pooler (pgbouncer) shares.
-DATABASE_DIRECT_URL = env.url("DATABASE_DIRECT_URL", {"postgres", "postgresql"}, env.text("DATABASE_URL"))
+DATABASE_DIRECT_URL = env.url("DATABASE_DIRECT_URL", {"postgres", "postgresql"}, DATABASE_URL)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # kombu takes amqp:// to librabbitmq where that is installed, which Celery's worker does not survive.
-RABBITMQ_URL = "pyamqp://" + env.url("RABBITMQ_URL", {"amqp", "pyamqp"}).partition("://")[2]
-RABBITMQ_MANAGEMENT_URL = env.url("RABBITMQ_MANAGEMENT_URL", {"http", "https"}, "")
+_BROKER = env.address_from_parts("amqp", "RABBITMQ", port=5672)
+RABBITMQ_URL = "pyamqp://" + env.url("RABBITMQ_URL", {"amqp", "pyamqp"}, _BROKER).partition("://")[2]
+_MANAGEMENT = env.address_from_parts("http", "RABBITMQ", port=15672, path="")
+RABBITMQ_MANAGEMENT_URL = env.url("RABBITMQ_MANAGEMENT_URL", {"http", "https"}, _MANAGEMENT or "")
 # Connections to the broker that a process shares. Flower asks all workers at once and needs one for each question.
 BROKER_POOL_LIMIT = env.whole("BROKER_POOL_LIMIT", 2, least=1)
 # A worker leaves Celery's connection to the database open for this many tasks; without it each task pays 7 ms.
@@ -139,7 +142,7 @@ BOTS_PER_WORKER = env.whole("BOTS_PER_WORKER", 50, least=1)
 SANDBOX_MTPROTO_PORT = env.port("SANDBOX_MTPROTO_PORT", 8443, least=0)
 SANDBOX_HTTP_PORT = env.port("SANDBOX_HTTP_PORT", 8444, least=0)
 
-# Whoever shows this bearer token may read /metrics; without it only this machine may.
+# The bearer token of /metrics. Without a token nobody may read them, this machine included.
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 
 # Where an OpenTelemetry collector takes OTLP over HTTP. Its SDK reads the other OTEL_ variables by itself.

@@ -17,7 +17,7 @@ from tests.integration.bus_world import ago, make_letter, make_outbox, make_samp
 pytestmark = pytest.mark.django_db
 
 ELSEWHERE = {"REMOTE_ADDR": "192.0.2.7"}
-TOKEN = {"HTTP_AUTHORIZATION": "Bearer correct"}
+TOKEN: dict[str, Any] = {"HTTP_AUTHORIZATION": "Bearer correct"}
 
 
 @pytest.fixture(autouse=True)

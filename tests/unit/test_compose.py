@@ -17,6 +17,8 @@ PROCESSES = set(PROCFILE) - {"sandbox"}
 SERVERS = {"postgres", "rabbitmq"}
 # What a server has no use for: tracebacks on its pages, and the sandbox.
 LAPTOP_ONLY = {"DJANGO_DEBUG", "SANDBOX_MTPROTO_PORT", "SANDBOX_HTTP_PORT"}
+# Made by the processes of the parts that compose passes: it cannot percent-encode a password.
+ADDRESSES = {"DATABASE_URL", "DATABASE_DIRECT_URL", "RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL"}
 
 
 def test_every_process_of_the_procfile_is_a_service_of_its_own():
@@ -53,11 +55,15 @@ def test_every_documented_variable_reaches_the_processes():
     assert compose_only
     names = set(re.findall(r"^([A-Z_]+)=", documented, re.MULTILINE))
     passed = set.union(*(set(SERVICES[name]["environment"]) for name in PROCESSES))
-    assert names - passed == LAPTOP_ONLY
+    assert names - passed == LAPTOP_ONLY | ADDRESSES
+
+
+def test_no_credential_is_part_of_an_address():
+    assert re.findall(r"//[^\s]*\$\{[^\s]*@", TEXT) == []
 
 
 def test_no_credential_has_a_default():
-    secret = re.compile(r"\$\{(\w*(?:PASSWORD|SECRET|KEYS?|HASH|AUTH)\w*)([^}]*)\}")
+    secret = re.compile(r"\$\{(\w*(?:PASSWORD|SECRET|KEYS?|HASH|AUTH|TOKEN)\w*)([^}]*)\}")
     # A public key, and the path of it at that.
     found = [pair for pair in secret.findall(TEXT) if pair[0] != "TELEGRAM_SERVER_KEY"]
     assert found

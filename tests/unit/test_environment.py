@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from kombu.utils.url import parse_url
+from psycopg.conninfo import conninfo_to_dict
 
 from coolthing_site.environment import Environment
+from coolthing_site.flower_server import require_login
+from messaging.management_api import ManagementApi
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,3 +98,40 @@ def test_env_example_documents_every_variable():
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "coolthing_site/settings.py").read_text()))
     documented = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert read <= documented, read - documented
+
+
+@pytest.mark.parametrize("password", ["plain", "p@ss/w#rd:50%?&=+x", "$ecret ' \" \\ ü", "%40", "a@b:c/d"])
+def test_an_address_of_parts_holds_any_password(variables, password):
+    env = variables(PG_HOST="db", PG_PASSWORD=password, MQ_HOST="mq", MQ_PASSWORD=password)
+    database = env.address_from_parts("postgres", "PG", port=5432)
+    assert database
+    assert variables(X_URL=database).database("X_URL") == {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "coolthing",
+        "USER": "coolthing",
+        "PASSWORD": password,
+        "HOST": "db",
+        "PORT": 5432,
+    }
+    assert env.database("X_ABSENT", database)["PASSWORD"] == password
+    # The relay's and the listener's own connection.
+    assert conninfo_to_dict(database)["password"] == password
+    broker = parse_url(env.address_from_parts("pyamqp", "MQ", port=5672))
+    assert (broker["hostname"], broker["password"], broker["virtual_host"]) == ("mq", password, "coolthing")
+    assert ManagementApi(env.address_from_parts("http", "MQ", port=15672, path=""), "v")._auth == (
+        "coolthing",
+        password,
+    )
+
+
+def test_without_a_host_there_is_no_address_of_parts_and_without_a_password_it_is_named(variables):
+    assert variables(X_PASSWORD="x").address_from_parts("postgres", "X", port=5432) is None
+    env = variables(X_HOST="db", X_PASSWORD="")
+    ends_with(lambda: env.address_from_parts("postgres", "X", port=5432), "X_PASSWORD")
+
+
+@pytest.mark.parametrize("logins", ["", "operator", "operator:", ":secret", "operator:one,two"])
+def test_flower_does_not_start_without_a_login(logins):
+    assert "one,two" not in ends_with(lambda: require_login(logins), "FLOWER_BASIC_AUTH")
+    require_login("operator:secret:with:colons")
+    require_login("one:secret,two:secret")
