@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +8,15 @@ from django.test import Client
 
 from tests.browser.panel import Chromium, Panel
 from tests.browser.world import build_world
+
+# A test opens up to thirty pages, and twenty programs may share its core.
+TEST_SECONDS = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,18 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 VIEWPORT: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+# A busy machine takes its time over a page; pytest-timeout ends what hangs.
+PATIENCE_SECONDS = 200
+# What sticks out of a page to the right, and cells of a list whose text is cut off.
+DOES_NOT_FIT = """() => {
+    const edge = document.documentElement.clientWidth;
+    const wide = document.documentElement.scrollWidth > edge
+        ? [...document.body.querySelectorAll("*")].filter(node => node.getBoundingClientRect().right > edge + 1) : [];
+    const cells = [...document.querySelectorAll("#result_list tbody :is(th, td)")];
+    const cut = cells.filter(cell => cell.scrollHeight > cell.clientHeight + 1);
+    return [...wide.slice(-2), ...cut.slice(0, 2)].map(node => node.outerHTML.slice(0, 200));
+}"""
 
 
 class Chromium:
@@ -37,11 +49,12 @@ class Chromium:
         self._browser = self.do(lambda: self._playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS))
 
     def do(self, work: Callable[[], T]) -> T:
-        return self._thread.submit(work).result(timeout=120)
+        return self._thread.submit(work).result(timeout=PATIENCE_SECONDS + 30)
 
     @contextmanager
     def window(self, address: str) -> Iterator["Panel"]:
         context = self.do(lambda: self._browser.new_context(viewport=VIEWPORT, locale="en-GB"))
+        self.do(lambda: context.set_default_timeout(PATIENCE_SECONDS * 1000))
         panel = Panel(self, context, address)
         yield panel
         self.do(context.close)
@@ -140,6 +153,17 @@ class Panel:
 
     def rows(self) -> int:
         return self.do(lambda page: page.locator("#result_list tbody tr").count())
+
+    def does_not_fit_on_a_phone(self) -> list[str]:
+        """What of this page a telephone would not show, as HTML."""
+
+        def look(page: Page) -> list[str]:
+            page.set_viewport_size(PHONE)
+            found: list[str] = page.evaluate(DOES_NOT_FIT)
+            page.set_viewport_size(VIEWPORT)
+            return found
+
+        return self.do(look)
 
     def screenshot(self, path: str) -> None:
         self.do(lambda page: page.screenshot(path=path))

@@ -1,4 +1,4 @@
-"""Every page of the panel opens: no error status, no traceback, no complaint of the browser."""
+"""Every page of the panel opens: no error status, no traceback, no complaint of the browser, all of it on a phone."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages, whose names are needed to collect the tests.
+from bots.models import Bot, Delivery
+from campaigns.models import Campaign, Chat
 from coolthing_site.panel.navigation import GROUPS
+from scripts.models import Script
 from tests.browser.panel import Panel
 
 # Pages register themselves with the site's URLs, which nothing has loaded yet.
@@ -32,10 +35,21 @@ def _assert_fine(panel: Panel, path: str) -> None:
     assert "Traceback" not in panel.text or "handlingfailure" in path or "deadletter" in path, path
     assert " object at 0x" not in panel.text, path
     assert not panel.problems, path
+    assert panel.does_not_fit_on_a_phone() == [], path
+
+
+def _give_long_names(world: SimpleNamespace) -> None:
+    long = "A long talk about the bread of our grandmothers, for the whole neighbourhood and its guests"
+    Campaign.objects.filter(pk=world.campaign.pk).update(name=long)
+    Script.objects.filter(pk=world.sfc.script_id).update(name=long)
+    Chat.objects.filter(pk=world.chats[0].pk).update(title=long)
+    Bot.objects.filter(pk=world.manager.pk).update(display_name=long)
+    Delivery.objects.update(error=long.replace(" ", ""))
 
 
 @pytest.mark.parametrize("app", APPS)
 def test_every_list_form_and_page_opens(app: str, panel: Panel, world: SimpleNamespace) -> None:
+    _give_long_names(world)
     request = HttpRequest()
     request.user = world.operator
     for model, model_admin in admin.site._registry.items():
