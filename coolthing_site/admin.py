@@ -3,11 +3,9 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.admin import GroupAdmin as StockGroupAdmin
 from django.contrib.auth.admin import UserAdmin as StockUserAdmin
 from django.contrib.auth.models import Group, User
-from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -17,13 +15,12 @@ from django_celery_beat.admin import CrontabScheduleAdmin as StockCrontabSchedul
 from django_celery_beat.admin import PeriodicTaskAdmin as StockPeriodicTaskAdmin
 from django_celery_beat.admin import PeriodicTaskForm as StockPeriodicTaskForm
 from django_celery_beat.admin import TaskSelectWidget
-from rest_framework.authtoken.admin import TokenAdmin as StockTokenAdmin
-from rest_framework.authtoken.models import TokenProxy
 from unfold.contrib.filters.admin import RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from coolthing_site import token_admin  # noqa: F401  Its page registers itself.
 from coolthing_site.models import Process
 from coolthing_site.panel.processes import process_state
 from panelkit.base import FactAdmin, FactInline, PanelAdmin
@@ -33,7 +30,6 @@ from vault.models import KeyInUse
 for model in (
     User,
     Group,
-    TokenProxy,
     beat.PeriodicTask,
     beat.IntervalSchedule,
     beat.CrontabSchedule,
@@ -83,35 +79,6 @@ class ProcessAdmin(FactAdmin):
     @display(description="state")
     def state(self, row: Process) -> SafeString:
         return tag(*process_state(row, timezone.now()))
-
-
-@admin.register(TokenProxy)
-class TokenAdmin(StockTokenAdmin, PanelAdmin):
-    """A token is shown on its own page alone: lists and the history name its owner."""
-
-    list_display = ("user", "created")
-    list_select_related = ("user",)
-    search_fields = ("user__username",)
-    autocomplete_fields = ("user",)
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
-        return self._log(request, obj, ADDITION)
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
-        return self._log(request, obj, CHANGE)
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> list[LogEntry]:
-        return [self._log(request, token, DELETION) for token in queryset]
-
-    def _log(self, request: HttpRequest, token: Any, action: int) -> LogEntry:
-        """A token's text is its key; the history names its owner instead."""
-        return LogEntry.objects.create(
-            user_id=request.user.pk or 0,
-            content_type=ContentType.objects.get_for_model(TokenProxy, for_concrete_model=False),
-            object_id=str(token.user_id),
-            object_repr=f"token of {token.user}",
-            action_flag=action,
-        )
 
 
 class SelectTask(UnfoldAdminSelectWidget, TaskSelectWidget):

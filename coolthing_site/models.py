@@ -1,5 +1,6 @@
-"""What the site itself remembers: the processes of the Procfile."""
+"""What the site itself remembers: the processes of the Procfile, and the tokens of its API."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
@@ -28,3 +29,22 @@ class Process(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} (pid {self.pid} on {self.host})"
+
+
+class ApiToken(models.Model):
+    """A program's way into the API: it may do what its owner may do. The key itself is nowhere.
+
+    `digest` is the SHA-256 of the key in hexadecimal digits.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100, help_text="The program that uses it")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="To the minute")
+
+    class Meta:
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.user}"

@@ -80,6 +80,8 @@ ASCENDING = {
 FREE = {
     # Written by the handler of an event under the record of that event alone, which nobody else has.
     "messaging_processedevent",
+    # That it was used is noted by itself, before a request does anything.
+    "coolthing_site_apitoken",
     # What operators write in forms, and nothing else but the seed file, one at a time: there one form at most fails.
     "scripts_script",
     "scripts_slot",

@@ -13,7 +13,6 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
-from rest_framework.authtoken.models import Token
 
 from bots.deliveries import delivery_queue
 from bots.models import (
@@ -32,6 +31,7 @@ from bots.models import (
 )
 from campaigns.evidence import evidence_add
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, HashKey, Purpose, Suppression
+from coolthing_site.api_tokens import token_issue
 from coolthing_site.models import Process
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.models import (
@@ -77,7 +77,7 @@ def build_world() -> SimpleNamespace:
 def _accounts(world: SimpleNamespace) -> None:
     world.operator = User.objects.create_superuser("operator", password="correct horse battery")
     Group.objects.create(name="Readers")
-    Token.objects.create(user=world.operator)
+    token_issue(user=world.operator, name="Monitoring")
 
 
 def _campaign(world: SimpleNamespace) -> None:

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from bots.models import Delivery
+from coolthing_site.api_tokens import token_issue
 from scripts import services
 from scripts.models import Run
 from tests.integration.script_world import make_sfc, play_on, queued, settle
@@ -25,9 +25,8 @@ def client() -> APIClient:
 
 
 def with_token(user: User) -> APIClient:
-    token = Token.objects.create(user=user)
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token_issue(user=user, name='test')[1]}")
     return client
 
 
@@ -102,8 +101,8 @@ def test_lines_that_were_not_said_carry_their_reason(client):
 
 def test_many_runs_take_no_more_queries_and_come_by_the_page(client, django_assert_num_queries):
     sfc = playing(chats=12)
-    # The token, its owner's two kinds of permissions, the script, two counts, the runs, their counts, their steps.
-    with django_assert_num_queries(9):
+    # The token and its use, its owner's two kinds of permissions, the script, two counts, the runs, counts, steps.
+    with django_assert_num_queries(10):
         first = client.get(url(sfc.pk), {"limit": 7}).json()
     second = client.get(url(sfc.pk), {"limit": 7, "after": first["more_after"]}).json()
     assert (len(first["runs"]), len(second["runs"]), second["more_after"]) == (7, 5, "")
