@@ -23,6 +23,7 @@ from campaigns.services import NotPossible
 from leads import services
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from leads.person_admin import ERASE, PersonAdmin
+from leads.related_admin import chat_link, hit_link, parser_link, suppression_link
 from leads.selectors import beginning, hit_place
 from leads.services.saying import ai_messages_leaving
 from messaging.admin.parts import trace_link
@@ -106,8 +107,41 @@ class LeadAdmin(PersonAdmin):
     list_select_related = ("campaign", "conversation__bot")
     search_fields = ("username", "=telegram_user_id", "message", "campaign__name")
     ordering = ("-hit_at",)
-    exclude = ("state",)
-    readonly_fields = ("state_label", "message_since", "conversation_link", "trace")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("state_label", "state_reason"),
+                    ("conversation_link", "campaign"),
+                    ("telegram_user_id", "username"),
+                    ("suppression", "same_as"),
+                )
+            },
+        ),
+        ("What they wrote", {"fields": ("message", "message_since", ("hit", "hit_at"), ("chat", "parser_bot"))}),
+        (
+            "What became of it",
+            {
+                "fields": (
+                    ("approved_at", "approved_by"),
+                    ("tried_at", "created_at"),
+                    ("attempts", "retry_at"),
+                    ("trace", "message_id"),
+                )
+            },
+        ),
+    )
+    readonly_fields = (
+        "state_label",
+        "message_since",
+        "conversation_link",
+        "suppression",
+        "hit",
+        "chat",
+        "parser_bot",
+        "trace",
+    )
     trace = trace_link
     service_errors = (NotPossible,)
     operations = (
@@ -166,10 +200,26 @@ class LeadAdmin(PersonAdmin):
     def message_since(self, lead: Lead) -> str:
         return beginning(lead=lead).since or "nothing known"
 
+    @display(description="suppression")
+    def suppression(self, lead: Lead) -> str:
+        return suppression_link(lead)
+
+    @display(description="hit")
+    def hit(self, lead: Lead) -> str:
+        return hit_link(lead)
+
+    @display(description="chat")
+    def chat(self, lead: Lead) -> str:
+        return chat_link(lead)
+
+    @display(description="heard by")
+    def parser_bot(self, lead: Lead) -> str:
+        return parser_link(lead)
+
     @display(description="manager")
     def manager(self, lead: Lead) -> str:
         conversation = getattr(lead, "conversation", None)
-        return str(conversation.bot) if conversation else ""
+        return link_to(conversation, str(conversation.bot)) if conversation else ""
 
     @display(description="conversation")
     def conversation_link(self, lead: Lead) -> str:
@@ -241,7 +291,7 @@ class ConversationAdmin(PersonAdmin):
 
     def live_context(self, row: Conversation) -> dict[str, Any]:
         newest = list(row.messages.select_related("delivery").reverse()[: MESSAGES_SHOWN + 1])
-        chat, link = hit_place(lead=row.lead)
+        _, chat, link = hit_place(lead=row.lead)
         return {
             "beginning": {"lead": row.lead, "chat": chat, "link": link, "now": beginning(lead=row.lead)},
             "messages": newest[:MESSAGES_SHOWN][::-1],
@@ -257,7 +307,7 @@ class ConversationAdmin(PersonAdmin):
 
     @display(description="campaign")
     def campaign(self, talk: Conversation) -> str:
-        return str(talk.lead.campaign)
+        return link_to(talk.lead.campaign, str(talk.lead.campaign))
 
     @display(description="why")
     def why(self, talk: Conversation) -> str:
@@ -286,7 +336,7 @@ class MessageAdmin(FactAdmin):
 
     @display(description="conversation")
     def conversation_name(self, message: Message) -> str:
-        return str(message.conversation)
+        return link_to(message.conversation, str(message.conversation))
 
     @display(description="delivery")
     def fate(self, message: Message) -> str:
@@ -309,7 +359,7 @@ class UnclaimedMessageAdmin(FactAdmin):
 
     @display(description="conversation")
     def conversation_name(self, message: UnclaimedMessage) -> str:
-        return str(message.conversation)
+        return link_to(message.conversation, str(message.conversation))
 
 
 @admin.register(LlmJob)
@@ -325,7 +375,7 @@ class LlmJobAdmin(FactAdmin):
 
     @display(description="conversation")
     def conversation_name(self, job: LlmJob) -> str:
-        return str(job.conversation)
+        return link_to(job.conversation, str(job.conversation))
 
     @display(description="waits because")
     def waiting(self, job: LlmJob) -> str:

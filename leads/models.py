@@ -124,6 +124,13 @@ class Conversation(models.Model):
         indexes = [
             models.Index(fields=["bot", "peer_id"], name="conversation_of_peer"),
             models.Index(fields=["bot"], name="open_conversations", condition=~Q(owner="none")),
+            # As the panel lists them.
+            models.Index(
+                F("last_incoming_at").desc(nulls_last=True),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="conversations_latest",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -143,8 +143,8 @@ def beginning(*, lead: Lead) -> Beginning:
     return Beginning(text if hit.deleted_at is None else None, hit_since(hit))
 
 
-def hit_place(*, lead: Lead) -> tuple[str, str]:
-    """The chat of the message that made the lead, as people call it, and a link to the message; empty if unknown.
+def hit_place(*, lead: Lead) -> tuple[Chat | None, str, str]:
+    """The chat of the message that made the lead, how people call it, and a link to the message; empty if unknown.
 
     The link opens for members of the chat; in a basic group messages have no links.
     """
@@ -152,7 +152,7 @@ def hit_place(*, lead: Lead) -> tuple[str, str]:
     link = ""
     if is_supergroup(lead.chat_id) and lead.message_id is not None:
         link = f"https://t.me/c/{-lead.chat_id - 1_000_000_000_000}/{lead.message_id}"
-    return str(chat) if chat is not None else str(lead.chat_id), link
+    return chat, str(chat) if chat is not None else str(lead.chat_id), link
 
 
 def heard(*, bot_id: UUID) -> QuerySet[Message]:

@@ -8,20 +8,36 @@ from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.db.models import Model, QuerySet, TextField
+from django.db.models import F, Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from psycopg.errors import UniqueViolation
 from unfold.admin import TabularInline as UnfoldTabularInline
+from unfold.decorators import display
+from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from panelkit.deleting import Consequences, consequences
+from panelkit.labels import link_to, related_column
 from panelkit.operating import OperatingAdmin
 from panelkit.registry import inlines_of, leaving_of, sections_of
 
+# What leads to a page without anything to edit has nothing to save.
+NOTHING_TO_SAVE = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
 log = logging.getLogger(__name__)
 TOO_LATE = "Nothing was saved: somebody saved the same at that moment. This is what is there now."
+
+
+class EmptyLastChangeList(ChangeList):
+    """A list: PostgreSQL puts the rows without a value first when it sorts downwards. Here they come last."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        nullable = {f"-{one.name}" for one in self.lookup_opts.concrete_fields if one.null}
+        return [
+            F(part[1:]).desc(nulls_last=True) if part in nullable else part
+            for part in super().get_ordering(request, queryset)
+        ]
 
 
 class PanelAdmin(OperatingAdmin):
@@ -109,6 +125,19 @@ class PanelAdmin(OperatingAdmin):
         view = self.admin_site.admin_view(self.live_view)
         return [path("<path:object_id>/live/", view, name=self._url_name("live")), *super().get_urls()]
 
+    def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
+        """Related rows are links for those who may view them; the first column leads to the row itself."""
+        first, *others = super().get_list_display(request)
+        return [first, *(self._linked(request, one) for one in others)]
+
+    def _linked(self, request: HttpRequest, column: Any) -> Any:
+        found = [one for one in self.opts.concrete_fields if one.name == column and one.is_relation]
+        page = self.admin_site._registry.get(found[0].related_model) if found else None
+        return related_column(found[0]) if page is not None and page.has_view_permission(request) else column
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return EmptyLastChangeList
+
     def live_context(self, row: Any) -> dict[str, Any]:
         return {}
 
@@ -127,6 +156,8 @@ class PanelAdmin(OperatingAdmin):
         if row is not None:
             context["live"] = self._live(request, row)
             context["sections"] = sections_of(row)
+            if not _can_be_edited(context):
+                context |= NOTHING_TO_SAVE
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _live(self, request: HttpRequest, row: Model) -> dict[str, Any]:
@@ -163,13 +194,26 @@ class RowsInline(UnfoldTabularInline):
 
 
 class FactInline(UnfoldTabularInline):
-    """Rows of facts below the object they belong to, a page at a time."""
+    """Rows of facts below the object they belong to, a page at a time. Each has a link to its own page, unless
+    `show_change_link` is off; a title above each row would repeat what its fields say."""
 
     extra = 0
+    hide_title = True
     per_page = 20
     tab = True
     can_delete = False
     show_change_link = True
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        linked = self.show_change_link and self.admin_site.is_registered(self.model)
+        return [*super().get_fields(request, obj), *(["own_page"] if linked else [])]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [*super().get_readonly_fields(request, obj), "own_page"]
+
+    @display(description="page")
+    def own_page(self, row: Model) -> str:
+        return link_to(row, "open")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -179,6 +223,15 @@ class FactInline(UnfoldTabularInline):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _can_be_edited(context: dict[str, Any]) -> bool:
+    """Whether a page with this context has a field to fill in. `has_change_permission` says less: all fields may be
+    read-only in the row's present state."""
+    formsets = context["inline_admin_formsets"]
+    return bool(context["adminform"].form.fields) or any(
+        one.has_add_permission or one.has_change_permission or one.has_delete_permission for one in formsets
+    )
 
 
 def _lock(rows: QuerySet[Any]) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.contrib.admin.utils import quote
-from django.db.models import Model
+from django.db.models import Field, Model
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -130,6 +131,19 @@ def preformatted(text: str) -> SafeString:
 def link_to(row: Model, text: str) -> SafeString:
     """A link to the row's page."""
     return format_html('<a class="text-link" href="{}">{}</a>', page_of(row), text)
+
+
+@cache
+def related_column(field: "Field[Any, Any]") -> Callable[[Any], str]:
+    """A column with a link to the row that a foreign key leads to."""
+
+    @display(description=str(field.verbose_name), ordering=field.name)
+    def show(row: Any) -> str:
+        related = getattr(row, field.name)
+        return link_to(related, str(related)) if related is not None else ""
+
+    show.__name__ = field.name
+    return show
 
 
 def page_of(row: Model) -> str:

@@ -65,6 +65,12 @@ def sections_of(row: Model) -> list[dict[str, Any]]:
     return [{"template": one.template, **one.look(row)} for one in _sections[type(row)]]
 
 
+def may_view(model: type[Model]) -> Callable[[HttpRequest], bool]:
+    """For a `Link` to pages of `model`: Django's right to view it, which the right to change it includes."""
+    rights = [f"{model._meta.app_label}.{right}_{model._meta.model_name}" for right in ("view", "change")]
+    return lambda request: any(request.user.has_perm(right) for right in rights)
+
+
 def links_of(row: Model, request: HttpRequest) -> list[tuple[Link, str]]:
     """Each with its address."""
     found = [(one, one.url(row)) for one in _links[type(row)] if one.may(request)]

@@ -181,7 +181,7 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
 
     @display(description="to", ordering="chat__title")
     def destination(self, delivery: Delivery) -> str:
-        return delivery.destination
+        return link_to(delivery.chat, delivery.destination) if delivery.chat is not None else delivery.destination
 
     @display(description="why", ordering="waiting_reason")
     def why(self, delivery: Delivery) -> str:

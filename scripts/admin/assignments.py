@@ -17,7 +17,7 @@ from unfold.decorators import display
 
 from panelkit.base import PanelAdmin, RowsInline
 from panelkit.counts import counted
-from panelkit.labels import choice_label, text_column
+from panelkit.labels import choice_label, link_to, text_column
 from panelkit.operations import Operation, when_in
 from scripts import services
 from scripts.checks import text_problem
@@ -304,7 +304,7 @@ class CastingAdmin(PanelAdmin):
 
     @display(description="script", ordering="sfc__script__name")
     def sfc_name(self, casting: Casting) -> str:
-        return str(casting.sfc)
+        return link_to(casting.sfc, str(casting.sfc))
 
 
 @admin.register(Target)
@@ -318,4 +318,4 @@ class TargetAdmin(PanelAdmin):
 
     @display(description="script", ordering="sfc__script__name")
     def sfc_name(self, target: Target) -> str:
-        return str(target.sfc)
+        return link_to(target.sfc, str(target.sfc))

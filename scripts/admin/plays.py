@@ -13,13 +13,16 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import display
 
+from bots.models import Delivery
 from panelkit.base import FactAdmin, FactInline
 from panelkit.counts import counted
-from panelkit.labels import choice_label, text_column, waits
+from panelkit.labels import choice_label, link_to, page_of, text_column, waits
 from panelkit.operations import Operation, when_in
+from panelkit.registry import Link, add_link, may_view
 from scripts import services
 from scripts.errors import ScriptsError
 from scripts.models import Run, ScriptForCampaign, Step
+from scripts.services.plays import ORIGIN
 
 SfcState = ScriptForCampaign.State
 
@@ -133,7 +136,7 @@ class StepAdmin(FactAdmin):
 
     @display(description="play")
     def run_name(self, step: Step) -> str:
-        return str(step.run)
+        return link_to(step.run, str(step.run))
 
     @display(description="why")
     def why(self, step: Step) -> str:
@@ -145,3 +148,11 @@ def _why_step(step: Step) -> str:
     if step.state == Step.State.QUEUED and step.delivery is not None:
         return waits(step.delivery.waiting_reason, step.delivery.waiting_until or step.delivery.due_at)
     return step.reason
+
+
+def _play_of(delivery: Delivery) -> str:
+    run = Run.objects.filter(steps__id=delivery.origin_id).first() if delivery.origin == ORIGIN else None
+    return page_of(run) if run is not None else ""
+
+
+add_link(Delivery, Link("Play", "play_circle", _play_of, may_view(Run)))
