@@ -210,7 +210,8 @@ def _bot_restricted(facts: Facts) -> Wait | None:
 def _not_a_member(facts: Facts) -> Wait | None:
     if facts.chat is None or facts.member:
         return None
-    return Wait(None, f"{facts.bot} is not a member of “{facts.chat}” yet; it is joining.")
+    how = "is joining" if facts.permission_gap is None else "joins once the permission is in force"
+    return Wait(None, f"{facts.bot} is not a member of “{facts.chat}” yet; it {how}.")
 
 
 def _others_first(facts: Facts) -> Wait | None:

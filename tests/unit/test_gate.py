@@ -225,3 +225,9 @@ def test_everything_that_speaks_against_it_is_told_what_decides_first():
     assert [type(one).__name__ for one in objections(facts)] == ["Refuse", "Wait", "Wait", "Wait"]
     assert [one.until for one in objections(facts) if isinstance(one, Wait)] == [None, MUCH_LATER, LATER]
     assert judge(facts) == objections(facts)[0]
+
+
+def test_while_the_permission_waits_nobody_is_said_to_be_joining():
+    waiting = replace(FACTS, member=False, permission_gap=Gap("the chat's reference is being confirmed", lasting=False))
+    told = [objection.reason for objection in objections(waiting)]
+    assert "Anna is not a member of “Gardeners” yet; it joins once the permission is in force." in told
