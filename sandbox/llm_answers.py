@@ -117,6 +117,17 @@ DEFAULTS: dict[Language, dict[str, str]] = {
     "en": {"product": "Our service", "price": "from 20 euros"},
 }
 _LABELS = {"product": r"(?:product|продукт)", "price": r"(?:price|цена)"}
+# Why it answers so, as a team reads it beside the conversation.
+REASONS = {
+    "bot": "The person asks whether a bot writes.",
+    "handover": "The person asks for a human.",
+    "close": "The person ends the conversation.",
+    "price": "The person asks for the price.",
+    "time": "The person asks when it takes place.",
+    "place": "The person asks where it is.",
+    "trial": "The person would like a trial.",
+}
+NO_TOPIC = "The person names no particular topic."
 _ACTIONS: dict[str, Action] = {"handover": "handover", "close": "close"}
 
 
@@ -124,14 +135,14 @@ def answer(messages: Iterable[Mapping[str, Any]]) -> Answer:
     """The manager's answer to a conversation given as chat-completions messages, oldest first."""
     talk = read_conversation(messages)
     if not talk.open:
-        return Answer((), "wait", "the person has not written since our last message")
+        return Answer((), "wait", "The person has not written since our last message.")
     intent = intent_of(talk.last)
     if intent == "opt_out":
-        return Answer((), "opt_out", f"turn {talk.turns}: the person does not want this")
+        return Answer((), "opt_out", "The person does not want this.")
     if intent == "wait":
-        return Answer((), "wait", f"turn {talk.turns}: the person asked for time")
-    reason = f"turn {talk.turns}: {intent or 'no particular topic'}"
-    return Answer((_text(talk, intent),), _ACTIONS.get(intent or "", "reply"), reason)
+        return Answer((), "wait", "The person asks for time.")
+    action = _ACTIONS.get(intent or "", "reply")
+    return Answer((_text(talk, intent),), action, REASONS.get(intent or "", NO_TOPIC))
 
 
 def read_conversation(messages: Iterable[Mapping[str, Any]]) -> Conversation:
