@@ -12,6 +12,6 @@ COPY requirements.txt .
 RUN pip install -r requirements.txt
 
 COPY . .
-# The volume of collected static files takes its owner from this folder.
-RUN mkdir -p .run/static && chown -R coolthing:coolthing .run
+# The volumes of collected static files and of notifications take their owner from these folders.
+RUN mkdir -p .run/static .run/notifications && chown -R coolthing:coolthing .run
 USER coolthing

@@ -8,6 +8,8 @@ from urllib.parse import quote, urlsplit
 import environ
 from cryptography.fernet import Fernet
 
+from outgoing.addresses import Allowed
+
 T = TypeVar("T")
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
@@ -69,6 +71,15 @@ class Environment:
     def listed(self, name: str, default: list[str]) -> list[str]:
         """Comma-separated values."""
         return [part.strip() for part in self.text(name, ",".join(default)).split(",") if part.strip()]
+
+    def hosts(self, name: str) -> list[str]:
+        """Comma-separated names, addresses and networks."""
+        entries = self.listed(name, [])
+        try:
+            Allowed.of(entries)
+        except ValueError as wrong:
+            fail(name, f"must hold host names, addresses and networks such as 10.1.0.0/16, which {str(wrong)!r} is not")
+        return entries
 
     def url(self, name: str, schemes: set[str], default: str | None = None) -> str:
         """An address with one of `schemes` and a host. Errors never repeat the value: it holds a password."""

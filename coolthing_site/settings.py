@@ -147,6 +147,12 @@ METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 # Where an OpenTelemetry collector takes OTLP over HTTP. Its SDK reads the other OTEL_ variables by itself.
 OTEL_EXPORTER_OTLP_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_ENDPOINT", {"http", "https"}, "")
 
+# Hosts (names, addresses, networks) beside the public Internet that addresses of the panel and of seed files may
+# lead to. What only the environment sets is trusted and needs no entry.
+OUTGOING_ALLOWED_HOSTS = env.hosts("OUTGOING_ALLOWED_HOSTS")
+# Where the files of notification channels are. Nothing else is written there.
+NOTIFICATION_FILES_DIR = env.text("NOTIFICATION_FILES_DIR", str(BASE_DIR / ".run" / "notifications"))
+
 WEB_PORT = env.port("WEB_PORT", 8000)
 FLOWER_PORT = env.port("FLOWER_PORT", 5555)
 FLOWER_URL = env.text("FLOWER_URL", f"http://127.0.0.1:{FLOWER_PORT}/")

@@ -1,5 +1,7 @@
 """Channels with their rules, and what was sent through them."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -7,10 +9,17 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from unfold.decorators import display
 
 from messaging.admin.parts import trace_link
+from notifier.addresses import address_problem
 from notifier.models import Channel, Notification, Rule
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, waits
 from panelkit.secret_fields import SecretField, SecretForm
+from vault.fields import UnreadableSecret
+
+ADDRESS_HELP = (
+    "File: a plain name such as team.jsonl, kept in NOTIFICATION_FILES_DIR. Webhook: a URL. It is stored encrypted and "
+    "never shown again."
+)
 
 
 class RuleInline(RowsInline):
@@ -19,11 +28,20 @@ class RuleInline(RowsInline):
 
 
 class ChannelForm(SecretForm):
-    address = SecretField(help_text="The file's path or the webhook's URL")
+    address = SecretField(help_text=ADDRESS_HELP)
 
     class Meta:
         model = Channel
         exclude = ("address",)
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        kind, address = given.get("kind"), given.get("address")
+        if kind and not address and "kind" in self.changed_data and not self.instance._state.adding:
+            self.add_error("address", "Another kind of channel needs an address of its own: enter it.")
+        elif kind and address and (problem := address_problem(kind=kind, address=address)):
+            self.add_error("address", f"{problem[:1].upper()}{problem[1:]}.")
+        return given
 
 
 @admin.register(Channel)
@@ -31,8 +49,9 @@ class ChannelAdmin(PanelAdmin):
     empty_hint = "A channel is where the team is told what happens: a webhook, or a file."
     form = ChannelForm
     secret_fields = ("address",)
-    fields = ("name", "kind", "address", "enabled")
+    fields = ("name", "kind", "address", "enabled", "problem")
     list_display = ("name", "kind_label", "address_hidden", "enabled", "patterns")
+    readonly_fields = ("problem",)
     list_filter = (("kind", ChoicesDropdownFilter), "enabled")
     search_fields = ("name",)
     ordering = ("name",)
@@ -45,11 +64,26 @@ class ChannelAdmin(PanelAdmin):
 
     @display(description="address")
     def address_hidden(self, channel: Channel) -> str:
-        return "••••••"
+        problem = _problem(channel)
+        return f"••••••, but {problem}" if problem else "••••••"
+
+    @display(description="problem")
+    def problem(self, channel: Channel) -> str:
+        return _problem(channel) or "–"
 
     @display(description="hears of")
     def patterns(self, channel: Channel) -> str:
         return ", ".join(sorted(rule.pattern for rule in channel.rules.all()))
+
+
+def _problem(channel: Channel) -> str:
+    """Why nothing reaches this channel as it is: an address of an earlier release, or one that was allowed then."""
+    if channel._state.adding:
+        return ""
+    try:
+        return address_problem(kind=channel.kind, address=channel.address)
+    except UnreadableSecret:
+        return "it was encrypted with a key that is gone: enter it again"
 
 
 @admin.register(Rule)

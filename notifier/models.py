@@ -18,7 +18,7 @@ class Channel(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=10, choices=Kind)
-    address = EncryptedTextField(help_text="The file's path or the webhook's URL")
+    address = EncryptedTextField(help_text="The file's plain name or the webhook's URL")
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 

@@ -48,6 +48,15 @@ def _no_broker() -> None:
     private.use_broker("pyamqp://nobody:nothing@127.0.0.1:1/none")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_servers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The servers that tests start are this machine's; what they write is nobody's."""
+    from django.conf import settings
+
+    settings.OUTGOING_ALLOWED_HOSTS = ["127.0.0.0/8", "::1", "localhost"]
+    settings.NOTIFICATION_FILES_DIR = str(tmp_path_factory.mktemp("notifications"))
+
+
 @pytest.fixture(scope="session")
 def _broken_orders() -> Iterator[list[str]]:
     """What `tests.lock_watch` has found and no test has failed for."""

@@ -11,6 +11,7 @@ from coolthing_site.seeding.problems import Path, Problem
 from coolthing_site.seeding.references import chat_problem, repeated, role_problem
 from coolthing_site.seeding.script_checks import script_problems
 from coolthing_site.seeding.shape import BudgetPart, CampaignPart, ChatPart, SeedFile
+from notifier.addresses import address_problem
 from scripts import spintax
 from scripts.checks import text_problem
 
@@ -170,6 +171,6 @@ def _channel(seed: SeedFile, index: int) -> Iterator[Problem]:
     channel = channels[index]
     if channel.name in {earlier.name for earlier in channels[:index]}:
         yield Problem((*path, "name"), f'a channel before is called "{channel.name}" too')
-    if channel.kind == "webhook" and not channel.address.startswith(("http://", "https://")):
-        yield Problem((*path, "address"), "a webhook's address begins with http:// or https://")
+    if reason := address_problem(kind=channel.kind, address=channel.address):
+        yield Problem((*path, "address"), reason)
     yield from repeated((*path, "events"), channel.events, what='"{}" is there twice')

@@ -5,6 +5,7 @@ A channel's address is a secret: no transport puts it, or anything that may cont
 
 from collections.abc import Callable, Mapping
 
+from notifier.addresses import address_problem
 from notifier.models import Channel
 from notifier.transports.errors import TransportError
 from notifier.transports.file import append_line
@@ -25,4 +26,6 @@ def send(kind: str, address: str, content: Content) -> None:
     transport = _TRANSPORTS.get(kind)
     if transport is None:
         raise TransportError(f"no transport for channels of kind {kind}", permanent=True)
+    if problem := address_problem(kind=kind, address=address):
+        raise TransportError(f"{kind}: {problem}", permanent=True)
     transport(address, content)

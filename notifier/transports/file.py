@@ -1,25 +1,51 @@
-"""A file with one JSON object a line."""
+"""A file with one JSON object a line, in the one folder that the installation has for such files."""
 
 import json
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
 
 from notifier.transports.errors import TransportError
 
+# Not blocking: a pipe that nobody reads would keep the worker for ever. A symbolic link would lead out of the folder.
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
-def append_line(path: str, content: Mapping[str, object]) -> None:
-    """One write to a file opened for appending: lines of several processes do not mix."""
+
+def append_line(name: str, content: Mapping[str, object]) -> None:
+    """One write to a file opened for appending: lines of several processes do not mix. `name` is a plain one."""
     line = (json.dumps(dict(content), ensure_ascii=False) + "\n").encode()
     try:
-        # Not blocking: a pipe that nobody reads would keep the worker for ever.
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-        try:
+        with _folder() as folder, _opened(name, folder) as handle:
             written = os.write(handle, line)
-        finally:
-            os.close(handle)
     except (OSError, ValueError) as error:
         # The error's own text names the file.
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a usable path"
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a usable name"
         raise TransportError(f"file: {reason}") from None
     if written != len(line):
         raise TransportError("file: the line was cut, the disk may be full")
+
+
+@contextmanager
+def _folder() -> Iterator[int]:
+    path = Path(settings.NOTIFICATION_FILES_DIR)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _opened(name: str, folder: int) -> Iterator[int]:
+    handle = os.open(name, _FLAGS, 0o600, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise TransportError("file: it is no regular file")
+        yield handle
+    finally:
+        os.close(handle)

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 import httpx2
 
 from messaging.retry_after import seconds_to_wait
 from notifier.transports.errors import TransportError
+from outgoing.allowed import allowed_hosts
+from outgoing.http import CheckedTransport
+from outgoing.resolving import OutgoingRefused
 
 # Seconds for one POST, from its connection to the last header of the answer, however slowly that drips in.
 TIMEOUT_SECONDS = 20.0
@@ -23,14 +25,9 @@ _TEMPORARY = frozenset([408, 409, 423, 425, 429])
 def post(url: str, content: Mapping[str, object]) -> None:
     """Delivered when the answer is 2xx. A receiver can tell a repeat by the header `Idempotency-Key`.
 
-    A redirect is a refusal: the POST would arrive as a GET without its body, perhaps at a stranger's.
+    A redirect is a refusal: the POST would arrive as a GET without its body, perhaps at a stranger's. Of the answer
+    only its head is read. The environment's proxies are not asked: they would look up the name once more.
     """
-    try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
-    except ValueError:
-        scheme, host = "", None
-    if scheme not in ("http", "https") or not host:
-        raise TransportError("webhook: the address is no http(s) URL", permanent=True)
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "CoolThing",
@@ -39,6 +36,8 @@ def post(url: str, content: Mapping[str, object]) -> None:
     body = json.dumps(dict(content), ensure_ascii=False).encode()
     try:
         answer = asyncio.run(_post(url, body, headers))
+    except OutgoingRefused as refused:
+        raise TransportError(f"webhook: {refused}", permanent=True) from None
     except (TimeoutError, OSError, ValueError, httpx2.HTTPError, httpx2.InvalidURL) as error:
         # Names of errors only: their texts may contain the address.
         raise TransportError(f"webhook: {type(error).__name__}") from None
@@ -48,7 +47,8 @@ def post(url: str, content: Mapping[str, object]) -> None:
 
 async def _post(url: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Response:
     """The answer without its body. Raises TimeoutError at the deadline, with the connection closed."""
-    client = httpx2.AsyncClient(verify=_ssl_context(), timeout=TIMEOUT_SECONDS)
+    transport = CheckedTransport(allowed=allowed_hosts(), inner=httpx2.AsyncHTTPTransport(verify=_ssl_context()))
+    client = httpx2.AsyncClient(transport=transport, timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False)
     request = client.build_request("POST", url, content=body, headers=headers)
     async with asyncio.timeout(TIMEOUT_SECONDS), client:
         return await client.send(request, stream=True)

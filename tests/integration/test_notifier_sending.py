@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -26,13 +27,19 @@ from tests.llm_server import drips, hostile_server, http
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path, settings):
+    settings.NOTIFICATION_FILES_DIR = str(tmp_path)
+
+
 @pytest.fixture
 def file(tmp_path):
     return tmp_path / "secret-name.jsonl"
 
 
 def channel(address, *patterns, name="file", kind="file", enabled=True):
-    made = Channel.objects.create(name=name, kind=kind, address=str(address), enabled=enabled)
+    address = address.name if isinstance(address, Path) else address
+    made = Channel.objects.create(name=name, kind=kind, address=address, enabled=enabled)
     for pattern in patterns:
         Rule.objects.create(channel=made, pattern=pattern)
     return made
@@ -164,7 +171,8 @@ def test_a_known_event_without_its_fields_is_refused_with_a_reason(file, key, bo
 
 
 def test_a_channel_that_is_away_is_tried_again_later_and_then_given_up(tmp_path, caplog):
-    away = tmp_path / "secret-folder" / "notes.jsonl"
+    away = tmp_path / "secret-notes.jsonl"
+    away.mkdir()
     channel(away, "#")
     happens("parser.error", service="parser", reason="no")
     notification = Notification.objects.get()
@@ -175,18 +183,19 @@ def test_a_channel_that_is_away_is_tried_again_later_and_then_given_up(tmp_path,
         waits.append(notification.due_at - now)
     assert (notification.state, notification.attempts) == ("failed", MOST_ATTEMPTS)
     assert waits == sorted(waits)
-    assert notification.error == "file: No such file or directory"
+    assert notification.error == "file: Is a directory"
     assert "secret" not in caplog.text and str(notification.id) in caplog.text
     assert not OutboxEvent.objects.exists(), "a failing channel causes no further events"
 
 
 def test_a_channel_that_comes_back_gets_its_notification(tmp_path):
-    file = tmp_path / "folder" / "notes.jsonl"
+    file = tmp_path / "notes.jsonl"
+    file.mkdir()
     channel(file, "#")
     happens("parser.error", service="parser", reason="no")
     notification = Notification.objects.get()
     send_notification(notification_id=notification.id)
-    file.parent.mkdir()
+    file.rmdir()
     assert notifications_dispatch_due(now=soon()) == 1
     send_notification(notification_id=notification.id, now=soon())
     assert len(lines(file)) == 1
@@ -205,7 +214,8 @@ def test_an_address_that_can_never_work_is_given_up_at_once(caplog):
 
 
 def test_the_notifiers_own_errors_are_notified_once_and_cause_no_more(tmp_path):
-    channel(tmp_path / "missing" / "notes", "#")
+    (tmp_path / "notes").mkdir()
+    channel(tmp_path / "notes", "#")
     happens("notifier.error", service="notifier", reason="a channel fails")
     send_notification(notification_id=Notification.objects.get().id)
     assert Notification.objects.count() == 1 and not OutboxEvent.objects.exists()

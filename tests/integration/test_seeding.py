@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 DEMO = Path(__file__).resolve().parents[2] / "docs" / "examples" / "demo.yaml"
 GOOD = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
-CHANNEL = {"name": "team", "kind": "file", "address": "/tmp/team.jsonl", "events": ["*.crash", "#"]}
+CHANNEL = {"name": "team", "kind": "file", "address": "team.jsonl", "events": ["*.crash", "#"]}
 COUNTED = (Bot, Chat, ChatPermission, Budget, Campaign, Keyword, WatchedChat, CampaignManager, Script, Slot, Line,
            ScriptForCampaign, Casting, Target, Channel, Rule)  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Patterns, titles and transports of notifications."""
 
 import json
+import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -78,28 +79,62 @@ def test_a_title_has_an_end():
     assert len(title_of("parser.error", {"reason": "x" * 1000}, name_of)) == LONGEST
 
 
-def test_a_file_gets_one_line_each(tmp_path):
-    path = tmp_path / "notes.jsonl"
-    send("file", str(path), CONTENT)
-    send("file", str(path), CONTENT)
+@pytest.fixture
+def folder(tmp_path, settings):
+    settings.NOTIFICATION_FILES_DIR = str(tmp_path / "notifications")
+    return tmp_path / "notifications"
+
+
+def test_a_file_gets_one_line_each(folder):
+    path = folder / "notes.jsonl"
+    send("file", path.name, CONTENT)
+    send("file", path.name, CONTENT)
     assert [json.loads(line) for line in path.read_text().splitlines()] == [CONTENT, CONTENT]
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_lines_of_several_writers_do_not_mix(tmp_path):
-    path = tmp_path / "notes.jsonl"
+def test_lines_of_several_writers_do_not_mix(folder):
+    path = folder / "notes.jsonl"
     contents = [{"id": str(number), "text": str(number % 10) * 5000} for number in range(100)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda content: send("file", str(path), content), contents))
+        list(pool.map(lambda content: send("file", path.name, content), contents))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert sorted(lines, key=lambda line: int(line["id"])) == contents
 
 
-@pytest.mark.parametrize("path", ["/nowhere/secret-place/notes", "/", "secret\0place"])
-def test_the_files_name_is_in_no_error(path):
+@pytest.mark.parametrize(
+    "name",
+    ["/nowhere/secret-place", "secret/place", "../secret", "..", ".secret", ".", "", "secret\0place", "secret\\place",
+     "secret\nplace", "secret" * 60, "~/.secret/../x"],
+)  # fmt: skip
+def test_what_is_no_plain_name_is_never_written_to(folder, name):
     with pytest.raises(TransportError) as caught:
-        send("file", path, CONTENT)
-    assert "secret" not in str(caught.value) and caught.value.__cause__ is None
+        send("file", name, CONTENT)
+    assert caught.value.permanent and "secret" not in str(caught.value) and caught.value.__cause__ is None
+    assert not folder.exists()
+
+
+def test_a_link_out_of_the_folder_is_not_followed(folder, tmp_path):
+    folder.mkdir()
+    outside = tmp_path / "bashrc"
+    outside.write_text("mine\n")
+    (folder / "secret").symlink_to(outside)
+    (folder / "dangling").symlink_to(tmp_path / "new")
+    for name in ("secret", "dangling"):
+        with pytest.raises(TransportError) as caught:
+            send("file", name, CONTENT)
+        assert "secret" not in str(caught.value)
+    assert outside.read_text() == "mine\n" and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_only_a_regular_file_is_written_to(folder, make):
+    folder.mkdir()
+    make(folder / "notes")
+    reading = os.open(folder / "notes", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(TransportError, match=r"regular file|directory"):
+        send("file", "notes", CONTENT)
+    os.close(reading)
 
 
 class Receiver(HTTPServer):
@@ -152,6 +187,22 @@ def test_a_refusal_says_whether_it_is_final(receiver, status, permanent):
         send("webhook", receiver.url, CONTENT)
     assert caught.value.permanent is permanent
     assert "secret" not in str(caught.value) and len(receiver.got) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.1", "[::ffff:127.0.0.1]", "169.254.169.254"])
+def test_a_webhook_into_an_own_network_is_never_tried(receiver, settings, host):
+    settings.OUTGOING_ALLOWED_HOSTS = []
+    with pytest.raises(TransportError, match="OUTGOING_ALLOWED_HOSTS") as caught:
+        send("webhook", receiver.url.replace("127.0.0.1", host), CONTENT)
+    assert caught.value.permanent and receiver.got == []
+    assert "secret" not in str(caught.value) and host not in str(caught.value)
+
+
+def test_an_allowed_host_is_connected_to_by_its_address_and_called_by_its_name(receiver, settings):
+    settings.OUTGOING_ALLOWED_HOSTS = ["localhost"]
+    send("webhook", receiver.url.replace("127.0.0.1", "localhost"), CONTENT)
+    [(_, headers, _)] = receiver.got
+    assert headers["Host"] == f"localhost:{receiver.server_port}"
 
 
 def test_a_receiver_that_is_away_is_asked_later():

@@ -1,0 +1,50 @@
+"""What a channel's address may be. Every door asks here: the panel, seed files, and the transports themselves.
+
+Reasons never repeat the address: it is a secret.
+"""
+
+from urllib.parse import urlsplit
+
+from notifier.models import Channel
+from outgoing.allowed import allowed_hosts
+from outgoing.resolving import OutgoingRefused, check_literal
+
+# Bytes of a file's name, as file systems take them.
+LONGEST_NAME = 255
+_NO_FILE = (
+    "a file is a plain name, such as team.jsonl: no folders, and no dot at the beginning. "
+    "It is kept in NOTIFICATION_FILES_DIR"
+)
+_NO_URL = "a webhook is a URL that begins with http:// or https://"
+
+
+def address_problem(*, kind: str, address: str) -> str:
+    """Why no channel of this kind can have this address; empty when it can. Nobody is asked: a name may still
+    resolve to what must not be connected to."""
+    if kind == Channel.Kind.FILE:
+        return "" if is_plain_name(address) else _NO_FILE
+    if kind == Channel.Kind.WEBHOOK:
+        return _url_problem(address)
+    return f"there is no kind of channel called {kind}"
+
+
+def is_plain_name(name: str) -> bool:
+    """A name in a folder, and nothing that leads out of it or hides in it."""
+    if not name or name.startswith(".") or set(name) & set("/\\") or not name.isprintable():
+        return False
+    return len(name.encode()) <= LONGEST_NAME
+
+
+def _url_problem(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        return _NO_URL
+    if scheme not in ("http", "https") or not host:
+        return _NO_URL
+    try:
+        check_literal(host, allowed_hosts())
+    except OutgoingRefused as refused:
+        return str(refused)
+    return ""
