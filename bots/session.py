@@ -33,6 +33,7 @@ from bots.troubles import trouble_over, trouble_tell
 from messaging.faults import fault
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, RetryAfter, TelegramError
+from telegram.proxying import credentials_to_connect
 
 # Waits before connecting again: doubling between these, in seconds.
 RECONNECT_FIRST, RECONNECT_MOST = 1.0, 30.0
@@ -199,7 +200,8 @@ class BotSession:
         """Connect, and serve as long as the connection lasts. Always raises."""
         if not self._lease.valid():
             raise LeaseLost(self.bot_id)
-        account = TelegramAccount(self._facts.credentials, self._text, self._save)
+        credentials = await credentials_to_connect(self._facts.credentials)
+        account = TelegramAccount(credentials, self._text, self._save)
         serving = Serving(
             account=account,
             reading=self._reading,

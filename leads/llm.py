@@ -145,6 +145,8 @@ async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> 
         timeout=TIMEOUT_SECONDS,
         http_client=openai.DefaultAsyncHttpxClient(
             verify=_ssl_context(),
+            # Only the environment says where the questions go.
+            follow_redirects=False,
             # The client itself reads the whole answer when it is an error.
             event_hooks={"response": [cut_off_at(MOST_BYTES + 1)]},
         ),

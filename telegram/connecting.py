@@ -9,12 +9,14 @@ from telethon import TelegramClient
 from telethon import errors as rpc
 from telethon.tl import types
 
+from outgoing.resolving import OutgoingRefused
 from telegram.calls import REQUEST_TIMEOUT, call, close, guarded
 from telegram.config import new_client
 from telegram.errors import TelegramError, TransientError
 from telegram.logins import PASSWORD_NEEDED, LoginError, PasswordNeeded, login_error
 from telegram.names import username_in
 from telegram.proxies import Proxy, parse_proxy
+from telegram.proxying import ProxyNotFound, through_checked_proxy
 from telegram.store import StoredSession
 from telegram.types import Credentials, Me
 
@@ -22,6 +24,8 @@ from telegram.types import Credentials, Me
 CONNECT_LIMIT = 15
 PROBE_LIMIT = 3
 
+_UNREACHABLE = "PROXY_UNREACHABLE"
+_NO_PROXY = "The proxy does not answer. Check its host and port in the bot's settings, or remove it."
 _MOVED = (rpc.PhoneMigrateError, rpc.NetworkMigrateError, rpc.UserMigrateError)
 
 
@@ -33,6 +37,14 @@ async def connected(
 
     Raises LoginError, and PasswordNeeded (with the session as it is then) when the account asks for its password.
     """
+    try:
+        credentials = await through_checked_proxy(credentials)
+    except OutgoingRefused as refused:
+        raise LoginError(f"The proxy cannot be used: {refused}.", reason="PROXY_REFUSED") from refused
+    except ProxyNotFound as error:
+        raise LoginError(_NO_PROXY, reason=_UNREACHABLE) from error
+    except ValueError as error:
+        raise LoginError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
     try:
         client = new_client(session, credentials, receive_updates=receive_updates, logged_in=logged_in)
     except ValueError as error:
@@ -101,10 +113,7 @@ async def _blame(proxy: Proxy, error: TransientError) -> LoginError:
             _, writer = await asyncio.open_connection(proxy.host, proxy.port)
         writer.close()
     except (OSError, TimeoutError):
-        return LoginError(
-            "The proxy does not answer. Check its host and port in the bot's settings, or remove it.",
-            reason="PROXY_UNREACHABLE",
-        )
+        return LoginError(_NO_PROXY, reason=_UNREACHABLE)
     return LoginError(
         "The proxy answers, but Telegram cannot be reached through it. "
         "Check its user name, password or secret in the bot's settings, or use another one.",

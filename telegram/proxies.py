@@ -4,7 +4,7 @@ import binascii
 import re
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 KINDS = ("socks5", "socks4", "http")
 FORMS = (
@@ -25,6 +25,13 @@ class Proxy:
     username: str = ""
     password: str = ""
     secret: str = ""
+
+    @property
+    def url(self) -> str:
+        """As `parse_proxy` reads it."""
+        who = self.secret if self.kind == "mtproxy" else f"{quote(self.username, '')}:{quote(self.password, '')}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.kind}://{who}@{host}:{self.port}"
 
 
 def parse_proxy(url: str) -> Proxy | None:

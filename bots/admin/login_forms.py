@@ -12,6 +12,8 @@ from unfold.widgets import (
 )
 
 from bots.models import Bot
+from outgoing.allowed import allowed_hosts
+from outgoing.resolving import OutgoingRefused, check_literal
 from panelkit.secret_fields import SecretField, SecretForm, SecretInput
 from telegram.logins import LoginError
 from telegram.proxies import FORMS, parse_proxy
@@ -21,8 +23,10 @@ def checked_proxy(form: Any) -> str:
     """`clean_proxy_url` of a form."""
     given: str = form.cleaned_data["proxy_url"]
     try:
-        parse_proxy(given)
-    except ValueError as error:
+        proxy = parse_proxy(given)
+        if proxy is not None:
+            check_literal(proxy.host, allowed_hosts())
+    except (ValueError, OutgoingRefused) as error:
         raise forms.ValidationError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
     return given
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from telegram import login
+from telegram.errors import PermanentError, TransientError
 from telegram.logins import LoginError
+from telegram.proxying import credentials_to_connect
 from telegram.types import Credentials
 from tests.telegram.accounts import code_of, point_at
 from tests.telegram.sandbox_support import Town
@@ -108,3 +110,26 @@ async def test_an_account_logs_in_through_a_proxy_with_a_password(
         with pytest.raises(LoginError, match="The proxy answers") as refused:
             await login.request_code(wrong, town.anna.phone)
         assert "wrong" not in str(refused.value)
+
+
+async def test_a_proxy_in_an_own_network_is_never_connected_to(settings: Any) -> None:
+    settings.OUTGOING_ALLOWED_HOSTS = []
+    async with proxy(socks5) as (port, led):
+        through = Credentials(1, "sandbox", f"socks5://{USER}:p%40ss@localhost:{port}")
+        with pytest.raises(LoginError, match="OUTGOING_ALLOWED_HOSTS") as refused:
+            await login.request_code(through, "+9996620001")
+        assert refused.value.reason == "PROXY_REFUSED" and "localhost" not in str(refused.value)
+        with pytest.raises(PermanentError, match="OUTGOING_ALLOWED_HOSTS"):
+            await credentials_to_connect(through)
+        assert led == []
+
+
+async def test_a_proxys_name_is_looked_up_once_and_its_address_is_connected_to() -> None:
+    given = Credentials(1, "sandbox", f"socks5://{USER}:p%40ss@localhost:1080")
+    assert (await credentials_to_connect(given)).proxy_url in (
+        f"socks5://{USER}:p%40ss@127.0.0.1:1080", f"socks5://{USER}:p%40ss@[::1]:1080",
+    )  # fmt: skip
+    assert await credentials_to_connect(Credentials(1, "sandbox")) == Credentials(1, "sandbox")
+    nowhere = Credentials(1, "sandbox", "socks5://nowhere.invalid:1080")
+    with pytest.raises(TransientError):
+        await credentials_to_connect(nowhere)
