@@ -7,6 +7,11 @@ from coolthing_site.panel.health import health
 
 admin.autodiscover()
 
+handler400 = "coolthing_site.errors.bad_request"
+handler403 = "coolthing_site.errors.forbidden"
+handler404 = "coolthing_site.errors.not_found"
+handler500 = "coolthing_site.errors.server_error"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/queues/", include("coolthing_site.panel.queues")),
