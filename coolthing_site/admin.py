@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as StockGroupAdmin
 from django.contrib.auth.admin import UserAdmin as StockUserAdmin
@@ -21,10 +22,12 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from coolthing_site import token_admin  # noqa: F401  Its page registers itself.
+from coolthing_site.logins import unlock
 from coolthing_site.models import Process
 from coolthing_site.panel.processes import process_state
 from panelkit.base import FactAdmin, FactInline, PanelAdmin
 from panelkit.labels import tag
+from panelkit.operations import Operation
 from vault.models import KeyInUse
 
 for model in (
@@ -64,6 +67,32 @@ class KeyInUseAdmin(FactAdmin):
     list_filter = (("since", RangeDateTimeFilter),)
     search_fields = ("fingerprint",)
     ordering = ("-since",)
+
+
+@admin.register(AccessAttempt)
+class FailedLoginAdmin(FactAdmin):
+    """Failures of an account from an address. The other models of axes have no rows: what they would keep is off."""
+
+    empty_hint = "A login that fails appears here, and is forgotten when the account logs in from the same address."
+    secret_fields = ("get_data", "post_data")
+    list_display = ("attempt_time", "username", "ip_address", "failures_since_start", "user_agent")
+    list_filter = (("attempt_time", RangeDateTimeFilter),)
+    search_fields = ("username", "ip_address")
+    ordering = ("-attempt_time",)
+    fields = ("username", ("ip_address", "failures_since_start"), "attempt_time", "user_agent")
+    operations = (
+        Operation(
+            "unlock",
+            "Unlock",
+            run=lambda row, _call: unlock(username=row.username or "", address=row.ip_address or ""),
+            done="was forgotten: the account may log in from that address.",
+            icon="lock_open",
+            confirm="The account may log in from this address at once.",
+            bulk=True,
+            removes=True,
+            right="auth.change_user",
+        ),
+    )
 
 
 @admin.register(Process)

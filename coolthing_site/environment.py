@@ -1,5 +1,6 @@
 """The environment, read strictly: a missing or malformed variable ends the process with one line that names it."""
 
+import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -111,6 +112,13 @@ class Environment:
             return value
 
         return self._cast(name, cast, "", "host:port")
+
+    def networks(self, name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """Comma-separated addresses and networks, such as 127.0.0.1 and 10.0.0.0/8."""
+        try:
+            return [ipaddress.ip_network(part) for part in self.listed(name, [])]
+        except ValueError:
+            fail(name, "must hold IP addresses or networks such as 10.0.0.0/8, several separated by commas")
 
     def fernet_keys(self, name: str) -> list[str]:
         keys = self.listed(name, [])

@@ -3,6 +3,7 @@
 Precedence: the process's environment, then `.env`, then `.run/services.env` (written by `bin/services start`).
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "rest_framework",
+    "axes",
     "django_celery_beat",
     "panelkit",
     "vault",
@@ -62,6 +64,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # The last: it answers for the login page.
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "coolthing_site.urls"
@@ -186,10 +190,34 @@ REST_FRAMEWORK = {
 DEFAULT_EXCEPTION_REPORTER_FILTER = "coolthing_site.reports.SecretiveFilter"
 
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+CSRF_FAILURE_VIEW = "coolthing_site.errors.csrf_failure"
+# Axes asks first, and refuses what is locked before a password is looked at.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# Proxies whose X-Forwarded-For names the client. Anybody could send the header: without a proxy it counts for nothing.
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+
+# Failed logins: coolthing_site/logins.py says what each limit is for. What is locked opens again by itself.
+LOGIN_COOL_OFF_MINUTES = env.whole("LOGIN_COOL_OFF_MINUTES", 15, least=1, most=24 * 60)
+LOGIN_FAILURES_OF_ADDRESS = env.whole("LOGIN_FAILURES_OF_ADDRESS", 50, least=1)
+AXES_FAILURE_LIMIT = env.whole("LOGIN_FAILURES", 5, least=1)
+AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_COOL_OFF_MINUTES)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_HANDLER = "coolthing_site.logins.LoginLimits"
+AXES_LOCKOUT_CALLABLE = "coolthing_site.logins.locked_out"
+AXES_CLIENT_IP_CALLABLE = "coolthing_site.client_address.client_address"
+AXES_RESET_ON_SUCCESS = True
+# A browser that goes on sending an old password must not keep its owner out for ever.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+# Failures alone are kept; who has logged in when is no business of this feature.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
@@ -204,6 +232,8 @@ LOGGING = {
         "telethon": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
         "httpcore2": {"level": "WARNING"},
+        # Three lines a login; of failures and locks it warns.
+        "axes": {"level": "WARNING"},
         # At DEBUG it writes whole conversations.
         "openai": {"level": "WARNING"},
     },

@@ -1,4 +1,4 @@
-"""How long the bus remembers."""
+"""How long the bus remembers, and what else beat prunes with it."""
 
 from datetime import timedelta
 
@@ -14,6 +14,8 @@ PROCESSED_DAYS = 7
 COPY_DAYS = 1
 # The archiver reads a failure within moments; a pause of its queue may last longer.
 FAILURE_DAYS = 7
+# Of the panel's logins: what failed is looked at for some days; a lock lasts a day at most.
+LOGIN_FAILURE_DAYS = 7
 # Rows a statement: short locks, and little to redo when the worker stops in between.
 BATCH = 5_000
 
@@ -22,6 +24,7 @@ _TABLES = (
     ("messaging_processedevent", "processed_at", PROCESSED_DAYS),
     ("messaging_handledcopy", "handled_at", COPY_DAYS),
     ("messaging_handlingfailure", "created_at", FAILURE_DAYS),
+    ("axes_accessattempt", "attempt_time", LOGIN_FAILURE_DAYS),
 )
 
 

@@ -96,6 +96,8 @@ FREE = {
     # Django's own.
     "django_session",
     "django_admin_log",
+    # Written by axes while somebody logs in, in transactions of its own.
+    "axes_accessattempt",
     "django_celery_beat_crontabschedule",
     "django_celery_beat_intervalschedule",
     "django_celery_beat_periodictask",

@@ -87,6 +87,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("django_celery_beat.SolarSchedule", "sunny", "Solar events"),
         Page("auth.User", "person"),
         Page("auth.Group", "group"),
+        Page("axes.AccessAttempt", "lock_person", "Failed logins"),
         Page("coolthing_site.ApiToken", "vpn_key", "API tokens"),
         Page("vault.KeyInUse", "encrypted", "Encryption keys"),
     ),

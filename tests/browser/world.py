@@ -4,6 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from django_celery_beat.models import (
@@ -258,6 +259,7 @@ def _bus(world: SimpleNamespace) -> None:
     QueueSample.objects.create(
         queue="leads_queue", ready=3, unacked=1, consumers=2, published=40, publish_rate=0.5, ack_rate=0.4
     )
+    AccessAttempt.objects.create(username="olga", ip_address="192.0.2.7", failures_since_start=3)
     Process.objects.create(name="scripts laptop:71:1", kind="scripts", host="laptop", pid=71)
     Process.objects.create(
         name="beat laptop:72:1",

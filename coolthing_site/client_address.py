@@ -1,0 +1,50 @@
+"""Whose request it is: the address that limits of logins and of the API count by."""
+
+import ipaddress
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.http import HttpRequest
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# A provider gives each customer a network of this size: single addresses in it cost nothing.
+IPV6_PREFIX = 64
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The address of the client; for IPv6 that of its /64 network. None when the web server does not know it.
+
+    `X-Forwarded-For` counts only if TRUSTED_PROXIES has the peer. It is read from its end, where our own proxies write:
+    what stands before them is whatever the client has sent.
+    """
+    client = parsed(request.META.get("REMOTE_ADDR", ""))
+    trusted = settings.TRUSTED_PROXIES
+    for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        if client is None or not is_in(client, trusted):
+            break
+        before = parsed(hop)
+        if before is None:
+            break
+        client = before
+    return None if client is None else str(counted(client))
+
+
+def counted(address: Address) -> Address:
+    """What is counted together with this address."""
+    if address.version == 4:
+        return address
+    return ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False).network_address
+
+
+def is_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def parsed(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

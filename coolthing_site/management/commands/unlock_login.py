@@ -1,0 +1,28 @@
+"""Let somebody log in again at once whom too many failed logins have locked out."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from coolthing_site.client_address import counted, parsed
+from coolthing_site.logins import unlock
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("username", nargs="?", default="", help="the account, as it was typed")
+        parser.add_argument("--address", default="", help="the address that is locked; alone: for every account")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        username, address = options["username"], options["address"]
+        if not (username or address):
+            raise CommandError("name an account, an --address, or both")
+        if address:
+            found = parsed(address)
+            if found is None:
+                raise CommandError(f"{address} is not an IP address")
+            address = str(counted(found))
+        self.stdout.write(f"{unlock(username=username, address=address)} counters of failed logins removed")
