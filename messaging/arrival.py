@@ -47,6 +47,12 @@ class Message:
         return self.exchange, self.routing_key
 
     @property
+    def is_straight(self) -> bool:
+        """Whether it was published to its queue by name, so that neither exchange nor key tell a type."""
+        by_name = self.origin in ((topology.DEFAULT_EXCHANGE, self.queue), (topology.TASKS_EXCHANGE, self.queue))
+        return by_name and "task" not in self.headers
+
+    @property
     def stable_message_id(self) -> str | None:
         """AMQP's message id, or the one that was given; on a replay the id that the event had the first time."""
         replayed = self.headers.get(topology.EVENT_ID_HEADER)
@@ -69,6 +75,11 @@ class Subscription:
     @property
     def batches(self) -> bool:
         return self.queue in topology.BATCHES
+
+    @property
+    def only_type(self) -> type[Event] | None:
+        """The type of all its events; None when there are several, which their exchanges and keys tell apart."""
+        return self.event_type if self.event_type.exchange_name() else None
 
     @property
     def task_name_of_many(self) -> str:

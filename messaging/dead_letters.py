@@ -1,21 +1,21 @@
 """What an operator does with one dead letter: edit, replay, discard, reopen."""
 
-import difflib
-import json
 import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from django.db import transaction
 
-from messaging import outbox, topology
+from messaging import addresses, outbox, topology
+from messaging.addresses import UNCHANGED, Address
 from messaging.errors import NotPossible
-from messaging.events import UndecodableMessage, decode
+from messaging.events import MAX_BODY_BYTES, UndecodableMessage, check_version
+from messaging.handling import event_of
+from messaging.letter_texts import check_body, difference
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent
-from messaging.subscriptions import body_digest
-from messaging.wire import from_json, storable
+from messaging.subscriptions import Message, body_digest, subscription_of
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +31,25 @@ _TIME_HEADERS = ("eta", "expires")
 class Preview:
     """What a replay of a letter would send. `diff`: unified, over indented JSON; empty when nothing was changed.
 
-    `refusal` says why the message would be refused again before its handler runs; empty when it would be handled.
+    `address`: the exchange and key that make its type; `queues`: where it arrives. `refusal` says why the message would
+    be refused again before its handler runs; empty when it would be handled.
     """
 
     body: str
     diff: list[str]
     refusal: str
+    address: Address
+    queues: list[str]
 
 
 @transaction.atomic
 def dead_letter_replay(*, letter_id: int, by: str) -> uuid.UUID:
     """Send a dead letter once more, through the outbox, to the queue where it died and to no other.
 
-    What was unroutable goes to its exchange again: by now a binding may want it. An edited body is sent instead of the
-    original one. The letter becomes `replayed`; it opens again if the message dies again. Returns the replay's id,
-    which travels in the message's headers. Raises `NotPossible`.
+    What was unroutable goes to its exchange again: by now a binding may want it. So does what an operator has given an
+    exchange and key that do not lead to the queue where it died. An edited body is sent instead of the original one.
+    The letter becomes `replayed`; it opens again if the message dies again. Returns the replay's id, which travels in
+    the message's headers. Raises `NotPossible`.
     """
     outcome = dead_letters_replay(letter_ids=[letter_id], by=by).get(letter_id)
     if outcome is None:
@@ -75,15 +79,15 @@ def dead_letters_replay(*, letter_ids: Sequence[int], by: str) -> dict[int, uuid
 
 
 def replay_refusal(letter: DeadLetter) -> str:
-    """Why this letter cannot be sent at all; empty when it can."""
-    if letter.queue in topology.TASKS and letter.task not in topology.TASKS[letter.queue]:
-        return f"{letter.queue} takes no such message: it is for none of the queue's tasks"
-    if letter.queue and not is_handled(letter.queue):
-        return f"nobody subscribes to {letter.queue} any more"
+    """Why this letter cannot be sent at all, and what to do; empty when it can."""
+    if problem := _address_refusal(letter):
+        return problem
     if not letter.body_to_send:
-        return "its content was erased, or it never had any"
+        return "its content was erased, or it never had any: edit it, or discard it"
     if not letter.edited_body and body_digest(letter.body.encode()) != letter.body_digest:
-        return "the body is not UTF-8 text: it cannot be sent as it was, and it would be refused again"
+        return "the body is not UTF-8 text: it cannot be sent as it was, and it would be refused again. Edit it"
+    if len(letter.body_to_send.encode()) > MAX_BODY_BYTES:
+        return f"the body is too large: {MAX_BODY_BYTES} bytes are the most. Edit it"
     return ""
 
 
@@ -92,18 +96,27 @@ def is_handled(queue: str) -> bool:
     return queue in topology.SUBSCRIPTIONS or queue in topology.TASKS
 
 
-@transaction.atomic
-def dead_letter_edit(*, letter_id: int, body: str, by: str) -> DeadLetter:
-    """Keep another body, which replays send instead of the original one; a body that says the same undoes an edit.
+def goes_by_name(letter: DeadLetter) -> bool:
+    """Whether a replay goes to the queue where it died; otherwise it is published like any event."""
+    return bool(letter.queue) and (not letter.is_readdressed or letter.queue in addresses.receivers(letter.address))
 
-    It must be a JSON object, and of the same event: its `id` is the letter's, or left out. Raises `NotPossible`.
+
+@transaction.atomic
+def dead_letter_edit(
+    *, letter_id: int, body: str | None = None, address: tuple[str, str] | None = None, by: str
+) -> DeadLetter:
+    """Keep another body, or another exchange and key, which replays use instead of the original ones.
+
+    The body must be a JSON object, and of the same event: its `id` is the letter's, or left out. A body that says the
+    same undoes an edit; so does the address that it came from, or `UNCHANGED`. What is not given stays as it is. An
+    edited message is of the version that we write. Raises `NotPossible`.
     """
     letter = _open_letter(letter_id, "edited")
-    edited = check_body(letter, body)
-    diff = difference(letter.body, edited)
-    letter.edited_body = edited if diff else ""
-    letter.save(update_fields=["edited_body"])
-    _remember(letter, What.EDITED, by=by, note="\n".join(diff) or "back to the original body")
+    before = (letter.edited_body, letter.address)
+    _edit(letter, body, address)
+    letter.save(update_fields=["edited_body", "edited_exchange", "edited_routing_key"])
+    if (letter.edited_body, letter.address) != before or body is not None:
+        _remember(letter, What.EDITED, by=by, note=_edit_note(letter))
     return letter
 
 
@@ -128,87 +141,106 @@ def dead_letter_reopen(*, letter_id: int, by: str) -> DeadLetter:
     return letter
 
 
-def preview(letter: DeadLetter, body: str) -> Preview:
-    """What replaying the letter with this body would do; raises `NotPossible` for a body that cannot be kept."""
-    edited = check_body(letter, body)
-    refusal = ""
-    try:
-        decode(letter.exchange, letter.routing_key, edited.encode(), message_id=str(letter.event_id))
-    except UndecodableMessage as problem:
-        refusal = str(problem)
-    return Preview(edited, difference(letter.body, edited), refusal)
+def preview(letter: DeadLetter, body: str, address: tuple[str, str] | None = None) -> Preview:
+    """What replaying the letter, edited so, would do; raises `NotPossible` for what cannot be kept. Saves nothing."""
+    _edit(letter, body, address)
+    queues = [letter.queue] if goes_by_name(letter) else addresses.receivers(letter.address)
+    nowhere = "" if queues else f"no queue of ours takes what is published as {letter.address}"
+    refusals = (_refusal_of(letter, queue) for queue in queues)
+    refusal = _address_refusal(letter) or nowhere or next(filter(None, refusals), "")
+    sent = check_body(letter, body)
+    return Preview(sent, difference(letter.body, sent), refusal, letter.address, queues)
 
 
-def check_body(letter: DeadLetter, body: str) -> str:
-    """The body as it would be sent; raises `NotPossible` when it is no JSON object or another event's, or a task's."""
+def _edit(letter: DeadLetter, body: str | None, address: tuple[str, str] | None) -> None:
     if letter.task:
         raise NotPossible("a task's arguments are ids and cannot be edited: replay or discard it")
-    text = body.replace("\r\n", "\n").strip().removeprefix("\ufeff")
+    if body is not None:
+        edited = check_body(letter, body)
+        # The same words without a version that nobody reads here are another message.
+        letter.edited_body = edited if _version_refusal(letter) or difference(letter.body, edited) else ""
+    if address is not None:
+        chosen = UNCHANGED if address == (letter.exchange, letter.routing_key) else Address(*address)
+        if chosen != UNCHANGED and (problem := addresses.refusal(chosen)):
+            raise NotPossible(problem)
+        letter.edited_exchange, letter.edited_routing_key = chosen
+    if letter.is_readdressed and (problem := addresses.difference_from_body(letter.address, letter.body_to_send)):
+        raise NotPossible(problem)
+
+
+def _edit_note(letter: DeadLetter) -> str:
+    diff = difference(letter.body, letter.edited_body) if letter.edited_body else []
+    readdressed = [f"published as {letter.address}"] if letter.is_readdressed else []
+    return "\n".join([*readdressed, *diff]) or "back to the original message"
+
+
+def _address_refusal(letter: DeadLetter) -> str:
+    """Why it arrives nowhere."""
+    choose = "choose another exchange and routing key (Edit), or discard it"
+    if letter.is_readdressed:
+        return addresses.refusal(letter.address)
+    if letter.queue in topology.TASKS and letter.task not in topology.TASKS[letter.queue]:
+        return f"{letter.queue} takes no such message: it is for none of the queue's tasks. If it is an event, {choose}"
+    if letter.queue and not is_handled(letter.queue):
+        return f"nobody subscribes to {letter.queue} any more: {choose}"
+    if not letter.queue and letter.exchange == topology.DEFAULT_EXCHANGE:
+        return f"it was published straight to {letter.routing_key}, which handles no events: {choose}"
+    return ""
+
+
+def _refusal_of(letter: DeadLetter, queue: str) -> str:
+    """Why the queue's worker would refuse what a replay brings."""
     try:
-        fields = from_json(text, parse_constant=_refuse_constant)
-        text.encode()
-    except (ValueError, RecursionError) as problem:
-        raise NotPossible(f"the body is not JSON: {problem}") from None
-    if not isinstance(fields, dict):
-        raise NotPossible("the body is JSON, but not an object")
-    own = fields.get("id")
-    if own is not None and _uuid(own) != letter.event_id:
-        raise NotPossible(f'the "id" of this event is {letter.event_id}: keep it, or leave it out')
-    return text
-
-
-def difference(before: str, after: str) -> list[str]:
-    """A unified diff of two bodies, with indentation so that one field is one line; empty when they say the same."""
-    old, new = indented(before).splitlines(), indented(after).splitlines()
-    return list(difflib.unified_diff(old, new, "original", "edited", lineterm="", n=3))
-
-
-def indented(text: str) -> str:
-    """JSON as people read it; anything else as it is."""
+        subscription = subscription_of(queue)
+    except KeyError:
+        return ""
+    sent = _message(letter, uuid.uuid4())
+    message = Message(queue, sent.exchange, sent.routing_key, sent.body.encode(), sent.headers, str(letter.event_id))
     try:
-        # A lone surrogate is JSON but no text that can be shown: it stays the escape that it was.
-        return storable(json.dumps(from_json(text), indent=2, ensure_ascii=False))
-    except (ValueError, RecursionError):
-        return text
+        event_of(subscription, message)
+    except UndecodableMessage as problem:
+        return str(problem)
+    return ""
 
 
-def _uuid(value: object) -> uuid.UUID | None:
+def _version_refusal(letter: DeadLetter) -> str:
     try:
-        return uuid.UUID(str(value))
-    except ValueError:
-        return None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+        check_version(letter.headers)
+    except UndecodableMessage as problem:
+        return str(problem)
+    return ""
 
 
 def _message(letter: DeadLetter, replay: uuid.UUID) -> OutboxEvent:
+    by_name = goes_by_name(letter)
     return OutboxEvent(
         event_id=letter.event_id,
         service="admin",
-        exchange=topology.TASKS_EXCHANGE if letter.queue else letter.exchange,
-        routing_key=letter.queue or letter.routing_key,
+        exchange=topology.TASKS_EXCHANGE if by_name else letter.address.exchange,
+        routing_key=letter.queue if by_name else letter.address.routing_key,
         body=letter.body_to_send,
-        headers=_replay_headers(letter, replay),
+        headers=_replay_headers(letter, replay, by_name=by_name),
     )
 
 
 def _replayed(letter: DeadLetter, replay: uuid.UUID, by: str) -> DeadLetterEntry:
-    note = "with the edited body" if letter.edited_body else ""
-    return DeadLetterEntry(letter=letter, what=What.REPLAYED, by=by[:150], note=note, replay=replay)
+    changed = ["with the edited body"] if letter.edited_body else []
+    changed += [f"published as {letter.address}"] if letter.is_readdressed else []
+    return DeadLetterEntry(letter=letter, what=What.REPLAYED, by=by[:150], note=", ".join(changed), replay=replay)
 
 
-def _replay_headers(letter: DeadLetter, replay: uuid.UUID) -> dict[str, Any]:
+def _replay_headers(letter: DeadLetter, replay: uuid.UUID, *, by_name: bool) -> dict[str, Any]:
     headers = {name: value for name, value in letter.headers.items() if not name.startswith(_BROKER_HEADERS)}
     if letter.task:
         # It would be dropped as too late.
         headers |= dict.fromkeys(_TIME_HEADERS, None)
+    if letter.edited_body or letter.is_readdressed:
+        headers.pop(topology.VERSION_HEADER, None)
     headers |= {topology.EVENT_ID_HEADER: str(letter.event_id), topology.REPLAY_HEADER: str(replay)}
-    if letter.queue:
+    if by_name or letter.is_readdressed:
         headers |= {
-            topology.ORIGINAL_EXCHANGE_HEADER: letter.exchange,
-            topology.ORIGINAL_ROUTING_KEY_HEADER: letter.routing_key,
+            topology.ORIGINAL_EXCHANGE_HEADER: letter.address.exchange,
+            topology.ORIGINAL_ROUTING_KEY_HEADER: letter.address.routing_key,
         }
     return headers
 

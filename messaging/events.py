@@ -111,10 +111,18 @@ class ServiceCrashedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{servic
     reason: str
 
 
-def decode(exchange: str, routing_key: str, body: bytes, *, message_id: str | None = None) -> Event:
+def decode(
+    exchange: str,
+    routing_key: str,
+    body: bytes,
+    *,
+    message_id: str | None = None,
+    assumed: type[Event] | None = None,
+) -> Event:
     """The event in `body`, of the class that is published to this exchange under this key.
 
     Without an id of its own it gets a stable one (see `event_id`); without `created_at` it gets the present.
+    `assumed` is the class of an event whose exchange and key tell none; then the body alone has its fields.
     Raises `UndecodableMessage`.
     """
     fields = _parse(body)
@@ -122,18 +130,29 @@ def decode(exchange: str, routing_key: str, body: bytes, *, message_id: str | No
         fields["id"] = event_id(exchange, routing_key, body, message_id=message_id)
     if fields.get("created_at") is None:
         fields.pop("created_at", None)
+    if assumed is not None:
+        return _validated(assumed, fields)
     cls = _pick(exchange, routing_key, fields)
-    fields = {**_key_words(cls, routing_key), **fields}
     if problem := wire.unfit_key(routing_key):
         raise UndecodableMessage(f"the routing key {problem}")
-    if problem := _unstorable(cls, fields):
-        raise UndecodableMessage(f"not a {cls.__name__}: {problem}")
-    try:
-        event = cls.model_validate(fields)
-    except ValidationError as invalid:
-        raise UndecodableMessage(f"not a {cls.__name__}: {_summary(invalid)}") from None
+    event = _validated(cls, {**_key_words(cls, routing_key), **fields})
     event._arrive(routing_key)
     return event
+
+
+def known_keys(exchange: str) -> list[str]:
+    """The keys under which events that have a class are published to an exchange, as `lead.{campaign_id}`."""
+    return list(dict.fromkeys(cls._key for cls in _registry if cls._exchange == exchange and not cls._fallback))
+
+
+def is_known(exchange: str, routing_key: str) -> bool:
+    return bool(_fitting(exchange, routing_key, len(_registry)))
+
+
+def key_words(exchange: str, routing_key: str) -> Mapping[str, str]:
+    """The fields that the key of a known event tells: `campaign_id` of `lead.{campaign_id}`."""
+    fitting = _fitting(exchange, routing_key, len(_registry))
+    return _key_words(fitting[-1], routing_key) if fitting else {}
 
 
 def check_version(headers: Mapping[str, Any]) -> None:
@@ -163,6 +182,15 @@ def event_id(exchange: str, routing_key: str, body: bytes, *, message_id: str | 
     name = f"{exchange}\0{routing_key}\0{message_id or body!r}"
     # AMQP's short strings may hold lone surrogates.
     return uuid.uuid5(_ID_NAMESPACE, name.encode("utf-8", "backslashreplace").decode())
+
+
+def _validated(cls: type[Event], fields: dict[str, Any]) -> Event:
+    if problem := _unstorable(cls, fields):
+        raise UndecodableMessage(f"not a {cls.__name__}: {problem}")
+    try:
+        return cls.model_validate(fields)
+    except ValidationError as invalid:
+        raise UndecodableMessage(f"not a {cls.__name__}: {_summary(invalid)}") from None
 
 
 def _parse(body: bytes) -> dict[str, Any]:

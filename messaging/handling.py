@@ -78,7 +78,12 @@ def event_of(subscription: Subscription, message: Message) -> Event:
     """Raises `UndecodableMessage`, also for an event of a kind that the handler does not take."""
     exchange, routing_key = message.origin
     check_version(message.headers)
-    event = decode(exchange, routing_key, message.body, message_id=message.stable_message_id)
+    assumed = subscription.only_type if message.is_straight else None
+    if message.is_straight and assumed is None:
+        raise UndecodableMessage(
+            f"{subscription.queue} takes events of several types: choose this one's exchange and routing key (Edit)"
+        )
+    event = decode(exchange, routing_key, message.body, message_id=message.stable_message_id, assumed=assumed)
     if not isinstance(event, subscription.event_type):
         raise UndecodableMessage(
             f"{subscription.queue} handles {subscription.event_type.__name__}, not {type(event).__name__}"

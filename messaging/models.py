@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from messaging import topology
+from messaging.addresses import Address
 
 
 class OutboxEvent(models.Model):
@@ -127,6 +128,14 @@ class DeadLetter(models.Model):
     body = models.TextField(help_text="The body; bytes that are not UTF-8 are shown as \\xNN")
     body_digest = models.CharField(max_length=64)
     edited_body = models.TextField(blank=True, default="", help_text="What a replay sends instead of the body")
+    edited_exchange = models.CharField(
+        max_length=120,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Where an operator has it published instead; empty: as it came",
+    )
+    edited_routing_key = models.CharField(max_length=255, blank=True, default="", db_default="")
     headers = models.JSONField(default=dict, blank=True)
     x_death = models.JSONField(default=list, blank=True)
     reason = models.CharField(
@@ -167,6 +176,17 @@ class DeadLetter(models.Model):
     @property
     def body_to_send(self) -> str:
         return self.edited_body or self.body
+
+    @property
+    def is_readdressed(self) -> bool:
+        return bool(self.edited_exchange)
+
+    @property
+    def address(self) -> Address:
+        """The exchange and key that make the type of what a replay sends."""
+        if self.is_readdressed:
+            return Address(self.edited_exchange, self.edited_routing_key)
+        return Address(self.exchange, self.routing_key)
 
 
 class DeadLetterEntry(models.Model):

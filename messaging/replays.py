@@ -15,7 +15,8 @@ from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, Que
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
-from messaging import audit, topology
+from messaging import addresses, audit, topology
+from messaging.addresses import Address
 from messaging.clock import database_clock
 from messaging.dead_letters import dead_letters_replay, is_handled
 from messaging.errors import NotPossible
@@ -30,6 +31,9 @@ PERIOD_SECONDS = 2.0
 _MOST_SLICE_SECONDS = 4.0
 _MOST_SLICE = 1000
 DEFAULT_PER_SECOND, MOST_PER_SECOND = 50, 500
+
+# Not sent to a queue by its name, or perhaps not.
+_published = Q(letter__queue="") | ~Q(letter__edited_exchange="")
 
 State, ItemState = ReplayBatch.State, ReplayItem.State
 
@@ -59,12 +63,14 @@ class DryRun:
 
 def dry_run(letters: QuerySet[DeadLetter]) -> DryRun:
     """Counted, not sent. A body that is no text is only found when its turn comes: the item says so then."""
-    counted = letters.order_by().values_list("state", "queue").annotate(n=Count("pk"))
+    counted = letters.order_by().values_list("state", "queue", "edited_exchange", "edited_routing_key")
     by_queue: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
-    for state, queue, count in counted:
+    for state, queue, *edited, count in counted.annotate(n=Count("pk")):
         if state != DeadLetter.State.OPEN:
             skipped[f"{state} already"] += count
+        elif edited[0]:
+            by_queue[queue if queue in addresses.receivers(Address(*edited)) else ""] += count
         elif queue and not is_handled(queue):
             skipped[f"nobody subscribes to {queue}"] += count
         else:
@@ -127,7 +133,7 @@ def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
     parked = sent.alias(replay=KeyTextTransform(topology.REPLAY_HEADER, "headers")).filter(
         replay=Cast(OuterRef("replay"), CharField())
     )
-    by_somebody = Q(Exists(in_its_queue)) | Q(Exists(task_done)) | Q(Exists(anywhere), letter__queue="")
+    by_somebody = Q(Exists(in_its_queue)) | Q(Exists(task_done)) | Q(Exists(anywhere), _published)
     cases = [
         When(state=ItemState.WAITING, batch__state=State.STOPPED, then=Value("left")),
         When(~Q(state=ItemState.SENT), then=F("state")),

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 SCRIPTS_EXCHANGE = "scripts_exchange"
 LEADS_EXCHANGE = "leads_exchange"
 EVENTS_EXCHANGE = "events_exchange"
+# AMQP's own: it reaches every queue by its name.
+DEFAULT_EXCHANGE = ""
 # A direct exchange on which every queue is bound by its own name: tasks, retries and replays reach one queue alone.
 TASKS_EXCHANGE = "tasks"
 # What no binding of the others wanted comes here.

@@ -2,26 +2,25 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from messaging import dead_letters, replays
+from messaging.admin.letter_editing import DOWNLOAD, EDIT, LetterEditing
 from messaging.admin.letter_filters import CampaignFilter, ErrorFilter, QueueFilter, ReasonFilter, TypeFilter
 from messaging.admin.parts import LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
 from messaging.admin.replays import RateForm
 from messaging.campaign_finding import campaign_names
 from messaging.errors import NotPossible
+from messaging.letter_texts import difference
 from messaging.models import DeadLetter, DeadLetterEntry
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for
@@ -29,15 +28,9 @@ from panelkit.labels import choice_label, clipped, link_to, page_of, preformatte
 from panelkit.operating import CONFIRMED
 from panelkit.operations import Offer, Operation, when_in
 
-EDIT = Operation("edit", "Edit", run=lambda *_: None, done="", icon="edit", confirm="on a page of its own")
-
-
-class BodyForm(forms.Form):
-    body = forms.CharField(label="Body", strip=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 24}))
-
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(FactAdmin):
+class DeadLetterAdmin(LetterEditing, FactAdmin):
     empty_hint = "Good: every message has been handled. What cannot be handled, expires or has no queue ends here."
     list_display = ("last_seen_at", "where", "what", "reason", "error_excerpt", "count", "state_label")
     list_filter = (
@@ -105,18 +98,24 @@ class DeadLetterAdmin(FactAdmin):
         return [
             path("replay/", self.admin_site.admin_view(self.replay_view), name=self._url_name("replay")),
             path("<path:object_id>/edit/", self.admin_site.admin_view(self.edit_view), name=self._url_name("edit")),
+            path("<path:object_id>/body/", self.admin_site.admin_view(self.body_view), name=self._url_name("body")),
             *super().get_urls(),
         ]
 
     def offers(self, request: HttpRequest, row: Model) -> list[Offer]:
         offers = super().offers(request, row)
-        if not offers or not isinstance(row, DeadLetter) or row.state != DeadLetter.State.OPEN or row.task:
+        if not isinstance(row, DeadLetter):
+            return offers
+        offers = [*offers, Offer(DOWNLOAD, reverse(f"admin:{self._url_name('body')}", args=(row.pk,)))]
+        if not self.may_operate(request) or row.state != DeadLetter.State.OPEN or row.task:
             return offers
         return [offers[0], Offer(EDIT, reverse(f"admin:{self._url_name('edit')}", args=(row.pk,))), *offers[1:]]
 
     def live_context(self, row: Any) -> dict[str, Any]:
-        diff = dead_letters.difference(row.body, row.edited_body) if row.edited_body else []
-        return {"letter": row, "entries": list(row.history.order_by("at", "pk")), "diff": diff}
+        diff = difference(row.body, row.edited_body) if row.edited_body else []
+        is_open = row.state == DeadLetter.State.OPEN
+        refusal = dead_letters.replay_refusal(row) if is_open else ""
+        return {"letter": row, "entries": list(row.history.order_by("at", "pk")), "diff": diff, "refusal": refusal}
 
     # Replaying many: those that are ticked, or all that the list's filters and search match.
 
@@ -168,52 +167,6 @@ class DeadLetterAdmin(FactAdmin):
 
     def _list_url(self) -> str:
         return reverse(f"admin:{self._url_name('changelist')}")
-
-    # Editing: typed, looked at as a diff, then kept or kept and replayed.
-
-    def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        letter = self.get_object(request, unquote(object_id))
-        if letter is None:
-            raise Http404
-        if not self.may_operate(request):
-            raise PermissionDenied
-        step = request.POST.get("step", "")
-        form = BodyForm(request.POST or None, initial={"body": dead_letters.indented(letter.body_to_send)})
-        seen = self._previewed(letter, form) if request.method == "POST" and form.is_valid() else None
-        if seen is not None and step in ("keep", "replay") and self._keep(request, letter, seen.body, step == "replay"):
-            return HttpResponseRedirect(self._change_url(letter))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Edit before a replay",
-            "opts": self.opts,
-            "letter": letter,
-            "form": form,
-            "seen": seen if step != "edit" else None,
-            "back": self._change_url(letter),
-        }
-        return TemplateResponse(request, "messaging/letter_edit.html", context)
-
-    def _previewed(self, letter: DeadLetter, form: forms.Form) -> dead_letters.Preview | None:
-        try:
-            return dead_letters.preview(letter, form.cleaned_data["body"])
-        except NotPossible as refusal:
-            form.add_error("body", str(refusal))
-            return None
-
-    def _keep(self, request: HttpRequest, letter: DeadLetter, body: str, replay: bool) -> bool:
-        by = str(request.user)
-        try:
-            dead_letters.dead_letter_edit(letter_id=letter.pk, body=body, by=by)
-            self.log_change(request, letter, "Edit.")
-            if replay:
-                dead_letters.dead_letter_replay(letter_id=letter.pk, by=by)
-                self.log_change(request, letter, "Replay, edited.")
-        except NotPossible as refusal:
-            self.message_user(request, f"{letter}: {refusal}", messages.ERROR)
-            return False
-        done = "is sent to its queue again, with the new body." if replay else "keeps the new body for its next replay."
-        self.message_user(request, f"{letter} {done}", messages.SUCCESS)
-        return True
 
     @display(description="queue", ordering="queue")
     def where(self, letter: DeadLetter) -> str:

@@ -11,9 +11,12 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from messaging.dead_letters import indented
+from messaging.letter_texts import indented
 from panelkit.base import FactAdmin
 from panelkit.labels import preformatted
+
+# Characters of a body that a page shows.
+_MOST_SHOWN = 200_000
 
 
 class ReasonForm(forms.Form):
@@ -38,5 +41,7 @@ def json_shown(value: Any) -> SafeString:
 
 
 def json_text_shown(text: str) -> SafeString:
-    """JSON as people read it; anything else as it is."""
+    """JSON as people read it; anything else as it is. Of a very long text the beginning."""
+    if len(text) > _MOST_SHOWN:
+        return preformatted(f"{text[:_MOST_SHOWN]}\n… {len(text) - _MOST_SHOWN} characters more: download the body.")
     return preformatted(indented(text))

@@ -36,12 +36,14 @@ def _still_works(probed: Probe) -> bool:
     return bool(wait_until(lambda: probed.effects(event.id) == 1, what="the next event's effect"))
 
 
-def test_bare_json_without_any_properties_is_handled(probed: Probe):
+def test_bare_json_without_any_properties_is_handled_also_when_it_is_published_straight_to_the_queue(probed: Probe):
     worker = probed.start_worker()
-    event_id = uuid.uuid4()
-    probed.broker.publish(PROBE_EXCHANGE, KEY, json.dumps({"id": str(event_id)}).encode())
-    probed.settle(worker, PROBE_QUEUE, handled=1)
-    assert probed.effects(event_id) == 1
+    straight = [("", PROBE_QUEUE), (topology.TASKS_EXCHANGE, PROBE_QUEUE)]
+    ids = {uuid.uuid4(): address for address in ((PROBE_EXCHANGE, KEY), *straight)}
+    for event_id, address in ids.items():
+        probed.broker.publish(*address, json.dumps({"id": str(event_id)}).encode())
+    probed.settle(worker, PROBE_QUEUE, handled=3)
+    assert [probed.effects(event_id) for event_id in ids] == [1, 1, 1]
 
 
 def test_equal_messages_without_ids_are_handled_each_and_once_though_an_acknowledgement_is_lost(probed: Probe):

@@ -98,6 +98,12 @@ def test_an_id_that_is_the_letters_own_may_be_written_in_any_form():
     assert dead_letter_edit(letter_id=dead.pk, body=edited, by="ann").edited_body == edited
 
 
+def test_an_id_that_could_not_be_read_when_it_came_is_taken_out():
+    dead = letter(b'{"id": "no id at all"}')
+    edited = dead_letter_edit(letter_id=dead.pk, body='{"id": "no id at all", "a": "\\ud800"}', by="ann").edited_body
+    assert edited == '{"a":"\\ud800"}'
+
+
 def test_bytes_that_are_no_text_can_be_replayed_once_they_are_mended():
     dead = letter(b"\xff")
     dead_letter_edit(letter_id=dead.pk, body="{}", by="ann")

@@ -1,23 +1,28 @@
 import json
+import sys
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from messaging import audit, dead_letters, replays
+from messaging import addresses, audit, dead_letters, letter_texts, replays
+from messaging.addresses import Address
 from messaging.errors import NotPossible
 from messaging.letter_search import LetterSearch
 from messaging.models import DeadLetter
 from messaging.wording import counted
 from panelkit.labels import clipped
+from texts import decoding
 
 EVERYTHING = "--all"
+STDIN = "-"
 
 
 class Command(BaseCommand):
-    help = "List, show, replay or discard dead letters: messages that were rejected, expired or unroutable."
+    help = "List, show, edit, replay or discard dead letters: messages that were rejected, expired or unroutable."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -26,6 +31,13 @@ class Command(BaseCommand):
         _add_filters(found, state="")
         shown = actions.add_parser("show", help="one letter with its body, headers, traceback and history")
         shown.add_argument("id", type=int, metavar="ID")
+        edited = actions.add_parser("edit", help="what a replay of an open letter sends instead of what came")
+        edited.add_argument("id", type=int, metavar="ID")
+        edited.add_argument("--body", metavar="FILE.json", help="another body; - reads standard input")
+        edited.add_argument("--exchange", choices=addresses.event_exchanges(), help="together with --key")
+        edited.add_argument("--key", help="the routing key, as lead.CAMPAIGN_ID; with the exchange it makes the type")
+        edited.add_argument("--as-it-came", action="store_true", help="take another exchange and key back")
+        edited.add_argument("--dry-run", action="store_true", help="show what would be sent, change nothing")
         sent = actions.add_parser("replay", help="send matching open letters to their queues again, in the background")
         sent.add_argument("--per-second", type=int, default=replays.DEFAULT_PER_SECOND, help="at most so many (50)")
         dropped = actions.add_parser("discard", help="decide that matching open letters shall not be handled")
@@ -34,7 +46,7 @@ class Command(BaseCommand):
             action.add_argument("--dry-run", action="store_true", help="count by queue, change nothing")
             action.add_argument(EVERYTHING, action="store_true", help="every open letter: needed without any filter")
             _add_filters(action, state=None)
-        for action in (found, shown, sent, dropped):
+        for action in (found, shown, edited, sent, dropped):
             action.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -60,21 +72,53 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(shown)} of {counted(total, 'letter')}" if total else "no letters")
 
     def _show(self, options: dict[str, Any]) -> None:
-        letter = DeadLetter.objects.filter(pk=options["id"]).first()
-        if letter is None:
-            raise CommandError(f"there is no dead letter {options['id']}")
+        letter = self._letter(options["id"])
         if options["json"]:
             self._print_json(_details(letter))
             return
         for name, value in _summary(letter).items():
             self.stdout.write(f"{name}: {value}")
-        self._section("body", dead_letters.indented(letter.body))
+        self._section("body", letter_texts.indented(letter.body))
         if letter.edited_body:
-            self._section("edited", "\n".join(dead_letters.difference(letter.body, letter.edited_body)))
+            self._section("edited", "\n".join(letter_texts.difference(letter.body, letter.edited_body)))
         self._section("headers", json.dumps(letter.headers, indent=2, ensure_ascii=False))
         self._section("x-death", json.dumps(letter.x_death, indent=2, ensure_ascii=False))
         self._section("traceback", letter.traceback)
         self._section("history", "\n".join(_history(letter)))
+
+    def _edit(self, options: dict[str, Any]) -> None:
+        letter = self._letter(options["id"])
+        body, address = self._new_body(options["body"]), _new_address(options)
+        if body is None and address is None:
+            raise CommandError("say what to change: --body, or --exchange and --key")
+        seen = dead_letters.preview(letter, letter.body_to_send if body is None else body, address)
+        if not options["dry_run"]:
+            by = audit.command_line_name()
+            letter = dead_letters.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by)
+            audit.record(letter, message=f"Edit, by {by}.", user_id=audit.command_line_user_id())
+        if options["json"]:
+            told = {"exchange": seen.address.exchange, "routing_key": seen.address.routing_key, "queues": seen.queues}
+            self._print_json({**told, "diff": seen.diff, "refusal": seen.refusal})
+            return
+        self.stdout.write("\n".join(seen.diff) or "nothing in the body changes")
+        self.stdout.write(f"published as {seen.address}, for {', '.join(seen.queues) or 'no queue'}")
+        self.stdout.write(f"it would be refused again: {seen.refusal}" if seen.refusal else "it is a sound event")
+
+    def _letter(self, letter_id: int) -> DeadLetter:
+        letter = DeadLetter.objects.filter(pk=letter_id).first()
+        if letter is None:
+            raise CommandError(f"there is no dead letter {letter_id}")
+        return letter
+
+    def _new_body(self, file: str | None) -> str | None:
+        if file is None:
+            return None
+        try:
+            return decoding.only_certain(sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes())
+        except OSError as problem:
+            raise CommandError(f"{file}: {problem.strerror}") from problem
+        except decoding.NotText as problem:
+            raise CommandError(f"{file}: {problem}: save it as UTF-8") from None
 
     def _replay(self, options: dict[str, Any]) -> None:
         search = _chosen(options)
@@ -155,6 +199,15 @@ def _add_filters(parser: ArgumentParser, *, state: str | None) -> None:
         parser.add_argument("--state", default=state, choices=DeadLetter.State.values, help="open, replayed, discarded")
 
 
+def _new_address(options: dict[str, Any]) -> Address | None:
+    exchange, key = options["exchange"], options["key"]
+    if options["as_it_came"]:
+        return addresses.UNCHANGED
+    if (exchange is None) != (key is None):
+        raise CommandError("--exchange and --key belong together")
+    return None if exchange is None else Address(exchange, key)
+
+
 def _search(options: dict[str, Any]) -> LetterSearch:
     return LetterSearch(
         ids=(*options["ids"], *options["id"]),
@@ -180,6 +233,7 @@ def _summary(letter: DeadLetter) -> dict[str, Any]:
     names = (
         "id", "event_id", "queue", "exchange", "routing_key", "event_type", "campaign_id", "state", "reason", "error",
         "count", "first_seen_at", "last_seen_at", "decided_by", "decision_reason",
+        "edited_exchange", "edited_routing_key",
     )  # fmt: skip
     return {name: getattr(letter, name) for name in names}
 

@@ -1,0 +1,167 @@
+"""The page on which a dead letter is mended: typed or uploaded, looked at as a diff, then kept or kept and replayed."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from messaging import addresses, dead_letters
+from messaging.addresses import UNCHANGED, Address
+from messaging.errors import NotPossible
+from messaging.events import MAX_BODY_BYTES, is_known
+from messaging.letter_texts import Draft, draft
+from messaging.models import DeadLetter
+from panelkit.operating import OperatingAdmin
+from panelkit.operations import Operation
+from texts import decoding
+
+EDIT = Operation("edit", "Edit", run=lambda *_: None, done="", icon="edit", page=True)
+DOWNLOAD = Operation("body", "Download the body", run=lambda *_: None, done="", icon="download", page=True)
+
+# What the other fields of the form may have of Django's limit for a form.
+_OTHER_FIELDS = 64 * 1024
+_TOO_LARGE = (
+    "The body is too large for this page. Download it, edit the file and upload it here; without a file only exchange "
+    "and routing key change."
+)
+
+
+class LetterForm(forms.Form):
+    """Exchange and key are those that a replay is to have; an empty exchange leaves both as they came."""
+
+    exchange = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
+    routing_key = forms.CharField(
+        label="Routing key", required=False, max_length=255, widget=UnfoldAdminTextInputWidget
+    )
+    body = forms.CharField(
+        label="Body", required=False, strip=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 24})
+    )
+    file = forms.FileField(
+        label="Or a file with the body",
+        required=False,
+        widget=UnfoldAdminFileFieldWidget,
+        help_text=f"JSON, at most {MAX_BODY_BYTES // 2**20} MiB. It is kept at once; the letter shows what changes.",
+    )
+
+    def __init__(self, *args: Any, letter: DeadLetter, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        came = Address(letter.exchange, letter.routing_key)
+        exchanges = addresses.event_exchanges()
+        choice: Any = self.fields["exchange"]
+        choice.choices = [("", f"As it came: {came}"), *((name, name) for name in exchanges)]
+        choice.help_text = "Exchange and routing key make the type of the event."
+        known = "; ".join(f"{name}: {addresses.keys_in_words(name)}" for name in exchanges)
+        self.fields["routing_key"].help_text = f"Only with an exchange. {known}."
+
+    def clean_file(self) -> str:
+        """Its text."""
+        upload: UploadedFile | None = self.cleaned_data["file"]
+        if upload is None:
+            return ""
+        if (upload.size or 0) > MAX_BODY_BYTES:
+            raise ValidationError(f"The file has {upload.size} bytes; {MAX_BODY_BYTES} are the most.")
+        try:
+            return decoding.only_certain(upload.read())
+        except decoding.NotText as problem:
+            raise ValidationError(f"The file cannot be read: {problem}. Save it as UTF-8.") from None
+
+    @property
+    def address(self) -> Address:
+        exchange: str = self.cleaned_data["exchange"]
+        return Address(exchange, self.cleaned_data["routing_key"].strip()) if exchange else UNCHANGED
+
+
+class LetterEditing(OperatingAdmin):
+    def body_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """As a download, which no browser shows in our pages."""
+        letter = self.get_object(request, unquote(object_id))
+        if letter is None:
+            raise Http404
+        if not self.has_view_permission(request, letter):
+            raise PermissionDenied
+        answer = HttpResponse(letter.body_to_send, content_type="application/octet-stream")
+        answer.headers["Content-Disposition"] = f'attachment; filename="letter-{letter.pk}.json"'
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["Cache-Control"] = "private, no-store"
+        return answer
+
+    def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        letter = self.get_object(request, unquote(object_id))
+        if letter is None:
+            raise Http404
+        if not self.may_operate(request):
+            raise PermissionDenied
+        begun = draft(letter)
+        fits = _fits(begun.text)
+        step = request.POST.get("step", "")
+        form = LetterForm(request.POST or None, request.FILES or None, letter=letter, initial=_initial(letter, begun))
+        seen = None
+        if request.method == "POST" and form.is_valid():
+            text = form.cleaned_data["file"] or form.cleaned_data["body"]
+            if form.cleaned_data["file"] or (not text and not fits):
+                step = "keep"
+            seen = self._previewed(letter, form, text)
+            kept = seen is not None and step in ("keep", "replay")
+            if kept and self._keep(request, letter, text or None, form.address, replay=step == "replay"):
+                return HttpResponseRedirect(self._change_url(letter))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Edit before a replay",
+            "opts": self.opts,
+            "letter": letter,
+            "note": begun.note if fits else _TOO_LARGE,
+            "form": form,
+            "seen": seen if step != "edit" else None,
+            "back": self._change_url(letter),
+        }
+        return TemplateResponse(request, "messaging/letter_edit.html", context)
+
+    def _previewed(self, letter: DeadLetter, form: LetterForm, text: str) -> dead_letters.Preview | None:
+        try:
+            return dead_letters.preview(letter, text or letter.body_to_send, form.address)
+        except NotPossible as refusal:
+            form.add_error(None, str(refusal))
+            return None
+
+    def _keep(
+        self, request: HttpRequest, letter: DeadLetter, body: str | None, address: Address, *, replay: bool
+    ) -> bool:
+        by = str(request.user)
+        try:
+            dead_letters.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by)
+            self.log_change(request, letter, "Edit.")
+            if replay:
+                dead_letters.dead_letter_replay(letter_id=letter.pk, by=by)
+                self.log_change(request, letter, "Replay, edited.")
+        except NotPossible as refusal:
+            self.message_user(request, f"{letter}: {refusal}", messages.ERROR)
+            return False
+        done = "is sent again, as edited." if replay else "is kept as edited for its next replay."
+        self.message_user(request, f"{letter} {done}", messages.SUCCESS)
+        return True
+
+
+def _initial(letter: DeadLetter, begun: Draft) -> dict[str, str]:
+    address = Address(letter.edited_exchange, letter.edited_routing_key)
+    if not letter.is_readdressed and not is_known(letter.exchange, letter.routing_key):
+        address = addresses.suggested(letter.queue, letter.body)
+    body = begun.text if _fits(begun.text) else ""
+    return {"exchange": address.exchange, "routing_key": address.routing_key, "body": body}
+
+
+def _fits(text: str) -> bool:
+    """Whether a form can carry it; browsers send two bytes for the end of a line."""
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return limit is None or len(text.encode()) + text.count("\n") <= limit - _OTHER_FIELDS
