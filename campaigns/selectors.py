@@ -188,6 +188,15 @@ def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
     return None
 
 
+def gap_at(chat: Chat, purpose: ChatPermission.Grant, now: datetime) -> Gap | None:
+    """As `permission_gaps` for one chat, from its permissions, which may be at hand."""
+    given = [one for one in chat.permissions.all() if one.purpose == purpose]
+    if not given:
+        return NONE_ON_RECORD
+    ended_last = datetime.max.replace(tzinfo=UTC)
+    return gap_of(max(given, key=lambda one: one.revoked_at or ended_last), now)
+
+
 def permissions_in_force(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:
     return ChatPermission.objects.filter(in_force(now), purpose=purpose)
 

@@ -22,6 +22,7 @@ from panelkit.deleting import Consequences, consequences
 from panelkit.labels import link_to, related_column
 from panelkit.operating import OperatingAdmin
 from panelkit.registry import inlines_of, leaving_of, sections_of
+from panelkit.suitable import narrowed
 
 # What leads to a page without anything to edit has nothing to save.
 NOTHING_TO_SAVE = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
@@ -64,6 +65,12 @@ class PanelAdmin(OperatingAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer(*self.secret_fields)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        return narrowed(request, found), may_repeat
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Without the right to change, a form shows values as text: then the secrets are not on it. Nor is what the

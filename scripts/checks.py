@@ -4,21 +4,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bots.models import Bot, Role
-from campaigns.models import Campaign, ChatPermission
-from campaigns.selectors import permission_gaps
+from campaigns.models import Campaign, Chat, ChatPermission
+from campaigns.selectors import gap_at, permission_gaps
 from scripts import spintax
 from scripts.errors import AssignedAlready
 from scripts.models import Casting, ScriptForCampaign, Target
-from scripts.selectors import sfc_assigned
+from scripts.selectors import UNUSABLE_BOTS, sfc_assigned
 from scripts.snapshot import SnapshotLine
 
 # Telegram's limit of one text message, in characters.
 LONGEST_MESSAGE = 4096
-
-UNUSABLE_BOTS = {
-    Bot.State.BANNED: "is banned",
-    Bot.State.NEEDS_LOGIN: "needs login",
-}
 
 
 def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine], *, now: datetime) -> list[str]:
@@ -74,13 +69,37 @@ def _cast_problems(sfc: ScriptForCampaign, slots: set[str]) -> Iterator[str]:
     for slot in sorted(slots - cast.keys()):
         yield f"slot {slot} is not cast"
     for slot in sorted(slots & cast.keys()):
-        bot = cast[slot]
-        if bot.role != Role.ACTOR:
-            yield f"slot {slot}: {bot} is no actor"
-        elif not bot.enabled:
-            yield f"slot {slot}: {bot} is disabled"
-        elif bot.state in UNUSABLE_BOTS:
-            yield f"slot {slot}: {bot} {UNUSABLE_BOTS[Bot.State(bot.state)]}"
+        if problem := actor_problem(cast[slot]):
+            yield f"slot {slot}: {cast[slot]} {problem}"
+
+
+def actor_problem(bot: Bot) -> str:
+    """Why this account cannot play, or nothing."""
+    if bot.role != Role.ACTOR:
+        return "is no actor"
+    if not bot.enabled:
+        return "is disabled"
+    return UNUSABLE_BOTS.get(Bot.State(bot.state), "")
+
+
+def actor_told(bot: Bot) -> str:
+    """The same for whoever chooses it: with what to do."""
+    problem = actor_problem(bot)
+    if not problem:
+        return ""
+    advice = "cast another account" if bot.role == Role.ACTOR else "cast an account of the role actor"
+    mended = {"is disabled": "enable it on its page", "needs login": "log it in on its page"}.get(problem)
+    return f"{bot} {problem}: {mended}, or {advice}." if mended else f"{bot} {problem}: {advice}."
+
+
+def target_told(chat: Chat, now: datetime) -> str:
+    """Why nothing can be played in this chat at `now`, and what to do; or nothing."""
+    gap = gap_at(chat, ChatPermission.Grant.SCRIPT, now)
+    if gap is not None and not gap.unconfirmed:
+        return f"{chat}: no permission for scripts is in force: {gap.reason}. Its owner gives it, its page records it."
+    if not chat.label.strip():
+        return f"{chat} has no label that tells its members that scripts play there: write it on the chat's page."
+    return ""
 
 
 def _target_problems(sfc: ScriptForCampaign, now: datetime) -> Iterator[str]:

@@ -28,6 +28,16 @@ class AssignedAlready(ScriptsError):
         super().__init__("it is assigned to this campaign once more, and that has not ended")
 
 
+class CastFixed(ScriptsError):
+    """It was activated: its cast, chats and script are on record."""
+
+    def __init__(self, sfc: str, state: str) -> None:
+        super().__init__(
+            f"{sfc} is {state}: its cast and chats are what is played. When it has ended, play it again: that makes a "
+            "draft, whose cast and chats you may change"
+        )
+
+
 class MoveRefused(ScriptsError):
     """The play is in a state from which it cannot be moved like that."""
 

@@ -6,15 +6,20 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from bots.models import Delivery
+from bots.models import Bot, Delivery, Role
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import permissions_given
 from scripts.models import OPEN_STATES, Run, ScriptForCampaign, Step
 
 SfcState = ScriptForCampaign.State
+# An account in one of these cannot begin to play.
+UNUSABLE_BOTS = {
+    Bot.State.BANNED: "is banned",
+    Bot.State.NEEDS_LOGIN: "needs login",
+}
 TO_COME = (Step.State.PENDING, Step.State.QUEUED)
 
 # A step's earliest moment: when its run's queued step may be said, and the delays of the steps between them.
@@ -249,3 +254,20 @@ def campaign_of_sfc(sfc_id: UUID) -> UUID | None:
 def script_of_sfc(sfc_id: UUID) -> str | None:
     """The script's name."""
     return ScriptForCampaign.objects.filter(pk=sfc_id).values_list("script__name", flat=True).first()
+
+
+def bots_castable() -> QuerySet[Bot]:
+    """Accounts that an activation accepts."""
+    return Bot.objects.filter(role=Role.ACTOR, enabled=True).exclude(state__in=UNUSABLE_BOTS)
+
+
+def chats_playable() -> QuerySet[Chat]:
+    """Chats that an activation accepts as targets now."""
+    permitted = permissions_given(purpose=ChatPermission.Grant.SCRIPT, now=Now())
+    return Chat.objects.filter(pk__in=permitted.values("chat_id"), label__regex=r"\S")
+
+
+def sfcs_in_preparation() -> QuerySet[ScriptForCampaign]:
+    """As `scripts.services.may_be_activated` has it."""
+    unplayed = Q(state=SfcState.FAILED) & ~Exists(Run.objects.filter(sfc=OuterRef("pk")))
+    return ScriptForCampaign.objects.filter(Q(state=SfcState.DRAFT) | unplayed)

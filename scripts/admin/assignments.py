@@ -6,21 +6,22 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.text import capfirst
 from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
     ChoicesDropdownFilter,
     RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
 from unfold.decorators import display
 
+from campaigns.pickers import OPEN_CAMPAIGN
 from panelkit.base import PanelAdmin, RowsInline
 from panelkit.counts import counted
-from panelkit.labels import choice_label, link_to, text_column
+from panelkit.labels import choice_label, text_column
 from panelkit.operations import Operation, when_in
+from panelkit.suitable import SuitableForm, offer
 from scripts import services
-from scripts.checks import text_problem
+from scripts.admin.cast import CastingForm, PreparationFormSet, TargetForm, casting_shown, held, target_shown
+from scripts.admin.line_forms import LineFormSet, LinePageForm, LineRowForm
 from scripts.errors import ScriptsError
 from scripts.models import (
     ONE_OPEN_ASSIGNMENT,
@@ -56,19 +57,10 @@ class OfOneScriptInline(RowsInline):
         return request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
 
 
-class LineForm(forms.ModelForm):
-    """Refuses what the activation would refuse, while whoever wrote it is still there."""
-
-    def clean_text(self) -> str:
-        text: str = self.cleaned_data["text"]
-        if problem := text_problem(text):
-            raise forms.ValidationError(f"{capfirst(problem)}.")
-        return text
-
-
 class LineInline(OfOneScriptInline):
     model = Line
-    form = LineForm
+    form = LineRowForm
+    formset = LineFormSet
     fields = ("position", "key", "slot", "text", "reply_to", "delay_seconds")
     ordering = ("position",)
     tab = False
@@ -99,8 +91,15 @@ class ScriptAdmin(PanelAdmin):
         return script.n_slots
 
 
+class OfOneScriptAdmin(PanelAdmin):
+    """What belongs to a script stays with it: lines name slots and other lines of theirs."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*super().get_readonly_fields(request, obj), *(("script",) if obj else ()))
+
+
 @admin.register(Slot)
-class SlotAdmin(PanelAdmin):
+class SlotAdmin(OfOneScriptAdmin):
     empty_hint = "A slot is a part in a script. It is cast with a bot when the script is assigned to a campaign."
     list_display = ("name", "script")
     list_filter = (("script", RelatedDropdownFilter),)
@@ -111,8 +110,8 @@ class SlotAdmin(PanelAdmin):
 
 
 @admin.register(Line)
-class LineAdmin(PanelAdmin):
-    form = LineForm
+class LineAdmin(OfOneScriptAdmin):
+    form = LinePageForm
     empty_hint = "Lines are written on their script's page, or here."
     list_display = ("position", "key", "script", "slot", "excerpt", "delay_seconds")
     list_display_links = ("position", "key")
@@ -128,6 +127,9 @@ class LineAdmin(PanelAdmin):
 class PreparationInline(OfOneScriptInline):
     """What may be changed until the play is activated; from then on it is what was played."""
 
+    formset = PreparationFormSet
+    readonly_fields = ("problem",)
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _in_preparation(obj) and super().has_add_permission(request, obj)
 
@@ -140,7 +142,16 @@ class PreparationInline(OfOneScriptInline):
 
 class CastingInline(PreparationInline):
     model = Casting
+    form = CastingForm
+    fields = ("slot", "bot", "problem")
     autocomplete_fields = ("bot",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Casting]:
+        return super().get_queryset(request).select_related("bot", "sfc").defer("sfc__snapshot")
+
+    @display(description="problem")
+    def problem(self, casting: Casting) -> str:
+        return casting_shown(casting)
 
     def script_id(self, request: HttpRequest) -> str | None:
         sfc_id = super().script_id(request)
@@ -150,11 +161,21 @@ class CastingInline(PreparationInline):
 
 class TargetInline(PreparationInline):
     model = Target
+    form = TargetForm
+    fields = ("chat", "problem")
     autocomplete_fields = ("chat",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:
+        targets = super().get_queryset(request).select_related("chat", "sfc").defer("sfc__snapshot")
+        return targets.prefetch_related("chat__permissions")
+
+    @display(description="problem")
+    def problem(self, target: Target) -> str:
+        return target_shown(target)
 
 
 def _in_preparation(sfc: ScriptForCampaign | None) -> bool:
-    return sfc is None or sfc.state in (SfcState.DRAFT, SfcState.FAILED)
+    return sfc is None or services.may_be_activated(sfc)
 
 
 _OPERATIONS = (
@@ -211,16 +232,23 @@ _OPERATIONS = (
 )
 
 
-class AssignmentForm(forms.ModelForm):
+class AssignmentForm(SuitableForm):
     """Refuses a second one beside one that has not ended: Django leaves a condition on the state to the database."""
 
+    suitable = {"campaign": OPEN_CAMPAIGN}
+
     def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or self.cleaned_data
+        given = super().clean()
+        if not self.instance._state.adding and {"campaign", "script", "seed"} & set(self.changed_data):
+            held(self.instance.pk)
         campaign, script = given.get("campaign"), given.get("script")
         beside = self.instance.pk
         if campaign and script and sfc_assigned(campaign_id=campaign.pk, script_id=script.pk, beside=beside):
             raise forms.ValidationError(ONE_OPEN_ASSIGNMENT)
         return given
+
+
+offer(AssignmentForm, "scripts.ScriptForCampaign")
 
 
 @admin.register(ScriptForCampaign)
@@ -291,31 +319,3 @@ class ScriptForCampaignAdmin(PanelAdmin):
     @display(description="why")
     def why(self, sfc: ScriptForCampaign) -> str:
         return sfc.incident or sfc.state_reason
-
-
-@admin.register(Casting)
-class CastingAdmin(PanelAdmin):
-    empty_hint = "Which bot plays which slot is chosen on the page of a script for a campaign."
-    list_display = ("slot", "bot", "sfc_name")
-    list_filter = (("bot", AutocompleteSelectFilter),)
-    list_select_related = ("sfc__script", "sfc__campaign", "slot", "bot")
-    search_fields = ("slot__name", "bot__key", "sfc__script__name")
-    autocomplete_fields = ("sfc", "slot", "bot")
-
-    @display(description="script", ordering="sfc__script__name")
-    def sfc_name(self, casting: Casting) -> str:
-        return link_to(casting.sfc, str(casting.sfc))
-
-
-@admin.register(Target)
-class TargetAdmin(PanelAdmin):
-    empty_hint = "The chats are chosen on the page of a script for a campaign."
-    list_display = ("chat", "sfc_name")
-    list_filter = (("chat", AutocompleteSelectFilter),)
-    list_select_related = ("sfc__script", "sfc__campaign", "chat")
-    search_fields = ("chat__title", "chat__key", "sfc__script__name")
-    autocomplete_fields = ("sfc", "chat")
-
-    @display(description="script", ordering="sfc__script__name")
-    def sfc_name(self, target: Target) -> str:
-        return link_to(target.sfc, str(target.sfc))

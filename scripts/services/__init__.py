@@ -6,6 +6,7 @@ A fence that has to stop what is being said is committed first, and what is behi
 """
 
 from scripts.services.activation import may_be_activated, may_be_repeated, sfc_activate, sfc_repeat
+from scripts.services.casting import preparation_hold
 from scripts.services.controls import run_pause, run_resume, run_stop, sfc_pause, sfc_resume, sfc_stop
 from scripts.services.plays import step_settle
 from scripts.services.preparation import sfc_prepare
@@ -14,6 +15,7 @@ from scripts.services.supervision import runs_supervise, sfc_arm
 __all__ = [
     "may_be_activated",
     "may_be_repeated",
+    "preparation_hold",
     "run_pause",
     "run_resume",
     "run_stop",

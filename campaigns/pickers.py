@@ -1,0 +1,13 @@
+"""What pickers of other rooms offer of this one."""
+
+from campaigns.models import Campaign
+from panelkit.suitable import Suitable
+
+
+def _finished(campaign: Campaign) -> str:
+    if campaign.state != Campaign.State.FINISHED:
+        return ""
+    return f"{campaign} has finished for good: choose another campaign, or make a new one."
+
+
+OPEN_CAMPAIGN = Suitable(lambda _row: Campaign.objects.exclude(state=Campaign.State.FINISHED), _finished)

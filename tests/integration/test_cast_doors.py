@@ -1,0 +1,207 @@
+"""Who plays what, and where: the same rules at every door, and pickers that offer only what works."""
+
+import html
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+import coolthing_site.urls  # noqa: F401  It registers the pages.
+from bots.models import Bot
+from campaigns.models import Chat
+from scripts import services
+from scripts.errors import CastFixed
+from scripts.models import Casting, Line, ScriptForCampaign, Slot, Target
+from tests.integration.script_world import make_bot, make_chat, make_sfc
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def panel(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("olga"))
+    return client
+
+
+def url(row: Any, page: str = "change") -> str:
+    return reverse(f"admin:scripts_{row._meta.model_name}_{page}", args=[row.pk])
+
+
+def add_url(model: Any) -> str:
+    return reverse(f"admin:scripts_{model._meta.model_name}_add")
+
+
+def text(answer: Any) -> str:
+    return html.unescape(answer.content.decode())
+
+
+def rows() -> list[Any]:
+    return [*Casting.objects.order_by("pk").values(), *Target.objects.order_by("pk").values()]
+
+
+def start(sfc: ScriptForCampaign) -> ScriptForCampaign:
+    services.sfc_activate(sfc_id=sfc.pk)
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    sfc.refresh_from_db()
+    return sfc
+
+
+def offered(panel: Client, model: Any, field: str, row: Any = None) -> set[str]:
+    """By the picker of the form of `row`, or of a new one."""
+    asked = {"app_label": "scripts", "model_name": model._meta.model_name, "field_name": field}
+    answer = panel.get(reverse("admin:autocomplete"), asked | {"for_row": row.pk if row else ""})
+    return {one["text"] for one in json.loads(answer.content)["results"]}
+
+
+@pytest.mark.parametrize("state", ["playing", "failed"])
+def test_no_page_changes_the_cast_or_the_chats_of_what_was_activated(panel: Client, state: str):
+    sfc = start(make_sfc())
+    ScriptForCampaign.objects.update(state=state)
+    casting, target = Casting.objects.order_by("pk")[0], Target.objects.order_by("pk")[0]
+    bot, chat = make_bot("another"), make_chat("another")
+    slot = Slot.objects.create(script=sfc.script, name="third")
+    before = rows()
+    new: list[tuple[Any, dict[str, Any]]] = [(casting, {"slot": slot.pk, "bot": bot.pk}), (target, {"chat": chat.pk})]
+    for row, values in new:
+        listed = reverse(f"admin:scripts_{row._meta.model_name}_changelist")
+        panel.post(url(row), values)
+        panel.post(url(row, "delete"), {"post": "yes"})
+        panel.post(listed, {"action": "delete_selected", "_selected_action": row.pk, "post": "yes"})
+        refused = text(panel.post(add_url(row), values | {"sfc": sfc.pk}))
+        assert "its cast and chats are what is played" in refused
+        assert rows() == before
+    inline: dict[str, Any] = {
+        "cast-TOTAL_FORMS": 1,
+        "cast-INITIAL_FORMS": 1,
+        "targets-TOTAL_FORMS": 0,
+        "targets-INITIAL_FORMS": 0,
+    }
+    inline |= {"cast-0-id": casting.pk, "cast-0-sfc": sfc.pk, "cast-0-slot": casting.slot_id, "cast-0-bot": bot.pk}
+    panel.post(url(sfc), inline)
+    panel.post(url(sfc), inline | {"cast-0-DELETE": "on"})
+    assert rows() == before
+    assert sfc.script.name not in "".join(offered(panel, Casting, "sfc"))
+    with pytest.raises(CastFixed, match="play it again"):
+        services.preparation_hold(sfc_ids=[sfc.pk])
+
+
+def test_a_draft_is_cast_on_each_page(panel: Client):
+    sfc, bot = make_sfc(), make_bot("another")
+    casting = Casting.objects.order_by("pk")[0]
+    assert panel.post(url(casting), {"slot": casting.slot_id, "bot": bot.pk}).status_code == 302
+    assert Casting.objects.get(pk=casting.pk).bot == bot
+    assert panel.post(url(casting, "delete"), {"post": "yes"}).status_code == 302
+    assert panel.post(add_url(casting), {"sfc": sfc.pk, "slot": casting.slot_id, "bot": bot.pk}).status_code == 302
+    assert sfc.cast.count() == 2
+    strange = Slot.objects.create(script=make_sfc(slug="other").script, name="third")
+    refused = text(panel.post(add_url(casting), {"sfc": sfc.pk, "slot": strange.pk, "bot": bot.pk}))
+    assert "This is a slot of another script: choose one of Talk." in refused
+
+
+def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(panel: Client):
+    make_sfc()
+    casting = Casting.objects.order_by("pk")[0]
+    for key, facts in (
+        ("max", {"role": "manager"}),
+        ("petra", {"role": "parser"}),
+        ("off", {"enabled": False}),
+        ("out", {"state": "needs_login"}),
+        ("gone", {"state": "banned"}),
+    ):
+        make_bot(key, **facts)
+    assert offered(panel, Casting, "bot", casting) == offered(panel, Casting, "bot") == {"talk-host", "talk-guest"}
+    for key, told in (
+        ("max", "max is no actor: cast an account of the role actor."),
+        ("off", "off is disabled: enable it on its page, or cast another account."),
+        ("out", "out needs login: log it in on its page, or cast another account."),
+        ("gone", "gone is banned: cast another account."),
+    ):
+        values = {"slot": casting.slot_id, "bot": Bot.objects.get(key=key).pk}
+        assert told in text(panel.post(url(casting), values))
+    assert Casting.objects.get(pk=casting.pk).bot == casting.bot
+    filters = {"app_label": "scripts", "model_name": "casting", "field_name": "bot"}
+    assert "max" in panel.get(reverse("admin:autocomplete"), filters).content.decode(), "a list may have older rows"
+
+
+def test_a_cast_account_that_cannot_play_any_more_stays_with_the_reason(panel: Client):
+    sfc = make_sfc()
+    casting = Casting.objects.order_by("pk")[0]
+    Bot.objects.filter(pk=casting.bot_id).update(state="banned")
+    told = f"{casting.bot} is banned: cast another account."
+    for page in (url(casting), url(sfc), reverse("admin:scripts_casting_changelist")):
+        assert told in text(panel.get(page)), page
+    slot = Slot.objects.create(script=sfc.script, name="third")
+    assert panel.post(url(casting), {"slot": slot.pk, "bot": casting.bot_id}).status_code == 302
+    assert Casting.objects.get(pk=casting.pk).slot == slot
+
+
+def test_targets_offer_only_chats_in_which_scripts_may_play(panel: Client):
+    sfc = make_sfc(chats=1)
+    target = Target.objects.get()
+    bare, silent = make_chat("bare", permitted=False), make_chat("silent", label=" ")
+    ended = make_chat("ended")
+    ended.permissions.update(revoked_at=sfc.campaign.created_at, revoked_reason="no more")
+    assert offered(panel, Target, "chat", target) == {"Talk-0"}
+    for chat, told in (
+        (bare, "Bare: no permission for scripts is in force: none is on record."),
+        (ended, "Ended: no permission for scripts is in force: it was revoked at"),
+        (silent, "Silent has no label that tells its members that scripts play there"),
+    ):
+        assert told in text(panel.post(url(target), {"chat": chat.pk}))
+        assert told in text(panel.post(add_url(target), {"sfc": sfc.pk, "chat": chat.pk}))
+    assert [one.chat for one in Target.objects.all()] == [target.chat]
+    Chat.objects.filter(pk=target.chat_id).update(label="")
+    assert "Talk-0 has no label" in text(panel.get(url(sfc)))
+
+
+def test_a_line_answers_only_one_that_is_said_before_it(panel: Client):
+    script = make_sfc().script
+    first, second, third = script.lines.order_by("position")
+    assert offered(panel, Line, "reply_to", second) == {str(first)}
+    values = {"key": "l2", "position": 2, "slot": second.slot_id, "text": "Hi", "delay_seconds": 0}
+    for answered in (second, third):
+        refused = text(panel.post(url(second), values | {"reply_to": answered.pk}))
+        assert "A line answers one that is said before it" in refused
+    behind = panel.post(url(first), values | {"key": "l1", "position": 9, "slot": first.slot_id})
+    assert "Line l2 answers this one, which has to stay before it." in text(behind)
+    strange = make_sfc(slug="other").script.lines.get(position=1)
+    assert "a line of another script" in text(panel.post(url(third), values | {"reply_to": strange.pk, "position": 3}))
+    assert list(script.lines.values_list("position", "reply_to")) == [(1, None), (2, first.pk), (3, second.pk)]
+
+
+def test_so_it_is_among_the_lines_of_a_scripts_page_whatever_their_new_order(panel: Client):
+    script = make_sfc().script
+    lines = list(script.lines.order_by("position"))
+    page = text(panel.get(url(script)))
+    first_choices = page.partition('name="lines-0-reply_to"')[2].partition("</select>")[0]
+    assert str(lines[1].pk) not in first_choices and str(lines[0].pk) not in first_choices
+
+    def submit(*places: tuple[int, Line | None]) -> Any:
+        values = {"name": "Talk", "slug": "talk", "lines-INITIAL_FORMS": 3, "lines-TOTAL_FORMS": 3}
+        values |= {"slots-INITIAL_FORMS": 0, "slots-TOTAL_FORMS": 0}
+        for index, (line, (position, answered)) in enumerate(zip(lines, places, strict=True)):
+            one = {"id": line.pk, "script": script.pk, "key": line.key, "position": position, "slot": line.slot_id}
+            one |= {"text": line.text, "delay_seconds": 0, "reply_to": answered.pk if answered else ""}
+            values |= {f"lines-{index}-{name}": value for name, value in one.items()}
+        return panel.post(url(script), values)
+
+    one, two, three = lines
+    assert "A line answers one that is said before it" in text(submit((1, None), (2, three), (3, None)))
+    assert "A line answers one that is said before it" in text(submit((5, None), (2, one), (3, two)))
+    assert list(script.lines.values_list("position", "reply_to")) == [(1, None), (2, one.pk), (3, two.pk)]
+    assert submit((3, two), (1, None), (5, one)).status_code == 302
+    assert list(script.lines.values_list("key", "reply_to")) == [("l2", None), ("l1", two.pk), ("l3", one.pk)]
+
+
+def test_a_finished_campaign_gets_no_script(panel: Client):
+    sfc = make_sfc()
+    done = make_sfc(slug="done").campaign
+    type(done).objects.filter(pk=done.pk).update(state="finished", name="Old one")
+    assert offered(panel, ScriptForCampaign, "campaign") == {"Campaign"}
+    values = {"campaign": done.pk, "script": sfc.script_id, "seed": 0}
+    values |= {"targets-INITIAL_FORMS": 0, "targets-TOTAL_FORMS": 0}
+    refused = text(panel.post(add_url(sfc), values))
+    assert "Old one has finished for good: choose another campaign, or make a new one." in refused
