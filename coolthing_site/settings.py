@@ -157,6 +157,9 @@ OUTGOING_ALLOWED_HOSTS = env.hosts("OUTGOING_ALLOWED_HOSTS")
 # Where the files of notification channels are. Nothing else is written there.
 NOTIFICATION_FILES_DIR = env.text("NOTIFICATION_FILES_DIR", str(BASE_DIR / ".run" / "notifications"))
 
+# Where operators reach the panel; notifications link to its pages. Empty: they name the page by its path alone.
+PANEL_URL = env.url("PANEL_URL", {"http", "https"}, "")
+
 WEB_PORT = env.port("WEB_PORT", 8000)
 FLOWER_PORT = env.port("FLOWER_PORT", 5555)
 FLOWER_URL = env.text("FLOWER_URL", f"http://127.0.0.1:{FLOWER_PORT}/")

@@ -15,9 +15,10 @@ from django.db.models.functions import Now
 from messaging import copies, topology
 from messaging.campaign_finding import campaign_of
 from messaging.deaths import Dead, dead_of
-from messaging.events import event_id
+from messaging.events import DeadLetterKept, event_id
 from messaging.handling import record_all
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure
+from messaging.outbox import publish_on_commit
 from messaging.persons import ERASED, about_somebody_erased, hold_erasing
 from messaging.subscriptions import Message
 from messaging.wire import storable
@@ -27,6 +28,10 @@ _ID_WORD = re.compile(r"\d+|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{1
 # AMQP's names are short strings (4.2.5.3).
 _NAME_BYTES = 255
 _NO_RECORD = "rejected without a record of an error: revoked or terminated, or refused before its handler ran"
+
+# For what no queue wanted.
+_ADMIN = "admin"
+_ALARM_KEY = ".dead_letter"
 
 # What a letter is known by: queue, event, digest of the body.
 LetterKey = tuple[str, uuid.UUID, str]
@@ -41,8 +46,24 @@ def archive_all(messages: Sequence[Message], *, unroutable: bool) -> None:
     fresh = _fresh(dead)
     again = _replayed(fresh)
     letters = _locked(fresh, again)
-    for one in fresh:
-        _keep(one, letters[one.record], again=one.record in again)
+    opened = [one for one in fresh if _keep(one, letters[one.record], again=one.record in again)]
+    alarms = [_alarm(letters[one.record]) for one in opened if not _is_notice(letters[one.record])]
+    if alarms:
+        publish_on_commit(*alarms)
+
+
+def _alarm(letter: DeadLetter) -> DeadLetterKept:
+    """Without the error's text, which may repeat the message."""
+    reason = ", ".join(filter(None, (letter.event_type, letter.reason, letter.error_class)))
+    service = topology.SERVICES.get(letter.queue, _ADMIN)
+    return DeadLetterKept(service=service, queue=letter.queue, letter_id=letter.pk, reason=reason)
+
+
+def _is_notice(letter: DeadLetter) -> bool:
+    """What is to notify of a dead letter, or sends a notification: when that dies nothing is published, since it would
+    die as well, and its end be published, and so on."""
+    is_alarm = letter.exchange == topology.EVENTS_EXCHANGE and letter.routing_key.endswith(_ALARM_KEY)
+    return is_alarm or letter.queue == topology.NOTIFICATIONS_QUEUE
 
 
 def _expired(one: Dead) -> bool:
@@ -124,9 +145,11 @@ def _new(one: Dead) -> DeadLetter:
     )
 
 
-def _keep(one: Dead, letter: DeadLetter, *, again: bool) -> None:
-    """Write down in its locked letter how it died. `again`: after a replay."""
+def _keep(one: Dead, letter: DeadLetter, *, again: bool) -> bool:
+    """Write down in its locked letter how it died; whether an operator has to decide about it who had not to before.
+    `again`: after a replay."""
     message, death = one.message, one.death
+    was_open = letter.count > 0 and letter.state == DeadLetter.State.OPEN
     erased = about_somebody_erased(readable(message.body))
     if again:
         _died_again(one, letter)
@@ -144,6 +167,7 @@ def _keep(one: Dead, letter: DeadLetter, *, again: bool) -> None:
         _empty(letter)
     letter.save()
     DeadLetter.objects.filter(pk=letter.pk).update(last_seen_at=Now())
+    return letter.state == DeadLetter.State.OPEN and not was_open
 
 
 def _died_again(one: Dead, letter: DeadLetter) -> None:

@@ -111,6 +111,15 @@ class ServiceCrashedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{servic
     reason: str
 
 
+class DeadLetterKept(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.dead_letter"):
+    """A message could not be handled and waits for an operator. `queue` is empty when no queue wanted it."""
+
+    service: wire.ServiceName
+    queue: str
+    letter_id: int
+    reason: str
+
+
 def decode(
     exchange: str,
     routing_key: str,

@@ -48,7 +48,9 @@ class Rule(models.Model):
 class Notification(models.Model):
     """What one channel is to hear of one event.
 
-    `dispatched_at`: when a task for it was last sent. `claimed_until`: until then one task works on it.
+    `dispatched_at`: when a task for it was last sent. `claimed_until`: until then one task works on it. `bundle`: what
+    its events have in common that are not notified of one by one; it is about `count` of them, and goes out at
+    `bundle_at`.
     """
 
     class State(models.TextChoices):
@@ -60,7 +62,10 @@ class Notification(models.Model):
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="notifications")
     event_id = models.UUIDField()
     routing_key = models.CharField(max_length=255)
-    title = models.CharField(max_length=200)
+    title = models.CharField(max_length=500)
+    count = models.IntegerField(default=1, db_default=1)
+    bundle = models.CharField(max_length=200, blank=True, default="", db_default="")
+    bundle_at = models.DateTimeField(null=True, blank=True)
     body = models.JSONField(default=dict)
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     attempts = models.PositiveIntegerField(default=0)
@@ -73,7 +78,14 @@ class Notification(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["channel", "event_id"], name="one_notification_per_event")]
-        indexes = [models.Index(fields=["state", "due_at"], name="notifications_due")]
+        indexes = [
+            models.Index(fields=["state", "due_at"], name="notifications_due"),
+            models.Index(
+                fields=["channel", "bundle", "bundle_at"],
+                condition=models.Q(bundle_at__isnull=False),
+                name="notifications_bundled",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.title

@@ -1,22 +1,20 @@
-"""From an event to notifications, and each of them through its sending."""
+"""A notification through its sending."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 
-from messaging.clock import database_clock
-from messaging.events import Event
-from messaging.persons import about_somebody_erased, hold_erasing
 from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 from messaging.rounds import backoff
-from messaging.routing import topic_matches
 from messaging.tasks_api import send_on_commit
-from notifier.models import Channel, Notification, Rule
+from notifier.links import path_of
+from notifier.models import Channel, Notification
 from notifier.names import name_of
-from notifier.titles import title_of
+from notifier.titles import text_of
 
 SEND_TASK = "notifier.tasks.send_notification"
 State = Notification.State
@@ -45,45 +43,6 @@ class Sending:
     content: dict[str, object]
 
 
-@transaction.atomic
-def event_record(*, event: Event) -> list[Notification]:
-    """One notification for each enabled channel that has a rule for the event; a repeat adds none.
-
-    None for an event of another program about somebody whose data was erased.
-    """
-    hold_erasing()
-    if about_somebody_erased(event.to_json()):
-        return []
-    channels = _channels_for(event.arrived_under)
-    body = event.model_dump(mode="json")
-    title = title_of(event.arrived_under, body, name_of)
-    now = database_clock()
-    wanted = [
-        Notification(
-            channel=channel,
-            event_id=event.id,
-            routing_key=event.arrived_under,
-            title=title,
-            body=body,
-            due_at=now,
-            dispatched_at=now,
-        )
-        for channel in channels
-    ]
-    Notification.objects.bulk_create(wanted, ignore_conflicts=True)
-    ids = {notification.id for notification in wanted}
-    made = list(Notification.objects.filter(id__in=ids))
-    for notification in made:
-        send_on_commit(SEND_TASK, str(notification.id))
-    return made
-
-
-def _channels_for(routing_key: str) -> list[Channel]:
-    rules = Rule.objects.filter(channel__enabled=True).values_list("channel_id", "pattern")
-    hearing = {channel_id for channel_id, pattern in rules if topic_matches(pattern, routing_key)}
-    return list(Channel.objects.filter(id__in=hearing).order_by("name"))
-
-
 def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | None:
     """Take a due notification; None when it is not due, held by another task, or settled.
 
@@ -102,6 +61,9 @@ def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | Non
     content: dict[str, object] = {
         "id": str(row.id),
         "title": row.title,
+        "text": text_of(row.routing_key, row.body, name_of, count=row.count),
+        "url": f"{settings.PANEL_URL.rstrip('/')}{path_of(row.body, count=row.count)}",
+        "count": row.count,
         "routing_key": row.routing_key,
         "event_id": str(row.event_id),
         "created_at": row.created_at.isoformat(),

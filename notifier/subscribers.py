@@ -3,7 +3,7 @@
 from messaging import topology
 from messaging.events import Event
 from messaging.subscriptions import subscriber
-from notifier.services import event_record
+from notifier.recording import event_record
 
 
 @subscriber(topology.NOTIFIER_QUEUE, name="notifier.subscribers.record_event")

@@ -19,6 +19,14 @@ class ScriptStartedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="scripts.
     chats: list[str | int]
 
 
+class PlayFailed(Event, exchange=topology.EVENTS_EXCHANGE, key="scripts.play_failed"):
+    """A play failed by itself: nothing of it was sent. What the watchdog ends is a `scripts.crash`."""
+
+    play_id: UUID
+    sfc_id: UUID
+    reason: str
+
+
 class ScriptFinishedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="scripts.finished"):
     """A script's last play has ended, however it ended. `problems`: the lines that some chat did not get to hear."""
 

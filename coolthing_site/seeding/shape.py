@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from campaigns.references import shape_problem
 from campaigns.spans import HOUR, WEEK, YEAR
 from messaging.wire import utc
+from notifier.patterns import DEFAULT_PATTERNS
 
 MOST = 2_147_483_647  # of a PositiveIntegerField
 
@@ -176,7 +177,7 @@ class ChannelPart(Part):
     name: Annotated[str, _text(100)]
     kind: Literal["file", "webhook"]
     address: Annotated[str, _text(2000)]
-    events: tuple[Pattern, ...] = ("*.error", "*.crash", "*.banned", "scripts.finished")
+    events: tuple[Pattern, ...] = DEFAULT_PATTERNS
     enabled: bool = True
 
 

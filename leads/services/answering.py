@@ -18,10 +18,8 @@ from leads.selectors import beginning, messages_said
 from leads.services.ending import conversation_end, over_because
 from leads.services.jobs import ANSWER_TASK
 from leads.services.optout import opt_out
-from leads.services.ownership import Owner, lead_move, owner_move
+from leads.services.ownership import Owner, lead_move, owner_move, owner_needed
 from leads.services.saying import message_say
-from messaging.events import ServiceErrorEvent
-from messaging.outbox import publish_on_commit
 from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 from messaging.rounds import backoff
 from messaging.tasks_api import send_on_commit
@@ -118,7 +116,8 @@ def job_apply(*, question: Question, answered: Answered, now: datetime) -> LlmJo
         case "reply":
             _say(conversation, answer.texts, now)
         case "handover":
-            owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Handed over by the AI: {answer.reason}")
+            reason = f"Handed over by the AI: {answer.reason}"
+            owner_needed(conversation=conversation, reason=reason, told="The AI asks for an operator.")
             _say(conversation, answer.texts, now, parting=True)
         case "close":
             owner_move(conversation=conversation, owner=Owner.NONE, reason=f"Ended by the AI: {answer.reason}")
@@ -148,7 +147,7 @@ def job_postpone(*, question: Question, error: str, retry_after: float | None, n
 
 @transaction.atomic
 def job_hand_over(*, question: Question, error: str) -> LlmJob:
-    """The AI cannot go on here: a person answers, and the team hears of it."""
+    """The AI cannot go on here: an operator answers, and the team is notified."""
     conversation, job = _locked(question)
     if job.state != State.DUE or job.attempts != question.attempt:
         return job
@@ -157,9 +156,8 @@ def job_hand_over(*, question: Question, error: str) -> LlmJob:
     if not _current(job, conversation):
         return _finish(job, State.STALE)
     _finish(job, State.FAILED)
-    owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"The AI could not answer: {error}")
-    reason = f"conversation {conversation.id} was handed to a person: {error}"
-    publish_on_commit(ServiceErrorEvent(service="manager", reason=reason))
+    reason = f"The AI could not answer: {error}"
+    owner_needed(conversation=conversation, reason=reason, told=reason)
     return job
 
 

@@ -6,12 +6,15 @@ from uuid import UUID
 from django.db import transaction
 
 from campaigns.services import NotPossible
+from leads.events import ApprovalNeeded, ConversationHandedOver
 from leads.locks import conversation_lock
 from leads.models import Conversation, Lead, Message
 from leads.selectors import messages_said
 from leads.services.jobs import job_queue, jobs_drop
 from leads.services.saying import ai_messages_cancel, message_say
 from messaging.clock import database_clock
+from messaging.outbox import publish_on_commit
+from messaging.wire import storable
 from telegram.texts import as_kept
 
 Owner = Conversation.Owner
@@ -29,9 +32,23 @@ def owner_move(*, conversation: Conversation, owner: Owner, reason: str) -> None
     ai_messages_cancel(conversation=conversation, reason=reason)
 
 
+def owner_needed(*, conversation: Conversation, reason: str, told: str) -> None:
+    """The conversation is locked. It waits for an operator from now on, and the team is notified of `told`: that
+    repeats nothing of what was written, which `reason` on the page may do."""
+    owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)
+    campaign_id = conversation.lead.campaign_id
+    publish_on_commit(
+        ConversationHandedOver(conversation_id=conversation.pk, campaign_id=campaign_id, reason=storable(told))
+    )
+
+
 def lead_move(*, lead: Lead, state: Lead.State, reason: str = "") -> None:
+    """A lead that comes to await approval is notified of."""
+    awaits = state == Lead.State.AWAITING_APPROVAL and lead.state != state
     lead.state, lead.state_reason = state, reason[:300]
     lead.save(update_fields=["state", "state_reason"])
+    if awaits:
+        publish_on_commit(ApprovalNeeded(lead_id=lead.pk, campaign_id=lead.campaign_id, reason=lead.state_reason))
 
 
 @transaction.atomic

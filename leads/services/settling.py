@@ -15,7 +15,7 @@ from leads.refusals import refusal_told
 from leads.selectors import Person
 from leads.services.ending import conversation_end_if_over
 from leads.services.optout import opt_out
-from leads.services.ownership import Owner, lead_move, owner_move
+from leads.services.ownership import Owner, lead_move, owner_move, owner_needed
 from leads.services.people import person_learn
 from leads.services.takeover import outgoing_judge
 
@@ -89,7 +89,8 @@ def _first_contact_not_said(conversation: Conversation, delivery: Delivery, now:
     if delivery.state == _State.REFUSED and delivery.error == why_late_to_send(lead, now):
         ended = Lead.State.AWAITING_APPROVAL
     if delivery.state == _State.UNKNOWN:
-        owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"A person must look: {reason}")
+        reason = f"A person must look: {reason}"
+        owner_needed(conversation=conversation, reason=reason, told=reason)
         return
     stopped = is_suppressed(telegram_user_id=lead.telegram_user_id, username=lead.username)
     lead_move(lead=lead, state=Lead.State.OPTED_OUT if stopped else ended, reason=reason)
@@ -106,4 +107,4 @@ def _reply_not_said(conversation: Conversation, delivery: Delivery) -> None:
         owner_move(conversation=conversation, owner=Owner.NONE, reason=reason)
     else:
         reason = f"A reply was not said ({delivery.get_state_display()}): {delivery.error}"
-        owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)
+        owner_needed(conversation=conversation, reason=reason, told=reason)

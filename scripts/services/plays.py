@@ -11,7 +11,7 @@ from bots.deliveries import deliveries_queue
 from bots.models import Delivery
 from campaigns.models import Purpose
 from messaging.outbox import publish_on_commit
-from scripts.events import ScriptFinishedEvent
+from scripts.events import PlayFailed, ScriptFinishedEvent
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services.rows import run_locked, sfc_locked, short
 
@@ -109,6 +109,9 @@ def run_end(run: Run, *, state: str, reason: str, now: datetime) -> None:
     if run.state in ALIVE:
         run.state, run.state_reason, run.finished_at, run.incident = state, short(reason), now, ""
         run.save(update_fields=["state", "state_reason", "finished_at", "incident"])
+        if state == Run.State.FAILED:
+            reason = f"{run.chat}: {run.state_reason}"
+            publish_on_commit(PlayFailed(play_id=run.pk, sfc_id=run.sfc_id, reason=reason))
     run.steps.filter(state=Step.State.PENDING).update(
         state=Step.State.NOT_SAID, reason=short(reason or run.get_state_display().lower()), settled_at=now
     )

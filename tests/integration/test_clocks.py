@@ -20,6 +20,7 @@ from messaging.clock import database_clock
 from messaging.events import ServiceErrorEvent
 from notifier import services as notifier
 from notifier.models import Channel, Notification, Rule
+from notifier.recording import event_record
 from scripts import services
 from scripts.models import Run, ScriptForCampaign, Step
 from telegram import login
@@ -210,7 +211,7 @@ def test_a_permission_is_revoked_now():
 def test_a_notification_is_sent_now_and_found_again_in_time():
     channel = Channel.objects.create(name="team", kind="file", address="/nowhere")
     Rule.objects.create(channel=channel, pattern="#")
-    [made] = notifier.event_record(event=ServiceErrorEvent(service="admin", reason="a test"))
+    [made] = event_record(event=ServiceErrorEvent(service="admin", reason="a test"))
     assert is_now(made.due_at)
     assert notifier.notification_claim(notification_id=made.pk, now=database_clock())
     assert is_now(Notification.objects.get().claimed_until)

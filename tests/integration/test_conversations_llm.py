@@ -207,7 +207,7 @@ def test_after_many_attempts_a_person_answers_and_the_team_hears_of_it(world, ta
     for _ in range(MOST_ATTEMPTS):
         job = answer(talk)
     assert (job.state, talk.owner, llm.asked) == ("failed", "human", MOST_ATTEMPTS)
-    event = OutboxEvent.objects.get(routing_key="manager.error")
+    event = OutboxEvent.objects.get(routing_key="manager.handover")
     assert str(talk.id) in event.body and "How much" not in event.body
 
 
@@ -224,7 +224,7 @@ def test_two_malformed_answers_hand_over_to_a_person(world, talk, llm):
     job = answer(talk)
     assert (job.state, talk.owner) == ("failed", "human")
     assert "does not fit" in talk.owner_reason
-    assert OutboxEvent.objects.filter(routing_key="manager.error").count() == 1
+    assert OutboxEvent.objects.filter(routing_key="manager.handover").count() == 1
 
 
 def test_a_due_job_without_a_task_gets_one_and_not_more(world, talk):

@@ -117,7 +117,7 @@ def test_what_was_unroutable_is_replayed_to_its_exchange():
     letter = DeadLetter.objects.get()
     assert (letter.queue, letter.reason) == ("", "unroutable")
     dead_letter_replay(letter_id=letter.pk, by="operator")
-    row = OutboxEvent.objects.get()
+    row = OutboxEvent.objects.get(event_id=letter.event_id)
     assert (row.exchange, row.routing_key) == (topology.LEADS_EXCHANGE, "lead.a.b")
 
 

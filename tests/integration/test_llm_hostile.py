@@ -83,7 +83,7 @@ def test_an_answer_of_no_use_is_asked_for_again_and_then_an_operator_answers(wor
     job, server = asked(world, talk, settings, MODEL_FAULTS[fault])
     assert (job.state, job.attempts, server.asked, talk.owner) == ("failed", 1, 2, "human")
     assert job.error and "How much" not in talk.owner_reason
-    event = OutboxEvent.objects.get(routing_key="manager.error")
+    event = OutboxEvent.objects.get(routing_key="manager.handover")
     assert str(talk.id) in event.body and "How much" not in event.body
     assert len(texts(talk, "ai")) == 1
 
@@ -163,7 +163,7 @@ def test_a_failure_that_nobody_foresaw_is_counted_and_ends_with_an_operator(worl
     assert (job.state, job.attempts, talk.owner) == ("failed", MOST_ATTEMPTS, "human")
     assert "unforeseen UnicodeEncodeError" in job.error
     assert "How much" not in caplog.text and "gehe" not in caplog.text
-    assert OutboxEvent.objects.filter(routing_key="manager.error").count() == 1
+    assert OutboxEvent.objects.filter(routing_key="manager.handover").count() == 1
 
 
 def test_a_job_whose_task_is_killed_every_time_ends_with_an_operator(world, talk):
@@ -178,7 +178,7 @@ def test_a_job_whose_task_is_killed_every_time_ends_with_an_operator(world, talk
     talk.refresh_from_db()
     assert (job.state, talk.owner) == ("failed", "human")
     assert f"ended without a result, perhaps with its worker, {MOST_ATTEMPTS} attempts" in talk.owner_reason
-    assert OutboxEvent.objects.filter(routing_key="manager.error").count() == 1
+    assert OutboxEvent.objects.filter(routing_key="manager.handover").count() == 1
 
 
 @pytest.mark.parametrize("head", [b"", HEAD], ids=["headers", "body"])

@@ -44,7 +44,9 @@ def test_patterns_mean_what_they_mean_to_the_broker(pattern, key, fits):
 
 
 def name_of(field: str, value: object) -> str:
-    return {"worker_id b-1": "Anna", "sfc_id s-1": "Tulips"}.get(f"{field} {value}", str(value))
+    return {"worker_id b-1": "Anna", "sfc_id s-1": "Tulips", "campaign_id c-1": "Tea"}.get(
+        f"{field} {value}", str(value)
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,8 +77,32 @@ def test_titles_are_readable(key, body, title):
     assert title_of(key, body, name_of) == title
 
 
-def test_a_title_has_an_end():
-    assert len(title_of("parser.error", {"reason": "x" * 1000}, name_of)) == LONGEST
+@pytest.mark.parametrize(
+    ("key", "body", "count", "title"),
+    [
+        ("manager.handover", {"campaign_id": "c-1", "reason": "The AI asks."}, 1,
+         "1 conversation waits for an operator in Tea: answer. The AI asks."),
+        ("manager.handover", {"campaign_id": "c-1", "reason": "The AI asks."}, 12,
+         "12 conversations wait for an operator in Tea: answer. The last one: The AI asks."),
+        ("manager.approval", {"campaign_id": "c-1", "reason": "Late."}, 2,
+         "2 first contacts wait in Tea: approve or reject. The last one: Late."),
+        ("admin.dead_letter", {"queue": "q", "reason": "expired"}, 1, "1 dead letter of q: replay or discard. expired"),
+        ("admin.dead_letter", {}, 3, "3 dead letters of no queue: replay or discard. The last one: no reason given"),
+        ("scripts.play_failed", {"sfc_id": "s-1", "reason": "Chat: no"}, 1,
+         "1 play of script Tulips failed: see why. Chat: no"),
+    ],
+)  # fmt: skip
+def test_a_title_says_what_waits_and_what_to_do(key, body, count, title):
+    assert title_of(key, body, name_of, count=count) == title
+
+
+def test_a_long_title_ends_with_its_advice_or_is_seen_to_be_cut():
+    advice = "It is frozen, killed or cut off: look at its output, and kill it if it is frozen"
+    reason = f"leads (pid 7 on a-host-with-a-name.example.internal) {'has sent no heartbeat ' * 10}. {advice}"
+    assert title_of("manager.crash", {"reason": reason}, name_of).endswith(advice)
+    cut = title_of("parser.error", {"reason": "word " * 1000}, name_of)
+    assert len(cut) <= LONGEST and cut.endswith("word …")
+    assert len(title_of("parser.error", {"reason": "x" * 1000}, name_of)) <= LONGEST
 
 
 @pytest.fixture

@@ -1,0 +1,36 @@
+"""Which page of the panel an event is about. Pure.
+
+Paths are written out: a worker that asked Django for them would import every page. A test compares them with the pages.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+# By the field that names the row, the most telling first: its page, and the list of which it is one.
+_PAGES: dict[str, tuple[str, str]] = {
+    "conversation_id": ("/admin/leads/conversation/{}/change/", "/admin/leads/conversation/?owner__exact=human"),
+    "lead_id": ("/admin/leads/lead/{}/change/", "/admin/leads/lead/?state__exact=awaiting_approval"),
+    "letter_id": ("/admin/messaging/deadletter/{}/change/", "/admin/messaging/deadletter/?state__exact=open"),
+    "play_id": ("/admin/scripts/run/{}/change/", "/admin/scripts/run/?state__exact=failed"),
+    "sfc_id": ("/admin/scripts/scriptforcampaign/{}/change/", "/admin/scripts/scriptforcampaign/"),
+    "worker_id": ("/admin/bots/bot/{}/change/", "/admin/bots/bot/"),
+}
+
+
+def path_of(body: Mapping[str, Any], *, count: int = 1) -> str:
+    """The page of the row that the event names, or the list of such rows for several events; else the overview."""
+    for field, (page, several) in _PAGES.items():
+        if field in body and (row := _id(body[field])):
+            return several if count > 1 else page.format(row)
+    return "/admin/"
+
+
+def _id(value: object) -> str:
+    """As it may stand in a path: another program's event may carry any text."""
+    if isinstance(value, int):
+        return str(value)
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        return ""

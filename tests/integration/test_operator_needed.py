@@ -1,0 +1,221 @@
+"""What comes to wait for an operator is one event, and a bounded number of notifications."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from bots.models import Bot
+from bots.states import bot_restrict
+from leads.llm import Answer, Answered
+from leads.models import Conversation, Lead, LlmJob
+from leads.services import conversation_take_over
+from leads.services.answering import job_apply, job_claim
+from messaging import topology
+from messaging.dead_letters import dead_letter_discard, dead_letter_replay
+from messaging.models import DeadLetter, OutboxEvent
+from messaging.subscriptions import handle
+from notifier.links import _PAGES, path_of
+from notifier.models import Channel, Notification, Rule
+from notifier.patterns import DEFAULT_PATTERNS
+from notifier.recording import BUNDLED
+from notifier.services import notification_claim, notifications_dispatch_due
+from scripts import services
+from scripts.models import Run
+from tests.integration import ledger
+from tests.integration.leads_world import World, make_world
+from tests.integration.letters import death
+from tests.integration.script_world import make_sfc, queued, settle
+
+pytestmark = pytest.mark.django_db
+WORDS = "my private words about tea"
+
+
+def told(ending: str = "") -> list[dict[str, Any]]:
+    rows = OutboxEvent.objects.filter(exchange=topology.EVENTS_EXCHANGE, routing_key__endswith=ending).order_by("id")
+    return [json.loads(row.body) for row in rows]
+
+
+def answered(world: World, talk: Conversation, **facts: Any) -> None:
+    """The lead writes, and the LLM answers with these facts."""
+    world.incoming(talk, WORDS)
+    question = job_claim(job_id=LlmJob.objects.latest("id").id, now=timezone.now() + timedelta(minutes=5))
+    assert question is not None
+    answer = Answer(messages=[], reason=WORDS, **facts)
+    job_apply(question=question, answered=Answered(answer, 1, 1), now=timezone.now())
+
+
+def test_an_ai_that_asks_for_an_operator_is_one_event_without_what_was_written(world: World, talk: Conversation):
+    answered(world, talk, action="handover")
+    [event] = told("manager.handover")
+    assert (event["conversation_id"], event["campaign_id"]) == (str(talk.id), str(world.campaign.id))
+    assert event["reason"] == "The AI asks for an operator." and WORDS not in json.dumps(told())
+
+
+def test_an_operator_who_takes_over_is_not_needed(world: World, talk: Conversation):
+    conversation_take_over(conversation_id=talk.id, by="olga")
+    assert told("manager.handover") == []
+
+
+def test_a_first_contact_that_waits_for_approval_is_one_event_however_often_its_hit_comes():
+    world = make_world(direct=False)
+    event = world.event()
+    world.receive(**event)
+    world.receive(**event)
+    [approval] = told("manager.approval")
+    assert Lead.objects.get().state == "awaiting_approval"
+    assert approval["lead_id"] == str(Lead.objects.get().id) and "tea_lover" not in json.dumps(approval).lower()
+    assert "Where do you buy" not in json.dumps(approval)
+
+
+def dies(body: Any = None, queue: str = topology.LEADS_QUEUE, **changes: Any) -> DeadLetter:
+    body = body or json.dumps({"id": str(uuid4()), "message": WORDS}).encode()
+    handle(topology.DEAD_LETTER_ARCHIVE_QUEUE, topology.LEADS_DLX, "leads.failed", body, death(queue, **changes))
+    return DeadLetter.objects.latest("last_seen_at")
+
+
+def test_a_dead_letter_is_one_event_while_it_waits_and_another_when_it_comes_back():
+    body = json.dumps({"id": str(uuid4()), "message": WORDS}).encode()
+    letter = dies(body)
+    dies(body, count=2)
+    [event] = told("manager.dead_letter")
+    assert (event["letter_id"], event["queue"]) == (letter.pk, topology.LEADS_QUEUE)
+    assert event["reason"] == "leads_exchange/lead.*, rejected" and WORDS not in json.dumps(event)
+    dead_letter_discard(letter_id=letter.pk, by="olga", reason="")
+    dies(body, count=3)
+    assert len(told("manager.dead_letter")) == 2
+    dead_letter_replay(letter_id=letter.pk, by="olga")
+    assert len(told("manager.dead_letter")) == 2
+
+
+@pytest.mark.parametrize(
+    ("queue", "exchange", "key"),
+    [
+        (topology.NOTIFIER_QUEUE, topology.EVENTS_EXCHANGE, "manager.dead_letter"),
+        (topology.NOTIFICATIONS_QUEUE, topology.TASKS_EXCHANGE, "notifications_queue"),
+    ],
+    ids=["the event about a dead letter", "what sends notifications"],
+)
+def test_what_would_notify_of_itself_is_kept_and_notifies_of_nothing(queue, exchange, key):
+    dies(queue=queue, exchange=exchange, **{"routing-keys": [key]})
+    assert DeadLetter.objects.count() == 1 and told() == []
+
+
+def test_another_event_that_the_notifier_cannot_handle_is_notified_of():
+    dies(queue=topology.NOTIFIER_QUEUE, exchange=topology.EVENTS_EXCHANGE, **{"routing-keys": ["parser.error"]})
+    assert len(told("notifier.dead_letter")) == 1
+
+
+def test_a_restricted_account_is_one_event():
+    bot = ledger.make_bot()
+    bot_restrict(bot_id=bot.pk, reason="PEER_FLOOD")
+    bot_restrict(bot_id=bot.pk, reason="PEER_FLOOD")
+    [event] = told()
+    assert "ask @SpamBot in the account, then release it" in event["reason"]
+
+
+def test_a_play_that_fails_is_one_event_and_one_that_the_watchdog_ends_is_its_crash():
+    sfc = make_sfc(chats=2)
+    services.sfc_activate(sfc_id=sfc.pk)
+    services.sfc_arm(sfc_id=str(sfc.pk))
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    lost = Run.objects.order_by("pk").first()
+    assert lost is not None
+    while left := [each for each in queued(sfc) if each.chat_id == lost.chat_id]:
+        settle(left[0], state="failed", reason="CHAT_WRITE_FORBIDDEN")
+    [event] = told("scripts.play_failed")
+    assert (event["play_id"], event["sfc_id"]) == (str(lost.pk), str(sfc.pk))
+    assert "no line was" in event["reason"] and "CHAT_WRITE_FORBIDDEN" in event["reason"]
+    Bot.objects.update(state=Bot.State.BANNED)
+    services.runs_supervise(now=timezone.now())
+    assert len(told("scripts.play_failed")) == 1 and len(told("scripts.crash")) == 1
+
+
+# From here on: notifications.
+
+
+@pytest.fixture
+def channel(settings) -> Channel:
+    settings.PANEL_URL = "https://panel.example/"
+    made = Channel.objects.create(name="team", kind="file", address="notes.jsonl")
+    for pattern in DEFAULT_PATTERNS:
+        Rule.objects.create(channel=made, pattern=pattern)
+    return made
+
+
+def approvals(count: int, campaign: Any, **facts: Any) -> None:
+    for _ in range(count):
+        body = {"id": str(uuid4()), "lead_id": str(uuid4()), "campaign_id": str(campaign), "reason": "Late."} | facts
+        handle(topology.NOTIFIER_QUEUE, topology.EVENTS_EXCHANGE, "manager.approval", json.dumps(body).encode())
+
+
+def test_many_at_once_are_one_notification_now_and_one_with_a_count_later(channel):
+    campaign = ledger.make_campaign(name="Tea")
+    approvals(1, campaign.pk)
+    approvals(40, campaign.pk, reason="The last.")
+    first, rest = Notification.objects.order_by("due_at")
+    assert first.title == "1 first contact waits in Tea: approve or reject. Late."
+    assert rest.title == "40 first contacts wait in Tea: approve or reject. The last one: The last."
+    assert rest.due_at == first.due_at + BUNDLED
+    # The first one's task is lost.
+    assert notifications_dispatch_due(now=rest.due_at - timedelta(seconds=1)) == 1
+    assert notifications_dispatch_due(now=rest.due_at + timedelta(seconds=1)) == 1
+    sending = notification_claim(notification_id=rest.pk, now=rest.due_at)
+    assert sending is not None and sending.content["count"] == 40
+    assert sending.content["url"] == "https://panel.example/admin/leads/lead/?state__exact=awaiting_approval"
+    # What comes after its claim waits for the next time; another campaign's does not.
+    approvals(1, campaign.pk)
+    approvals(1, uuid4())
+    assert [row.due_at for row in Notification.objects.filter(bundle=rest.bundle).order_by("due_at")][2:] == [
+        rest.due_at + BUNDLED
+    ]
+    assert Notification.objects.exclude(bundle=rest.bundle).get().due_at < rest.due_at
+
+
+def test_after_a_quiet_time_the_next_one_is_notified_of_at_once(channel):
+    approvals(1, campaign := uuid4())
+    Notification.objects.update(bundle_at=timezone.now() - BUNDLED)
+    approvals(1, campaign)
+    assert [row.count for row in Notification.objects.all()] == [1, 1]
+    assert all(row.due_at <= timezone.now() for row in Notification.objects.all())
+
+
+def test_the_same_event_twice_is_counted_once(channel):
+    same = str(uuid4())
+    approvals(2, uuid4(), id=same)
+    assert Notification.objects.get().count == 1
+
+
+def test_a_notification_links_to_the_page_of_its_row(channel):
+    lead = uuid4()
+    approvals(1, uuid4(), lead_id=str(lead))
+    sending = notification_claim(notification_id=Notification.objects.get().pk, now=timezone.now())
+    assert sending is not None
+    assert sending.content["url"] == f"https://panel.example{reverse('admin:leads_lead_change', args=[lead])}"
+    assert str(sending.content["text"]).startswith("1 first contact waits")
+
+
+@pytest.mark.parametrize(
+    ("field", "page"),
+    [
+        ("conversation_id", "leads_conversation"), ("lead_id", "leads_lead"), ("letter_id", "messaging_deadletter"),
+        ("play_id", "scripts_run"), ("sfc_id", "scripts_scriptforcampaign"), ("worker_id", "bots_bot"),
+    ],
+)  # fmt: skip
+def test_the_paths_are_those_of_the_panel(field, page, client, django_user_model):
+    row = 7 if field == "letter_id" else uuid4()
+    assert path_of({field: str(row) if field != "letter_id" else row}) == reverse(f"admin:{page}_change", args=[row])
+    several = path_of({field: row}, count=2)
+    assert several.partition("?")[0] == reverse(f"admin:{page}_changelist")
+    client.force_login(django_user_model.objects.create_superuser("olga"))
+    answer = client.get(several)
+    assert answer.status_code == 200 and "e=1" not in answer.request["QUERY_STRING"]
+
+
+def test_every_field_has_its_page_and_anything_else_the_overview():
+    assert len(_PAGES) == 6
+    assert path_of({"lead_id": "../../../x", "service": "parser"}) == reverse("admin:index") == path_of({})
