@@ -180,6 +180,15 @@ class ReferenceFilter(DropdownFilter):
         return queryset.exclude(**{column: None}) if column else queryset
 
 
+def _looked_at(chat: Chat) -> str:
+    if chat.reference_changed_at is None:
+        return "is reached by its own id: you may resume its permissions."
+    return (
+        "is looked at again: you may resume its permissions, and they count once an account has confirmed that the "
+        "reference leads to this chat. If it still leads to another one they are suspended again."
+    )
+
+
 @admin.register(Chat)
 class ChatAdmin(PolicyAdmin):
     form = ChatForm
@@ -220,8 +229,7 @@ class ChatAdmin(PolicyAdmin):
             "look_again",
             "Look again",
             run=lambda chat, call: references.reference_check_again(chat_id=chat.pk),
-            done="is looked at again: you may resume its permissions, and they count once an account has confirmed "
-            "that the reference leads to this chat. If it still leads to another one they are suspended again.",
+            done=_looked_at,
             icon="travel_explore",
             when=lambda chat: chat.reference_leads_to is not None,
             confirm="You have made sure that the reference leads to this chat again.",

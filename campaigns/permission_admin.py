@@ -17,12 +17,14 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidge
 from campaigns import services
 from campaigns.errors import NotPossible
 from campaigns.evidence import evidence_add, evidence_response, type_of
-from campaigns.models import EVIDENCE_MOST_BYTES, ChatPermission, EvidenceFile
+from campaigns.models import EVIDENCE_MOST_BYTES, Chat, ChatPermission, EvidenceFile
 from campaigns.policy_admin import PolicyAdmin
 from campaigns.selectors import doubt_of, gap_of, in_force
+from messaging.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
 from panelkit.labels import clipped
 from panelkit.operations import Call, Operation
+from panelkit.suitable import Suitable, SuitableForm, offer
 
 FILE_HELP = f"A PDF, a PNG or JPEG picture, or plain text; at most {EVIDENCE_MOST_BYTES // 2**20} MB"
 
@@ -51,7 +53,13 @@ class EvidenceField(forms.FileField):
         return file
 
 
-class PermissionForm(forms.ModelForm):
+def _doubt(chat: Chat) -> str:
+    doubt = doubt_of(chat)
+    return f"{doubt}." if doubt else ""
+
+
+class PermissionForm(SuitableForm):
+    suitable = {"chat": Suitable(lambda _row: Chat.objects.filter(reference_leads_to=None), _doubt)}
     evidence_link = forms.URLField(
         required=False, max_length=500, assume_scheme="https", widget=UnfoldAdminURLInputWidget
     )
@@ -65,17 +73,18 @@ class PermissionForm(forms.ModelForm):
         )  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
-        given = dict(super().clean() or {})
+        given = super().clean()
         until = given.get("valid_until")
         begins = [at for at in (given.get("granted_at"), given.get("valid_from")) if at is not None]
         if until is not None and begins and until <= max(begins):
             self.add_error("valid_until", "It would end before it begins.")
-        if (chat := given.get("chat")) is not None and (doubt := doubt_of(chat)):
-            self.add_error("chat", f"{doubt}.")
         return given
 
     def validate_constraints(self) -> None:
         """The service ends the permission that is on record; the times are compared above."""
+
+
+offer(PermissionForm, "campaigns.ChatPermission")
 
 
 class FileForm(forms.Form):
@@ -97,6 +106,13 @@ class StandingFilter(DropdownFilter):
         now = in_force(Now())
         suspended = Q(suspended_at__isnull=False, revoked_at__isnull=True)
         return queryset.filter({"yes": now, "suspended": suspended, "no": ~now}.get(self.value() or "", Q()))
+
+
+def _resumed(permission: ChatPermission) -> str:
+    gap = gap_of(permission, database_clock())
+    return (
+        "holds again: what waited for it goes on." if gap is None else f"is not suspended any more, but {gap.reason}."
+    )
 
 
 def _add_file(permission: ChatPermission, call: Call) -> None:
@@ -136,7 +152,7 @@ class ChatPermissionAdmin(PolicyAdmin):
             "resume",
             "Resume",
             run=lambda given, call: services.permission_resume(permission_id=given.pk),
-            done="holds again: what waited for it goes on.",
+            done=_resumed,
             icon="play_arrow",
             variant="primary",
             when=lambda given: given.suspended_at is not None and given.revoked_at is None,
@@ -154,9 +170,7 @@ class ChatPermissionAdmin(PolicyAdmin):
         Operation(
             "revoke",
             "Revoke",
-            run=lambda given, call: services.permission_revoke(
-                chat_id=given.chat_id, purpose=given.purpose, reason=call.data.get("reason", "")
-            ),
+            run=lambda given, call: services.permission_end(permission_id=given.pk, reason=call.data.get("reason", "")),
             done="is revoked.",
             icon="block",
             variant="danger",

@@ -8,7 +8,9 @@ from django.utils.dateparse import parse_datetime
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from campaigns.models import Chat, ChatPermission
+from campaigns.selectors import gap_of
 from campaigns.services import permissions_resume
+from messaging.clock import database_clock
 from panelkit.operations import Call, Operation
 
 
@@ -38,9 +40,16 @@ def _value(permission: ChatPermission) -> str:
     return f"{permission.pk} {permission.suspended_at.isoformat()}"
 
 
-def _resume(chat: Chat, call: Call) -> int:
+def _resume(chat: Chat, call: Call) -> str:
+    """What has come of it."""
     chosen = dict(_suspension(value) for value in call.data["permissions"])
-    return permissions_resume(chat_id=chat.pk, suspensions=chosen)
+    if not permissions_resume(chat_id=chat.pk, suspensions=chosen):
+        return "has no permission resumed: they were resumed, revoked or suspended anew since the page was shown."
+    now, resumed = database_clock(), chat.permissions.filter(pk__in=chosen, suspended_at=None).select_related("chat")
+    gaps = [gap.reason for one in resumed if (gap := gap_of(one, now)) is not None]
+    if gaps:
+        return f"has no suspension left on what you chose, but not all of it is in force: {'; '.join(gaps)}."
+    return "has its permissions again: what waited for them goes on."
 
 
 def _suspension(value: str) -> tuple[int, datetime]:
@@ -58,8 +67,7 @@ RESUME = Operation(
     "resume",
     "Resume permissions",
     run=_resume,
-    done="has its permissions again: what waited for them goes on. If the reference was changed, an account has to "
-    "confirm it first.",
+    done=str,
     icon="play_arrow",
     variant="primary",
     when=_offered,

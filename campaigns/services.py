@@ -103,6 +103,19 @@ def permission_revoke(
 
 
 @transaction.atomic
+def permission_end(*, permission_id: int, reason: str = "") -> ChatPermission:
+    """As `permission_revoke` for this one. Raises NotPossible when it has ended already: a newer one is another one."""
+    permission = ChatPermission.objects.get(id=permission_id)
+    Chat.objects.select_for_update().get(id=permission.chat_id)
+    permission.refresh_from_db()
+    if permission.revoked_at is not None:
+        raise NotPossible("This permission ended before. If there is a newer one, revoke that.")
+    permission_revoke(chat_id=permission.chat_id, purpose=ChatPermission.Grant(permission.purpose), reason=reason)
+    permission.refresh_from_db()
+    return permission
+
+
+@transaction.atomic
 def permissions_suspend(
     *, chat_id: UUID, reason: str, purpose: ChatPermission.Grant | None = None, now: datetime | None = None
 ) -> int:

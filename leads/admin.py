@@ -18,19 +18,19 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from bots.admin.asking import ICON, LABEL, ask_url, may_ask
 from bots.deliveries import deliveries_leaving
-from campaigns.models import Campaign, Purpose, Suppression
+from campaigns.models import Purpose, Suppression
 from campaigns.services import NotPossible
-from leads import services
-from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
+from leads import manager_admin, services  # noqa: F401  Its page registers itself.
+from leads.models import Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from leads.person_admin import ERASE, PersonAdmin
 from leads.related_admin import chat_link, hit_link, parser_link, suppression_link
 from leads.selectors import beginning, hit_place
 from leads.services.saying import ai_messages_leaving
 from messaging.admin.parts import trace_link
-from panelkit.base import FactAdmin, PanelAdmin, RowsInline
+from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, clipped, link_to, text_column, waits
 from panelkit.operations import Operation, when_in
-from panelkit.registry import Leaving, Link, add_inline, add_leaving, add_link
+from panelkit.registry import Leaving, Link, add_leaving, add_link
 
 Owner = Conversation.Owner
 # Messages on the page of a conversation, the newest.
@@ -45,15 +45,18 @@ class WordsForm(forms.Form):
     text = forms.CharField(max_length=4096, label="Message", widget=UnfoldAdminTextareaWidget)
 
 
-class CampaignManagerInline(RowsInline):
-    model = CampaignManager
-    autocomplete_fields = ("bot",)
-
-
 def _leaving_in(talk: Conversation) -> Leaving | None:
     if talk.owner == Owner.AI:
         return None
     return Leaving(ai_messages_leaving(conversation=talk), "the AI says nothing there")
+
+
+def _approved(lead: Lead) -> str:
+    if lead.state == Lead.State.CONTACTING:
+        return "is approved: the first message is queued, and sent when the gate allows it."
+    if lead.state == Lead.State.NEW:
+        return f"is approved, but nothing is queued yet: {lead.state_reason} It is tried again every few seconds."
+    return f"is approved, and the lead is now: {lead.get_state_display().lower()}. {lead.state_reason}".strip()
 
 
 def _leaving_for(lead: Lead) -> Leaving | None:
@@ -63,7 +66,6 @@ def _leaving_for(lead: Lead) -> Leaving | None:
     return Leaving(number, "nothing is said to this person")
 
 
-add_inline(Campaign, CampaignManagerInline)
 add_leaving(Conversation, _leaving_in)
 add_leaving(Lead, _leaving_for)
 
@@ -76,21 +78,6 @@ def _ask_about(lead: Lead, purpose: Purpose) -> str:
 
 add_link(Lead, Link(LABEL, ICON, lambda lead: _ask_about(lead, Purpose.FIRST_CONTACT), may_ask))
 add_link(Conversation, Link(LABEL, ICON, lambda talk: _ask_about(talk.lead, Purpose.REPLY), may_ask))
-
-
-@admin.register(CampaignManager)
-class CampaignManagerAdmin(PanelAdmin):
-    empty_hint = "A campaign's leads are contacted by its manager bots, the least loaded first."
-    list_display = ("bot", "campaign", "bot_state")
-    list_filter = (("campaign", RelatedDropdownFilter),)
-    list_select_related = ("bot", "campaign")
-    search_fields = ("bot__key", "bot__display_name", "campaign__name")
-    autocomplete_fields = ("bot", "campaign")
-    ordering = ("campaign__name", "bot__key")
-
-    @display(description="bot is", ordering="bot__state")
-    def bot_state(self, manager: CampaignManager) -> str:
-        return manager.bot.get_state_display()
 
 
 @admin.register(Lead)
@@ -149,7 +136,7 @@ class LeadAdmin(PersonAdmin):
             "approve",
             "Approve",
             run=lambda lead, call: services.lead_approve(lead_id=lead.pk, by=call.by),
-            done="may be written to: the first contact is on its way.",
+            done=_approved,
             icon="check",
             variant="primary",
             when=when_in(Lead.State.AWAITING_APPROVAL),
@@ -265,7 +252,7 @@ class ConversationAdmin(PersonAdmin):
             "say",
             "Write",
             run=lambda talk, call: services.operator_say(conversation_id=talk.pk, **call.data),
-            done="gets your message.",
+            done="has your message queued: it is sent when the gate allows it, and its delivery says why it waits.",
             icon="edit",
             variant="primary",
             when=when_in(Owner.HUMAN, attribute="owner"),

@@ -9,6 +9,7 @@ from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef
 from django.db.models.functions import Lower, Now
 
 from bots.models import Bot, Cursor, Delivery, Role
+from bots.suitability import bots_suitable
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import (
     NONE_ON_RECORD,
@@ -82,10 +83,13 @@ def direct_contact_gaps(telegram_ids: set[int], *, now: datetime) -> dict[int, G
     return {telegram_id: gap for telegram_id, gap in found.items() if gap is not None}
 
 
+def managers_choosable() -> QuerySet[Bot]:
+    """Accounts that get new leads, in whatever campaign."""
+    return bots_suitable(role=Role.MANAGER, barred=UNUSABLE)
+
+
 def managers_usable(*, campaign_id: UUID) -> QuerySet[Bot]:
-    return Bot.objects.filter(manages__campaign_id=campaign_id, role=Role.MANAGER, enabled=True).exclude(
-        state__in=UNUSABLE
-    )
+    return managers_choosable().filter(manages__campaign_id=campaign_id)
 
 
 def manager_least_loaded(*, campaign_id: UUID, person: Person) -> Bot | None:

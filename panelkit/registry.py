@@ -9,6 +9,8 @@ from django.contrib.admin.options import InlineModelAdmin
 from django.db.models import Model
 from django.http import HttpRequest
 
+from panelkit import rights
+
 _inlines: defaultdict[type[Model], list[type[InlineModelAdmin]]] = defaultdict(list)
 
 
@@ -67,8 +69,7 @@ def sections_of(row: Model) -> list[dict[str, Any]]:
 
 def may_view(model: type[Model]) -> Callable[[HttpRequest], bool]:
     """For a `Link` to pages of `model`: Django's right to view it, which the right to change it includes."""
-    rights = [f"{model._meta.app_label}.{right}_{model._meta.model_name}" for right in ("view", "change")]
-    return lambda request: any(request.user.has_perm(right) for right in rights)
+    return lambda request: rights.may_view(request.user, model._meta.label)
 
 
 def links_of(row: Model, request: HttpRequest) -> list[tuple[Link, str]]:

@@ -1,6 +1,9 @@
 """What is looked for, where, and what was found. Keywords and watched chats are edited with their campaign, too."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -9,12 +12,15 @@ from unfold.contrib.filters.admin import (
 )
 
 from campaigns.models import Campaign
+from campaigns.pickers import OPEN_CAMPAIGN
 from messaging.admin.parts import trace_link
+from messaging.clock import database_clock
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, text_column
 from panelkit.registry import add_inline
+from panelkit.suitable import Suitable, SuitableForm, offer
 from parser.models import Hit, Keyword, WatchedChat
-from parser.selectors import hit_since
+from parser.selectors import chat_told, chats_readable, hit_since, parser_told, parsers_choosable
 
 
 class KeywordInline(RowsInline):
@@ -22,9 +28,42 @@ class KeywordInline(RowsInline):
     fields = ("kind", "text")
 
 
+class WatchedChatForm(SuitableForm):
+    suitable = {
+        "bot": Suitable(lambda _row: parsers_choosable(), parser_told),
+        "chat": Suitable(lambda _row: chats_readable(), lambda chat: chat_told(chat, database_clock())),
+        "campaign": OPEN_CAMPAIGN,
+    }
+
+
+class KeywordForm(SuitableForm):
+    suitable = {"campaign": OPEN_CAMPAIGN}
+
+
+offer(WatchedChatForm, "parser.WatchedChat")
+offer(KeywordForm, "parser.Keyword")
+
+
+def _problem(watched: WatchedChat) -> str:
+    """What keeps a stored row from working now; its chat's permissions are at hand."""
+    told = (parser_told(watched.bot), chat_told(watched.chat, timezone.now())) if watched.pk else ()
+    return " ".join(filter(None, told))
+
+
 class WatchedChatInline(RowsInline):
     model = WatchedChat
+    form = WatchedChatForm
+    fields = ("chat", "bot", "problem")
+    readonly_fields = ("problem",)
     autocomplete_fields = ("chat", "bot")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WatchedChat]:
+        watched = super().get_queryset(request).select_related("chat", "bot")
+        return watched.prefetch_related("chat__permissions")
+
+    @admin.display(description="problem")
+    def problem(self, watched: WatchedChat) -> str:
+        return _problem(watched)
 
 
 add_inline(Campaign, KeywordInline)
@@ -33,6 +72,7 @@ add_inline(Campaign, WatchedChatInline)
 
 @admin.register(Keyword)
 class KeywordAdmin(PanelAdmin):
+    form = KeywordForm
     empty_hint = "A message in a watched chat is a hit when it has a plus keyword and no minus keyword."
     list_display = ("text", "kind_label", "campaign")
     list_filter = (("kind", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
@@ -46,8 +86,9 @@ class KeywordAdmin(PanelAdmin):
 
 @admin.register(WatchedChat)
 class WatchedChatAdmin(PanelAdmin):
+    form = WatchedChatForm
     empty_hint = "A parser bot listens in the chats that are added here, for one campaign each."
-    list_display = ("chat", "campaign", "bot", "bot_state")
+    list_display = ("chat", "campaign", "bot", "bot_state", "problem")
     list_filter = (("campaign", RelatedDropdownFilter), ("bot", AutocompleteSelectFilter))
     list_select_related = ("campaign", "chat", "bot")
     search_fields = ("chat__title", "chat__key", "chat__reference", "bot__key", "campaign__name")
@@ -57,6 +98,13 @@ class WatchedChatAdmin(PanelAdmin):
     @admin.display(description="bot is", ordering="bot__state")
     def bot_state(self, watched: WatchedChat) -> str:
         return watched.bot.get_state_display()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WatchedChat]:
+        return super().get_queryset(request).prefetch_related("chat__permissions")
+
+    @admin.display(description="problem")
+    def problem(self, watched: WatchedChat) -> str:
+        return _problem(watched)
 
 
 @admin.register(Hit)

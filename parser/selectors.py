@@ -1,13 +1,16 @@
 """What the parser bots are to read, and for whom."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import BigIntegerField, Count, F, Func, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Concat, Now
 
-from bots.models import Role
+from bots.models import Bot, Role
+from bots.states import BARRED
+from bots.suitability import bot_told, bots_suitable
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import at_telegram, permissions_given, permissions_in_force
+from campaigns.selectors import at_telegram, gap_at, permissions_given, permissions_in_force
 from panelkit.labels import moment_told
 from parser.models import Hit, Keyword, WatchedChat
 
@@ -74,3 +77,26 @@ def keyword_versions(*, campaign_ids: list[UUID]) -> dict[UUID, tuple[int, int]]
         .annotate(number=Count("id"), content=Sum(Cast(content, BigIntegerField())))
     )
     return {row["campaign_id"]: (row["number"], int(row["content"])) for row in rows}
+
+
+def parsers_choosable() -> QuerySet[Bot]:
+    """Accounts that read chats now."""
+    return bots_suitable(role=Role.PARSER, barred=BARRED)
+
+
+def parser_told(bot: Bot) -> str:
+    """Why this account reads nothing, and what to do; or nothing."""
+    return bot_told(bot, role=Role.PARSER, barred=BARRED)
+
+
+def chats_readable() -> QuerySet[Chat]:
+    permitted = permissions_given(purpose=ChatPermission.Grant.PARSE, now=Now())
+    return Chat.objects.filter(pk__in=permitted.values("chat_id"))
+
+
+def chat_told(chat: Chat, now: datetime) -> str:
+    """Why nothing is read in this chat at `now`, and what to do; or nothing."""
+    gap = gap_at(chat, ChatPermission.Grant.PARSE, now)
+    if gap is None or gap.unconfirmed:
+        return ""
+    return f"{chat}: no permission to watch it is in force: {gap.reason}. Its owner gives it, its page records it."

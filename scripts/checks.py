@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bots.models import Bot, Role
+from bots.suitability import bot_problem, bot_told
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import gap_at, permission_gaps
 from scripts import spintax
@@ -75,21 +76,12 @@ def _cast_problems(sfc: ScriptForCampaign, slots: set[str]) -> Iterator[str]:
 
 def actor_problem(bot: Bot) -> str:
     """Why this account cannot play, or nothing."""
-    if bot.role != Role.ACTOR:
-        return "is no actor"
-    if not bot.enabled:
-        return "is disabled"
-    return UNUSABLE_BOTS.get(Bot.State(bot.state), "")
+    return bot_problem(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS)
 
 
 def actor_told(bot: Bot) -> str:
     """The same for whoever chooses it: with what to do."""
-    problem = actor_problem(bot)
-    if not problem:
-        return ""
-    advice = "cast another account" if bot.role == Role.ACTOR else "cast an account of the role actor"
-    mended = {"is disabled": "enable it on its page", "needs login": "log it in on its page"}.get(problem)
-    return f"{bot} {problem}: {mended}, or {advice}." if mended else f"{bot} {problem}: {advice}."
+    return bot_told(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS)
 
 
 def target_told(chat: Chat, now: datetime) -> str:

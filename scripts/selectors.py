@@ -10,16 +10,14 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from bots.models import Bot, Delivery, Role
+from bots.suitability import bots_suitable
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import permissions_given
 from scripts.models import OPEN_STATES, Run, ScriptForCampaign, Step
 
 SfcState = ScriptForCampaign.State
 # An account in one of these cannot begin to play.
-UNUSABLE_BOTS = {
-    Bot.State.BANNED: "is banned",
-    Bot.State.NEEDS_LOGIN: "needs login",
-}
+UNUSABLE_BOTS = (Bot.State.BANNED, Bot.State.NEEDS_LOGIN)
 TO_COME = (Step.State.PENDING, Step.State.QUEUED)
 
 # A step's earliest moment: when its run's queued step may be said, and the delays of the steps between them.
@@ -258,7 +256,7 @@ def script_of_sfc(sfc_id: UUID) -> str | None:
 
 def bots_castable() -> QuerySet[Bot]:
     """Accounts that an activation accepts."""
-    return Bot.objects.filter(role=Role.ACTOR, enabled=True).exclude(state__in=UNUSABLE_BOTS)
+    return bots_suitable(role=Role.ACTOR, barred=UNUSABLE_BOTS)
 
 
 def chats_playable() -> QuerySet[Chat]:

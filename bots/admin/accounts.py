@@ -70,9 +70,18 @@ def _stop(bot: Bot, reason: str) -> None:
         raise NotDone("it is stopped already, or banned or logged out: then nothing connects it anyway")
 
 
-def _start(bot: Bot, reason: str) -> None:
+def _start(bot: Bot, reason: str) -> Bot:
     if not services.bot_start(bot_id=bot.pk, reason=reason):
         raise NotDone("only a stopped bot can be started; a banned or logged-out one needs a login")
+    return Bot.objects.only("state", "enabled").get(pk=bot.pk)
+
+
+def _started(bot: Bot) -> str:
+    if not bot.enabled:
+        return "is started, but disabled: nothing connects it until you enable it below."
+    if bot.state == Bot.State.RESTRICTED:
+        return "is started, and restricted as before: no first contacts go out until you release it."
+    return "may work again."
 
 
 def _release(bot: Bot, reason: str) -> None:
@@ -162,7 +171,7 @@ class BotAdmin(ConnectingAdmin):
             "stop",
             "Stop",
             run=lambda bot, call: _stop(bot, f"stopped by {call.by}"),
-            done="is taken off Telegram within seconds; what it had to say waits.",
+            done="is stopped: its worker takes it off Telegram, and what it has to send waits.",
             icon="stop",
             variant="danger",
             when=lambda bot: bot.state not in BARRED,
@@ -172,7 +181,7 @@ class BotAdmin(ConnectingAdmin):
             "start",
             "Start",
             run=lambda bot, call: _start(bot, f"started by {call.by}"),
-            done="may work again.",
+            done=_started,
             icon="play_arrow",
             variant="primary",
             when=when_in(Bot.State.STOPPED),
@@ -282,7 +291,7 @@ class HostAdmin(FactAdmin):
             "drain",
             "Drain",
             run=lambda host, call: _drain(host),
-            done="hands its bots over within seconds and takes no more.",
+            done="takes no more bots, and is asked to hand its own over.",
             icon="output",
             variant="danger",
             when=lambda host: not host.drain_requested,

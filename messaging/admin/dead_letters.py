@@ -62,7 +62,7 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
             "replay",
             "Replay",
             run=lambda letter, call: dead_letters.dead_letter_replay(letter_id=letter.pk, by=call.by),
-            done="is sent to its queue again.",
+            done="is in the outbox, to be sent to its queue again: its history says what became of it.",
             icon="replay",
             variant="primary",
             when=when_in(DeadLetter.State.OPEN),

@@ -148,7 +148,7 @@ class LetterEditing(OperatingAdmin):
         except NotPossible as refusal:
             self.message_user(request, f"{letter}: {refusal}", messages.ERROR)
             return False
-        done = "is sent again, as edited." if replay else "is kept as edited for its next replay."
+        done = "is in the outbox, to be sent again as edited." if replay else "is kept as edited for its next replay."
         self.message_user(request, f"{letter} {done}", messages.SUCCESS)
         return True
 

@@ -13,6 +13,7 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import display
 
+from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from panelkit.base import PanelAdmin, RowsInline
 from panelkit.counts import counted
@@ -178,12 +179,24 @@ def _in_preparation(sfc: ScriptForCampaign | None) -> bool:
     return sfc is None or services.may_be_activated(sfc)
 
 
+def _activated(sfc: ScriptForCampaign) -> str:
+    if sfc.state != SfcState.ACTIVE:
+        return f"was activated before: it is {sfc.get_state_display().lower()}."
+    return "is active: its plays are prepared next."
+
+
+def _resumed(sfc: ScriptForCampaign) -> str:
+    if sfc.campaign.state != Campaign.State.RUNNING:
+        return f"goes on when its campaign does: {sfc.campaign} is {sfc.campaign.get_state_display().lower()}."
+    return "goes on."
+
+
 _OPERATIONS = (
     Operation(
         "activate",
         "Activate",
         run=lambda sfc, call: services.sfc_activate(sfc_id=sfc.pk),
-        done="is active: its plays are being prepared.",
+        done=_activated,
         icon="play_arrow",
         variant="primary",
         when=when_in(SfcState.DRAFT, SfcState.FAILED),
@@ -203,7 +216,7 @@ _OPERATIONS = (
         "resume",
         "Resume",
         run=lambda sfc, call: services.sfc_resume(sfc_id=sfc.pk),
-        done="goes on.",
+        done=_resumed,
         icon="play_arrow",
         variant="primary",
         when=when_in(SfcState.PAUSED),

@@ -44,6 +44,12 @@ class StepInline(FactInline):
         return _why_step(step)
 
 
+def _resumed(run: Run) -> str:
+    if run.sfc.state != SfcState.PLAYING:
+        return f"goes on when its script does: that is {run.sfc.get_state_display().lower()}."
+    return "goes on."
+
+
 @admin.register(Run)
 class RunAdmin(FactAdmin):
     empty_hint = "An activated script has one for each of its chats."
@@ -80,7 +86,7 @@ class RunAdmin(FactAdmin):
             "resume",
             "Resume",
             run=lambda run, call: services.run_resume(run_id=run.pk),
-            done="goes on.",
+            done=_resumed,
             icon="play_arrow",
             variant="primary",
             when=when_in(Run.State.PAUSED),

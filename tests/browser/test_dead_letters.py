@@ -91,7 +91,7 @@ def test_a_letter_is_edited_looked_at_and_replayed(panel: Panel, letters: list[D
     assert '+  "message": "Rye bread <b>"' in panel.text
     assert "refused" not in panel.text
     panel.press("Keep and replay")
-    assert "is sent again, as edited" in panel.text
+    assert "to be sent again as edited" in panel.text
     assert panel.do(lambda page: page.locator("#story .panel-diff-plus").count()) == 1
     assert "replayed\tby operator" in panel.do(lambda page: page.inner_text("#story"))
     sent = OutboxEvent.objects.get(event_id=dead.event_id)

@@ -114,10 +114,10 @@ def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(pa
         make_bot(key, **facts)
     assert offered(panel, Casting, "bot", casting) == offered(panel, Casting, "bot") == {"talk-host", "talk-guest"}
     for key, told in (
-        ("max", "max is no actor: cast an account of the role actor."),
-        ("off", "off is disabled: enable it on its page, or cast another account."),
-        ("out", "out needs login: log it in on its page, or cast another account."),
-        ("gone", "gone is banned: cast another account."),
+        ("max", "max is no actor: choose an account of the role actor."),
+        ("off", "off is disabled: enable it on its page, or choose another account."),
+        ("out", "out needs login: log it in on its page, or choose another account."),
+        ("gone", "gone is banned: choose another account."),
     ):
         values = {"slot": casting.slot_id, "bot": Bot.objects.get(key=key).pk}
         assert told in text(panel.post(url(casting), values))
@@ -130,7 +130,7 @@ def test_a_cast_account_that_cannot_play_any_more_stays_with_the_reason(panel: C
     sfc = make_sfc()
     casting = Casting.objects.order_by("pk")[0]
     Bot.objects.filter(pk=casting.bot_id).update(state="banned")
-    told = f"{casting.bot} is banned: cast another account."
+    told = f"{casting.bot} is banned: choose another account."
     for page in (url(casting), url(sfc), reverse("admin:scripts_casting_changelist")):
         assert told in text(panel.get(page)), page
     slot = Slot.objects.create(script=sfc.script, name="third")

@@ -1,0 +1,114 @@
+"""What a page says after an operation is what the operation has done."""
+
+import html
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+import coolthing_site.urls  # noqa: F401  It registers the pages.
+from bots.models import Bot
+from campaigns.models import Campaign, ChatPermission
+from campaigns.services import permission_grant, permissions_suspend
+from leads.models import Lead
+from leads.services import conversation_take_over
+from scripts import services
+from scripts.models import ScriptForCampaign
+from tests.integration.leads_world import make_world
+from tests.integration.script_world import make_bot, make_chat, make_sfc
+
+pytestmark = pytest.mark.django_db
+SCRIPT = ChatPermission.Grant.SCRIPT
+
+
+@pytest.fixture
+def panel(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("olga"))
+    return client
+
+
+def told(panel: Client, row: Model, operation: str, **values: Any) -> str:
+    url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_operate", args=[row.pk, operation])
+    return html.unescape(panel.post(url, values, follow=True).content.decode())
+
+
+def test_an_approval_says_whether_a_first_message_is_queued(panel: Client):
+    world = make_world(direct=False)
+    ready, stuck = world.receive(), world.receive(telegram_user_id=502, username="other")
+    assert {ready.state, stuck.state} == {"awaiting_approval"}
+    assert "is approved: the first message is queued, and sent when the gate allows it." in told(
+        panel, ready, "approve"
+    )
+    Bot.objects.filter(role="manager").update(role="actor")
+    page = told(panel, stuck, "approve")
+    assert "is approved, but nothing is queued yet: No manager bot of the campaign is usable." in page
+    assert "first message is queued" not in page and Lead.objects.get(pk=stuck.pk).state == "new"
+
+
+def test_approvals_of_several_say_what_became_of_each_kind(panel: Client):
+    world = make_world(direct=False)
+    leads = [world.receive(telegram_user_id=500 + n, username=f"person_{n}") for n in range(3)]
+    Lead.objects.filter(pk=leads[0].pk).update(approved_at=timezone.now(), state="talking")
+    url = reverse("admin:leads_lead_changelist")
+    chosen = {"action": "do_approve", "_selected_action": [str(one.pk) for one in leads], "_confirmed": "1"}
+    page = html.unescape(panel.post(url, chosen, follow=True).content.decode())
+    assert "2 leads is approved: the first message is queued" in page
+    assert "person_0 is approved, and the lead is now: talking." in page
+
+
+def test_an_operators_words_are_queued_not_received(panel: Client):
+    talk = make_world().talk()
+    conversation_take_over(conversation_id=talk.pk, by="olga")
+    page = told(panel, talk, "say", text="Good day")
+    assert "has your message queued" in page and "gets your message" not in page
+
+
+def test_a_resumed_permission_that_is_not_in_force_is_not_said_to_hold(panel: Client):
+    chat = make_chat("square")
+    given = chat.permissions.get()
+    permissions_suspend(chat_id=chat.pk, reason="The account was banned there.")
+    type(chat).objects.filter(pk=chat.pk).update(telegram_id=-100123, reference_changed_at=timezone.now())
+    page = told(panel, given, "resume")
+    assert "is not suspended any more, but since" in page and "holds again" not in page
+    type(chat).objects.filter(pk=chat.pk).update(reference_changed_at=None)
+    permissions_suspend(chat_id=chat.pk, reason="The account was banned there.")
+    assert "holds again: what waited for it goes on." in told(panel, given, "resume")
+
+
+def test_revoking_a_permission_that_has_ended_leaves_the_newer_one_alone(panel: Client):
+    chat = make_chat("square")
+    ended = chat.permissions.get()
+    newer = permission_grant(chat_id=chat.pk, purpose=SCRIPT, granted_by="the owner", evidence="A new letter")
+    page = told(panel, ended, "revoke")
+    assert "This permission ended before." in page and "is revoked." not in page
+    newer.refresh_from_db()
+    assert newer.revoked_at is None
+    assert "is revoked." in told(panel, newer, "revoke")
+
+
+def test_a_play_goes_on_only_when_nothing_else_keeps_it(panel: Client):
+    sfc = services.sfc_activate(sfc_id=make_sfc(chats=1).pk)
+    assert "was activated before: it is playing." in _activated_twice(panel, sfc)
+    run = sfc.runs.get()
+    services.run_pause(run_id=run.pk)
+    services.sfc_pause(sfc_id=sfc.pk)
+    assert "goes on when its script does: that is paused." in told(panel, run, "resume")
+    Campaign.objects.update(state="paused")
+    assert "goes on when its campaign does: Campaign is paused." in told(panel, sfc, "resume")
+
+
+def _activated_twice(panel: Client, sfc: ScriptForCampaign) -> str:
+    assert "is active: its plays are prepared next." in told(panel, sfc, "activate")
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    return told(panel, sfc, "activate")
+
+
+def test_an_account_that_is_started_may_still_be_kept_from_working(panel: Client):
+    bot = make_bot("ben", state="stopped", enabled=False)
+    assert "is started, but disabled" in told(panel, bot, "start")
+    Bot.objects.update(state="stopped", enabled=True)
+    assert "may work again." in told(panel, bot, "start")
