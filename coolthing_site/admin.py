@@ -135,6 +135,8 @@ class PeriodicTaskInline(FactInline):
     model = beat.PeriodicTask
     fields = ("name", "task", "enabled")
     tab = False
+    # The stock template has a script in the page, which translates a crontab that is chosen; a field does the same.
+    change_form_template = None
 
 
 @admin.register(beat.IntervalSchedule)

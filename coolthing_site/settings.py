@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+
 from coolthing_site.environment import Environment, fail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -30,6 +32,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
+    "csp",
     # Without autodiscovery: urls.py imports the pages, so that workers do not.
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
@@ -56,6 +59,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "coolthing_site.middleware.permissions_policy",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -63,10 +69,35 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     # The last: it answers for the login page.
     "axes.middleware.AxesMiddleware",
 ]
+
+# What a page may load and do. Unfold's Alpine evaluates attributes of its templates (unsafe-eval), and Unfold writes
+# style attributes; scripts and style sheets are files.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, UNSAFE_EVAL],
+        "style-src": [SELF],
+        "style-src-attr": [UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+# The rest of the headers and cookies is Django's default, written down because pages rely on it.
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# From the login on, however busy its owner is: a working day.
+SESSION_COOKIE_AGE = 3600 * env.whole("SESSION_HOURS", 12, least=1, most=24 * 30)
 
 ROOT_URLCONF = "coolthing_site.urls"
 WSGI_APPLICATION = "coolthing_site.wsgi.application"
@@ -250,23 +281,10 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "coolthing_site.panel.navigation.favicon"}],
-    "SCRIPTS": ["coolthing_site.panel.navigation.script"],
-    "STYLES": ["coolthing_site.panel.navigation.stylesheet"],
+    "SCRIPTS": ["coolthing_site.panel.navigation.htmx", "coolthing_site.panel.navigation.script"],
+    # Its colours are in colors.css: written into each page, as Unfold does it, the browser would refuse them.
+    "STYLES": ["coolthing_site.panel.navigation.colors", "coolthing_site.panel.navigation.stylesheet"],
+    "GLOBAL_CALLBACK": "coolthing_site.panel.navigation.without_colors",
     "DASHBOARD_CALLBACK": "coolthing_site.panel.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "navigation": "coolthing_site.panel.navigation.sidebar"},
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97% .014 254.604)",
-            "100": "oklch(93.2% .032 255.585)",
-            "200": "oklch(88.2% .059 254.128)",
-            "300": "oklch(80.9% .105 251.813)",
-            "400": "oklch(70.7% .165 254.624)",
-            "500": "oklch(62.3% .214 259.815)",
-            "600": "oklch(54.6% .245 262.881)",
-            "700": "oklch(48.8% .243 264.376)",
-            "800": "oklch(42.4% .199 265.638)",
-            "900": "oklch(37.9% .146 265.522)",
-            "950": "oklch(28.2% .091 267.935)",
-        },
-    },
 }

@@ -143,6 +143,19 @@ def may_view(request: HttpRequest, model: str) -> bool:
 
 
 def stylesheet(_request: HttpRequest) -> str:
+def without_colors(_request: HttpRequest) -> dict[str, Any]:
+    """What every page's context has in place of Unfold's: no colours to write into a <style>."""
+    return {"colors": None}
+
+
+def colors(_request: HttpRequest) -> str:
+    return static("panelkit/colors.css")
+
+
+def htmx(_request: HttpRequest) -> str:
+    return static("panelkit/htmx.js")
+
+
     return static("panelkit/panel.css")
 
 
