@@ -23,7 +23,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from coolthing_site import token_admin  # noqa: F401  Its page registers itself.
 from coolthing_site.logins import unlock
-from coolthing_site.models import Process
+from coolthing_site.models import Process, RequestCount
 from coolthing_site.panel.processes import process_state
 from panelkit.base import FactAdmin, FactInline, PanelAdmin
 from panelkit.labels import tag
@@ -95,6 +95,15 @@ class FailedLoginAdmin(FactAdmin):
     )
 
 
+@admin.register(RequestCount)
+class RequestCountAdmin(FactAdmin):
+    empty_hint = "The API counts here what its limits are about."
+    list_display = ("key", "count", "ends_at")
+    list_filter = (("ends_at", RangeDateTimeFilter),)
+    search_fields = ("key",)
+    ordering = ("-ends_at",)
+
+
 @admin.register(Process)
 class ProcessAdmin(FactAdmin):
     empty_hint = "A process of the Procfile appears here with its first heartbeat: `make up` or `docker compose up`."
@@ -126,6 +135,8 @@ class PeriodicTaskAdmin(StockPeriodicTaskAdmin, PanelAdmin):
     """The schedule itself is code: what a deployment starts with is written again at the next start of beat."""
 
     form = PeriodicTaskForm
+    # The stock template has a script in the page, which translates a crontab that is chosen; a field does the same.
+    change_form_template = None
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         obj.save()  # the form fills columns from fields of other names
@@ -135,8 +146,6 @@ class PeriodicTaskInline(FactInline):
     model = beat.PeriodicTask
     fields = ("name", "task", "enabled")
     tab = False
-    # The stock template has a script in the page, which translates a crontab that is chosen; a field does the same.
-    change_form_template = None
 
 
 @admin.register(beat.IntervalSchedule)

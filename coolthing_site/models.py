@@ -1,4 +1,4 @@
-"""What the site itself remembers: the processes of the Procfile, and the tokens of its API."""
+"""What the site itself remembers: the processes of the Procfile, the tokens of its API, and its requests."""
 
 from django.conf import settings
 from django.db import models
@@ -48,3 +48,17 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.user}"
+
+
+class RequestCount(models.Model):
+    """Requests to the API that one limit has counted in its span (`coolthing_site.api_limits`)."""
+
+    key = models.CharField(max_length=120, unique=True, help_text="What is counted, and of whom")
+    count = models.PositiveIntegerField()
+    ends_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = "API request count"
+
+    def __str__(self) -> str:
+        return self.key

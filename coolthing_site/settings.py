@@ -210,11 +210,18 @@ STORAGES = {
 # The panel works from a fresh clone, before anybody ran collectstatic.
 WHITENOISE_USE_FINDERS = True
 
+# Requests to the API: of a user, of an address without a login, and wrong tokens of an address.
+API_USER_PER_MINUTE = env.whole("API_USER_PER_MINUTE", 600, least=1)
+API_ANONYMOUS_PER_MINUTE = env.whole("API_ANONYMOUS_PER_MINUTE", 60, least=1)
+API_FAILED_TOKENS_PER_HOUR = env.whole("API_FAILED_TOKENS_PER_HOUR", 20, least=1)
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "coolthing_site.api_tokens.ApiTokenAuthentication",
+        "coolthing_site.api_limits.LimitedTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
+        "coolthing_site.api_limits.AnonymousLimit",
     ],
+    "DEFAULT_THROTTLE_CLASSES": ["coolthing_site.api_limits.UserLimit"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",

@@ -16,6 +16,8 @@ COPY_DAYS = 1
 FAILURE_DAYS = 7
 # Of the panel's logins: what failed is looked at for some days; a lock lasts a day at most.
 LOGIN_FAILURE_DAYS = 7
+# Spans of the API's limits that are over.
+REQUEST_COUNT_DAYS = 1
 # Rows a statement: short locks, and little to redo when the worker stops in between.
 BATCH = 5_000
 
@@ -25,6 +27,7 @@ _TABLES = (
     ("messaging_handledcopy", "handled_at", COPY_DAYS),
     ("messaging_handlingfailure", "created_at", FAILURE_DAYS),
     ("axes_accessattempt", "attempt_time", LOGIN_FAILURE_DAYS),
+    ("coolthing_site_requestcount", "ends_at", REQUEST_COUNT_DAYS),
 )
 
 

@@ -98,6 +98,8 @@ FREE = {
     "django_admin_log",
     # Written by axes while somebody logs in, in transactions of its own.
     "axes_accessattempt",
+    # Counted by one statement, a transaction of its own, before a request does anything else.
+    "coolthing_site_requestcount",
     "django_celery_beat_crontabschedule",
     "django_celery_beat_intervalschedule",
     "django_celery_beat_periodictask",

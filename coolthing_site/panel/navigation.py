@@ -87,6 +87,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("django_celery_beat.SolarSchedule", "sunny", "Solar events"),
         Page("auth.User", "person"),
         Page("auth.Group", "group"),
+        Page("coolthing_site.RequestCount", "speed", "API requests"),
         Page("axes.AccessAttempt", "lock_person", "Failed logins"),
         Page("coolthing_site.ApiToken", "vpn_key", "API tokens"),
         Page("vault.KeyInUse", "encrypted", "Encryption keys"),
@@ -142,7 +143,6 @@ def may_view(request: HttpRequest, model: str) -> bool:
     return rights.may_view(request.user, model)
 
 
-def stylesheet(_request: HttpRequest) -> str:
 def without_colors(_request: HttpRequest) -> dict[str, Any]:
     """What every page's context has in place of Unfold's: no colours to write into a <style>."""
     return {"colors": None}
@@ -156,6 +156,7 @@ def htmx(_request: HttpRequest) -> str:
     return static("panelkit/htmx.js")
 
 
+def stylesheet(_request: HttpRequest) -> str:
     return static("panelkit/panel.css")
 
 

@@ -33,7 +33,7 @@ from bots.models import (
 from campaigns.evidence import evidence_add
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, HashKey, Purpose, Suppression
 from coolthing_site.api_tokens import token_issue
-from coolthing_site.models import Process
+from coolthing_site.models import Process, RequestCount
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.models import (
     DeadLetter,
@@ -259,6 +259,7 @@ def _bus(world: SimpleNamespace) -> None:
     QueueSample.objects.create(
         queue="leads_queue", ready=3, unacked=1, consumers=2, published=40, publish_rate=0.5, ack_rate=0.4
     )
+    RequestCount.objects.create(key="requests of user 1", count=3, ends_at=world.now)
     AccessAttempt.objects.create(username="olga", ip_address="192.0.2.7", failures_since_start=3)
     Process.objects.create(name="scripts laptop:71:1", kind="scripts", host="laptop", pid=71)
     Process.objects.create(

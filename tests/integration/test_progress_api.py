@@ -101,8 +101,9 @@ def test_lines_that_were_not_said_carry_their_reason(client):
 
 def test_many_runs_take_no_more_queries_and_come_by_the_page(client, django_assert_num_queries):
     sfc = playing(chats=12)
-    # The token and its use, its owner's two kinds of permissions, the script, two counts, the runs, counts, steps.
-    with django_assert_num_queries(10):
+    # Failed tokens, the token and its use, its owner's two kinds of permissions and requests, the script, two counts,
+    # the runs, counts, steps.
+    with django_assert_num_queries(12):
         first = client.get(url(sfc.pk), {"limit": 7}).json()
     second = client.get(url(sfc.pk), {"limit": 7, "after": first["more_after"]}).json()
     assert (len(first["runs"]), len(second["runs"]), second["more_after"]) == (7, 5, "")
