@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from notifier.models import Channel
 from outgoing.allowed import allowed_hosts
 from outgoing.resolving import OutgoingRefused, check_literal
+from outgoing.services import service_problem
 
 # Bytes of a file's name, as file systems take them.
 LONGEST_NAME = 255
@@ -25,6 +26,8 @@ def address_problem(*, kind: str, address: str) -> str:
         return "" if is_plain_name(address) else _NO_FILE
     if kind == Channel.Kind.WEBHOOK:
         return _url_problem(address)
+    if kind == Channel.Kind.APPRISE:
+        return service_problem(address, allowed_hosts())
     return f"there is no kind of channel called {kind}"
 
 

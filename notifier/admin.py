@@ -11,14 +11,17 @@ from unfold.decorators import display
 from messaging.admin.parts import trace_link
 from notifier.addresses import address_problem
 from notifier.models import Channel, Notification, Rule
+from notifier.testing import channel_test, last_test
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, waits
+from panelkit.operations import Operation
 from panelkit.secret_fields import SecretField, SecretForm
 from vault.fields import UnreadableSecret
 
 ADDRESS_HELP = (
-    "File: a plain name such as team.jsonl, kept in NOTIFICATION_FILES_DIR. Webhook: a URL. It is stored encrypted and "
-    "never shown again."
+    "File: a plain name such as team.jsonl, kept in NOTIFICATION_FILES_DIR. Webhook: a URL. Apprise: a URL such as "
+    "tgram://BOT_TOKEN/CHAT_ID, mailtos://user:password@example.org?to=team@example.org, slack://… or matrixs://… "
+    "(appriseit.com describes them). It is stored encrypted and never shown again."
 )
 
 
@@ -46,7 +49,9 @@ class ChannelForm(SecretForm):
 
 @admin.register(Channel)
 class ChannelAdmin(PanelAdmin):
-    empty_hint = "A channel is where the team is told what happens: a webhook, or a file."
+    empty_hint = (
+        "A channel is where the team is notified: a Telegram bot, e-mail, Slack and others, a webhook, or a file."
+    )
     form = ChannelForm
     secret_fields = ("address",)
     fields = ("name", "kind", "address", "enabled", "problem")
@@ -56,11 +61,24 @@ class ChannelAdmin(PanelAdmin):
     search_fields = ("name",)
     ordering = ("name",)
     inlines = (RuleInline,)
+    live_template = "notifier/channel_test.html"
+    operations = (
+        Operation(
+            "test",
+            "Send a test",
+            run=lambda channel, call: channel_test(channel_id=channel.pk),
+            done="is tested. What became of it is shown on its page.",
+            icon="send",
+        ),
+    )
 
     kind_label = choice_label("kind")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         return super().get_queryset(request).prefetch_related("rules")
+
+    def live_context(self, channel: Channel) -> dict[str, Any]:
+        return {"test": last_test(channel)}
 
     @display(description="address")
     def address_hidden(self, channel: Channel) -> str:

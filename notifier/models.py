@@ -14,11 +14,12 @@ class Channel(models.Model):
     class Kind(models.TextChoices):
         FILE = "file", "A file, one JSON object a line"
         WEBHOOK = "webhook", "An HTTP POST with a JSON body"
+        APPRISE = "apprise", "A service through Apprise: Telegram bot, e-mail, Slack, Matrix and others"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=10, choices=Kind)
-    address = EncryptedTextField(help_text="The file's plain name or the webhook's URL")
+    address = EncryptedTextField(help_text="The file's plain name, the webhook's or Apprise's URL")
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 

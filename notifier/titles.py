@@ -60,6 +60,8 @@ def _line(service: str, occurrence: str, body: Mapping[str, Any], name_of: Names
             return _dead(name_of("worker_id", body.get("worker_id", "unknown")), _one_line(body.get("comment")))
         case "handover" | "approval" | "dead_letter" | "play_failed":
             return _operator_needed(occurrence, body, name_of, count)
+        case "test" if service == "notifier":
+            return "A test: what this channel is told arrives"
         case "started" if "sfc_id" in body:
             return f"Script {name_of('sfc_id', body['sfc_id'])} started in {_number(body.get('chats'), 'chat')}"
         case "finished" if "sfc_id" in body:

@@ -175,7 +175,7 @@ class CampaignPart(Part):
 
 class ChannelPart(Part):
     name: Annotated[str, _text(100)]
-    kind: Literal["file", "webhook"]
+    kind: Literal["file", "webhook", "apprise"]
     address: Annotated[str, _text(2000)]
     events: tuple[Pattern, ...] = DEFAULT_PATTERNS
     enabled: bool = True

@@ -9,6 +9,7 @@ from notifier.addresses import address_problem
 from notifier.models import Channel
 from notifier.transports.errors import TransportError
 from notifier.transports.file import append_line
+from notifier.transports.service import notify
 from notifier.transports.webhook import post
 
 __all__ = ["TransportError", "send"]
@@ -18,6 +19,7 @@ Content = Mapping[str, object]
 _TRANSPORTS: dict[str, Callable[[str, Content], None]] = {
     Channel.Kind.FILE: append_line,
     Channel.Kind.WEBHOOK: post,
+    Channel.Kind.APPRISE: notify,
 }
 
 

@@ -11,15 +11,13 @@ from typing import NoReturn
 import httpx2
 
 from messaging.retry_after import seconds_to_wait
-from notifier.transports.errors import TransportError
+from notifier.transports.errors import TransportError, is_permanent
 from outgoing.allowed import allowed_hosts
 from outgoing.http import CheckedTransport
 from outgoing.resolving import OutgoingRefused
 
 # Seconds for one POST, from its connection to the last header of the answer, however slowly that drips in.
 TIMEOUT_SECONDS = 20.0
-# Statuses that a later attempt may change, though they blame the request.
-_TEMPORARY = frozenset([408, 409, 423, 425, 429])
 
 
 def post(url: str, content: Mapping[str, object]) -> None:
@@ -61,6 +59,7 @@ def _ssl_context() -> ssl.SSLContext:
 
 
 def _refused(answer: httpx2.Response) -> NoReturn:
-    permanent = 300 <= answer.status_code < 500 and answer.status_code not in _TEMPORARY
     wait = seconds_to_wait(answer.headers, now=datetime.now(UTC))
-    raise TransportError(f"webhook: HTTP {answer.status_code}", permanent=permanent, retry_after=wait)
+    raise TransportError(
+        f"webhook: HTTP {answer.status_code}", permanent=is_permanent(answer.status_code), retry_after=wait
+    )

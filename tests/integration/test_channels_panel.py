@@ -1,11 +1,12 @@
 """What an operator enters for a channel, and what the page says of it."""
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from notifier.models import Channel
+from notifier.models import Channel, Notification
+from notifier.sending import send_notification
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +34,8 @@ def add(panel: Client, kind: str, address: str) -> str:
         ("file", ".bashrc", "A file is a plain name"),
         ("webhook", "secret.jsonl", "A webhook is a URL"),
         ("webhook", "http://169.254.169.254/secret", "OUTGOING_ALLOWED_HOSTS"),
+        ("apprise", "dbus://secret", "Apprise is used for"),
+        ("apprise", "mailto://me:secret@example.org?template=/etc/passwd", "these options only"),
     ],
 )
 def test_an_address_that_cannot_work_is_refused_at_the_door(panel, kind, address, said):
@@ -42,7 +45,13 @@ def test_an_address_that_cannot_work_is_refused_at_the_door(panel, kind, address
 
 
 @pytest.mark.parametrize(
-    ("kind", "address"), [("file", "team.jsonl"), ("file", "команда 1.jsonl"), ("webhook", "https://hooks.example/x")]
+    ("kind", "address"),
+    [
+        ("file", "team.jsonl"),
+        ("file", "команда 1.jsonl"),
+        ("webhook", "https://hooks.example/x"),
+        ("apprise", "tgram://123456789:abcdefghijklmnopqrstuvwxyz_0123456/-100123"),
+    ],
 )
 def test_an_address_that_may_work_is_taken_without_asking_anybody(panel, kind, address):
     assert add(panel, kind, address) == ""
@@ -65,3 +74,49 @@ def test_a_channel_of_an_earlier_release_says_what_to_do(panel):
     ):
         shown = panel.get(url).content.decode()
         assert "a file is a plain name, such as team.jsonl" in shown and "secret" not in shown
+
+
+@pytest.fixture
+def made(tmp_path, settings) -> Channel:
+    settings.NOTIFICATION_FILES_DIR = str(tmp_path)
+    return Channel.objects.create(name="team", kind="file", address="team.jsonl", enabled=False)
+
+
+def ask_for_a_test(panel: Client, channel: Channel):
+    return panel.post(reverse("admin:notifier_channel_operate", args=[channel.pk, "test"]), {"_confirmed": "1"})
+
+
+def shown(panel: Client, channel: Channel) -> str:
+    return panel.get(reverse("admin:notifier_channel_change", args=[channel.pk])).content.decode()
+
+
+def test_a_test_is_sent_by_a_worker_and_the_page_shows_what_became_of_it(panel, made, tmp_path):
+    assert "Last test" not in shown(panel, made)
+    assert ask_for_a_test(panel, made).status_code == 302
+    assert "On its way" in shown(panel, made) and not (tmp_path / "team.jsonl").exists()
+    test = Notification.objects.get()
+    send_notification(notification_id=test.pk)
+    assert "arrived" in shown(panel, made) and "A test" in (tmp_path / "team.jsonl").read_text()
+
+
+def test_a_test_that_fails_says_why_and_the_next_one_takes_its_place(panel, made, tmp_path):
+    (tmp_path / "team.jsonl").mkdir()
+    ask_for_a_test(panel, made)
+    first = Notification.objects.get()
+    send_notification(notification_id=first.pk)
+    assert "Not delivered: file: Is a directory. It is tried again" in shown(panel, made)
+    Channel.objects.update(address="/nowhere")
+    ask_for_a_test(panel, made)
+    first.refresh_from_db()
+    assert (first.state, first.error) == ("failed", "another test was sent before this one arrived")
+    send_notification(notification_id=Notification.objects.get(state="queued").pk)
+    assert "Not delivered: file: a file is a plain name" in shown(panel, made)
+
+
+def test_who_may_not_change_a_channel_may_not_test_it(made):
+    viewer = User.objects.create_user("vera", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_channel"))
+    client = Client()
+    client.force_login(viewer)
+    assert ask_for_a_test(client, made).status_code == 403
+    assert "Send a test" not in shown(client, made) and not Notification.objects.exists()

@@ -1,0 +1,41 @@
+"""A notification that an operator asks for, to see whether a channel works. It is sent like any other, by a worker."""
+
+from uuid import UUID, uuid4
+
+from django.db import transaction
+
+from messaging.clock import database_clock
+from messaging.locks import rows_change
+from messaging.tasks_api import send_on_commit
+from notifier.models import Channel, Notification
+from notifier.names import name_of
+from notifier.services import SEND_TASK
+from notifier.titles import title_of
+
+# The key that the notification shows. Nothing is published under it.
+TEST_KEY = "notifier.test"
+_REPLACED = "another test was sent before this one arrived"
+
+
+@transaction.atomic
+def channel_test(*, channel_id: UUID) -> Notification:
+    """Queue a test for the channel, whether it is enabled or not. It takes the place of one that still waits."""
+    now = database_clock()
+    waiting = Notification.objects.filter(
+        channel_id=channel_id, routing_key=TEST_KEY, state=Notification.State.QUEUED, claimed_until=None
+    )
+    rows_change(waiting, state=Notification.State.FAILED, error=_REPLACED)
+    test = Notification.objects.create(
+        channel_id=channel_id,
+        event_id=uuid4(),
+        routing_key=TEST_KEY,
+        title=title_of(TEST_KEY, {}, name_of),
+        due_at=now,
+        dispatched_at=now,
+    )
+    send_on_commit(SEND_TASK, str(test.pk))
+    return test
+
+
+def last_test(channel: Channel) -> Notification | None:
+    return Notification.objects.filter(channel=channel, routing_key=TEST_KEY).order_by("-created_at").first()

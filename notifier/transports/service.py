@@ -1,0 +1,64 @@
+"""A message to a service that Apprise knows: a Telegram bot, e-mail, Slack, Matrix and others."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+
+from notifier.titles import shortened
+from notifier.transports.errors import TransportError, is_permanent
+from outgoing.resolving import WHY
+
+# Seconds for the whole, starting the process included. Less than a claim lasts (`notifier.services.CLAIM`).
+TIMEOUT_SECONDS = 45.0
+# Characters of a title: services cut longer ones, or refuse them. The text has it in full.
+LONGEST_TITLE = 120
+# Of the environment: no proxies, which would look up names themselves, and no home with credentials for hosts (.netrc).
+_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
+
+
+def notify(address: str, content: Mapping[str, object]) -> None:
+    """Delivered when the service takes it. The work is done in a process of its own, which is ended at the deadline."""
+    wish = {
+        "address": address,
+        "title": shortened(str(content["title"]), LONGEST_TITLE),
+        "body": _body(content),
+        "allowed_hosts": list(settings.OUTGOING_ALLOWED_HOSTS),
+    }
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "outgoing.through_apprise"],
+            input=json.dumps(wish).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=settings.BASE_DIR,
+            env={name: os.environ[name] for name in _KEPT if name in os.environ} | {"NETRC": os.devnull, "HOME": "/"},
+            timeout=TIMEOUT_SECONDS,
+            check=True,
+        )
+        outcome = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        raise TransportError(f"apprise: no answer within {TIMEOUT_SECONDS:.0f} s") from None
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        raise TransportError(f"apprise: its process ended with {type(error).__name__}") from None
+    if not outcome["sent"]:
+        _failed(outcome)
+
+
+def _body(content: Mapping[str, object]) -> str:
+    return "\n".join(str(content[name]) for name in ("text", "url") if content.get(name)) or str(content["title"])
+
+
+def _failed(outcome: Mapping[str, Any]) -> None:
+    if outcome["problem"]:
+        raise TransportError(f"apprise: {outcome['problem']}", permanent=True)
+    if outcome["refused"]:
+        raise TransportError(f"apprise: {WHY}", permanent=True)
+    status = int(outcome["status"])
+    if status >= 300:
+        raise TransportError(f"apprise: the service answered HTTP {status}", permanent=is_permanent(status))
+    raise TransportError("apprise: the service could not be reached, or did not take it")

@@ -1,0 +1,75 @@
+"""Which services notifications may be sent to through Apprise, and what an address of one may contain. Pure, free of
+Django and of Apprise (https://appriseit.com/services/ describes the addresses).
+
+A list of what is allowed: others read local files, run programs, talk to this machine's desktop or log, or load code.
+"""
+
+from urllib.parse import parse_qsl, urlsplit
+
+from outgoing.addresses import Allowed
+from outgoing.resolving import OutgoingRefused, check_literal
+
+SCHEMAS = frozenset(
+    {
+        "tgram",  # a Telegram bot (Bot API)
+        "mailto", "mailtos",
+        "slack", "discord", "gchat", "workflows", "zulip", "webex",
+        "matrix", "matrixs", "mmost", "mmosts", "rocket", "rockets",
+        "ntfy", "ntfys", "gotify", "gotifys", "pover", "signal", "signals",
+        "pagerduty", "opsgenie",
+        "json", "jsons", "xml", "xmls", "form", "forms",
+    }
+)  # fmt: skip
+# What may stand behind the question mark. Left out: local files and addresses to fetch (template, pgpkey, attach),
+# waits, retries and time limits of Apprise's own, redirects, and certificates that are not verified (verify).
+_OPTIONS = frozenset(
+    {
+        "to", "from", "name", "cc", "bcc", "reply", "user", "pass", "smtp", "mode", "format", "topic", "thread",
+        "channel", "silent", "preview", "mdv", "priority", "tags", "method", "region", "category", "severity", "sound",
+        "path", "token",
+    }
+)  # fmt: skip
+# Hosts of their own beside the one in front of the path.
+_HOSTS = ("smtp",)
+_WITH_HEADERS = frozenset({"json", "jsons", "xml", "xmls", "form", "forms"})
+LONGEST = 2000
+
+
+def service_problem(address: str, allowed: Allowed) -> str:
+    """Why notifications cannot be sent to this address; empty when they may be. It repeats nothing of the address."""
+    schema = schema_of(address)
+    if not schema or not address.isprintable() or len(address) > LONGEST:
+        return "an address of Apprise is a URL such as tgram://BOT_TOKEN/CHAT_ID"
+    if schema not in SCHEMAS:
+        return f"Apprise is used for {', '.join(sorted(SCHEMAS))} only"
+    try:
+        parts = urlsplit(address)
+        options = parse_qsl(parts.query, keep_blank_values=True)
+        hosts = [parts.hostname or "", *(value for name, value in options if name.lower() in _HOSTS)]
+    except ValueError:
+        return "the address cannot be read"
+    if not all(_may_have(schema, name) for name, _ in options):
+        return f"the address may have these options only: {', '.join(sorted(_OPTIONS))}"
+    try:
+        for host in hosts:
+            check_literal(_without_port(host), allowed)
+    except OutgoingRefused as refused:
+        return str(refused)
+    return ""
+
+
+def schema_of(address: str) -> str:
+    schema, found, _ = address.partition("://")
+    return schema.lower() if found and schema.isascii() and schema.isalnum() else ""
+
+
+def _may_have(schema: str, option: str) -> bool:
+    if option[:1] in ("+", " ") and schema in _WITH_HEADERS:
+        # An HTTP header; the plus of an address that was not quoted is a space.
+        return True
+    return option.lower() in _OPTIONS
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() and ":" not in name.strip("[]") else host

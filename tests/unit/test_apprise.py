@@ -1,0 +1,219 @@
+"""Notifications through Apprise: which addresses, what a service's answer means, and what stays unsaid."""
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.conf import settings as product
+
+from notifier.transports import TransportError, send, service
+from outgoing.addresses import Allowed
+from outgoing.services import service_problem
+from outgoing.through_apprise import Watch, Wish, deliver
+
+CONTENT = {
+    "id": "n-1",
+    "title": "A title",
+    "text": "The whole text",
+    "url": "https://panel.example/admin/",
+    "event": {},
+}
+TOKEN = "123456789:abcdefghijklmnopqrstuvwxyz-secret_0"
+LOOPBACK = Allowed.of(["127.0.0.0/8"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"tgram://{TOKEN}/-100123", f"tgram://{TOKEN}/-100123?silent=yes&topic=7", "slack://T1/A2/C3/#team",
+        "mailtos://me:p%40ss@example.org?to=team@example.org&smtp=mail.example.org&mode=ssl", "ntfy://topic",
+        "matrixs://user:pass@matrix.example.org/!room:example.org", "jsons://hooks.example.org/x?+X-Token=secret",
+        "JSON://hooks.example.org",
+    ],
+)  # fmt: skip
+def test_addresses_of_services_are_taken(address):
+    assert service_problem(address, Allowed()) == ""
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file:///etc/passwd", "file://secret", "dbus://", "macosx://", "windows://", "gnome://", "glib://", "syslog://",
+        "rsyslog://secret", "blink1://", "config://secret", "apprise://secret/token", "https://hooks.slack.com/services/a/b/c",
+        "kodi://secret", "mqtt://secret", "irc://secret", "unknown://secret", "secret", "", "://secret", "tgram:secret",
+        "json://secret\n", "json://[secret", "json://a json://secret/" + "x" * 2000,
+    ],
+)  # fmt: skip
+def test_any_other_scheme_is_refused_and_not_repeated(address):
+    problem = service_problem(address, Allowed())
+    assert problem and "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["template=/etc/secret", "template=http://secret/", "pgpkey=/etc/secret", "pgpprv=/x", "attach=file:///etc/passwd",
+     "redirect=yes", "verify=no", "rto=9999", "cto=9999", "retry=99", "wait=99", "store=yes", "tz=secret",
+     "TEMPLATE=secret", "unknown=secret", "+X-Secret=1"],
+)  # fmt: skip
+def test_options_that_read_files_wait_or_trust_more_are_refused(options):
+    problem = service_problem(f"tgram://{TOKEN}/1?{options}", Allowed())
+    assert problem.startswith("the address may have these options only") and "secret" not in problem.lower()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["json://127.0.0.1/x", "jsons://user:secret@localhost:8443/x", "matrix://[::1]/x", "gotify://169.254.169.254/secret",
+     "mailto://me:secret@example.org?smtp=127.0.0.1", "mailto://me:secret@example.org?smtp=localhost:25"],
+)  # fmt: skip
+def test_addresses_in_own_networks_are_refused_without_a_look_up(address):
+    problem = service_problem(address, Allowed())
+    assert "OUTGOING_ALLOWED_HOSTS" in problem and "secret" not in problem
+    assert service_problem(address, Allowed.of(["127.0.0.0/8", "::1", "169.254.0.0/16", "localhost"])) == ""
+
+
+class Receiver(ThreadingHTTPServer):
+    status, body = 200, b"{}"
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.got: list[tuple[str, bytes]] = []
+        self.origin = f"127.0.0.1:{self.server_port}"
+
+
+class Answering(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self):
+        self.server.got.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(self.server.status)
+        self.send_header("Location", f"http://{self.server.origin}/elsewhere")
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join(10)
+
+
+def test_a_service_gets_the_title_the_whole_text_and_the_link(receiver):
+    send("apprise", f"json://{receiver.origin}/hook/secret", CONTENT)
+    [(path, body)] = receiver.got
+    assert path == "/hook/secret"
+    assert json.loads(body)["title"] == "A title"
+    assert json.loads(body)["message"] == "The whole text\nhttps://panel.example/admin/"
+
+
+def test_a_services_refusal_is_told_by_its_status_and_a_redirect_is_one(receiver):
+    """One process each is a second: the statuses are looked at one by one below."""
+    receiver.status = 302
+    with pytest.raises(TransportError) as caught:
+        send("apprise", f"json://user:secret@{receiver.origin}/hook/secret?+X-Key=secret", CONTENT)
+    assert str(caught.value) == "apprise: the service answered HTTP 302" and caught.value.permanent
+    assert len(receiver.got) == 1 and caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said", "permanent"),
+    [
+        ({"status": 401}, "the service answered HTTP 401", True),
+        ({"status": 429}, "the service answered HTTP 429", False),
+        ({"status": 503}, "the service answered HTTP 503", False),
+        ({"refused": True}, "OUTGOING_ALLOWED_HOSTS", True),
+        ({"problem": "no good"}, "no good", True),
+        ({}, "could not be reached", False),
+        ({"status": 200}, "did not take it", False),
+    ],
+)
+def test_what_an_outcome_means(outcome, said, permanent):
+    with pytest.raises(TransportError, match=said) as caught:
+        service._failed({"status": 0, "refused": False, "problem": ""} | outcome)
+    assert caught.value.permanent is permanent
+
+
+def test_a_service_that_is_silent_costs_an_attempt_and_not_the_worker(monkeypatch):
+    """The whole process is ended, however it waits."""
+    monkeypatch.setattr(service, "TIMEOUT_SECONDS", 0.05)
+    with pytest.raises(TransportError, match="no answer within") as caught:
+        send("apprise", "json://127.0.0.1:9/secret", CONTENT)
+    assert not caught.value.permanent and caught.value.__cause__ is None and "secret" not in str(caught.value)
+
+
+def test_a_name_that_resolves_to_an_own_network_is_refused_when_it_is_connected_to():
+    """The name itself is harmless, so the process must look at what it resolves to; nothing is printed of it."""
+    wish = {"address": f"json://{socket.gethostname()}:9/secret", "title": "t", "body": "b", "allowed_hosts": []}
+    code = (
+        "import socket, outgoing.through_apprise as it\n"
+        "socket.getaddrinfo = lambda *a, **k: [(2, 1, 6, '', ('127.0.0.1', 9))]\n"
+        "it.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(wish).encode(),
+        capture_output=True,
+        cwd=product.BASE_DIR,
+        timeout=200,
+    )
+    assert json.loads(done.stdout) == {"sent": False, "problem": "", "refused": True, "status": 0}
+    assert b"secret" not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def telegram(receiver, monkeypatch):
+    """Apprise in this process, with a local server in place of Telegram's."""
+    import requests
+    from apprise.plugins.telegram import NotifyTelegram
+
+    monkeypatch.setattr(NotifyTelegram, "notify_url", f"http://{receiver.origin}/bot")
+    watch = Watch()
+    monkeypatch.setattr(requests.Session, "send", watch.send(requests.Session.send))
+    return lambda: deliver(Wish(f"tgram://{TOKEN}/-100123", "A title", "The text", []), watch)
+
+
+def test_a_telegram_bot_sends_it(receiver, telegram):
+    assert telegram().sent
+    [(path, body)] = receiver.got
+    assert path == f"/bot{TOKEN}/sendMessage" and "The text" in json.loads(body)["text"]
+
+
+@pytest.mark.parametrize(
+    ("status", "description"), [(401, "Unauthorized"), (400, "Bad Request: chat not found"), (429, "Too Many Requests")]
+)
+def test_what_telegram_refuses_is_told_by_its_status_and_the_token_by_nobody(
+    receiver, telegram, capfd, status, description
+):
+    receiver.status = status
+    receiver.body = json.dumps({"ok": False, "error_code": status, "description": description}).encode()
+    outcome = telegram()
+    assert (outcome.sent, outcome.status, outcome.problem) == (False, status, "")
+    assert TOKEN not in repr(outcome)
+
+
+def test_no_process_of_ours_imports_it():
+    """It is imported by a process that lives for one message: 50 MB, and a logger that knows addresses."""
+    code = "import django; django.setup(); import notifier.tasks, sys; sys.exit('apprise' in sys.modules)"
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "coolthing_site.settings"}
+    assert subprocess.run([sys.executable, "-c", code], cwd=product.BASE_DIR, env=env, timeout=200).returncode == 0
+
+
+def test_nothing_of_a_sending_is_logged(receiver, caplog):
+    caplog.set_level(logging.DEBUG)
+    receiver.status = 500
+    with pytest.raises(TransportError):
+        send("apprise", f"json://user:secret@{receiver.origin}/secret", CONTENT)
+    assert "secret" not in caplog.text
