@@ -11,3 +11,14 @@ def metrics_have_a_token(**_: Any) -> list[CheckMessage]:
     if settings.METRICS_TOKEN:
         return []
     return [Warning("METRICS_TOKEN is not set: /metrics answers 404.", id="coolthing_site.W001")]
+
+
+@register(Tags.security, deploy=True)
+def proxies_are_named(**_: Any) -> list[CheckMessage]:
+    """Behind TLS there is a proxy: the panel does not speak it."""
+    if settings.TRUSTED_PROXIES or not settings.HTTPS:
+        return []
+    line = (
+        "TRUSTED_PROXIES is empty: every login comes from the proxy's address, and one attacker locks accounts for all."
+    )
+    return [Warning(line, id="coolthing_site.W002")]

@@ -11,14 +11,25 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+# Label and address of a link.
+Way = tuple[str, str]
+
 
 def error_page(
-    request: HttpRequest, status: int, title: str, text: str, advice: str = "", *, retry_after: int | None = None
+    request: HttpRequest,
+    status: int,
+    title: str,
+    text: str,
+    advice: str = "",
+    *,
+    ways: list[Way] | None = None,
+    retry_after: int | None = None,
 ) -> HttpResponse:
+    """`ways` lead on from here; without them, to the overview and to the page before."""
     if request.path.startswith("/api/"):
         answer: HttpResponse = JsonResponse({"detail": text}, status=status)
     else:
-        context = {"status": status, "title": title, "text": text, "advice": advice, "ways": _ways(request)}
+        context = {"status": status, "title": title, "text": text, "advice": advice, "ways": ways or _ways(request)}
         # Without the request: the context processors would ask the database who is logged in.
         answer = HttpResponse(render_to_string("errors/page.html", context), status=status)
     if retry_after is not None:
@@ -27,8 +38,7 @@ def error_page(
     return answer
 
 
-def _ways(request: HttpRequest) -> list[tuple[str, str]]:
-    """(label, address) of where to go from here."""
+def _ways(request: HttpRequest) -> list[Way]:
     ways = [("Go to the overview", reverse("admin:index"))]
     came_from = urlsplit(request.META.get("HTTP_REFERER", ""))
     here = came_from.path == request.path and came_from.query == request.META.get("QUERY_STRING", "")
@@ -81,8 +91,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
         500,
         "This page failed",
         "CoolThing could not answer. What you sent may not have been saved.",
-        f"Try again in a minute. If it fails again, look into the log of `web` at {timezone.now():%H:%M:%S} UTC; "
-        "`/health/` says whether the database answers.",
+        "Try again in a minute. If it fails again, look into the log of the web process at "
+        f"{timezone.now():%H:%M:%S} UTC; /health/ says whether the database answers.",
     )
 
 

@@ -16,6 +16,7 @@ from axes.models import AccessAttempt
 from django.conf import settings
 from django.db.models import Max, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 
 from coolthing_site.errors import error_page
@@ -60,8 +61,9 @@ def locked_out(request: HttpRequest, _response: HttpResponse | None, credentials
         "Too many failed logins",
         f"Logins to this account from your address are refused until {until:%H:%M:%S} UTC: try again in "
         f"{minutes} minute{'s' if minutes > 1 else ''}.",
-        "Are you locked out by mistake? An administrator can unlock you now, in Failed logins or with "
-        "`manage.py unlock_login`.",
+        "Are you locked out by mistake? An administrator can unlock you at once: under Failed logins in the panel, or "
+        "with manage.py unlock_login.",
+        ways=[("Back to the login", reverse("admin:login"))],
         retry_after=left,
     )
 

@@ -156,7 +156,7 @@ def virtual_host() -> Iterator[Broker]:
 
 def _url(name: str) -> str:
     at = settings.DATABASES["default"]
-    return f"postgres://{quote(at['USER'])}:{quote(at['PASSWORD'])}@{at['HOST']}:{at['PORT']}/{name}"
+    return f"postgres://{quote(at['USER'])}:{quote(at['PASSWORD'], safe='')}@{at['HOST']}:{at['PORT']}/{name}"
 
 
 def _is_orphan(name: str) -> bool:

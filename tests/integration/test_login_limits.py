@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from coolthing_site.checks import proxies_are_named
 from coolthing_site.environment import Environment
 from messaging.retention import prune_all
 
@@ -97,6 +99,7 @@ def test_the_page_says_when_to_try_again_and_not_whether_the_account_exists() ->
         assert name not in answer.content.decode()
         pages.append(re.sub(r"\d\d:\d\d:\d\d", "", answer.content.decode()))
     assert "try again in 15 minutes" in pages[0]
+    assert 'href="/admin/login/"' in pages[0]
     assert pages[0] == pages[1]
 
 
@@ -121,6 +124,13 @@ def test_the_client_is_the_peer_unless_the_peer_is_a_trusted_proxy(
     settings.TRUSTED_PROXIES = Environment().networks("TRUSTED_PROXIES")
     log_in(peer=peer, HTTP_X_FORWARDED_FOR=header)
     assert AccessAttempt.objects.get().ip_address == counted
+
+
+def test_a_deployment_behind_tls_without_a_trusted_proxy_is_warned_of(settings: Any) -> None:
+    settings.HTTPS, settings.TRUSTED_PROXIES = True, []
+    assert [problem.id for problem in proxies_are_named()] == ["coolthing_site.W002"]
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    assert proxies_are_named() == []
 
 
 def test_a_forged_header_opens_no_lock() -> None:
@@ -167,9 +177,13 @@ def test_neither_passwords_nor_accounts_are_logged_or_kept(caplog: pytest.LogCap
         assert "a secret password" not in str(row)
 
 
-def test_old_failures_are_pruned() -> None:
+def test_old_failures_and_logins_that_are_over_are_pruned(olga: User) -> None:
+    for days in (-2, 0):
+        Session.objects.create(session_key=f"a{days}", expire_date=timezone.now() + timedelta(days=days, hours=1))
     fail(1)
     fail(1, name="boris")
     AccessAttempt.objects.filter(username="olga").update(attempt_time=timezone.now() - timedelta(days=8))
-    assert prune_all()["axes_accessattempt"] == 1
+    removed = prune_all()
+    assert (removed["axes_accessattempt"], removed["django_session"]) == (1, 1)
+    assert Session.objects.get().session_key == "a0"
     assert AccessAttempt.objects.get().username == "boris"
