@@ -144,7 +144,8 @@ def test_pruning_takes_what_is_past_its_time_and_nothing_unpublished(db: None):
         HandledCopy.objects.create(
             subscription="q", content=_event().id, found=0, handled_at=now - timedelta(days=days - 5.5)
         )
-    assert prune_all() == {
+    # The panel's tables have tests of their own.
+    assert {table: count for table, count in prune_all().items() if table.startswith("messaging_")} == {
         "messaging_outboxevent": 1,
         "messaging_processedevent": 1,
         "messaging_handledcopy": 1,
