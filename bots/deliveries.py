@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 
 from bots.models import Delivery, DeliveryEvent
 from bots.origins import Origin, origin_named, register_origin
+from bots.people import addressed_as
 from bots.timeline import RESOLVED, note
 from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
 from campaigns.models import Purpose
@@ -212,7 +213,7 @@ def _person(telegram_user_id: int | None, username: str) -> Q:
     by_id = Q(peer_id=telegram_user_id) if telegram_user_id is not None else Q(pk__in=[])
     if not name:
         return by_id
-    named = Q(peer_username__iexact=name)
+    named = addressed_as(name)
     return by_id | (named if telegram_user_id is None else named & Q(peer_id=None))
 
 

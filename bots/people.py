@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q
 
 from bots.models import Delivery
 from campaigns.models import Purpose
@@ -26,6 +27,11 @@ class Person:
 def name_of(username: str) -> str:
     """A username as the ledger's index has it; empty for none."""
     return plain_username(username).upper()
+
+
+def addressed_as(username: str) -> Q:
+    """Deliveries to somebody of this name, in the words of the ledger's indexes."""
+    return Q(peer_username__upper=name_of(username))
 
 
 def people_of(deliveries: Sequence[Delivery]) -> dict[UUID, Person]:

@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from bots.models import Bot, BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
+from bots.people import addressed_as
 from messaging.locks import rows_lock
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 
@@ -26,7 +27,7 @@ class BotsRoom(Room):
 
     def bearers(self, username: str) -> set[int]:
         # Below 0: the pseudonyms of erased people.
-        known = Delivery.objects.filter(peer_username__iexact=username, peer_id__gt=0)
+        known = Delivery.objects.filter(addressed_as(username), peer_id__gt=0)
         return {one for one in known.values_list("peer_id", flat=True) if one is not None}
 
     def names(self, telegram_user_id: int) -> set[str]:
@@ -91,7 +92,7 @@ def _deliveries(person: Person) -> QuerySet[Delivery]:
     """Those to the id, and those to the name of somebody whose id is not known."""
     named = Q(pk__in=[])
     for name in person.usernames:
-        named |= Q(peer_username__iexact=name, peer_id=None)
+        named |= addressed_as(name) & Q(peer_id=None)
     return Delivery.objects.filter(Q(peer_id__in=person.ids) | named)
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from bots.models import Bot
-from campaigns.selectors import plain_username
+from campaigns.selectors import named, plain_username
 
 
 def bot_name(bot_id: UUID) -> str | None:
@@ -25,5 +25,5 @@ def is_own_account(*, telegram_user_id: int | None, username: str = "") -> bool:
     else:
         who, unidentified = Q(telegram_user_id=telegram_user_id), Q(telegram_user_id=None)
     if name := plain_username(username):
-        who |= Q(username__iexact=name) & unidentified
+        who |= named(name) & unidentified
     return Bot.objects.filter(who).exists()

@@ -1,4 +1,6 @@
 from django.apps import AppConfig
+from django.db.models import CharField
+from django.db.models.functions import Lower, Upper
 
 
 class CampaignsConfig(AppConfig):
@@ -6,6 +8,9 @@ class CampaignsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        # `username__lower`, for `campaigns.selectors.named`; `__upper` is the ledger's.
+        CharField.register_lookup(Lower)
+        CharField.register_lookup(Upper)
         from campaigns import tasks  # noqa: F401  They register themselves with Celery.
         from campaigns.fences import erasing_hold
         from campaigns.person_data import CampaignsRoom, about_erased

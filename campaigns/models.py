@@ -311,6 +311,11 @@ class Suppression(models.Model):
                 violation_error_message=NOBODY_NAMED,
             ),
         ]
+        indexes = [
+            models.Index(fields=["-created_at"], name="suppressions_newest"),
+            # Of those that hold for an id the name is a remark, by which the gate preview finds them.
+            models.Index(Lower("username"), name="suppressions_of_username", condition=~Q(username="")),
+        ]
 
     def __str__(self) -> str:
         if self.username or self.telegram_user_id is not None:
@@ -386,6 +391,8 @@ class Budget(models.Model):
                 violation_error_message="New contacts are counted for the team, a campaign or a bot.",
             ),
         ]
+        # A claim asks for the budgets of what it judges, in every scope.
+        indexes = [models.Index(fields=["key"], name="budgets_of_key")]
 
     def __str__(self) -> str:
         counted = self.counts.replace("_", " ")

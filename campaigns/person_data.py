@@ -8,7 +8,7 @@ from django.db.models.functions import Lower
 
 from campaigns import fences
 from campaigns.models import Budget, Suppression
-from campaigns.selectors import erased
+from campaigns.selectors import erased, named
 from messaging.locks import rows_lock
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 
@@ -18,7 +18,7 @@ class CampaignsRoom(Room):
     models = ("campaigns.Suppression", "campaigns.Budget")
 
     def bearers(self, username: str) -> set[int]:
-        known = Suppression.objects.filter(username__iexact=username).values_list("telegram_user_id", flat=True)
+        known = Suppression.objects.filter(named(username)).values_list("telegram_user_id", flat=True)
         return {one for one in known if one is not None}
 
     def names(self, telegram_user_id: int) -> set[str]:
@@ -50,7 +50,7 @@ def about_erased(ids: Collection[int], names: Collection[str]) -> bool:
 def _suppressions(person: Person) -> QuerySet[Suppression]:
     who = Q(telegram_user_id__in=person.ids)
     for name in person.usernames:
-        who |= Q(username__iexact=name, telegram_user_id=None)
+        who |= named(name) & Q(telegram_user_id=None)
     return Suppression.objects.filter(who)
 
 

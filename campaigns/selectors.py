@@ -20,6 +20,12 @@ def plain_username(username: str) -> str:
     return username.strip().removeprefix("@").lower()
 
 
+def named(username: str) -> Q:
+    """Rows whose `username` this is, in the words of the indexes on LOWER(username): `iexact` compares capitals, and
+    would read every row there is. The ledger's names have an index of their own, see `bots.people.addressed_as`."""
+    return Q(username__lower=plain_username(username), username__gt="")
+
+
 @dataclass(frozen=True)
 class Suppressed:
     """Of the people that were asked about, those whom nobody writes to. `names` are those whose bearers are not known
@@ -39,7 +45,7 @@ def suppressed(*, user_ids: Iterable[int], usernames: Iterable[str]) -> Suppress
     forgotten = erased(user_ids=ids, usernames=names)
     found = (
         Suppression.objects.annotate(name=Lower("username"))
-        .filter(Q(telegram_user_id__in=ids) | Q(telegram_user_id=None, name__in=names))
+        .filter(Q(telegram_user_id__in=ids) | Q(telegram_user_id=None, name__in=names, username__gt=""))
         .values_list("telegram_user_id", "name")
     )
     rows = list(found)
@@ -82,7 +88,7 @@ def suppressed_bearer(username: str) -> int | None:
     bearer = bearer_of(name)
     if bearer is not None:
         return bearer if is_suppressed(telegram_user_id=bearer) else None
-    noted = Suppression.objects.filter(username__iexact=name, telegram_user_id__isnull=False)
+    noted = Suppression.objects.filter(named(name), telegram_user_id__isnull=False)
     return noted.order_by("-created_at").values_list("telegram_user_id", flat=True).first()
 
 

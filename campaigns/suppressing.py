@@ -6,12 +6,11 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Lower
 
 from campaigns import fences, suppressions
 from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import Suppression
-from campaigns.selectors import is_suppressed, plain_username
+from campaigns.selectors import is_suppressed, named, plain_username
 from campaigns.suppressions import Silenced
 from messaging.clock import database_clock
 
@@ -175,9 +174,8 @@ def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Supp
     if (forgotten := _erased_row(telegram_user_id, name)) is not None:
         return forgotten
     if telegram_user_id is None:
-        # As the index has it: `iexact` compares capitals.
-        named = Suppression.objects.alias(name=Lower("username")).filter(name=name, telegram_user_id=None)
-        by_name, _ = named.exclude(username="").get_or_create(defaults={"username": name, **facts})
+        unresolved = Suppression.objects.filter(named(name), telegram_user_id=None)
+        by_name, _ = unresolved.get_or_create(defaults={"username": name, **facts})
         return by_name
     if name:
         _bind(name, telegram_user_id, "an entry with both")
@@ -211,4 +209,4 @@ def _bind(name: str, telegram_user_id: int, by: str) -> int:
 
 
 def _unresolved(name: str) -> Any:
-    return Suppression.objects.alias(name=Lower("username")).filter(name=name, telegram_user_id=None, username__gt="")
+    return Suppression.objects.filter(named(name), telegram_user_id=None)

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
 from campaigns import suppression_csv
 from campaigns.models import NOBODY_NAMED, HashKey, Suppression
 from campaigns.names import is_person_id, is_username
-from campaigns.selectors import plain_username
+from campaigns.selectors import named, plain_username
 from campaigns.suppressing import suppression_add, suppressions_import, suppressions_known
 from campaigns.suppressions import bearer_of
 from messaging.wording import counted
@@ -63,7 +63,7 @@ class SuppressionForm(forms.ModelForm):
         meant = bearer_of(plain_username(name)) if number is None else number
         known = Suppression.objects.filter(telegram_user_id=meant)
         if meant is None:
-            known = known.filter(username__iexact=name)
+            known = known.filter(named(name))
         if row := known.first():
             field = "username" if number is None else "telegram_user_id"
             self.add_error(field, f"Nobody writes to this person already, since {moment(row.created_at)}.")

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from campaigns.selectors import plain_username
+from campaigns.selectors import named
 from leads.locks import campaign_hold, leads_lock
 from leads.models import MESSAGES_IN_ORDER, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
@@ -17,7 +17,7 @@ class LeadsRoom(Room):
     models = ("leads.Lead", "leads.Conversation", "leads.Message", "leads.UnclaimedMessage", "leads.LlmJob")
 
     def bearers(self, username: str) -> set[int]:
-        known = Lead.objects.alias(name=Lower("username")).filter(name=plain_username(username))
+        known = Lead.objects.filter(named(username))
         return {one for one in known.values_list("telegram_user_id", flat=True) if one is not None}
 
     def names(self, telegram_user_id: int) -> set[str]:
@@ -70,8 +70,8 @@ def _leads(person: Person) -> QuerySet[Lead]:
     talks = Conversation.objects.filter(peer_id__in=person.ids)
     who = Q(telegram_user_id__in=person.ids) | Q(pk__in=talks.values("lead_id"))
     for name in person.usernames:
-        who |= Q(name=plain_username(name), telegram_user_id=None)
-    return Lead.objects.alias(name=Lower("username")).filter(who)
+        who |= named(name) & Q(telegram_user_id=None)
+    return Lead.objects.filter(who)
 
 
 def _talks(person: Person) -> QuerySet[Conversation]:

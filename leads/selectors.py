@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
-from django.db.models.functions import Lower, Now
+from django.db.models.functions import Now
 
 from bots.models import Bot, Cursor, Delivery, Role
 from bots.suitability import bots_suitable
@@ -16,6 +16,7 @@ from campaigns.selectors import (
     Gap,
     at_telegram,
     chats_at,
+    named,
     permission_gaps,
     permissions_given,
     permissions_in_force,
@@ -53,17 +54,16 @@ def leads_of(*people: Person) -> QuerySet[Lead]:
         if person.telegram_user_id is not None:
             who |= Q(telegram_user_id=person.telegram_user_id)
         if person.username:
-            named = Q(name=plain_username(person.username))
-            who |= named if person.telegram_user_id is None else named & Q(telegram_user_id=None)
-    # As the index has it: `iexact` compares capitals, and would read every lead there is.
-    return Lead.objects.alias(name=Lower("username")).filter(who)
+            by_name = named(person.username)
+            who |= by_name if person.telegram_user_id is None else by_name & Q(telegram_user_id=None)
+    return Lead.objects.filter(who)
 
 
 def leads_met(people: Collection[Person]) -> QuerySet[Lead]:
     """Those with an id of these people, and those with a name of theirs, whosever it was. In every campaign."""
     ids = {person.telegram_user_id for person in people if person.telegram_user_id is not None}
     names = {plain_username(person.username) for person in people} - {""}
-    return Lead.objects.alias(name=Lower("username")).filter(Q(telegram_user_id__in=ids) | Q(name__in=names))
+    return Lead.objects.filter(Q(telegram_user_id__in=ids) | Q(username__lower__in=names))
 
 
 def direct_contact_permitted(*, chat_id: int) -> bool:

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
-from campaigns.selectors import plain_username
+from campaigns.selectors import named
 from messaging.locks import rows_lock
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 from parser.models import Hit
@@ -17,8 +17,8 @@ class ParserRoom(Room):
     models = ("parser.Hit",)
 
     def bearers(self, username: str) -> set[int]:
-        named = Hit.objects.alias(name=Lower("username")).filter(name=plain_username(username)).exclude(username="")
-        return set(named.values_list("telegram_user_id", flat=True))
+        known = Hit.objects.filter(named(username))
+        return set(known.values_list("telegram_user_id", flat=True))
 
     def names(self, telegram_user_id: int) -> set[str]:
         hits = Hit.objects.filter(telegram_user_id=telegram_user_id).exclude(username="")

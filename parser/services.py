@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Lower
 
 from bots.selectors import is_own_account
 from campaigns.fences import erasing_hold
-from campaigns.selectors import is_erased, plain_username
+from campaigns.selectors import is_erased, named
 from campaigns.suppressing import erased_resolve
 from campaigns.suppressions import Seen, register_finder
 from messaging.outbox import publish_on_commit
@@ -98,9 +97,7 @@ def _event(hit: Hit, message: IncomingMessage) -> NewTargetMessage:
 
 def _seen(username: str) -> Iterator[Seen]:
     """Whom the parser has met under a name."""
-    # As the index has it: `iexact` compares capitals.
-    named = Hit.objects.alias(name=Lower("username")).filter(name=plain_username(username)).exclude(username="")
-    for hit in named.order_by("-said_at")[:1]:
+    for hit in Hit.objects.filter(named(username)).order_by("-said_at")[:1]:
         yield Seen(hit.telegram_user_id, hit.said_at)
 
 

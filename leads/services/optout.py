@@ -5,12 +5,11 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Lower
 
 from bots.deliveries import deliveries_cancel_for_person, people_waited_for
 from campaigns import suppressions
 from campaigns.models import Suppression
-from campaigns.selectors import plain_username
+from campaigns.selectors import named
 from campaigns.services import suppression_add
 from campaigns.suppressions import Seen, Silenced
 from leads.locks import people_lock
@@ -55,8 +54,7 @@ def _concerned(user_ids: Collection[int]) -> set[int]:
 
 
 def _seen(username: str) -> Iterator[Seen]:
-    leads = Lead.objects.alias(name=Lower("username")).filter(name=plain_username(username))
-    leads = leads.filter(telegram_user_id__isnull=False)
+    leads = Lead.objects.filter(named(username), telegram_user_id__isnull=False)
     for lead in leads.order_by("-created_at")[:1]:
         yield Seen(lead.telegram_user_id or 0, lead.hit_at)
 

@@ -3,9 +3,8 @@
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Lower
 
-from campaigns.selectors import plain_username
+from campaigns.selectors import named
 from leads.locks import people_lock
 from leads.models import Conversation, Lead
 from leads.selectors import Person, leads_of
@@ -27,9 +26,9 @@ _ENDED = (Lead.State.CLOSED, Lead.State.OPTED_OUT, Lead.State.FAILED)
 def lead_find(*, campaign_id: UUID, person: Person) -> Lead | None:
     """The campaign's lead for this person, with what the person adds to it. The campaign is held, and whoever has the
     person's id or name is locked."""
-    leads = Lead.objects.select_related("campaign").alias(name=Lower("username")).filter(campaign_id=campaign_id)
+    leads = Lead.objects.select_related("campaign").filter(campaign_id=campaign_id)
     by_id = leads.filter(telegram_user_id=person.telegram_user_id).first() if person.telegram_user_id else None
-    by_name = leads.filter(name=plain_username(person.username)).first() if person.username else None
+    by_name = leads.filter(named(person.username)).first() if person.username else None
     if by_name is not None and by_id is None:
         return _named(by_name, person)
     if by_id is not None and by_name is None and person.username:
@@ -52,11 +51,11 @@ def person_learn(*, conversation: Conversation, telegram_user_id: int) -> None:
 
 def leads_learn(*, person: Person) -> None:
     """Somebody with this id bears this name now: leads known by the name alone are this person."""
-    named = leads_of(person).filter(telegram_user_id=None)
-    if person.telegram_user_id is None or not named.exists():
+    nameless = leads_of(person).filter(telegram_user_id=None)
+    if person.telegram_user_id is None or not nameless.exists():
         return
     people_lock(person)
-    for lead in named.order_by("id"):
+    for lead in nameless.order_by("id"):
         _named(lead, person)
 
 

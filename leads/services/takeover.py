@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import F, Max, Min, Q, QuerySet
 
 from bots.models import Delivery
+from bots.people import addressed_as
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
 from leads.services.ownership import NOT_TALKING, Owner, lead_move, owner_move
@@ -123,7 +124,7 @@ def _to_person(conversation: Conversation) -> QuerySet[Delivery]:
     lead = conversation.lead
     who = Q(peer_id=conversation.peer_id) if conversation.peer_id is not None else Q(pk__in=[])
     if lead.username:
-        who |= Q(peer_id=None, peer_username__iexact=lead.username)
+        who |= addressed_as(lead.username) & Q(peer_id=None)
     return Delivery.objects.filter(who, bot_id=conversation.bot_id, chat=None)
 
 

@@ -1,0 +1,13 @@
+"""How rows are looked up, by the words of the code."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("bots", "campaigns", "coolthing_site", "leads", "messaging", "notifier", "panelkit", "parser", "scripts")
+
+
+def test_no_name_is_looked_up_in_another_way_than_the_indexes_have_it():
+    """`iexact` is UPPER(), and no index of ours but the ledger's is: `campaigns.selectors.named`, or `addressed_as`."""
+    code = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    assert len(code) > 200
+    assert [str(path) for path in code if "__iexact" in path.read_text()] == []
