@@ -4,12 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
+    DropdownFilter,
     RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
@@ -21,6 +22,7 @@ from bots.deliveries import deliveries_leaving
 from campaigns.models import Purpose, Suppression
 from campaigns.services import NotPossible
 from leads import manager_admin, services  # noqa: F401  Its page registers itself.
+from leads.llm import ACTIONS
 from leads.models import Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from leads.person_admin import ERASE, PersonAdmin
 from leads.related_admin import chat_link, hit_link, parser_link, suppression_link
@@ -227,7 +229,7 @@ class ConversationAdmin(PersonAdmin):
     )
     list_select_related = ("lead__campaign", "bot")
     search_fields = ("lead__username", "=lead__telegram_user_id", "bot__key", "messages__text")
-    ordering = ("-last_incoming_at", "-created_at")
+    ordering = (F("last_incoming_at").desc(nulls_last=True), "-created_at")
     fields = (
         ("lead", "bot"),
         ("campaign", "epoch"),
@@ -349,11 +351,23 @@ class UnclaimedMessageAdmin(FactAdmin):
         return link_to(message.conversation, str(message.conversation))
 
 
+class ActionFilter(DropdownFilter):
+    """What the LLM can decide: to ask the table for that would read all of it."""
+
+    title = parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(action, action.replace("_", " ").capitalize()) for action in ACTIONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LlmJob]) -> QuerySet[LlmJob]:
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
 @admin.register(LlmJob)
 class LlmJobAdmin(FactAdmin):
     empty_hint = "One is made when a lead has written and the AI leads the conversation."
     list_display = ("created_at", "conversation_name", "epoch", "state_label", "waiting", "action", "reason", "tokens")
-    list_filter = (("state", ChoicesDropdownFilter), "action", ("created_at", RangeDateTimeFilter))
+    list_filter = (("state", ChoicesDropdownFilter), ActionFilter, ("created_at", RangeDateTimeFilter))
     list_select_related = ("conversation__lead", "conversation__bot")
     search_fields = ("conversation__lead__username", "conversation__bot__key", "reason", "error")
     ordering = ("-created_at",)

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from django.conf import settings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -50,6 +50,8 @@ def _is_blank(text: str) -> bool:
     return all(unicodedata.category(character)[0] in "CZ" for character in text)
 
 
+Action = Literal["reply", "wait", "handover", "opt_out", "close"]
+ACTIONS: tuple[str, ...] = get_args(Action)
 Text = Annotated[str, AfterValidator(_storable), StringConstraints(strip_whitespace=True, max_length=4096)]
 
 
@@ -75,7 +77,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     messages: Annotated[list[Text], Field(max_length=MOST_MESSAGES)]
-    action: Literal["reply", "wait", "handover", "opt_out", "close"]
+    action: Action
     reason: Annotated[str, AfterValidator(_storable)]
 
     @property
@@ -96,7 +98,7 @@ _SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "messages": {"type": "array", "items": {"type": "string"}},
-        "action": {"type": "string", "enum": ["reply", "wait", "handover", "opt_out", "close"]},
+        "action": {"type": "string", "enum": list(ACTIONS)},
         "reason": {"type": "string"},
     },
     "required": ["messages", "action", "reason"],

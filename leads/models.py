@@ -89,6 +89,8 @@ class Lead(models.Model):
             models.Index(fields=["telegram_user_id"], name="leads_of_person"),
             models.Index(Lower("username"), name="leads_of_username"),
             models.Index(fields=["campaign", "state"], name="leads_by_state"),
+            models.Index(fields=["-hit_at"], name="leads_newest"),
+            models.Index(fields=["state", "-hit_at"], name="leads_newest_by_state"),
             models.Index(
                 F("tried_at").asc(nulls_first=True), "created_at", name="leads_to_try", condition=Q(state="new")
             ),
@@ -190,6 +192,7 @@ class Message(models.Model):
             models.Index(fields=["telegram_message_id"], name="messages_heard", condition=Q(delivery=None)),
             models.Index("conversation", _PLACE, "telegram_message_id", "at", "id", name="messages_in_order"),
             models.Index(fields=["conversation", "epoch"], name="messages_by_epoch"),
+            models.Index(fields=["-at"], name="messages_newest"),
             # Those that are looked at again after each connect.
             models.Index(
                 fields=["at"],
@@ -223,6 +226,10 @@ class UnclaimedMessage(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["conversation", "telegram_message_id"], name="one_unclaimed_per_message"),
+        ]
+        indexes = [
+            models.Index(fields=["-said_at"], name="unclaimed_newest"),
+            models.Index(fields=["conversation"], name="unclaimed_open", condition=Q(given_up_at=None)),
         ]
 
     def __str__(self) -> str:
@@ -259,7 +266,10 @@ class LlmJob(models.Model):
     class Meta:
         verbose_name = "LLM job"
         constraints = [models.UniqueConstraint(fields=["conversation", "epoch"], name="one_job_per_epoch")]
-        indexes = [models.Index(fields=["due_at"], name="llm_jobs_due", condition=Q(state="due"))]
+        indexes = [
+            models.Index(fields=["due_at"], name="llm_jobs_due", condition=Q(state="due")),
+            models.Index(fields=["-created_at"], name="llm_jobs_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.conversation} #{self.epoch}: {self.state}"

@@ -37,6 +37,7 @@ class OutboxEvent(models.Model):
                 condition=models.Q(published_at__isnull=True, parked_at__isnull=True),
             ),
             models.Index(fields=["published_at"], name="outbox_published"),
+            models.Index(fields=["event_id"], name="outbox_parked", condition=models.Q(parked_at__isnull=False)),
             models.Index(fields=["event_id"], name="outbox_event"),
         ]
 

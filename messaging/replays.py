@@ -5,6 +5,7 @@ item change in one transaction, so a worker that dies in between has replayed ea
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -142,6 +143,11 @@ def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
         When(by_somebody, then=Value("handled")),
     ]
     return items.annotate(outcome=Case(*cases, default=Value("on_the_way"), output_field=CharField()))
+
+
+def outcomes_of(items: Collection[int]) -> dict[int, str]:
+    """By the items' primary keys."""
+    return dict(with_outcome(ReplayItem.objects.filter(pk__in=items)).values_list("pk", "outcome"))
 
 
 def progress(batch: ReplayBatch) -> dict[str, int]:

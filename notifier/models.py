@@ -86,6 +86,7 @@ class Notification(models.Model):
                 condition=models.Q(bundle_at__isnull=False),
                 name="notifications_bundled",
             ),
+            models.Index(fields=["-created_at"], name="notifications_newest"),
         ]
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from panelkit.deleting import Consequences, consequences
 from panelkit.labels import link_to, related_column
+from panelkit.lists import BoundedChangeList, BoundedPaginator
 from panelkit.operating import OperatingAdmin
 from panelkit.registry import inlines_of, leaving_of, sections_of
 from panelkit.suitable import narrowed
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 TOO_LATE = "Nothing was saved: somebody saved the same at that moment. This is what is there now."
 
 
-class EmptyLastChangeList(ChangeList):
+class EmptyLastChangeList(BoundedChangeList):
     """A list: PostgreSQL puts the rows without a value first when it sorts downwards. Here they come last."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
@@ -54,6 +55,9 @@ class PanelAdmin(OperatingAdmin):
     instead_of_deleting = ""
 
     list_per_page = 50
+    paginator = BoundedPaginator
+    # `BoundedChangeList` counts these in its own way.
+    show_full_result_count = False
     list_filter_submit = True
     list_fullwidth = True
     compressed_fields = True

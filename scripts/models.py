@@ -193,7 +193,10 @@ class Run(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["sfc", "chat"], name="one_run_per_chat")]
-        indexes = [models.Index(fields=["sfc"], name="runs_alive", condition=Q(state__in=["playing", "paused"]))]
+        indexes = [
+            models.Index(fields=["sfc"], name="runs_alive", condition=Q(state__in=["playing", "paused"])),
+            models.Index(fields=["-started_at"], name="runs_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sfc} in {self.chat}"

@@ -28,6 +28,7 @@ from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for
 from panelkit.labels import choice_label, clipped, page_of
+from panelkit.lists import count_of
 from panelkit.operating import CONFIRMED
 from panelkit.operations import Operation, when_in
 
@@ -61,7 +62,7 @@ class CancelManyMixin(FactAdmin):
         if isinstance(answer, TemplateResponse) and answer.context_data and "cl" in answer.context_data:
             # What has been sent cannot be cancelled, however it was found.
             found: QuerySet[Delivery] = answer.context_data["cl"].queryset
-            answer.context_data["queued"] = found.filter(state=State.QUEUED).order_by().count()
+            answer.context_data["queued"] = count_of(found.filter(state=State.QUEUED))
         return answer
 
     def cancel_view(self, request: HttpRequest) -> HttpResponse:

@@ -1,6 +1,7 @@
 """Who drives the accounts, what is wrong with that, and what they have read and entered."""
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from bots.models.accounts import Bot, Role
@@ -46,6 +47,12 @@ class Cursor(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["bot", "peer_id"], name="one_cursor_per_chat")]
+        # Read at each scrape of the metrics.
+        indexes = [
+            models.Index(
+                fields=["bot"], include=["gaps", "gap_messages"], name="cursors_with_gaps", condition=Q(gaps__gt=0)
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.bot} {self.peer_id}: {self.last_message_id}"

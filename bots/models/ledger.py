@@ -95,6 +95,7 @@ class Delivery(models.Model):
             models.Index(fields=["bot", "due_at"], name="deliveries_due", condition=Q(state="queued")),
             models.Index(fields=["bot"], name="deliveries_leaving", condition=Q(state="sending")),
             models.Index(fields=["created_at"], name="deliveries_unknown", condition=Q(state="unknown")),
+            models.Index(fields=["-created_at"], name="deliveries_newest"),
             # With the purpose in them, a budget's window is read from its index alone.
             models.Index(fields=["bot", "counted_at"], include=["purpose"], name="counted_by_bot"),
             models.Index(fields=["campaign", "counted_at"], include=["purpose"], name="counted_by_campaign"),

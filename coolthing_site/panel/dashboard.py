@@ -19,6 +19,7 @@ from leads.models import Conversation, Lead
 from messaging.models import DeadLetter, OutboxEvent, QueueControl
 from panelkit.counts import counted
 from panelkit.labels import moment_told, page_of, short_choice, waits
+from panelkit.lists import count_of
 from scripts.models import Run, ScriptForCampaign, Step
 
 # Rows of a card: the rest is on the list that its title links to.
@@ -63,7 +64,7 @@ def tiles(request: HttpRequest) -> list[Tile]:
         Tile(title, number, _list_url(rows.model, query), tone if number else "")
         for title, rows, query, tone in wanted
         if may_view(request, rows.model._meta.label)
-        for number in [rows.count()]
+        for number in [count_of(rows)]
     ]
 
 
@@ -90,18 +91,18 @@ def plays() -> list[Any]:
 
 
 def by_state(model: type[Model], field: str) -> list[dict[str, Any]]:
-    """How many rows are in each state, the most frequent first, with a link to them."""
-    labels = dict(model._meta.get_field(field).flatchoices)  # type: ignore[union-attr]  # a choice field
-    found = model._default_manager.values(field).annotate(n=Count("pk")).order_by("-n")
-    return [
+    """How many rows are in each state, up to a bound, the most frequent first, with a link to them."""
+    choices = model._meta.get_field(field).flatchoices  # type: ignore[union-attr]  # a choice field
+    found = [
         {
-            "value": row[field],
-            "text": short_choice(labels.get(row[field], row[field])),
-            "number": row["n"],
-            "url": _list_url(model, f"{field}__exact={row[field]}"),
+            "value": value,
+            "text": short_choice(label),
+            "number": count_of(model._default_manager.filter(**{field: value})),
+            "url": _list_url(model, f"{field}__exact={value}"),
         }
-        for row in found
+        for value, label in choices
     ]
+    return sorted((row for row in found if row["number"]), key=lambda row: -row["number"])
 
 
 def talks_of_people() -> list[Conversation]:

@@ -9,25 +9,31 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 from messaging.campaign_finding import campaign_names
 from messaging.models import DeadLetter
+from panelkit.lists import values_of
 
 # More choices than this help nobody; the search finds the rest.
 _MOST_CHOICES = 200
 _NONE = "-"
+# RabbitMQ's for dead-lettering, and ours.
+REASONS = ("rejected", "expired", "delivery_limit", "maxlen", "unroutable", "unpublished")
 
 
 class DistinctFilter(DropdownFilter):
-    """The values that a column has; `empty` is what its empty value is called."""
+    """The values that a column has, the first of an index; `empty` is what its empty value is called."""
 
     column = ""
     empty = ""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        values = DeadLetter.objects.order_by(self.column).values_list(self.column, flat=True).distinct()
-        found = list(values[:_MOST_CHOICES])
+        found = values_of(DeadLetter, self.column, most=_MOST_CHOICES)
         named = self.named([value for value in found if value])
-        if self.empty and not all(found):
+        if self.empty and ("" in found or self._any_null()):
             named.append((_NONE, self.empty))
         return named
+
+    def _any_null(self) -> bool:
+        column = DeadLetter._meta.get_field(self.column)
+        return bool(column.null) and DeadLetter.objects.filter(**{self.column: None}).exists()
 
     def named(self, values: list[Any]) -> list[tuple[str, str]]:
         return [(str(value), str(value)) for value in values]
@@ -47,8 +53,14 @@ class TypeFilter(DistinctFilter):
     title, parameter_name, column = "type", "type", "event_type"
 
 
-class ReasonFilter(DistinctFilter):
-    title, parameter_name, column = "reason", "reason", "reason"
+class ReasonFilter(DropdownFilter):
+    title = parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(reason, reason) for reason in REASONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+        return queryset.filter(reason=self.value()) if self.value() else queryset
 
 
 class ErrorFilter(DistinctFilter):

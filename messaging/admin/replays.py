@@ -81,7 +81,9 @@ class OutcomeFilter(DropdownFilter):
         return list(replays.OUTCOMES.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(outcome=self.value()) if self.value() in replays.OUTCOMES else queryset
+        if self.value() not in replays.OUTCOMES:
+            return queryset
+        return replays.with_outcome(queryset).filter(outcome=self.value())
 
 
 @admin.register(ReplayItem)
@@ -95,8 +97,15 @@ class ReplayItemAdmin(LedgerAdmin):
     fields = ("of", "outcome_label", "note", "batch", "done_at", "replay")
     readonly_fields = ("of", "outcome_label")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ReplayItem]:
-        return replays.with_outcome(super().get_queryset(request))
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Outcomes are looked up for the page's rows alone: for a list of all the database would read all events."""
+        changes = super().get_changelist_instance(request)
+        shown = list(changes.result_list)
+        found = replays.outcomes_of([item.pk for item in shown])
+        for item in shown:
+            item.outcome = found[item.pk]
+        changes.result_list = shown
+        return changes
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup == "batch" or super().lookup_allowed(lookup, value, request)
@@ -107,7 +116,7 @@ class ReplayItemAdmin(LedgerAdmin):
 
     @display(description="outcome")
     def outcome_label(self, item: ReplayItem) -> str:
-        outcome = item.outcome  # type: ignore[attr-defined]  # annotated by with_outcome
+        outcome = getattr(item, "outcome", "") or replays.outcomes_of([item.pk])[item.pk]
         return tag(outcome, replays.OUTCOMES[outcome])
 
     @display(description="note")

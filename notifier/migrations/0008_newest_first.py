@@ -1,0 +1,17 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [
+        ('notifier', '0007_rules_when_an_operator_is_needed'),
+    ]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name='notification',
+            index=models.Index(fields=['-created_at'], name='notifications_newest'),
+        ),
+    ]
