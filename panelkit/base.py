@@ -55,7 +55,7 @@ class PanelAdmin(OperatingAdmin):
     instead_of_deleting = ""
 
     list_per_page = 50
-    paginator = BoundedPaginator
+    paginator: Any = BoundedPaginator
     # `BoundedChangeList` counts these in its own way.
     show_full_result_count = False
     list_filter_submit = True

@@ -6,12 +6,12 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('notifier', '0007_rules_when_an_operator_is_needed'),
+        ('messaging', '0008_edited_addresses'),
     ]
 
     operations = [
         AddIndexConcurrently(
-            model_name='notification',
-            index=models.Index(fields=['-created_at'], name='notifications_newest'),
+            model_name='outboxevent',
+            index=models.Index(condition=models.Q(('parked_at__isnull', False)), fields=['event_id'], name='outbox_parked'),
         ),
     ]

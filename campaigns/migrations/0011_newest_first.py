@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('campaigns', '0009_reference_changed_at'),
+        ('campaigns', '0010_erase_person'),
     ]
 
     operations = [

@@ -6,12 +6,12 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('messaging', '0007_handled_copies'),
+        ('notifier', '0008_apprise_channels'),
     ]
 
     operations = [
         AddIndexConcurrently(
-            model_name='outboxevent',
-            index=models.Index(condition=models.Q(('parked_at__isnull', False)), fields=['event_id'], name='outbox_parked'),
+            model_name='notification',
+            index=models.Index(fields=['-created_at'], name='notifications_newest'),
         ),
     ]

@@ -1,0 +1,193 @@
+"""Every query of the hot paths, explained on a database with years of history: none reads a large table as a whole."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from bots import cancelling, recovery, supervision
+from bots.asking import delivery_would, wish_for, wish_would
+from bots.claiming import claim, judge_unowned
+from bots.models import Delivery, Role
+from bots.selectors import is_own_account
+from campaigns.expiry import permissions_tell_expiring
+from campaigns.models import Purpose, Suppression
+from campaigns.selectors import is_suppressed, suppressed_bearer
+from leads.models import Conversation, Lead
+from leads.selectors import Person, manager_least_loaded
+from leads.services.answering import Question, jobs_dispatch_due, question_messages
+from leads.services.contact import leads_contact_due
+from leads.services.optout import opt_out
+from leads.services.takeover import unclaimed_judge_due
+from messaging import replays, retention, topology
+from messaging.clock import database_clock
+from messaging.models import DeadLetter
+from messaging.subscriptions import handle
+from notifier.services import notifications_dispatch_due
+from parser.models import Hit
+from scripts import services as scripts_services
+from scripts.models import Run, ScriptForCampaign
+from telegram.types import MessageNow
+from tests.integration import ledger, letters, scale
+from tests.integration.leads_world import World, private_message, role_handler
+from tests.integration.script_world import make_sfc, queued, settle
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _years(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock(), scale.years_of_history():
+        yield
+
+
+@pytest.fixture
+def plans() -> Iterator[scale.Plans]:
+    """Nothing that is asked while this is there reads more than it needs."""
+    plans = scale.Plans()
+    with connection.execute_wrapper(plans):
+        yield plans
+    assert len(plans.explained) > 5
+    assert not plans.found, "\n\n".join(plans.found.values())
+
+
+@pytest.fixture
+def panel() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("operator"))
+    return client
+
+
+def test_what_arrives(world: World, talk: Conversation, plans: scale.Plans) -> None:
+    manager, parser = role_handler(Role.MANAGER), role_handler(Role.PARSER)
+    seen: dict[str, Any] = {"bot_id": talk.bot_id, "since": timezone.now() - timedelta(days=7), "most": 500}
+    plans.where = "a direct message"
+    world.incoming(talk, "Tell me more")
+    stranger = private_message(message_id=7, peer_id=9_999_999, from_user_id=9_999_999, text="Hello")
+    manager.on_message(bot_id=talk.bot_id, message=stranger)
+    plans.where = "a message of the account"
+    world.outgoing(talk, "I am here")
+    plans.where = "an edit"
+    manager.on_changes(
+        bot_id=talk.bot_id, changes=[MessageNow(None, 1001, text="Tell me"), MessageNow(None, 5, deleted=True)]
+    )
+    plans.where = "a session that begins"
+    manager.heard_since(**seen)
+    manager.people_unrecorded(**seen)
+    manager.wanted(timezone.now())
+    manager.chats(talk.bot_id)
+    plans.where = "a message of a chat"
+    parser.chats(world.parser.id)
+    parser.wanted(timezone.now())
+    heard = private_message(
+        message_id=8, peer_id=world.chat.telegram_id, private=False, from_username="Name77", text="tea"
+    )
+    parser.on_message(bot_id=world.parser.id, message=heard)
+    assert Hit.objects.filter(bot=world.parser).exists()
+    parser.on_changes(bot_id=world.parser.id, changes=[MessageNow(world.chat.telegram_id, 8, text="coffee")])
+    plans.where = "a hit"
+    world.receive(username="Name77", telegram_user_id=77)
+    world.receive(username="Name78", telegram_user_id=...)
+    manager_least_loaded(campaign_id=world.campaign.id, person=Person(77, "Name77"))
+    plans.where = "a prompt"
+    question_messages(question=Question(uuid4(), 1, talk.id, "model"))
+    plans.where = "a stop"
+    opt_out(lead_id=talk.lead_id, source=Suppression.Source.WORDS, reason="stop")
+
+
+def test_what_is_sent(world: World, talk: Conversation, plans: scale.Plans) -> None:
+    sfc = make_sfc()
+    scripts_services.sfc_activate(sfc_id=sfc.pk)
+    scripts_services.sfc_prepare(sfc_id=str(sfc.pk))
+    plans.where = "a claim"
+    by_name = ledger.queue_message(
+        world.managers[0], world.campaign, None, peer_username="Name9", purpose=Purpose.REPLY
+    )
+    world.ai_says(talk)
+    plans.where = "the gate's preview"
+    delivery_would(delivery_id=by_name.id)
+    wish_would(
+        wish=wish_for(
+            text="",
+            bot=world.managers[0],
+            campaign=world.campaign,
+            peer_username="Name5",
+            purpose=Purpose.FIRST_CONTACT,
+        )
+    )
+    plans.where = "a claim"
+    claim(ledger.owners(*world.managers))
+    judge_unowned([bot.id for bot in world.managers])
+    plans.where = "recovery"
+    owners = ledger.owners(*world.managers)
+    for key in recovery.stranded(owners, leaving=[]):
+        found = recovery.take_over(key, owners)
+        assert found is not None
+        recovery.known_ids(found.out)
+    plans.where = "a line that was said"
+    settle(queued(sfc)[0])
+    plans.where = "names"
+    for name in ("Name77", "Gone77", "nobody"):
+        is_own_account(telegram_user_id=None, username=name)
+        is_suppressed(username=name)
+        suppressed_bearer(name)
+
+
+ROUNDS: dict[str, Callable[[], object]] = {
+    "supervise_bots": lambda: supervision.supervise(database_clock()),
+    "repair_deliveries": recovery.repair,
+    "advance_cancellations": cancelling.cancellations_advance,
+    "supervise_runs": scripts_services.runs_supervise,
+    "dispatch_due of leads": lambda: jobs_dispatch_due(now=database_clock()),
+    "unclaimed messages": lambda: unclaimed_judge_due(now=database_clock()),
+    "first contacts": lambda: leads_contact_due(now=database_clock()),
+    "dispatch_due of the notifier": lambda: notifications_dispatch_due(now=database_clock()),
+    "prune": retention.prune_all,
+    "tell_expiring": lambda: permissions_tell_expiring(now=database_clock()),
+    "advance_replays": replays.replays_advance,
+}
+
+
+def test_what_beat_does(world: World, plans: scale.Plans) -> None:
+    for plans.where, work in ROUNDS.items():
+        work()
+
+
+def test_what_dies(world: World, plans: scale.Plans) -> None:
+    plans.where = "the archive"
+    body, headers = b'{"text": "x"}', letters.death()
+    handle(topology.DEAD_LETTER_ARCHIVE_QUEUE, topology.LEADS_DLX, "leads.failed", body, headers)
+    letter = DeadLetter.objects.latest("id")
+    plans.where = "a replay"
+    batch = replays.replay_start(letters=DeadLetter.objects.filter(pk=letter.pk), by="olga", what="one", per_second=10)
+    replays.replays_advance()
+    replays.progress(batch)
+
+
+def test_the_lists(panel: Client, plans: scale.Plans) -> None:
+    """Without their templates, which take seconds."""
+    plans.where = "the first page"
+    request = panel.get(reverse("admin:index")).wsgi_request
+    for model, page in admin.site._registry.items():
+        plans.where = f"the list of {model._meta.verbose_name_plural}"
+        answer: Any = page.changelist_view(request)
+        assert len(answer.context_data["cl"].result_list) <= page.list_per_page
+
+
+def test_the_pages_of_rows(panel: Client, plans: scale.Plans, settings: Any) -> None:
+    settings.METRICS_TOKEN = "x" * 32
+    pages = [f"/api/sfc/{ScriptForCampaign.objects.all()[0].pk}/progress/", "/health/", "/metrics", "/admin/queues/"]
+    for model in (Lead, Conversation, Delivery, Hit, DeadLetter, Run, ScriptForCampaign):
+        row = model._default_manager.all()[0]
+        pages.append(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk]))
+    pages.append(reverse("trace", args=[DeadLetter.objects.all()[0].event_id]))
+    for plans.where in pages:
+        assert panel.get(plans.where, headers={"authorization": f"Bearer {settings.METRICS_TOKEN}"}).status_code == 200
