@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
@@ -11,9 +11,10 @@ from unfold.decorators import display
 from messaging.admin.parts import trace_link
 from notifier.addresses import address_problem
 from notifier.models import Channel, Notification, Rule
+from notifier.services import channel_default_rules
 from notifier.testing import channel_test, last_test
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
-from panelkit.labels import choice_label, waits
+from panelkit.labels import choice_label, text_column, waits
 from panelkit.operations import Operation
 from panelkit.secret_fields import SecretField, SecretForm
 from vault.fields import UnreadableSecret
@@ -77,6 +78,14 @@ class ChannelAdmin(PanelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         return super().get_queryset(request).prefetch_related("rules")
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if not change and channel_default_rules(channel_id=form.instance.pk):
+            told = (
+                "You gave it no rule, so it has the usual ones: errors, crashes, bans, and what waits for an operator."
+            )
+            self.message_user(request, told, messages.INFO)
+
     def live_context(self, channel: Channel) -> dict[str, Any]:
         return {"test": last_test(channel)}
 
@@ -118,7 +127,16 @@ class RuleAdmin(PanelAdmin):
 @admin.register(Notification)
 class NotificationAdmin(FactAdmin):
     empty_hint = "One is made when an event fits the rule of a channel that is enabled."
-    list_display = ("created_at", "title", "routing_key", "channel", "state_label", "waiting", "attempts", "sent_at")
+    list_display = (
+        "created_at",
+        "title_short",
+        "routing_key",
+        "channel",
+        "state_label",
+        "waiting",
+        "attempts",
+        "sent_at",
+    )
     list_filter = (
         ("state", ChoicesDropdownFilter),
         ("channel", RelatedDropdownFilter),
@@ -131,9 +149,11 @@ class NotificationAdmin(FactAdmin):
     trace = trace_link
 
     state_label = choice_label("state")
+    title_short = text_column("title", length=120)
 
     @display(description="waits because")
     def waiting(self, notification: Notification) -> str:
         if notification.state != Notification.State.QUEUED:
             return notification.error
-        return waits(notification.error or "not sent yet", notification.due_at)
+        why = "more of its kind may come" if notification.bundle_at == notification.due_at else "not sent yet"
+        return waits(notification.error or why, notification.due_at)

@@ -1,5 +1,5 @@
-"""Which events a channel hears of unless its seed file says otherwise: what went wrong, what waits for an operator, and
-what has ended."""
+"""Which events a channel is notified of unless it has rules of its own: what went wrong, what waits for an operator,
+and what has ended."""
 
 DEFAULT_PATTERNS = (
     "*.error",

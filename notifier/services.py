@@ -12,8 +12,9 @@ from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 from messaging.rounds import backoff
 from messaging.tasks_api import send_on_commit
 from notifier.links import path_of
-from notifier.models import Channel, Notification
+from notifier.models import Channel, Notification, Rule
 from notifier.names import name_of
+from notifier.patterns import DEFAULT_PATTERNS
 from notifier.titles import text_of
 
 SEND_TASK = "notifier.tasks.send_notification"
@@ -74,6 +75,15 @@ def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | Non
         notification_failed(sending=sending, error=row.error, permanent=True, now=now)
         return None
     return sending
+
+
+def channel_default_rules(*, channel_id: UUID) -> bool:
+    """A new channel without a rule would never be notified: it gets the default ones. False when it has rules."""
+    if Rule.objects.filter(channel_id=channel_id).exists():
+        return False
+    rules = [Rule(channel_id=channel_id, pattern=pattern) for pattern in DEFAULT_PATTERNS]
+    Rule.objects.bulk_create(rules, ignore_conflicts=True)
+    return True
 
 
 def channel_address(*, sending: Sending) -> str:

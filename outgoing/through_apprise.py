@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -107,7 +108,9 @@ def deliver(wish: Wish, watch: Watch) -> Outcome:
 
 def main() -> None:
     logging.disable(logging.CRITICAL + 1)
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    # Not every system has this limit.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     signal.alarm(LONGEST_SECONDS)
     wish = Wish(**json.load(sys.stdin))
     import requests

@@ -5,7 +5,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from notifier.models import Channel, Notification
+from notifier.models import Channel, Notification, Rule
+from notifier.patterns import DEFAULT_PATTERNS
 from notifier.sending import send_notification
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +75,15 @@ def test_a_channel_of_an_earlier_release_says_what_to_do(panel):
     ):
         shown = panel.get(url).content.decode()
         assert "a file is a plain name, such as team.jsonl" in shown and "secret" not in shown
+
+
+def test_a_new_channel_without_a_rule_gets_the_usual_ones_and_one_with_a_rule_keeps_it(panel):
+    add(panel, "file", "team.jsonl")
+    assert set(Rule.objects.values_list("pattern", flat=True)) == set(DEFAULT_PATTERNS)
+    fields = {"name": "other", "kind": "file", "address": "other.jsonl", "enabled": "on"}
+    rules = {"rules-TOTAL_FORMS": 1, "rules-INITIAL_FORMS": 0, "rules-0-pattern": "#"}
+    assert panel.post(reverse("admin:notifier_channel_add"), fields | rules).status_code == 302
+    assert [rule.pattern for rule in Rule.objects.filter(channel__name="other")] == ["#"]
 
 
 @pytest.fixture

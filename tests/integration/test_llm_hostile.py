@@ -65,6 +65,14 @@ def test_an_endpoint_in_trouble_costs_an_attempt_that_is_written_on_the_job(worl
     assert (job.state, job.attempts) == ("done", 2)
 
 
+def test_an_endpoint_that_sends_elsewhere_is_not_followed(world, talk, settings):
+    """Only the environment says where conversations go."""
+    with hostile_server(http(GOOD)) as elsewhere:
+        job, server = asked(world, talk, settings, http(b"", "307 Temporary Redirect", Location=elsewhere.url))
+    assert (job.state, server.asked, elsewhere.asked) == ("due", 1, 0)
+    assert "307" in job.error and "127.0.0.1" not in job.error
+
+
 MODEL_FAULTS = {
     "no content": http(completion(None)),
     "no choice": http({"choices": []}),

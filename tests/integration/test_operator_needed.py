@@ -2,10 +2,12 @@
 
 import json
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.apps import apps
 from django.urls import reverse
 from django.utils import timezone
 
@@ -145,6 +147,17 @@ def channel(settings) -> Channel:
     for pattern in DEFAULT_PATTERNS:
         Rule.objects.create(channel=made, pattern=pattern)
     return made
+
+
+def test_channels_that_heard_of_errors_hear_of_what_waits_and_others_do_not():
+    old, other = [Channel.objects.create(name=name, kind="file", address="a") for name in ("old", "other")]
+    Rule.objects.create(channel=old, pattern="*.error")
+    Rule.objects.create(channel=other, pattern="scripts.finished")
+    migration = import_module("notifier.migrations.0007_rules_when_an_operator_is_needed")
+    for _ in range(2):
+        migration.add_rules(apps, None)
+    assert {rule.pattern for rule in old.rules.all()} == {"*.error", *migration.PATTERNS}
+    assert set(migration.PATTERNS) < set(DEFAULT_PATTERNS) and other.rules.count() == 1
 
 
 def approvals(count: int, campaign: Any, **facts: Any) -> None:
