@@ -16,7 +16,7 @@ from django.conf import settings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from messaging.retry_after import seconds_to_wait
-from telegram.texts import as_kept
+from telegram.texts import LONGEST, as_kept, length
 
 # The client is imported where it is used: it costs a second and 40 MB, and most processes never ask anything.
 if TYPE_CHECKING:
@@ -52,7 +52,17 @@ def _is_blank(text: str) -> bool:
 
 Action = Literal["reply", "wait", "handover", "opt_out", "close"]
 ACTIONS: tuple[str, ...] = get_args(Action)
-Text = Annotated[str, AfterValidator(_storable), StringConstraints(strip_whitespace=True, max_length=4096)]
+
+
+def _short_enough(text: str) -> str:
+    if length(text) > LONGEST:
+        raise ValueError(f"longer than {LONGEST}")
+    return text
+
+
+Text = Annotated[
+    str, AfterValidator(_storable), StringConstraints(strip_whitespace=True), AfterValidator(_short_enough)
+]
 
 
 class LlmUnavailable(Exception):

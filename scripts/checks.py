@@ -12,9 +12,7 @@ from scripts.errors import AssignedAlready
 from scripts.models import Casting, ScriptForCampaign, Target
 from scripts.selectors import UNUSABLE_BOTS, sfc_assigned
 from scripts.snapshot import SnapshotLine
-
-# Telegram's limit of one text message, in characters.
-LONGEST_MESSAGE = 4096
+from telegram.texts import LONGEST
 
 
 def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine], *, now: datetime) -> list[str]:
@@ -58,8 +56,8 @@ def text_problem(text: str) -> str:
     try:
         if spintax.may_be_blank(text):
             return "a variant of it is blank"
-        if spintax.longest(text) > LONGEST_MESSAGE:
-            return f"a variant of it is longer than {LONGEST_MESSAGE} characters"
+        if spintax.longest(text) > LONGEST:
+            return f"a variant of it is longer than {LONGEST} characters"
     except spintax.SpintaxError as error:
         return str(error)
     return ""

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from telegram.texts import as_kept
+from telegram.texts import as_kept, length
 
 # Groups inside groups; deeper than this is a mistake, and the parser is recursive.
 DEEPEST = 20
@@ -57,7 +57,7 @@ def variants(text: str) -> Iterator[str]:
 
 
 def longest(text: str) -> int:
-    """The length in characters of the longest variant. Raises SpintaxError."""
+    """The length of the longest variant as Telegram counts. Raises SpintaxError."""
     return _longest(parse(text))
 
 
@@ -144,7 +144,7 @@ def _variant(sequence: Sequence, number: int) -> str:
 
 def _longest(sequence: Sequence) -> int:
     return sum(
-        len(part) if isinstance(part, str) else max(_longest(option) for option in part.options) for part in sequence
+        length(part) if isinstance(part, str) else max(_longest(option) for option in part.options) for part in sequence
     )
 
 

@@ -7,6 +7,8 @@ it sends).
 
 import re
 
+# Telegram's limit for one text message, in UTF-16 units (https://core.telegram.org/api/config, message_length_max).
+LONGEST = 4096
 # All below the space except "\n"; "\r" is dropped before.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 # "\r", line and paragraph separators, forced directions, and marks that draw lines through the letters beside them.
@@ -20,3 +22,8 @@ def as_kept(text: str) -> str:
 def same_text(one: str, other: str) -> bool:
     """Whether Telegram keeps both alike."""
     return as_kept(one) == as_kept(other)
+
+
+def length(text: str) -> int:
+    """As Telegram counts: in UTF-16 units, so that most emojis count twice."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -3,7 +3,8 @@
 import pytest
 
 from sandbox.texts import as_stored
-from telegram.texts import as_kept, same_text
+from scripts import spintax
+from telegram.texts import as_kept, length, same_text
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,9 @@ def test_a_text_is_kept_as_telegram_does(typed: str, kept: str):
 def test_other_words_and_other_lines_are_another_text():
     assert not same_text("Two\nlines", "Two lines")
     assert not same_text("two", "Two")
+
+
+def test_a_text_is_as_long_as_telegram_counts():
+    assert length("tea") == 3
+    assert length("\U0001f375") == 2, "UTF-16 units, not characters"
+    assert spintax.longest("{\U0001f375|tea|no}") == 3 and spintax.longest("{\U0001f375\U0001f375|tea}") == 4
