@@ -4,53 +4,38 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
     ChoicesDropdownFilter,
     DropdownFilter,
     RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from bots.admin.asking import ICON, LABEL, ask_url, may_ask
 from bots.deliveries import deliveries_leaving
-from campaigns.models import Purpose, Suppression
+from campaigns.models import Suppression
 from campaigns.services import NotPossible
 from leads import manager_admin, services  # noqa: F401  Its page registers itself.
+from leads.conversation_admin import ConversationAdmin
 from leads.llm import ACTIONS
-from leads.models import Conversation, Lead, LlmJob, Message, UnclaimedMessage
+from leads.models import Lead, LlmJob, Message, UnclaimedMessage
 from leads.person_admin import ERASE, PersonAdmin
 from leads.related_admin import chat_link, hit_link, parser_link, suppression_link
-from leads.selectors import beginning, hit_place
-from leads.services.saying import ai_messages_leaving
+from leads.selectors import beginning
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, clipped, link_to, text_column, waits
 from panelkit.operations import Operation, when_in
-from panelkit.registry import Leaving, Link, add_leaving, add_link
+from panelkit.registry import Leaving, add_leaving
 
-Owner = Conversation.Owner
-# Messages on the page of a conversation, the newest.
-MESSAGES_SHOWN = 200
+__all__ = ["ConversationAdmin"]
 
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
-
-
-class WordsForm(forms.Form):
-    text = forms.CharField(max_length=4096, label="Message", widget=UnfoldAdminTextareaWidget)
-
-
-def _leaving_in(talk: Conversation) -> Leaving | None:
-    if talk.owner == Owner.AI:
-        return None
-    return Leaving(ai_messages_leaving(conversation=talk), "the AI says nothing there")
 
 
 def _approved(lead: Lead) -> str:
@@ -68,18 +53,7 @@ def _leaving_for(lead: Lead) -> Leaving | None:
     return Leaving(number, "nothing is said to this person")
 
 
-add_leaving(Conversation, _leaving_in)
 add_leaving(Lead, _leaving_for)
-
-
-def _ask_about(lead: Lead, purpose: Purpose) -> str:
-    talk = Conversation.objects.filter(lead=lead).first()
-    person = lead.telegram_user_id or f"@{lead.username}"
-    return ask_url(campaign=lead.campaign_id, bot=talk and talk.bot_id, person=person, purpose=purpose.value)
-
-
-add_link(Lead, Link(LABEL, ICON, lambda lead: _ask_about(lead, Purpose.FIRST_CONTACT), may_ask))
-add_link(Conversation, Link(LABEL, ICON, lambda talk: _ask_about(talk.lead, Purpose.REPLY), may_ask))
 
 
 @admin.register(Lead)
@@ -214,101 +188,6 @@ class LeadAdmin(PersonAdmin):
     def conversation_link(self, lead: Lead) -> str:
         conversation = getattr(lead, "conversation", None)
         return link_to(conversation, str(conversation)) if conversation else "none yet"
-
-
-@admin.register(Conversation)
-class ConversationAdmin(PersonAdmin):
-    empty_hint = "One begins when a manager bot takes up a lead."
-    list_display = ("lead_name", "bot", "owner_label", "why", "lead_state", "last_words", "last_incoming_at")
-    list_filter = (
-        ("owner", ChoicesDropdownFilter),
-        ("lead__state", ChoicesDropdownFilter),
-        ("lead__campaign", RelatedDropdownFilter),
-        ("bot", AutocompleteSelectFilter),
-        ("last_incoming_at", RangeDateTimeFilter),
-    )
-    list_select_related = ("lead__campaign", "bot")
-    search_fields = ("lead__username", "=lead__telegram_user_id", "bot__key", "messages__text")
-    ordering = (F("last_incoming_at").desc(nulls_last=True), "-created_at")
-    fields = (
-        ("lead", "bot"),
-        ("campaign", "epoch"),
-        ("owner_label", "owner_reason"),
-        ("last_incoming_at", "created_at"),
-    )
-    readonly_fields = ("owner_label", "campaign")
-    live_template = "leads/talk.html"
-    service_errors = (NotPossible,)
-    operations = (
-        Operation(
-            "take-over",
-            "Take over",
-            run=lambda talk, call: services.conversation_take_over(conversation_id=talk.pk, by=call.by),
-            done="is yours: the AI says nothing more there.",
-            icon="person",
-            variant="primary",
-            when=lambda talk: talk.owner != Owner.HUMAN and talk.lead.state != Lead.State.OPTED_OUT,
-            bulk=True,
-        ),
-        Operation(
-            "say",
-            "Write",
-            run=lambda talk, call: services.operator_say(conversation_id=talk.pk, **call.data),
-            done="has your message queued: it is sent when the gate allows it, and its delivery says why it waits.",
-            icon="edit",
-            variant="primary",
-            when=when_in(Owner.HUMAN, attribute="owner"),
-            form=WordsForm,
-        ),
-        Operation(
-            "hand-back",
-            "Hand back to the AI",
-            run=lambda talk, call: services.conversation_hand_back(conversation_id=talk.pk, by=call.by),
-            done="is the AI's again.",
-            icon="smart_toy",
-            when=lambda talk: talk.owner != Owner.AI and talk.lead.state != Lead.State.OPTED_OUT,
-            bulk=True,
-        ),
-        ERASE,
-    )
-
-    owner_label = choice_label("owner")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
-        newest = Message.objects.filter(conversation=OuterRef("pk")).reverse()
-        return super().get_queryset(request).annotate(newest=Subquery(newest.values("text")[:1]))
-
-    def live_context(self, row: Conversation) -> dict[str, Any]:
-        newest = list(row.messages.select_related("delivery").reverse()[: MESSAGES_SHOWN + 1])
-        _, chat, link = hit_place(lead=row.lead)
-        return {
-            "beginning": {"lead": row.lead, "chat": chat, "link": link, "now": beginning(lead=row.lead)},
-            "messages": newest[:MESSAGES_SHOWN][::-1],
-            "earlier": f"{reverse('admin:leads_message_changelist')}?conversation__id__exact={row.pk}"
-            if len(newest) > MESSAGES_SHOWN
-            else "",
-            "jobs": row.llm_jobs.filter(state=LlmJob.State.DUE).order_by("due_at"),
-        }
-
-    @display(description="lead", ordering="lead__username")
-    def lead_name(self, talk: Conversation) -> str:
-        return str(talk.lead)
-
-    @display(description="campaign")
-    def campaign(self, talk: Conversation) -> str:
-        return link_to(talk.lead.campaign, str(talk.lead.campaign))
-
-    @display(description="why")
-    def why(self, talk: Conversation) -> str:
-        return clipped(talk.owner_reason)
-
-    @display(description="lead is", ordering="lead__state")
-    def lead_state(self, talk: Conversation) -> str:
-        return talk.lead.get_state_display()
-
-    @display(description="last words")
-    def last_words(self, talk: Any) -> str:
-        return clipped(talk.newest or "")
 
 
 @admin.register(Message)

@@ -8,8 +8,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from bots.admin.asking import ICON, LABEL, ask_url, may_ask
 from bots.models import Bot, Delivery
-from campaigns.models import Suppression
+from campaigns.models import Purpose, Suppression
 from campaigns.selectors import plain_username
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, hit_place, leads_of
@@ -61,6 +62,13 @@ def chat_link(lead: Lead) -> SafeString | str:
     return format_html(link, shown, address)
 
 
+def _would_be_sent(lead: Lead, purpose: Purpose) -> str:
+    """The gate's preview, filled in."""
+    talk = Conversation.objects.filter(lead=lead).first()
+    person = lead.telegram_user_id or f"@{lead.username}"
+    return ask_url(campaign=lead.campaign_id, bot=talk and talk.bot_id, person=person, purpose=purpose.value)
+
+
 def _page(row: Model | None) -> str:
     return page_of(row) if row is not None else ""
 
@@ -80,6 +88,8 @@ def _leads_of_suppression(suppression: Suppression) -> str:
     return f"{reverse('admin:leads_lead_changelist')}?q={suppression.telegram_user_id or suppression.username}"
 
 
+add_link(Lead, Link(LABEL, ICON, lambda lead: _would_be_sent(lead, Purpose.FIRST_CONTACT), may_ask))
+add_link(Conversation, Link(LABEL, ICON, lambda talk: _would_be_sent(talk.lead, Purpose.REPLY), may_ask))
 add_link(Hit, Link("Lead", "person_search", lambda hit: _page(lead_of_hit(hit)), may_view(Lead)))
 add_link(
     Hit,

@@ -15,12 +15,11 @@ from leads.services.saying import ai_messages_cancel, message_say
 from messaging.clock import database_clock
 from messaging.outbox import publish_on_commit
 from messaging.wire import storable
-from telegram.texts import as_kept
+from panelkit.labels import clipped
+from telegram.texts import LONGEST, as_kept, length
 
 Owner = Conversation.Owner
 NOT_TALKING = (Lead.State.AWAITING_APPROVAL, Lead.State.CONTACTING, Lead.State.CLOSED, Lead.State.FAILED)
-# Telegram's limit for one message, in characters.
-LONGEST_MESSAGE = 4096
 
 
 def owner_move(*, conversation: Conversation, owner: Owner, reason: str) -> None:
@@ -75,17 +74,51 @@ def conversation_hand_back(*, conversation_id: UUID, by: str = "", now: datetime
 
 
 @transaction.atomic
-def operator_say(*, conversation_id: UUID, text: str, now: datetime | None = None) -> Message:
-    """Queue an operator's words; only in a conversation that a person has taken over."""
+def operator_say(
+    *,
+    conversation_id: UUID,
+    text: str,
+    message_id: UUID | None = None,
+    take_over_by: str = "",
+    now: datetime | None = None,
+) -> Message:
+    """Queue an operator's words, in a conversation that an operator owns. With `take_over_by`, the operator's name, it
+    is taken over first where it is not; a text that is refused takes nothing over.
+
+    `message_id` is the caller's id for the message: the same call twice queues it once.
+    """
     conversation = _alive(conversation_id)
-    if conversation.owner != Owner.HUMAN:
-        raise NotPossible("Take the conversation over first: now the AI would answer in between.")
     words = as_kept(text)
-    if not words or len(words) > LONGEST_MESSAGE:
-        raise NotPossible(f"A message has between 1 and {LONGEST_MESSAGE} characters.")
+    if message_id is not None and (queued := Message.objects.filter(id=message_id).first()) is not None:
+        return _same(queued, conversation, words)
+    if not words:
+        raise NotPossible("Write something first.")
+    if (too_many := length(words) - LONGEST) > 0:
+        raise NotPossible(
+            f"The message is too long by {too_many}: Telegram takes {LONGEST} characters, and most emojis count twice. "
+            "Shorten it, or send it in parts."
+        )
+    if conversation.owner != Owner.HUMAN:
+        if not take_over_by:
+            raise NotPossible("Take the conversation over first: now the AI would answer in between.")
+        owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Taken over by {take_over_by}.")
+        _talking(conversation)
     return message_say(
-        conversation=conversation, author=Message.Author.OPERATOR, text=words, due_at=now or database_clock()
+        conversation=conversation,
+        author=Message.Author.OPERATOR,
+        text=words,
+        due_at=now or database_clock(),
+        message_id=message_id,
     )
+
+
+def _same(queued: Message, conversation: Conversation, words: str) -> Message:
+    if (queued.conversation_id, queued.text) != (conversation.id, words):
+        raise NotPossible(
+            f"Not sent: “{clipped(queued.text)}” was sent from this form before and cannot be changed. "
+            "To send this text as a further message, send it again."
+        )
+    return queued
 
 
 def _alive(conversation_id: UUID) -> Conversation:

@@ -1,8 +1,9 @@
 """From words to a message of a conversation with its delivery."""
 
 from datetime import datetime
+from uuid import UUID, uuid4
 
-from bots.deliveries import deliveries_cancel, deliveries_leaving, delivery_queue
+from bots.deliveries import deliveries_cancel, delivery_queue
 from bots.models import Delivery
 from campaigns.models import Purpose
 from leads.models import Conversation, Message
@@ -25,11 +26,18 @@ def message_say(
     due_at: datetime,
     purpose: Purpose | None = None,
     parting: bool = False,
+    message_id: UUID | None = None,
 ) -> Message:
     """The conversation is locked. The message belongs to its present epoch: when that moves on, it is not sent."""
     lead, text = conversation.lead, as_kept(text)
     message = Message.objects.create(
-        conversation=conversation, author=author, text=text, epoch=conversation.epoch, parting=parting, at=due_at
+        id=message_id or uuid4(),
+        conversation=conversation,
+        author=author,
+        text=text,
+        epoch=conversation.epoch,
+        parting=parting,
+        at=due_at,
     )
     message.delivery = delivery_queue(
         bot_id=conversation.bot_id,
@@ -58,5 +66,6 @@ def ai_messages_cancel(*, conversation: Conversation, reason: str) -> int:
 
 def ai_messages_leaving(*, conversation: Conversation) -> int:
     """How many messages of the AI were on their way already when the conversation was taken from it."""
-    said = Message.objects.filter(conversation=conversation, author=Message.Author.AI)
-    return deliveries_leaving(origin=ORIGIN, origin_ids=list(said.values_list("id", flat=True)))
+    return Message.objects.filter(
+        conversation=conversation, author=Message.Author.AI, delivery__state=Delivery.State.SENDING
+    ).count()

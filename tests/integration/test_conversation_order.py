@@ -74,9 +74,10 @@ def test_of_a_long_conversation_the_page_shows_the_end(
     world: World, talk: Conversation, admin_client: Client, monkeypatch: Any
 ):
     within_one_second(world, talk)
-    assert "All messages" not in page(admin_client, talk)
-    monkeypatch.setattr("leads.admin.MESSAGES_SHOWN", 4)
+    assert 'id="talk-earlier" hidden' in page(admin_client, talk)
+    monkeypatch.setattr("leads.conversation_page.SHOWN", 4)
     content = page(admin_client, talk)
+    assert 'id="talk-earlier">' in content
     assert in_order(content, ["All messages", "question 4", "answer 4", "question 5", "answer 5"])
     assert "answer 3" not in content
     everything = reverse("admin:leads_message_changelist")

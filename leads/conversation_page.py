@@ -1,0 +1,176 @@
+"""What a conversation's page shows, and what changed since an open page last asked.
+
+An open page asks every few seconds. It says which messages it has, each with a digest of what it shows of it, and gets
+those of the newest that it does not have so: new ones, edited and deleted ones, those whose delivery moved on. Nothing
+is remembered here between two requests, and what a request costs does not grow with the conversation.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+
+from bots.models import Delivery
+from leads.models import Conversation, Lead, LlmJob, Message
+from leads.refusals import refusal_told
+from panelkit.labels import waits
+
+# Messages that a page begins with, and that "earlier" adds.
+SHOWN = 50
+# The newest that an open page keeps up to date; the digests of so many fit into an address.
+KEPT_UP_TO_DATE = 200
+# Without JavaScript "earlier" shows the page again, with more messages, up to so many.
+MOST_SHOWN = 500
+
+State = Delivery.State
+_ON_ITS_WAY = (State.QUEUED.label, State.SENDING.label)
+Owner = Conversation.Owner
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A message as the template takes it. `fate`: what became of its delivery, unless it was simply sent."""
+
+    id: UUID
+    author: str
+    by: str
+    at: datetime
+    text: str
+    first_text: str
+    edited_at: datetime | None
+    deleted: bool
+    fate: str
+    delivery_id: UUID | None
+
+    @property
+    def version(self) -> str:
+        return _digest(self)
+
+
+def shown(message: Message) -> Shown:
+    """Ours have their edits and deletions on the delivery, the others on the message."""
+    ours = message.delivery
+    edited = ours.edited_text if ours is not None and ours.edited_at is not None else ""
+    return Shown(
+        id=message.pk,
+        author=message.author,
+        by=message.get_author_display(),
+        at=message.at,
+        text=edited or message.text,
+        first_text=message.text if edited else message.original_text,
+        edited_at=message.edited_at or (ours.edited_at if ours is not None else None),
+        deleted=bool(message.deleted_at or (ours is not None and ours.deleted_at)),
+        fate=_fate(ours) if ours is not None else "",
+        delivery_id=message.delivery_id,
+    )
+
+
+def newest(conversation: Conversation, *, most: int, skip: int = 0) -> list[Shown]:
+    """The newest in their order, without the `skip` newest of all."""
+    rows = conversation.messages.select_related("delivery").reverse()[skip : skip + most]
+    return [shown(message) for message in rows][::-1]
+
+
+def news(conversation: Conversation, *, known: Collection[str]) -> dict[str, Any]:
+    """For an open page that has messages of these versions: the ids of the newest in their order, and those of them
+    that it does not have so."""
+    there = newest(conversation, most=min(max(len(known), SHOWN), KEPT_UP_TO_DATE))
+    changed = [one for one in there if one.version not in known]
+    return {
+        "order": [str(one.id) for one in there] if changed else [],
+        "changed": {str(one.id): message_html(one) for one in changed},
+    }
+
+
+def message_html(one: Shown) -> str:
+    return render_to_string("leads/message.html", {"one": one})
+
+
+@dataclass(frozen=True)
+class Answering:
+    """The box below the messages: whether one may answer, what its button says, and what pressing it means."""
+
+    possible: bool
+    button: str = ""
+    takes_over: bool = False
+    means: str = ""
+
+
+WITH_AI = (
+    "The AI answers here. When you send, you take the conversation over: what the AI has queued is cancelled, and it "
+    "stays silent until you hand the conversation back."
+)
+ENDED = "This conversation has ended. When you send, it goes on, and an operator answers from then on."
+OPTED_OUT = "This person asked not to be written to. Nobody can answer."
+
+
+def answering(conversation: Conversation) -> Answering:
+    if conversation.lead.state == Lead.State.OPTED_OUT:
+        return Answering(possible=False, means=OPTED_OUT)
+    if conversation.owner == Owner.HUMAN:
+        return Answering(possible=True, button="Send")
+    means = WITH_AI if conversation.owner == Owner.AI else ENDED
+    return Answering(possible=True, button="Send and take over", takes_over=True, means=means)
+
+
+WHO_ANSWERS = {
+    Owner.AI.value: "The AI answers",
+    Owner.HUMAN.value: "An operator answers",
+    Owner.NONE.value: "Nobody answers: the conversation has ended",
+}
+
+
+def parts(conversation: Conversation, *, offers: list[Any], leaving: Any) -> dict[str, Any]:
+    """What changes around the messages; `version` changes whenever any of it does."""
+    jobs = list(conversation.llm_jobs.filter(state=LlmJob.State.DUE).order_by("due_at").values("due_at", "error"))
+    lead = conversation.lead
+    told = {
+        "owner": conversation.owner,
+        "who_answers": WHO_ANSWERS[conversation.owner],
+        "owner_reason": conversation.owner_reason,
+        "last_incoming_at": conversation.last_incoming_at,
+        "lead_state": lead.state,
+        "lead_told": lead.get_state_display(),
+        "lead_reason": lead.state_reason,
+        "leaving": leaving,
+        "jobs": jobs,
+        "answering": answering(conversation),
+        "last": _last_of_operator(conversation),
+    }
+    version = _digest((told, [(offer.operation.name, offer.url) for offer in offers]))
+    return {**told, "offers": offers, "version": version}
+
+
+def parts_html(told: dict[str, Any], request: HttpRequest) -> dict[str, str]:
+    """By the id of the element that each goes into."""
+    names = ("head", "jobs", "how")
+    return {
+        f"talk-{name}": render_to_string(f"leads/talk_{name}.html", {"parts": told}, request=request) for name in names
+    }
+
+
+def _last_of_operator(conversation: Conversation) -> dict[str, str] | None:
+    """What keeps an operator's message from arriving, with the page of its delivery; None unless it is the last but
+    for the lead's."""
+    latest = conversation.messages.select_related("delivery").reverse()[:SHOWN]
+    ours = next((message for message in latest if message.author != Message.Author.LEAD), None)
+    if ours is None or ours.author != Message.Author.OPERATOR or ours.delivery is None:
+        return None
+    fate = _fate(ours.delivery)
+    return {"fate": fate, "delivery": str(ours.delivery_id)} if fate not in ("", *_ON_ITS_WAY) else None
+
+
+def _fate(delivery: Delivery) -> str:
+    if delivery.state == State.SENT:
+        return ""
+    why = waits(delivery.waiting_reason, delivery.waiting_until) if delivery.state == State.QUEUED else ""
+    return ": ".join(filter(None, [delivery.get_state_display(), why or refusal_told(delivery.error)]))
+
+
+def _digest(facts: object) -> str:
+    return hashlib.blake2b(repr(facts).encode(), digest_size=4).hexdigest()

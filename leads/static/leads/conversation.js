@@ -1,0 +1,183 @@
+// The page of a conversation: asks for what changed, adds what is earlier, sends without leaving the page. Without
+// this script the same links and the same form lead to whole pages.
+document.addEventListener("DOMContentLoaded", () => {
+  "use strict";
+  const page = document.getElementById("talk");
+  if (!page) return;
+  const live = window.panelLive;
+  const box = page.querySelector(".panel-talk");
+  const list = document.getElementById("talk-messages");
+  const MOST_KNOWN = 200;
+  const ASKS_FOR_AT_MOST_MS = 20000;
+  let asking = false;
+
+  const messages = () => [...list.children];
+  const atEnd = () => box.scrollHeight - box.clientHeight - box.scrollTop < 5;
+  const toEnd = () => { box.scrollTop = box.scrollHeight; };
+  const element = (html) => {
+    const template = document.createElement("template");
+    template.innerHTML = html.trim();
+    return template.content.firstElementChild;
+  };
+
+  // The answer as JSON; null when there is none, and the page has said why.
+  const ask = async (address, options = {}) => {
+    let answer;
+    try {
+      answer = await fetch(address, {
+        redirect: "manual",
+        headers: { Accept: "application/json" },
+        signal: AbortSignal.timeout(ASKS_FOR_AT_MOST_MS),
+        ...options,
+      });
+      if (answer.type === "opaqueredirect") {
+        live.loginEnded();
+        return null;
+      }
+      if (answer.ok) {
+        const read = await answer.json();
+        live.answered();
+        return read;
+      }
+    } catch {
+      live.failed("the server does not answer");
+      return null;
+    }
+    live.failed(answer.status === 404 ? "this conversation is gone" : `the server answered ${answer.status}`);
+    return null;
+  };
+
+  // A gap would look as if nothing had been written in between: then the page begins anew with the newest messages.
+  const take = (order, changed) => {
+    const there = new Map(messages().map((one) => [one.dataset.id, one]));
+    if (there.size && !there.has(order[0])) {
+      list.replaceChildren();
+      document.getElementById("talk-earlier").hidden = false;
+      there.clear();
+    }
+    const heard = [];
+    let place = there.get(order[0]) || null;
+    for (const id of order) {
+      const before = there.get(id);
+      const now = id in changed ? element(changed[id]) : before;
+      if (!now) continue;
+      if (!before && "heard" in now.dataset) heard.push(now.querySelector(".panel-said-text:last-child").textContent.trim());
+      if (before && now !== before) {
+        before.replaceWith(now);
+        if (place === before) place = now;
+      }
+      if (place === now) place = now.nextElementSibling;
+      else list.insertBefore(now, place);
+    }
+    document.getElementById("talk-empty").hidden = list.children.length > 0;
+    if (heard.length) document.getElementById("talk-news").textContent = `New from the lead: ${heard.join(" ")}`;
+  };
+
+  const replace = (parts) => {
+    for (const [id, html] of Object.entries(parts)) {
+      const part = document.getElementById(id);
+      if (!part) continue;
+      const focused = part.contains(document.activeElement);
+      part.innerHTML = html;
+      if (focused) part.querySelector("button, a")?.focus();
+    }
+  };
+
+  const refresh = async () => {
+    if (asking || !live.mayAsk()) return;
+    asking = true;
+    const known = messages().slice(-MOST_KNOWN).map((one) => one.dataset.version).join(",");
+    const asked = new URLSearchParams({ known, parts: page.dataset.parts });
+    const news = await ask(`${page.dataset.url}?${asked}`);
+    asking = false;
+    if (!news) return;
+    const stay = !atEnd();
+    if (news.order.length) take(news.order, news.changed);
+    if (news.parts) {
+      replace(news.parts);
+      page.dataset.parts = news.version;
+    }
+    for (const token of page.querySelectorAll("[name=csrfmiddlewaretoken]")) token.value = news.csrf;
+    if (!stay) toEnd();
+  };
+
+  const earlier = document.getElementById("talk-earlier");
+  earlier.querySelector("a").addEventListener("click", async (event) => {
+    event.preventDefault();
+    const found = await ask(`${page.dataset.url}?skip=${list.children.length}`);
+    if (!found) return;
+    const fromEnd = box.scrollHeight - box.scrollTop;
+    const there = new Set(messages().map((one) => one.dataset.id));
+    list.prepend(...found.messages.filter(([id]) => !there.has(id)).map(([, html]) => element(html)));
+    earlier.hidden = !found.more;
+    box.scrollTop = box.scrollHeight - fromEnd;
+  });
+
+  const reply = () => {
+    const form = document.getElementById("reply");
+    if (!form) return;
+    const text = document.getElementById("reply-text");
+    const says = document.getElementById("reply-says");
+    const count = document.getElementById("reply-count");
+    const LONGEST = 4096;
+    // Within this window the draft outlives a reload and a new login.
+    const kept = `draft of ${form.action}`;
+    let sending = false;
+
+    const counted = () => {
+      const length = text.value.trim().length;
+      count.textContent = `${length} of ${LONGEST} characters`;
+      count.classList.toggle("panel-warn", length > LONGEST);
+      text.setAttribute("aria-invalid", String(length > LONGEST));
+    };
+    const typed = () => {
+      sessionStorage.setItem(kept, text.value);
+      counted();
+    };
+    const tell = (words, trouble) => {
+      says.textContent = words;
+      says.classList.toggle("panel-warn", trouble);
+    };
+
+    if (!text.value) text.value = sessionStorage.getItem(kept) || "";
+    counted();
+    text.addEventListener("input", typed);
+    text.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      form.requestSubmit(form.querySelector("button[type=submit]") || undefined);
+    });
+
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (sending) return;
+      sending = true;
+      text.readOnly = true;
+      tell("Sending…", false);
+      const answer = await ask(form.action, { method: "POST", body: new FormData(form, event.submitter) });
+      sending = false;
+      text.readOnly = false;
+      text.focus();
+      if (!answer) {
+        tell("Not sent, as far as this page knows. Your text is kept. Send it again: even if it has arrived, it goes out once.", true);
+        return;
+      }
+      form.elements.key.value = answer.key;
+      if (answer.refused) {
+        tell(answer.refused, true);
+      } else {
+        text.value = "";
+        sessionStorage.removeItem(kept);
+        counted();
+        tell("Queued: it is sent when the gate allows it. What becomes of it stands at the message.", false);
+        toEnd();
+      }
+      refresh();
+    });
+  };
+
+  reply();
+  toEnd();
+  setInterval(refresh, Number(page.dataset.seconds) * 1000);
+  document.addEventListener("visibilitychange", refresh);
+});
