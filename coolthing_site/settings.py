@@ -289,7 +289,11 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "coolthing_site.panel.navigation.favicon"}],
-    "SCRIPTS": ["coolthing_site.panel.navigation.htmx", "coolthing_site.panel.navigation.script"],
+    "SCRIPTS": [
+        "coolthing_site.panel.navigation.htmx",
+        "coolthing_site.panel.navigation.live_script",
+        "coolthing_site.panel.navigation.unsaved_script",
+    ],
     # Its colours are in colors.css: written into each page, as Unfold does it, the browser would refuse them.
     "STYLES": ["coolthing_site.panel.navigation.colors", "coolthing_site.panel.navigation.stylesheet"],
     "GLOBAL_CALLBACK": "coolthing_site.panel.navigation.without_colors",

@@ -1,5 +1,6 @@
 """The ModelAdmin and inline classes of every room."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from django.db.models import F, Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from psycopg.errors import UniqueViolation
 from unfold.admin import TabularInline as UnfoldTabularInline
 from unfold.decorators import display
@@ -27,6 +29,8 @@ from panelkit.suitable import narrowed
 
 # What leads to a page without anything to edit has nothing to save.
 NOTHING_TO_SAVE = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
+# The name under which a form that is saved first names the page that follows.
+THEN = "_then"
 log = logging.getLogger(__name__)
 TOO_LATE = "Nothing was saved: somebody saved the same at that moment. This is what is there now."
 
@@ -118,6 +122,12 @@ class PanelAdmin(OperatingAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Consequences:
         return consequences(objs, request, self.admin_site)
 
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """To where somebody wanted to go who was asked to save first (unsaved.js)."""
+        answer = super().response_change(request, obj)
+        then = request.POST.get(THEN, "")
+        return HttpResponseRedirect(then) if url_has_allowed_host_and_scheme(then, allowed_hosts=None) else answer
+
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Of two that save the same row at once both find it free, and one of them meets the database's constraint."""
         try:
@@ -175,6 +185,7 @@ class PanelAdmin(OperatingAdmin):
         return {
             "template": self.live_template,
             "seconds": self.live_seconds,
+            "version": _version(row),
             "url": reverse(f"admin:{self._url_name('live')}", args=(quote(row.pk),)),
             "offers": self.offers(request, row),
             "leaving": leaving_of(row),
@@ -243,6 +254,13 @@ def _can_be_edited(context: dict[str, Any]) -> bool:
     return bool(context["adminform"].form.fields) or any(
         one.has_add_permission or one.has_change_permission or one.has_delete_permission for one in formsets
     )
+
+
+def _version(row: Model) -> str:
+    """Another one whenever the row has changed."""
+    deferred = row.get_deferred_fields()
+    values = [getattr(row, one.attname) for one in row._meta.concrete_fields if one.attname not in deferred]
+    return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
 
 def _lock(rows: QuerySet[Any]) -> None:

@@ -160,8 +160,12 @@ def stylesheet(_request: HttpRequest) -> str:
     return static("panelkit/panel.css")
 
 
-def script(_request: HttpRequest) -> str:
-    return static("panelkit/talk.js")
+def live_script(_request: HttpRequest) -> str:
+    return static("panelkit/live.js")
+
+
+def unsaved_script(_request: HttpRequest) -> str:
+    return static("panelkit/unsaved.js")
 
 
 def favicon(_request: HttpRequest) -> str:

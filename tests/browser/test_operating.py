@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.sessions.models import Session
 from django.urls import reverse
 
 from bots.models import Bot, Delivery
@@ -63,6 +64,16 @@ def test_a_script_page_follows_the_play_without_being_reloaded(panel: Panel, wor
     step = world.sfc.runs.order_by("chat__key").first().steps.first()
     type(step).objects.filter(pk=step.pk).update(state="said")
     wait_until(lambda: "1 of 12 lines said" in panel.text, what="the new figure on the page")
+    # What stands below the live part says the same as it does.
+    type(world.sfc).objects.filter(pk=world.sfc.pk).update(state="paused", state_reason="paused by olga")
+    fields = "() => [...document.querySelectorAll('form .readonly')].map(one => one.textContent.trim())"
+    wait_until(
+        lambda: {"Paused", "paused by olga"} <= set(panel.do(lambda page: page.evaluate(fields))),
+        what="the state in the fields",
+    )
+    Session.objects.all().delete()
+    wait_until(lambda: "Your login has ended" in panel.text, what="word of the login's end")
+    assert "1 of 12 lines said" in panel.text
 
 
 def test_a_script_that_cannot_start_says_why(panel: Panel, world: SimpleNamespace) -> None:
@@ -74,6 +85,23 @@ def test_a_script_that_cannot_start_says_why(panel: Panel, world: SimpleNamespac
     assert "the script has no lines" in panel.text
     assert "Traceback" not in panel.text
     assert not LogEntry.objects.filter(object_id=str(draft.pk)).exists()
+
+
+def test_an_operation_asks_before_it_leaves_edits_behind(panel: Panel, world: SimpleNamespace) -> None:
+    draft = ScriptForCampaign.objects.create(
+        campaign=world.campaign, script=Script.objects.create(slug="empty", name="Empty")
+    )
+    panel.open(_page(draft))
+    panel.fill("#id_seed", "77")
+    activate = '.panel-operations a:has-text("Activate")'
+    panel.do(lambda page: page.click(activate))
+    panel.do(lambda page: page.click('dialog button:has-text("Stay here")'))
+    assert (panel.path, panel.value("#id_seed")) == (_page(draft), "77")
+    panel.do(lambda page: page.click(activate))
+    panel.submit('dialog button:has-text("Save, then Activate")')
+    assert panel.path == reverse("admin:scripts_scriptforcampaign_operate", args=[draft.pk, "activate"])
+    draft.refresh_from_db()
+    assert draft.seed == 77
 
 
 def test_a_waiting_message_says_why_and_until_when(panel: Panel, world: SimpleNamespace) -> None:
@@ -167,18 +195,32 @@ def test_a_conversation_shows_its_newest_message_unless_its_reader_scrolled_up(
 def test_an_operator_takes_a_conversation_over_writes_and_hands_it_back(panel: Panel, world: SimpleNamespace) -> None:
     panel.open(_page(world.talk))
     assert "What does a loaf cost?" in panel.text
-    panel.press("Take over")
-    world.talk.refresh_from_db()
-    assert world.talk.owner == Conversation.Owner.HUMAN
-    panel.press("Write")
-    panel.fill("#id_text", "This is Anna from the bakery: come by!")
-    panel.press("Write")
+    panel.fill("#reply-text", "This is Anna from the bakery: come by!")
+    panel.do(lambda page: page.press("#reply-text", "Control+Enter"))
+    wait_until(lambda: panel.value("#reply-text") == "", what="the box to be free again")
+    wait_until(lambda: "An operator answers" in panel.html, what="the takeover on the page")
     said = Message.objects.get(conversation=world.talk, author="operator")
     assert said.delivery is not None and said.delivery.purpose == "operator"
+    world.talk.refresh_from_db()
+    assert world.talk.owner == Conversation.Owner.HUMAN
+    focused = "() => [document.activeElement.id, document.querySelector('#reply button').textContent]"
+    assert panel.do(lambda page: page.evaluate(focused)) == ["reply-text", "Send"]
     assert "come by!" in panel.text
+    panel.fill("#reply-text", "x" * 4097)
+    panel.do(lambda page: page.click("#reply button"))
+    wait_until(lambda: "too long by 1" in panel.text, what="the refusal beside the box")
+    assert panel.value("#reply-text") == "x" * 4097
     panel.press("Hand back to the AI")
     world.talk.refresh_from_db()
     assert world.talk.owner == Conversation.Owner.AI
+    assert panel.value("#reply-text") == "x" * 4097, "a draft outlives a new page"
+    Session.objects.all().delete()
+    panel.fill("#reply-text", "Are you still there?")
+    panel.do(lambda page: page.click("#reply button"))
+    wait_until(
+        lambda: "Your login has ended" in panel.text and "Not sent" in panel.text, what="word of the login's end"
+    )
+    assert panel.value("#reply-text") == "Are you still there?"
 
 
 def test_a_lead_is_rejected_with_a_reason(panel: Panel, world: SimpleNamespace) -> None:

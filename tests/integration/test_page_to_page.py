@@ -11,7 +11,7 @@ from django.utils import timezone
 from campaigns.models import Suppression
 from leads.models import Conversation, Lead, Message
 from leads.services import opt_out
-from parser.models import Hit
+from parser.models import Hit, Keyword
 from scripts import services
 from scripts.models import Step
 from tests.integration.leads_world import World
@@ -93,3 +93,17 @@ def test_conversations_that_never_had_an_answer_come_last(world: World, talk: Co
         Conversation.objects.filter(pk=talk.pk).update(last_incoming_at=timezone.now())
         answer = admin_client.get(reverse("admin:leads_conversation_changelist") + order)
         assert list(answer.context["cl"].queryset) == [talk, other]
+
+
+def test_what_is_saved_first_leads_on_to_where_one_was_going(world: World, admin_client: Client):
+    keyword = Keyword.objects.create(campaign=world.campaign, text="oolong")
+    form = {"campaign": world.campaign.pk, "kind": "plus"}
+    there = path(world.campaign)
+    answer = admin_client.post(path(keyword), form | {"text": "green tea", "_save": "", "_then": there})
+    assert (answer.status_code, answer.headers["Location"]) == (302, there)
+    keyword.refresh_from_db()
+    assert keyword.text == "green tea"
+    elsewhere = admin_client.post(path(keyword), form | {"text": "mate", "_save": "", "_then": "//example.org/"})
+    assert elsewhere.headers["Location"].startswith("/admin/parser/keyword/")
+    refused = admin_client.post(path(keyword), form | {"text": "", "_save": "", "_then": there})
+    assert refused.status_code == 200 and "This field is required." in refused.content.decode()

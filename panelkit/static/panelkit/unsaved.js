@@ -1,0 +1,95 @@
+// A form with edits that were not saved. An operation works with what is saved: whoever presses one is asked whether to
+// save first. Whatever else leads away from the page makes the browser ask.
+(() => {
+  "use strict";
+  let leaving = false;
+
+  const form = () => {
+    const found = document.querySelector("#content-main form[id$=_form]");
+    return found && document.querySelector("#submit-row [name=_save]") ? found : null;
+  };
+
+  const differs = (field) => {
+    if (field.disabled || !field.name || field.name.includes("__prefix__")) return false;
+    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+    if (field.type === "file") return field.value !== "";
+    if (field.tagName === "SELECT") {
+      const options = [...field.options];
+      if (!field.multiple && !options.some((one) => one.defaultSelected)) return field.selectedIndex > 0;
+      return options.some((one) => one.selected !== one.defaultSelected);
+    }
+    return ["INPUT", "TEXTAREA"].includes(field.tagName) && field.type !== "hidden" && field.value !== field.defaultValue;
+  };
+
+  // What was sent back with an error is not saved either.
+  const unsaved = () => {
+    const edited = form();
+    return Boolean(edited) && (edited.querySelector(".errorlist, .errornote") !== null || [...edited.elements].some(differs));
+  };
+  window.panelUnsaved = unsaved;
+
+  const button = (text, act, primary) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = primary ? "panel-button panel-button-primary" : "panel-button";
+    made.textContent = text;
+    made.addEventListener("click", act);
+    return made;
+  };
+
+  const ask = (name, address, goOn) => {
+    const dialog = document.createElement("dialog");
+    dialog.className = "panel-dialog";
+    const text = document.createElement("p");
+    text.textContent = `You have changes here that are not saved. “${name}” works with what is saved.`;
+    const choices = document.createElement("div");
+    choices.className = "panel-operations";
+    const save = () => {
+      const then = document.createElement("input");
+      Object.assign(then, { type: "hidden", name: "_then", value: address });
+      form().append(then);
+      leaving = true;
+      form().requestSubmit(document.querySelector("#submit-row [name=_save]"));
+    };
+    const without = () => {
+      leaving = true;
+      goOn();
+    };
+    choices.append(
+      button(`Save, then ${name}`, save, true),
+      button("Go on without saving", without),
+      button("Stay here", () => dialog.close()),
+    );
+    dialog.append(text, choices);
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+  };
+
+  // The icon's name is a text, too.
+  const named = (element) => {
+    const copy = element.cloneNode(true);
+    copy.querySelectorAll(".material-symbols-outlined").forEach((icon) => icon.remove());
+    return copy.textContent.trim();
+  };
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.(".panel-operations a[href]");
+    if (!link || link.closest("dialog") || link.target === "_blank" || event.ctrlKey || event.metaKey || !unsaved()) return;
+    event.preventDefault();
+    ask(named(link), link.getAttribute("href"), () => location.assign(link.href));
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target === form()) {
+      leaving = true;
+    } else if (event.target.closest(".panel-operations") && unsaved()) {
+      event.preventDefault();
+      const pressed = event.submitter || event.target.querySelector("button");
+      ask(named(pressed), event.target.getAttribute("action"), () => event.target.submit());
+    }
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (!leaving && unsaved()) event.preventDefault();
+  });
+  window.addEventListener("pageshow", () => { leaving = false; });
+})();
