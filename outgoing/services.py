@@ -4,7 +4,8 @@ Django and of Apprise (https://appriseit.com/services/ describes the addresses).
 A list of what is allowed: others read local files, run programs, talk to this machine's desktop or log, or load code.
 """
 
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Iterable
+from urllib.parse import unquote, urlsplit
 
 from outgoing.addresses import Allowed
 from outgoing.resolving import OutgoingRefused, check_literal
@@ -42,14 +43,14 @@ def service_problem(address: str, allowed: Allowed) -> str:
         return "an address of Apprise is a URL such as tgram://BOT_TOKEN/CHAT_ID"
     if schema not in SCHEMAS:
         return f"Apprise is used for {', '.join(sorted(SCHEMAS))} only"
+    place, _, query = address.partition("?")
+    options = options_in(query)
+    if problem := options_problem(schema, (name for name, _ in options)):
+        return problem
     try:
-        parts = urlsplit(address)
-        options = parse_qsl(parts.query, keep_blank_values=True)
-        hosts = [parts.hostname or "", *(value for name, value in options if name.lower() in _HOSTS)]
+        hosts = [urlsplit(place).hostname or "", *(value for name, value in options if name in _HOSTS)]
     except ValueError:
         return "the address cannot be read"
-    if not all(_may_have(schema, name) for name, _ in options):
-        return f"the address may have these options only: {', '.join(sorted(_OPTIONS))}"
     try:
         for host in hosts:
             check_literal(_without_port(host), allowed)
@@ -58,16 +59,26 @@ def service_problem(address: str, allowed: Allowed) -> str:
     return ""
 
 
+def options_in(query: str) -> list[tuple[str, str]]:
+    """As Apprise reads them: all that follows the first question mark, a # included; semicolons separate them, too."""
+    pairs = (pair.partition("=") for part in query.split("&") for pair in part.split(";"))
+    return [(unquote(name).lower().strip(), unquote(value).strip()) for name, _, value in pairs if name or value]
+
+
+def options_problem(schema: str, names: Iterable[str]) -> str:
+    """Why an address may not have these options, whose names are in lower case; empty when it may."""
+    if all(_may_have(schema, name) for name in names):
+        return ""
+    return f"the address may have these options only: {', '.join(sorted(_OPTIONS))}"
+
+
 def schema_of(address: str) -> str:
     schema, found, _ = address.partition("://")
     return schema.lower() if found and schema.isascii() and schema.isalnum() else ""
 
 
 def _may_have(schema: str, option: str) -> bool:
-    if option[:1] in ("+", " ") and schema in _WITH_HEADERS:
-        # An HTTP header; the plus of an address that was not quoted is a space.
-        return True
-    return option.lower() in _OPTIONS
+    return option in _OPTIONS or (option.startswith("+") and schema in _WITH_HEADERS)
 
 
 def _without_port(host: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from outgoing.addresses import Allowed
 from outgoing.resolving import Lookup, OutgoingRefused, guarded_lookup
-from outgoing.services import schema_of, service_problem
+from outgoing.services import options_problem, schema_of, service_problem
 
 # Bytes of memory; Apprise with all its services has 0.06 GB, and an answer may be as long as its sender likes.
 MOST_MEMORY = 1_000_000_000
@@ -26,6 +26,7 @@ MOST_MEMORY = 1_000_000_000
 LONGEST_SECONDS = 60
 # Seconds that Apprise waits for a connection, and for each piece of an answer.
 WAIT_SECONDS = 10.0
+_UNREADABLE = "Apprise cannot use this address: look how those of its service are written"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def deliver(wish: Wish, watch: Watch) -> Outcome:
     if problem := service_problem(wish.address, Allowed.of(wish.allowed_hosts)):
         return Outcome(problem=problem)
     import apprise
+    from apprise.plugins import url_to_dict
 
     asset = apprise.AppriseAsset(
         app_id="CoolThing",
@@ -96,10 +98,15 @@ def deliver(wish: Wish, watch: Watch) -> Outcome:
         secure_logging=True,
         service_timeout=0,
     )
-    service = apprise.Apprise.instantiate(wish.address, asset=asset)
-    # What was looked at is what is used.
-    if service is None or schema_of(f"{service.schema}://") != schema_of(wish.address):
-        return Outcome(problem="Apprise cannot use this address: see how its service's addresses look")
+    read = url_to_dict(wish.address)
+    # Looked at once more as Apprise itself has read it.
+    if read and (problem := options_problem(schema_of(wish.address), read.get("qsd", {}))):
+        return Outcome(problem=problem)
+    if not read or read["schema"] != schema_of(wish.address):
+        return Outcome(problem=_UNREADABLE)
+    service = apprise.Apprise.instantiate(read, asset=asset)
+    if service is None:
+        return Outcome(problem=_UNREADABLE)
     sender = apprise.Apprise(asset=asset)
     sender.add(service)
     sent = bool(sender.notify(title=wish.title, body=wish.body, body_format=apprise.NotifyFormat.TEXT))

@@ -14,7 +14,7 @@ from django.conf import settings as product
 
 from notifier.transports import TransportError, send, service
 from outgoing.addresses import Allowed
-from outgoing.services import service_problem
+from outgoing.services import SCHEMAS, options_in, service_problem
 from outgoing.through_apprise import Watch, Wish, deliver
 
 CONTENT = {
@@ -59,11 +59,30 @@ def test_any_other_scheme_is_refused_and_not_repeated(address):
     "options",
     ["template=/etc/secret", "template=http://secret/", "pgpkey=/etc/secret", "pgpprv=/x", "attach=file:///etc/passwd",
      "redirect=yes", "verify=no", "rto=9999", "cto=9999", "retry=99", "wait=99", "store=yes", "tz=secret",
-     "TEMPLATE=secret", "unknown=secret", "+X-Secret=1"],
+     "TEMPLATE=secret", "unknown=secret", "+X-Secret=1", "to=1;template=/etc/secret", "to=1#&template=/etc/secret",
+     "to=1&%74emplate=/etc/secret", "to=1& template =/etc/secret", "to=?template=1&template=/etc/secret"],
 )  # fmt: skip
 def test_options_that_read_files_wait_or_trust_more_are_refused(options):
     problem = service_problem(f"tgram://{TOKEN}/1?{options}", Allowed())
     assert problem.startswith("the address may have these options only") and "secret" not in problem.lower()
+
+
+def test_options_behind_a_hash_are_options():
+    assert "options only" in service_problem("slack://T1/A2/C3/#team?template=/etc/passwd", Allowed())
+    assert service_problem("slack://T1/A2/C3/#team?silent=yes", Allowed()) == ""
+
+
+@pytest.mark.parametrize("schema", sorted(SCHEMAS))
+def test_every_scheme_is_one_of_apprises_and_reads_its_options_as_we_do(schema):
+    """Whatever a service makes of its address: its options are among those that were looked at."""
+    from apprise.manager_plugins import NotificationManager
+    from apprise.plugins import url_to_dict
+
+    assert schema in NotificationManager()
+    query = "silent=yes;to=team@example.org&topic=a#b;Mode=ssl&%74hread=1"
+    read = url_to_dict(f"{schema}://user:pass@example.org/abcdefghij/klmnopqrst?{query}")
+    if read is not None:
+        assert read["schema"] == schema and set(read["qsd"]) <= {name for name, _ in options_in(query)}
 
 
 @pytest.mark.parametrize(
