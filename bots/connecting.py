@@ -17,6 +17,8 @@ from django.db import transaction
 from django.db.models import F
 
 from bots.leases import is_driven, lease_borrow, lease_release
+from bots.login_claims import Claim, ClaimLost
+from bots.login_waits import while_claimed
 from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
 from bots.services import bot_stop, credentials_of
 from bots.states import bot_reset, bot_set_state
@@ -26,21 +28,22 @@ from messaging.locks import rows_lock
 from telegram import login
 from telegram.logins import LoginError, QrCode, too_many
 from telegram.store import UnreadableSession, key_of
-from telegram.types import Me
+from telegram.types import Credentials, Me
 
 T = TypeVar("T")
 
-# Seconds for one step of a login, connection included: a person waits for the page.
+# Seconds for one step of a login, connection included: an operator waits for it.
 STEP_SECONDS = 30
 # Seconds that a session is borrowed for: longer than a step takes at the very most.
 BORROW_SECONDS = STEP_SECONDS + 30
 # Seconds that a worker may take to let a bot go before logging out gives up; and how often it is looked at.
 LET_GO_SECONDS, LET_GO_POLL = 20.0, 0.25
-# Seconds that a terminal waits for somebody to scan its code.
+# Seconds that a QR code is shown for somebody to scan it.
 QR_SECONDS = 300.0
 
 BORROWER = "a login"
 CONNECTED = "The bot is connected right now. Stop it, wait until nobody drives it, and try again."
+CANCELLED = "This login was cancelled meanwhile, or begun anew. Start again."
 SLOW = "Telegram did not answer in time. Check the network of this machine and try again."
 
 
@@ -52,13 +55,15 @@ class TooSoon(LoginError):
         self.wait_until = wait_until
 
 
-def at_telegram(step: Coroutine[Any, Any, T]) -> T:
-    """Run a step of `telegram.login` in a loop of its own. Not within a transaction. Raises LoginError, TooSoon when
-    Telegram asks to wait."""
+def at_telegram(step: Coroutine[Any, Any, T], *, claim: Claim | None = None, limit: float = STEP_SECONDS) -> T:
+    """Run a step of `telegram.login` in a loop of its own. Not within a transaction. `claim` is kept alive meanwhile.
+
+    The connection is closed by then, however it ends. Raises LoginError: TooSoon when Telegram asks to wait, ClaimLost.
+    """
 
     async def limited() -> T:
-        async with asyncio.timeout(STEP_SECONDS):
-            return await step
+        async with asyncio.timeout(limit):
+            return await (step if claim is None else while_claimed(step, claim))
 
     try:
         return asyncio.run(limited())
@@ -72,10 +77,10 @@ def at_telegram(step: Coroutine[Any, Any, T]) -> T:
         unlisted_tell()
 
 
-def bot_connect(*, bot_id: UUID, session: str, me: Me) -> Bot:
+def bot_connect(*, bot_id: UUID, session: str, me: Me, claim: Claim | None = None) -> Bot:
     """Keep a fresh login. The bot may connect again, whatever barred it; an owner of the old login is fenced off.
 
-    Raises LoginError when the account is another bot's already.
+    Raises LoginError when the account is another bot's already, or `claim` is given and lost.
     """
     with transaction.atomic():
         # First, as recording a message does.
@@ -92,29 +97,53 @@ def bot_connect(*, bot_id: UUID, session: str, me: Me) -> Bot:
             telegram_user_id=me.user_id, username=me.username, lease_epoch=F("lease_epoch") + 1
         )
         BotSession.objects.update_or_create(bot_id=bot_id, defaults={"data": session})
-        PendingLogin.objects.filter(bot_id=bot_id).delete()
+        _forget_pending(bot_id, claim)
         bot_reset(bot_id=bot_id, reason="Logged in")
     bot.refresh_from_db()
     return bot
 
 
-def bot_logged_in(*, bot_id: UUID, session: str, me: Me, fresh: bool = True) -> Bot:
+def _forget_pending(bot_id: UUID, claim: Claim | None) -> None:
+    rows = PendingLogin.objects.filter(bot_id=bot_id) if claim is None else claim.rows
+    if not rows.delete()[0] and claim is not None:
+        raise LoginError(CANCELLED)
+
+
+def bot_logged_in(*, bot_id: UUID, session: str, me: Me, fresh: bool = True, claim: Claim | None = None) -> Bot:
     """As `bot_connect`, but only for the account that was the bot's before, if any. A `fresh` session that is not
     kept is ended at Telegram. Raises LoginError.
     """
-    bot = Bot.objects.get(pk=bot_id)
+
+    def keep() -> Bot:
+        # Kept by a try whose answer the database did not live to give?
+        stored = BotSession.objects.filter(bot_id=bot_id).select_related("bot").first()
+        if claim is not None and stored is not None and stored.data == session:
+            return stored.bot
+        return _kept(bot_id, session, me, claim)
+
     try:
-        if bot.telegram_user_id not in (None, me.user_id):
-            raise LoginError(
-                f"This is another account{_at(me.username)} than the bot's{_at(bot.username)}. "
-                "Log in with the bot's own, or connect the other one as a new bot."
-            )
-        return bot_connect(bot_id=bot_id, session=session, me=me)
+        return keep() if claim is None else claim.insist(keep)
     except LoginError:
         if fresh:
-            with suppress(LoginError):
-                at_telegram(login.log_out(credentials_of(bot), session))
+            credentials = credentials_of(Bot.objects.get(pk=bot_id))
+            session_discard(credentials, session, claim=claim if claim and claim.renew() else None)
         raise
+
+
+def _kept(bot_id: UUID, session: str, me: Me, claim: Claim | None) -> Bot:
+    bot = Bot.objects.get(pk=bot_id)
+    if bot.telegram_user_id not in (None, me.user_id):
+        raise LoginError(
+            f"This is another account{_at(me.username)} than the bot's{_at(bot.username)}. "
+            "Log in with the bot's own, or connect the other one as a new bot."
+        )
+    return bot_connect(bot_id=bot_id, session=session, me=me, claim=claim)
+
+
+def session_discard(credentials: Credentials, session: str, *, claim: Claim | None = None) -> None:
+    """End a new session that nobody keeps, as far as Telegram lets it."""
+    with suppress(LoginError):
+        at_telegram(login.log_out(credentials, session), claim=claim)
 
 
 def bot_connect_with_code(*, bot_id: UUID, ask_code: Callable[[], str]) -> Bot:
@@ -133,7 +162,11 @@ def bot_connect_with_qr(*, bot_id: UUID, show: Callable[[QrCode], object]) -> Bo
     PasswordNeeded when it goes on with `bot_connect_with_password`.
     """
     credentials = credentials_of(Bot.objects.get(pk=bot_id))
-    session, me = asyncio.run(login.qr_wait(credentials, show, limit=QR_SECONDS))
+
+    async def shown(code: QrCode) -> None:
+        show(code)
+
+    session, me = asyncio.run(login.qr_wait(credentials, shown, limit=QR_SECONDS))
     return bot_logged_in(bot_id=bot_id, session=session, me=me)
 
 
@@ -144,7 +177,7 @@ def bot_connect_with_password(*, bot_id: UUID, session: str, password: str) -> B
     return bot_logged_in(bot_id=bot_id, session=logged_in, me=me)
 
 
-def bot_import(*, bot_id: UUID, session: str) -> Bot:
+def bot_import(*, bot_id: UUID, session: str, claim: Claim | None = None) -> Bot:
     """Take over a session (`telegram.imports`) that another program has made. Raises LoginError.
 
     Never connects with the session of a bot that somebody drives, this one or another.
@@ -152,20 +185,20 @@ def bot_import(*, bot_id: UUID, session: str) -> Bot:
     bot = Bot.objects.get(pk=bot_id)
     _refuse_others_session(bot, session)
     with borrowed(bot):
-        adopted, me = at_telegram(login.adopt(credentials_of(bot), session))
-    return bot_logged_in(bot_id=bot_id, session=adopted, me=me, fresh=False)
+        adopted, me = at_telegram(login.adopt(credentials_of(bot), session), claim=claim)
+    return bot_logged_in(bot_id=bot_id, session=adopted, me=me, fresh=False, claim=claim)
 
 
-def bot_log_out(*, bot_id: UUID, by: str) -> None:
+def bot_log_out(*, bot_id: UUID, by: str, claim: Claim | None = None) -> None:
     """Take the bot off Telegram and end its session there. Raises LoginError: then the bot is stopped, no more."""
     bot_stop(bot_id=bot_id, reason=f"logged out by {by}")
     bot = Bot.objects.get(pk=bot_id)
     stored = BotSession.objects.filter(bot_id=bot_id).first()
     if stored is None:
         raise LoginError("The bot is not logged in.")
-    _wait_until_let_go(bot_id)
+    _wait_until_let_go(bot_id, claim)
     with borrowed(bot):
-        at_telegram(login.log_out(credentials_of(bot), stored.data))
+        at_telegram(login.log_out(credentials_of(bot), stored.data), claim=claim)
         with transaction.atomic():
             BotSession.objects.filter(bot_id=bot_id).delete()
             PendingLogin.objects.filter(bot_id=bot_id).delete()
@@ -184,9 +217,11 @@ def borrowed(bot: Bot) -> Iterator[None]:
         lease_release(bot_id=bot.pk, epoch=epoch)
 
 
-def _wait_until_let_go(bot_id: UUID) -> None:
+def _wait_until_let_go(bot_id: UUID, claim: Claim | None) -> None:
     deadline = time.monotonic() + LET_GO_SECONDS
     while is_driven(bot_id):
+        if claim is not None and (claim.stop.is_set() or not claim.renew()):
+            raise ClaimLost
         if time.monotonic() > deadline:
             raise LoginError("The bot is stopped, but its worker has not let it go yet. Log out again in a minute.")
         time.sleep(LET_GO_POLL)

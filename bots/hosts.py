@@ -64,6 +64,12 @@ def hosts_alive(role: str) -> QuerySet[Host]:
     return Host.objects.filter(role=role, draining=False, drain_requested=False, heartbeat_at__gt=recent)
 
 
+def hosts_open() -> int:
+    """How many workers of any role live and are not being emptied."""
+    recent = Now() - timedelta(seconds=SILENT_SECONDS)
+    return Host.objects.filter(draining=False, drain_requested=False, heartbeat_at__gt=recent).count()
+
+
 def host_state(host: Host, now: datetime) -> str:
     """What a worker does, for people."""
     if host.heartbeat_at <= now - timedelta(seconds=SILENT_SECONDS):

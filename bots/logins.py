@@ -1,142 +1,139 @@
-"""A login in steps, each of them one request of a page. Between the steps it is a row (`PendingLogin`), so it survives
-reloads and restarts; codes and passwords are passed on and never kept.
+"""A login in steps. Between them it is a row (`PendingLogin`), so it survives reloads and restarts; codes and passwords
+are passed on and never kept.
+
+A terminal takes the steps itself; a page asks for them (`bots.login_asks`), and a worker takes them with the claim that
+it has already. Either way a step owns the login while it lasts.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
-from django.db.models.functions import Now
-
-from bots.connecting import CONNECTED, STEP_SECONDS, TooSoon, at_telegram, bot_logged_in
+from bots.connecting import CONNECTED, QR_SECONDS, TooSoon, at_telegram, bot_import, bot_log_out, bot_logged_in
+from bots.executor import in_db
 from bots.leases import is_driven
+from bots.login_claims import Claim, ClaimLost, claim_take
+from bots.login_rows import (
+    LOGIN_LIFETIME,
+    Work,
+    code_sent,
+    discard_cancelled,
+    keep,
+    keep_lost,
+    keep_password_step,
+    keep_problem,
+    login_pending,
+    number_known,
+    qr_code,
+    resend_at,
+)
+from bots.login_waits import while_seen
 from bots.models import Bot, PendingLogin
 from bots.services import credentials_of
 from messaging.clock import database_clock
+from messaging.handling import DATABASE_ERRORS
 from telegram import login
-from telegram.logins import SENTENCES, CodeSent, LoginError, PasswordNeeded, QrCode
-from telegram.types import Credentials
+from telegram.logins import SENTENCES, LoginError, PasswordNeeded, QrCode
+from telegram.types import Me
+
+__all__ = ["code_sent", "login_pending", "qr_code", "resend_at"]
 
 Step = PendingLogin.Step
 
-# How long a login may be left alone. Telegram forgets its half of it sooner or later.
-LOGIN_LIFETIME = timedelta(minutes=30)
-# How long a step may claim the login: two of them never connect with its key at once.
-CLAIM = timedelta(seconds=STEP_SECONDS + 30)
-
 BUSY = "This login is being worked on at this moment, perhaps in another window. Wait a little, then try again."
 OVER = "This login is over or was never begun. Start again."
-# Of a code that was sent, by the database's clock.
-_RESEND_AT = "resend_at"
-# When these come up there is nothing left to go on with.
-_HOPELESS = frozenset({"PHONE_NUMBER_UNOCCUPIED", "PHONE_NUMBER_BANNED"})
+NO_PHONE = "The phone number is missing. Enter it in international form, beginning with +."
+UNFORESEEN = "Something went wrong that CoolThing does not know. Try again; the worker's log says what it was."
+# Who owns a login that a terminal works on.
+TERMINAL = "a terminal"
+# Beyond its own limit: for the connection at its beginning and its end.
+_QR_MARGIN = 30.0
+
+# The steps. Each raises LoginError with a sentence for the operator, and keeps it with the login.
 
 
-# What a page shows.
-
-
-def login_pending(*, bot_id: UUID) -> PendingLogin | None:
-    """The login that was begun and is not over."""
-    return PendingLogin.objects.filter(bot_id=bot_id, expires_at__gt=Now()).first()
-
-
-def code_sent(pending: PendingLogin) -> CodeSent:
-    state = json.loads(pending.state)
-    state.pop(_RESEND_AT, None)
-    return CodeSent(**state)
-
-
-def resend_at(pending: PendingLogin) -> datetime | None:
-    """From when on Telegram sends the code of this login again."""
-    return _moment(json.loads(pending.state).get(_RESEND_AT))
-
-
-def qr_code(pending: PendingLogin) -> QrCode:
-    state = json.loads(pending.state)
-    return QrCode(**state | {"expires_at": _moment(state["expires_at"])})
-
-
-# What a person does. Each raises LoginError with a sentence for them, and keeps it with the login.
-
-
-def login_send_code(*, bot_id: UUID, phone: str = "") -> PendingLogin:
+def login_send_code(*, bot_id: UUID, phone: str = "", claim: Claim | None = None) -> PendingLogin:
     """Have Telegram send a code to `phone`; when it is empty, to where the last one went, or to the bot's own number.
 
     Begins anew whatever was begun.
     """
-    _refuse_driven(bot_id)
-    with _step(bot_id, Step.CODE, begin=True) as (pending, bot, credentials):
-        number = phone or (code_sent(pending).phone if pending.step == Step.CODE else "") or bot.phone
+    with _step(bot_id, Step.CODE, claim, begin=True) as work:
+        number = phone or number_known(work.bot, work.pending)
         if not number:
-            raise LoginError("The phone number is missing. Enter it in international form, beginning with +.")
-        _keep(pending, Step.CODE, at_telegram(login.request_code(credentials, number)))
-    return pending
+            raise LoginError(NO_PHONE)
+        sent = at_telegram(login.request_code(work.credentials, number), claim=work.claim)
+        keep(work, Step.CODE, sent)
+    return work.pending
 
 
-def login_resend_code(*, bot_id: UUID) -> PendingLogin:
+def login_resend_code(*, bot_id: UUID, claim: Claim | None = None) -> PendingLogin:
     """Have the code sent again in the next way, once Telegram allows it."""
-    with _step(bot_id, Step.CODE, within=Step.CODE) as (pending, _bot, credentials):
-        allowed_at = resend_at(pending)
+    with _step(bot_id, Step.CODE, claim, within=Step.CODE) as work:
+        allowed_at = resend_at(work.pending)
         if allowed_at and database_clock() < allowed_at:
             raise LoginError(f"Telegram sends it in another way from {allowed_at:%H:%M:%S} UTC on. Wait until then.")
-        _keep(pending, Step.CODE, at_telegram(login.resend_code(credentials, code_sent(pending))))
-    return pending
+        resent = at_telegram(login.resend_code(work.credentials, code_sent(work.pending)), claim=work.claim)
+        keep(work, Step.CODE, resent)
+    return work.pending
 
 
-def login_enter_code(*, bot_id: UUID, code: str) -> Bot | None:
+def login_enter_code(*, bot_id: UUID, code: str, claim: Claim | None = None) -> Bot | None:
     """The bot when it is logged in; None when the account's password is needed now."""
-    with _step(bot_id, Step.CODE, within=Step.CODE) as (pending, _bot, credentials):
+    with _step(bot_id, Step.CODE, claim, within=Step.CODE) as work:
+        sent = code_sent(work.pending)
         try:
-            session, me = at_telegram(login.sign_in(credentials, code_sent(pending), code))
+            session, me = at_telegram(login.sign_in(work.credentials, sent, code), claim=work.claim)
         except PasswordNeeded as needed:
-            _keep_password_step(pending, needed)
+            keep_password_step(work, needed)
             return None
-        return bot_logged_in(bot_id=bot_id, session=session, me=me)
+        return _done(work, session, me)
 
 
-def login_enter_password(*, bot_id: UUID, password: str) -> Bot:
-    with _step(bot_id, Step.PASSWORD, within=Step.PASSWORD) as (pending, _bot, credentials):
+def login_enter_password(*, bot_id: UUID, password: str, claim: Claim | None = None) -> Bot:
+    with _step(bot_id, Step.PASSWORD, claim, within=Step.PASSWORD) as work:
         if not password:
             raise LoginError(SENTENCES["PASSWORD_EMPTY"], reason="PASSWORD_EMPTY")
-        held = json.loads(pending.state)["session"]
-        session, me = at_telegram(login.check_password(credentials, held, password))
-        return bot_logged_in(bot_id=bot_id, session=session, me=me)
+        held = json.loads(work.pending.state)["session"]
+        session, me = at_telegram(login.check_password(work.credentials, held, password), claim=work.claim)
+        return _done(work, session, me)
 
 
-def login_show_qr(*, bot_id: UUID) -> PendingLogin:
-    """A QR code to scan. Begins anew whatever was begun."""
-    _refuse_driven(bot_id)
-    with _step(bot_id, Step.QR, begin=True) as (pending, _bot, credentials):
-        _keep(pending, Step.QR, at_telegram(login.qr_begin(credentials)))
-    return pending
-
-
-def login_look_at_qr(*, bot_id: UUID) -> Bot | None:
-    """The bot when its code was scanned and it is logged in. Else the pending login holds what to show: the code,
-    a new one if the old one has expired, or the step PASSWORD.
+def login_by_qr(*, bot_id: UUID, claim: Claim) -> Bot | None:
+    """Keep a QR code in the row until somebody scans it, as long as a page shows it. The bot when it is logged in;
+    None when the account's password is needed now. Goes on with a code that another worker has shown.
     """
-    with _step(bot_id, Step.QR, within=Step.QR) as (pending, _bot, credentials):
+    with _step(bot_id, Step.QR, claim, begin=True) as work:
+        shown = qr_code(work.pending).session if work.pending.step == Step.QR else ""
+
+        async def show(code: QrCode) -> None:
+            await in_db(keep, work, Step.QR, code)
+
+        showing = login.qr_wait(work.credentials, show, limit=QR_SECONDS, session_text=shown)
         try:
-            found = at_telegram(login.qr_look(credentials, qr_code(pending).session))
+            session, me = at_telegram(while_seen(showing, claim), claim=claim, limit=QR_SECONDS + _QR_MARGIN)
         except PasswordNeeded as needed:
-            _keep_password_step(pending, needed)
+            keep_password_step(work, needed)
             return None
-        if isinstance(found, QrCode):
-            _keep(pending, Step.QR, found)
-            return None
-        session, me = found
-        return bot_logged_in(bot_id=bot_id, session=session, me=me)
+        return _done(work, session, me)
 
 
-def login_cancel(*, bot_id: UUID) -> None:
-    """Forget what was begun. What Telegram asked to wait for stays known."""
-    waiting = Q(wait_until__gt=Now())
-    PendingLogin.objects.filter(waiting, bot_id=bot_id).update(step=Step.START, state="", busy_until=None)
-    PendingLogin.objects.filter(~waiting | Q(wait_until__isnull=True), bot_id=bot_id).delete()
+def login_import(*, bot_id: UUID, session: str, claim: Claim) -> Bot:
+    """Take over a session that another program has made."""
+    with _step(bot_id, Step.START, claim):
+        return bot_import(bot_id=bot_id, session=session, claim=claim)
+
+
+def login_end(*, bot_id: UUID, by: str, claim: Claim) -> None:
+    """Log the bot out."""
+    with _step(bot_id, Step.START, claim):
+        try:
+            bot_log_out(bot_id=bot_id, by=by, claim=claim)
+        except ClaimLost:
+            raise
+        except LoginError as error:
+            raise LoginError(f"Not logged out: {error}", reason=error.reason) from error
 
 
 # How a step is made.
@@ -144,81 +141,56 @@ def login_cancel(*, bot_id: UUID) -> None:
 
 @contextmanager
 def _step(
-    bot_id: UUID, kind: Step, *, begin: bool = False, within: Step | None = None
-) -> Iterator[tuple[PendingLogin, Bot, Credentials]]:
-    """Claim the login for one step; what goes wrong is kept with it. Raises LoginError."""
+    bot_id: UUID, kind: Step, claim: Claim | None, *, begin: bool = False, within: Step | None = None
+) -> Iterator[Work]:
+    """Own the login for one step, with `claim` if it is given; what goes wrong is kept with it. Raises LoginError."""
     bot = Bot.objects.get(pk=bot_id)
     now = database_clock()
-    if begin:
-        PendingLogin.objects.get_or_create(bot=bot, defaults={"expires_at": now + LOGIN_LIFETIME})
-    pending = _claimed(bot_id, now)
+    claim = claim or _claimed(bot, now, begin=begin)
+    work: Work | None = None
     try:
-        if within is not None and (pending.step != within or pending.expires_at <= now):
-            raise LoginError(OVER)
-        if pending.waits_for == kind and pending.wait_until and pending.wait_until > now:
-            raise TooSoon(pending.wait_until)
-        yield pending, bot, credentials_of(bot)
+        work = _ready(bot, claim, kind, now, begin=begin, within=within)
+        yield work
+    except ClaimLost as lost:
+        if claim.stop.is_set():
+            keep_lost(claim, lost)
+        elif work is not None:
+            discard_cancelled(work)
+        raise
     except LoginError as error:
-        _keep_problem(pending, kind, error, now)
+        keep_problem(claim, kind, error, now)
+        raise
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        claim.insist(lambda: claim.rows.update(problem=UNFORESEEN))
         raise
     finally:
-        PendingLogin.objects.filter(pk=bot_id, busy_until=pending.busy_until).update(busy_until=None)
+        claim.end()
 
 
-def _claimed(bot_id: UUID, now: datetime) -> PendingLogin:
-    free = Q(busy_until__isnull=True) | Q(busy_until__lte=now)
-    if not PendingLogin.objects.filter(free, pk=bot_id).update(busy_until=now + CLAIM):
-        raise LoginError(BUSY if PendingLogin.objects.filter(pk=bot_id).exists() else OVER)
-    return PendingLogin.objects.get(pk=bot_id)
-
-
-def _keep(pending: PendingLogin, step: Step, found: CodeSent | QrCode) -> None:
-    state = dict(vars(found))
-    if isinstance(found, CodeSent) and found.resend_seconds:
-        state[_RESEND_AT] = database_clock() + timedelta(seconds=found.resend_seconds)
-    _write(pending, step, {name: _plain(value) for name, value in state.items()})
-
-
-def _keep_password_step(pending: PendingLogin, needed: PasswordNeeded) -> None:
-    _write(pending, Step.PASSWORD, {"session": needed.session})
-
-
-def _write(pending: PendingLogin, step: Step, state: dict[str, Any]) -> None:
-    pending.step, pending.state, pending.problem = step, json.dumps(state), ""
-    pending.wait_until, pending.waits_for = None, ""
-    pending.expires_at = database_clock() + LOGIN_LIFETIME
-    # Only while it is still ours: somebody may have cancelled it meanwhile.
-    PendingLogin.objects.filter(pk=pending.pk, busy_until=pending.busy_until).update(
-        step=pending.step,
-        state=pending.state,
-        problem="",
-        wait_until=None,
-        waits_for="",
-        expires_at=pending.expires_at,
-    )
-
-
-def _keep_problem(pending: PendingLogin, kind: Step, error: LoginError, now: datetime) -> None:
-    changes: dict[str, Any] = {"problem": str(error)[:300]}
-    if isinstance(error, TooSoon):
-        changes |= {
-            "wait_until": error.wait_until,
-            "waits_for": kind,
-            "expires_at": max(now + LOGIN_LIFETIME, error.wait_until),
-        }
-    if error.reason in _HOPELESS:
-        changes |= {"step": Step.START, "state": ""}
-    PendingLogin.objects.filter(pk=pending.pk, busy_until=pending.busy_until).update(**changes)
-
-
-def _refuse_driven(bot_id: UUID) -> None:
-    if is_driven(bot_id):
+def _ready(bot: Bot, claim: Claim, kind: Step, now: datetime, *, begin: bool, within: Step | None) -> Work:
+    """Raises LoginError when this step cannot be taken now."""
+    pending = claim.rows.first()
+    if pending is None or (within is not None and (pending.step != within or pending.expires_at <= now)):
+        raise LoginError(OVER)
+    if begin and is_driven(bot.pk):
         raise LoginError(CONNECTED)
+    if pending.waits_for == kind and pending.wait_until and pending.wait_until > now:
+        raise TooSoon(pending.wait_until)
+    return Work(pending, bot, credentials_of(bot), claim)
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _claimed(bot: Bot, now: datetime, *, begin: bool) -> Claim:
+    if begin:
+        if is_driven(bot.pk):
+            raise LoginError(CONNECTED)
+        PendingLogin.objects.get_or_create(bot=bot, defaults={"expires_at": now + LOGIN_LIFETIME})
+    claim = claim_take(bot_id=bot.pk, owner=TERMINAL, begin=begin)
+    if claim is None:
+        raise LoginError(BUSY if PendingLogin.objects.filter(pk=bot.pk).exists() else OVER)
+    return claim
 
 
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
+def _done(work: Work, session: str, me: Me) -> Bot:
+    return bot_logged_in(bot_id=work.bot.pk, session=session, me=me, claim=work.claim)

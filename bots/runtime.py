@@ -126,6 +126,10 @@ class Runtime:
             if self.sessions.get(session.bot_id) is session:
                 del self.sessions[session.bot_id]
 
+    def is_open(self) -> bool:
+        """Whether the worker takes on work: nobody drains it, and the process is not to end."""
+        return not self._lets_go
+
     # The loop's own work.
 
     def _run(self) -> None:

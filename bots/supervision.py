@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from bots.cursors import chats_forget
 from bots.hosts import hosts_alive, hosts_beating, hosts_forget, worker_of
 from bots.identity import doubts_over
+from bots.login_claims import logins_lapse
 from bots.models import Bot, BotSession, Cursor, PendingLogin, Role, Trouble
 from bots.roles import handler_of
 from bots.states import BARRED, bot_set_state
@@ -53,6 +54,7 @@ def supervise(now: datetime) -> list[UUID]:
         suspensions_over,
         doubts_over,
         troubles_forget,
+        logins_lapse,
         logins_forget,
         *(partial(unread_chats_forget, role, now) for role in Role.values),
         *(partial(start, role) for role in Role.values),

@@ -23,18 +23,21 @@ def _start(sender: Any, **_: Any) -> None:
         return
     if len(roles) > 1:
         raise RuntimeError(f"a bots worker serves one role, not {', '.join(roles)}")
-    here.start(role=roles[0], name=host_name(str(sender.hostname)), capacity=settings.BOTS_PER_WORKER)
+    here.start(
+        role=roles[0],
+        name=host_name(str(sender.hostname)),
+        capacity=settings.BOTS_PER_WORKER,
+        logins=settings.LOGINS_PER_WORKER,
+    )
     with transaction.atomic():
         publish_on_commit(ServiceStartedEvent(service=SERVICE))
 
 
 @worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    if (runtime := here.current()) is not None:
-        runtime.drain()
+    here.drain()
 
 
 @worker_shutdown.connect
 def _close(**_: Any) -> None:
-    if (runtime := here.current()) is not None:
-        runtime.close()
+    here.close()

@@ -172,6 +172,8 @@ if LEASE_RENEW_SECONDS >= LEASE_TTL_SECONDS:
     fail("LEASE_RENEW_SECONDS", "must be less than LEASE_TTL_SECONDS: a lease is renewed before it ends")
 # How many bots one bots worker carries at most.
 BOTS_PER_WORKER = env.whole("BOTS_PER_WORKER", 50, least=1)
+# How many logins one bots worker works on at the same time; others wait for a free slot.
+LOGINS_PER_WORKER = env.whole("LOGINS_PER_WORKER", 8, least=1)
 
 # Where `make up` runs the sandbox when TELEGRAM_API_ID is not set. 0 is any free port.
 SANDBOX_MTPROTO_PORT = env.port("SANDBOX_MTPROTO_PORT", 8443, least=0)

@@ -7,7 +7,7 @@ two connections with one key destroy it. All raise LoginError.
 import base64
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ _ENDED = frozenset(
 )
 
 
+NOT_SCANNED = "Nobody has scanned the code. Start again when the phone is at hand."
 # Seconds that a QR code's token lasts: Telegram gives it half a minute.
 _TOKEN_LEAST, _TOKEN_MOST = 2.0, 60.0
 
@@ -80,37 +81,24 @@ async def check_password(credentials: Credentials, session_text: str, password: 
 # By QR code.
 
 
-async def qr_begin(credentials: Credentials) -> QrCode:
-    """A code to show. It is good until `expires_at`, or until it has been scanned."""
-    found = await qr_look(credentials, "")
-    assert isinstance(found, QrCode)
-    return found
+async def qr_wait(
+    credentials: Credentials, show: Callable[[QrCode], Awaitable[object]], *, limit: float, session_text: str = ""
+) -> tuple[str, Me]:
+    """Show codes, one after the other, until one is scanned. Raises LoginError after `limit` seconds, PasswordNeeded
+    when it was scanned and the account has a password.
 
-
-async def qr_look(credentials: Credentials, session_text: str) -> QrCode | tuple[str, Me]:
-    """Whether the code has been scanned: then the login is done. Else the code to show now, a new one if need be.
-
-    Raises PasswordNeeded when it was scanned and the account has a password.
+    With the session of a code that was shown before, that code is still good.
     """
     session = StoredSession(session_text)
-    async with connected(session, credentials) as client:
-        found = await _exported(client, credentials)
-        me = await logged_in(client, found.user) if isinstance(found, types.auth.Authorization) else None
-    return (session.dumps(), me) if me else _qr_code(found, session)
-
-
-async def qr_wait(credentials: Credentials, show: Callable[[QrCode], object], *, limit: float) -> tuple[str, Me]:
-    """Show codes, one after the other, until one is scanned. Raises LoginError after `limit` seconds."""
-    session = StoredSession()
     give_up = time.monotonic() + limit
     shown = b""
     async with connected(session, credentials, receive_updates=True) as client:
         with scans(client) as told:
             while isinstance(found := await _exported(client, credentials), types.auth.LoginToken):
                 if time.monotonic() >= give_up:
-                    raise LoginError("Nobody has scanned the code. Start again when the phone is at hand.")
+                    raise LoginError(NOT_SCANNED)
                 if found.token != shown:
-                    show(_qr_code(found, session))
+                    await show(_qr_code(found, session))
                     shown = found.token
                 await until_told(told, min(_seconds_left(found), give_up - time.monotonic()))
                 told.clear()

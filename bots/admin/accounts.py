@@ -20,6 +20,7 @@ from bots.admin.connecting import LOG_OUT, ConnectingAdmin
 from bots.admin.login_forms import checked_proxy
 from bots.advice import next_step, waits_until
 from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
+from bots.login_asks import login_told
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
 from bots.role_changes import role_change, role_problem
 from bots.states import BARRED
@@ -222,6 +223,8 @@ class BotAdmin(ConnectingAdmin):
 
     @display(description="what to do")
     def next_step(self, bot: Bot) -> str:
+        if told := login_told(bot_id=bot.pk):
+            return told
         has_session = BotSession.objects.filter(bot=bot).exists()
         return next_step(bot, has_session=has_session, has_worker=hosts_alive(bot.role).exists())
 

@@ -1,10 +1,10 @@
-"""The pages on which somebody logs a bot in. What is typed there is passed on and never shown again."""
+"""The pages on which an operator logs a bot in. What is typed there goes to a worker and is never shown again."""
 
-from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import segno
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
@@ -15,36 +15,26 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.debug import sensitive_post_parameters
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from bots import connecting, logins
-from bots.admin.login_forms import (
-    AccountForm,
-    CodeForm,
-    FileForm,
-    PasswordForm,
-    PhoneForm,
-    StringForm,
-    given,
-)
+from bots.admin.login_forms import AccountForm, CodeForm, FileForm, PasswordForm, PhoneForm, StringForm, asked_with
+from bots.login_asks import Progress, login_ask, login_cancel, login_progress, login_seen
+from bots.login_rows import code_sent, qr_code, resend_at
 from bots.models import Bot, BotSession, PendingLogin
-from panelkit.base import FactAdmin, PanelAdmin
-from panelkit.labels import choice_label, waits
+from panelkit.base import PanelAdmin
 from panelkit.operations import Call, Offer, Operation
-from telegram.imports import MAX_FILE_BYTES, NO_FILE, from_file, from_string
 from telegram.logins import WAYS, LoginError, QrCode
 
-Step = PendingLogin.Step
-# Seconds between two looks at whether a QR code was scanned.
-QR_SECONDS = 3
+Ask, Step = PendingLogin.Ask, PendingLogin.Step
+# Seconds between two looks of a page at what its login has come to, and between two loads of one without scripts.
+LOOK_SECONDS, RELOAD_SECONDS = 1, 3
 RESEND_LABELS = {"sms": "Send it by SMS", "call": "Have it spoken in a phone call"}
 LOST = (Bot.State.NEEDS_LOGIN, Bot.State.BANNED)
 
 
 def _log_out(bot: Bot, call: Call) -> None:
-    connecting.bot_log_out(bot_id=bot.pk, by=call.by)
+    login_ask(bot_id=bot.pk, ask=Ask.LOG_OUT, by=call.by)
 
 
 def _has_session(bot: Bot) -> bool:
@@ -55,12 +45,12 @@ LOG_OUT = Operation(
     "log_out",
     "Log out",
     run=_log_out,
-    done="is logged out: its session has ended at Telegram.",
+    done="is stopped, and its session is being ended at Telegram. Its page says when that is done.",
     icon="logout",
     variant="danger",
     when=_has_session,
     confirm="The bot is stopped and its session is ended at Telegram. What it had to say waits until it is logged in "
-    "again. This takes a few seconds while its worker lets it go.",
+    "again.",
 )
 
 
@@ -92,10 +82,11 @@ class ConnectingAdmin(PanelAdmin):
         return TemplateResponse(request, "bots/connect.html", context)
 
     def get_urls(self) -> list[URLPattern]:
-        login, look = self.admin_site.admin_view(self.login_view), self.admin_site.admin_view(self.qr_view)
+        login = self.admin_site.admin_view(self.login_view)
+        progress = self.admin_site.admin_view(self.progress_view)
         return [
             path("<path:object_id>/login/", login, name=self._url_name("login")),
-            path("<path:object_id>/login/qr/", look, name=self._url_name("login_qr")),
+            path("<path:object_id>/login/progress/", progress, name=self._url_name("login_progress")),
             *super().get_urls(),
         ]
 
@@ -121,32 +112,45 @@ class ConnectingAdmin(PanelAdmin):
         if request.method != "POST":
             return self._login_page(request, bot)
         try:
-            done = _ACTS[request.POST.get("do", "")](request, bot)
-        except KeyError:
-            raise Http404 from None
+            return HttpResponseRedirect(self._asked(request, bot, request.POST.get("do", "")))
         except LoginError as error:
-            self._tell(request, bot, error)
-            done = None
-        if done is None:
-            return HttpResponseRedirect(self._login_url(bot))
-        return HttpResponseRedirect(self._welcome(request, done))
+            self.message_user(request, str(error), messages.ERROR)
+        return HttpResponseRedirect(self._login_url(bot))
 
-    def qr_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Looks whether the code was scanned; the page asks for this again and again."""
+    def _asked(self, request: HttpRequest, bot: Bot, do: str) -> str:
+        """Where to go on, once it is written down what is wanted. Raises LoginError."""
+        if do == "cancel":
+            login_cancel(bot_id=bot.pk)
+            return self._login_url(bot)
+        ask, given = asked_with(do, request, bot)
+        login_ask(bot_id=bot.pk, ask=ask, by=str(request.user), given=given)
+        self.log_change(request, bot, f"Login: {Ask(ask).label}.")
+        # Past the page of the login, which would begin anew when a worker was so quick that all is done.
+        return self._progress_url(bot)
+
+    def progress_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What the login has come to. A page's script asks for it again and again, and gets what is new; where scripts
+        are off the browser comes here instead, and goes on from here.
+        """
         bot = self._bot(request, object_id)
-        if request.method != "POST":
-            return HttpResponseRedirect(self._login_url(bot))
-        try:
-            done = logins.login_look_at_qr(bot_id=bot.pk)
-        except LoginError:
-            # Kept with the login, and shown with the code.
-            done = None
-        if done is not None:
-            return _sent_to(self._welcome(request, done))
-        pending = logins.login_pending(bot_id=bot.pk)
-        if pending is None or pending.step != Step.QR:
-            return _sent_to(self._login_url(bot))
-        return TemplateResponse(request, "bots/login_qr.html", self._qr_context(bot, pending))
+        login_seen(bot_id=bot.pk)
+        progress = login_progress(bot_id=bot.pk)
+        if "HX-Request" not in request.headers:
+            return HttpResponseRedirect(self._next_url(request, bot, progress.pending))
+        state, shown = _state(progress), request.GET.get("shown", "")
+        if _kind(state) != _kind(shown):
+            return _sent_to(self._next_url(request, bot, progress.pending))
+        if state == shown:
+            return HttpResponse(status=204)
+        return TemplateResponse(request, "bots/login_live.html", self._live_context(bot, progress))
+
+    def _next_url(self, request: HttpRequest, bot: Bot, pending: PendingLogin | None) -> str:
+        """The page that goes on from here: the bot's own when it is logged in."""
+        if pending is None and _has_session(bot) and bot.state not in LOST:
+            name = f"@{bot.username}" if bot.username else str(bot.telegram_user_id)
+            self.message_user(request, f"{bot} is logged in as {name}.", messages.SUCCESS)
+            return self._change_url(bot)
+        return self._login_url(bot)
 
     def _bot(self, request: HttpRequest, object_id: str) -> Bot:
         bot: Bot | None = self.get_object(request, unquote(object_id))
@@ -157,8 +161,9 @@ class ConnectingAdmin(PanelAdmin):
         return bot
 
     def _login_page(self, request: HttpRequest, bot: Bot) -> HttpResponse:
-        pending = logins.login_pending(bot_id=bot.pk)
-        step = pending.step if pending else Step.START
+        login_seen(bot_id=bot.pk)
+        progress = login_progress(bot_id=bot.pk)
+        live = bool(_state(progress))
         context = {
             **self.admin_site.each_context(request),
             "title": f"Log in {bot}",
@@ -166,75 +171,27 @@ class ConnectingAdmin(PanelAdmin):
             "original": bot,
             "bot": bot,
             "back": self._change_url(bot),
-            "step": step,
-            "problem": pending.problem if pending else "",
-            **(self._step_context(bot, pending) if pending else {}),
+            "live": live,
+            "problem": progress.pending.problem if progress.pending else "",
+            **(self._live_context(bot, progress) if live else _step_context(bot, progress.pending)),
         }
-        if step == Step.START:
-            context |= _start_context(bot)
         return TemplateResponse(request, "bots/login.html", context)
 
-    def _step_context(self, bot: Bot, pending: PendingLogin) -> dict[str, Any]:
-        if pending.step == Step.CODE:
-            sent = logins.code_sent(pending)
-            return {
-                "form": CodeForm(),
-                "way": WAYS.get(sent.kind, "a message"),
-                "next_way": WAYS.get(sent.next_kind, ""),
-                "resend_label": RESEND_LABELS.get(sent.next_kind, "Send it the next way"),
-                "resend_at": logins.resend_at(pending),
-                "phone": f"+{sent.phone[:2]}…{sent.phone[-2:]}",
-            }
-        if pending.step == Step.PASSWORD:
-            return {"form": PasswordForm()}
-        return self._qr_context(bot, pending) if pending.step == Step.QR else {}
-
-    def _qr_context(self, bot: Bot, pending: PendingLogin) -> dict[str, Any]:
+    def _live_context(self, bot: Bot, progress: Progress) -> dict[str, Any]:
         return {
-            "qr": _drawn(logins.qr_code(pending)),
-            "qr_url": reverse(f"admin:{self._url_name('login_qr')}", args=(quote(bot.pk),)),
-            "seconds": QR_SECONDS,
-            "problem": pending.problem,
+            "progress": progress,
+            "state": _state(progress),
+            "qr": "" if progress.doing or progress.pending is None else _drawn(qr_code(progress.pending)),
+            "url": self._progress_url(bot),
+            "look_seconds": LOOK_SECONDS,
+            "reload_seconds": RELOAD_SECONDS,
         }
 
-    def _tell(self, request: HttpRequest, bot: Bot, error: LoginError) -> None:
-        """What went wrong: kept with the login and shown on its page, else as a message."""
-        pending = logins.login_pending(bot_id=bot.pk)
-        if pending is None or not _shows(pending, error):
-            self.message_user(request, str(error), messages.ERROR)
-
-    def _welcome(self, request: HttpRequest, bot: Bot) -> str:
-        name = f"@{bot.username}" if bot.username else str(bot.telegram_user_id)
-        self.log_change(request, bot, "Logged in.")
-        self.message_user(request, f"{bot} is logged in as {name}.", messages.SUCCESS)
-        return self._change_url(bot)
+    def _progress_url(self, bot: Bot) -> str:
+        return reverse(f"admin:{self._url_name('login_progress')}", args=(quote(bot.pk),))
 
     def _login_url(self, bot: Bot) -> str:
         return reverse(f"admin:{self._url_name('login')}", args=(quote(bot.pk),))
-
-
-@admin.register(PendingLogin)
-class PendingLoginAdmin(FactAdmin):
-    """That a login was begun and what it waits for; what it holds stays in the database."""
-
-    empty_hint = "Nobody is logging an account in."
-    secret_fields = ("state",)
-    fields = ("bot", "step_label", "why", "begun_at", "expires_at")
-    readonly_fields = ("step_label", "why")
-    list_display = ("bot", "step_label", "why", "begun_at", "expires_at")
-    list_filter = (("step", ChoicesDropdownFilter),)
-    list_select_related = ("bot",)
-    search_fields = ("bot__key", "bot__display_name")
-    ordering = ("-begun_at",)
-
-    step_label = choice_label("step")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PendingLogin]:
-        return super().get_queryset(request).defer("state", "bot__phone", "bot__api_hash", "bot__proxy_url")
-
-    @display(description="why")
-    def why(self, pending: PendingLogin) -> str:
-        return waits(pending.problem, pending.wait_until)
 
 
 def _login_label(bot: Any) -> str:
@@ -244,8 +201,41 @@ def _login_label(bot: Any) -> str:
     return "" if bot.has_session else "Log in"
 
 
-def _start_context(bot: Bot) -> dict[str, Any]:
+def _state(progress: Progress) -> str:
+    """What a page shows of a login that goes on by itself: the kind of page, and what distinguishes it from others of
+    the kind. Empty when it is the operator's turn.
+    """
+    if progress.doing:
+        return _told("doing", progress.doing, progress.why)
+    pending = progress.pending
+    return _told("qr", qr_code(pending).url) if pending is not None and pending.asked else ""
+
+
+def _told(kind: str, *what: str) -> str:
+    return f"{kind}:{sha256(' '.join(what).encode()).hexdigest()[:16]}"
+
+
+def _kind(state: str) -> str:
+    return state.partition(":")[0]
+
+
+def _step_context(bot: Bot, pending: PendingLogin | None) -> dict[str, Any]:
+    """What the operator is asked for."""
+    if pending is not None and pending.step == Step.CODE:
+        sent = code_sent(pending)
+        return {
+            "step": pending.step,
+            "form": CodeForm(),
+            "way": WAYS.get(sent.kind, "a message"),
+            "next_way": WAYS.get(sent.next_kind, ""),
+            "resend_label": RESEND_LABELS.get(sent.next_kind, "Send it the next way"),
+            "resend_at": resend_at(pending),
+            "phone": f"+{sent.phone[:2]}…{sent.phone[-2:]}",
+        }
+    if pending is not None and pending.step == Step.PASSWORD:
+        return {"step": pending.step, "form": PasswordForm()}
     return {
+        "step": Step.START,
         "phone_form": PhoneForm(known=bool(bot.phone)),
         "string_form": StringForm(),
         "file_form": FileForm(),
@@ -258,62 +248,6 @@ def _drawn(code: QrCode) -> SafeString:
     return mark_safe(drawn)
 
 
-def _shows(pending: PendingLogin, error: LoginError) -> bool:
-    return pending.problem == str(error)[:300]
-
-
 def _sent_to(url: str) -> HttpResponse:
     """An answer to htmx, upon which the browser goes there."""
     return HttpResponse(status=204, headers={"HX-Redirect": url})
-
-
-def _send(request: HttpRequest, bot: Bot) -> Bot | None:
-    phone = given(PhoneForm(request.POST, known=bool(bot.phone)), "phone")
-    logins.login_send_code(bot_id=bot.pk, phone=phone)
-    return None
-
-
-def _resend(_request: HttpRequest, bot: Bot) -> Bot | None:
-    logins.login_resend_code(bot_id=bot.pk)
-    return None
-
-
-def _show_qr(_request: HttpRequest, bot: Bot) -> Bot | None:
-    logins.login_show_qr(bot_id=bot.pk)
-    return None
-
-
-def _cancel(_request: HttpRequest, bot: Bot) -> Bot | None:
-    logins.login_cancel(bot_id=bot.pk)
-    return None
-
-
-def _enter_code(request: HttpRequest, bot: Bot) -> Bot | None:
-    return logins.login_enter_code(bot_id=bot.pk, code=given(CodeForm(request.POST), "code"))
-
-
-def _enter_password(request: HttpRequest, bot: Bot) -> Bot | None:
-    return logins.login_enter_password(bot_id=bot.pk, password=given(PasswordForm(request.POST), "password"))
-
-
-def _take_string(request: HttpRequest, bot: Bot) -> Bot | None:
-    return connecting.bot_import(bot_id=bot.pk, session=from_string(given(StringForm(request.POST), "text")))
-
-
-def _take_file(request: HttpRequest, bot: Bot) -> Bot | None:
-    file = given(FileForm(request.POST, request.FILES), "file")
-    if file.size > MAX_FILE_BYTES:
-        raise LoginError(NO_FILE)
-    return connecting.bot_import(bot_id=bot.pk, session=from_file(file.read()))
-
-
-_ACTS: dict[str, Callable[[HttpRequest, Bot], Bot | None]] = {
-    "send": _send,
-    "resend": _resend,
-    "code": _enter_code,
-    "password": _enter_password,
-    "qr": _show_qr,
-    "string": _take_string,
-    "file": _take_file,
-    "cancel": _cancel,
-}

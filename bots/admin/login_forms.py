@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.http import Http404, HttpRequest
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -11,12 +12,15 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from bots.models import Bot
+from bots.models import Bot, PendingLogin
 from outgoing.allowed import allowed_hosts
 from outgoing.resolving import OutgoingRefused, check_literal
 from panelkit.secret_fields import SecretField, SecretForm, SecretInput
+from telegram.imports import MAX_FILE_BYTES, NO_FILE, from_file, from_string
 from telegram.logins import LoginError
 from telegram.proxies import FORMS, parse_proxy
+
+Ask = PendingLogin.Ask
 
 
 def checked_proxy(form: Any) -> str:
@@ -102,8 +106,30 @@ class FileForm(forms.Form):
     file = forms.FileField(label="Session file", widget=UnfoldAdminFileFieldWidget({"accept": ".session"}))
 
 
-def given(form: forms.Form, name: str) -> Any:
-    """What was entered. Raises LoginError."""
+def asked_with(do: str, request: HttpRequest, bot: Bot) -> tuple[str, str]:
+    """What a form of the login page asks for, and what was typed for it. Raises LoginError."""
+    posted = request.POST
+    match do:
+        case "send":
+            return Ask.SEND, _entered(PhoneForm(posted, known=bool(bot.phone)), "phone")
+        case "code":
+            return Ask.CODE, _entered(CodeForm(posted), "code")
+        case "password":
+            return Ask.PASSWORD, _entered(PasswordForm(posted), "password")
+        case "string":
+            return Ask.IMPORT, from_string(_entered(StringForm(posted), "text"))
+        case "file":
+            file = _entered(FileForm(posted, request.FILES), "file")
+            if file.size > MAX_FILE_BYTES:
+                raise LoginError(NO_FILE)
+            return Ask.IMPORT, from_file(file.read())
+        case "resend" | "qr":
+            return do, ""
+    raise Http404
+
+
+def _entered(form: forms.Form, name: str) -> Any:
+    """Raises LoginError."""
     if not form.is_valid():
         (errors,) = list(form.errors.values())[:1]
         raise LoginError(f"{form.fields[name].label}: {errors[0]}")

@@ -77,8 +77,11 @@ class PendingLogin(models.Model):
     """A login that somebody has begun and not finished: it survives reloads and restarts.
 
     `state` holds its secrets (the new session, the code's hash, the QR code's address), encrypted as a whole. `problem`
-    is what Telegram said last; until `wait_until` it accepts no other attempt of the kind `waits_for`. Whoever asks
-    Telegram on its behalf has claimed it until `busy_until`: two connections with the new key would destroy it.
+    is what Telegram said last; until `wait_until` it accepts no other attempt of the kind `waits_for`.
+
+    A page writes what the operator wants (`asked`) with what they typed (`given`, encrypted, erased when a worker
+    takes it) and returns. Whoever asks Telegram owns the login by `claim` until `busy_until` (the database's clock),
+    which it renews: two connections with the new key would destroy it.
     """
 
     class Step(models.TextChoices):
@@ -87,13 +90,29 @@ class PendingLogin(models.Model):
         PASSWORD = "password", "Waits for the password"
         QR = "qr", "Waits for the QR code to be scanned"
 
+    class Ask(models.TextChoices):
+        SEND = "send", "Telegram is asked to send a code"
+        RESEND = "resend", "Telegram is asked to send the code in the next way"
+        CODE = "code", "Telegram checks the code"
+        PASSWORD = "password", "Telegram checks the password"
+        QR = "qr", "Telegram is asked for a QR code"
+        IMPORT = "import", "Telegram is asked whose session it is"
+        LOG_OUT = "log_out", "The session is being ended at Telegram"
+
     bot = models.OneToOneField(Bot, on_delete=models.CASCADE, primary_key=True, related_name="pending_login")
     step = models.CharField(max_length=10, choices=Step, default=Step.START)
     state = EncryptedTextField(blank=True, default="")
     problem = models.CharField(max_length=300, blank=True, default="")
     wait_until = models.DateTimeField(null=True, blank=True)
     waits_for = models.CharField(max_length=10, choices=Step, blank=True, default="")
+    asked = models.CharField(max_length=10, choices=Ask, blank=True, default="")
+    asked_by = models.CharField(max_length=150, blank=True, default="")
+    asked_at = models.DateTimeField(null=True, blank=True)
+    given = EncryptedTextField(blank=True, default="")
+    claim = models.UUIDField(null=True, blank=True)
+    worker = models.CharField(max_length=120, blank=True, default="")
     busy_until = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="When its QR code was last on somebody's screen")
     expires_at = models.DateTimeField()
     begun_at = models.DateTimeField(db_default=Now())
 

@@ -16,19 +16,23 @@ from telethon.sessions import SQLiteSession, StringSession
 
 from bots.connecting import bot_connect_with_code
 from bots.leases import lease_take
-from bots.logins import login_pending, qr_code
+from bots.login_rows import login_pending, qr_code
 from bots.models import Bot, BotSession, PendingLogin
 from sandbox.faults import Fault
+from sandbox.mtproto.rpc import RpcFailure
 from sandbox.mtproto.tokens import token_of
 from sandbox.server import Sandbox, SandboxConfig
 from telegram.store import StoredSession
 from tests.browser.panel import Panel
 from tests.support import wait_until
 from tests.telegram.accounts import point_at
+from tests.telegram.login_support import login_worker_runs
 
 PHONE = "+9996644444"
 CODE = "44444"
 PASSWORD = "correct horse"
+# Of a page that waits for a worker.
+UNDER_WAY = '[name=shown][value^="doing:"]'
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +42,8 @@ def key_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def telegram(key_dir: Path, settings: Any) -> Iterator[SimpleNamespace]:
-    """A Telegram where Gleb has a password and Vera has none."""
-    with Sandbox(SandboxConfig(key_dir=key_dir)) as sandbox:
+    """A Telegram where Gleb has a password and Vera has none, and a worker that logs accounts in."""
+    with Sandbox(SandboxConfig(key_dir=key_dir)) as sandbox, login_worker_runs():
         point_at(settings, sandbox)
         add = sandbox.world.add_user
         gleb = sandbox.call(add, first_name="Gleb", phone=PHONE, username="gleb", password=PASSWORD)
@@ -57,6 +61,15 @@ def _scan(telegram: SimpleNamespace, bot: Bot, user: Any) -> None:
     telegram.sandbox.call(telegram.mtproto.accept_token, token_of(qr_code(pending).url), user.id)
 
 
+def _scans(telegram: SimpleNamespace, bot: Bot, user: Any) -> bool:
+    """Whether the code was still good."""
+    try:
+        _scan(telegram, bot, user)
+    except RpcFailure:
+        return False
+    return True
+
+
 @pytest.fixture
 def bot(world: SimpleNamespace) -> Bot:
     """A bot that was never logged in; its number is not known."""
@@ -72,11 +85,13 @@ def _login(bot: Bot) -> str:
 
 
 def _act(panel: Panel, do: str, **values: str) -> None:
-    """Fill in a form of the login page and send it."""
+    """Fill in a form of the login page, send it, and wait until the page goes on from what a worker has done."""
     form = f'form:has(input[name=do][value="{do}"])'
     for name, value in values.items():
         panel.fill(f"{form} [name={name}]", value)
     panel.submit(f"{form} button[type=submit]")
+    panel.do(lambda page: page.wait_for_selector(UNDER_WAY, state="detached", timeout=60_000))
+    panel.do(lambda page: page.wait_for_load_state("load"))
 
 
 def _has_logged_in(bot: Bot, user: Any) -> bool:
@@ -216,16 +231,15 @@ def test_a_code_is_sent_in_the_next_way_when_telegram_allows_it(
 
 
 def test_a_qr_code_is_shown_replaced_and_scanned(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:
-    telegram.mtproto.tokens.valid_seconds = 600
+    telegram.mtproto.tokens.valid_seconds = 2
     panel.open(_login(bot))
     _act(panel, "qr")
     first = panel.do(lambda page: page.inner_html(".panel-qr"))
-    # Only this code expires, and only now: the next one has all the time that the test may take.
-    clock = telegram.sandbox.world.clock
-    telegram.sandbox.world.clock = lambda: clock() + 1000
+    # The next one has all the time that the test may take.
+    telegram.mtproto.tokens.valid_seconds = 600
     wait_until(lambda: panel.do(lambda page: page.inner_html(".panel-qr")) != first, what="a new code")
     assert "tg://" not in panel.html
-    _scan(telegram, bot, telegram.vera)
+    wait_until(partial(_scans, telegram, bot, telegram.vera), what="a code that is good is scanned")
     wait_until(lambda: "is logged in as @vera" in panel.text, what="the bot's page")
     assert panel.path == _page(bot)
     assert _has_logged_in(bot, telegram.vera)
@@ -240,6 +254,29 @@ def test_a_scanned_qr_code_may_ask_for_the_password(panel: Panel, telegram: Simp
     wait_until(lambda: "Enter the password" in panel.text, what="the password's page")
     _act(panel, "password", password=PASSWORD)
     assert _has_logged_in(bot, telegram.gleb)
+
+
+def test_a_login_under_way_fits_a_phone_and_is_cancelled_by_keyboard(
+    panel: Panel, telegram: SimpleNamespace, bot: Bot
+) -> None:
+    _fault(telegram, "DELAY_ANSWER", method="auth.sendCode", times=None)
+    panel.do(lambda page: page.set_viewport_size({"width": 390, "height": 844}))
+    panel.open(_login(bot))
+    form = 'form:has(input[name=do][value="send"])'
+    panel.enter(f"{form} [name=phone]", PHONE)
+    assert "Telegram is asked to send a code" in panel.text
+    sideways = "() => document.documentElement.scrollWidth - window.innerWidth"
+    assert panel.do(lambda page: page.evaluate(sideways)) == 0
+
+    def cancel(page: Page) -> None:
+        page.focus('form:has(input[value="cancel"]) button')
+        with page.expect_navigation(wait_until="load"):
+            page.keyboard.press("Enter")
+
+    panel.do(cancel)
+    assert "By phone number" in panel.text
+    assert login_pending(bot_id=bot.pk) is None
+    telegram.sandbox.call(telegram.sandbox.faults.clear)
 
 
 def _session_of(telegram: SimpleNamespace) -> StoredSession:
@@ -335,6 +372,8 @@ def test_logging_out_ends_the_session_at_telegram(panel: Panel, telegram: Simple
     panel.press("Log out")
     assert BotSession.objects.filter(bot=bot).exists(), "it asks first"
     panel.press("Log out")
+    wait_until(lambda: not PendingLogin.objects.filter(bot=bot).exists(), what="the worker has logged it out")
+    panel.open(_page(bot))
     bot.refresh_from_db()
     assert not BotSession.objects.filter(bot=bot).exists()
     assert (bot.state, bot.state_reason) == ("stopped", "logged out by operator")
@@ -388,7 +427,7 @@ def test_whoever_may_only_look_logs_nothing_in(bot: Bot) -> None:
     reader.user_permissions.set(Permission.objects.filter(codename="view_bot"))
     client = Client()
     client.force_login(reader)
-    for path in (_login(bot), f"{_login(bot)}qr/", reverse("admin:bots_bot_connect_account")):
+    for path in (_login(bot), f"{_login(bot)}progress/", reverse("admin:bots_bot_connect_account")):
         assert client.get(path).status_code == 403
         assert client.post(path, {"do": "qr", "key": "mine", "role": "actor"}).status_code == 403
     assert not Bot.objects.filter(key="mine").exists()

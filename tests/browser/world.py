@@ -114,7 +114,16 @@ def _bots(world: SimpleNamespace) -> None:
     world.manager = _bot("max", "manager", state="restricted", state_reason="PEER_FLOOD")
     BotSession.objects.create(bot=world.manager, data="the-session-text")
     PendingLogin.objects.create(
-        bot=world.parser_bot, step="code", state="the-login-state", expires_at=world.now + timedelta(minutes=30)
+        bot=world.parser_bot,
+        step="code",
+        state="the-login-state",
+        asked="code",
+        given="the-typed-code",
+        asked_at=world.now,
+        claim=uuid.uuid4(),
+        worker="actors@laptop",
+        busy_until=world.now + timedelta(minutes=30),
+        expires_at=world.now + timedelta(minutes=30),
     )
     BotStateChange.objects.create(bot=world.manager, state="restricted", reason="PEER_FLOOD")
     BotBlock.objects.create(

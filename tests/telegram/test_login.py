@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from telethon.crypto import AESModeCTR
@@ -158,34 +159,42 @@ async def test_a_session_that_cannot_be_moved_is_as_it_was(town: Town) -> None:
     assert key_of(adopted) == key_of(session)
 
 
-async def test_a_qr_code_logs_in_once_it_is_scanned(town: Town) -> None:
-    shown = await login.qr_begin(CREDENTIALS)
-    same = await login.qr_look(CREDENTIALS, shown.session)
-    assert isinstance(same, QrCode)
-    assert same.url == shown.url
-    town.sandbox.mtproto.accept_token(token_of(shown.url), town.anna.id)
-    done = await login.qr_look(CREDENTIALS, shown.session)
-    assert not isinstance(done, QrCode)
-    assert done[1].user_id == town.anna.id
+class Screen:
+    """Where codes are shown; whoever is named scans the next one at once."""
+
+    def __init__(self, town: Town) -> None:
+        self.codes: list[QrCode] = []
+        self.scanning: Any = None
+        self._town = town
+
+    async def show(self, code: QrCode) -> None:
+        self.codes.append(code)
+        if self.scanning is not None:
+            self._town.sandbox.mtproto.accept_token(token_of(code.url), self.scanning.id)
 
 
-async def test_a_qr_code_that_has_expired_is_replaced(town: Town) -> None:
-    shown = await login.qr_begin(CREDENTIALS)
-    now = town.world.clock
-    town.world.clock = lambda: now() + 60
-    fresh = await login.qr_look(CREDENTIALS, shown.session)
-    assert isinstance(fresh, QrCode)
-    assert fresh.url != shown.url
-    town.sandbox.mtproto.accept_token(token_of(fresh.url), town.anna.id)
-    assert not isinstance(await login.qr_look(CREDENTIALS, fresh.session), QrCode)
+async def test_a_qr_code_is_still_good_for_whoever_goes_on_with_its_session(town: Town) -> None:
+    screen = Screen(town)
+    first = asyncio.ensure_future(login.qr_wait(CREDENTIALS, screen.show, limit=60))
+    await until(lambda: screen.codes, "a code")
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await until(lambda: not town.sandbox.mtproto.connections, "its connection closed")
+    screen.scanning = town.anna
+    _, me = await login.qr_wait(CREDENTIALS, screen.show, limit=60, session_text=screen.codes[0].session)
+    assert me.user_id == town.anna.id
+    assert len({code.url for code in screen.codes}) == 1
+    assert not any(key.destroyed for key in town.sandbox.mtproto.auth_keys.dump())
 
 
 async def test_a_scanned_qr_code_may_ask_for_the_password_in_another_data_centre(town: Town, gleb) -> None:
-    shown = await login.qr_begin(CREDENTIALS)
+    screen = Screen(town)
+    waiting = asyncio.ensure_future(login.qr_wait(CREDENTIALS, screen.show, limit=60))
+    await until(lambda: screen.codes, "a code")
     town.sandbox.faults.plan(Fault(kind="LOGIN_TOKEN_MIGRATE"))
-    town.sandbox.mtproto.accept_token(token_of(shown.url), gleb.id)
+    town.sandbox.mtproto.accept_token(token_of(screen.codes[0].url), gleb.id)
     with pytest.raises(PasswordNeeded) as needed:
-        await login.qr_look(CREDENTIALS, shown.session)
+        await waiting
     assert StoredSession(needed.value.session).dc_id == 4
     _, me = await login.check_password(CREDENTIALS, needed.value.session, PASSWORD)
     assert me.user_id == gleb.id
@@ -193,8 +202,9 @@ async def test_a_scanned_qr_code_may_ask_for_the_password_in_another_data_centre
 
 async def test_waiting_for_a_scan_hears_of_it_from_telegram_and_shows_a_new_code_in_time(town: Town) -> None:
     town.sandbox.mtproto.tokens.valid_seconds = 2
-    shown: list[QrCode] = []
-    waiting = asyncio.ensure_future(login.qr_wait(CREDENTIALS, shown.append, limit=30))
+    screen = Screen(town)
+    shown = screen.codes
+    waiting = asyncio.ensure_future(login.qr_wait(CREDENTIALS, screen.show, limit=30))
     await until(lambda: len(shown) == 2, "a second code")
     town.sandbox.mtproto.tokens.valid_seconds = 600
     await until(lambda: len(shown) == 3, "a code that lasts")
@@ -205,7 +215,7 @@ async def test_waiting_for_a_scan_hears_of_it_from_telegram_and_shows_a_new_code
 
 
 async def test_nobody_scanning_is_said(town: Town) -> None:
-    await says(login.qr_wait(CREDENTIALS, lambda _: None, limit=0), "Nobody has scanned")
+    await says(login.qr_wait(CREDENTIALS, Screen(town).show, limit=0), "Nobody has scanned")
 
 
 async def test_a_string_session_of_another_program_is_taken_over(town: Town) -> None:

@@ -18,6 +18,7 @@ from telethon.sessions import SQLiteSession, StringSession
 from bots import logins
 from bots.connecting import bot_connect_with_code, bot_import, bot_log_out
 from bots.leases import lease_borrow, lease_release, lease_take
+from bots.login_asks import login_ask, login_cancel
 from bots.models import Bot, BotSession, PendingLogin
 from bots.supervision import supervise
 from coolthing_site.management.commands.connect_bot import Command
@@ -25,8 +26,9 @@ from sandbox.faults import Fault
 from sandbox.mtproto.tokens import token_of
 from telegram.logins import LoginError
 from telegram.store import StoredSession, key_of
-from tests.support import ROOT
+from tests.support import ROOT, wait_until
 from tests.telegram.bots_support import Company, environment_of_processes
+from tests.telegram.login_support import login_worker_runs
 
 PASSWORD = "correct horse"
 
@@ -95,7 +97,7 @@ def test_two_windows_never_use_the_new_key_at_once(company: Company) -> None:
     for act in (
         lambda: logins.login_enter_code(bot_id=bot.pk, code=_code(user)),
         lambda: logins.login_resend_code(bot_id=bot.pk),
-        lambda: logins.login_show_qr(bot_id=bot.pk),
+        lambda: login_ask(bot_id=bot.pk, ask="qr", by="olga"),
     ):
         with pytest.raises(LoginError, match="at this moment"):
             act()
@@ -121,7 +123,6 @@ def test_steps_in_the_wrong_order_are_refused(company: Company) -> None:
     for step in (
         lambda: logins.login_enter_code(bot_id=bot.pk, code="1"),
         lambda: logins.login_enter_password(bot_id=bot.pk, password="x"),
-        lambda: logins.login_look_at_qr(bot_id=bot.pk),
     ):
         with pytest.raises(LoginError, match="over or was never begun"):
             step()
@@ -138,10 +139,12 @@ def test_a_wait_holds_for_what_it_was_asked_for_and_outlives_a_cancel(company: C
     )
     with pytest.raises(LoginError, match="Too many attempts"):
         logins.login_send_code(bot_id=bot.pk)
-    logins.login_cancel(bot_id=bot.pk)
+    login_cancel(bot_id=bot.pk)
     with pytest.raises(LoginError, match="Too many attempts"):
         logins.login_send_code(bot_id=bot.pk)
-    assert logins.login_show_qr(bot_id=bot.pk).step == PendingLogin.Step.QR
+    with login_worker_runs():
+        login_ask(bot_id=bot.pk, ask="qr", by="olga")
+        wait_until(lambda: PendingLogin.objects.filter(bot=bot, step="qr").exists(), what="a QR code")
 
 
 def test_a_login_by_qr_in_a_terminal_asks_for_the_password(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:

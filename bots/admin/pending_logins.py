@@ -1,0 +1,36 @@
+"""The list of logins that were begun and are not over."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from bots.models import PendingLogin
+from panelkit.base import FactAdmin
+from panelkit.labels import choice_label, waits
+
+
+@admin.register(PendingLogin)
+class PendingLoginAdmin(FactAdmin):
+    """That a login was begun, what it waits for and who works on it; what it holds stays in the database."""
+
+    empty_hint = "Nobody is logging an account in."
+    secret_fields = ("state", "given")
+    fields = ("bot", "step_label", "asked_label", ("asked_by", "asked_at"), "worker", "why", "begun_at", "expires_at")
+    readonly_fields = ("step_label", "asked_label", "why")
+    list_display = ("bot", "step_label", "asked_label", "worker", "why", "begun_at", "expires_at")
+    list_filter = (("step", ChoicesDropdownFilter), ("asked", ChoicesDropdownFilter))
+    list_select_related = ("bot",)
+    search_fields = ("bot__key", "bot__display_name")
+    ordering = ("-begun_at",)
+
+    step_label = choice_label("step")
+    asked_label = choice_label("asked")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PendingLogin]:
+        return super().get_queryset(request).defer("state", "given", "bot__phone", "bot__api_hash", "bot__proxy_url")
+
+    @display(description="why")
+    def why(self, pending: PendingLogin) -> str:
+        return waits(pending.problem, pending.wait_until)
