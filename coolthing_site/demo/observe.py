@@ -12,6 +12,7 @@ from messaging import routing
 from messaging.management_api import ManagementApi
 from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent
 from notifier.models import Notification
+from notifier.selectors import collecting
 from parser.models import Hit
 from scripts.models import ScriptForCampaign, Step
 
@@ -41,7 +42,9 @@ def counts() -> dict[str, int]:
         "deliveries_sent": Delivery.objects.filter(state=Delivery.State.SENT).count(),
         "outbox_waiting": OutboxEvent.objects.filter(published_at__isnull=True, parked_at__isnull=True).count(),
         "events_open": events_open(),
-        "notifications_open": Notification.objects.filter(state=Notification.State.QUEUED).count(),
+        "notifications_open": Notification.objects.filter(state=Notification.State.QUEUED)
+        .exclude(collecting())
+        .count(),
         "dead_letters": DeadLetter.objects.count(),
     }
 

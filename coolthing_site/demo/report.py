@@ -11,6 +11,7 @@ from coolthing_site.demo import observe
 from coolthing_site.demo.ledger import compare, said_by
 from leads.models import Conversation, Lead
 from notifier.models import Notification
+from notifier.selectors import collecting
 from sandbox.scenario import Scenario
 
 MIN_LINES, MIN_CHATS = 8, 3
@@ -35,7 +36,7 @@ def build_report(outside: Outside, *, seconds: float) -> dict[str, Any]:
         "conversations": _by(Conversation, "owner"),
         "opt_outs": _opt_outs(outside),
         "deliveries": _by(Delivery, "state"),
-        "notifications": _by(Notification, "state"),
+        "notifications": notifications(),
         "bus": observe.bus(),
         "queues": observe.queue_depths(),
         "ledger": _ledger(outside),
@@ -69,7 +70,7 @@ def problems(report: dict[str, Any]) -> list[str]:
     unsettled = {s: n for s, n in report["deliveries"].items() if s not in ("sent", "cancelled", "refused")}
     if unsettled:
         found.append(f"deliveries that did not end well: {unsettled}")
-    if report["notifications"].get("sent", 0) == 0 or report["notifications"].keys() - {"sent"}:
+    if report["notifications"].get("sent", 0) == 0 or report["notifications"].keys() - {"sent", "collecting"}:
         found.append(f"notifications: {report['notifications'] or 'none'}")
     for kind in ("missing", "unexpected", "different", "twice"):
         found += [f"ledger, {kind}: {what}" for what in ledger[kind]]
@@ -153,6 +154,13 @@ def _latency() -> dict[str, float]:
         "hit_to_lead_p50": observe.percentile(values, 0.50),
         "hit_to_lead_p99": observe.percentile(values, 0.99),
     }
+
+
+def notifications() -> dict[str, int]:
+    """By state; those that wait for more of their kind (`notifier.recording.BUNDLED`) have one of their own here."""
+    waiting = Notification.objects.filter(collecting()).count()
+    rows = Notification.objects.exclude(collecting()).values("state").annotate(n=Count("pk")).order_by("state")
+    return {row["state"]: row["n"] for row in rows} | ({"collecting": waiting} if waiting else {})
 
 
 def _by(model: Any, field: str) -> dict[str, int]:

@@ -69,7 +69,7 @@ def test_demo_logs_no_message_texts_and_flower_shows_none(played: Played, report
 
 def _files() -> list[Path]:
     """What the notifier wrote."""
-    return [*DEMO_DIR.rglob("*.jsonl"), *(ROOT / ".run").glob("*.jsonl")]
+    return [*DEMO_DIR.rglob("*.jsonl"), *(ROOT / ".run" / "notifications").glob("*.jsonl")]
 
 
 def _found(words: Iterable[str], places: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
