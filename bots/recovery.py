@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import Q
@@ -34,7 +34,7 @@ REPEAT_FOR = timedelta(minutes=10)
 MAX_ATTEMPTS = 12
 # After this long without an owner a person must look (a bot that is banned never gets one).
 ORPHAN_AFTER = timedelta(minutes=15)
-# So many waiting deliveries without an owner are judged in a round of `repair`, drawn by lot.
+# So many waiting deliveries without an owner are judged in a round of `repair`, from a place that is drawn by lot.
 _ORPHANS_A_ROUND = 200
 
 _KEY = ("id", "bot_id", "campaign_id", "chat_id", "via_chat_id", "origin", "origin_id")
@@ -112,9 +112,7 @@ def repair(*, clock: Clock = database_clock) -> None:
 
 
 def _judge_orphans(now: datetime, clock: Clock) -> None:
-    # Whatever they were told to wait for: nobody carries their bot and hears that a rule has changed.
-    orphans = Delivery.objects.filter(_unowned(now), state=State.QUEUED, due_at__lte=now)
-    keys = [Key(*row) for row in orphans.order_by("?").values_list(*_KEY)[:_ORPHANS_A_ROUND]]
+    keys = _some_orphans(now, uuid4())
     try:
         refused = judge_batch(keys, {}, clock).refused
     except DATABASE_ERRORS:
@@ -124,6 +122,17 @@ def _judge_orphans(now: datetime, clock: Clock) -> None:
         refused = sum(for_each(keys, lambda key: judge_batch([key], {}, clock).refused, what="delivery"))
     if refused:
         log.info("deliveries without an owner: %d refused", refused)
+
+
+def _some_orphans(now: datetime, start: UUID) -> list[Key]:
+    """Those that follow `start` in the order of their ids, which are random: each has its turn, and none but those are
+    read. Whatever they were told to wait for: nobody carries their bot and hears that a rule has changed."""
+    orphans = Delivery.objects.filter(_unowned(now), state=State.QUEUED, due_at__lte=now).order_by("id")
+    found: list[Key] = []
+    for part in (Q(id__gte=start), Q(id__lt=start)):
+        rows = orphans.filter(part).values_list(*_KEY)[: _ORPHANS_A_ROUND - len(found)]
+        found += [Key(*row) for row in rows]
+    return found
 
 
 def _unowned(now: datetime) -> Q:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Max
 
 from bots.budgets import Subject, person_subject, subject_of, window_of
 from bots.models import Bot, Delivery
@@ -55,10 +55,14 @@ def campaign_usage(*, campaign: Campaign, now: datetime) -> list[Usage]:
 
 
 def _parts(scope: Scope, campaign: Campaign, now: datetime) -> list[_Part]:
-    budgets = list(Budget.objects.filter(scope=scope).order_by("window_seconds", "id"))
-    if not budgets:
+    of_scope = Budget.objects.filter(scope=scope)
+    longest = of_scope.aggregate(longest=Max("window_seconds"))["longest"]
+    if longest is None:
         return []
-    subjects = _subjects(scope, campaign, now - max(map(_span, budgets)))
+    subjects = _subjects(scope, campaign, now - timedelta(seconds=longest))
+    # Not all: there may be one for each of many people.
+    keys = {"", *(key for _, subject in subjects for key in subject.keys)}
+    budgets = list(of_scope.filter(key__in=keys).order_by("window_seconds", "id"))
     return [
         _Part(budget, of, window_of(budget, subject, now))
         for of, subject in subjects

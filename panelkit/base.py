@@ -176,7 +176,7 @@ class PanelAdmin(OperatingAdmin):
         row = kwargs.get("obj")
         if row is not None:
             context["live"] = self._live(request, row)
-            context["sections"] = sections_of(row)
+            context["sections"] = sections_of(row, request.GET.get("section", ""))
             if not _can_be_edited(context):
                 context |= NOTHING_TO_SAVE
         return super().render_change_form(request, context, *args, **kwargs)

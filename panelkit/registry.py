@@ -30,10 +30,13 @@ class Leaving:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a row's page: `template` gets what `look(row)` answers as `section`."""
+    """A part of a row's page: `template` gets what `look(row)` answers as `section`. One with a `name` costs much to
+    read: the page has a link to itself with the section, called `title`."""
 
     template: str
     look: Callable[[Any], dict[str, Any]]
+    name: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,14 @@ def add_link(model: type[Model], link: Link) -> None:
         _links[model].append(link)
 
 
-def sections_of(row: Model) -> list[dict[str, Any]]:
-    return [{"template": one.template, **one.look(row)} for one in _sections[type(row)]]
+def sections_of(row: Model, wanted: str) -> list[dict[str, Any]]:
+    """`wanted` is the name of the section that was asked for."""
+    return [
+        {"name": one.name, "title": one.title}
+        if one.name and one.name != wanted
+        else {"template": one.template, **one.look(row)}
+        for one in _sections[type(row)]
+    ]
 
 
 def may_view(model: type[Model]) -> Callable[[HttpRequest], bool]:

@@ -13,4 +13,6 @@ def _budgets(campaign: Campaign) -> dict[str, Any]:
     return {"usages": campaign_usage(campaign=campaign, now=now), "at": now}
 
 
-add_section(Campaign, Section("bots/usage.html", _budgets))
+add_section(
+    Campaign, Section("bots/usage.html", _budgets, name="budgets", title="Budgets and how much of them is used")
+)

@@ -94,6 +94,8 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["bot", "due_at"], name="deliveries_due", condition=Q(state="queued")),
             models.Index(fields=["bot"], name="deliveries_leaving", condition=Q(state="sending")),
+            # For who goes through all of them, a part at a time.
+            models.Index(fields=["id"], name="deliveries_queued", condition=Q(state="queued")),
             models.Index(fields=["created_at"], name="deliveries_unknown", condition=Q(state="unknown")),
             models.Index(fields=["-created_at"], name="deliveries_newest"),
             # With the purpose in them, a budget's window is read from its index alone.

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -223,6 +224,19 @@ class TestRepair:
         campaign_finish(campaign_id=campaign.id)
         recovery.repair()
         assert origin.settled == [(delivery.id, State.REFUSED)]
+
+
+def test_every_delivery_without_an_owner_has_its_turn(origin, monkeypatch):
+    bot, campaign = ledger.make_bot(lease_expires_at=None), ledger.make_campaign()
+    ids = sorted(ledger.queue_message(bot, campaign, number).id for number in range(1, 6))
+    monkeypatch.setattr(recovery, "_ORPHANS_A_ROUND", 2)
+
+    def turn(start: UUID) -> list[UUID]:
+        return [key.id for key in recovery._some_orphans(ledger.START, start)]
+
+    assert [turn(start) for start in ids] == [[ids[n], ids[(n + 1) % 5]] for n in range(5)]
+    monkeypatch.setattr(recovery, "_ORPHANS_A_ROUND", 20)
+    assert turn(ids[2]) == [*ids[2:], *ids[:2]]
 
 
 def test_an_origin_that_failed_to_settle_is_asked_again_and_nothing_is_said_twice(stage, origin):

@@ -19,7 +19,7 @@ from bots.claiming import claim, judge_unowned
 from bots.models import Delivery, Role
 from bots.selectors import is_own_account
 from campaigns.expiry import permissions_tell_expiring
-from campaigns.models import Purpose, Suppression
+from campaigns.models import Campaign, Purpose, Suppression
 from campaigns.selectors import is_suppressed, suppressed_bearer
 from leads.models import Conversation, Lead
 from leads.selectors import Person, manager_least_loaded
@@ -189,5 +189,7 @@ def test_the_pages_of_rows(panel: Client, plans: scale.Plans, settings: Any) -> 
         row = model._default_manager.all()[0]
         pages.append(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk]))
     pages.append(reverse("trace", args=[DeadLetter.objects.all()[0].event_id]))
+    budgets = reverse("admin:campaigns_campaign_change", args=[Campaign.objects.all()[0].pk])
+    pages.append(f"{budgets}?section=budgets")
     for plans.where in pages:
         assert panel.get(plans.where, headers={"authorization": f"Bearer {settings.METRICS_TOKEN}"}).status_code == 200
