@@ -4,6 +4,8 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.template.loader import render_to_string
 from django.urls import reverse
 
@@ -17,6 +19,26 @@ PERMISSIONS_POLICY = ", ".join(
         "midi", "payment", "usb",
     )
 )  # fmt: skip
+
+# Their answers show a secret: a new API token, the login that a QR code carries.
+WITH_SECRETS = frozenset(
+    {"admin:coolthing_site_apitoken_add", "admin:bots_bot_login", "admin:bots_bot_login_progress"},
+)
+
+
+class Compression(GZipMiddleware):
+    """Lists are 20 times smaller so.
+
+    BREACH guesses a secret from the size of compressed answers that repeat what the attacker sent beside it. Django
+    pads each answer by a random length, which makes that slower, and masks the CSRF token anew each time; other
+    secrets are on the pages of WITH_SECRETS alone, and these are sent as they are.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        found = request.resolver_match
+        if found is not None and found.view_name in WITH_SECRETS:
+            return response
+        return super().process_response(request, response)
 
 
 def permissions_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -62,7 +62,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "coolthing_site.middleware.permissions_policy",
     "csp.middleware.CSPMiddleware",
+    # Which compresses static files once, when they are collected.
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "coolthing_site.middleware.Compression",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "coolthing_site.middleware.refuse_nul",
