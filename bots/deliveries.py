@@ -201,10 +201,14 @@ def deliveries_leaving(
     return leaving.count()
 
 
-def people_waited_for(user_ids: Collection[int]) -> set[int]:
-    """Those of these people to whom something is queued."""
-    queued = Delivery.objects.filter(state=State.QUEUED, peer_id__in=user_ids)
-    return {one for one in queued.values_list("peer_id", flat=True) if one is not None}
+def people_waited_for(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
+    """Those of these people, by id and by plain username, to whom something is queued."""
+    queued = Delivery.objects.filter(state=State.QUEUED)
+    ids = queued.filter(peer_id__in=user_ids).values_list("peer_id", flat=True)
+    # As the indexes have it.
+    named = queued.filter(peer_username__upper__in=[name.upper() for name in usernames])
+    names = {plain_username(name) for name in named.values_list("peer_username", flat=True)}
+    return {one for one in ids if one is not None}, names
 
 
 def _person(telegram_user_id: int | None, username: str) -> Q:

@@ -6,6 +6,7 @@ from django.http import HttpResponse
 
 from campaigns.errors import NotPossible
 from campaigns.models import EVIDENCE_MOST_BYTES, EvidenceFile
+from texts.decoding import NotText, only_certain
 
 NAME_LENGTH = 150
 _SIGNATURES = (
@@ -31,17 +32,17 @@ def evidence_add(*, permission_id: int, name: str, content: bytes, by: str = "")
 
 
 def type_of(content: bytes) -> str:
-    """What the content is, whatever its name says: PDF, PNG, JPEG or UTF-8 text. Raises NotPossible for all else."""
+    """What the content is, whatever its name says: PDF, PNG, JPEG or Unicode text. Raises NotPossible for all else."""
     for signature, content_type in _SIGNATURES:
         if content.startswith(signature):
             return content_type
     try:
-        text = content.decode()
-    except UnicodeDecodeError:
+        text = only_certain(content)
+    except NotText:
         text = ""
     if text.strip() and "\0" not in text:
         return TEXT
-    raise NotPossible("A file is a PDF, a PNG or JPEG picture, or plain text in UTF-8.")
+    raise NotPossible("A file is a PDF, a PNG or JPEG picture, or plain text: save that as UTF-8.")
 
 
 def plain_name(name: str) -> str:

@@ -1,7 +1,6 @@
-"""Silence for a person: written down, made to hold for their id as soon as that is known, and taken in from files."""
+"""Silence for a person: written down, and made to hold for their id as soon as that is known."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -10,23 +9,11 @@ from django.db.models import QuerySet
 from campaigns import fences, suppressions
 from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import Suppression
-from campaigns.selectors import is_suppressed, named, plain_username
+from campaigns.selectors import named, plain_username
 from campaigns.suppressions import Silenced
 from messaging.clock import database_clock
 
 OWN_RECORDS = "our own records"
-# Rows of a file that are written in one transaction: senders wait for it.
-ROWS_AT_ONCE = 500
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One person to be suppressed, from a file."""
-
-    telegram_user_id: int | None
-    username: str
-    source: Suppression.Source
-    reason: str = ""
 
 
 @transaction.atomic
@@ -100,73 +87,12 @@ def _erased_resolve(by_name: QuerySet[Suppression], wanted: str, telegram_user_i
     return bool(by_name.update(person_hash=wanted))
 
 
-def suppressions_import(*, entries: Sequence[Entry]) -> int:
-    """Suppress everybody in it; returns how many were not suppressed before. What is queued for them is cancelled.
-
-    In transactions of some hundred rows. Doing it again, also after a crash in the middle, is no error.
-    """
-    by_id = {entry.telegram_user_id: entry for entry in entries if entry.telegram_user_id is not None}
-    new = 0
-    ids = list(by_id)
-    for start in range(0, len(ids), ROWS_AT_ONCE):
-        part = [by_id[one] for one in ids[start : start + ROWS_AT_ONCE]]
-        new += len(_put_many(part))
-        # Known to a room: their conversations end. From the commit above on the gate refuses them already.
-        for one in sorted(suppressions.concerned([entry.telegram_user_id or 0 for entry in part])):
-            _add(by_id[one])
-    for entry in entries:
-        if entry.telegram_user_id is None:
-            new += not _is_known_name(entry.username)
-            _add(entry)
-    return new
-
-
-def suppressions_known(entries: Iterable[Entry]) -> int:
-    """How many of them are suppressed already: for a dry run."""
-    entries = list(entries)
-    ids = [entry.telegram_user_id for entry in entries if entry.telegram_user_id is not None]
-    known = len(_held(ids))
-    return known + sum(_is_known_name(entry.username) for entry in entries if entry.telegram_user_id is None)
-
-
-def _add(entry: Entry) -> None:
-    suppression_add(
-        telegram_user_id=entry.telegram_user_id, username=entry.username, source=entry.source, reason=entry.reason
-    )
-
-
-@transaction.atomic
-def _put_many(entries: Sequence[Entry]) -> set[int]:
-    """The ids that are new."""
-    fences.suppressions_close()
-    ids = [entry.telegram_user_id for entry in entries if entry.telegram_user_id is not None]
-    held = _held(ids)
-    rows = [
-        Suppression(
-            telegram_user_id=entry.telegram_user_id,
-            username=plain_username(entry.username),
-            source=entry.source,
-            reason=entry.reason[:300],
-        )
-        for entry in entries
-        if entry.telegram_user_id not in held
-    ]
-    Suppression.objects.bulk_create(rows)
-    return set(ids) - held
-
-
 def _held(ids: Sequence[int]) -> set[int]:
     key = key_if_any()
     hashes = {id_hash(key, one): one for one in ids} if key is not None else {}
     kept = Suppression.objects.filter(person_hash__in=list(hashes)).values_list("person_hash", flat=True)
     held = Suppression.objects.filter(telegram_user_id__in=ids).values_list("telegram_user_id", flat=True)
     return {one for one in held if one is not None} | {hashes[one] for one in kept}
-
-
-def _is_known_name(username: str) -> bool:
-    name = plain_username(username)
-    bearer = suppressions.bearer_of(name)
-    return bool(_held([bearer])) if bearer is not None else is_suppressed(username=name)
 
 
 def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Suppression:

@@ -3,24 +3,21 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, StreamingHttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
 
 from campaigns import suppression_csv
 from campaigns.models import NOBODY_NAMED, HashKey, Suppression
 from campaigns.names import is_person_id, is_username
 from campaigns.selectors import named, plain_username
-from campaigns.suppressing import suppression_add, suppressions_import, suppressions_known
+from campaigns.suppressing import suppression_add
+from campaigns.suppression_import_admin import SuppressionImporting
 from campaigns.suppressions import bearer_of
-from messaging.wording import counted
-from panelkit.base import FactAdmin, PanelAdmin
+from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, moment
 
 NAME_HELP = (
@@ -28,13 +25,6 @@ NAME_HELP = (
     "there is none, of the first one who is met under it: until then whoever bears the name is not written to, from "
     "then on the name does not matter any more. Look at this page again: it says when and by what the id was found."
 )
-
-
-class ImportForm(forms.Form):
-    file = forms.FileField(widget=UnfoldAdminFileFieldWidget)
-    dry_run = forms.BooleanField(
-        required=False, initial=True, widget=UnfoldBooleanSwitchWidget, help_text="Check and count, change nothing"
-    )
 
 
 class SuppressionForm(forms.ModelForm):
@@ -87,7 +77,7 @@ class HoldsForFilter(DropdownFilter):
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(PanelAdmin):
+class SuppressionAdmin(SuppressionImporting):
     form = SuppressionForm
     empty_hint = "Whoever says stop, blocks an account or is entered here is never written to again."
     list_display = ("person", "telegram_user_id", "holds_for", "source_label", "reason", "created_at")
@@ -136,37 +126,6 @@ class SuppressionAdmin(PanelAdmin):
             source=Suppression.Source.OPERATOR,
             reason=obj.reason,
         ).pk
-
-    @action(description="Import", url_path="import", icon="upload", permissions=["add"])
-    def import_file(self, request: HttpRequest) -> HttpResponse:
-        form, problems = ImportForm(request.POST or None, request.FILES or None), list[str]()
-        back = reverse("admin:campaigns_suppression_changelist")
-        if request.method == "POST" and form.is_valid():
-            parsed = suppression_csv.parse(form.cleaned_data["file"].read())
-            problems = parsed.problems
-            if not problems:
-                self._take_in(request, parsed.entries, dry_run=form.cleaned_data["dry_run"])
-                return HttpResponseRedirect(request.path if form.cleaned_data["dry_run"] else back)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Import suppressions",
-            "form": form,
-            "problems": problems,
-            "columns": suppression_csv.COLUMNS,
-            "back": back,
-        }
-        return TemplateResponse(request, "campaigns/suppressions_import.html", context)
-
-    def _take_in(self, request: HttpRequest, entries: list[Any], *, dry_run: bool) -> None:
-        if dry_run:
-            known = suppressions_known(entries)
-            already = counted(known, "is", "are")
-            text = f"The file is sound: {len(entries) - known} would be suppressed, {already} already."
-        else:
-            new = suppressions_import(entries=entries)
-            before = counted(len(entries) - new, "was", "were")
-            text = f"{counted(new, 'is', 'are')} suppressed now, {before} already."
-        self.message_user(request, text, messages.SUCCESS)
 
     @action(description="Export", url_path="export", icon="download", permissions=["view"])
     def export_file(self, request: HttpRequest) -> StreamingHttpResponse:

@@ -1,110 +1,181 @@
-"""Suppressions as CSV: a header, then a person a line. A file with any mistake is refused whole, with each mistake told
-by its line."""
+"""Files of suppressions: a header, then a person a line, in whatever encoding and with whatever separator a spreadsheet
+has written them. What was understood is told before anybody is suppressed."""
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from campaigns.models import Suppression
-from campaigns.names import is_person_id, is_username
 from campaigns.selectors import plain_username
-from campaigns.suppressing import Entry
+from campaigns.suppressing_many import Entry
+from campaigns.suppression_cells import Damaged, as_id, as_username
 from messaging.wire import unstorable
+from texts.decoding import Decoded, NotText, decode
+from texts.tables import SEPARATORS, NoTable, Row, harmless, plain, rows, separator_of
 
-COLUMNS = ("telegram_user_id", "username", "source", "reason", "created_at")
-# Larger files are cut by hand: the form holds one in memory.
+ID, NAME, SOURCE, REASON = "telegram_user_id", "username", "source", "reason"
+COLUMNS = (ID, NAME, SOURCE, REASON, "created_at")
+# Other programs' words for a column.
+_ALSO = {
+    "telegram_id": ID, "tg_id": ID, "user_id": ID, "id": ID,
+    "telegram_username": NAME, "user_name": NAME, "telegram": NAME, "nickname": NAME,
+    "comment": REASON, "note": REASON,
+}  # fmt: skip
+# Larger files are cut by hand: they are held in memory.
 MOST_BYTES = 20 * 2**20
-# More mistakes than these tell nothing new.
-MOST_PROBLEMS = 100
+# More lines than these tell nothing new.
+MOST_TOLD = 100
+# Rows that a preview shows.
+_SAMPLE = 5
 _REASON_LENGTH = 300
-# A table that is opened in a spreadsheet must not calculate what somebody typed.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass
-class Parsed:
-    """`problems` are sentences with their lines; when there is any, `entries` are of no use."""
+class Told:
+    """Sentences about lines: all are counted, the first ones are kept."""
 
+    count: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, line: int, what: str) -> None:
+        self.count += 1
+        if self.count <= MOST_TOLD:
+            self.lines.append(f"line {line}: {what}")
+
+    @property
+    def more(self) -> int:
+        return self.count - len(self.lines)
+
+
+@dataclass
+class Reading:
+    """What a file was understood to say.
+
+    `columns`: each header's words with the column that they mean, "" of one that is not read. `damaged` lines are left
+    out; `skipped` ones name somebody a second time. `sample`: the first rows as they stand there. With a `problem`
+    nothing was understood, and the rest is of no use.
+    """
+
+    problem: str = ""
+    decoded: Decoded | None = None
+    separator: str = ","
+    columns: list[tuple[str, str]] = field(default_factory=list)
+    sample: list[Row] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    damaged: Told = field(default_factory=Told)
+    skipped: Told = field(default_factory=Told)
+
+    @property
+    def separator_name(self) -> str:
+        return SEPARATORS[self.separator]
+
+    @property
+    def not_read(self) -> list[str]:
+        return [header for header, meaning in self.columns if not meaning or meaning == "created_at"]
+
+    def understood(self) -> list[str]:
+        """Encoding, separator and columns, as sentences."""
+        assert self.decoded is not None
+        guess = " (guessed: look at the rows)" if self.decoded.guessed else ""
+        read = [f"{header} → {meaning}" if header != meaning else header for header, meaning in self.columns if meaning]
+        unread = [f"not read: {', '.join(name or '(no name)' for name in self.not_read)}"] if self.not_read else []
+        return [
+            f"encoding: {self.decoded.encoding_name}, {self.decoded.how}{guess}",
+            f"separator: {self.separator_name}",
+            f"columns: {', '.join(name for name in read if name != 'created_at')}",
+            *unread,
+        ]
 
 
-def parse(content: bytes) -> Parsed:
-    """Separated by commas or semicolons, UTF-8, in any order of the columns; `created_at` is not read."""
+def read(content: bytes, *, encoding: str = "", separator: str = "") -> Reading:
+    """The people in a file. `encoding` and `separator` are found out unless they are given."""
+    reading = Reading()
+    try:
+        _read(reading, content, encoding, separator)
+    except (NotText, NoTable) as problem:
+        reading.problem = str(problem)
+    return reading
+
+
+def _read(reading: Reading, content: bytes, encoding: str, separator: str) -> None:
     if len(content) > MOST_BYTES:
-        return Parsed(problems=[f"the file is larger than {MOST_BYTES // 2**20} MB"])
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        return Parsed(problems=[f"the file is not UTF-8: {problem.reason} at byte {problem.start}"])
-    first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",", strict=True)
-    try:
-        return _rows(reader)
-    except csv.Error as problem:
-        return Parsed(problems=[f"line {reader.line_num}: no CSV: {problem}"])
+        raise NotText(f"it is larger than {MOST_BYTES // 2**20} MB: cut it into several files")
+    reading.decoded = decode(content, encoding)
+    text = reading.decoded.text
+    reading.separator = separator or separator_of(text, lambda cell: bool(_meaning(cell)))
+    table = rows(text, reading.separator)
+    header = next(table, Row(1, []))
+    reading.columns = [(cell.strip(), _meaning(cell)) for cell in header.cells]
+    if problem := _header_problem([meaning for _, meaning in reading.columns if meaning]):
+        raise NoTable(f"line {header.line}: {problem}{_found(reading)}")
+    _read_people(reading, table)
+    if not reading.entries and not reading.damaged.count:
+        raise NoTable("nobody is in the file")
 
 
-def _rows(reader: Any) -> Parsed:
-    header = [name.strip().lower() for name in next(reader, [])]
-    if problem := _header_problem(header):
-        return Parsed(problems=[f"line 1: {problem}"])
-    parsed, seen = Parsed(), dict[object, int]()
-    for values in reader:
-        line = reader.line_num
-        if not any(value.strip() for value in values):
+def _read_people(reading: Reading, table: Iterator[Row]) -> None:
+    meanings, seen = [meaning for _, meaning in reading.columns], dict[object, int]()
+    for row in table:
+        if len(reading.sample) < _SAMPLE:
+            reading.sample.append(row)
+        try:
+            entry = _entry(meanings, row)
+        except Damaged as problem:
+            reading.damaged.add(row.line, str(problem))
             continue
-        found = _entry(header, values)
-        if isinstance(found, Entry):
-            who: object = plain_username(found.username) if found.telegram_user_id is None else found.telegram_user_id
-            before = seen.setdefault(who, line)
-            found = found if before == line else f"is the same person as line {before}"
-        if isinstance(found, Entry):
-            parsed.entries.append(found)
+        who: object = plain_username(entry.username) if entry.telegram_user_id is None else entry.telegram_user_id
+        before = seen.setdefault(who, row.line)
+        if before == row.line:
+            reading.entries.append(entry)
         else:
-            parsed.problems.append(f"line {line}: {found}")
-            if len(parsed.problems) >= MOST_PROBLEMS:
-                parsed.problems.append("… and perhaps more")
-                break
-    if not parsed.entries and not parsed.problems:
-        parsed.problems.append("nobody is in the file")
-    return parsed
+            reading.skipped.add(row.line, f"is the same person as line {before}")
 
 
-def _header_problem(header: list[str]) -> str:
-    unknown = [name for name in header if name not in COLUMNS]
-    if unknown:
-        return f"unknown column {unknown[0][:40]!r}: there are {', '.join(COLUMNS)}"
-    if len(set(header)) < len(header):
-        return "a column is there twice"
-    if not {"telegram_user_id", "username"} & set(header):
-        return "a column telegram_user_id or username is needed"
+def _meaning(cell: str) -> str:
+    name = "_".join(cell.strip().lower().replace("-", " ").replace("_", " ").split())
+    return name if name in COLUMNS else _ALSO.get(name, "")
+
+
+def _header_problem(meanings: Sequence[str]) -> str:
+    twice = [name for name in COLUMNS if meanings.count(name) > 1]
+    if twice:
+        return f"a column is there twice: {twice[0]}"
+    if not {ID, NAME} & set(meanings):
+        return f"a column {ID} or {NAME} is needed"
     return ""
 
 
-def _entry(header: list[str], values: list[str]) -> Entry | str:
-    """The person, or what is wrong with the line."""
-    if len(values) != len(header):
-        return f"has {len(values)} fields, the header {len(header)}"
-    given = {name: _plain(value) for name, value in zip(header, values, strict=True)}
-    number, name = given.get("telegram_user_id", ""), given.get("username", "").removeprefix("@")
-    if not number and not name:
-        return "names nobody: a telegram_user_id or a username is needed"
-    if number and not is_person_id(number):
-        return f"telegram_user_id {number[:40]!r} is no Telegram id of a person"
-    if name and not is_username(name):
-        return f"username {name[:40]!r} is no Telegram username"
-    source = given.get("source") or Suppression.Source.IMPORT
+def _found(reading: Reading) -> str:
+    there = ", ".join(repr(header[:40]) for header, _ in reading.columns[:10])
+    return f"; the first line has {there}" if there else ""
+
+
+def _entry(meanings: Sequence[str], row: Row) -> Entry:
+    """The person; raises `Damaged` with what is wrong with the line."""
+    cells = row.cells
+    # A spreadsheet fills up its rows.
+    while len(cells) > len(meanings) and not cells[-1].strip():
+        cells = cells[:-1]
+    if len(cells) != len(meanings):
+        raise Damaged(f"has {len(cells)} fields, the header {len(meanings)}")
+    given = {name: cell for name, cell in zip(meanings, cells, strict=True) if name}
+    number, name = as_id(given.get(ID, "")), as_username(given.get(NAME, ""))
+    if number is None and not name:
+        raise Damaged("names nobody: a telegram_user_id or a username is needed")
+    source = plain(given.get(SOURCE, "")) or Suppression.Source.IMPORT
     if source not in Suppression.Source.values:
-        return f"source {source[:40]!r} is none of {', '.join(Suppression.Source.values)}"
-    reason = given.get("reason", "")
+        raise Damaged(f"source {source[:40]!r} is none of {', '.join(Suppression.Source.values)}")
+    return Entry(number, name, Suppression.Source(source), _reason(given.get(REASON, "")), line=row.line)
+
+
+def _reason(cell: str) -> str:
+    reason = plain(cell)
     if problem := unstorable(reason):
-        return f"the reason {problem}"
+        raise Damaged(f"the reason {problem}")
     if len(reason) > _REASON_LENGTH:
-        return f"the reason has {len(reason)} characters; {_REASON_LENGTH} are the most"
-    return Entry(int(number) if number else None, name, Suppression.Source(source), reason)
+        raise Damaged(f"the reason has {len(reason)} characters; {_REASON_LENGTH} are the most")
+    return reason
 
 
 def lines() -> Iterator[str]:
@@ -124,15 +195,6 @@ def lines() -> Iterator[str]:
     known = Suppression.objects.filter(person_hash="").order_by("created_at", "telegram_user_id", "username")
     for row in known.iterator(chunk_size=2000):
         id_text = "" if row.telegram_user_id is None else row.telegram_user_id
-        writer.writerow([id_text, row.username, row.source, _safe(row.reason), row.created_at.isoformat()])
+        created = row.created_at.isoformat()
+        writer.writerow([id_text, harmless(row.username), row.source, harmless(row.reason), created])
         yield taken()
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _plain(text: str) -> str:
-    """As `_safe` wrote it."""
-    plain = text.strip()
-    return plain[1:] if plain.startswith("'") and plain[1:].startswith(_FORMULA) else plain

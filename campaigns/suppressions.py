@@ -19,17 +19,19 @@ class Silenced:
 
 @dataclass(frozen=True)
 class Seen:
-    """A room has met this id under the name that was asked about."""
+    """A room has met this id under a plain name."""
 
+    username: str
     telegram_user_id: int
     at: datetime
 
 
 Step = Callable[[Silenced], None]
-# Called with plain usernames: who was seen under them.
-Finder = Callable[[str], Iterable[Seen]]
-# Called with ids: those among them that the room has anything to do about when they are suppressed.
-Concerned = Callable[[Collection[int]], set[int]]
+# Called with plain usernames: who was seen last under each of them.
+Finder = Callable[[Collection[str]], Iterable[Seen]]
+# Called with ids, and with plain usernames of people of whom nothing else is known: those among them that the room has
+# anything to do about when they are suppressed.
+Concerned = Callable[[Collection[int], Collection[str]], tuple[set[int], set[str]]]
 
 _steps: list[tuple[Step, Step]] = []
 _finders: list[Finder] = []
@@ -43,13 +45,22 @@ def register_finder(finder: Finder) -> None:
 
 def bearer_of(username: str) -> int | None:
     """Whom the rooms have seen last under this plain name; None when nobody has."""
-    seen = [one for finder in _finders for one in finder(username)]
-    return max(seen, key=lambda one: one.at).telegram_user_id if seen else None
+    return bearers_of([username]).get(username)
 
 
-def concerned(user_ids: Collection[int]) -> set[int]:
+def bearers_of(usernames: Collection[str]) -> dict[str, int]:
+    """As `bearer_of` for many, without those under whose name nobody was seen."""
+    last: dict[str, Seen] = {}
+    for seen in (one for finder in _finders for one in finder(usernames)) if usernames else ():
+        if seen.username not in last or last[seen.username].at < seen.at:
+            last[seen.username] = seen
+    return {name: seen.telegram_user_id for name, seen in last.items()}
+
+
+def concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
     """Those whose suppression has consequences in a room above."""
-    return set().union(*(ask(user_ids) for ask in _concerned))
+    told = [ask(user_ids, usernames) for ask in _concerned]
+    return set().union(*(ids for ids, _ in told)), set().union(*(names for _, names in told))
 
 
 def register(*, lock: Step, after: Step, concerned: Concerned) -> None:

@@ -16,8 +16,8 @@ COPY_DAYS = 1
 FAILURE_DAYS = 7
 # Of the panel's logins: what failed is looked at for some days; a lock lasts a day at most.
 LOGIN_FAILURE_DAYS = 7
-# Past the end of a login.
-SESSION_DAYS = 1
+# What has expired goes at once: logins, and files with names that nobody confirmed (`campaigns.import_drafts`).
+SESSION_DAYS = 0
 # Spans of the API's limits that are over.
 REQUEST_COUNT_DAYS = 1
 # Rows a statement: short locks, and little to redo when the worker stops in between.

@@ -1,13 +1,13 @@
 """From a message in a watched chat to hits and their events."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from bots.selectors import is_own_account
 from campaigns.fences import erasing_hold
-from campaigns.selectors import is_erased, named
+from campaigns.selectors import is_erased
 from campaigns.suppressing import erased_resolve
 from campaigns.suppressions import Seen, register_finder
 from messaging.outbox import publish_on_commit
@@ -17,6 +17,15 @@ from parser.models import Hit, WatchedChat
 from parser.selectors import campaigns_watching
 from parser.targets import why_no_target
 from telegram.types import IncomingMessage
+
+# By the index `hits_of_username`, a look for each name.
+_LAST_UNDER_A_NAME = """
+    SELECT wanted.name, hit.telegram_user_id, hit.said_at FROM unnest(%s::text[]) AS wanted (name)
+    CROSS JOIN LATERAL (
+        SELECT telegram_user_id, said_at FROM parser_hit
+        WHERE LOWER(username) = wanted.name AND username <> '' ORDER BY said_at DESC LIMIT 1
+    ) AS hit
+"""
 
 
 @transaction.atomic
@@ -95,10 +104,12 @@ def _event(hit: Hit, message: IncomingMessage) -> NewTargetMessage:
     )
 
 
-def _seen(username: str) -> Iterator[Seen]:
-    """Whom the parser has met under a name."""
-    for hit in Hit.objects.filter(named(username)).order_by("-said_at")[:1]:
-        yield Seen(hit.telegram_user_id, hit.said_at)
+def _seen(usernames: Collection[str]) -> Iterator[Seen]:
+    """Whom the parser has met last under each of these plain names."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_UNDER_A_NAME, [list(usernames)])
+        for name, user_id, said_at in cursor.fetchall():
+            yield Seen(name, user_id, said_at)
 
 
 register_finder(_seen)

@@ -39,6 +39,8 @@ _COMMON_CYRILLIC = frozenset("оеаинтсрвлкмдпуяьі")
 # Fewer characters outside ASCII than these tell nothing about a language.
 _ENOUGH = 64
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]{2,}")
+# Quotation marks, and the signs before a Spanish question; a modifier letter (ˇ) is no letter here.
+_SIGNS_AROUND = re.compile(r"^[\W_ˇ˘˙˛˝]+|[\W_ˇ˘˙˛˝]+$")
 # Of the bytes that a guess looks at.
 _SAMPLE = 65_536
 
@@ -166,7 +168,8 @@ def _fits(content: bytes, encoding: str) -> bool:
 def _score(text: str) -> int:
     """More for text that people write: common letters, no signs inside words, capitals at a word's beginning."""
     score = sum(1 for letter in text.lower() if letter in _COMMON_CYRILLIC)
-    for word in text.split():
+    for around in text.split():
+        word = _SIGNS_AROUND.sub("", around)
         score -= 3 * sum(1 for letter in word if not letter.isalpha())
         score -= 2 * sum(1 for one, next_ in pairwise(word) if one.islower() and next_.isupper())
     return score

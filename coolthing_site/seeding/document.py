@@ -12,6 +12,7 @@ import yaml
 
 from coolthing_site.seeding.problems import Path, Problem, SeedError
 from messaging.wire import unstorable
+from texts.decoding import NotText, only_certain
 
 Lines = dict[Path, int]
 # Against aliases that hold themselves, or each other many times over.
@@ -36,11 +37,11 @@ for _tag, _pattern, _first in (
 def load(file: str) -> tuple[Any, Lines]:
     """The file's data and the line of each path in it. Raises SeedError when there is no file or it is no YAML."""
     try:
-        text = FilePath(file).read_text(encoding="utf-8")
+        text = only_certain(FilePath(file).read_bytes())
     except OSError as error:
         raise SeedError(file, [Problem((), error.strerror or "cannot be read")]) from error
-    except UnicodeDecodeError as error:
-        raise SeedError(file, [Problem((), f"is not UTF-8: {error.reason} at byte {error.start}")]) from error
+    except NotText as error:
+        raise SeedError(file, [Problem((), f"is no text that can be read: {error}. Save it as UTF-8")]) from error
     try:
         return _parse(file, text)
     except yaml.MarkedYAMLError as error:

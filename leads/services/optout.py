@@ -5,11 +5,12 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Lower
 
 from bots.deliveries import deliveries_cancel_for_person, people_waited_for
 from campaigns import suppressions
 from campaigns.models import Suppression
-from campaigns.selectors import named
+from campaigns.selectors import plain_username
 from campaigns.services import suppression_add
 from campaigns.suppressions import Seen, Silenced
 from leads.locks import people_lock
@@ -48,15 +49,20 @@ def _person(silenced: Silenced) -> Person:
     return Person.of(silenced.telegram_user_id, silenced.username)
 
 
-def _concerned(user_ids: Collection[int]) -> set[int]:
+def _concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
     leads = Lead.objects.filter(telegram_user_id__in=user_ids).values_list("telegram_user_id", flat=True)
-    return {one for one in leads if one is not None} | people_waited_for(user_ids)
+    # Of the bearers of a name who are known by id the caller knows: here are leads with nothing but the name.
+    unknown = Lead.objects.filter(username__lower__in=usernames, username__gt="", telegram_user_id=None)
+    ids, names = people_waited_for(user_ids, usernames)
+    ids |= {one for one in leads if one is not None}
+    return ids, names | {plain_username(name) for name in unknown.values_list("username", flat=True)}
 
 
-def _seen(username: str) -> Iterator[Seen]:
-    leads = Lead.objects.filter(named(username), telegram_user_id__isnull=False)
-    for lead in leads.order_by("-created_at")[:1]:
-        yield Seen(lead.telegram_user_id or 0, lead.hit_at)
+def _seen(usernames: Collection[str]) -> Iterator[Seen]:
+    known = Lead.objects.annotate(name=Lower("username")).filter(telegram_user_id__isnull=False)
+    known = known.filter(username__lower__in=usernames, username__gt="")
+    for lead in known.order_by("name", "-created_at").distinct("name"):
+        yield Seen(lead.name, lead.telegram_user_id or 0, lead.hit_at)
 
 
 suppressions.register(lock=_lock, after=_end_everything, concerned=_concerned)

@@ -14,6 +14,8 @@ from campaigns.models import EvidenceFile
         (b"\x89PNG\r\n\x1a\n...", "image/png"),
         (b"\xff\xd8\xff\xe0...", "image/jpeg"),
         ("Письмо: да, можно.".encode(), "text/plain"),
+        ("Письмо: да, можно.".encode("utf-8-sig"), "text/plain"),
+        ("Письмо: да, можно.".encode("utf-16"), "text/plain"),
         (b"<html><script>alert(1)</script>", "text/plain"),
     ],
 )

@@ -187,6 +187,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         read(str(tmp_path / "nothing.yaml"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_file_that_windows_wrote_is_read(tmp_path, encoding):
+    file = tmp_path / "seed.yaml"
+    file.write_bytes(DEMO.read_text(encoding="utf-8").replace("\n", "\r\n").encode(encoding))
+    assert read(str(file))
+
+
 def test_a_file_that_is_not_utf8_is_named(tmp_path):
     file = tmp_path / "seed.yaml"
     file.write_bytes(b"bots: \xff")

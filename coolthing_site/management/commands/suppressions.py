@@ -5,10 +5,12 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from campaigns import suppression_csv
 from campaigns.models import Suppression
-from campaigns.suppressing import suppressions_import, suppressions_known
+from campaigns.suppressing_many import suppressions_import, suppressions_known
+from campaigns.suppression_csv import MOST_BYTES, Reading, lines, read
 from messaging.wording import counted
+from texts.decoding import ENCODINGS
+from texts.tables import SEPARATORS
 from vault.commands import SecretsCommand
 
 STDIN = "-"
@@ -19,38 +21,67 @@ class Command(SecretsCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        taken = actions.add_parser("import", help="suppress everybody in a file; a file with a mistake is refused")
+        taken = actions.add_parser("import", help="suppress everybody in a file; one with damaged lines is refused")
         taken.add_argument("file", metavar="FILE.csv", help="- reads standard input")
-        taken.add_argument("--dry-run", action="store_true", help="check the file and count, change nothing")
+        taken.add_argument("--dry-run", action="store_true", help="say what is in the file and count, change nothing")
+        taken.add_argument("--skip-damaged", action="store_true", help="leave damaged lines out")
+        taken.add_argument("--encoding", default="", choices=list(ENCODINGS), help="when it is not found out rightly")
+        taken.add_argument("--separator", default="", choices=list(SEPARATORS.values()), help="likewise")
         actions.add_parser("export", help="print everybody who is suppressed")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "import":
-            self._import(options["file"], dry_run=options["dry_run"])
+            self._import(options)
         else:
             self._export()
 
-    def _import(self, file: str, *, dry_run: bool) -> None:
-        try:
-            content = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
-        except OSError as problem:
-            raise CommandError(f"{file}: {problem.strerror}") from problem
-        parsed = suppression_csv.parse(content)
-        if parsed.problems:
-            raise CommandError("\n".join(f"{file}: {problem}" for problem in parsed.problems))
-        total = len(parsed.entries)
-        if dry_run:
-            known = suppressions_known(parsed.entries)
-            already = counted(known, "is", "are")
-            self.stdout.write(f"{file}: {total - known} would be suppressed, {already} already; nothing was changed")
-        else:
-            new = suppressions_import(entries=parsed.entries)
-            now, before = counted(new, "is", "are"), counted(total - new, "was", "were")
-            self.stdout.write(f"{file}: {now} suppressed now, {before} already")
+    def _import(self, options: dict[str, Any]) -> None:
+        file, dry_run = options["file"], options["dry_run"]
+        separator = next((sign for sign, name in SEPARATORS.items() if name == options["separator"]), "")
+        reading = read(_content(file), encoding=options["encoding"], separator=separator)
+        if reading.problem:
+            raise CommandError(f"{file}: {reading.problem}")
+        known = suppressions_known(reading.entries)
+        self._tell(file, reading, known)
+        refused = bool(reading.damaged.count) and not options["skip_damaged"]
+        if refused or dry_run:
+            damaged = counted(reading.damaged.count, "line is", "lines are")
+            if refused:
+                raise CommandError(f"{file}: {damaged} damaged, nothing was changed: mend them, or --skip-damaged")
+            self.stdout.write(f"{file}: nothing was changed")
+            return
+        new = suppressions_import(entries=reading.entries)
+        now, before = counted(new, "is", "are"), counted(len(reading.entries) - new, "was", "were")
+        self.stdout.write(f"{file}: {now} suppressed now, {before} already")
+
+    def _tell(self, file: str, reading: Reading, known: int) -> None:
+        for line in reading.understood():
+            self.stdout.write(f"{file}: {line}")
+        for what, told in (("damaged", reading.damaged), ("skipped", reading.skipped)):
+            for line in told.lines:
+                self.stdout.write(f"{file}: {what}: {line}")
+            if told.more:
+                self.stdout.write(f"{file}: {what}: and {told.more} more")
+        already = counted(known, "is", "are")
+        self.stdout.write(
+            f"{file}: {len(reading.entries) - known} would be suppressed, {already} already,"
+            f" {reading.damaged.count} damaged, {reading.skipped.count} skipped"
+        )
 
     def _export(self) -> None:
-        for line in suppression_csv.lines():
+        for line in lines():
             self.stdout.write(line, ending="")
         erased = Suppression.objects.exclude(person_hash="").count()
         if erased:
             self.stderr.write(f"{erased} erased people are not in it: they are only known by a hash.")
+
+
+def _content(file: str) -> bytes:
+    """One byte more than may be is enough to refuse it."""
+    try:
+        if file == STDIN:
+            return sys.stdin.buffer.read(MOST_BYTES + 1)
+        with Path(file).open("rb") as opened:
+            return opened.read(MOST_BYTES + 1)
+    except OSError as problem:
+        raise CommandError(f"{file}: {problem.strerror}") from problem

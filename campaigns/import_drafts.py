@@ -1,0 +1,68 @@
+"""A file that somebody has uploaded and not confirmed yet: kept for their session, encrypted, for an hour at most.
+
+It lies in Django's store of sessions under a key of its own, which only the session of that person has: it is not
+loaded with their other requests, and leaves when it is applied, given up or too old (`messaging.retention`).
+"""
+
+import base64
+import hashlib
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+
+from vault.keys import cipher
+
+KEPT_SECONDS = 3600
+_KEY = "suppressions_import"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`encoding` and `separator` are empty while nobody has chosen them."""
+
+    name: str
+    content: bytes
+    encoding: str = ""
+    separator: str = ""
+
+    @property
+    def token(self) -> str:
+        """Stands for exactly this content, read in exactly this way."""
+        read_as = f"{self.encoding}\0{self.separator}\0".encode()
+        return hashlib.sha256(read_as + self.content).hexdigest()
+
+
+def keep(session: MutableMapping[str, Any], draft: Draft) -> None:
+    """In place of the one before."""
+    drop(session)
+    store = _store(None)
+    store["content"] = base64.b64encode(cipher().encrypt(draft.content)).decode()
+    store["read_as"] = [draft.name, draft.encoding, draft.separator]
+    store.set_expiry(KEPT_SECONDS)
+    store.save()
+    session[_KEY] = store.session_key
+
+
+def kept(session: MutableMapping[str, Any]) -> Draft | None:
+    """The draft of this session; None when there is none any more."""
+    store = _store(session.get(_KEY))
+    if _KEY not in session or "content" not in store:
+        return None
+    try:
+        content = cipher().decrypt(base64.b64decode(store["content"]))
+    except InvalidToken:
+        return None
+    return Draft(store["read_as"][0], content, *store["read_as"][1:])
+
+
+def drop(session: MutableMapping[str, Any]) -> None:
+    if (key := session.pop(_KEY, None)) is not None:
+        _store(key).delete()
+
+
+def _store(key: str | None) -> Any:
+    return import_module(settings.SESSION_ENGINE).SessionStore(key)

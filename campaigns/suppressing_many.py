@@ -1,0 +1,144 @@
+"""Many people suppressed at once, from a file: some statements for hundreds of them, whatever is known of each."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from django.db import connection, transaction
+from django.db.models.functions import Lower
+
+from campaigns import fences, suppressions
+from campaigns.models import Suppression
+from campaigns.selectors import plain_username, suppressed
+from campaigns.suppressing import OWN_RECORDS, suppression_add
+
+# Rows of a file that are written in one transaction: senders wait for it.
+ROWS_AT_ONCE = 500
+# A row for each element of the arrays: Django's own statement for many takes several times as long to be put together.
+_INSERT = """
+    INSERT INTO campaigns_suppression
+        (id, person_hash, resolved_at, resolved_by, telegram_user_id, username, source, reason)
+    SELECT gen_random_uuid(), '', CASE WHEN found THEN statement_timestamp() END, CASE WHEN found THEN %s ELSE '' END,
+        user_id, name, source, reason
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bool[]) 
+        AS row (user_id, name, source, reason, found)
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One person to be suppressed, from a line of a file."""
+
+    telegram_user_id: int | None
+    username: str
+    source: Suppression.Source
+    reason: str = ""
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Whom an entry means: as in `suppression_add` a name is the person whom our records show under it."""
+
+    entry: Entry
+    user_id: int | None
+    name: str
+
+    @property
+    def found(self) -> bool:
+        return self.user_id is not None and self.entry.telegram_user_id is None
+
+    @property
+    def key(self) -> object:
+        return self.name if self.user_id is None else self.user_id
+
+
+def suppressions_import(*, entries: Sequence[Entry]) -> int:
+    """Suppress everybody in it; returns how many were not suppressed before. What is queued for them is cancelled.
+
+    In transactions of some hundred rows. Doing it again, also after a crash in the middle, is no error.
+    """
+    return sum(_import(part) for part in _parts(entries))
+
+
+def suppressions_known(entries: Sequence[Entry]) -> int:
+    """How many of them are suppressed already: for a dry run."""
+    fresh = set[object]()
+    for part in _parts(entries):
+        people = _people(part)
+        fresh |= {person.key for person in people} - _known(people)
+    return len(entries) - len(fresh)
+
+
+def _parts(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    for start in range(0, len(entries), ROWS_AT_ONCE):
+        yield entries[start : start + ROWS_AT_ONCE]
+
+
+def _import(part: Sequence[Entry]) -> int:
+    with transaction.atomic():
+        people = _people(part)
+        fences.suppressions_close()
+        known = _known(people)
+        fresh: dict[object, _Person] = {}
+        for person in people:
+            if person.key not in known:
+                fresh.setdefault(person.key, person)
+        one_by_one = _one_by_one(people)
+        _write(fresh.values())
+    # Known to a room: their conversations end. From the commit above on the gate refuses them already.
+    for person in one_by_one:
+        entry = person.entry
+        suppression_add(
+            telegram_user_id=entry.telegram_user_id, username=entry.username, source=entry.source, reason=entry.reason
+        )
+    return len(fresh)
+
+
+def _people(part: Sequence[Entry]) -> list[_Person]:
+    nameless = {plain_username(entry.username) for entry in part if entry.telegram_user_id is None}
+    bearers = suppressions.bearers_of(nameless)
+    return [
+        _Person(
+            entry,
+            bearers.get(plain_username(entry.username)) if entry.telegram_user_id is None else entry.telegram_user_id,
+            plain_username(entry.username),
+        )
+        for entry in part
+    ]
+
+
+def _known(people: Sequence[_Person]) -> set[object]:
+    """The keys of those who are suppressed already."""
+    ids = [person.user_id for person in people if person.user_id is not None]
+    found = suppressed(user_ids=ids, usernames=[person.name for person in people if person.user_id is None])
+    return {*found.user_ids, *found.names}
+
+
+def _one_by_one(people: Sequence[_Person]) -> list[_Person]:
+    """Those about whom a room has something to do, and those of whom the file knows both the name, which is suppressed
+    by itself, and the id. In the order of their ids: they are locked."""
+    ids = {person.user_id for person in people if person.user_id is not None}
+    names = {person.name for person in people} - {""}
+    met_ids, met_names = suppressions.concerned(ids, names)
+    unresolved = Suppression.objects.annotate(name=Lower("username")).exclude(username="")
+    unresolved = unresolved.filter(name__in=names, telegram_user_id=None)
+    waiting = set(unresolved.values_list("name", flat=True))
+    chosen = [
+        person
+        for person in people
+        if person.user_id in met_ids
+        or person.name in met_names
+        or (person.name in waiting and person.user_id is not None)
+    ]
+    return sorted(chosen, key=lambda person: (person.user_id or 0, person.name))
+
+
+def _write(people: Collection[_Person]) -> None:
+    columns = zip(*map(_columns, people), strict=True) if people else ()
+    with connection.cursor() as cursor:
+        if people:
+            cursor.execute(_INSERT, [OWN_RECORDS, *map(list, columns)])
+
+
+def _columns(person: _Person) -> tuple[int | None, str, str, str, bool]:
+    return person.user_id, person.name, person.entry.source, person.entry.reason[:300], person.found

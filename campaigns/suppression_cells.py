@@ -1,0 +1,81 @@
+"""The cells of a file of suppressions: ids and usernames as people and spreadsheets write them.
+
+What has one meaning only is taken; what a spreadsheet has damaged, or what may mean two things, is refused in words.
+"""
+
+import re
+
+from campaigns.names import is_person_id, is_username
+from texts.tables import plain
+
+# What stands around a text unseen: spaces of any width, marks of direction and of byte order.
+_UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+# A spreadsheet's way to write a number as text.
+_AS_TEXT = re.compile(r'="([^"]*)"')
+_EXPONENT = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE][+-]?\d+")
+# No more than two zeros: 123,000 may be a hundred and twenty-three thousand.
+_WHOLE = re.compile(r"(\d+)[.,]0{1,2}")
+_GROUPS = re.compile(r"\d{1,3}(?:(?P<by>[ \u00a0\u202f\u2009'’.,])\d{3})(?:(?P=by)\d{3})*")
+_LINK = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/(\w+)/?(?:\?.*)?|tg://resolve/?\?domain=(\w+)",
+    re.ASCII | re.IGNORECASE,
+)
+# Of a cell in a message.
+_SHOWN = 40
+
+
+class Damaged(ValueError):
+    """What is wrong with a cell, in words."""
+
+
+def as_id(text: str) -> int | None:
+    """A person's Telegram id; None of an empty cell. Raises `Damaged`."""
+    found = _bare(text)
+    if not found:
+        return None
+    number = _number(found)
+    if not is_person_id(number):
+        raise Damaged(f"telegram_user_id {found[:_SHOWN]!r} is no Telegram id of a person")
+    return int(number)
+
+
+def as_username(text: str) -> str:
+    """Without @, also of a link to the person; "" of an empty cell. Raises `Damaged`."""
+    found = _bare(text)
+    _refuse_error(found, "username")
+    link = _LINK.fullmatch(found)
+    name = (link[1] or link[2]) if link else found.removeprefix("@")
+    if name and not is_username(name):
+        hint = ": a Telegram id belongs into the column telegram_user_id" if is_person_id(name) else ""
+        raise Damaged(f"username {found[:_SHOWN]!r} is no Telegram username{hint}")
+    return name
+
+
+def _number(text: str) -> str:
+    """The digits that were meant, or the text as it is."""
+    _refuse_error(text, "telegram_user_id")
+    if _EXPONENT.fullmatch(text):
+        raise Damaged(
+            f"telegram_user_id {text[:_SHOWN]!r} is damaged: a spreadsheet has rounded the number. Make the column text"
+            " before the ids are entered, and save the file again"
+        )
+    if whole := _WHOLE.fullmatch(text):
+        return whole[1]
+    if groups := _GROUPS.fullmatch(text):
+        by = groups["by"]
+        if by in ".," and text.count(by) == 1:
+            raise Damaged(
+                f"telegram_user_id {text[:_SHOWN]!r} may be damaged: {by!r} stands for thousands, or for decimals"
+            )
+        return text.replace(by, "")
+    return text
+
+
+def _refuse_error(text: str, column: str) -> None:
+    if text.startswith("#"):
+        raise Damaged(f"{column} {text[:_SHOWN]!r} is damaged: a spreadsheet shows this where it has no value")
+
+
+def _bare(text: str) -> str:
+    bare = plain(text.strip(_UNSEEN)).strip(_UNSEEN).removeprefix("'").strip()
+    return written[1].strip() if (written := _AS_TEXT.fullmatch(bare)) else bare

@@ -1,0 +1,141 @@
+"""The pages of an import: a file is uploaded, what it was understood to say is shown, and exactly that is applied."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
+
+from campaigns import import_drafts
+from campaigns.import_drafts import Draft
+from campaigns.suppressing_many import suppressions_import, suppressions_known
+from campaigns.suppression_csv import COLUMNS, MOST_BYTES, Reading, read
+from messaging.wording import counted
+from panelkit.base import PanelAdmin
+from texts.decoding import ENCODINGS
+from texts.tables import SEPARATORS
+
+_MOST_MB = MOST_BYTES // 2**20
+_LIST, _IMPORT, _PREVIEW = (f"admin:campaigns_suppression_{name}" for name in ("changelist", "import_file", "preview"))
+_GONE = "There is no file to import any more: it was imported, given up, or an hour old. Choose it again."
+_OTHER = "The file was chosen or read anew meanwhile, in another window perhaps. This is what it says now: look again."
+
+
+class FileForm(forms.Form):
+    file = forms.FileField(
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt"}),
+        help_text=f"CSV or tab-separated text, at most {_MOST_MB} MB.",
+    )
+
+    def clean_file(self) -> UploadedFile:
+        file: UploadedFile = self.cleaned_data["file"]
+        if (file.size or 0) > MOST_BYTES:
+            raise ValidationError(f"The file is larger than {_MOST_MB} MB: cut it into several files.")
+        return file
+
+
+class ReadAsForm(forms.Form):
+    encoding = forms.ChoiceField(
+        required=False,
+        choices=[("", "Found out from the file"), *ENCODINGS.items()],
+        widget=UnfoldAdminSelectWidget,
+        help_text="Choose another when letters of the rows below look wrong.",
+    )
+    separator = forms.ChoiceField(
+        required=False,
+        choices=[("", "Found out from the file"), *SEPARATORS.items()],
+        widget=UnfoldAdminSelectWidget,
+        help_text="Choose another when the columns of the rows below are wrong.",
+    )
+
+
+class SuppressionImporting(PanelAdmin):
+    def get_urls(self) -> list[URLPattern]:
+        preview = self.admin_site.admin_view(self.preview_view)
+        return [path("import/preview/", preview, name="campaigns_suppression_preview"), *super().get_urls()]
+
+    @action(description="Import", url_path="import", icon="upload", permissions=["add"])
+    def import_file(self, request: HttpRequest) -> HttpResponse:
+        form = FileForm(request.POST or None, request.FILES or None)
+        if request.method == "POST" and form.is_valid():
+            file = form.cleaned_data["file"]
+            import_drafts.keep(request.session, Draft(file.name or "the file", file.read()))
+            return HttpResponseRedirect(reverse(_PREVIEW))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Import suppressions",
+            "opts": self.opts,
+            "form": form,
+            "columns": COLUMNS,
+            "back": reverse(_LIST),
+        }
+        return TemplateResponse(request, "campaigns/suppressions_import.html", context)
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        draft = import_drafts.kept(request.session)
+        if draft is None:
+            self.message_user(request, _GONE, messages.WARNING)
+            return HttpResponseRedirect(reverse(_IMPORT))
+        return self._decide(request, draft) if request.method == "POST" else self._show(request, draft)
+
+    def _decide(self, request: HttpRequest, draft: Draft) -> HttpResponse:
+        step = request.POST.get("step")
+        if step == "drop":
+            import_drafts.drop(request.session)
+            self.message_user(request, "Nothing was imported, and the file is deleted here.", messages.INFO)
+            return HttpResponseRedirect(reverse(_LIST))
+        if step == "apply" and request.POST.get("token") == draft.token:
+            return self._apply(request, draft)
+        if step == "apply":
+            self.message_user(request, _OTHER, messages.WARNING)
+        form = ReadAsForm(request.POST)
+        if step == "read" and form.is_valid():
+            import_drafts.keep(request.session, Draft(draft.name, draft.content, **form.cleaned_data))
+        return HttpResponseRedirect(reverse(_PREVIEW))
+
+    def _apply(self, request: HttpRequest, draft: Draft) -> HttpResponse:
+        reading = read(draft.content, encoding=draft.encoding, separator=draft.separator)
+        if reading.problem or not reading.entries:
+            return HttpResponseRedirect(reverse(_PREVIEW))
+        new = suppressions_import(entries=reading.entries)
+        import_drafts.drop(request.session)
+        before = counted(len(reading.entries) - new, "was", "were")
+        left = reading.damaged.count
+        lines = f" {counted(left, 'damaged line was', 'damaged lines were')} left out." if left else ""
+        self.message_user(
+            request, f"{counted(new, 'is', 'are')} suppressed now, {before} already.{lines}", messages.SUCCESS
+        )
+        return HttpResponseRedirect(reverse(_LIST))
+
+    def _show(self, request: HttpRequest, draft: Draft) -> HttpResponse:
+        reading = read(draft.content, encoding=draft.encoding, separator=draft.separator)
+        known = 0 if reading.problem else suppressions_known(reading.entries)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Import {draft.name}",
+            "opts": self.opts,
+            "draft": draft,
+            "reading": reading,
+            "understood": [] if reading.problem else [line.partition(": ")[::2] for line in reading.understood()],
+            "counts": _counts(reading, known),
+            "new": len(reading.entries) - known,
+            "form": ReadAsForm(initial={"encoding": draft.encoding, "separator": draft.separator}),
+        }
+        return TemplateResponse(request, "campaigns/suppressions_preview.html", context)
+
+
+def _counts(reading: Reading, known: int) -> list[tuple[str, int, Any]]:
+    return [
+        ("To be suppressed", len(reading.entries) - known, None),
+        ("Suppressed already", known, None),
+        ("Damaged, left out", reading.damaged.count, reading.damaged),
+        ("Skipped", reading.skipped.count, reading.skipped),
+    ]
