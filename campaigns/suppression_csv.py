@@ -77,11 +77,10 @@ class Reading:
     def understood(self) -> list[str]:
         """Encoding, separator and columns, as sentences."""
         assert self.decoded is not None
-        guess = " (guessed: look at the rows)" if self.decoded.guessed else ""
         read = [f"{header} → {meaning}" if header != meaning else header for header, meaning in self.columns if meaning]
         unread = [f"not read: {', '.join(name or '(no name)' for name in self.not_read)}"] if self.not_read else []
         return [
-            f"encoding: {self.decoded.encoding_name}, {self.decoded.how}{guess}",
+            f"encoding: {self.decoded.encoding_name}, {self.decoded.how}",
             f"separator: {self.separator_name}",
             f"columns: {', '.join(name for name in read if name != 'created_at')}",
             *unread,

@@ -1,5 +1,6 @@
 """The pages of an import: a file is uploaded, what it was understood to say is shown, and exactly that is applied."""
 
+from itertools import zip_longest
 from typing import Any
 
 from django import forms
@@ -43,13 +44,13 @@ class FileForm(forms.Form):
 class ReadAsForm(forms.Form):
     encoding = forms.ChoiceField(
         required=False,
-        choices=[("", "Found out from the file"), *ENCODINGS.items()],
+        choices=[("", "Detect"), *ENCODINGS.items()],
         widget=UnfoldAdminSelectWidget,
         help_text="Choose another when letters of the rows below look wrong.",
     )
     separator = forms.ChoiceField(
         required=False,
-        choices=[("", "Found out from the file"), *SEPARATORS.items()],
+        choices=[("", "Detect"), *SEPARATORS.items()],
         widget=UnfoldAdminSelectWidget,
         help_text="Choose another when the columns of the rows below are wrong.",
     )
@@ -125,11 +126,18 @@ class SuppressionImporting(PanelAdmin):
             "draft": draft,
             "reading": reading,
             "understood": [] if reading.problem else [line.partition(": ")[::2] for line in reading.understood()],
+            "sample": _sample(reading),
             "counts": _counts(reading, known),
             "new": len(reading.entries) - known,
             "form": ReadAsForm(initial={"encoding": draft.encoding, "separator": draft.separator}),
         }
         return TemplateResponse(request, "campaigns/suppressions_preview.html", context)
+
+
+def _sample(reading: Reading) -> list[tuple[int, list[tuple[str, str]]]]:
+    """Each row's line and cells, these with the column that they are read as."""
+    columns = [meaning or "not read" for _, meaning in reading.columns]
+    return [(row.line, list(zip_longest(columns, row.cells, fillvalue=""))) for row in reading.sample]
 
 
 def _counts(reading: Reading, known: int) -> list[tuple[str, int, Any]]:

@@ -44,10 +44,10 @@ _SIGNS_AROUND = re.compile(r"^[\W_ˇ˘˙˛˝]+|[\W_ˇ˘˙˛˝]+$")
 # Of the bytes that a guess looks at.
 _SAMPLE = 65_536
 
-_OFFICE = "a spreadsheet's own file, and no text: open it in the spreadsheet and save it as CSV"
+_OFFICE = "no text: open it in the spreadsheet and save it as CSV"
 _SIGNATURES = {
-    b"PK\x03\x04": f"it is a ZIP archive; a file that ends in .xlsx or .ods is one. That is {_OFFICE}",
-    b"\xd0\xcf\x11\xe0": f"it is an old Office file (.xls). That is {_OFFICE}",
+    b"PK\x03\x04": f"it is a spreadsheet's own file (.xlsx, .ods) or another ZIP archive, and {_OFFICE}",
+    b"\xd0\xcf\x11\xe0": f"it is an old Office file (.xls), and {_OFFICE}",
     b"%PDF-": "it is a PDF file, and no text",
     b"\x1f\x8b": "it is compressed (gzip): unpack it first",
 }
@@ -142,7 +142,7 @@ def _guess(content: bytes) -> Decoded:
     whole = sum(1 for word in words if min(word) >= 0x80)
     mixed = sum(1 for word in words if min(word) < 0x80 <= max(word))
     encoding = _best(b" ".join(words), _CYRILLIC if whole > mixed else _LATIN, content)
-    return Decoded(_strictly(content, encoding), encoding, "guessed by its letters", guessed=True)
+    return Decoded(_strictly(content, encoding), encoding, "guessed from its words: look at the letters", guessed=True)
 
 
 def _best(words: bytes, encodings: Sequence[str], content: bytes) -> str:

@@ -156,7 +156,7 @@ class LetterEditing(OperatingAdmin):
 def _initial(letter: DeadLetter, begun: Draft) -> dict[str, str]:
     address = Address(letter.edited_exchange, letter.edited_routing_key)
     if not letter.is_readdressed and not is_known(letter.exchange, letter.routing_key):
-        address = addresses.suggested(letter.queue, letter.body)
+        address = addresses.suggested(letter.queue, begun.text)
     body = begun.text if _fits(begun.text) else ""
     return {"exchange": address.exchange, "routing_key": address.routing_key, "body": body}
 

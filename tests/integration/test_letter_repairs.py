@@ -139,7 +139,7 @@ def test_a_body_that_is_no_plain_utf_8_is_mended_from_what_it_says(world: World,
 
 
 def test_a_body_that_is_no_text_says_so():
-    assert "no text that can be read: it is a ZIP archive" in draft(letter(b"PK\x03\x04\xff\0")).note
+    assert "no text that can be read: it is a spreadsheet" in draft(letter(b"PK\x03\x04\xff\0")).note
     assert "has more than" in draft(letter(gzip.compress(b" " * (MAX_BODY_BYTES + 1)))).note
 
 

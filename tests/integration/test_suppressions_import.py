@@ -138,7 +138,7 @@ def test_a_file_with_damaged_lines_is_refused_unless_they_are_to_be_left_out(tmp
 def test_what_cannot_be_read_is_refused_with_what_to_do(tmp_path):
     path = tmp_path / "people.xlsx"
     path.write_bytes(b"PK\x03\x04")
-    with pytest.raises(CommandError, match=r"people\.xlsx: it is a ZIP archive.* save it as CSV$"):
+    with pytest.raises(CommandError, match=r"people\.xlsx: it is a spreadsheet.* save it as CSV$"):
         call_command("suppressions", "import", str(path))
 
 
@@ -199,7 +199,7 @@ def test_the_panel_shows_what_it_understood_and_applies_that(client: Client):
         "A letter",
         "line 5: telegram_user_id &#x27;1.5E+9&#x27; is damaged: a spreadsheet has rounded",
         "line 6: is the same person as line 2",
-        "Suppress 2, leave out 1 damaged",
+        "Suppress 2 people, leave out 1 damaged line",
     ):
         assert text in page
     assert (Suppression.objects.count(), kept()) == (1, 1)
@@ -246,7 +246,7 @@ def test_a_file_goes_when_it_is_given_up_or_an_hour_old(client: Client):
 
 
 def test_what_is_no_table_and_what_is_too_large_is_refused_in_words(client: Client, monkeypatch: Any):
-    assert "people.xlsx cannot be imported: it is a ZIP archive" in upload(client, b"PK\x03\x04", "people.xlsx")
+    assert "people.xlsx cannot be imported: it is a spreadsheet" in upload(client, b"PK\x03\x04", "people.xlsx")
     assert "Suppress " not in client.get(PREVIEW).content.decode()
     assert "cannot be imported" in decide(client, "apply")
     monkeypatch.setattr(suppression_import_admin, "MOST_BYTES", 10)

@@ -42,7 +42,7 @@ ENCODED: dict[str, tuple[bytes, str, str, str]] = {
     "UTF-16, as Excel's Unicode text": (GERMAN.encode("utf-16"), GERMAN, "UTF-16, little-endian, by its byte", "tab"),
     "UTF-16-LE without a mark": (GERMAN.encode("utf-16-le"), GERMAN, "UTF-16, little-endian, by the zero bytes", "tab"),
     "UTF-16-BE without a mark": (RUSSIAN.encode("utf-16-be"), RUSSIAN, "UTF-16, big-endian, by the zero", "semicolon"),
-    "Windows-1251": (RUSSIAN.encode("cp1251"), RUSSIAN, "Windows-1251 (Cyrillic), guessed by its let", "semicolon"),
+    "Windows-1251": (RUSSIAN.encode("cp1251"), RUSSIAN, "Windows-1251 (Cyrillic), guessed from its wo", "semicolon"),
     "KOI8-R": (RUSSIAN.encode("koi8-r"), RUSSIAN, "KOI8-R", "semicolon"),
     "Windows-1252": (GERMAN.encode("cp1252"), GERMAN, "Windows-1252 (Western European), guessed", "tab"),
 }
@@ -178,7 +178,7 @@ def test_every_line_is_counted_and_the_first_ones_are_told():
     assert (found.count, len(found.lines), found.more) == (500, MOST_TOLD, 400)
 
 
-XLSX = "it is a ZIP archive; a file that ends in .xlsx or .ods is one. That is a spreadsheet's own file, and no text: "
+XLSX = "it is a spreadsheet's own file (.xlsx, .ods) or another ZIP archive, and no text: open it"
 
 
 @pytest.mark.parametrize(
