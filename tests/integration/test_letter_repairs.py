@@ -101,7 +101,7 @@ def test_an_operator_gives_it_the_exchange_and_key_that_were_meant(world: World,
     dead_letter_edit(letter_id=dead.pk, address=address, by="ann")
     assert dry_run(DeadLetter.objects.all()).by_queue == {QUEUE if by_name else "": 1}
     dead_letter_replay(letter_id=dead.pk, by="ann")
-    row = OutboxEvent.objects.get()
+    row = OutboxEvent.objects.get(event_id=dead.event_id)
     assert (row.exchange, row.routing_key) == ((topology.TASKS_EXCHANGE, QUEUE) if by_name else address)
     _deliver(row)
     assert Lead.objects.get().event_id == dead.event_id
@@ -134,7 +134,7 @@ def test_a_body_that_is_no_plain_utf_8_is_mended_from_what_it_says(world: World,
     assert says in begun.note
     dead_letter_edit(letter_id=dead.pk, body=begun.text, by="ann")
     dead_letter_replay(letter_id=dead.pk, by="ann")
-    _deliver(OutboxEvent.objects.get())
+    _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.get().message == "Где купить хороший чай?"
 
 
@@ -151,7 +151,7 @@ def test_a_version_that_nobody_reads_goes_when_somebody_has_looked_at_the_body(w
     assert preview(dead, dead.body).refusal == ""
     dead_letter_edit(letter_id=dead.pk, body=dead.body, by="ann")
     dead_letter_replay(letter_id=dead.pk, by="ann")
-    _deliver(OutboxEvent.objects.get())
+    _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
 
 
@@ -190,7 +190,7 @@ def test_an_address_is_taken_back_and_a_replay_that_dies_again_keeps_it(world: W
     dead = _died_in(QUEUE, EXCHANGE, "lead.")(json.dumps(world.event()).encode())
     dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, _key(world)), by="ann")
     dead_letter_replay(letter_id=dead.pk, by="ann")
-    row = OutboxEvent.objects.get()
+    row = OutboxEvent.objects.get(event_id=dead.event_id)
     again: dict[str, Any] = {"exchange": row.exchange, "routing-keys": [row.routing_key]}
     archive(row.body.encode(), row.headers | death(**again))
     dead = DeadLetter.objects.get()
@@ -241,7 +241,7 @@ def test_the_page_suggests_and_keeps_an_address(client: Client, world: World):
     refused = client.post(_page("edit", dead), {**typed, "routing_key": "lead.x", "step": "preview"}).content.decode()
     assert "the routing key names the campaign_id &#x27;x&#x27;" in refused
     client.post(_page("edit", dead), {**typed, "step": "replay"})
-    _deliver(OutboxEvent.objects.get())
+    _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
 
 
@@ -256,7 +256,7 @@ def test_a_body_beyond_the_limit_of_a_form_is_downloaded_and_uploaded(client: Cl
     assert answer.redirect_chain == [(_page("change", dead), 302)]
     assert "is kept as edited" in answer.content.decode()
     dead_letter_replay(letter_id=dead.pk, by="ann")
-    _deliver(OutboxEvent.objects.get())
+    _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
 
 
@@ -295,7 +295,7 @@ def test_the_command_edits_as_the_page_does(world: World, tmp_path, capsys):
     assert not dead.is_readdressed
     call_command(*edit)
     dead_letter_replay(letter_id=dead.pk, by="ann")
-    _deliver(OutboxEvent.objects.get())
+    _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
     for wrong, says in ((["--key", "x"], "belong together"), ([], "say what to change"), (["--body", "no"], "No such")):
         with pytest.raises(CommandError, match=says):

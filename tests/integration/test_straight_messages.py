@@ -73,7 +73,7 @@ def test_what_was_not_meant_for_the_queue_is_not_assumed(
 def test_a_letter_from_before_is_repaired_by_a_replay(world: World):
     dead = letter(_body(world), death(**STRAIGHT_DEATH))
     dead_letter_replay(letter_id=dead.pk, by="ann")
-    row = OutboxEvent.objects.get()
+    row = OutboxEvent.objects.get(event_id=dead.event_id)
     handle(QUEUE, row.exchange, row.routing_key, row.body.encode(), row.headers)
     assert Lead.objects.get().event_id == dead.event_id
 
@@ -89,7 +89,7 @@ def test_of_a_queue_with_several_types_the_operator_says_which():
     dead = letter(body, death(queue, exchange="", **{"routing-keys": [queue]}))
     dead_letter_edit(letter_id=dead.pk, address=(topology.EVENTS_EXCHANGE, "billing.crash"), by="ann")
     dead_letter_replay(letter_id=dead.pk, by="ann")
-    row = OutboxEvent.objects.get()
+    row = OutboxEvent.objects.get(event_id=dead.event_id)
     assert (row.exchange, row.routing_key) == (topology.TASKS_EXCHANGE, queue)
     handle(queue, row.exchange, row.routing_key, row.body.encode(), row.headers)
     assert Notification.objects.get().event_id == dead.event_id
