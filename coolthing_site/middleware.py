@@ -1,13 +1,10 @@
 """What concerns every address, the panel's and the API's."""
 
 from collections.abc import Callable
-from urllib.parse import urlencode, urlsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
-from django.template.loader import render_to_string
-from django.urls import reverse
 
 from coolthing_site.errors import nul_in_address
 
@@ -46,25 +43,6 @@ def permissions_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> C
         response = get_response(request)
         response.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         return response
-
-    return middleware
-
-
-def htmx_login(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """When a login ends while a page is open, the page says so above what it keeps showing and asks no more. By itself
-    htmx follows the redirect, and puts the login page into the part that it renews."""
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
-        login = reverse("admin:login")
-        if "HX-Request" not in request.headers or urlsplit(response.get("Location", "")).path != login:
-            return response
-        page = urlsplit(request.headers.get("HX-Current-URL", ""))
-        back = page._replace(scheme="", netloc="", fragment="").geturl()
-        body = render_to_string("panel/login_ended.html", {"login": f"{login}?{urlencode({'next': back})}"})
-        # htmx stops renewing at 286.
-        headers = {"HX-Reswap": "beforebegin", "HX-Reselect": "#login-ended", "Cache-Control": "no-store"}
-        return HttpResponse(body, status=286, headers=headers)
 
     return middleware
 

@@ -129,16 +129,6 @@ def test_a_login_leads_to_the_page_that_was_wanted_and_never_elsewhere(olga: Use
     assert (answer.status_code, answer["Location"]) == (302, leads_to)
 
 
-@pytest.mark.parametrize("address", ["/admin/", "/admin/bots/bot/00000000-0000-0000-0000-000000000001/live/"])
-def test_a_page_that_renews_itself_says_that_its_login_has_ended(address: str) -> None:
-    page = "http://testserver/admin/bots/bot/?q=a"
-    answer = Client().get(address, HTTP_HX_REQUEST="true", HTTP_HX_CURRENT_URL=page)
-    assert (answer.status_code, answer["HX-Reswap"], answer["HX-Reselect"]) == (286, "beforebegin", "#login-ended")
-    assert 'href="/admin/login/?next=%2Fadmin%2Fbots%2Fbot%2F%3Fq%3Da"' in answer.content.decode()
-    assert "Location" not in answer
-    assert Client().get(address).status_code == 302
-
-
 def test_whoever_is_logged_in_is_sent_on_from_the_login_page(olga: User) -> None:
     client = Client()
     client.force_login(olga)
