@@ -96,6 +96,9 @@ document.addEventListener("DOMContentLoaded", () => {
     if (news.parts) {
       replace(news.parts);
       page.dataset.parts = news.version;
+      // "Queued" is no longer so.
+      const says = document.getElementById("reply-says");
+      if (says && !says.classList.contains("panel-warn") && page.querySelector("#talk-how .panel-warn")) says.textContent = "";
     }
     for (const token of page.querySelectorAll("[name=csrfmiddlewaretoken]")) token.value = news.csrf;
     if (!stay) toEnd();
