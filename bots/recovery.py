@@ -32,6 +32,8 @@ State = Delivery.State
 REPEAT_FOR = timedelta(minutes=10)
 # A request that was repeated so often without an answer, and is not in the history, is given up.
 MAX_ATTEMPTS = 12
+# A message is counted before it is sent: by far less than this.
+COUNTED_BEFORE = timedelta(days=1)
 # After this long without an owner a person must look (a bot that is banned never gets one).
 ORPHAN_AFTER = timedelta(minutes=15)
 # So many waiting deliveries without an owner are judged in a round of `repair`, from a place that is drawn by lot.
@@ -83,8 +85,11 @@ def _owner(delivery: Delivery) -> str:
 
 
 def known_ids(out: Outgoing) -> set[int]:
-    """Ids that other deliveries of the bot have in the same place: a line may have been said before in these words."""
+    """Ids that other deliveries of the bot have in the same place: a line may have been said before in these words.
+    Only of late: the history is not searched for what is older than the first attempt."""
     said = Delivery.objects.filter(bot_id=out.bot_id, state=State.SENT, text=out.text)
+    since = out.first_attempt_at - COUNTED_BEFORE
+    said = said.filter(Q(counted_at=None) | Q(counted_at__gte=since), sent_at__gte=since)
     said = said.filter(chat_id__isnull=True) if out.chat_id is None else said.filter(chat_id=out.chat_id)
     if out.chat_id is not None:
         former = Chat.objects.filter(pk=out.chat_id, upgraded_from_id=out.destination_id).exists()

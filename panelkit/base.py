@@ -25,6 +25,7 @@ from panelkit.labels import link_to, related_column
 from panelkit.lists import BoundedChangeList, BoundedPaginator
 from panelkit.operating import OperatingAdmin
 from panelkit.registry import inlines_of, leaving_of, sections_of
+from panelkit.searching import meant_by
 from panelkit.suitable import narrowed
 
 # What leads to a page without anything to edit has nothing to save.
@@ -68,6 +69,8 @@ class PanelAdmin(OperatingAdmin):
     change_form_outer_before_template = "panelkit/live.html"
     change_form_outer_after_template = "panelkit/sections.html"
     secret_fields: Sequence[str] = ()
+    # How the indexes have the usernames that the list is searched for.
+    name_lookup = "lower"
     live_template = ""
     live_seconds = 3
 
@@ -77,8 +80,13 @@ class PanelAdmin(OperatingAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        found, may_repeat = super().get_search_results(request, queryset, search_term)
-        return narrowed(request, found), may_repeat
+        """What an id or a @name names, where there is such a row; else whatever has the words in it."""
+        queryset = narrowed(request, queryset)
+        fields = self.get_search_fields(request)
+        meant = meant_by(search_term, model=self.model, fields=fields, name_lookup=self.name_lookup)
+        if meant is not None and (named := queryset.filter(meant)).exists():
+            return named, False
+        return super().get_search_results(request, queryset, search_term)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Without the right to change, a form shows values as text: then the secrets are not on it. Nor is what the

@@ -90,6 +90,7 @@ class Hit(models.Model):
         ]
         indexes = [
             models.Index(fields=["-created_at"], name="hits_newest"),
+            models.Index(fields=["telegram_user_id"], name="hits_of_person"),
             # Edits and deletions name nothing else.
             models.Index(fields=["message_id", "peer_id"], name="hits_of_message"),
             models.Index(

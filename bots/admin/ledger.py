@@ -117,6 +117,7 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
     live_seconds = 5
     list_select_related = ("bot", "chat", "campaign")
     search_fields = ("text", "peer_username", "=peer_id", "bot__key", "waiting_reason", "error")
+    name_lookup = "upper"
     ordering = ("-created_at",)
     readonly_fields = ("state_label", "purpose_label", "why", "destination", "answers", "reads_now", "reactions_shown")
     fieldsets = (

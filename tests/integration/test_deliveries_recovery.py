@@ -226,6 +226,18 @@ class TestRepair:
         assert origin.settled == [(delivery.id, State.REFUSED)]
 
 
+def test_what_was_said_before_is_told_apart_as_far_as_the_history_is_searched(origin):
+    bot, campaign = ledger.make_bot(), ledger.make_campaign()
+    now = timezone.now()
+    for number, at in ((1, now - timedelta(days=3)), (2, now - timedelta(hours=3))):
+        before = ledger.queue_message(bot, campaign, 7, "Hello")
+        facts = {"telegram_message_id": number, "sent_at": at, "counted_at": at}
+        Delivery.objects.filter(id=before.id).update(state=State.SENT, **facts)
+    ledger.queue_message(bot, campaign, 7, "Hello")
+    [out] = claim(ledger.owners(bot)).outgoing
+    assert recovery.known_ids(out) == {2}
+
+
 def test_every_delivery_without_an_owner_has_its_turn(origin, monkeypatch):
     bot, campaign = ledger.make_bot(lease_expires_at=None), ledger.make_campaign()
     ids = sorted(ledger.queue_message(bot, campaign, number).id for number in range(1, 6))

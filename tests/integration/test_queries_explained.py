@@ -21,7 +21,7 @@ from bots.selectors import is_own_account
 from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import Campaign, Purpose, Suppression
 from campaigns.selectors import is_suppressed, suppressed_bearer
-from leads.models import Conversation, Lead
+from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, manager_least_loaded
 from leads.services.answering import Question, jobs_dispatch_due, question_messages
 from leads.services.contact import leads_contact_due
@@ -180,6 +180,22 @@ def test_the_lists(panel: Client, plans: scale.Plans) -> None:
         plans.where = f"the list of {model._meta.verbose_name_plural}"
         answer: Any = page.changelist_view(request)
         assert len(answer.context_data["cl"].result_list) <= page.list_per_page
+
+
+# Of these lists only: an id in the others is searched for in tables that stay small, or are kept for a day.
+FOUND_BY = ((Lead, "77"), (Lead, "@Name77"), (Hit, "77"), (Hit, "@Name77"), (Delivery, "77"), (Delivery, "@Name77"),
+    (Conversation, "77"), (Message, "@name77"), (Suppression, "9000077"), (Suppression, "@gone77"))  # fmt: skip
+
+
+def test_what_an_id_or_a_name_finds(panel: Client, plans: scale.Plans) -> None:
+    """A search for other words reads all texts: no index of ours has parts of words."""
+    letter = DeadLetter.objects.all()[0]
+    for model, term in (*FOUND_BY, (DeadLetter, str(letter.event_id))):
+        plans.where = f"a search for {term} in {model._meta.verbose_name_plural}"
+        page = admin.site._registry[model]
+        request = panel.get(reverse("admin:index"), {"q": term}).wsgi_request
+        answer: Any = page.changelist_view(request)
+        assert 0 < len(answer.context_data["cl"].result_list) < 5
 
 
 def test_the_pages_of_rows(panel: Client, plans: scale.Plans, settings: Any) -> None:
