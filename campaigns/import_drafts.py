@@ -6,6 +6,7 @@ loaded with their other requests, and leaves when it is applied, given up or too
 
 import base64
 import hashlib
+import zlib
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -40,7 +41,7 @@ def keep(session: MutableMapping[str, Any], draft: Draft) -> None:
     """In place of the one before."""
     drop(session)
     store = _store(None)
-    store["content"] = base64.b64encode(cipher().encrypt(draft.content)).decode()
+    store["content"] = base64.b64encode(cipher().encrypt(zlib.compress(draft.content))).decode()
     store["read_as"] = [draft.name, draft.encoding, draft.separator]
     store.set_expiry(KEPT_SECONDS)
     store.save()
@@ -53,7 +54,7 @@ def kept(session: MutableMapping[str, Any]) -> Draft | None:
     if _KEY not in session or "content" not in store:
         return None
     try:
-        content = cipher().decrypt(base64.b64decode(store["content"]))
+        content = zlib.decompress(cipher().decrypt(base64.b64decode(store["content"])))
     except InvalidToken:
         return None
     return Draft(store["read_as"][0], content, *store["read_as"][1:])
