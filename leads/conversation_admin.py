@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import F, OuterRef, QuerySet, Subquery
@@ -33,6 +33,7 @@ from panelkit.operations import Operation
 from panelkit.registry import Leaving, add_leaving, leaving_of
 
 Owner = Conversation.Owner
+QUEUED = "Your message is queued: it is sent when the gate allows it. What becomes of it stands at the message."
 
 
 def _leaving_in(talk: Conversation) -> Leaving | None:
@@ -157,6 +158,7 @@ class ConversationAdmin(PersonAdmin):
             return self.change_view(page, object_id, extra_context={"reply": reply})
         if in_place:
             return JsonResponse({"key": str(uuid4())})
+        self.message_user(request, QUEUED, messages.SUCCESS)
         return HttpResponseRedirect(f"{self._change_url(row)}#reply")
 
     def _send(self, request: HttpRequest, row: Conversation) -> None:

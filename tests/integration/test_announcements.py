@@ -2,6 +2,7 @@
 
 import html
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -63,8 +64,9 @@ def test_approvals_of_several_say_what_became_of_each_kind(panel: Client):
 def test_an_operators_words_are_queued_not_received(panel: Client):
     talk = make_world().talk()
     conversation_take_over(conversation_id=talk.pk, by="olga")
-    page = told(panel, talk, "say", text="Good day")
-    assert "has your message queued" in page and "gets your message" not in page
+    url = reverse("admin:leads_conversation_reply", args=[talk.pk])
+    page = panel.post(url, {"text": "Good day", "key": uuid4()}, follow=True).content.decode()
+    assert "Your message is queued" in page and "gets your message" not in page
 
 
 def test_a_resumed_permission_that_is_not_in_force_is_not_said_to_hold(panel: Client):
