@@ -138,6 +138,13 @@ class PeriodicTaskAdmin(StockPeriodicTaskAdmin, PanelAdmin):
     # The stock template has a script in the page, which translates a crontab that is chosen; a field does the same.
     change_form_template = None
 
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The library's run, enable and disable tasks: those are for whoever may change them."""
+        actions: dict[str, Any] = super().get_actions(request)
+        if self.has_change_permission(request):
+            return actions
+        return {name: action for name, action in actions.items() if name not in StockPeriodicTaskAdmin.actions}
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         obj.save()  # the form fills columns from fields of other names
 

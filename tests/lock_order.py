@@ -100,8 +100,10 @@ FREE = {
     "axes_accessattempt",
     # Counted by one statement, a transaction of its own, before a request does anything else.
     "coolthing_site_requestcount",
+    "django_celery_beat_clockedschedule",
     "django_celery_beat_crontabschedule",
     "django_celery_beat_intervalschedule",
     "django_celery_beat_periodictask",
     "django_celery_beat_periodictasks",
+    "django_celery_beat_solarschedule",
 }

@@ -14,7 +14,8 @@ from leads.models import CampaignManager
 from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat
 from scripts.models import ScriptForCampaign
-from tests.integration.script_world import make_sfc
+from tests.integration.leads_world import permit
+from tests.integration.script_world import make_bot, make_sfc
 
 pytestmark = pytest.mark.django_db
 
@@ -32,14 +33,14 @@ def keyword(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
 def watched_chat(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
     facts = {
         "campaign_id": sfc.campaign_id,
-        "chat_id": sfc.targets.all()[0].chat_id,
-        "bot_id": sfc.cast.all()[0].bot_id,
+        "chat_id": permit(sfc.targets.all()[0].chat, "parse").chat_id,
+        "bot_id": make_bot("petra", role="parser").pk,
     }
     return WatchedChat.objects.create(**facts), _as_typed(facts)
 
 
 def manager(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    facts = {"campaign_id": sfc.campaign_id, "bot_id": sfc.cast.all()[0].bot_id}
+    facts = {"campaign_id": sfc.campaign_id, "bot_id": make_bot("max", role="manager").pk}
     return CampaignManager.objects.create(**facts), _as_typed(facts)
 
 
