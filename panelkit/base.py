@@ -69,13 +69,15 @@ class PanelAdmin(OperatingAdmin):
     change_form_outer_before_template = "panelkit/live.html"
     change_form_outer_after_template = "panelkit/sections.html"
     secret_fields: Sequence[str] = ()
+    # Columns that may be long and that lists do not show, also of rows that are selected along.
+    large_fields: Sequence[str] = ()
     # How the indexes have the usernames that the list is searched for.
     name_lookup = "lower"
     live_template = ""
     live_seconds = 3
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer(*self.secret_fields)
+        return super().get_queryset(request).defer(*self.secret_fields, *self.large_fields)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

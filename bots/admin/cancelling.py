@@ -130,6 +130,7 @@ class MassCancellationAdmin(FactAdmin):
     list_display = ("created_at", "what_excerpt", "by", "total", "cancelled", "state_label", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
     search_fields = ("what", "by")
+    large_fields = ("delivery_ids",)
     ordering = ("-created_at",)
     fields = (("by", "created_at"), "what", "finished_at")
     live_template = "bots/cancellation_progress.html"
@@ -147,9 +148,6 @@ class MassCancellationAdmin(FactAdmin):
             confirm="Deliveries that still wait for their turn stay queued. What was cancelled stays cancelled.",
         ),
     )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[MassCancellation]:
-        return super().get_queryset(request).defer("delivery_ids")
 
     def live_context(self, row: Any) -> dict[str, Any]:
         pause = maintenance_pause() if row.state == MassCancellation.State.RUNNING else None

@@ -80,6 +80,7 @@ def plays() -> list[Any]:
     """What is under way, the newest first, with how many lines were said."""
     steps = Step.objects.all()
     under_way = ScriptForCampaign.objects.filter(state__in=UNDER_WAY).select_related("script", "campaign")
+    under_way = under_way.defer("snapshot")
     return list(
         under_way.annotate(
             chats=counted(Run.objects.all(), by="sfc"),

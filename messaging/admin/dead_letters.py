@@ -16,7 +16,7 @@ from unfold.decorators import display
 from messaging import dead_letters, replays
 from messaging.admin.letter_editing import DOWNLOAD, EDIT, LetterEditing
 from messaging.admin.letter_filters import CampaignFilter, ErrorFilter, QueueFilter, ReasonFilter, TypeFilter
-from messaging.admin.parts import LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
+from messaging.admin.parts import LARGE_OF_LETTER, LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
 from messaging.admin.replays import RateForm
 from messaging.campaign_finding import campaign_names
 from messaging.errors import NotPossible
@@ -209,6 +209,7 @@ class DeadLetterEntryAdmin(LedgerAdmin):
     list_display = ("at", "what_label", "of", "by", "note_excerpt")
     list_filter = (("what", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("letter",)
+    large_fields = LARGE_OF_LETTER
     search_fields = ("by", "note", "=replay", "=letter__event_id")
     ordering = ("-pk",)
     exclude = ("note",)

@@ -19,6 +19,10 @@ from panelkit.labels import preformatted
 _MOST_SHOWN = 200_000
 
 
+# Of a letter that is selected along.
+LARGE_OF_LETTER = ("letter__body", "letter__edited_body", "letter__traceback", "letter__error", "letter__x_death")
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget)
 

@@ -12,7 +12,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from messaging import replays
-from messaging.admin.parts import LedgerAdmin
+from messaging.admin.parts import LARGE_OF_LETTER, LedgerAdmin
 from messaging.errors import NotPossible
 from messaging.models import ReplayBatch, ReplayItem
 from messaging.services import maintenance_pause
@@ -92,6 +92,7 @@ class ReplayItemAdmin(LedgerAdmin):
     list_display = ("id", "of", "outcome_label", "note_excerpt", "done_at", "batch")
     list_filter = (OutcomeFilter,)
     list_select_related = ("letter", "batch")
+    large_fields = LARGE_OF_LETTER
     search_fields = ("=batch__id", "=letter__event_id", "letter__queue", "note")
     ordering = ("pk",)
     fields = ("of", "outcome_label", "note", "batch", "done_at", "replay")

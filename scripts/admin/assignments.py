@@ -271,6 +271,7 @@ class ScriptForCampaignAdmin(PanelAdmin):
     list_display = ("name", "campaign", "state_label", "progress", "why", "activated_at", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
     list_select_related = ("script", "campaign")
+    large_fields = ("snapshot",)
     search_fields = ("script__name", "script__slug", "campaign__name", "campaign__slug")
     autocomplete_fields = ("campaign", "script")
     ordering = ("-created_at",)

@@ -129,6 +129,7 @@ class CastingAdmin(PreparationAdmin):
     list_display = ("slot", "bot", "sfc_name", "problem")
     list_filter = (("bot", AutocompleteSelectFilter),)
     list_select_related = ("sfc__script", "sfc__campaign", "slot", "bot")
+    large_fields = ("sfc__snapshot",)
     search_fields = ("slot__name", "bot__key", "sfc__script__name")
     autocomplete_fields = ("sfc", "slot", "bot")
 
@@ -144,6 +145,7 @@ class TargetAdmin(PreparationAdmin):
     list_display = ("chat", "sfc_name", "problem")
     list_filter = (("chat", AutocompleteSelectFilter),)
     list_select_related = ("sfc__script", "sfc__campaign", "chat")
+    large_fields = ("sfc__snapshot",)
     search_fields = ("chat__title", "chat__key", "sfc__script__name")
     autocomplete_fields = ("sfc", "chat")
 

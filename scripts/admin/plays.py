@@ -61,6 +61,7 @@ class RunAdmin(FactAdmin):
         ("started_at", RangeDateTimeFilter),
     )
     list_select_related = ("sfc__script", "sfc__campaign", "chat")
+    large_fields = ("sfc__snapshot",)
     search_fields = ("sfc__script__name", "sfc__campaign__name", "chat__title", "chat__key")
     ordering = ("-started_at",)
     readonly_fields = ("state_label",)
@@ -134,6 +135,7 @@ class StepAdmin(FactAdmin):
     list_display = ("position", "run_name", "slot_name", "bot", "excerpt", "state_label", "why", "settled_at")
     list_filter = (("state", ChoicesDropdownFilter), ("bot", AutocompleteSelectFilter))
     list_select_related = ("run__sfc__script", "run__sfc__campaign", "run__chat", "bot", "delivery")
+    large_fields = ("run__sfc__snapshot",)
     search_fields = ("text", "slot_name", "run__sfc__script__name", "run__chat__title")
     ordering = ("run", "position")
 

@@ -180,6 +180,9 @@ def test_the_lists(panel: Client, plans: scale.Plans) -> None:
         plans.where = f"the list of {model._meta.verbose_name_plural}"
         answer: Any = page.changelist_view(request)
         assert len(answer.context_data["cl"].result_list) <= page.list_per_page
+    # Nor is what a list does not show.
+    for large in ('"snapshot"', '"delivery_ids"'):
+        assert [sql for sql in plans.explained if large in sql] == []
 
 
 # Of these lists only: an id in the others is searched for in tables that stay small, or are kept for a day.
