@@ -1,7 +1,7 @@
-"""A file that somebody has uploaded and not confirmed yet: kept for their session, encrypted, for an hour at most.
+"""Uploaded files that wait for confirmation: kept for the operator's session, encrypted, for at most an hour.
 
-It lies in Django's store of sessions under a key of its own, which only the session of that person has: it is not
-loaded with their other requests, and leaves when it is applied, given up or too old (`messaging.retention`).
+A draft is a row of its own in Django's session store, and the operator's session holds its key: so other requests do
+not load it. It is deleted when it is applied or given up; `messaging.retention` deletes expired ones.
 """
 
 import base64
@@ -23,7 +23,7 @@ _KEY = "suppressions_import"
 
 @dataclass(frozen=True)
 class Draft:
-    """`encoding` and `separator` are empty while nobody has chosen them."""
+    """`encoding` and `separator` are empty until an operator chooses them."""
 
     name: str
     content: bytes
@@ -32,13 +32,13 @@ class Draft:
 
     @property
     def token(self) -> str:
-        """Stands for exactly this content, read in exactly this way."""
+        """Identifies this content and the way it is read."""
         read_as = f"{self.encoding}\0{self.separator}\0".encode()
         return hashlib.sha256(read_as + self.content).hexdigest()
 
 
 def keep(session: MutableMapping[str, Any], draft: Draft) -> None:
-    """In place of the one before."""
+    """Replaces the session's earlier draft."""
     drop(session)
     store = _store(None)
     store["content"] = base64.b64encode(cipher().encrypt(zlib.compress(draft.content))).decode()

@@ -1,4 +1,4 @@
-"""Many people suppressed at once, from a file: some statements for hundreds of them, whatever is known of each."""
+"""Suppresses many people at once, from a file: the number of statements does not depend on the number of people."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Person:
-    """Whom an entry means: as in `suppression_add` a name is the person whom our records show under it."""
+    """The person that an entry means: as in `suppression_add`, our records resolve a name to an id."""
 
     entry: Entry
     user_id: int | None
@@ -115,8 +115,8 @@ def _known(people: Sequence[_Person]) -> set[object]:
 
 
 def _one_by_one(people: Sequence[_Person]) -> list[_Person]:
-    """Those about whom a room has something to do, and those of whom the file knows both the name, which is suppressed
-    by itself, and the id. In the order of their ids: they are locked."""
+    """People whose suppression has consequences in other rooms, and people whose suppressed name gets its id from the
+    file. In the order of their ids, because they are locked."""
     ids = {person.user_id for person in people if person.user_id is not None}
     names = {person.name for person in people} - {""}
     met_ids, met_names = suppressions.concerned(ids, names)

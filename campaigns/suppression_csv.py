@@ -1,5 +1,5 @@
-"""Files of suppressions: a header, then a person a line, in whatever encoding and with whatever separator a spreadsheet
-has written them. What was understood is told before anybody is suppressed."""
+"""Files of suppressions: a header, then one person per line, in the encodings and with the separators that spreadsheets
+use. Reading changes nothing; a `Reading` also explains what was understood."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from texts.tables import SEPARATORS, NoTable, Row, harmless, plain, rows, separa
 
 ID, NAME, SOURCE, REASON = "telegram_user_id", "username", "source", "reason"
 COLUMNS = (ID, NAME, SOURCE, REASON, "created_at")
-# Other programs' words for a column.
+# What other programs call a column.
 _ALSO = {
     "telegram_id": ID, "tg_id": ID, "user_id": ID, "id": ID,
     "telegram_username": NAME, "user_name": NAME, "telegram": NAME, "nickname": NAME,
@@ -24,23 +24,23 @@ _ALSO = {
 }  # fmt: skip
 # Larger files are cut by hand: they are held in memory.
 MOST_BYTES = 20 * 2**20
-# More lines than these tell nothing new.
-MOST_TOLD = 100
+# Lines of a kind that are listed; the rest is only counted.
+MOST_LISTED = 100
 # Rows that a preview shows.
 _SAMPLE = 5
 _REASON_LENGTH = 300
 
 
 @dataclass
-class Told:
-    """Sentences about lines: all are counted, the first ones are kept."""
+class Notes:
+    """Sentences about lines: all are counted, the first `MOST_LISTED` are kept."""
 
     count: int = 0
     lines: list[str] = field(default_factory=list)
 
     def add(self, line: int, what: str) -> None:
         self.count += 1
-        if self.count <= MOST_TOLD:
+        if self.count <= MOST_LISTED:
             self.lines.append(f"line {line}: {what}")
 
     @property
@@ -53,8 +53,8 @@ class Reading:
     """What a file was understood to say.
 
     `columns`: each header's words with the column that they mean, "" of one that is not read. `damaged` lines are left
-    out; `skipped` ones name somebody a second time. `sample`: the first rows as they stand there. With a `problem`
-    nothing was understood, and the rest is of no use.
+    out; `skipped` lines repeat a person. `sample`: the first rows, unchanged. A `problem` means that the file cannot be
+    read: then the other fields are incomplete.
     """
 
     problem: str = ""
@@ -63,8 +63,8 @@ class Reading:
     columns: list[tuple[str, str]] = field(default_factory=list)
     sample: list[Row] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
-    damaged: Told = field(default_factory=Told)
-    skipped: Told = field(default_factory=Told)
+    damaged: Notes = field(default_factory=Notes)
+    skipped: Notes = field(default_factory=Notes)
 
     @property
     def separator_name(self) -> str:
@@ -110,7 +110,7 @@ def _read(reading: Reading, content: bytes, encoding: str, separator: str) -> No
         raise NoTable(f"line {header.line}: {problem}{_found(reading)}")
     _read_people(reading, table)
     if not reading.entries and not reading.damaged.count:
-        raise NoTable("nobody is in the file")
+        raise NoTable("the file has a header and no people")
 
 
 def _read_people(reading: Reading, table: Iterator[Row]) -> None:
@@ -161,7 +161,7 @@ def _entry(meanings: Sequence[str], row: Row) -> Entry:
     given = {name: cell for name, cell in zip(meanings, cells, strict=True) if name}
     number, name = as_id(given.get(ID, "")), as_username(given.get(NAME, ""))
     if number is None and not name:
-        raise Damaged("names nobody: a telegram_user_id or a username is needed")
+        raise Damaged("has neither a telegram_user_id nor a username")
     source = plain(given.get(SOURCE, "")) or Suppression.Source.IMPORT
     if source not in Suppression.Source.values:
         raise Damaged(f"source {source[:40]!r} is none of {', '.join(Suppression.Source.values)}")

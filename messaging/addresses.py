@@ -55,8 +55,8 @@ def difference_from_body(address: Address, body: str) -> str:
         fields = wire.from_json(body)
     except (ValueError, RecursionError):
         return ""
-    told = key_words(*address).items() if isinstance(fields, dict) else ()
-    for name, word in told:
+    words = key_words(*address) if isinstance(fields, dict) else {}
+    for name, word in words.items():
         own = fields.get(name)
         if name not in _FREE_WORDS and own is not None and str(own) != word:
             return f"the routing key names the {name} {word[:80]!r}, the body {str(own)[:80]!r}: make them the same"
@@ -71,8 +71,8 @@ def keys_in_words(exchange: str) -> str:
 
 
 def suggested(queue: str, body: str) -> Address:
-    """What an event of this queue with this body was probably meant to be published under; an empty key, or
-    `UNCHANGED`, when that cannot be told."""
+    """The probable address of an event with this body in this queue. The key is empty when the body does not determine
+    it; `UNCHANGED` when not even the exchange is known."""
     if not topology.TOPOLOGY.has_queue(queue) or queue not in topology.SUBSCRIPTIONS:
         return UNCHANGED
     exchange = next((source for source, _ in topology.TOPOLOGY.queue(queue).bindings), "")

@@ -44,7 +44,7 @@ def draft(letter: DeadLetter) -> Draft:
 
 
 def original_bytes(letter: DeadLetter) -> bytes | None:
-    """The body as it came; None when the text that was kept of it does not tell any more."""
+    """The body as it came; None when it cannot be restored from the stored text."""
     kept = letter.body.encode()
     written = _WRITTEN_BYTE.sub(lambda found: bytes([int(found[1], 16)]), kept)
     return next((body for body in (kept, written) if body_digest(body) == letter.body_digest), None)

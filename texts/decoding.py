@@ -1,8 +1,7 @@
-"""Text from the bytes of a file that somebody brings: what its encoding is, by rules where there are any.
+"""Decodes files that people bring; detects the encoding by rules where there are rules.
 
-In this order: a byte order mark; the zero bytes of UTF-16; valid UTF-8. What is left is in one of a few encodings with
-one byte a character, which no rule can tell for sure: `how` says that it was guessed, and whoever shows the text lets
-an operator choose another.
+The order: a byte order mark; the zero bytes of UTF-16; valid UTF-8. Anything else is in one of a few single-byte
+encodings, which no rule distinguishes with certainty: then `guessed` is set, and the caller lets an operator choose.
 """
 
 import codecs
@@ -36,7 +35,7 @@ _MARKS = {
 }
 _CYRILLIC, _LATIN = ("cp1251", "koi8-r", "cp866"), ("cp1252", "cp1250")
 _COMMON_CYRILLIC = frozenset("оеаинтсрвлкмдпуяьі")
-# Fewer characters outside ASCII than these tell nothing about a language.
+# Fewer characters outside ASCII do not identify a language.
 _ENOUGH = 64
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]{2,}")
 # Quotation marks, and the signs before a Spanish question; a modifier letter (ˇ) is no letter here.
@@ -54,12 +53,12 @@ _SIGNATURES = {
 
 
 class NotText(ValueError):
-    """The bytes are no text, or not in this encoding; the sentence begins with "it" or "byte"."""
+    """The bytes are no text, or not in this encoding. The message is a clause that begins with "it"."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """`encoding` is a codec; `how` says in words how it was found."""
+    """`encoding` is a codec's name; `how` explains in words how it was detected."""
 
     text: str
     encoding: str
@@ -72,7 +71,7 @@ class Decoded:
 
 
 def decode(content: bytes, encoding: str = "") -> Decoded:
-    """The text, without a byte order mark; `encoding` overrules what the bytes look like. Raises `NotText`."""
+    """The text, without a byte order mark. A given `encoding` replaces detection. Raises `NotText`."""
     if encoding:
         return Decoded(_strictly(content, encoding).removeprefix("\ufeff"), encoding, "chosen by you")
     return certain(content) or _guess(content)
@@ -94,13 +93,13 @@ def certain(content: bytes) -> Decoded | None:
 
 
 def only_certain(content: bytes) -> str:
-    """The text of a file that nobody looks over before it is used. Raises `NotText` rather than guess."""
+    """For files that are used without a preview: raises `NotText` rather than guess."""
     found = certain(content)
     return found.text if found else _strictly(content, UTF_8)
 
 
 def unpacked(content: bytes, most: int) -> bytes:
-    """What gzip or zlib has compressed, at most so many bytes; anything else as it is. Raises `NotText`."""
+    """Decompresses gzip and zlib data, up to `most` bytes; returns anything else unchanged. Raises `NotText`."""
     if not content.startswith((b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")):
         return content
     # 32: a header of either kind.

@@ -11,7 +11,7 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _SAYS_SEPARATOR = re.compile(r"\s*sep=([,;\t|])\s*", re.IGNORECASE)
 # Characters in which a header surely ends.
 _HEADER = 10_000
-# A table that is opened in a spreadsheet must not calculate what somebody typed.
+# A spreadsheet evaluates a cell that begins with one of these.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -65,7 +65,7 @@ def _says_separator(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """A cell that no spreadsheet calculates; `plain` takes the mark away again."""
+    """A cell that no spreadsheet evaluates; `plain` removes the apostrophe again."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from campaigns.models import Suppression
 from campaigns.suppressing_many import Entry
-from campaigns.suppression_csv import MOST_BYTES, MOST_TOLD, read
+from campaigns.suppression_csv import MOST_BYTES, MOST_LISTED, read
 
 IMPORT = Suppression.Source.IMPORT
 
@@ -153,7 +153,7 @@ def test_a_username_is_taken_with_its_at_sign_or_as_a_link(cell: str, name: str 
         ("telegram_user_id,reason\n7\n", "line 2: has 1 fields, the header 2"),
         ("telegram_user_id\nmaria\n", "line 2: telegram_user_id 'maria' is no Telegram id of a person"),
         ("username\n501\n", "line 2: username '501' is no Telegram username: a Telegram id belongs into the column"),
-        ("username,reason\n,x\n", "line 2: names nobody"),
+        ("username,reason\n,x\n", "line 2: has neither a telegram_user_id nor a username"),
         ("username,source\nmaria,friend\n", "line 2: source 'friend' is none of"),
         (f"username,reason\nmaria,{'x' * 301}\n", "line 2: the reason has 301 characters"),
         ("username,reason\nmaria,a\0b\n", "line 2: the reason holds a NUL character"),
@@ -175,7 +175,7 @@ def test_a_second_line_about_somebody_is_skipped():
 
 def test_every_line_is_counted_and_the_first_ones_are_told():
     found = read(b"username\n" + b"1\n" * 500).damaged
-    assert (found.count, len(found.lines), found.more) == (500, MOST_TOLD, 400)
+    assert (found.count, len(found.lines), found.more) == (500, MOST_LISTED, 400)
 
 
 XLSX = "it is a spreadsheet's own file (.xlsx, .ods) or another ZIP archive, and no text: open it"
@@ -187,7 +187,7 @@ XLSX = "it is a spreadsheet's own file (.xlsx, .ods) or another ZIP archive, and
         (b"", "line 1: a column telegram_user_id or username is needed"),
         (b"reason\nx\n", "line 1: a column telegram_user_id or username is needed; the first line has 'reason'"),
         (b"username,user name\na,b\n", "line 1: a column is there twice: username"),
-        (b"username\n", "nobody is in the file"),
+        (b"username\n", "the file has a header and no people"),
         (b'username\n"maria\n', "line 2: no CSV: "),
         (b"PK\x03\x04rest", XLSX),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "it is an old Office file (.xls)"),

@@ -42,7 +42,7 @@ class Command(SecretsCommand):
         if reading.problem:
             raise CommandError(f"{file}: {reading.problem}")
         known = suppressions_known(reading.entries)
-        self._tell(file, reading, known)
+        self._report(file, reading, known)
         refused = bool(reading.damaged.count) and not options["skip_damaged"]
         if refused or dry_run:
             damaged = counted(reading.damaged.count, "line is", "lines are")
@@ -54,14 +54,14 @@ class Command(SecretsCommand):
         now, before = counted(new, "is", "are"), counted(len(reading.entries) - new, "was", "were")
         self.stdout.write(f"{file}: {now} suppressed now, {before} already")
 
-    def _tell(self, file: str, reading: Reading, known: int) -> None:
+    def _report(self, file: str, reading: Reading, known: int) -> None:
         for line in reading.understood():
             self.stdout.write(f"{file}: {line}")
-        for what, told in (("damaged", reading.damaged), ("skipped", reading.skipped)):
-            for line in told.lines:
+        for what, notes in (("damaged", reading.damaged), ("skipped", reading.skipped)):
+            for line in notes.lines:
                 self.stdout.write(f"{file}: {what}: {line}")
-            if told.more:
-                self.stdout.write(f"{file}: {what}: and {told.more} more")
+            if notes.more:
+                self.stdout.write(f"{file}: {what}: and {notes.more} more")
         already = counted(known, "is", "are")
         self.stdout.write(
             f"{file}: {len(reading.entries) - known} would be suppressed, {already} already,"
