@@ -6,17 +6,28 @@ import time
 from celery import current_app
 from django.db import transaction
 
-# A hint is tried twice: the first connection may have been dead for long. Then hints rest for so many seconds, so that
-# a silent broker holds up one caller and not each.
+# A hint is tried twice: the first connection may have been dead for long. Then hints rest for so many seconds, and
+# while one takes longer than a broker that is well needs, no other is begun: a silent broker holds up one caller of a
+# process, for some 8 s (two connections or confirmations), and not each of its threads.
 _HINT_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 _REST_SECONDS = 5.0
+_SLOW_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
 
 class _Rest:
-    # On time.monotonic().
-    until = 0.0
+    """Times on time.monotonic()."""
+
+    def __init__(self) -> None:
+        self.until = 0.0
+        # When the hints began that are being sent now.
+        self.begun: dict[object, float] = {}
+
+    @property
+    def now(self) -> bool:
+        now = time.monotonic()
+        return now < self.until or any(now - begun > _SLOW_SECONDS for begun in list(self.begun.values()))
 
 
 _rest = _Rest()
@@ -40,10 +51,14 @@ def send_to_queue_rollback_unsafe(
 
 
 def _send_rollback_unsafe(task_name: str, args: tuple[str, ...], countdown: float) -> None:
-    if time.monotonic() < _rest.until:
+    if _rest.now:
         return
+    hint = object()
+    _rest.begun[hint] = time.monotonic()
     try:
         current_app.send_task(task_name, args=args, countdown=countdown or None, retry_policy=_HINT_POLICY)
     except Exception as problem:
         _rest.until = time.monotonic() + _REST_SECONDS
         log.warning("task %s was not sent, its due row will be found later: %s", task_name, problem)
+    finally:
+        del _rest.begun[hint]
