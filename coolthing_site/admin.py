@@ -43,6 +43,11 @@ for model in (
         admin.site.unregister(model)
 
 
+def _may_manage(request: HttpRequest, user: Any) -> bool:
+    """A superuser's password would be as good as all permissions."""
+    return user is None or not user.is_superuser or request.user.is_superuser
+
+
 @admin.register(User)
 class UserAdmin(StockUserAdmin, PanelAdmin):
     form = UserChangeForm
@@ -50,10 +55,26 @@ class UserAdmin(StockUserAdmin, PanelAdmin):
     change_password_form = AdminPasswordChangeForm
     ordering = ("username",)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Only a superuser gives permissions: whoever could give them could give themselves all."""
+        fixed = () if request.user.is_superuser else ("is_superuser", "groups", "user_permissions")
+        return (*super().get_readonly_fields(request, obj), *fixed)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _may_manage(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _may_manage(request, obj) and super().has_delete_permission(request, obj)
+
 
 @admin.register(Group)
 class GroupAdmin(StockGroupAdmin, PanelAdmin):
     list_filter = (("user", RelatedDropdownFilter),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """As with users."""
+        fixed = () if request.user.is_superuser else ("permissions",)
+        return (*super().get_readonly_fields(request, obj), *fixed)
 
 
 @admin.register(KeyInUse)

@@ -70,6 +70,7 @@ def _deletable(world: SimpleNamespace) -> None:
     world.draft = ScriptForCampaign.objects.create(campaign=world.campaign, script=script)
     world.casting = Casting.objects.create(sfc=world.draft, slot=slot, bot=world.actors[0])
     world.target = Target.objects.create(sfc=world.draft, chat=world.chats[0])
+    world.colleague = User.objects.get(username="nobody")
     world.entry = Suppression.objects.create(telegram_user_id=12, source="operator")
 
 
@@ -80,6 +81,7 @@ def row_of(site: Site, label: str) -> Any:
         "scripts.casting": site.world.casting,
         "scripts.target": site.world.target,
         "campaigns.suppression": site.world.entry,
+        "auth.user": site.world.colleague,
     }
     return chosen.get(label) or model._default_manager.first()
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.auth import middleware
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.http import HttpRequest
@@ -241,7 +241,7 @@ def address(site: Site, name: str) -> str:
         "trace": [uuid4()],
         "admin:view_on_site": [ContentType.objects.get_for_model(User).pk, world.operator.pk],
         "admin:app_list": ["bots"],
-        "admin:auth_user_password_change": [world.operator.pk],
+        "admin:auth_user_password_change": [world.colleague.pk],
         "admin:bots_bot_login": [world.manager.pk],
         "admin:bots_bot_login_progress": [world.manager.pk],
         "admin:bots_delivery_ask_about": [row_of(site, "bots.delivery").pk],
@@ -276,6 +276,23 @@ def test_no_other_method_does_more_than_it_should(name: str, site: Site) -> None
             refused = expected(visitor, row.get, row) != OK
             assert written == [], (method, visitor)
             assert not refused or given != OK, (method, visitor, given)
+
+
+def test_whoever_may_change_logins_does_not_get_further_permissions_by_that(site: Site) -> None:
+    """A superuser's page is for superusers, and only they give permissions."""
+    site.grant({"auth.change_user", "auth.delete_user", "auth.change_group"})
+    pages = [("auth_user_change", {"username": "operator"}), ("auth_user_delete", {"post": "yes"})]
+    pages += [("auth_user_password_change", {"password1": "another long one", "password2": "another long one"})]
+    for page, data in pages:
+        url = reverse(f"admin:{page}", args=[site.world.operator.pk])
+        assert answered(site, "exact", "post", url, data=data) == ("403", []), page
+    given = {"is_superuser", "groups", "user_permissions", "permissions"}
+    for row in (site.world.colleague, Group.objects.get()):
+        for visitor, offered in (("exact", False), ("superuser", True)):
+            request = HttpRequest()
+            request.user = site.users[visitor]
+            form = admin.site.get_model_admin(type(row)).get_form(request, row, change=True)
+            assert bool(form.base_fields.keys() & given) == offered, (row, visitor)
 
 
 def test_a_token_opens_what_its_owner_may_see_and_a_session_the_same(site: Site) -> None:

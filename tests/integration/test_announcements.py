@@ -2,7 +2,6 @@
 
 import html
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,7 +15,6 @@ from bots.models import Bot
 from campaigns.models import Campaign, ChatPermission
 from campaigns.services import permission_grant, permissions_suspend
 from leads.models import Lead
-from leads.services import conversation_take_over
 from scripts import services
 from scripts.models import ScriptForCampaign
 from tests.integration.leads_world import make_world
@@ -59,14 +57,6 @@ def test_approvals_of_several_say_what_became_of_each_kind(panel: Client):
     page = html.unescape(panel.post(url, chosen, follow=True).content.decode())
     assert "2 leads is approved: the first message is queued" in page
     assert "person_0 is approved, and the lead is now: talking." in page
-
-
-def test_an_operators_words_are_queued_not_received(panel: Client):
-    talk = make_world().talk()
-    conversation_take_over(conversation_id=talk.pk, by="olga")
-    url = reverse("admin:leads_conversation_reply", args=[talk.pk])
-    page = panel.post(url, {"text": "Good day", "key": uuid4()}, follow=True).content.decode()
-    assert "Your message is queued" in page and "gets your message" not in page
 
 
 def test_a_resumed_permission_that_is_not_in_force_is_not_said_to_hold(panel: Client):
