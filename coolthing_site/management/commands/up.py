@@ -56,6 +56,7 @@ class Command(BaseCommand):
             "WEB_PORT": str(settings.WEB_PORT),
             "FLOWER_PORT": str(settings.FLOWER_PORT),
             "FLOWER_BASIC_AUTH": f"{login['username']}:{login['password']}",
+            "PANEL_URL": settings.PANEL_URL or f"http://127.0.0.1:{settings.WEB_PORT}",
             "METRICS_TOKEN": _metrics_token(run_dir / "metrics_token"),
         }
         if sandboxed and not empty:
