@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle
 
 from coolthing_site.api_tokens import ApiTokenAuthentication
 from coolthing_site.client_address import client_address
@@ -28,10 +27,6 @@ ON CONFLICT (key) DO UPDATE SET
     ends_at = CASE WHEN counter.ends_at > statement_timestamp() THEN counter.ends_at ELSE EXCLUDED.ends_at END
 RETURNING count, EXTRACT(EPOCH FROM ends_at - statement_timestamp())
 """
-_READ = """
-SELECT count, EXTRACT(EPOCH FROM ends_at - statement_timestamp()) FROM coolthing_site_requestcount
-WHERE key = %(key)s AND ends_at > statement_timestamp()
-"""
 
 
 class Counted(NamedTuple):
@@ -43,59 +38,48 @@ class Counted(NamedTuple):
 
 def count(key: str, span: timedelta) -> Counted:
     """Count one more request."""
-    return _ask(_COUNT, key, span)
-
-
-def counted(key: str) -> Counted:
-    return _ask(_READ, key, timedelta())
-
-
-def _ask(statement: str, key: str, span: timedelta) -> Counted:
     with connection.cursor() as cursor:
-        cursor.execute(statement, {"key": key, "span": span.total_seconds()})
-        row = cursor.fetchone()
-    return Counted(row[0], float(row[1])) if row else Counted(0, 0.0)
+        cursor.execute(_COUNT, {"key": key, "span": span.total_seconds()})
+        requests, seconds = cursor.fetchone()
+    return Counted(requests, float(seconds))
 
 
 class LimitedTokenAuthentication(ApiTokenAuthentication):
-    """After too many wrong tokens from an address none is looked at, the right one neither."""
+    """Wrong tokens of an address are counted, and refused with 429 when there were too many. A right token is taken all
+    the same: nobody guesses one, and its owner may share the address with whoever sends the wrong ones."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        if not get_authorization_header(request):
-            return None
-        key = f"failed tokens of {client_address(_plain(request))}"
-        before = counted(key)
-        if before.requests >= settings.API_FAILED_TOKENS_PER_HOUR:
-            raise Throttled(before.seconds)
         try:
-            return super().authenticate(request)
+            return _within_limit(super().authenticate(request))
         except AuthenticationFailed:
-            count(key, HOUR)
+            now = count(f"failed tokens of {client_address(_plain(request))}", HOUR)
+            if now.requests > settings.API_FAILED_TOKENS_PER_HOUR:
+                raise Throttled(now.seconds) from None
             raise
 
 
+class LimitedSessionAuthentication(SessionAuthentication):
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        return _within_limit(super().authenticate(request))
+
+
+def _within_limit(found: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
+    """The limit of all tokens and sessions of a user together. It is looked at before the permissions, so that refused
+    requests count."""
+    if found is not None:
+        now = count(f"requests of user {found[0].pk}", MINUTE)
+        if now.requests > settings.API_USER_PER_MINUTE:
+            raise Throttled(now.seconds)
+    return found
+
+
 class AnonymousLimit(BaseAuthentication):
-    """The last of the authentication classes: who comes here has no login, and is refused by a permission before a
-    throttle is asked."""
+    """The last of the authentication classes: who comes here has no login."""
 
     def authenticate(self, request: Request) -> None:
         now = count(f"anonymous requests of {client_address(_plain(request))}", MINUTE)
         if now.requests > settings.API_ANONYMOUS_PER_MINUTE:
             raise Throttled(now.seconds)
-
-
-class UserLimit(BaseThrottle):
-    """Of all tokens and sessions of a user together."""
-
-    left = 0.0
-
-    def allow_request(self, request: Request, _view: Any) -> bool:
-        now = count(f"requests of user {request.user.pk}", MINUTE)
-        self.left = now.seconds
-        return now.requests <= int(settings.API_USER_PER_MINUTE)
-
-    def wait(self) -> float:
-        return self.left
 
 
 def _plain(request: Request) -> HttpRequest:

@@ -1,16 +1,22 @@
 """Whose request it is: the address that limits of logins and of the API count by."""
 
 import ipaddress
+import logging
+import re
 from collections.abc import Sequence
+from functools import cache
 
 from django.conf import settings
 from django.http import HttpRequest
+
+log = logging.getLogger(__name__)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # A provider gives each customer a network of this size: single addresses in it cost nothing.
 IPV6_PREFIX = 64
+_WITH_PORT = re.compile(r"^(?:\[([^\]]*)\]|([^:]*))(?::\d{1,5})?$")
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -20,8 +26,10 @@ def client_address(request: HttpRequest) -> str | None:
     what stands before them is whatever the client has sent.
     """
     client = parsed(request.META.get("REMOTE_ADDR", ""))
-    trusted = settings.TRUSTED_PROXIES
-    for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+    trusted, forwarded = settings.TRUSTED_PROXIES, request.META.get("HTTP_X_FORWARDED_FOR", "")
+    if forwarded and settings.HTTPS and not trusted:
+        _warn_once()
+    for hop in reversed(forwarded.split(",")):
         if client is None or not is_in(client, trusted):
             break
         before = parsed(hop)
@@ -29,6 +37,14 @@ def client_address(request: HttpRequest) -> str | None:
             break
         client = before
     return None if client is None else str(counted(client))
+
+
+@cache
+def _warn_once() -> None:
+    log.warning(
+        "requests come through a proxy, and TRUSTED_PROXIES names none: whoever fails to log in locks the account for "
+        "everybody"
+    )
 
 
 def counted(address: Address) -> Address:
@@ -43,8 +59,10 @@ def is_in(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def parsed(text: str) -> Address | None:
+    """An address, with or without a port: some proxies write 192.0.2.1:5000 or [2001:db8::1]:5000."""
+    host = _WITH_PORT.sub(r"\1\2", text.strip())
     try:
-        address = ipaddress.ip_address(text.strip())
+        address = ipaddress.ip_address(host)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

@@ -40,6 +40,10 @@ class Environment:
             fail(name, "is not set; .env.example says what it is for")
         return value or default or ""
 
+    def text_or(self, name: str, default: Callable[[], str | None]) -> str:
+        """As `text`, with a default that is made only when it is needed: it may miss variables of its own."""
+        return self.text(name, "") or self.text(name, default())
+
     def whole(self, name: str, default: int, *, least: int = 0, most: int = 2**31) -> int:
         def cast(value: str) -> int:
             if not least <= int(value) <= most:

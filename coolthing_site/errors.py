@@ -3,14 +3,18 @@
 They need neither a login nor the database, since it may be the database that is away.
 """
 
+import sys
 from urllib.parse import urlsplit
 
 from django.core.exceptions import DisallowedHost
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+# A database that is started again is back by then.
+RETRY_SECONDS = 30
 # Label and address of a link.
 Way = tuple[str, str]
 
@@ -86,6 +90,9 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    # Django calls this while it handles the exception.
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        return _database_away(request)
     return error_page(
         request,
         500,
@@ -93,6 +100,18 @@ def server_error(request: HttpRequest) -> HttpResponse:
         "CoolThing could not answer. What you sent may not have been saved.",
         "Try again in a minute. If it fails again, look into the log of the web process at "
         f"{timezone.now():%H:%M:%S} UTC; /health/ says whether the database answers.",
+    )
+
+
+def _database_away(request: HttpRequest) -> HttpResponse:
+    lost = "" if request.method in ("GET", "HEAD") else " What you sent may not have been saved."
+    return error_page(
+        request,
+        503,
+        "The database does not answer",
+        f"CoolThing could not answer because its database is away.{lost}",
+        "Try again in a minute; /health/ says whether it is back.",
+        retry_after=RETRY_SECONDS,
     )
 
 

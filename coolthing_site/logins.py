@@ -76,5 +76,8 @@ def _locked_until(request: HttpRequest, credentials: Credentials) -> datetime:
 
 
 def unlock(*, username: str = "", address: str = "") -> int:
-    """Forget the failed logins to this account, from this address, or those that are both; how many rows they were."""
+    """Forget the failed logins to this account, from this address, or those that are both; how many rows they were.
+    Without either it forgets none: to forget all takes a command of its own."""
+    if not (username or address):
+        return 0
     return int(AxesProxyHandler.reset_attempts(username=username or None, ip_address=address or None))

@@ -4,6 +4,7 @@ A request from loopback shows the token too: a reverse proxy on the same host as
 """
 
 import logging
+from functools import cache
 
 from django.conf import settings
 from django.db import Error
@@ -24,7 +25,7 @@ _PLAIN = "text/plain; charset=utf-8"
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
     if not settings.METRICS_TOKEN:
-        log.warning("/metrics was asked for, but METRICS_TOKEN is not set: the answer is 404")
+        _warn_once()
         return HttpResponse("there are no metrics here\n", status=404, content_type=_PLAIN)
     if not _has_token(request):
         refused = HttpResponse("metrics need a bearer token\n", status=401, content_type=_PLAIN)
@@ -36,6 +37,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
         log.error("no metrics: the database cannot be read: %s", str(problem).strip())
         return HttpResponse("the database cannot be read\n", status=503, content_type=_PLAIN)
     return HttpResponse(body, content_type=content_type)
+
+
+@cache
+def _warn_once() -> None:
+    log.warning("/metrics was asked for, but METRICS_TOKEN is not set: the answer is 404")
 
 
 def _has_token(request: HttpRequest) -> bool:

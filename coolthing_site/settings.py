@@ -126,7 +126,7 @@ DATABASE_LINK: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-DATABASE_URL = env.text("DATABASE_URL", env.address_from_parts("postgres", "POSTGRES", port=5432))
+DATABASE_URL = env.text_or("DATABASE_URL", lambda: env.address_from_parts("postgres", "POSTGRES", port=5432))
 DATABASES = {"default": env.database("DATABASE_URL", DATABASE_URL)}
 DATABASES["default"]["OPTIONS"] = DATABASE_LINK | DATABASES["default"].get("OPTIONS", {})
 DATABASES["default"]["CONN_MAX_AGE"] = 300
@@ -136,10 +136,12 @@ DATABASE_DIRECT_URL = env.url("DATABASE_DIRECT_URL", {"postgres", "postgresql"},
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # kombu takes amqp:// to librabbitmq where that is installed, which Celery's worker does not survive.
-_BROKER = env.address_from_parts("amqp", "RABBITMQ", port=5672)
+_BROKER = env.text_or("RABBITMQ_URL", lambda: env.address_from_parts("amqp", "RABBITMQ", port=5672))
 RABBITMQ_URL = "pyamqp://" + env.url("RABBITMQ_URL", {"amqp", "pyamqp"}, _BROKER).partition("://")[2]
-_MANAGEMENT = env.address_from_parts("http", "RABBITMQ", port=15672, path="")
-RABBITMQ_MANAGEMENT_URL = env.url("RABBITMQ_MANAGEMENT_URL", {"http", "https"}, _MANAGEMENT or "")
+_MANAGEMENT = env.text_or(
+    "RABBITMQ_MANAGEMENT_URL", lambda: env.address_from_parts("http", "RABBITMQ", port=15672, path="") or ""
+)
+RABBITMQ_MANAGEMENT_URL = env.url("RABBITMQ_MANAGEMENT_URL", {"http", "https"}, _MANAGEMENT)
 # Connections to the broker that a process shares. Flower asks all workers at once and needs one for each question.
 BROKER_POOL_LIMIT = env.whole("BROKER_POOL_LIMIT", 2, least=1)
 # A worker leaves Celery's connection to the database open for this many tasks; without it each task pays 7 ms.
@@ -222,10 +224,9 @@ API_FAILED_TOKENS_PER_HOUR = env.whole("API_FAILED_TOKENS_PER_HOUR", 20, least=1
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "coolthing_site.api_limits.LimitedTokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "coolthing_site.api_limits.LimitedSessionAuthentication",
         "coolthing_site.api_limits.AnonymousLimit",
     ],
-    "DEFAULT_THROTTLE_CLASSES": ["coolthing_site.api_limits.UserLimit"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",

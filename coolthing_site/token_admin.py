@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -42,7 +43,16 @@ class ApiTokenAdmin(PanelAdmin):
         return super().has_delete_permission(request, obj) or self._is_own(request, obj)
 
     def has_view_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        return super().has_view_permission(request, obj) or self._is_own(request, obj)
+        """Whoever adds tokens sees a list of their own."""
+        if super().has_view_permission(request, obj):
+            return True
+        return self.has_add_permission(request) if obj is None else self._is_own(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
+        tokens: QuerySet[ApiToken] = super().get_queryset(request)
+        if super().has_view_permission(request):
+            return tokens
+        return tokens.filter(user__username=request.user.get_username())
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Consequences:
         """Nothing goes with a token, and its owner may revoke it."""

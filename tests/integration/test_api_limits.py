@@ -62,12 +62,24 @@ def test_who_shows_no_login_is_limited_by_address(key: str) -> None:
     assert statuses(1, key) == [404]
 
 
-def test_after_wrong_tokens_the_right_one_is_refused_too(key: str) -> None:
-    assert statuses(2, key) == [404] * 2
+def test_wrong_tokens_are_limited_and_close_the_api_to_no_right_one(key: str) -> None:
     assert statuses(3, "wrong") == [401] * 3
     assert_is_refused(ask("wrong"), 3600)
-    assert_is_refused(ask(key), 3600)
-    assert statuses(1, key, ELSEWHERE) == [404]
+    assert statuses(1, key) == [404]
+    assert statuses(1, "wrong", ELSEWHERE) == [401]
+
+
+def test_requests_without_permission_count(key: str) -> None:
+    without = token_issue(user=User.objects.create_user("vera"), name="test")[1]
+    assert statuses(4, without) == [403, 403, 403, 429]
+
+
+def test_sessions_and_tokens_of_a_user_count_together(key: str) -> None:
+    client = APIClient()
+    client.force_login(User.objects.get())
+    assert [client.get(API).status_code for _ in range(2)] == [404] * 2
+    assert statuses(2, key) == [404, 429]
+    assert client.get(API).status_code == 429
 
 
 def test_a_limit_ends_by_itself_and_refused_requests_do_not_prolong_it(key: str) -> None:

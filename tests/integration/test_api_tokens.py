@@ -76,6 +76,8 @@ def test_owners_revoke_their_own_and_a_viewer_none():
     _, viewer = person("vera", "view_apitoken")
     mine, key = token_issue(user=olga, name="mine")
     other, _ = token_issue(user=User.objects.create_superuser("boss"), name="theirs")
+    listed = client.get(reverse("admin:coolthing_site_apitoken_changelist")).content.decode()
+    assert "mine" in listed and "theirs" not in listed
     for who, token, status in ((viewer, mine, 403), (client, other, 403), (client, mine, 302)):
         url = reverse("admin:coolthing_site_apitoken_delete", args=[token.pk])
         assert who.post(url, {"post": "yes"}).status_code == status

@@ -95,7 +95,12 @@ def test_with_the_database_away_the_panel_says_what_to_look_at(
     client.force_login(olga)
     with monkeypatch.context() as patch:
         patch.setattr("django.db.backends.utils.CursorWrapper.execute", away)
-        assert_is_page(client.get("/admin/bots/bot/"), 500, "/health/")
+        answer = client.get("/admin/bots/bot/")
+        assert_is_page(answer, 503, "/health/")
+        assert int(answer["Retry-After"]) and "may not have been saved" not in answer.content.decode()
+        assert_is_page(client.post("/admin/bots/bot/add/", {}), 503, "may not have been saved")
+        asked = client.get(API, HTTP_AUTHORIZATION="Token x")
+        assert (asked.status_code, asked["Content-Type"]) == (503, "application/json")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from django.test import Client
 from django.utils import timezone
 
 from coolthing_site.checks import proxies_are_named
+from coolthing_site.client_address import _warn_once
 from coolthing_site.environment import Environment
+from coolthing_site.logins import unlock
 from messaging.retention import prune_all
 
 PASSWORD = "the right password of olga"
@@ -113,6 +115,9 @@ def test_the_page_says_when_to_try_again_and_not_whether_the_account_exists() ->
         (["10.0.0.0/8"], "::ffff:10.0.0.1", f"203.0.113.9,{ELSEWHERE}", ELSEWHERE),
         (["10.0.0.0/8"], "10.0.0.1", f"{ELSEWHERE}, unknown", "10.0.0.1"),
         (["10.0.0.0/8"], "10.0.0.1", "", "10.0.0.1"),
+        (["10.0.0.0/8"], "10.0.0.1", f"{ELSEWHERE}:52011", ELSEWHERE),
+        (["10.0.0.0/8"], "10.0.0.1", "[2001:db8:1:2::7]:52011", "2001:db8:1:2::"),
+        (["10.0.0.0/8"], "10.0.0.1", "2001:db8:1:2::7", "2001:db8:1:2::"),
         ([], "fe80::1%eth0", "", "fe80::"),
         ([], "", ELSEWHERE, None),
     ],
@@ -131,6 +136,22 @@ def test_a_deployment_behind_tls_without_a_trusted_proxy_is_warned_of(settings: 
     assert [problem.id for problem in proxies_are_named()] == ["coolthing_site.W002"]
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     assert proxies_are_named() == []
+
+
+def test_a_proxy_that_nobody_named_is_warned_of_once(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    _warn_once.cache_clear()
+    settings.HTTPS, settings.TRUSTED_PROXIES = True, []
+    log_in()
+    assert "TRUSTED_PROXIES" not in caplog.text
+    log_in(HTTP_X_FORWARDED_FOR=ELSEWHERE)
+    log_in(HTTP_X_FORWARDED_FOR=ELSEWHERE)
+    assert caplog.text.count("TRUSTED_PROXIES") == 1
+
+
+def test_nobody_is_unlocked_when_nobody_is_named() -> None:
+    fail(1)
+    assert unlock() == 0
+    assert AccessAttempt.objects.exists()
 
 
 def test_a_forged_header_opens_no_lock() -> None:

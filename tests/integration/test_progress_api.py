@@ -103,7 +103,7 @@ def test_many_runs_take_no_more_queries_and_come_by_the_page(client, django_asse
     sfc = playing(chats=12)
     # Failed tokens, the token and its use, its owner's two kinds of permissions and requests, the script, two counts,
     # the runs, counts, steps.
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(11):
         first = client.get(url(sfc.pk), {"limit": 7}).json()
     second = client.get(url(sfc.pk), {"limit": 7, "after": first["more_after"]}).json()
     assert (len(first["runs"]), len(second["runs"]), second["more_after"]) == (7, 5, "")

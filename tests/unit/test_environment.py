@@ -130,6 +130,12 @@ def test_without_a_host_there_is_no_address_of_parts_and_without_a_password_it_i
     ends_with(lambda: env.address_from_parts("postgres", "X", port=5432), "X_PASSWORD")
 
 
+def test_a_whole_address_needs_no_parts(variables):
+    env = variables(X_URL="postgres://u:p@h/d", X_HOST="db", X_PASSWORD="")
+    assert env.text_or("X_URL", lambda: env.address_from_parts("postgres", "X", port=5432)) == "postgres://u:p@h/d"
+    ends_with(lambda: env.text_or("Y_URL", lambda: env.address_from_parts("postgres", "Y", port=5432)), "Y_URL")
+
+
 @pytest.mark.parametrize("logins", ["", "operator", "operator:", ":secret", "operator:one,two"])
 def test_flower_does_not_start_without_a_login(logins):
     assert "one,two" not in ends_with(lambda: require_login(logins), "FLOWER_BASIC_AUTH")
