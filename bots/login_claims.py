@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from bots.executor import in_db
+from bots.executor import in_lease_thread
 from bots.models import PendingLogin
 from messaging.handling import DATABASE_ERRORS
 from messaging.rounds import for_each
@@ -80,15 +80,20 @@ class Claim:
         return True
 
     async def until_lost(self) -> None:
-        """Returns when the claim is lost or the process is to stop; renews it meanwhile."""
+        """Returns when the claim is lost or the process is to stop; renews it meanwhile.
+
+        A database that is away or hangs is not the login's trouble, as long as nobody else can have taken it.
+        """
         while not self.stop.is_set():
+            left = self.deadline - LOOK_SECONDS - time.monotonic()
             try:
-                if not await in_db(self.renew):
-                    return
+                async with asyncio.timeout(left):
+                    if not await in_lease_thread(self.renew):
+                        return
+            except TimeoutError:
+                return
             except DATABASE_ERRORS:
-                # The database's trouble is not the login's, as long as nobody else can have taken it.
-                if time.monotonic() > self.deadline - LOOK_SECONDS:
-                    return
+                pass
             await asyncio.sleep(LOOK_SECONDS)
 
     def insist(self, work: Callable[[], T]) -> T:
