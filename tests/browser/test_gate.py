@@ -10,6 +10,7 @@ from tests.browser.panel import Panel
 def test_a_campaign_shows_its_budgets_and_asks_the_gate(panel: Panel, world: SimpleNamespace) -> None:
     Budget.objects.create(scope="campaign", counts="new_contacts", limit=12, window_seconds=86_400)
     panel.open(f"/admin/campaigns/campaign/{world.campaign.pk}/change/")
+    panel.submit('a:has-text("Budgets and how much")')
     assert "this campaign" in panel.text and "new contacts" in panel.text
     panel.press(LABEL)
     assert panel.value("select[name=campaign]") == str(world.campaign.pk)
