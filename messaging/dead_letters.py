@@ -16,6 +16,10 @@ from messaging.handling import event_of
 from messaging.letter_texts import check_body, difference
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent
 from messaging.subscriptions import Message, body_digest, subscription_of
+from panelkit.rights import Asking, require
+
+# An edited message does whatever its event does: the right to replay what came does not include it.
+EDIT_RIGHT = "messaging.edit_deadletter"
 
 log = logging.getLogger(__name__)
 
@@ -103,14 +107,16 @@ def goes_by_name(letter: DeadLetter) -> bool:
 
 @transaction.atomic
 def dead_letter_edit(
-    *, letter_id: int, body: str | None = None, address: tuple[str, str] | None = None, by: str
+    *, letter_id: int, body: str | None = None, address: tuple[str, str] | None = None, by: str, asking: Asking
 ) -> DeadLetter:
     """Keep another body, or another exchange and key, which replays use instead of the original ones.
 
     The body must be a JSON object, and of the same event: its `id` is the letter's, or left out. A body that says the
     same undoes an edit; so does the address that it came from, or `UNCHANGED`. What is not given stays as it is. An
-    edited message is of the version that we write. Raises `NotPossible`.
+    edited message is of the version that we write. `by` is the name on record, `asking` whose permissions count. Raises
+    PermissionDenied without EDIT_RIGHT, and `NotPossible`.
     """
+    require(asking, EDIT_RIGHT)
     letter = _open_letter(letter_id, "edited")
     before = (letter.edited_body, letter.address)
     _edit(letter, body, address)

@@ -153,6 +153,7 @@ class DeadLetter(models.Model):
     decision_reason = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
+        permissions = [("edit_deadletter", "Can edit what a replay sends")]
         constraints = [
             models.UniqueConstraint(fields=["queue", "event_id", "body_digest"], name="one_letter_per_event_and_queue"),
         ]

@@ -27,7 +27,7 @@ from panelkit.operating import OperatingAdmin
 from panelkit.operations import Operation
 from texts import decoding
 
-EDIT = Operation("edit", "Edit", run=lambda *_: None, done="", icon="edit", page=True)
+EDIT = Operation("edit", "Edit", run=lambda *_: None, done="", icon="edit", page=True, right=dead_letters.EDIT_RIGHT)
 DOWNLOAD = Operation("body", "Download the body", run=lambda *_: None, done="", icon="download", page=True)
 
 # What the other fields of the form may have of Django's limit for a form.
@@ -84,6 +84,11 @@ class LetterForm(forms.Form):
 
 
 class LetterEditing(OperatingAdmin):
+    def may_operate(self, request: HttpRequest, operation: Operation | None = None) -> bool:
+        """The page of an edit replays, too."""
+        allowed = super().may_operate(request, operation)
+        return allowed and (operation is not EDIT or super().may_operate(request))
+
     def body_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """As a download, which no browser shows in our pages."""
         letter = self.get_object(request, unquote(object_id))
@@ -101,7 +106,7 @@ class LetterEditing(OperatingAdmin):
         letter = self.get_object(request, unquote(object_id))
         if letter is None:
             raise Http404
-        if not self.may_operate(request):
+        if not self.may_operate(request, EDIT):
             raise PermissionDenied
         begun = draft(letter)
         fits = _fits(begun.text)
@@ -140,7 +145,7 @@ class LetterEditing(OperatingAdmin):
     ) -> bool:
         by = str(request.user)
         try:
-            dead_letters.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by)
+            dead_letters.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by, asking=request.user)
             self.log_change(request, letter, "Edit.")
             if replay:
                 dead_letters.dead_letter_replay(letter_id=letter.pk, by=by)

@@ -12,6 +12,7 @@ from messaging.dead_letters import dead_letter_edit, dead_letter_replay
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, ProcessedEvent, ReplayBatch
 from messaging.replays import progress, replay_start
 from messaging.trace import trace
+from panelkit.rights import Shell
 from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import KEY, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
 from tests.support import Process, wait_until
@@ -40,7 +41,9 @@ def test_an_edited_letter_is_handled_by_its_replay_also_one_published_straight_t
     event = ProbeHappened(text="fail")
     letter = _die(probed, event, "", PROBE_QUEUE)
     assert (letter.exchange, letter.routing_key, letter.error_class) == ("", PROBE_QUEUE, "ValueError")
-    dead_letter_edit(letter_id=letter.pk, body=event.model_copy(update={"text": "mended"}).to_json(), by="ann")
+    dead_letter_edit(
+        letter_id=letter.pk, body=event.model_copy(update={"text": "mended"}).to_json(), by="ann", asking=Shell()
+    )
     dead_letter_replay(letter_id=letter.pk, by="ann")
     wait_until(lambda: probed.effects(event.id) == 1)
     told = [step.what for step in trace(event.id).steps]
@@ -54,7 +57,7 @@ def test_an_edit_that_does_not_help_comes_back_as_the_same_letter(probed: Probe,
     start_process("manage.py", "relay_events")
     event = ProbeHappened(text="fail")
     letter = _die(probed, event)
-    dead_letter_edit(letter_id=letter.pk, body=f'{{"id": "{event.id}", "text": ["a list"]}}', by="ann")
+    dead_letter_edit(letter_id=letter.pk, body=f'{{"id": "{event.id}", "text": ["a list"]}}', by="ann", asking=Shell())
     dead_letter_replay(letter_id=letter.pk, by="ann")
     again = _letter(event, count=2, state="open")
     assert again.pk == letter.pk

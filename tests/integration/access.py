@@ -86,6 +86,7 @@ PERSON = (
     " & messaging.view_processedevent & messaging.view_handlingfailure & messaging.view_deadletter"
     " & messaging.view_deadletterentry & messaging.view_replaybatch & admin.view_logentry"
 )
+EDIT_LETTER = "messaging.change_deadletter & messaging.edit_deadletter"
 TRACE = "messaging.view_outboxevent | messaging.view_deadletter | messaging.view_processedevent"
 QUEUES, PAUSES = "messaging.view_queuecontrol", "messaging.change_queuecontrol"
 
@@ -143,7 +144,7 @@ OTHERS = (
     Row("admin:leads_lead_person", PERSON, PERSON),
     Row("admin:leads_conversation_person", PERSON, PERSON),
     Row("admin:messaging_deadletter_replay", "messaging.change_deadletter", "messaging.change_deadletter"),
-    Row("admin:messaging_deadletter_edit", "messaging.change_deadletter", "messaging.change_deadletter"),
+    Row("admin:messaging_deadletter_edit", EDIT_LETTER, EDIT_LETTER),
     Row("admin:messaging_deadletter_body", "messaging.view_deadletter", "messaging.view_deadletter"),
 )
 

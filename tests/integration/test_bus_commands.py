@@ -14,6 +14,7 @@ from messaging import topology
 from messaging.dead_letters import dead_letter_edit
 from messaging.models import DeadLetter, OutboxEvent, QueueControl, QueueSample, ReplayBatch
 from messaging.replays import replays_advance
+from panelkit.rights import Shell
 from tests.integration.letters import letter_of
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +41,7 @@ def test_letters_are_listed_with_filters():
 
 def test_a_letter_is_shown_whole():
     dead = letter_of(message="rye bread")
-    dead_letter_edit(letter_id=dead.pk, body='{"message": "wheat"}', by="ann")
+    dead_letter_edit(letter_id=dead.pk, body='{"message": "wheat"}', by="ann", asking=Shell())
     text = run("dead_letters", "show", str(dead.pk))
     assert '-  "message": "rye bread"' in text
     assert "edited ann" in text

@@ -11,6 +11,7 @@ from messaging.dead_letters import dead_letter_edit, dead_letter_replay
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, HandlingBucket, HandlingFailure, OutboxEvent
 from messaging.replays import dry_run
+from panelkit.rights import Shell
 from tests.integration.letters import archive, death
 
 pytestmark = pytest.mark.django_db
@@ -75,4 +76,4 @@ def test_a_task_that_is_not_the_queues_cannot_be_replayed(task: str):
 def test_the_arguments_of_a_task_cannot_be_edited():
     task_dies()
     with pytest.raises(NotPossible, match="cannot be edited"):
-        dead_letter_edit(letter_id=DeadLetter.objects.get().pk, body='{"a": 2}', by="ann")
+        dead_letter_edit(letter_id=DeadLetter.objects.get().pk, body='{"a": 2}', by="ann", asking=Shell())

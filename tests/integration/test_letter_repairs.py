@@ -28,6 +28,7 @@ from messaging.letter_texts import difference, draft
 from messaging.models import DeadLetter, OutboxEvent
 from messaging.replays import dry_run
 from messaging.subscriptions import handle
+from panelkit.rights import Shell
 from tests.integration.leads_world import World
 from tests.integration.letters import archive, death, letter
 
@@ -98,7 +99,7 @@ def test_an_operator_gives_it_the_exchange_and_key_that_were_meant(world: World,
     assert replay_refusal(dead).startswith(says) if says else replay_refusal(dead) == ""
     address = (EXCHANGE, _key(world))
     assert (preview(dead, dead.body, address).queues, preview(dead, dead.body, address).refusal) == ([QUEUE], "")
-    dead_letter_edit(letter_id=dead.pk, address=address, by="ann")
+    dead_letter_edit(letter_id=dead.pk, address=address, by="ann", asking=Shell())
     assert dry_run(DeadLetter.objects.all()).by_queue == {QUEUE if by_name else "": 1}
     dead_letter_replay(letter_id=dead.pk, by="ann")
     row = OutboxEvent.objects.get(event_id=dead.event_id)
@@ -132,7 +133,7 @@ def test_a_body_that_is_no_plain_utf_8_is_mended_from_what_it_says(world: World,
     assert "Edit it" in replay_refusal(dead)
     begun = draft(dead)
     assert says in begun.note
-    dead_letter_edit(letter_id=dead.pk, body=begun.text, by="ann")
+    dead_letter_edit(letter_id=dead.pk, body=begun.text, by="ann", asking=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.get().message == "Где купить хороший чай?"
@@ -149,7 +150,7 @@ def test_a_version_that_nobody_reads_goes_when_somebody_has_looked_at_the_body(w
         json.dumps(world.event()).encode()
     )
     assert preview(dead, dead.body).refusal == ""
-    dead_letter_edit(letter_id=dead.pk, body=dead.body, by="ann")
+    dead_letter_edit(letter_id=dead.pk, body=dead.body, by="ann", asking=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
@@ -174,7 +175,7 @@ def test_a_version_that_nobody_reads_goes_when_somebody_has_looked_at_the_body(w
 def test_an_address_that_cannot_be_meant_is_refused_in_words(address: tuple[str, str], says: str):
     dead = letter(b'{"campaign_id": "1"}')
     with pytest.raises(NotPossible, match=says):
-        dead_letter_edit(letter_id=dead.pk, address=address, by="ann")
+        dead_letter_edit(letter_id=dead.pk, address=address, by="ann", asking=Shell())
     dead.refresh_from_db()
     assert not dead.is_readdressed
 
@@ -188,14 +189,17 @@ def test_a_preview_says_what_the_chosen_type_lacks():
 
 def test_an_address_is_taken_back_and_a_replay_that_dies_again_keeps_it(world: World):
     dead = _died_in(QUEUE, EXCHANGE, "lead.")(json.dumps(world.event()).encode())
-    dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, _key(world)), by="ann")
+    dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, _key(world)), by="ann", asking=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     row = OutboxEvent.objects.get(event_id=dead.event_id)
     again: dict[str, Any] = {"exchange": row.exchange, "routing-keys": [row.routing_key]}
     archive(row.body.encode(), row.headers | death(**again))
     dead = DeadLetter.objects.get()
     assert (dead.state, dead.count, dead.routing_key, dead.edited_routing_key) == ("open", 2, "lead.", _key(world))
-    assert dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, "lead."), by="ann").is_readdressed is False
+    assert (
+        dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, "lead."), by="ann", asking=Shell()).is_readdressed
+        is False
+    )
     assert dead.history.latest("pk").note == "back to the original message"
 
 
@@ -203,10 +207,16 @@ def test_a_body_that_is_too_large_is_made_shorter():
     dead = letter(json.dumps({"message": "x" * MAX_BODY_BYTES}).encode())
     assert "too large" in replay_refusal(dead)
     with pytest.raises(NotPossible, match="make it shorter"):
-        dead_letter_edit(letter_id=dead.pk, body=json.dumps({"message": "y" * MAX_BODY_BYTES}), by="ann")
+        dead_letter_edit(
+            letter_id=dead.pk, body=json.dumps({"message": "y" * MAX_BODY_BYTES}), by="ann", asking=Shell()
+        )
     # Its indentation is not what makes it too large.
     numbers = json.dumps({"numbers": [1] * 300_000}, indent=8)
-    assert len(numbers) > MAX_BODY_BYTES > len(dead_letter_edit(letter_id=dead.pk, body=numbers, by="ann").edited_body)
+    assert (
+        len(numbers)
+        > MAX_BODY_BYTES
+        > len(dead_letter_edit(letter_id=dead.pk, body=numbers, by="ann", asking=Shell()).edited_body)
+    )
 
 
 def test_large_bodies_are_compared_without_end():

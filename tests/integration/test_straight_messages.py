@@ -12,6 +12,7 @@ from messaging.events import UndecodableMessage
 from messaging.models import OutboxEvent
 from messaging.subscriptions import handle, handle_batch
 from notifier.models import Channel, Notification, Rule
+from panelkit.rights import Shell
 from scripts.models import Script, ScriptForCampaign
 from tests.integration.leads_world import World
 from tests.integration.letters import death, letter
@@ -87,7 +88,7 @@ def test_of_a_queue_with_several_types_the_operator_says_which():
     with pytest.raises(UndecodableMessage, match="notifier_queue takes events of several types: choose"):
         handle(queue, "", queue, body)
     dead = letter(body, death(queue, exchange="", **{"routing-keys": [queue]}))
-    dead_letter_edit(letter_id=dead.pk, address=(topology.EVENTS_EXCHANGE, "billing.crash"), by="ann")
+    dead_letter_edit(letter_id=dead.pk, address=(topology.EVENTS_EXCHANGE, "billing.crash"), by="ann", asking=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     row = OutboxEvent.objects.get(event_id=dead.event_id)
     assert (row.exchange, row.routing_key) == (topology.TASKS_EXCHANGE, queue)

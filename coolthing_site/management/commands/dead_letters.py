@@ -15,6 +15,7 @@ from messaging.letter_search import LetterSearch
 from messaging.models import DeadLetter
 from messaging.wording import counted
 from panelkit.labels import clipped
+from panelkit.rights import Shell
 from texts import decoding
 
 EVERYTHING = "--all"
@@ -94,7 +95,9 @@ class Command(BaseCommand):
         seen = dead_letters.preview(letter, letter.body_to_send if body is None else body, address)
         if not options["dry_run"]:
             by = audit.command_line_name()
-            letter = dead_letters.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by)
+            letter = dead_letters.dead_letter_edit(
+                letter_id=letter.pk, body=body, address=address, by=by, asking=Shell()
+            )
             audit.record(letter, message=f"Edit, by {by}.", user_id=audit.command_line_user_id())
         if options["json"]:
             told = {"exchange": seen.address.exchange, "routing_key": seen.address.routing_key, "queues": seen.queues}
