@@ -97,7 +97,7 @@ class OperatingAdmin(ModelAdmin):
                 self.log_change(call.request, row, f"{operation.label}.")
             done.setdefault(operation.told(result), []).append(name)
         for told, names in done.items():
-            what = names[0] if len(names) == 1 else f"{len(names)} {self.opts.verbose_name_plural}"
+            what = names[0] if len(names) == 1 else f"Each of {len(names)} {self.opts.verbose_name_plural}"
             self.message_user(call.request, f"{what} {told}", messages.SUCCESS)
         return results
 

@@ -55,7 +55,7 @@ def test_approvals_of_several_say_what_became_of_each_kind(panel: Client):
     url = reverse("admin:leads_lead_changelist")
     chosen = {"action": "do_approve", "_selected_action": [str(one.pk) for one in leads], "_confirmed": "1"}
     page = html.unescape(panel.post(url, chosen, follow=True).content.decode())
-    assert "2 leads is approved: the first message is queued" in page
+    assert "Each of 2 leads is approved: the first message is queued" in page
     assert "person_0 is approved, and the lead is now: talking." in page
 
 
