@@ -9,7 +9,7 @@ import pytest_asyncio
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from sandbox.llm_answers import answer
+from sandbox.llm_answers import REASONS, answer
 from sandbox.people import People, add_people_routes
 from sandbox.scenario import Scenario
 from sandbox.world import World
@@ -113,7 +113,7 @@ async def test_the_curious_ask_two_or_three_times_and_say_goodbye(town: Town) ->
 
 async def test_those_who_ask_for_prices_ask_first(town: Town) -> None:
     said = await town.talk("emily")
-    assert answer([{"role": "user", "content": said[0]}]).reason == "turn 1: price"
+    assert answer([{"role": "user", "content": said[0]}]).reason == REASONS["price"]
     assert action(said) == "close"
 
 
