@@ -24,6 +24,7 @@ from bots.services import bot_stop, credentials_of
 from bots.states import bot_reset, bot_set_state
 from bots.unlisted import unlisted_tell
 from messaging.clock import database_clock
+from messaging.handling import DATABASE_ERRORS
 from messaging.locks import rows_lock
 from telegram import login
 from telegram.logins import LoginError, QrCode, too_many
@@ -72,9 +73,12 @@ def at_telegram(step: Coroutine[Any, Any, T], *, claim: Claim | None = None, lim
     except LoginError as error:
         if error.wait_seconds is None:
             raise
-        raise TooSoon(database_clock() + timedelta(seconds=error.wait_seconds), reason=error.reason) from error
+        now = database_clock() if claim is None else claim.insist(database_clock)
+        raise TooSoon(now + timedelta(seconds=error.wait_seconds), reason=error.reason) from error
     finally:
-        unlisted_tell()
+        # Must not cost the step's result; what cannot be written down now is written down later.
+        with suppress(*DATABASE_ERRORS):
+            unlisted_tell()
 
 
 def bot_connect(*, bot_id: UUID, session: str, me: Me, claim: Claim | None = None) -> Bot:
@@ -125,9 +129,19 @@ def bot_logged_in(*, bot_id: UUID, session: str, me: Me, fresh: bool = True, cla
         return keep() if claim is None else claim.insist(keep)
     except LoginError:
         if fresh:
-            credentials = credentials_of(Bot.objects.get(pk=bot_id))
-            session_discard(credentials, session, claim=claim if claim and claim.renew() else None)
+            _discard(bot_id, session, claim)
         raise
+
+
+def _discard(bot_id: UUID, session: str, claim: Claim | None) -> None:
+    def credentials() -> Credentials:
+        return credentials_of(Bot.objects.get(pk=bot_id))
+
+    if claim is None:
+        session_discard(credentials(), session)
+    else:
+        found = claim.insist(credentials)
+        session_discard(found, session, claim=claim if claim.insist(claim.renew) else None)
 
 
 def _kept(bot_id: UUID, session: str, me: Me, claim: Claim | None) -> Bot:
@@ -199,10 +213,17 @@ def bot_log_out(*, bot_id: UUID, by: str, claim: Claim | None = None) -> None:
     _wait_until_let_go(bot_id, claim)
     with borrowed(bot):
         at_telegram(login.log_out(credentials_of(bot), stored.data), claim=claim)
-        with transaction.atomic():
-            BotSession.objects.filter(bot_id=bot_id).delete()
-            PendingLogin.objects.filter(bot_id=bot_id).delete()
-            bot_set_state(bot_id=bot_id, state=Bot.State.STOPPED, reason=f"logged out by {by}")
+        if claim is None:
+            _logged_out(bot_id, by)
+        else:
+            claim.insist(lambda: _logged_out(bot_id, by))
+
+
+@transaction.atomic
+def _logged_out(bot_id: UUID, by: str) -> None:
+    BotSession.objects.filter(bot_id=bot_id).delete()
+    PendingLogin.objects.filter(bot_id=bot_id).delete()
+    bot_set_state(bot_id=bot_id, state=Bot.State.STOPPED, reason=f"logged out by {by}")
 
 
 @contextmanager

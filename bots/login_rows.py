@@ -66,7 +66,7 @@ def number_known(bot: Bot, pending: PendingLogin | None) -> str:
 def keep(work: Work, step: Step, found: CodeSent | QrCode) -> None:
     state = dict(vars(found))
     if isinstance(found, CodeSent) and found.resend_seconds:
-        state[_RESEND_AT] = database_clock() + timedelta(seconds=found.resend_seconds)
+        state[_RESEND_AT] = work.claim.insist(database_clock) + timedelta(seconds=found.resend_seconds)
     _write(work, step, {name: _plain(value) for name, value in state.items()})
 
 
@@ -78,7 +78,7 @@ def _write(work: Work, step: Step, state: dict[str, Any]) -> None:
     pending = work.pending
     pending.step, pending.state, pending.problem = step, json.dumps(state), ""
     pending.wait_until, pending.waits_for = None, ""
-    pending.expires_at = database_clock() + LOGIN_LIFETIME
+    pending.expires_at = work.claim.insist(database_clock) + LOGIN_LIFETIME
     names = ("step", "state", "problem", "wait_until", "waits_for", "expires_at")
     changes = {name: getattr(pending, name) for name in names}
     # Only while it is still ours: somebody may have cancelled it meanwhile.
@@ -109,7 +109,7 @@ def keep_lost(claim: Claim, error: LoginError) -> None:
 
 def discard_cancelled(work: Work) -> None:
     """A login that somebody cancelled while Telegram was being asked may have succeeded there: end it."""
-    row = PendingLogin.objects.filter(pk=work.bot.pk).first()
+    row = work.claim.insist(lambda: PendingLogin.objects.filter(pk=work.bot.pk).first())
     if work.pending.state and (row is None or row.state != work.pending.state):
         with suppress(LoginError):
             session_discard(work.credentials, json.loads(work.pending.state)["session"])

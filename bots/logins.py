@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from bots.connecting import CONNECTED, QR_SECONDS, TooSoon, at_telegram, bot_import, bot_log_out, bot_logged_in
@@ -147,15 +148,32 @@ def _step(
     bot = Bot.objects.get(pk=bot_id)
     now = database_clock()
     claim = claim or _claimed(bot, now, begin=begin)
-    work: Work | None = None
     try:
-        work = _ready(bot, claim, kind, now, begin=begin, within=within)
-        yield work
+        with _outcome_kept(claim, kind, now) as begun:
+            work = claim.insist(partial(_ready, bot, claim, kind, now, begin=begin, within=within))
+            begun.append(work)
+            yield work
+    except DATABASE_ERRORS:
+        # How it has ended is not written down: the claim runs out, and another worker goes on or the page says so.
+        raise
+    except BaseException:
+        claim.end()
+        raise
+    claim.end()
+
+
+@contextmanager
+def _outcome_kept(claim: Claim, kind: Step, now: datetime) -> Iterator[list[Work]]:
+    """What goes wrong is kept with the login; what was begun, if anything, is put into the list."""
+    begun: list[Work] = []
+    try:
+        yield begun
     except ClaimLost as lost:
         if claim.stop.is_set():
             keep_lost(claim, lost)
-        elif work is not None:
-            discard_cancelled(work)
+        else:
+            for work in begun:
+                discard_cancelled(work)
         raise
     except LoginError as error:
         keep_problem(claim, kind, error, now)
@@ -165,8 +183,6 @@ def _step(
     except Exception:
         claim.insist(lambda: claim.rows.update(problem=UNFORESEEN))
         raise
-    finally:
-        claim.end()
 
 
 def _ready(bot: Bot, claim: Claim, kind: Step, now: datetime, *, begin: bool, within: Step | None) -> Work:

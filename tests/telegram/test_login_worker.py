@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from bots import connecting, login_asks, logins
+from bots import connecting, login_asks, login_rows, logins
 from bots.connecting import bot_connect_with_code
 from bots.login_asks import login_ask, login_cancel, login_progress
 from bots.login_claims import INTERRUPTED, NOT_TAKEN, Job, claim_next, logins_lapse
@@ -402,3 +402,62 @@ def test_another_worker_goes_on_logging_out_which_cannot_be_cancelled(company: C
     with login_worker_runs():
         _idle(bot)
     assert not BotSession.objects.filter(bot=bot).exists()
+
+
+def _fails(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, times: int) -> None:
+    """The database is away for the next calls of this function."""
+    real, left = getattr(module, name), [times]
+
+    def failing(*args: Any, **values: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise OperationalError("gone")
+        return real(*args, **values)
+
+    monkeypatch.setattr(module, name, failing)
+
+
+def test_a_moment_without_the_database_loses_no_answer_of_telegram(
+    company: Company, worker: LoginWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot, user = _fresh(company, password=PASSWORD)
+    _fails(monkeypatch, login_rows, "database_clock", 1)
+    assert _asked(bot, "send").step == "code"
+    _fails(monkeypatch, login_rows, "database_clock", 1)
+    assert _asked(bot, "code", _code(user)).step == "password"
+    other, _ = _fresh(company, "Other")
+    company.sandbox.call(company.sandbox.faults.plan, Fault(kind="FLOOD_WAIT", method="auth.sendCode", seconds=900))
+    _fails(monkeypatch, connecting, "database_clock", 1)
+    waiting = _asked(other, "send")
+    assert (waiting.waits_for, waiting.wait_until is not None) == ("code", True)
+
+
+def test_a_moment_without_the_database_leaves_no_dead_session(
+    company: Company, worker: LoginWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot, user = _fresh(company)
+    bot_connect_with_code(bot_id=bot.pk, ask_code=lambda: _code(user))
+    _fails(monkeypatch, connecting, "bot_set_state", 1)
+    _asked(bot, "log_out")
+    assert not BotSession.objects.exists()
+    assert not PendingLogin.objects.exists()
+
+
+def test_a_database_that_stays_away_leaves_the_claim_to_lapse(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot, _ = _fresh(company)
+    _ask(bot, "send")
+    job = claim_next(owner="logins", stop=threading.Event())
+    assert job is not None
+
+    def away() -> None:
+        job.claim.deadline = 0.0
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(login_rows, "database_clock", away)
+    login_work(job)
+    PendingLogin.objects.update(busy_until=timezone.now())
+    progress = login_progress(bot_id=bot.pk)
+    assert progress.pending is not None
+    assert progress.pending.problem == INTERRUPTED
