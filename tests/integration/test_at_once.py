@@ -1,6 +1,6 @@
 """Two operators, or two clicks, that save the same at once."""
 
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,10 +8,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
+from campaigns.models import Campaign
 from panelkit.base import TOO_LATE
-from scripts.admin.assignments import ScriptForCampaignAdmin
-from scripts.models import Target
-from tests.integration.script_world import make_chat, make_sfc
+from parser.admin import KeywordAdmin
+from parser.models import Keyword
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,27 +23,32 @@ def panel(client: Client) -> Client:
 
 
 def elsewhere(work: Any) -> None:
-    """Over another connection, committed before this returns."""
+    """Over another connection, committed before this returns. The caller waits inside its transaction: a lock of its
+    own that `work` needs would never be released."""
 
     def run() -> None:
-        work()
-        connection.close()
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '60s'")
+        try:
+            work()
+        finally:
+            connection.close()
 
-    thread = Thread(target=run)
-    thread.start()
-    thread.join()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pool.submit(run).result()
 
 
 def test_the_later_one_is_told_in_a_sentence(panel: Client, monkeypatch: pytest.MonkeyPatch):
-    def save_after_another(self: Any, request: Any, obj: Any, form: Any, change: Any) -> None:
-        elsewhere(lambda: Target.objects.create(sfc_id=obj.pk, chat_id=form.data["targets-0-chat"]))
+    campaign = Campaign.objects.create(slug="tea", name="Tea")
+    values = {"kind": Keyword.Kind.PLUS.value, "text": "tea"}
 
-    monkeypatch.setattr(ScriptForCampaignAdmin, "save_model", save_after_another)
-    sfc, chat = make_sfc(chats=0), make_chat("square")
-    values = {"campaign": sfc.campaign_id, "script": sfc.script_id, "seed": 0}
-    values |= {"cast-INITIAL_FORMS": 0, "cast-TOTAL_FORMS": 0, "targets-INITIAL_FORMS": 0, "targets-TOTAL_FORMS": 1}
-    page = f"/admin/scripts/scriptforcampaign/{sfc.pk}/change/"
-    answer = panel.post(page, values | {"targets-0-chat": chat.pk}, follow=True)
+    def save_after_another(self: Any, request: Any, obj: Any, form: Any, change: Any) -> None:
+        elsewhere(lambda: Keyword.objects.create(campaign=campaign, **values))
+        obj.save()
+
+    monkeypatch.setattr(KeywordAdmin, "save_model", save_after_another)
+    page = "/admin/parser/keyword/add/"
+    answer = panel.post(page, values | {"campaign": campaign.pk}, follow=True)
     assert answer.redirect_chain == [(page, 302)]
     assert TOO_LATE in answer.content.decode()
-    assert Target.objects.count() == 1
+    assert Keyword.objects.count() == 1
