@@ -11,6 +11,7 @@ from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 from messaging.rounds import backoff
 from messaging.tasks_api import send_on_commit
+from notifier.bundles import EARLY, bundle_gather
 from notifier.links import path_of
 from notifier.models import Channel, Notification, Rule
 from notifier.names import name_of
@@ -22,8 +23,6 @@ State = Notification.State
 
 # A notification whose task died is free again after this: longer than any transport takes.
 CLAIM = timedelta(seconds=60)
-# A task may arrive this much before its row is due by the clock of its machine: clocks differ.
-EARLY = timedelta(seconds=0.5)
 # On a row whose last attempt left no trace.
 _LOST = "an attempt ended without a result, perhaps with its worker"
 # A due row whose task has not been seen for so long gets another one.
@@ -44,11 +43,17 @@ class Sending:
     content: dict[str, object]
 
 
+@transaction.atomic
 def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | None:
-    """Take a due notification; None when it is not due, held by another task, or settled.
+    """Take a due notification, with all that wait in its bundle; None when it is not due, claimed by another task, or
+    settled. What is sent may have another id: the newest of a bundle stands for it.
 
-    One whose attempts are used up, the last of them without a trace, is given up.
+    A notification whose attempts are used up, the last of them without a trace, is given up.
     """
+    gathered = bundle_gather(notification_id=notification_id, now=now)
+    if gathered is None:
+        return None
+    notification_id = gathered
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     due = Notification.objects.filter(free, id=notification_id, state=State.QUEUED, due_at__lte=now + EARLY)
     lost = Case(When(claimed_until__isnull=False, then=Value(_LOST)), default=F("error"), output_field=TextField())
@@ -112,15 +117,17 @@ def notification_failed(
 
 @transaction.atomic
 def notifications_dispatch_due(*, now: datetime, limit: int = 200) -> int:
-    """Send a task for every due notification that has none on its way; returns how many."""
+    """Send a task for every due notification that has none on its way, one for each bundle; returns how many."""
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     unseen = Q(dispatched_at=None) | Q(dispatched_at__lte=now - REDISPATCH)
     due = Notification.objects.filter(free & unseen, state=State.QUEUED, due_at__lte=now).order_by("due_at")
-    ids = list(due.select_for_update(skip_locked=True).values_list("id", flat=True)[:limit])
-    Notification.objects.filter(id__in=ids).update(dispatched_at=now)
-    for notification_id in ids:
+    rows = list(due.select_for_update(skip_locked=True).only("id", "channel_id", "bundle", "attempts")[:limit])
+    Notification.objects.filter(id__in=[row.id for row in rows]).update(dispatched_at=now)
+    # The first claim takes all that wait in the bundle.
+    alone = {(row.channel_id, row.bundle) if row.bundle and not row.attempts else row.id: row.id for row in rows}
+    for notification_id in alone.values():
         send_on_commit(SEND_TASK, str(notification_id))
-    return len(ids)
+    return len(alone)
 
 
 def _mine(sending: Sending) -> QuerySet[Notification]:

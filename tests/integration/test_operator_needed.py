@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.apps import apps
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,10 +22,10 @@ from messaging import topology
 from messaging.dead_letters import dead_letter_discard, dead_letter_replay
 from messaging.models import DeadLetter, OutboxEvent
 from messaging.subscriptions import handle
+from notifier.bundles import BUNDLED
 from notifier.links import _PAGES, path_of
 from notifier.models import Channel, Notification, Rule
 from notifier.patterns import DEFAULT_PATTERNS
-from notifier.recording import BUNDLED
 from notifier.services import notification_claim, notifications_dispatch_due
 from scripts import services
 from scripts.models import Run
@@ -150,7 +151,8 @@ def channel(settings) -> Channel:
 
 
 def test_channels_that_heard_of_errors_hear_of_what_waits_and_others_do_not():
-    old, other = [Channel.objects.create(name=name, kind="file", address="a") for name in ("old", "other")]
+    old, ai, other = [Channel.objects.create(name=name, kind="file", address="a") for name in ("old", "ai", "other")]
+    Rule.objects.create(channel=ai, pattern="manager.error")
     Rule.objects.create(channel=old, pattern="*.error")
     Rule.objects.create(channel=other, pattern="scripts.finished")
     migration = import_module("notifier.migrations.0007_rules_when_an_operator_is_needed")
@@ -158,6 +160,8 @@ def test_channels_that_heard_of_errors_hear_of_what_waits_and_others_do_not():
         migration.add_rules(apps, None)
     assert {rule.pattern for rule in old.rules.all()} == {"*.error", *migration.PATTERNS}
     assert set(migration.PATTERNS) < set(DEFAULT_PATTERNS) and other.rules.count() == 1
+    # The error of an AI that cannot go on has another key since.
+    assert {rule.pattern for rule in ai.rules.all()} == {"manager.error", "manager.handover"}
 
 
 def approvals(count: int, campaign: Any, **facts: Any) -> None:
@@ -169,24 +173,53 @@ def approvals(count: int, campaign: Any, **facts: Any) -> None:
 def test_many_at_once_are_one_notification_now_and_one_with_a_count_later(channel):
     campaign = ledger.make_campaign(name="Tea")
     approvals(1, campaign.pk)
-    approvals(40, campaign.pk, reason="The last.")
-    first, rest = Notification.objects.order_by("due_at")
+    first = Notification.objects.get()
     assert first.title == "1 first contact waits in Tea: approve or reject. Late."
-    assert rest.title == "40 first contacts wait in Tea: approve or reject. The last one: The last."
-    assert rest.due_at == first.due_at + BUNDLED
-    # The first one's task is lost.
-    assert notifications_dispatch_due(now=rest.due_at - timedelta(seconds=1)) == 1
-    assert notifications_dispatch_due(now=rest.due_at + timedelta(seconds=1)) == 1
-    sending = notification_claim(notification_id=rest.pk, now=rest.due_at)
+    # Its task is lost.
+    assert notifications_dispatch_due(now=first.due_at + timedelta(minutes=1)) == 1
+    assert notification_claim(notification_id=first.pk, now=first.due_at + timedelta(minutes=1)) is not None
+    Notification.objects.filter(pk=first.pk).update(state="sent")
+    approvals(40, campaign.pk, reason="The last.")
+    waiting, due_at = list(Notification.objects.filter(attempts=0)), first.due_at + BUNDLED
+    assert len(waiting) == 40 and {row.due_at for row in waiting} == {due_at}
+    assert notifications_dispatch_due(now=due_at - timedelta(seconds=1)) == 0
+    assert notifications_dispatch_due(now=due_at + timedelta(seconds=1)) == 1
+    sending = notification_claim(notification_id=waiting[7].pk, now=due_at)
     assert sending is not None and sending.content["count"] == 40
+    assert sending.content["title"] == "40 first contacts wait in Tea: approve or reject. The last one: The last."
     assert sending.content["url"] == "https://panel.example/admin/leads/lead/?state__exact=awaiting_approval"
+    assert all(notification_claim(notification_id=row.pk, now=due_at) is None for row in waiting)
     # What comes after its claim waits for the next time; another campaign's does not.
     approvals(1, campaign.pk)
     approvals(1, uuid4())
-    assert [row.due_at for row in Notification.objects.filter(bundle=rest.bundle).order_by("due_at")][2:] == [
-        rest.due_at + BUNDLED
-    ]
-    assert Notification.objects.exclude(bundle=rest.bundle).get().due_at < rest.due_at
+    late = Notification.objects.get(bundle=first.bundle, attempts=0)
+    assert notification_claim(notification_id=late.pk, now=due_at) is None
+    late.refresh_from_db()
+    assert late.due_at == due_at + BUNDLED
+    assert Notification.objects.exclude(bundle=first.bundle).get().due_at < due_at
+
+
+def test_the_count_is_of_those_that_are_still_there_when_it_goes_out(channel):
+    approvals(3, campaign := uuid4())
+    first, _, last = Notification.objects.order_by("created_at")
+    # Somebody's data is erased, before the task of the first one runs.
+    last.delete()
+    sending = notification_claim(notification_id=first.pk, now=first.due_at)
+    assert sending is not None and sending.content["title"] == (
+        f"2 first contacts wait in {campaign}: approve or reject. The last one: Late."
+    )
+
+
+def test_several_channels_and_events_in_one_transaction_change_no_row_of_another(channel):
+    """The watch over locks fails it otherwise."""
+    other = Channel.objects.create(name="other", kind="file", address="other.jsonl")
+    Rule.objects.create(channel=other, pattern="#")
+    with transaction.atomic():
+        approvals(3, uuid4())
+    assert Notification.objects.count() == 6
+    for row in list(Notification.objects.all()):
+        notification_claim(notification_id=row.pk, now=row.due_at)
+    assert [row.count for row in Notification.objects.all()] == [3, 3]
 
 
 def test_after_a_quiet_time_the_next_one_is_notified_of_at_once(channel):
