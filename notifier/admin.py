@@ -68,7 +68,7 @@ class ChannelAdmin(PanelAdmin):
             "test",
             "Send a test",
             run=lambda channel, call: channel_test(channel_id=channel.pk),
-            done="is tested. What became of it is shown on its page.",
+            done="gets a test notification. The page of the channel shows the result.",
             icon="send",
         ),
     )
@@ -81,10 +81,10 @@ class ChannelAdmin(PanelAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         if not change and channel_default_rules(channel_id=form.instance.pk):
-            told = (
+            message = (
                 "You gave it no rule, so it has the usual ones: errors, crashes, bans, and what waits for an operator."
             )
-            self.message_user(request, told, messages.INFO)
+            self.message_user(request, message, messages.INFO)
 
     def live_context(self, channel: Channel) -> dict[str, Any]:
         return {"test": last_test(channel)}
@@ -115,7 +115,7 @@ def _problem(channel: Channel) -> str:
 
 @admin.register(Rule)
 class RuleAdmin(PanelAdmin):
-    empty_hint = "A rule says which events are told in which channel."
+    empty_hint = "A rule says which events notify which channel."
     list_display = ("pattern", "channel")
     list_filter = (("channel", RelatedDropdownFilter),)
     list_select_related = ("channel",)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from messaging.wording import counted
+from outgoing.fitting import shortened
 
 # Characters of a title. What to do mostly stands at the end of a reason: a shorter title would cut it off.
 LONGEST = 500
@@ -33,21 +34,13 @@ def bundle_of(routing_key: str, body: Mapping[str, Any]) -> str:
 
 def title_of(routing_key: str, body: Mapping[str, Any], name_of: Names, *, count: int = 1) -> str:
     """At most LONGEST characters; unknown events get their key, whatever it is. `count`: it is the last of so many."""
-    return shortened(text_of(routing_key, body, name_of, count=count))
+    return shortened(text_of(routing_key, body, name_of, count=count), LONGEST)
 
 
 def text_of(routing_key: str, body: Mapping[str, Any], name_of: Names, *, count: int = 1) -> str:
     """The same in full."""
     service, _, occurrence = routing_key.partition(".")
     return _line(service, occurrence, body, name_of, count)
-
-
-def shortened(text: str, most: int = LONGEST) -> str:
-    """Cut between words, and seen to be."""
-    if len(text) <= most:
-        return text
-    head = text[: most - 2]
-    return f"{head.rpartition(' ')[0] or head} …"
 
 
 def _line(service: str, occurrence: str, body: Mapping[str, Any], name_of: Names, count: int) -> str:
@@ -61,7 +54,7 @@ def _line(service: str, occurrence: str, body: Mapping[str, Any], name_of: Names
         case "handover" | "approval" | "dead_letter" | "play_failed":
             return _operator_needed(occurrence, body, name_of, count)
         case "test" if service == "notifier":
-            return "A test: what this channel is told arrives"
+            return "Test: notifications reach this channel"
         case "started" if "sfc_id" in body:
             return f"Script {name_of('sfc_id', body['sfc_id'])} started in {_number(body.get('chats'), 'chat')}"
         case "finished" if "sfc_id" in body:

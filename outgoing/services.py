@@ -32,6 +32,8 @@ _OPTIONS = frozenset(
 )  # fmt: skip
 # Hosts of their own beside the one in front of the path.
 _HOSTS = ("smtp",)
+# Headers that the connection itself sets: another value would lead the request elsewhere, or break it.
+_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
 _WITH_HEADERS = frozenset({"json", "jsons", "xml", "xmls", "form", "forms"})
 LONGEST = 2000
 
@@ -47,6 +49,8 @@ def service_problem(address: str, allowed: Allowed) -> str:
     options = options_in(query)
     if problem := options_problem(schema, (name for name, _ in options)):
         return problem
+    if ("mode", "insecure") in ((name, value.lower()) for name, value in options):
+        return "mode=insecure would send the password in clear: write starttls or ssl"
     try:
         hosts = [urlsplit(place).hostname or "", *(value for name, value in options if name in _HOSTS)]
     except ValueError:
@@ -78,7 +82,9 @@ def schema_of(address: str) -> str:
 
 
 def _may_have(schema: str, option: str) -> bool:
-    return option in _OPTIONS or (option.startswith("+") and schema in _WITH_HEADERS)
+    if option.startswith("+"):
+        return schema in _WITH_HEADERS and option[1:].strip().lower() not in _OWN_HEADERS
+    return option in _OPTIONS
 
 
 def _without_port(host: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from outgoing.addresses import Allowed
+from outgoing.fitting import fitted, shortened
 from outgoing.resolving import Lookup, OutgoingRefused, guarded_lookup
 from outgoing.services import options_problem, schema_of, service_problem
 
@@ -26,6 +27,15 @@ MOST_MEMORY = 1_000_000_000
 LONGEST_SECONDS = 60
 # Seconds that Apprise waits for a connection, and for each piece of an answer.
 WAIT_SECONDS = 10.0
+# Characters that Apprise may add: line breaks, and marks of HTML and Markdown around a title in front of the body.
+_ADDED = 20
+# What `messaging.retry_after` reads.
+_WAITS = ("retry-after", "retry-after-ms", "date")
+_SEVERAL = (
+    "the address names several recipients: when one of them fails, a repeat would reach the others again. "
+    "Make a channel for each"
+)
+_IN_CLEAR = "the password would be sent in clear: write mailtos://, or add mode=starttls or mode=ssl"
 _UNREADABLE = "Apprise cannot use this address: look how those of its service are written"
 
 
@@ -34,18 +44,20 @@ class Wish:
     address: str
     title: str
     body: str
+    link: str
     allowed_hosts: list[str]
 
 
 @dataclass
 class Outcome:
     """`problem`: why the address is no use; `refused`: it leads where nobody may connect to; `status`: the last HTTP
-    answer, 0 for none."""
+    answer, 0 for none; `waits`: those of its headers that ask for a wait."""
 
     sent: bool = False
     problem: str = ""
     refused: bool = False
     status: int = 0
+    waits: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -53,7 +65,8 @@ class Watch:
     """What became of the process's requests."""
 
     refused: bool = False
-    statuses: list[int] = field(default_factory=list)
+    status: int = 0
+    waits: dict[str, str] = field(default_factory=dict)
 
     def lookup(self, lookup: Lookup, allowed: Allowed) -> Lookup:
         guarded = guarded_lookup(lookup, allowed)
@@ -72,7 +85,8 @@ class Watch:
 
         def watched(session: Any, request: Any, **options: Any) -> Any:
             answer = send(session, request, **{**options, "allow_redirects": False, "timeout": WAIT_SECONDS})
-            self.statuses.append(answer.status_code)
+            self.status = answer.status_code
+            self.waits = {name: answer.headers[name] for name in _WAITS if name in answer.headers}
             return answer
 
         return watched
@@ -107,10 +121,24 @@ def deliver(wish: Wish, watch: Watch) -> Outcome:
     service = apprise.Apprise.instantiate(read, asset=asset)
     if service is None:
         return Outcome(problem=_UNREADABLE)
+    if len(service) > 1:
+        return Outcome(problem=_SEVERAL)
+    if service.password and getattr(service, "secure_mode", "") == "insecure":
+        return Outcome(problem=_IN_CLEAR)
     sender = apprise.Apprise(asset=asset)
     sender.add(service)
-    sent = bool(sender.notify(title=wish.title, body=wish.body, body_format=apprise.NotifyFormat.TEXT))
-    return Outcome(sent=sent, refused=watch.refused, status=watch.statuses[-1] if watch.statuses else 0)
+    title, body = _fitting(wish, service)
+    sent = bool(sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT))
+    return Outcome(sent=sent, refused=watch.refused, status=watch.status, waits=watch.waits)
+
+
+def _fitting(wish: Wish, service: Any) -> tuple[str, str]:
+    """Title and body that the service takes: most refuse longer ones. Where there are no titles, Apprise puts the
+    title in front of the body; some services count both."""
+    together = not service.title_maxlen or service.overflow_amalgamate_title
+    title = shortened(wish.title, service.title_maxlen or len(wish.title))
+    room = service.body_maxlen - _ADDED - (len(title) if together else 0)
+    return title, fitted(wish.body, wish.link, room)
 
 
 def main() -> None:

@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 
-from notifier.titles import shortened
+from messaging.retry_after import seconds_to_wait
 from notifier.transports.errors import TransportError, is_permanent
+from outgoing.fitting import shortened
 from outgoing.resolving import WHY
 
 # Seconds for the whole, starting the process included. Less than a claim lasts (`notifier.services.CLAIM`).
@@ -26,7 +28,8 @@ def notify(address: str, content: Mapping[str, object]) -> None:
     wish = {
         "address": address,
         "title": shortened(str(content["title"]), LONGEST_TITLE),
-        "body": _body(content),
+        "body": str(content.get("text") or content["title"]),
+        "link": str(content.get("url") or ""),
         "allowed_hosts": list(settings.OUTGOING_ALLOWED_HOSTS),
     }
     try:
@@ -49,10 +52,6 @@ def notify(address: str, content: Mapping[str, object]) -> None:
         _failed(outcome)
 
 
-def _body(content: Mapping[str, object]) -> str:
-    return "\n".join(str(content[name]) for name in ("text", "url") if content.get(name)) or str(content["title"])
-
-
 def _failed(outcome: Mapping[str, Any]) -> None:
     if outcome["problem"]:
         raise TransportError(f"apprise: {outcome['problem']}", permanent=True)
@@ -60,5 +59,9 @@ def _failed(outcome: Mapping[str, Any]) -> None:
         raise TransportError(f"apprise: {WHY}", permanent=True)
     status = int(outcome["status"])
     if status >= 300:
-        raise TransportError(f"apprise: the service answered HTTP {status}", permanent=is_permanent(status))
+        raise TransportError(
+            f"apprise: the service answered HTTP {status}",
+            permanent=is_permanent(status),
+            retry_after=seconds_to_wait(outcome["waits"], now=datetime.now(UTC)),
+        )
     raise TransportError("apprise: the service could not be reached, or did not take it")

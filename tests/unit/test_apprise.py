@@ -8,14 +8,16 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings as product
 
 from notifier.transports import TransportError, send, service
+from outgoing import through_apprise
 from outgoing.addresses import Allowed
 from outgoing.services import SCHEMAS, options_in, service_problem
-from outgoing.through_apprise import Watch, Wish, deliver
+from outgoing.through_apprise import Watch, Wish, _fitting, deliver
 
 CONTENT = {
     "id": "n-1",
@@ -72,6 +74,19 @@ def test_options_behind_a_hash_are_options():
     assert service_problem("slack://T1/A2/C3/#team?silent=yes", Allowed()) == ""
 
 
+@pytest.mark.parametrize(
+    "option", ["+Host=secret", "+content-length=9", "+Transfer-Encoding=chunked", "+%48ost=secret", "+ Host =secret"]
+)
+def test_headers_of_the_connection_itself_are_not_an_operators(option):
+    problem = service_problem(f"jsons://hooks.example.org/x?{option}", Allowed())
+    assert problem.startswith("the address may have these options only") and "secret" not in problem
+
+
+@pytest.mark.parametrize("mode", ["insecure", "Insecure", "insecure%20"])
+def test_a_password_is_not_sent_in_clear(mode):
+    assert "in clear" in service_problem(f"mailto://me:secret@example.org?mode={mode}", Allowed())
+
+
 @pytest.mark.parametrize("schema", sorted(SCHEMAS))
 def test_every_scheme_is_one_of_apprises_and_reads_its_options_as_we_do(schema):
     """Whatever a service makes of its address: its options are among those that were looked at."""
@@ -111,6 +126,7 @@ class Answering(BaseHTTPRequestHandler):
     def do_POST(self):
         self.server.got.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(self.server.status)
+        self.send_header("Retry-After", "120")
         self.send_header("Location", f"http://{self.server.origin}/elsewhere")
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
@@ -161,8 +177,9 @@ def test_a_services_refusal_is_told_by_its_status_and_a_redirect_is_one(receiver
 )
 def test_what_an_outcome_means(outcome, said, permanent):
     with pytest.raises(TransportError, match=said) as caught:
-        service._failed({"status": 0, "refused": False, "problem": ""} | outcome)
+        service._failed({"status": 0, "refused": False, "problem": "", "waits": {"retry-after": "7"}} | outcome)
     assert caught.value.permanent is permanent
+    assert caught.value.retry_after == (7 if outcome.get("status", 0) >= 300 else None)
 
 
 def test_a_service_that_is_silent_costs_an_attempt_and_not_the_worker(monkeypatch):
@@ -175,7 +192,13 @@ def test_a_service_that_is_silent_costs_an_attempt_and_not_the_worker(monkeypatc
 
 def test_a_name_that_resolves_to_an_own_network_is_refused_when_it_is_connected_to():
     """The name itself is harmless, so the process must look at what it resolves to; nothing is printed of it."""
-    wish = {"address": f"json://{socket.gethostname()}:9/secret", "title": "t", "body": "b", "allowed_hosts": []}
+    wish = {
+        "address": f"json://{socket.gethostname()}:9/secret",
+        "title": "t",
+        "body": "b",
+        "link": "",
+        "allowed_hosts": [],
+    }
     code = (
         "import socket, outgoing.through_apprise as it\n"
         "socket.getaddrinfo = lambda *a, **k: [(2, 1, 6, '', ('127.0.0.1', 9))]\n"
@@ -188,7 +211,7 @@ def test_a_name_that_resolves_to_an_own_network_is_refused_when_it_is_connected_
         cwd=product.BASE_DIR,
         timeout=200,
     )
-    assert json.loads(done.stdout) == {"sent": False, "problem": "", "refused": True, "status": 0}
+    assert json.loads(done.stdout) == {"sent": False, "problem": "", "refused": True, "status": 0, "waits": {}}
     assert b"secret" not in done.stdout + done.stderr
 
 
@@ -201,13 +224,85 @@ def telegram(receiver, monkeypatch):
     monkeypatch.setattr(NotifyTelegram, "notify_url", f"http://{receiver.origin}/bot")
     watch = Watch()
     monkeypatch.setattr(requests.Session, "send", watch.send(requests.Session.send))
-    return lambda: deliver(Wish(f"tgram://{TOKEN}/-100123", "A title", "The text", []), watch)
+
+    def sends(body="The text", chats="-100123"):
+        link = "https://panel.example/admin/"
+        return deliver(Wish(f"tgram://{TOKEN}/{chats}", "A title", body, link, []), watch)
+
+    return sends
 
 
 def test_a_telegram_bot_sends_it(receiver, telegram):
     assert telegram().sent
     [(path, body)] = receiver.got
     assert path == f"/bot{TOKEN}/sendMessage" and "The text" in json.loads(body)["text"]
+
+
+def test_a_text_that_is_too_long_for_the_service_is_cut_and_the_link_is_not(receiver, telegram):
+    assert telegram("many words " * 900).sent
+    [(_, body)] = receiver.got
+    text = json.loads(body)["text"]
+    assert 4000 < len(text) <= 4096 and text.endswith(" …\r\nhttps://panel.example/admin/") and "A title" in text
+
+
+def test_every_service_gets_no_more_than_it_takes():
+    from apprise.manager_plugins import NotificationManager
+
+    link = "https://panel.example/admin/"
+    for schema in sorted(SCHEMAS):
+        plugin = NotificationManager()[schema]
+        # A property where the limit depends on the recipient: of an instance only.
+        most = plugin.body_maxlen if isinstance(plugin.body_maxlen, int) else 7000
+        limits = SimpleNamespace(
+            body_maxlen=most,
+            title_maxlen=plugin.title_maxlen,
+            overflow_amalgamate_title=plugin.overflow_amalgamate_title,
+        )
+        title, body = _fitting(Wish("", "many words " * 20, "many words " * 9000, link, []), limits)
+        together = plugin.overflow_amalgamate_title or not plugin.title_maxlen
+        assert len(body) + (len(title) + 2 if together else 0) <= most and body.endswith(f" …\n{link}"), schema
+        assert not plugin.title_maxlen or len(title) <= plugin.title_maxlen
+
+
+def test_an_address_with_several_recipients_sends_nothing(receiver, telegram):
+    """When one of them fails, a repeat would reach the others once more."""
+    outcome = telegram(chats="-100123/-100456")
+    assert not outcome.sent and "several recipients" in outcome.problem and receiver.got == []
+
+
+@pytest.mark.parametrize(
+    ("address", "in_clear"),
+    [
+        ("mailto://me:secret@example.org", True),
+        ("mailto://me:secret@example.org?mode=ssl", False),
+        ("mailtos://me:secret@example.org", False),
+        ("mailto://example.org?from=me@example.org&to=you@example.org", False),
+    ],
+)
+def test_a_password_goes_over_tls_only(address, in_clear, monkeypatch):
+    from apprise.plugins.email.base import NotifyEmail
+
+    monkeypatch.setattr(NotifyEmail, "notify", lambda self, **content: True)
+    outcome = deliver(Wish(address, "t", "b", "", []), Watch())
+    assert outcome.sent is not in_clear and ("in clear" in outcome.problem) is in_clear
+
+
+def test_options_are_looked_at_as_apprise_itself_has_read_them(monkeypatch):
+    """Should our reading miss one some day."""
+    monkeypatch.setattr(through_apprise, "service_problem", lambda address, allowed: "")
+    outcome = deliver(Wish(f"tgram://{TOKEN}/1?template=/etc/passwd", "t", "b", "", []), Watch())
+    assert not outcome.sent and outcome.problem.startswith("the address may have these options only")
+
+
+def test_a_redirect_is_not_followed_whatever_the_service_asks_for(receiver, monkeypatch):
+    import requests
+
+    receiver.status = 307
+    watch = Watch()
+    monkeypatch.setattr(requests.Session, "send", watch.send(requests.Session.send))
+    answer = requests.post(f"http://{receiver.origin}/hook", data=b"{}", allow_redirects=True, timeout=30)
+    assert (answer.status_code, [path for path, _ in receiver.got]) == (307, ["/hook"])
+    assert watch.status == 307 and watch.waits["retry-after"] == "120"
 
 
 @pytest.mark.parametrize(
