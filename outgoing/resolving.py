@@ -6,7 +6,9 @@ may give another answer, which the owner of the name decides.
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
@@ -46,8 +48,35 @@ def check_literal(host: str, allowed: Allowed) -> None:
 
 async def resolve(host: str, port: int, allowed: Allowed) -> list[str]:
     """The addresses of `host`, in the resolver's order. Raises OSError: it has none, or OutgoingRefused."""
+    return checked(host, await _looked_up(plain_host(host), port), allowed)
+
+
+async def _looked_up(host: str, port: int) -> list[tuple[Any, ...]]:
+    """`socket.getaddrinfo` in a thread that nobody waits for: a look-up cannot be cancelled, and `asyncio.run` would
+    wait at its end for one in the loop's own threads, whatever the caller's deadline is."""
     loop = asyncio.get_running_loop()
-    return checked(host, await loop.getaddrinfo(plain_host(host), port, type=socket.SOCK_STREAM), allowed)
+    answer: asyncio.Future[list[tuple[Any, ...]]] = loop.create_future()
+
+    def settle(found: list[tuple[Any, ...]] | None, error: Exception | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(found or [])
+        else:
+            answer.set_exception(error)
+
+    def look_up() -> None:
+        found, error = None, None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except Exception as problem:
+            error = problem
+        # The loop may have ended.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, found, error)
+
+    threading.Thread(target=look_up, name="look-up", daemon=True).start()
+    return await answer
 
 
 def checked(host: str, found: list[tuple[Any, ...]], allowed: Allowed) -> list[str]:

@@ -250,6 +250,22 @@ def test_a_receiver_that_is_silent_is_asked_later(monkeypatch):
     assert not caught.value.permanent
 
 
+def test_a_look_up_that_does_not_end_costs_no_more_than_the_deadline(monkeypatch):
+    monkeypatch.setattr("notifier.transports.webhook.TIMEOUT_SECONDS", 0.1)
+    over, given_up = threading.Event(), threading.Event()
+
+    def getaddrinfo(*args, **kwargs):
+        if not over.wait(30):
+            given_up.set()
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(TransportError, match="Timeout"):
+        send("webhook", "http://hooks.example/", CONTENT)
+    assert not given_up.is_set()
+    over.set()
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/secret", "secret", "", "http://", "http://[secret"])
 def test_an_address_that_is_no_url_is_never_tried(url):
     with pytest.raises(TransportError) as caught:

@@ -1,6 +1,5 @@
 """Which addresses an operator's URL may lead to, and that what is connected to is what was checked."""
 
-import asyncio
 import socket
 from ipaddress import ip_address
 
@@ -104,10 +103,10 @@ def names(monkeypatch):
     """A resolver of our own: for each name the answers that it gives, one after the other."""
     answers: dict[str, list[list[str]]] = {}
 
-    async def getaddrinfo(self, host, port, **kwargs):
+    def getaddrinfo(host, port, **kwargs):
         return found(*answers[host].pop(0))
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return answers
 
 
