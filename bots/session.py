@@ -32,7 +32,7 @@ from bots.states import bot_set_state
 from bots.troubles import trouble_over, trouble_tell
 from messaging.faults import fault
 from telegram.client import TelegramAccount
-from telegram.errors import BotDead, RetryAfter, TelegramError
+from telegram.errors import BotDead, PermanentError, RetryAfter, TelegramError
 from telegram.proxying import credentials_to_connect
 
 # Waits before connecting again: doubling between these, in seconds.
@@ -181,6 +181,8 @@ class BotSession:
             except (TelegramError, DatabaseTrouble) as error:
                 reason = error.reason if isinstance(error, TelegramError) else "the database does not answer"
                 log.warning("bot %s: the connection ended: %s", self.bot_id, reason)
+                if isinstance(error, PermanentError) and not self._connected:
+                    await self._cannot_connect(reason)
             finally:
                 self.ready = False
             if self._connected:
@@ -195,6 +197,11 @@ class BotSession:
             )
             await asyncio.sleep(wait)
             wait = min(wait * 2, RECONNECT_MOST)
+
+    async def _cannot_connect(self, reason: str) -> None:
+        """Once until it connects: every attempt will fail until an operator changes something, such as a proxy."""
+        reason = f"bot {self.bot_id} cannot connect: {reason}"
+        await self._note(trouble_tell, key=f"session:{self.bot_id}", reason=reason)
 
     async def _serve_once(self) -> None:
         """Connect, and serve as long as the connection lasts. Always raises."""

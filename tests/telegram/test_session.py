@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from telethon import TelegramClient
 
+from bots import session
 from bots.leases import lease_take
 from bots.models import Bot, BotBlock, BotStateChange, Cursor, Host, Trouble
 from bots.supervision import mark_abandoned, to_be_started
@@ -136,6 +137,18 @@ def test_a_dead_account_is_left_alone_and_told(company: Company, kind: FaultKind
     company.online(healthy)
     company.say(square, "life goes on")
     assert company.until_heard(healthy, 1) == ["life goes on"]
+
+
+def test_a_proxy_that_is_refused_is_one_incident_however_often_it_is_tried(company: Company, monkeypatch):
+    monkeypatch.setattr(session, "RECONNECT_FIRST", 0.01)
+    bot = company.make_bot("ears")
+    bot.proxy_url = "socks5://10.0.0.1:1080"
+    bot.save(update_fields=["proxy_url"])
+    company.run(company.start(), bot)
+    incident = Trouble.objects.filter(key=f"session:{bot.pk}")
+    wait_until(lambda: incident.filter(count__gte=2).exists(), what="it was tried again")
+    [event] = [json.loads(body) for body in events("bots.error")]
+    assert event["reason"].startswith(f"bot {bot.pk} cannot connect: the proxy cannot be used")
 
 
 def test_a_lease_that_is_renewed_while_the_bot_connects_disturbs_nothing(company: Company, monkeypatch):
