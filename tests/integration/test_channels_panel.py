@@ -106,7 +106,7 @@ def test_a_test_is_sent_by_a_worker_and_the_page_shows_what_became_of_it(panel, 
     assert "On its way" in shown(panel, made) and not (tmp_path / "team.jsonl").exists()
     test = Notification.objects.get()
     send_notification(notification_id=test.pk)
-    assert "arrived" in shown(panel, made) and "A test" in (tmp_path / "team.jsonl").read_text()
+    assert "arrived" in shown(panel, made) and "Test: " in (tmp_path / "team.jsonl").read_text()
 
 
 def test_a_test_that_fails_says_why_and_the_next_one_takes_its_place(panel, made, tmp_path):
