@@ -37,8 +37,10 @@ def bundle_gather(*, notification_id: UUID, now: datetime) -> UUID | None:
     None when nothing is to go out: the notification is gone, or another of its bundle went out less than BUNDLED ago.
     """
     found = Notification.objects.filter(id=notification_id).only("channel_id", "bundle", "due_at", "attempts").first()
-    if found is None or not found.bundle or found.attempts or found.due_at > now + EARLY:
-        return found and found.id
+    if found is None:
+        return None
+    if not found.bundle or found.attempts or found.due_at > now + EARLY:
+        return found.id
     bundle = Notification.objects.filter(channel_id=found.channel_id, bundle=found.bundle, bundle_at__isnull=False)
     # Other claims of the bundle wait here, and see what this one has made of its rows.
     waiting = rows_lock(bundle.filter(state=Notification.State.QUEUED, attempts=0))

@@ -96,4 +96,4 @@ def test_first_events_at_once_are_one_notification_and_the_others_wait_for_the_n
     assert notification_claim(notification_id=late.pk, now=now + timedelta(seconds=1)) is None
     late.refresh_from_db()
     sent = Notification.objects.get(attempts=1)
-    assert late.due_at == late.bundle_at == sent.bundle_at + BUNDLED and late.dispatched_at is None
+    assert late.due_at == late.bundle_at == sent.due_at + BUNDLED and late.dispatched_at is None
