@@ -1,13 +1,14 @@
 """The loop's way to the database: a few threads, each call with its own usable connection.
 
 Leases are renewed in a thread of their own: what the rooms above do on a message (a slow query, a task for a broker
-that does not answer) must not cost a bot its owner.
+that does not answer) must not cost a bot its owner. Each query of a login has a thread of its own, so that a login that
+hangs on a lock holds up neither the bots nor another login.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -34,6 +35,27 @@ async def in_db(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> 
 async def in_lease_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """As `in_db`, past whatever keeps its threads busy. For short queries that a lease depends on."""
     return await _run(_lease_pool, partial(function, *args, **kwargs))
+
+
+async def in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """As `in_db`, in a thread and with a connection that nobody else has. A process may end while it hangs."""
+    result: Future[R] = Future()
+    # From now on it is not cancelled with the caller.
+    result.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            try:
+                returned = function(*args, **kwargs)
+            finally:
+                connections.close_all()
+        except BaseException as error:
+            result.set_exception(error)
+        else:
+            result.set_result(returned)
+
+    threading.Thread(target=work, name="login-db", daemon=True).start()
+    return await asyncio.wrap_future(result)
 
 
 async def _run(pool: ThreadPoolExecutor, call: Callable[[], R]) -> R:

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from bots.executor import in_lease_thread
+from bots.executor import in_own_thread
 from bots.models import PendingLogin
 from messaging.handling import DATABASE_ERRORS
 from messaging.rounds import for_each
@@ -88,7 +88,7 @@ class Claim:
             left = self.deadline - LOOK_SECONDS - time.monotonic()
             try:
                 async with asyncio.timeout(left):
-                    if not await in_lease_thread(self.renew):
+                    if not await in_own_thread(self.renew):
                         return
             except TimeoutError:
                 return

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from django.db.models.functions import Now
 
-from bots.executor import in_db
+from bots.executor import in_own_thread
 from bots.login_claims import Claim, ClaimLost
 from messaging.handling import DATABASE_ERRORS
 from telegram.logins import LoginError
@@ -47,7 +47,7 @@ async def _before(step: Coroutine[Any, Any, T], end: Coroutine[Any, Any, None], 
 
 
 async def _until_unseen(claim: Claim) -> None:
-    while not await in_db(_unseen, claim):
+    while not await in_own_thread(_unseen, claim):
         await asyncio.sleep(SEEN_LOOK_SECONDS)
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from uuid import UUID
 
 from bots.connecting import CONNECTED, QR_SECONDS, TooSoon, at_telegram, bot_import, bot_log_out, bot_logged_in
-from bots.executor import in_db
+from bots.executor import in_own_thread
 from bots.leases import is_driven
 from bots.login_claims import Claim, ClaimLost, claim_take
 from bots.login_rows import (
@@ -109,7 +109,7 @@ def login_by_qr(*, bot_id: UUID, claim: Claim) -> Bot | None:
         shown = qr_code(work.pending).session if work.pending.step == Step.QR else ""
 
         async def show(code: QrCode) -> None:
-            await in_db(keep, work, Step.QR, code)
+            await in_own_thread(keep, work, Step.QR, code)
 
         showing = login.qr_wait(work.credentials, show, limit=QR_SECONDS, session_text=shown)
         try:

@@ -1,5 +1,6 @@
 """Workers do what operators ask for on the pages of logins: no web request waits for Telegram, nothing hangs."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from bots import connecting, login_asks, login_rows, logins
 from bots.connecting import bot_connect_with_code
+from bots.executor import THREADS, in_db
 from bots.login_asks import login_ask, login_cancel, login_progress
 from bots.login_claims import INTERRUPTED, NOT_TAKEN, Job, claim_next, logins_lapse
 from bots.login_rows import login_pending, qr_code
@@ -289,6 +291,25 @@ def test_another_worker_goes_on_with_a_qr_code(company: Company) -> None:
     bot.refresh_from_db()
     assert bot.telegram_user_id == user.id
     assert not any(key.destroyed for key in company.sandbox.mtproto.auth_keys.dump())
+
+
+def test_a_login_neither_waits_for_the_bots_database_threads_nor_occupies_them(company: Company) -> None:
+    bot, _ = _fresh(company)
+    release = threading.Event()
+
+    async def all_busy() -> None:
+        await asyncio.gather(*[in_db(release.wait, 60) for _ in range(THREADS)])
+
+    with ThreadPoolExecutor(max_workers=1) as bots, login_worker_runs():
+        busy = bots.submit(asyncio.run, all_busy())
+        try:
+            _ask(bot, "qr")
+            assert _shown(bot, "logins")
+            PendingLogin.objects.update(seen_at=timezone.now() - timedelta(minutes=5))
+            assert _idle(bot).problem == UNSEEN
+            assert not busy.done()
+        finally:
+            release.set()
 
 
 def test_a_qr_code_that_nobody_looks_at_is_put_away(
