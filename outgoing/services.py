@@ -35,6 +35,14 @@ _HOSTS = ("smtp",)
 # Headers that the connection itself sets: another value would lead the request elsewhere, or break it.
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
 _WITH_HEADERS = frozenset({"json", "jsons", "xml", "xmls", "form", "forms"})
+# Of services whose addresses name recipients in the path: how many parts stand in front of them.
+_IN_FRONT = {"tgram": 0, "ntfy": 0, "ntfys": 0, "signal": 1, "signals": 1, "zulip": 1}
+# One request for all of them.
+_TOGETHER = frozenset({"pover"})
+SEVERAL = (
+    "the address names several recipients: when one of them fails, a repeat would reach the others again. "
+    "Make a channel for each"
+)
 LONGEST = 2000
 
 
@@ -51,6 +59,8 @@ def service_problem(address: str, allowed: Allowed) -> str:
         return problem
     if ("mode", "insecure") in ((name, value.lower()) for name, value in options):
         return "mode=insecure would send the password in clear: write starttls or ssl"
+    if _several(schema, place, options):
+        return SEVERAL
     try:
         hosts = [urlsplit(place).hostname or "", *(value for name, value in options if name in _HOSTS)]
     except ValueError:
@@ -85,6 +95,16 @@ def _may_have(schema: str, option: str) -> bool:
     if option.startswith("+"):
         return schema in _WITH_HEADERS and option[1:].strip().lower() not in _OWN_HEADERS
     return option in _OPTIONS
+
+
+def _several(schema: str, place: str, options: Iterable[tuple[str, str]]) -> bool:
+    """What can be seen of it without Apprise, which knows the rest (`outgoing.through_apprise`)."""
+    if schema in _TOGETHER:
+        return False
+    path = [part for part in place.partition("://")[2].split("/")[1:] if part]
+    named = path[_IN_FRONT[schema] :] if schema in _IN_FRONT else []
+    named += [part for name, value in options if name == "to" for part in value.split(",") if part.strip()]
+    return len(named) > 1
 
 
 def _without_port(host: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from outgoing.addresses import Allowed
 from outgoing.fitting import fitted, shortened
 from outgoing.resolving import Lookup, OutgoingRefused, guarded_lookup
-from outgoing.services import options_problem, schema_of, service_problem
+from outgoing.services import SEVERAL, options_problem, schema_of, service_problem
 
 # Bytes of memory; Apprise with all its services has 0.06 GB, and an answer may be as long as its sender likes.
 MOST_MEMORY = 1_000_000_000
@@ -31,10 +31,6 @@ WAIT_SECONDS = 10.0
 _ADDED = 20
 # What `messaging.retry_after` reads.
 _WAITS = ("retry-after", "retry-after-ms", "date")
-_SEVERAL = (
-    "the address names several recipients: when one of them fails, a repeat would reach the others again. "
-    "Make a channel for each"
-)
 _IN_CLEAR = "the password would be sent in clear: write mailtos://, or add mode=starttls or mode=ssl"
 _UNREADABLE = "Apprise cannot use this address: look how those of its service are written"
 
@@ -122,7 +118,7 @@ def deliver(wish: Wish, watch: Watch) -> Outcome:
     if service is None:
         return Outcome(problem=_UNREADABLE)
     if len(service) > 1:
-        return Outcome(problem=_SEVERAL)
+        return Outcome(problem=SEVERAL)
     if service.password and getattr(service, "secure_mode", "") == "insecure":
         return Outcome(problem=_IN_CLEAR)
     sender = apprise.Apprise(asset=asset)

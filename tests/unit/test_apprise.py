@@ -225,9 +225,9 @@ def telegram(receiver, monkeypatch):
     watch = Watch()
     monkeypatch.setattr(requests.Session, "send", watch.send(requests.Session.send))
 
-    def sends(body="The text", chats="-100123"):
+    def sends(body="The text"):
         link = "https://panel.example/admin/"
-        return deliver(Wish(f"tgram://{TOKEN}/{chats}", "A title", body, link, []), watch)
+        return deliver(Wish(f"tgram://{TOKEN}/-100123", "A title", body, link, []), watch)
 
     return sends
 
@@ -264,10 +264,30 @@ def test_every_service_gets_no_more_than_it_takes():
         assert not plugin.title_maxlen or len(title) <= plugin.title_maxlen
 
 
-def test_an_address_with_several_recipients_sends_nothing(receiver, telegram):
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"tgram://{TOKEN}/-100123/-100456", f"tgram://{TOKEN}/-100123?to=-100456", "ntfy://ntfy.example/good/bad",
+        "mailtos://me:pass@example.org?to=a@example.org,b@example.org",
+        "signals://signal.example/+15551234567/+15551234568/+15551234569",
+    ],
+)  # fmt: skip
+def test_an_address_with_several_recipients_is_refused(address):
     """When one of them fails, a repeat would reach the others once more."""
-    outcome = telegram(chats="-100123/-100456")
-    assert not outcome.sent and "several recipients" in outcome.problem and receiver.got == []
+    assert "several recipients" in service_problem(address, Allowed())
+
+
+def test_recipients_are_counted_as_apprise_itself_has_read_them():
+    outcome = deliver(Wish("matrixs://u:p@h.example/#a:h.example/#b:h.example", "t", "b", "", []), Watch())
+    assert not outcome.sent and "several recipients" in outcome.problem
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["ntfy://ntfy.example/topic", "signals://signal.example/+15551234567/+15551234568", "pover://user@token?to=a,b"],
+)
+def test_one_recipient_is_taken(address):
+    assert service_problem(address, Allowed()) == ""
 
 
 @pytest.mark.parametrize(
