@@ -113,7 +113,10 @@ def operator_say(
 
 
 def _same(queued: Message, conversation: Conversation, words: str) -> Message:
-    if (queued.conversation_id, queued.text) != (conversation.id, words):
+    if queued.conversation_id != conversation.id:
+        # It may be anybody's message: nothing of it is repeated here.
+        raise NotPossible("Not sent: this form belongs to another conversation. Open this page again.")
+    if queued.text != words:
         raise NotPossible(
             f"Not sent: “{clipped(queued.text)}” was sent from this form before and cannot be changed. "
             "To send this text as a further message, send it again."

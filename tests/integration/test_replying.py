@@ -98,8 +98,9 @@ def test_a_key_of_another_conversation_sends_nothing_there(world: World, talk: C
     for one in (talk, other):
         conversation_take_over(conversation_id=one.id)
     sent = operator_say(conversation_id=talk.id, text="Hello", message_id=uuid4())
-    with pytest.raises(NotPossible):
-        operator_say(conversation_id=other.id, text="Hello", message_id=sent.pk)
+    with pytest.raises(NotPossible) as refusal:
+        operator_say(conversation_id=other.id, text="Hi", message_id=sent.pk)
+    assert "Hello" not in str(refusal.value), "nor is its text quoted there"
 
 
 def test_who_may_only_view_has_no_box(talk: Conversation, client: Client):
