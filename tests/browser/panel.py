@@ -119,6 +119,9 @@ class Panel:
     def value(self, selector: str) -> str:
         return self.do(lambda page: page.input_value(selector))
 
+    def click(self, selector: str) -> None:
+        self.do(lambda page: page.click(selector))
+
     def submit(self, selector: str) -> None:
         """Click what leads to another page, and wait for it."""
 

@@ -91,11 +91,22 @@ def test_an_operation_asks_before_it_leaves_edits_behind(panel: Panel, world: Si
     draft = ScriptForCampaign.objects.create(
         campaign=world.campaign, script=Script.objects.create(slug="empty", name="Empty")
     )
+    activate, stay = '.panel-operations a:has-text("Activate")', 'dialog button:has-text("Stay here")'
+    panel.open(_page(draft))
+    # A choice in a field that must be filled in is an edit like what is typed.
+    chosen = (
+        "a[href='#targets']",
+        "#targets-group a.add-row",
+        "#targets-group .select2-selection",
+        ".select2-results li[aria-selected=false]",
+    )
+    for selector in (*chosen, activate):
+        panel.click(f"{selector} >> visible=true >> nth=0")
+    panel.click(stay)
     panel.open(_page(draft))
     panel.fill("#id_seed", "77")
-    activate = '.panel-operations a:has-text("Activate")'
     panel.do(lambda page: page.click(activate))
-    panel.do(lambda page: page.click('dialog button:has-text("Stay here")'))
+    panel.do(lambda page: page.click(stay))
     assert (panel.path, panel.value("#id_seed")) == (_page(draft), "77")
     panel.do(lambda page: page.click(activate))
     panel.submit('dialog button:has-text("Save, then Activate")')

@@ -15,7 +15,8 @@
     if (field.type === "file") return field.value !== "";
     if (field.tagName === "SELECT") {
       const options = [...field.options];
-      if (!field.multiple && !options.some((one) => one.defaultSelected)) return field.selectedIndex > 0;
+      // The first option of a required autocomplete is the choice itself: there is no empty one before it.
+      if (!field.multiple && !options.some((one) => one.defaultSelected)) return field.value !== "";
       return options.some((one) => one.selected !== one.defaultSelected);
     }
     return ["INPUT", "TEXTAREA"].includes(field.tagName) && field.type !== "hidden" && field.value !== field.defaultValue;
