@@ -1,6 +1,7 @@
 """Accounts are logged in from the panel, against the sandbox: each way, each error, a reload in the middle."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,9 +9,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page
 from telethon.sessions import SQLiteSession, StringSession
 
@@ -277,6 +280,17 @@ def test_a_login_under_way_fits_a_phone_and_is_cancelled_by_keyboard(
     assert "By phone number" in panel.text
     assert login_pending(bot_id=bot.pk) is None
     telegram.sandbox.call(telegram.sandbox.faults.clear)
+
+
+def test_where_the_operators_own_login_ends_meanwhile_the_page_stays_and_says_so(panel: Panel, bot: Bot) -> None:
+    # No worker runs here: it stays under way, and for longer than the test takes.
+    later = timezone.now() + timedelta(hours=1)
+    PendingLogin.objects.create(bot=bot, asked="send", asked_at=later, expires_at=later)
+    panel.open(_login(bot))
+    Session.objects.all().delete()
+    wait_until(lambda: "Your login has ended" in panel.text, what="word of the login's end")
+    assert "Telegram is asked to send a code" in panel.text
+    assert not panel.do(lambda page: page.query_selector("[name=username]"))
 
 
 def _session_of(telegram: SimpleNamespace) -> StoredSession:

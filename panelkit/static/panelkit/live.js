@@ -5,6 +5,7 @@ window.panelLive = (() => {
   "use strict";
   const FIRST_SECONDS = 4;
   const MOST_SECONDS = 60;
+  const LOGIN = "/admin/login/";
   let failures = 0;
   let notBefore = 0;
 
@@ -52,21 +53,23 @@ window.panelLive = (() => {
     // Another window may log in: this one goes on then, with what was typed here.
     loginEnded: () => {
       later();
-      say("Your login has ended, and this page may be out of date.", "/admin/login/?next=/admin/");
+      say("Your login has ended, and this page may be out of date.", `${LOGIN}?next=/admin/`);
     },
+    // The panel's own login page, to which a request without a login is redirected; accounts have login pages, too.
+    isLogin: (address) => new URL(address, location.href).pathname === LOGIN,
   };
 })();
 
 (() => {
   "use strict";
   const live = window.panelLive;
-  const isLive = (event) => (event.detail.elt?.getAttribute?.("hx-trigger") || "").startsWith("every");
-  const isLogin = (xhr) => new URL(xhr.responseURL || location.href, location.href).pathname.includes("/login/");
+  // "every 3s", or "load delay:300ms, every 1s".
+  const isLive = (event) => /(^|,)\s*every\s/.test(event.detail.elt?.getAttribute?.("hx-trigger") || "");
 
   const watch = (name, act) => document.addEventListener(name, (event) => isLive(event) && act(event));
   watch("htmx:beforeRequest", (event) => live.mayAsk() || event.preventDefault());
   watch("htmx:beforeSwap", (event) => {
-    if (isLogin(event.detail.xhr) && !isLogin({})) {
+    if (live.isLogin(event.detail.xhr.responseURL)) {
       event.detail.shouldSwap = false;
       live.loginEnded();
     } else if (event.detail.xhr.status < 400) {
