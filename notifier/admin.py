@@ -11,6 +11,7 @@ from unfold.decorators import display
 from messaging.admin.parts import trace_link
 from notifier.addresses import address_problem
 from notifier.models import Channel, Notification, Rule
+from notifier.selectors import failure_text, with_failure
 from notifier.services import channel_default_rules
 from notifier.testing import channel_test, last_test
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
@@ -56,7 +57,7 @@ class ChannelAdmin(PanelAdmin):
     form = ChannelForm
     secret_fields = ("address",)
     fields = ("name", "kind", "address", "enabled", "problem")
-    list_display = ("name", "kind_label", "address_hidden", "enabled", "patterns")
+    list_display = ("name", "kind_label", "enabled", "problem", "patterns")
     readonly_fields = ("problem",)
     list_filter = (("kind", ChoicesDropdownFilter), "enabled")
     search_fields = ("name",)
@@ -76,7 +77,7 @@ class ChannelAdmin(PanelAdmin):
     kind_label = choice_label("kind")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
-        return super().get_queryset(request).prefetch_related("rules")
+        return with_failure(super().get_queryset(request)).prefetch_related("rules")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -89,14 +90,9 @@ class ChannelAdmin(PanelAdmin):
     def live_context(self, channel: Channel) -> dict[str, Any]:
         return {"test": last_test(channel)}
 
-    @display(description="address")
-    def address_hidden(self, channel: Channel) -> str:
-        problem = _problem(channel)
-        return f"••••••, but {problem}" if problem else "••••••"
-
     @display(description="problem")
     def problem(self, channel: Channel) -> str:
-        return _problem(channel) or "–"
+        return _problem(channel) or failure_text(channel) or "–"
 
     @display(description="hears of")
     def patterns(self, channel: Channel) -> str:

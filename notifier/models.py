@@ -87,6 +87,11 @@ class Notification(models.Model):
                 name="notifications_bundled",
             ),
             models.Index(fields=["-created_at"], name="notifications_newest"),
+            # Whether the last ones of a channel arrived: `notifier.selectors.with_failure`.
+            models.Index(
+                fields=["channel", "-sent_at"], condition=models.Q(state="sent"), name="notifications_arrived"
+            ),
+            models.Index(fields=["channel", "-due_at"], condition=~models.Q(error=""), name="notifications_failing"),
         ]
 
     def __str__(self) -> str:

@@ -1,11 +1,66 @@
 """What is asked about notifications."""
 
-from django.db.models import Q
-from django.db.models.functions import Now
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
-from notifier.models import Notification
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, JSONObject, Now
+
+from messaging.wording import counted
+from notifier.models import Channel, Notification
+from panelkit.labels import moment_told
+
+# So many failures of a channel are counted; the rest are "and more".
+MOST_COUNTED = 100
+# The error of a test that another one replaced.
+REPLACED = "another test was sent before this one arrived"
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def collecting() -> Q:
     """Those that are to go out later, with all of their kind that comes until then: nothing is wrong with them."""
     return Q(state=Notification.State.QUEUED, attempts=0, bundle_at__gt=Now())
+
+
+def failing() -> Q:
+    """Those whose last attempt failed. A test that another one replaced is not among them."""
+    return ~Q(error="") & ~Q(error=REPLACED) & ~Q(state=Notification.State.SENT)
+
+
+def with_failure(channels: QuerySet[Channel]) -> QuerySet[Any]:
+    """Each with `arrived_at`, when something last arrived in it, and `failure`: the error, attempts and state of what
+    failed last since then, None when nothing did.
+
+    `due_at` stands for the time of a failure: when the last attempt was due, or the next one is.
+    """
+    of_channel = Notification.objects.filter(channel=OuterRef("pk"))
+    arrived = of_channel.filter(state=Notification.State.SENT).order_by("-sent_at").values("sent_at")[:1]
+    since = of_channel.filter(failing(), due_at__gt=Coalesce(OuterRef("arrived_at"), Value(_BEGINNING))).order_by(
+        "-due_at"
+    )
+    last = since.values(found=JSONObject(error="error", attempts="attempts", state="state"))[:1]
+    return channels.annotate(arrived_at=Subquery(arrived)).annotate(failure=Subquery(last))
+
+
+def failure_text(channel: Any) -> str:
+    """What became of the last notifications of a channel that `with_failure` has read; empty while they arrive."""
+    last = getattr(channel, "failure", None)
+    if not last:
+        return ""
+    failed = Notification.objects.filter(failing(), channel_id=channel.pk, due_at__gt=channel.arrived_at or _BEGINNING)
+    number = len(failed.order_by("-due_at").values_list("pk")[:MOST_COUNTED])
+    more = " or more" if number == MOST_COUNTED else ""
+    since = f"since {moment_told(channel.arrived_at)}" if channel.arrived_at else "so far"
+    again = "it is tried again" if last["state"] == Notification.State.QUEUED else "given up"
+    what = counted(number, "notification", "notifications")
+    return (
+        f"{what}{more} not delivered, and nothing arrived {since}. The last one: {last['error'].rstrip('.')} "
+        f"({counted(last['attempts'], 'attempt')}, {again})"
+    )
+
+
+def channels_failing(*, most: int) -> Sequence[Channel]:
+    """Enabled channels in which the last notification did not arrive."""
+    enabled = with_failure(Channel.objects.filter(enabled=True).defer("address"))
+    return list(enabled.filter(failure__isnull=False).order_by("name")[:most])

@@ -9,12 +9,12 @@ from messaging.locks import rows_change
 from messaging.tasks_api import send_on_commit
 from notifier.models import Channel, Notification
 from notifier.names import name_of
+from notifier.selectors import REPLACED
 from notifier.services import SEND_TASK
 from notifier.titles import title_of
 
 # The key that the notification shows. Nothing is published under it.
 TEST_KEY = "notifier.test"
-_REPLACED = "another test was sent before this one arrived"
 
 
 @transaction.atomic
@@ -24,7 +24,7 @@ def channel_test(*, channel_id: UUID) -> Notification:
     waiting = Notification.objects.filter(
         channel_id=channel_id, routing_key=TEST_KEY, state=Notification.State.QUEUED, claimed_until=None
     )
-    rows_change(waiting, state=Notification.State.FAILED, error=_REPLACED)
+    rows_change(waiting, state=Notification.State.FAILED, error=REPLACED)
     test = Notification.objects.create(
         channel_id=channel_id,
         event_id=uuid4(),

@@ -17,6 +17,8 @@ from coolthing_site.panel.navigation import may_view
 from coolthing_site.panel.processes import processes_amiss
 from leads.models import Conversation, Lead
 from messaging.models import DeadLetter, OutboxEvent, QueueControl
+from notifier.models import Channel
+from notifier.selectors import channels_failing, failure_text
 from panelkit.counts import counted
 from panelkit.labels import moment_told, page_of, short_choice, waits
 from panelkit.lists import count_of
@@ -44,6 +46,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         Conversation: ("talks", talks_of_people),
         Delivery: ("waiting", waiting),
         Trouble: ("troubles", lambda: troubles(request)),
+        Channel: ("channels", channels),
         Process: ("processes", processes_amiss),
         QueueControl: ("paused", lambda: list(QueueControl.objects.filter(paused=True).order_by("queue"))),
     }
@@ -74,6 +77,12 @@ def troubles(request: HttpRequest) -> list[Any]:
     chats = chats_about(latest) if may_view(request, Chat._meta.label) else {}
     pages = {key: page_of(chat) for key, chat in chats.items()}
     return [SimpleNamespace(reason=one.reason, last_at=one.last_at, chat_url=pages.get(one.key)) for one in latest]
+
+
+def channels() -> list[Any]:
+    """Channels in which notifications do not arrive."""
+    failing = channels_failing(most=ROWS)
+    return [SimpleNamespace(name=each.name, url=page_of(each), problem=failure_text(each)) for each in failing]
 
 
 def plays() -> list[Any]:

@@ -1,9 +1,13 @@
 """What an operator enters for a channel, and what the page says of it."""
 
+from datetime import timedelta
+from uuid import uuid4
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from notifier.models import Channel, Notification, Rule
 from notifier.patterns import DEFAULT_PATTERNS
@@ -130,3 +134,25 @@ def test_who_may_not_change_a_channel_may_not_test_it(made):
     client.force_login(viewer)
     assert ask_for_a_test(client, made).status_code == 403
     assert "Send a test" not in shown(client, made) and not Notification.objects.exists()
+
+
+def test_a_failing_channel_shows_on_its_page_in_the_list_and_on_the_overview_until_something_arrives(panel, made):
+    pages = [
+        reverse("admin:notifier_channel_change", args=[made.pk]),
+        reverse("admin:notifier_channel_changelist"),
+        reverse("admin:index"),
+    ]
+    made.enabled = True
+    made.save()
+    now = timezone.now()
+    fields = {"channel": made, "routing_key": "bots.error", "title": "Error in bots"}
+    Notification.objects.create(
+        event_id=uuid4(), state="queued", attempts=9, error="HTTP 502", due_at=now + timedelta(minutes=5), **fields
+    )
+    for page in pages:
+        shown = panel.get(page).content.decode()
+        assert "1 notification not delivered" in shown and "HTTP 502 (9 attempts, it is tried again)" in shown
+    later = now + timedelta(minutes=6)
+    Notification.objects.create(event_id=uuid4(), state="sent", sent_at=later, due_at=later, **fields)
+    for page in pages:
+        assert "HTTP 502" not in panel.get(page).content.decode()
