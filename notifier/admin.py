@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -9,8 +10,10 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from unfold.decorators import display
 
 from messaging.admin.parts import trace_link
+from messaging.metrics import SERVICES
 from notifier.addresses import address_problem
 from notifier.models import Channel, Notification, Rule
+from notifier.patterns import KNOWN_KEYS, pattern_problem
 from notifier.selectors import failure_text, with_failure
 from notifier.services import channel_default_rules
 from notifier.testing import channel_test, last_test
@@ -27,8 +30,29 @@ ADDRESS_HELP = (
 )
 
 
+PATTERN_HELP = (
+    "Words with dots between them: * stands for one word, # for any number of them. *.error is the errors of every "
+    "service, bots.# all events of bots, # every event. Known events: "
+    f"{', '.join(KNOWN_KEYS)}; SERVICE is one of {', '.join(SERVICES)}."
+)
+
+
+class RuleForm(forms.ModelForm):
+    class Meta:
+        model = Rule
+        fields = ("channel", "pattern")
+        help_texts = {"pattern": PATTERN_HELP}
+
+    def clean_pattern(self) -> str:
+        pattern: str = self.cleaned_data["pattern"]
+        if problem := pattern_problem(pattern):
+            raise forms.ValidationError(f"This {problem}. {PATTERN_HELP}")
+        return pattern
+
+
 class RuleInline(RowsInline):
     model = Rule
+    form = RuleForm
     tab = False
 
 
@@ -112,6 +136,7 @@ def _problem(channel: Channel) -> str:
 @admin.register(Rule)
 class RuleAdmin(PanelAdmin):
     empty_hint = "A rule says which events notify which channel."
+    form = RuleForm
     list_display = ("pattern", "channel")
     list_filter = (("channel", RelatedDropdownFilter),)
     list_select_related = ("channel",)

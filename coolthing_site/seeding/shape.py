@@ -9,7 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from campaigns.references import shape_problem
 from campaigns.spans import HOUR, WEEK, YEAR
 from messaging.wire import utc
-from notifier.patterns import DEFAULT_PATTERNS
+from notifier.patterns import DEFAULT_PATTERNS, pattern_problem
 
 MOST = 2_147_483_647  # of a PositiveIntegerField
 
@@ -45,9 +45,9 @@ def _time(value: object) -> time:
 
 
 def _pattern(text: str) -> str:
-    if re.fullmatch(r"([\w-]+|\*|#)(\.([\w-]+|\*|#))*", text):
-        return text
-    raise ValueError('is no topic pattern: words, * or # with dots between them, such as "*.crash"')
+    if problem := pattern_problem(text):
+        raise ValueError(problem)
+    return text
 
 
 def _link(text: str) -> str:

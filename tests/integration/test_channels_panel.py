@@ -1,5 +1,6 @@
 """What an operator enters for a channel, and what the page says of it."""
 
+import html
 from datetime import timedelta
 from uuid import uuid4
 
@@ -156,3 +157,15 @@ def test_a_failing_channel_shows_on_its_page_in_the_list_and_on_the_overview_unt
     Notification.objects.create(event_id=uuid4(), state="sent", sent_at=later, due_at=later, **fields)
     for page in pages:
         assert "HTTP 502" not in panel.get(page).content.decode()
+
+
+def test_a_pattern_that_can_never_match_is_refused_in_words_on_both_pages(panel, made):
+    form = {"name": "team", "kind": "file", "address": "", "rules-TOTAL_FORMS": 1, "rules-INITIAL_FORMS": 0}
+    pages = {
+        reverse("admin:notifier_channel_change", args=[made.pk]): form | {"rules-0-pattern": "bots. error"},
+        reverse("admin:notifier_rule_add"): {"channel": made.pk, "pattern": "bots. error"},
+    }
+    for page, fields in pages.items():
+        shown = html.unescape(panel.post(page, fields).content.decode())
+        assert "no topic pattern" in shown and "scripts.play_failed" in shown
+    assert not Rule.objects.exists()

@@ -9,7 +9,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+import bots.events  # noqa: F401  # so that its events are declared
+import leads.events  # noqa: F401
+import scripts.events  # noqa: F401
+from messaging.events import _registry
 from messaging.routing import topic_matches
+from messaging.topology import EVENTS_EXCHANGE
+from notifier.patterns import DEFAULT_PATTERNS, KNOWN_KEYS, pattern_problem
 from notifier.titles import LONGEST, title_of
 from notifier.transports import TransportError, send
 
@@ -271,3 +277,18 @@ def test_an_address_that_is_no_url_is_never_tried(url):
     with pytest.raises(TransportError) as caught:
         send("webhook", url, CONTENT)
     assert caught.value.permanent and "secret" not in str(caught.value)
+
+
+def test_the_known_keys_are_those_of_the_events_that_channels_can_be_notified_of():
+    declared = {
+        event._key.replace("{service}", "SERVICE")
+        for event in _registry
+        if event._exchange == EVENTS_EXCHANGE and not event._fallback and not event.__module__.startswith("tests.")
+    }
+    assert set(KNOWN_KEYS) == declared
+
+
+@pytest.mark.parametrize("pattern", ["bots. error", " bots.error", "", "bots..error", "bots.", "err*", "a b"])
+def test_a_pattern_that_can_never_match_is_none(pattern: str):
+    assert pattern_problem(pattern) and not any(map(pattern_problem, DEFAULT_PATTERNS))
+    assert not pattern_problem("#") and not pattern_problem("billing/eu.paid:now")
