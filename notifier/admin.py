@@ -93,7 +93,7 @@ class ChannelAdmin(PanelAdmin):
             "test",
             "Send a test",
             run=lambda channel, call: channel_test(channel_id=channel.pk),
-            done="gets a test notification. The page of the channel shows the result.",
+            done="has a test notification queued. The page of the channel shows the result.",
             icon="send",
         ),
     )

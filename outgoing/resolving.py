@@ -18,7 +18,7 @@ from outgoing.addresses import Address, Allowed, literal, plain_host
 MOST_ADDRESSES = 16
 WHY = (
     "the host is not on the public Internet; an administrator allows hosts and networks of your own in "
-    "OUTGOING_ALLOWED_HOSTS"
+    "OUTGOING_ALLOWED_HOSTS, a setting in `.env`"
 )
 # As socket.getaddrinfo.
 Lookup = Callable[..., list[tuple[Any, ...]]]

@@ -6,6 +6,7 @@ from django import forms
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 STORED = "Stored. Leave empty to keep it."
+NOT_KEPT = "Enter it again: a secret is never shown, and this one was not saved."
 
 
 class SecretInput(UnfoldAdminPasswordWidget):
@@ -27,7 +28,8 @@ class SecretForm(forms.ModelForm):
     """A model form whose SecretFields stand for encrypted model fields of the same names.
 
     Exclude those model fields in Meta: Django then neither reads nor fills them, and the stored value is not even
-    decrypted. An empty submit keeps what is stored. An optional secret gets a box that removes it.
+    decrypted. An empty submit keeps what is stored. An optional secret gets a box that removes it. A form that comes
+    back with errors says at each secret that was typed to enter it again.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -52,6 +54,13 @@ class SecretForm(forms.ModelForm):
         super()._post_clean()  # type: ignore[misc]  # Django's hook, not in the stubs
         for name in self.written_secrets:
             setattr(self.instance, name, self.cleaned_data[name])
+        typed = [name for name in self.secret_names() if self.data.get(self.add_prefix(name))]
+        for name in typed:
+            # For the errors of other forms on the page, too.
+            self.fields[name].widget.attrs["placeholder"] = NOT_KEPT
+        if self.errors:
+            for name in typed:
+                self.add_error(name, NOT_KEPT)
 
     @property
     def written_secrets(self) -> list[str]:

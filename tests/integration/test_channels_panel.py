@@ -47,6 +47,7 @@ def add(panel: Client, kind: str, address: str) -> str:
 def test_an_address_that_cannot_work_is_refused_at_the_door(panel, kind, address, said):
     answer = add(panel, kind, address)
     assert said in answer and address not in answer
+    assert "Enter it again" in answer and ("`.env`" in answer or "OUTGOING" not in answer)
     assert not Channel.objects.exists()
 
 
@@ -107,7 +108,8 @@ def shown(panel: Client, channel: Channel) -> str:
 
 def test_a_test_is_sent_by_a_worker_and_the_page_shows_what_became_of_it(panel, made, tmp_path):
     assert "Last test" not in shown(panel, made)
-    assert ask_for_a_test(panel, made).status_code == 302
+    asked = panel.get(ask_for_a_test(panel, made).url).content.decode()
+    assert "team has a test notification queued" in asked and "tested" not in asked
     assert "On its way" in shown(panel, made) and not (tmp_path / "team.jsonl").exists()
     test = Notification.objects.get()
     send_notification(notification_id=test.pk)
