@@ -131,7 +131,7 @@ class LeadAdmin(PersonAdmin):
         ),
         Operation(
             "opt_out",
-            "Opted out",
+            "Mark as opted out",
             run=lambda lead, call: services.opt_out(
                 lead_id=lead.pk,
                 source=Suppression.Source.OPERATOR,

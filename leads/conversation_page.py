@@ -34,7 +34,8 @@ Owner = Conversation.Owner
 
 @dataclass(frozen=True)
 class Shown:
-    """A message as the template takes it. `fate`: what became of its delivery, unless it was simply sent."""
+    """A message as the template takes it. `fate`: what became of its delivery, unless it was simply sent, at `sent_at`;
+    `settled`: nothing more becomes of it."""
 
     id: UUID
     author: str
@@ -45,6 +46,8 @@ class Shown:
     edited_at: datetime | None
     deleted: bool
     fate: str
+    sent_at: datetime | None
+    settled: bool
     delivery_id: UUID | None
 
     @property
@@ -66,6 +69,8 @@ def shown(message: Message) -> Shown:
         edited_at=message.edited_at or (ours.edited_at if ours is not None else None),
         deleted=bool(message.deleted_at or (ours is not None and ours.deleted_at)),
         fate=_fate(ours) if ours is not None else "",
+        sent_at=ours.sent_at if ours is not None and ours.state == State.SENT else None,
+        settled=ours is None or ours.state not in (State.QUEUED, State.SENDING),
         delivery_id=message.delivery_id,
     )
 

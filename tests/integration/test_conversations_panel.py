@@ -1,6 +1,7 @@
 """A conversation's page shows its messages in the order of the chat, which begins with the hit."""
 
 import re
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,6 +10,7 @@ from django.urls import reverse
 
 from bots.models import Delivery
 from leads.models import Message
+from leads.services import operator_say
 
 pytestmark = pytest.mark.django_db
 
@@ -64,3 +66,26 @@ def test_a_conversation_of_which_nothing_was_sent_is_shown(world, panel):
     world.receive()
     message = Message.objects.get()
     assert shown(panel, message.conversation) == [HIT, message.text]
+
+
+def test_a_message_says_that_it_waits_and_when_it_was_sent(world, talk, panel):
+    world.incoming(talk, "one")
+    operator_say(conversation_id=talk.pk, text="two", message_id=uuid4(), take_over_by="olga")
+    ours = Message.objects.get(text="two")
+
+    def head() -> str:
+        page = panel.get(reverse("admin:leads_conversation_change", args=(talk.pk,))).content.decode()
+        found = re.search(rf'id="message-{ours.pk}"(.*?)panel-said-text', page, re.DOTALL)
+        assert found is not None
+        return found[1]
+
+    assert "Queued" in head() and "data-settled" not in head()
+    assert world.send_all() == 1
+    sent_at = Delivery.objects.get(message=ours).sent_at
+    assert sent_at is not None
+    assert f"· sent {sent_at:%H:%M}" in head() and "data-settled" in head()
+
+
+def test_the_button_of_an_opt_out_is_a_verb(talk, panel):
+    page = panel.get(reverse("admin:leads_lead_change", args=(talk.lead_id,))).content.decode()
+    assert "Mark as opted out" in page

@@ -96,9 +96,12 @@ document.addEventListener("DOMContentLoaded", () => {
     if (news.parts) {
       replace(news.parts);
       page.dataset.parts = news.version;
-      // "Queued" is no longer so.
-      const says = document.getElementById("reply-says");
-      if (says && !says.classList.contains("panel-warn") && page.querySelector("#talk-how .panel-warn")) says.textContent = "";
+    }
+    // "Queued" is no longer so: what became of the message stands at it.
+    const says = document.getElementById("reply-says");
+    if (says?.dataset.of && document.getElementById(`message-${says.dataset.of}`)?.matches("[data-settled]")) {
+      says.textContent = "";
+      delete says.dataset.of;
     }
     for (const token of page.querySelectorAll("[name=csrfmiddlewaretoken]")) token.value = news.csrf;
     if (!stay) toEnd();
@@ -138,6 +141,7 @@ document.addEventListener("DOMContentLoaded", () => {
       counted();
     };
     const tell = (words, trouble) => {
+      delete says.dataset.of;
       says.textContent = words;
       says.classList.toggle("panel-warn", trouble);
     };
@@ -165,6 +169,7 @@ document.addEventListener("DOMContentLoaded", () => {
         tell("Not sent, as far as this page knows. Your text is kept. Send it again: even if it has arrived, it goes out once.", true);
         return;
       }
+      const sent = form.elements.key.value;
       form.elements.key.value = answer.key;
       if (answer.refused) {
         tell(answer.refused, true);
@@ -173,6 +178,7 @@ document.addEventListener("DOMContentLoaded", () => {
         sessionStorage.removeItem(kept);
         counted();
         tell("Queued: it is sent when the gate allows it. What becomes of it stands at the message.", false);
+        says.dataset.of = sent;
         toEnd();
       }
       refresh();
