@@ -75,6 +75,7 @@ class Facts:
     purpose: str
     bot: str
     owned: bool
+    logged_in: bool
     bot_state: str
     bot_state_reason: str
     met_restriction: bool
@@ -164,6 +165,8 @@ def _answers_nothing(facts: Facts) -> Refuse | None:
 def _not_owned(facts: Facts) -> Wait | None:
     if facts.owned or _account_waits(facts):
         return None
+    if not facts.logged_in:
+        return Wait(None, f"{facts.bot} is not logged in: log it in.")
     why = f" ({facts.bot_state_reason})" if facts.bot_state_reason else ""
     return Wait(None, f"{facts.bot} is not connected{why}.")
 

@@ -18,6 +18,7 @@ from bots.gate import ALLOW, Block, Facts, Refuse, Verdict, Wait
 from bots.held import Statement, ask, holding, select, selecting
 from bots.models import Bot, BotBlock, Delivery
 from bots.origins import origin_named
+from bots.suitability import login_problem
 from campaigns.disclosure import is_disclosed
 from campaigns.fences import SUPPRESSIONS_HOLD
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
@@ -131,6 +132,7 @@ class Policy:
     ) -> None:
         """Without `book` they were claimed before: their budgets are spent and their turn has come."""
         self._owners, self._now, self._book = owners, now, book
+        self._logged_in: dict[UUID, bool] = {}
         self._origins = _origin_verdicts(deliveries, now)
         chat_ids = {delivery.chat_id for delivery in deliveries if delivery.chat_id is not None}
         permissions, self._blocks, self._heads = ask(
@@ -151,11 +153,13 @@ class Policy:
     def facts(self, delivery: Delivery) -> Facts:
         bot, campaign, chat = delivery.bot, delivery.campaign, delivery.chat
         owner = self._owners.get(bot.id)
+        owned = self._owned(bot, owner)
         return Facts(
             now=self._now,
             purpose=delivery.purpose,
             bot=str(bot),
-            owned=self._owned(bot, owner),
+            owned=owned,
+            logged_in=owned or self._is_logged_in(bot),
             bot_state=bot.state,
             bot_state_reason=bot.state_reason,
             met_restriction=delivery.error_kind == "bot_restricted",
@@ -178,6 +182,12 @@ class Policy:
             ahead=BEHIND if self._heads.get(_place(delivery), delivery.id) != delivery.id else "",
             full_budgets=() if self._book is None else self._book.full(delivery),
         )
+
+    def _is_logged_in(self, bot: Bot) -> bool:
+        """Asked once for each bot, and only of those that are not at hand."""
+        if bot.pk not in self._logged_in:
+            self._logged_in[bot.pk] = not login_problem(bot)
+        return self._logged_in[bot.pk]
 
     def _owned(self, bot: Bot, owner: Owner | None) -> bool:
         held = bot.lease_expires_at is not None and bot.lease_expires_at > self._now

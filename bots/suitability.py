@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from bots.models import Bot, Role
+from bots.models import Bot, BotSession, Role
 
 State = Bot.State
 DISABLED = "is disabled"
+NEVER_LOGGED_IN, LOGGED_OUT = "was never logged in", "was logged out"
 _PROBLEMS = {
     State.BANNED: "is banned",
     State.NEEDS_LOGIN: "needs login",
@@ -18,28 +19,56 @@ _PROBLEMS = {
 _REMEDIES = {
     DISABLED: "enable it on its page",
     _PROBLEMS[State.NEEDS_LOGIN]: "log it in on its page",
+    NEVER_LOGGED_IN: "log it in on its page",
+    LOGGED_OUT: "log it in on its page",
     _PROBLEMS[State.STOPPED]: "start it on its page",
     _PROBLEMS[State.RESTRICTED]: "look at it in Telegram and release it on its page",
 }
 
 
-def bots_suitable(*, role: Role, barred: Collection[str]) -> QuerySet[Bot]:
-    """Accounts of the role that may connect and are in none of the states `barred`."""
-    return Bot.objects.filter(role=role, enabled=True).exclude(state__in=barred)
+# Each of these ends when somebody logs the account in.
+LOGIN_PROBLEMS = (_PROBLEMS[State.NEEDS_LOGIN], NEVER_LOGGED_IN, LOGGED_OUT)
 
 
-def bot_problem(bot: Bot, *, role: Role, barred: Collection[str]) -> str:
+def bots_suitable(*, role: Role, barred: Collection[str], logged_in: bool = False) -> QuerySet[Bot]:
+    """Accounts of the role that may connect and are in none of the states `barred`; with `logged_in` those that a
+    login has been stored for."""
+    found = Bot.objects.filter(role=role, enabled=True).exclude(state__in=barred)
+    return found.filter(_logged_in()) if logged_in else found
+
+
+def with_logins() -> QuerySet[Bot]:
+    """All accounts, for whoever asks `login_problem` about many of them: it needs no query for these."""
+    return Bot.objects.annotate(has_session=_logged_in())
+
+
+def _logged_in() -> Exists:
+    return Exists(BotSession.objects.filter(bot=OuterRef("pk")))
+
+
+def login_problem(bot: Bot) -> str:
+    """Why nothing can connect the account, whatever its state says; empty when a login has been stored."""
+    known: bool | None = getattr(bot, "has_session", None)
+    if BotSession.objects.filter(bot=bot).exists() if known is None else known:
+        return ""
+    # A login says whose account it is; that stays.
+    return NEVER_LOGGED_IN if bot.telegram_user_id is None else LOGGED_OUT
+
+
+def bot_problem(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool = False) -> str:
     """Why this account is none of those, in a few words; or nothing."""
     if bot.role != role:
         return f"is no {role}"
     if not bot.enabled:
         return DISABLED
-    return _PROBLEMS[State(bot.state)] if bot.state in barred else ""
+    if bot.state in barred:
+        return _PROBLEMS[State(bot.state)]
+    return login_problem(bot) if logged_in else ""
 
 
-def bot_told(bot: Bot, *, role: Role, barred: Collection[str]) -> str:
+def bot_told(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool = False) -> str:
     """The same as a sentence for whoever chooses it: with what to do."""
-    problem = bot_problem(bot, role=role, barred=barred)
+    problem = bot_problem(bot, role=role, barred=barred, logged_in=logged_in)
     if not problem:
         return ""
     another = "choose another account" if bot.role == role else f"choose an account of the role {role}"

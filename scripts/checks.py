@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from django.db.models import Prefetch
+
 from bots.models import Bot, Role
-from bots.suitability import bot_problem, bot_told
+from bots.suitability import LOGIN_PROBLEMS, bot_problem, bot_told, with_logins
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import gap_at, permission_gaps
 from scripts import spintax
@@ -64,22 +66,24 @@ def text_problem(text: str) -> str:
 
 
 def _cast_problems(sfc: ScriptForCampaign, slots: set[str]) -> Iterator[str]:
-    cast = {casting.slot.name: casting.bot for casting in Casting.objects.filter(sfc=sfc).select_related("slot", "bot")}
+    castings = Casting.objects.filter(sfc=sfc).select_related("slot").prefetch_related(Prefetch("bot", with_logins()))
+    cast = {casting.slot.name: casting.bot for casting in castings}
     for slot in sorted(slots - cast.keys()):
         yield f"slot {slot} is not cast"
     for slot in sorted(slots & cast.keys()):
         if problem := actor_problem(cast[slot]):
-            yield f"slot {slot}: {cast[slot]} {problem}"
+            remedy = ": log it in" if problem in LOGIN_PROBLEMS else ""
+            yield f"slot {slot}: {cast[slot]} {problem}{remedy}"
 
 
 def actor_problem(bot: Bot) -> str:
     """Why this account cannot play, or nothing."""
-    return bot_problem(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS)
+    return bot_problem(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 
 def actor_told(bot: Bot) -> str:
     """The same for whoever chooses it: with what to do."""
-    return bot_told(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS)
+    return bot_told(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 
 def target_told(chat: Chat, now: datetime) -> str:

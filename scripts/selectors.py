@@ -256,7 +256,7 @@ def script_of_sfc(sfc_id: UUID) -> str | None:
 
 def bots_castable() -> QuerySet[Bot]:
     """Accounts that an activation accepts."""
-    return bots_suitable(role=Role.ACTOR, barred=UNUSABLE_BOTS)
+    return bots_suitable(role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 
 def chats_playable() -> QuerySet[Chat]:

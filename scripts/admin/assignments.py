@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
@@ -13,6 +13,7 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import display
 
+from bots.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from panelkit.base import PanelAdmin, RowsInline
@@ -148,7 +149,8 @@ class CastingInline(PreparationInline):
     autocomplete_fields = ("bot",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Casting]:
-        return super().get_queryset(request).select_related("bot", "sfc").defer("sfc__snapshot")
+        castings = super().get_queryset(request).select_related("sfc").defer("sfc__snapshot")
+        return castings.prefetch_related(Prefetch("bot", with_logins()))
 
     @display(description="problem")
     def problem(self, casting: Casting) -> str:

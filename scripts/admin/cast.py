@@ -6,12 +6,13 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
+from bots.suitability import with_logins
 from messaging.clock import database_clock
 from panelkit.base import PanelAdmin
 from panelkit.labels import link_to
@@ -128,10 +129,13 @@ class CastingAdmin(PreparationAdmin):
     empty_hint = "Which bot plays which slot is chosen on the page of a script for a campaign."
     list_display = ("slot", "bot", "sfc_name", "problem")
     list_filter = (("bot", AutocompleteSelectFilter),)
-    list_select_related = ("sfc__script", "sfc__campaign", "slot", "bot")
+    list_select_related = ("sfc__script", "sfc__campaign", "slot")
     large_fields = ("sfc__snapshot",)
     search_fields = ("slot__name", "bot__key", "sfc__script__name")
     autocomplete_fields = ("sfc", "slot", "bot")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Casting]:
+        return super().get_queryset(request).prefetch_related(Prefetch("bot", with_logins()))
 
     @display(description="problem")
     def problem(self, casting: Casting) -> str:

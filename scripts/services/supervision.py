@@ -11,9 +11,10 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from bots.models import Bot, Delivery
+from bots.suitability import login_problem
 from campaigns.models import Campaign
 from messaging.clock import database_clock
-from messaging.events import ServiceCrashedEvent
+from messaging.events import ServiceCrashedEvent, ServiceErrorEvent
 from messaging.outbox import publish_on_commit
 from messaging.rounds import all_of, for_each
 from scripts.models import Run, ScriptForCampaign, Step
@@ -36,6 +37,7 @@ NAMED = 3
 class Incident:
     run: Run
     reason: str
+    waits_for_login: bool = False
 
 
 def sfc_arm(*, sfc_id: str) -> None:
@@ -163,11 +165,19 @@ def _report_stalled(now: datetime, *, before: datetime) -> None:
         .filter(Q(delivery__waiting_until__isnull=True) | Q(delivery__waiting_until__lt=before))
         .select_related("run__sfc__campaign", "run__sfc__script", "run__chat", "bot", "delivery")
     )
-    _report([Incident(step.run, short(_why_stalled(step, now))) for step in late[:AT_ONCE]], _mark)
+    _report([_stalled(step, now) for step in late[:AT_ONCE]], _mark)
 
 
 def _mark(incident: Incident) -> bool:
     return bool(_armed().filter(pk=incident.run.pk, incident="").update(incident=incident.reason))
+
+
+def _stalled(step: Step, now: datetime) -> Incident:
+    return Incident(step.run, short(_why_stalled(step, now)), waits_for_login=_waits_for_login(step.bot))
+
+
+def _waits_for_login(bot: Bot) -> bool:
+    return bot.enabled and (bot.state == Bot.State.NEEDS_LOGIN or bool(login_problem(bot)))
 
 
 def _why_stalled(step: Step, now: datetime) -> str:
@@ -177,6 +187,8 @@ def _why_stalled(step: Step, now: datetime) -> str:
     alive = bot.lease_expires_at is not None and bot.lease_expires_at > now
     if not bot.enabled:
         return f"{place}: {bot} is disabled"
+    if _waits_for_login(bot):
+        return f"{place}: {bot} is not logged in: log it in"
     if not alive or bot.state != Bot.State.ONLINE:
         why = f" ({bot.state_reason})" if bot.state_reason else ""
         return f"{place}: {bot} is {bot.get_state_display().lower()}{why}{'' if alive else ', no process drives it'}"
@@ -184,8 +196,8 @@ def _why_stalled(step: Step, now: datetime) -> str:
 
 
 def _report(incidents: Iterable[Incident], act: Callable[[Incident], bool]) -> list[Incident]:
-    """Act on each incident and tell of those on which somebody had to: one crash event an sfc, committed with what
-    was done. Returns those."""
+    """Act on each incident and report those on which somebody had to act: one event an sfc, committed with what was
+    done. Nothing has crashed while all of them wait for a login. Returns those."""
     of_sfc: dict[UUID, list[Incident]] = {}
     for incident in sorted(incidents, key=lambda incident: incident.run.pk):
         of_sfc.setdefault(incident.run.sfc_id, []).append(incident)
@@ -194,7 +206,8 @@ def _report(incidents: Iterable[Incident], act: Callable[[Incident], bool]) -> l
     def report(sfc_id: UUID) -> list[Incident]:
         fresh = [incident for incident in of_sfc[sfc_id] if act(incident)]
         if fresh:
-            publish_on_commit(ServiceCrashedEvent(service="scripts", reason=_summary(fresh)))
+            kind = ServiceErrorEvent if all(one.waits_for_login for one in fresh) else ServiceCrashedEvent
+            publish_on_commit(kind(service="scripts", reason=_summary(fresh)))
             log.warning("sfc %s: %d plays with an incident", sfc_id, len(fresh))
         return fresh
 

@@ -74,7 +74,7 @@ def test_saving_a_form_leaves_alone_what_workers_wrote_meanwhile(panel: Panel, w
 
 @pytest.mark.parametrize("page", ["change", "history", "delete"])
 def test_a_session_is_listed_without_its_content(page: str, panel: Panel, world: SimpleNamespace) -> None:
-    session = BotSession.objects.get()
+    session = BotSession.objects.get(bot=world.manager)
     panel.open(reverse("admin:bots_botsession_change", args=[session.pk]))
     assert "the-session-text" not in panel.html
     panel.open(reverse(f"admin:bots_bot_{page}", args=[session.pk]))

@@ -112,7 +112,8 @@ def _bots(world: SimpleNamespace) -> None:
     world.actors = [_bot("anna", "actor", state="online"), _bot("ben", "actor", state="online")]
     world.parser_bot = _bot("petra", "parser", state="online")
     world.manager = _bot("max", "manager", state="restricted", state_reason="PEER_FLOOD")
-    BotSession.objects.create(bot=world.manager, data="the-session-text")
+    for bot in (world.manager, *world.actors):
+        BotSession.objects.create(bot=bot, data="the-session-text")
     PendingLogin.objects.create(
         bot=world.parser_bot,
         step="code",

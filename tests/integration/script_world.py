@@ -6,7 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from bots.deliveries import delivery_finish
-from bots.models import Bot, Delivery, Role
+from bots.models import Bot, BotSession, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Step, Target
 
@@ -18,6 +18,11 @@ PHONES = iter(range(10_000_000, 99_999_999))
 
 def make_bot(key: str, role: str = Role.ACTOR, **values: object) -> Bot:
     return Bot.objects.create(key=key, role=role, phone=f"+{next(PHONES)}", **values)
+
+
+def logged_in(bot: Bot) -> Bot:
+    BotSession.objects.create(bot=bot, data="session")
+    return bot
 
 
 def make_chat(key: str, *, permitted: bool = True, label: str = "Scripts play here") -> Chat:
@@ -48,7 +53,7 @@ def make_sfc(*, chats: int = 2, lines=LINES, delay: float = 0.0, slug: str = "ta
         )
     sfc = ScriptForCampaign.objects.create(campaign=campaign, script=script)
     for name, slot in slots.items():
-        Casting.objects.create(sfc=sfc, slot=slot, bot=make_bot(f"{slug}-{name}"))
+        Casting.objects.create(sfc=sfc, slot=slot, bot=logged_in(make_bot(f"{slug}-{name}")))
     for number in range(chats):
         Target.objects.create(sfc=sfc, chat=make_chat(f"{slug}-{number}"))
     return sfc

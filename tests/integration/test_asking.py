@@ -12,7 +12,7 @@ from bots.asking import Answer, delivery_would, wish_for, wish_would
 from bots.claiming import claim
 from bots.gate import ALLOW, Allow, Refuse, Wait
 from bots.membership import trouble_of
-from bots.models import Bot, BotBlock, Delivery
+from bots.models import Bot, BotBlock, BotSession, Delivery
 from bots.troubles import trouble_tell
 from campaigns.models import Budget, ChatPermission, Purpose, Suppression
 from campaigns.services import budget_set, campaign_pause, permission_revoke
@@ -115,6 +115,8 @@ def test_tells_everything_that_speaks_against_it(facts):
 def test_a_bot_that_no_worker_has_ready_is_not_connected(facts, changed):
     for name, value in changed.items():
         setattr(facts["bot"], name, value)
+    assert would(facts).verdict == Wait(None, f"{facts['bot']} is not logged in: log it in.")
+    BotSession.objects.create(bot=facts["bot"], data="session")
     assert would(facts).verdict == Wait(None, f"{facts['bot']} is not connected.")
 
 

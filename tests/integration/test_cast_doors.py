@@ -10,12 +10,12 @@ from django.test import Client
 from django.urls import reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
-from bots.models import Bot
+from bots.models import Bot, BotSession
 from campaigns.models import Chat
 from scripts import services
-from scripts.errors import CastFixed
+from scripts.errors import CannotStart, CastFixed
 from scripts.models import Casting, Line, ScriptForCampaign, Slot, Target
-from tests.integration.script_world import make_bot, make_chat, make_sfc
+from tests.integration.script_world import logged_in, make_bot, make_chat, make_sfc
 
 pytestmark = pytest.mark.django_db
 
@@ -89,7 +89,7 @@ def test_no_page_changes_the_cast_or_the_chats_of_what_was_activated(panel: Clie
 
 
 def test_a_draft_is_cast_on_each_page(panel: Client):
-    sfc, bot = make_sfc(), make_bot("another")
+    sfc, bot = make_sfc(), logged_in(make_bot("another"))
     casting = Casting.objects.order_by("pk")[0]
     assert panel.post(url(casting), {"slot": casting.slot_id, "bot": bot.pk}).status_code == 302
     assert Casting.objects.get(pk=casting.pk).bot == bot
@@ -111,19 +111,38 @@ def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(pa
         ("out", {"state": "needs_login"}),
         ("gone", {"state": "banned"}),
     ):
-        make_bot(key, **facts)
+        logged_in(make_bot(key, **facts))
+    make_bot("oskar")
+    make_bot("lost", telegram_user_id=7)
     assert offered(panel, Casting, "bot", casting) == offered(panel, Casting, "bot") == {"talk-host", "talk-guest"}
     for key, told in (
         ("max", "max is no actor: choose an account of the role actor."),
         ("off", "off is disabled: enable it on its page, or choose another account."),
         ("out", "out needs login: log it in on its page, or choose another account."),
         ("gone", "gone is banned: choose another account."),
+        ("oskar", "oskar was never logged in: log it in on its page, or choose another account."),
+        ("lost", "lost was logged out: log it in on its page, or choose another account."),
     ):
         values = {"slot": casting.slot_id, "bot": Bot.objects.get(key=key).pk}
         assert told in text(panel.post(url(casting), values))
     assert Casting.objects.get(pk=casting.pk).bot == casting.bot
     filters = {"app_label": "scripts", "model_name": "casting", "field_name": "bot"}
     assert "max" in panel.get(reverse("admin:autocomplete"), filters).content.decode(), "a list may have older rows"
+
+
+def test_what_an_account_that_was_never_logged_in_plays_cannot_be_activated_at_any_door(panel: Client):
+    """Nothing sets its state: it is offline, as one that connects when it is wanted."""
+    sfc = make_sfc()
+    casting = Casting.objects.order_by("pk")[0]
+    BotSession.objects.filter(bot=casting.bot).delete()
+    for page in (url(casting), url(sfc), reverse("admin:scripts_casting_changelist")):
+        assert f"{casting.bot} was never logged in: log it in on its page" in text(panel.get(page)), page
+    with pytest.raises(CannotStart) as refusal:
+        services.sfc_activate(sfc_id=sfc.pk)
+    assert refusal.value.problems == ["slot host: talk-host was never logged in: log it in"]
+    services.sfc_prepare(sfc_id=str(sfc.pk))
+    sfc.refresh_from_db()
+    assert (sfc.state, sfc.state_reason) == ("failed", str(refusal.value))
 
 
 def test_a_cast_account_that_cannot_play_any_more_stays_with_the_reason(panel: Client):

@@ -8,7 +8,7 @@ import pytest
 from bots.claiming import PER_BOT, ReplyElsewhere, claim, forget_waits
 from bots.deliveries import delivery_finish
 from bots.gate import Refuse, Wait
-from bots.models import Bot, BotBlock, Delivery
+from bots.models import Bot, BotBlock, BotSession, Delivery
 from bots.policy import BEHIND, Owner
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose, Suppression
 from campaigns.services import campaign_pause, campaign_resume, permission_revoke
@@ -291,6 +291,7 @@ def test_a_rule_that_changed_ends_a_wait_with_a_known_end(bot, campaign, chat, c
 def test_a_bot_that_another_process_took_says_nothing(bot, campaign, chat, clock, lost):
     delivery = ledger.queue_line(bot, campaign, chat)
     held = {bot.id: Owner(1, frozenset([chat.id]))}
+    BotSession.objects.create(bot=bot, data="session")
     Bot.objects.filter(id=bot.id).update(**lost)
     assert claim(held, clock=clock).outgoing == []
     assert waiting(delivery) == (f"{bot.key} is not connected.", None)

@@ -17,7 +17,7 @@ from messaging.subscriptions import handle
 from scripts import services, snapshot
 from scripts.errors import CannotStart, MoveRefused, UnknownScript
 from scripts.models import Casting, Run, ScriptForCampaign, Step
-from tests.integration.script_world import make_bot, make_chat, make_sfc, play_on, queued, settle
+from tests.integration.script_world import logged_in, make_bot, make_chat, make_sfc, play_on, queued, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -232,7 +232,7 @@ def test_what_cannot_start_any_more_fails_with_the_reason_and_may_be_activated_a
     sfc.refresh_from_db()
     assert sfc.state == "failed" and sfc.state_reason == "slot guest: talk-guest is disabled"
     assert "cannot start: slot guest: talk-guest is disabled" in outbox("scripts.error")[0]["reason"]
-    sfc.cast.filter(slot__name="guest").update(bot=make_bot("other"))
+    sfc.cast.filter(slot__name="guest").update(bot=logged_in(make_bot("other")))
     assert services.sfc_activate(sfc_id=sfc.pk).state == "active"
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bots.models import Bot, Delivery
+from bots.models import Bot, BotSession, Delivery
 from campaigns.models import Campaign
 from messaging.models import OutboxEvent
 from scripts import services
@@ -46,6 +46,15 @@ def test_overdue_lines_are_one_event_a_script_and_are_not_reported_again():
     (crash,) = crashes()
     assert "line 1 is overdue" in crash and "no process drives it" in crash and "and 2 more" in crash
     assert Run.objects.exclude(incident="").count() == 5
+
+
+def test_a_play_that_waits_for_a_login_has_not_crashed_and_its_incident_says_what_to_do():
+    playing(chats=1)
+    BotSession.objects.all().delete()
+    sweep(LATER)
+    error = OutboxEvent.objects.get(routing_key="scripts.error").body
+    assert "talk-host is not logged in: log it in" in error and not crashes()
+    assert "talk-host is not logged in: log it in" in Run.objects.get().incident
 
 
 def test_an_incident_ends_with_the_next_line_and_a_new_one_is_reported():

@@ -84,8 +84,13 @@ def test_everything_of_the_demo_is_made(seed):
     }  # fmt: skip
 
 
+def log_in_all() -> None:
+    BotSession.objects.bulk_create(BotSession(bot=bot, data="session") for bot in Bot.objects.all())
+
+
 def test_what_was_seeded_can_be_activated_and_prepared(seed, data):
     seed(data)
+    log_in_all()
     out = io.StringIO()
     call_command("activate_script", campaign="english-school", script="ten-minutes", stdout=out)
     sfc = ScriptForCampaign.objects.get()
@@ -161,6 +166,7 @@ def test_a_part_that_nobody_plays_any_more_is_removed(seed, data):
 
 def test_what_plays_keeps_its_cast_targets_and_snapshot(seed, data):
     seed(data)
+    log_in_all()
     sfc = ScriptForCampaign.objects.get()
     services.sfc_activate(sfc_id=sfc.pk)
     services.sfc_prepare(sfc_id=str(sfc.pk))

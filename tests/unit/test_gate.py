@@ -18,6 +18,7 @@ FACTS = Facts(
     purpose="script",
     bot="Anna",
     owned=True,
+    logged_in=True,
     bot_state="online",
     bot_state_reason="",
     met_restriction=False,
@@ -84,6 +85,7 @@ def test_refuses(facts, reason):
     ("facts", "reason"),
     [
         (replace(FACTS, owned=False), "Anna is not connected."),
+        (replace(FACTS, owned=False, logged_in=False), "Anna is not logged in: log it in."),
         (replace(FACTS, owned=False, blocked_until=NOON), "Anna is not connected."),
         (
             replace(FACTS, permission_gap=Gap("it is suspended", lasting=False)),
