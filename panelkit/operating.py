@@ -19,6 +19,8 @@ from panelkit.registry import Link, links_of
 CONFIRMED = "_confirmed"
 # More rows than this are not operated on in one request.
 BULK_LIMIT = 1000
+# Of so many rows the page that asks says what is missing: finding that out takes queries for each.
+MISSING_SHOWN = 20
 
 
 class OperatingAdmin(ModelAdmin):
@@ -75,7 +77,10 @@ class OperatingAdmin(ModelAdmin):
         if len(rows) > BULK_LIMIT:
             self.message_user(request, f"Select at most {BULK_LIMIT} rows.", messages.ERROR)
         elif not operation.asks or (confirmed and form.is_valid()):
-            self._operate(operation, rows, Call(request, form.cleaned_data if confirmed else {}))
+            results = self._operate(operation, rows, Call(request, form.cleaned_data if confirmed else {}))
+            if len(rows) == 1 and not results:
+                # To where what the refusal names can be mended.
+                return HttpResponseRedirect(self._change_url(rows[0]))
         else:
             return self._ask(request, operation, rows, form, back=request.get_full_path(), bulk=True)
         return None
@@ -111,6 +116,7 @@ class OperatingAdmin(ModelAdmin):
         back: str,
         bulk: bool = False,
     ) -> HttpResponse:
+        missing = {row: found for row in rows[:MISSING_SHOWN] if (found := operation.missing_of(row))}
         context = {
             **self.admin_site.each_context(request),
             "title": operation.label,
@@ -118,6 +124,9 @@ class OperatingAdmin(ModelAdmin):
             "operation": operation,
             "original": None if bulk else rows[0],
             "rows": rows,
+            "missing": [(row, self._change_url(row), found) for row, found in missing.items()],
+            # Of several rows the others can be operated on.
+            "possible": len(missing) < len(rows),
             "form": form,
             "back": back,
             "bulk": bulk,

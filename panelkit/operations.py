@@ -1,6 +1,6 @@
 """What an operator can do to a row beside editing it. An operation decodes, calls one service, and reports."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ class Operation:
     that does it. `bulk` offers it for the selected rows of a list. What `removes` its row is not logged with the row's
     name, which is to be forgotten; `run` keeps what is to be kept. What `makes` another row of the kind returns it from
     `run`, and its page is shown next.
+    `missing(row)` says what keeps the service from doing it now: the page that asks lists that instead of asking.
     `done` ends the sentence "NAME …"; one that depends on what `run` returned is a function of that. `right` is the
     permission that it needs; without one, that to change the model.
     """
@@ -55,9 +56,13 @@ class Operation:
     removes: bool = False
     makes: bool = False
     right: str = ""
+    missing: Callable[[Any], Sequence[str]] | None = None
 
     def told(self, result: object) -> str:
         return self.done if isinstance(self.done, str) else self.done(result)
+
+    def missing_of(self, row: Any) -> list[str]:
+        return [] if self.missing is None else list(self.missing(row))
 
     @property
     def asks(self) -> bool:

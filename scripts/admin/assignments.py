@@ -203,6 +203,7 @@ _OPERATIONS = (
         variant="primary",
         when=when_in(SfcState.DRAFT, SfcState.FAILED),
         confirm="The bots begin to speak its lines in all of its chats. What has been said cannot be taken back.",
+        missing=lambda sfc: services.sfc_missing(sfc=sfc),
         bulk=True,
     ),
     Operation(

@@ -5,7 +5,13 @@ Locks are taken in one order everywhere: delivery, run (by id), sfc; whoever hol
 A fence that has to stop what is being said is committed first, and what is behind it is cleared afterwards, run by run.
 """
 
-from scripts.services.activation import may_be_activated, may_be_repeated, sfc_activate, sfc_repeat
+from scripts.services.activation import (
+    may_be_activated,
+    may_be_repeated,
+    sfc_activate,
+    sfc_missing,
+    sfc_repeat,
+)
 from scripts.services.casting import preparation_hold
 from scripts.services.controls import run_pause, run_resume, run_stop, sfc_pause, sfc_resume, sfc_stop
 from scripts.services.plays import step_settle
@@ -22,6 +28,7 @@ __all__ = [
     "runs_supervise",
     "sfc_activate",
     "sfc_arm",
+    "sfc_missing",
     "sfc_pause",
     "sfc_prepare",
     "sfc_repeat",

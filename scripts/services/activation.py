@@ -38,6 +38,13 @@ def sfc_activate(*, sfc_id: UUID, now: datetime | None = None) -> ScriptForCampa
         return sfc
 
 
+def sfc_missing(*, sfc: ScriptForCampaign) -> list[str]:
+    """What `sfc_activate` would refuse it for now."""
+    if not may_be_activated(sfc):
+        return []
+    return checks.problems(sfc, snapshot.lines_of(sfc.script), now=database_clock())
+
+
 def may_be_activated(sfc: ScriptForCampaign) -> bool:
     """A draft, or what failed before anything was played: put right, it may try again."""
     return sfc.state == State.DRAFT or (sfc.state == State.FAILED and not sfc.runs.exists())

@@ -81,7 +81,6 @@ def test_a_script_that_cannot_start_says_why(panel: Panel, world: SimpleNamespac
     draft = ScriptForCampaign.objects.create(campaign=world.campaign, script=empty)
     panel.open(_page(draft))
     panel.press("Activate")
-    panel.press("Activate")
     assert "the script has no lines" in panel.text
     assert "Traceback" not in panel.text
     assert not LogEntry.objects.filter(object_id=str(draft.pk)).exists()

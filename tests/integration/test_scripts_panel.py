@@ -41,6 +41,25 @@ def test_a_lines_form_refuses_what_the_activation_would(panel: Client):
     assert panel.post(page, values | {"text": "{|Hello} all"}).status_code == 302
 
 
+def test_the_question_says_what_is_missing_before_it_asks_and_a_refusal_leads_to_where_it_is_mended(panel: Client):
+    sfc = make_sfc()
+    page = f"/admin/scripts/scriptforcampaign/{sfc.pk}"
+    promise = "The bots begin to speak"
+    assert promise in said(panel.get(f"{page}/do/activate/"))
+    sfc.cast.filter(slot__name="guest").delete()
+    asked = said(panel.get(f"{page}/do/activate/"))
+    assert "slot guest is not cast" in asked and f'href="{page}/change/"' in asked
+    form = asked.partition('class="panel-ask"')[2].partition("</form>")[0]
+    assert promise not in form and "slot guest" in form and 'type="submit"' not in form
+    selected = {"action": "do_activate", "_selected_action": sfc.pk}
+    assert "slot guest is not cast" in said(panel.post("/admin/scripts/scriptforcampaign/", selected))
+    for refused in (
+        panel.post(f"{page}/do/activate/", {"_confirmed": "1"}),
+        panel.post("/admin/scripts/scriptforcampaign/", selected | {"_confirmed": "1"}),
+    ):
+        assert refused.headers["Location"] == f"{page}/change/"
+
+
 def test_so_does_the_line_on_its_scripts_page(panel: Client):
     script = make_sfc().script
     values = {"name": "Talk", "slug": "talk", "lines-INITIAL_FORMS": 0, "lines-TOTAL_FORMS": 1}
