@@ -110,6 +110,13 @@ def queue_depths() -> dict[str, int]:
     return {row["name"]: row.get("messages", 0) for row in ManagementApi.from_settings().in_vhost("queues")}
 
 
+def lowest(before: dict[str, int], depths: dict[str, int]) -> dict[str, int]:
+    """The lowest depth of each queue in a row of looks, of which `depths` is the latest. A message that stays is in
+    every look; what beat publishes every few seconds is not, but some queue may have one of those at any moment.
+    """
+    return {queue: min(depth, before.get(queue, depth)) for queue, depth in depths.items()}
+
+
 def hit_to_lead_ms() -> list[float]:
     """Milliseconds from the record of a hit to that of the lead made of it, sorted.
 

@@ -53,9 +53,9 @@ class Demo:
         self._stage("start the processes", self._start_processes)
         self._stage("parser and manager bots online", self._wait_for_bots)
         self._stage("activate the script, let people talk", self._activate)
-        self._settle()
+        queues = self._settle()
         outside = Outside(self.control.get("/ledger"), self.control.get("/people"), self.scenario)
-        return build_report(outside, seconds=time.monotonic() - self.began)
+        return build_report(outside, queues=queues, seconds=time.monotonic() - self.began)
 
     def _stage(self, name: str, action: Callable[[], object]) -> None:
         before = time.monotonic()
@@ -95,8 +95,12 @@ class Demo:
             sfc_activate(sfc_id=sfc.id)
         self.control.post("/people/start")
 
-    def _settle(self) -> None:
-        """Wait until nothing is under way and nothing has changed for a while, showing progress."""
+    def _settle(self) -> dict[str, int]:
+        """Wait until nothing is under way, nothing has changed for a while, and each queue has been empty since.
+
+        Shows progress. Returns the number of messages that stayed in each queue.
+        """
+        left: dict[str, int] = {}
         deadline, since = time.monotonic() + SETTLE_SECONDS, time.monotonic()
         last: dict[str, int] = {}
         printed = 0.0
@@ -106,9 +110,11 @@ class Demo:
                 close_old_connections()
                 people, now = self.control.get("/people"), observe.counts()
                 if now != last or _under_way(people, now):
-                    last, since = now, time.monotonic()
-                elif time.monotonic() - since > QUIET_SECONDS and not any(observe.queue_depths().values()):
-                    return
+                    last, since, left = now, time.monotonic(), {}
+                elif time.monotonic() - since > QUIET_SECONDS:
+                    left = observe.lowest(left, observe.queue_depths())
+                    if not any(left.values()):
+                        return left
                 if self.console.is_terminal:
                     live.update(progress_table(people, now), refresh=True)
                 elif time.monotonic() - printed > PRINT_SECONDS:
@@ -116,6 +122,7 @@ class Demo:
                     self.console.print(progress_line(people, now))
                 time.sleep(POLL_SECONDS)
         self.console.print(f"  not settled after {SETTLE_SECONDS:.0f} s: {progress_line(people, now)}")
+        return left or observe.queue_depths()
 
     def _wait(self, what: str, ready: Callable[[], bool], why: Callable[[], str] = lambda: "") -> None:
         deadline = time.monotonic() + START_SECONDS

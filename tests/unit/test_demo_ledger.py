@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from coolthing_site.demo.ledger import Said, compare, said_by
+from coolthing_site.demo.observe import lowest
 from coolthing_site.demo.run import time_zone_where_it_is
 
 ONE = Said(random_id=1, sender=10, peer=-100, text="hello", message_id=5, reply_to=None)
@@ -59,3 +60,10 @@ def test_entries_of_people_are_left_out_and_replies_are_named_by_random_id():
 def test_zone_shows_the_wanted_hour_now(utc_hour):
     now = datetime(2026, 11, 23, utc_hour, 17, tzinfo=UTC)
     assert now.astimezone(ZoneInfo(time_zone_where_it_is(3, now))).hour == 3
+
+
+def test_a_message_that_stays_is_left_in_its_queue_and_one_of_beats_is_not() -> None:
+    left: dict[str, int] = {}
+    for maintenance, llm in ((1, 2), (0, 1), (1, 1)):
+        left = lowest(left, {"maintenance_queue": maintenance, "llm_queue": llm})
+    assert left == {"maintenance_queue": 0, "llm_queue": 1}
