@@ -7,21 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from campaigns.models import Suppression
+from campaigns.names import is_username
 from campaigns.selectors import plain_username
 from campaigns.suppressing_many import Entry
 from campaigns.suppression_cells import Damaged, as_id, as_username
+from campaigns.suppression_headers import COLUMNS, ID, NAME, REASON, SOURCE, columns_of, meaning_of
 from messaging.wire import unstorable
 from texts.decoding import Decoded, NotText, decode
 from texts.tables import SEPARATORS, NoTable, Row, harmless, plain, rows, separator_of
 
-ID, NAME, SOURCE, REASON = "telegram_user_id", "username", "source", "reason"
-COLUMNS = (ID, NAME, SOURCE, REASON, "created_at")
-# What other programs call a column.
-_ALSO = {
-    "telegram_id": ID, "tg_id": ID, "user_id": ID, "id": ID,
-    "telegram_username": NAME, "user_name": NAME, "telegram": NAME, "nickname": NAME,
-    "comment": REASON, "note": REASON,
-}  # fmt: skip
 # Larger files are cut by hand: they are held in memory.
 MOST_BYTES = 20 * 2**20
 # Lines of a kind that are listed; the rest is only counted.
@@ -102,10 +96,10 @@ def _read(reading: Reading, content: bytes, encoding: str, separator: str) -> No
         raise NotText(f"it is larger than {MOST_BYTES // 2**20} MB: cut it into several files")
     reading.decoded = decode(content, encoding)
     text = reading.decoded.text
-    reading.separator = separator or separator_of(text, lambda cell: bool(_meaning(cell)))
+    reading.separator = separator or separator_of(text, lambda cell: bool(meaning_of(cell)))
     table = rows(text, reading.separator)
     header = next(table, Row(1, []))
-    reading.columns = [(cell.strip(), _meaning(cell)) for cell in header.cells]
+    reading.columns = columns_of(header.cells)
     if problem := _header_problem([meaning for _, meaning in reading.columns if meaning]):
         raise NoTable(f"line {header.line}: {problem}{_found(reading)}")
     _read_people(reading, table)
@@ -114,12 +108,12 @@ def _read(reading: Reading, content: bytes, encoding: str, separator: str) -> No
 
 
 def _read_people(reading: Reading, table: Iterator[Row]) -> None:
-    meanings, seen = [meaning for _, meaning in reading.columns], dict[object, int]()
+    seen = dict[object, int]()
     for row in table:
         if len(reading.sample) < _SAMPLE:
             reading.sample.append(row)
         try:
-            entry = _entry(meanings, row)
+            entry = _entry(reading.columns, row)
         except Damaged as problem:
             reading.damaged.add(row.line, str(problem))
             continue
@@ -129,11 +123,6 @@ def _read_people(reading: Reading, table: Iterator[Row]) -> None:
             reading.entries.append(entry)
         else:
             reading.skipped.add(row.line, f"is the same person as line {before}")
-
-
-def _meaning(cell: str) -> str:
-    name = "_".join(cell.strip().lower().replace("-", " ").replace("_", " ").split())
-    return name if name in COLUMNS else _ALSO.get(name, "")
 
 
 def _header_problem(meanings: Sequence[str]) -> str:
@@ -150,22 +139,31 @@ def _found(reading: Reading) -> str:
     return f"; the first line has {there}" if there else ""
 
 
-def _entry(meanings: Sequence[str], row: Row) -> Entry:
+def _entry(columns: Sequence[tuple[str, str]], row: Row) -> Entry:
     """The person; raises `Damaged` with what is wrong with the line."""
     cells = row.cells
     # A spreadsheet fills up its rows.
-    while len(cells) > len(meanings) and not cells[-1].strip():
+    while len(cells) > len(columns) and not cells[-1].strip():
         cells = cells[:-1]
-    if len(cells) != len(meanings):
-        raise Damaged(f"has {len(cells)} fields, the header {len(meanings)}")
-    given = {name: cell for name, cell in zip(meanings, cells, strict=True) if name}
+    if len(cells) != len(columns):
+        raise Damaged(f"has {len(cells)} fields, the header {len(columns)}")
+    given = {name: cell for (_, name), cell in zip(columns, cells, strict=True) if name}
     number, name = as_id(given.get(ID, "")), as_username(given.get(NAME, ""))
     if number is None and not name:
-        raise Damaged("has neither a telegram_user_id nor a username")
+        raise Damaged(_unread_name(columns, cells) or "has neither a telegram_user_id nor a username")
     source = plain(given.get(SOURCE, "")) or Suppression.Source.IMPORT
     if source not in Suppression.Source.values:
         raise Damaged(f"source {source[:40]!r} is none of {', '.join(Suppression.Source.values)}")
     return Entry(number, name, Suppression.Source(source), _reason(given.get(REASON, "")), line=row.line)
+
+
+def _unread_name(columns: Sequence[tuple[str, str]], cells: Sequence[str]) -> str:
+    """Where the line has somebody's @name nevertheless, in words."""
+    for (header, meaning), cell in zip(columns, cells, strict=True):
+        name = plain(cell.strip())
+        if not meaning and name.startswith("@") and is_username(name[1:]):
+            return f"{name} stands in a column that is not read, {header[:40] or '(no name)'!r}: call it {NAME}"
+    return ""
 
 
 def _reason(cell: str) -> str:

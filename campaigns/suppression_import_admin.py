@@ -10,13 +10,15 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
 from campaigns import import_drafts
 from campaigns.import_drafts import Draft
 from campaigns.suppressing_many import suppressions_import, suppressions_known
-from campaigns.suppression_csv import COLUMNS, MOST_BYTES, Reading, read
+from campaigns.suppression_csv import MOST_BYTES, Reading, read
+from campaigns.suppression_headers import COLUMNS, WORDS
 from messaging.wording import counted
 from panelkit.base import PanelAdmin
 from texts.decoding import ENCODINGS
@@ -74,6 +76,7 @@ class SuppressionImporting(PanelAdmin):
             "opts": self.opts,
             "form": form,
             "columns": COLUMNS,
+            "words": [(column, ", ".join(words)) for column, words in WORDS.items()],
             "back": reverse(_LIST),
         }
         return TemplateResponse(request, "campaigns/suppressions_import.html", context)
@@ -125,7 +128,9 @@ class SuppressionImporting(PanelAdmin):
             "opts": self.opts,
             "draft": draft,
             "reading": reading,
-            "understood": [] if reading.problem else [line.partition(": ")[::2] for line in reading.understood()],
+            "understood": []
+            if reading.problem
+            else [capfirst(line).partition(": ")[::2] for line in reading.understood()],
             "sample": _sample(reading),
             "counts": _counts(reading, known),
             "new": len(reading.entries) - known,

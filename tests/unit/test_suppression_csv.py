@@ -64,6 +64,34 @@ def test_what_an_operator_chooses_overrules_what_was_found():
     assert read(content, separator=";").problem.startswith("line 1: a column telegram_user_id or username is needed")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Имя пользователя;Комментарий",
+        "ІМ’Я КОРИСТУВАЧА;Причина",
+        "Benutzername;Grund",
+        "Nom d'utilisateur;Motif",
+        "Nombre de usuario;Razón",
+        "Nome de usuário;Observação",
+        "Nome utente;Commento",
+        "Nazwa użytkownika;Powód",
+        "KULLANICI ADI;Açıklama",
+    ],
+)
+def test_usual_words_of_other_languages_are_understood(header: str):
+    assert read(f"{header}\n@petr_k;x\n".encode()).entries == [Entry(None, "petr_k", IMPORT, "x")]
+
+
+def test_a_name_in_a_column_that_is_not_read_is_shown():
+    found = read("user id,Контакт\n7,@anna_k\n,@petr_k\n".encode())
+    assert found.damaged.lines == ["line 3: @petr_k stands in a column that is not read, 'Контакт': call it username"]
+
+
+def test_of_two_reasons_the_one_that_is_called_so_is_read_and_of_two_ids_none():
+    assert read(b"id,notes,reason\n7,a,b\n").entries == [Entry(7, "", IMPORT, "b")]
+    assert "a column is there twice: telegram_user_id" in read(b"id,telegram id\n1,7\n").problem
+
+
 def test_columns_that_mean_nothing_here_are_told():
     found = read(b"phone,Telegram ID,created_at\n1,7,x\n")
     assert found.understood()[2:] == ["columns: Telegram ID → telegram_user_id", "not read: phone, created_at"]
