@@ -166,9 +166,11 @@ def claim_next(*, owner: str, stop: threading.Event) -> Job | None:
 
 def _due() -> Q:
     """What a worker may take: asked for, not too long ago, and nobody's."""
-    fresh = Q(asked_at__gt=Now() - timedelta(seconds=ASK_SECONDS), expires_at__gt=Now())
-    nobodys = Q(busy_until__isnull=True) | Q(busy_until__lte=Now(), asked__in=RESUMED)
-    return ~Q(asked="") & fresh & nobodys
+    since = Now() - timedelta(seconds=ASK_SECONDS)
+    new = Q(busy_until__isnull=True, asked_at__gt=since)
+    # Its worker has gone, however long that one had shown a QR code.
+    left = Q(busy_until__lte=Now(), busy_until__gt=since, asked__in=RESUMED)
+    return ~Q(asked="") & Q(expires_at__gt=Now()) & (new | left)
 
 
 def lapsed() -> QuerySet[PendingLogin]:

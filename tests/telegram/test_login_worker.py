@@ -293,6 +293,15 @@ def test_another_worker_goes_on_with_a_qr_code(company: Company) -> None:
     assert not any(key.destroyed for key in company.sandbox.mtproto.auth_keys.dump())
 
 
+def test_a_qr_code_that_was_shown_for_minutes_is_gone_on_with_too(company: Company) -> None:
+    bot, _ = _fresh(company)
+    _ask(bot, "qr")
+    _killed(bot)
+    PendingLogin.objects.update(asked_at=timezone.now() - timedelta(minutes=4))
+    assert login_progress(bot_id=bot.pk).doing
+    assert claim_next(owner="another", stop=threading.Event()) is not None
+
+
 def test_a_login_neither_waits_for_the_bots_database_threads_nor_occupies_them(company: Company) -> None:
     bot, _ = _fresh(company)
     release = threading.Event()
