@@ -77,9 +77,10 @@ def keep_password_step(work: Work, needed: PasswordNeeded) -> None:
 def _write(work: Work, step: Step, state: dict[str, Any]) -> None:
     pending = work.pending
     pending.step, pending.state, pending.problem = step, json.dumps(state), ""
-    pending.wait_until, pending.waits_for = None, ""
-    pending.expires_at = work.claim.insist(database_clock) + LOGIN_LIFETIME
-    names = ("step", "state", "problem", "wait_until", "waits_for", "expires_at")
+    now = work.claim.insist(database_clock)
+    # A wait that is not over is another kind's: it stays.
+    pending.expires_at = max(now + LOGIN_LIFETIME, pending.wait_until or now)
+    names = ("step", "state", "problem", "expires_at")
     changes = {name: getattr(pending, name) for name in names}
     # Only while it is still ours: somebody may have cancelled it meanwhile.
     work.claim.insist(lambda: work.claim.rows.update(**changes))
@@ -89,14 +90,20 @@ def keep_problem(claim: Claim, kind: Step, error: LoginError, now: datetime) -> 
     """What went wrong in a step of this kind, for the operator."""
     changes: dict[str, Any] = {"problem": str(error)[:300]}
     if isinstance(error, TooSoon):
-        changes |= {
-            "wait_until": error.wait_until,
-            "waits_for": kind,
-            "expires_at": max(now + LOGIN_LIFETIME, error.wait_until),
-        }
+        changes |= claim.insist(lambda: _waits(claim, kind, error.wait_until, now))
     if error.reason in _HOPELESS or kind == Step.QR:
         changes |= {"step": Step.START, "state": ""}
     claim.insist(lambda: claim.rows.update(**changes))
+
+
+def _waits(claim: Claim, kind: Step, until: datetime, now: datetime) -> dict[str, Any]:
+    """What the row says of a wait. When another kind waits already, both wait until the later moment."""
+    row = claim.rows.only("wait_until", "waits_for").first()
+    waits_for: str = kind
+    if row is not None and row.wait_until and row.wait_until > now:
+        until = max(until, row.wait_until)
+        waits_for = kind if row.waits_for == kind else ""
+    return {"wait_until": until, "waits_for": waits_for, "expires_at": max(now + LOGIN_LIFETIME, until)}
 
 
 def keep_lost(claim: Claim, error: LoginError) -> None:

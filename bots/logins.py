@@ -192,7 +192,7 @@ def _ready(bot: Bot, claim: Claim, kind: Step, now: datetime, *, begin: bool, wi
         raise LoginError(OVER)
     if begin and is_driven(bot.pk):
         raise LoginError(CONNECTED)
-    if pending.waits_for == kind and pending.wait_until and pending.wait_until > now:
+    if pending.waits_for in (kind, "") and pending.wait_until and pending.wait_until > now:
         raise TooSoon(pending.wait_until)
     return Work(pending, bot, credentials_of(bot), claim)
 

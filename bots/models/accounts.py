@@ -77,7 +77,8 @@ class PendingLogin(models.Model):
     """A login that somebody has begun and not finished: it survives reloads and restarts.
 
     `state` holds its secrets (the new session, the code's hash, the QR code's address), encrypted as a whole. `problem`
-    is what Telegram said last; until `wait_until` it accepts no other attempt of the kind `waits_for`.
+    is what Telegram said last; until `wait_until` it accepts no other attempt of the kind `waits_for`
+    (empty: of any kind).
 
     A page writes what the operator wants (`asked`) with what they typed (`given`, encrypted, erased when a worker
     takes it) and returns. Whoever asks Telegram owns the login by `claim` until `busy_until` (the database's clock),

@@ -491,3 +491,27 @@ def test_a_database_that_stays_away_leaves_the_claim_to_lapse(
     progress = login_progress(bot_id=bot.pk)
     assert progress.pending is not None
     assert progress.pending.problem == INTERRUPTED
+
+
+def test_a_wait_outlives_what_succeeds_in_another_way(company: Company, worker: LoginWorker) -> None:
+    bot, _ = _fresh(company)
+    company.sandbox.call(company.sandbox.faults.plan, Fault(kind="FLOOD_WAIT", method="auth.sendCode", seconds=7200))
+    until = _asked(bot, "send").wait_until
+    _ask(bot, "qr")
+    _shown(bot, "logins")
+    assert PendingLogin.objects.get().expires_at == until
+    login_cancel(bot_id=bot.pk)
+    wait_until(lambda: not _at_telegram(company), what="the connection closed")
+    waiting = _asked(bot, "send")
+    assert (waiting.step, waiting.wait_until) == ("start", until)
+
+
+def test_of_two_waits_both_last_until_the_later_ends(company: Company, worker: LoginWorker) -> None:
+    bot, _ = _fresh(company)
+    for method, seconds in (("auth.sendCode", 7200), ("auth.exportLoginToken", 60)):
+        fault = Fault(kind="FLOOD_WAIT", method=method, seconds=seconds)
+        company.sandbox.call(company.sandbox.faults.plan, fault)
+    until = _asked(bot, "send").wait_until
+    _asked(bot, "qr")
+    waiting = _asked(bot, "send")
+    assert (waiting.step, waiting.wait_until) == ("start", until)
