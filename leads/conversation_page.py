@@ -82,13 +82,20 @@ def newest(conversation: Conversation, *, most: int, skip: int = 0) -> list[Show
 
 
 def news(conversation: Conversation, *, known: Collection[str]) -> dict[str, Any]:
-    """For an open page that has messages of these versions: the ids of the newest in their order, and those of them
-    that it does not have so."""
+    """For an open page that has messages of these versions: the ids of the newest in their order, those of them that it
+    does not have so, and the versions that are `gone`: edited or deleted. `more`: there are earlier messages."""
     there = newest(conversation, most=min(max(len(known), SHOWN), KEPT_UP_TO_DATE))
     changed = [one for one in there if one.version not in known]
+    gone, more = set(known).difference(one.version for one in there), False
+    if gone:
+        # New messages may only have pushed them out of the newest, by fewer places than the page has messages.
+        before = newest(conversation, most=len(known), skip=len(there))
+        gone, more = gone.difference(one.version for one in before), bool(before)
     return {
         "order": [str(one.id) for one in there] if changed else [],
         "changed": {str(one.id): message_html(one) for one in changed},
+        "gone": sorted(gone),
+        "more": more,
     }
 
 
@@ -98,7 +105,7 @@ def message_html(one: Shown) -> str:
 
 @dataclass(frozen=True)
 class Answering:
-    """The box below the messages: whether one may answer, what its button says, and what pressing it means."""
+    """The box below the messages: whether an answer is possible, what its button says, and what pressing it means."""
 
     possible: bool
     button: str = ""

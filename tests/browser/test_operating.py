@@ -202,6 +202,30 @@ def test_a_conversation_shows_its_newest_message_unless_its_reader_scrolled_up(
     assert panel.do(lambda _: sees("What does a loaf cost?"))
 
 
+def test_an_open_conversation_follows_what_is_added_before_and_what_is_deleted(
+    panel: Panel, world: SimpleNamespace
+) -> None:
+    def shown() -> list[str]:
+        return panel.do(lambda page: page.locator("#talk-messages > div > div:last-child").all_inner_texts())
+
+    panel.open(_page(world.talk))
+    before = shown()
+    late = Message.objects.create(conversation=world.talk, author="lead", text="I came late", telegram_message_id=1)
+    wait_until(lambda: shown() == ["I came late", *before], what="the message that is the first")
+    assert not panel.do(lambda page: page.is_visible("#talk-earlier"))
+    assert panel.do(lambda page: page.inner_text("#talk-news")) == "", "what is older is no news"
+    late.delete()
+    wait_until(lambda: shown() == before, what="the deleted message to go")
+    panel.fill("#reply-text", "Dear Wanda")
+    drafts = "() => Object.keys(sessionStorage).filter(one => one.startsWith('draft')).length"
+    assert panel.do(lambda page: page.evaluate(drafts)) == 1
+    world.talk.delete()
+    wait_until(lambda: "This conversation is gone" in panel.text, what="word of the deletion")
+    assert before[0] not in panel.text
+    assert panel.do(lambda page: page.evaluate(drafts)) == 0
+    panel.problems.clear()
+
+
 def test_an_operator_takes_a_conversation_over_writes_and_hands_it_back(panel: Panel, world: SimpleNamespace) -> None:
     panel.open(_page(world.talk))
     assert "What does a loaf cost?" in panel.text

@@ -134,6 +134,26 @@ def test_an_open_page_gets_what_changed_and_nothing_else(world: World, talk: Con
     assert "Their privacy settings" in newest["parts"]["talk-how"]
 
 
+def test_an_open_page_hears_what_was_deleted_but_not_what_newer_messages_pushed_out(
+    talk: Conversation, admin_client: Client
+):
+    def add(*numbers: int) -> None:
+        rows = [Message(conversation=talk, author="lead", text=f"{n}", telegram_message_id=5000 + n) for n in numbers]
+        Message.objects.bulk_create(rows)
+
+    add(*range(60))
+    first = news(admin_client, talk)
+    have = {"known": versions(first), "parts": first["version"]}
+    add(*range(60, 80))
+    later = news(admin_client, talk, **have)
+    assert (len(later["order"]), later["gone"], later["more"]) == (50, [], True)
+    Message.objects.filter(conversation=talk, text__in=["10", "30"]).delete()
+    assert len(news(admin_client, talk, **have)["gone"]) == 2
+    talk.messages.all().delete()
+    nothing = news(admin_client, talk, **have)
+    assert (nothing["order"], len(nothing["gone"]), nothing["more"]) == ([], 50, False)
+
+
 def test_what_an_open_page_asks_does_not_grow_with_the_conversation(talk: Conversation, admin_client: Client):
     def cost() -> tuple[int, int]:
         with CaptureQueriesContext(connection) as queries:

@@ -7,9 +7,13 @@ document.addEventListener("DOMContentLoaded", () => {
   const live = window.panelLive;
   const box = page.querySelector(".panel-talk");
   const list = document.getElementById("talk-messages");
+  const earlier = document.getElementById("talk-earlier");
   const MOST_KNOWN = 200;
   const ASKS_FOR_AT_MOST_MS = 20000;
   let asking = false;
+  let over = false;
+  // Within this window the draft outlives a reload and a new login.
+  const draft = `draft of ${document.getElementById("reply")?.action}`;
 
   const messages = () => [...list.children];
   const atEnd = () => box.scrollHeight - box.clientHeight - box.scrollTop < 5;
@@ -18,6 +22,14 @@ document.addEventListener("DOMContentLoaded", () => {
     const template = document.createElement("template");
     template.innerHTML = html.trim();
     return template.content.firstElementChild;
+  };
+
+  // A person may have been erased: nothing of them stays readable here, nor what was to be sent to them.
+  const end = () => {
+    over = true;
+    sessionStorage.removeItem(draft);
+    page.replaceChildren();
+    live.gone("This conversation is gone");
   };
 
   // The answer as JSON; null when there is none, and the page has said why.
@@ -43,25 +55,40 @@ document.addEventListener("DOMContentLoaded", () => {
       live.failed("the server does not answer");
       return null;
     }
-    live.failed(answer.status === 404 ? "this conversation is gone" : `the server answered ${answer.status}`);
+    if (answer.status === 404) end();
+    else live.failed(`the server answered ${answer.status}`);
     return null;
   };
 
   // A gap would look as if nothing had been written in between: then the page begins anew with the newest messages.
-  const take = (order, changed) => {
+  const beginAnew = (there, more) => {
+    list.replaceChildren();
+    earlier.hidden = !more;
+    there.clear();
+  };
+
+  // What was deleted leaves the page. `kept`: the ids that are in the conversation, perhaps in another version.
+  const drop = (gone, kept, more) => {
+    const deleted = messages().filter((one) => gone.includes(one.dataset.version) && !kept.includes(one.dataset.id));
+    for (const one of deleted) one.remove();
+    if (deleted.length && more) earlier.hidden = false;
+  };
+
+  const take = ({ order, changed, gone, more }) => {
     const there = new Map(messages().map((one) => [one.dataset.id, one]));
-    if (there.size && !there.has(order[0])) {
-      list.replaceChildren();
-      document.getElementById("talk-earlier").hidden = false;
-      there.clear();
-    }
+    const first = order.find((id) => there.has(id));
+    if (there.size && order.length && first === undefined) beginAnew(there, more);
+    drop(gone, order, more);
     const heard = [];
-    let place = there.get(order[0]) || null;
+    // What stands before all that was shown is older, no news.
+    let isNews = first === undefined;
+    let place = there.get(first) || null;
     for (const id of order) {
       const before = there.get(id);
       const now = id in changed ? element(changed[id]) : before;
       if (!now) continue;
-      if (!before && "heard" in now.dataset) heard.push(now.querySelector(".panel-said-text:last-child").textContent.trim());
+      isNews ||= Boolean(before);
+      if (!before && isNews && "heard" in now.dataset) heard.push(now.querySelector(".panel-said-text:last-child").textContent.trim());
       if (before && now !== before) {
         before.replaceWith(now);
         if (place === before) place = now;
@@ -84,7 +111,7 @@ document.addEventListener("DOMContentLoaded", () => {
   };
 
   const refresh = async () => {
-    if (asking || !live.mayAsk()) return;
+    if (over || asking || !live.mayAsk()) return;
     asking = true;
     const known = messages().slice(-MOST_KNOWN).map((one) => one.dataset.version).join(",");
     const asked = new URLSearchParams({ known, parts: page.dataset.parts });
@@ -92,7 +119,7 @@ document.addEventListener("DOMContentLoaded", () => {
     asking = false;
     if (!news) return;
     const stay = !atEnd();
-    if (news.order.length) take(news.order, news.changed);
+    if (news.order.length || news.gone.length) take(news);
     if (news.parts) {
       replace(news.parts);
       page.dataset.parts = news.version;
@@ -107,7 +134,6 @@ document.addEventListener("DOMContentLoaded", () => {
     if (!stay) toEnd();
   };
 
-  const earlier = document.getElementById("talk-earlier");
   earlier.querySelector("a").addEventListener("click", async (event) => {
     event.preventDefault();
     const found = await ask(`${page.dataset.url}?skip=${list.children.length}`);
@@ -126,8 +152,6 @@ document.addEventListener("DOMContentLoaded", () => {
     const says = document.getElementById("reply-says");
     const count = document.getElementById("reply-count");
     const LONGEST = 4096;
-    // Within this window the draft outlives a reload and a new login.
-    const kept = `draft of ${form.action}`;
     let sending = false;
 
     const counted = () => {
@@ -137,7 +161,7 @@ document.addEventListener("DOMContentLoaded", () => {
       text.setAttribute("aria-invalid", String(length > LONGEST));
     };
     const typed = () => {
-      sessionStorage.setItem(kept, text.value);
+      sessionStorage.setItem(draft, text.value);
       counted();
     };
     const tell = (words, trouble) => {
@@ -146,7 +170,7 @@ document.addEventListener("DOMContentLoaded", () => {
       says.classList.toggle("panel-warn", trouble);
     };
 
-    if (!text.value) text.value = sessionStorage.getItem(kept) || "";
+    if (!text.value) text.value = sessionStorage.getItem(draft) || "";
     counted();
     text.addEventListener("input", typed);
     text.addEventListener("keydown", (event) => {
@@ -175,7 +199,7 @@ document.addEventListener("DOMContentLoaded", () => {
         tell(answer.refused, true);
       } else {
         text.value = "";
-        sessionStorage.removeItem(kept);
+        sessionStorage.removeItem(draft);
         counted();
         tell("Queued: it is sent when the gate allows it. What becomes of it stands at the message.", false);
         says.dataset.of = sent;

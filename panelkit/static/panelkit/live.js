@@ -49,6 +49,7 @@ window.panelLive = (() => {
       if (!bar().hidden) bar().hidden = true;
     },
     failed: (why) => say(`This page may be out of date: ${why}. It asks again in ${later()} s.`),
+    gone: (what) => say(`${what}: it was deleted meanwhile.`),
     changed: () => say("This has changed meanwhile. Copy what you have not saved, and open the page again."),
     // Another window may log in: this one goes on then, with what was typed here.
     loginEnded: () => {
