@@ -159,6 +159,10 @@ def _failures(letters: list[DeadLetter]) -> Iterator[Step]:
 
 
 def _address(outbox: list[OutboxEvent], letters: list[DeadLetter]) -> tuple[str, str]:
+    """An operator who gave a letter another exchange and key, and replayed it, said what the event is."""
+    for letter in letters:
+        if letter.is_readdressed and letter.state == DeadLetter.State.REPLAYED:
+            return letter.edited_exchange, letter.edited_routing_key
     for row in outbox:
         if not _is_replay(row):
             return row.exchange, row.routing_key
