@@ -145,6 +145,19 @@ def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
     return items.annotate(outcome=Case(*cases, default=Value("on_the_way"), output_field=CharField()))
 
 
+def handled_since(letter: DeadLetter) -> ProcessedEvent | None:
+    """The newest record that the replayed letter was handled where its replays go; such records are kept a week."""
+    replays = [entry.replay for entry in letter.history.all() if entry.replay is not None]
+    # A task's record is of the replay.
+    records = ProcessedEvent.objects.filter(event_id__in=[letter.event_id, *replays])
+    if letter.queue and not letter.is_readdressed:
+        records = records.filter(subscription=letter.queue)
+    elif letter.is_readdressed:
+        receivers = addresses.receivers(Address(letter.edited_exchange, letter.edited_routing_key))
+        records = records.filter(subscription__in=receivers)
+    return records.order_by("-processed_at").first()
+
+
 def outcomes_of(items: Collection[int]) -> dict[int, str]:
     """By the items' primary keys."""
     return dict(with_outcome(ReplayItem.objects.filter(pk__in=items)).values_list("pk", "outcome"))

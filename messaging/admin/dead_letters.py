@@ -115,7 +115,17 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
         diff = difference(row.body, row.edited_body) if row.edited_body else []
         is_open = row.state == DeadLetter.State.OPEN
         refusal = dead_letters.replay_refusal(row) if is_open else ""
-        return {"letter": row, "entries": list(row.history.order_by("at", "pk")), "diff": diff, "refusal": refusal}
+        entries = list(row.history.order_by("at", "pk"))
+        replayed = row.state == DeadLetter.State.REPLAYED
+        handled = replays.handled_since(row) if replayed else None
+        return {
+            "letter": row,
+            "entries": entries,
+            "diff": diff,
+            "refusal": refusal,
+            "replayed": replayed,
+            "handled": handled,
+        }
 
     # Replaying many: those that are ticked, or all that the list's filters and search match.
 

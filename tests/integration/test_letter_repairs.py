@@ -28,6 +28,7 @@ from messaging.letter_texts import difference, draft
 from messaging.models import DeadLetter, OutboxEvent
 from messaging.replays import dry_run
 from messaging.subscriptions import handle
+from messaging.trace import trace
 from panelkit.rights import Shell
 from tests.integration.leads_world import World
 from tests.integration.letters import archive, death, letter
@@ -106,6 +107,9 @@ def test_an_operator_gives_it_the_exchange_and_key_that_were_meant(world: World,
     assert (row.exchange, row.routing_key) == ((topology.TASKS_EXCHANGE, QUEUE) if by_name else address)
     _deliver(row)
     assert Lead.objects.get().event_id == dead.event_id
+    story = trace(dead.event_id)
+    assert (story.exchange, story.routing_key) == address
+    assert {one.state for one in story.arrivals if one.queue == QUEUE} == {"handled"}
     assert dead.history.get(what="replayed").note == f"published as {EXCHANGE} / {_key(world)}"
 
 
@@ -251,8 +255,10 @@ def test_the_page_suggests_and_keeps_an_address(client: Client, world: World):
     refused = client.post(_page("edit", dead), {**typed, "routing_key": "lead.x", "step": "preview"}).content.decode()
     assert "the routing key names the campaign_id &#x27;x&#x27;" in refused
     client.post(_page("edit", dead), {**typed, "step": "replay"})
+    assert "Nothing has handled it yet" in client.get(_page("change", dead)).content.decode()
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
+    assert "It was handled in leads_queue at" in client.get(_page("change", dead)).content.decode()
 
 
 def test_a_body_beyond_the_limit_of_a_form_is_downloaded_and_uploaded(client: Client, world: World, settings: Any):
