@@ -81,12 +81,12 @@ def actor_problem(bot: Bot) -> str:
     return bot_problem(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 
-def actor_told(bot: Bot) -> str:
+def actor_advice(bot: Bot) -> str:
     """The same for whoever chooses it: with what to do."""
     return bot_told(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 
-def target_told(chat: Chat, now: datetime) -> str:
+def target_advice(chat: Chat, now: datetime) -> str:
     """Why nothing can be played in this chat at `now`, and what to do; or nothing."""
     gap = gap_at(chat, ChatPermission.Grant.SCRIPT, now)
     if gap is not None and not gap.unconfirmed:

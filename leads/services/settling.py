@@ -89,7 +89,7 @@ def _first_contact_not_said(conversation: Conversation, delivery: Delivery, now:
     if delivery.state == _State.REFUSED and delivery.error == why_late_to_send(lead, now):
         ended = Lead.State.AWAITING_APPROVAL
     if delivery.state == _State.UNKNOWN:
-        reason = f"A person must look: {reason}"
+        reason = f"Check in Telegram whether the first contact was sent: {reason}"
         owner_needed(conversation=conversation, reason=reason, told=reason)
         return
     stopped = is_suppressed(telegram_user_id=lead.telegram_user_id, username=lead.username)

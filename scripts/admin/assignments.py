@@ -22,7 +22,14 @@ from panelkit.labels import choice_label, text_column
 from panelkit.operations import Operation, when_in
 from panelkit.suitable import SuitableForm, offer
 from scripts import services
-from scripts.admin.cast import CastingForm, PreparationFormSet, TargetForm, casting_shown, held, target_shown
+from scripts.admin.cast import (
+    CastingForm,
+    PreparationFormSet,
+    TargetForm,
+    casting_shown,
+    lock_in_preparation,
+    target_shown,
+)
 from scripts.admin.line_forms import LineFormSet, LinePageForm, LineRowForm
 from scripts.errors import ScriptsError
 from scripts.models import (
@@ -256,7 +263,7 @@ class AssignmentForm(SuitableForm):
     def clean(self) -> dict[str, Any]:
         given = super().clean()
         if not self.instance._state.adding and {"campaign", "script", "seed"} & set(self.changed_data):
-            held(self.instance.pk)
+            lock_in_preparation(self.instance.pk)
         campaign, script = given.get("campaign"), given.get("script")
         beside = self.instance.pk
         if campaign and script and sfc_assigned(campaign_id=campaign.pk, script_id=script.pk, beside=beside):

@@ -17,17 +17,17 @@ from messaging.clock import database_clock
 from panelkit.base import PanelAdmin
 from panelkit.labels import link_to
 from panelkit.suitable import Suitable, SuitableForm, offer
-from scripts.checks import actor_told, target_told
+from scripts.checks import actor_advice, target_advice
 from scripts.errors import CastFixed
 from scripts.models import Casting, ScriptForCampaign, Slot, Target
 from scripts.selectors import bots_castable, chats_playable, sfcs_in_preparation
-from scripts.services import may_be_activated, preparation_hold
+from scripts.services import may_be_activated, preparation_lock
 
 
-def held(*sfc_ids: Any) -> None:
-    """As a form tells it."""
+def lock_in_preparation(*sfc_ids: Any) -> None:
+    """Lock the assignments of a form. Raises ValidationError for one that is not in preparation."""
     try:
-        preparation_hold(sfc_ids=filter(None, sfc_ids))
+        preparation_lock(sfc_ids=filter(None, sfc_ids))
     except CastFixed as refusal:
         raise ValidationError(f"{refusal}.") from refusal
 
@@ -45,7 +45,7 @@ class PreparationForm(SuitableForm):
     def clean(self) -> dict[str, Any]:
         given = super().clean()
         sfc = given.get("sfc")
-        held(self.instance.sfc_id, sfc and sfc.pk)
+        lock_in_preparation(self.instance.sfc_id, sfc and sfc.pk)
         return given
 
 
@@ -53,7 +53,7 @@ class CastingForm(PreparationForm):
     suitable = {
         "sfc": SFC,
         "slot": Suitable(lambda casting: _slots(casting), lambda _slot: ""),
-        "bot": Suitable(lambda _casting: bots_castable(), actor_told),
+        "bot": Suitable(lambda _casting: bots_castable(), actor_advice),
     }
 
     def clean(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _slots(casting: Casting | None) -> QuerySet[Slot]:
 class TargetForm(PreparationForm):
     suitable = {
         "sfc": SFC,
-        "chat": Suitable(lambda _target: chats_playable(), lambda chat: target_told(chat, database_clock())),
+        "chat": Suitable(lambda _target: chats_playable(), lambda chat: target_advice(chat, database_clock())),
     }
 
 
@@ -88,7 +88,7 @@ class PreparationFormSet(forms.BaseInlineFormSet):
     def clean(self) -> None:
         super().clean()
         if self.deleted_forms:
-            held(self.instance.pk)
+            lock_in_preparation(self.instance.pk)
 
 
 class PreparationAdmin(PanelAdmin):
@@ -115,7 +115,7 @@ class PreparationAdmin(PanelAdmin):
     @transaction.atomic
     def _delete(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """The page was offered while it could be done: whether it still can is decided here."""
-        preparation_hold(sfc_ids=list(queryset.values_list("sfc_id", flat=True)))
+        preparation_lock(sfc_ids=list(queryset.values_list("sfc_id", flat=True)))
         super().delete_queryset(request, queryset)
 
     @display(description="script", ordering="sfc__script__name")
@@ -163,9 +163,9 @@ class TargetAdmin(PreparationAdmin):
 
 def casting_shown(casting: Casting) -> str:
     """What keeps a stored row from working now; empty when nothing does, or when it is on record only."""
-    return actor_told(casting.bot) if casting.pk and may_be_activated(casting.sfc) else ""
+    return actor_advice(casting.bot) if casting.pk and may_be_activated(casting.sfc) else ""
 
 
 def target_shown(target: Target) -> str:
     """The same; its chat's permissions are at hand."""
-    return target_told(target.chat, timezone.now()) if target.pk and may_be_activated(target.sfc) else ""
+    return target_advice(target.chat, timezone.now()) if target.pk and may_be_activated(target.sfc) else ""

@@ -12,7 +12,7 @@ from scripts.services.activation import (
     sfc_missing,
     sfc_repeat,
 )
-from scripts.services.casting import preparation_hold
+from scripts.services.casting import preparation_lock
 from scripts.services.controls import run_pause, run_resume, run_stop, sfc_pause, sfc_resume, sfc_stop
 from scripts.services.plays import step_settle
 from scripts.services.preparation import sfc_prepare
@@ -21,7 +21,7 @@ from scripts.services.supervision import runs_supervise, sfc_arm
 __all__ = [
     "may_be_activated",
     "may_be_repeated",
-    "preparation_hold",
+    "preparation_lock",
     "run_pause",
     "run_resume",
     "run_stop",

@@ -8,9 +8,9 @@ from scripts.models import ScriptForCampaign
 from scripts.services.activation import may_be_activated
 
 
-def preparation_hold(*, sfc_ids: Iterable[UUID]) -> None:
-    """For whoever is about to change the cast, the targets, or what is played: from its return on until the transaction
-    ends none of these is activated. Raises CastFixed."""
+def preparation_lock(*, sfc_ids: Iterable[UUID]) -> None:
+    """Lock these assignments before their cast, targets or script change: none of them is activated until the
+    transaction ends. Raises CastFixed for one that is not in preparation."""
     wanted = ScriptForCampaign.objects.filter(pk__in=set(sfc_ids)).select_related("campaign", "script")
     for sfc in wanted.select_for_update(of=("self",)).order_by("pk"):
         if not may_be_activated(sfc):

@@ -85,7 +85,7 @@ def test_no_page_changes_the_cast_or_the_chats_of_what_was_activated(panel: Clie
     assert rows() == before
     assert sfc.script.name not in "".join(offered(panel, Casting, "sfc"))
     with pytest.raises(CastFixed, match="play it again"):
-        services.preparation_hold(sfc_ids=[sfc.pk])
+        services.preparation_lock(sfc_ids=[sfc.pk])
 
 
 def test_a_draft_is_cast_on_each_page(panel: Client):
