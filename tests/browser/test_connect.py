@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page
 from telethon.sessions import SQLiteSession, StringSession
 
@@ -87,14 +88,23 @@ def _login(bot: Bot) -> str:
     return reverse("admin:bots_bot_login", args=[bot.pk])
 
 
+def _has_gone_on(page: Page) -> bool:
+    """Asked in one step of one document: between two of them nothing is under way, and nothing is shown."""
+    try:
+        seen = "waits => document.readyState === 'complete' && !document.querySelector(waits)"
+        return bool(page.evaluate(seen, UNDER_WAY))
+    except PlaywrightError:
+        # The next document has taken its place meanwhile.
+        return False
+
+
 def _act(panel: Panel, do: str, **values: str) -> None:
     """Fill in a form of the login page, send it, and wait until the page goes on from what a worker has done."""
     form = f'form:has(input[name=do][value="{do}"])'
     for name, value in values.items():
         panel.fill(f"{form} [name={name}]", value)
     panel.submit(f"{form} button[type=submit]")
-    panel.do(lambda page: page.wait_for_selector(UNDER_WAY, state="detached", timeout=60_000))
-    panel.do(lambda page: page.wait_for_load_state("load"))
+    wait_until(lambda: panel.do(_has_gone_on), what="a page that waits for no worker")
 
 
 def _has_logged_in(bot: Bot, user: Any) -> bool:
