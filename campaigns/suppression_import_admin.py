@@ -24,6 +24,10 @@ from panelkit.base import PanelAdmin
 from texts.decoding import ENCODINGS
 from texts.tables import SEPARATORS
 
+# Lines that the panel takes: they are read in a thread of the web server, once for the preview and again when they are
+# applied, which takes seconds for so many. The command reads larger files.
+MOST_LINES = 100_000
+COMMAND = "manage.py suppressions import FILE.csv"
 _MOST_MB = MOST_BYTES // 2**20
 _LIST, _IMPORT, _PREVIEW = (f"admin:campaigns_suppression_{name}" for name in ("changelist", "import_file", "preview"))
 _GONE = "There is no file to import any more: it was imported, given up, or an hour old. Choose it again."
@@ -33,14 +37,29 @@ _OTHER = "The file was chosen or read anew meanwhile, in another window perhaps.
 class FileForm(forms.Form):
     file = forms.FileField(
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt"}),
-        help_text=f"CSV or tab-separated text, at most {_MOST_MB} MB.",
+        help_text=f"CSV or tab-separated text, at most {_MOST_MB} MB and {MOST_LINES:,} lines. "
+        f"On the server, “{COMMAND}” reads files with more lines.",
     )
 
     def clean_file(self) -> UploadedFile:
         file: UploadedFile = self.cleaned_data["file"]
         if (file.size or 0) > MOST_BYTES:
             raise ValidationError(f"The file is larger than {_MOST_MB} MB: cut it into several files.")
+        if _lines(file) > MOST_LINES:
+            raise ValidationError(
+                f"The file has more than {MOST_LINES:,} lines: import it on the server with “{COMMAND}”, "
+                "or cut it into several files."
+            )
         return file
+
+
+def _lines(file: UploadedFile) -> int:
+    """In every encoding: the ends of lines are counted as bytes. Of a file that mixes LF and CR half may be missed."""
+    ends = {b"\n": 0, b"\r": 0}
+    for chunk in file.chunks():
+        ends = {end: count + chunk.count(end) for end, count in ends.items()}
+    file.seek(0)
+    return max(ends.values())
 
 
 class ReadAsForm(forms.Form):

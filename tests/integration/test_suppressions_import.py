@@ -253,6 +253,21 @@ def test_what_is_no_table_and_what_is_too_large_is_refused_in_words(client: Clie
     assert "The file is larger than 20 MB: cut it" in upload(client, FILE.encode())
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_panel_takes_so_many_lines_and_names_the_command_for_more(
+    client: Client, monkeypatch: Any, encoding: str, end: str
+):
+    assert "20 MB and 100,000 lines" in client.get(IMPORT).content.decode()
+    monkeypatch.setattr(suppression_import_admin, "MOST_LINES", 4)
+    file = FILE.replace("\n", end)
+    assert "Suppress 3 people" in upload(client, file.encode(encoding))
+    decide(client, "drop")
+    page = upload(client, f"{file}777,,{end}".encode(encoding))
+    assert "The file has more than 4 lines" in page and "manage.py suppressions import" in page
+    assert kept() == 0
+
+
 def test_who_may_not_add_suppressions_may_not_import(client: Client):
     upload(client, FILE.encode())
     stranger = Client()
