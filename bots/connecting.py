@@ -25,7 +25,7 @@ from bots.states import bot_reset, bot_set_state
 from bots.unlisted import unlisted_tell
 from messaging.clock import database_clock
 from messaging.handling import DATABASE_ERRORS
-from messaging.locks import rows_lock
+from messaging.locks import connection_lock, rows_lock
 from telegram import login
 from telegram.logins import LoginError, QrCode, too_many
 from telegram.store import UnreadableSession, key_of
@@ -45,6 +45,9 @@ QR_SECONDS = 300.0
 BORROWER = "a login"
 CONNECTED = "The bot is connected right now. Stop it, wait until nobody drives it, and try again."
 CANCELLED = "This login was cancelled meanwhile, or begun anew. Start again."
+TAKEN_OVER = (
+    "This session is being taken over at this moment, perhaps for another bot. See which bot has it afterwards."
+)
 SLOW = "Telegram did not answer in time. Check the network of this machine and try again."
 
 
@@ -197,10 +200,11 @@ def bot_import(*, bot_id: UUID, session: str, claim: Claim | None = None) -> Bot
     Never connects with the session of a bot that somebody drives, this one or another.
     """
     bot = Bot.objects.get(pk=bot_id)
-    _refuse_others_session(bot, session)
-    with borrowed(bot):
-        adopted, me = at_telegram(login.adopt(credentials_of(bot), session), claim=claim)
-    return bot_logged_in(bot_id=bot_id, session=adopted, me=me, fresh=False, claim=claim)
+    with _alone_with(key_of(session)):
+        _refuse_others_session(bot, session)
+        with borrowed(bot):
+            adopted, me = at_telegram(login.adopt(credentials_of(bot), session), claim=claim)
+        return bot_logged_in(bot_id=bot_id, session=adopted, me=me, fresh=False, claim=claim)
 
 
 def bot_log_out(*, bot_id: UUID, by: str, claim: Claim | None = None) -> None:
@@ -246,6 +250,16 @@ def _wait_until_let_go(bot_id: UUID, claim: Claim | None) -> None:
         if time.monotonic() > deadline:
             raise LoginError("The bot is stopped, but its worker has not let it go yet. Log out again in a minute.")
         time.sleep(LET_GO_POLL)
+
+
+@contextmanager
+def _alone_with(key: str) -> Iterator[None]:
+    """No other login connects with the session of this key meanwhile. Raises LoginError when one does already."""
+    number = int.from_bytes(bytes.fromhex(key)[:8], signed=True)
+    with connection_lock(number) as locked:
+        if not locked:
+            raise LoginError(TAKEN_OVER)
+        yield
 
 
 def _refuse_others_session(bot: Bot, session: str) -> None:

@@ -1,9 +1,14 @@
-"""Locks on several rows at once."""
+"""Locks on several rows at once, and on what is no row."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from django.db import transaction
+import psycopg
+from django.db import connection, transaction
 from django.db.models import QuerySet
+
+from messaging.listen import connect_direct
 
 
 def rows_lock(rows: QuerySet[Any]) -> list[Any]:
@@ -25,3 +30,23 @@ def rows_change(rows: QuerySet[Any], **values: Any) -> int:
 def rows_delete(rows: QuerySet[Any]) -> int:
     """DELETE several rows, in the order of their primary keys; how many, with what belonged to them."""
     return rows.model._default_manager.filter(pk__in=rows_lock(rows)).delete()[0]
+
+
+@contextmanager
+def connection_lock(number: int) -> Iterator[bool]:
+    """Whether nobody else has the advisory lock of this number (64 bits); if so, it is held meanwhile.
+
+    By a connection of its own and without a transaction: it may last as long as a step at Telegram. A lost connection
+    loses it.
+    """
+    with connection.wrap_database_errors:
+        holder = connect_direct("coolthing-lock")
+    try:
+        with connection.wrap_database_errors:
+            row = holder.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()
+        yield row is not None and row[0]
+    finally:
+        # Said to the server, which notices only later that a connection was closed.
+        with suppress(psycopg.Error):
+            holder.execute("SELECT pg_advisory_unlock_all()")
+        holder.close()

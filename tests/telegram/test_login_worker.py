@@ -515,3 +515,23 @@ def test_of_two_waits_both_last_until_the_later_ends(company: Company, worker: L
     _asked(bot, "qr")
     waiting = _asked(bot, "send")
     assert (waiting.step, waiting.wait_until) == ("start", until)
+
+
+def test_a_session_that_is_taken_over_for_two_bots_at_once_is_connected_once(
+    company: Company, worker: LoginWorker
+) -> None:
+    first, user = _fresh(company)
+    bot_connect_with_code(bot_id=first.pk, ask_code=lambda: _code(user))
+    session = BotSession.objects.get().data
+    BotSession.objects.all().delete()
+    second = Bot.objects.create(key="second", role="parser")
+    _slow(company, "users.getUsers")
+    _ask(first, "import", session)
+    wait_until(lambda: _at_telegram(company), what="a connection")
+    _ask(second, "import", session)
+    wait_until(lambda: PendingLogin.objects.filter(bot=second).exclude(problem="").exists(), what="a refusal")
+    assert PendingLogin.objects.get(bot=second).problem == connecting.TAKEN_OVER
+    _answers(company)
+    _idle(first)
+    assert BotSession.objects.get().bot == first
+    assert not any(key.destroyed for key in company.sandbox.mtproto.auth_keys.dump())
