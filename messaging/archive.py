@@ -54,7 +54,9 @@ def archive_all(messages: Sequence[Message], *, unroutable: bool) -> None:
 
 def _alarm(letter: DeadLetter) -> DeadLetterKept:
     """Without the error's text, which may repeat the message."""
-    reason = ", ".join(filter(None, (letter.event_type, letter.reason, letter.error_class)))
+    # A message of the default exchange has no key but its queue's name.
+    kind = f"sent straight to {letter.event_type[1:]}" if letter.event_type.startswith("/") else letter.event_type
+    reason = ", ".join(filter(None, (kind, letter.reason, letter.error_class)))
     service = topology.SERVICES.get(letter.queue, _ADMIN)
     return DeadLetterKept(service=service, queue=letter.queue, letter_id=letter.pk, reason=reason)
 

@@ -77,7 +77,7 @@ def _operator_needed(occurrence: str, body: Mapping[str, Any], name_of: Names, c
             told = f"{what} in {name_of('campaign_id', body.get('campaign_id', 'no campaign'))}: approve or reject"
         case "dead_letter":
             where = _one_line(body.get("queue")) or "no queue"
-            told = f"{counted(count, 'dead letter')} of {where}: replay or discard"
+            told = f"{counted(count, 'dead letter')} of {where}: replay, edit or discard"
         case _:
             script = name_of("sfc_id", body.get("sfc_id", "unknown"))
             told = f"{counted(count, 'play')} of script {script} failed: see why"

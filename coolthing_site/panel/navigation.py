@@ -77,8 +77,8 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("messaging.HandlingBucket", "bar_chart", "Handler timings"),
     ),
     "Settings": (
-        Page("notifier.Channel", "notifications", "Notification channels"),
-        Page("notifier.Rule", "rule", "Notification rules"),
+        Page("notifier.Channel", "notifications", "Channels"),
+        Page("notifier.Rule", "rule", "Rules"),
         Page("notifier.Notification", "mark_email_read"),
         Page("django_celery_beat.PeriodicTask", "schedule"),
         Page("django_celery_beat.IntervalSchedule", "more_time", "Intervals"),
