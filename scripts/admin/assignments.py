@@ -260,6 +260,12 @@ class AssignmentForm(SuitableForm):
 
     suitable = {"campaign": OPEN_CAMPAIGN}
 
+    class Meta:
+        help_texts = {
+            "seed": "From which the variants of the lines are drawn. 0: a new one is drawn when you activate it. "
+            "The same seed gives the same texts again."
+        }
+
     def clean(self) -> dict[str, Any]:
         given = super().clean()
         if not self.instance._state.adding and {"campaign", "script", "seed"} & set(self.changed_data):
