@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from bots.models import Bot
+from bots.models import Bot, Role
 
 State = Bot.State
 
@@ -20,6 +20,10 @@ NEXT_STEP: dict[str, str] = {
 }
 _NEVER_LOGGED_IN = "It was never logged in: log it in."
 _LOGGED_OUT = "It was logged out: log it in again when it may work."
+_MANAGER_OFFLINE = (
+    "It connects while a campaign that runs or pauses has it as a manager, and once it has conversations: "
+    "assign it to a campaign if it has none."
+)
 _DISABLED = "It is switched off: tick “enabled” when it may connect."
 _LOGIN_STATES = (State.NEEDS_LOGIN, State.BANNED)
 
@@ -36,6 +40,8 @@ def next_step(bot: Bot, *, has_session: bool = True, has_worker: bool = True) ->
             f"No worker takes bots of the role {bot.role}: start the process {bot.role}_bots of the Procfile, "
             "or let a drained one take bots again."
         )
+    if bot.state == State.OFFLINE and bot.role == Role.MANAGER:
+        return _MANAGER_OFFLINE
     return NEXT_STEP[bot.state]
 
 

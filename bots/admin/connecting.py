@@ -121,6 +121,7 @@ class ConnectingAdmin(PanelAdmin):
         """Where to go on, once it is written down what is wanted. Raises LoginError."""
         if do == "cancel":
             login_cancel(bot_id=bot.pk)
+            self.message_user(request, f"The login of {bot} is cancelled.", messages.SUCCESS)
             return self._login_url(bot)
         ask, given = asked_with(do, request, bot)
         login_ask(bot_id=bot.pk, ask=ask, by=str(request.user), given=given)

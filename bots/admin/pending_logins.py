@@ -3,12 +3,15 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from bots.models import PendingLogin
 from panelkit.base import FactAdmin
-from panelkit.labels import choice_label, waits
+from panelkit.labels import choice_label, tag, waits
+
+Ask, Step = PendingLogin.Ask, PendingLogin.Step
 
 
 @admin.register(PendingLogin)
@@ -26,10 +29,16 @@ class PendingLoginAdmin(FactAdmin):
     ordering = ("-begun_at",)
 
     step_label = choice_label("step")
-    asked_label = choice_label("asked")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PendingLogin]:
         return super().get_queryset(request).defer("state", "given", "bot__phone", "bot__api_hash", "bot__proxy_url")
+
+    @display(description="asked", ordering="asked")
+    def asked_label(self, pending: PendingLogin) -> SafeString | str:
+        """What a worker is doing. While a QR code is on the screen nothing is: `asked` only keeps it fresh."""
+        if not pending.asked or (pending.asked == Ask.QR and pending.step == Step.QR):
+            return ""
+        return tag(pending.asked, pending.get_asked_display())
 
     @display(description="why")
     def why(self, pending: PendingLogin) -> str:

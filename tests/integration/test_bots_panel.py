@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from bots.hosts import host_beat
-from bots.models import Bot, BotSession, BotStateChange, Delivery, Host
+from bots.models import Bot, BotSession, BotStateChange, Delivery, Host, PendingLogin
 from panelkit.secret_fields import STORED
 from tests.integration import ledger
 
@@ -128,3 +129,18 @@ def test_a_wait_over_quiet_hours_tells_one_end_and_whose_clock_each_time_is(pane
     until = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
     Delivery.objects.filter(pk=delivery.pk).update(waiting_reason=f"{hours}.", waiting_until=until)
     assert f"{hours} · until 2026-11-25 12:30:00 UTC" in page(panel, delivery)
+
+
+@pytest.mark.parametrize("step", ["password", "qr"])
+def test_a_login_is_cancelled_by_a_button_of_that_name_and_a_message_confirms_it(panel: Client, step: str):
+    bot = ledger.make_bot(display_name="Anna")
+    asked = "qr" if step == "qr" else ""
+    expires_at = datetime(2100, 1, 1, tzinfo=UTC)
+    PendingLogin.objects.create(bot=bot, step=step, asked=asked, claim=uuid4(), expires_at=expires_at)
+    row = panel.get(reverse("admin:bots_pendinglogin_change", args=[bot.pk])).content.decode()
+    assert PendingLogin.Step(step).label in row and "asked for a QR code" not in row
+    url = reverse("admin:bots_bot_login", args=[bot.pk])
+    shown = panel.get(url).content.decode()
+    assert "Cancel" in shown and "in another way" not in shown
+    assert "The login of Anna is cancelled" in panel.post(url, {"do": "cancel"}, follow=True).content.decode()
+    assert not PendingLogin.objects.exists()

@@ -101,6 +101,7 @@ def test_every_state_says_what_to_do():
     logged_out = Bot(state=State.STOPPED, telegram_user_id=5)
     assert "was logged out" in next_step(logged_out, has_session=False)
     assert "switched off" in next_step(Bot(enabled=False))
+    assert "assign it to a campaign" in next_step(Bot(role="manager"))
     assert "log it in again" in next_step(Bot(state=State.NEEDS_LOGIN), has_session=False)
 
 
@@ -165,7 +166,7 @@ def test_a_worker_that_is_silent_and_a_role_without_a_worker_are_told(capsys):
     call_command("bots", "hosts")
     call_command("bots", "list")
     said = capsys.readouterr().out
-    assert "takes bots" in said and NEXT_STEP[State.OFFLINE] in said
+    assert "takes bots" in said and f"{bot.key:20} offline: It connects while a campaign" in said
     Host.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
     call_command("bots", "hosts")
     call_command("bots", "list")
