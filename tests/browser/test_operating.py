@@ -239,7 +239,11 @@ def test_an_operator_takes_a_conversation_over_writes_and_hands_it_back(panel: P
     assert world.talk.owner == Conversation.Owner.HUMAN
     focused = "() => [document.activeElement.id, document.querySelector('#reply button').textContent]"
     assert panel.do(lambda page: page.evaluate(focused)) == ["reply-text", "Send"]
-    assert "come by!" in panel.text
+    assert "come by!" in panel.text and "Queued: it is sent when" in panel.text
+    sent = {"state": "sent", "sent_at": said.at, "telegram_message_id": 4711}
+    Delivery.objects.filter(pk=said.delivery.pk).update(**sent)
+    wait_until(lambda: f"sent {said.at:%H:%M}" in panel.text, what="the message to say that it was sent")
+    wait_until(lambda: "Queued: it is sent when" not in panel.text, what="the note at the box to go")
     panel.fill("#reply-text", "x" * 4097)
     panel.do(lambda page: page.click("#reply button"))
     wait_until(lambda: "too long by 1" in panel.text, what="the refusal beside the box")
