@@ -46,7 +46,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("bots.BotStateChange", "history", "History"),
         Page("bots.Host", "dns", "Workers"),
         Page("bots.BotSession", "key", "Sessions"),
-        Page("bots.PendingLogin", "login", "Logins begun"),
+        Page("bots.PendingLogin", "login", "Unfinished logins"),
         Page("bots.Cursor", "bookmark"),
         Page("bots.Presence", "how_to_reg"),
     ),

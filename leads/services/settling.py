@@ -106,5 +106,5 @@ def _reply_not_said(conversation: Conversation, delivery: Delivery) -> None:
         lead_move(lead=conversation.lead, state=Lead.State.FAILED, reason=reason)
         owner_move(conversation=conversation, owner=Owner.NONE, reason=reason)
     else:
-        reason = f"A reply was not said ({delivery.get_state_display()}): {delivery.error}"
+        reason = f"A reply was not sent ({delivery.get_state_display()}): {delivery.error}"
         owner_needed(conversation=conversation, reason=reason, told=reason)
