@@ -15,6 +15,8 @@ from django.utils import timezone
 
 # A database that is started again is back by then.
 RETRY_SECONDS = 30
+_API = "/api/"
+_API_NOT_FOUND = "Not found: the API has no such endpoint."
 # Label and address of a link.
 Way = tuple[str, str]
 
@@ -30,7 +32,7 @@ def error_page(
     retry_after: int | None = None,
 ) -> HttpResponse:
     """`ways` lead on from here; without them, to the overview and to the page before."""
-    if request.path.startswith("/api/"):
+    if request.path.startswith(_API):
         answer: HttpResponse = JsonResponse({"detail": text}, status=status)
     else:
         context = {"status": status, "title": title, "text": text, "advice": advice, "ways": ways or _ways(request)}
@@ -84,7 +86,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
         request,
         404,
         "There is nothing here",
-        "No page has this address, or what it showed was deleted.",
+        _API_NOT_FOUND if request.path.startswith(_API) else "No page has this address, or what it showed was deleted.",
         "Look for it in the lists of the panel. An address that you typed may have a mistake.",
     )
 

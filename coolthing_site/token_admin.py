@@ -36,6 +36,9 @@ class ApiTokenAdmin(PanelAdmin):
             return (("name", "user"), ("created_at", "last_used_at"))
         return ("name", "user") if request.user.is_superuser else ("name",)
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"user": request.user.pk, **super().get_changeform_initial_data(request)}
+
     def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
         return False
 

@@ -66,7 +66,9 @@ def test_a_token_is_made_for_oneself_and_by_superusers_for_others():
     olga, client = person("olga", "add_apitoken")
     made(client, user=boss.pk)
     assert ApiToken.objects.get().user == olga, "else its maker could do what the owner may"
-    _, root = person("root", is_superuser=True)
+    owner, root = person("root", is_superuser=True)
+    form = root.get("/admin/coolthing_site/apitoken/add/").context["adminform"].form
+    assert form.get_initial_for_field(form.fields["user"], "user") == owner.pk
     made(root, user=boss.pk)
     assert ApiToken.objects.filter(user=boss).count() == 1
 
