@@ -8,6 +8,7 @@ would let anybody lock its owner out.
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from axes.attempts import get_cool_off_threshold
 from axes.handlers.database import AxesDatabaseHandler
@@ -63,9 +64,15 @@ def locked_out(request: HttpRequest, _response: HttpResponse | None, credentials
         f"{minutes} minute{'s' if minutes > 1 else ''}.",
         "Are you locked out by mistake? An administrator can unlock you at once: under Failed logins in the panel, or "
         "with manage.py unlock_login.",
-        ways=[("Back to the login", reverse("admin:login"))],
+        ways=[("Back to the login", _login_url(request))],
         retry_after=left,
     )
+
+
+def _login_url(request: HttpRequest) -> str:
+    """With the page that was wanted: the login decides whether it leads there."""
+    wanted = request.POST.get("next") or request.GET.get("next")
+    return f"{reverse('admin:login')}?{urlencode({'next': wanted})}" if wanted else reverse("admin:login")
 
 
 def _locked_until(request: HttpRequest, credentials: Credentials) -> datetime:

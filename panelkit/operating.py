@@ -19,6 +19,8 @@ from panelkit.registry import Link, links_of
 CONFIRMED = "_confirmed"
 # More rows than this are not operated on in one request.
 BULK_LIMIT = 1000
+# The page that asks names so many rows.
+ROWS_NAMED = 20
 # Of so many rows the page that asks says what is missing: finding that out takes queries for each.
 MISSING_SHOWN = 20
 
@@ -35,6 +37,10 @@ class OperatingAdmin(ModelAdmin):
         if operation is not None and operation.right:
             return request.user.has_perm(operation.right) and self.has_view_permission(request)
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+    def row_name(self, row: Any) -> str:
+        """What a page that asks calls the row."""
+        return str(row)
 
     def offers(self, request: HttpRequest, row: Model) -> list[Offer]:
         links = [_to_page(link, url) for link, url in links_of(row, request)]
@@ -124,6 +130,7 @@ class OperatingAdmin(ModelAdmin):
             "operation": operation,
             "original": None if bulk else rows[0],
             "rows": rows,
+            "names": [self.row_name(row) for row in rows[:ROWS_NAMED]],
             "missing": [(row, self._change_url(row), found) for row, found in missing.items()],
             # Of several rows the others can be operated on.
             "possible": len(missing) < len(rows),

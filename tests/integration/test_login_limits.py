@@ -102,6 +102,8 @@ def test_the_page_says_when_to_try_again_and_not_whether_the_account_exists() ->
         pages.append(re.sub(r"\d\d:\d\d:\d\d", "", answer.content.decode()))
     assert "try again in 15 minutes" in pages[0]
     assert 'href="/admin/login/"' in pages[0]
+    wanted = log_in(QUERY_STRING="next=/admin/bots/bot/")
+    assert 'href="/admin/login/?next=%2Fadmin%2Fbots%2Fbot%2F"' in wanted.content.decode()
     assert pages[0] == pages[1]
 
 
@@ -184,7 +186,11 @@ def test_who_may_change_accounts_unlocks_in_the_panel(olga: User) -> None:
     panel.force_login(viewer)
     assert panel.post(page).status_code == 403
     panel.force_login(olga)
-    panel.post(page)
+    who = f"boris from {row.ip_address}"
+    assert who in panel.get(page).content.decode()
+    answer = panel.post(page, follow=True)
+    assert f"This failed login of {who} was forgotten" in answer.content.decode()
+    assert "ccess attempt" not in answer.content.decode()
     assert not AccessAttempt.objects.exists()
 
 
