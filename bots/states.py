@@ -76,7 +76,7 @@ def bot_restrict(*, bot_id: UUID, reason: str) -> bool:
     when it comes back.
     """
     with transaction.atomic():
-        bot = Bot.objects.select_for_update().only("state", "key").get(pk=bot_id)
+        bot = Bot.objects.select_for_update().only("state", "key", "display_name").get(pk=bot_id)
         known = _restriction(bot_id)
         reasons = known.split(", ") if known is not None else []
         if reason in reasons:
@@ -90,7 +90,7 @@ def bot_restrict(*, bot_id: UUID, reason: str) -> bool:
         what = "write in no supergroup" if reason == SUPERGROUPS_RESTRICTED else "write to no strangers"
         trouble_tell(
             key=restriction_trouble(bot_id),
-            reason=f"Telegram lets bot {bot.key} {what} ({reason}): ask @SpamBot in the account, then release it",
+            reason=f"Telegram lets bot {bot} {what} ({reason}): ask @SpamBot in the account, then release it",
         )
     return True
 

@@ -17,7 +17,7 @@ from bots.login_claims import logins_lapse
 from bots.models import Bot, BotSession, Cursor, PendingLogin, Role, Trouble
 from bots.roles import handler_of
 from bots.states import BARRED, bot_set_state
-from bots.troubles import trouble_over, trouble_tell, troubles_forget
+from bots.troubles import STARTING, trouble_over, trouble_tell, trouble_tell_lasting, troubles_forget
 from bots.unwelcome import suspensions_over
 from bots.wanted import bots_wanted
 from messaging import topology
@@ -125,7 +125,7 @@ def unread_chats_forget(role: str, now: datetime) -> None:
 
 def _supervise_role(role: str, now: datetime) -> list[UUID]:
     candidates = to_be_started(role, now)
-    no_host = f"hosts:{role}"
+    no_host = f"{STARTING}{role}"
     if not candidates:
         # Nobody lacks a worker, or room: perhaps because they are wanted no more.
         trouble_over(key=no_host)
@@ -133,7 +133,8 @@ def _supervise_role(role: str, now: datetime) -> list[UUID]:
         return []
     room = free_capacity(role)
     if room is None:
-        trouble_tell(key=no_host, reason=f"{len(candidates)} {role} bots are to run and no {role} worker is there")
+        reason = f"{len(candidates)} {role} bots are to run and no {role} worker is there"
+        trouble_tell_lasting(key=no_host, reason=reason)
         return []
     trouble_over(key=no_host)
     _tell_room(role, len(candidates) - room)

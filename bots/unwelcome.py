@@ -77,7 +77,7 @@ def reading_refused(*, bot_id: UUID, peer_id: int, error: ChatRefuses) -> None:
 def _suspend(bot_id: UUID, chat_id: UUID, what: str, *, purpose: ChatPermission.Grant | None) -> None:
     bot, chat = Bot.objects.only("key", "display_name").get(pk=bot_id), Chat.objects.get(pk=chat_id)
     if permissions_suspend(chat_id=chat_id, purpose=purpose, reason=f"{bot} {what}"):
-        reason = f"bot {bot.key} {what}: chat {chat.key}. Its permission is suspended until an operator resumes it."
+        reason = f"bot {bot} {what}: chat {chat.key}. Its permission is suspended until an operator resumes it."
         # Each suspension is news, also when the last one was resumed a moment ago.
         trouble_over(key=_trouble(chat_id, bot_id))
         trouble_tell(key=_trouble(chat_id, bot_id), reason=reason)

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from bots.models import Bot, Delivery, Trouble
-from bots.troubles import chats_about
+from bots.troubles import chats_about, troubles_shown
 from campaigns.models import Chat
 from coolthing_site.models import Process
 from coolthing_site.panel.navigation import may_view
@@ -73,7 +73,7 @@ def tiles(request: HttpRequest) -> list[Tile]:
 
 def troubles(request: HttpRequest) -> list[Any]:
     """What is wrong, the latest first; with the page of the chat that it is about."""
-    latest = list(Trouble.objects.order_by("-last_at")[:ROWS])
+    latest = list(troubles_shown().order_by("-last_at")[:ROWS])
     chats = chats_about(latest) if may_view(request, Chat._meta.label) else {}
     pages = {key: page_of(chat) for key, chat in chats.items()}
     return [SimpleNamespace(reason=one.reason, last_at=one.last_at, chat_url=pages.get(one.key)) for one in latest]

@@ -1,5 +1,6 @@
 """From an active script to plays: a run a target chat, its steps with their variants drawn, the first delivery."""
 
+import logging
 import random
 import uuid
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from scripts.services.plays import steps_queue
 from scripts.services.rows import sfc_locked, short
 from scripts.snapshot import SnapshotLine
 from telegram.texts import as_kept
+
+log = logging.getLogger(__name__)
 
 State = ScriptForCampaign.State
 ROWS_AT_ONCE = 1000
@@ -50,7 +53,8 @@ def _fail(sfc: ScriptForCampaign, found: Sequence[str], *, now: datetime) -> Non
     reason = "; ".join(found)
     sfc.state, sfc.state_reason, sfc.finished_at = State.FAILED, short(reason), now
     sfc.save(update_fields=["state", "state_reason", "finished_at"])
-    publish_on_commit(ServiceErrorEvent(service="scripts", reason=f"{sfc} ({sfc.pk}) cannot start: {reason}"))
+    publish_on_commit(ServiceErrorEvent(service="scripts", reason=f"{sfc} cannot start: {reason}"))
+    log.warning("sfc %s cannot start: %s", sfc.pk, reason)
 
 
 def _start(sfc: ScriptForCampaign, *, now: datetime) -> None:

@@ -98,7 +98,8 @@ def _report_unprepared(*, before: datetime) -> None:
     def report(sfc: ScriptForCampaign) -> None:
         reason = f"activated at {sfc.activated_at:%H:%M:%S} UTC and still not prepared"
         if waiting.filter(pk=sfc.pk).update(incident=reason):
-            publish_on_commit(ServiceCrashedEvent(service="scripts", reason=f"{sfc} ({sfc.pk}): {reason}"))
+            publish_on_commit(ServiceCrashedEvent(service="scripts", reason=f"{sfc}: {reason}"))
+            log.warning("sfc %s: %s", sfc.pk, reason)
 
     for_each(list(waiting.select_related("campaign", "script")[:AT_ONCE]), report, what="sfc")
 
@@ -218,4 +219,4 @@ def _summary(incidents: Sequence[Incident]) -> str:
     sfc = incidents[0].run.sfc
     named = "; ".join(f"{incident.run.chat}: {incident.reason}" for incident in incidents[:NAMED])
     more = f"; and {len(incidents) - NAMED} more" if len(incidents) > NAMED else ""
-    return f"{sfc} ({sfc.pk}): {named}{more}"
+    return f"{sfc}: {named}{more}"

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -16,6 +16,7 @@ from bots.hosts import host_beat, host_name, no_longer_wanted
 from bots.leases import lease_take
 from bots.models import Bot, BotSession, BotStateChange, Host, Trouble
 from bots.supervision import DISPATCH_SECONDS, free_capacity, supervise
+from bots.troubles import trouble_tell, troubles_shown
 from messaging import topology
 from messaging.models import OutboxEvent
 
@@ -182,6 +183,7 @@ def test_a_worker_that_takes_no_bots_is_no_worker_and_that_is_told_once(db, want
     host(**values)
     for _ in range(3):
         assert supervise(timezone.now()) == []
+        Trouble.objects.filter(count=1).update(since=ago(61), last_at=ago(5))
     told = OutboxEvent.objects.filter(routing_key="bots.error")
     assert told.count() == 1
     assert "no actor worker" in told.get().body
@@ -249,3 +251,33 @@ def test_a_lack_of_workers_is_over_when_their_bots_are_wanted_no_more(db, wantin
     wanting.bots.clear()
     supervise(timezone.now())
     assert not Trouble.objects.exists()
+
+
+def ago(seconds: float) -> datetime:
+    return timezone.now() - timedelta(seconds=seconds)
+
+
+def test_workers_that_are_still_starting_are_no_incident_until_that_has_lasted(db, wanting):
+    make_bots(wanting, 1)
+    errors = OutboxEvent.objects.filter(routing_key="bots.error")
+    for seconds, published in ((0, 0), (30, 0), (61, 1), (90, 1)):
+        supervise(timezone.now())
+        Trouble.objects.update(since=ago(seconds), last_at=ago(5))
+        supervise(timezone.now())
+        assert (errors.count(), troubles_shown().count()) == (published, published), seconds
+
+
+def test_what_was_noticed_before_a_stop_has_not_lasted_since(db, wanting):
+    make_bots(wanting, 1)
+    supervise(timezone.now())
+    Trouble.objects.update(since=ago(7200), last_at=ago(7200))
+    supervise(timezone.now())
+    assert not OutboxEvent.objects.exists()
+
+
+def test_people_read_an_accounts_name_where_a_reason_has_its_id(db, wanting):
+    [bot] = make_bots(wanting, 1)
+    Bot.objects.filter(pk=bot.pk).update(display_name="Nina N")
+    trouble_tell(key=f"chat:{bot.pk}", reason=f"bot {bot.pk} is not in the basic group bookclub")
+    told = "bot Nina N is not in the basic group bookclub"
+    assert Trouble.objects.get().reason == told and told in OutboxEvent.objects.get().body
