@@ -133,6 +133,12 @@ class Conversation(models.Model):
                 F("id").desc(),
                 name="conversations_latest",
             ),
+            # Few among all: the overview shows the latest of them.
+            models.Index(
+                F("last_incoming_at").desc(nulls_last=True),
+                name="conversations_of_operators",
+                condition=Q(owner="human"),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -320,7 +320,8 @@ class Plans:
         kind = node["Node Type"]
         if kind == "Seq Scan" and not (limited and "Filter" not in node):
             yield from self._if_large(node["Relation Name"])
-        if kind in ("Index Scan", "Index Only Scan") and not limited and "Index Cond" not in node:
+        whole = "Index Cond" not in node and not (limited and "Filter" not in node)
+        if kind in ("Index Scan", "Index Only Scan") and whole:
             yield from self._if_large(node["Index Name"])
         limited = kind == "Limit" or (limited and kind in _STREAMING)
         for child in node.get("Plans", ()):
