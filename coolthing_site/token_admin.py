@@ -57,6 +57,10 @@ class ApiTokenAdmin(PanelAdmin):
             return tokens
         return tokens.filter(user__username=request.user.get_username())
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> ApiToken | None:
+        """Others' too: their pages are refused, not unknown."""
+        return ApiToken.objects.select_related("user").filter(pk=object_id).first() if object_id.isdecimal() else None
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Consequences:
         """Nothing goes with a token, and its owner may revoke it."""
         rows, counts, forbidden, stays = super().get_deleted_objects(objs, request)

@@ -12,7 +12,13 @@ from tests.chaos.bus import BATCH_QUEUE, SINGLE_QUEUE
 from tests.support import Process, wait_until
 
 _WORKER = ("celery", "-A", "tests.chaos.app", "worker", "--without-gossip", "--without-mingle")
-_HOUSE_QUEUES = (topology.DEAD_LETTER_ARCHIVE_QUEUE, topology.UNROUTABLE_QUEUE, topology.MAINTENANCE_QUEUE)
+_HOUSE_QUEUES = (
+    topology.DEAD_LETTER_ARCHIVE_QUEUE,
+    topology.UNROUTABLE_QUEUE,
+    topology.MAINTENANCE_QUEUE,
+    # It hears of dead letters.
+    topology.NOTIFIER_QUEUE,
+)
 # A relay that publishes and one that stands by; a worker for each subscription; one for everything else; beat.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "relay-1": ("manage.py", "relay_events"),
