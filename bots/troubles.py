@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -37,7 +36,7 @@ def trouble_tell(*, key: str, reason: str, event: Event | None = None) -> bool:
     with transaction.atomic():
         _, new = Trouble.objects.get_or_create(key=key[:KEY_LENGTH], defaults={"reason": reason[:REASON_LENGTH]})
         if new:
-            publish_on_commit(event or ServiceErrorEvent(service=SERVICE, reason=reason, **_about(key)))
+            publish_on_commit(event or ServiceErrorEvent(service=SERVICE, reason=reason))
         else:
             Trouble.objects.filter(key=key[:KEY_LENGTH]).update(
                 count=F("count") + 1, last_at=Now(), reason=reason[:REASON_LENGTH]
@@ -71,16 +70,6 @@ def troubles_shown() -> QuerySet[Trouble]:
     """Without what may be over when the processes have started."""
     young = Q(key__startswith=STARTING, last_at__lt=F("since") + GRACE)
     return Trouble.objects.exclude(young)
-
-
-def _about(key: str) -> dict[str, Any]:
-    """The account and the chat that a trouble's key names: people are led to their pages."""
-    ids = {UUID(one) for one in _ID.findall(key)}
-    if not ids:
-        return {}
-    bot = Bot.objects.filter(pk__in=ids).values_list("pk", flat=True).first()
-    chat = Chat.objects.filter(pk__in=ids).values_list("pk", flat=True).first()
-    return {field: pk for field, pk in (("about_chat_id", chat), ("worker_id", bot)) if pk is not None}
 
 
 def _in_names(reason: str) -> str:

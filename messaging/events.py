@@ -102,15 +102,8 @@ class ServiceStartedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{servic
 
 
 class ServiceErrorEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.error"):
-    """`about_chat_id` and `worker_id` (an account): what it is about. The body has what the publisher knows."""
-
     service: wire.ServiceName
     reason: str
-    about_chat_id: uuid.UUID | None = None
-    worker_id: uuid.UUID | None = None
-
-    def to_json(self) -> str:
-        return self.model_dump_json(exclude_none=True)
 
 
 class ServiceCrashedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.crash"):

@@ -14,7 +14,6 @@ _PAGES: dict[str, tuple[str, str]] = {
     "letter_id": ("/admin/messaging/deadletter/{}/change/", "/admin/messaging/deadletter/?state__exact=open"),
     "play_id": ("/admin/scripts/run/{}/change/", "/admin/scripts/run/?state__exact=failed"),
     "sfc_id": ("/admin/scripts/scriptforcampaign/{}/change/", "/admin/scripts/scriptforcampaign/"),
-    "about_chat_id": ("/admin/campaigns/chat/{}/change/", "/admin/campaigns/chat/"),
     "worker_id": ("/admin/bots/bot/{}/change/", "/admin/bots/bot/"),
 }
 

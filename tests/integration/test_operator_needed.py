@@ -268,5 +268,5 @@ def test_the_paths_are_those_of_the_panel(field, page, client, django_user_model
 
 
 def test_every_field_has_its_page_and_anything_else_the_overview():
-    assert len(_PAGES) == 7
+    assert len(_PAGES) == 6
     assert path_of({"lead_id": "../../../x", "service": "parser"}) == reverse("admin:index") == path_of({})

@@ -19,7 +19,6 @@ from bots.supervision import DISPATCH_SECONDS, free_capacity, supervise
 from bots.troubles import trouble_tell, troubles_shown
 from messaging import topology
 from messaging.models import OutboxEvent
-from notifier.links import path_of
 
 
 class Wanting:
@@ -281,6 +280,4 @@ def test_people_read_an_accounts_name_where_a_reason_has_its_id(db, wanting):
     Bot.objects.filter(pk=bot.pk).update(display_name="Nina N")
     trouble_tell(key=f"chat:{bot.pk}", reason=f"bot {bot.pk} is not in the basic group bookclub")
     told = "bot Nina N is not in the basic group bookclub"
-    event = json.loads(OutboxEvent.objects.get().body)
-    assert Trouble.objects.get().reason == event["reason"] == told
-    assert path_of(event) == f"/admin/bots/bot/{bot.pk}/change/"
+    assert Trouble.objects.get().reason == told and told in OutboxEvent.objects.get().body
