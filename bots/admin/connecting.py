@@ -37,6 +37,10 @@ def _log_out(bot: Bot, call: Call) -> None:
     login_ask(bot_id=bot.pk, ask=Ask.LOG_OUT, by=call.by)
 
 
+# In the address of a login page to which a step under way has led.
+ASKED = "asked"
+
+
 def _has_session(bot: Bot) -> bool:
     return BotSession.objects.filter(bot=bot).exists()
 
@@ -110,6 +114,11 @@ class ConnectingAdmin(PanelAdmin):
     def login_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         bot = self._bot(request, object_id)
         if request.method != "POST":
+            # Who comes from a step that a worker has finished meanwhile is led on, and not asked to begin anew.
+            done = ASKED in request.GET and login_progress(bot_id=bot.pk).pending is None
+            leads_to = self._next_url(request, bot, None) if done else self._login_url(bot)
+            if leads_to != self._login_url(bot):
+                return HttpResponseRedirect(leads_to)
             return self._login_page(request, bot)
         try:
             return HttpResponseRedirect(self._asked(request, bot, request.POST.get("do", "")))
@@ -137,7 +146,9 @@ class ConnectingAdmin(PanelAdmin):
         login_seen(bot_id=bot.pk)
         progress = login_progress(bot_id=bot.pk)
         if "HX-Request" not in request.headers:
-            return HttpResponseRedirect(self._next_url(request, bot, progress.pending))
+            leads_to = self._next_url(request, bot, progress.pending)
+            asked = f"?{ASKED}=" if leads_to == self._login_url(bot) else ""
+            return HttpResponseRedirect(leads_to + asked)
         state, shown = _state(progress), request.GET.get("shown", "")
         if _kind(state) != _kind(shown):
             return _sent_to(self._next_url(request, bot, progress.pending))

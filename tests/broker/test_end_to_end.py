@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 
 from bots.connecting import bot_connect_with_code
-from bots.models import Bot
+from bots.models import Bot, BotSession
 from coolthing_site.demo.ledger import compare, said_by
 from coolthing_site.demo.observe import our_ledger
 from coolthing_site.processes import procfile, sandbox_environment
@@ -78,6 +78,9 @@ def riverside(
 
 
 def test_bare_json_of_a_foreign_publisher_is_handled_like_our_own(installation: Installation, broker: Broker):
+    # Nothing connects here, but a script is prepared only with actors that were logged in.
+    for actor in Bot.objects.filter(role="actor"):
+        BotSession.objects.create(bot=actor, data="session")
     installation.start("scripts", "scripts_watchdog", "leads")
     bot = Bot.objects.get(key="watcher")
     campaign = installation.sfc.campaign

@@ -107,6 +107,11 @@ def _act(panel: Panel, do: str, **values: str) -> None:
     wait_until(lambda: panel.do(_has_gone_on), what="a page that waits for no worker")
 
 
+def _await_page(panel: Panel, path: str) -> None:
+    """The login page leads on by itself, when its next look finds that a worker has finished."""
+    wait_until(lambda: panel.path == path, what=path)
+
+
 def _has_logged_in(bot: Bot, user: Any) -> bool:
     bot.refresh_from_db()
     return bot.telegram_user_id == user.id and BotSession.objects.filter(bot=bot).exists()
@@ -135,7 +140,7 @@ def test_a_new_account_is_connected_by_code_and_password_with_a_reload_in_the_mi
     _act(panel, "password", password="wrong one")
     assert "The password is wrong" in panel.text
     _act(panel, "password", password=PASSWORD)
-    assert panel.path == _page(bot)
+    _await_page(panel, _page(bot))
     assert "is logged in as @gleb" in panel.text
     assert _has_logged_in(bot, telegram.gleb)
     assert bot.phone == "+9996644444"
@@ -183,7 +188,7 @@ def test_what_telegram_refuses_is_a_sentence(
     panel.open(_login(bot))
     _act(panel, "send", phone=PHONE)
     assert words in panel.text
-    assert panel.path == _login(bot)
+    assert panel.path.partition("?")[0] == _login(bot)
     _act(panel, "send", phone=PHONE)
     assert "Enter the code" in panel.text
     assert words not in panel.text
@@ -254,7 +259,7 @@ def test_a_qr_code_is_shown_replaced_and_scanned(panel: Panel, telegram: SimpleN
     assert "tg://" not in panel.html
     wait_until(partial(_scans, telegram, bot, telegram.vera), what="a code that is good is scanned")
     wait_until(lambda: "is logged in as @vera" in panel.text, what="the bot's page")
-    assert panel.path == _page(bot)
+    _await_page(panel, _page(bot))
     assert _has_logged_in(bot, telegram.vera)
     assert bot.phone == "+9996633333"
 
@@ -372,7 +377,8 @@ def test_a_bot_whose_session_telegram_ended_is_logged_in_again_with_one_button(
     _act(panel, "send")
     _act(panel, "code", code="33333")
     bot.refresh_from_db()
-    assert (panel.path, bot.state) == (_page(bot), "offline")
+    assert bot.state == "offline"
+    _await_page(panel, _page(bot))
     assert "Log in again" not in panel.offers()
 
 

@@ -1,7 +1,7 @@
 """What a person does to bots, workers and single deliveries in the panel."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from bots.hosts import host_beat
 from bots.models import Bot, BotSession, BotStateChange, Delivery, Host, PendingLogin
@@ -144,3 +145,22 @@ def test_a_login_is_cancelled_by_a_button_of_that_name_and_a_message_confirms_it
     assert "Cancel" in shown and "in another way" not in shown
     assert "The login of Anna is cancelled" in panel.post(url, {"do": "cancel"}, follow=True).content.decode()
     assert not PendingLogin.objects.exists()
+
+
+def test_a_login_that_ended_between_two_pages_leads_on_to_the_account(panel: Client):
+    bot = Bot.objects.create(key="vera", display_name="Vera", role="actor", state="offline", telegram_user_id=7)
+    login = reverse("admin:bots_bot_login", args=[bot.pk])
+    asked = PendingLogin.objects.create(
+        bot=bot, step="code", asked="code", asked_at=timezone.now(), expires_at=timezone.now() + timedelta(minutes=9)
+    )
+    led = panel.get(f"{login}progress/")
+    assert led.status_code == 302
+    # Now the worker has finished.
+    asked.delete()
+    BotSession.objects.create(bot=bot, data="session")
+    answer = panel.get(led["Location"])
+    assert (answer.status_code, answer.headers.get("Location")) == (
+        302,
+        reverse("admin:bots_bot_change", args=[bot.pk]),
+    )
+    assert panel.get(login).status_code == 200, "whoever opens it on purpose may log in anew"
