@@ -129,10 +129,10 @@ def test_without_scripts_the_page_goes_on_by_reloading(company: Company) -> None
     page = client.get(login).content.decode()
     assert f'<noscript><meta http-equiv="refresh" content="3;url={progress}"></noscript>' in page
     assert "No bots worker takes logins" in page
-    assert client.get(progress).headers["Location"] == login
+    assert client.get(progress).headers["Location"] == f"{login}?asked="
     with login_worker_runs():
         _idle(bot)
-    assert client.get(progress).headers["Location"] == login
+    assert client.get(progress).headers["Location"] == f"{login}?asked="
     page = client.get(login).content.decode()
     assert "Enter the code" in page
     assert "http-equiv" not in page
