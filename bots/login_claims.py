@@ -179,7 +179,7 @@ def lapsed() -> QuerySet[PendingLogin]:
 
 
 def claim_lapse(*, bot_id: UUID) -> str:
-    """Say so of one of them, for whoever looks at its page; what was asked for, "" when nothing has lapsed."""
+    """Write that down for one of them, and return what was asked for: "" when nothing has lapsed."""
     with transaction.atomic():
         row = lapsed().select_for_update().filter(pk=bot_id).only("asked", "busy_until").first()
         if row is None:

@@ -1,4 +1,4 @@
-"""What the row of a login holds, and how it is written: only by whoever owns the login."""
+"""What the row of a login contains, and how it is written: only by the owner of the login's claim."""
 
 import json
 from contextlib import suppress

@@ -66,7 +66,7 @@ class LoginWorker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more, and cut short what is under way: it is taken up elsewhere, or the operator is told."""
+        """Take no more logins and interrupt those under way: another worker resumes them, or their page says so."""
         self._stop.set()
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ def bots_suitable(*, role: Role, barred: Collection[str], logged_in: bool = Fals
 
 
 def with_logins() -> QuerySet[Bot]:
-    """All accounts, for whoever asks `login_problem` about many of them: it needs no query for these."""
+    """All accounts, ready for `login_problem`, which then needs no query for each of them."""
     return Bot.objects.annotate(has_session=_logged_in())
 
 
@@ -67,7 +67,7 @@ def bot_problem(bot: Bot, *, role: Role, barred: Collection[str], logged_in: boo
 
 
 def bot_told(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool = False) -> str:
-    """The same as a sentence for whoever chooses it: with what to do."""
+    """The same as a sentence that says what to do."""
     problem = bot_problem(bot, role=role, barred=barred, logged_in=logged_in)
     if not problem:
         return ""

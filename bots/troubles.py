@@ -47,7 +47,8 @@ def trouble_tell(*, key: str, reason: str, event: Event | None = None) -> bool:
 def trouble_tell_lasting(*, key: str, reason: str) -> bool:
     """As `trouble_tell`, for what is normal while processes start: it is published once it has lasted for GRACE.
 
-    Whoever notices it says so every few seconds. After a silence of GRACE its time begins anew: nobody was looking.
+    The processes that notice it report it every few seconds. After a silence of GRACE its time begins anew: nobody was
+    looking.
     """
     with transaction.atomic():
         _, new = Trouble.objects.get_or_create(key=key, defaults={"reason": reason[:REASON_LENGTH]})

@@ -73,7 +73,8 @@ def person_find(person: Person) -> Found:
 
 
 def export_require(by: Asking) -> None:
-    """An export holds rows of every room: it is for whoever may view all their kinds. Raises PermissionDenied."""
+    """An export contains rows of every room: it needs the permission to view all of their models. Raises
+    PermissionDenied."""
     require_view(by, (model for room in rooms() for model in room.models))
 
 

@@ -56,7 +56,7 @@ class UserAdmin(StockUserAdmin, PanelAdmin):
     ordering = ("username",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Only a superuser gives permissions: whoever could give them could give themselves all."""
+        """Only a superuser gives permissions: other operators could give themselves all of them."""
         fixed = () if request.user.is_superuser else ("is_superuser", "groups", "user_permissions")
         return (*super().get_readonly_fields(request, obj), *fixed)
 
@@ -193,7 +193,7 @@ class PeriodicTaskAdmin(StockPeriodicTaskAdmin, PanelAdmin):
     change_form_template = None
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """The library's run, enable and disable tasks: those are for whoever may change them."""
+        """The library's run, enable and disable tasks: they need the permission to change them."""
         actions: dict[str, Any] = super().get_actions(request)
         if self.has_change_permission(request):
             return actions

@@ -19,8 +19,8 @@ from panelkit.deleting import Consequences
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(PanelAdmin):
-    """Whoever may add tokens adds them for themselves: a token does what its owner may do. Superusers add them for
-    others, too. Owners revoke their own, whoever may delete tokens revokes all."""
+    """With the permission to add tokens you add your own: a token does what its owner may do. Superusers add them for
+    others, too. Owners revoke their own, the permission to delete tokens revokes all."""
 
     empty_hint = "A program that reads the API shows a token. Add one for each, so that you can revoke it alone."
     list_display = ("name", "user", "created_at", "last_used_at")
@@ -46,7 +46,7 @@ class ApiTokenAdmin(PanelAdmin):
         return super().has_delete_permission(request, obj) or self._is_own(request, obj)
 
     def has_view_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """Whoever adds tokens sees a list of their own."""
+        """With the permission to add tokens you see a list of your own."""
         if super().has_view_permission(request, obj):
             return True
         return self.has_add_permission(request) if obj is None else self._is_own(request, obj)

@@ -97,7 +97,7 @@ class Room:
     """A room's part. What it has nothing to say about it leaves as it is here."""
 
     name = ""
-    # The labels of the models whose rows it exports: whoever may not view all of them gets no export.
+    # The labels of the models whose rows it exports: an export needs the permission to view all of them.
     models: tuple[str, ...] = ()
 
     def bearers(self, username: str) -> set[int]:

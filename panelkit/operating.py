@@ -32,8 +32,8 @@ class OperatingAdmin(ModelAdmin):
     service_errors: tuple[type[Exception], ...] = ()
 
     def may_operate(self, request: HttpRequest, operation: Operation | None = None) -> bool:
-        """Whoever may change the model; pages that are read-only for everybody have operations, too. An operation with
-        a right of its own is for whoever has that and may view the model."""
+        """With the permission to change the model; read-only pages have operations, too. An operation with a right of
+        its own needs that one and the permission to view."""
         if operation is not None and operation.right:
             return request.user.has_perm(operation.right) and self.has_view_permission(request)
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")

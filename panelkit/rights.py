@@ -8,20 +8,20 @@ from django.core.exceptions import PermissionDenied
 
 
 class Asking(Protocol):
-    """Whoever wants something done: a user, or `Shell`."""
+    """The one whose permissions count: a user, or `Shell`."""
 
     def has_perm(self, perm: str) -> bool: ...
 
 
 class Shell:
-    """Whoever types at the command line can read and change the database anyway."""
+    """A user of the command line can read and change the database anyway."""
 
     def has_perm(self, perm: str) -> bool:
         return True
 
 
 def may_view(asking: Asking, model: str) -> bool:
-    """As in Django's admin: whoever may change rows may view them. `model` is a label: "scripts.Run"."""
+    """As in Django's admin: the permission to change includes viewing. `model` is a label: "scripts.Run"."""
     app_label, name = model.lower().split(".")
     return asking.has_perm(f"{app_label}.view_{name}") or asking.has_perm(f"{app_label}.change_{name}")
 

@@ -82,7 +82,7 @@ def actor_problem(bot: Bot) -> str:
 
 
 def actor_advice(bot: Bot) -> str:
-    """The same for whoever chooses it: with what to do."""
+    """The same as a sentence that says what to do."""
     return bot_told(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 

@@ -81,8 +81,8 @@ class PendingLogin(models.Model):
     (empty: of any kind).
 
     A page writes what the operator wants (`asked`) with what they typed (`given`, encrypted, erased when a worker
-    takes it) and returns. Whoever asks Telegram owns the login by `claim` until `busy_until` (the database's clock),
-    which it renews: two connections with the new key would destroy it.
+    takes it) and returns. The process that asks Telegram owns the login by `claim` until `busy_until` (the database's
+    clock), which it renews: two connections with the new key would destroy it.
     """
 
     class Step(models.TextChoices):

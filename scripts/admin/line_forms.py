@@ -1,4 +1,4 @@
-"""The forms of lines: each refuses what an activation would refuse, while whoever wrote it is still there."""
+"""The forms of lines: each refuses what an activation would refuse, while its writer is still there."""
 
 from collections.abc import Iterator
 from typing import Any
