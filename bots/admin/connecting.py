@@ -114,12 +114,12 @@ class ConnectingAdmin(PanelAdmin):
     def login_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         bot = self._bot(request, object_id)
         if request.method != "POST":
-            # Who comes from a step that a worker has finished meanwhile is led on, and not asked to begin anew.
-            done = ASKED in request.GET and login_progress(bot_id=bot.pk).pending is None
-            leads_to = self._next_url(request, bot, None) if done else self._login_url(bot)
-            if leads_to != self._login_url(bot):
+            progress = login_progress(bot_id=bot.pk)
+            # A step that a worker has finished meanwhile leads on to the account, not to a new login.
+            leads_to = self._next_url(request, bot, progress) if ASKED in request.GET else self._login_url(bot)
+            if leads_to == self._change_url(bot):
                 return HttpResponseRedirect(leads_to)
-            return self._login_page(request, bot)
+            return self._login_page(request, bot, progress)
         try:
             return HttpResponseRedirect(self._asked(request, bot, request.POST.get("do", "")))
         except LoginError as error:
@@ -146,23 +146,24 @@ class ConnectingAdmin(PanelAdmin):
         login_seen(bot_id=bot.pk)
         progress = login_progress(bot_id=bot.pk)
         if "HX-Request" not in request.headers:
-            leads_to = self._next_url(request, bot, progress.pending)
-            asked = f"?{ASKED}=" if leads_to == self._login_url(bot) else ""
-            return HttpResponseRedirect(leads_to + asked)
+            return HttpResponseRedirect(self._next_url(request, bot, progress))
         state, shown = _state(progress), request.GET.get("shown", "")
         if _kind(state) != _kind(shown):
-            return _sent_to(self._next_url(request, bot, progress.pending))
+            return _sent_to(self._next_url(request, bot, progress))
         if state == shown:
             return HttpResponse(status=204)
         return TemplateResponse(request, "bots/login_live.html", self._live_context(bot, progress))
 
-    def _next_url(self, request: HttpRequest, bot: Bot, pending: PendingLogin | None) -> str:
+    def _next_url(self, request: HttpRequest, bot: Bot, progress: Progress) -> str:
         """The page that goes on from here: the bot's own when it is logged in."""
-        if pending is None and _has_session(bot) and bot.state not in LOST:
-            name = f"@{bot.username}" if bot.username else str(bot.telegram_user_id)
-            self.message_user(request, f"{bot} is logged in as {name}.", messages.SUCCESS)
-            return self._change_url(bot)
-        return self._login_url(bot)
+        if progress.pending is None and _has_session(bot):
+            # Read after the progress: a login that ended in between has changed the bot.
+            bot.refresh_from_db()
+            if bot.state not in LOST:
+                name = f"@{bot.username}" if bot.username else str(bot.telegram_user_id)
+                self.message_user(request, f"{bot} is logged in as {name}.", messages.SUCCESS)
+                return self._change_url(bot)
+        return f"{self._login_url(bot)}?{ASKED}="
 
     def _bot(self, request: HttpRequest, object_id: str) -> Bot:
         bot: Bot | None = self.get_object(request, unquote(object_id))
@@ -172,9 +173,8 @@ class ConnectingAdmin(PanelAdmin):
             raise PermissionDenied
         return bot
 
-    def _login_page(self, request: HttpRequest, bot: Bot) -> HttpResponse:
+    def _login_page(self, request: HttpRequest, bot: Bot, progress: Progress) -> HttpResponse:
         login_seen(bot_id=bot.pk)
-        progress = login_progress(bot_id=bot.pk)
         live = bool(_state(progress))
         context = {
             **self.admin_site.each_context(request),

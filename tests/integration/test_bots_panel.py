@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bots.hosts import host_beat
+from bots.login_asks import Progress, login_progress
 from bots.models import Bot, BotSession, BotStateChange, Delivery, Host, PendingLogin
 from panelkit.secret_fields import STORED
 from tests.integration import ledger
@@ -164,3 +165,36 @@ def test_a_login_that_ended_between_two_pages_leads_on_to_the_account(panel: Cli
         reverse("admin:bots_bot_change", args=[bot.pk]),
     )
     assert panel.get(login).status_code == 200, "whoever opens it on purpose may log in anew"
+
+
+@pytest.mark.parametrize("look", ["progress/?shown=doing:1", "?asked="])
+@pytest.mark.parametrize("first", [True, False], ids=["before its progress is read", "after its progress is read"])
+def test_a_login_that_ends_while_its_page_is_made_leads_on_to_the_account(
+    panel: Client, monkeypatch: pytest.MonkeyPatch, look: str, first: bool
+):
+    bot = Bot.objects.create(key="vera", display_name="Vera", role="actor", state="needs_login", telegram_user_id=7)
+    account, login = (reverse(f"admin:bots_bot_{name}", args=[bot.pk]) for name in ("change", "login"))
+    now = timezone.now()
+    PendingLogin.objects.create(bot=bot, step="code", asked="code", asked_at=now, expires_at=now + timedelta(minutes=9))
+
+    def finish() -> None:
+        PendingLogin.objects.all().delete()
+        BotSession.objects.create(bot=bot, data="session")
+        Bot.objects.update(state="offline")
+
+    def progress_of(*, bot_id: Any) -> Progress:
+        read = login_progress
+        monkeypatch.setattr("bots.admin.connecting.login_progress", read)
+        if first:
+            finish()
+        progress = read(bot_id=bot_id)
+        if not first:
+            finish()
+        return progress
+
+    monkeypatch.setattr("bots.admin.connecting.login_progress", progress_of)
+    answer = panel.get(f"{login}{look}", headers={"HX-Request": "true"})
+    if not first:
+        assert 'value="doing:' in answer.content.decode(), "the page looks again"
+        answer = panel.get(f"{login}progress/?shown=doing:1", headers={"HX-Request": "true"})
+    assert account in (answer.headers.get("HX-Redirect"), answer.headers.get("Location"))
