@@ -39,7 +39,7 @@ NEVER_VISIBLE = "The message that it replies to never reached this account."
 LOOKUP_PAUSE = 2.0
 # Seconds before a delivery that met a passing error before it was sent is tried again, doubling.
 PASSING_FIRST, PASSING_MOST = 2, 60
-# An error that may pass, and stays for so long, keeps the history from being read for good: a person must look.
+# An error that may pass, and stays for so long, keeps the history from being read for good: an operator must decide.
 LOOK_UP_FOR = timedelta(hours=1)
 # Seconds between tries to write an outcome while the database fails.
 _WRITE_PAUSES = (0.1, 0.5, 2.0, 5.0)

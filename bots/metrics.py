@@ -33,7 +33,7 @@ def bots() -> Metric:
 def unknown_deliveries() -> Metric:
     count = Delivery.objects.filter(state=Delivery.State.UNKNOWN).count()
     return GaugeMetricFamily(
-        "coolthing_deliveries_unknown", "Messages of which a person must look whether they were said", count
+        "coolthing_deliveries_unknown", "Messages of which an operator must decide whether they were sent", count
     )
 
 

@@ -34,7 +34,7 @@ REPEAT_FOR = timedelta(minutes=10)
 MAX_ATTEMPTS = 12
 # A message is counted before it is sent: by far less than this.
 COUNTED_BEFORE = timedelta(days=1)
-# After this long without an owner a person must look (a bot that is banned never gets one).
+# After this long without an owner an operator must decide (a bot that is banned never gets one).
 ORPHAN_AFTER = timedelta(minutes=15)
 # So many waiting deliveries without an owner are judged in a round of `repair`, from a place that is drawn by lot.
 _ORPHANS_A_ROUND = 200

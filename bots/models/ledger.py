@@ -32,7 +32,7 @@ class Delivery(models.Model):
         FAILED = "failed"
         REFUSED = "refused"
         CANCELLED = "cancelled"
-        UNKNOWN = "unknown", "Unknown: a person must look whether it was said"
+        UNKNOWN = "unknown", "Unknown: an operator must decide whether it was sent"
 
     FINAL = (State.SENT, State.FAILED, State.REFUSED, State.CANCELLED, State.UNKNOWN)
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from bots.models import Bot, Cursor
+from bots.models import Bot, Cursor, Delivery
 from coolthing_site.checks import metrics_have_a_token
 from coolthing_site.metrics_view import _warn_once
 from messaging import topology
@@ -165,3 +165,9 @@ def test_holes_in_what_bots_hear_are_added_up_by_role():
     roles = ("parser", "manager", "actor")
     assert [found["coolthing_cursor_gaps_total", role] for role in roles] == [3, 1, 0]
     assert [found["coolthing_cursor_gap_messages_total", role] for role in roles] == [6, 3, 0]
+
+
+def test_messages_that_nobody_knows_to_be_sent_are_an_operators_to_decide():
+    page = Client().get("/metrics", **TOKEN).content.decode()
+    assert "Messages of which an operator must decide whether they were sent" in page
+    assert Delivery.State.UNKNOWN.label == "Unknown: an operator must decide whether it was sent"
