@@ -17,7 +17,19 @@ def rows_lock(rows: QuerySet[Any]) -> list[Any]:
     Before an UPDATE or DELETE of several rows that others change too: by itself it locks them as it comes to them, and
     two transactions that come to them in different orders end in a deadlock.
     """
-    return list(rows.order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+    return list(_in_order(rows))
+
+
+def rows_lock_with(rows: QuerySet[Any], *, pk: Any) -> bool:
+    """As `rows_lock`, where the rows may be too many to read all their keys; whether the row `pk` is one of them."""
+    sql, params = _in_order(rows).query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT bool_or(pk = %s) FROM ({sql}) AS locked (pk)", [pk, *params])
+        return bool(cursor.fetchone()[0])
+
+
+def _in_order(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    return rows.order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True)
 
 
 @transaction.atomic

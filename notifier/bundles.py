@@ -4,10 +4,10 @@ the rows that wait become one when it goes out."""
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Max
+from django.db import connection, transaction
+from django.db.models import Max, QuerySet
 
-from messaging.locks import rows_lock
+from messaging.locks import rows_lock_with
 from notifier.models import Channel, Notification
 from notifier.names import name_of
 from notifier.titles import title_of
@@ -42,9 +42,9 @@ def bundle_gather(*, notification_id: UUID, now: datetime) -> UUID | None:
     if not found.bundle or found.attempts or found.due_at > now + EARLY:
         return found.id
     bundle = Notification.objects.filter(channel_id=found.channel_id, bundle=found.bundle, bundle_at__isnull=False)
+    waiting = bundle.filter(state=Notification.State.QUEUED, attempts=0)
     # Other claims of the bundle wait here, and see what this one has made of its rows.
-    waiting = rows_lock(bundle.filter(state=Notification.State.QUEUED, attempts=0))
-    if found.id not in waiting:
+    if not rows_lock_with(waiting, pk=found.id):
         return None
     recent = bundle.filter(attempts__gt=0, bundle_at__gt=now + EARLY - BUNDLED)
     if last := recent.aggregate(last=Max("bundle_at"))["last"]:
@@ -54,17 +54,34 @@ def bundle_gather(*, notification_id: UUID, now: datetime) -> UUID | None:
     return _one_of(waiting, due_at=found.due_at)
 
 
-def _one_of(waiting: list[UUID], *, due_at: datetime) -> UUID:
-    """The newest of these locked rows stands for all of them; the others are deleted."""
-    rows = Notification.objects.filter(id__in=waiting)
-    counts = dict(rows.values_list("id", "count"))
-    newest = rows.order_by("created_at", "id").last()
-    assert newest is not None
-    # Rows of an earlier release stand for several events.
-    count = sum(counts.values())
+def _one_of(waiting: QuerySet[Notification], *, due_at: datetime) -> UUID:
+    """The newest of these rows stands for all of them; the others are deleted. All that were there when the bundle was
+    locked are locked."""
+    newest_id, count = _delete_all_but_newest(waiting)
+    newest = Notification.objects.only("routing_key", "body").get(id=newest_id)
     title = title_of(newest.routing_key, newest.body, name_of, count=count)
-    Notification.objects.filter(id=newest.id).update(count=count, title=title, due_at=due_at, bundle_at=due_at)
-    others = counts.keys() - {newest.id}
-    if others:
-        Notification.objects.filter(id__in=others).delete()
-    return newest.id
+    Notification.objects.filter(id=newest_id).update(count=count, title=title, due_at=due_at, bundle_at=due_at)
+    return newest_id
+
+
+def _delete_all_but_newest(waiting: QuerySet[Notification]) -> tuple[UUID, int]:
+    """The newest row's id, and of how many events all of them are: rows of an earlier release stand for several.
+
+    There may be tens of thousands, so none is read. One statement counts and deletes the same rows: a row that arrives
+    between two statements would be deleted without being counted. A row that arrived after the lock on the bundle is
+    taken along, unless somebody has locked it.
+    """
+    rows = waiting.order_by("pk").select_for_update(skip_locked=True, no_key=True).values("id", "count", "created_at")
+    sql, params = rows.query.sql_with_params()
+    table = Notification._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH waiting (id, count, created_at) AS MATERIALIZED ({sql}), "
+            "newest AS (SELECT id FROM waiting ORDER BY created_at DESC, id DESC LIMIT 1), "
+            f"deleted AS (DELETE FROM {table} AS other USING waiting, newest "
+            "WHERE other.id = waiting.id AND other.id <> newest.id) "
+            "SELECT newest.id, (SELECT sum(count) FROM waiting) FROM newest",
+            params,
+        )
+        newest_id, count = cursor.fetchone()
+    return newest_id, int(count)

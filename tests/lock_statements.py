@@ -47,6 +47,8 @@ _ADVISORY = re.compile(r"pg_advisory_xact_lock(?P<shared>_shared)?\(%s(?P<second
 _ORDER_BY = re.compile(r'\bORDER BY (?:"?\w+"?\.)?"?(?P<column>\w+)"?(?: ASC)?\s*(?:,|FOR|LIMIT|$)')
 # A column that is given one value, by the text of a condition without its parentheses.
 _EQUALS = re.compile(r'(?:\w+\.|"\w+"\.)?"?(\w+)"? (?:= \s*(?:%s|ONE|MANY)|IN\s+(?:ONE|%s(?!\s*,)))')
+# A query that locks, and whose rows another one counts: it returns no keys.
+_COUNTED = re.compile(r"\bFROM \((?P<query>SELECT\b.*)\) AS locked\b")
 _QUERY = re.compile(r'\s*SELECT\b.*?\bFROM\s+"?(?P<table>\w+)"?')
 _OR = re.compile(r"\bOR\b")
 _INNERMOST = re.compile(r"(?:\bNOT )?\([^()]*\)")
@@ -89,6 +91,8 @@ def _steps(sql: str, parameters: int) -> Iterator[Step]:
         yield Step("advisory", mode=mode, parameter=parameter, second=bool(advisory["second"]))
     if write := _WRITE.match(sql):
         yield from _writes(sql, write["verb"].lower(), write["table"], write["alias"] or write["table"])
+    elif counted := _COUNTED.search(sql):
+        yield from _selects(_without_parentheses(counted["query"]))
     else:
         yield from _selects(_without_parentheses(sql))
 

@@ -12,6 +12,7 @@ from django.db.models import Model, Q, QuerySet
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
 from messaging.handling import patiently
+from messaging.locks import rows_lock_with
 from tests import lock_order, lock_watch
 from tests.integration import ledger
 from tests.integration.locks import at_once
@@ -87,6 +88,14 @@ def test_statements_by_hand_and_advisory_locks_count(found, rows):
         raw("SELECT pg_advisory_xact_lock_shared(%s)", lock_watch.fences._SUPPRESSIONS)
         raw("UPDATE campaigns_chat AS room SET key = %s WHERE room.id = %s", "renamed", chat.pk)
     assert "campaigns_chat is locked after suppressions" in found.pop() and not found
+
+
+def test_rows_that_are_locked_and_not_read_count(found, rows):
+    campaign, chat, _ = rows
+    with transaction.atomic():
+        lock(chat)
+        assert rows_lock_with(Campaign.objects.all(), pk=campaign.pk)
+    assert "campaigns_campaign is locked after campaigns_chat" in found.pop() and not found
 
 
 def test_several_rows_are_locked_by_one_statement_in_the_order_of_their_keys(found, rows):

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 from django.apps import apps
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -213,6 +214,23 @@ def test_the_count_is_of_those_that_are_still_there_when_it_goes_out(channel):
     assert sending is not None and sending.content["title"] == (
         f"2 first contacts wait in {campaign}: approve or reject. The last one: Late."
     )
+
+
+def test_a_bundle_of_many_rows_costs_as_many_statements_as_one_of_few_and_none_grows(channel):
+    costs = []
+    for size in (3, 600):
+        approvals(1, uuid4())
+        first = Notification.objects.get()
+        facts = {name: getattr(first, name) for name in ("routing_key", "title", "bundle", "bundle_at", "due_at")}
+        Notification.objects.bulk_create(
+            Notification(channel=channel, event_id=uuid4(), body=first.body, **facts) for _ in range(size - 1)
+        )
+        with CaptureQueriesContext(connection) as statements:
+            sending = notification_claim(notification_id=first.pk, now=first.due_at)
+        assert sending is not None and sending.content["count"] == size == Notification.objects.get().count
+        costs.append([len(statement["sql"]) // 100 for statement in statements.captured_queries])
+        Notification.objects.all().delete()
+    assert costs[0] == costs[1]
 
 
 def test_several_channels_and_events_in_one_transaction_change_no_row_of_another(channel):
