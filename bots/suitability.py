@@ -1,12 +1,14 @@
 """Whether an account can do a role's work now: what pickers offer, and why others are refused."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from bots.models import Bot, BotSession, Role
 
 State = Bot.State
+# So many accounts are named with what is wrong; the text has to fit into a lead's reason.
+NAMED = 2
 DISABLED = "is disabled"
 NEVER_LOGGED_IN, LOGGED_OUT = "was never logged in", "was logged out"
 _PROBLEMS = {
@@ -74,3 +76,17 @@ def bot_told(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool =
     another = "choose another account" if bot.role == role else f"choose an account of the role {role}"
     remedy = _REMEDIES.get(problem)
     return f"{bot} {problem}: {remedy}, or {another}." if remedy else f"{bot} {problem}: {another}."
+
+
+def none_told(bots: QuerySet[Bot], told: Callable[[Bot], str]) -> str:
+    """What is wrong with a campaign's accounts, in the words of `told`, the first ones by name; nothing as soon as one
+    of them works, and when there are none."""
+    found: list[str] = []
+    # Without the secrets, which another key may have encrypted.
+    rows = with_logins().filter(pk__in=bots.order_by().values("pk")).defer("phone", "api_hash", "proxy_url")
+    for bot in rows.order_by("key"):
+        if not (problem := told(bot)):
+            return ""
+        found.append(problem)
+    more = [f"{len(found) - NAMED} more: see the campaign's page."] if len(found) > NAMED else []
+    return " ".join([*found[:NAMED], *more])

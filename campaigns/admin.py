@@ -17,6 +17,7 @@ from campaigns.permission_admin import standing
 from campaigns.policy_admin import PolicyAdmin
 from campaigns.resuming import RESUME
 from campaigns.selectors import doubt_of, gap_of, unconfirmed_told
+from campaigns.starting import start_problems
 from panelkit.base import RowsInline
 from panelkit.labels import choice_label, clipped, short_choice
 from panelkit.operations import Operation, when_in
@@ -71,6 +72,7 @@ class CampaignAdmin(PolicyAdmin):
             variant="primary",
             when=when_in(State.DRAFT),
             confirm="Scripts, first contacts and replies go out from now on, as far as permissions and budgets allow.",
+            missing=lambda campaign: start_problems(campaign_id=campaign.pk),
             bulk=True,
         ),
         Operation(

@@ -11,6 +11,7 @@ from campaigns import fences
 from campaigns.errors import NotPossible as NotPossible
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from campaigns.selectors import doubt_of
+from campaigns.starting import start_problems
 from campaigns.suppressing import suppression_add as suppression_add
 from messaging.clock import database_clock
 
@@ -21,7 +22,13 @@ _MOVES = {
 }
 
 
+@transaction.atomic
 def campaign_start(*, campaign_id: UUID) -> Campaign:
+    """Raises NotPossible, also for a draft that was given accounts none of which does its work. One that has run goes
+    on without: its conversations do."""
+    campaign = Campaign.objects.select_for_update().get(id=campaign_id)
+    if campaign.state == Campaign.State.DRAFT and (problems := start_problems(campaign_id=campaign_id)):
+        raise NotPossible(f"It is not started. {' '.join(problems)}")
     return _campaign_move(campaign_id, Campaign.State.RUNNING)
 
 

@@ -6,11 +6,14 @@ class LeadsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from campaigns.starting import register_check
         from leads import origins, roles, subscribers, tasks  # noqa: F401  (they register themselves)
         from leads.person_data import LeadsRoom
+        from leads.selectors import managers_told
         from leads.trace import steps
         from messaging.persons import register
         from messaging.trace import register_source
 
         register_source(steps)
         register(5, LeadsRoom())
+        register_check(managers_told)

@@ -1,25 +1,19 @@
 """The accounts that take a campaign's leads: its page, and its part of the campaign's page."""
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display
 
-from bots.models import Bot, Role
-from bots.suitability import bot_told
+from bots.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from leads.models import CampaignManager
-from leads.selectors import UNUSABLE, managers_choosable
+from leads.selectors import manager_told, managers_choosable
 from panelkit.base import PanelAdmin, RowsInline
 from panelkit.registry import add_inline
 from panelkit.suitable import Suitable, SuitableForm, offer
-
-
-def manager_told(bot: Bot) -> str:
-    """Why this account gets no new leads, and what to do; or nothing."""
-    return bot_told(bot, role=Role.MANAGER, barred=UNUSABLE)
 
 
 class CampaignManagerForm(SuitableForm):
@@ -40,7 +34,7 @@ class CampaignManagerInline(RowsInline):
     autocomplete_fields = ("bot",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CampaignManager]:
-        return super().get_queryset(request).select_related("bot")
+        return super().get_queryset(request).prefetch_related(Prefetch("bot", with_logins()))
 
     @display(description="problem")
     def problem(self, manager: CampaignManager) -> str:
@@ -56,10 +50,13 @@ class CampaignManagerAdmin(PanelAdmin):
     empty_hint = "A campaign's leads are contacted by its manager bots, the least loaded first."
     list_display = ("bot", "campaign", "bot_state", "problem")
     list_filter = (("campaign", RelatedDropdownFilter),)
-    list_select_related = ("bot", "campaign")
+    list_select_related = ("campaign",)
     search_fields = ("bot__key", "bot__display_name", "campaign__name")
     autocomplete_fields = ("bot", "campaign")
     ordering = ("campaign__name", "bot__key")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CampaignManager]:
+        return super().get_queryset(request).prefetch_related(Prefetch("bot", with_logins()))
 
     @display(description="bot is", ordering="bot__state")
     def bot_state(self, manager: CampaignManager) -> str:

@@ -9,7 +9,7 @@ from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef
 from django.db.models.functions import Now
 
 from bots.models import Bot, Cursor, Delivery, Role
-from bots.suitability import bots_suitable
+from bots.suitability import bot_told, bots_suitable, none_told
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import (
     NONE_ON_RECORD,
@@ -85,11 +85,22 @@ def direct_contact_gaps(telegram_ids: set[int], *, now: datetime) -> dict[int, G
 
 def managers_choosable() -> QuerySet[Bot]:
     """Accounts that get new leads, in whatever campaign."""
-    return bots_suitable(role=Role.MANAGER, barred=UNUSABLE)
+    return bots_suitable(role=Role.MANAGER, barred=UNUSABLE, logged_in=True)
+
+
+def manager_told(bot: Bot) -> str:
+    """Why this account gets no new leads, and what to do; or nothing."""
+    return bot_told(bot, role=Role.MANAGER, barred=UNUSABLE, logged_in=True)
 
 
 def managers_usable(*, campaign_id: UUID) -> QuerySet[Bot]:
     return managers_choosable().filter(manages__campaign_id=campaign_id)
+
+
+def managers_told(*, campaign_id: UUID) -> str:
+    """Why none of the campaign's managers gets new leads, and what to do; nothing when one does, or it has none."""
+    told = none_told(Bot.objects.filter(manages__campaign_id=campaign_id), manager_told)
+    return f"No manager of the campaign gets new leads. {told}" if told else ""
 
 
 def manager_least_loaded(*, campaign_id: UUID, person: Person) -> Bot | None:

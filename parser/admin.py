@@ -1,7 +1,7 @@
 """What is looked for, where, and what was found. Keywords and watched chats are edited with their campaign, too."""
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import (
@@ -11,6 +11,7 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 
+from bots.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from messaging.admin.parts import trace_link
@@ -58,8 +59,8 @@ class WatchedChatInline(RowsInline):
     autocomplete_fields = ("chat", "bot")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WatchedChat]:
-        watched = super().get_queryset(request).select_related("chat", "bot")
-        return watched.prefetch_related("chat__permissions")
+        watched = super().get_queryset(request).select_related("chat")
+        return watched.prefetch_related("chat__permissions", Prefetch("bot", with_logins()))
 
     @admin.display(description="problem")
     def problem(self, watched: WatchedChat) -> str:
@@ -90,7 +91,7 @@ class WatchedChatAdmin(PanelAdmin):
     empty_hint = "A parser bot listens in the chats that are added here, for one campaign each."
     list_display = ("chat", "campaign", "bot", "bot_state", "problem")
     list_filter = (("campaign", RelatedDropdownFilter), ("bot", AutocompleteSelectFilter))
-    list_select_related = ("campaign", "chat", "bot")
+    list_select_related = ("campaign", "chat")
     search_fields = ("chat__title", "chat__key", "chat__reference", "bot__key", "campaign__name")
     autocomplete_fields = ("campaign", "chat", "bot")
     ordering = ("campaign__name", "chat__key")
@@ -100,7 +101,7 @@ class WatchedChatAdmin(PanelAdmin):
         return watched.bot.get_state_display()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WatchedChat]:
-        return super().get_queryset(request).prefetch_related("chat__permissions")
+        return super().get_queryset(request).prefetch_related("chat__permissions", Prefetch("bot", with_logins()))
 
     @admin.display(description="problem")
     def problem(self, watched: WatchedChat) -> str:

@@ -6,11 +6,14 @@ class ParserConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from campaigns.starting import register_check
         from messaging.persons import register
         from messaging.trace import register_source
         from parser import events, roles  # noqa: F401  (they register themselves)
         from parser.person_data import ParserRoom
+        from parser.selectors import parsers_told
         from parser.trace import steps
 
         register_source(steps)
         register(4, ParserRoom())
+        register_check(parsers_told)

@@ -8,7 +8,7 @@ from django.db.models.functions import Cast, Concat, Now
 
 from bots.models import Bot, Role
 from bots.states import BARRED
-from bots.suitability import bot_told, bots_suitable
+from bots.suitability import bot_told, bots_suitable, none_told
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import at_telegram, gap_at, permissions_given, permissions_in_force
 from panelkit.labels import moment_told
@@ -81,12 +81,18 @@ def keyword_versions(*, campaign_ids: list[UUID]) -> dict[UUID, tuple[int, int]]
 
 def parsers_choosable() -> QuerySet[Bot]:
     """Accounts that read chats now."""
-    return bots_suitable(role=Role.PARSER, barred=BARRED)
+    return bots_suitable(role=Role.PARSER, barred=BARRED, logged_in=True)
 
 
 def parser_told(bot: Bot) -> str:
     """Why this account reads nothing, and what to do; or nothing."""
-    return bot_told(bot, role=Role.PARSER, barred=BARRED)
+    return bot_told(bot, role=Role.PARSER, barred=BARRED, logged_in=True)
+
+
+def parsers_told(*, campaign_id: UUID) -> str:
+    """Why none of the campaign's chats is read, and what to do; nothing when one is, or it watches none."""
+    told = none_told(Bot.objects.filter(watches__campaign_id=campaign_id), parser_told)
+    return f"No parser of the campaign reads its chats. {told}" if told else ""
 
 
 def chats_readable() -> QuerySet[Chat]:

@@ -15,7 +15,7 @@ from leads.first_contact import first_contact_text
 from leads.lateness import why_late
 from leads.locks import campaign_hold, conversation_lock_if_there, managers_hold
 from leads.models import Conversation, Lead, Message
-from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_usable
+from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_told, managers_usable
 from leads.services.ownership import lead_move, owner_move
 from leads.services.saying import message_say
 from messaging.clock import database_clock
@@ -28,6 +28,7 @@ from scripts.spintax import SpintaxError
 State = Lead.State
 # Attempts in a row at a lead that end in an unforeseen way, and the longest wait between two (seconds).
 MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
+NO_MANAGER = "The campaign has no manager: add one on its page."
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def _needs_approval(lead: Lead, now: datetime) -> str:
 def _contact_through_manager(lead: Lead, person: Person, text: str, now: datetime) -> None:
     bot = manager_least_loaded(campaign_id=lead.campaign_id, person=person)
     if bot is None:
-        _wait(lead, "No manager bot of the campaign is usable.")
+        _wait(lead, managers_told(campaign_id=lead.campaign_id) or NO_MANAGER)
         return
     conversation = _conversation(lead, bot)
     lead_move(lead=lead, state=State.CONTACTING)

@@ -22,6 +22,7 @@ from messaging.subscriptions import handle
 from parser.models import Keyword, WatchedChat
 from telegram.types import Author, IncomingMessage
 from tests.integration import ledger
+from tests.integration.script_world import logged_in
 
 GRANTED = datetime(2026, 11, 1, 12, tzinfo=UTC)
 FIRST = "{Hello|Hi}! I am an AI assistant of Tea House. Reply STOP and I will not write again."
@@ -151,10 +152,10 @@ def make_world(*, managers: int = 2, direct: bool = True, **campaign: Any) -> Wo
     permit(chat, "parse")
     if direct:
         permit(chat, "first_contact")
-    parser = ledger.make_bot(role=Role.PARSER)
+    parser = logged_in(ledger.make_bot(role=Role.PARSER))
     WatchedChat.objects.create(campaign=made, chat=chat, bot=parser)
     Keyword.objects.create(campaign=made, text="tea")
-    bots = [ledger.make_bot(role=Role.MANAGER) for _ in range(managers)]
+    bots = [logged_in(ledger.make_bot(role=Role.MANAGER)) for _ in range(managers)]
     for bot in bots:
         CampaignManager.objects.create(campaign=made, bot=bot)
     return World(made, chat, parser, bots)

@@ -44,7 +44,7 @@ def test_an_approval_says_whether_a_first_message_is_queued(panel: Client):
     )
     Bot.objects.filter(role="manager").update(role="actor")
     page = told(panel, stuck, "approve")
-    assert "is approved, but nothing is queued yet: No manager bot of the campaign is usable." in page
+    assert "is approved, but nothing is queued yet: No manager of the campaign gets new leads. " in page
     assert "first message is queued" not in page and Lead.objects.get(pk=stuck.pk).state == "new"
 
 

@@ -15,7 +15,7 @@ from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat
 from scripts.models import ScriptForCampaign
 from tests.integration.leads_world import permit
-from tests.integration.script_world import make_bot, make_sfc
+from tests.integration.script_world import logged_in, make_bot, make_sfc
 
 pytestmark = pytest.mark.django_db
 
@@ -34,13 +34,13 @@ def watched_chat(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
     facts = {
         "campaign_id": sfc.campaign_id,
         "chat_id": permit(sfc.targets.all()[0].chat, "parse").chat_id,
-        "bot_id": make_bot("petra", role="parser").pk,
+        "bot_id": logged_in(make_bot("petra", role="parser")).pk,
     }
     return WatchedChat.objects.create(**facts), _as_typed(facts)
 
 
 def manager(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    facts = {"campaign_id": sfc.campaign_id, "bot_id": make_bot("max", role="manager").pk}
+    facts = {"campaign_id": sfc.campaign_id, "bot_id": logged_in(make_bot("max", role="manager")).pk}
     return CampaignManager.objects.create(**facts), _as_typed(facts)
 
 

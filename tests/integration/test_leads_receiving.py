@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bots.claiming import claim
-from bots.models import Bot, Delivery, Role
+from bots.models import Bot, BotSession, Delivery, Role
 from bots.outcomes import person_learned
 from campaigns.disclosure import is_disclosed
 from campaigns.models import Campaign, ChatPermission, Suppression
@@ -26,6 +26,7 @@ from telegram.types import PersonTarget
 from tests.integration import ledger
 from tests.integration.leads_world import handle_lead, make_world
 from tests.integration.locks import at_once
+from tests.integration.script_world import logged_in
 
 pytestmark = pytest.mark.django_db
 State = Lead.State
@@ -287,7 +288,7 @@ def test_a_lead_that_cannot_be_contacted_yet_says_why_and_is_tried_again(trouble
     assert lead.state == State.NEW and lead.state_reason
     assert leads_contact_due(now=timezone.now()) == 0
     if trouble == "no manager":
-        CampaignManager.objects.create(campaign=world.campaign, bot=ledger.make_bot(role=Role.MANAGER))
+        CampaignManager.objects.create(campaign=world.campaign, bot=logged_in(ledger.make_bot(role=Role.MANAGER)))
     else:
         Campaign.objects.update(first_contact_template="")
     assert leads_contact_due(now=timezone.now()) == 1
@@ -314,6 +315,34 @@ def test_a_bot_that_telegram_restricts_gets_no_new_leads(world):
     for number in range(3):
         world.receive(telegram_user_id=600 + number, username=f"person{number}")
     assert other.conversations.count() == 3
+
+
+def test_a_manager_that_was_never_logged_in_gets_no_new_leads(world):
+    fresh, other = world.managers
+    BotSession.objects.filter(bot=fresh).delete()
+    for number in range(3):
+        world.receive(telegram_user_id=600 + number, username=f"person{number}")
+    assert (fresh.conversations.count(), other.conversations.count()) == (0, 3)
+
+
+def test_a_lead_waits_for_the_login_of_the_only_manager_and_says_so():
+    world = make_world(managers=1)
+    [manager] = world.managers
+    BotSession.objects.all().delete()
+    Bot.objects.filter(pk=manager.pk).update(telegram_user_id=None)
+    lead = world.receive()
+    assert lead.state == State.NEW and not Conversation.objects.exists()
+    told = f"{manager} was never logged in: log it in on its page, or choose another account."
+    assert lead.state_reason == f"No manager of the campaign gets new leads. {told}"
+    logged_in(manager)
+    assert leads_contact_due(now=timezone.now()) == 1
+    lead.refresh_from_db()
+    assert (lead.state, lead.state_reason) == (State.CONTACTING, "")
+    assert manager.conversations.count() == 1
+
+
+def test_a_lead_of_a_campaign_without_managers_says_that_one_is_to_be_added():
+    assert make_world(managers=0).receive().state_reason == "The campaign has no manager: add one on its page."
 
 
 def handled_at_once(*events):

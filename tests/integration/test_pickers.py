@@ -12,11 +12,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
-from bots.models import Bot
+from bots.models import Bot, BotSession
 from campaigns.models import Campaign, Chat
 from leads.models import CampaignManager
 from parser.models import WatchedChat
 from tests.integration.leads_world import World, make_world, permit
+from tests.integration.script_world import logged_in
 
 pytestmark = pytest.mark.django_db
 
@@ -54,9 +55,12 @@ def accounts() -> None:
         ("out", {"state": "needs_login"}),
         ("halted", {"state": "stopped"}),
         ("limited", {"state": "restricted"}),
+        ("fresh", {}),
     ):
         for role in {facts.get("role", ""), *({"manager", "parser"} if "role" not in facts else set())} - {""}:
-            Bot.objects.create(key=f"{key}-{role}", **{"role": role, **facts})
+            bot = Bot.objects.create(key=f"{key}-{role}", **{"role": role, **facts})
+            if key != "fresh":
+                logged_in(bot)
 
 
 def test_a_campaign_gets_only_managers_that_take_leads(world: World, panel: Client):
@@ -69,6 +73,7 @@ def test_a_campaign_gets_only_managers_that_take_leads(world: World, panel: Clie
         ("out-manager", "out-manager needs login: log it in on its page, or choose another account."),
         ("halted-manager", "halted-manager is stopped: start it on its page, or choose another account."),
         ("limited-manager", "limited-manager is restricted: look at it in Telegram and release it on its page, or"),
+        ("fresh-manager", "fresh-manager was never logged in: log it in on its page, or choose another account."),
     ):
         bot = Bot.objects.get(key=key)
         assert told in add(panel, "leads.campaignmanager", campaign=world.campaign.pk, bot=bot.pk)
@@ -89,9 +94,11 @@ def _managers_inline(bot: Bot) -> dict[str, Any]:
 
 def test_a_manager_that_takes_no_leads_any_more_is_shown_with_the_reason(world: World, panel: Client):
     Bot.objects.filter(pk=world.managers[0].pk).update(role="actor")
-    told = f"{world.managers[0]} is no manager: choose an account of the role manager."
+    BotSession.objects.filter(bot=world.managers[1]).delete()
     for page in (_campaign(world), reverse("admin:leads_campaignmanager_changelist")):
-        assert told in text(panel.get(page))
+        shown = text(panel.get(page))
+        assert f"{world.managers[0]} is no manager: choose an account of the role manager." in shown
+        assert f"{world.managers[1]} was logged out: log it in on its page, or choose another account." in shown
 
 
 def test_a_campaign_watches_permitted_chats_with_parsers_that_read(world: World, panel: Client):
@@ -109,10 +116,16 @@ def test_a_campaign_watches_permitted_chats_with_parsers_that_read(world: World,
     assert "it begins at" in add(panel, "parser.watchedchat", **values | {"chat": future.pk})
     manager = values | {"bot": world.managers[0].pk}
     assert "is no parser: choose an account of the role parser." in add(panel, "parser.watchedchat", **manager)
+    fresh = values | {"chat": world.chat.pk, "bot": Bot.objects.get(key="fresh-parser").pk}
+    told = "fresh-parser was never logged in: log it in on its page, or choose another account."
+    assert told in add(panel, "parser.watchedchat", **fresh)
     assert WatchedChat.objects.count() == watched
     world.chat.permissions.filter(purpose="parse").update(revoked_at=timezone.now(), revoked_reason="no more")
+    BotSession.objects.filter(bot=world.parser).delete()
     for page in (_campaign(world), reverse("admin:parser_watchedchat_changelist")):
-        assert "no permission to watch it is in force: it was revoked" in text(panel.get(page))
+        shown = text(panel.get(page))
+        assert "no permission to watch it is in force: it was revoked" in shown
+        assert f"{world.parser} was logged out: log it in on its page" in shown
 
 
 def test_nothing_is_added_to_a_campaign_that_has_finished(world: World, panel: Client):

@@ -1,0 +1,18 @@
+"""What keeps a campaign from being started. The rooms above say it, whose accounts a campaign is given."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+_checks: list[Callable[..., str]] = []
+
+
+def register_check(check: Callable[..., str]) -> None:
+    """`check(campaign_id=…)` answers in sentences what is missing and what to do, nothing when the campaign may start.
+    Call it from an app's `ready`."""
+    if check not in _checks:
+        _checks.append(check)
+
+
+def start_problems(*, campaign_id: UUID) -> list[str]:
+    """What `campaigns.services.campaign_start` would refuse a draft for now."""
+    return [problem for check in _checks if (problem := check(campaign_id=campaign_id))]
