@@ -236,7 +236,10 @@ class Afterwards:
             # The look back after the next connect finds it again.
             number = changes[0].message_id
             log.exception("bot %s: a change of message %s could not be recorded", self._bot_id, number)
-            reason = f"bot {self._bot_id}: a change of message {number} was not recorded: {type(error).__name__}"
+            reason = (
+                f"bot {self._bot_id}: an edit, a deletion or a reaction was not recorded ({type(error).__name__}): "
+                "report this to the developers"
+            )
             await in_db(trouble_tell, key=f"change:{self._bot_id}:{number}", reason=reason)
             return []
 

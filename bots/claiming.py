@@ -19,6 +19,7 @@ from bots.policy import Key, Owner, Policy, asks_history, hold_fences, locked_de
 from bots.timeline import note
 from bots.troubles import trouble_tell
 from campaigns.models import Chat
+from campaigns.selectors import chat_told
 from messaging.clock import database_clock
 from messaging.handling import DATABASE_ERRORS
 from messaging.locks import rows_lock
@@ -125,12 +126,14 @@ def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock)
 def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> Batch:
     """Out of the way of what stands behind it for a while, and reported once."""
     log.error("delivery %s of bot %s cannot be %s", delivery_id, bot_id, what)
-    told = (
-        f"delivery {delivery_id} of bot {bot_id} cannot be {what}: open it in the panel, and cancel it or report this"
-    )
     with suppress(DatabaseError, InterfaceError), transaction.atomic():
         queued = Delivery.objects.filter(id=delivery_id, state=State.QUEUED)
         queued.update(waiting_reason=f"It could not be {what}. It is tried again.", waiting_until=clock() + SET_ASIDE)
+        chat = Chat.objects.filter(deliveries=delivery_id).first()
+        told = (
+            f"a message of bot {bot_id} to {'a person' if chat is None else chat_told(chat)} cannot be {what}: find it "
+            "among the account's queued deliveries, and cancel it or report this to the developers"
+        )
         trouble_tell(key=f"delivery:{delivery_id}", reason=told)
     # Here as well: perhaps nothing could be written down.
     return Batch(waiting={bot_id: [delivery_id]})

@@ -103,4 +103,4 @@ class References:
 def cannot_tell(*, bot_id: UUID, chat: Chat, reason: str) -> None:
     """`reason` is Telegram's or the adapter's name of it."""
     bot = Bot.objects.only("key", "display_name").get(pk=bot_id)
-    unconfirmed_tell(chat=chat, reason=check_told(bot=bot.key, chat=chat, reason=reason))
+    unconfirmed_tell(chat=chat, reason=check_told(bot=str(bot), chat=chat, reason=reason))

@@ -95,7 +95,7 @@ def bot_connect(*, bot_id: UUID, session: str, me: Me, claim: Claim | None = Non
         bot = Bot.objects.select_for_update(no_key=True).get(pk=bot_id)
         other = Bot.objects.filter(telegram_user_id=me.user_id).exclude(pk=bot_id).first()
         if other is not None:
-            raise LoginError(f"This is the account of another bot already, {other.key}. Use that one, or log it out.")
+            raise LoginError(f"This is the account of another bot already, {other.named}. Use that one, or log it out.")
         if bot.telegram_user_id not in (None, me.user_id):
             _forget_account(bot_id)
         if me.phone and _digits(bot.phone) != _digits(me.phone):
@@ -268,7 +268,7 @@ def _refuse_others_session(bot: Bot, session: str) -> None:
     for stored in BotSession.objects.exclude(bot=bot).select_related("bot").iterator(chunk_size=50):
         with suppress(UnreadableSession):
             if key_of(stored.data) == key:
-                raise LoginError(f"This is the session of another bot already, {stored.bot.key}.")
+                raise LoginError(f"This is the session of another bot already, {stored.bot.named}.")
 
 
 def _forget_account(bot_id: UUID) -> None:

@@ -16,7 +16,8 @@ from bots.models import Bot, Cursor
 from bots.roles import RoleHandler
 from bots.troubles import trouble_tell
 from campaigns.fences import erasing_hold
-from campaigns.selectors import erased, is_erased
+from campaigns.models import Chat
+from campaigns.selectors import at_telegram, chat_told, erased, is_erased
 from messaging.locks import rows_delete
 from messaging.models import HandlingFailure
 from telegram.types import Dialog, IncomingMessage
@@ -152,8 +153,16 @@ def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseExcepti
             error=f"{place}: {type(error).__name__}: {error}",
             traceback="".join(traceback.format_exception(error)),
         )
-        reason = f"message {message.message_id} of chat {message.peer_id} was skipped: {type(error).__name__}"
-        trouble_tell(key=f"message:{place}", reason=f"bot {reader.bot_id}: {reason}")
+        reason = (
+            f"bot {reader.bot_id}: a message in {_place_told(message.peer_id)} was skipped "
+            f"({type(error).__name__}): read it in Telegram's app, and report this to the developers"
+        )
+        trouble_tell(key=f"message:{place}", reason=reason)
+
+
+def _place_told(peer_id: int) -> str:
+    chat = Chat.objects.filter(at_telegram([peer_id])).first() if peer_id < 0 else None
+    return chat_told(chat) if chat is not None else "a private chat" if peer_id > 0 else "a chat that is not on record"
 
 
 def _locked(reader: Reader, peer_id: int, *, start: int | None = None) -> Cursor:

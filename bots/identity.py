@@ -12,7 +12,7 @@ from bots.models import Bot, Trouble
 from bots.troubles import chats_about, trouble_over, trouble_tell
 from campaigns.identity import chat_identify, reference_strayed
 from campaigns.models import Chat
-from campaigns.selectors import id_told
+from campaigns.selectors import chat_told, other_told
 from telegram.errors import ChatElsewhere
 from telegram.types import Dialog, ResolvedChat
 
@@ -64,11 +64,10 @@ def chat_elsewhere(
     chat = reference_strayed(chat_id=chat_id, leads_to=error.leads_to, reference=reference, changed_at=changed_at)
     if chat is None:
         return
-    bot = Bot.objects.only("key").get(pk=bot_id)
-    title = f" “{error.title}”" if error.title else ""
+    bot = Bot.objects.only("key", "display_name").get(pk=bot_id)
+    other = other_told(error.leads_to, title=error.title)
     reason = (
-        f"chat {chat.key}: bot {bot.key} found that {chat.reference} leads to another chat{title} "
-        f"({id_told(error.leads_to)}) than {chat.telegram_id}.{_JOINED[error.joined]} "
+        f"{chat_told(chat)}: bot {bot} found that {chat.reference} leads to {other}.{_JOINED[error.joined]} "
         "Its permissions are suspended: correct the reference on the chat's page"
     )
     trouble_tell(key=f"{_ELSEWHERE}{chat.id}", reason=reason)
@@ -95,7 +94,7 @@ def doubts_over() -> None:
     chats = chats_about(troubles)
     for trouble in troubles:
         chat = chats.get(trouble.key)
-        nameless = trouble.key.startswith(_NAMELESS) and chat is not None and _quoted(chat) in trouble.reason
+        nameless = trouble.key.startswith(_NAMELESS) and chat is not None and _bears(chat) in trouble.reason
         if trouble.key not in still and not nameless:
             trouble_over(key=trouble.key)
 
@@ -103,14 +102,15 @@ def doubts_over() -> None:
 def nameless_tell(*, chat: Chat, error: str) -> None:
     """The chat has lost the name that it is referred to by, and nobody else has taken it."""
     reason = (
-        f"chat {chat.key} does not bear the name {_quoted(chat)} any more ({error}): correct its reference, or no "
+        f"{chat_told(chat)} does not {_bears(chat)} any more ({error}): correct its reference, or no "
         "other account can join it"
     )
     trouble_tell(key=f"{_NAMELESS}{chat.pk}", reason=reason)
 
 
-def _quoted(chat: Chat) -> str:
-    return f"“{chat.reference}”"
+def _bears(chat: Chat) -> str:
+    """Also what tells whether the incident is about the reference of today: its title may be the same words."""
+    return f"bear the name “{chat.reference}”"
 
 
 def name_lost(chat: Chat, dialog: Dialog) -> bool:

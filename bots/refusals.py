@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from campaigns.models import Chat
+from campaigns.selectors import chat_told
 from telegram.errors import NOT_INSIDE, BotFull
 
 # As Telegram says that the chat's admins have been asked; as the adapter says that only a member can add the account.
@@ -11,20 +12,20 @@ ASKED, MUST_BE_ADDED = "INVITE_REQUEST_SENT", "MUST_BE_ADDED"
 WAITS_FOR_PEOPLE = frozenset({ASKED, MUST_BE_ADDED})
 
 _WHAT_TO_DO = {
-    ASKED: "has asked to join chat {chat}: an admin of it has to let the bot in",
+    ASKED: "has asked to join {chat}: an admin of it has to let the bot in",
     MUST_BE_ADDED: "is not in the basic group {chat}, which nobody can enter by its id: add the account to the group "
     "in Telegram, or enter an invite link as the chat's reference",
-    "NOT_A_GROUP": "cannot enter chat {chat} ({reason}): it leads to a person or a bot. Correct the reference",
-    "MEMBERSHIP_UNKNOWN": "was in chat {chat}, and Telegram does not say whether it still is: look in Telegram",
-    "INVITE_HASH_EXPIRED": "cannot enter chat {chat} ({reason}): the link has expired. Ask the owner for a new one",
-    "USERS_TOO_MUCH": "cannot enter chat {chat} ({reason}): it has as many members as Telegram allows",
+    "NOT_A_GROUP": "cannot enter {chat} ({reason}): it leads to a person or a bot. Correct the reference",
+    "MEMBERSHIP_UNKNOWN": "was in {chat}, and Telegram does not say whether it still is: look in Telegram",
+    "INVITE_HASH_EXPIRED": "cannot enter {chat} ({reason}): the link has expired. Ask the owner for a new one",
+    "USERS_TOO_MUCH": "cannot enter {chat} ({reason}): it has as many members as Telegram allows",
 }
 
 
 def refusal_told(*, bot_id: UUID, chat: Chat, reason: str) -> str:
     """`reason` is Telegram's or the adapter's name of it."""
-    sentence = _WHAT_TO_DO.get(reason, "cannot enter chat {chat}: {reason}")
-    return f"bot {bot_id} {sentence.format(chat=chat.key, reason=reason)}"
+    sentence = _WHAT_TO_DO.get(reason, "cannot enter {chat}: {reason}")
+    return f"bot {bot_id} {sentence.format(chat=chat_told(chat), reason=reason)}"
 
 
 _CHECK = {
@@ -41,7 +42,7 @@ def check_told(*, bot: str, chat: Chat, reason: str) -> str:
     """Why bot `bot` cannot confirm the chat's changed reference."""
     sentence = _CHECK.get(reason, "bot {bot} cannot see where {reference} leads: {reason}")
     told = sentence.format(bot=bot, reference=chat.reference, reason=reason)
-    return f"chat {chat.key} waits since its reference was changed: {told}"
+    return f"{chat_told(chat)} waits since its reference was changed: {told}"
 
 
 def full_trouble(bot_id: UUID) -> str:

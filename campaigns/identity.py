@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from campaigns import fences
 from campaigns.errors import NotPossible
 from campaigns.models import Chat
-from campaigns.selectors import chats_at, id_told
+from campaigns.selectors import chat_told, chats_at, other_told
 from campaigns.services import permissions_suspend
 
 # Of a slug, less what makes it unique.
@@ -49,7 +49,7 @@ def chat_identify(
     if telegram_id == chat.upgraded_from_id:
         return chat
     if chat.telegram_id is None and reference not in (None, chat.reference):
-        raise AnotherChat(f"the reference of chat {chat.key} is {chat.reference} now, and {reference} was followed")
+        raise AnotherChat(f"the reference of {chat_told(chat)} is {chat.reference} now, and {reference} was followed")
     _check_free(chat, telegram_id, upgraded_from)
     if not chat.title and title:
         Chat.objects.filter(id=chat.id).update(title=title[:200])
@@ -60,7 +60,7 @@ def chat_identify(
     elif chat.telegram_id in (None, upgraded_from):
         facts = {"kind": kind, "telegram_id": telegram_id, "upgraded_from_id": upgraded_from, "upgraded_at": Now()}
     else:
-        raise AnotherChat(f"chat {chat.key} is {chat.telegram_id}, and {chat.reference} led to {telegram_id}")
+        raise AnotherChat(f"{chat.reference} led to another chat than {chat_told(chat)}")
     try:
         with transaction.atomic():
             Chat.objects.filter(id=chat.id).exclude(telegram_id=telegram_id, kind=kind).update(**facts)
@@ -78,9 +78,10 @@ def _check_free(chat: Chat, telegram_id: int, upgraded_from: int | None) -> None
     taken = {pk for pk in chats_at(ids).values() if pk != chat.id}
     other = Chat.objects.filter(id__in=taken).first()
     if other is not None:
+        title = f" ({chat_told(other)})" if other.title else ""
         raise SameChat(
-            f"{chat.reference} (chat {chat.key}) is the same chat at Telegram as {other.reference} (chat {other.key}): "
-            f"use {other.key}, and correct the reference of {chat.key} or revoke its permissions"
+            f"{chat.reference} is the same chat at Telegram as {other.reference}{title}: use that one, and correct the "
+            f"reference {chat.reference} or revoke the permissions of its chat"
         )
 
 
@@ -99,8 +100,8 @@ def reference_strayed(
     chat.save(update_fields=["reference_leads_to", "reference_changed_at"])
     # The reason stays on the permission after the correction, until it is resumed: it has to be true then as well.
     reason = (
-        f"{chat.reference} led to another chat ({id_told(leads_to)}) than {chat.telegram_id}. Once the reference of "
-        f"chat {chat.key} is corrected, ask the owner and resume it"
+        f"{chat.reference} led to {other_told(leads_to)} than {chat_told(chat)}. Once the reference is corrected, ask "
+        "the owner and resume it"
     )
     permissions_suspend(chat_id=chat_id, reason=reason)
     return chat
@@ -116,8 +117,8 @@ def reference_to_new_chat(*, chat_id: UUID) -> Chat:
     known = Chat.objects.filter(id__in=chats_at({old.reference_leads_to}).values()).first()
     if known is not None:
         raise NotPossible(
-            f"{old.reference} leads to {known}, which is your chat {known.key} already. Change the reference of chat "
-            f"{old.key}: {old.telegram_id} always leads to it."
+            f"{old.reference} leads to {chat_told(known)}, which is one of your chats already. Change the reference of "
+            f"{chat_told(old)}: {old.telegram_id} always leads to it."
         )
     reference = old.reference
     Chat.objects.filter(id=old.id).update(reference=str(old.telegram_id), reference_leads_to=None)

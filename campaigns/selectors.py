@@ -14,6 +14,9 @@ from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import UNSEEN_CHAT, Campaign, Chat, ChatPermission, Suppression
 from campaigns.suppressions import bearer_of
 
+# Characters of a chat's name within a sentence.
+_LONGEST_NAME = 60
+
 
 def plain_username(username: str) -> str:
     """As names are compared: without @, in small letters."""
@@ -142,16 +145,27 @@ def doubt_of(chat: Chat) -> str:
     """Why it is in doubt whose permission a chat has, and what to do; empty when it is not."""
     if chat.reference_leads_to is None:
         return ""
-    leads_to = id_told(chat.reference_leads_to)
     return (
-        f"{chat.reference} leads to another chat ({leads_to}) than the one whose owner gave the "
-        f"permission ({chat.telegram_id}): correct the reference of chat {chat.key}, or make the other one a new chat"
+        f"{chat.reference} leads to {other_told(chat.reference_leads_to)} than the one whose owner gave the "
+        f"permission: correct the reference of {chat_told(chat)}, or make the other one a new chat"
     )
 
 
-def id_told(leads_to: int) -> str:
-    """A chat's `reference_leads_to` within a sentence."""
-    return "whose id no account sees" if leads_to == UNSEEN_CHAT else str(leads_to)
+def other_told(leads_to: int, *, title: str = "") -> str:
+    """A chat's `reference_leads_to` within a sentence, by the `title` that Telegram gave or the name on record."""
+    known = Chat.objects.filter(at_telegram([leads_to])).first() if not title else None
+    name = title_told(title) if title else chat_told(known) if known is not None else ""
+    unseen = "(whose id no account sees)" if leads_to == UNSEEN_CHAT else ""
+    return " ".join(filter(None, ["another chat", name, unseen]))
+
+
+def chat_told(chat: Chat) -> str:
+    """A chat within a sentence: what to do stands behind it, and a long title would push that out of the column."""
+    return title_told(str(chat))
+
+
+def title_told(name: str) -> str:
+    return f"“{name}”" if len(name) <= _LONGEST_NAME else f"“{name[: _LONGEST_NAME - 1]}…”"
 
 
 def unconfirmed_told(changed_at: datetime) -> str:

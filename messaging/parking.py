@@ -44,7 +44,8 @@ def _raise_alarm(database: psycopg.Connection, row: Row, service: str, reason: s
     alarm = ServiceErrorEvent(
         id=uuid.uuid5(uuid.UUID(row.event_id), _ALARM),
         service=service,
-        reason=f"event {row.event_id} ({where}) cannot be published: {reason[:_MOST_REASON]}",
+        reason=f"an event ({where}) cannot be published: {reason[:_MOST_REASON]}. "
+        "Find it in the outbox, and try again once the cause is gone, or give it up",
     )
     headers = {topology.ALARM_HEADER: _ALARM, topology.TRACE_HEADER: outbox.traceparent(alarm.id)}
     database.execute(

@@ -31,7 +31,7 @@ def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine], *, now: date
 
 def _campaign_problems(campaign: Campaign) -> Iterator[str]:
     if campaign.state not in (Campaign.State.RUNNING, Campaign.State.PAUSED):
-        yield f"campaign {campaign.slug} is {campaign.get_state_display().lower()}, not running"
+        yield f"campaign “{campaign}” is {campaign.get_state_display().lower()}, not running"
 
 
 def _assignment_problems(sfc: ScriptForCampaign) -> Iterator[str]:

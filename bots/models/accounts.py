@@ -61,6 +61,11 @@ class Bot(models.Model):
     def __str__(self) -> str:
         return self.display_name or self.key
 
+    @property
+    def named(self) -> str:
+        """Its name and its key, where it must not be taken for another account: several may bear one name."""
+        return f"{self.display_name} ({self.key})" if self.display_name else self.key
+
 
 class BotSession(models.Model):
     """The bot's Telegram session: auth key, data centre, update state, known entities. Encrypted as a whole."""

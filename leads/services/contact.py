@@ -180,7 +180,13 @@ def _give_up(lead_id: UUID, error: str) -> None:
     reason = f"It could not be contacted in {MOST_ATTEMPTS} attempts ({error}): approve it to try again, or reject it."
     facts = {"state": State.AWAITING_APPROVAL, "state_reason": reason, "approved_at": None, "approved_by": ""}
     if Lead.objects.filter(id=lead_id, state=State.NEW).update(**facts, attempts=0, retry_at=None):
-        reason = f"lead {lead_id} could not be contacted in {MOST_ATTEMPTS} attempts ({error}) and awaits an operator"
+        log.error("lead %s could not be contacted in %d attempts (%s)", lead_id, MOST_ATTEMPTS, error)
+        campaign = Lead.objects.values_list("campaign__name", flat=True).get(id=lead_id)
+        # Without the person's name: events are kept elsewhere, where erasing the person does not reach.
+        reason = (
+            f"a lead of campaign “{campaign}” could not be contacted in {MOST_ATTEMPTS} attempts ({error}): find it "
+            "among the leads that await approval, and approve it to try again, or reject it"
+        )
         publish_on_commit(ServiceErrorEvent(service="manager", reason=reason))
 
 

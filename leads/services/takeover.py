@@ -9,6 +9,7 @@ from django.db.models import F, Max, Min, Q, QuerySet
 
 from bots.models import Delivery
 from bots.people import addressed_as
+from bots.selectors import bot_name
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
 from leads.services.ownership import NOT_TALKING, Owner, lead_move, owner_move
@@ -107,13 +108,23 @@ def _give_up(conversation_id: UUID, error: str, now: datetime) -> None:
     that settles judges them once more."""
     with transaction.atomic():
         _note(conversation_id, given_up_at=now, error=error[:300])
-        reason = f"who wrote what left the account in conversation {conversation_id} could not be judged: {error}"
-        publish_on_commit(ServiceErrorEvent(service="manager", reason=reason))
+        log.error("conversation %s: who wrote what left the account could not be judged: %s", conversation_id, error)
+        publish_on_commit(ServiceErrorEvent(service="manager", reason=_told(conversation_id, error)))
     with transaction.atomic():
         conversation = conversation_lock_if_there(conversation_id)
         if conversation is not None and conversation.owner != Owner.HUMAN and not _opted_out(conversation):
             reason = f"Look into the chat: who wrote the last message there could not be found out ({error})."
             owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)
+
+
+def _told(conversation_id: UUID, error: str) -> str:
+    """Without the person's name: events are kept elsewhere, where erasing the person does not reach."""
+    names = Conversation.objects.filter(id=conversation_id).values_list("bot_id", "lead__campaign__name").first()
+    where = f" of {bot_name(names[0])} in campaign “{names[1]}”" if names else ""
+    return (
+        f"who wrote the last message of a conversation{where} could not be found out ({error}): look into the "
+        "chat, then answer or hand the conversation back"
+    )
 
 
 def _opted_out(conversation: Conversation) -> bool:

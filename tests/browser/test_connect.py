@@ -415,7 +415,7 @@ def test_logging_out_ends_the_session_at_telegram(panel: Panel, telegram: Simple
 def test_a_login_may_be_begun_in_another_way_and_two_bots_never_share_an_account(
     panel: Panel, telegram: SimpleNamespace, bot: Bot
 ) -> None:
-    other = Bot.objects.create(key="other", role="actor", phone="+9996633333")
+    other = Bot.objects.create(key="other", display_name="Olga", role="actor", phone="+9996633333")
     bot_connect_with_code(bot_id=other.pk, ask_code=lambda: "33333")
     panel.open(_login(bot))
     _act(panel, "qr")
@@ -423,7 +423,7 @@ def test_a_login_may_be_begun_in_another_way_and_two_bots_never_share_an_account
     assert "By phone number" in panel.text
     _act(panel, "send", phone="+9996633333")
     _act(panel, "code", code="33333")
-    assert "This is the account of another bot already, other." in panel.text
+    assert "This is the account of another bot already, Olga (other)." in panel.text
 
 
 def test_a_proxy_that_does_not_answer_is_said(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:

@@ -72,7 +72,8 @@ def test_a_lead_that_fails_in_an_unforeseen_way_is_an_operators_after_some_attem
     assert (waiting.state, waiting.attempts, waiting.approved_at) == (State.AWAITING_APPROVAL, 0, None)
     assert "8 attempts (unforeseen ValueError): approve it to try again" in waiting.state_reason
     [event] = told()
-    assert str(waiting.id) in event and "private words" not in event
+    assert f"a lead of campaign “{waiting.campaign.name}” could not be contacted in 8 attempts" in event
+    assert str(waiting.id) not in event and "private words" not in event
     assert not HandlingFailure.objects.exists()
 
 
@@ -118,7 +119,8 @@ def test_words_that_cannot_be_judged_give_the_conversation_to_an_operator(talk, 
     assert talk.owner == "human" and "Look into the chat" in talk.owner_reason
     assert left_over.given_up_at is not None and left_over.error == "unforeseen ValueError"
     [event] = told()
-    assert str(talk.id) in event and "private words" not in event
+    assert f"a conversation of {talk.bot} in campaign “{talk.lead.campaign.name}”" in event
+    assert str(talk.id) not in event and "private words" not in event
 
 
 def test_judging_without_a_trace_is_counted_too(talk, left_over, monkeypatch):

@@ -164,7 +164,7 @@ def test_a_chat_that_is_on_record_already_is_made_no_new_one(chat: Chat):
     chat_elsewhere(
         bot_id=ledger.make_bot().pk, chat_id=chat.pk, error=ChatElsewhere(other.telegram_id), reference="@square"
     )
-    with pytest.raises(NotPossible, match=f"your chat garden already.*{chat.telegram_id} always leads to it"):
+    with pytest.raises(NotPossible, match=f"“{other}”, which is .*“{chat}”: {chat.telegram_id} always leads"):
         reference_to_new_chat(chat_id=chat.pk)
     assert Chat.objects.count() == 2
 

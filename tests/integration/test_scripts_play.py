@@ -80,7 +80,7 @@ def test_activation_names_everything_that_is_missing_and_changes_nothing():
     with pytest.raises(CannotStart) as caught:
         services.sfc_activate(sfc_id=sfc.pk)
     assert caught.value.problems == [
-        "campaign camp-talk is draft, not running",
+        "campaign “Campaign” is draft, not running",
         "line l1: { is never closed at character 1",
         "slot guest is not cast",
         "slot host: talk-host is banned",

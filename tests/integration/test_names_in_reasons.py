@@ -1,0 +1,103 @@
+"""What the team reads says names: no id of a row, no number of Telegram's, no key in a name's place."""
+
+import re
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from bots.confirming import cannot_tell
+from bots.connecting import bot_connect
+from bots.cursors import Reader, message_skip
+from bots.models import Bot, Trouble
+from bots.refusals import ASKED, refusal_told
+from bots.troubles import trouble_tell
+from campaigns.expiry import permissions_tell_expiring
+from campaigns.models import Chat
+from leads.models import Lead
+from leads.services import people
+from messaging.models import OutboxEvent
+from telegram.logins import LoginError
+from telegram.types import Me
+from tests.integration import ledger
+from tests.integration.leads_world import make_world, role_handler
+
+pytestmark = pytest.mark.django_db
+NUMBER = re.compile(r"\d{6}|[0-9a-f]{8}-")
+
+
+@pytest.fixture
+def bot() -> Bot:
+    return ledger.make_bot(key="bot-anna", display_name="Anna")
+
+
+@pytest.fixture
+def chat() -> Chat:
+    return ledger.make_chat(key="square", title="Market square", reference="@square")
+
+
+def reason() -> str:
+    [told] = Trouble.objects.values_list("reason", flat=True)
+    assert not NUMBER.search(told), told
+    return told
+
+
+def test_an_account_that_cannot_enter_a_chat_is_told_of_by_both_names(bot, chat):
+    trouble_tell(key="chat", reason=refusal_told(bot_id=bot.pk, chat=chat, reason=ASKED))
+    assert reason() == "bot Anna has asked to join “Market square”: an admin of it has to let the bot in"
+
+
+def test_an_account_that_cannot_confirm_a_reference_is_told_of_by_both_names(bot, chat):
+    cannot_tell(bot_id=bot.pk, chat=chat, reason="FLOOD")
+    assert reason() == (
+        "“Market square” waits since its reference was changed: bot Anna cannot see where @square leads: FLOOD"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("the chat", "“Market square”"),
+        (-1_009_999_999_999, "a chat that is not on record"),
+        (5_000_111, "a private chat"),
+    ],
+)
+def test_a_message_that_is_skipped_is_told_of_by_its_chat(bot, chat, place, told):
+    peer_id = chat.telegram_id if place == "the chat" else place
+    reader = Reader(bot.pk, bot.lease_epoch, role_handler("actor"))
+    bot.cursors.create(peer_id=peer_id, last_message_id=1)
+    message: Any = SimpleNamespace(peer_id=peer_id, message_id=1_234_567)
+    message_skip(reader=reader, message=message, error=KeyError())
+    assert reason().startswith(f"bot Anna: a message in {told} was skipped (KeyError): read it in Telegram's app")
+
+
+def test_an_account_that_is_another_bots_is_told_of_by_name_and_key(bot):
+    bot.telegram_user_id = 7
+    bot.save()
+    with pytest.raises(LoginError, match=r"account of another bot already, Anna \(bot-anna\)\."):
+        bot_connect(bot_id=ledger.make_bot().pk, session="", me=Me(7, "", ""))
+
+
+def test_a_permission_that_ends_is_told_of_by_the_chats_title(chat):
+    end = datetime(2024, 12, 4, tzinfo=UTC)
+    chat.permissions.update(valid_until=end)
+    permissions_tell_expiring(now=end)
+    [body] = OutboxEvent.objects.filter(routing_key="admin.error").values_list("body", flat=True)
+    assert "The permission of “Market square” for" in body
+
+
+def test_a_long_title_leaves_room_for_what_to_do(bot, chat):
+    chat.title = "x" * 200
+    trouble_tell(key="chat", reason=refusal_told(bot_id=bot.pk, chat=chat, reason=ASKED))
+    assert reason().endswith("…”: an admin of it has to let the bot in")
+
+
+def test_a_lead_that_turns_out_to_be_another_one_is_closed_without_that_ones_id():
+    world = make_world()
+    facts: dict[str, Any] = {"campaign": world.campaign, "hit_at": ledger.START, "chat_id": -1, "message_id": 1}
+    goes, stays = (Lead.objects.create(telegram_user_id=user, event_id=uuid4(), **facts) for user in (1, 2))
+    people._end(goes, stays)
+    goes.refresh_from_db()
+    assert goes.state_reason == "The same person as another lead of this campaign: see “Same as” on the lead's page."
