@@ -76,7 +76,7 @@ def test_a_name_that_somebody_took_over_takes_no_permission_with_it(company: Com
     assert "led to another chat" in Delivery.objects.get(pk=line.pk).waiting_reason
     assert list(thief.members) == [company.pavel.id]
     assert len([body for body in events("bots.error") if "leads to another chat" in body]) == 1
-    with pytest.raises(NotPossible, match="correct the reference of chat square"):
+    with pytest.raises(NotPossible, match="correct the reference of “square”"):
         permission_resume(permission_id=permission.pk)
 
     reference_change(chat_id=chat.pk, reference=there.invite_link)
