@@ -17,8 +17,8 @@ from bench.contenders import LATE, LATENCY_RATE, START_SECONDS, Bounds, Latency,
 from bench.payload import payload
 from bench.world import Trouble, World, wait_for
 from coolthing_site.processes import ProcessGroup, procfile
-from messaging import declare
-from messaging.outbox import publish_on_commit
+from messaging.broker import declare
+from messaging.publishing.outbox import publish_on_commit
 
 # About how many a second; only the counts of messages follow from them.
 HINTS = {"noop": 2_000, "single": 900, "batched": 8_000}

@@ -22,7 +22,8 @@ from django.db import connection, transaction
 from bench import effect
 from bench.recorder import recorder
 from coolthing_site.celery import app, kombu_queue
-from messaging import subscriptions, topology
+from messaging.broker import topology
+from messaging.consuming import subscriptions
 from messaging.events import Event
 
 EXCHANGE = "bench_exchange"

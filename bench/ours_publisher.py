@@ -9,7 +9,7 @@ from bench import child, effect, ours_app
 from bench.payload import payload
 
 from django.db import connection, transaction  # isort: skip - after bench.ours_app's setup
-from messaging.outbox import publish_on_commit  # isort: skip
+from messaging.publishing.outbox import publish_on_commit  # isort: skip
 
 
 def main() -> None:

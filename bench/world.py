@@ -19,7 +19,7 @@ from psycopg import sql
 
 from bench import effect, recorder, wire
 from coolthing_site.processes import ProcessGroup, base_environment
-from messaging.management_api import ManagementApi
+from messaging.broker.management_api import ManagementApi
 
 NAME = "coolthing_bench"
 QUORUM = {"x-queue-type": "quorum"}

@@ -28,7 +28,7 @@ from bots.policy import destination_id
 from bots.timeline import note
 from bots.troubles import trouble_tell
 from campaigns.models import Chat
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, TransientError
 from telegram.texts import same_text

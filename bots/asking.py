@@ -15,7 +15,7 @@ from bots.models import Bot, Delivery, Trouble
 from bots.policy import Owner, Policy, with_facts
 from campaigns.models import Purpose
 from campaigns.selectors import suppressed_bearer
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 
 # In these states no worker says anything as the bot, though one may hold it.
 _NOT_READY = (Bot.State.OFFLINE, Bot.State.STARTING)

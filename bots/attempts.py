@@ -16,7 +16,7 @@ from bots import outcomes, recovery
 from bots.claiming import Outgoing, ReplyElsewhere
 from bots.executor import in_db
 from bots.live import LiveSession
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.client import TelegramAccount
 from telegram.errors import (
     AlreadySent,

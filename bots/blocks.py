@@ -9,7 +9,7 @@ from django.db import connection
 from bots.models import Bot, BotBlock
 from bots.states import bot_set_state
 from bots.troubles import trouble_tell
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.errors import RetryAfter
 
 # Telegram's method of looking at messages again (`bots.afterwards`): a bot that waits with it does all its work.

@@ -14,9 +14,9 @@ from django.db.models import Count, F, QuerySet
 from bots.deliveries import delivery_cancel
 from bots.models import Delivery, MassCancellation
 from messaging import audit
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
+from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import for_each
-from messaging.tasks_api import send_on_commit
 
 TASK = "bots.tasks.advance_cancellations"
 # More are not kept in one order: a narrower choice is a clearer one, too.

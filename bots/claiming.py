@@ -20,9 +20,9 @@ from bots.timeline import note
 from bots.troubles import trouble_tell
 from campaigns.models import Chat
 from campaigns.selectors import chat_told
-from messaging.clock import database_clock
-from messaging.handling import DATABASE_ERRORS
-from messaging.locks import rows_lock
+from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.clock import database_clock
+from messaging.database.locks import rows_lock
 from telegram.types import ChatTarget, PersonTarget, Target
 
 State = Delivery.State

@@ -23,9 +23,9 @@ from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
 from bots.services import bot_stop, credentials_of
 from bots.states import bot_reset, bot_set_state
 from bots.unlisted import unlisted_tell
-from messaging.clock import database_clock
-from messaging.handling import DATABASE_ERRORS
-from messaging.locks import connection_lock, rows_lock
+from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.clock import database_clock
+from messaging.database.locks import connection_lock, rows_lock
 from telegram import login
 from telegram.logins import LoginError, QrCode, too_many
 from telegram.store import UnreadableSession, key_of

@@ -18,7 +18,7 @@ from bots.troubles import trouble_tell
 from campaigns.fences import erasing_hold
 from campaigns.models import Chat
 from campaigns.selectors import at_telegram, chat_told, erased, is_erased
-from messaging.locks import rows_delete
+from messaging.database.locks import rows_delete
 from messaging.models import HandlingFailure
 from telegram.types import Dialog, IncomingMessage
 

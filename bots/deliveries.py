@@ -21,7 +21,7 @@ from bots.timeline import RESOLVED, note
 from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
 from campaigns.models import Purpose
 from campaigns.selectors import plain_username
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.texts import as_kept
 
 __all__ = [

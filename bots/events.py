@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from messaging import topology
+from messaging.broker import topology
 from messaging.events import Event
 
 SERVICE = "bots"

@@ -13,8 +13,8 @@ from django.db.models.functions import Now
 from bots.models import Bot, Host
 from bots.states import BARRED
 from bots.wanted import bots_wanted
-from messaging.clock import database_clock
-from messaging.locks import rows_delete
+from messaging.database.clock import database_clock
+from messaging.database.locks import rows_delete
 
 # Seconds without a heartbeat after which a worker gets no more bots, and after which it is forgotten.
 SILENT_SECONDS = 15

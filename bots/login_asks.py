@@ -19,7 +19,7 @@ from bots.login_rows import LOGIN_LIFETIME, login_pending, number_known
 from bots.logins import BUSY, NO_PHONE, OVER
 from bots.models import Bot, BotSession, PendingLogin
 from bots.services import bot_stop, credentials_of
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.logins import LoginError
 
 Ask = PendingLogin.Ask

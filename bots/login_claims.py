@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from bots.executor import in_own_thread
 from bots.models import PendingLogin
-from messaging.handling import DATABASE_ERRORS
+from messaging.consuming.handling import DATABASE_ERRORS
 from messaging.rounds import for_each
 from telegram.logins import LoginError
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from bots.connecting import TooSoon, session_discard
 from bots.login_claims import Claim
 from bots.models import Bot, PendingLogin
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.logins import CodeSent, LoginError, PasswordNeeded, QrCode
 from telegram.types import Credentials
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from bots.executor import in_own_thread
 from bots.login_claims import Claim, ClaimLost
-from messaging.handling import DATABASE_ERRORS
+from messaging.consuming.handling import DATABASE_ERRORS
 from telegram.logins import LoginError
 
 T = TypeVar("T")

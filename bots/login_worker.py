@@ -15,7 +15,7 @@ from django.db import close_old_connections, connections
 from bots import logins
 from bots.login_claims import Job, claim_next
 from bots.models import PendingLogin
-from messaging.handling import DATABASE_ERRORS
+from messaging.consuming.handling import DATABASE_ERRORS
 from telegram.logins import LoginError
 
 Ask = PendingLogin.Ask

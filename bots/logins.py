@@ -33,8 +33,8 @@ from bots.login_rows import (
 from bots.login_waits import while_seen
 from bots.models import Bot, PendingLogin
 from bots.services import credentials_of
-from messaging.clock import database_clock
-from messaging.handling import DATABASE_ERRORS
+from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.clock import database_clock
 from telegram import login
 from telegram.logins import SENTENCES, LoginError, PasswordNeeded, QrCode
 from telegram.types import Me

@@ -8,7 +8,7 @@ from django.db.models.functions import Lower
 
 from bots.models import Bot, BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
 from bots.people import addressed_as
-from messaging.locks import rows_lock
+from messaging.database.locks import rows_lock
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 
 State = Delivery.State

@@ -23,8 +23,8 @@ from bots.outcomes import put_back, record_failed, record_refused
 from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
 from bots.timeline import note
 from campaigns.models import Chat
-from messaging.clock import database_clock
-from messaging.handling import DATABASE_ERRORS
+from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.clock import database_clock
 from messaging.rounds import all_of, for_each
 
 State = Delivery.State

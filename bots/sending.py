@@ -20,7 +20,7 @@ from bots.policy import Key, Owner
 from bots.recovery import stranded, take_over
 from bots.waiting_room import WaitingRoom
 from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
-from messaging.listen import listen
+from messaging.database.listen import listen
 
 # Seconds between looks at the queue when nobody calls; between looks for what was left `sending`.
 POLL = 0.3

@@ -12,8 +12,8 @@ from bots.blocks import long_wait_tell
 from bots.events import BotBannedEvent
 from bots.models import Bot, BotSession
 from bots.states import bot_reset, bot_set_state
-from messaging.clock import database_clock
-from messaging.outbox import publish_on_commit
+from messaging.database.clock import database_clock
+from messaging.publishing.outbox import publish_on_commit
 from telegram.errors import BotDead, RetryAfter
 from telegram.logins import LoginError
 from telegram.types import Credentials, Me

@@ -30,7 +30,7 @@ from bots.services import (
 from bots.serving import Serving
 from bots.states import bot_set_state
 from bots.troubles import trouble_over, trouble_tell
-from messaging.faults import fault
+from messaging.observability.error_names import fault
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, PermanentError, RetryAfter, TelegramError
 from telegram.proxying import credentials_to_connect

@@ -20,10 +20,10 @@ from bots.states import BARRED, bot_set_state
 from bots.troubles import STARTING, trouble_over, trouble_tell, trouble_tell_lasting, troubles_forget
 from bots.unwelcome import suspensions_over
 from bots.wanted import bots_wanted
-from messaging import topology
-from messaging.locks import rows_delete
+from messaging.broker import topology
+from messaging.database.locks import rows_delete
+from messaging.publishing.celery_tasks import send_to_queue_rollback_unsafe
 from messaging.rounds import all_of, for_each
-from messaging.tasks_api import send_to_queue_rollback_unsafe
 
 RUN_BOT = "bots.tasks.run_bot"
 QUEUES: dict[str, str] = {

@@ -6,8 +6,8 @@ from uuid import UUID
 from celery import shared_task
 
 from bots import cancelling, here, recovery, supervision
-from messaging.clock import database_clock
-from messaging.work import WorkTask
+from messaging.consuming.work_tasks import WorkTask
+from messaging.database.clock import database_clock
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from django.db.models.functions import Now
 from bots.events import SERVICE
 from bots.models import Bot, Trouble
 from campaigns.models import Chat
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
+from messaging.database.locks import rows_delete
 from messaging.events import Event, ServiceErrorEvent
-from messaging.locks import rows_delete
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 
 FORGOTTEN = timedelta(days=1)
 # A worker takes seconds to start, on a busy machine half a minute.

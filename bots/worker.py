@@ -11,7 +11,7 @@ from bots.events import SERVICE
 from bots.hosts import host_name
 from bots.supervision import QUEUES
 from messaging.events import ServiceStartedEvent
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 
 ROLES = {queue: role for role, queue in QUEUES.items()}
 

@@ -8,7 +8,7 @@ from django.db.models import Q
 from campaigns.models import ChatPermission
 from campaigns.selectors import chat_told
 from messaging.events import ServiceErrorEvent
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import for_each
 
 # Days before the end at which the team is told, each of them once; 0: it has ended.

@@ -20,7 +20,7 @@ from campaigns.evidence import evidence_add, evidence_response, type_of
 from campaigns.models import EVIDENCE_MOST_BYTES, Chat, ChatPermission, EvidenceFile
 from campaigns.policy_admin import PolicyAdmin
 from campaigns.selectors import doubt_of, gap_of, in_force
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
 from panelkit.labels import clipped
 from panelkit.operations import Call, Operation

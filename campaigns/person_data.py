@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 from campaigns import fences
 from campaigns.models import Budget, Suppression
 from campaigns.selectors import erased, named
-from messaging.locks import rows_lock
+from messaging.database.locks import rows_lock
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from campaigns import fences
 from campaigns.errors import NotPossible
 from campaigns.models import Chat
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 
 _NUMBER = re.compile(r"-?\d+", re.ASCII)
 _SHAPE = re.compile(r"@[A-Za-z]\w{3,31}|(https?://)?t\.me/(\+|joinchat/)[\w-]+|-[1-9]\d*", re.ASCII)

@@ -10,7 +10,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import gap_of
 from campaigns.services import permissions_resume
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from panelkit.operations import Call, Operation
 
 

@@ -13,7 +13,7 @@ from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from campaigns.selectors import doubt_of
 from campaigns.starting import start_problems
 from campaigns.suppressing import suppression_add as suppression_add
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 
 _MOVES = {
     Campaign.State.RUNNING: {Campaign.State.DRAFT, Campaign.State.PAUSED},

@@ -11,7 +11,7 @@ from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import Suppression
 from campaigns.selectors import named, plain_username
 from campaigns.suppressions import Silenced
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 
 OWN_RECORDS = "our own records"
 

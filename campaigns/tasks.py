@@ -3,8 +3,8 @@
 from celery import shared_task
 
 from campaigns.expiry import permissions_tell_expiring
-from messaging.clock import database_clock
-from messaging.work import WorkTask
+from messaging.consuming.work_tasks import WorkTask
+from messaging.database.clock import database_clock
 
 
 @shared_task(name="campaigns.tasks.tell_expiring", base=WorkTask)

@@ -9,8 +9,8 @@ from django.db import InterfaceError, OperationalError, connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from coolthing_site import heartbeat
-from messaging import main_loop
-from messaging.listen import retry_delay
+from messaging.database.listen import retry_delay
+from messaging.observability import main_loop
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from celery.signals import (
 from kombu import Exchange, Queue
 
 from coolthing_site.schedule import beat_schedule
-from messaging import topology
+from messaging.broker import topology
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coolthing_site.settings")
 # Django's checks import the whole panel, Telethon included, into every worker: half of its start and of its memory, and
@@ -28,7 +28,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 # A process publishes over 2 connections (settings.BROKER_POOL_LIMIT) and 10 channels at most.
 CHANNELS_PER_CONNECTION = 10
 
-app = Celery("coolthing", amqp="messaging.confirming:TimedAMQP")
+app = Celery("coolthing", amqp="messaging.publishing.celery_producer:TimedAMQP")
 
 
 def kombu_queue(spec: topology.QueueSpec, exchange: str = topology.TASKS_EXCHANGE) -> Queue:
@@ -72,7 +72,7 @@ SETTINGS: dict[str, Any] = {
     "task_publish_retry_policy": {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
     "task_send_sent_event": True,
     "worker_send_task_events": True,
-    "worker_consumer": "messaging.consumer:EventConsumer",
+    "worker_consumer": "messaging.consuming.consumer:EventConsumer",
     # A message prefetched behind a busy slot waits for it, and a handler may wait for the database for ten
     # minutes: two a slot stay within the broker's consumer_timeout of 30 minutes and keep the children busy.
     "worker_prefetch_multiplier": 2,

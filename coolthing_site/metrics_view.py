@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from bots.metrics import BotsCollector
-from messaging.metrics import render
+from messaging.observability.metrics import render
 
 log = logging.getLogger(__name__)
 

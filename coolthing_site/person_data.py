@@ -3,7 +3,7 @@
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
 
-from messaging.locks import rows_lock
+from messaging.database.locks import rows_lock
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 
 

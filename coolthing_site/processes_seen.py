@@ -19,11 +19,11 @@ from bots.models import Trouble
 from bots.troubles import trouble_over, trouble_tell
 from coolthing_site.models import Process
 from coolthing_site.processes import SANDBOX, procfile
-from messaging import topology
-from messaging.clock import database_clock
+from messaging.broker import topology
+from messaging.database.clock import database_clock
+from messaging.database.locks import rows_change, rows_delete
 from messaging.events import ServiceCrashedEvent
-from messaging.locks import rows_change, rows_delete
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 
 # These know nothing of the database. `make up` restarts them as it does the others, and records that they ended.
 WITHOUT_HEARTBEAT = frozenset({"flower", SANDBOX})

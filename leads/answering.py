@@ -7,8 +7,8 @@ from uuid import UUID
 from leads.llm import Answered, LlmRejected, LlmUnavailable, LlmUseless, ask
 from leads.locks import ConversationGone
 from leads.services.answering import Question, job_apply, job_claim, job_hand_over, job_postpone, question_messages
-from messaging.clock import database_clock
-from messaging.faults import fault
+from messaging.database.clock import database_clock
+from messaging.observability.error_names import fault
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ class LeadsConfig(AppConfig):
         from leads.person_data import LeadsRoom
         from leads.selectors import managers_told
         from leads.trace import steps
+        from messaging.observability.trace import register_source
         from messaging.persons import register
-        from messaging.trace import register_source
 
         register_source(steps)
         register(5, LeadsRoom())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from django.conf import settings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from messaging.retry_after import seconds_to_wait
+from outgoing.retry_after import seconds_to_wait
 from telegram.texts import LONGEST, as_kept, length
 
 # The client is imported where it is used: it costs a second and 40 MB, and most processes never ask anything.
@@ -146,7 +146,7 @@ async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> 
     """
     import openai
 
-    from messaging.http_answers import cut_off_at
+    from outgoing.http_answers import cut_off_at
 
     # Retries are ours: they wait in the database, not in a worker. The client wants some key; endpoints of one's own
     # often need none.

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from leads.services import leads_receive
-from messaging import topology
-from messaging.subscriptions import batch_subscriber
+from messaging.broker import topology
+from messaging.consuming.subscriptions import batch_subscriber
 from parser.events import NewTargetMessage
 
 

@@ -9,9 +9,9 @@ from leads.answering import answer_job
 from leads.services.answering import jobs_dispatch_due
 from leads.services.contact import leads_contact_due
 from leads.services.takeover import unclaimed_judge_due
-from messaging.clock import database_clock
+from messaging.consuming.work_tasks import WorkTask
+from messaging.database.clock import database_clock
 from messaging.rounds import all_of
-from messaging.work import WorkTask
 
 
 @shared_task(name="leads.tasks.answer_lead", base=WorkTask)

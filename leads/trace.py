@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from leads.models import Lead
-from messaging.trace import Step
+from messaging.observability.trace import Step
 
 
 def steps(event_id: UUID) -> Iterator[Step]:

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from messaging import topology, wire
+from messaging import wire
+from messaging.broker import topology
 
 # The name space of ids that we give to messages which came without one. Changing it would make old copies look new.
 _ID_NAMESPACE = uuid.UUID("6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11")

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from messaging import topology
-from messaging.addresses import Address
+from messaging.broker import topology
+from messaging.dead_letters.addresses import Address
 
 
 class OutboxEvent(models.Model):

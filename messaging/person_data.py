@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
-from messaging.locks import rows_lock
+from messaging.database.locks import rows_lock
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, OutboxEvent, ProcessedEvent, ReplayBatch
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from django.db import connection
 
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 
 # Confirmed by the broker: kept for whoever wants to look, and for the rate of publishing.
 OUTBOX_DAYS = 1
 # A copy of an event may still arrive after the longest outage that we mean to survive.
 PROCESSED_DAYS = 7
-# Looked at for an hour (`messaging.copies`).
+# Looked at for an hour (`messaging.consuming.copies`).
 COPY_DAYS = 1
 # The archiver reads a failure within moments; a pause of its queue may last longer.
 FAILURE_DAYS = 7

@@ -4,12 +4,14 @@ import logging
 
 from django.db import transaction
 
-from messaging import dead_letters, outbox, topology
-from messaging.archive import event_type
+from messaging.broker import topology
 from messaging.campaign_finding import campaign_of
+from messaging.consuming.subscriptions import body_digest
+from messaging.dead_letters import services
+from messaging.dead_letters.archive import event_type
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, QueueControl
-from messaging.subscriptions import body_digest
+from messaging.publishing import outbox
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ def _back_again(row: OutboxEvent, replay: str, by: str) -> DeadLetter:
     entry = DeadLetterEntry.objects.get(
         replay=replay, letter__event_id=row.event_id, what=DeadLetterEntry.What.REPLAYED
     )
-    return dead_letters.dead_letter_reopen(letter_id=entry.letter_id, by=by)
+    return services.dead_letter_reopen(letter_id=entry.letter_id, by=by)
 
 
 def _unpublished(row: OutboxEvent) -> DeadLetter:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from messaging import topology
-from messaging.archive import archive_all
-from messaging.subscriptions import Message, raw_batch_subscriber
+from messaging.broker import topology
+from messaging.consuming.subscriptions import Message, raw_batch_subscriber
+from messaging.dead_letters.archive import archive_all
 
 
 @raw_batch_subscriber(topology.DEAD_LETTER_ARCHIVE_QUEUE, name="messaging.subscribers.archive_dead_letter")

@@ -4,8 +4,8 @@ import logging
 
 from celery import shared_task
 
+from messaging.consuming.work_tasks import WorkTask
 from messaging.retention import prune_all
-from messaging.work import WorkTask
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from messaging import replays
-from messaging.work import WorkTask
+from messaging.consuming.work_tasks import WorkTask
+from messaging.dead_letters import replays
 
 
 @shared_task(name=replays.TASK, base=WorkTask)

@@ -4,9 +4,9 @@ import logging
 
 from celery import shared_task
 
-from messaging import queue_stats
-from messaging.management_api import ManagementUnavailable
-from messaging.work import WorkTask
+from messaging.broker.management_api import ManagementUnavailable
+from messaging.consuming.work_tasks import WorkTask
+from messaging.observability import queue_stats
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from unfold.decorators import display
 
 from messaging.admin.parts import trace_link
-from messaging.metrics import SERVICES
+from messaging.observability.metrics import SERVICES
 from notifier.addresses import address_problem
 from notifier.models import Channel, Notification, Rule
 from notifier.patterns import KNOWN_KEYS, pattern_problem

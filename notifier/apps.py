@@ -7,8 +7,8 @@ class NotifierConfig(AppConfig):
 
     def ready(self) -> None:
         from messaging.campaign_finding import campaign_names
+        from messaging.observability.trace import register_source
         from messaging.persons import register
-        from messaging.trace import register_source
         from notifier import events, names, subscribers, tasks  # noqa: F401  (they register themselves)
         from notifier.person_data import NotifierRoom
         from notifier.trace import steps

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Max, QuerySet
 
-from messaging.locks import rows_lock_with
+from messaging.database.locks import rows_lock_with
 from notifier.models import Channel, Notification
 from notifier.names import name_of
 from notifier.titles import title_of

@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict
 
-from messaging import topology
+from messaging.broker import topology
 from messaging.events import Event
 
 

@@ -14,7 +14,7 @@ DEFAULT_PATTERNS = (
     "scripts.finished",
 )
 
-# The keys of this program's events on events_exchange. SERVICE is one of those in `messaging.metrics.SERVICES`.
+# The keys of this program's events on events_exchange. SERVICE is one of those in `messaging.observability.metrics.SERVICES`.
 KNOWN_KEYS = (
     "SERVICE.started",
     "SERVICE.error",

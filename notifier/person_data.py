@@ -5,7 +5,7 @@ import json
 from django.db import transaction
 from django.db.models import Q
 
-from messaging.locks import rows_lock
+from messaging.database.locks import rows_lock
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 from notifier.models import Notification
 

@@ -2,11 +2,11 @@
 
 from django.db import transaction
 
-from messaging.clock import database_clock
+from messaging.broker.routing import topic_matches
+from messaging.database.clock import database_clock
 from messaging.events import Event
 from messaging.persons import about_somebody_erased, hold_erasing
-from messaging.routing import topic_matches
-from messaging.tasks_api import send_on_commit
+from messaging.publishing.celery_tasks import send_on_commit
 from notifier.bundles import bundle_due
 from notifier.models import Channel, Notification, Rule
 from notifier.names import name_of

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 from uuid import UUID
 
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from notifier.services import channel_address, notification_claim, notification_failed, notification_sent
 from notifier.transports import TransportError, send
 

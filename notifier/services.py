@@ -8,15 +8,15 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 
-from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
+from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import backoff
-from messaging.tasks_api import send_on_commit
 from notifier.bundles import EARLY, bundle_gather
 from notifier.links import path_of
 from notifier.models import Channel, Notification, Rule
 from notifier.names import name_of
 from notifier.patterns import DEFAULT_PATTERNS
 from notifier.titles import text_of
+from outgoing.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 
 SEND_TASK = "notifier.tasks.send_notification"
 State = Notification.State

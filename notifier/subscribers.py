@@ -1,8 +1,8 @@
 """Doors for events."""
 
-from messaging import topology
+from messaging.broker import topology
+from messaging.consuming.subscriptions import subscriber
 from messaging.events import Event
-from messaging.subscriptions import subscriber
 from notifier.recording import event_record
 
 

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from celery import shared_task
 
-from messaging.clock import database_clock
-from messaging.work import WorkTask
+from messaging.consuming.work_tasks import WorkTask
+from messaging.database.clock import database_clock
 from notifier import sending
 from notifier.services import notifications_dispatch_due
 

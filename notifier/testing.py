@@ -4,9 +4,9 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
-from messaging.clock import database_clock
-from messaging.locks import rows_change
-from messaging.tasks_api import send_on_commit
+from messaging.database.clock import database_clock
+from messaging.database.locks import rows_change
+from messaging.publishing.celery_tasks import send_on_commit
 from notifier.models import Channel, Notification
 from notifier.names import name_of
 from notifier.selectors import REPLACED

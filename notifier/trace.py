@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from messaging.trace import Step
+from messaging.observability.trace import Step
 from notifier.models import Channel, Notification
 
 

@@ -29,7 +29,7 @@ LONGEST_SECONDS = 60
 WAIT_SECONDS = 10.0
 # Characters that Apprise may add: line breaks, and marks of HTML and Markdown around a title in front of the body.
 _ADDED = 20
-# What `messaging.retry_after` reads.
+# What `outgoing.retry_after` reads.
 _WAITS = ("retry-after", "retry-after-ms", "date")
 _IN_CLEAR = "the password would be sent in clear: write mailtos://, or add mode=starttls or mode=ssl"
 _UNREADABLE = "Apprise cannot use this address: look how those of its service are written"

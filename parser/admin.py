@@ -15,7 +15,7 @@ from bots.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from messaging.admin.parts import trace_link
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, text_column
 from panelkit.registry import add_inline

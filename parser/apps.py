@@ -7,8 +7,8 @@ class ParserConfig(AppConfig):
 
     def ready(self) -> None:
         from campaigns.starting import register_check
+        from messaging.observability.trace import register_source
         from messaging.persons import register
-        from messaging.trace import register_source
         from parser import events, roles  # noqa: F401  (they register themselves)
         from parser.person_data import ParserRoom
         from parser.selectors import parsers_told

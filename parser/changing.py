@@ -8,8 +8,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from messaging.clock import database_clock
-from messaging.locks import rows_lock
+from messaging.database.clock import database_clock
+from messaging.database.locks import rows_lock
 from parser.models import Hit
 from telegram.texts import same_text
 from telegram.types import SUPERGROUPS_BELOW, MessageNow, is_supergroup

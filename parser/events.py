@@ -4,7 +4,8 @@ from typing import Self
 
 from pydantic import model_validator
 
-from messaging import topology, wire
+from messaging import wire
+from messaging.broker import topology
 from messaging.events import Event
 
 

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
 from campaigns.selectors import named
-from messaging.locks import rows_lock
+from messaging.database.locks import rows_lock
 from messaging.persons import Counts, Person, Room, Rows, as_dicts
 from parser.models import Hit
 

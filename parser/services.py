@@ -10,7 +10,7 @@ from campaigns.fences import erasing_hold
 from campaigns.selectors import is_erased
 from campaigns.suppressing import erased_resolve
 from campaigns.suppressions import Seen, register_finder
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 from parser.events import NewTargetMessage
 from parser.matchers import matchers_of
 from parser.models import Hit, WatchedChat

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from messaging import topology, wire
+from messaging import wire
+from messaging.broker import topology
 from messaging.events import Event
 
 

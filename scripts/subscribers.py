@@ -1,7 +1,7 @@
 """Doors: a `NewActiveScript` comes in through two queues."""
 
-from messaging import topology
-from messaging.subscriptions import subscriber
+from messaging.broker import topology
+from messaging.consuming.subscriptions import subscriber
 from scripts import services
 from scripts.events import NewActiveScript
 

@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from messaging.work import WorkTask
+from messaging.consuming.work_tasks import WorkTask
 from scripts import services
 
 

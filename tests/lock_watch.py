@@ -30,7 +30,7 @@ from django.db.backends.signals import connection_created
 from campaigns import fences
 from coolthing_site.seeding import seeder
 from leads import locks
-from messaging import copies
+from messaging.consuming import copies
 from tests.lock_order import ASCENDING, FREE, ORDER, PARTS
 from tests.lock_statements import EXCLUSIVE, INTERESTING, Step, steps_of
 

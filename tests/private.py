@@ -15,8 +15,8 @@ from django.conf import settings
 from kombu import Connection, pools
 from psycopg import sql
 
-from messaging import declare, policies, topology
-from messaging.management_api import ManagementApi, ManagementUnavailable
+from messaging.broker import declare, policies, topology
+from messaging.broker.management_api import ManagementApi, ManagementUnavailable
 from tests.support import is_alive, wait_until
 
 _PREFIX = "test_coolthing_"

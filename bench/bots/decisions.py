@@ -21,7 +21,7 @@ from bots.leases import lease_release, lease_take
 from bots.models import Delivery
 from bots.outcomes import put_back
 from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 
 OWNER = "the benchmark"
 # Not counted: plans are not cached yet, connections not warm.

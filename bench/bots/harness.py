@@ -15,7 +15,7 @@ from bench.bots.telegram import Telegram
 from bench.bots.worker import Worker
 from bench.world import Trouble, World
 from coolthing_site.processes import ProcessGroup
-from messaging import declare
+from messaging.broker import declare
 
 Measured = TypeVar("Measured")
 

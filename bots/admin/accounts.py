@@ -24,7 +24,7 @@ from bots.login_asks import login_told
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
 from bots.role_changes import role_change, role_problem
 from bots.states import BARRED
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
 from panelkit.labels import choice_label, moment, moment_told, waits
 from panelkit.operations import Operation, when_in

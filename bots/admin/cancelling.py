@@ -23,7 +23,7 @@ from bots.cancelling import (
     matching,
 )
 from bots.models import Delivery, MassCancellation
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for

@@ -9,7 +9,7 @@ from bots.models import Bot, Presence, Trouble
 from bots.references import insiders
 from bots.troubles import chats_about
 from campaigns.models import Chat
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from panelkit.labels import page_of
 from panelkit.registry import Link, Section, add_link, add_section
 from panelkit.rights import may_view

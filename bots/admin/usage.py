@@ -4,7 +4,7 @@ from typing import Any
 
 from bots.usage import campaign_usage
 from campaigns.models import Campaign
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from panelkit.registry import Section, add_section
 
 

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from psycopg import sql
 
 from coolthing_site.processes import base_environment, sandbox_environment
-from messaging.management_api import ManagementApi, ManagementUnavailable
+from messaging.broker.management_api import ManagementApi, ManagementUnavailable
 
 SUFFIX = "_demo"
 TIMEOUT_SECONDS = 10.0

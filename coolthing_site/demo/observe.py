@@ -8,8 +8,8 @@ from django.db.models import Count, F, Q
 from bots.models import Bot, Delivery
 from coolthing_site.demo.ledger import Said
 from leads.models import Conversation, Lead, LlmJob
-from messaging import routing
-from messaging.management_api import ManagementApi
+from messaging.broker import routing
+from messaging.broker.management_api import ManagementApi
 from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent
 from notifier.models import Notification
 from notifier.selectors import collecting

@@ -12,13 +12,14 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from coolthing_site.panel.charts import Chart, chart
-from messaging import queue_stats, services
+from messaging import services
 from messaging.admin import ReasonForm
-from messaging.clock import database_clock
+from messaging.broker.topology import MAINTENANCE_QUEUE, SERVICES, TOPOLOGY
+from messaging.database.clock import database_clock
 from messaging.errors import NotPossible
 from messaging.models import QueueControl, QueueSample
-from messaging.queue_stats import HeadAge, Snapshot
-from messaging.topology import MAINTENANCE_QUEUE, SERVICES, TOPOLOGY
+from messaging.observability import queue_stats
+from messaging.observability.queue_stats import HeadAge, Snapshot
 from panelkit.rights import may_view
 
 _GAP = timedelta(seconds=queue_stats.STALE_SECONDS)

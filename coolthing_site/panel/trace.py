@@ -12,7 +12,7 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
 from coolthing_site.panel.navigation import TRACE_MODELS, may_view
-from messaging.trace import Step, Trace, trace
+from messaging.observability.trace import Step, Trace, trace
 from panelkit.labels import page_of
 
 SOURCES = (*TRACE_MODELS, "parser.Hit", "leads.Lead", "notifier.Notification")

@@ -25,7 +25,7 @@ from coolthing_site.seeding.shape import (
 )
 from coolthing_site.seeding.writing import drop, put
 from leads.models import CampaignManager
-from messaging.locks import rows_lock
+from messaging.database.locks import rows_lock
 from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat
 from scripts.models import ScriptForCampaign

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from messaging.migrating import in_batches
+from messaging.database.migrating import in_batches
 
 # Messages that are neither sent nor to be sent stand below what they answer.
 WHERE_UNSENT_ONES_STAND = """

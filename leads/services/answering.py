@@ -20,10 +20,10 @@ from leads.services.jobs import ANSWER_TASK
 from leads.services.optout import opt_out
 from leads.services.ownership import Owner, lead_move, owner_move, owner_needed
 from leads.services.saying import message_say
-from messaging.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
+from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import backoff
-from messaging.tasks_api import send_on_commit
 from messaging.wire import storable
+from outgoing.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam

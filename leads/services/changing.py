@@ -15,7 +15,7 @@ from leads.services.jobs import job_queue, jobs_drop
 from leads.services.optout import opt_out
 from leads.services.recording import stop_hear
 from leads.stop_words import says_stop
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.types import MessageNow
 
 _State = Delivery.State

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from leads.models import Conversation, LlmJob
-from messaging.tasks_api import send_on_commit
+from messaging.publishing.celery_tasks import send_on_commit
 
 ANSWER_TASK = "leads.tasks.answer_lead"
 # Delayed messages sit in a worker's memory: a longer wait is left to beat, which finds due rows.

@@ -12,8 +12,8 @@ from leads.models import Conversation, Lead, Message
 from leads.selectors import messages_said
 from leads.services.jobs import job_queue, jobs_drop
 from leads.services.saying import ai_messages_cancel, message_say
-from messaging.clock import database_clock
-from messaging.outbox import publish_on_commit
+from messaging.database.clock import database_clock
+from messaging.publishing.outbox import publish_on_commit
 from messaging.wire import storable
 from panelkit.labels import clipped
 from telegram.texts import LONGEST, as_kept, length

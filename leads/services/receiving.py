@@ -16,7 +16,7 @@ from leads.models import Lead
 from leads.selectors import Person, leads_met, managers_usable
 from leads.services.contact import lead_contact
 from leads.services.people import lead_find
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from parser.events import NewTargetMessage
 
 

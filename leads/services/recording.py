@@ -17,7 +17,7 @@ from leads.services.optout import opt_out
 from leads.services.people import leads_learn, person_learn
 from leads.services.takeover import outgoing_note
 from leads.stop_words import says_stop
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.types import IncomingMessage, MessageNow
 
 

@@ -13,10 +13,10 @@ from bots.selectors import bot_name
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
 from leads.services.ownership import NOT_TALKING, Owner, lead_move, owner_move
+from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.locks import rows_lock
 from messaging.events import ServiceErrorEvent
-from messaging.handling import DATABASE_ERRORS
-from messaging.locks import rows_lock
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import backoff, for_each
 from telegram.texts import same_text
 from telegram.types import IncomingMessage

@@ -13,14 +13,14 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
-from messaging import dead_letters, replays
 from messaging.admin.letter_editing import DOWNLOAD, EDIT, LetterEditing
 from messaging.admin.letter_filters import CampaignFilter, ErrorFilter, QueueFilter, ReasonFilter, TypeFilter
 from messaging.admin.parts import LARGE_OF_LETTER, LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
 from messaging.admin.replays import RateForm
 from messaging.campaign_finding import campaign_names
+from messaging.dead_letters import replays, services
+from messaging.dead_letters.bodies import difference
 from messaging.errors import NotPossible
-from messaging.letter_texts import difference
 from messaging.models import DeadLetter, DeadLetterEntry
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for
@@ -61,7 +61,7 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
         Operation(
             "replay",
             "Replay",
-            run=lambda letter, call: dead_letters.dead_letter_replay(letter_id=letter.pk, by=call.by),
+            run=lambda letter, call: services.dead_letter_replay(letter_id=letter.pk, by=call.by),
             done="is in the outbox, to be sent to its queue again: its history says what became of it.",
             icon="replay",
             variant="primary",
@@ -70,7 +70,7 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
         Operation(
             "discard",
             "Discard",
-            run=lambda letter, call: dead_letters.dead_letter_discard(letter_id=letter.pk, by=call.by, **call.data),
+            run=lambda letter, call: services.dead_letter_discard(letter_id=letter.pk, by=call.by, **call.data),
             done="is discarded.",
             icon="delete",
             variant="danger",
@@ -82,7 +82,7 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
         Operation(
             "reopen",
             "Reopen",
-            run=lambda letter, call: dead_letters.dead_letter_reopen(letter_id=letter.pk, by=call.by),
+            run=lambda letter, call: services.dead_letter_reopen(letter_id=letter.pk, by=call.by),
             done="is open again.",
             icon="undo",
             when=when_in(DeadLetter.State.REPLAYED, DeadLetter.State.DISCARDED),
@@ -114,7 +114,7 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
     def live_context(self, row: Any) -> dict[str, Any]:
         diff = difference(row.body, row.edited_body) if row.edited_body else []
         is_open = row.state == DeadLetter.State.OPEN
-        refusal = dead_letters.replay_refusal(row) if is_open else ""
+        refusal = services.replay_refusal(row) if is_open else ""
         entries = list(row.history.order_by("at", "pk"))
         replayed = row.state == DeadLetter.State.REPLAYED
         handled = replays.handled_since(row) if replayed else None

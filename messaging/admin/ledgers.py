@@ -8,8 +8,9 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
-from messaging import services, topology
+from messaging import services
 from messaging.admin.parts import LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
+from messaging.broker import topology
 from messaging.errors import NotPossible
 from messaging.models import (
     HandledCopy,

@@ -17,17 +17,17 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from messaging import addresses, dead_letters
-from messaging.addresses import UNCHANGED, Address
+from messaging.dead_letters import addresses, services
+from messaging.dead_letters.addresses import UNCHANGED, Address
+from messaging.dead_letters.bodies import Draft, draft
 from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES, is_known
-from messaging.letter_texts import Draft, draft
 from messaging.models import DeadLetter
 from panelkit.operating import OperatingAdmin
 from panelkit.operations import Operation
 from texts import decoding
 
-EDIT = Operation("edit", "Edit", run=lambda *_: None, done="", icon="edit", page=True, right=dead_letters.EDIT_RIGHT)
+EDIT = Operation("edit", "Edit", run=lambda *_: None, done="", icon="edit", page=True, right=services.EDIT_RIGHT)
 DOWNLOAD = Operation("body", "Download the body", run=lambda *_: None, done="", icon="download", page=True)
 
 # What the other fields of the form may have of Django's limit for a form.
@@ -133,9 +133,9 @@ class LetterEditing(OperatingAdmin):
         }
         return TemplateResponse(request, "messaging/letter_edit.html", context)
 
-    def _previewed(self, letter: DeadLetter, form: LetterForm, text: str) -> dead_letters.Preview | None:
+    def _previewed(self, letter: DeadLetter, form: LetterForm, text: str) -> services.Preview | None:
         try:
-            return dead_letters.preview(letter, text or letter.body_to_send, form.address)
+            return services.preview(letter, text or letter.body_to_send, form.address)
         except NotPossible as refusal:
             form.add_error(None, str(refusal))
             return None
@@ -145,10 +145,10 @@ class LetterEditing(OperatingAdmin):
     ) -> bool:
         by = str(request.user)
         try:
-            dead_letters.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by, asking=request.user)
+            services.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by, asking=request.user)
             self.log_change(request, letter, "Edit.")
             if replay:
-                dead_letters.dead_letter_replay(letter_id=letter.pk, by=by)
+                services.dead_letter_replay(letter_id=letter.pk, by=by)
                 self.log_change(request, letter, "Replay, edited.")
         except NotPossible as refusal:
             self.message_user(request, f"{letter}: {refusal}", messages.ERROR)

@@ -11,7 +11,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from messaging.letter_texts import indented
+from messaging.dead_letters.bodies import indented
 from panelkit.base import FactAdmin
 from panelkit.labels import preformatted
 

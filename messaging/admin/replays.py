@@ -11,8 +11,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, 
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from messaging import replays
 from messaging.admin.parts import LARGE_OF_LETTER, LedgerAdmin
+from messaging.dead_letters import replays
 from messaging.errors import NotPossible
 from messaging.models import ReplayBatch, ReplayItem
 from messaging.services import maintenance_pause

@@ -10,10 +10,10 @@ from typing import Any
 
 from django.conf import settings
 
-from messaging.retry_after import seconds_to_wait
 from notifier.transports.errors import TransportError, is_permanent
 from outgoing.fitting import shortened
 from outgoing.resolving import WHY
+from outgoing.retry_after import seconds_to_wait
 
 # Seconds for the whole, starting the process included. Less than a claim lasts (`notifier.services.CLAIM`).
 TIMEOUT_SECONDS = 45.0

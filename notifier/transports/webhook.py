@@ -10,11 +10,11 @@ from typing import NoReturn
 
 import httpx2
 
-from messaging.retry_after import seconds_to_wait
 from notifier.transports.errors import TransportError, is_permanent
 from outgoing.allowed import allowed_hosts
 from outgoing.http import CheckedTransport
 from outgoing.resolving import OutgoingRefused
+from outgoing.retry_after import seconds_to_wait
 
 # Seconds for one POST, from its connection to the last header of the answer, however slowly that drips in.
 TIMEOUT_SECONDS = 20.0

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from messaging.migrating import in_batches
+from messaging.database.migrating import in_batches
 
 # So far a chat had one id.
 PEERS = """

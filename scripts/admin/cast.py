@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from bots.suitability import with_logins
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from panelkit.base import PanelAdmin
 from panelkit.labels import link_to
 from panelkit.suitable import Suitable, SuitableForm, offer

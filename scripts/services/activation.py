@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from messaging.clock import database_clock
-from messaging.outbox import publish_on_commit
+from messaging.database.clock import database_clock
+from messaging.publishing.outbox import publish_on_commit
 from scripts import checks, snapshot
 from scripts.errors import AssignedAlready, CannotStart, MoveRefused
 from scripts.events import NewActiveScript

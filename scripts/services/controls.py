@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from bots.deliveries import deliveries_cancel
 from bots.models import Delivery
 from campaigns.fences import rules_changed
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from scripts.errors import MoveRefused, UnknownScript
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services.plays import ALIVE, ORIGIN, run_end, sfc_settle

@@ -10,7 +10,7 @@ from django.db.models import Min
 from bots.deliveries import deliveries_queue
 from bots.models import Delivery
 from campaigns.models import Purpose
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 from scripts.events import PlayFailed, ScriptFinishedEvent
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services.rows import run_locked, sfc_locked, short

@@ -10,9 +10,9 @@ from django.db import transaction
 
 from bots.models import Bot
 from campaigns.models import Chat
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from messaging.events import ServiceErrorEvent
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 from scripts import checks, snapshot, spintax
 from scripts.events import ScriptStartedEvent
 from scripts.models import Run, ScriptForCampaign, Step

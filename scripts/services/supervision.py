@@ -13,9 +13,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from bots.models import Bot, Delivery
 from bots.suitability import login_problem
 from campaigns.models import Campaign
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from messaging.events import ServiceCrashedEvent, ServiceErrorEvent
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import all_of, for_each
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services import controls

@@ -12,7 +12,7 @@ from bots.models import Bot
 from bots.supervision import supervise
 from campaigns.models import Campaign, Chat, ChatPermission
 from coolthing_site.celery import app
-from messaging import topology
+from messaging.broker import topology
 from messaging.models import OutboxEvent
 from parser.models import Hit, Keyword, WatchedChat
 from sandbox.server import Sandbox, SandboxConfig

@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from messaging import declare, policies, topology
-from messaging.management_api import ManagementApi
+from messaging.broker import declare, policies, topology
+from messaging.broker.management_api import ManagementApi
 from tests.broker import probe
 from tests.private import Broker, database_url
 from tests.support import Process, wait_until

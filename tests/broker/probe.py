@@ -17,9 +17,9 @@ if not apps.ready:
 from django.db import connection
 
 from coolthing_site.celery import app, kombu_queue
-from messaging import topology
+from messaging.broker import topology
+from messaging.consuming.subscriptions import batch_subscriber, subscriber
 from messaging.events import Event
-from messaging.subscriptions import batch_subscriber, subscriber
 
 PROBE_EXCHANGE = "probe_exchange"
 PROBE_QUEUE = "probe_queue"

@@ -4,8 +4,8 @@ import uuid
 
 from django.db import connection
 
-from messaging import topology
-from messaging.dead_letters import dead_letter_replay
+from messaging.broker import topology
+from messaging.dead_letters.services import dead_letter_replay
 from messaging.models import DeadLetter
 from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import KEY, PROBE_DLQ, PROBE_EXCHANGE, ProbeHappened

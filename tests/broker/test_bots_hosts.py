@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from bots.models import Bot, Host
 from bots.supervision import supervise
-from messaging import topology
+from messaging.broker import topology
 from tests.broker.bots_watch import Watch, watching
 from tests.broker.conftest import StartProcess
 from tests.private import Broker, database_url

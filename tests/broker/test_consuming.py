@@ -11,9 +11,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from messaging import topology
+from messaging.broker import topology
+from messaging.consuming.amqp_message import request_ids
 from messaging.models import DeadLetter, HandlingFailure
-from messaging.parcels import request_ids
 from tests.broker import probe
 from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import KEY, PROBE_DLQ, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened

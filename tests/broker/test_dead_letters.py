@@ -7,18 +7,18 @@ from django.db import connection
 from kombu import Connection
 
 from coolthing_site import celery_app
-from messaging import declare, topology
-from messaging.dead_letters import dead_letter_edit, dead_letter_replay
+from messaging.broker import declare, topology
+from messaging.dead_letters.replays import progress, replay_start
+from messaging.dead_letters.services import dead_letter_edit, dead_letter_replay
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, ProcessedEvent, ReplayBatch
-from messaging.replays import progress, replay_start
-from messaging.trace import trace
+from messaging.observability.trace import trace
 from panelkit.rights import Shell
 from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import KEY, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
 from tests.support import Process, wait_until
 
 MANY = 60
-# At this rate no three slices make half of MANY, however late they come: see messaging.replays.
+# At this rate no three slices make half of MANY, however late they come: see messaging.dead_letters.replays.
 FEW_PER_SECOND = 3
 SHORT_DLQ = "short_dlq"
 

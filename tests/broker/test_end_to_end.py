@@ -16,7 +16,7 @@ from coolthing_site.demo.ledger import compare, said_by
 from coolthing_site.demo.observe import our_ledger
 from coolthing_site.processes import procfile, sandbox_environment
 from leads.models import Lead
-from messaging import topology
+from messaging.broker import topology
 from messaging.models import DeadLetter, HandlingFailure
 from sandbox.scenario import Scenario
 from sandbox.server import Sandbox, SandboxConfig

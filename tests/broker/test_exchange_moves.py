@@ -11,13 +11,13 @@ from contextlib import suppress
 import amqp
 import pytest
 
-from messaging import declare, policies, topology
+from messaging.broker import declare, policies, topology
+from messaging.broker.exchange_moves import ExchangeMover, beside
+from messaging.broker.management_api import ManagementApi
+from messaging.broker.queue_moves import QueueMover
+from messaging.broker.topology import ALTERNATE_POLICY, TOPOLOGY
 from messaging.errors import MoveRefused
-from messaging.exchange_moves import ExchangeMover, beside
-from messaging.management_api import ManagementApi
-from messaging.publisher import BROKER_ERRORS
-from messaging.queue_moves import QueueMover
-from messaging.topology import ALTERNATE_POLICY, TOPOLOGY
+from messaging.publishing.publisher import BROKER_ERRORS
 from tests.broker.conftest import StartProcess
 from tests.private import Broker
 from tests.support import wait_until

@@ -11,7 +11,7 @@ import amqp
 import pytest
 from django.conf import settings
 
-from messaging import topology
+from messaging.broker import topology
 from tests.private import Broker
 from tests.support import ROOT
 

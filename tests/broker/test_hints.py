@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 from django.db import transaction
 
-from messaging import declare, tasks_api, topology
-from messaging.tasks_api import send_on_commit, send_to_queue_rollback_unsafe
+from messaging.broker import declare, topology
+from messaging.publishing import celery_tasks
+from messaging.publishing.celery_tasks import send_on_commit, send_to_queue_rollback_unsafe
 from tests import private
 from tests.private import Broker
 from tests.support import wait_until
@@ -20,7 +21,7 @@ QUEUE = topology.NOTIFICATIONS_QUEUE
 @pytest.fixture
 def proxy(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpProxy]:
     """This process reaches the broker through it, over a connection that is open already."""
-    monkeypatch.setattr(tasks_api, "_rest", tasks_api._Rest())
+    monkeypatch.setattr(celery_tasks, "_rest", celery_tasks._Rest())
     with TcpProxy.before(broker.url) as proxy:
         private.use_broker(proxy.url(broker.url))
         wait_until(lambda: arrives(broker, "first"), what="an open connection")
@@ -43,9 +44,9 @@ def test_hints_to_a_silent_broker_are_dropped_with_one_line(
     proxy: TcpProxy, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     # The rest that a first failure brings is not over before the last of them, however slowly they are sent.
-    monkeypatch.setattr(tasks_api, "_REST_SECONDS", 600.0)
+    monkeypatch.setattr(celery_tasks, "_REST_SECONDS", 600.0)
     proxy.freeze()
-    with caplog.at_level(logging.WARNING, logger=tasks_api.__name__):
+    with caplog.at_level(logging.WARNING, logger=celery_tasks.__name__):
         hint("second")
         for number in range(100):
             hint(str(number))

@@ -4,7 +4,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bots.models import Bot
-from messaging import topology
+from messaging.broker import topology
 from tests.broker.conftest import StartProcess
 from tests.private import Broker
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 
-from messaging.management_api import ManagementApi, ManagementUnavailable
+from messaging.broker.management_api import ManagementApi, ManagementUnavailable
 from tests.private import Broker
 
 _SECONDS = 0.3

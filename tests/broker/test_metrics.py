@@ -16,12 +16,13 @@ from kombu import Connection
 
 from coolthing_site.celery import app
 from coolthing_site.demo.environment import free_ports
-from messaging import queue_stats, timings, topology
+from messaging.broker import topology
+from messaging.broker.management_api import ManagementUnavailable
 from messaging.events import ServiceErrorEvent
-from messaging.management_api import ManagementUnavailable
-from messaging.metrics import PUBLISH_WINDOW_SECONDS, SERVICES
 from messaging.models import HandlingBucket, ProcessedEvent, QueueSample
-from messaging.outbox import publish_on_commit
+from messaging.observability import queue_stats, timings
+from messaging.observability.metrics import PUBLISH_WINDOW_SECONDS, SERVICES
+from messaging.publishing.outbox import publish_on_commit
 from messaging.tasks_stats import sample_queues
 from tests.broker.conftest import StartProcess
 from tests.private import Broker

@@ -10,13 +10,13 @@ import amqp
 import pytest
 
 from coolthing_site import celery_app
-from messaging import declare, topology
-from messaging.carrier import Carrier
-from messaging.declare import DeclarationRefused
+from messaging.broker import declare, topology
+from messaging.broker.declare import DeclarationRefused
+from messaging.broker.queue_moves import FIGURES_SECONDS, MoveRefused, QueueMover, beside
+from messaging.broker.queue_transport import Carrier
+from messaging.consuming.subscriptions import Message
 from messaging.events import decode
-from messaging.publisher import BROKER_ERRORS
-from messaging.queue_moves import FIGURES_SECONDS, MoveRefused, QueueMover, beside
-from messaging.subscriptions import Message
+from messaging.publishing.publisher import BROKER_ERRORS
 from parser.events import NewTargetMessage
 from tests.broker.conftest import StartProcess
 from tests.private import Broker

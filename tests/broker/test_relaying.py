@@ -10,10 +10,11 @@ import amqp
 import psycopg
 from django.db import connection, transaction
 
-from messaging import declare, outbox, topology
+from messaging.broker import declare, topology
 from messaging.events import MAX_BODY_BYTES, ServiceErrorEvent, decode
 from messaging.models import OutboxEvent
-from messaging.outbox import publish_on_commit
+from messaging.publishing import outbox
+from messaging.publishing.outbox import publish_on_commit
 from messaging.services import outbox_release
 from tests.broker import probe
 from tests.broker.conftest import Probe, StartProcess

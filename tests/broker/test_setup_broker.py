@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from messaging import policies, topology
-from messaging.topology import ALTERNATE_POLICY, PolicySpec
+from messaging.broker import policies, topology
+from messaging.broker.topology import ALTERNATE_POLICY, PolicySpec
 from tests.broker.conftest import StartProcess
 from tests.private import Broker
 from tests.support import ROOT

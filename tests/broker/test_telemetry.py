@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from django.db import transaction
 
-from messaging import topology
-from messaging.outbox import publish_on_commit, traceparent
+from messaging.broker import topology
+from messaging.publishing.outbox import publish_on_commit, traceparent
 from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import KEY, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
 from tests.collector import CONSUMER, PRODUCER, Collector, Told, collecting

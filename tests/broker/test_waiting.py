@@ -1,6 +1,6 @@
 """What waits in a worker for an idle child is handed over as soon as there is one, however the one before it ended."""
 
-from messaging.parcels import request_ids
+from messaging.consuming.amqp_message import request_ids
 from tests.broker import probe
 from tests.broker.conftest import Probe
 from tests.broker.probe import KEY, PROBE_DLQ, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened

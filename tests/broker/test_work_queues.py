@@ -10,11 +10,11 @@ from django.db import connection
 
 from coolthing_site import celery_app
 from coolthing_site.schedule import PERIODS
-from messaging import topology
-from messaging.dead_letters import dead_letter_replay
+from messaging.broker import topology
+from messaging.consuming.work_tasks import EXPIRED
+from messaging.dead_letters.replays import progress, replay_start
+from messaging.dead_letters.services import dead_letter_replay
 from messaging.models import DeadLetter, HandlingBucket, QueueSample
-from messaging.replays import progress, replay_start
-from messaging.work import EXPIRED
 from tests.broker.conftest import Probe, StartProcess
 from tests.private import Broker
 from tests.support import wait_until

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from django.contrib.admin.models import LogEntry
 
-from messaging import topology
+from messaging.broker import topology
+from messaging.dead_letters.replays import replays_advance
 from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent, QueueControl, ReplayBatch
-from messaging.replays import replays_advance
 from tests.browser.panel import Panel
 from tests.integration.letters import letter_of
 from tests.support import wait_until

@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from bots.models import Bot, Delivery
 from leads.models import Conversation, Lead, Message
+from messaging.dead_letters.replays import replays_advance
 from messaging.models import DeadLetter, OutboxEvent
-from messaging.replays import replays_advance
 from scripts.models import Script, ScriptForCampaign
 from tests.browser.panel import Panel
 from tests.browser.world import WAITING_REASON

@@ -17,10 +17,10 @@ from celery import shared_task
 from django.db import connection
 
 from coolthing_site.celery import app, kombu_queue
-from messaging import topology
+from messaging.broker import topology
+from messaging.consuming.subscriptions import batch_subscriber, subscriber
+from messaging.consuming.work_tasks import WorkTask
 from messaging.events import Event
-from messaging.subscriptions import batch_subscriber, subscriber
-from messaging.work import WorkTask
 from tests.chaos.bus import BATCH_QUEUE, QUEUES, SINGLE_QUEUE, TOPOLOGY
 from tests.chaos.load import EXCHANGE, FAIL, KEY
 

@@ -1,6 +1,6 @@
 """The exchange and the queues of the chaos tests, and the tables that their handlers write."""
 
-from messaging import topology
+from messaging.broker import topology
 from tests.chaos.load import EXCHANGE
 
 SINGLE_QUEUE = "chaos_single_queue"

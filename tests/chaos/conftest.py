@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from messaging import declare, topology
+from messaging.broker import declare, topology
 from tests.chaos.bus import TABLES
 from tests.chaos.bus import TOPOLOGY as CHAOS
 from tests.chaos.faults import World

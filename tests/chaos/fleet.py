@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from messaging import topology
+from messaging.broker import topology
 from tests.chaos.bus import BATCH_QUEUE, SINGLE_QUEUE
 from tests.support import Process, wait_until
 

@@ -16,7 +16,7 @@ from tests.chaos.app import ChaosHappened
 # isort: split
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 from tests.chaos import load
 
 _LARGEST_TRANSACTION = 20

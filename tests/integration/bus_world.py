@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import DurationField, ExpressionWrapper, Value
 from django.db.models.functions import Now
 
-from messaging import topology
+from messaging.broker import topology
 from messaging.models import DeadLetter, OutboxEvent, QueueSample
 
 

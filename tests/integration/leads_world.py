@@ -17,8 +17,8 @@ from campaigns.models import Campaign, Chat, ChatPermission
 from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.services import message_record
 from leads.services.saying import message_say
-from messaging import topology
-from messaging.subscriptions import handle
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle
 from parser.models import Keyword, WatchedChat
 from telegram.types import Author, IncomingMessage
 from tests.integration import ledger

@@ -5,9 +5,9 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from messaging import topology
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle
 from messaging.models import DeadLetter, OutboxEvent
-from messaging.subscriptions import handle
 
 
 def death(queue: str = topology.LEADS_QUEUE, **changes: Any) -> dict[str, Any]:

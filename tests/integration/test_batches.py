@@ -9,10 +9,12 @@ from celery.exceptions import Reject
 from django.contrib.auth.models import Group
 from django.db import OperationalError, connection
 
-from messaging import handling, subscriptions, timings, topology
+from messaging.broker import topology
+from messaging.consuming import handling, subscriptions
+from messaging.consuming.subscriptions import batch_subscriber, handle_batch, raw_batch_subscriber
 from messaging.events import Event
 from messaging.models import HandlingBucket, HandlingFailure, ProcessedEvent
-from messaging.subscriptions import batch_subscriber, handle_batch, raw_batch_subscriber
+from messaging.observability import timings
 
 QUEUE, EXCHANGE, KEY = "herding_queue", "herding_exchange", "sheep.counted"
 TASK = "tests.herding.count"

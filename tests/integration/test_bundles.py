@@ -8,10 +8,11 @@ from celery import current_app
 from django.contrib.auth.models import Group
 from django.db import OperationalError, connection
 
-from messaging import bundles, subscriptions, topology
+from messaging.broker import topology
+from messaging.consuming import bundles, subscriptions
+from messaging.consuming.subscriptions import handle_batch, subscriber
 from messaging.events import Event
 from messaging.models import HandlingFailure, ProcessedEvent
-from messaging.subscriptions import handle_batch, subscriber
 
 QUEUE, EXCHANGE, KEY = "planting_queue", "planting_exchange", "tree.planted"
 TASK = "tests.planting.plant"

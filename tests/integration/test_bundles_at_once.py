@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connection, transaction
 
-from messaging import topology
+from messaging.broker import topology
 from messaging.events import decode
 from notifier.bundles import BUNDLED
 from notifier.models import Channel, Notification, Rule

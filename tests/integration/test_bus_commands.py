@@ -10,10 +10,10 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from messaging import topology
-from messaging.dead_letters import dead_letter_edit
+from messaging.broker import topology
+from messaging.dead_letters.replays import replays_advance
+from messaging.dead_letters.services import dead_letter_edit
 from messaging.models import DeadLetter, OutboxEvent, QueueControl, QueueSample, ReplayBatch
-from messaging.replays import replays_advance
 from panelkit.rights import Shell
 from tests.integration.letters import letter_of
 

@@ -13,10 +13,10 @@ import pytest
 from bots.connecting import bot_connect
 from bots.cursors import Reader, chats_forget, cursor_follow, cursors_of
 from bots.models import Bot, Cursor, Role
-from messaging import topology
-from messaging.dead_letters import dead_letters_replay
+from messaging.broker import topology
+from messaging.consuming.subscriptions import body_digest, handle_batch
+from messaging.dead_letters.services import dead_letters_replay
 from messaging.models import DeadLetter
-from messaging.subscriptions import body_digest, handle_batch
 from telegram.types import Me
 from tests.integration.leads_world import role_handler
 from tests.integration.ledger import make_bot

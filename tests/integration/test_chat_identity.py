@@ -24,7 +24,7 @@ from campaigns.references import reference_check_again, reference_confirmed
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_resume
 from leads.selectors import direct_contact_gaps, direct_contact_permitted
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
 from parser.models import Hit
 from telegram.errors import ChatElsewhere, ChatUpgraded

@@ -16,7 +16,7 @@ from leads.answering import answer_job
 from leads.models import Lead, LlmJob
 from leads.services import conversation_hand_back, conversation_take_over, lead_approve, operator_say
 from leads.services.answering import job_claim
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from messaging.events import ServiceErrorEvent
 from notifier import services as notifier
 from notifier.models import Channel, Notification, Rule

@@ -13,7 +13,7 @@ from bots.models import Delivery
 from leads.models import Conversation, Lead, Message
 from leads.person_data import LeadsRoom
 from leads.services import conversation_take_over, operator_say
-from messaging import migrating
+from messaging.database import migrating
 from messaging.persons import Person
 from tests.integration.leads_world import World, texts
 

@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 
-from messaging.listen import connect_direct
+from messaging.database.listen import connect_direct
 from tests.private import database_url
 from tests.tcp_proxy import TcpProxy
 

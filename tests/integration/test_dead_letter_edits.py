@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from campaigns.models import Campaign
-from messaging import topology
-from messaging.dead_letters import (
+from messaging.broker import topology
+from messaging.consuming.subscriptions import body_digest, handle
+from messaging.dead_letters.search import LetterSearch
+from messaging.dead_letters.services import (
     dead_letter_discard,
     dead_letter_edit,
     dead_letter_reopen,
@@ -16,9 +18,7 @@ from messaging.dead_letters import (
     preview,
 )
 from messaging.errors import NotPossible
-from messaging.letter_search import LetterSearch
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent
-from messaging.subscriptions import body_digest, handle
 from panelkit.rights import Shell
 from scripts.models import Script, ScriptForCampaign
 from tests.integration.letters import archive, death, letter, letter_of

@@ -10,13 +10,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging import topology
-from messaging.archive import letters_known
-from messaging.dead_letters import dead_letter_discard, dead_letter_replay
+from messaging.broker import topology
+from messaging.consuming.subscriptions import body_digest, handle
+from messaging.dead_letters.archive import letters_known
+from messaging.dead_letters.services import dead_letter_discard, dead_letter_replay
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, QueueControl
 from messaging.services import queue_pause, queue_resume
-from messaging.subscriptions import body_digest, handle
 from tests.integration.letters import archive, death
 from tests.integration.letters import letter as make
 

@@ -16,7 +16,7 @@ from bots.deliveries import (
 )
 from bots.models import Delivery
 from campaigns.models import Purpose
-from messaging.listen import connect_direct
+from messaging.database.listen import connect_direct
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

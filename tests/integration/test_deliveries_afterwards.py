@@ -10,7 +10,7 @@ from bots.afterwards import changes_record, lately
 from bots.cursors import Reader
 from bots.models import Bot, BotBlock, Delivery
 from campaigns.models import Chat
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.types import MessageNow
 from tests.integration import ledger
 from tests.integration.leads_world import role_handler

@@ -14,7 +14,7 @@ from bots.cancelling import NotPossible, cancellation_start, cancellation_stop, 
 from bots.claiming import claim
 from bots.models import Bot, Delivery, MassCancellation
 from campaigns.models import Campaign, Chat
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from tests.integration import ledger
 
 State = Delivery.State

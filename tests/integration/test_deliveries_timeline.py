@@ -13,7 +13,7 @@ from bots.models import Bot, Delivery, DeliveryEvent
 from bots.policy import Key
 from bots.timeline import timeline
 from campaigns.models import Campaign
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from telegram.errors import RetryAfter, TransientError
 from telegram.types import SentMessage
 from tests.integration import ledger

@@ -10,10 +10,10 @@ from django.utils import timezone
 from coolthing_site.demo.observe import counts, events_open, hit_to_lead_ms
 from coolthing_site.demo.report import notifications
 from leads.models import Lead
-from messaging import topology
+from messaging.broker import topology
 from messaging.events import ServiceErrorEvent
 from messaging.models import OutboxEvent, ProcessedEvent
-from messaging.outbox import publish_on_commit
+from messaging.publishing.outbox import publish_on_commit
 from notifier.models import Channel, Notification
 from parser.models import Hit
 from tests.integration import ledger

@@ -21,12 +21,12 @@ from campaigns.suppressing import suppression_add, suppression_resolve
 from leads.answering import answer_job
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.services.answering import job_claim
-from messaging import topology
-from messaging.archive import archive_all
+from messaging.broker import topology
+from messaging.consuming.subscriptions import Message as BusMessage
+from messaging.consuming.subscriptions import body_digest, handle
+from messaging.dead_letters.archive import archive_all
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent
 from messaging.persons import Person
-from messaging.subscriptions import Message as BusMessage
-from messaging.subscriptions import body_digest, handle
 from notifier.models import Channel, Notification, Rule
 from panelkit.rights import Shell
 from parser.models import Hit

@@ -8,15 +8,15 @@ from uuid import uuid4
 import pytest
 
 from leads.models import Lead
-from messaging import topology
-from messaging.archive import archive_all
-from messaging.arrival import Message, body_digest
-from messaging.dead_letters import preview
+from messaging.broker import topology
+from messaging.consuming.handling import event_of
+from messaging.consuming.message import Message, body_digest
+from messaging.consuming.subscriptions import handle, handle_batch, subscription_of
+from messaging.dead_letters.archive import archive_all
+from messaging.dead_letters.services import preview
 from messaging.events import UndecodableMessage
-from messaging.handling import event_of
 from messaging.models import DeadLetter, HandlingFailure
 from messaging.persons import Person
-from messaging.subscriptions import handle, handle_batch, subscription_of
 from notifier.models import Channel, Notification, Rule
 from tests.integration.leads_world import World
 

@@ -9,10 +9,10 @@ from django.urls import reverse
 
 from bots.cancelling import cancellation_start
 from bots.models import Delivery
-from messaging import topology
-from messaging.clock import database_clock
+from messaging.broker import topology
+from messaging.database.clock import database_clock
+from messaging.dead_letters.replays import replay_start, replay_stop
 from messaging.models import DeadLetter
-from messaging.replays import replay_start, replay_stop
 from messaging.services import queue_pause, queue_resume
 from tests.integration import ledger
 from tests.integration.letters import letter_of

@@ -19,7 +19,7 @@ from bots.cancelling import cancellations_advance
 from bots.models import Delivery, DeliveryEvent, MassCancellation
 from bots.timeline import note
 from campaigns.models import Purpose
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

@@ -14,8 +14,11 @@ from django.urls import reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from leads.models import Lead
-from messaging import topology
-from messaging.dead_letters import (
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle
+from messaging.dead_letters.bodies import difference, draft
+from messaging.dead_letters.replays import dry_run
+from messaging.dead_letters.services import (
     dead_letter_discard,
     dead_letter_edit,
     dead_letter_replay,
@@ -24,11 +27,8 @@ from messaging.dead_letters import (
 )
 from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES
-from messaging.letter_texts import difference, draft
 from messaging.models import DeadLetter, OutboxEvent
-from messaging.replays import dry_run
-from messaging.subscriptions import handle
-from messaging.trace import trace
+from messaging.observability.trace import trace
 from panelkit.rights import Shell
 from tests.integration.leads_world import World
 from tests.integration.letters import archive, death, letter

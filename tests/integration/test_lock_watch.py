@@ -11,8 +11,8 @@ from django.db.models import Model, Q, QuerySet
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
-from messaging.handling import patiently
-from messaging.locks import rows_lock_with
+from messaging.consuming.handling import patiently
+from messaging.database.locks import rows_lock_with
 from tests import lock_order, lock_watch
 from tests.integration import ledger
 from tests.integration.locks import at_once

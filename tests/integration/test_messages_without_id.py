@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from messaging import bundles, copies, topology
-from messaging.archive import archive_all
-from messaging.arrival import Message
-from messaging.clock import database_clock
-from messaging.handling import consume, handle_one
+from messaging.broker import topology
+from messaging.consuming import bundles, copies
+from messaging.consuming.handling import consume, handle_one
+from messaging.consuming.message import Message
+from messaging.consuming.subscriptions import handle_batch, subscription_of
+from messaging.database.clock import database_clock
+from messaging.dead_letters.archive import archive_all
 from messaging.models import DeadLetter, HandledCopy
-from messaging.subscriptions import handle_batch, subscription_of
 from notifier.models import Channel, Notification, Rule
 
 pytestmark = pytest.mark.django_db

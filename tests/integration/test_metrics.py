@@ -10,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from bots.models import Bot, Cursor, Delivery
 from coolthing_site.checks import metrics_have_a_token
 from coolthing_site.metrics_view import _warn_once
-from messaging import topology
-from messaging.metrics import SERVICES
+from messaging.broker import topology
 from messaging.models import DeadLetter, QueueControl
+from messaging.observability.metrics import SERVICES
 from tests.integration.bus_world import ago, make_letter, make_outbox, make_samples
 
 pytestmark = pytest.mark.django_db

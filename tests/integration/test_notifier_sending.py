@@ -12,10 +12,10 @@ from django.db import connection
 from django.utils import timezone
 
 from bots.services import bot_died
-from messaging import topology
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle
 from messaging.events import UndecodableMessage
 from messaging.models import OutboxEvent
-from messaging.subscriptions import handle
 from notifier.models import Channel, Notification, Rule
 from notifier.sending import send_notification
 from notifier.services import CLAIM, MOST_ATTEMPTS, notification_claim, notifications_dispatch_due

@@ -19,10 +19,10 @@ from leads.llm import Answer, Answered
 from leads.models import Conversation, Lead, LlmJob
 from leads.services import conversation_take_over
 from leads.services.answering import job_apply, job_claim
-from messaging import topology
-from messaging.dead_letters import dead_letter_discard, dead_letter_replay
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle
+from messaging.dead_letters.services import dead_letter_discard, dead_letter_replay
 from messaging.models import DeadLetter, OutboxEvent
-from messaging.subscriptions import handle
 from notifier.bundles import BUNDLED
 from notifier.links import _PAGES, path_of
 from notifier.models import Channel, Notification, Rule

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import transaction
 
+from messaging.broker.routing import queues_for
+from messaging.consuming.subscriptions import handle
 from messaging.models import OutboxEvent, ProcessedEvent
-from messaging.routing import queues_for
-from messaging.subscriptions import handle
 from notifier.models import Channel, Notification, Rule
 from scripts import services
 from scripts.models import ScriptForCampaign, Step

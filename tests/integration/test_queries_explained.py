@@ -28,10 +28,12 @@ from leads.services.answering import Question, jobs_dispatch_due, question_messa
 from leads.services.contact import leads_contact_due
 from leads.services.optout import opt_out
 from leads.services.takeover import unclaimed_judge_due
-from messaging import replays, retention, topology
-from messaging.clock import database_clock
+from messaging import retention
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle
+from messaging.database.clock import database_clock
+from messaging.dead_letters import replays
 from messaging.models import DeadLetter
-from messaging.subscriptions import handle
 from notifier.services import notifications_dispatch_due
 from parser.models import Hit
 from scripts import services as scripts_services

@@ -7,7 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from messaging import topology
+from messaging.broker import topology
 from messaging.models import QueueControl, QueueSample
 from tests.integration.bus_world import make_samples
 

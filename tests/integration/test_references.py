@@ -22,7 +22,7 @@ from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
 from campaigns.references import reference_change, reference_check_again, reference_confirmed
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_revoke, permissions_resume, permissions_suspend
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
 from telegram.errors import ChatElsewhere
 from tests.integration import ledger

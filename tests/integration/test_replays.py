@@ -9,12 +9,12 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
-from messaging import topology
-from messaging.dead_letters import dead_letter_discard
+from messaging.broker import topology
+from messaging.dead_letters.replays import dry_run, progress, replay_start, replay_stop, replays_advance
+from messaging.dead_letters.services import dead_letter_discard
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent, ReplayBatch, ReplayItem
-from messaging.replays import dry_run, progress, replay_start, replay_stop, replays_advance
-from messaging.trace import trace
+from messaging.observability.trace import trace
 from tests.integration.letters import archive, death, letter, letter_of
 
 pytestmark = pytest.mark.django_db

@@ -20,8 +20,8 @@ from campaigns.models import ChatPermission
 from leads.models import Lead, LlmJob, UnclaimedMessage
 from leads.tasks import dispatch_due
 from messaging import rounds
+from messaging.dead_letters.replays import replay_start, replays_advance
 from messaging.models import DeadLetter, OutboxEvent, ReplayBatch, ReplayItem
-from messaging.replays import replay_start, replays_advance
 from messaging.rounds import RoundFailed, for_each
 from scripts.models import ScriptForCampaign
 from scripts.services import runs_supervise

@@ -9,10 +9,10 @@ from django.db import connection, connections, transaction
 from bots.gate import Wait
 from bots.models import Delivery
 from bots.origins import origin_named
-from messaging import topology
-from messaging.clock import database_clock
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle
+from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
-from messaging.subscriptions import handle
 from scripts import services
 from scripts.models import Run, ScriptForCampaign, Step
 from tests.integration.script_world import make_sfc, play_on, queued, settle

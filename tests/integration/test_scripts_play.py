@@ -10,10 +10,10 @@ from bots.gate import Allow, Refuse, Wait
 from bots.models import Bot, Delivery
 from bots.origins import origin_named
 from campaigns.models import Campaign
-from messaging import topology
-from messaging.clock import database_clock
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle
+from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
-from messaging.subscriptions import handle
 from scripts import services, snapshot
 from scripts.errors import CannotStart, MoveRefused, UnknownScript
 from scripts.models import Casting, Run, ScriptForCampaign, Step

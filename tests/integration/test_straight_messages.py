@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from leads.models import Lead
-from messaging import topology
-from messaging.dead_letters import dead_letter_edit, dead_letter_replay
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle, handle_batch
+from messaging.dead_letters.services import dead_letter_edit, dead_letter_replay
 from messaging.events import UndecodableMessage
 from messaging.models import OutboxEvent
-from messaging.subscriptions import handle, handle_batch
 from notifier.models import Channel, Notification, Rule
 from panelkit.rights import Shell
 from scripts.models import Script, ScriptForCampaign

@@ -10,10 +10,11 @@ from celery.exceptions import Reject
 from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, transaction
 
-from messaging import handling, subscriptions, topology
+from messaging.broker import topology
+from messaging.consuming import handling, subscriptions
+from messaging.consuming.subscriptions import handle, subscriber
 from messaging.events import Event, UndecodableMessage
 from messaging.models import HandlingFailure, ProcessedEvent
-from messaging.subscriptions import handle, subscriber
 
 QUEUE, EXCHANGE, KEY = "grouping_queue", "grouping_exchange", "group.named"
 TASK = "tests.grouping.named"

@@ -17,7 +17,7 @@ from bots.leases import lease_take
 from bots.models import Bot, BotSession, BotStateChange, Host, Trouble
 from bots.supervision import DISPATCH_SECONDS, free_capacity, supervise
 from bots.troubles import trouble_tell, troubles_shown
-from messaging import topology
+from messaging.broker import topology
 from messaging.models import OutboxEvent
 
 

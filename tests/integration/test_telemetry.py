@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from messaging import telemetry, topology
+from messaging.broker import topology
+from messaging.consuming.subscriptions import Message, handle_batch
 from messaging.models import DeadLetter
-from messaging.outbox import traceparent
-from messaging.publisher import Row
-from messaging.subscriptions import Message, handle_batch
+from messaging.observability import telemetry
+from messaging.publishing.outbox import traceparent
+from messaging.publishing.publisher import Row
 from tests.collector import Collector, Told, collecting
 from tests.support import ROOT
 
@@ -28,7 +29,7 @@ FOREIGN = f"00-{FOREIGN_TRACE}-{FOREIGN_SPAN}-01"
 @pytest.fixture
 def collector(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     """For this process, as if it had told nothing yet."""
-    from messaging import spans
+    from messaging.observability import spans
 
     with collecting() as collector:
         for name, value in collector.env.items():
@@ -126,7 +127,7 @@ def test_without_a_collector_nothing_of_opentelemetry_is_loaded():
         "from messaging import relay, subscribers, telemetry\n"
         "with telemetry.processing(None): pass\n"
         "telemetry.farewell()\n"
-        "print([name for name in sys.modules if name.startswith(('opentelemetry', 'google', 'messaging.spans'))])"
+        "print([name for name in sys.modules if name.startswith(('opentelemetry', 'google', 'messaging.observability.spans'))])"
     )
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "coolthing_site.settings", "OTEL_EXPORTER_OTLP_ENDPOINT": ""}
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True, env=env)

@@ -10,10 +10,11 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from messaging import timings, topology
-from messaging.metrics import histogram
+from messaging.broker import topology
+from messaging.consuming.subscriptions import handle
 from messaging.models import HandlingBucket, ProcessedEvent
-from messaging.subscriptions import handle
+from messaging.observability import timings
+from messaging.observability.metrics import histogram
 from tests.private import database_url
 from tests.tcp_proxy import TcpProxy
 

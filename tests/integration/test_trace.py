@@ -10,13 +10,13 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import Client
 
-from messaging import topology
-from messaging.dead_letters import dead_letter_replay
+from messaging.broker import topology
+from messaging.consuming.subscriptions import body_digest, handle
+from messaging.dead_letters.services import dead_letter_replay
 from messaging.events import ServiceErrorEvent
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, ProcessedEvent, QueueControl
-from messaging.outbox import publish_on_commit, traceparent
-from messaging.subscriptions import body_digest, handle
-from messaging.trace import Trace, trace
+from messaging.observability.trace import Trace, trace
+from messaging.publishing.outbox import publish_on_commit, traceparent
 from notifier.models import Channel, Notification, Rule
 from tests.integration.letters import archive, death
 from tests.integration.test_queues_page import person

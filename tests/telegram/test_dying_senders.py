@@ -14,7 +14,7 @@ import pytest
 from bots.models import Bot, Delivery
 from campaigns.models import ChatPermission, Purpose
 from campaigns.services import permission_grant
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from sandbox.faults import Fault
 from tests.integration import ledger
 from tests.support import ROOT, wait_until

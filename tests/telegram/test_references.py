@@ -11,7 +11,7 @@ from bots.models import Bot, Delivery, Presence, Trouble
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
 from campaigns.references import reference_change
 from campaigns.selectors import is_permitted, permissions_given
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from sandbox.faults import Fault
 from telegram.client import TelegramAccount
 from tests.integration import ledger

@@ -16,7 +16,7 @@ from bots.services import bot_release
 from bots.supervision import mark_abandoned, to_be_started
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import permission_grant
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from sandbox.faults import Fault
 from telegram.store import key_of
 from tests.integration import ledger

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from coolthing_site.environment import Environment
 from coolthing_site.flower_server import require_login
-from messaging.management_api import ManagementApi
+from messaging.broker.management_api import ManagementApi
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from messaging import topology
+from messaging.broker import topology
 from messaging.events import (
     Event,
     ServiceCrashedEvent,

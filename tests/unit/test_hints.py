@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from messaging import tasks_api
+from messaging.publishing import celery_tasks
 
 
 def test_while_one_thread_waits_for_the_broker_no_other_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,14 +18,14 @@ def test_while_one_thread_waits_for_the_broker_no_other_does(monkeypatch: pytest
             under_way.set()
             answers.wait(60)
 
-    monkeypatch.setattr(tasks_api, "current_app", SilentBroker())
-    monkeypatch.setattr(tasks_api, "_rest", tasks_api._Rest())
-    monkeypatch.setattr(tasks_api, "_SLOW_SECONDS", -1.0)
-    first = threading.Thread(target=tasks_api._send_rollback_unsafe, args=("first", (), 0))
+    monkeypatch.setattr(celery_tasks, "current_app", SilentBroker())
+    monkeypatch.setattr(celery_tasks, "_rest", celery_tasks._Rest())
+    monkeypatch.setattr(celery_tasks, "_SLOW_SECONDS", -1.0)
+    first = threading.Thread(target=celery_tasks._send_rollback_unsafe, args=("first", (), 0))
     first.start()
     assert under_way.wait(60)
-    tasks_api._send_rollback_unsafe("second", (), 0)
+    celery_tasks._send_rollback_unsafe("second", (), 0)
     answers.set()
     first.join()
-    tasks_api._send_rollback_unsafe("third", (), 0)
+    celery_tasks._send_rollback_unsafe("third", (), 0)
     assert sent == ["first", "third"]

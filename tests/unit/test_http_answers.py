@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from leads.llm import MOST_BYTES, LlmRejected, LlmUnavailable, ask
-from messaging.http_answers import cut_off_at
-from messaging.management_api import ManagementApi, ManagementUnavailable
+from messaging.broker.management_api import ManagementApi, ManagementUnavailable
+from outgoing.http_answers import cut_off_at
 from tests.llm_server import hostile_server, http
 
 BYTES = 50_000_000
@@ -78,7 +78,7 @@ async def test_the_bound_is_one_of_decompressed_bytes(encodings):
 
 @pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
 def test_the_brokers_answer_is_read_up_to_a_bound(monkeypatch, status):
-    monkeypatch.setattr("messaging.management_api._MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("messaging.broker.management_api._MOST_BYTES", 1_000_000)
     flood = Flood(status)
     with hostile_server(flood) as server, pytest.raises(ManagementUnavailable, match=r"more than 1000000 bytes|500"):
         ManagementApi(server.url, "a vhost").in_vhost("queues")

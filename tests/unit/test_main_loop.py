@@ -7,10 +7,11 @@ import pytest
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from coolthing_site.beat import PatientScheduler
-from messaging import main_loop, relay
-from messaging.consumer import EventConsumer
-from messaging.pump import Pump
-from messaging.relay import Relay
+from messaging.consuming.consumer import EventConsumer
+from messaging.observability import main_loop
+from messaging.publishing import relay
+from messaging.publishing.outbox_publisher import Pump
+from messaging.publishing.relay import Relay
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def test_a_relay_that_waits_for_the_database_does_not_hang(monkeypatch: pytest.M
         raise psycopg.OperationalError("away")
 
     monkeypatch.setattr(relay, "connect_direct", is_away)
-    monkeypatch.setattr("messaging.relay.gc.freeze", lambda: None)
+    monkeypatch.setattr("messaging.publishing.relay.gc.freeze", lambda: None)
     Relay(stop, lambda _: None).run()
     assert noted()
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from kombu import Message
 
-from messaging import topology
-from messaging.batching import Batch, Batcher, Ledger
-from messaging.consumer import prefetch_count
-from messaging.parcels import came_back
+from messaging.broker import topology
+from messaging.consuming.amqp_message import came_back
+from messaging.consuming.consumer import prefetch_count
+from messaging.consuming.dispatcher import Batch, Batcher, Ledger
 
 
 class Channel:

@@ -5,9 +5,9 @@ import uuid
 import pytest
 from kombu import Message
 
-from messaging import topology
-from messaging.consumer import present_as_task
-from messaging.parcels import deliveries, raw_body, request_ids
+from messaging.broker import topology
+from messaging.consuming.amqp_message import deliveries, raw_body, request_ids
+from messaging.consuming.consumer import present_as_task
 
 QUEUE, EXCHANGE, KEY = "a_queue", "an_exchange", "a.key"
 

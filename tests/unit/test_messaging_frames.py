@@ -8,7 +8,7 @@ import pytest
 from amqp import Message
 from amqp.method_framing import frame_writer
 
-from messaging import frames
+from messaging.publishing import frames
 
 EVENT = str(uuid.uuid4())
 FRAME_MAX = 131_072

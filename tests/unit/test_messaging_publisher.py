@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from amqp import exceptions
 
-from messaging import topology
+from messaging.broker import topology
+from messaging.database.listen import retry_delay
 from messaging.events import MAX_BODY_BYTES
-from messaging.listen import retry_delay
-from messaging.publisher import Row, is_refusal, unfit_reason
+from messaging.publishing.publisher import Row, is_refusal, unfit_reason
 
 
 def _row(**changes: Any) -> Row:

@@ -4,7 +4,7 @@ from threading import RLock
 
 from kombu import Message
 
-from messaging.batching import Batch, Batcher, Ledger, Turns
+from messaging.consuming.dispatcher import Batch, Batcher, Ledger, Turns
 
 
 class Channel:

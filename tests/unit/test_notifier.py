@@ -12,9 +12,9 @@ import pytest
 import bots.events  # noqa: F401  # so that its events are declared
 import leads.events  # noqa: F401
 import scripts.events  # noqa: F401
+from messaging.broker.routing import topic_matches
+from messaging.broker.topology import EVENTS_EXCHANGE
 from messaging.events import _registry
-from messaging.routing import topic_matches
-from messaging.topology import EVENTS_EXCHANGE
 from notifier.patterns import DEFAULT_PATTERNS, KNOWN_KEYS, pattern_problem
 from notifier.titles import LONGEST, title_of
 from notifier.transports import TransportError, send

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging import metrics
+from messaging.observability import metrics
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "coolthing.json").read_text())

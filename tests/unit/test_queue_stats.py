@@ -8,7 +8,7 @@ import pytest
 from coolthing_site.panel.charts import chart
 from coolthing_site.schedule import PERIODS
 from messaging.models import QueueSample
-from messaging.queue_stats import SAMPLE_SECONDS, HeadAge, Snapshot, head_age
+from messaging.observability.queue_stats import SAMPLE_SECONDS, HeadAge, Snapshot, head_age
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from messaging.retry_after import MOST_SECONDS, seconds_to_wait
+from outgoing.retry_after import MOST_SECONDS, seconds_to_wait
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 TEN_MINUTES_LATER = "Fri, 27 Nov 2026 12:10:00 GMT"

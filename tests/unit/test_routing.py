@@ -1,7 +1,7 @@
 import pytest
 
-from messaging import topology
-from messaging.routing import queues_for, topic_matches
+from messaging.broker import topology
+from messaging.broker.routing import queues_for, topic_matches
 
 
 @pytest.mark.parametrize(

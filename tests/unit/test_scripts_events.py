@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from messaging import topology
+from messaging.broker import topology
 from messaging.events import UndecodableMessage, decode
 from scripts.events import NewActiveScript, ScriptFinishedEvent, ScriptStartedEvent
 

@@ -6,9 +6,9 @@ import pytest
 
 from coolthing_site.celery import app
 from coolthing_site.schedule import PERIODS, beat_schedule
-from messaging import topology
-from messaging.topology import TOPOLOGY
-from messaging.work import WorkTask
+from messaging.broker import topology
+from messaging.broker.topology import TOPOLOGY
+from messaging.consuming.work_tasks import WorkTask
 
 SUBSCRIBED = [topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE, topology.LEADS_QUEUE, topology.NOTIFIER_QUEUE]
 ARCHIVE = topology.DEAD_LETTER_ARCHIVE_QUEUE
@@ -32,7 +32,7 @@ def test_celery_uses_no_global_qos_and_no_transient_shared_queue():
 
 
 def test_a_worker_neither_declares_delayed_queues_nor_its_own():
-    from messaging.consumer import EventConsumer
+    from messaging.consuming.consumer import EventConsumer
 
     assert not [step for step in EventConsumer.Blueprint.default_steps if "delayed_delivery" in str(step)]
     assert all(queue.no_declare for queue in app.amqp.queues.values())

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from bots.advice import next_step, waits_until
 from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
 from bots.models import Bot, BotSession, Host, Role
-from messaging.clock import database_clock
+from messaging.database.clock import database_clock
 from panelkit.labels import waits
 from vault.commands import SecretsCommand
 

@@ -8,10 +8,11 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from messaging import addresses, audit, dead_letters, letter_texts, replays
-from messaging.addresses import Address
+from messaging import audit
+from messaging.dead_letters import addresses, bodies, replays, services
+from messaging.dead_letters.addresses import Address
+from messaging.dead_letters.search import LetterSearch
 from messaging.errors import NotPossible
-from messaging.letter_search import LetterSearch
 from messaging.models import DeadLetter
 from messaging.wording import counted
 from panelkit.labels import clipped
@@ -79,9 +80,9 @@ class Command(BaseCommand):
             return
         for name, value in _summary(letter).items():
             self.stdout.write(f"{name}: {value}")
-        self._section("body", letter_texts.indented(letter.body))
+        self._section("body", bodies.indented(letter.body))
         if letter.edited_body:
-            self._section("edited", "\n".join(letter_texts.difference(letter.body, letter.edited_body)))
+            self._section("edited", "\n".join(bodies.difference(letter.body, letter.edited_body)))
         self._section("headers", json.dumps(letter.headers, indent=2, ensure_ascii=False))
         self._section("x-death", json.dumps(letter.x_death, indent=2, ensure_ascii=False))
         self._section("traceback", letter.traceback)
@@ -92,12 +93,10 @@ class Command(BaseCommand):
         body, address = self._new_body(options["body"]), _new_address(options)
         if body is None and address is None:
             raise CommandError("say what to change: --body, or --exchange and --key")
-        seen = dead_letters.preview(letter, letter.body_to_send if body is None else body, address)
+        seen = services.preview(letter, letter.body_to_send if body is None else body, address)
         if not options["dry_run"]:
             by = audit.command_line_name()
-            letter = dead_letters.dead_letter_edit(
-                letter_id=letter.pk, body=body, address=address, by=by, asking=Shell()
-            )
+            letter = services.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by, asking=Shell())
             audit.record(letter, message=f"Edit, by {by}.", user_id=audit.command_line_user_id())
         if options["json"]:
             told = {"exchange": seen.address.exchange, "routing_key": seen.address.routing_key, "queues": seen.queues}
@@ -159,7 +158,7 @@ class Command(BaseCommand):
         by, user_id, count = audit.command_line_name(), audit.command_line_user_id(), 0
         for letter_id in ids:
             try:
-                letter = dead_letters.dead_letter_discard(letter_id=letter_id, reason=reason, by=by)
+                letter = services.dead_letter_discard(letter_id=letter_id, reason=reason, by=by)
             except NotPossible as refusal:
                 # Somebody else decided about it meanwhile.
                 self.stderr.write(f"{letter_id}: {refusal}")

@@ -5,10 +5,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from messaging import audit, queue_stats, services
+from messaging import audit, services
+from messaging.broker.topology import SERVICES
 from messaging.errors import NotPossible
 from messaging.models import QueueControl
-from messaging.topology import SERVICES
+from messaging.observability import queue_stats
 
 _PREFETCHED = "Workers stop taking from them within seconds; what they have prefetched already still finishes."
 

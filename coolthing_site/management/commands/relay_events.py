@@ -3,8 +3,8 @@ import threading
 from typing import Any
 
 from coolthing_site import heartbeat
-from messaging import telemetry
-from messaging.relay import Relay
+from messaging.observability import telemetry
+from messaging.publishing.relay import Relay
 from vault.commands import SecretsCommand
 
 

@@ -7,11 +7,11 @@ from django.core.management.base import BaseCommand, CommandParser
 from kombu import Connection
 from kombu.exceptions import KombuError
 
-from messaging import declare, policies
+from messaging.broker import declare, policies
+from messaging.broker.management_api import ManagementApi, ManagementUnavailable
+from messaging.broker.queue_moves import QueueMover
+from messaging.broker.topology import ALTERNATE_POLICY, TOPOLOGY
 from messaging.errors import MoveRefused
-from messaging.management_api import ManagementApi, ManagementUnavailable
-from messaging.queue_moves import QueueMover
-from messaging.topology import ALTERNATE_POLICY, TOPOLOGY
 from messaging.wording import counted
 
 _AS_IT_SHOULD_BE = "the broker is as the topology says"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from messaging.trace import Trace, trace
+from messaging.observability.trace import Trace, trace
 from panelkit.labels import clipped
 
 

@@ -1,0 +1,188 @@
+"""The topology on a broker: declared, and compared with what stands there."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from kombu import Connection
+
+from messaging.broker import policies
+from messaging.broker.management_api import ManagementApi
+from messaging.broker.topology import TOPOLOGY, ExchangeSpec, QueueSpec, Topology
+
+_CONNECT_SECONDS = 5.0
+# What the name of a queue gets while its messages stand aside, and that of an exchange while it is made anew (see
+# `messaging.broker.queue_moves` and `messaging.broker.exchange_moves`).
+MOVING_SUFFIX = ".moving"
+Binding = tuple[str, str]
+
+_DECLARES = "setup_broker mends it"
+_MOVES = "setup_broker --migrate makes the queue anew and keeps its messages"
+_REPLACES = "setup_broker --migrate makes the exchange anew and loses no message"
+_BY_HAND = "delete it while nothing publishes to it, then run setup_broker"
+# Why an argument matters, when it is otherwise.
+_MEANINGS = {
+    "alternate-exchange": "other programs declare the exchange without it and are refused (406); a policy gives it",
+    "x-queue-type": "only quorum queues count deliveries and keep what they confirmed on every node",
+    "x-message-ttl": "the milliseconds after which its messages expire",
+    "x-delivery-limit": "after so many deliveries a message counts as one that kills its workers",
+    "x-dead-letter-exchange": "where its rejected messages go; without it they vanish",
+    "x-dead-letter-routing-key": "the key of its rejected messages, which takes them to their own queue",
+    "x-dead-letter-strategy": "at-least-once keeps a dead letter until it has arrived; without it some are lost",
+    "x-overflow": "what at-least-once dead-lettering demands",
+}
+
+
+class DeclarationRefused(Exception):
+    """The broker has something of that name with other arguments; the text names it."""
+
+
+def declare(topology: Topology = TOPOLOGY, url: str = "") -> None:
+    """Declare everything but the policies, which do not go over AMQP (`policies.policies_set`).
+
+    What stands already is left as it is; what stands otherwise raises `DeclarationRefused`.
+    """
+    with _connect(url) as connection:
+        for exchange in topology.exchanges:
+            _declare_exchange(connection, exchange)
+        for queue in topology.queues:
+            _declare_queue(connection, queue)
+
+
+def declare_exchanges(topology: Topology, url: str = "") -> None:
+    """As `declare`, without the queues."""
+    with _connect(url) as connection:
+        for exchange in topology.exchanges:
+            _declare_exchange(connection, exchange)
+
+
+def differences(topology: Topology, api: ManagementApi) -> list[str]:
+    """One line for each thing that is missing, different, or bound to our queues beyond what the topology says.
+
+    Each says what the difference means and what to do about it.
+    """
+    queues, exchanges = api.in_vhost("queues"), api.in_vhost("exchanges")
+    return [
+        *_exchange_differences(topology, exchanges),
+        *policies.differences(topology, api, exchanges),
+        *_queue_differences(topology, queues),
+        *_binding_differences(topology, api.in_vhost("bindings")),
+        *unfinished_exchange_moves(topology, exchanges),
+        *_unfinished_moves(topology, queues),
+    ]
+
+
+def queue_differs(spec: QueueSpec, live: dict[str, Any] | None) -> bool:
+    """Whether a queue stands (as the management API describes it) that has to be made anew."""
+    return live is not None and any(_differences_of_queue(spec, live))
+
+
+def exchange_differs(spec: ExchangeSpec, live: dict[str, Any] | None) -> bool:
+    """Whether an exchange stands that can be made anew: it has other arguments, and is what it should be besides."""
+    return live is not None and bool(live["arguments"]) and live["type"] == spec.type and live["durable"]
+
+
+def unfinished_exchange_moves(topology: Topology, found: list[dict[str, Any]]) -> list[str]:
+    """A line for each exchange that an interrupted `setup_broker --migrate` left beside ours."""
+    standing = {exchange["name"] for exchange in found}
+    return [
+        f"exchange {spec.name}{MOVING_SUFFIX} is left of an interrupted move: messages to {spec.name} go through it;"
+        " run setup_broker --migrate again"
+        for spec in topology.exchanges
+        if spec.name + MOVING_SUFFIX in standing
+    ]
+
+
+def _connect(url: str) -> Connection:
+    return Connection(url or settings.RABBITMQ_URL, connect_timeout=_CONNECT_SECONDS)
+
+
+def _declare_exchange(connection: Connection, spec: ExchangeSpec) -> None:
+    channel = connection.channel()
+    try:
+        channel.exchange_declare(spec.name, spec.type, durable=True, auto_delete=False)
+        channel.close()
+    except connection.channel_errors as problem:
+        raise DeclarationRefused(f"exchange {spec.name}: {problem}") from None
+
+
+def _declare_queue(connection: Connection, spec: QueueSpec) -> None:
+    channel = connection.channel()
+    try:
+        channel.queue_declare(spec.name, durable=True, auto_delete=False, arguments=spec.arguments)
+        for exchange, pattern in spec.all_bindings:
+            channel.queue_bind(spec.name, exchange, pattern)
+        channel.close()
+    except connection.channel_errors as problem:
+        raise DeclarationRefused(f"queue {spec.name}: {problem}") from None
+
+
+def _exchange_differences(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
+    standing = {exchange["name"]: exchange for exchange in found}
+    for spec in topology.exchanges:
+        live = standing.get(spec.name)
+        if live is None:
+            yield f"exchange {spec.name} is missing: who publishes to it is refused; {_DECLARES}"
+            continue
+        if live["type"] != spec.type:
+            yield f"exchange {spec.name} is of type {live['type']}, not {spec.type}: it routes otherwise; {_BY_HAND}"
+        if not live["durable"]:
+            yield f"exchange {spec.name} is not durable: it is gone when the broker restarts; {_BY_HAND}"
+        remedy = _REPLACES if exchange_differs(spec, live) else _BY_HAND
+        for line in _argument_differences({}, live["arguments"]):
+            yield f"exchange {spec.name} has {line}; {remedy}"
+
+
+def _queue_differences(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
+    standing = {queue["name"]: queue for queue in found}
+    for spec in topology.queues:
+        live = standing.get(spec.name)
+        if live is None:
+            yield f"queue {spec.name} is missing: what is sent to it is unroutable; {_DECLARES}"
+            continue
+        for line in _differences_of_queue(spec, live):
+            yield f"queue {spec.name} {line}; {_MOVES}"
+
+
+def _differences_of_queue(spec: QueueSpec, live: dict[str, Any]) -> Iterator[str]:
+    if not live["durable"]:
+        yield "is not durable: it is gone when the broker restarts"
+    if live["auto_delete"]:
+        yield "is auto-delete: it is gone when its last consumer leaves"
+    for line in _argument_differences(spec.arguments, live["arguments"]):
+        yield f"has {line}"
+
+
+def _argument_differences(wanted: dict[str, Any], live: dict[str, Any]) -> Iterator[str]:
+    for name in sorted(wanted.keys() | live.keys()):
+        if wanted.get(name) != live.get(name):
+            meaning = _MEANINGS.get(name, "the topology does not set it")
+            yield f"{name}={live.get(name, '(none)')}, not {wanted.get(name, '(none)')}: {meaning}"
+
+
+def _binding_differences(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
+    ours = {queue.name for queue in topology.queues}
+    live = {
+        (item["source"], item["routing_key"], item["destination"])
+        for item in found
+        # The default exchange binds every queue by itself.
+        if item["source"] and item["destination_type"] == "queue" and item["destination"] in ours
+    }
+    wanted = {(exchange, key, queue.name) for queue in topology.queues for exchange, key in queue.all_bindings}
+    for exchange, key, queue in sorted(wanted - live):
+        yield f"queue {queue} is not bound to {exchange} by {key!r}: such messages do not reach it; {_DECLARES}"
+    for exchange, key, queue in sorted(live - wanted):
+        yield (
+            f"queue {queue} is bound to {exchange} by {key!r}, which the topology does not say: it gets messages that"
+            " its workers do not expect; unbind it if no other program wants it"
+        )
+
+
+def _unfinished_moves(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
+    standing = {queue["name"] for queue in found}
+    for spec in topology.queues:
+        if spec.name + MOVING_SUFFIX in standing:
+            yield (
+                f"queue {spec.name}{MOVING_SUFFIX} is left of an interrupted move: messages of {spec.name} wait in it;"
+                " setup_broker --migrate brings them back"
+            )

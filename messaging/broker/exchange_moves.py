@@ -1,0 +1,177 @@
+"""An exchange that has arguments is made anew without them, while programs publish to it.
+
+Arguments cannot be changed in place, and an exchange takes its bindings along when it is deleted. So another exchange
+beside it gets the same bindings first, and takes over. At every moment each message reaches every queue that wants it:
+
+1. Beside: bound to everything that the old exchange is bound to; the old one is then bound to beside alone.
+2. A policy makes beside the alternate of the exchange, for the moment after it is declared anew and has no binding.
+3. The old one is deleted and declared anew. In between publishers are refused (404), which is no loss: they know it.
+4. The new one is bound to beside, to everything else, and then no more to beside.
+
+A queue that a message reaches on two ways gets it once. Whatever interrupts that, a later run finds on the broker how
+far it came.
+"""
+
+import json
+import time
+from collections.abc import Callable, Container, Iterable
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import amqp
+
+from messaging.broker import declare, policies, topology
+from messaging.broker.management_api import ManagementApi
+from messaging.broker.topology import ExchangeSpec, PolicySpec, Topology
+from messaging.errors import MoveRefused
+
+# Of whatever an administrator may have set for all exchanges.
+_MOVING_PRIORITY = 1_000
+# A message that is being routed has seen the exchange's policy, and may yet look for its alternate.
+_SETTLE_SECONDS = 1.0
+
+
+class _Binding(NamedTuple):
+    """From the exchange to a queue or another exchange. The arguments are JSON, so that bindings can be compared."""
+
+    to: str
+    to_exchange: bool
+    key: str
+    arguments: str = "{}"
+
+
+class ExchangeMover:
+    """Part of `queue_moves.QueueMover`, whose lock and channel it uses; `say` gets a line for each exchange."""
+
+    def __init__(self, wanted: Topology, api: ManagementApi, channel: amqp.Channel, say: Callable[[str], None]) -> None:
+        self._topology, self._api, self._channel, self._say = wanted, api, channel, say
+
+    def move_all(self) -> list[str]:
+        """Make the exchanges anew that have arguments, and finish what an earlier run began; their names.
+
+        Raises `MoveRefused`.
+        """
+        standing = {exchange["name"]: exchange for exchange in self._api.in_vhost("exchanges")}
+        changed = [spec for spec in self._topology.exchanges if declare.exchange_differs(spec, standing.get(spec.name))]
+        begun = [spec for spec in self._topology.exchanges if beside(spec.name) in standing]
+        chosen = [spec for spec in self._topology.exchanges if spec in changed or spec in begun]
+        if not chosen:
+            return []
+        self._require_no_exclusive_queues(changed)
+        self._set_policies(chosen, standing)
+        for spec in chosen:
+            self._move(spec, standing.get(spec.name))
+        time.sleep(_SETTLE_SECONDS)
+        for spec in chosen:
+            self._channel.exchange_delete(beside(spec.name))
+            self._say(f"{spec.name}: as it should be")
+        return [spec.name for spec in chosen]
+
+    def _set_policies(self, specs: Iterable[ExchangeSpec], standing: Container[str]) -> None:
+        try:
+            policies.policies_set(self._topology, self._api)
+            for spec in specs:
+                policies.policy_set(_moving_policy(spec), self._api)
+        except policies.PolicyRefused as problem:
+            raise MoveRefused(
+                "an exchange is made anew under a policy of its own, so that no message is lost: run this as a user"
+                f" with the tag policymaker; {problem}"
+            ) from None
+        for spec in specs:
+            if spec.name in standing:
+                self._require_followed(_moving_policy(spec), spec.name)
+
+    def _move(self, spec: ExchangeSpec, live: dict[str, Any] | None) -> None:
+        """`live`: the exchange as the management API describes it, None when it is not there."""
+        instead = {"alternate-exchange": topology.UNROUTABLE_EXCHANGE}
+        self._channel.exchange_declare(beside(spec.name), spec.type, durable=True, auto_delete=False, arguments=instead)
+        if declare.exchange_differs(spec, live):
+            self._hand_over(spec)
+        self._channel.exchange_declare(spec.name, spec.type, durable=True, auto_delete=False)
+        self._take_back(spec)
+        policies.policy_delete(_moving_policy(spec), self._api)
+
+    def _hand_over(self, spec: ExchangeSpec) -> None:
+        """Leave nothing bound to the old exchange but beside, and delete it."""
+        # What other programs bind meanwhile comes along.
+        while others := self._bindings(spec.name) - set(_to_beside(spec, self._bindings(beside(spec.name)))):
+            self._bind(beside(spec.name), others)
+            self._bind(spec.name, _to_beside(spec, self._bindings(beside(spec.name))))
+            self._unbind(spec.name, others)
+        for source, binding in self._sources(spec.name):
+            self._bind(source, [binding._replace(to=beside(spec.name))])
+        self._channel.exchange_delete(spec.name)
+
+    def _take_back(self, spec: ExchangeSpec) -> None:
+        """Bind the new exchange as beside is bound, and nothing to beside any more."""
+        wanted = self._bindings(beside(spec.name))
+        to_beside = _to_beside(spec, wanted)
+        self._bind(spec.name, to_beside)
+        self._bind(spec.name, wanted)
+        sources = [(source, binding) for source, binding in self._sources(beside(spec.name)) if source != spec.name]
+        for source, binding in sources:
+            self._bind(source, [binding._replace(to=spec.name)])
+            self._unbind(source, [binding])
+        self._unbind(spec.name, to_beside)
+
+    def _require_no_exclusive_queues(self, specs: Iterable[ExchangeSpec]) -> None:
+        """The broker lets nobody but its owner bind an exclusive queue."""
+        exclusive = {queue["name"] for queue in self._api.in_vhost("queues") if queue.get("exclusive")}
+        for spec in specs:
+            if found := sorted(exclusive & {binding.to for binding in self._bindings(spec.name)}):
+                raise MoveRefused(
+                    f"exchange {spec.name} is bound to queues that other programs own exclusively, which nobody else"
+                    f" can bind again: {', '.join(found)}; stop those programs, run this again, then start them"
+                )
+
+    def _require_followed(self, policy: PolicySpec, exchange: str) -> None:
+        found = self._api.call("GET", f"exchanges/{self._quoted(exchange)}").get("policy")
+        if found != policy.name:
+            policies.policy_delete(policy, self._api)
+            raise MoveRefused(
+                f"exchange {exchange} follows the policy {found!r} rather than {policy.name!r}: give {found!r} a"
+                f" priority below {policy.priority} until the exchange has been made anew"
+            )
+
+    def _bindings(self, exchange: str) -> set[_Binding]:
+        found = self._api.call("GET", f"exchanges/{self._quoted(exchange)}/bindings/source")
+        return {_binding(item) for item in found}
+
+    def _sources(self, exchange: str) -> list[tuple[str, _Binding]]:
+        """Exchanges that pass messages on to this one."""
+        found = self._api.call("GET", f"exchanges/{self._quoted(exchange)}/bindings/destination")
+        return [(item["source"], _binding(item)) for item in found]
+
+    def _bind(self, source: str, bindings: Iterable[_Binding]) -> None:
+        for to, to_exchange, key, arguments in bindings:
+            bind = self._channel.exchange_bind if to_exchange else self._channel.queue_bind
+            bind(to, source, key, arguments=json.loads(arguments))
+
+    def _unbind(self, source: str, bindings: Iterable[_Binding]) -> None:
+        for to, to_exchange, key, arguments in bindings:
+            unbind = self._channel.exchange_unbind if to_exchange else self._channel.queue_unbind
+            unbind(to, source, key, arguments=json.loads(arguments))
+
+    def _quoted(self, exchange: str) -> str:
+        return f"{quote(self._api.vhost, safe='')}/{quote(exchange, safe='')}"
+
+
+def beside(exchange: str) -> str:
+    """The name of the exchange that stands in for another one while that is made anew."""
+    return exchange + declare.MOVING_SUFFIX
+
+
+def _binding(item: dict[str, Any]) -> _Binding:
+    arguments = json.dumps(item["arguments"], sort_keys=True)
+    return _Binding(item["destination"], item["destination_type"] == "exchange", item["routing_key"], arguments)
+
+
+def _to_beside(spec: ExchangeSpec, bindings: Iterable[_Binding]) -> list[_Binding]:
+    """What takes every message to beside that any of these bindings wants."""
+    keys = {"#"} if spec.type == "topic" else {binding.key for binding in bindings}
+    return [_Binding(beside(spec.name), True, key) for key in sorted(keys)]
+
+
+def _moving_policy(spec: ExchangeSpec) -> PolicySpec:
+    definition = {"alternate-exchange": beside(spec.name)}
+    return PolicySpec(f"coolthing-moving-{spec.name}", (spec.name,), definition, _MOVING_PRIORITY)

@@ -1,0 +1,161 @@
+"""A queue whose arguments have changed is made anew, and its messages move along.
+
+A queue's arguments cannot be changed in place. So a queue beside it takes over its bindings, its messages go there, it
+is deleted and declared as it should be, and everything comes back. Whatever interrupts that, a later run finds on the
+broker how far it came. A message may arrive twice, as over a broken connection; none is lost.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import amqp
+from django.conf import settings
+from kombu import Connection
+
+from messaging.broker import declare, topology
+from messaging.broker.exchange_moves import ExchangeMover
+from messaging.broker.management_api import ManagementApi
+from messaging.broker.queue_transport import Carrier
+from messaging.broker.topology import Topology
+from messaging.errors import MoveRefused
+from messaging.wording import counted
+
+# Whoever could declare this exclusive queue is the only one who moves anything.
+LOCK = "setup_broker_lock"
+# No TTL, no dead-lettering, no delivery limit worth the name: here a message only waits.
+_WAITING = {"x-queue-type": "quorum", "x-delivery-limit": topology.ARCHIVE_DELIVERY_LIMIT}
+# The broker's figures of a queue are up to two of its periods of 5 seconds old.
+FIGURES_SECONDS = 11.0
+_CONNECT_SECONDS = 5.0
+_POLL_SECONDS = 0.5
+
+
+class QueueMover:
+    """Moves a broker's queues; `say` gets a line for each step. A context manager, one at a time on a virtual host."""
+
+    def __init__(
+        self,
+        wanted: Topology,
+        api: ManagementApi,
+        say: Callable[[str], None],
+        *,
+        url: str = "",
+        figures_seconds: float = FIGURES_SECONDS,
+    ) -> None:
+        self._topology, self._api, self._say, self._figures_seconds = wanted, api, say, figures_seconds
+        self._url = url or settings.RABBITMQ_URL
+
+    def __enter__(self) -> Self:
+        self._connection = Connection(self._url, connect_timeout=_CONNECT_SECONDS)
+        lock = self._connection.channel()
+        try:
+            lock.queue_declare(LOCK, exclusive=True, durable=False, auto_delete=False)
+        except self._connection.channel_errors:
+            self._connection.release()
+            raise MoveRefused("another setup_broker --migrate is at work") from None
+        self._channel: amqp.Channel = self._connection.channel()
+        self._carrier = Carrier(self._connection)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self._connection.release()
+
+    def move_exchanges(self) -> list[str]:
+        """As `ExchangeMover.move_all`; before the queues, whose bindings need the exchanges."""
+        return ExchangeMover(self._topology, self._api, self._channel, self._say).move_all()
+
+    def move_all(self) -> list[str]:
+        """Make the queues anew that are otherwise than they should be, and finish what an earlier run began.
+
+        Returns their names. Everything else of the topology is declared, too. Raises `MoveRefused`, and
+        `declare.DeclarationRefused` for an exchange that is otherwise.
+        """
+        declare.declare_exchanges(self._topology, self._url)
+        standing = {queue["name"]: queue for queue in self._api.in_vhost("queues")}
+        changed = [spec for spec in self._topology.queues if declare.queue_differs(spec, standing.get(spec.name))]
+        begun = [spec for spec in self._topology.queues if beside(spec.name) in standing]
+        for spec in changed:
+            self._require_unused(spec.name)
+        for spec in changed:
+            self._move_out(spec.name, spec.all_bindings)
+        self._await_emptiness({spec.name: beside(spec.name) for spec in changed})
+        for spec in changed:
+            self._channel.queue_delete(spec.name)
+        declare.declare(self._topology, self._url)
+        # RabbitMQ 3.10 crashes a channel that has seen a classic queue and publishes to a quorum queue of its name.
+        self._carrier = Carrier(self._connection)
+        back = [spec for spec in self._topology.queues if spec in changed or spec in begun]
+        for spec in back:
+            self._move_back(spec.name)
+        return [spec.name for spec in back]
+
+    def _move_out(self, queue: str, wanted: Sequence[declare.Binding]) -> None:
+        bindings = self._bindings(queue)
+        self._channel.queue_declare(beside(queue), durable=True, auto_delete=False, arguments=_WAITING)
+        # First bound there, then unbound here: in between a message may come twice, but never not at all.
+        self._bind(beside(queue), {*bindings, *wanted})
+        self._unbind(queue, bindings)
+        waiting = counted(self._carrier.carry(queue, beside(queue)), "message waits", "messages wait")
+        self._say(f"{queue}: {waiting} in {beside(queue)}")
+
+    def _move_back(self, queue: str) -> None:
+        bindings = self._bindings(beside(queue))
+        # Also those that the topology does not know: another program may live on them.
+        self._bind(queue, set(bindings))
+        self._unbind(beside(queue), bindings)
+        moved = self._carrier.carry(beside(queue), queue)
+        self._await_emptiness({beside(queue): queue})
+        self._channel.queue_delete(beside(queue))
+        self._say(f"{queue}: as it should be, {counted(moved, 'message is', 'messages are')} back")
+
+    def _await_emptiness(self, queues: Mapping[str, str]) -> None:
+        """For as long as figures may be old nothing is in these queues, nor with somebody who has yet to answer.
+
+        What comes late (published before the queue was unbound) follows the rest to the queue's value. Until the
+        figures are of later than that, what they say is being handled may have been in our own hands.
+        """
+        since, settled = time.monotonic(), not queues
+        while not settled:
+            time.sleep(_POLL_SECONDS)
+            quiet = time.monotonic() - since
+            settled = quiet >= self._figures_seconds
+            for queue, target in queues.items():
+                if quiet >= FIGURES_SECONDS:
+                    self._require_unused(queue)
+                settled &= not self._in_use(queue)
+                if self._carrier.carry(queue, target):
+                    since, settled = time.monotonic(), False
+
+    def _require_unused(self, queue: str) -> None:
+        if use := self._in_use(queue):
+            raise MoveRefused(f"{use}: stop its workers, then run this again")
+
+    def _in_use(self, queue: str) -> str:
+        """Who uses the queue, in words; empty if nobody does."""
+        if consumers := self._channel.queue_declare(queue, passive=True).consumer_count:
+            return f"{queue} has {counted(consumers, 'consumer')}"
+        unacked = self._api.queue(queue).get("messages_unacknowledged", 0)
+        handled = counted(unacked, f"message of {queue} is", f"messages of {queue} are")
+        return f"{handled} being handled" if unacked else ""
+
+    def _bindings(self, queue: str) -> list[declare.Binding]:
+        """The live ones, without the default exchange's, which nobody can take away."""
+        vhost, name = quote(self._api.vhost, safe=""), quote(queue, safe="")
+        found = self._api.call("GET", f"queues/{vhost}/{name}/bindings")
+        return [(item["source"], item["routing_key"]) for item in found if item["source"]]
+
+    def _bind(self, queue: str, bindings: Iterable[declare.Binding]) -> None:
+        for exchange, key in bindings:
+            self._channel.queue_bind(queue, exchange, key)
+
+    def _unbind(self, queue: str, bindings: Iterable[declare.Binding]) -> None:
+        for exchange, key in bindings:
+            self._channel.queue_unbind(queue, exchange, key)
+
+
+def beside(queue: str) -> str:
+    """The name of the queue that stands in for another one while that is made anew."""
+    return queue + declare.MOVING_SUFFIX

@@ -1,0 +1,303 @@
+"""Every name on the broker, and what stands behind it. Nothing else in the code base spells one.
+
+The specs are plain data: `messaging.broker.declare` puts them on a broker and compares them with one, `coolthing_site.celery`
+makes Celery's queues and routes of them. They declare on RabbitMQ 3.10 and on 4.x: no transient non-exclusive queue,
+no global QoS, an explicit delivery limit on each queue.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# Published to by us and by other programs.
+SCRIPTS_EXCHANGE = "scripts_exchange"
+LEADS_EXCHANGE = "leads_exchange"
+EVENTS_EXCHANGE = "events_exchange"
+# AMQP's own: it reaches every queue by its name.
+DEFAULT_EXCHANGE = ""
+# A direct exchange on which every queue is bound by its own name: tasks, retries and replays reach one queue alone.
+TASKS_EXCHANGE = "tasks"
+# What no binding of the others wanted comes here.
+UNROUTABLE_EXCHANGE = "unroutable_exchange"
+SCRIPTS_DLX = "scripts_dlx"
+LEADS_DLX = "leads_dlx"
+EVENTS_DLX = "events_dlx"
+TASKS_DLX = "tasks_dlx"
+
+SCRIPTS_QUEUE = "scripts_queue"
+SCRIPTS_WATCHDOG_QUEUE = "scripts_watchdog_queue"
+LEADS_QUEUE = "leads_queue"
+NOTIFIER_QUEUE = "notifier_queue"
+DEAD_LETTER_ARCHIVE_QUEUE = "dead_letter_archive_queue"
+UNROUTABLE_QUEUE = "unroutable_queue"
+
+LLM_QUEUE = "llm_queue"
+NOTIFICATIONS_QUEUE = "notifications_queue"
+MAINTENANCE_QUEUE = "maintenance_queue"
+ACTOR_BOTS_QUEUE = "actor_bots_queue"
+PARSER_BOTS_QUEUE = "parser_bots_queue"
+MANAGER_BOTS_QUEUE = "manager_bots_queue"
+
+SCRIPTS_DLQ = "scripts_dlq"
+SCRIPTS_WATCHDOG_DLQ = "scripts_watchdog_dlq"
+LEADS_DLQ = "leads_dlq"
+NOTIFIER_DLQ = "notifier_dlq"
+LLM_DLQ = "llm_dlq"
+NOTIFICATIONS_DLQ = "notifications_dlq"
+MAINTENANCE_DLQ = "maintenance_dlq"
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+# Deliveries before a message counts as one that kills its workers. Prefetched neighbours of such a message are
+# counted too each time a worker dies, so a small number would take innocents along.
+DELIVERY_LIMIT = 20
+# The archive holds last copies: there a message may outlive any number of dying workers.
+ARCHIVE_DELIVERY_LIMIT = 1_000_000
+
+# Headers of a replay: the type of an event is (exchange, routing key), and a replay travels under another one.
+ORIGINAL_EXCHANGE_HEADER = "x-coolthing-exchange"
+ORIGINAL_ROUTING_KEY_HEADER = "x-coolthing-routing-key"
+EVENT_ID_HEADER = "x-coolthing-event-id"
+REPLAY_HEADER = "x-coolthing-replay"
+# W3C Trace Context: kept as it came, so tools of other programs can join their spans to ours.
+TRACE_HEADER = "traceparent"
+# The version of an event's body, "1" or "1.3"; a message without it is of the first. A reader ignores fields that it
+# does not know, so only a change that such a reader would get wrong makes a new major version.
+VERSION_HEADER = "x-coolthing-version"
+MAJOR_VERSION = 1
+# On the relay's own events about what it could not publish.
+ALARM_HEADER = "x-coolthing-alarm"
+
+
+@dataclass(frozen=True)
+class ExchangeSpec:
+    """A durable exchange. It has no arguments: another program that declares it knows of none, and would be refused."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """A policy of the virtual host: what exchanges have beside their arguments, which every program declares alike."""
+
+    name: str
+    exchanges: tuple[str, ...]
+    definition: Mapping[str, str]
+    priority: int
+
+    @property
+    def pattern(self) -> str:
+        return f"^({'|'.join(map(re.escape, self.exchanges))})$"
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        """As the management API takes it, and shows it."""
+        return {
+            "pattern": self.pattern,
+            "apply-to": "exchanges",
+            "priority": self.priority,
+            "definition": dict(self.definition),
+        }
+
+    def command(self, vhost: str) -> str:
+        """What an administrator runs on the broker's machine to set it."""
+        return (
+            f"rabbitmqctl set_policy -p '{vhost}' --priority {self.priority} --apply-to exchanges {self.name}"
+            f" '{self.pattern}' '{json.dumps(dict(self.definition))}'"
+        )
+
+
+@dataclass(frozen=True)
+class DeadLettering:
+    """Where the rejected messages of a queue go, and how long the queue for onlookers keeps them."""
+
+    exchange: str
+    routing_key: str
+    queue: str
+    kept_ms: int
+
+
+@dataclass(frozen=True)
+class QueueSpec:
+    """A durable quorum queue. `bindings` are pairs (exchange, pattern), beside the one on `tasks` that all have."""
+
+    name: str
+    bindings: tuple[tuple[str, str], ...] = ()
+    dead_letters: DeadLettering | None = None
+    message_ttl_ms: int | None = None
+    delivery_limit: int = DELIVERY_LIMIT
+
+    @property
+    def arguments(self) -> dict[str, str | int]:
+        arguments: dict[str, str | int] = {"x-queue-type": "quorum", "x-delivery-limit": self.delivery_limit}
+        if self.message_ttl_ms is not None:
+            arguments["x-message-ttl"] = self.message_ttl_ms
+        if self.dead_letters is not None:
+            # At least once: a dead letter leaves its queue only when both queues of the DLX have confirmed it.
+            # That strategy demands reject-publish; there is no length limit, so nothing is ever rejected by it.
+            arguments |= {
+                "x-dead-letter-exchange": self.dead_letters.exchange,
+                "x-dead-letter-routing-key": self.dead_letters.routing_key,
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+            }
+        return arguments
+
+    @property
+    def all_bindings(self) -> tuple[tuple[str, str], ...]:
+        return ((TASKS_EXCHANGE, self.name), *self.bindings)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything that `manage.py setup_broker` declares."""
+
+    exchanges: tuple[ExchangeSpec, ...]
+    queues: tuple[QueueSpec, ...]
+    policies: tuple[PolicySpec, ...] = ()
+    _by_name: dict[str, QueueSpec] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_name.update({queue.name: queue for queue in self.queues})
+
+    def queue(self, name: str) -> QueueSpec:
+        return self._by_name[name]
+
+    def has_exchange(self, name: str) -> bool:
+        return any(exchange.name == name for exchange in self.exchanges)
+
+    def has_queue(self, name: str) -> bool:
+        return name in self._by_name
+
+
+_DEAD_LETTERS = {
+    SCRIPTS_QUEUE: DeadLettering(SCRIPTS_DLX, "scripts.failed", SCRIPTS_DLQ, DAY_MS),
+    SCRIPTS_WATCHDOG_QUEUE: DeadLettering(SCRIPTS_DLX, "scripts_watchdog.failed", SCRIPTS_WATCHDOG_DLQ, DAY_MS),
+    LEADS_QUEUE: DeadLettering(LEADS_DLX, "leads.failed", LEADS_DLQ, HOUR_MS),
+    NOTIFIER_QUEUE: DeadLettering(EVENTS_DLX, "notifier.failed", NOTIFIER_DLQ, DAY_MS),
+    # Kept for an hour only: beat's messages that expired come here as well, thousands of them in an hour.
+    LLM_QUEUE: DeadLettering(TASKS_DLX, "llm.failed", LLM_DLQ, HOUR_MS),
+    NOTIFICATIONS_QUEUE: DeadLettering(TASKS_DLX, "notifications.failed", NOTIFICATIONS_DLQ, HOUR_MS),
+    MAINTENANCE_QUEUE: DeadLettering(TASKS_DLX, "maintenance.failed", MAINTENANCE_DLQ, HOUR_MS),
+}
+
+_DEAD_LETTER_EXCHANGES = (SCRIPTS_DLX, LEADS_DLX, EVENTS_DLX, TASKS_DLX)
+
+_SUBSCRIPTION_BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
+    SCRIPTS_QUEUE: ((SCRIPTS_EXCHANGE, "admin.script_created"),),
+    SCRIPTS_WATCHDOG_QUEUE: ((SCRIPTS_EXCHANGE, "admin.script_created"),),
+    LEADS_QUEUE: ((LEADS_EXCHANGE, "lead.*"),),
+    NOTIFIER_QUEUE: ((EVENTS_EXCHANGE, "*.error"), (EVENTS_EXCHANGE, "*.crash"), (EVENTS_EXCHANGE, "#")),
+}
+
+# queue → the task that handles the domain events arriving there.
+SUBSCRIPTIONS: dict[str, str] = {
+    SCRIPTS_QUEUE: "scripts.subscribers.prepare_play",
+    SCRIPTS_WATCHDOG_QUEUE: "scripts.subscribers.arm_supervision",
+    LEADS_QUEUE: "leads.subscribers.receive_lead",
+    NOTIFIER_QUEUE: "notifier.subscribers.record_event",
+    DEAD_LETTER_ARCHIVE_QUEUE: "messaging.subscribers.archive_dead_letter",
+    UNROUTABLE_QUEUE: "messaging.subscribers.archive_unroutable",
+}
+
+# Subscriptions that take any message as it is, Celery's own included: what is dead must not run again.
+RAW_SUBSCRIPTIONS = frozenset({DEAD_LETTER_ARCHIVE_QUEUE, UNROUTABLE_QUEUE})
+
+# queue → how many of its messages its handler gets at once, when so many wait. Those of the other subscriptions are
+# handled one by one, and share a commit while they are quick (`messaging.consuming.bundles`).
+BATCHES: dict[str, int] = {
+    LEADS_QUEUE: 200,
+    DEAD_LETTER_ARCHIVE_QUEUE: 200,
+    UNROUTABLE_QUEUE: 200,
+}
+
+# Single messages that a worker's child takes at once, when so many wait.
+BUNDLE = 32
+
+# queue → the Celery tasks that are sent to it.
+TASKS: dict[str, tuple[str, ...]] = {
+    LLM_QUEUE: ("leads.tasks.answer_lead",),
+    NOTIFICATIONS_QUEUE: ("notifier.tasks.send_notification",),
+    MAINTENANCE_QUEUE: (
+        "bots.tasks.supervise_bots",
+        "bots.tasks.repair_deliveries",
+        "bots.tasks.advance_cancellations",
+        "campaigns.tasks.tell_expiring",
+        "scripts.tasks.supervise_runs",
+        "leads.tasks.dispatch_due",
+        "notifier.tasks.dispatch_due",
+        "messaging.tasks.prune",
+        "messaging.tasks_stats.sample_queues",
+        "messaging.tasks_replay.advance_replays",
+    ),
+}
+
+# `bots.tasks.run_bot` is sent with an explicit queue: that of the bot's role.
+BOTS_QUEUES = (ACTOR_BOTS_QUEUE, PARSER_BOTS_QUEUE, MANAGER_BOTS_QUEUE)
+
+# The service, as events name it, whose work each queue is: `rabbitmq_consume_rate{service}` adds up by it.
+SERVICES: dict[str, str] = {
+    SCRIPTS_QUEUE: "scripts",
+    SCRIPTS_WATCHDOG_QUEUE: "scripts_watchdog",
+    LEADS_QUEUE: "manager",
+    LLM_QUEUE: "manager",
+    NOTIFIER_QUEUE: "notifier",
+    NOTIFICATIONS_QUEUE: "notifier",
+    ACTOR_BOTS_QUEUE: "bots",
+    PARSER_BOTS_QUEUE: "bots",
+    MANAGER_BOTS_QUEUE: "bots",
+    MAINTENANCE_QUEUE: "admin",
+    DEAD_LETTER_ARCHIVE_QUEUE: "admin",
+    UNROUTABLE_QUEUE: "admin",
+}
+
+
+def _exchanges() -> tuple[ExchangeSpec, ...]:
+    topics = (SCRIPTS_EXCHANGE, LEADS_EXCHANGE, EVENTS_EXCHANGE, *_DEAD_LETTER_EXCHANGES)
+    return (
+        ExchangeSpec(UNROUTABLE_EXCHANGE, "fanout"),
+        ExchangeSpec(TASKS_EXCHANGE, "direct"),
+        *(ExchangeSpec(name, "topic") for name in topics),
+    )
+
+
+def _queues() -> tuple[QueueSpec, ...]:
+    subscriptions = [
+        QueueSpec(name, bindings, dead_letters=_DEAD_LETTERS[name]) for name, bindings in _SUBSCRIPTION_BINDINGS.items()
+    ]
+    dead = [
+        QueueSpec(letters.queue, ((letters.exchange, letters.routing_key),), message_ttl_ms=letters.kept_ms)
+        for letters in _DEAD_LETTERS.values()
+    ]
+    archive = [
+        QueueSpec(
+            DEAD_LETTER_ARCHIVE_QUEUE,
+            tuple((name, "#") for name in _DEAD_LETTER_EXCHANGES),
+            delivery_limit=ARCHIVE_DELIVERY_LIMIT,
+        ),
+        QueueSpec(UNROUTABLE_QUEUE, ((UNROUTABLE_EXCHANGE, ""),), delivery_limit=ARCHIVE_DELIVERY_LIMIT),
+    ]
+    # The bots' queues have no dead letters: a message there is a wish that `supervise_bots` renews within seconds.
+    work = [QueueSpec(name, dead_letters=_DEAD_LETTERS.get(name)) for name in (*TASKS, *BOTS_QUEUES)]
+    return (*subscriptions, *dead, *archive, *work)
+
+
+# One policy applies to an exchange, that of the highest priority: above what an administrator sets for all of them.
+ALTERNATE_POLICY = PolicySpec(
+    "coolthing-alternate-exchange",
+    (SCRIPTS_EXCHANGE, LEADS_EXCHANGE, EVENTS_EXCHANGE, TASKS_EXCHANGE),
+    {"alternate-exchange": UNROUTABLE_EXCHANGE},
+    priority=10,
+)
+
+TOPOLOGY = Topology(_exchanges(), _queues(), (ALTERNATE_POLICY,))
+
+
+def task_routes() -> dict[str, dict[str, str]]:
+    """Celery's `task_routes`: each task, subscriptions included, goes to its queue by name through `tasks`."""
+    homes = {task: queue for queue, tasks in TASKS.items() for task in tasks}
+    homes |= {task: queue for queue, task in SUBSCRIPTIONS.items()}
+    return {task: {"queue": queue} for task, queue in homes.items()}

@@ -1,0 +1,216 @@
+"""Messages of a queue are put together while the pool is busy, and settled one by one when it has handled them.
+
+Nothing waits for a batch to fill: a message that finds an idle child goes to it at once, alone if it must. Bodies are
+not looked into here, in the worker's one process that serves all children. Threads may share these objects, under the
+lock that they are given.
+"""
+
+import logging
+import math
+import random
+import uuid
+from collections import deque
+from collections.abc import Iterable, Sequence
+from threading import RLock
+from typing import Any, Protocol
+
+from kombu import Message as AmqpMessage
+
+from messaging.consuming.amqp_message import parcel
+
+log = logging.getLogger(__name__)
+
+
+class Pool(Protocol):
+    """The worker's children, and whoever else wants to use them."""
+
+    def has_idle_child(self) -> bool: ...
+
+    def children(self) -> int: ...
+
+    def send(self, batch: "Batch") -> None: ...
+
+    def send_alone(self, message: AmqpMessage) -> None: ...
+
+    def dispatch(self) -> None:
+        """Let the queues of the worker hand over what waits, as long as a child is idle."""
+
+
+class Ledger:
+    """The messages of one channel in the order of their delivery, until they are settled.
+
+    One acknowledgement may stand for all messages before it, which is far cheaper than one for each. That is right
+    only if all of them have been handled or rejected. So what is handled while something before it is not waits for
+    that, but for no more than `patience` messages: then each is acknowledged by itself.
+    """
+
+    def __init__(self, channel: Any, patience: int) -> None:
+        self._channel = channel
+        self._patience = patience
+        self._open: deque[AmqpMessage] = deque()
+        self._handled: dict[int, AmqpMessage] = {}
+
+    def delivered(self, message: AmqpMessage) -> None:
+        self._open.append(message)
+
+    def handled(self, messages: Sequence[AmqpMessage] = ()) -> None:
+        """Call without messages when one was settled by itself: others may have waited for it."""
+        self._handled.update((message.delivery_tag, message) for message in messages)
+        last = None
+        while self._open and (self._open[0].acknowledged or self._open[0].delivery_tag in self._handled):
+            message = self._open.popleft()
+            if self._handled.pop(message.delivery_tag, None) is not None:
+                last = message
+                # kombu's mark, so that nobody settles it a second time.
+                message._state = "ACK"
+        if last is not None:
+            self._channel.basic_ack(last.delivery_tag, multiple=True)
+        if len(self._handled) > self._patience:
+            for message in self._handled.values():
+                message.ack()
+            self._handled.clear()
+
+
+class Batcher:
+    """Collects the messages of one queue. With `keeps_failed` a failed message returns to its queue.
+
+    A message that came back may be what killed its worker. Such suspects are handled alone, one at a time and in no
+    order: if one of them takes the whole worker down again and again, every other one is handled before it soon. They
+    take turns with the others: messages that fail and come back for ever keep nobody waiting for ever.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        ledger: Ledger,
+        lock: RLock,
+        *,
+        queue: str,
+        task_name: str,
+        size: int,
+        keeps_failed: bool,
+        connection_errors: tuple[type[Exception], ...],
+    ) -> None:
+        self._pool = pool
+        self._ledger = ledger
+        self._lock = lock
+        self.queue = queue
+        self.task_name = task_name
+        self._size = size
+        self._keeps_failed = keeps_failed
+        self._connection_errors = connection_errors
+        self._waiting: deque[AmqpMessage] = deque()
+        self._suspects: list[AmqpMessage] = []
+        self._tried: AmqpMessage | None = None
+        self._suspects_turn = True
+
+    def add(self, message: AmqpMessage, *, suspect: bool = False) -> None:
+        with self._lock:
+            (self._suspects if suspect else self._waiting).append(message)
+            self.dispatch()
+
+    def dispatch(self) -> None:
+        """Hand over what waits, if a child is idle. Called whenever that may have changed."""
+        with self._lock:
+            while self._pool.has_idle_child() and self.hand_over():
+                pass
+
+    def hand_over(self) -> bool:
+        """Give one child something to do; false if nothing waits."""
+        with self._lock:
+            if self._may_try_suspect() and (self._suspects_turn or not self._waiting):
+                self._suspects_turn = False
+                self._tried = self._suspects.pop(random.randrange(len(self._suspects)))
+                self._pool.send_alone(self._tried)
+            elif self._waiting:
+                self._suspects_turn = True
+                self._hand_over(min(self._size, math.ceil(len(self._waiting) / self._pool.children())))
+            else:
+                return False
+            return True
+
+    def _may_try_suspect(self) -> bool:
+        return bool(self._suspects) and (self._tried is None or self._tried.acknowledged)
+
+    def _hand_over(self, count: int) -> None:
+        if count == 1:
+            self._pool.send_alone(self._waiting.popleft())
+        else:
+            self._pool.send(Batch(self, [self._waiting.popleft() for _ in range(count)]))
+
+    def settle(self, good: Sequence[AmqpMessage], bad: Sequence[AmqpMessage], *, requeue: bool | None = None) -> None:
+        """Directly: what is put off until the event loop's next turn is lost when the worker stops in between."""
+        with self._lock:
+            try:
+                for message in bad:
+                    message.reject(requeue=self._keeps_failed if requeue is None else requeue)
+                self._ledger.handled(good)
+            except self._connection_errors as problem:
+                # The broker gives them to somebody again, and their records say that they were handled.
+                log.warning("%s: %d messages could not be settled: %r", self.queue, len(good) + len(bad), problem)
+        self._pool.dispatch()
+
+
+class Turns:
+    """The queues of one worker take turns: one that is always full does not keep the others waiting."""
+
+    def __init__(self, batchers: Iterable[Batcher]) -> None:
+        self._order = deque(batchers)
+
+    def serve(self) -> bool:
+        """Give one child something to do; false if nothing waits."""
+        served = next((batcher for batcher in self._order if batcher.hand_over()), None)
+        if served is None:
+            return False
+        self._order.remove(served)
+        self._order.append(served)
+        return True
+
+
+class Batch:
+    """Some messages on their way through the pool. To Celery it looks like one message of a task."""
+
+    content_type = content_encoding = None
+
+    def __init__(self, batcher: Batcher, messages: Sequence[AmqpMessage]) -> None:
+        self._batcher = batcher
+        self._messages = messages
+        self.delivery_info = {"exchange": "", "routing_key": batcher.queue, "redelivered": False}
+        self.properties: dict[str, Any] = {}
+        task_id = str(uuid.uuid4())
+        self.headers = {
+            "lang": "py",
+            "task": batcher.task_name,
+            "id": task_id,
+            "root_id": task_id,
+            "parent_id": None,
+            "group": None,
+            "argsrepr": f"({len(messages)} of {batcher.queue})",
+            "kwargsrepr": "{}",
+            "origin": batcher.queue,
+            "ignore_result": True,
+        }
+        self.body: tuple[Any, ...] = (([parcel(message) for message in messages],), {}, {})
+
+    @property
+    def queue(self) -> str:
+        return self._batcher.queue
+
+    @property
+    def messages(self) -> Sequence[AmqpMessage]:
+        return self._messages
+
+    def only(self, messages: Sequence[AmqpMessage]) -> "Batch":
+        """Of these alone; somebody else settles the others."""
+        return Batch(self._batcher, messages)
+
+    def settle(self, failed: int) -> None:
+        """`failed` has a bit for the position of each message that was not handled."""
+        good: list[AmqpMessage] = []
+        bad: list[AmqpMessage] = []
+        for position, message in enumerate(self._messages):
+            (bad if failed >> position & 1 else good).append(message)
+        self._batcher.settle(good, bad)
+
+    def reject(self, *, requeue: bool) -> None:
+        self._batcher.settle([], self._messages, requeue=requeue)

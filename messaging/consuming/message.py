@@ -1,0 +1,90 @@
+"""What arrives in a queue, and who handles it."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from messaging.broker import topology
+from messaging.events import Event
+
+Headers = Mapping[str, Any]
+# A message as it goes to the pool: exchange, routing key, body, headers, message id; then given id and deliveries.
+Parcel = (
+    tuple[str, str, bytes, dict[str, Any], str | None]
+    | tuple[str, str, bytes, dict[str, Any], str | None, str | None, int]
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What arrived, as far as a handler may care; `body` is exactly what the publisher sent.
+
+    `given_id` is the id for a message that brought none, also in its body. `deliveries`: how often it was delivered
+    before and not settled.
+    """
+
+    queue: str
+    exchange: str
+    routing_key: str
+    body: bytes
+    headers: Headers
+    message_id: str | None
+    given_id: str | None = None
+    deliveries: int = 0
+
+    @property
+    def digest(self) -> str:
+        return body_digest(self.body)
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Exchange and key that make the type: a replay carries them in its headers."""
+        exchange = self.headers.get(topology.ORIGINAL_EXCHANGE_HEADER)
+        routing_key = self.headers.get(topology.ORIGINAL_ROUTING_KEY_HEADER)
+        if isinstance(exchange, str) and isinstance(routing_key, str):
+            return exchange, routing_key
+        return self.exchange, self.routing_key
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether it was published to its queue by name, so that neither exchange nor key tell a type."""
+        by_name = self.origin in ((topology.DEFAULT_EXCHANGE, self.queue), (topology.TASKS_EXCHANGE, self.queue))
+        return by_name and "task" not in self.headers
+
+    @property
+    def stable_message_id(self) -> str | None:
+        """AMQP's message id, or the one that was given; on a replay the id that the event had the first time."""
+        replayed = self.headers.get(topology.EVENT_ID_HEADER)
+        return replayed if isinstance(replayed, str) else self.message_id or self.given_id
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """That the events of a queue are handled by a function.
+
+    `raw` handlers take messages instead of events; those of a queue in `topology.BATCHES` take a list of them.
+    """
+
+    queue: str
+    task_name: str
+    handler: Callable[[Any], None]
+    event_type: type[Event]
+    raw: bool = False
+
+    @property
+    def batches(self) -> bool:
+        return self.queue in topology.BATCHES
+
+    @property
+    def only_type(self) -> type[Event] | None:
+        """The type of all its events; None when there are several, which their exchanges and keys tell apart."""
+        return self.event_type if self.event_type.exchange_name() else None
+
+    @property
+    def task_name_of_many(self) -> str:
+        return f"{self.task_name}.many"
+
+
+def body_digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

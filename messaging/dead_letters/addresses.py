@@ -1,0 +1,93 @@
+"""Exchange and routing key of an event, as an operator may choose them for a dead letter: they make its type."""
+
+from typing import NamedTuple
+
+from messaging import wire
+from messaging.broker import topology
+from messaging.broker.routing import queues_for
+from messaging.events import is_known, key_words, known_keys
+
+# Another program's `service` may be any text, whatever its key says; other words of a key are ids.
+_FREE_WORDS = frozenset({"service"})
+
+
+class Address(NamedTuple):
+    exchange: str
+    routing_key: str
+
+    def __str__(self) -> str:
+        return f"{self.exchange or '(default exchange)'} / {self.routing_key}"
+
+
+# As it came.
+UNCHANGED = Address("", "")
+
+
+def event_exchanges() -> list[str]:
+    """The exchanges from which a subscription gets events."""
+    subscribed = [name for name in topology.SUBSCRIPTIONS if name not in topology.RAW_SUBSCRIPTIONS]
+    bindings = [topology.TOPOLOGY.queue(name).bindings for name in subscribed if topology.TOPOLOGY.has_queue(name)]
+    return list(dict.fromkeys(exchange for pairs in bindings for exchange, _ in pairs))
+
+
+def receivers(address: Address) -> list[str]:
+    """The queues of ours in which an event arrives that is published there."""
+    return [name for name in queues_for(*address) if name in topology.SUBSCRIPTIONS]
+
+
+def refusal(address: Address) -> str:
+    """Why no event can be published there; empty when one can."""
+    exchanges = event_exchanges()
+    if address.exchange not in exchanges:
+        return f"no events come from the exchange {address.exchange[:80]!r}: choose one of {', '.join(exchanges)}"
+    if problem := wire.unfit_key(address.routing_key):
+        return f"the routing key {problem}"
+    if not address.routing_key:
+        return f"choose a routing key: {keys_in_words(address.exchange)}"
+    if not receivers(address) or not is_known(*address):
+        key = address.routing_key[:80]
+        return f"no event has the routing key {key!r} on {address.exchange}: {keys_in_words(address.exchange)}"
+    return ""
+
+
+def difference_from_body(address: Address, body: str) -> str:
+    """That key and body name different things, of which only one can be meant; empty when they agree."""
+    try:
+        fields = wire.from_json(body)
+    except (ValueError, RecursionError):
+        return ""
+    words = key_words(*address) if isinstance(fields, dict) else {}
+    for name, word in words.items():
+        own = fields.get(name)
+        if name not in _FREE_WORDS and own is not None and str(own) != word:
+            return f"the routing key names the {name} {word[:80]!r}, the body {str(own)[:80]!r}: make them the same"
+    return ""
+
+
+def keys_in_words(exchange: str) -> str:
+    """`the keys there are lead.{campaign_id}`."""
+    known = ", ".join(known_keys(exchange))
+    anything = any(pattern == "#" for name in topology.SUBSCRIPTIONS for pattern in _patterns(name, exchange))
+    return f"the keys there are {known}{' and any other' if anything else ''}"
+
+
+def suggested(queue: str, body: str) -> Address:
+    """The probable address of an event with this body in this queue. The key is empty when the body does not determine
+    it; `UNCHANGED` when not even the exchange is known."""
+    if not topology.TOPOLOGY.has_queue(queue) or queue not in topology.SUBSCRIPTIONS:
+        return UNCHANGED
+    exchange = next((source for source, _ in topology.TOPOLOGY.queue(queue).bindings), "")
+    keys = [key for key in known_keys(exchange) if queue in queues_for(exchange, key)]
+    if not exchange or len(keys) != 1:
+        return Address(exchange, "")
+    try:
+        address = Address(exchange, keys[0].format_map(wire.from_json(body)))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return Address(exchange, "")
+    return Address(exchange, "") if refusal(address) else address
+
+
+def _patterns(queue: str, exchange: str) -> list[str]:
+    if not topology.TOPOLOGY.has_queue(queue):
+        return []
+    return [pattern for source, pattern in topology.TOPOLOGY.queue(queue).bindings if source == exchange]

@@ -1,0 +1,256 @@
+"""Dead letters in the database: the last copy of a message, kept until a person decides."""
+
+import re
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from messaging.broker import topology
+from messaging.campaign_finding import campaign_of
+from messaging.consuming import copies
+from messaging.consuming.handling import record_all
+from messaging.consuming.subscriptions import Message
+from messaging.consuming.work_tasks import as_uuid, count_expired
+from messaging.dead_letters.deaths import Dead, dead_of
+from messaging.events import DeadLetterKept, event_id
+from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure
+from messaging.persons import ERASED, about_somebody_erased, hold_erasing
+from messaging.publishing.outbox import publish_on_commit
+from messaging.wire import storable
+
+_ID_WORD = re.compile(r"\d+|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+# AMQP's names are short strings (4.2.5.3).
+_NAME_BYTES = 255
+_NO_RECORD = "rejected without a record of an error: revoked or terminated, or refused before its handler ran"
+
+# For what no queue wanted.
+_ADMIN = "admin"
+_ALARM_KEY = ".dead_letter"
+
+# What a letter is known by: queue, event, digest of the body.
+LetterKey = tuple[str, uuid.UUID, str]
+
+
+def archive_all(messages: Sequence[Message], *, unroutable: bool) -> None:
+    """Keep dead messages, whatever their shape, and count each death once however often its message is delivered.
+
+    Runs in the caller's transaction. Everything is locked before the first message is kept.
+    """
+    dead = [one for one in (dead_of(message, unroutable=unroutable) for message in messages) if not _expired(one)]
+    fresh = _fresh(dead)
+    again = _replayed(fresh)
+    letters = _locked(fresh, again)
+    opened = [one for one in fresh if _keep(one, letters[one.record], again=one.record in again)]
+    alarms = [_alarm(letters[one.record]) for one in opened if not _is_notice(letters[one.record])]
+    if alarms:
+        publish_on_commit(*alarms)
+
+
+def _alarm(letter: DeadLetter) -> DeadLetterKept:
+    """Without the error's text, which may repeat the message."""
+    # A message of the default exchange has no key but its queue's name.
+    kind = f"sent straight to {letter.event_type[1:]}" if letter.event_type.startswith("/") else letter.event_type
+    reason = ", ".join(filter(None, (kind, letter.reason, letter.error_class)))
+    service = topology.SERVICES.get(letter.queue, _ADMIN)
+    return DeadLetterKept(service=service, queue=letter.queue, letter_id=letter.pk, reason=reason)
+
+
+def _is_notice(letter: DeadLetter) -> bool:
+    """What is to notify of a dead letter, or sends a notification: when that dies nothing is published, since it would
+    die as well, and its end be published, and so on."""
+    is_alarm = letter.exchange == topology.EVENTS_EXCHANGE and letter.routing_key.endswith(_ALARM_KEY)
+    return is_alarm or letter.queue == topology.NOTIFICATIONS_QUEUE
+
+
+def _expired(one: Dead) -> bool:
+    """A task that came too late is counted, no more: beat's next message, or the due row, does the same work."""
+    if not one.task or one.death.reason != "expired":
+        return False
+    transaction.on_commit(partial(count_expired, one.death.queue), robust=True)
+    return True
+
+
+def _fresh(dead: Sequence[Dead]) -> list[Dead]:
+    """Those that were not archived before: a copy may be delivered again when the worker died between its commit and
+    its ack."""
+    if not dead:
+        return []
+    queue = dead[0].message.queue
+    arrivals = copies.arrivals((one.message, one.event) for one in dead)
+    before = copies.handled_before(queue, arrivals)
+    hold_erasing()
+    by_record = {one.record: one for one in dead if one.event not in before}
+    recorded = set(record_all(queue, by_record))
+    fresh = [one for record, one in by_record.items() if record in recorded]
+    copies.remember(queue, (arrivals[one.event] for one in fresh if one.event in arrivals))
+    return fresh
+
+
+def _replayed(dead: Iterable[Dead]) -> dict[uuid.UUID, int]:
+    """By record, the letters of which these messages are replays: the body may have been edited, the queue be gone."""
+    replays = {one.replay for one in dead if one.replay is not None}
+    if not replays:
+        return {}
+    entries = DeadLetterEntry.objects.filter(replay__in=replays, what=DeadLetterEntry.What.REPLAYED)
+    sent = {entry.replay: entry.letter for entry in entries.select_related("letter")}
+    return {one.record: letter.pk for one in dead if (letter := sent.get(one.replay)) and _is_of(one, letter)}
+
+
+def _is_of(one: Dead, letter: DeadLetter) -> bool:
+    """Otherwise what was unroutable has found a queue by now, and died there."""
+    refused = one.message.exchange == topology.TASKS_EXCHANGE and one.message.routing_key == letter.queue
+    return letter.event_id == one.event and (letter.queue == one.death.queue or refused)
+
+
+def _locked(dead: Sequence[Dead], again: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, DeadLetter]:
+    """Each one's letter by record: the one that is known, or a new one that has counted nothing. All are locked by one
+    statement in the order of their primary keys, as a replay of many does it."""
+    wanted = {one.letter: one for one in dead if one.record not in again}
+    known = letters_known(wanted)
+    if missing := sorted(wanted.keys() - known.keys()):
+        # In one order, too: somebody else may be making the same ones.
+        DeadLetter.objects.bulk_create((_new(wanted[key]) for key in missing), ignore_conflicts=True)
+        known = letters_known(wanted)
+    keys = {one.record: again.get(one.record) or known[one.letter] for one in dead}
+    letters = DeadLetter.objects.filter(pk__in=keys.values()).order_by("pk").select_for_update(no_key=True)
+    by_key = {letter.pk: letter for letter in letters}
+    return {record: by_key[key] for record, key in keys.items()}
+
+
+def letters_known(keys: Collection[LetterKey]) -> dict[LetterKey, int]:
+    """The primary keys of those that exist."""
+    if not keys:
+        return {}
+    found = DeadLetter.objects.filter(event_id__in={event for _, event, _ in keys})
+    rows = found.values_list("queue", "event_id", "body_digest", "pk")
+    known = {(queue, event, digest): pk for queue, event, digest, pk in rows}
+    return {key: pk for key, pk in known.items() if key in keys}
+
+
+def _new(one: Dead) -> DeadLetter:
+    queue, event, digest = one.letter
+    body = readable(one.message.body)
+    return DeadLetter(
+        queue=queue,
+        event_id=event,
+        body_digest=digest,
+        reason=one.death.reason,
+        body=body,
+        count=0,
+        campaign_id=campaign_of(body),
+    )
+
+
+def _keep(one: Dead, letter: DeadLetter, *, again: bool) -> bool:
+    """Write down in its locked letter how it died; whether an operator has to decide about it who had not to before.
+    `again`: after a replay."""
+    message, death = one.message, one.death
+    was_open = letter.count > 0 and letter.state == DeadLetter.State.OPEN
+    erased = about_somebody_erased(readable(message.body))
+    if again:
+        _died_again(one, letter)
+    else:
+        letter.exchange, letter.routing_key = storable(death.exchange)[:120], storable(death.routing_key)[:255]
+        letter.event_type = storable(one.task)[:255] or event_type(letter.exchange, letter.routing_key)
+        letter.headers = plain({name: value for name, value in message.headers.items() if name != "x-death"})
+    letter.x_death = plain(message.headers.get("x-death") or [])
+    letter.reason = death.reason
+    letter.error, letter.traceback = _why(one)
+    letter.error_class = error_class(letter.error)
+    letter.count += 1
+    letter.state = DeadLetter.State.OPEN
+    if erased or letter.decision_reason == ERASED:
+        _empty(letter)
+    letter.save()
+    DeadLetter.objects.filter(pk=letter.pk).update(last_seen_at=Now())
+    return letter.state == DeadLetter.State.OPEN and not was_open
+
+
+def _died_again(one: Dead, letter: DeadLetter) -> None:
+    why = "" if letter.decision_reason == ERASED else _why(one)[0]
+    note = ": ".join(filter(None, (one.death.reason, why)))
+    entry = DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=one.replay)
+    DeadLetterEntry.objects.bulk_create([entry], ignore_conflicts=True)
+
+
+def _empty(letter: DeadLetter) -> None:
+    """It was on its way when somebody's data was erased: that it died is all that is kept, and nobody has to decide."""
+    letter.body = letter.edited_body = letter.error = letter.error_class = letter.traceback = ""
+    letter.headers, letter.x_death = {}, []
+    letter.state, letter.decision_reason = DeadLetter.State.DISCARDED, ERASED
+
+
+def event_type(exchange: str, routing_key: str) -> str:
+    """What kind of event it was, as people filter by it: words of the key that are ids or numbers become `*`."""
+    words = ("*" if _ID_WORD.fullmatch(word) else word for word in routing_key.split("."))
+    return f"{exchange}/{'.'.join(words)}"[:255]
+
+
+def error_class(error: str) -> str:
+    """`ValueError` of "ValueError: no campaign"; empty when the text starts otherwise."""
+    name, colon, _ = error.partition(":")
+    return name[:120] if colon and name.replace(".", "").isidentifier() else ""
+
+
+def readable(body: bytes) -> str:
+    """The body as text that PostgreSQL can hold; bytes that are not UTF-8, and NUL, are shown as \\xNN."""
+    return storable(body.decode("utf-8", "backslashreplace"))
+
+
+def plain(value: Any) -> Any:
+    """AMQP's values (times, decimals, bytes, nested tables) as JSON."""
+    if isinstance(value, Mapping):
+        return {_name(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return readable(bytes(value))
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float | Decimal):
+        # NaN and infinity are no JSON for PostgreSQL.
+        return float(value) if Decimal(value).is_finite() else str(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    return storable(str(value))
+
+
+def _name(text: str) -> str:
+    """Of a header: what cannot be stored is written out, which must not make it longer than AMQP allows."""
+    return storable(text).encode()[:_NAME_BYTES].decode("utf-8", "ignore")
+
+
+def failures_of(
+    *, queue: str, digest: str, event: uuid.UUID, exchange: str, routing_key: str, body: bytes
+) -> QuerySet[HandlingFailure]:
+    """What the queue's handlers said about this event with this body, or about equal messages without an id."""
+    # No event is named by workers of an older release.
+    of_event = Q(event_id__in=[event, event_id(exchange, routing_key, body)]) | Q(event_id=None)
+    return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
+
+
+def _why(one: Dead) -> tuple[str, str]:
+    if one.task:
+        failures = HandlingFailure.objects.filter(
+            queue=one.death.queue, body_digest="", event_id=as_uuid(one.message.headers.get("id"))
+        )
+    else:
+        failures = failures_of(
+            queue=one.death.queue,
+            digest=one.message.digest,
+            event=one.event,
+            exchange=one.death.exchange,
+            routing_key=one.death.routing_key,
+            body=one.message.body,
+        )
+    failure = failures.order_by("-created_at").first()
+    if failure is not None and one.death.reason == "rejected":
+        return failure.error, failure.traceback
+    return (_NO_RECORD if one.death.reason == "rejected" else ""), ""

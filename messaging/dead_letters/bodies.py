@@ -1,0 +1,145 @@
+"""Bodies of dead letters as people read, compare and mend them."""
+
+import difflib
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from messaging.consuming.message import body_digest
+from messaging.errors import NotPossible
+from messaging.events import MAX_BODY_BYTES
+from messaging.models import DeadLetter
+from messaging.wire import from_json, storable
+from texts import decoding
+
+# Comparing takes time that grows with the square of what differs.
+_MOST_COMPARED_LINES = 2000
+# As `messaging.dead_letters.archive.readable` writes bytes that are no UTF-8, and NUL.
+_WRITTEN_BYTE = re.compile(rb"\\x(00|[89a-f][0-9a-f])")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What an editor begins with, and a sentence about it when it is not simply the body that came."""
+
+    text: str
+    note: str = ""
+
+
+def draft(letter: DeadLetter) -> Draft:
+    """A body in another encoding, or compressed, is shown as what it says."""
+    original = original_bytes(letter)
+    if letter.edited_body or original is None or original == letter.body.encode():
+        return Draft(indented(letter.body_to_send))
+    try:
+        plain = decoding.unpacked(original, MAX_BODY_BYTES)
+        found = decoding.decode(plain)
+    except decoding.NotText as problem:
+        return Draft(letter.body, f"The body is no text that can be read: {problem}. Write it anew, or discard it.")
+    packed = "compressed and " if plain != original else ""
+    note = f"The body came {packed}in {found.encoding_name}; events are plain UTF-8. This is what it says: check it."
+    return Draft(_without_other_id(letter, storable(found.text)), note)
+
+
+def original_bytes(letter: DeadLetter) -> bytes | None:
+    """The body as it came; None when it cannot be restored from the stored text."""
+    kept = letter.body.encode()
+    written = _WRITTEN_BYTE.sub(lambda found: bytes([int(found[1], 16)]), kept)
+    return next((body for body in (kept, written) if body_digest(body) == letter.body_digest), None)
+
+
+def check_body(letter: DeadLetter, body: str) -> str:
+    """The body as it would be sent; raises `NotPossible` when it is no JSON object or another event's, or a task's.
+
+    An id that was in the original and is not the event's could not be read when it came: it is taken out.
+    """
+    if letter.task:
+        raise NotPossible("a task's arguments are ids and cannot be edited: replay or discard it")
+    text = body.replace("\r\n", "\n").strip().removeprefix("\ufeff")
+    try:
+        fields = from_json(text, parse_constant=_refuse_constant)
+        text.encode()
+    except (ValueError, RecursionError) as problem:
+        raise NotPossible(f"the body is not JSON: {problem}") from None
+    if not isinstance(fields, dict):
+        raise NotPossible("the body is JSON, but not an object")
+    own = fields.get("id")
+    if own is not None and _uuid(own) != letter.event_id:
+        if own != _id_in(letter.body):
+            raise NotPossible(f'the "id" of this event is {letter.event_id}: keep it, or leave it out')
+        del fields["id"]
+        text = _compact(fields)
+    if len(text.encode()) > MAX_BODY_BYTES:
+        text = _compact(fields)
+    if (size := len(text.encode())) > MAX_BODY_BYTES:
+        raise NotPossible(f"the body has {size} bytes; {MAX_BODY_BYTES} are the most: make it shorter")
+    return text
+
+
+def difference(before: str, after: str) -> list[str]:
+    """A unified diff of two bodies, with indentation so that one field is one line; empty when they say the same."""
+    old, new = indented(before).splitlines(), indented(after).splitlines()
+    if old == new:
+        return []
+    if len(old) + len(new) > _MOST_COMPARED_LINES:
+        return _difference_of_many(old, new)
+    return list(difflib.unified_diff(old, new, "original", "edited", lineterm="", n=3))
+
+
+def indented(text: str) -> str:
+    """JSON as people read it; anything else as it is."""
+    try:
+        # A lone surrogate is JSON but no text that can be shown: it stays the escape that it was.
+        return storable(json.dumps(from_json(text), indent=2, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        return text
+
+
+def _without_other_id(letter: DeadLetter, text: str) -> str:
+    """Nobody could read the id in such a body, so the event has got another one."""
+    try:
+        fields = from_json(text)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(fields, dict) and "id" in fields and _uuid(fields["id"]) != letter.event_id:
+        del fields["id"]
+    return indented(json.dumps(fields))
+
+
+def _difference_of_many(old: list[str], new: list[str]) -> list[str]:
+    """What is between the first and the last line that differ, as far as that can be shown."""
+    shortest = min(len(old), len(new))
+    first = next((at for at in range(shortest) if old[at] != new[at]), shortest)
+    same = next((at for at in range(shortest - first) if old[-1 - at] != new[-1 - at]), shortest - first)
+    gone, come = old[first : len(old) - same], new[first : len(new) - same]
+    shown = [f"-{line}" for line in gone] + [f"+{line}" for line in come]
+    head = ["--- original", "+++ edited", f"@@ -{first + 1},{len(gone)} +{first + 1},{len(come)} @@"]
+    rest = len(shown) - _MOST_COMPARED_LINES
+    return [*head, *shown[:_MOST_COMPARED_LINES], *([f"@@ and {rest} lines more @@"] if rest > 0 else [])]
+
+
+def _compact(fields: dict[str, Any]) -> str:
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate stays the escape that it was.
+    return text if text == storable(text) else json.dumps(fields, separators=(",", ":"))
+
+
+def _id_in(body: str) -> object:
+    try:
+        fields = from_json(body)
+    except (ValueError, RecursionError):
+        return None
+    return fields.get("id") if isinstance(fields, dict) else None
+
+
+def _uuid(value: object) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(str(value))
+    except ValueError:
+        return None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

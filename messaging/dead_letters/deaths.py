@@ -1,0 +1,98 @@
+"""How a message died, read from the message as the archive gets it."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from messaging.broker import topology
+from messaging.consuming.message import Message
+from messaging.consuming.work_tasks import as_uuid, task_name
+from messaging.events import event_id
+from messaging.wire import storable
+
+UNROUTABLE = "unroutable"
+# The name space of the ids of tasks' letters.
+_TASKS_NAMESPACE = uuid.UUID("0f1d8a52-3d0b-5d6c-8a55-5f6f6a3f2f10")
+
+
+@dataclass(frozen=True)
+class Death:
+    """Where, how and under which address a message died. `identity` tells one death from the next of one message."""
+
+    queue: str
+    reason: str
+    exchange: str
+    routing_key: str
+    identity: str
+
+
+@dataclass(frozen=True)
+class Dead:
+    """A dead message. `task`: the one that it was for, empty for an event. `event`: the event's id; for a task, the id
+    that the same work has each time."""
+
+    message: Message
+    death: Death
+    task: str
+    event: uuid.UUID
+
+    @cached_property
+    def record(self) -> uuid.UUID:
+        """One value for all deliveries of this one death."""
+        return uuid.uuid5(self.event, self.death.identity)
+
+    @cached_property
+    def letter(self) -> tuple[str, uuid.UUID, str]:
+        """Queue, event and digest of the body: what a letter is known by."""
+        return self.death.queue, self.event, self.message.digest
+
+    @property
+    def replay(self) -> uuid.UUID | None:
+        return as_uuid(self.message.headers.get(topology.REPLAY_HEADER))
+
+
+def dead_of(message: Message, *, unroutable: bool) -> Dead:
+    """Of a message of any shape."""
+    death = _unroutable_death(message) if unroutable else _latest_death(message)
+    task = task_name(death.queue, message.headers)
+    return Dead(message, death, task, _event_of(message, death, task))
+
+
+def _event_of(message: Message, death: Death, task: str) -> uuid.UUID:
+    """The id of what died. A task with the same arguments is the same work: each time that it fails again, beat's
+    every two seconds, counts on one letter."""
+    if task:
+        return uuid.uuid5(_TASKS_NAMESPACE, f"{task} {message.digest}")
+    return event_id(death.exchange, death.routing_key, message.body, message_id=message.stable_message_id)
+
+
+def _unroutable_death(message: Message) -> Death:
+    exchange, routing_key = message.origin
+    replay = str(message.headers.get(topology.REPLAY_HEADER, ""))
+    return Death("", UNROUTABLE, exchange, routing_key, f"{message.exchange} {message.routing_key} {replay}")
+
+
+def _latest_death(message: Message) -> Death:
+    """RabbitMQ puts the newest death first. A message without x-death was put into the archive by hand."""
+    history = message.headers.get("x-death")
+    last = history[0] if isinstance(history, list) and history and isinstance(history[0], Mapping) else {}
+    keys = last.get("routing-keys")
+    exchange = str(last.get("exchange", message.exchange))
+    routing_key = str(keys[0]) if isinstance(keys, list) and keys else message.routing_key
+    if message.origin != (message.exchange, message.routing_key):
+        exchange, routing_key = message.origin
+    queue = str(last.get("queue", ""))
+    replay = message.headers.get(topology.REPLAY_HEADER, "")
+    return Death(
+        queue=storable(queue)[:120],
+        reason=storable(str(last.get("reason", "unknown")))[:40],
+        exchange=exchange,
+        routing_key=routing_key,
+        identity=f"{queue} {last.get('time', '')} {last.get('count', '')} {replay}{_task_id(message)}",
+    )
+
+
+def _task_id(message: Message) -> str:
+    """Two messages for the same work may die in the same second."""
+    return f" {message.headers['id']}" if "task" in message.headers and "id" in message.headers else ""

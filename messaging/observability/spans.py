@@ -1,0 +1,240 @@
+"""Spans by OpenTelemetry's semantic conventions for messaging; imported by `messaging.observability.telemetry` alone, when it is on.
+
+A trace is an event's: its id is that of the event's `traceparent`, or the event's own id for one that came without. The
+relay's "publish", from the commit until the broker's confirm, has the very span id that our `traceparent` announces, so
+each subscription's "process" is its child. Batches have a trace of their own, with a link to each event's.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    set_span_in_context,
+)
+
+from messaging.broker import topology
+from messaging.consuming.message import Message
+from messaging.events import event_id
+from messaging.observability import telemetry
+from messaging.observability.tracing import parsed
+from messaging.publishing import outbox
+from messaging.publishing.publisher import Row
+
+# A process that ends does not wait longer for a collector that is away.
+FAREWELL_SECONDS = 3.0
+_SYSTEM = {"messaging.system": "rabbitmq"}
+
+
+class _Ids(RandomIdGenerator):
+    """Random ones, except for the next span of a thread that has said which."""
+
+    def __init__(self) -> None:
+        self._next = threading.local()
+
+    def give(self, trace_id: int, span_id: int = 0) -> None:
+        self._next.trace_id, self._next.span_id = trace_id, span_id
+
+    def generate_trace_id(self) -> int:
+        return self._taken("trace_id") or super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        return self._taken("span_id") or super().generate_span_id()
+
+    def _taken(self, name: str) -> int:
+        found: int = getattr(self._next, name, 0)
+        setattr(self._next, name, 0)
+        return found
+
+
+class _Exporting:
+    """What one process has of OpenTelemetry: made by the first span after a fork, with the thread that sends."""
+
+    def __init__(self) -> None:
+        self.ids = _Ids()
+        self.provider = TracerProvider(
+            resource=Resource.create(_resource()),
+            id_generator=self.ids,
+            # As many as the largest batch has.
+            span_limits=SpanLimits(max_links=max(topology.BATCHES.values())),
+            # It would wait for a collector that is away for half a minute.
+            shutdown_on_exit=False,
+        )
+        self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self.tracer: Tracer = self.provider.get_tracer("coolthing.messaging")
+
+
+_lock = threading.Lock()
+_exporting: _Exporting | None = None
+
+
+def published(row: Row, committed_at: datetime, error: str = "") -> None:
+    header = row.headers.get(topology.TRACE_HEADER)
+    is_first = header == outbox.traceparent(UUID(row.event_id)) and topology.REPLAY_HEADER not in row.headers
+    _record(
+        f"publish {row.exchange}",
+        SpanKind.PRODUCER,
+        int(committed_at.timestamp() * 1e9),
+        {
+            "messaging.operation.name": "publish",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": _destination(row.exchange, row.routing_key),
+            "messaging.rabbitmq.destination.routing_key": row.routing_key,
+            "messaging.message.id": row.event_id,
+            "messaging.message.body.size": len(row.body.encode()),
+        },
+        own=parsed(header) if is_first else None,
+        parent=None if is_first else _context(header),
+        error=error,
+        became=error,
+    )
+
+
+def processed(message: Message, began: int, error: str = "", became: str = "") -> None:
+    exchange, routing_key = message.origin
+    event = _event_id(message)
+    parent = _context(message.headers.get(topology.TRACE_HEADER))
+    _record(
+        f"process {message.queue}",
+        SpanKind.CONSUMER,
+        began,
+        {
+            **_of_processing(message.queue),
+            "messaging.destination.name": _destination(exchange, routing_key, message.queue),
+            "messaging.rabbitmq.destination.routing_key": routing_key,
+            "messaging.message.id": str(event),
+            "messaging.message.body.size": len(message.body),
+        },
+        own=None if parent else (event.int, 0, True),
+        parent=parent,
+        error=error,
+        became=became,
+    )
+
+
+def processed_together(queue: str, messages: Sequence[Message], began: int) -> None:
+    _record(
+        f"process {queue}",
+        SpanKind.CONSUMER,
+        began,
+        {
+            **_of_processing(queue),
+            "messaging.destination.name": queue,
+            "messaging.batch.message_count": len(messages),
+        },
+        links=[_link(message) for message in messages],
+    )
+
+
+def farewell() -> None:
+    """Send what waits, for as long as `FAREWELL_SECONDS`; what is told afterwards is lost."""
+    if _exporting is None:
+        return
+    thread = threading.Thread(target=_exporting.provider.shutdown, daemon=True)
+    thread.start()
+    thread.join(FAREWELL_SECONDS)
+
+
+def _record(
+    name: str,
+    kind: SpanKind,
+    began: int,
+    attributes: Mapping[str, Any],
+    *,
+    own: tuple[int, int, bool] | None = None,
+    parent: SpanContext | None = None,
+    links: Sequence[Link] = (),
+    error: str = "",
+    became: str = "",
+) -> None:
+    """A span that ends now. A time that is later than that (another machine's clock) is taken for now."""
+    ended = time.time_ns()
+    exporting = _of_this_process()
+    if own is not None:
+        exporting.ids.give(*own[:2])
+    span = exporting.tracer.start_span(
+        name,
+        context=set_span_in_context(NonRecordingSpan(parent)) if parent else Context(),
+        kind=kind,
+        attributes={**_SYSTEM, **attributes, **({"error.type": error} if error else {})},
+        links=links,
+        start_time=min(began, ended),
+    )
+    if error:
+        span.set_status(Status(StatusCode.ERROR, became))
+    span.end(ended)
+
+
+def _of_this_process() -> _Exporting:
+    global _exporting
+    with _lock:
+        if _exporting is None:
+            _exporting = _Exporting()
+        return _exporting
+
+
+def _forget() -> None:
+    """A forked child has none of its parent's threads, nor may it send its parent's spans again."""
+    global _lock, _exporting
+    _lock, _exporting = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def _resource() -> dict[str, str]:
+    found = {"service.namespace": "coolthing", "service.instance.id": f"{socket.gethostname()}:{os.getpid()}"}
+    # OpenTelemetry's own variable outranks us.
+    return found if os.environ.get("OTEL_SERVICE_NAME") else {**found, "service.name": telemetry.process_name()}
+
+
+def _of_processing(queue: str) -> dict[str, str]:
+    return {
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.subscription.name": queue,
+    }
+
+
+def _destination(*parts: str) -> str:
+    """As the conventions name it for RabbitMQ: exchange, routing key and queue, each once."""
+    return ":".join(part for part in dict.fromkeys(parts) if part)
+
+
+def _event_id(message: Message) -> UUID:
+    return event_id(*message.origin, message.body, message_id=message.stable_message_id)
+
+
+def _context(header: object) -> SpanContext | None:
+    found = parsed(header)
+    if found is None:
+        return None
+    trace_id, span_id, is_sampled = found
+    flags = TraceFlags(TraceFlags.SAMPLED if is_sampled else TraceFlags.DEFAULT)
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=flags)
+
+
+def _link(message: Message) -> Link:
+    event = _event_id(message)
+    context = _context(message.headers.get(topology.TRACE_HEADER)) or _context(outbox.traceparent(event))
+    assert context is not None
+    return Link(context, {"messaging.message.id": str(event)})

@@ -1,0 +1,118 @@
+"""What happens to events, told to an OpenTelemetry collector when `OTEL_EXPORTER_OTLP_ENDPOINT` names one.
+
+Without it nothing of OpenTelemetry is loaded. With it nobody waits for the collector: a thread of each process sends
+what was told, and what it cannot send in time is dropped. Trouble here never fails whoever tells.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from celery.signals import celeryd_after_setup, worker_process_shutdown, worker_shutdown
+from django.conf import settings
+
+from messaging.consuming.message import Message
+from messaging.publishing.publisher import Row
+
+log = logging.getLogger(__name__)
+
+_process = Path(sys.argv[0]).stem
+
+
+def is_on() -> bool:
+    return bool(settings.OTEL_EXPORTER_OTLP_ENDPOINT)
+
+
+def process_name() -> str:
+    """As in the Procfile: `relay`, or the first part of a worker's node name."""
+    return _process
+
+
+def name_process(name: str) -> None:
+    global _process
+    _process = name
+
+
+@contextmanager
+def processing(message: Message) -> Iterator[None]:
+    """Inside, one subscription handles one message. What is raised is the span's error, and goes on."""
+    if not is_on():
+        yield
+        return
+    began, problem = time.time_ns(), None
+    try:
+        yield
+    except BaseException as raised:
+        problem = raised
+        raise
+    finally:
+        _tell(lambda spans: spans.processed(message, began, *_outcome(problem)))
+
+
+def processed(message: Message, began: int) -> None:
+    """One subscription has handled one message and committed; `began` is on `time.time_ns()`."""
+    if is_on():
+        _tell(lambda spans: spans.processed(message, began))
+
+
+def processed_together(queue: str, messages: Sequence[Message], began: int) -> None:
+    """A batch was handled in one transaction; `began` is on `time.time_ns()`."""
+    if is_on() and messages:
+        _tell(lambda spans: spans.processed_together(queue, messages, began))
+
+
+def refused(message: Message, problem: Exception) -> None:
+    """A message of a batch never reached the handler: it is no event."""
+    if is_on():
+        _tell(lambda spans: spans.processed(message, time.time_ns(), type(problem).__name__, "dead-lettered"))
+
+
+def published(row: Row, committed_at: datetime) -> None:
+    """The broker has confirmed the row."""
+    if is_on():
+        _tell(lambda spans: spans.published(row, committed_at))
+
+
+def parked(row: Row, committed_at: datetime) -> None:
+    """The row cannot be published."""
+    if is_on():
+        _tell(lambda spans: spans.published(row, committed_at, error="parked"))
+
+
+def farewell(**_: object) -> None:
+    """Before a process ends: send what was told, for a few seconds at most."""
+    if "messaging.observability.spans" in sys.modules:
+        _tell(lambda spans: spans.farewell())
+
+
+def _tell(what: Callable[[Any], None]) -> None:
+    try:
+        from messaging.observability import spans
+
+        what(spans)
+    except Exception as problem:
+        log.warning("a span is lost: %r", problem)
+
+
+def _outcome(problem: BaseException | None) -> tuple[str, str]:
+    """(the kind of error, what became of the message). Never the error's text: somebody's message may be in it."""
+    if problem is None:
+        return "", ""
+    # Celery's stubs do not know `requeue`; what is no Exception is about the process.
+    given_back = getattr(problem, "requeue", not isinstance(problem, Exception))
+    cause = problem.__cause__ or problem
+    return type(cause).__name__, "given back" if given_back else "dead-lettered"
+
+
+@celeryd_after_setup.connect
+def _name_worker(sender: str, **_: object) -> None:
+    name_process(sender.partition("@")[0])
+
+
+worker_process_shutdown.connect(farewell)
+worker_shutdown.connect(farewell)

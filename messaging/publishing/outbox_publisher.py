@@ -1,0 +1,205 @@
+"""What the publishing relay does with one connection to the broker: rows out, confirms in, marks into the database."""
+
+import json
+import select
+import time
+from collections.abc import Callable
+from threading import Event as ThreadEvent
+
+import psycopg
+
+from messaging.database.listen import retry_delay
+from messaging.observability import main_loop, telemetry
+from messaging.publishing.publisher import BROKER_ERRORS, Publisher, Row, is_refusal
+from messaging.publishing.unpublishable import park
+
+# Rows that are read, written to the socket and marked together.
+BATCH = 500
+# Rows on their way at once: while the broker works on one batch, the next is made and the one before is marked.
+WINDOW = 2 * BATCH
+# A lost NOTIFY delays a row by this much at most; a relay standing by takes over within it.
+POLL_SECONDS = 1.0
+# Ids are given before rows commit, so a row may appear behind those that were read already: each look goes back by so
+# many ids, and once a poll to the first row that waits.
+REACH = 200
+# A nack may be a queue without a leader for a moment; a row that is nacked this often is parked.
+NACKS_BEFORE_PARKING = 5
+# A relay that is stopped waits this long for the confirms of what it has sent; without them it would be sent again.
+_FAREWELL_SECONDS = 2.0
+
+_WAITING = """
+    SELECT id, event_id::text, exchange, routing_key, body, headers::text FROM messaging_outboxevent
+    WHERE published_at IS NULL AND parked_at IS NULL AND id > %s AND id <> ALL(%s) ORDER BY id LIMIT %s
+"""
+_MARK = "UPDATE messaging_outboxevent SET published_at = now() WHERE id = ANY(%s)"
+_MARK_AND_TELL = f"{_MARK} RETURNING id, created_at"
+
+
+class BrokerTrouble(Exception):
+    """The broker cannot be used now; the text says why."""
+
+
+class Pump:
+    """`run` works until the relay is stopped or raises BrokerTrouble; then it may be run on a new connection.
+
+    Rows on their way, or nacked and waiting for their next attempt, hold up no other row.
+    """
+
+    def __init__(self, database: psycopg.Connection, stop: ThreadEvent, report: Callable[[str], None]) -> None:
+        self._database = database
+        self._stop = stop
+        self._report = report
+        # After an error that may be one row's fault, so many rows are sent one at a time to find it.
+        self._suspects = 0
+        self._nacks: dict[int, int] = {}
+        self._retry_at: dict[int, float] = {}
+        self._on_way: dict[int, Row] = {}
+        self._confirmed: list[int] = []
+        self._news = True
+        self._begin = self._highest = 0
+        self._looked_back = 0.0
+        database.add_notify_handler(self._on_notify)
+
+    def run(self, publisher: Publisher) -> None:
+        self._on_way.clear()
+        self._look_back()
+        try:
+            while not self._stop.is_set():
+                main_loop.turned()
+                self._turn(publisher)
+            self._farewell(publisher)
+        except BROKER_ERRORS as problem:
+            self._settle(publisher, mark=True)
+            self._settle_error(publisher.open_rows, problem)
+
+    def _turn(self, publisher: Publisher) -> None:
+        if publisher.blocked_reason:
+            self._report(f"waiting for the broker: it takes no messages now: {publisher.blocked_reason}")
+        else:
+            self._report("publishing")
+        may_send = self._may_send(publisher)
+        if may_send:
+            self._send(publisher)
+            may_send = self._may_send(publisher)
+        self._wait(publisher, 0.0 if may_send else POLL_SECONDS)
+        publisher.keep_alive()
+        self._settle(publisher, mark=not self._news)
+        now = time.monotonic()
+        if now - self._looked_back > POLL_SECONDS or any(at <= now for at in self._retry_at.values()):
+            self._look_back()
+
+    def _may_send(self, publisher: Publisher) -> bool:
+        most = 0 if self._suspects else WINDOW - BATCH
+        return self._news and not publisher.blocked_reason and publisher.open_count <= most
+
+    def _send(self, publisher: Publisher) -> None:
+        rows = self._fetch(1 if self._suspects else BATCH)
+        if not rows:
+            return
+        for row in rows:
+            self._on_way[row.id] = row
+            self._retry_at.pop(row.id, None)
+        for row_id, reason in publisher.send(rows).items():
+            self._park(row_id, reason)
+
+    def _fetch(self, most: int) -> list[Row]:
+        now = time.monotonic()
+        known = [*self._on_way, *(row_id for row_id, at in self._retry_at.items() if at > now)]
+        # Before the query: what commits while it runs is news.
+        self._news = False
+        found = self._database.execute(_WAITING, [self._begin, known, most]).fetchall()
+        rows = [
+            Row(row_id, event_id, exchange, routing_key, body, json.loads(headers))
+            for row_id, event_id, exchange, routing_key, body, headers in found
+        ]
+        if rows:
+            self._highest = max(self._highest, rows[-1].id)
+        if len(rows) == most:
+            self._news = True
+            self._begin = rows[-1].id
+        else:
+            self._begin = max(0, self._highest - REACH)
+        return rows
+
+    def _look_back(self) -> None:
+        # Also the relay's sign of life: those that stand by end the session of one that is silent.
+        self._database.execute("SELECT 1")
+        self._looked_back = time.monotonic()
+        self._news = True
+        self._begin = 0
+
+    def _wait(self, publisher: Publisher, timeout: float) -> None:
+        """Until the broker or the database has something to say."""
+        broker, database = publisher.fileno(), self._database.fileno()
+        readable, _, _ = select.select([broker, database], [], [], timeout)
+        if broker in readable:
+            publisher.read(timeout=0.0)
+        if database in readable:
+            self._database.pgconn.consume_input()
+            while self._database.pgconn.notifies():
+                self._news = True
+
+    def _on_notify(self, _: psycopg.Notify) -> None:
+        """One that arrived together with the answer to a statement."""
+        self._news = True
+
+    def _settle(self, publisher: Publisher, *, mark: bool) -> None:
+        outcome = publisher.take()
+        self._confirmed += outcome.confirmed
+        if len(self._confirmed) >= BATCH or (mark and self._confirmed):
+            self._mark()
+        for row_id in outcome.refused:
+            self._park(row_id, "the broker has no queue for it (returned)")
+        for row_id in outcome.nacked:
+            self._on_nack(row_id)
+
+    def _mark(self) -> None:
+        if telemetry.is_on():
+            self._mark_and_tell()
+        else:
+            self._database.execute(_MARK, [self._confirmed])
+        for row_id in self._confirmed:
+            self._on_way.pop(row_id, None)
+            self._nacks.pop(row_id, None)
+            self._retry_at.pop(row_id, None)
+        self._suspects = max(0, self._suspects - len(self._confirmed))
+        self._confirmed = []
+
+    def _mark_and_tell(self) -> None:
+        for row_id, created_at in self._database.execute(_MARK_AND_TELL, [self._confirmed]).fetchall():
+            if row_id in self._on_way:
+                telemetry.published(self._on_way[row_id], created_at)
+
+    def _on_nack(self, row_id: int) -> None:
+        attempts = self._nacks[row_id] = self._nacks.get(row_id, 0) + 1
+        if attempts >= NACKS_BEFORE_PARKING:
+            self._park(row_id, f"the broker refused it {attempts} times (nack)")
+            return
+        self._on_way.pop(row_id, None)
+        self._retry_at[row_id] = time.monotonic() + retry_delay(attempts)
+
+    def _park(self, row_id: int, reason: str) -> None:
+        park(self._database, self._on_way.pop(row_id), reason)
+        self._nacks.pop(row_id, None)
+        self._retry_at.pop(row_id, None)
+
+    def _farewell(self, publisher: Publisher) -> None:
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+        while publisher.open_count and not publisher.blocked_reason and time.monotonic() < deadline:
+            self._wait(publisher, _FAREWELL_SECONDS / 10)
+        self._settle(publisher, mark=True)
+
+    def _settle_error(self, undecided: list[Row], error: Exception) -> None:
+        """The connection is lost. If one row did it, it is found by sending the next ones singly, and parked."""
+        culprits = [row for row in undecided if is_refusal(error, row)]
+        if len(undecided) == 1 and culprits:
+            self._park(culprits[0].id, f"the broker refused it: {one_line(error)}")
+        elif culprits:
+            self._suspects = len(undecided)
+        code = getattr(error, "reply_code", 0)
+        hint = " (run manage.py setup_broker)" if code == 404 and not culprits else ""
+        raise BrokerTrouble(f"{one_line(error)}{hint}") from error
+
+
+def one_line(problem: object) -> str:
+    return " ".join(str(problem).split()) or type(problem).__name__

@@ -1,0 +1,57 @@
+"""Rows of the outbox that no broker takes: out of the way, with a reason, and somebody is told."""
+
+import logging
+import uuid
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from messaging.broker import topology
+from messaging.events import ServiceErrorEvent
+from messaging.observability import telemetry
+from messaging.publishing import outbox
+from messaging.publishing.publisher import Row
+
+log = logging.getLogger(__name__)
+
+# The alarm's id is made of the event's and this: a row that is released and parked again raises none twice.
+_ALARM = "parked"
+_MOST_REASON = 300
+
+_PARK = """
+    UPDATE messaging_outboxevent SET parked_at = now(), parked_reason = %s
+    WHERE id = %s AND parked_at IS NULL RETURNING service, created_at
+"""
+_ENQUEUE = """
+    INSERT INTO messaging_outboxevent (event_id, service, exchange, routing_key, body, headers, parked_reason)
+    VALUES (%s, %s, %s, %s, %s, %s, '')
+"""
+
+
+def park(database: psycopg.Connection, row: Row, reason: str) -> None:
+    """Park the row; the service that published it reports an error, as an event like any other."""
+    with database.transaction():
+        parked = database.execute(_PARK, [reason, row.id]).fetchone()
+        if parked is None:
+            return
+        # An alarm that cannot be published must not raise the next one.
+        if topology.ALARM_HEADER not in row.headers:
+            _raise_alarm(database, row, parked[0], reason)
+    telemetry.parked(row, parked[1])
+    log.error("event %s (%s, %s) is parked: %s", row.event_id, row.exchange, row.routing_key, reason)
+
+
+def _raise_alarm(database: psycopg.Connection, row: Row, service: str, reason: str) -> None:
+    where = f"{row.exchange[:80]!r}, {row.routing_key[:80]!r}"
+    alarm = ServiceErrorEvent(
+        id=uuid.uuid5(uuid.UUID(row.event_id), _ALARM),
+        service=service,
+        reason=f"an event ({where}) cannot be published: {reason[:_MOST_REASON]}. "
+        "Find it in the outbox, and try again once the cause is gone, or give it up",
+    )
+    headers = {topology.ALARM_HEADER: _ALARM, topology.TRACE_HEADER: outbox.traceparent(alarm.id)}
+    database.execute(
+        _ENQUEUE,
+        [alarm.id, service, alarm.exchange_name(), alarm.routing_key, alarm.to_json(), Jsonb(headers)],
+    )
+    database.execute(f"NOTIFY {outbox.NOTIFY_CHANNEL}")
