@@ -6,7 +6,10 @@ class BotsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from bots import tasks, worker  # noqa: F401  They register themselves with Celery.
+        from bots import (
+            celery_worker,  # noqa: F401  They register themselves with Celery.
+            tasks,  # noqa: F401  They register themselves with Celery.
+        )
         from bots.models import Bot
         from bots.person_data import BotsRoom
         from bots.selectors import bot_name

@@ -6,8 +6,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
+from bots.gate.recipients import addressed_as
 from bots.models import Bot, BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
-from bots.people import addressed_as
 from messaging.database.locks import rows_lock
 from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
 

@@ -5,7 +5,9 @@ from uuid import UUID
 
 from celery import shared_task
 
-from bots import cancelling, here, recovery, supervision
+from bots import process
+from bots.deliveries import cancelling, recovery
+from bots.worker import supervision
 from messaging.consuming.work_tasks import WorkTask
 from messaging.database.clock import database_clock
 
@@ -15,7 +17,7 @@ log = logging.getLogger(__name__)
 @shared_task(name="bots.tasks.run_bot", acks_late=False, ignore_result=True)
 def run_bot(bot_id: str) -> None:
     """Drive one bot for as long as it is wanted: hours. Acknowledged at its start, its lease is what counts."""
-    runtime = here.current()
+    runtime = process.current()
     if runtime is None:
         log.error("run_bot came to a process that is no bots worker")
         return

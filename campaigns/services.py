@@ -34,7 +34,7 @@ def campaign_start(*, campaign_id: UUID) -> Campaign:
 
 def campaign_pause(*, campaign_id: UUID) -> Campaign:
     """From its return on nothing of the campaign is claimed; what was claimed before is still leaving
-    (`bots.deliveries.deliveries_leaving`)."""
+    (`bots.deliveries.queueing.deliveries_leaving`)."""
     return _campaign_move(campaign_id, Campaign.State.PAUSED)
 
 

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
-from bots.connecting import bot_connect_with_code
+from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot
 from campaigns.models import Campaign
 from coolthing_site.demo.control import SandboxControl

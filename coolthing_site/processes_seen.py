@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from bots.accounts.incidents import trouble_over, trouble_tell
 from bots.models import Trouble
-from bots.troubles import trouble_over, trouble_tell
 from coolthing_site.models import Process
 from coolthing_site.processes import SANDBOX, procfile
 from messaging.broker import topology

@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from bots.deliveries import deliveries_leaving
+from bots.deliveries.queueing import deliveries_leaving
 from campaigns.models import Suppression
 from campaigns.services import NotPossible
 from leads import manager_admin, services  # noqa: F401  Its page registers itself.

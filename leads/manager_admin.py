@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display
 
-from bots.suitability import with_logins
+from bots.accounts.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from leads.models import CampaignManager

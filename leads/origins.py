@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from bots.deliveries import register_origin
-from bots.gate import ALLOW, Refuse, Verdict, Wait
+from bots.deliveries.queueing import register_origin
+from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from campaigns.models import Purpose
 from campaigns.selectors import Gap

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from bots.admin.asking import ICON, LABEL, ask_url, may_ask
+from bots.admin.gate_preview import ICON, LABEL, ask_url, may_ask
 from bots.models import Bot, Delivery
 from campaigns.models import Purpose, Suppression
 from campaigns.selectors import plain_username

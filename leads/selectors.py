@@ -8,8 +8,8 @@ from uuid import UUID
 from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from bots.accounts.suitability import bot_told, bots_suitable, none_told
 from bots.models import Bot, Cursor, Delivery, Role
-from bots.suitability import bot_told, bots_suitable, none_told
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import (
     NONE_ON_RECORD,

@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 
-from bots.suitability import with_logins
+from bots.accounts.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from messaging.admin.parts import trace_link

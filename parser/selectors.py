@@ -6,9 +6,9 @@ from uuid import UUID
 from django.db.models import BigIntegerField, Count, F, Func, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Concat, Now
 
+from bots.accounts.states import BARRED
+from bots.accounts.suitability import bot_told, bots_suitable, none_told
 from bots.models import Bot, Role
-from bots.states import BARRED
-from bots.suitability import bot_told, bots_suitable, none_told
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import at_telegram, gap_at, permissions_given, permissions_in_force
 from panelkit.labels import moment_told

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from django.db.models import Prefetch
 
+from bots.accounts.suitability import LOGIN_PROBLEMS, bot_problem, bot_told, with_logins
 from bots.models import Bot, Role
-from bots.suitability import LOGIN_PROBLEMS, bot_problem, bot_told, with_logins
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import gap_at, permission_gaps
 from scripts import spintax

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from bots.deliveries import register_origin
-from bots.gate import ALLOW, Refuse, Verdict, Wait
-from bots.held import Statement, ask
+from bots.deliveries.queueing import register_origin
+from bots.gate.row_locks import Statement, ask
+from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services.plays import ORIGIN, step_settle

@@ -9,8 +9,8 @@ from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from bots.accounts.suitability import bots_suitable
 from bots.models import Bot, Delivery, Role
-from bots.suitability import bots_suitable
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import permissions_given
 from scripts.models import OPEN_STATES, Run, ScriptForCampaign, Step

@@ -14,13 +14,13 @@ from django.db import connection, transaction
 from bench.bots.company import Company
 from bench.bots.processes import cpu_seconds
 from bench.world import Trouble
-from bots.budgets import BudgetBook
-from bots.claiming import due_keys, judge_batch
-from bots.gate import Allow, judge
-from bots.leases import lease_release, lease_take
+from bots.deliveries.claiming import due_keys, judge_batch
+from bots.deliveries.outcomes import put_back
+from bots.gate.budgets import BudgetBook
+from bots.gate.facts import Key, Owner, Policy, hold_fences, locked_deliveries
+from bots.gate.rules import Allow, judge
 from bots.models import Delivery
-from bots.outcomes import put_back
-from bots.policy import Key, Owner, Policy, hold_fences, locked_deliveries
+from bots.worker.leases import lease_release, lease_take
 from messaging.database.clock import database_clock
 
 OWNER = "the benchmark"

@@ -13,7 +13,7 @@ from django.utils import timezone
 from bench.bots import processes as kernel
 from bench.world import Trouble, wait_for
 from bots.models import Bot, Host
-from bots.supervision import supervise
+from bots.worker.supervision import supervise
 from coolthing_site.processes import ProcessGroup, procfile
 from coolthing_site.schedule import PERIODS
 

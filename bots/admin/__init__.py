@@ -1,5 +1,5 @@
 """The pages of this room. Django finds them here."""
 
-from bots.admin import accounts, cancelling, connecting, ledger, pending_logins, presence, references, usage
+from bots.admin import accounts, cancelling, ledger, login_pages, pending_logins, presence, references, usage
 
 __all__ = ["accounts", "cancelling", "connecting", "ledger", "pending_logins", "presence", "references", "usage"]

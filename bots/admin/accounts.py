@@ -15,15 +15,15 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from bots import services
-from bots.admin.connecting import LOG_OUT, ConnectingAdmin
+from bots.accounts import services
+from bots.accounts.role_changes import role_change, role_problem
+from bots.accounts.state_help import next_step, waits_until
+from bots.accounts.states import BARRED
 from bots.admin.login_forms import checked_proxy
-from bots.advice import next_step, waits_until
-from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
-from bots.login_asks import login_told
+from bots.admin.login_pages import LOG_OUT, ConnectingAdmin
+from bots.logins.requests import login_told
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
-from bots.role_changes import role_change, role_problem
-from bots.states import BARRED
+from bots.worker.hosts import host_drain, host_state, host_undrain, hosts_alive
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
 from panelkit.labels import choice_label, moment, moment_told, waits

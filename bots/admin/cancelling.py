@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
-from bots.cancelling import (
+from bots.deliveries.cancelling import (
     MOST,
     NotPossible,
     cancellation_start,

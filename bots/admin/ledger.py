@@ -17,11 +17,11 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from bots.admin.asking import AskingAdmin
 from bots.admin.cancelling import CancelManyMixin
-from bots.deliveries import deliveries_leaving, delivery_cancel, delivery_resolve
+from bots.admin.gate_preview import AskingAdmin
+from bots.deliveries.queueing import deliveries_leaving, delivery_cancel, delivery_resolve
+from bots.deliveries.timeline import timeline
 from bots.models import Delivery, DeliveryEvent
-from bots.timeline import timeline
 from campaigns.models import Campaign
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, link_to, moment_told, text_column, waits

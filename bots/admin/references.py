@@ -4,10 +4,10 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from bots.identity import unconfirmed_reason
+from bots.accounts.incidents import chats_about
+from bots.chats.identity import unconfirmed_reason
+from bots.chats.references import insiders
 from bots.models import Bot, Presence, Trouble
-from bots.references import insiders
-from bots.troubles import chats_about
 from campaigns.models import Chat
 from messaging.database.clock import database_clock
 from panelkit.labels import page_of

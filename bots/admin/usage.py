@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bots.usage import campaign_usage
+from bots.gate.budget_usage import campaign_usage
 from campaigns.models import Campaign
 from messaging.database.clock import database_clock
 from panelkit.registry import Section, add_section

@@ -9,8 +9,8 @@ from django.db.models import Count, F, Min, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
+from bots.accounts.incidents import chats_about, troubles_shown
 from bots.models import Bot, Delivery, Trouble
-from bots.troubles import chats_about, troubles_shown
 from campaigns.models import Chat
 from coolthing_site.models import Process
 from coolthing_site.panel.navigation import may_view

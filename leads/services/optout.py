@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Lower
 
-from bots.deliveries import deliveries_cancel_for_person, people_waited_for
+from bots.deliveries.queueing import deliveries_cancel_for_person, people_waited_for
 from campaigns import suppressions
 from campaigns.models import Suppression
 from campaigns.selectors import plain_username

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from bots.deliveries import deliveries_cancel, delivery_queue
+from bots.deliveries.queueing import deliveries_cancel, delivery_queue
 from bots.models import Delivery
 from campaigns.models import Purpose
 from leads.models import Conversation, Message

@@ -7,8 +7,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Max, Min, Q, QuerySet
 
+from bots.gate.recipients import addressed_as
 from bots.models import Delivery
-from bots.people import addressed_as
 from bots.selectors import bot_name
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage

@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import display
 
-from bots.suitability import with_logins
+from bots.accounts.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from panelkit.base import PanelAdmin, RowsInline

@@ -12,7 +12,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
-from bots.suitability import with_logins
+from bots.accounts.suitability import with_logins
 from messaging.database.clock import database_clock
 from panelkit.base import PanelAdmin
 from panelkit.labels import link_to

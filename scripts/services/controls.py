@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from bots.deliveries import deliveries_cancel
+from bots.deliveries.queueing import deliveries_cancel
 from bots.models import Delivery
 from campaigns.fences import rules_changed
 from messaging.database.clock import database_clock

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Min
 
-from bots.deliveries import deliveries_queue
+from bots.deliveries.queueing import deliveries_queue
 from bots.models import Delivery
 from campaigns.models import Purpose
 from messaging.publishing.outbox import publish_on_commit

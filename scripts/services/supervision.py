@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from bots.accounts.suitability import login_problem
 from bots.models import Bot, Delivery
-from bots.suitability import login_problem
 from campaigns.models import Campaign
 from messaging.database.clock import database_clock
 from messaging.events import ServiceCrashedEvent, ServiceErrorEvent

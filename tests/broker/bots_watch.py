@@ -7,9 +7,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from bots.connecting import bot_connect_with_code
+from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot
-from bots.supervision import supervise
+from bots.worker.supervision import supervise
 from campaigns.models import Campaign, Chat, ChatPermission
 from coolthing_site.celery import app
 from messaging.broker import topology

@@ -12,7 +12,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from bots.models import Bot, Host
-from bots.supervision import supervise
+from bots.worker.supervision import supervise
 from messaging.broker import topology
 from tests.broker.bots_watch import Watch, watching
 from tests.broker.conftest import StartProcess

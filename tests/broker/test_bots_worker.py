@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bots.models import Bot, Host
-from bots.supervision import mark_abandoned
+from bots.worker.supervision import mark_abandoned
 from messaging.models import OutboxEvent
 from tests.broker.bots_watch import Watch, watching
 from tests.broker.conftest import StartProcess

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from bots.connecting import bot_connect_with_code
+from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot, BotSession
 from coolthing_site.demo.ledger import compare, said_by
 from coolthing_site.demo.observe import our_ledger

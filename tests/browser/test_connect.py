@@ -18,10 +18,10 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page
 from telethon.sessions import SQLiteSession, StringSession
 
-from bots.connecting import bot_connect_with_code
-from bots.leases import lease_take
-from bots.login_rows import login_pending, qr_code
+from bots.logins.one_shot import bot_connect_with_code
+from bots.logins.rows import login_pending, qr_code
 from bots.models import Bot, BotSession, PendingLogin
+from bots.worker.leases import lease_take
 from sandbox.faults import Fault
 from sandbox.mtproto.rpc import RpcFailure
 from sandbox.mtproto.tokens import token_of

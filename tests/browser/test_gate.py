@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from bots.admin.asking import LABEL
+from bots.admin.gate_preview import LABEL
 from campaigns.models import Budget
 from tests.browser.panel import Panel
 

@@ -15,7 +15,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from bots.deliveries import delivery_queue
+from bots.deliveries.queueing import delivery_queue
 from bots.models import (
     Bot,
     BotBlock,

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from bots.claiming import claim
-from bots.deliveries import delivery_finish
+from bots.deliveries.claiming import claim
+from bots.deliveries.queueing import delivery_finish
 from bots.models import Bot, Delivery, Role
 from bots.roles import RoleHandler, handler_of
 from campaigns.models import Campaign, Chat, ChatPermission

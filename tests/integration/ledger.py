@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from bots.deliveries import delivery_queue
-from bots.gate import ALLOW, Verdict
+from bots.deliveries.queueing import delivery_queue
+from bots.gate.facts import Owner
+from bots.gate.origins import register_origin
+from bots.gate.rules import ALLOW, Verdict
 from bots.models import Bot, Delivery, Role
-from bots.origins import register_origin
-from bots.policy import Owner
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
 
 ORIGIN = "tests.note"

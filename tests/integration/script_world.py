@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from bots.deliveries import delivery_finish
+from bots.deliveries.queueing import delivery_finish
 from bots.models import Bot, BotSession, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Step, Target

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from bots.executor import close_connections
 from bots.models import Bot, Delivery
-from bots.sending import Sender
+from bots.worker.executor import close_connections
+from bots.worker.sender import Sender
 from campaigns.models import Chat
 from telegram.errors import TelegramError, TransientError
 from telegram.types import PersonTarget, SentMessage, Target

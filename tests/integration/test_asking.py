@@ -8,12 +8,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from bots.asking import Answer, delivery_would, wish_for, wish_would
-from bots.claiming import claim
-from bots.gate import ALLOW, Allow, Refuse, Wait
-from bots.membership import trouble_of
+from bots.accounts.incidents import trouble_tell
+from bots.deliveries.claiming import claim
+from bots.gate.preview import Answer, delivery_would, wish_for, wish_would
+from bots.gate.rules import ALLOW, Allow, Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
-from bots.troubles import trouble_tell
+from bots.worker.membership import trouble_of
 from campaigns.models import Budget, ChatPermission, Purpose, Suppression
 from campaigns.services import budget_set, campaign_pause, permission_revoke
 from tests.integration import ledger

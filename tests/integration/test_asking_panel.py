@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from bots.admin.asking import LABEL, ask_url
+from bots.admin.gate_preview import LABEL, ask_url
 from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
 from campaigns.services import campaign_pause

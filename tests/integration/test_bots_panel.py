@@ -11,9 +11,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from bots.hosts import host_beat
-from bots.login_asks import Progress, login_progress
+from bots.logins.requests import Progress, login_progress
 from bots.models import Bot, BotSession, BotStateChange, Delivery, Host, PendingLogin
+from bots.worker.hosts import host_beat
 from panelkit.secret_fields import STORED
 from tests.integration import ledger
 
@@ -184,7 +184,7 @@ def test_a_login_that_ends_while_its_page_is_made_leads_on_to_the_account(
 
     def progress_of(*, bot_id: Any) -> Progress:
         read = login_progress
-        monkeypatch.setattr("bots.admin.connecting.login_progress", read)
+        monkeypatch.setattr("bots.admin.login_pages.login_progress", read)
         if first:
             finish()
         progress = read(bot_id=bot_id)
@@ -192,7 +192,7 @@ def test_a_login_that_ends_while_its_page_is_made_leads_on_to_the_account(
             finish()
         return progress
 
-    monkeypatch.setattr("bots.admin.connecting.login_progress", progress_of)
+    monkeypatch.setattr("bots.admin.login_pages.login_progress", progress_of)
     answer = panel.get(f"{login}{look}", headers={"HX-Request": "true"})
     if not first:
         assert 'value="doing:' in answer.content.decode(), "the page looks again"

@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 from django.db import connections
 
-from bots.claiming import claim
-from bots.deliveries import delivery_finish
+from bots.deliveries.claiming import claim
+from bots.deliveries.outcomes import put_back
+from bots.deliveries.queueing import delivery_finish
 from bots.models import Bot, Delivery
-from bots.outcomes import put_back
 from campaigns.models import Budget, Campaign, Purpose
 from campaigns.services import budget_set
 from tests.integration import ledger

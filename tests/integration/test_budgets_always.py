@@ -10,10 +10,10 @@ from django.db import transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bots import headroom
-from bots.claiming import claim, forget_waits
+from bots.deliveries.claiming import claim, forget_waits
+from bots.deliveries.outcomes import put_back, record_sent
+from bots.gate import budget_cache
 from bots.models import Bot, Delivery
-from bots.outcomes import put_back, record_sent
 from campaigns.models import Budget, Campaign, Purpose
 from campaigns.services import budget_set
 from telegram.types import SentMessage
@@ -121,13 +121,13 @@ class Play:
     phases=[Phase.explicit, Phase.generate],  # Shrinking a failure takes minutes against a database.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@pytest.mark.parametrize("large", [headroom.LARGE_LIMIT, 1], ids=["each window is read", "counts are remembered"])
+@pytest.mark.parametrize("large", [budget_cache.LARGE_LIMIT, 1], ids=["each window is read", "counts are remembered"])
 @given(limits=st.lists(budgets, min_size=1, max_size=4), wished=st.lists(steps, min_size=3, max_size=8))
 def test_no_window_of_any_budget_ever_holds_more_than_its_limit(
     monkeypatch: pytest.MonkeyPatch, large: int, limits: list[dict[str, Any]], wished: list[Step]
 ) -> None:
-    monkeypatch.setattr(headroom, "LARGE_LIMIT", large)
-    monkeypatch.setattr(headroom, "LONG_SECONDS", min(large, headroom.LONG_SECONDS))
+    monkeypatch.setattr(budget_cache, "LARGE_LIMIT", large)
+    monkeypatch.setattr(budget_cache, "LONG_SECONDS", min(large, budget_cache.LONG_SECONDS))
     with transaction.atomic():
         ledger.noting_origin()
         for limit in limits:

@@ -8,8 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from bots.claiming import claim
-from bots.headroom import LARGE_LIMIT, REMEMBER
+from bots.deliveries.claiming import claim
+from bots.gate.budget_cache import LARGE_LIMIT, REMEMBER
 from bots.models import Delivery
 from campaigns.models import Budget
 from campaigns.services import budget_set

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bots.claiming import claim
+from bots.deliveries.claiming import claim
+from bots.deliveries.outcomes import put_back, record_sent
 from bots.models import Bot, Delivery
-from bots.outcomes import put_back, record_sent
 from campaigns.models import Budget, Purpose
 from campaigns.services import budget_set
 from telegram.types import SentMessage

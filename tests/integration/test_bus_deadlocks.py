@@ -10,9 +10,9 @@ from functools import partial
 
 import pytest
 
-from bots.connecting import bot_connect
-from bots.cursors import Reader, chats_forget, cursor_follow, cursors_of
+from bots.logins.one_shot import bot_connect
 from bots.models import Bot, Cursor, Role
+from bots.worker.cursors import Reader, chats_forget, cursor_follow, cursors_of
 from messaging.broker import topology
 from messaging.consuming.subscriptions import body_digest, handle_batch
 from messaging.dead_letters.services import dead_letters_replay

@@ -10,13 +10,13 @@ from django.test import Client
 from django.urls import reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
-from bots.afterwards import changes_record, lately
-from bots.claiming import claim
-from bots.cursors import Reader
-from bots.identity import chat_elsewhere, chat_resolved, chat_upgraded, doubts_over
+from bots.chats.identity import chat_elsewhere, chat_resolved, chat_upgraded, doubts_over
+from bots.deliveries.claiming import claim
+from bots.deliveries.outcomes import record_refusal_of_telegram, record_sent
+from bots.deliveries.recovery import known_ids
 from bots.models import Bot, Delivery, Trouble
-from bots.outcomes import record_refusal_of_telegram, record_sent
-from bots.recovery import known_ids
+from bots.worker.cursors import Reader
+from bots.worker.message_changes import changes_record, lately
 from campaigns.errors import NotPossible
 from campaigns.identity import AnotherChat, SameChat, chat_identify, reference_to_new_chat
 from campaigns.models import Chat, ChatPermission
@@ -124,7 +124,7 @@ def test_a_suspension_that_cannot_be_reported_is_not_made(monkeypatch):
     def killed(**_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bots.identity.trouble_tell", killed)
+    monkeypatch.setattr("bots.chats.identity.trouble_tell", killed)
     with pytest.raises(KeyboardInterrupt):
         chat_elsewhere(bot_id=bot.id, chat_id=chat.id, error=ChatElsewhere(STRANGER), reference=chat.reference)
     assert is_permitted(chat_id=chat.id, purpose=SCRIPT)

@@ -5,11 +5,11 @@ from uuid import uuid4
 
 import pytest
 
-from bots.claiming import PER_BOT, ReplyElsewhere, claim, forget_waits
-from bots.deliveries import delivery_finish
-from bots.gate import Refuse, Wait
+from bots.deliveries.claiming import PER_BOT, ReplyElsewhere, claim, forget_waits
+from bots.deliveries.queueing import delivery_finish
+from bots.gate.facts import BEHIND, Owner
+from bots.gate.rules import Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
-from bots.policy import BEHIND, Owner
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose, Suppression
 from campaigns.services import campaign_pause, campaign_resume, permission_revoke
 from telegram.types import ChatTarget, PersonTarget

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from bots import logins
-from bots.claiming import claim
+from bots.deliveries.claiming import claim
+from bots.logins import steps
 from bots.models import Bot, Delivery, PendingLogin
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permission_revoke
@@ -185,7 +185,7 @@ def test_a_login_waits_as_long_as_telegram_asks(monkeypatch):
 
     monkeypatch.setattr(login, "request_code", refuses)
     with pytest.raises(LoginError, match=r"before .* UTC"):
-        logins.login_send_code(bot_id=bot.pk)
+        steps.login_send_code(bot_id=bot.pk)
     waiting = PendingLogin.objects.get()
     assert waiting.wait_until is not None and is_now(waiting.wait_until - timedelta(seconds=60))
 
@@ -197,8 +197,8 @@ def test_a_code_is_sent_again_when_telegram_allows_it(monkeypatch):
         return CodeSent("99966", "a session", "a hash", "sms", "call", 60)
 
     monkeypatch.setattr(login, "request_code", sends)
-    pending = logins.login_send_code(bot_id=bot.pk)
-    allowed = logins.resend_at(pending)
+    pending = steps.login_send_code(bot_id=bot.pk)
+    allowed = steps.resend_at(pending)
     assert allowed is not None and is_now(allowed - timedelta(seconds=60))
 
 

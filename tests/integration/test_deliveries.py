@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, transaction
 
-from bots.claiming import claim
-from bots.deliveries import (
+from bots.deliveries.claiming import claim
+from bots.deliveries.queueing import (
     deliveries_cancel,
     deliveries_cancel_for_person,
     deliveries_leaving,

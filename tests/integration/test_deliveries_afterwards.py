@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bots.afterwards import changes_record, lately
-from bots.cursors import Reader
 from bots.models import Bot, BotBlock, Delivery
+from bots.worker.cursors import Reader
+from bots.worker.message_changes import changes_record, lately
 from campaigns.models import Chat
 from messaging.database.clock import database_clock
 from telegram.types import MessageNow

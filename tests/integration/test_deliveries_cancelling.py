@@ -9,9 +9,15 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 
-from bots import cancelling
-from bots.cancelling import NotPossible, cancellation_start, cancellation_stop, cancellations_advance, matching
-from bots.claiming import claim
+from bots.deliveries import cancelling
+from bots.deliveries.cancelling import (
+    NotPossible,
+    cancellation_start,
+    cancellation_stop,
+    cancellations_advance,
+    matching,
+)
+from bots.deliveries.claiming import claim
 from bots.models import Bot, Delivery, MassCancellation
 from campaigns.models import Campaign, Chat
 from messaging.database.clock import database_clock

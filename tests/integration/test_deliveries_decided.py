@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from bots.claiming import claim
-from bots.deliveries import delivery_cancel, delivery_finish, delivery_resolve
+from bots.deliveries.claiming import claim
+from bots.deliveries.queueing import delivery_cancel, delivery_finish, delivery_resolve
 from bots.models import Delivery
 from scripts.models import ScriptForCampaign, Step
 from tests.integration import ledger

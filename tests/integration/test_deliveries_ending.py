@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from bots.claiming import claim
-from bots.deliveries import deliveries_cancel_for_person, deliveries_leaving
+from bots.deliveries.claiming import claim
+from bots.deliveries.queueing import deliveries_cancel_for_person, deliveries_leaving
 from bots.models import Delivery
 from campaigns.services import campaign_pause, campaign_resume
 from tests.integration import ledger

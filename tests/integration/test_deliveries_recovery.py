@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from bots import recovery
-from bots.claiming import Outgoing, claim
+from bots.deliveries import recovery
+from bots.deliveries.claiming import Outgoing, claim
+from bots.gate.facts import Owner
 from bots.models import Bot, Delivery
-from bots.policy import Owner
 from campaigns.models import Budget
 from campaigns.services import budget_set, campaign_finish, campaign_pause
 from telegram.errors import ChatRefuses, HistoryTooLong, PeerRefuses, RetryAfter, TransientError

@@ -7,10 +7,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from bots import attempts, recovery, sending
-from bots.gate import Wait
+from bots.deliveries import recovery
+from bots.deliveries.outcomes import LOST_BEFORE
+from bots.gate.rules import Wait
 from bots.models import Bot, BotBlock, Delivery, DeliveryEvent, Trouble
-from bots.outcomes import LOST_BEFORE
+from bots.worker import attempts, sender
 from campaigns.models import Chat, Purpose
 from campaigns.services import campaign_pause, campaign_resume
 from telegram.errors import (
@@ -163,9 +164,9 @@ def test_an_error_that_nobody_knows_is_answered_by_the_same_random_id_and_ends_a
     stage, origin, monkeypatch
 ):
     """Whether the message was sent is looked up before it counts as failed."""
-    monkeypatch.setattr(sending, "LOOK_FIRST", 0.01)
-    monkeypatch.setattr(sending, "LOOK_MOST", 0.01)
-    monkeypatch.setattr(sending, "STRANDED_POLL", 0.01)
+    monkeypatch.setattr(sender, "LOOK_FIRST", 0.01)
+    monkeypatch.setattr(sender, "LOOK_MOST", 0.01)
+    monkeypatch.setattr(sender, "STRANDED_POLL", 0.01)
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     account = stage.put(bot)
     account.answers = [PassingError("SOMETHING_NEW")] * (recovery.MAX_ATTEMPTS + 5)
@@ -214,7 +215,7 @@ def test_an_error_that_may_pass_before_the_message_is_sent_is_waited_out_and_end
 
 
 def test_a_history_that_an_error_keeps_from_being_read_is_for_a_person_after_a_while(stage, origin, monkeypatch):
-    monkeypatch.setattr(sending, "STRANDED_POLL", 0.01)
+    monkeypatch.setattr(sender, "STRANDED_POLL", 0.01)
     monkeypatch.setattr(attempts, "LOOK_UP_FOR", timedelta(0))
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     account = stage.put(bot)

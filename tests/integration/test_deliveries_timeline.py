@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from bots import outcomes, recovery
-from bots.claiming import Outgoing, claim
-from bots.deliveries import delivery_cancel, delivery_finish, delivery_resolve
-from bots.gate import Refuse, Wait
+from bots.deliveries import outcomes, recovery
+from bots.deliveries.claiming import Outgoing, claim
+from bots.deliveries.queueing import delivery_cancel, delivery_finish, delivery_resolve
+from bots.deliveries.timeline import timeline
+from bots.gate.facts import Key
+from bots.gate.rules import Refuse, Wait
 from bots.models import Bot, Delivery, DeliveryEvent
-from bots.policy import Key
-from bots.timeline import timeline
 from campaigns.models import Campaign
 from messaging.database.clock import database_clock
 from telegram.errors import RetryAfter, TransientError

@@ -7,12 +7,12 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 
-from bots.afterwards import changes_record, lately
-from bots.claiming import claim
-from bots.cursors import Reader, cursors_start_direct, messages_record
+from bots.deliveries.claiming import claim
+from bots.deliveries.outcomes import record_sent
 from bots.models import Cursor, Delivery
-from bots.outcomes import record_sent
 from bots.roles import handler_of
+from bots.worker.cursors import Reader, cursors_start_direct, messages_record
+from bots.worker.message_changes import changes_record, lately
 from campaigns.fences import erasing_hold
 from campaigns.models import Suppression
 from campaigns.people import StillLeaving, person_erase

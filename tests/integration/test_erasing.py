@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from bots.claiming import claim
+from bots.deliveries.claiming import claim
 from campaigns import fences
 from campaigns.errors import NotPossible
 from campaigns.models import HashKey, Suppression

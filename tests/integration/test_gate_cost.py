@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from bots.claiming import claim
+from bots.deliveries.claiming import claim
 from bots.models import Bot, Delivery
 from campaigns.models import Budget, Purpose
 from campaigns.services import budget_set

@@ -6,14 +6,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from bots import services
-from bots.advice import NEXT_STEP, next_step
-from bots.blocks import connected_show
-from bots.connecting import bot_connect
-from bots.hosts import host_beat, hosts_alive
-from bots.leases import lease_take
+from bots.accounts import services
+from bots.accounts.flood_waits import connected_show
+from bots.accounts.state_help import NEXT_STEP, next_step
+from bots.accounts.states import bot_set_state
+from bots.logins.one_shot import bot_connect
 from bots.models import Bot, BotBlock, BotSession, Cursor, Host
-from bots.states import bot_set_state
+from bots.worker.hosts import host_beat, hosts_alive
+from bots.worker.leases import lease_take
 from telegram.errors import BotDead, RetryAfter
 from telegram.types import Me
 

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from bots.cancelling import cancellation_start
+from bots.deliveries.cancelling import cancellation_start
 from bots.models import Delivery
 from messaging.broker import topology
 from messaging.database.clock import database_clock

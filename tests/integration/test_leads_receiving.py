@@ -9,9 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from bots.claiming import claim
+from bots.deliveries.claiming import claim
+from bots.deliveries.outcomes import person_learned
 from bots.models import Bot, BotSession, Delivery, Role
-from bots.outcomes import person_learned
 from campaigns.disclosure import is_disclosed
 from campaigns.models import Campaign, ChatPermission, Suppression
 from campaigns.services import NotPossible, campaign_finish, permission_revoke, suppression_add

@@ -8,11 +8,11 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from bots.cursors import CursorGone, Reader, chats_forget, cursor_start, cursors_of, messages_record
-from bots.leases import Lease, LeaseLost, lease_release, lease_renew, lease_take
+from bots.accounts.services import bot_connected, bot_died, bot_must_wait, session_save
+from bots.accounts.states import BARRED, bot_set_state
 from bots.models import Bot, BotSession, Cursor
-from bots.services import bot_connected, bot_died, bot_must_wait, session_save
-from bots.states import BARRED, bot_set_state
+from bots.worker.cursors import CursorGone, Reader, chats_forget, cursor_start, cursors_of, messages_record
+from bots.worker.leases import Lease, LeaseLost, lease_release, lease_renew, lease_take
 from messaging.models import OutboxEvent
 from telegram.errors import BotDead, RetryAfter
 from telegram.types import IncomingMessage, Me

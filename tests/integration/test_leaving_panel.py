@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from bots.claiming import claim
+from bots.deliveries.claiming import claim
 from bots.models import Delivery
 from campaigns.models import Suppression
 from campaigns.services import campaign_pause

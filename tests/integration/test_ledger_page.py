@@ -15,9 +15,9 @@ from django.test import Client
 from django.urls import reverse
 
 from bots.admin import cancelling as pages
-from bots.cancelling import cancellations_advance
+from bots.deliveries.cancelling import cancellations_advance
+from bots.deliveries.timeline import note
 from bots.models import Delivery, DeliveryEvent, MassCancellation
-from bots.timeline import note
 from campaigns.models import Purpose
 from messaging.database.clock import database_clock
 from tests.integration import ledger

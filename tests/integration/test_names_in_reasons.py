@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from bots.confirming import cannot_tell
-from bots.connecting import bot_connect
-from bots.cursors import Reader, message_skip
+from bots.accounts.incidents import trouble_tell
+from bots.chats.entry_refusals import ASKED, refusal_told
+from bots.logins.one_shot import bot_connect
 from bots.models import Bot, Trouble
-from bots.refusals import ASKED, refusal_told
-from bots.troubles import trouble_tell
+from bots.worker.cursors import Reader, message_skip
+from bots.worker.reference_confirming import cannot_tell
 from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import Chat
 from leads.models import Lead

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from bots.services import bot_died
+from bots.accounts.services import bot_died
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle
 from messaging.events import UndecodableMessage

@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from bots.accounts.states import bot_restrict
 from bots.models import Bot
-from bots.states import bot_restrict
 from leads.llm import Answer, Answered
 from leads.models import Conversation, Lead, LlmJob
 from leads.services import conversation_take_over

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from django.db import transaction
 
-from bots.deliveries import deliveries_leaving, delivery_finish
+from bots.deliveries.queueing import deliveries_leaving, delivery_finish
 from bots.models import Delivery
 from campaigns.models import Campaign, Suppression
 from campaigns.selectors import is_suppressed

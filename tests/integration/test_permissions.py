@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from bots.claiming import claim
+from bots.deliveries.claiming import claim
 from bots.models import Delivery
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import NONE_ON_RECORD, chats_permitted, gap_of, permission_gaps

@@ -13,11 +13,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from bots import cancelling, recovery, supervision
-from bots.asking import delivery_would, wish_for, wish_would
-from bots.claiming import claim, judge_unowned
+from bots.deliveries import cancelling, recovery
+from bots.deliveries.claiming import claim, judge_unowned
+from bots.gate.preview import delivery_would, wish_for, wish_would
 from bots.models import Delivery, Role
 from bots.selectors import is_own_account
+from bots.worker import supervision
 from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import Campaign, Purpose, Suppression
 from campaigns.selectors import is_suppressed, suppressed_bearer

@@ -9,13 +9,13 @@ from django.test import Client
 from django.urls import reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
-from bots.claiming import claim
-from bots.confirming import cannot_tell
-from bots.identity import chat_elsewhere, doubts_over, nameless_tell
+from bots.chats.identity import chat_elsewhere, doubts_over, nameless_tell
+from bots.chats.references import bots_to_check, references_to_check
+from bots.chats.wanted import bots_wanted
+from bots.deliveries.claiming import claim
+from bots.deliveries.outcomes import record_refusal_of_telegram
 from bots.models import Bot, BotSession, Delivery, Presence, Trouble
-from bots.outcomes import record_refusal_of_telegram
-from bots.references import bots_to_check, references_to_check
-from bots.wanted import bots_wanted
+from bots.worker.reference_confirming import cannot_tell
 from campaigns.errors import NotPossible
 from campaigns.identity import AnotherChat, chat_identify, reference_to_new_chat
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from bots.claiming import claim
-from bots.deliveries import delivery_cancel, delivery_finish
+from bots.deliveries.claiming import claim
+from bots.deliveries.queueing import delivery_cancel, delivery_finish
 from bots.models import Delivery
 from campaigns.models import Suppression
 from campaigns.services import campaign_finish

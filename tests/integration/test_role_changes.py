@@ -11,8 +11,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
+from bots.accounts.role_changes import role_change
 from bots.models import Bot, Role
-from bots.role_changes import role_change
 from campaigns.errors import NotPossible
 from leads.locks import managers_hold
 from leads.models import Conversation

@@ -8,13 +8,13 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from bots import claiming
-from bots.cancelling import cancellation_start, cancellations_advance
-from bots.claiming import claim
-from bots.gate import Refuse
+from bots.deliveries import claiming
+from bots.deliveries.cancelling import cancellation_start, cancellations_advance
+from bots.deliveries.claiming import claim
+from bots.deliveries.recovery import repair
+from bots.gate.rules import Refuse
 from bots.models import Bot, Delivery, MassCancellation, Trouble
-from bots.recovery import repair
-from bots.supervision import supervise
+from bots.worker.supervision import supervise
 from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import ChatPermission
 from leads.models import Lead, LlmJob, UnclaimedMessage

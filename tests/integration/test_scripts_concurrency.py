@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from django.db import connection, connections, transaction
 
-from bots.gate import Wait
+from bots.gate.origins import origin_named
+from bots.gate.rules import Wait
 from bots.models import Delivery
-from bots.origins import origin_named
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle
 from messaging.database.clock import database_clock

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bots.gate import Allow, Refuse, Wait
+from bots.gate.origins import origin_named
+from bots.gate.rules import Allow, Refuse, Wait
 from bots.models import Bot, Delivery
-from bots.origins import origin_named
 from campaigns.models import Campaign
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle

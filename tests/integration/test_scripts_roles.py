@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bots.claiming import claim
+from bots.deliveries.claiming import claim
 from bots.models import Bot, Delivery
 from bots.roles import handler_of
 from campaigns.models import Chat

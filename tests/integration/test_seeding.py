@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
-from bots.held import ask, holding
+from bots.gate.row_locks import ask, holding
 from bots.models import Bot, BotSession
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from campaigns.selectors import is_permitted

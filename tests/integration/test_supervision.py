@@ -12,11 +12,11 @@ from django.db import connections
 from django.utils import timezone
 
 from bots import roles
-from bots.hosts import host_beat, host_name, no_longer_wanted
-from bots.leases import lease_take
+from bots.accounts.incidents import trouble_tell, troubles_shown
 from bots.models import Bot, BotSession, BotStateChange, Host, Trouble
-from bots.supervision import DISPATCH_SECONDS, free_capacity, supervise
-from bots.troubles import trouble_tell, troubles_shown
+from bots.worker.hosts import host_beat, host_name, no_longer_wanted
+from bots.worker.leases import lease_take
+from bots.worker.supervision import DISPATCH_SECONDS, free_capacity, supervise
 from messaging.broker import topology
 from messaging.models import OutboxEvent
 

@@ -3,10 +3,10 @@
 import pytest
 from django.db import transaction
 
-from bots.claiming import claim
-from bots.executor import in_db
+from bots.deliveries.claiming import claim
+from bots.deliveries.outcomes import person_learned
 from bots.models import Delivery
-from bots.outcomes import person_learned
+from bots.worker.executor import in_db
 from campaigns.fences import suppressions_hold
 from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from django.db import connection, transaction
 
-from bots.claiming import claim
-from bots.deliveries import deliveries_leaving
+from bots.deliveries.claiming import claim
+from bots.deliveries.queueing import deliveries_leaving
 from bots.models import Delivery
 from campaigns.fences import suppressions_hold
 from campaigns.models import Campaign, ChatPermission, Suppression

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bots.deliveries import delivery_finish
+from bots.deliveries.queueing import delivery_finish
 from bots.models import Delivery
 from campaigns.services import NotPossible
 from leads.models import Lead, LlmJob, Message, UnclaimedMessage

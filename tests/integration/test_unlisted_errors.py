@@ -7,10 +7,10 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from bots import unlisted
-from bots.blocks import LONG_WAIT
+from bots.accounts import unknown_errors
+from bots.accounts.flood_waits import LONG_WAIT
+from bots.accounts.services import bot_must_wait
 from bots.models import Bot, Trouble
-from bots.services import bot_must_wait
 from messaging.models import OutboxEvent
 from telegram.error_table import note_unlisted, take_unlisted
 from telegram.errors import RetryAfter
@@ -28,7 +28,7 @@ def test_each_name_outside_the_table_is_reported_once():
     for _ in range(2):
         note_unlisted("SOMETHING_NEW", "SendMessage")
         note_unlisted("SOMETHING_ELSE", "JoinChannel")
-        unlisted.unlisted_tell()
+        unknown_errors.unlisted_tell()
     assert (reported("SendMessage with SOMETHING_NEW"), reported("JoinChannel with SOMETHING_ELSE")) == (1, 1)
     assert Trouble.objects.get(key="telegram-error:SOMETHING_NEW").count == 2
 
@@ -38,9 +38,9 @@ def test_a_name_that_could_not_be_written_down_is_reported_the_next_time(monkeyp
     note_unlisted("SOMETHING_LOST", "SendMessage")
     note_unlisted("SOMETHING_BEHIND", "")
     with monkeypatch.context() as broken, pytest.raises(OperationalError):
-        broken.setattr(unlisted, "trouble_tell", Mock(side_effect=OperationalError))
-        unlisted.unlisted_tell()
-    unlisted.unlisted_tell()
+        broken.setattr(unknown_errors, "trouble_tell", Mock(side_effect=OperationalError))
+        unknown_errors.unlisted_tell()
+    unknown_errors.unlisted_tell()
     assert (reported("SOMETHING_LOST"), reported("SOMETHING_BEHIND")) == (1, 1)
 
 

@@ -2,11 +2,17 @@
 
 import pytest
 
-from bots.claiming import claim
+from bots.accounts.services import bot_release
+from bots.chats.permission_suspension import (
+    presence_ended,
+    presence_note,
+    reading_refused,
+    suspensions_over,
+    writing_refused,
+)
+from bots.deliveries.claiming import claim
+from bots.deliveries.outcomes import record_failed, record_refusal_of_telegram
 from bots.models import Bot, Delivery, Presence, Trouble
-from bots.outcomes import record_failed, record_refusal_of_telegram
-from bots.services import bot_release
-from bots.unwelcome import presence_ended, presence_note, reading_refused, suspensions_over, writing_refused
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permission_grant, permission_resume
 from messaging.models import OutboxEvent

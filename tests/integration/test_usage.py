@@ -6,10 +6,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from bots.claiming import claim
-from bots.deliveries import delivery_finish
+from bots.deliveries.claiming import claim
+from bots.deliveries.queueing import delivery_finish
+from bots.gate.budget_usage import campaign_usage
 from bots.models import Bot, Delivery
-from bots.usage import campaign_usage
 from campaigns.models import Budget, Campaign, Chat, Purpose
 from campaigns.services import budget_set
 from tests.integration import ledger

@@ -15,10 +15,10 @@ from django.conf import settings
 from django.db import connections, transaction
 
 from bots import roles
-from bots.connecting import bot_connect_with_code
-from bots.executor import close_connections
+from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot
-from bots.runtime import Runtime
+from bots.worker.executor import close_connections
+from bots.worker.runtime import Runtime
 from campaigns.models import Chat
 from messaging.models import OutboxEvent
 from sandbox.server import Sandbox, SandboxConfig

@@ -16,10 +16,11 @@ import django
 
 django.setup()
 
-from bots import outcomes, sending  # noqa: E402 - after setup
+from bots.deliveries import outcomes  # noqa: E402 - after setup
+from bots.gate.origins import register_origin  # noqa: E402
 from bots.models import Delivery  # noqa: E402
-from bots.origins import register_origin  # noqa: E402
-from bots.runtime import Runtime  # noqa: E402
+from bots.worker import sender  # noqa: E402 - after setup
+from bots.worker.runtime import Runtime  # noqa: E402
 from campaigns.models import Chat  # noqa: E402
 from tests.integration.ledger import ORIGIN, NotingOrigin  # noqa: E402
 from tests.telegram.bots_support import Listener, Registered  # noqa: E402
@@ -35,18 +36,18 @@ class DyingOrigin(NotingOrigin):
 
 
 def before_the_claim() -> None:
-    claim = sending.claim
+    claim = sender.claim
 
     def dying(*args: Any, **kwargs: Any) -> Any:
         if Delivery.objects.filter(state=Delivery.State.QUEUED).exists():
             die()
         return claim(*args, **kwargs)
 
-    sending.claim = dying
+    sender.claim = dying
 
 
 def after_the_claim() -> None:
-    claim = sending.claim
+    claim = sender.claim
 
     def dying(*args: Any, **kwargs: Any) -> Any:
         batch = claim(*args, **kwargs)
@@ -54,7 +55,7 @@ def after_the_claim() -> None:
             die()
         return batch
 
-    sending.claim = dying
+    sender.claim = dying
 
 
 def after_the_answer() -> None:

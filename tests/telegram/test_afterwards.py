@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from bots.gate.origins import register_origin
 from bots.models import Bot, BotBlock, Delivery
-from bots.origins import register_origin
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import permission_grant
 from sandbox import afterwards

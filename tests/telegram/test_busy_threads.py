@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from bots import executor
 from bots.models import Bot
+from bots.worker import executor
 from tests.support import wait_until
 from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from bots import membership
 from bots.models import Cursor, Delivery, Presence, Trouble
+from bots.worker import membership
 from campaigns.errors import NotPossible
 from campaigns.models import Chat, ChatPermission
 from campaigns.references import reference_change, reference_check_again
@@ -34,7 +34,7 @@ class PermittedListener(Listener):
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None, monkeypatch) -> Iterator[Company]:
     ledger.noting_origin()
-    monkeypatch.setattr("bots.serving.CHATS_SECONDS", 0.2)
+    monkeypatch.setattr("bots.worker.serving.CHATS_SECONDS", 0.2)
     with company_with(PermittedListener(), key_dir, settings) as company:
         yield company
 
@@ -219,7 +219,7 @@ def test_a_play_goes_on_in_the_supergroup(company: Company, told: str, monkeypat
     anna, boris = company.make_bot("anna", chat), company.make_bot("boris", chat)
     company.role.reads_chats = False
     if told == "not told":
-        monkeypatch.setattr("bots.serving.Serving._moved", lambda self, upgraded: None)
+        monkeypatch.setattr("bots.worker.serving.Serving._moved", lambda self, upgraded: None)
     company.run(company.start(), anna, boris)
     company.online(anna, boris)
     campaign = ledger.make_campaign()

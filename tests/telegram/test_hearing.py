@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from bots.models import Bot, BotBlock, BotStateChange
-from bots.runtime import Runtime
+from bots.worker.runtime import Runtime
 from campaigns.selectors import is_suppressed
 from leads.models import Conversation, Lead, Message
 from leads.selectors import heard_since, leads_unrecorded
@@ -186,7 +186,7 @@ def test_a_stop_is_heard_while_telegram_lets_the_bot_wait_for_something_else(
 def test_a_stop_is_heard_while_telegram_does_not_list_the_accounts_chats(
     company: Company, monkeypatch: Any, refusal: Fault, shown: tuple[str, str]
 ):
-    monkeypatch.setattr("bots.listing.REFUSED_SECONDS", 0.1)
+    monkeypatch.setattr("bots.worker.dialog_listing.REFUSED_SECONDS", 0.1)
     bot, _ = talking(company)
     company.sandbox.call(company.sandbox.faults.plan, refusal)
     company.run(company.start(), bot)
@@ -199,7 +199,7 @@ def test_a_stop_is_heard_while_telegram_does_not_list_the_accounts_chats(
 
 @pytest.mark.parametrize("kind", ["FLOOD_WAIT", "INTERNAL"])
 def test_an_account_works_once_telegram_lists_its_chats(company: Company, monkeypatch: Any, kind: FaultKind):
-    monkeypatch.setattr("bots.listing.REFUSED_SECONDS", 0.1)
+    monkeypatch.setattr("bots.worker.dialog_listing.REFUSED_SECONDS", 0.1)
     bot, _ = talking(company)
     company.sandbox.call(company.sandbox.faults.plan, Fault(kind=kind, method="messages.getDialogs", seconds=1))
     company.run(company.start(), bot)
@@ -249,7 +249,7 @@ def test_a_stop_is_heard_while_the_history_of_another_chat_is_not_answered(compa
 
 
 def test_one_long_history_keeps_no_other_waiting(company: Company, monkeypatch: Any):
-    monkeypatch.setattr("bots.reading.PAGE", 10)
+    monkeypatch.setattr("bots.worker.reading.PAGE", 10)
     bot, vera, runtime = away_from_two(company)
     say_to(company, vera, bot, *(f"v{number}" for number in range(35)))
     company.say(bot.telegram_user_id, "STOP")

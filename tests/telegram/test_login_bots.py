@@ -15,12 +15,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from telethon.sessions import SQLiteSession, StringSession
 
-from bots import logins
-from bots.connecting import bot_connect_with_code, bot_import, bot_log_out
-from bots.leases import lease_borrow, lease_release, lease_take
-from bots.login_asks import login_ask, login_cancel
+from bots.logins import steps
+from bots.logins.one_shot import bot_connect_with_code, bot_import, bot_log_out
+from bots.logins.requests import login_ask, login_cancel
 from bots.models import Bot, BotSession, PendingLogin
-from bots.supervision import supervise
+from bots.worker.leases import lease_borrow, lease_release, lease_take
+from bots.worker.supervision import supervise
 from coolthing_site.management.commands.connect_bot import Command
 from sandbox.faults import Fault
 from sandbox.mtproto.tokens import token_of
@@ -92,28 +92,28 @@ def test_a_borrowed_bot_is_nobody_elses(company: Company) -> None:
 def test_two_windows_never_use_the_new_key_at_once(company: Company) -> None:
     user = company.make_user("Fresh")
     bot = _bot("fresh", user)
-    logins.login_send_code(bot_id=bot.pk)
+    steps.login_send_code(bot_id=bot.pk)
     PendingLogin.objects.filter(bot=bot).update(busy_until=timezone.now() + timedelta(seconds=30))
     for act in (
-        lambda: logins.login_enter_code(bot_id=bot.pk, code=_code(user)),
-        lambda: logins.login_resend_code(bot_id=bot.pk),
+        lambda: steps.login_enter_code(bot_id=bot.pk, code=_code(user)),
+        lambda: steps.login_resend_code(bot_id=bot.pk),
         lambda: login_ask(bot_id=bot.pk, ask="qr", by="olga"),
     ):
         with pytest.raises(LoginError, match="at this moment"):
             act()
     PendingLogin.objects.filter(bot=bot).update(busy_until=timezone.now() - timedelta(seconds=1))
-    logged_in = logins.login_enter_code(bot_id=bot.pk, code=_code(user))
+    logged_in = steps.login_enter_code(bot_id=bot.pk, code=_code(user))
     assert logged_in is not None and logged_in.telegram_user_id == user.id
 
 
 def test_a_login_that_nobody_finishes_is_forgotten_with_what_it_held(company: Company) -> None:
     user = company.make_user("Fresh")
     bot = _bot("fresh", user)
-    logins.login_send_code(bot_id=bot.pk)
+    steps.login_send_code(bot_id=bot.pk)
     PendingLogin.objects.filter(bot=bot).update(expires_at=timezone.now())
-    assert logins.login_pending(bot_id=bot.pk) is None
+    assert steps.login_pending(bot_id=bot.pk) is None
     with pytest.raises(LoginError, match="over or was never begun"):
-        logins.login_enter_code(bot_id=bot.pk, code=_code(user))
+        steps.login_enter_code(bot_id=bot.pk, code=_code(user))
     supervise(timezone.now())
     assert not PendingLogin.objects.exists()
 
@@ -121,14 +121,14 @@ def test_a_login_that_nobody_finishes_is_forgotten_with_what_it_held(company: Co
 def test_steps_in_the_wrong_order_are_refused(company: Company) -> None:
     bot = _bot("fresh", company.make_user("Fresh"))
     for step in (
-        lambda: logins.login_enter_code(bot_id=bot.pk, code="1"),
-        lambda: logins.login_enter_password(bot_id=bot.pk, password="x"),
+        lambda: steps.login_enter_code(bot_id=bot.pk, code="1"),
+        lambda: steps.login_enter_password(bot_id=bot.pk, password="x"),
     ):
         with pytest.raises(LoginError, match="over or was never begun"):
             step()
-    logins.login_send_code(bot_id=bot.pk)
+    steps.login_send_code(bot_id=bot.pk)
     with pytest.raises(LoginError, match="over or was never begun"):
-        logins.login_enter_password(bot_id=bot.pk, password="x")
+        steps.login_enter_password(bot_id=bot.pk, password="x")
 
 
 def test_a_wait_holds_for_what_it_was_asked_for_and_outlives_a_cancel(company: Company) -> None:
@@ -138,10 +138,10 @@ def test_a_wait_holds_for_what_it_was_asked_for_and_outlives_a_cancel(company: C
         company.sandbox.faults.plan, Fault(kind="FLOOD_WAIT", method="auth.sendCode", seconds=600, user=user.id)
     )
     with pytest.raises(LoginError, match="Too many attempts"):
-        logins.login_send_code(bot_id=bot.pk)
+        steps.login_send_code(bot_id=bot.pk)
     login_cancel(bot_id=bot.pk)
     with pytest.raises(LoginError, match="Too many attempts"):
-        logins.login_send_code(bot_id=bot.pk)
+        steps.login_send_code(bot_id=bot.pk)
     with login_worker_runs():
         login_ask(bot_id=bot.pk, ask="qr", by="olga")
         wait_until(lambda: PendingLogin.objects.filter(bot=bot, step="qr").exists(), what="a QR code")
@@ -231,7 +231,7 @@ def test_a_terminal_gives_up_after_three_wrong_codes_and_the_next_run_goes_on(
 def test_a_terminal_offers_a_new_code(company: Company, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     user = company.make_user("Fresh")
     bot = _bot("fresh", user)
-    logins.login_send_code(bot_id=bot.pk)
+    steps.login_send_code(bot_id=bot.pk)
     sent = [_code_sent(company, user)]
     if why == "expired":
         company.sandbox.call(company.sandbox.mtproto.codes.expire, user.phone)
@@ -311,9 +311,9 @@ def test_a_login_goes_on_in_another_process_when_the_first_was_killed(company: C
     bot = _bot("fresh", user)
     begun = subprocess.run([sys.executable, "-c", BEGIN, str(bot.pk)], cwd=ROOT, env=environment_of_processes())
     assert begun.returncode == -signal.SIGKILL
-    pending = logins.login_pending(bot_id=bot.pk)
+    pending = steps.login_pending(bot_id=bot.pk)
     assert pending is not None and pending.step == "code"
-    assert logins.login_enter_code(bot_id=bot.pk, code=_code(user)) is None
-    assert logins.login_enter_password(bot_id=bot.pk, password=PASSWORD).telegram_user_id == user.id
-    assert logins.login_pending(bot_id=bot.pk) is None
+    assert steps.login_enter_code(bot_id=bot.pk, code=_code(user)) is None
+    assert steps.login_enter_password(bot_id=bot.pk, password=PASSWORD).telegram_user_id == user.id
+    assert steps.login_pending(bot_id=bot.pk) is None
     assert not _destroyed(company)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bots import confirming
 from bots.models import Bot, Delivery, Presence, Trouble
+from bots.worker import reference_confirming
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
 from campaigns.references import reference_change
 from campaigns.selectors import is_permitted, permissions_given
@@ -31,7 +31,7 @@ class GivenListener(Listener):
 @pytest.fixture
 def company(key_dir: Path, settings: Any, transactional_db: None, monkeypatch) -> Iterator[Company]:
     ledger.noting_origin()
-    monkeypatch.setattr("bots.serving.CHATS_SECONDS", 0.2)
+    monkeypatch.setattr("bots.worker.serving.CHATS_SECONDS", 0.2)
     with company_with(GivenListener(), key_dir, settings) as company:
         yield company
 
@@ -76,7 +76,7 @@ def test_another_way_to_the_same_chat_is_confirmed_and_nothing_is_lost_meanwhile
     anna = online(company, "anna", chat)
     company.say(there, "one")
     company.until_heard(anna, 1)
-    monkeypatch.setattr(confirming, "references_to_check", lambda **_: [])
+    monkeypatch.setattr(reference_confirming, "references_to_check", lambda **_: [])
     reference_change(chat_id=chat.pk, reference=there.invite_link)
     company.look_again(anna)
     company.say(there, "two")
@@ -86,7 +86,7 @@ def test_another_way_to_the_same_chat_is_confirmed_and_nothing_is_lost_meanwhile
     assert company.role.texts(anna) == ["one"] and waits(chat)
 
     monkeypatch.undo()
-    monkeypatch.setattr("bots.serving.CHATS_SECONDS", 0.2)
+    monkeypatch.setattr("bots.worker.serving.CHATS_SECONDS", 0.2)
     until_confirmed(chat)
     assert company.until_heard(anna, 2)[:2] == ["one", "two"]
     wait_until(lambda: Delivery.objects.get(pk=line.pk).state == Delivery.State.SENT, what="the line is sent")
@@ -120,7 +120,7 @@ def test_a_link_into_a_chat_that_shows_itself_is_found_out_by_its_id(company: Co
 def test_without_an_account_inside_it_waits_until_one_is_added_by_hand(company: Company, square, monkeypatch):
     there, chat = square
     Chat.objects.filter(pk=chat.pk).update(telegram_id=there.id, kind="supergroup")
-    monkeypatch.setattr(confirming, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(reference_confirming, "AGAIN_SECONDS", 0.0)
     reference_change(chat_id=chat.pk, reference=there.invite_link)
     anna = online(company, "anna", chat)
     wait_until(lambda: Trouble.objects.filter(key=f"unconfirmed:{chat.pk}").exists(), what="it is reported")
@@ -193,11 +193,11 @@ def test_a_reference_that_is_changed_while_an_account_joins_by_it_is_left_again(
 
     async def while_it_joins(account: TelegramAccount, reference: str, known_id: int | None = None) -> Any:
         found = await joined(account, reference, known_id)
-        await confirming.in_db(reference_change, chat_id=chat.pk, reference=there.invite_link)
+        await reference_confirming.in_db(reference_change, chat_id=chat.pk, reference=there.invite_link)
         return found
 
     monkeypatch.setattr(TelegramAccount, "join", while_it_joins)
-    monkeypatch.setattr("bots.membership.REFUSED_SECONDS", 0.0)
+    monkeypatch.setattr("bots.worker.membership.REFUSED_SECONDS", 0.0)
     anna = online(company, "anna", chat)
     wait_until(lambda: anna.telegram_user_id in there.members, what="it joins the chat that is meant")
     wait_until(lambda: Chat.objects.get(pk=chat.pk).telegram_id == there.id, what="the id is known")
@@ -241,17 +241,17 @@ def test_an_answer_that_arrives_after_the_next_change_confirms_nothing(company: 
     async def while_it_looks(account: TelegramAccount, reference: str, known_id: int) -> Any:
         found = await looked(account, reference, known_id)
         for link in changes:
-            await confirming.in_db(reference_change, chat_id=chat.pk, reference=link)
+            await reference_confirming.in_db(reference_change, chat_id=chat.pk, reference=link)
         return found
 
-    confirmed, said = [], confirming.reference_confirmed
+    confirmed, said = [], reference_confirming.reference_confirmed
 
     def noted(**asked: Any) -> bool:
         confirmed.append((asked["reference"], said(**asked)))
         return confirmed[-1][1]
 
     monkeypatch.setattr(TelegramAccount, "check_reference", while_it_looks)
-    monkeypatch.setattr(confirming, "reference_confirmed", noted)
+    monkeypatch.setattr(reference_confirming, "reference_confirmed", noted)
     reference_change(chat_id=chat.pk, reference=there.invite_link)
     until_suspended(chat)
     assert confirmed == [(there.invite_link, False)]

@@ -9,11 +9,11 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from bots.executor import THREADS
-from bots.hosts import host_drain, host_undrain
+from bots.accounts.services import bot_release
 from bots.models import Bot, BotBlock, BotSession, Delivery, Host, Trouble
-from bots.services import bot_release
-from bots.supervision import mark_abandoned, to_be_started
+from bots.worker.executor import THREADS
+from bots.worker.hosts import host_drain, host_undrain
+from bots.worker.supervision import mark_abandoned, to_be_started
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import permission_grant
 from messaging.database.clock import database_clock

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bots import recovery
-from bots.deliveries import deliveries_leaving
+from bots.deliveries import recovery
+from bots.deliveries.queueing import deliveries_leaving
 from bots.models import Bot, BotBlock, BotStateChange, Delivery
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import campaign_pause, permission_grant

@@ -12,10 +12,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 from telethon import TelegramClient
 
-from bots import session
-from bots.leases import lease_take
 from bots.models import Bot, BotBlock, BotStateChange, Cursor, Host, Trouble
-from bots.supervision import mark_abandoned, to_be_started
+from bots.worker import session
+from bots.worker.leases import lease_take
+from bots.worker.supervision import mark_abandoned, to_be_started
 from messaging.models import OutboxEvent
 from sandbox.faults import Fault, FaultKind
 from tests.support import wait_until
@@ -216,14 +216,14 @@ def test_a_wait_for_the_history_is_kept_as_one(company: Company):
 def test_a_chat_that_cannot_be_entered_is_tried_again_more_and_more_rarely(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("bots.serving.CHATS_SECONDS", 0.01)
+    monkeypatch.setattr("bots.worker.serving.CHATS_SECONDS", 0.01)
     tries: list[int] = []
 
     def backoff(attempt: int, **_: float) -> timedelta:
         tries.append(attempt)
         return timedelta()
 
-    monkeypatch.setattr("bots.membership.backoff", backoff)
+    monkeypatch.setattr("bots.worker.membership.backoff", backoff)
     gone = company.make_chat("gone")[1]
     gone.reference = "https://t.me/+NoSuchInvite"
     gone.save()

@@ -5,7 +5,7 @@ from functools import partial
 from django.utils import timezone
 
 from bots.models import Cursor
-from bots.supervision import unread_chats_forget
+from bots.worker.supervision import unread_chats_forget
 from campaigns.people import person_erase
 from messaging.models import HandlingFailure
 from messaging.persons import Person
@@ -58,7 +58,7 @@ def test_what_was_said_while_nobody_listened_is_caught_up_from_the_cursor(compan
 
 
 def test_what_was_said_while_the_chat_was_not_to_be_read_is_never_read(company: Company, monkeypatch):
-    monkeypatch.setattr("bots.serving.CHATS_SECONDS", 0.2)
+    monkeypatch.setattr("bots.worker.serving.CHATS_SECONDS", 0.2)
     square, row = company.make_chat("square")
     yard, yard_row = company.make_chat("yard")
     bot = company.make_bot("ears", row, yard_row)

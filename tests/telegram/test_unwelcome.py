@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from bots import membership
 from bots.models import Cursor, Presence, Trouble
+from bots.worker import membership
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_resume

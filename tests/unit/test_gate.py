@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bots.gate import ALLOW, Block, Facts, FullBudget, Refuse, Wait, judge, objections
+from bots.gate.rules import ALLOW, Block, Facts, FullBudget, Refuse, Wait, judge, objections
 from campaigns.selectors import Gap
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

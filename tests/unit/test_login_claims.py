@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from bots.executor import in_lease_thread
-from bots.login_claims import LOOK_SECONDS, Claim
+from bots.logins.claims import LOOK_SECONDS, Claim
+from bots.worker.executor import in_lease_thread
 
 
 def test_a_login_that_hangs_holds_up_no_lease_of_a_bot(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.views.debug import ExceptionReporter
 
+from bots.accounts.services import BotFacts
 from bots.models import Bot
-from bots.services import BotFacts
 from telegram.types import Credentials
 from vault.fields import UnreadableSecret
 

@@ -1,6 +1,6 @@
 from uuid import uuid4
 
-from bots.waiting_room import LOOK_AGAIN, MOST_A_SECOND, WaitingRoom
+from bots.worker.recheck_timer import LOOK_AGAIN, MOST_A_SECOND, WaitingRoom
 
 
 class Clock:

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from bots.advice import next_step, waits_until
-from bots.hosts import host_drain, host_state, host_undrain, hosts_alive
+from bots.accounts.state_help import next_step, waits_until
 from bots.models import Bot, BotSession, Host, Role
+from bots.worker.hosts import host_drain, host_state, host_undrain, hosts_alive
 from messaging.database.clock import database_clock
 from panelkit.labels import waits
 from vault.commands import SecretsCommand

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import segno
 from django.core.management.base import CommandError, CommandParser
 
-from bots import logins
-from bots.connecting import bot_connect_with_password, bot_connect_with_qr, bot_import
+from bots.logins import steps
+from bots.logins.one_shot import bot_connect_with_password, bot_connect_with_qr, bot_import
 from bots.models import Bot, PendingLogin
 from telegram.imports import from_file, from_string
 from telegram.logins import LoginError, PasswordNeeded, QrCode
@@ -91,24 +91,24 @@ class Command(SecretsCommand):
 
     def _by_code(self, bot: Bot, phone: str, code: str | None) -> Bot:
         """In the panel's steps: what was begun there or here goes on, with the code that was sent then."""
-        pending = logins.login_pending(bot_id=bot.pk)
+        pending = steps.login_pending(bot_id=bot.pk)
         if phone or code or pending is None or pending.step != PendingLogin.Step.CODE:
             _send_code(bot, phone)
         logged_in = (
-            logins.login_enter_code(bot_id=bot.pk, code=code) if code else self._tried(lambda: self._code_entered(bot))
+            steps.login_enter_code(bot_id=bot.pk, code=code) if code else self._tried(lambda: self._code_entered(bot))
         )
-        enter = partial(logins.login_enter_password, bot_id=bot.pk)
+        enter = partial(steps.login_enter_password, bot_id=bot.pk)
         return logged_in or self._tried(lambda: enter(password=_ask_password()))
 
     def _code_entered(self, bot: Bot) -> Bot | None:
         """None when the password is needed. A code that has expired or never came is replaced, if one likes."""
         while True:
             try:
-                return logins.login_enter_code(bot_id=bot.pk, code=_ask_code(bot))
+                return steps.login_enter_code(bot_id=bot.pk, code=_ask_code(bot))
             except LoginError as error:
                 if error.reason not in _REPLACED or not _agreed(f"{error} Have Telegram send a new one?"):
                     raise
-            logins.login_send_code(bot_id=bot.pk)
+            steps.login_send_code(bot_id=bot.pk)
 
     def _tried(self, step: Callable[[], T]) -> T:
         """The step's answer, in so many tries as one may need who mistypes. Raises LoginError."""
@@ -134,14 +134,14 @@ class Command(SecretsCommand):
 
 def _send_code(bot: Bot, phone: str) -> None:
     number = phone or bot.phone or input("Phone number of the account, beginning with + and the country: ").strip()
-    logins.login_send_code(bot_id=bot.pk, phone=number)
+    steps.login_send_code(bot_id=bot.pk, phone=number)
 
 
 def _ask_code(bot: Bot) -> str:
-    pending = logins.login_pending(bot_id=bot.pk)
+    pending = steps.login_pending(bot_id=bot.pk)
     if pending is None or pending.step != PendingLogin.Step.CODE:
-        raise LoginError(logins.OVER)
-    phone = _masked(f"+{logins.code_sent(pending).phone}")
+        raise LoginError(steps.OVER)
+    phone = _masked(f"+{steps.code_sent(pending).phone}")
     return input(f"Code that Telegram has sent to {phone} (only Enter: for a new one): ").strip()
 
 

@@ -4,8 +4,8 @@ from uuid import UUID
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import Model, QuerySet
 
-from bots.admin.asking import note_on, person_facts, sentence
-from bots.asking import Answer, delivery_would, wish_for, wish_would
+from bots.admin.gate_preview import note_on, person_facts, sentence
+from bots.gate.preview import Answer, delivery_would, wish_for, wish_would
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat, Purpose
 from vault.commands import SecretsCommand

@@ -1,0 +1,26 @@
+"""Errors of Telegram's that the error table does not have (`telegram.error_table`): each name is reported once."""
+
+from bots.accounts.incidents import trouble_tell
+from telegram.error_table import note_unlisted, take_unlisted
+
+
+def unlisted_tell() -> None:
+    """Report what this process has met since the last call. What cannot be written down now is for the next one."""
+    left = take_unlisted()
+    try:
+        while left:
+            error, method = next(iter(left.items()))
+            _tell(error, method)
+            del left[error]
+    finally:
+        for error, method in left.items():
+            note_unlisted(error, method)
+
+
+def _tell(error: str, method: str) -> None:
+    what = f"{method} with {error}" if method else error
+    reason = (
+        f"Telegram answered {what}, which CoolThing does not know: it counts as passing. Please report it "
+        "to the developers, so that it gets a row in telegram/error_table.csv"
+    )
+    trouble_tell(key=f"telegram-error:{error}", reason=reason)

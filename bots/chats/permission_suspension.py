@@ -1,0 +1,88 @@
+"""Signs that a chat's owner does not want us there (any more): they suspend the permission until a person has asked.
+
+An account that was removed from a chat does not enter it again by itself, and what it had to say there waits.
+"""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from bots.accounts.incidents import trouble_over, trouble_tell
+from bots.models import Bot, Presence, Trouble
+from campaigns.models import Chat, ChatPermission
+from campaigns.selectors import chat_told
+from campaigns.services import permissions_suspend
+from telegram.errors import ChatRefuses
+
+# How the keys of its troubles begin; the chat's id and the bot's follow.
+_PERMISSION = "permission:"
+
+
+def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
+    """The account is in the chat."""
+    key: dict[str, Any] = {"bot_id": bot_id, "chat_id": chat_id}
+    if Presence.objects.filter(**key, peer_id=peer_id).exists():
+        return
+    Presence.objects.update_or_create(**key, defaults={"peer_id": peer_id})
+    trouble_over(key=_trouble(chat_id, bot_id))
+
+
+def was_present(*, bot_id: UUID, chat_id: UUID, peer_ids: Collection[int]) -> bool:
+    """Whether the account was in the chat when it last looked."""
+    return Presence.objects.filter(bot_id=bot_id, chat_id=chat_id, peer_id__in=peer_ids).exists()
+
+
+@transaction.atomic
+def presence_ended(*, bot_id: UUID, chat_id: UUID, peer_ids: Collection[int]) -> bool:
+    """The account is not in the chat. True when it had been: then it was removed (or taken out by hand), and every
+    permission of the chat is suspended. Once a person has resumed one it may enter again."""
+    gone, _ = Presence.objects.filter(bot_id=bot_id, chat_id=chat_id, peer_id__in=peer_ids).delete()
+    if gone:
+        _suspend(bot_id, chat_id, "is not in the chat any more", purpose=None)
+    return bool(gone)
+
+
+def writing_refused(*, bot_id: UUID, chat_id: UUID, error: ChatRefuses) -> None:
+    """Telegram refused a line in the chat. An account that was removed puts all in doubt that the owner permitted, one
+    that may not write only the posting. Other refusals change nothing: they are not the owner's."""
+    if error.says == "removed":
+        with transaction.atomic():
+            Presence.objects.filter(bot_id=bot_id, chat_id=chat_id).delete()
+            _suspend(bot_id, chat_id, f"was removed from the chat ({error.reason})", purpose=None)
+    elif error.says == "silenced":
+        told = f"may not write in the chat any more ({error.reason})"
+        _suspend(bot_id, chat_id, told, purpose=ChatPermission.Grant.SCRIPT)
+
+
+def suspensions_over() -> None:
+    """An operator has resumed, or ended, what was suspended: no trouble any more."""
+    suspended = ChatPermission.objects.filter(suspended_at__isnull=False, revoked_at=None)
+    still = {str(chat_id) for chat_id in suspended.values_list("chat_id", flat=True).distinct()}
+    for key in Trouble.objects.filter(key__startswith=_PERMISSION).values_list("key", flat=True):
+        if key.removeprefix(_PERMISSION).partition(":")[0] not in still:
+            trouble_over(key=key)
+
+
+def reading_refused(*, bot_id: UUID, peer_id: int, error: ChatRefuses) -> None:
+    """Telegram refused the history of a chat that the account had been reading."""
+    if error.says != "removed":
+        return
+    chat_id = Chat.objects.filter(telegram_id=peer_id).values_list("id", flat=True).first()
+    if chat_id is not None:
+        writing_refused(bot_id=bot_id, chat_id=chat_id, error=error)
+
+
+@transaction.atomic
+def _suspend(bot_id: UUID, chat_id: UUID, what: str, *, purpose: ChatPermission.Grant | None) -> None:
+    bot, chat = Bot.objects.only("key", "display_name").get(pk=bot_id), Chat.objects.get(pk=chat_id)
+    if permissions_suspend(chat_id=chat_id, purpose=purpose, reason=f"{bot} {what}"):
+        reason = f"bot {bot} {what}: {chat_told(chat)}. Its permission is suspended until an operator resumes it."
+        # Each suspension is news, also when the last one was resumed a moment ago.
+        trouble_over(key=_trouble(chat_id, bot_id))
+        trouble_tell(key=_trouble(chat_id, bot_id), reason=reason)
+
+
+def _trouble(chat_id: UUID, bot_id: UUID) -> str:
+    return f"{_PERMISSION}{chat_id}:{bot_id}"

@@ -1,0 +1,46 @@
+"""Which account looks where a reference leads that an operator has changed."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+
+from bots.accounts.states import BARRED
+from bots.models import Presence
+from campaigns.models import Chat, ChatPermission
+
+# For so long after the change an account is connected only to look; later it looks when it is connected anyway.
+CONNECT_FOR = timedelta(hours=1)
+
+
+def references_to_check(*, bot_id: UUID, wanted: Collection[UUID]) -> list[Chat]:
+    """The chats whose changed reference this account is to check: those that it is in; of those that no account is in
+    any more, the ones that it is to be in."""
+    inside = Exists(insiders().filter(chat_id=OuterRef("pk"), bot_id=bot_id))
+    somebody = Exists(insiders().filter(chat_id=OuterRef("pk")))
+    return list(_waiting().filter(inside | (Q(pk__in=list(wanted)) & ~somebody)).order_by("key"))
+
+
+def insiders() -> QuerySet[Presence]:
+    """That an account is in a chat, and can be connected."""
+    return Presence.objects.filter(bot__enabled=True, bot__session__isnull=False).exclude(bot__state__in=BARRED)
+
+
+def bots_to_check(*, role: str, now: datetime) -> set[UUID]:
+    """The bots of this role that are to be connected because they are in a chat whose reference was changed lately: one
+    for each chat, if possible one that is connected anyway."""
+    # First, by the index of the few that wait: together the planner reads every presence there is.
+    lately = list(_waiting().filter(reference_changed_at__gt=now - CONNECT_FOR).values_list("pk", flat=True))
+    if not lately:
+        return set()
+    connected = Case(When(bot__lease_expires_at__gt=now, then=Value(0)), default=Value(1))
+    able = insiders().filter(chat_id__in=lately).exclude(bot__blocked_until__gt=now)
+    chosen = able.order_by("chat_id", connected, "bot__key").distinct("chat_id")
+    roles = chosen.annotate(role=F("bot__role")).values_list("bot_id", "role")
+    return {bot_id for bot_id, its in roles if its == role}
+
+
+def _waiting() -> QuerySet[Chat]:
+    on_record = ChatPermission.objects.filter(chat_id=OuterRef("pk"), revoked_at__isnull=True)
+    return Chat.objects.filter(Exists(on_record), reference_changed_at__isnull=False)

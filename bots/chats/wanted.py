@@ -1,0 +1,13 @@
+"""Which bots of a role are to be connected."""
+
+from datetime import datetime
+from uuid import UUID
+
+from bots.chats.references import bots_to_check
+from bots.roles import handler_of
+
+
+def bots_wanted(*, role: str, now: datetime) -> set[UUID]:
+    """Those that the role's room wants, and those that have a chat's changed reference to check."""
+    handler = handler_of(role)
+    return set() if handler is None else handler.wanted(now) | bots_to_check(role=role, now=now)

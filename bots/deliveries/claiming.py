@@ -1,0 +1,299 @@
+"""Takes due deliveries out of the queue: one short transaction a batch, in which the gate is asked of each."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
+from bots.accounts.incidents import trouble_tell
+from bots.deliveries.queueing import delivery_finish
+from bots.deliveries.timeline import note
+from bots.gate.budgets import BudgetBook
+from bots.gate.facts import Key, Owner, Policy, asks_history, hold_fences, locked_deliveries
+from bots.gate.rules import Allow, Refuse, Wait, judge
+from bots.models import Delivery, DeliveryEvent
+from campaigns.models import Chat
+from campaigns.selectors import chat_told
+from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.clock import database_clock
+from messaging.database.locks import rows_lock
+from telegram.types import ChatTarget, PersonTarget, Target
+
+State = Delivery.State
+Clock = Callable[[], datetime]
+
+log = logging.getLogger(__name__)
+
+# So many of a bot's messages are judged in a batch; one is claimed.
+PER_BOT = 8
+# Before a delivery that fails in an unforeseen way is judged again.
+SET_ASIDE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class ReplyElsewhere:
+    """The message to reply to as its author's account knows it; the replying account numbers it differently."""
+
+    author_id: int
+    text: str
+    said_at: datetime
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A claimed delivery: all that the network part needs."""
+
+    id: UUID
+    bot_id: UUID
+    epoch: int
+    chat_id: UUID | None
+    target: Target
+    destination_id: int | None
+    text: str
+    random_id: int
+    reply_to: int | ReplyElsewhere | None
+    attempts: int
+    first_attempt_at: datetime
+
+
+@dataclass
+class Batch:
+    """What came of one round. `waiting`: those judged and told to wait, by bot; `joining`: bots that miss a chat."""
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    waiting: dict[UUID, list[UUID]] = field(default_factory=dict)
+    joining: set[UUID] = field(default_factory=set)
+    refused: int = 0
+
+    @property
+    def judged(self) -> int:
+        return len(self.outgoing) + self.refused + sum(map(len, self.waiting.values()))
+
+    def add(self, other: "Batch") -> None:
+        self.outgoing += other.outgoing
+        for bot_id, delivery_ids in other.waiting.items():
+            self.waiting.setdefault(bot_id, []).extend(delivery_ids)
+        self.joining |= other.joining
+        self.refused += other.refused
+
+
+def claim(
+    owners: Mapping[UUID, Owner],
+    *,
+    asleep: Collection[UUID] = (),
+    alone: Collection[UUID] = (),
+    clock: Clock = database_clock,
+) -> Batch:
+    """Judge the due deliveries of these bots and claim at most one of each: a bot says one thing at a time.
+
+    A claimed delivery is `sending`, counted and carries the owner's epoch when this returns. `asleep` are left alone.
+    Of the bots in `alone` only the first in line is judged: what is judged beside the one that leaves is judged in
+    vain, and its fences are held meanwhile. Name those here whose first in line may well be allowed.
+
+    A delivery that cannot be judged or refused keeps no other from being claimed: it waits, says so, and is reported.
+    """
+    return _judge_all(due_keys(owners, asleep=asleep, alone=alone, now=clock()), owners, clock)
+
+
+def _judge_all(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock) -> Batch:
+    try:
+        return judge_batch(keys, owners, clock)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        log.exception("of %d due deliveries each is judged alone", len(keys))
+        return _each_alone(keys, owners, clock)
+
+
+def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock) -> Batch:
+    whole = Batch()
+    for key in keys:
+        try:
+            whole.add(judge_batch([key], owners, clock))
+        except DATABASE_ERRORS:
+            raise
+        except Exception as problem:
+            whole.add(_set_aside(key.id, key.bot_id, f"judged ({type(problem).__name__})", clock))
+    return whole
+
+
+def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> Batch:
+    """Out of the way of what stands behind it for a while, and reported once."""
+    log.error("delivery %s of bot %s cannot be %s", delivery_id, bot_id, what)
+    with suppress(DatabaseError, InterfaceError), transaction.atomic():
+        queued = Delivery.objects.filter(id=delivery_id, state=State.QUEUED)
+        queued.update(waiting_reason=f"It could not be {what}. It is tried again.", waiting_until=clock() + SET_ASIDE)
+        chat = Chat.objects.filter(deliveries=delivery_id).first()
+        told = (
+            f"a message of bot {bot_id} to {'a person' if chat is None else chat_told(chat)} cannot be {what}: find it "
+            "among the account's queued deliveries, and cancel it or report this to the developers"
+        )
+        trouble_tell(key=f"delivery:{delivery_id}", reason=told)
+    # Here as well: perhaps nothing could be written down.
+    return Batch(waiting={bot_id: [delivery_id]})
+
+
+def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock = database_clock) -> Batch:
+    """`claim` for known deliveries. Of bots that are not in `owners` nothing is claimed."""
+    batch, refused = Batch(), list[tuple[Delivery, Refuse]]()
+    if not keys:
+        return batch
+    with transaction.atomic():
+        deliveries = locked_deliveries(keys, hold_fences(keys), State.QUEUED)
+        if deliveries:
+            # The last locks; the clock is read behind all of them.
+            book = BudgetBook(deliveries)
+            refused = _judge(deliveries, book, owners, clock(), batch)
+    # Refusing settles, and settling may change rows that the claim holds shared with other claimers: on its own.
+    for delivery, refusal in refused:
+        batch.add(_refuse(delivery, refusal, clock))
+    return batch
+
+
+def _refuse(delivery: Delivery, refusal: Refuse, clock: Clock) -> Batch:
+    """When that fails what was claimed with it must be sent all the same, and the gate refuses it again later."""
+    try:
+        done = delivery_finish(
+            delivery_id=delivery.id, was=State.QUEUED, state=State.REFUSED, reason=refusal.reason, now=clock()
+        )
+    except Exception as problem:
+        log.exception("delivery %s could not be refused", delivery.id)
+        return _set_aside(delivery.id, delivery.bot_id, f"refused ({type(problem).__name__})", clock)
+    return Batch(refused=int(done))
+
+
+def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -> Batch:
+    """Say of these bots' due deliveries why they wait; nothing is claimed."""
+    return _judge_all(due_keys(bot_ids, asleep=(), now=clock()), {}, clock)
+
+
+def _judge(
+    deliveries: Sequence[Delivery], book: BudgetBook, owners: Mapping[UUID, Owner], now: datetime, batch: Batch
+) -> list[tuple[Delivery, Refuse]]:
+    policy = Policy(deliveries, owners, now, book)
+    sending = Delivery.objects.filter(state=State.SENDING, bot_id__in={delivery.bot_id for delivery in deliveries})
+    busy = set(sending.values_list("bot_id", flat=True))
+    refused = []
+    for delivery in deliveries:
+        if delivery.bot_id in busy:
+            continue
+        facts = policy.facts(delivery)
+        verdict = judge(facts)
+        if isinstance(verdict, Allow):
+            busy.add(delivery.bot_id)
+            book.count(delivery)
+            opens = book.opens_contact(delivery)
+            batch.outgoing.append(_take(delivery, owners[delivery.bot_id], now, opens_contact=opens))
+        elif isinstance(verdict, Wait):
+            batch.waiting.setdefault(delivery.bot_id, []).append(delivery.id)
+            tell_wait(delivery, verdict, now)
+            if facts.chat is not None and not facts.member:
+                batch.joining.add(delivery.bot_id)
+        else:
+            refused.append((delivery, verdict))
+    return refused
+
+
+def due_keys(
+    owners: Collection[UUID], *, asleep: Collection[UUID], alone: Collection[UUID] = (), now: datetime
+) -> list[Key]:
+    """Due deliveries of the bots that say nothing at this moment: a few of each, one of each in `alone`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT due.* FROM unnest(%(bots)s::uuid[]) AS owned(bot_id)
+            CROSS JOIN LATERAL (
+                SELECT id, bot_id, campaign_id, chat_id, via_chat_id, origin, origin_id FROM bots_delivery
+                WHERE bot_id = owned.bot_id AND state = 'queued' AND due_at <= %(now)s
+                    AND (waiting_until IS NULL OR waiting_until <= %(now)s) AND id <> ALL(%(asleep)s::uuid[])
+                ORDER BY due_at, created_at
+                LIMIT CASE WHEN owned.bot_id = ANY(%(alone)s::uuid[]) THEN 1 ELSE %(few)s END
+            ) AS due
+            WHERE NOT EXISTS (SELECT 1 FROM bots_delivery WHERE bot_id = owned.bot_id AND state = 'sending')
+            """,
+            {"bots": list(owners), "now": now, "asleep": list(asleep), "alone": list(alone), "few": PER_BOT},
+        )
+        return [Key(*row) for row in cursor.fetchall()]
+
+
+def _take(delivery: Delivery, owner: Owner, now: datetime, **counted: bool) -> Outgoing:
+    first = delivery.first_attempt_at or now
+    return mark_sending(delivery, owner, first_attempt_at=first, counted_at=now, **counted)
+
+
+def mark_sending(delivery: Delivery, owner: Owner, *, first_attempt_at: datetime, **facts: object) -> Outgoing:
+    """Make the locked delivery this owner's attempt."""
+    Delivery.objects.filter(id=delivery.id).update(
+        state=State.SENDING,
+        attempts=F("attempts") + 1,
+        first_attempt_at=Coalesce("first_attempt_at", first_attempt_at),
+        lease_epoch=owner.epoch,
+        waiting_reason="",
+        waiting_until=None,
+        **facts,
+    )
+    return outgoing(delivery, owner, first_attempt_at)
+
+
+def outgoing(delivery: Delivery, owner: Owner, first_attempt_at: datetime) -> Outgoing:
+    chat = delivery.chat
+    # What may have been sent before a group became a supergroup is looked for where it would have been sent.
+    chat_telegram_id = None if chat is None else chat.telegram_id_at(first_attempt_at)
+    target: Target = (
+        PersonTarget(delivery.peer_id, delivery.peer_username, delivery.via_chat_id, delivery.via_message_id)
+        if chat is None
+        else ChatTarget(chat.reference, chat_telegram_id)
+    )
+    return Outgoing(
+        id=delivery.id,
+        bot_id=delivery.bot_id,
+        epoch=owner.epoch,
+        chat_id=delivery.chat_id,
+        target=target,
+        destination_id=delivery.peer_id if chat is None else chat_telegram_id,
+        text=delivery.text,
+        random_id=delivery.random_id,
+        reply_to=_reply(delivery),
+        attempts=delivery.attempts + 1,
+        first_attempt_at=first_attempt_at,
+    )
+
+
+def _reply(delivery: Delivery) -> int | ReplyElsewhere | None:
+    reply_to = delivery.reply_to
+    if reply_to is None or _is_in_former_group(reply_to, delivery.chat):
+        return None
+    author_id = reply_to.bot.telegram_user_id
+    if asks_history(delivery) and author_id is not None and reply_to.sent_at is not None:
+        return ReplyElsewhere(author_id, reply_to.text, reply_to.sent_at)
+    return reply_to.telegram_message_id
+
+
+def _is_in_former_group(reply_to: Delivery, chat: Chat | None) -> bool:
+    """Nothing in the supergroup can reply to what was said in the basic group that it was."""
+    if chat is None or reply_to.first_attempt_at is None:
+        return False
+    return chat.telegram_id_at(reply_to.first_attempt_at) != chat.telegram_id
+
+
+def tell_wait(delivery: Delivery, wait: Wait, now: datetime) -> None:
+    """Keep the reason for the panel, if it is news."""
+    reason = wait.reason[:300]
+    if delivery.waiting_reason != reason:
+        note(DeliveryEvent.Kind.WAITED, {delivery.id: reason}, at=now)
+    if (delivery.waiting_reason, delivery.waiting_until) != (reason, wait.until):
+        Delivery.objects.filter(id=delivery.id).update(waiting_reason=reason, waiting_until=wait.until)
+
+
+def forget_waits(bot_ids: Collection[UUID]) -> int:
+    """A rule changed: what these bots' deliveries were told to wait for may be over."""
+    waiting = Delivery.objects.filter(bot_id__in=bot_ids, state=State.QUEUED, waiting_until__isnull=False)
+    with transaction.atomic():
+        # Locked, they are still queued.
+        return Delivery.objects.filter(id__in=rows_lock(waiting)).update(waiting_until=None)

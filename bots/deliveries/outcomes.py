@@ -1,0 +1,165 @@
+"""Writes down what came of an attempt. Every write demands that the delivery is still this owner's attempt."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce, Greatest
+
+from bots.accounts.flood_waits import block_keep, long_wait_tell
+from bots.accounts.states import bot_restrict
+from bots.chats.identity import chat_elsewhere, chat_upgraded
+from bots.chats.permission_suspension import writing_refused
+from bots.deliveries.claiming import Outgoing
+from bots.deliveries.queueing import delivery_finish
+from bots.deliveries.timeline import note
+from bots.gate.rules import PERSON_SAID_STOP
+from bots.models import Delivery, DeliveryEvent
+from bots.selectors import is_own_account
+from campaigns.errors import NotPossible
+from campaigns.fences import suppressions_hold
+from campaigns.selectors import is_suppressed
+from campaigns.suppressing import suppression_resolve
+from telegram.error_table import entry_of
+from telegram.errors import BotDead, BotRestricted, ChatElsewhere, ChatRefuses, ChatUpgraded, RetryAfter, TelegramError
+from telegram.types import ChatTarget, SentMessage
+
+State, Kind = Delivery.State, DeliveryEvent.Kind
+OWN_ACCOUNT = "The recipient is one of the team's own accounts."
+LOST_BEFORE = "The account lost its connection before the message was sent."
+
+log = logging.getLogger(__name__)
+
+
+def record_sent(out: Outgoing, sent: SentMessage) -> bool:
+    """It was said. False when another owner has taken the delivery over: then that one settles it."""
+    learned: dict[str, Any] = {}
+    if out.chat_id is None and sent.user_id is not None:
+        learned["peer_id"] = Coalesce("peer_id", sent.user_id)
+    return delivery_finish(
+        delivery_id=out.id,
+        was=State.SENDING,
+        epoch=out.epoch,
+        state=State.SENT,
+        telegram_message_id=sent.message_id,
+        sent_at=sent.at,
+        **learned,
+    )
+
+
+def record_unknown(out: Outgoing, reason: str) -> bool:
+    return delivery_finish(
+        delivery_id=out.id, was=State.SENDING, epoch=out.epoch, state=State.UNKNOWN, reason=reason, error_kind="unknown"
+    )
+
+
+def record_refused(out: Outgoing, reason: str) -> bool:
+    return delivery_finish(
+        delivery_id=out.id, was=State.SENDING, epoch=out.epoch, state=State.REFUSED, reason=reason, counted_at=None
+    )
+
+
+def record_failed(out: Outgoing, *, kind: str, reason: str) -> bool:
+    return delivery_finish(
+        delivery_id=out.id, was=State.SENDING, epoch=out.epoch, state=State.FAILED, reason=reason, error_kind=kind
+    )
+
+
+def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
+    """Telegram told who bears the name that this goes to, before anything was said: suppressions are people's, not
+    names'. False: they asked not to be written to or are one of the team's own accounts, and it is refused (or another
+    owner has taken it over)."""
+    suppression_resolve(telegram_user_id=telegram_user_id, username=username, by="Telegram")
+    with transaction.atomic():
+        mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
+        if not mine.update(peer_id=Coalesce("peer_id", telegram_user_id)):
+            return False
+        suppressions_hold()
+        suppressed = is_suppressed(telegram_user_id=telegram_user_id)
+        if not suppressed and not is_own_account(telegram_user_id=telegram_user_id):
+            return True
+    record_refused(out, PERSON_SAID_STOP if suppressed else OWN_ACCOUNT)
+    return False
+
+
+@transaction.atomic
+def put_back(
+    out: Outgoing, reason: str, *, until: datetime | None = None, error_kind: str = "", answered: bool = True
+) -> bool:
+    """It was certainly not said: back into the queue, with its budgets returned, for the gate to judge again.
+
+    `attempts` keeps count of those that Telegram did not answer: an attempt that it refused, or that never left, is
+    taken back.
+    """
+    mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
+    moved = mine.update(
+        state=State.QUEUED,
+        counted_at=None,
+        first_attempt_at=None,
+        attempts=Greatest(F("attempts") - int(answered), 0),
+        waiting_reason=reason[:300],
+        waiting_until=until,
+        error_kind=error_kind,
+    )
+    if moved:
+        note(Kind.PUT_BACK, {out.id: reason[:300]})
+    return bool(moved)
+
+
+@transaction.atomic
+def note_unanswered(out: Outgoing, error: TelegramError) -> None:
+    """Still leaving: whether it was said is found out by `bots.deliveries.recovery`."""
+    mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
+    reason = f"No answer from Telegram ({error.reason}): whether it was said is being found out."[:300]
+    if mine.update(waiting_reason=reason):
+        note(Kind.UNANSWERED, {out.id: error.reason})
+
+
+def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetime) -> None:
+    """Telegram answered, and the message was not said."""
+    if isinstance(error, RetryAfter):
+        until = now + timedelta(seconds=error.seconds)
+        with transaction.atomic():
+            put_back(out, f"{error.reason}: Telegram asked to wait.", until=until)
+            block_bot(out, error, until)
+    elif isinstance(error, BotRestricted):
+        with transaction.atomic():
+            put_back(out, f"{error.reason}: Telegram restricts the account.", error_kind=error.kind)
+            bot_restrict(bot_id=out.bot_id, reason=error.reason)
+    elif isinstance(error, BotDead):
+        how = "needs to be logged in again" if error.needs_login else "is banned"
+        put_back(out, f"{error.reason}: the account {how}. Its messages are not handed to another account.")
+    elif isinstance(error, ChatUpgraded) and out.chat_id is not None:
+        _follow(out, error)
+    elif isinstance(error, ChatElsewhere) and out.chat_id is not None:
+        assert isinstance(out.target, ChatTarget)
+        chat_elsewhere(bot_id=out.bot_id, chat_id=out.chat_id, error=error, reference=out.target.reference)
+        put_back(out, "The chat's reference leads to another chat.")
+    else:
+        if isinstance(error, ChatRefuses) and out.chat_id is not None:
+            # First: settling may make the next line for the same chat.
+            writing_refused(bot_id=out.bot_id, chat_id=out.chat_id, error=error)
+        record_failed(out, kind=error.kind, reason=error.reason)
+
+
+def _follow(out: Outgoing, error: ChatUpgraded) -> None:
+    """The group is a supergroup now: there the message is sent."""
+    assert out.chat_id is not None
+    try:
+        chat_upgraded(chat_id=out.chat_id, telegram_id=error.telegram_id, upgraded_from=error.upgraded_from)
+    except NotPossible as same:
+        record_failed(out, kind=error.kind, reason=str(same))
+        return
+    put_back(out, "The group has become a supergroup: it is sent there.")
+
+
+def block_bot(out: Outgoing, error: RetryAfter, until: datetime) -> None:
+    """Keep Telegram's wait for the whole time; of two for the same thing the later end counts."""
+    # Any other wait than a chat's own keeps the whole account from the method.
+    entry = entry_of(error.reason)
+    peer_id = (out.destination_id or 0) if entry is not None and entry.scope == "chat" else 0
+    block_keep(bot_id=out.bot_id, method=error.method, peer_id=peer_id, until=until, reason=error.reason)
+    long_wait_tell(bot_id=out.bot_id, error=error, until=until)
+    log.warning("bot %s: %s for %s until %s", out.bot_id, error.reason, error.method, until.isoformat())

@@ -1,0 +1,166 @@
+"""What is left of the budgets, counted from the ledger by `counted_at`.
+
+The rows of the budgets are locked for the claiming transaction, so that two claimers never count the same space twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from bots.gate.budget_cache import Ask, Headroom, headroom
+from bots.gate.recipients import Person, new_contacts, people_of
+from bots.gate.row_locks import select
+from bots.gate.rules import FullBudget
+from bots.gate.windows import Source, Window
+from bots.models import Delivery
+from campaigns.models import Budget
+
+Scope = Budget.Scope
+
+_NAMES = {
+    Scope.TEAM: "the team",
+    Scope.CAMPAIGN: "campaign “{delivery.campaign}”",
+    Scope.BOT: "{delivery.bot}",
+    Scope.CHAT: "chat “{delivery.chat}”",
+    Scope.PEER: "this person",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a message counts against in one scope: the keys by which a budget may name it, and where the ledger has its
+    messages. `sources` identifies it."""
+
+    keys: frozenset[str]
+    sources: tuple[Source, ...]
+
+
+def subject_of(scope: str, key: object) -> Subject:
+    return Subject(frozenset({str(key)}), (Source(scope, str(key)),))
+
+
+def person_subject(person: Person) -> Subject:
+    """By the id wherever it is known, and by the names for what was sent before it was."""
+    by_id = [str(person.id)] if person.id is not None else []
+    names = sorted(person.names)
+    sources = [Source("peer", key) for key in by_id] + [Source("name", name) for name in names]
+    return Subject(frozenset([*by_id, *(name.lower() for name in names)]), tuple(sources))
+
+
+def what_of(budget: Budget) -> str:
+    """What the budget counts, as the end of its name."""
+    if budget.counts == Budget.Counts.NEW_CONTACTS:
+        return " for new contacts"
+    return f" for {budget.purpose.replace('_', ' ')} messages" if budget.purpose else ""
+
+
+def window_of(budget: Budget, subject: Subject, now: datetime) -> Window:
+    return Window(
+        sources=subject.sources,
+        purpose=budget.purpose,
+        new_contacts=budget.counts == Budget.Counts.NEW_CONTACTS,
+        since=now - timedelta(seconds=budget.window_seconds),
+    )
+
+
+@dataclass
+class _Tail:
+    """The part of a window that decides about the next few messages: the counted times from position
+    `limit - len + 1` to `limit`, newest first, None where the ledger has fewer. The budget is full when position
+    `limit` is taken. Each message that the batch adds moves them down by one.
+    """
+
+    times: list[datetime | None] = field(default_factory=list)
+
+    def frees(self) -> datetime | None:
+        return self.times[-1] if self.times else None
+
+    def add(self, now: datetime) -> None:
+        self.times = [now, *self.times[:-1]]
+
+
+class BudgetBook:
+    """The budgets as one claiming transaction sees them: made, then `open`ed at its moment. Ask `full` of a delivery,
+    `count` it when it is allowed. The number of its queries does not depend on that of deliveries or budgets."""
+
+    def __init__(self, deliveries: Sequence[Delivery], *, lock: bool = True) -> None:
+        """Locks every budget that concerns these deliveries until the transaction ends. Without `lock` it tells what is
+        so at this moment, and nobody may rely on it afterwards."""
+        self._deliveries = deliveries
+        self._people = people_of(deliveries)
+        self._opening = new_contacts(deliveries, self._people)
+        self._subjects = {delivery.id: dict(self._subjects_of(delivery)) for delivery in deliveries}
+        self._locked = lock
+        self._budgets = self._find(lock)
+        self._now: datetime | None = None
+        self._tails: dict[tuple[int, tuple[Source, ...]], _Tail] = {}
+
+    def open(self, now: datetime) -> None:
+        """`now` was read after the locks were taken."""
+        self._now = now
+        asked = {(budget.pk, subject.sources): (budget, subject) for budget, subject in self._all_concerning()}
+        asks = []
+        for budget, subject in asked.values():
+            window, depth = window_of(budget, subject, now), min(self._depth, budget.limit)
+            asks.append(Ask(budget.pk, budget.window_seconds, window, budget.limit, depth))
+        # What is remembered holds for those who have the locks.
+        tails = (headroom if self._locked else Headroom()).tails(asks, now)
+        for key, ask, times in zip(asked, asks, tails, strict=True):
+            self._tails[key] = _Tail([*times, *[None] * (ask.depth - len(times))])
+
+    def full(self, delivery: Delivery) -> tuple[FullBudget, ...]:
+        found = []
+        for budget, subject in self._concerning(delivery):
+            frees = self._tails[budget.pk, subject.sources].frees()
+            if frees is None and budget.limit:
+                continue
+            until = None if frees is None else frees + timedelta(seconds=budget.window_seconds)
+            name = _NAMES[Scope(budget.scope)].format(delivery=delivery) + what_of(budget)
+            found.append(FullBudget(name, budget.limit, budget.window_seconds, until))
+        return tuple(found)
+
+    def count(self, delivery: Delivery) -> None:
+        assert self._now is not None
+        for budget, subject in self._concerning(delivery):
+            self._tails[budget.pk, subject.sources].add(self._now)
+
+    def opens_contact(self, delivery: Delivery) -> bool:
+        """Whether it is the first message of its bot to its person."""
+        return delivery.id in self._opening
+
+    @cached_property
+    def _depth(self) -> int:
+        """So many messages are counted in a batch at most: one of each bot."""
+        return len({delivery.bot_id for delivery in self._deliveries})
+
+    def _subjects_of(self, delivery: Delivery) -> Iterator[tuple[str, Subject]]:
+        yield Scope.TEAM, subject_of(Scope.TEAM, "")
+        yield Scope.CAMPAIGN, subject_of(Scope.CAMPAIGN, delivery.campaign_id)
+        yield Scope.BOT, subject_of(Scope.BOT, delivery.bot_id)
+        if delivery.chat_id is not None:
+            yield Scope.CHAT, subject_of(Scope.CHAT, delivery.chat_id)
+        elif delivery.id in self._people:
+            yield Scope.PEER, person_subject(self._people[delivery.id])
+
+    def _find(self, lock: bool) -> list[Budget]:
+        """In one order for everybody, which excludes deadlocks."""
+        keys = {key for subjects in self._subjects.values() for subject in subjects.values() for key in subject.keys}
+        lock_rows = "FOR UPDATE" if lock else ""
+        return select(Budget, f"WHERE key = ANY(%s) ORDER BY id {lock_rows}", [["", *keys]])
+
+    def _concerning(self, delivery: Delivery) -> Iterator[tuple[Budget, Subject]]:
+        subjects = self._subjects[delivery.id]
+        for budget in self._budgets:
+            subject = subjects.get(budget.scope)
+            if subject is None or budget.key not in {"", *subject.keys}:
+                continue
+            if budget.purpose not in ("", delivery.purpose):
+                continue
+            if budget.counts == Budget.Counts.NEW_CONTACTS and not self.opens_contact(delivery):
+                continue
+            yield budget, subject
+
+    def _all_concerning(self) -> Iterator[tuple[Budget, Subject]]:
+        for delivery in self._deliveries:
+            yield from self._concerning(delivery)

@@ -1,0 +1,291 @@
+"""Gathers what the gate looks at, for a batch of deliveries at once, under the locks that make it hold.
+
+Order of the locks, the same for everybody: campaigns, the origins' own fences by the origin's name, chats,
+suppressions, bots, deliveries, budgets.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from bots.accounts.suitability import login_problem
+from bots.gate.budgets import BudgetBook
+from bots.gate.origins import origin_named
+from bots.gate.row_locks import Statement, ask, holding, select, selecting
+from bots.gate.rules import ALLOW, Block, Facts, Refuse, Verdict, Wait
+from bots.models import Bot, BotBlock, Delivery
+from campaigns.disclosure import is_disclosed
+from campaigns.fences import SUPPRESSIONS_HOLD
+from campaigns.models import Campaign, Chat, ChatPermission, Purpose
+from campaigns.selectors import chats_at, permission_answer, permission_question, plain_username, suppressed
+
+State = Delivery.State
+
+# Telegram's methods that sending needs: always, to a person known by name only, to find a message in the history.
+_SEND = {"SendMessage", ""}
+_RESOLVE = {"ResolveUsername"}
+_HISTORY = {"GetHistory", "Search", "GetMessages"}
+
+BEHIND = "Waits behind an earlier message of the same bot to the same place."
+
+
+@dataclass(frozen=True)
+class Owner:
+    """What this process holds of a bot: the lease's epoch, and the chats that the account is a member of."""
+
+    epoch: int
+    chats: frozenset[UUID]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What must be known of a delivery to lock its fences."""
+
+    id: UUID
+    bot_id: UUID
+    campaign_id: UUID
+    chat_id: UUID | None
+    via_chat_id: int | None
+    origin: str
+    origin_id: UUID
+
+
+@dataclass(frozen=True)
+class Held:
+    """Rows that a claim has locked, by id. Nothing that the gate reads in them changes until the transaction ends."""
+
+    campaigns: Mapping[UUID, Campaign]
+    chats: Mapping[UUID, Chat]
+    bots: Mapping[UUID, Bot]
+
+
+# The planner cannot know how little is in the windows of budgets. By its estimate it would pay to compile the query for
+# many of them (PostgreSQL's JIT), which takes thirty times as long as the query.
+_UNCOMPILED = Statement("SELECT set_config('jit', 'off', true)", ())
+# Read by nobody who judges.
+_SECRETS = ("phone", "api_hash", "proxy_url")
+
+
+def hold_fences(keys: Sequence[Key]) -> Held:
+    """Nothing that the gate reads about these deliveries changes until the transaction ends."""
+    (campaigns,) = ask(holding(Campaign, {key.campaign_id for key in keys}, "FOR SHARE"))
+    by_origin: dict[str, list[UUID]] = defaultdict(list)
+    for key in keys:
+        by_origin[key.origin].append(key.origin_id)
+    for name in sorted(by_origin):
+        if (origin := origin_named(name)) is not None:
+            origin.lock_fences(sorted(by_origin[name]))
+    _, chats, _, bots = ask(
+        _UNCOMPILED,
+        holding(Chat, _chats(keys), "FOR SHARE"),
+        Statement(SUPPRESSIONS_HOLD[0], SUPPRESSIONS_HOLD[1:]),
+        # Exclusive: two claimers that both believe they own a bot take turns; the second sees what the first claimed.
+        holding(Bot, {key.bot_id for key in keys}, "FOR NO KEY UPDATE", but=_SECRETS),
+    )
+    return Held(campaigns, chats, bots)
+
+
+def _chats(keys: Sequence[Key]) -> set[UUID]:
+    """Those that are written to, and those whose permission lets the bot write to somebody met there."""
+    via = {key.via_chat_id for key in keys if key.via_chat_id is not None}
+    met = set(chats_at(via).values())
+    return met | {key.chat_id for key in keys if key.chat_id is not None}
+
+
+def locked_deliveries(keys: Sequence[Key], held: Held, state: Delivery.State) -> list[Delivery]:
+    """Those still in this state, locked, with everything that the facts need, in the order in which they leave."""
+    wanted = "WHERE id = ANY(%s) AND state = %s ORDER BY due_at, created_at, id FOR UPDATE SKIP LOCKED"
+    deliveries = select(Delivery, wanted, [[key.id for key in keys], state])
+    answered = _answered(deliveries)
+    for delivery in deliveries:
+        delivery.campaign, delivery.bot = held.campaigns[delivery.campaign_id], held.bots[delivery.bot_id]
+        delivery.chat = None if delivery.chat_id is None else held.chats[delivery.chat_id]
+        delivery.reply_to = None if delivery.reply_to_id is None else answered[delivery.reply_to_id]
+    return deliveries
+
+
+def _answered(deliveries: Sequence[Delivery]) -> dict[UUID, Delivery]:
+    """What they reply to, with its bot."""
+    ids = {delivery.reply_to_id for delivery in deliveries if delivery.reply_to_id is not None}
+    if not ids:
+        return {}
+    secrets = (f"bot__{name}" for name in _SECRETS)
+    return {row.pk: row for row in Delivery.objects.filter(pk__in=ids).select_related("bot").defer(*secrets)}
+
+
+def with_facts(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """With the rows that the facts are read from, but for the accounts' secrets."""
+    secrets = (f"{path}__{name}" for path in ("bot", "reply_to__bot") for name in _SECRETS)
+    return deliveries.select_related("campaign", "chat", "bot", "reply_to", "reply_to__bot").defer(*secrets)
+
+
+class Policy:
+    """The facts about a batch of locked deliveries at one moment."""
+
+    def __init__(
+        self, deliveries: Sequence[Delivery], owners: Mapping[UUID, Owner], now: datetime, book: BudgetBook | None
+    ) -> None:
+        """Without `book` they were claimed before: their budgets are spent and their turn has come."""
+        self._owners, self._now, self._book = owners, now, book
+        self._logged_in: dict[UUID, bool] = {}
+        self._origins = _origin_verdicts(deliveries, now)
+        chat_ids = {delivery.chat_id for delivery in deliveries if delivery.chat_id is not None}
+        permissions, self._blocks, self._heads = ask(
+            Statement(*permission_question(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)),
+            _blocks(deliveries, now),
+            _heads(deliveries),
+        )
+        self._gaps = permission_answer(permissions, chat_ids=chat_ids, now=now)
+        self._suppressed = suppressed(
+            user_ids=[delivery.peer_id for delivery in deliveries if delivery.peer_id is not None],
+            usernames=[delivery.peer_username for delivery in deliveries],
+        )
+        if book is None:
+            self._heads = {}
+        else:
+            book.open(now)
+
+    def facts(self, delivery: Delivery) -> Facts:
+        bot, campaign, chat = delivery.bot, delivery.campaign, delivery.chat
+        owner = self._owners.get(bot.id)
+        owned = self._owned(bot, owner)
+        return Facts(
+            now=self._now,
+            purpose=delivery.purpose,
+            bot=str(bot),
+            owned=owned,
+            logged_in=owned or self._is_logged_in(bot),
+            bot_state=bot.state,
+            bot_state_reason=bot.state_reason,
+            met_restriction=delivery.error_kind == "bot_restricted",
+            blocks=self._blocks_of(delivery),
+            blocked_until=bot.blocked_until,
+            campaign=str(campaign),
+            campaign_state=campaign.state,
+            time_zone=campaign.time_zone,
+            quiet_from=campaign.quiet_from,
+            quiet_to=campaign.quiet_to,
+            origin=self._origins.get(delivery.id, Refuse("Whoever asked for this message no longer knows of it.")),
+            suppressed=chat is None and self._suppressed.covers(delivery.peer_id, delivery.peer_username),
+            disclosed=delivery.purpose != Purpose.FIRST_CONTACT or is_disclosed(delivery.text, campaign.locale),
+            chat=None if chat is None else str(chat),
+            in_supergroup=chat is not None and chat.kind == Chat.Kind.SUPERGROUP,
+            permission_gap=None if delivery.chat_id is None else self._gaps.get(delivery.chat_id),
+            chat_labelled=chat is not None and bool(chat.label.strip()),
+            member=owner is not None and delivery.chat_id in owner.chats,
+            replies_to=None if delivery.reply_to is None else delivery.reply_to.state,
+            ahead=BEHIND if self._heads.get(_place(delivery), delivery.id) != delivery.id else "",
+            full_budgets=() if self._book is None else self._book.full(delivery),
+        )
+
+    def _is_logged_in(self, bot: Bot) -> bool:
+        """Asked once for each bot, and only of those that are not at hand."""
+        if bot.pk not in self._logged_in:
+            self._logged_in[bot.pk] = not login_problem(bot)
+        return self._logged_in[bot.pk]
+
+    def _owned(self, bot: Bot, owner: Owner | None) -> bool:
+        held = bot.lease_expires_at is not None and bot.lease_expires_at > self._now
+        return owner is not None and held and bot.lease_epoch == owner.epoch
+
+    def _blocks_of(self, delivery: Delivery) -> tuple[Block, ...]:
+        return tuple(
+            Block(block.until, block.reason)
+            for block in self._blocks.get(delivery.bot_id, ())
+            if block.method in _methods(delivery) and block.peer_id in (0, destination_id(delivery))
+        )
+
+
+def destination_id(delivery: Delivery) -> int | None:
+    """The marked id of the chat or the person's id, when it is known."""
+    return delivery.chat.telegram_id if delivery.chat is not None else delivery.peer_id
+
+
+def asks_history(delivery: Delivery) -> bool:
+    """Whether the bot must look up its own id of the message that it replies to: basic groups number per account."""
+    reply_to, chat = delivery.reply_to, delivery.chat
+    if reply_to is None or chat is None or reply_to.bot_id == delivery.bot_id:
+        return False
+    return chat.kind != Chat.Kind.SUPERGROUP
+
+
+def _methods(delivery: Delivery) -> set[str]:
+    by_name = delivery.chat_id is None and delivery.peer_id is None
+    return _SEND | (_RESOLVE if by_name else set()) | (_HISTORY if asks_history(delivery) else set())
+
+
+def _origin_verdicts(deliveries: Sequence[Delivery], now: datetime) -> dict[UUID, Verdict]:
+    by_origin: dict[str, list[Delivery]] = defaultdict(list)
+    for delivery in deliveries:
+        by_origin[delivery.origin].append(delivery)
+    verdicts: dict[UUID, Verdict] = {}
+    for name, asked in by_origin.items():
+        origin = origin_named(name)
+        if not name:
+            # What somebody only asks about belongs to nothing that could speak against it.
+            verdicts |= {delivery.id: ALLOW for delivery in asked}
+        elif origin is None:
+            unknown = Wait(None, f"No code for “{name}” runs in this worker.")
+            verdicts |= {delivery.id: unknown for delivery in asked}
+        else:
+            verdicts |= origin.verdicts(asked, now=now)
+    return verdicts
+
+
+def _blocks(deliveries: Sequence[Delivery], now: datetime) -> Statement:
+    """What Telegram asked their bots to wait for, by bot."""
+    bots = list({delivery.bot_id for delivery in deliveries})
+    wanted = selecting(BotBlock, "WHERE bot_id = ANY(%s) AND until > %s", [bots, now])
+
+    def by_bot(rows: list[Any]) -> dict[UUID, list[BotBlock]]:
+        found: dict[UUID, list[BotBlock]] = defaultdict(list)
+        for block in wanted.read(rows):
+            found[block.bot_id].append(block)
+        return found
+
+    return wanted._replace(read=by_bot)
+
+
+Place = tuple[UUID, UUID | None, int | None, str, UUID, str]
+
+
+def _place(delivery: Delivery) -> Place:
+    """Messages with the same place leave in order."""
+    to = (delivery.chat_id, delivery.peer_id, delivery.peer_username)
+    return _place_of(delivery.bot_id, *to, delivery.campaign_id, delivery.purpose)
+
+
+def _place_of(
+    bot_id: UUID, chat_id: UUID | None, peer_id: int | None, username: str, campaign_id: UUID, purpose: str
+) -> Place:
+    name = "" if peer_id is not None else plain_username(username)
+    return bot_id, chat_id, peer_id, name, campaign_id, purpose
+
+
+_FIRST_IN_LINE = """
+    SELECT DISTINCT ON (bot_id, chat_id, peer_id, peer_username, campaign_id, purpose)
+        bot_id, chat_id, peer_id, peer_username, campaign_id, purpose, due_at, created_at, id
+    FROM bots_delivery WHERE state = 'queued' AND bot_id = ANY(%s)
+        AND (chat_id = ANY(%s) OR peer_id = ANY(%s) OR peer_username = ANY(%s))
+    ORDER BY bot_id, chat_id, peer_id, peer_username, campaign_id, purpose, due_at, created_at, id
+"""
+
+
+def _heads(deliveries: Sequence[Delivery]) -> Statement:
+    """Of each place in the batch, the queued delivery that is first in line."""
+    attributes = ("bot_id", "chat_id", "peer_id", "peer_username")
+    values = [list({getattr(delivery, name) for delivery in deliveries} - {None, ""}) for name in attributes]
+    return Statement(_FIRST_IN_LINE, values, _by_place)
+
+
+def _by_place(rows: list[Any]) -> dict[Place, UUID]:
+    heads: dict[Place, tuple[datetime, datetime, UUID]] = {}
+    for bot_id, chat_id, peer_id, username, campaign_id, purpose, *turn in rows:
+        place = _place_of(bot_id, chat_id, peer_id, username, campaign_id, purpose)
+        heads[place] = min(heads.get(place, tuple(turn)), tuple(turn))
+    return {place: delivery_id for place, (_, _, delivery_id) in heads.items()}

@@ -1,0 +1,301 @@
+"""The only door to `send`: whether a message may be said at this moment, and if not, why. Pure.
+
+`judge` looks at facts that `bots.gate.facts` gathered under the locks of the claiming transaction. Its reasons are
+sentences for operators; the panel shows them as they are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, time
+from zoneinfo import ZoneInfoNotFoundError
+
+from bots.models import Bot, Delivery
+from campaigns.models import Campaign, Purpose
+from campaigns.quiet_hours import quiet_until
+from campaigns.selectors import Gap
+from telegram.errors import SUPERGROUPS_RESTRICTED
+
+
+@dataclass(frozen=True)
+class Allow:
+    pass
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Not now. `until` is None when the end is not known: it is judged again within seconds."""
+
+    until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Never."""
+
+    reason: str
+
+
+State = Delivery.State
+PERSON_SAID_STOP = "This person asked not to be written to."
+
+Verdict = Allow | Wait | Refuse
+ALLOW = Allow()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Telegram asked the bot to wait."""
+
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class FullBudget:
+    """A budget with nothing left. `until` is when the oldest counted message leaves its window; None: never."""
+
+    name: str
+    limit: int
+    window_seconds: int
+    until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that decides about one delivery at `now`. Locked rows, so nothing here changes before the outcome is written.
+
+    `chat` is None for a message to a person; `permission_gap`: why its owner's permission is not in force;
+    `chat_labelled`: its label tells its members that scripts play there. `met_restriction`: Telegram refused this very
+    message because the bot is restricted. `blocked_until`: the whole account waits for Telegram, and is not even
+    connected. `replies_to`: the state of the delivery that it answers. `ahead`: what of the same bot goes first.
+    """
+
+    now: datetime
+    purpose: str
+    bot: str
+    owned: bool
+    logged_in: bool
+    bot_state: str
+    bot_state_reason: str
+    met_restriction: bool
+    blocks: tuple[Block, ...]
+    blocked_until: datetime | None
+    campaign: str
+    campaign_state: str
+    time_zone: str
+    quiet_from: time | None
+    quiet_to: time | None
+    origin: Verdict
+    suppressed: bool
+    disclosed: bool
+    chat: str | None
+    in_supergroup: bool
+    permission_gap: Gap | None
+    chat_labelled: bool
+    member: bool
+    replies_to: str | None
+    ahead: str
+    full_budgets: tuple[FullBudget, ...]
+
+
+def judge(facts: Facts) -> Verdict:
+    """Refusals come before waits: what can never be said does not queue for its turn. Of several waits the one that
+    ends last is told: the first whose end is not known, else the latest."""
+    return next(iter(objections(facts)), ALLOW)
+
+
+def objections(facts: Facts) -> list[Refuse | Wait]:
+    """Everything that speaks against it, what decides first; empty when it is allowed."""
+    refusals = [refusal for clause in _REFUSALS if (refusal := clause(facts)) is not None]
+    waits = [wait for clause in _WAITS if (wait := clause(facts)) is not None]
+    open_ended = [wait for wait in waits if wait.until is None]
+    timed = sorted((wait for wait in waits if wait.until), key=lambda wait: wait.until or facts.now, reverse=True)
+    return [*refusals, *open_ended, *timed]
+
+
+def _origin_refuses(facts: Facts) -> Refuse | None:
+    return facts.origin if isinstance(facts.origin, Refuse) else None
+
+
+def _campaign_over(facts: Facts) -> Refuse | None:
+    if facts.campaign_state == Campaign.State.FINISHED:
+        return Refuse(f"Campaign “{facts.campaign}” is finished.")
+    return None
+
+
+def _peer_suppressed(facts: Facts) -> Refuse | None:
+    return Refuse(PERSON_SAID_STOP) if facts.suppressed else None
+
+
+def _chat_not_permitted(facts: Facts) -> Refuse | None:
+    gap = facts.permission_gap
+    return Refuse(_ungranted(facts.chat, gap)) if gap is not None and gap.lasting else None
+
+
+def _permission_waits(facts: Facts) -> Wait | None:
+    gap = facts.permission_gap
+    return Wait(gap.until, _ungranted(facts.chat, gap)) if gap is not None and not gap.lasting else None
+
+
+def _ungranted(chat: str | None, gap: Gap) -> str:
+    return f"No permission of the owner of “{chat}” to post there is in force: {gap.reason}."
+
+
+def _not_disclosed(facts: Facts) -> Refuse | None:
+    if facts.purpose != Purpose.FIRST_CONTACT or facts.disclosed:
+        return None
+    return Refuse("A first message must say that an AI writes it and how to stop; this one does not.")
+
+
+def _not_labelled(facts: Facts) -> Refuse | None:
+    if facts.purpose != Purpose.SCRIPT or facts.chat is None or facts.chat_labelled:
+        return None
+    return Refuse(f"No label tells the members of “{facts.chat}” that scripts play there.")
+
+
+def _answers_nothing(facts: Facts) -> Refuse | None:
+    if facts.replies_to in (State.FAILED, State.REFUSED, State.CANCELLED):
+        return Refuse("The message that it replies to was not said.")
+    if facts.replies_to == State.UNKNOWN:
+        return Refuse("Whether the message that it replies to was said is not known.")
+    return None
+
+
+def _not_owned(facts: Facts) -> Wait | None:
+    if facts.owned or _account_waits(facts):
+        return None
+    if not facts.logged_in:
+        return Wait(None, f"{facts.bot} is not logged in: log it in.")
+    why = f" ({facts.bot_state_reason})" if facts.bot_state_reason else ""
+    return Wait(None, f"{facts.bot} is not connected{why}.")
+
+
+def _campaign_not_running(facts: Facts) -> Wait | None:
+    if facts.campaign_state == Campaign.State.RUNNING:
+        return None
+    how = "paused" if facts.campaign_state == Campaign.State.PAUSED else "not started yet"
+    return Wait(None, f"Campaign “{facts.campaign}” is {how}.")
+
+
+def _origin_waits(facts: Facts) -> Wait | None:
+    return facts.origin if isinstance(facts.origin, Wait) else None
+
+
+# In these states nothing goes through the account, until a person or Telegram changes it.
+_UNUSABLE: dict[str, str] = {
+    Bot.State.BANNED: "is banned",
+    Bot.State.NEEDS_LOGIN: "needs to be logged in again",
+    Bot.State.STOPPED: "is stopped",
+}
+
+
+def _bot_unusable(facts: Facts) -> Wait | None:
+    how = _UNUSABLE.get(facts.bot_state)
+    if how is None:
+        return None
+    why = f" ({facts.bot_state_reason})" if facts.bot_state_reason else ""
+    return Wait(None, f"{facts.bot} {how}{why}; its messages are not handed to another account.")
+
+
+def _bot_restricted(facts: Facts) -> Wait | None:
+    if facts.bot_state != Bot.State.RESTRICTED:
+        return None
+    if facts.in_supergroup and SUPERGROUPS_RESTRICTED in facts.bot_state_reason.split(", "):
+        return Wait(
+            None, f"Telegram lets {facts.bot} write in no supergroup: its lines wait until a person has looked at it."
+        )
+    if facts.purpose == Purpose.FIRST_CONTACT or facts.met_restriction:
+        return Wait(None, f"Telegram restricts {facts.bot}: first contacts wait until a person has looked at it.")
+    return None
+
+
+def _not_a_member(facts: Facts) -> Wait | None:
+    if facts.chat is None or facts.member:
+        return None
+    how = "is joining" if facts.permission_gap is None else "joins once the permission is in force"
+    return Wait(None, f"{facts.bot} is not a member of “{facts.chat}” yet; it {how}.")
+
+
+def _others_first(facts: Facts) -> Wait | None:
+    return Wait(None, facts.ahead) if facts.ahead else None
+
+
+def _answers_later(facts: Facts) -> Wait | None:
+    if facts.replies_to in (None, State.SENT):
+        return None
+    return Wait(None, "The message that it replies to has not been said yet.")
+
+
+def _account_waits(facts: Facts) -> bool:
+    return facts.blocked_until is not None and facts.blocked_until > facts.now
+
+
+def _blocked(facts: Facts) -> Wait | None:
+    ahead = [block for block in facts.blocks if block.until > facts.now]
+    if facts.blocked_until is not None and _account_waits(facts):
+        ahead.append(Block(facts.blocked_until, facts.bot_state_reason or "FLOOD_WAIT"))
+    if not ahead:
+        return None
+    longest = max(ahead, key=lambda block: block.until)
+    return Wait(longest.until, f"{longest.reason}: Telegram asked {facts.bot} to wait.")
+
+
+def _quiet_hours(facts: Facts) -> Wait | None:
+    """Who wrote to us may be answered at any hour."""
+    if facts.purpose not in (Purpose.FIRST_CONTACT, Purpose.SCRIPT):
+        return None
+    try:
+        until = quiet_until(facts.now, time_zone=facts.time_zone, start=facts.quiet_from, end=facts.quiet_to)
+    except (ZoneInfoNotFoundError, ValueError):
+        return Wait(None, f"The time zone “{facts.time_zone}” of campaign “{facts.campaign}” is not known.")
+    if until is None:
+        return None
+    # As the campaign has them; the panel adds the one moment at which they end.
+    hours = f"{facts.quiet_from:%H:%M}–{facts.quiet_to:%H:%M} {facts.time_zone}"
+    return Wait(until, f"Quiet hours of campaign “{facts.campaign}” ({hours}).")
+
+
+def _no_budget(facts: Facts) -> Wait | None:
+    if not facts.full_budgets:
+        return None
+    never = next((budget for budget in facts.full_budgets if budget.until is None), None)
+    if never is not None:
+        return Wait(None, f"The budget of {never.name} is 0.")
+    latest = max(facts.full_budgets, key=lambda budget: budget.until or facts.now)
+    return Wait(
+        latest.until, f"The budget of {latest.name} is used up: {latest.limit} in {_span(latest.window_seconds)}."
+    )
+
+
+def _span(seconds: int) -> str:
+    for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds % unit == 0:
+            count = seconds // unit
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return f"{seconds} s"
+
+
+_REFUSALS: tuple[Callable[[Facts], Refuse | None], ...] = (
+    _origin_refuses,
+    _campaign_over,
+    _peer_suppressed,
+    _chat_not_permitted,
+    _not_disclosed,
+    _not_labelled,
+    _answers_nothing,
+)
+_WAITS: tuple[Callable[[Facts], Wait | None], ...] = (
+    _campaign_not_running,
+    _permission_waits,
+    _origin_waits,
+    _bot_unusable,
+    _bot_restricted,
+    _not_owned,
+    _not_a_member,
+    _answers_later,
+    _others_first,
+    _blocked,
+    _quiet_hours,
+    _no_budget,
+)

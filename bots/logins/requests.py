@@ -1,0 +1,127 @@
+"""What a page does with a login: it writes what the operator wants into the row and returns; a worker does it.
+
+A web request never waits for Telegram here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.db.models.functions import Greatest, Now
+
+from bots.accounts.services import bot_stop, credentials_of
+from bots.logins.claims import FREE, UNOWNED, claim_lapse, claims_alive
+from bots.logins.one_shot import CONNECTED
+from bots.logins.rows import LOGIN_LIFETIME, login_pending, number_known
+from bots.logins.steps import BUSY, NO_PHONE, OVER
+from bots.models import Bot, BotSession, PendingLogin
+from bots.worker.hosts import hosts_open
+from bots.worker.leases import is_driven
+from messaging.database.clock import database_clock
+from telegram.logins import LoginError
+
+Ask = PendingLogin.Ask
+Step = PendingLogin.Step
+
+# In which step of a login each of these can be asked for; everything else begins anew.
+_WITHIN: dict[str, Step] = {Ask.RESEND: Step.CODE, Ask.CODE: Step.CODE, Ask.PASSWORD: Step.PASSWORD}
+# These make a connection that a running session of the bot forbids.
+_CONNECTING = frozenset({Ask.SEND, Ask.QR, Ask.IMPORT})
+
+NOT_LOGGED_IN = "The bot is not logged in."
+LOGGING_OUT = "The bot is being logged out. Wait until that is done; it takes less than a minute."
+NO_WORKER = "No bots worker takes logins: start one of the processes …_bots. This goes on by itself then."
+STARTING = "A worker takes this up at any moment."
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a login stands. `doing`: what a worker does for it or is to do, "" when it waits for the operator; `why` it
+    is not being done yet.
+    """
+
+    pending: PendingLogin | None
+    doing: str = ""
+    why: str = ""
+
+
+def login_ask(*, bot_id: UUID, ask: str, by: str, given: str = "") -> None:
+    """Have a worker do this; `given` is what the operator typed for it. Raises LoginError when it is refused."""
+    bot = Bot.objects.get(pk=bot_id)
+    pending = login_pending(bot_id=bot_id)
+    _refuse_hopeless(bot, pending, ask, given)
+    until = database_clock() + LOGIN_LIFETIME
+    rows = PendingLogin.objects.filter(UNOWNED, pk=bot_id, asked="")
+    if ask in _WITHIN:
+        rows = rows.filter(step=_WITHIN[ask], expires_at__gt=Now())
+    else:
+        PendingLogin.objects.get_or_create(bot=bot, defaults={"expires_at": until})
+    asked = {"asked": ask, "asked_by": by[:150], "given": given, "problem": ""}
+    changes: dict[str, Any] = FREE | asked
+    expires = Greatest(F("expires_at"), until)
+    if not rows.update(**changes, asked_at=Now(), seen_at=Now(), expires_at=expires):
+        raise LoginError(BUSY if _is_busy(bot_id) else OVER)
+    if ask == Ask.LOG_OUT:
+        bot_stop(bot_id=bot_id, reason=f"logged out by {by}")
+
+
+def _refuse_hopeless(bot: Bot, pending: PendingLogin | None, ask: str, given: str) -> None:
+    """What needs no worker to be known."""
+    credentials_of(bot)
+    if ask in _CONNECTING and is_driven(bot.pk):
+        raise LoginError(CONNECTED)
+    if ask == Ask.SEND and not (given or number_known(bot, pending)):
+        raise LoginError(NO_PHONE)
+    if ask == Ask.LOG_OUT and not BotSession.objects.filter(bot=bot).exists():
+        raise LoginError(NOT_LOGGED_IN)
+
+
+def _is_busy(bot_id: UUID) -> bool:
+    return PendingLogin.objects.filter(~UNOWNED | ~Q(asked=""), pk=bot_id).exists()
+
+
+def login_cancel(*, bot_id: UUID) -> None:
+    """Forget what was begun, at once; a worker that works on it stops within seconds. What Telegram asked to wait for
+    stays known. Raises LoginError while the bot is being logged out.
+    """
+    rows = PendingLogin.objects.filter(bot_id=bot_id).exclude(asked=Ask.LOG_OUT)
+    waiting = Q(wait_until__gt=Now())
+    rows.filter(waiting).update(**FREE, step=Step.START, state="")
+    rows.filter(~waiting | Q(wait_until__isnull=True)).delete()
+    if PendingLogin.objects.filter(bot_id=bot_id, asked=Ask.LOG_OUT).exists():
+        raise LoginError(LOGGING_OUT)
+
+
+def login_progress(*, bot_id: UUID) -> Progress:
+    """How the login stands now. Whatever happened to its worker, it does not hang: that is found out here too."""
+    pending = login_pending(bot_id=bot_id)
+    if pending is not None and pending.asked and claim_lapse(bot_id=bot_id):
+        pending = login_pending(bot_id=bot_id)
+    if pending is None or not pending.asked or (pending.asked == Ask.QR and pending.step == Step.QR):
+        return Progress(pending)
+    return Progress(pending, str(Ask(pending.asked).label), "" if pending.claim else _why_it_waits())
+
+
+def login_seen(*, bot_id: UUID) -> None:
+    """The login's QR code is on somebody's screen now."""
+    PendingLogin.objects.filter(pk=bot_id, asked=Ask.QR).update(seen_at=Now())
+
+
+def login_told(*, bot_id: UUID) -> str:
+    """What to know of the bot's login on its page: what is being done, or what went wrong; "" for nothing."""
+    progress = login_progress(bot_id=bot_id)
+    if progress.doing:
+        return " ".join(filter(None, (f"{progress.doing}.", progress.why)))
+    return progress.pending.problem if progress.pending is not None else ""
+
+
+def _why_it_waits() -> str:
+    workers = hosts_open()
+    if not workers:
+        return NO_WORKER
+    busy = claims_alive()
+    if busy < workers * settings.LOGINS_PER_WORKER:
+        return STARTING
+    return f"It waits for a free slot: {busy} logins are being worked on. This goes on by itself."

@@ -1,0 +1,212 @@
+"""A login in steps. Between them it is a row (`PendingLogin`), so it survives reloads and restarts; codes and passwords
+are passed on and never kept.
+
+A terminal takes the steps itself; a page asks for them (`bots.logins.requests`), and a worker takes them with the claim that
+it has already. Either way a step owns the login while it lasts.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from bots.accounts.services import credentials_of
+from bots.logins.claims import Claim, ClaimLost, claim_take
+from bots.logins.one_shot import CONNECTED, QR_SECONDS, TooSoon, at_telegram, bot_import, bot_log_out, bot_logged_in
+from bots.logins.rows import (
+    LOGIN_LIFETIME,
+    Work,
+    code_sent,
+    discard_cancelled,
+    keep,
+    keep_lost,
+    keep_password_step,
+    keep_problem,
+    login_pending,
+    number_known,
+    qr_code,
+    resend_at,
+)
+from bots.logins.waits import while_seen
+from bots.models import Bot, PendingLogin
+from bots.worker.executor import in_own_thread
+from bots.worker.leases import is_driven
+from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.clock import database_clock
+from telegram import login
+from telegram.logins import SENTENCES, LoginError, PasswordNeeded, QrCode
+from telegram.types import Me
+
+__all__ = ["code_sent", "login_pending", "qr_code", "resend_at"]
+
+Step = PendingLogin.Step
+
+BUSY = "This login is being worked on at this moment, perhaps in another window. Wait a little, then try again."
+OVER = "This login is over or was never begun. Start again."
+NO_PHONE = "The phone number is missing. Enter it in international form, beginning with +."
+UNFORESEEN = "Something went wrong that CoolThing does not know. Try again; the worker's log says what it was."
+# Who owns a login that a terminal works on.
+TERMINAL = "a terminal"
+# Beyond its own limit: for the connection at its beginning and its end.
+_QR_MARGIN = 30.0
+
+# The steps. Each raises LoginError with a sentence for the operator, and keeps it with the login.
+
+
+def login_send_code(*, bot_id: UUID, phone: str = "", claim: Claim | None = None) -> PendingLogin:
+    """Have Telegram send a code to `phone`; when it is empty, to where the last one went, or to the bot's own number.
+
+    Begins anew whatever was begun.
+    """
+    with _step(bot_id, Step.CODE, claim, begin=True) as work:
+        number = phone or number_known(work.bot, work.pending)
+        if not number:
+            raise LoginError(NO_PHONE)
+        sent = at_telegram(login.request_code(work.credentials, number), claim=work.claim)
+        keep(work, Step.CODE, sent)
+    return work.pending
+
+
+def login_resend_code(*, bot_id: UUID, claim: Claim | None = None) -> PendingLogin:
+    """Have the code sent again in the next way, once Telegram allows it."""
+    with _step(bot_id, Step.CODE, claim, within=Step.CODE) as work:
+        allowed_at = resend_at(work.pending)
+        if allowed_at and database_clock() < allowed_at:
+            raise LoginError(f"Telegram sends it in another way from {allowed_at:%H:%M:%S} UTC on. Wait until then.")
+        resent = at_telegram(login.resend_code(work.credentials, code_sent(work.pending)), claim=work.claim)
+        keep(work, Step.CODE, resent)
+    return work.pending
+
+
+def login_enter_code(*, bot_id: UUID, code: str, claim: Claim | None = None) -> Bot | None:
+    """The bot when it is logged in; None when the account's password is needed now."""
+    with _step(bot_id, Step.CODE, claim, within=Step.CODE) as work:
+        sent = code_sent(work.pending)
+        try:
+            session, me = at_telegram(login.sign_in(work.credentials, sent, code), claim=work.claim)
+        except PasswordNeeded as needed:
+            keep_password_step(work, needed)
+            return None
+        return _done(work, session, me)
+
+
+def login_enter_password(*, bot_id: UUID, password: str, claim: Claim | None = None) -> Bot:
+    with _step(bot_id, Step.PASSWORD, claim, within=Step.PASSWORD) as work:
+        if not password:
+            raise LoginError(SENTENCES["PASSWORD_EMPTY"], reason="PASSWORD_EMPTY")
+        held = json.loads(work.pending.state)["session"]
+        session, me = at_telegram(login.check_password(work.credentials, held, password), claim=work.claim)
+        return _done(work, session, me)
+
+
+def login_by_qr(*, bot_id: UUID, claim: Claim) -> Bot | None:
+    """Keep a QR code in the row until somebody scans it, as long as a page shows it. The bot when it is logged in;
+    None when the account's password is needed now. Goes on with a code that another worker has shown.
+    """
+    with _step(bot_id, Step.QR, claim, begin=True) as work:
+        shown = qr_code(work.pending).session if work.pending.step == Step.QR else ""
+
+        async def show(code: QrCode) -> None:
+            await in_own_thread(keep, work, Step.QR, code)
+
+        showing = login.qr_wait(work.credentials, show, limit=QR_SECONDS, session_text=shown)
+        try:
+            session, me = at_telegram(while_seen(showing, claim), claim=claim, limit=QR_SECONDS + _QR_MARGIN)
+        except PasswordNeeded as needed:
+            keep_password_step(work, needed)
+            return None
+        return _done(work, session, me)
+
+
+def login_import(*, bot_id: UUID, session: str, claim: Claim) -> Bot:
+    """Take over a session that another program has made."""
+    with _step(bot_id, Step.START, claim):
+        return bot_import(bot_id=bot_id, session=session, claim=claim)
+
+
+def login_end(*, bot_id: UUID, by: str, claim: Claim) -> None:
+    """Log the bot out."""
+    with _step(bot_id, Step.START, claim):
+        try:
+            bot_log_out(bot_id=bot_id, by=by, claim=claim)
+        except ClaimLost:
+            raise
+        except LoginError as error:
+            raise LoginError(f"Not logged out: {error}", reason=error.reason) from error
+
+
+# How a step is made.
+
+
+@contextmanager
+def _step(
+    bot_id: UUID, kind: Step, claim: Claim | None, *, begin: bool = False, within: Step | None = None
+) -> Iterator[Work]:
+    """Own the login for one step, with `claim` if it is given; what goes wrong is kept with it. Raises LoginError."""
+    bot = Bot.objects.get(pk=bot_id)
+    now = database_clock()
+    claim = claim or _claimed(bot, now, begin=begin)
+    try:
+        with _outcome_kept(claim, kind, now) as begun:
+            work = claim.insist(partial(_ready, bot, claim, kind, now, begin=begin, within=within))
+            begun.append(work)
+            yield work
+    except DATABASE_ERRORS:
+        # How it has ended is not written down: the claim runs out, and another worker goes on or the page says so.
+        raise
+    except BaseException:
+        claim.end()
+        raise
+    claim.end()
+
+
+@contextmanager
+def _outcome_kept(claim: Claim, kind: Step, now: datetime) -> Iterator[list[Work]]:
+    """What goes wrong is kept with the login; what was begun, if anything, is put into the list."""
+    begun: list[Work] = []
+    try:
+        yield begun
+    except ClaimLost as lost:
+        if claim.stop.is_set():
+            keep_lost(claim, lost)
+        else:
+            for work in begun:
+                discard_cancelled(work)
+        raise
+    except LoginError as error:
+        keep_problem(claim, kind, error, now)
+        raise
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        claim.insist(lambda: claim.rows.update(problem=UNFORESEEN))
+        raise
+
+
+def _ready(bot: Bot, claim: Claim, kind: Step, now: datetime, *, begin: bool, within: Step | None) -> Work:
+    """Raises LoginError when this step cannot be taken now."""
+    pending = claim.rows.first()
+    if pending is None or (within is not None and (pending.step != within or pending.expires_at <= now)):
+        raise LoginError(OVER)
+    if begin and is_driven(bot.pk):
+        raise LoginError(CONNECTED)
+    if pending.waits_for in (kind, "") and pending.wait_until and pending.wait_until > now:
+        raise TooSoon(pending.wait_until)
+    return Work(pending, bot, credentials_of(bot), claim)
+
+
+def _claimed(bot: Bot, now: datetime, *, begin: bool) -> Claim:
+    if begin:
+        if is_driven(bot.pk):
+            raise LoginError(CONNECTED)
+        PendingLogin.objects.get_or_create(bot=bot, defaults={"expires_at": now + LOGIN_LIFETIME})
+    claim = claim_take(bot_id=bot.pk, owner=TERMINAL, begin=begin)
+    if claim is None:
+        raise LoginError(BUSY if PendingLogin.objects.filter(pk=bot.pk).exists() else OVER)
+    return claim
+
+
+def _done(work: Work, session: str, me: Me) -> Bot:
+    return bot_logged_in(bot_id=work.bot.pk, session=session, me=me, claim=work.claim)

@@ -1,0 +1,113 @@
+"""The part of a bots worker that does what operators asked for on the pages of logins.
+
+It takes them from the database, as the sender takes deliveries: a web request needs no broker for it, a killed worker
+leaves nothing in a queue, and two workers never have the same one. Each login has a thread and a loop of its own, so
+that it cannot hold up the bots that this process drives.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import close_old_connections, connections
+
+from bots.logins import steps
+from bots.logins.claims import Job, claim_next
+from bots.models import PendingLogin
+from messaging.consuming.handling import DATABASE_ERRORS
+from telegram.logins import LoginError
+
+Ask = PendingLogin.Ask
+
+# Seconds between looks for what was asked for; and to rest when the database is away.
+POLL_SECONDS = 0.5
+FAILURE_PAUSE = 1.0
+
+log = logging.getLogger(__name__)
+
+_WORK: dict[str, Callable[[Job], object]] = {
+    Ask.SEND: lambda job: steps.login_send_code(bot_id=job.bot_id, phone=job.given, claim=job.claim),
+    Ask.RESEND: lambda job: steps.login_resend_code(bot_id=job.bot_id, claim=job.claim),
+    Ask.CODE: lambda job: steps.login_enter_code(bot_id=job.bot_id, code=job.given, claim=job.claim),
+    Ask.PASSWORD: lambda job: steps.login_enter_password(bot_id=job.bot_id, password=job.given, claim=job.claim),
+    Ask.QR: lambda job: steps.login_by_qr(bot_id=job.bot_id, claim=job.claim),
+    Ask.IMPORT: lambda job: steps.login_import(bot_id=job.bot_id, session=job.given, claim=job.claim),
+    Ask.LOG_OUT: lambda job: steps.login_end(bot_id=job.bot_id, by=job.by, claim=job.claim),
+}
+
+
+def login_work(job: Job) -> None:
+    """Do what was asked for; how it ended is in the row."""
+    try:
+        _WORK[job.ask](job)
+    except LoginError as error:
+        log.info("login of bot %s: %s ended with %s", job.bot_id, job.ask, error.reason or type(error).__name__)
+    except DATABASE_ERRORS as error:
+        # The claim runs out, and the page says so.
+        log.warning("login of bot %s: the database is away: %s", job.bot_id, type(error).__name__)
+    except Exception:
+        log.exception("login of bot %s: %s failed", job.bot_id, job.ask)
+
+
+class LoginWorker:
+    """`start` it once; `stop` is safe in a signal handler; `close` waits until every login has let go."""
+
+    def __init__(self, *, name: str, slots: int, takes: Callable[[], bool] = lambda: True) -> None:
+        self.name = name
+        # Whether it takes logins now: not while an operator drains the worker.
+        self._takes = takes
+        self._free = threading.Semaphore(slots)
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="login")
+        self._thread = threading.Thread(target=self._run, name="logins", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more logins and interrupt those under way: another worker resumes them, or their page says so."""
+        self._stop.set()
+
+    def close(self) -> None:
+        self.stop()
+        self._thread.join()
+        self._pool.shutdown()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            pause = POLL_SECONDS
+            try:
+                close_old_connections()
+                while self._take_one():
+                    pass
+            except DATABASE_ERRORS as error:
+                log.warning("logins wait for the database: %s", type(error).__name__)
+                pause = FAILURE_PAUSE
+            except Exception:
+                log.exception("looking for logins failed")
+                pause = FAILURE_PAUSE
+            self._stop.wait(pause)
+        connections.close_all()
+
+    def _take_one(self) -> bool:
+        """Whether there was one, and a free slot for it."""
+        if self._stop.is_set() or not self._takes() or not self._free.acquire(blocking=False):
+            return False
+        job = None
+        try:
+            job = claim_next(owner=self.name, stop=self._stop)
+        finally:
+            if job is None:
+                self._free.release()
+        if job is None:
+            return False
+        self._pool.submit(self._work, job)
+        return True
+
+    def _work(self, job: Job) -> None:
+        try:
+            login_work(job)
+        finally:
+            connections.close_all()
+            self._free.release()

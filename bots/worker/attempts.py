@@ -1,0 +1,238 @@
+"""One attempt to say a claimed delivery, and one attempt to find out about an earlier attempt.
+
+Both end with the outcome written down, or leave the delivery `sending` for another look.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
+
+from django.db import DatabaseError
+
+from bots.deliveries import outcomes, recovery
+from bots.deliveries.claiming import Outgoing, ReplyElsewhere
+from bots.worker.executor import in_db
+from bots.worker.protocols import LiveSession
+from messaging.database.clock import database_clock
+from telegram.client import TelegramAccount
+from telegram.errors import (
+    AlreadySent,
+    BotDead,
+    ChatUpgraded,
+    PassingError,
+    RetryAfter,
+    TelegramError,
+    TransientError,
+)
+from telegram.types import PersonTarget, SentMessage
+
+# How often, and how many seconds apart, the bot's own number of a message is looked for; then the delivery waits.
+REPLY_LOOKUPS, REPLY_PAUSE = 4, 1.0
+REPLY_WAIT = timedelta(seconds=3)
+# A basic group's messages reach its members within seconds: one that its history lacks after this long never comes.
+REPLY_VISIBLE_WITHIN = timedelta(minutes=2)
+NEVER_VISIBLE = "The message that it replies to never reached this account."
+# A history that lacks the message is read twice, this many seconds apart: the request may still be under way.
+LOOKUP_PAUSE = 2.0
+# Seconds before a delivery that met a passing error before it was sent is tried again, doubling.
+PASSING_FIRST, PASSING_MOST = 2, 60
+# An error that may pass, and stays for so long, keeps the history from being read for good: an operator must decide.
+LOOK_UP_FOR = timedelta(hours=1)
+# Seconds between tries to write an outcome while the database fails.
+_WRITE_PAUSES = (0.1, 0.5, 2.0, 5.0)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+
+class _NotVisible(Exception):
+    """The message to reply to, said at `said_at`, has not reached this account."""
+
+    def __init__(self, said_at: datetime) -> None:
+        self.said_at = said_at
+
+
+async def say(session: LiveSession, out: Outgoing) -> None:
+    """Send a delivery that was never sent before."""
+    account = session.account
+    if account is None or not session.lease_valid():
+        await written(outcomes.put_back, out, outcomes.LOST_BEFORE)
+        return
+    try:
+        known = await _identified(account, out)
+        if known is None:
+            return
+        out = known
+        reply_to = await _reply_to(account, out)
+    except _NotVisible as missing:
+        await _wait_for_visibility(out, missing.said_at)
+        return
+    except TelegramError as error:
+        await _not_sent(session, out, error)
+        return
+    # A lookup may have taken a while; the send itself must fall within the lease.
+    if not session.lease_valid():
+        await written(outcomes.put_back, out, outcomes.LOST_BEFORE)
+        return
+    try:
+        sent = await account.send(out.target, out.text, random_id=out.random_id, reply_to=reply_to)
+    except AlreadySent as error:
+        await look_up(session, recovery.Recovery(out, None, repeat=False), error)
+    except TransientError as error:
+        if isinstance(error, PassingError) and error.refused:
+            await _not_sent(session, out, error)
+            return
+        session.report(error)
+        await written(outcomes.note_unanswered, out, error)
+    except TelegramError as error:
+        await _not_sent(session, out, error)
+    else:
+        await written(outcomes.record_sent, out, sent)
+
+
+async def recover(session: LiveSession, found: recovery.Recovery) -> float:
+    """Find out about an earlier attempt; returns the seconds that must pass before another look, if it needs one."""
+    if not found.repeat:
+        return await look_up(session, found, None)
+    account = session.account
+    if account is None or not session.lease_valid():
+        return 0.0
+    try:
+        known = await _identified(account, found.out)
+        if known is None:
+            return 0.0
+        found, reply_to = replace(found, out=known), await _reply_to(account, known)
+        sent = await account.send(known.target, known.text, random_id=known.random_id, reply_to=reply_to)
+    except (TransientError, _NotVisible) as error:
+        if isinstance(error, TransientError):
+            session.report(error)
+        return 0.0
+    except TelegramError as error:
+        # It may have been said the first time, whatever Telegram says to the repeat.
+        return await look_up(session, found, error)
+    await written(outcomes.record_sent, found.out, sent)
+    return 0.0
+
+
+async def look_up(session: LiveSession, found: recovery.Recovery, answer: TelegramError | None) -> float:
+    """Settle by the history. `answer` is what Telegram said to the last repeat, if there was one."""
+    account, out = session.account, found.out
+    if account is None or not session.lease_valid():
+        return 0.0
+    try:
+        message_id = await _find(account, out)
+    except RetryAfter as error:
+        return float(error.seconds)
+    except (TransientError, BotDead) as error:
+        session.report(error)
+        if isinstance(error, PassingError) and await _looked_long_enough(out):
+            await written(outcomes.record_unknown, out, _unreadable(error))
+        return 0.0
+    except TelegramError as error:
+        await written(outcomes.record_unknown, out, _unreadable(error))
+        return 0.0
+    if message_id is not None:
+        await written(outcomes.record_sent, out, SentMessage(message_id, out.first_attempt_at, out.destination_id))
+    elif isinstance(answer, AlreadySent):
+        await written(outcomes.record_unknown, out, "Telegram says that it was said, but the history does not show it.")
+    elif answer is not None:
+        await _not_sent(session, out, answer)
+    else:
+        await written(recovery.record_not_said, found)
+    return 0.0
+
+
+def _unreadable(error: TelegramError) -> str:
+    return f"No answer from Telegram, and the history cannot be read ({error.reason}): look whether it was said."
+
+
+async def _looked_long_enough(out: Outgoing) -> bool:
+    return await in_db(database_clock) - out.first_attempt_at > LOOK_UP_FOR
+
+
+async def _not_sent(session: LiveSession, out: Outgoing, error: TelegramError) -> None:
+    """Telegram or the way to it said no before anything was said."""
+    if isinstance(error, PassingError):
+        await written(_try_later, out, error)
+    elif isinstance(error, TransientError):
+        await written(outcomes.put_back, out, f"No connection to Telegram ({error.reason}).")
+    else:
+        await written(outcomes.record_refusal_of_telegram, out, error, await in_db(database_clock))
+    if isinstance(error, BotDead | TransientError):
+        session.report(error)
+    elif isinstance(error, ChatUpgraded):
+        session.want_chats()
+
+
+def _try_later(out: Outgoing, error: PassingError) -> None:
+    """The attempt counts: the error may as well stay."""
+    if out.attempts >= recovery.MAX_ATTEMPTS:
+        outcomes.record_failed(out, kind=error.kind, reason=f"{error.reason}, in {out.attempts} attempts.")
+        return
+    pause = min(PASSING_FIRST * 2 ** max(out.attempts - 1, 0), PASSING_MOST)
+    reason = f"Telegram answered {error.reason}, which may pass: it is tried again."
+    outcomes.put_back(out, reason, until=database_clock() + timedelta(seconds=pause), answered=False)
+
+
+async def _wait_for_visibility(out: Outgoing, said_at: datetime) -> None:
+    now = await in_db(database_clock)
+    if now - said_at > REPLY_VISIBLE_WITHIN:
+        await written(outcomes.record_failed, out, kind="permanent", reason=NEVER_VISIBLE)
+        return
+    reason = "The message that it replies to has not reached this account."
+    await written(outcomes.put_back, out, reason, until=now + REPLY_WAIT)
+
+
+async def _identified(account: TelegramAccount, out: Outgoing) -> Outgoing | None:
+    """With the id of a person who was known by name only. None: it is settled, nobody may write to them."""
+    target = out.target
+    if not isinstance(target, PersonTarget) or target.user_id is not None:
+        return out
+    user_id = await account.person_id(target)
+    if not await written(outcomes.person_learned, out, user_id, target.username):
+        return None
+    return replace(out, target=replace(target, user_id=user_id), destination_id=user_id)
+
+
+async def _reply_to(account: TelegramAccount, out: Outgoing) -> int | None:
+    """The message to reply to, as this account numbers it."""
+    if not isinstance(out.reply_to, ReplyElsewhere):
+        return out.reply_to
+    assert out.destination_id is not None
+    wanted = out.reply_to
+    for lookup in range(REPLY_LOOKUPS):
+        if lookup:
+            await asyncio.sleep(REPLY_PAUSE)
+        found = await account.find_message(
+            out.destination_id, from_user_id=wanted.author_id, text=wanted.text, since=wanted.said_at
+        )
+        if found is not None:
+            return found
+    raise _NotVisible(wanted.said_at)
+
+
+async def _find(account: TelegramAccount, out: Outgoing) -> int | None:
+    exclude = await in_db(recovery.known_ids, out)
+    for lookup in range(2):
+        if lookup:
+            await asyncio.sleep(LOOKUP_PAUSE)
+        found = await account.find_own_message(out.target, out.text, out.first_attempt_at, exclude)
+        if found is not None:
+            return found
+    return None
+
+
+async def written(write: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Write an outcome; a failing database gets some time. What cannot be written stays `sending`: recovery looks."""
+    for pause in _WRITE_PAUSES:
+        try:
+            return await in_db(write, *args, **kwargs)
+        except DatabaseError as error:
+            log.warning("the outcome of a delivery could not be written, trying again: %s", error)
+            await asyncio.sleep(pause)
+    return await in_db(write, *args, **kwargs)

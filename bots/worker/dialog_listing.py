@@ -1,0 +1,54 @@
+"""When Telegram does not list an account's chats: without the list the account does nothing but hear."""
+
+import asyncio
+import logging
+
+from bots.accounts.flood_waits import LISTING, LOOKING, connected_show, method_block, seconds_blocked
+from bots.accounts.incidents import trouble_tell
+from bots.accounts.states import bot_restrict, bot_set_state
+from bots.models import Bot
+from bots.worker.cursors import Reader
+from bots.worker.executor import in_db
+from telegram.errors import BotDead, BotRestricted, PassingError, RetryAfter, TelegramError, TransientError
+
+# Seconds before the list is asked for again when Telegram named no time.
+REFUSED_SECONDS = 120.0
+
+log = logging.getLogger(__name__)
+
+
+async def list_refused(reader: Reader, error: TelegramError) -> float:
+    """Note why; returns the seconds until it may be asked for again. What ends a connection is raised again."""
+    if isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
+        raise error
+    log.warning("bot %s: its chats are listed later: %s", reader.bot_id, error.reason)
+    if isinstance(error, RetryAfter):
+        await in_db(method_block, bot_id=reader.bot_id, error=error)
+        return error.seconds
+    if isinstance(error, BotRestricted):
+        await in_db(bot_restrict, bot_id=reader.bot_id, reason=error.reason)
+    told = f"Telegram does not list the chats of bot {reader.bot_id} ({error.reason}): it is asked again"
+    await in_db(trouble_tell, key=f"list:{reader.bot_id}", reason=told)
+    return REFUSED_SECONDS
+
+
+async def listed_later(reader: Reader, error: TelegramError) -> None:
+    """Wait until Telegram may list them; the account's page says so. Raises BotDead and TransientError."""
+    seconds = await list_refused(reader, error)
+    if isinstance(error, RetryAfter):
+        await _wait(reader, seconds)
+        return
+    reason = f"Telegram does not list its chats: {error.reason}"
+    await in_db(bot_set_state, bot_id=reader.bot_id, epoch=reader.epoch, state=Bot.State.WAITING, reason=reason)
+    await asyncio.sleep(seconds)
+
+
+async def wait_for_list(reader: Reader) -> None:
+    """Until the wait that Telegram asked for on an earlier connection is over."""
+    if left := await in_db(seconds_blocked, bot_id=reader.bot_id, methods=[LISTING]):
+        await _wait(reader, left)
+
+
+async def _wait(reader: Reader, seconds: float) -> None:
+    await in_db(connected_show, bot_id=reader.bot_id, epoch=reader.epoch, bearable=[LOOKING])
+    await asyncio.sleep(seconds)

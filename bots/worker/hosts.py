@@ -1,0 +1,94 @@
+"""The bots workers, as the database knows them."""
+
+import os
+import socket
+import uuid
+from collections.abc import Set
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from bots.accounts.states import BARRED
+from bots.chats.wanted import bots_wanted
+from bots.models import Bot, Host
+from messaging.database.clock import database_clock
+from messaging.database.locks import rows_delete
+
+# Seconds without a heartbeat after which a worker gets no more bots, and after which it is forgotten.
+SILENT_SECONDS = 15
+FORGOTTEN_SECONDS = 600
+
+
+def host_name(worker: str) -> str:
+    """Never the same for two processes, not even for one that was started again at once."""
+    return f"{worker} {socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[:120]
+
+
+def worker_of(name: str) -> str:
+    """The worker of which the host of this name is, or was, a process: Celery's name, the same after a restart."""
+    return name.partition(" ")[0]
+
+
+def host_beat(*, name: str, role: str, capacity: int, draining: bool) -> bool:
+    """The worker lives, and carries at most `capacity` bots. Returns whether a person wants it empty."""
+    values = {"role": role, "capacity": capacity, "draining": draining, "heartbeat_at": Now()}
+    host, _ = Host.objects.update_or_create(name=name, defaults=values)
+    return host.drain_requested
+
+
+def host_drain(*, name: str) -> bool:
+    """Have a worker hand its bots over within seconds, and give it no more; False when it is asked to already."""
+    return bool(Host.objects.filter(name=name, drain_requested=False).update(drain_requested=True))
+
+
+def host_undrain(*, name: str) -> bool:
+    """Let a drained worker take bots again; False when nobody had drained it."""
+    return bool(Host.objects.filter(name=name, drain_requested=True).update(drain_requested=False))
+
+
+def host_leave(*, name: str) -> None:
+    Host.objects.filter(name=name).delete()
+
+
+def hosts_beating() -> list[str]:
+    """The names of all workers that live, whatever they are asked to do."""
+    recent = Now() - timedelta(seconds=SILENT_SECONDS)
+    return list(Host.objects.filter(heartbeat_at__gt=recent).values_list("name", flat=True))
+
+
+def hosts_alive(role: str) -> QuerySet[Host]:
+    """The workers that take bots of this role."""
+    recent = Now() - timedelta(seconds=SILENT_SECONDS)
+    return Host.objects.filter(role=role, draining=False, drain_requested=False, heartbeat_at__gt=recent)
+
+
+def hosts_open() -> int:
+    """How many workers of any role live and are not being emptied."""
+    recent = Now() - timedelta(seconds=SILENT_SECONDS)
+    return Host.objects.filter(draining=False, drain_requested=False, heartbeat_at__gt=recent).count()
+
+
+def host_state(host: Host, now: datetime) -> str:
+    """What a worker does, for people."""
+    if host.heartbeat_at <= now - timedelta(seconds=SILENT_SECONDS):
+        return f"silent since {host.heartbeat_at:%H:%M:%S} UTC"
+    if host.drain_requested:
+        return "drained by a person"
+    return "is ending" if host.draining else "takes bots"
+
+
+def hosts_forget() -> int:
+    """Remove the rows of workers that died long ago."""
+    old = Now() - timedelta(seconds=FORGOTTEN_SECONDS)
+    return rows_delete(Host.objects.filter(heartbeat_at__lt=old))
+
+
+def no_longer_wanted(*, role: str, bot_ids: Set[UUID]) -> set[UUID]:
+    """Which of these bots should not be connected any more."""
+    if not bot_ids:
+        return set()
+    wanted = bots_wanted(role=role, now=database_clock())
+    may = Bot.objects.filter(pk__in=bot_ids, enabled=True, role=role).exclude(state__in=BARRED)
+    return set(bot_ids) - (set(may.values_list("pk", flat=True)) & wanted)

@@ -1,0 +1,316 @@
+"""Reading what one bot's chats say: each message once and in order, from updates, else from the history.
+
+Two tasks use it: one records what came in live (`take_in`), the other reads histories (`catch_up`), so that a history
+that is long or slow keeps nothing waiting. A chat belongs to one of them at any time: while it is behind, its live
+messages are left out and read from the history, for recording one would move the cursor past what is still unread. A
+direct chat or basic group is also read from the history until it is known where it stands: after each connect, and
+after Telegram has not told everything.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from django.db import InterfaceError, OperationalError
+
+from bots.chats.permission_suspension import reading_refused
+from bots.worker.cursors import (
+    DIRECT_CHATS_SEEN,
+    CursorGone,
+    Reader,
+    cursor_follow,
+    cursor_start,
+    cursor_start_direct,
+    cursors_of,
+    cursors_start_direct,
+    message_skip,
+    messages_record,
+)
+from bots.worker.executor import in_db
+from bots.worker.leases import LeaseLost
+from telegram.client import TelegramAccount
+from telegram.errors import BotDead, ChatRefuses, PassingError, RetryAfter, TelegramError, TransientError
+from telegram.types import Dialog, IncomingMessage, is_supergroup
+
+# Messages asked for at once, and recorded in one transaction.
+PAGE = 100
+# How often a handler may fail on a message before the message is skipped, and the wait after each (seconds).
+TRIES = 3
+RETRY_SECONDS = 1.0
+# Before a chat whose history is refused is tried again (seconds).
+REFUSED_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+def _author_missing(message: IncomingMessage) -> bool:
+    return message.author.kind == "unknown" and not (message.outgoing or message.service)
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A chat to be read from its history before its live messages count; a new object whenever that is asked anew.
+
+    `not_before` on time.monotonic(). `live`: the first live message that was left out.
+    """
+
+    not_before: float = 0.0
+    live: int | None = None
+
+
+class Reading:
+    """The reading of one bot during one lease; `account` is set anew after each reconnect."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.account: TelegramAccount | None = None
+        self.inbox: deque[IncomingMessage] = deque()
+        # The one that is read next comes first.
+        self.behind: dict[int, Behind] = {}
+        # Set when a chat has fallen behind.
+        self.asked = asyncio.Event()
+        # Set while nothing is to be read from histories now.
+        self.caught_up = asyncio.Event()
+        # Grows whenever Telegram has not told everything: a list of chats from before says nothing any more.
+        self.doubts = 0
+        self._chats: set[int] = set()
+        # Whether the list of chats has shown all that were missed.
+        self._compared = False
+        # Chats whose live messages follow the last recorded one.
+        self._sure: set[int] = set()
+        # How far the history of a chat that is behind was read. Its cursor may be missing: nothing is kept of somebody
+        # who was erased.
+        self._passed: dict[int, int] = {}
+        self._failures: dict[tuple[int, int], int] = {}
+        # Groups that are supergroups now, and whether they were read to their end.
+        self._read_to_end: dict[int, bool] = {}
+        # Called when one of them has been: its supergroup can be watched.
+        self.when_read_out: Callable[[], None] = lambda: None
+
+    def begin(self, account: TelegramAccount) -> None:
+        """A new connection: where each chat stands is not known until `compare`."""
+        self.account = account
+        self.behind.clear()
+        self.doubt()
+
+    def doubt(self) -> None:
+        """Telegram may not tell of everything that came before what it tells from now on."""
+        self.doubts += 1
+        self._sure.clear()
+        self._compared = False
+
+    def mark(self, peer_id: int) -> None:
+        """Read the history of a chat that is read, soon."""
+        if peer_id in self._chats:
+            self._fall_behind(peer_id)
+
+    async def compare(self, dialogs: Iterable[Dialog], *, doubts: int) -> None:
+        """Find the chats with messages that were not recorded. `doubts` as of before the dialogs were asked for."""
+        listed = list(dialogs)
+        behind: set[int] = set()
+        sure: set[int] = set()
+        if self.reader.handler.reads_private:
+            private = [self._as_before(dialog) for dialog in listed if dialog.kind == "private"]
+            positions = await in_db(cursors_start_direct, reader=self.reader, dialogs=private)
+            tops = {dialog.peer_id: dialog.top_message_id for dialog in listed if dialog.kind == "private"}
+            behind |= {peer for peer, top in tops.items() if top > positions.get(peer, top)}
+            sure |= tops.keys() - behind
+        if self.reader.handler.reads_chats:
+            positions = await in_db(cursors_of, self.reader.bot_id)
+            tops = {dialog.peer_id: dialog.top_message_id for dialog in listed}
+            late = {peer for peer in self._chats if tops.get(peer, 1) > positions.get(peer, 0)}
+            behind |= late
+            sure |= self._chats - late
+        for peer_id in behind:
+            self._fall_behind(peer_id)
+        if doubts == self.doubts:
+            self._sure |= sure
+            self._compared = True
+
+    def _as_before(self, dialog: Dialog) -> Dialog:
+        """Without what was said since the connection began: that is new, also in a chat from before the bot."""
+        behind = self.behind.get(dialog.peer_id)
+        if behind is None or behind.live is None:
+            return dialog
+        return replace(dialog, top_message_id=min(dialog.top_message_id, behind.live - 1))
+
+    async def watch(self, peer_id: int, *, former: int | None = None) -> None:
+        """Read a chat from now on: from the cursor if it has one, else from its newest message. `former`: the basic
+        group that it was; if that was read, it is read to its end, and then this one from its beginning."""
+        if not self.reader.handler.reads_chats or peer_id in self._chats or self.account is None:
+            return
+        positions = await in_db(cursors_of, self.reader.bot_id)
+        if former is not None and former in positions:
+            if not self._read_out(former):
+                return
+            await in_db(cursor_follow, reader=self.reader, former=former, peer_id=peer_id)
+            del self._read_to_end[former]
+        elif peer_id not in positions:
+            top = await self.account.top_message_id(peer_id)
+            await in_db(cursor_start, reader=self.reader, peer_id=peer_id, at=top)
+        self._chats.add(peer_id)
+        self._fall_behind(peer_id)
+
+    def _read_out(self, peer_id: int) -> bool:
+        """Whether everything in a group that takes no more messages is recorded, as far as it can be read. If not, it
+        is read now, and `when_read_out` is called."""
+        self._chats.discard(peer_id)
+        if self._read_to_end.get(peer_id):
+            return True
+        self._read_to_end[peer_id] = False
+        if peer_id not in self.behind:
+            self._fall_behind(peer_id)
+        return False
+
+    def reads(self, peer_id: int) -> bool:
+        """Whether `watch` has nothing to do for this chat."""
+        return not self.reader.handler.reads_chats or peer_id in self._chats
+
+    def keep_only(self, peer_ids: set[int]) -> None:
+        """Stop reading the chats that are not among these."""
+        for peer_id in self._chats - peer_ids:
+            self._drop(peer_id)
+
+    async def take_in(self) -> None:
+        """Record what came in live, and leave out what is to be read from the history."""
+        live = [message for message in self._taken() if self._wanted(message)]
+        live.sort(key=lambda message: (message.peer_id, message.message_id))
+        for peer_id, grouped in groupby(live, key=lambda message: message.peer_id):
+            messages = list(grouped)
+            known = is_supergroup(peer_id) or peer_id in self._sure
+            # The history describes a message's author.
+            if peer_id in self.behind or not known or any(map(_author_missing, messages)):
+                self._fall_behind(peer_id, live=messages[0].message_id)
+            else:
+                await self._record(peer_id, messages, live=True)
+
+    def _taken(self) -> list[IncomingMessage]:
+        return [self.inbox.popleft() for _ in range(min(len(self.inbox), PAGE))]
+
+    def _wanted(self, message: IncomingMessage) -> bool:
+        return self.reader.handler.reads_private if message.private else message.peer_id in self._chats
+
+    def _fall_behind(self, peer_id: int, *, live: int | None = None, seconds: float = 0.0) -> None:
+        """`live`: a message of it was left out: what is asked for now may not have it. `seconds`: not before."""
+        before = self.behind.get(peer_id, Behind())
+        not_before = time.monotonic() + seconds if seconds else before.not_before
+        self.behind[peer_id] = Behind(not_before, live if before.live is None else before.live)
+        if not seconds:
+            self.caught_up.clear()
+        self.asked.set()
+
+    @property
+    def due(self) -> float:
+        """When (monotonic) there is a history to be read."""
+        return min((behind.not_before for behind in self.behind.values()), default=float("inf"))
+
+    async def catch_up(self) -> bool:
+        """Read one page of one chat, each in its turn. False: there is nothing to read now."""
+        now = time.monotonic()
+        peer_id = next((peer for peer, behind in self.behind.items() if behind.not_before <= now), None)
+        if peer_id is None:
+            self.caught_up.set()
+            return False
+        try:
+            await self._read_page(peer_id)
+        except TelegramError as error:
+            if isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
+                raise
+            if isinstance(error, ChatRefuses):
+                await in_db(reading_refused, bot_id=self.reader.bot_id, peer_id=peer_id, error=error)
+            wait = error.seconds if isinstance(error, RetryAfter) else REFUSED_SECONDS
+            log.warning("bot %s cannot read the history of %s: %s", self.reader.bot_id, peer_id, error.reason)
+            self._fall_behind(peer_id, seconds=wait)
+            if peer_id in self._read_to_end and not isinstance(error, RetryAfter | PassingError):
+                self._caught_up_with(peer_id)
+        if peer_id in self.behind:
+            self.behind[peer_id] = self.behind.pop(peer_id)
+        return True
+
+    async def _read_page(self, peer_id: int) -> None:
+        """One page of the history after the cursor."""
+        assert self.account is not None
+        asked = self.behind[peer_id]
+        after = await self._position(peer_id, asked)
+        if after is None:
+            self._drop(peer_id)
+            return
+        if asked.live is not None:
+            await self.account.meet(peer_id, message_id=asked.live)
+        page = await self.account.history(peer_id, after_id=after, limit=PAGE)
+        if not page:
+            # Unless one more live message was left out meanwhile.
+            if self.behind.get(peer_id) is asked:
+                self._caught_up_with(peer_id)
+            return
+        # One at a time where a handler has failed: the good ones get through, the bad one is known.
+        careful = any(peer == peer_id for peer, _ in self._failures)
+        await self._record(peer_id, page[:1] if careful else page, live=False)
+
+    async def _position(self, peer_id: int, asked: Behind) -> int | None:
+        """After which message to read. None: the chat is not read any more."""
+        cursors = await in_db(cursors_of, self.reader.bot_id)
+        position = cursors.get(peer_id)
+        if position is None and peer_id < 0:
+            return None
+        if position is None and asked.live is not None and (self._compared or DIRECT_CHATS_SEEN not in cursors):
+            # Nothing was missed in it, or the bot connects for the first time: what was there before is old.
+            position = await in_db(cursor_start_direct, reader=self.reader, peer_id=peer_id, at=asked.live - 1)
+        return max(position or 0, self._passed.get(peer_id, 0))
+
+    def _caught_up_with(self, peer_id: int) -> None:
+        self.behind.pop(peer_id, None)
+        self._passed.pop(peer_id, None)
+        self._sure.add(peer_id)
+        if peer_id in self._read_to_end:
+            self._read_to_end[peer_id] = True
+            self.when_read_out()
+
+    def _drop(self, peer_id: int) -> None:
+        """Its cursor is gone: nobody wanted the chat for a while. If it is wanted, `watch` begins anew."""
+        self._chats.discard(peer_id)
+        self._sure.discard(peer_id)
+        self._passed.pop(peer_id, None)
+        self.behind.pop(peer_id, None)
+
+    async def _record(self, peer_id: int, messages: list[IncomingMessage], *, live: bool) -> None:
+        gapless = live and is_supergroup(peer_id)
+        try:
+            recorded = await in_db(
+                messages_record, reader=self.reader, peer_id=peer_id, messages=messages, gapless=gapless
+            )
+        except LeaseLost:
+            raise
+        except CursorGone:
+            self._drop(peer_id)
+            return
+        except (OperationalError, InterfaceError) as error:
+            log.warning("bot %s: the database fails while reading: %s", self.reader.bot_id, error)
+            self._fall_behind(peer_id, seconds=RETRY_SECONDS)
+            return
+        except Exception as error:
+            await self._failed(peer_id, messages, error)
+            return
+        self._failures = {place: count for place, count in self._failures.items() if place[0] != peer_id}
+        if recorded.gap:
+            self._fall_behind(peer_id)
+        elif not live:
+            self._passed[peer_id] = recorded.position
+
+    async def _failed(self, peer_id: int, messages: list[IncomingMessage], error: Exception) -> None:
+        place = (peer_id, messages[0].message_id)
+        if len(messages) == 1:
+            self._failures[place] = self._failures.get(place, 0) + 1
+        else:
+            self._failures.setdefault(place, 0)
+        log.exception("bot %s: a message of chat %s could not be recorded", self.reader.bot_id, peer_id)
+        if self._failures[place] >= TRIES:
+            with suppress(CursorGone):
+                await in_db(message_skip, reader=self.reader, message=messages[0], error=error)
+            del self._failures[place]
+        self._fall_behind(peer_id, seconds=RETRY_SECONDS)

@@ -1,0 +1,216 @@
+"""The bots of one worker process: one loop in a thread of its own, a session for each bot, one sender for all."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from django.db import Error as DatabaseTrouble
+
+from bots.accounts.incidents import trouble_tell
+from bots.accounts.services import bot_facts
+from bots.accounts.unknown_errors import unlisted_tell
+from bots.models import Bot
+from bots.roles import handler_of
+from bots.worker.executor import in_db
+from bots.worker.hosts import host_beat, host_leave, no_longer_wanted
+from bots.worker.leases import lease_release, lease_take
+from bots.worker.sender import Sender
+from bots.worker.session import BotSession
+
+# Seconds between heartbeats, and between looks whether the bots here are still wanted.
+BEAT_SECONDS = 3.0
+# Seconds between looks whether a person drains the worker, as the heartbeat has read it.
+LOOK_SECONDS = 0.5
+# Seconds that the sender gets to finish what it is sending when the process is to end.
+SENDER_LIMIT = 20.0
+# Seconds that the database gets for what is not worth waiting for.
+NOTE_LIMIT = 5.0
+# Seconds before a part of the runtime that broke is started again.
+RESTART_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Runtime:
+    """`bots.worker.protocols.LiveRuntime`. `start` it once; `run_bot` comes from many threads; `drain`, then `close`, end it."""
+
+    def __init__(self, *, role: str, name: str, capacity: int) -> None:
+        self.role = role
+        self.name = name
+        self.capacity = capacity
+        self.sessions: dict[UUID, BotSession] = {}
+        # Those and the ones that have lost their bot, perhaps to a later session here, and are still ending.
+        self._hosted: set[BotSession] = set()
+        # How many are being taken at this moment.
+        self._coming = 0
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="bots-loop", daemon=True)
+        # Ends the process's work; and the same for as long as a person wants it (Host.drain_requested).
+        self._draining = threading.Event()
+        self._resting = False
+        self._slots = threading.BoundedSemaphore(capacity)
+        self._drain: asyncio.Event | None = None
+        self._started = threading.Event()
+
+    def start(self) -> None:
+        """Returns when the loop runs."""
+        self._thread.start()
+        self._started.wait()
+
+    def drain(self) -> None:
+        """Take no more bots and let go of those that are here. Returns at once; safe in a signal handler."""
+        self._draining.set()
+        if self._drain is not None:
+            with suppress(RuntimeError):  # The loop has ended already.
+                self.loop.call_soon_threadsafe(self._drain.set)
+
+    def close(self, timeout: float = 30) -> None:
+        """Drain, wait until every session has ended, and end the loop."""
+        self.drain()
+        self._thread.join(timeout)
+
+    def run_bot(self, bot_id: UUID) -> None:
+        """Own the bot until its session ends. Returns at once when it cannot be had, or there is no room."""
+        if self._lets_go or not self._slots.acquire(blocking=False):
+            # Let the supervisor give it to somebody else at its next round.
+            Bot.objects.filter(pk=bot_id).update(dispatched_at=None)
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(self._own(bot_id), self.loop).result()
+        finally:
+            self._slots.release()
+
+    async def _own(self, bot_id: UUID) -> None:
+        """On the loop and over the executor's few connections: as many threads would open one each, all at once."""
+        self._coming += 1
+        try:
+            session = await self._begin(bot_id)
+        finally:
+            self._coming -= 1
+        if session is not None:
+            await self._host(session)
+
+    async def _begin(self, bot_id: UUID) -> BotSession | None:
+        if self._lets_go:
+            return None
+        lease = await in_db(lease_take, bot_id=bot_id, owner=self.name)
+        if lease is None:
+            return None
+        try:
+            facts = await in_db(bot_facts, bot_id=bot_id)
+            handler = handler_of(facts.role)
+            if handler is None:
+                raise LookupError(f"nobody has registered a handler for the role {facts.role}")
+        except Exception as error:
+            log.exception("bot %s cannot be started", bot_id)
+            reason = f"bot {bot_id} cannot be started: {error}"
+            await in_db(trouble_tell, key=f"session:{bot_id}", reason=reason)
+        else:
+            if not self._lets_go:
+                return BotSession(lease, facts, handler)
+        await in_db(lease_release, bot_id=bot_id, epoch=lease.epoch)
+        return None
+
+    async def _host(self, session: BotSession) -> None:
+        self.sessions[session.bot_id] = session
+        self._hosted.add(session)
+        try:
+            await session.run()
+        finally:
+            self._hosted.discard(session)
+            if self.sessions.get(session.bot_id) is session:
+                del self.sessions[session.bot_id]
+
+    def is_open(self) -> bool:
+        """Whether the worker takes on work: nobody drains it, and the process is not to end."""
+        return not self._lets_go
+
+    # The loop's own work.
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_until_complete(self._main())
+        finally:
+            self.loop.close()
+
+    @property
+    def _lets_go(self) -> bool:
+        return self._resting or self._draining.is_set()
+
+    async def _main(self) -> None:
+        self._drain = asyncio.Event()
+        beat = asyncio.create_task(self._again(self._beat, self._drain, "heartbeat"))
+        self._started.set()
+        while not self._draining.is_set():
+            await self._serve()
+            await self._until(lambda: not self._resting)
+        beat.cancel()
+        await asyncio.gather(beat, return_exceptions=True)
+        await self._quietly(in_db(host_leave, name=self.name))
+
+    async def _serve(self) -> None:
+        """Carry bots until they are to be let go, and let them go."""
+        stop_sender = asyncio.Event()
+        sender = asyncio.create_task(self._again(lambda: Sender(self).run(stop_sender), stop_sender, "sender"))
+        await self._until(lambda: self._resting)
+        await self._quietly(self._note())
+        # First the sender: what it is saying is still to be settled over the sessions' connections.
+        stop_sender.set()
+        await asyncio.wait([sender], timeout=SENDER_LIMIT)
+        for session in list(self._hosted):
+            session.stop()
+        while self._hosted or self._coming:
+            await asyncio.sleep(0.05)
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
+
+    async def _until(self, come: Callable[[], bool]) -> None:
+        """Until this is so or the process is to end."""
+        assert self._drain is not None
+        while not come() and not self._draining.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._drain.wait()
+
+    async def _note(self) -> bool:
+        return await in_db(host_beat, name=self.name, role=self.role, capacity=self.capacity, draining=self._lets_go)
+
+    async def _beat(self) -> None:
+        while True:
+            began = time.monotonic()
+            self._rest(await self._note())
+            await in_db(unlisted_tell)
+            for bot_id in await in_db(no_longer_wanted, role=self.role, bot_ids=set(self.sessions)):
+                if (session := self.sessions.get(bot_id)) is not None:
+                    session.stop()
+            await asyncio.sleep(max(0.1, began + BEAT_SECONDS - time.monotonic()))
+
+    def _rest(self, wanted: bool) -> None:
+        if wanted != self._resting:
+            log.warning("%s: %s", self.name, "drained by a person" if wanted else "takes bots again")
+        self._resting = wanted
+
+    async def _again(self, work: Any, stop: asyncio.Event, what: str) -> None:
+        """Run a part of the runtime, and start it again when it breaks: the sessions go on meanwhile."""
+        while not stop.is_set():
+            try:
+                await work()
+            except DatabaseTrouble as error:
+                log.warning("the %s of %s waits for the database: %s", what, self.name, type(error).__name__)
+            except Exception:
+                log.exception("the %s of %s broke", what, self.name)
+            if not stop.is_set():
+                await asyncio.sleep(RESTART_SECONDS)
+
+    async def _quietly(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            async with asyncio.timeout(NOTE_LIMIT):
+                await work
+        except (DatabaseTrouble, TimeoutError) as error:
+            log.warning("%s could not be noted: %s", self.name, type(error).__name__)

@@ -1,0 +1,208 @@
+"""The sender of one bots worker: claims what its bots may say, says it, and looks after what was left behind.
+
+One claiming round at a time; of each bot one message at a time; of different bots concurrently.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+from bots.deliveries.claiming import Outgoing, claim, forget_waits, judge_unowned
+from bots.deliveries.outcomes import LOST_BEFORE, put_back
+from bots.deliveries.recovery import stranded, take_over
+from bots.gate.facts import Key, Owner
+from bots.worker import attempts
+from bots.worker.executor import in_db
+from bots.worker.protocols import LiveRuntime, LiveSession
+from bots.worker.recheck_timer import WaitingRoom
+from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
+from messaging.database.listen import listen
+
+# Seconds between looks at the queue when nobody calls; between looks for what was left `sending`.
+POLL = 0.3
+STRANDED_POLL = 1.0
+# Seconds before another look at one stranded delivery, doubling.
+LOOK_FIRST, LOOK_MOST = 1.0, 30.0
+# Seconds that attempts under way get when the worker stops; what they do not settle the next owner does.
+DRAIN_LIMIT = 15.0
+# Seconds that the listener gets to end; one that hangs in a connection attempt ends with the process.
+LISTENER_LIMIT = 2.0
+# Seconds to rest after a round that failed (the database is away).
+FAILURE_PAUSE = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Sender:
+    """`run` it once, on the runtime's loop."""
+
+    def __init__(self, runtime: LiveRuntime) -> None:
+        self._runtime = runtime
+        self._call = asyncio.Event()
+        self._rules_changed = False
+        # By bot: under which lease its waits were last judged anew.
+        self._met: dict[UUID, int] = {}
+        self._waiting = WaitingRoom()
+        # By bot: the delivery that it is saying or finding out about.
+        self._leaving: dict[UUID, UUID] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        # By stranded delivery: when (monotonic) to look again, and the pause after that.
+        self._looks: dict[UUID, tuple[float, float]] = {}
+        self._next_stranded = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; then no more is claimed, and what is leaving gets DRAIN_LIMIT to settle."""
+        silence = threading.Event()
+        listener = threading.Thread(target=self._listen, args=(silence,), name="deliveries-listen", daemon=True)
+        listener.start()
+        try:
+            while not stop.is_set():
+                if not await self._safe_round():
+                    await self._rest(stop)
+        finally:
+            silence.set()
+            await self._drain()
+            await asyncio.to_thread(listener.join, LISTENER_LIMIT)
+
+    def _listen(self, silence: threading.Event) -> None:
+        def on_notify(_channel: str, payload: str) -> None:
+            try:
+                self._runtime.loop.call_soon_threadsafe(self._called, payload)
+            except RuntimeError:  # The loop is closed: the process ends.
+                silence.set()
+
+        listen([DELIVERIES_CHANNEL], on_notify, silence)
+
+    def _called(self, payload: str) -> None:
+        # RULES_CHANGED, or LISTEN has begun (again): what was said before that went unheard.
+        self._rules_changed |= payload != QUEUED
+        self._call.set()
+
+    async def _rest(self, stop: asyncio.Event) -> None:
+        """Until somebody calls, or POLL seconds."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._call, stop)]
+        await asyncio.wait(waits, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    async def _safe_round(self) -> bool:
+        """A round; True when it found something to judge, so that the next follows at once."""
+        self._call.clear()
+        try:
+            return await self._round()
+        except Exception:
+            log.exception("a round of the sender failed")
+            await asyncio.sleep(FAILURE_PAUSE)
+            return False
+
+    async def _round(self) -> bool:
+        if self._rules_changed:
+            self._rules_changed = False
+            self._waiting.wake_all()
+            await in_db(forget_waits, list(self._runtime.sessions))
+        await self._meet()
+        await self._look_after_stranded()
+        owners = self._owners()
+        if not owners:
+            return False
+        asleep = self._waiting.asleep()
+        # Who was told to wait just now has perhaps something else to say: several are looked at.
+        alone = owners.keys() - self._waiting.bots()
+        batch = await in_db(claim, owners, asleep=asleep, alone=alone)
+        for bot_id, delivery_ids in batch.waiting.items():
+            self._waiting.seat(bot_id, delivery_ids)
+        for bot_id in batch.joining:
+            if (session := self._runtime.sessions.get(bot_id)) is not None:
+                session.want_chats()
+        for out in batch.outgoing:
+            self._start(out.bot_id, out.id, self._say(out))
+        return batch.judged > 0
+
+    async def _meet(self) -> None:
+        """Bots that nobody here carried until now: of rules that changed meanwhile their deliveries have not heard."""
+        here = {bot_id: session.epoch for bot_id, session in self._runtime.sessions.items()}
+        if new := [bot_id for bot_id, epoch in here.items() if self._met.get(bot_id) != epoch]:
+            await in_db(forget_waits, new)
+        self._met = here
+
+    def _owners(self) -> dict[UUID, Owner]:
+        """The bots that could say something at this moment."""
+        return {
+            bot_id: Owner(session.epoch, frozenset(session.chats))
+            for bot_id, session in self._runtime.sessions.items()
+            if session.ready and session.lease_valid() and bot_id not in self._leaving
+        }
+
+    def _start(self, bot_id: UUID, delivery_id: UUID, work: Coroutine[Any, Any, None]) -> None:
+        self._leaving[bot_id] = delivery_id
+        task = asyncio.create_task(self._guard(bot_id, delivery_id, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, bot_id: UUID, delivery_id: UUID, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("delivery %s of bot %s was left sending", delivery_id, bot_id)
+        finally:
+            del self._leaving[bot_id]
+            # What waited behind it may go now.
+            self._waiting.wake(bot_id)
+            self._call.set()
+
+    async def _say(self, out: Outgoing) -> None:
+        session = self._session(out)
+        self._look_later(out.id)
+        if session is not None:
+            await attempts.say(session, out)
+        else:
+            await in_db(put_back, out, LOST_BEFORE)
+
+    def _session(self, out: Outgoing) -> LiveSession | None:
+        """The session under whose epoch it was claimed; None when that has ended meanwhile."""
+        session = self._runtime.sessions.get(out.bot_id)
+        return session if session is not None and session.epoch == out.epoch else None
+
+    async def _look_after_stranded(self) -> None:
+        now = time.monotonic()
+        if now < self._next_stranded:
+            return
+        self._next_stranded = now + STRANDED_POLL
+        await self._tell_why_disconnected_wait()
+        owners = self._owners()
+        keys = await in_db(stranded, list(owners), leaving=list(self._leaving.values())) if owners else []
+        self._looks = {found.id: self._looks[found.id] for found in keys if found.id in self._looks}
+        for key in keys:
+            due, _ = self._looks.get(key.id, (0.0, 0.0))
+            if key.bot_id not in self._leaving and now >= due:
+                self._start(key.bot_id, key.id, self._recover(key, owners))
+
+    async def _tell_why_disconnected_wait(self) -> None:
+        """The bots here that could not say anything: their due deliveries are judged as those of nobody."""
+        away = [bot_id for bot_id, session in self._runtime.sessions.items() if not session.ready]
+        if away:
+            await in_db(judge_unowned, away)
+
+    async def _recover(self, key: Key, owners: dict[UUID, Owner]) -> None:
+        self._look_later(key.id)
+        found = await in_db(take_over, key, owners)
+        session = self._session(found.out) if found is not None else None
+        if found is not None and session is not None:
+            self._look_later(key.id, at_least=await attempts.recover(session, found))
+
+    def _look_later(self, delivery_id: UUID, *, at_least: float = 0.0) -> None:
+        _, pause = self._looks.get(delivery_id, (0.0, LOOK_FIRST))
+        if at_least:
+            self._looks[delivery_id] = (time.monotonic() + at_least, pause)
+        else:
+            self._looks[delivery_id] = (time.monotonic() + pause, min(pause * 2, LOOK_MOST))
+
+    async def _drain(self) -> None:
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=DRAIN_LIMIT)
+            for task in late:
+                task.cancel()

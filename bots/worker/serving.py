@@ -1,0 +1,213 @@
+"""What a bot's session does while one connection lasts: several tasks, so that nothing else delays what comes in.
+
+Listing the account's chats, entering them, reading histories and looking at older messages all wait for Telegram, each
+for up to its own time limit. What people write meanwhile is recorded at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+from django.db import Error as DatabaseTrouble
+
+from bots.worker.dialog_listing import listed_later, wait_for_list
+from bots.worker.leases import LeaseLost
+from bots.worker.membership import Membership
+from bots.worker.message_changes import Afterwards
+from bots.worker.reading import Reading
+from telegram.client import TelegramAccount
+from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
+from telegram.types import IncomingMessage, MessageNow
+
+# Seconds between looks at the chats that the bot is to be in.
+CHATS_SECONDS = 5.0
+# Seconds between lists of the account's chats that are asked for because Telegram has not told everything.
+MISSED_SECONDS = 5.0
+
+
+class Serving:
+    """One connection of one bot. Made before the account connects: nothing that it hears is lost.
+
+    `when_ready` and `when_late` are awaited and called when the bot is in its chats and caught up, and when it is no
+    longer.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: TelegramAccount,
+        reading: Reading,
+        membership: Membership,
+        afterwards: Afterwards,
+        when_ready: Callable[[], Awaitable[None]],
+        when_late: Callable[[], None],
+    ) -> None:
+        self._account = account
+        self._reading = reading
+        self._membership = membership
+        self._afterwards = afterwards
+        self._when_ready, self._when_late = when_ready, when_late
+        self._news = afterwards.news
+        self._look_now = asyncio.Event()
+        self._missed = asyncio.Event()
+        self._compared = 0.0
+        # Set when the chats were looked after for the first time.
+        self._looked = asyncio.Event()
+        self._reported: asyncio.Future[BotDead] = asyncio.get_running_loop().create_future()
+        reading.begin(account)
+        reading.when_read_out = self.want_chats
+        handler = reading.reader.handler
+        if handler.reads_chats or handler.reads_private:
+            account.on_message(self._heard)
+            account.on_missed(self._not_told)
+        account.on_change(self._changed)
+        account.on_chats_changed(self._moved)
+
+    def want_chats(self) -> None:
+        """Look at once, not at the next round, which chats the bot is to join."""
+        self._look_now.set()
+
+    def report(self, error: BotDead) -> None:
+        if not self._reported.done():
+            self._reported.set_result(error)
+
+    def _heard(self, message: IncomingMessage) -> None:
+        self._reading.inbox.append(message)
+        self._news.set()
+
+    def _changed(self, change: MessageNow) -> None:
+        self._afterwards.heard(change)
+
+    def _moved(self, upgraded: int | None) -> None:
+        if upgraded is not None:
+            self._membership.upgraded.add(upgraded)
+        if self._membership.perhaps_let_in() or upgraded is not None:
+            self.want_chats()
+
+    def _not_told(self, peer_id: int | None) -> None:
+        """Before anything that Telegram tells after it is heard."""
+        if peer_id is not None:
+            self._reading.mark(peer_id)
+            return
+        self._reading.doubt()
+        self._missed.set()
+        self._when_late()
+
+    async def run(self) -> NoReturn:
+        """Serve until something ends it, and raise that: LeaseLost, BotDead, RetryAfter, TransientError when the
+        connection is gone, or what nobody foresaw."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for part in (self._end, self._take_in, self._catch_up, self._look_after, self._keep_ready):
+                    tasks.create_task(part(), name=f"{part.__name__} {self._reading.reader.bot_id}")
+        except BaseExceptionGroup as errors:
+            raise gravest(errors) from None
+        raise AssertionError("a connection is served until something ends it")
+
+    async def _end(self) -> None:
+        ends: list[asyncio.Future[Any]] = [self._account.closed, self._reported]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if self._reported.done():
+            raise self._reported.result()
+        raise self._account.closed.result() or TransientError("CONNECTION_LOST")
+
+    async def _take_in(self) -> None:
+        """Record what is heard."""
+        while True:
+            self._news.clear()
+            await self._reading.take_in()
+            await self._afterwards.take_in(catching_up=bool(self._reading.behind))
+            if not self._reading.inbox:
+                await _until(self._news, self._afterwards.due)
+
+    async def _catch_up(self) -> None:
+        """Read histories."""
+        while True:
+            self._reading.asked.clear()
+            if not await self._reading.catch_up():
+                await _until(self._reading.asked, self._reading.due)
+
+    async def _look_after(self) -> None:
+        """Enter the chats that the bot is to be in."""
+        await self._list_first()
+        while True:
+            self._look_now.clear()
+            await self._membership.look_after(self._account)
+            self._looked.set()
+            await _until(self._look_now, time.monotonic() + CHATS_SECONDS)
+
+    async def _list_first(self) -> None:
+        """Telegram may let the account wait for it, or refuse it: what people write meanwhile is heard."""
+        await wait_for_list(self._reading.reader)
+        while True:
+            try:
+                await self._compare(first=True)
+                return
+            except TelegramError as error:
+                await listed_later(self._reading.reader, error)
+
+    async def _compare(self, *, first: bool = False) -> None:
+        """Find out which chats have something that was not heard."""
+        doubts = self._reading.doubts
+        dialogs = await self._account.dialogs()
+        if first:
+            await self._membership.begin(dialogs)
+        await self._reading.compare(dialogs, doubts=doubts)
+        self._compared = time.monotonic()
+
+    async def _keep_ready(self) -> None:
+        """The bot may write while it knows everything that was written to it."""
+        await self._looked.wait()
+        while True:
+            while self._missed.is_set():
+                await self._compare_again()
+            await self._reading.caught_up.wait()
+            if self._missed.is_set():
+                continue
+            await self._when_ready()
+            if self._missed.is_set():
+                self._when_late()
+            # Who writes need not wait for it.
+            await self._afterwards.look_back(self._account)
+            await self._missed.wait()
+
+    async def _compare_again(self) -> None:
+        await asyncio.sleep(self._compared + MISSED_SECONDS - time.monotonic())
+        self._missed.clear()
+        try:
+            await self._compare()
+        except TelegramError as error:
+            self._missed.set()
+            await listed_later(self._reading.reader, error)
+
+
+async def _until(event: asyncio.Event, moment: float) -> None:
+    """Until the event is set, or until that moment on time.monotonic()."""
+    try:
+        async with asyncio.timeout(max(0.0, moment - time.monotonic()) if moment != float("inf") else None):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+def gravest(errors: BaseExceptionGroup) -> BaseException:
+    """Of errors that came together, the one that decides what follows."""
+    found = _leaves(errors)
+
+    def weight(error: BaseException) -> int:
+        if isinstance(error, LeaseLost):
+            return 0
+        if isinstance(error, BotDead):
+            return 1
+        if isinstance(error, RetryAfter):
+            return 2
+        return 4 if isinstance(error, TelegramError | DatabaseTrouble) else 3
+
+    return min(found, key=weight)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for one in error.exceptions for leaf in _leaves(one)]

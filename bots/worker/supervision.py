@@ -1,0 +1,194 @@
+"""What should run against what runs: each wanted bot is sent to a worker that has room for it."""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models.functions import Now
+
+from bots.accounts.incidents import STARTING, trouble_over, trouble_tell, trouble_tell_lasting, troubles_forget
+from bots.accounts.states import BARRED, bot_set_state
+from bots.chats.identity import doubts_over
+from bots.chats.permission_suspension import suspensions_over
+from bots.chats.wanted import bots_wanted
+from bots.logins.claims import logins_lapse
+from bots.models import Bot, BotSession, Cursor, PendingLogin, Role, Trouble
+from bots.roles import handler_of
+from bots.worker.cursors import chats_forget
+from bots.worker.hosts import hosts_alive, hosts_beating, hosts_forget, worker_of
+from messaging.broker import topology
+from messaging.database.locks import rows_delete
+from messaging.publishing.celery_tasks import send_to_queue_rollback_unsafe
+from messaging.rounds import all_of, for_each
+
+RUN_BOT = "bots.tasks.run_bot"
+QUEUES: dict[str, str] = {
+    Role.ACTOR: topology.ACTOR_BOTS_QUEUE,
+    Role.PARSER: topology.PARSER_BOTS_QUEUE,
+    Role.MANAGER: topology.MANAGER_BOTS_QUEUE,
+}
+# Seconds that a dispatch has to become a lease. Its message expires by then, so it is never given twice.
+DISPATCH_SECONDS = 8
+# How the keys of its troubles begin; the name of the worker's process follows.
+_GONE = "worker:"
+
+log = logging.getLogger(__name__)
+
+
+def supervise(now: datetime) -> list[UUID]:
+    """One round; may run beside itself. Returns the bots that were sent to workers."""
+    sent: list[UUID] = []
+
+    def start(role: str) -> None:
+        sent.extend(_supervise_role(role, now))
+
+    all_of(
+        mark_abandoned,
+        waits_over,
+        workers_back,
+        hosts_forget,
+        suspensions_over,
+        doubts_over,
+        troubles_forget,
+        logins_lapse,
+        logins_forget,
+        *(partial(unread_chats_forget, role, now) for role in Role.values),
+        *(partial(start, role) for role in Role.values),
+    )
+    return sent
+
+
+def logins_forget() -> None:
+    rows_delete(PendingLogin.objects.filter(expires_at__lte=Now()))
+
+
+def mark_abandoned() -> list[UUID]:
+    """Bots whose owner let the lease run out go offline, and it is told."""
+    gone = Bot.objects.filter(lease_expires_at__lte=Now()).values_list("pk", "lease_epoch", "lease_owner")
+    return [bot_id for bot_id in for_each(list(gone), lambda bot: _abandon(*bot), what="bot") if bot_id is not None]
+
+
+@transaction.atomic
+def _abandon(bot_id: UUID, epoch: int, owner: str) -> UUID | None:
+    expired = Bot.objects.filter(pk=bot_id, lease_epoch=epoch, lease_expires_at__lte=Now())
+    if not expired.update(lease_owner="", lease_expires_at=None):
+        return None
+    log.warning("bot %s: its worker has gone", bot_id)
+    bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its worker has gone")
+    trouble_tell(key=_gone(owner), reason=f"the worker {owner} has gone without letting its bots go")
+    return bot_id
+
+
+def waits_over() -> None:
+    """Whom Telegram sent away for a time that has passed waits no longer, also when nothing wants it connected now."""
+    over = Bot.objects.filter(state=Bot.State.WAITING, state_until__lte=Now(), lease_expires_at__isnull=True)
+
+    def end(bot: tuple[UUID, int]) -> None:
+        bot_set_state(bot_id=bot[0], epoch=bot[1], state=Bot.State.OFFLINE, reason="Its wait is over")
+
+    for_each(list(over.values_list("pk", "lease_epoch")), end, what="bot")
+
+
+def workers_back() -> None:
+    """Whoever was only frozen, or cut off, and beats again has not gone; nor has one that was started again."""
+    known = Trouble.objects.filter(key__startswith=_GONE).values_list("key", flat=True)
+    beating = {worker_of(name) for name in hosts_beating()} if known else set()
+    for key in known:
+        if worker_of(key.removeprefix(_GONE)) in beating:
+            trouble_over(key=key)
+
+
+def _gone(owner: str) -> str:
+    return f"{_GONE}{owner}"
+
+
+def unread_chats_forget(role: str, now: datetime) -> None:
+    """Of bots that nobody runs: drop the cursors of chats that their role does not want now. A session that runs does
+    so itself."""
+    handler = handler_of(role)
+    if handler is None or not handler.reads_chats:
+        return
+    in_chats = Exists(Cursor.objects.filter(bot_id=OuterRef("pk"), peer_id__lt=0))
+    idle = Bot.objects.filter(in_chats, role=role, lease_expires_at__isnull=True)
+    wanted = handler.wanted(now)
+
+    def forget(bot_id: UUID) -> None:
+        chats = handler.chats(bot_id) if bot_id in wanted else []
+        chats_forget(bot_id=bot_id, but={one for chat in chats for one in chat.telegram_ids})
+
+    for_each(list(idle.values_list("pk", flat=True)), forget, what="bot")
+
+
+def _supervise_role(role: str, now: datetime) -> list[UUID]:
+    candidates = to_be_started(role, now)
+    no_host = f"{STARTING}{role}"
+    if not candidates:
+        # Nobody lacks a worker, or room: perhaps because they are wanted no more.
+        trouble_over(key=no_host)
+        _tell_room(role, 0)
+        return []
+    room = free_capacity(role)
+    if room is None:
+        reason = f"{len(candidates)} {role} bots are to run and no {role} worker is there"
+        trouble_tell_lasting(key=no_host, reason=reason)
+        return []
+    trouble_over(key=no_host)
+    _tell_room(role, len(candidates) - room)
+    return dispatch(role, candidates[: max(room, 0)])
+
+
+def _tell_room(role: str, missing: int) -> None:
+    key = f"capacity:{role}"
+    if missing > 0:
+        trouble_tell(key=key, reason=f"the {role} workers have no room for {missing} more bots")
+    else:
+        trouble_over(key=key)
+
+
+def to_be_started(role: str, now: datetime) -> list[UUID]:
+    """The bots of a role that should run and neither do nor are on their way; the longest waiting first."""
+    wanted = bots_wanted(role=role, now=now)
+    if not wanted:
+        return []
+    ready = Bot.objects.filter(
+        Exists(BotSession.objects.filter(bot_id=OuterRef("pk"))), pk__in=wanted, role=role, enabled=True
+    ).exclude(state__in=BARRED)
+    # As a whole: what it must wait with while it is connected keeps it neither from reading nor from being connected.
+    told_to_wait = Q(blocked_until__gt=now)
+    free = ready.filter(lease_expires_at__isnull=True).exclude(told_to_wait).filter(_not_dispatched())
+    return list(free.order_by(F("dispatched_at").asc(nulls_first=True), "pk").values_list("pk", flat=True))
+
+
+def _not_dispatched() -> Q:
+    return Q(dispatched_at__isnull=True) | Q(dispatched_at__lte=Now() - timedelta(seconds=DISPATCH_SECONDS))
+
+
+def free_capacity(role: str) -> int | None:
+    """How many more bots the living workers of a role can take; None when there is no worker."""
+    hosts = hosts_alive(role)
+    total = hosts.aggregate(total=Sum("capacity"))["total"]
+    if total is None:
+        return None
+    here = Q(lease_owner__in=hosts.values("name"), lease_expires_at__isnull=False)
+    on_their_way = Q(lease_expires_at__isnull=True) & ~_not_dispatched()
+    return int(total - Bot.objects.filter(role=role).filter(here | on_their_way).count())
+
+
+def dispatch(role: str, bot_ids: Iterable[UUID]) -> list[UUID]:
+    """Send each bot to the role's queue, unless somebody else has just done so."""
+    sent = []
+    for bot_id in bot_ids:
+        claimed = Bot.objects.filter(_not_dispatched(), pk=bot_id, lease_expires_at__isnull=True)
+        if not claimed.update(dispatched_at=Now()):
+            continue
+        try:
+            send_to_queue_rollback_unsafe(RUN_BOT, str(bot_id), queue=QUEUES[role], expires=DISPATCH_SECONDS)
+        except Exception:
+            Bot.objects.filter(pk=bot_id).update(dispatched_at=None)
+            raise
+        sent.append(bot_id)
+    return sent
