@@ -13,8 +13,8 @@ class BotsConfig(AppConfig):
         from bots.models import Bot
         from bots.person_data import BotsRoom
         from bots.selectors import bot_name
-        from campaigns import budget_keys
         from campaigns.models import Budget
+        from campaigns.policy import budget_keys
         from messaging.persons import register
         from notifier import names
 

@@ -12,8 +12,8 @@ class CampaignsConfig(AppConfig):
         CharField.register_lookup(Lower)
         CharField.register_lookup(Upper)
         from campaigns import tasks  # noqa: F401  They register themselves with Celery.
-        from campaigns.fences import erasing_hold
         from campaigns.person_data import CampaignsRoom, about_erased
+        from campaigns.policy.fences import erasing_hold
         from campaigns.selectors import campaign_names
         from messaging.campaign_finding import register_names
         from messaging.persons import register, register_guard

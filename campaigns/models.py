@@ -8,9 +8,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
-from campaigns.disclosure import validate_locale
-from campaigns.quiet_hours import validate_time_zone
-from campaigns.spans import HOUR, WEEK, YEAR, at_most
+from campaigns.policy.disclosure import validate_locale
+from campaigns.policy.duration_limits import HOUR, WEEK, YEAR, at_most
+from campaigns.policy.quiet_hours import validate_time_zone
 from vault.fields import EncryptedTextField
 
 # A scanned letter or a screenshot is smaller; whoever has more gives a link.
@@ -267,7 +267,7 @@ class Suppression(models.Model):
 
     It holds for a Telegram id. Entered by name only it silences whoever bears the name, until it is known who that is:
     from then on it holds for that id, and the name is a remark. Of an erased person only `person_hash` is left
-    (`campaigns.hashing`).
+    (`campaigns.suppressions.hashing`).
     """
 
     class Source(models.TextChoices):

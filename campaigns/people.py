@@ -14,12 +14,12 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from campaigns import fences
 from campaigns.errors import NotPossible
-from campaigns.hashing import id_hash, key_for_erasing, name_hash
 from campaigns.models import Suppression
+from campaigns.policy import fences
 from campaigns.selectors import plain_username
-from campaigns.suppressing import suppression_add
+from campaigns.suppressions.hashing import id_hash, key_for_erasing, name_hash
+from campaigns.suppressions.recording import suppression_add
 from messaging.persons import Person, Rows, rooms
 from messaging.wording import counted
 from panelkit.rights import Asking, require, require_view

@@ -6,8 +6,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from campaigns import fences
 from campaigns.models import Budget, Suppression
+from campaigns.policy import fences
 from campaigns.selectors import erased, named
 from messaging.database.locks import rows_lock
 from messaging.persons import Counts, Person, Room, Rows, as_dicts

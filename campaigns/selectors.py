@@ -10,9 +10,9 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower, Now
 
-from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import UNSEEN_CHAT, Campaign, Chat, ChatPermission, Suppression
-from campaigns.suppressions import bearer_of
+from campaigns.suppressions.hashing import id_hash, key_if_any, name_hash
+from campaigns.suppressions.registry import bearer_of
 
 # Characters of a chat's name within a sentence.
 _LONGEST_NAME = 60

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from django.db import transaction
 
-from campaigns import fences
 from campaigns.errors import NotPossible as NotPossible
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.policy import fences
 from campaigns.selectors import doubt_of
 from campaigns.starting import start_problems
-from campaigns.suppressing import suppression_add as suppression_add
+from campaigns.suppressions.recording import suppression_add as suppression_add
 from messaging.database.clock import database_clock
 
 _MOVES = {

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from campaigns.expiry import permissions_tell_expiring
+from campaigns.permissions.expiry import permissions_tell_expiring
 from messaging.consuming.work_tasks import WorkTask
 from messaging.database.clock import database_clock
 

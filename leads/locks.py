@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from campaigns import suppressions
 from campaigns.errors import NotPossible
 from campaigns.selectors import plain_username
+from campaigns.suppressions import registry
 from leads.models import Conversation, Lead
 from leads.selectors import Person, leads_of
 
@@ -87,7 +87,7 @@ def _bearers(people: Iterable[Person]) -> Iterator[Person]:
     """Who is suppressed when one of these people is and nothing but the name is known."""
     for person in people:
         name = plain_username(person.username)
-        if person.telegram_user_id is None and name and (bearer := suppressions.bearer_of(name)) is not None:
+        if person.telegram_user_id is None and name and (bearer := registry.bearer_of(name)) is not None:
             yield Person(bearer, person.username)
 
 

@@ -6,10 +6,10 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from bots.selectors import is_own_account
-from campaigns.fences import erasing_hold
+from campaigns.policy.fences import erasing_hold
 from campaigns.selectors import is_erased
-from campaigns.suppressing import erased_resolve
-from campaigns.suppressions import Seen, register_finder
+from campaigns.suppressions.recording import erased_resolve
+from campaigns.suppressions.registry import Seen, register_finder
 from messaging.publishing.outbox import publish_on_commit
 from parser.events import NewTargetMessage
 from parser.matchers import matchers_of

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat
-from campaigns.spans import WEEK, at_most
+from campaigns.policy.duration_limits import WEEK, at_most
 
 # An assignment in one of these has not ended; a script has at most one of them in a campaign.
 OPEN_STATES = ("draft", "active", "playing", "paused")

@@ -27,7 +27,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from campaigns import fences
+from campaigns.policy import fences
 from coolthing_site.seeding import seeder
 from leads import locks
 from messaging.consuming import copies

@@ -10,7 +10,7 @@ from django.db.models import F, Q
 
 from bots.accounts.incidents import chats_about, trouble_over, trouble_tell
 from bots.models import Bot, Trouble
-from campaigns.identity import chat_identify, reference_strayed
+from campaigns.chats.identity import chat_identify, reference_strayed
 from campaigns.models import Chat
 from campaigns.selectors import chat_told, other_told
 from telegram.errors import ChatElsewhere
@@ -37,7 +37,7 @@ def in_former_group() -> Q:
 
 def chat_resolved(*, chat_id: UUID, found: ResolvedChat, reference: str | None = None) -> None:
     """Store what a chat turned out to be, by following this reference. Raises SameChat and AnotherChat of
-    campaigns.identity."""
+    campaigns.chats.identity."""
     chat_identify(
         chat_id=chat_id,
         telegram_id=found.telegram_id,

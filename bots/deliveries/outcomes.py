@@ -19,9 +19,9 @@ from bots.gate.rules import PERSON_SAID_STOP
 from bots.models import Delivery, DeliveryEvent
 from bots.selectors import is_own_account
 from campaigns.errors import NotPossible
-from campaigns.fences import suppressions_hold
+from campaigns.policy.fences import suppressions_hold
 from campaigns.selectors import is_suppressed
-from campaigns.suppressing import suppression_resolve
+from campaigns.suppressions.recording import suppression_resolve
 from telegram.error_table import entry_of
 from telegram.errors import BotDead, BotRestricted, ChatElsewhere, ChatRefuses, ChatUpgraded, RetryAfter, TelegramError
 from telegram.types import ChatTarget, SentMessage

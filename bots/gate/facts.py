@@ -19,9 +19,9 @@ from bots.gate.origins import origin_named
 from bots.gate.row_locks import Statement, ask, holding, select, selecting
 from bots.gate.rules import ALLOW, Block, Facts, Refuse, Verdict, Wait
 from bots.models import Bot, BotBlock, Delivery
-from campaigns.disclosure import is_disclosed
-from campaigns.fences import SUPPRESSIONS_HOLD
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
+from campaigns.policy.disclosure import is_disclosed
+from campaigns.policy.fences import SUPPRESSIONS_HOLD
 from campaigns.selectors import chats_at, permission_answer, permission_question, plain_username, suppressed
 
 State = Delivery.State

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Purpose
-from campaigns.quiet_hours import quiet_until
+from campaigns.policy.quiet_hours import quiet_until
 from campaigns.selectors import Gap
 from telegram.errors import SUPERGROUPS_RESTRICTED
 

@@ -15,8 +15,8 @@ from bots.accounts.incidents import trouble_tell
 from bots.models import Bot, Cursor
 from bots.roles import RoleHandler
 from bots.worker.leases import LeaseLost
-from campaigns.fences import erasing_hold
 from campaigns.models import Chat
+from campaigns.policy.fences import erasing_hold
 from campaigns.selectors import at_telegram, chat_told, erased, is_erased
 from messaging.database.locks import rows_delete
 from messaging.models import HandlingFailure

@@ -17,7 +17,7 @@ from bots.worker.dialog_listing import list_refused
 from bots.worker.executor import in_db
 from bots.worker.reading import Reading
 from bots.worker.reference_confirming import References
-from campaigns.identity import AnotherChat, SameChat
+from campaigns.chats.identity import AnotherChat, SameChat
 from campaigns.models import Chat
 from messaging.rounds import backoff
 from telegram.client import TelegramAccount

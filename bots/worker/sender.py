@@ -19,7 +19,7 @@ from bots.worker import attempts
 from bots.worker.executor import in_db
 from bots.worker.protocols import LiveRuntime, LiveSession
 from bots.worker.recheck_timer import WaitingRoom
-from campaigns.fences import DELIVERIES_CHANNEL, QUEUED
+from campaigns.policy.fences import DELIVERIES_CHANNEL, QUEUED
 from messaging.database.listen import listen
 
 # Seconds between looks at the queue when nobody calls; between looks for what was left `sending`.

@@ -4,9 +4,9 @@ import random
 from collections.abc import Iterator
 from itertools import islice
 
-from campaigns.disclosure import is_disclosed
 from campaigns.names import is_person_id
-from campaigns.quiet_hours import is_time_zone
+from campaigns.policy.disclosure import is_disclosed
+from campaigns.policy.quiet_hours import is_time_zone
 from coolthing_site.seeding.problems import Path, Problem
 from coolthing_site.seeding.references import chat_problem, repeated, role_problem
 from coolthing_site.seeding.script_checks import script_problems

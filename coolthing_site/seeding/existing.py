@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from bots.accounts.role_changes import role_problem
 from bots.models import Bot
+from campaigns.chats.references import reference_problem
 from campaigns.models import Chat
-from campaigns.references import reference_problem
 from coolthing_site.seeding.problems import Problem
 from coolthing_site.seeding.shape import SeedFile
 

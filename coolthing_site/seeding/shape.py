@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from campaigns.references import shape_problem
-from campaigns.spans import HOUR, WEEK, YEAR
+from campaigns.chats.references import shape_problem
+from campaigns.policy.duration_limits import HOUR, WEEK, YEAR
 from messaging.wire import utc
 from notifier.patterns import DEFAULT_PATTERNS, pattern_problem
 

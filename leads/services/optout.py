@@ -8,11 +8,11 @@ from django.db.models import F
 from django.db.models.functions import Lower
 
 from bots.deliveries.queueing import deliveries_cancel_for_person, people_waited_for
-from campaigns import suppressions
 from campaigns.models import Suppression
 from campaigns.selectors import plain_username
 from campaigns.services import suppression_add
-from campaigns.suppressions import Seen, Silenced
+from campaigns.suppressions import registry
+from campaigns.suppressions.registry import Seen, Silenced
 from leads.locks import people_lock
 from leads.models import Conversation, Lead, LlmJob
 from leads.selectors import Person, leads_of
@@ -65,5 +65,5 @@ def _seen(usernames: Collection[str]) -> Iterator[Seen]:
         yield Seen(lead.name, lead.telegram_user_id or 0, lead.hit_at)
 
 
-suppressions.register(lock=_lock, after=_end_everything, concerned=_concerned)
-suppressions.register_finder(_seen)
+registry.register(lock=_lock, after=_end_everything, concerned=_concerned)
+registry.register_finder(_seen)

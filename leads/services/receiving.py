@@ -7,10 +7,10 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from bots.selectors import is_own_account
-from campaigns.fences import erasing_hold
 from campaigns.models import Campaign
+from campaigns.policy.fences import erasing_hold
 from campaigns.selectors import is_erased
-from campaigns.suppressing import suppression_resolve
+from campaigns.suppressions.recording import suppression_resolve
 from leads.locks import campaign_hold, leads_lock, managers_hold
 from leads.models import Lead
 from leads.selectors import Person, leads_met, managers_usable

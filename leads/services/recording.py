@@ -5,10 +5,10 @@ from uuid import UUID
 from django.db import transaction
 
 from bots.selectors import is_own_account
-from campaigns.fences import erasing_hold
 from campaigns.models import Suppression
+from campaigns.policy.fences import erasing_hold
 from campaigns.selectors import is_erased
-from campaigns.suppressing import suppression_add, suppression_resolve
+from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Message
 from leads.selectors import Person, conversation_with, leads_of

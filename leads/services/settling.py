@@ -7,7 +7,7 @@ from django.db.models import Max
 from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
 from campaigns.selectors import is_suppressed
-from campaigns.suppressing import suppression_resolve
+from campaigns.suppressions.recording import suppression_resolve
 from leads.lateness import why_late_to_send
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Lead, Message

@@ -30,8 +30,8 @@ from bots.models import (
     Presence,
     Trouble,
 )
-from campaigns.evidence import evidence_add
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, HashKey, Purpose, Suppression
+from campaigns.permissions.evidence import evidence_add
 from coolthing_site.api_tokens import token_issue
 from coolthing_site.models import Process, RequestCount
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage

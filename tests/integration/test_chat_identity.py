@@ -17,10 +17,10 @@ from bots.deliveries.recovery import known_ids
 from bots.models import Bot, Delivery, Trouble
 from bots.worker.cursors import Reader
 from bots.worker.message_changes import changes_record, lately
+from campaigns.chats.identity import AnotherChat, SameChat, chat_identify, reference_to_new_chat
+from campaigns.chats.references import reference_check_again, reference_confirmed
 from campaigns.errors import NotPossible
-from campaigns.identity import AnotherChat, SameChat, chat_identify, reference_to_new_chat
 from campaigns.models import Chat, ChatPermission
-from campaigns.references import reference_check_again, reference_confirmed
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_resume
 from leads.selectors import direct_contact_gaps, direct_contact_permitted

@@ -8,7 +8,7 @@ from django.test import Client, RequestFactory
 from django.urls import resolve, reverse
 
 from campaigns.models import Suppression
-from campaigns.suppressing import suppression_add
+from campaigns.suppressions.recording import suppression_add
 from coolthing_site.middleware import WITH_SECRETS, Compression
 from tests.integration import ledger
 

@@ -13,11 +13,11 @@ from bots.models import Cursor, Delivery
 from bots.roles import handler_of
 from bots.worker.cursors import Reader, cursors_start_direct, messages_record
 from bots.worker.message_changes import changes_record, lately
-from campaigns.fences import erasing_hold
 from campaigns.models import Suppression
 from campaigns.people import StillLeaving, person_erase
+from campaigns.policy.fences import erasing_hold
 from campaigns.selectors import is_suppressed
-from campaigns.suppressing import suppression_add, suppression_resolve
+from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.answering import answer_job
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.services.answering import job_claim

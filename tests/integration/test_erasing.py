@@ -7,12 +7,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from bots.deliveries.claiming import claim
-from campaigns import fences
 from campaigns.errors import NotPossible
 from campaigns.models import HashKey, Suppression
 from campaigns.people import person_erase, person_export, person_find, person_named
+from campaigns.policy import fences
 from campaigns.selectors import is_erased, is_suppressed
-from campaigns.suppressing import suppression_add
+from campaigns.suppressions.recording import suppression_add
 from leads.models import Lead
 from messaging.models import DeadLetter
 from messaging.persons import Person, rooms

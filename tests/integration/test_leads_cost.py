@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from campaigns.suppressions import bearer_of
+from campaigns.suppressions.registry import bearer_of
 from leads.models import Conversation, Lead, Message
 from leads.selectors import MOST_SAID, conversation_with, heard_since, messages_said
 from parser.changing import hits_changed

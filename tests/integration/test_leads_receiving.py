@@ -12,8 +12,8 @@ from django.utils import timezone
 from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import person_learned
 from bots.models import Bot, BotSession, Delivery, Role
-from campaigns.disclosure import is_disclosed
 from campaigns.models import Campaign, ChatPermission, Suppression
+from campaigns.policy.disclosure import is_disclosed
 from campaigns.services import NotPossible, campaign_finish, permission_revoke, suppression_add
 from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.selectors import Person, leads_of

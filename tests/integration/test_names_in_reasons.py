@@ -14,8 +14,8 @@ from bots.logins.one_shot import bot_connect
 from bots.models import Bot, Trouble
 from bots.worker.cursors import Reader, message_skip
 from bots.worker.reference_confirming import cannot_tell
-from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import Chat
+from campaigns.permissions.expiry import permissions_tell_expiring
 from leads.models import Lead
 from leads.services import people
 from messaging.models import OutboxEvent

@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 
 from bots.models import Bot
+from campaigns.chats.references import reference_change
 from campaigns.models import Campaign
-from campaigns.references import reference_change
 from campaigns.services import permissions_suspend
 from messaging.models import OutboxEvent
 from parser.events import NewTargetMessage

@@ -7,8 +7,8 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import ChatPermission
+from campaigns.permissions.expiry import permissions_tell_expiring
 from messaging.models import OutboxEvent
 from tests.integration import ledger
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from campaigns.models import Budget, Campaign, Suppression
-from campaigns.suppressing import suppression_add
+from campaigns.suppressions.recording import suppression_add
 from tests.integration import ledger
 from tests.integration.leads_world import make_world
 

@@ -19,8 +19,8 @@ from bots.gate.preview import delivery_would, wish_for, wish_would
 from bots.models import Delivery, Role
 from bots.selectors import is_own_account
 from bots.worker import supervision
-from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import Campaign, Purpose, Suppression
+from campaigns.permissions.expiry import permissions_tell_expiring
 from campaigns.selectors import is_suppressed, suppressed_bearer
 from coolthing_site.schedule import PERIODS
 from leads.models import Conversation, Lead, Message

@@ -16,10 +16,10 @@ from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import record_refusal_of_telegram
 from bots.models import Bot, BotSession, Delivery, Presence, Trouble
 from bots.worker.reference_confirming import cannot_tell
+from campaigns.chats.identity import AnotherChat, chat_identify, reference_to_new_chat
+from campaigns.chats.references import reference_change, reference_check_again, reference_confirmed
 from campaigns.errors import NotPossible
-from campaigns.identity import AnotherChat, chat_identify, reference_to_new_chat
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
-from campaigns.references import reference_change, reference_check_again, reference_confirmed
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_revoke, permissions_resume, permissions_suspend
 from messaging.database.clock import database_clock

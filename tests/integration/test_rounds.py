@@ -15,8 +15,8 @@ from bots.deliveries.recovery import repair
 from bots.gate.rules import Refuse
 from bots.models import Bot, Delivery, MassCancellation, Trouble
 from bots.worker.supervision import supervise
-from campaigns.expiry import permissions_tell_expiring
 from campaigns.models import ChatPermission
+from campaigns.permissions.expiry import permissions_tell_expiring
 from leads.models import Lead, LlmJob, UnclaimedMessage
 from leads.tasks import dispatch_due
 from messaging import rounds

@@ -8,8 +8,8 @@ from django.utils import timezone
 from bots.deliveries.claiming import claim
 from bots.models import Bot, Delivery
 from bots.roles import handler_of
+from campaigns.chats.references import reference_change
 from campaigns.models import Chat
-from campaigns.references import reference_change
 from scripts import services
 from scripts.models import ScriptForCampaign
 from tests.integration.ledger import owners

@@ -7,10 +7,10 @@ from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import person_learned
 from bots.models import Delivery
 from bots.worker.executor import in_db
-from campaigns.fences import suppressions_hold
 from campaigns.models import Suppression
+from campaigns.policy.fences import suppressions_hold
 from campaigns.selectors import is_suppressed
-from campaigns.suppressing import suppression_add, suppression_resolve
+from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.models import Conversation, Lead
 from leads.services.receiving import leads_receive
 from parser.events import NewTargetMessage

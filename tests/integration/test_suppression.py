@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from bots.deliveries.claiming import claim
 from bots.deliveries.queueing import deliveries_leaving
 from bots.models import Delivery
-from campaigns.fences import suppressions_hold
 from campaigns.models import Campaign, ChatPermission, Suppression
+from campaigns.policy.fences import suppressions_hold
 from campaigns.selectors import is_permitted, is_suppressed, suppressed
 from campaigns.services import (
     NotPossible,

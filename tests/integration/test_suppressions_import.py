@@ -17,11 +17,12 @@ from django.utils import timezone
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from bots.models import Delivery
-from campaigns import suppressing_many, suppression_import_admin
+from campaigns.admin import suppression_imports
 from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed
-from campaigns.suppressing import suppression_add
-from campaigns.suppressing_many import Entry, suppressions_import
+from campaigns.suppressions import bulk
+from campaigns.suppressions.bulk import Entry, suppressions_import
+from campaigns.suppressions.recording import suppression_add
 from leads.models import Lead
 from messaging.retention import prune_all
 from tests.integration import ledger
@@ -63,7 +64,7 @@ def test_a_dry_run_says_what_is_in_a_file_and_changes_nothing(tmp_path, capsys):
 
 
 def test_an_import_may_be_repeated_and_keeps_what_is_known(file, capsys, monkeypatch):
-    monkeypatch.setattr(suppressing_many, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(bulk, "ROWS_AT_ONCE", 1)
     suppression_add(telegram_user_id=502, source=WORDS, reason="stop")
     assert "2 are suppressed now, 1 was already" in command(capsys, "import", file)
     assert "0 are suppressed now, 3 were already" in command(capsys, "import", file)
@@ -97,7 +98,7 @@ def test_names_become_the_ids_of_those_who_were_seen_under_them(world: World):
         Entry(None, "BORIS", IMPORTED),
         Entry(603, "Carla", IMPORTED),
     ]
-    assert suppressing_many.suppressions_known(entries) == 1
+    assert bulk.suppressions_known(entries) == 1
     assert suppressions_import(entries=entries) == 3
     found = Suppression.objects.order_by("telegram_user_id").values_list("telegram_user_id", "username", "resolved_by")
     assert list(found) == [(601, "anna", "our own records"), (603, "carla", ""), (None, "boris", "")]
@@ -249,7 +250,7 @@ def test_what_is_no_table_and_what_is_too_large_is_refused_in_words(client: Clie
     assert "people.xlsx cannot be imported: it is a spreadsheet" in upload(client, b"PK\x03\x04", "people.xlsx")
     assert "Suppress " not in client.get(PREVIEW).content.decode()
     assert "cannot be imported" in decide(client, "apply")
-    monkeypatch.setattr(suppression_import_admin, "MOST_BYTES", 10)
+    monkeypatch.setattr(suppression_imports, "MOST_BYTES", 10)
     assert "The file is larger than 20 MB: cut it" in upload(client, FILE.encode())
 
 
@@ -259,7 +260,7 @@ def test_the_panel_takes_so_many_lines_and_names_the_command_for_more(
     client: Client, monkeypatch: Any, encoding: str, end: str
 ):
     assert "20 MB and 100,000 lines" in client.get(IMPORT).content.decode()
-    monkeypatch.setattr(suppression_import_admin, "MOST_LINES", 4)
+    monkeypatch.setattr(suppression_imports, "MOST_LINES", 4)
     file = FILE.replace("\n", end)
     assert "Suppress 3 people" in upload(client, file.encode(encoding))
     decide(client, "drop")

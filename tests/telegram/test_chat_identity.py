@@ -10,9 +10,9 @@ import pytest
 
 from bots.models import Cursor, Delivery, Presence, Trouble
 from bots.worker import membership
+from campaigns.chats.references import reference_change, reference_check_again
 from campaigns.errors import NotPossible
 from campaigns.models import Chat, ChatPermission
-from campaigns.references import reference_change, reference_check_again
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_resume
 from sandbox import names

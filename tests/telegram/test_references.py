@@ -8,8 +8,8 @@ import pytest
 
 from bots.models import Bot, Delivery, Presence, Trouble
 from bots.worker import reference_confirming
+from campaigns.chats.references import reference_change
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
-from campaigns.references import reference_change
 from campaigns.selectors import is_permitted, permissions_given
 from messaging.database.clock import database_clock
 from sandbox.faults import Fault

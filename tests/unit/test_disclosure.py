@@ -1,6 +1,6 @@
 import pytest
 
-from campaigns.disclosure import is_disclosed
+from campaigns.policy.disclosure import is_disclosed
 
 GOOD = {
     "en": [

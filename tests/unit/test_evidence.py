@@ -3,8 +3,8 @@
 import pytest
 
 from campaigns.errors import NotPossible
-from campaigns.evidence import evidence_response, plain_name, type_of
 from campaigns.models import EvidenceFile
+from campaigns.permissions.evidence import evidence_response, plain_name, type_of
 
 
 @pytest.mark.parametrize(

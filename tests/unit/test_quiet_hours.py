@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from campaigns.quiet_hours import quiet_until
+from campaigns.policy.quiet_hours import quiet_until
 
 
 def utc(text: str) -> datetime:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from campaigns.models import Suppression
-from campaigns.suppressing_many import Entry
-from campaigns.suppression_csv import MOST_BYTES, MOST_LISTED, read
+from campaigns.suppressions.bulk import Entry
+from campaigns.suppressions.csv_files import MOST_BYTES, MOST_LISTED, read
 
 IMPORT = Suppression.Source.IMPORT
 

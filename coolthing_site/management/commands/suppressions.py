@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from campaigns.models import Suppression
-from campaigns.suppressing_many import suppressions_import, suppressions_known
-from campaigns.suppression_csv import MOST_BYTES, Reading, lines, read
+from campaigns.suppressions.bulk import suppressions_import, suppressions_known
+from campaigns.suppressions.csv_files import MOST_BYTES, Reading, lines, read
 from messaging.wording import counted
 from texts.decoding import ENCODINGS
 from texts.tables import SEPARATORS

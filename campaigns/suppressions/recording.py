@@ -6,11 +6,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from campaigns import fences, suppressions
-from campaigns.hashing import id_hash, key_if_any, name_hash
 from campaigns.models import Suppression
+from campaigns.policy import fences
 from campaigns.selectors import named, plain_username
-from campaigns.suppressions import Silenced
+from campaigns.suppressions import registry
+from campaigns.suppressions.hashing import id_hash, key_if_any, name_hash
+from campaigns.suppressions.registry import Silenced
 from messaging.database.clock import database_clock
 
 OWN_RECORDS = "our own records"
@@ -20,7 +21,7 @@ OWN_RECORDS = "our own records"
 def suppression_add(
     *, telegram_user_id: int | None, username: str = "", source: Suppression.Source, reason: str = ""
 ) -> Suppression:
-    """Nobody writes to this person again, and what the rooms above do about it is done (`campaigns.suppressions`).
+    """Nobody writes to this person again, and what the rooms above do about it is done (`campaigns.suppressions.registry`).
 
     Idempotent; give both the id and the username when both are known. A name alone holds for whoever was seen last
     under it; when nobody was, for every bearer until `suppression_resolve` learns who it is. The caller holds no lock
@@ -30,14 +31,14 @@ def suppression_add(
     if telegram_user_id is None and not name:
         raise ValueError("A suppression needs a Telegram id or a username.")
     facts: dict[str, Any] = {"source": source, "reason": reason[:300]}
-    if telegram_user_id is None and (found := suppressions.bearer_of(name)) is not None:
+    if telegram_user_id is None and (found := registry.bearer_of(name)) is not None:
         telegram_user_id = found
         facts |= {"resolved_at": database_clock(), "resolved_by": OWN_RECORDS}
     silenced = Silenced(telegram_user_id, name, Suppression.Source(source), reason)
-    suppressions.lock_all(silenced)
+    registry.lock_all(silenced)
     fences.suppressions_close()
     suppression = _put(telegram_user_id, name, facts)
-    suppressions.follow_all(silenced)
+    registry.follow_all(silenced)
     return suppression
 
 
@@ -55,11 +56,11 @@ def suppression_resolve(*, telegram_user_id: int, username: str, by: str) -> boo
         if row is None:
             return False
         silenced = Silenced(telegram_user_id, name, Suppression.Source(row.source), row.reason)
-        suppressions.lock_all(silenced)
+        registry.lock_all(silenced)
         fences.suppressions_close()
         if not _bind(name, telegram_user_id, by):
             return False
-        suppressions.follow_all(silenced)
+        registry.follow_all(silenced)
     return True
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from campaigns.models import Suppression
 from campaigns.names import is_username
 from campaigns.selectors import plain_username
-from campaigns.suppressing_many import Entry
-from campaigns.suppression_cells import Damaged, as_id, as_username
-from campaigns.suppression_headers import COLUMNS, ID, NAME, REASON, SOURCE, columns_of, meaning_of
+from campaigns.suppressions.bulk import Entry
+from campaigns.suppressions.cells import Damaged, as_id, as_username
+from campaigns.suppressions.headers import COLUMNS, ID, NAME, REASON, SOURCE, columns_of, meaning_of
 from messaging.wire import unstorable
 from texts.decoding import Decoded, NotText, decode
 from texts.tables import SEPARATORS, NoTable, Row, harmless, plain, rows, separator_of

@@ -10,12 +10,17 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
-from campaigns import identity, references, services, suppression_admin  # noqa: F401  Its pages register themselves.
-from campaigns.budget_keys import UnknownKey, key_resolve, names_of
+from campaigns import services  # noqa: F401  Its pages register themselves.
+from campaigns.admin import suppressions  # noqa: F401  Its pages register themselves.
+from campaigns.admin.fenced import PolicyAdmin
+from campaigns.admin.permissions import standing
+from campaigns.chats import (
+    identity,  # noqa: F401  Its pages register themselves.
+    references,  # noqa: F401  Its pages register themselves.
+)
 from campaigns.models import BOTH_ENDS, ONE_PERMISSION, Budget, Campaign, Chat, ChatPermission
-from campaigns.permission_admin import standing
-from campaigns.policy_admin import PolicyAdmin
-from campaigns.resuming import RESUME
+from campaigns.permissions.resuming import RESUME
+from campaigns.policy.budget_keys import UnknownKey, key_resolve, names_of
 from campaigns.selectors import doubt_of, gap_of, unconfirmed_told
 from campaigns.starting import start_problems
 from panelkit.base import RowsInline

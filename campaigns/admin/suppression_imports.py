@@ -14,11 +14,11 @@ from django.utils.text import capfirst
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
-from campaigns import import_drafts
-from campaigns.import_drafts import Draft
-from campaigns.suppressing_many import suppressions_import, suppressions_known
-from campaigns.suppression_csv import MOST_BYTES, Reading, read
-from campaigns.suppression_headers import COLUMNS, WORDS
+from campaigns.suppressions import import_drafts
+from campaigns.suppressions.bulk import suppressions_import, suppressions_known
+from campaigns.suppressions.csv_files import MOST_BYTES, Reading, read
+from campaigns.suppressions.headers import COLUMNS, WORDS
+from campaigns.suppressions.import_drafts import Draft
 from messaging.wording import counted
 from panelkit.base import PanelAdmin
 from texts.decoding import ENCODINGS

@@ -11,9 +11,9 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from campaigns import fences
 from campaigns.errors import NotPossible
 from campaigns.models import Chat
+from campaigns.policy import fences
 from campaigns.selectors import chat_told, chats_at, other_told
 from campaigns.services import permissions_suspend
 

@@ -15,10 +15,10 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget, UnfoldAdminURLInputWidget
 
 from campaigns import services
+from campaigns.admin.fenced import PolicyAdmin
 from campaigns.errors import NotPossible
-from campaigns.evidence import evidence_add, evidence_response, type_of
 from campaigns.models import EVIDENCE_MOST_BYTES, Chat, ChatPermission, EvidenceFile
-from campaigns.policy_admin import PolicyAdmin
+from campaigns.permissions.evidence import evidence_add, evidence_response, type_of
 from campaigns.selectors import doubt_of, gap_of, in_force
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline

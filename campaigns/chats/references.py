@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.db import transaction
 
-from campaigns import fences
 from campaigns.errors import NotPossible
 from campaigns.models import Chat
+from campaigns.policy import fences
 from messaging.database.clock import database_clock
 
 _NUMBER = re.compile(r"-?\d+", re.ASCII)

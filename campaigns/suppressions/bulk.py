@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from django.db import connection, transaction
 from django.db.models.functions import Lower
 
-from campaigns import fences, suppressions
 from campaigns.models import Suppression
+from campaigns.policy import fences
 from campaigns.selectors import plain_username, suppressed
-from campaigns.suppressing import OWN_RECORDS, suppression_add
+from campaigns.suppressions import registry
+from campaigns.suppressions.recording import OWN_RECORDS, suppression_add
 
 # Rows of a file that are written in one transaction: senders wait for it.
 ROWS_AT_ONCE = 500
@@ -96,7 +97,7 @@ def _import(part: Sequence[Entry]) -> int:
 
 def _people(part: Sequence[Entry]) -> list[_Person]:
     nameless = {plain_username(entry.username) for entry in part if entry.telegram_user_id is None}
-    bearers = suppressions.bearers_of(nameless)
+    bearers = registry.bearers_of(nameless)
     return [
         _Person(
             entry,
@@ -119,7 +120,7 @@ def _one_by_one(people: Sequence[_Person]) -> list[_Person]:
     file. In the order of their ids, because they are locked."""
     ids = {person.user_id for person in people if person.user_id is not None}
     names = {person.name for person in people} - {""}
-    met_ids, met_names = suppressions.concerned(ids, names)
+    met_ids, met_names = registry.concerned(ids, names)
     unresolved = Suppression.objects.annotate(name=Lower("username")).exclude(username="")
     unresolved = unresolved.filter(name__in=names, telegram_user_id=None)
     waiting = set(unresolved.values_list("name", flat=True))

@@ -10,13 +10,13 @@ from django.http import HttpRequest, StreamingHttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
 
-from campaigns import suppression_csv
+from campaigns.admin.suppression_imports import SuppressionImporting
 from campaigns.models import NOBODY_NAMED, HashKey, Suppression
 from campaigns.names import is_person_id, is_username
 from campaigns.selectors import named, plain_username
-from campaigns.suppressing import suppression_add
-from campaigns.suppression_import_admin import SuppressionImporting
-from campaigns.suppressions import bearer_of
+from campaigns.suppressions import csv_files
+from campaigns.suppressions.recording import suppression_add
+from campaigns.suppressions.registry import bearer_of
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, moment
 
@@ -129,7 +129,7 @@ class SuppressionAdmin(SuppressionImporting):
 
     @action(description="Export", url_path="export", icon="download", permissions=["view"])
     def export_file(self, request: HttpRequest) -> StreamingHttpResponse:
-        answer = StreamingHttpResponse(suppression_csv.lines(), content_type="text/csv; charset=utf-8")
+        answer = StreamingHttpResponse(csv_files.lines(), content_type="text/csv; charset=utf-8")
         answer.headers["Content-Disposition"] = 'attachment; filename="suppressions.csv"'
         answer.headers["Cache-Control"] = "private, no-store"
         return answer

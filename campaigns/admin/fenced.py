@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from campaigns import fences
+from campaigns.policy import fences
 from panelkit.base import PanelAdmin
 
 
