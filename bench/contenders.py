@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from bench import effect, recorder
 from bench.child import WARM_UP
 from bench.world import POLL_SECONDS, Trouble, World, wait_for
-from coolthing_site.processes import ProcessGroup
+from coolthing_site.processes.procfile import ProcessGroup
 
 LATENCY_RATE = 200.0
 # Not measured: the first messages find caches and connections cold.

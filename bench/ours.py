@@ -16,7 +16,7 @@ from bench.child import WARM_UP
 from bench.contenders import LATE, LATENCY_RATE, START_SECONDS, Bounds, Latency, await_stamps, drain, reached
 from bench.payload import payload
 from bench.world import Trouble, World, wait_for
-from coolthing_site.processes import ProcessGroup, procfile
+from coolthing_site.processes.procfile import ProcessGroup, procfile
 from messaging.broker import declare
 from messaging.publishing.outbox import publish_on_commit
 

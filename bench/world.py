@@ -18,7 +18,7 @@ from django.db import connections
 from psycopg import sql
 
 from bench import effect, recorder, wire
-from coolthing_site.processes import ProcessGroup, base_environment
+from coolthing_site.processes.procfile import ProcessGroup, base_environment
 from messaging.broker.management_api import ManagementApi
 
 NAME = "coolthing_bench"

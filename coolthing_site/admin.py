@@ -21,10 +21,10 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from coolthing_site import token_admin  # noqa: F401  Its page registers itself.
-from coolthing_site.logins import unlock
+from coolthing_site.api import token_admin  # noqa: F401  Its page registers itself.
 from coolthing_site.models import Process, RequestCount
 from coolthing_site.panel.processes import process_state
+from coolthing_site.web.login_limits import unlock
 from panelkit.base import FactAdmin, FactInline, PanelAdmin
 from panelkit.labels import tag
 from panelkit.operations import Operation

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from coolthing_site import heartbeat
+from coolthing_site.processes import heartbeat
 from messaging.database.listen import retry_delay
 from messaging.observability import main_loop
 

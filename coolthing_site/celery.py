@@ -164,14 +164,14 @@ def _require_keys(**_: object) -> None:
 
 @worker_ready.connect
 def _show_worker_lives(sender: Any, **_: object) -> None:
-    from coolthing_site import heartbeat
+    from coolthing_site.processes import heartbeat
 
     heartbeat.start(str(sender.hostname).partition("@")[0])
 
 
 @beat_init.connect
 def _show_beat_lives(**_: object) -> None:
-    from coolthing_site import heartbeat
+    from coolthing_site.processes import heartbeat
 
     heartbeat.start("beat")
 
@@ -189,6 +189,6 @@ def _note_that_it_was_asked(**_: object) -> None:
 def _show_worker_stops(sender: Any, **_: object) -> None:
     """Remote control stops a worker without the signal above, and with exit code 0."""
     if _asked_to_stop or sender.exitcode == 0:
-        from coolthing_site import heartbeat
+        from coolthing_site.processes import heartbeat
 
         heartbeat.stop()

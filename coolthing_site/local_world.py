@@ -14,7 +14,7 @@ from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot
 from campaigns.models import Campaign
 from coolthing_site.demo.control import SandboxControl
-from coolthing_site.processes import SANDBOX, ProcessGroup
+from coolthing_site.processes.procfile import SANDBOX, ProcessGroup
 from coolthing_site.seeding import document
 
 SEED_FILE = "docs/examples/demo.yaml"

@@ -51,7 +51,7 @@ class ApiToken(models.Model):
 
 
 class RequestCount(models.Model):
-    """Requests to the API that one limit has counted in its span (`coolthing_site.api_limits`)."""
+    """Requests to the API that one limit has counted in its span (`coolthing_site.api.limits`)."""
 
     key = models.CharField(max_length=120, unique=True, help_text="What is counted, and of whom")
     count = models.PositiveIntegerField()

@@ -60,14 +60,14 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "coolthing_site.middleware.permissions_policy",
+    "coolthing_site.web.middleware.permissions_policy",
     "csp.middleware.CSPMiddleware",
     # Which compresses static files once, when they are collected.
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "coolthing_site.middleware.Compression",
+    "coolthing_site.web.middleware.Compression",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "coolthing_site.middleware.refuse_nul",
+    "coolthing_site.web.middleware.refuse_nul",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -223,9 +223,9 @@ API_FAILED_TOKENS_PER_HOUR = env.whole("API_FAILED_TOKENS_PER_HOUR", 20, least=1
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "coolthing_site.api_limits.LimitedTokenAuthentication",
-        "coolthing_site.api_limits.LimitedSessionAuthentication",
-        "coolthing_site.api_limits.AnonymousLimit",
+        "coolthing_site.api.limits.LimitedTokenAuthentication",
+        "coolthing_site.api.limits.LimitedSessionAuthentication",
+        "coolthing_site.api.limits.AnonymousLimit",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -233,11 +233,11 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 50,
 }
 
-DEFAULT_EXCEPTION_REPORTER_FILTER = "coolthing_site.reports.SecretiveFilter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "coolthing_site.web.error_reports.SecretiveFilter"
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-CSRF_FAILURE_VIEW = "coolthing_site.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "coolthing_site.web.error_pages.csrf_failure"
 # Axes asks first, and refuses what is locked before a password is looked at.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -248,15 +248,15 @@ AUTH_PASSWORD_VALIDATORS = [
 # Proxies whose X-Forwarded-For names the client. Anybody could send the header: without a proxy it counts for nothing.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
-# Failed logins: coolthing_site/logins.py says what each limit is for. What is locked opens again by itself.
+# Failed logins: coolthing_site/web/login_limits.py says what each limit is for. What is locked opens again by itself.
 LOGIN_COOL_OFF_MINUTES = env.whole("LOGIN_COOL_OFF_MINUTES", 15, least=1, most=24 * 60)
 LOGIN_FAILURES_OF_ADDRESS = env.whole("LOGIN_FAILURES_OF_ADDRESS", 50, least=1)
 AXES_FAILURE_LIMIT = env.whole("LOGIN_FAILURES", 5, least=1)
 AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_COOL_OFF_MINUTES)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_HANDLER = "coolthing_site.logins.LoginLimits"
-AXES_LOCKOUT_CALLABLE = "coolthing_site.logins.locked_out"
-AXES_CLIENT_IP_CALLABLE = "coolthing_site.client_address.client_address"
+AXES_HANDLER = "coolthing_site.web.login_limits.LoginLimits"
+AXES_LOCKOUT_CALLABLE = "coolthing_site.web.login_limits.locked_out"
+AXES_CLIENT_IP_CALLABLE = "coolthing_site.web.client_address.client_address"
 AXES_RESET_ON_SUCCESS = True
 # A browser that goes on sending an old password must not keep its owner out for ever.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False

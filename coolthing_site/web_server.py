@@ -5,7 +5,7 @@ from typing import Any
 
 def post_worker_init(worker: Any) -> None:
     # Not before: the master has neither settings nor models.
-    from coolthing_site import heartbeat
+    from coolthing_site.processes import heartbeat
 
     heartbeat.start("web", pid=worker.ppid)
 
@@ -17,6 +17,6 @@ def worker_abort(worker: Any) -> None:
 
 def worker_exit(_server: Any, worker: Any) -> None:
     if not worker.alive and not getattr(worker, "was_aborted", False):
-        from coolthing_site import heartbeat
+        from coolthing_site.processes import heartbeat
 
         heartbeat.stop()

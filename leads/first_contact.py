@@ -4,7 +4,7 @@ import random
 from uuid import UUID
 
 from campaigns.models import Campaign
-from scripts import spintax
+from texts import spintax
 
 # Used when a campaign has no text of its own. {name} is the campaign's name.
 _DEFAULTS = {

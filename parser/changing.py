@@ -11,8 +11,8 @@ from django.db.models import Q
 from messaging.database.clock import database_clock
 from messaging.database.locks import rows_lock
 from parser.models import Hit
-from telegram.texts import same_text
 from telegram.types import SUPERGROUPS_BELOW, MessageNow, is_supergroup
+from texts.telegram_form import same_text
 
 _Place = tuple[int | None, int]
 

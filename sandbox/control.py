@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from sandbox import afterwards, authors, names, topics
 from sandbox.control_bodies import (
     Album,
     BadRequest,
@@ -39,14 +38,15 @@ from sandbox.control_bodies import (
     body_of,
     json_of,
 )
-from sandbox.entities import Chat, LedgerEntry, User
-from sandbox.errors import WorldError
-from sandbox.faults import Fault
-from sandbox.marks import Forward, Marks
 from sandbox.mtproto.rpc import RpcFailure
 from sandbox.mtproto.tokens import token_of
-from sandbox.upgrades import upgrade
-from sandbox.world import World
+from sandbox.world import authors, message_changes, topics, usernames
+from sandbox.world.entities import Chat, LedgerEntry, User
+from sandbox.world.errors import WorldError
+from sandbox.world.faults import Fault
+from sandbox.world.marks import Forward, Marks
+from sandbox.world.upgrades import upgrade
+from sandbox.world.world import World
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
@@ -143,16 +143,16 @@ class Control:
         body = await body_of(request, Edited)
         entry = self._entry(body.seq)
         return web.json_response(
-            afterwards.edit(self._world, user_id=entry.from_user, seq=body.seq, text=body.text).as_json()
+            message_changes.edit(self._world, user_id=entry.from_user, seq=body.seq, text=body.text).as_json()
         )
 
     async def delete(self, request: web.Request) -> web.Response:
         body = await body_of(request, Deleted)
-        return web.json_response(afterwards.unsay(self._world, seq=self._entry(body.seq).seq).as_json())
+        return web.json_response(message_changes.unsay(self._world, seq=self._entry(body.seq).seq).as_json())
 
     async def react(self, request: web.Request) -> web.Response:
         body = await body_of(request, Reaction)
-        entry = afterwards.react(
+        entry = message_changes.react(
             self._world, user_id=self._user_id(body.user), seq=self._entry(body.seq).seq, emoji=body.emoji
         )
         return web.json_response(entry.as_json())
@@ -181,17 +181,17 @@ class Control:
 
     async def rename(self, request: web.Request) -> web.Response:
         body = await body_of(request, Renaming)
-        names.rename(self._world, self._id(body.who), body.username)
+        usernames.rename(self._world, self._id(body.who), body.username)
         return web.Response(status=204)
 
     async def hand_over(self, request: web.Request) -> web.Response:
         body = await body_of(request, HandingOver)
-        names.hand_over(self._world, body.username, self._id(body.to))
+        usernames.hand_over(self._world, body.username, self._id(body.to))
         return web.Response(status=204)
 
     async def collect(self, request: web.Request) -> web.Response:
         body = await body_of(request, Collecting)
-        names.collect(self._world, self._id(body.who), [(one.username, one.active) for one in body.usernames])
+        usernames.collect(self._world, self._id(body.who), [(one.username, one.active) for one in body.usernames])
         return web.Response(status=204)
 
     async def scan(self, request: web.Request) -> web.Response:

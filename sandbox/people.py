@@ -15,7 +15,7 @@ from typing import Literal, TypedDict
 from aiohttp import web
 
 from sandbox.scenario import Line, Person, Scenario
-from sandbox.world import LedgerEntry, World, WorldError
+from sandbox.world.world import LedgerEntry, World, WorldError
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from sandbox.world import World
+from sandbox.world.world import World
 
 Behaviour = Literal["curious", "asks_price", "asks_human", "silent", "stops", "refuses"]
 Language = Literal["ru", "en"]

@@ -14,14 +14,14 @@ from typing import Any, Self, TypeVar
 from aiohttp import web
 
 from sandbox.control import add_control_routes
-from sandbox.faults import FaultBook
-from sandbox.llm import SandboxLLM, add_llm_routes
+from sandbox.llm.endpoint import SandboxLLM, add_llm_routes
 from sandbox.mtproto.keys import load_or_create
 from sandbox.mtproto.server import MtprotoServer
 from sandbox.people import People, add_people_routes
 from sandbox.scenario import Scenario
 from sandbox.state import StateFile
-from sandbox.world import World
+from sandbox.world.faults import FaultBook
+from sandbox.world.world import World
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import pickle
 from pathlib import Path
 
 from sandbox.mtproto.authkeys import AuthKeys
-from sandbox.world import World
+from sandbox.world.world import World
 
 FORMAT = 4
 

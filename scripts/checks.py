@@ -9,12 +9,12 @@ from bots.accounts.suitability import LOGIN_PROBLEMS, bot_problem, bot_told, wit
 from bots.models import Bot, Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.selectors import gap_at, permission_gaps
-from scripts import spintax
 from scripts.errors import AssignedAlready
 from scripts.models import Casting, ScriptForCampaign, Target
 from scripts.selectors import UNUSABLE_BOTS, sfc_assigned
 from scripts.snapshot import SnapshotLine
-from telegram.texts import LONGEST
+from texts import spintax
+from texts.telegram_form import LONGEST
 
 
 def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine], *, now: datetime) -> list[str]:

@@ -12,16 +12,14 @@ from telethon.tl import functions, types
 
 from telegram import peers
 from telegram.calls import REQUEST_TIMEOUT, call, close, guarded, within
-from telegram.config import new_client
+from telegram.connection.config import new_client
+from telegram.connection.store import StoredSession, UnreadableSession
 from telegram.convert import incoming, message_now, new_message, now, sent
 from telegram.dialogs import list_dialogs
 from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
 from telegram.mapping import map_error
 from telegram.membership import membership
-from telegram.names import username_in
 from telegram.references import check_reference
-from telegram.store import StoredSession, UnreadableSession
-from telegram.texts import same_text
 from telegram.types import (
     ChatTarget,
     Credentials,
@@ -35,6 +33,8 @@ from telegram.types import (
     Target,
 )
 from telegram.upgrades import explained, supergroup_of, upgraded_by
+from telegram.usernames import username_in
+from texts.telegram_form import same_text
 
 # Seconds for TCP, the transport and the first answer.
 CONNECT_LIMIT = 25

@@ -7,8 +7,8 @@ from telethon import utils
 from telethon.tl import types
 
 from telegram.authors import Met, author_id, author_in
-from telegram.names import username_in
 from telegram.types import IncomingMessage, MessageNow, ResolvedChat, SentMessage, is_supergroup
+from telegram.usernames import username_in
 
 
 def incoming(message: Any, entities: Mapping[int, Any], self_id: int, met: Met) -> IncomingMessage | None:

@@ -13,8 +13,8 @@ from telethon.tl import functions, types
 
 from telegram.authors import described
 from telegram.calls import call
-from telegram.names import usernames_in
 from telegram.types import Dialog
+from telegram.usernames import usernames_in
 
 # Dialogs in one request, Telegram's limit.
 PAGE = 100

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from sandbox.llm import Fault, FaultKind, SandboxLLM, add_llm_routes
+from sandbox.llm.endpoint import Fault, FaultKind, SandboxLLM, add_llm_routes
 
 
 @dataclass

@@ -14,7 +14,7 @@ from bench.bots import decisions, ledger, report, sessions, speaking
 from bench.bots.telegram import Telegram
 from bench.bots.worker import Worker
 from bench.world import Trouble, World
-from coolthing_site.processes import ProcessGroup
+from coolthing_site.processes.procfile import ProcessGroup
 from messaging.broker import declare
 
 Measured = TypeVar("Measured")

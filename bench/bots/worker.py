@@ -14,7 +14,7 @@ from bench.bots import processes as kernel
 from bench.world import Trouble, wait_for
 from bots.models import Bot, Host
 from bots.worker.supervision import supervise
-from coolthing_site.processes import ProcessGroup, procfile
+from coolthing_site.processes.procfile import ProcessGroup, procfile
 from coolthing_site.schedule import PERIODS
 
 BOOT_SECONDS = 60.0

@@ -15,7 +15,7 @@ from bots.models import Bot, BotSession
 from messaging.database.clock import database_clock
 from messaging.publishing.outbox import publish_on_commit
 from telegram.errors import BotDead, RetryAfter
-from telegram.logins import LoginError
+from telegram.logins.types import LoginError
 from telegram.types import Credentials, Me
 
 # Another server (the sandbox) takes any application's id.

@@ -29,7 +29,7 @@ from panelkit.base import FactAdmin, FactInline
 from panelkit.labels import choice_label, moment, moment_told, waits
 from panelkit.operations import Operation, when_in
 from panelkit.secret_fields import SecretField, SecretForm
-from telegram.logins import LoginError
+from telegram.logins.types import LoginError
 
 
 def _remove_box() -> forms.BooleanField:

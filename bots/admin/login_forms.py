@@ -16,9 +16,9 @@ from bots.models import Bot, PendingLogin
 from outgoing.allowed import allowed_hosts
 from outgoing.resolving import OutgoingRefused, check_literal
 from panelkit.secret_fields import SecretField, SecretForm, SecretInput
-from telegram.imports import MAX_FILE_BYTES, NO_FILE, from_file, from_string
-from telegram.logins import LoginError
-from telegram.proxies import FORMS, parse_proxy
+from telegram.connection.proxies import FORMS, parse_proxy
+from telegram.logins.imports import MAX_FILE_BYTES, NO_FILE, from_file, from_string
+from telegram.logins.types import LoginError
 
 Ask = PendingLogin.Ask
 

@@ -24,7 +24,7 @@ from bots.logins.rows import code_sent, qr_code, resend_at
 from bots.models import Bot, BotSession, PendingLogin
 from panelkit.base import PanelAdmin
 from panelkit.operations import Call, Offer, Operation
-from telegram.logins import WAYS, LoginError, QrCode
+from telegram.logins.types import WAYS, LoginError, QrCode
 
 Ask, Step = PendingLogin.Ask, PendingLogin.Step
 # Seconds between two looks of a page at what its login has come to, and between two loads of one without scripts.

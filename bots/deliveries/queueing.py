@@ -22,7 +22,7 @@ from campaigns.models import Purpose
 from campaigns.policy.fences import DELIVERIES_CHANNEL, QUEUED
 from campaigns.selectors import plain_username
 from messaging.database.clock import database_clock
-from telegram.texts import as_kept
+from texts.telegram_form import as_kept
 
 __all__ = [
     "Origin",

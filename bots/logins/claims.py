@@ -22,7 +22,7 @@ from bots.models import PendingLogin
 from bots.worker.executor import in_own_thread
 from messaging.consuming.handling import DATABASE_ERRORS
 from messaging.rounds import for_each
-from telegram.logins import LoginError
+from telegram.logins.types import LoginError
 
 T = TypeVar("T")
 Ask = PendingLogin.Ask

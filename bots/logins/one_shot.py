@@ -26,9 +26,9 @@ from bots.worker.leases import is_driven, lease_borrow, lease_release
 from messaging.consuming.handling import DATABASE_ERRORS
 from messaging.database.clock import database_clock
 from messaging.database.locks import connection_lock, rows_lock
-from telegram import login
-from telegram.logins import LoginError, QrCode, too_many
-from telegram.store import UnreadableSession, key_of
+from telegram.connection.store import UnreadableSession, key_of
+from telegram.logins import client
+from telegram.logins.types import LoginError, QrCode, too_many
 from telegram.types import Credentials, Me
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class TooSoon(LoginError):
 
 
 def at_telegram(step: Coroutine[Any, Any, T], *, claim: Claim | None = None, limit: float = STEP_SECONDS) -> T:
-    """Run a step of `telegram.login` in a loop of its own. Not within a transaction. `claim` is kept alive meanwhile.
+    """Run a step of `telegram.logins.client` in a loop of its own. Not within a transaction. `claim` is kept alive meanwhile.
 
     The connection is closed by then, however it ends. Raises LoginError: TooSoon when Telegram asks to wait, ClaimLost.
     """
@@ -160,7 +160,7 @@ def _kept(bot_id: UUID, session: str, me: Me, claim: Claim | None) -> Bot:
 def session_discard(credentials: Credentials, session: str, *, claim: Claim | None = None) -> None:
     """End a new session that nobody keeps, as far as Telegram lets it."""
     with suppress(LoginError):
-        at_telegram(login.log_out(credentials, session), claim=claim)
+        at_telegram(client.log_out(credentials, session), claim=claim)
 
 
 def bot_connect_with_code(*, bot_id: UUID, ask_code: Callable[[], str]) -> Bot:
@@ -169,8 +169,8 @@ def bot_connect_with_code(*, bot_id: UUID, ask_code: Callable[[], str]) -> Bot:
     """
     bot = Bot.objects.get(pk=bot_id)
     credentials = credentials_of(bot)
-    sent = at_telegram(login.request_code(credentials, bot.phone))
-    session, me = at_telegram(login.sign_in(credentials, sent, ask_code()))
+    sent = at_telegram(client.request_code(credentials, bot.phone))
+    session, me = at_telegram(client.sign_in(credentials, sent, ask_code()))
     return bot_connect(bot_id=bot_id, session=session, me=me)
 
 
@@ -183,19 +183,19 @@ def bot_connect_with_qr(*, bot_id: UUID, show: Callable[[QrCode], object]) -> Bo
     async def shown(code: QrCode) -> None:
         show(code)
 
-    session, me = asyncio.run(login.qr_wait(credentials, shown, limit=QR_SECONDS))
+    session, me = asyncio.run(client.qr_wait(credentials, shown, limit=QR_SECONDS))
     return bot_logged_in(bot_id=bot_id, session=session, me=me)
 
 
 def bot_connect_with_password(*, bot_id: UUID, session: str, password: str) -> Bot:
     """The second factor; `session` is PasswordNeeded's. May be tried again with another password. Raises LoginError."""
     credentials = credentials_of(Bot.objects.get(pk=bot_id))
-    logged_in, me = at_telegram(login.check_password(credentials, session, password))
+    logged_in, me = at_telegram(client.check_password(credentials, session, password))
     return bot_logged_in(bot_id=bot_id, session=logged_in, me=me)
 
 
 def bot_import(*, bot_id: UUID, session: str, claim: Claim | None = None) -> Bot:
-    """Take over a session (`telegram.imports`) that another program has made. Raises LoginError.
+    """Take over a session (`telegram.logins.imports`) that another program has made. Raises LoginError.
 
     Never connects with the session of a bot that somebody drives, this one or another.
     """
@@ -203,7 +203,7 @@ def bot_import(*, bot_id: UUID, session: str, claim: Claim | None = None) -> Bot
     with _alone_with(key_of(session)):
         _refuse_others_session(bot, session)
         with borrowed(bot):
-            adopted, me = at_telegram(login.adopt(credentials_of(bot), session), claim=claim)
+            adopted, me = at_telegram(client.adopt(credentials_of(bot), session), claim=claim)
         return bot_logged_in(bot_id=bot_id, session=adopted, me=me, fresh=False, claim=claim)
 
 
@@ -216,7 +216,7 @@ def bot_log_out(*, bot_id: UUID, by: str, claim: Claim | None = None) -> None:
         raise LoginError("The bot is not logged in.")
     _wait_until_let_go(bot_id, claim)
     with borrowed(bot):
-        at_telegram(login.log_out(credentials_of(bot), stored.data), claim=claim)
+        at_telegram(client.log_out(credentials_of(bot), stored.data), claim=claim)
         if claim is None:
             _logged_out(bot_id, by)
         else:

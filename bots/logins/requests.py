@@ -20,7 +20,7 @@ from bots.models import Bot, BotSession, PendingLogin
 from bots.worker.hosts import hosts_open
 from bots.worker.leases import is_driven
 from messaging.database.clock import database_clock
-from telegram.logins import LoginError
+from telegram.logins.types import LoginError
 
 Ask = PendingLogin.Ask
 Step = PendingLogin.Step

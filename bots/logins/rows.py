@@ -13,7 +13,7 @@ from bots.logins.claims import Claim
 from bots.logins.one_shot import TooSoon, session_discard
 from bots.models import Bot, PendingLogin
 from messaging.database.clock import database_clock
-from telegram.logins import CodeSent, LoginError, PasswordNeeded, QrCode
+from telegram.logins.types import CodeSent, LoginError, PasswordNeeded, QrCode
 from telegram.types import Credentials
 
 Step = PendingLogin.Step

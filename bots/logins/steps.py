@@ -35,8 +35,8 @@ from bots.worker.executor import in_own_thread
 from bots.worker.leases import is_driven
 from messaging.consuming.handling import DATABASE_ERRORS
 from messaging.database.clock import database_clock
-from telegram import login
-from telegram.logins import SENTENCES, LoginError, PasswordNeeded, QrCode
+from telegram.logins import client
+from telegram.logins.types import SENTENCES, LoginError, PasswordNeeded, QrCode
 from telegram.types import Me
 
 __all__ = ["code_sent", "login_pending", "qr_code", "resend_at"]
@@ -64,7 +64,7 @@ def login_send_code(*, bot_id: UUID, phone: str = "", claim: Claim | None = None
         number = phone or number_known(work.bot, work.pending)
         if not number:
             raise LoginError(NO_PHONE)
-        sent = at_telegram(login.request_code(work.credentials, number), claim=work.claim)
+        sent = at_telegram(client.request_code(work.credentials, number), claim=work.claim)
         keep(work, Step.CODE, sent)
     return work.pending
 
@@ -75,7 +75,7 @@ def login_resend_code(*, bot_id: UUID, claim: Claim | None = None) -> PendingLog
         allowed_at = resend_at(work.pending)
         if allowed_at and database_clock() < allowed_at:
             raise LoginError(f"Telegram sends it in another way from {allowed_at:%H:%M:%S} UTC on. Wait until then.")
-        resent = at_telegram(login.resend_code(work.credentials, code_sent(work.pending)), claim=work.claim)
+        resent = at_telegram(client.resend_code(work.credentials, code_sent(work.pending)), claim=work.claim)
         keep(work, Step.CODE, resent)
     return work.pending
 
@@ -85,7 +85,7 @@ def login_enter_code(*, bot_id: UUID, code: str, claim: Claim | None = None) -> 
     with _step(bot_id, Step.CODE, claim, within=Step.CODE) as work:
         sent = code_sent(work.pending)
         try:
-            session, me = at_telegram(login.sign_in(work.credentials, sent, code), claim=work.claim)
+            session, me = at_telegram(client.sign_in(work.credentials, sent, code), claim=work.claim)
         except PasswordNeeded as needed:
             keep_password_step(work, needed)
             return None
@@ -97,7 +97,7 @@ def login_enter_password(*, bot_id: UUID, password: str, claim: Claim | None = N
         if not password:
             raise LoginError(SENTENCES["PASSWORD_EMPTY"], reason="PASSWORD_EMPTY")
         held = json.loads(work.pending.state)["session"]
-        session, me = at_telegram(login.check_password(work.credentials, held, password), claim=work.claim)
+        session, me = at_telegram(client.check_password(work.credentials, held, password), claim=work.claim)
         return _done(work, session, me)
 
 
@@ -111,7 +111,7 @@ def login_by_qr(*, bot_id: UUID, claim: Claim) -> Bot | None:
         async def show(code: QrCode) -> None:
             await in_own_thread(keep, work, Step.QR, code)
 
-        showing = login.qr_wait(work.credentials, show, limit=QR_SECONDS, session_text=shown)
+        showing = client.qr_wait(work.credentials, show, limit=QR_SECONDS, session_text=shown)
         try:
             session, me = at_telegram(while_seen(showing, claim), claim=claim, limit=QR_SECONDS + _QR_MARGIN)
         except PasswordNeeded as needed:

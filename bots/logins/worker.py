@@ -16,7 +16,7 @@ from bots.logins import steps
 from bots.logins.claims import Job, claim_next
 from bots.models import PendingLogin
 from messaging.consuming.handling import DATABASE_ERRORS
-from telegram.logins import LoginError
+from telegram.logins.types import LoginError
 
 Ask = PendingLogin.Ask
 

@@ -31,8 +31,8 @@ from campaigns.models import Chat
 from messaging.database.clock import database_clock
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, TransientError
-from telegram.texts import same_text
 from telegram.types import MessageNow
+from texts.telegram_form import same_text
 
 State, Kind = Delivery.State, DeliveryEvent.Kind
 

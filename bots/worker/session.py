@@ -32,8 +32,8 @@ from bots.worker.reading import Reading
 from bots.worker.serving import Serving
 from messaging.observability.error_names import fault
 from telegram.client import TelegramAccount
+from telegram.connection.proxying import credentials_to_connect
 from telegram.errors import BotDead, PermanentError, RetryAfter, TelegramError
-from telegram.proxying import credentials_to_connect
 
 # Waits before connecting again: doubling between these, in seconds.
 RECONNECT_FIRST, RECONNECT_MOST = 1.0, 30.0

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from psycopg import sql
 
-from coolthing_site.processes import base_environment, sandbox_environment
+from coolthing_site.processes.procfile import base_environment, sandbox_environment
 from messaging.broker.management_api import ManagementApi, ManagementUnavailable
 
 SUFFIX = "_demo"

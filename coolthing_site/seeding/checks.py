@@ -12,8 +12,8 @@ from coolthing_site.seeding.references import chat_problem, repeated, role_probl
 from coolthing_site.seeding.script_checks import script_problems
 from coolthing_site.seeding.shape import BudgetPart, CampaignPart, ChatPart, SeedFile
 from notifier.addresses import address_problem
-from scripts import spintax
 from scripts.checks import text_problem
+from texts import spintax
 
 # First contacts are looked at in every variant up to this many, and beyond that in as many random ones.
 VARIANTS_READ = 2000

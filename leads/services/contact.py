@@ -23,7 +23,7 @@ from messaging.database.clock import database_clock
 from messaging.events import ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import backoff, for_each
-from scripts.spintax import SpintaxError
+from texts.spintax import SpintaxError
 
 State = Lead.State
 # Attempts in a row at a lead that end in an unforeseen way, and the longest wait between two (seconds).

@@ -16,7 +16,7 @@ from messaging.database.clock import database_clock
 from messaging.publishing.outbox import publish_on_commit
 from messaging.wire import storable
 from panelkit.labels import clipped
-from telegram.texts import LONGEST, as_kept, length
+from texts.telegram_form import LONGEST, as_kept, length
 
 Owner = Conversation.Owner
 NOT_TALKING = (Lead.State.AWAITING_APPROVAL, Lead.State.CONTACTING, Lead.State.CLOSED, Lead.State.FAILED)

@@ -7,7 +7,7 @@ from bots.deliveries.queueing import deliveries_cancel, delivery_queue
 from bots.models import Delivery
 from campaigns.models import Purpose
 from leads.models import Conversation, Message
-from telegram.texts import as_kept
+from texts.telegram_form import as_kept
 
 # The name that the deliveries of this room carry; their `origin_id` is a Message's id.
 ORIGIN = "leads.message"

@@ -18,8 +18,8 @@ from messaging.database.locks import rows_lock
 from messaging.events import ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import backoff, for_each
-from telegram.texts import same_text
 from telegram.types import IncomingMessage
+from texts.telegram_form import same_text
 
 PHONE_REASON = "A person wrote from the phone."
 # Attempts in a row at a conversation that end in an unforeseen way, and the longest wait between two (seconds).

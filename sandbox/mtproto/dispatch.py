@@ -8,11 +8,11 @@ from telethon.errors import TypeNotFoundError
 from telethon.extensions import BinaryReader
 from telethon.tl import TLRequest, functions
 
-from sandbox.errors import WorldError
-from sandbox.faults import Fault
 from sandbox.mtproto import handlers as _handlers  # noqa: F401  (registers them)
 from sandbox.mtproto import peers, service, wire
 from sandbox.mtproto.rpc import Call, RpcFailure, anonymous, handlers, method_name
+from sandbox.world.errors import WorldError
+from sandbox.world.faults import Fault
 
 if TYPE_CHECKING:
     from sandbox.mtproto.connection import ClientConnection

@@ -11,9 +11,9 @@ from typing import Any
 from telethon import password as client_side
 from telethon.tl import types
 
-from sandbox.entities import User
 from sandbox.mtproto.handshake import DH_PRIME, G
 from sandbox.mtproto.rpc import RpcFailure
+from sandbox.world.entities import User
 
 # Bytes of a number of the group.
 SIZE = 256

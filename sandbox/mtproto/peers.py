@@ -4,8 +4,8 @@ from typing import Any
 
 from telethon.tl import types
 
-from sandbox.entities import CHANNEL_MARK, Chat, User
 from sandbox.mtproto.rpc import Call, RpcFailure
+from sandbox.world.entities import CHANNEL_MARK, Chat, User
 
 
 def peer_id(call: Call, peer: Any) -> int:

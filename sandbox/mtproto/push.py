@@ -5,11 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 from telethon.tl import types
 
-from sandbox.boxes import Event
 from sandbox.mtproto.authkeys import AuthKey
 from sandbox.mtproto.short import SHORT, short_update
 from sandbox.mtproto.views import View, usernames_of
-from sandbox.notices import BoxChanged, InboxRead, MembershipChanged, NameChanged, Notice, OutboxRead, Reacted, Typing
+from sandbox.world.boxes import Event
+from sandbox.world.notices import (
+    BoxChanged,
+    InboxRead,
+    MembershipChanged,
+    NameChanged,
+    Notice,
+    OutboxRead,
+    Reacted,
+    Typing,
+)
 
 if TYPE_CHECKING:
     from sandbox.mtproto.server import MtprotoServer

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from telethon import errors
 from telethon.tl import functions, types
 
-from sandbox.entities import User
-from sandbox.world import World
+from sandbox.world.entities import User
+from sandbox.world.world import World
 
 if TYPE_CHECKING:
     from sandbox.mtproto.connection import ClientConnection

@@ -3,7 +3,6 @@
 import asyncio
 import time
 
-from sandbox.faults import FaultBook
 from sandbox.mtproto.authkeys import AuthKey, AuthKeys
 from sandbox.mtproto.codes import LoginCodes
 from sandbox.mtproto.connection import ClientConnection
@@ -12,8 +11,9 @@ from sandbox.mtproto.keys import ServerKey
 from sandbox.mtproto.passwords import Passwords
 from sandbox.mtproto.push import Pusher
 from sandbox.mtproto.tokens import LoginTokens
-from sandbox.notices import Notice, WorldReset
-from sandbox.world import World
+from sandbox.world.faults import FaultBook
+from sandbox.world.notices import Notice, WorldReset
+from sandbox.world.world import World
 
 
 class MtprotoServer:

@@ -5,9 +5,9 @@ from typing import Any
 
 from telethon.tl import types
 
-from sandbox.boxes import Box, Event, Message
-from sandbox.entities import CHANNEL_MARK
-from sandbox.marks import PLAIN
+from sandbox.world.boxes import Box, Event, Message
+from sandbox.world.entities import CHANNEL_MARK
+from sandbox.world.marks import PLAIN
 
 SHORT = (types.UpdateShortMessage, types.UpdateShortChatMessage)
 

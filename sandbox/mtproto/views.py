@@ -6,10 +6,10 @@ from typing import Any
 
 from telethon.tl import types
 
-from sandbox.boxes import Event, Message
-from sandbox.entities import Chat, User
-from sandbox.marks import Forward
-from sandbox.world import World
+from sandbox.world.boxes import Event, Message
+from sandbox.world.entities import Chat, User
+from sandbox.world.marks import Forward
+from sandbox.world.world import World
 
 # Telegram lets people choose among a few.
 TOPIC_COLOUR = 0x6FB9F0

@@ -13,14 +13,15 @@ from campaigns.models import Chat
 from messaging.database.clock import database_clock
 from messaging.events import ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
-from scripts import checks, snapshot, spintax
+from scripts import checks, snapshot
 from scripts.events import ScriptStartedEvent
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services.activation import activate_locked
 from scripts.services.plays import steps_queue
 from scripts.services.rows import sfc_locked, short
 from scripts.snapshot import SnapshotLine
-from telegram.texts import as_kept
+from texts import spintax
+from texts.telegram_form import as_kept
 
 log = logging.getLogger(__name__)
 

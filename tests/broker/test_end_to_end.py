@@ -14,7 +14,7 @@ from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot, BotSession
 from coolthing_site.demo.ledger import compare, said_by
 from coolthing_site.demo.observe import our_ledger
-from coolthing_site.processes import procfile, sandbox_environment
+from coolthing_site.processes.procfile import procfile, sandbox_environment
 from leads.models import Lead
 from messaging.broker import topology
 from messaging.models import DeadLetter, HandlingFailure

@@ -13,7 +13,7 @@ import pytest
 from bots.models import Bot, Trouble
 from coolthing_site.demo.environment import free_ports
 from coolthing_site.models import Process as SeenProcess
-from coolthing_site.processes import STOP_SECONDS, procfile
+from coolthing_site.processes.procfile import STOP_SECONDS, procfile
 from messaging.models import OutboxEvent
 from tests.support import Process, wait_until
 

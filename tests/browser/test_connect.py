@@ -22,11 +22,11 @@ from bots.logins.one_shot import bot_connect_with_code
 from bots.logins.rows import login_pending, qr_code
 from bots.models import Bot, BotSession, PendingLogin
 from bots.worker.leases import lease_take
-from sandbox.faults import Fault
 from sandbox.mtproto.rpc import RpcFailure
 from sandbox.mtproto.tokens import token_of
 from sandbox.server import Sandbox, SandboxConfig
-from telegram.store import StoredSession
+from sandbox.world.faults import Fault
+from telegram.connection.store import StoredSession
 from tests.browser.panel import Panel
 from tests.support import wait_until
 from tests.telegram.accounts import point_at

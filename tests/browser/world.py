@@ -32,7 +32,7 @@ from bots.models import (
 )
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, HashKey, Purpose, Suppression
 from campaigns.permissions.evidence import evidence_add
-from coolthing_site.api_tokens import token_issue
+from coolthing_site.api.tokens import token_issue
 from coolthing_site.models import Process, RequestCount
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from messaging.models import (

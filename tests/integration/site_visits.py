@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from campaigns.models import Suppression
-from coolthing_site.api_tokens import token_issue
+from coolthing_site.api.tokens import token_issue
 from scripts.models import Casting, Script, ScriptForCampaign, Slot, Target
 from tests.browser.world import build_world
 

@@ -25,7 +25,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from campaigns.models import EvidenceFile
-from coolthing_site import errors
+from coolthing_site.web import error_pages
 from panelkit.operating import OperatingAdmin
 from tests.integration.access import ACTIONS, MODELS, ONE_BY_ONE, OTHERS, Row
 from tests.integration.site_visits import LOGIN, OK, Site, answered, build_site, row_of
@@ -47,7 +47,7 @@ def site(django_db_setup: None, django_db_blocker: Any) -> Iterator[Site]:
         # What a page looks like is no question here, nor is what is logged of some thousand refusals.
         patch.setattr(SimpleTemplateResponse, "rendered_content", "")
         patch.setattr(type(admin.site), "each_context", lambda *_: {})
-        patch.setattr(errors, "render_to_string", lambda *_: "")
+        patch.setattr(error_pages, "render_to_string", lambda *_: "")
         patch.setattr(logging.getLogger("django.request"), "disabled", True)
         yield found
         transaction.set_rollback(True)

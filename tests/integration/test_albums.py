@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from leads.llm.prompt import conversation_prompt
 from leads.models import LlmJob, Message
-from leads.prompt import conversation_prompt
 from leads.selectors import messages_said
 from messaging.models import OutboxEvent
 from parser.models import Hit

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from coolthing_site.api_tokens import token_issue
+from coolthing_site.api.tokens import token_issue
 from coolthing_site.models import RequestCount
 from messaging.retention import prune_all
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
-from coolthing_site.api_tokens import digest_of, token_issue
+from coolthing_site.api.tokens import digest_of, token_issue
 from coolthing_site.models import ApiToken
 from tests.integration.person_world import search
 

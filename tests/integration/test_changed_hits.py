@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from bots.roles import handler_of
 from leads.models import Conversation
-from leads.services.answering import Question, question_messages
+from leads.services.llm_jobs import Question, question_messages
 from messaging.persons import Person
 from parser.models import Hit
 from parser.person_data import ParserRoom

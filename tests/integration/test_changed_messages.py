@@ -9,8 +9,8 @@ from django.utils import timezone
 from bots.models import Bot, Cursor, Delivery
 from campaigns.models import Suppression
 from campaigns.selectors import is_suppressed
+from leads.llm.prompt import conversation_prompt
 from leads.models import Conversation, Lead, LlmJob, Message
-from leads.prompt import conversation_prompt
 from leads.selectors import heard_since, leads_unrecorded, messages_said
 from leads.services import conversation_hand_back, conversation_take_over, message_record
 from leads.services.changing import messages_changed

@@ -12,10 +12,10 @@ from bots.models import Bot, Delivery, PendingLogin
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permission_revoke
 from leads import tasks
-from leads.answering import answer_job
+from leads.llm.job_runner import answer_job
 from leads.models import Lead, LlmJob
 from leads.services import conversation_hand_back, conversation_take_over, lead_approve, operator_say
-from leads.services.answering import job_claim
+from leads.services.llm_jobs import job_claim
 from messaging.database.clock import database_clock
 from messaging.events import ServiceErrorEvent
 from notifier import services as notifier
@@ -23,9 +23,9 @@ from notifier.models import Channel, Notification, Rule
 from notifier.recording import event_record
 from scripts import services
 from scripts.models import Run, ScriptForCampaign, Step
-from telegram import login
 from telegram.errors import RetryAfter
-from telegram.logins import CodeSent, LoginError, login_error
+from telegram.logins import client
+from telegram.logins.types import CodeSent, LoginError, login_error
 from tests.integration import ledger, script_world
 from tests.integration.leads_world import World, make_world
 
@@ -183,7 +183,7 @@ def test_a_login_waits_as_long_as_telegram_asks(monkeypatch):
     async def refuses(*_: object) -> CodeSent:
         raise login_error(RetryAfter(60, "FLOOD_WAIT_60", "SendCode"))
 
-    monkeypatch.setattr(login, "request_code", refuses)
+    monkeypatch.setattr(client, "request_code", refuses)
     with pytest.raises(LoginError, match=r"before .* UTC"):
         steps.login_send_code(bot_id=bot.pk)
     waiting = PendingLogin.objects.get()
@@ -196,7 +196,7 @@ def test_a_code_is_sent_again_when_telegram_allows_it(monkeypatch):
     async def sends(*_: object) -> CodeSent:
         return CodeSent("99966", "a session", "a hash", "sms", "call", 60)
 
-    monkeypatch.setattr(login, "request_code", sends)
+    monkeypatch.setattr(client, "request_code", sends)
     pending = steps.login_send_code(bot_id=bot.pk)
     allowed = steps.resend_at(pending)
     assert allowed is not None and is_now(allowed - timedelta(seconds=60))

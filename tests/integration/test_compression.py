@@ -9,7 +9,7 @@ from django.urls import resolve, reverse
 
 from campaigns.models import Suppression
 from campaigns.suppressions.recording import suppression_add
-from coolthing_site.middleware import WITH_SECRETS, Compression
+from coolthing_site.web.middleware import WITH_SECRETS, Compression
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

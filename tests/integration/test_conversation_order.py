@@ -75,7 +75,7 @@ def test_of_a_long_conversation_the_page_shows_the_end(
 ):
     within_one_second(world, talk)
     assert 'id="talk-earlier" hidden' in page(admin_client, talk)
-    monkeypatch.setattr("leads.conversation_page.SHOWN", 4)
+    monkeypatch.setattr("leads.admin.conversation_page.SHOWN", 4)
     content = page(admin_client, talk)
     assert 'id="talk-earlier">' in content
     assert in_order(content, ["All messages", "question 4", "answer 4", "question 5", "answer 5"])

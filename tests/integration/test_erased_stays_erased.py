@@ -18,9 +18,9 @@ from campaigns.people import StillLeaving, person_erase
 from campaigns.policy.fences import erasing_hold
 from campaigns.selectors import is_suppressed
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
-from leads.answering import answer_job
+from leads.llm.job_runner import answer_job
 from leads.models import Conversation, Lead, LlmJob, Message
-from leads.services.answering import job_claim
+from leads.services.llm_jobs import job_claim
 from messaging.broker import topology
 from messaging.consuming.subscriptions import Message as BusMessage
 from messaging.consuming.subscriptions import body_digest, handle
@@ -137,7 +137,7 @@ def test_an_answer_of_the_llm_after_the_erasure_is_dropped(world, monkeypatch, m
     job = LlmJob.objects.get()
     LlmJob.objects.update(due_at=ledger.START)
     if moment == "while it answers":
-        monkeypatch.setattr("leads.answering._ask", lambda question: erase())
+        monkeypatch.setattr("leads.llm.job_runner._ask", lambda question: erase())
         answer_job(job_id=job.id)
     else:
         erase()

@@ -9,9 +9,9 @@ import pytest
 from django.utils import timezone
 
 from bots.models import Delivery
-from leads.answering import answer_job
+from leads.llm.job_runner import answer_job
 from leads.models import LlmJob
-from leads.services.answering import CLAIM, MOST_ATTEMPTS, job_claim
+from leads.services.llm_jobs import CLAIM, MOST_ATTEMPTS, job_claim
 from messaging.models import OutboxEvent
 from tests.integration.leads_world import make_world, texts
 from tests.integration.locks import at_once
@@ -191,7 +191,7 @@ def test_a_job_whose_task_is_killed_every_time_ends_with_an_operator(world, talk
 
 @pytest.mark.parametrize("head", [b"", HEAD], ids=["headers", "body"])
 def test_an_endpoint_that_drips_meets_the_deadline_and_leaves_nothing_open(world, talk, settings, monkeypatch, head):
-    monkeypatch.setattr("leads.llm.TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 0.5)
     threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
     job, server = asked(world, talk, settings, drips(0.05, head), times=2)
     assert (job.state, job.attempts, server.asked) == ("due", 2, 2)
@@ -202,7 +202,7 @@ def test_an_endpoint_that_drips_meets_the_deadline_and_leaves_nothing_open(world
 
 @pytest.mark.django_db(transaction=True)
 def test_while_a_request_is_under_way_the_job_is_not_asked_a_second_time(settings, monkeypatch):
-    monkeypatch.setattr("leads.llm.TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 1.0)
     world = make_world()
     talk = world.talk()
     world.incoming(talk, "How much?")
@@ -217,7 +217,7 @@ def test_while_a_request_is_under_way_the_job_is_not_asked_a_second_time(setting
 
 
 def test_two_requests_fit_into_a_claim():
-    from leads.answering import _ASKED_AT_MOST
-    from leads.llm import TIMEOUT_SECONDS
+    from leads.llm.client import TIMEOUT_SECONDS
+    from leads.llm.job_runner import _ASKED_AT_MOST
 
     assert CLAIM.total_seconds() > _ASKED_AT_MOST * TIMEOUT_SECONDS

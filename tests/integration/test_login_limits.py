@@ -14,9 +14,9 @@ from django.test import Client
 from django.utils import timezone
 
 from coolthing_site.checks import proxies_are_named
-from coolthing_site.client_address import _warn_once
 from coolthing_site.environment import Environment
-from coolthing_site.logins import unlock
+from coolthing_site.web.client_address import _warn_once
+from coolthing_site.web.login_limits import unlock
 from messaging.retention import prune_all
 
 PASSWORD = "the right password of olga"

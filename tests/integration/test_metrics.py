@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bots.models import Bot, Cursor, Delivery
 from coolthing_site.checks import metrics_have_a_token
-from coolthing_site.metrics_view import _warn_once
+from coolthing_site.web.metrics_view import _warn_once
 from messaging.broker import topology
 from messaging.models import DeadLetter, QueueControl
 from messaging.observability.metrics import SERVICES

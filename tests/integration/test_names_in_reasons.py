@@ -19,7 +19,7 @@ from campaigns.permissions.expiry import permissions_tell_expiring
 from leads.models import Lead
 from leads.services import people
 from messaging.models import OutboxEvent
-from telegram.logins import LoginError
+from telegram.logins.types import LoginError
 from telegram.types import Me
 from tests.integration import ledger
 from tests.integration.leads_world import make_world, role_handler

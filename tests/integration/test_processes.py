@@ -9,11 +9,11 @@ from django.test import Client
 from django.utils import timezone
 
 from bots.models import Trouble
-from coolthing_site import heartbeat
-from coolthing_site.heartbeat import _Heartbeat
 from coolthing_site.models import Process
 from coolthing_site.panel.processes import processes_amiss
-from coolthing_site.processes_seen import (
+from coolthing_site.processes import heartbeat
+from coolthing_site.processes.heartbeat import _Heartbeat
+from coolthing_site.processes.seen import (
     Identity,
     expected_kinds,
     process_beat,

@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from bots.models import Delivery
-from coolthing_site.api_tokens import token_issue
+from coolthing_site.api.tokens import token_issue
 from scripts import services
 from scripts.models import Run
 from tests.integration.script_world import make_sfc, play_on, queued, settle

@@ -25,8 +25,8 @@ from campaigns.selectors import is_suppressed, suppressed_bearer
 from coolthing_site.schedule import PERIODS
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, manager_least_loaded
-from leads.services.answering import Question, jobs_dispatch_due, question_messages
 from leads.services.contact import leads_contact_due
+from leads.services.llm_jobs import Question, jobs_dispatch_due, question_messages
 from leads.services.optout import opt_out
 from leads.services.takeover import unclaimed_judge_due
 from messaging import retention

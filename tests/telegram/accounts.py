@@ -1,10 +1,10 @@
-"""Our adapter against the sandbox: accounts that are logged in through `telegram.login`."""
+"""Our adapter against the sandbox: accounts that are logged in through `telegram.logins.client`."""
 
 from typing import Any
 
-from sandbox.entities import User
+from sandbox.world.entities import User
 from telegram.client import TelegramAccount
-from telegram.login import request_code, sign_in
+from telegram.logins.client import request_code, sign_in
 from telegram.types import Credentials, IncomingMessage
 
 CREDENTIALS = Credentials(api_id=1, api_hash="sandbox")

@@ -9,8 +9,8 @@ from telethon.crypto import rsa
 from telethon.sessions import StringSession
 from telethon.tl import functions, types
 
-from sandbox.entities import Chat, User
 from sandbox.server import Sandbox
+from sandbox.world.entities import Chat, User
 
 DEADLINE_SECONDS = 60
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox.authors import delete_account, describe, say_album, write_as
-from sandbox.marks import Forward, Marks
+from sandbox.world.authors import delete_account, describe, say_album, write_as
+from sandbox.world.marks import Forward, Marks
 from telegram.errors import PeerRefuses
 from telegram.types import Author, ChatTarget, PersonTarget
 from tests.telegram.accounts import Accounts, logged_in

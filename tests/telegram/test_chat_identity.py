@@ -15,8 +15,8 @@ from campaigns.errors import NotPossible
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_resume
-from sandbox import names
-from sandbox.upgrades import upgrade
+from sandbox.world import usernames
+from sandbox.world.upgrades import upgrade
 from tests.integration import ledger
 from tests.support import wait_until
 from tests.telegram.bots_support import Company, Listener, company_with, events
@@ -56,7 +56,7 @@ def test_a_name_that_somebody_took_over_takes_no_permission_with_it(company: Com
     company.until_heard(anna, 1)
     thief, _ = company.make_chat("thief")
 
-    company.sandbox.call(names.hand_over, company.world, "chat_square", thief.id)
+    company.sandbox.call(usernames.hand_over, company.world, "chat_square", thief.id)
     if who == "an account that is to join":
         boris = company.make_bot("boris", chat)
         company.run(company.start(), boris)
@@ -99,7 +99,7 @@ def test_a_permission_that_is_resumed_while_the_name_leads_elsewhere_is_suspende
     company.run(company.start(), anna)
     company.online(anna)
     thief, _ = company.make_chat("thief")
-    company.sandbox.call(names.hand_over, company.world, "chat_square", thief.id)
+    company.sandbox.call(usernames.hand_over, company.world, "chat_square", thief.id)
     wait_until(lambda: not is_permitted(chat_id=chat.id, purpose=PARSE), what="the permission is suspended")
     wait_until(lambda: not Cursor.objects.filter(peer_id__lt=0).exists(), what="nothing is read any more")
     reference_check_again(chat_id=chat.pk)
@@ -136,7 +136,7 @@ def test_a_name_that_is_only_given_up_is_reported_and_nothing_else(company: Comp
     anna = company.make_bot("anna", chat)
     company.run(company.start(), anna)
     company.online(anna)
-    company.sandbox.call(names.rename, company.world, there.id, None)
+    company.sandbox.call(usernames.rename, company.world, there.id, None)
     wait_until(lambda: Trouble.objects.filter(key=f"name:{chat.pk}").exists(), what="it is reported")
     company.say(there, "Still here")
     assert company.until_heard(anna, 1) == ["Still here"]

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox.faults import Fault
+from sandbox.world.faults import Fault
 from telegram.errors import AlreadySent, BotDead, ChatRefuses, PeerRefuses, RetryAfter, TransientError
-from telegram.login import request_code
+from telegram.logins.client import request_code
 from telegram.types import ChatTarget, PersonTarget
 from tests.telegram.accounts import CREDENTIALS, Accounts, logged_in
 from tests.telegram.sandbox_support import Town, until

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox.entities import Chat
-from sandbox.faults import Fault
+from sandbox.world.entities import Chat
+from sandbox.world.faults import Fault
 from telegram import dialogs
 from tests.telegram.accounts import Accounts, logged_in, point_at
 from tests.telegram.sandbox_support import Town

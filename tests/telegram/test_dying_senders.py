@@ -15,7 +15,7 @@ from bots.models import Bot, Delivery
 from campaigns.models import ChatPermission, Purpose
 from campaigns.services import permission_grant
 from messaging.database.clock import database_clock
-from sandbox.faults import Fault
+from sandbox.world.faults import Fault
 from tests.integration import ledger
 from tests.support import ROOT, wait_until
 from tests.telegram.bots_support import (

@@ -18,9 +18,9 @@ from leads.models import Conversation, Lead, Message
 from leads.selectors import heard_since, leads_unrecorded
 from leads.services import message_record
 from leads.services.changing import messages_changed
-from sandbox import afterwards
-from sandbox.entities import User
-from sandbox.faults import Fault, FaultKind
+from sandbox.world import message_changes
+from sandbox.world.entities import User
+from sandbox.world.faults import Fault, FaultKind
 from telegram import calls
 from telegram.types import IncomingMessage, MessageNow
 from tests.integration import ledger
@@ -83,7 +83,7 @@ def test_a_message_edited_to_stop_is_heard(company: Company):
     company.online(bot)
     company.say(bot.telegram_user_id, "ok")
     company.until_heard(bot, 1)
-    do(company, afterwards.edit, user_id=company.pavel.id, seq=1, text="STOP")
+    do(company, message_changes.edit, user_id=company.pavel.id, seq=1, text="STOP")
     until_suppressed(company.pavel)
 
 
@@ -96,8 +96,8 @@ def test_an_edit_to_stop_and_a_deletion_are_found_after_a_time_without_a_connect
     company.until_heard(bot, 2)
     runtime.sessions[bot.pk].stop()
     task.join(60)
-    do(company, afterwards.edit, user_id=company.pavel.id, seq=1, text="STOP")
-    do(company, afterwards.unsay, seq=2)
+    do(company, message_changes.edit, user_id=company.pavel.id, seq=1, text="STOP")
+    do(company, message_changes.unsay, seq=2)
     company.run(runtime, bot)
     until_suppressed(company.pavel)
     slip = Message.objects.filter(conversation=talk, text="a slip", deleted_at__isnull=False)
@@ -124,7 +124,7 @@ def test_an_edit_to_stop_is_heard_by_another_account_than_the_one_that_has_the_c
     if not connected:
         runtime.sessions[other.pk].stop()
         task.join(60)
-    do(company, afterwards.edit, user_id=company.pavel.id, seq=1, text="STOP")
+    do(company, message_changes.edit, user_id=company.pavel.id, seq=1, text="STOP")
     if not connected:
         company.run(runtime, other)
     until_suppressed(company.pavel)

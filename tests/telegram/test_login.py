@@ -15,13 +15,13 @@ from telethon.crypto import AESModeCTR
 from telethon.sessions import SQLiteSession, StringSession
 from telethon.tl import types
 
-from sandbox.faults import Fault
 from sandbox.mtproto.tokens import token_of
-from telegram import login
-from telegram.imports import from_file, from_string
-from telegram.login import CodeSent, LoginError, PasswordNeeded, QrCode
-from telegram.noticing import NoticingClient
-from telegram.store import StoredSession, key_of
+from sandbox.world.faults import Fault
+from telegram.connection.noticing import NoticingClient
+from telegram.connection.store import StoredSession, key_of
+from telegram.logins import client
+from telegram.logins.client import CodeSent, LoginError, PasswordNeeded, QrCode
+from telegram.logins.imports import from_file, from_string
 from telegram.types import Credentials
 from tests.telegram.accounts import CREDENTIALS, Accounts, code_of, logged_in, point_at
 from tests.telegram.sandbox_support import Town, until
@@ -50,12 +50,12 @@ async def says(awaitable, *words: str) -> LoginError:
 
 
 async def test_code_and_password_log_in(town: Town, gleb) -> None:
-    sent = await login.request_code(CREDENTIALS, GLEBS_PHONE)
+    sent = await client.request_code(CREDENTIALS, GLEBS_PHONE)
     assert (sent.kind, sent.next_kind, sent.resend_seconds) == ("app", "sms", None)
     with pytest.raises(PasswordNeeded) as needed:
-        await login.sign_in(CREDENTIALS, sent, code_of(gleb))
-    await says(login.check_password(CREDENTIALS, needed.value.session, "wrong"), "The password is wrong")
-    session, me = await login.check_password(CREDENTIALS, needed.value.session, PASSWORD)
+        await client.sign_in(CREDENTIALS, sent, code_of(gleb))
+    await says(client.check_password(CREDENTIALS, needed.value.session, "wrong"), "The password is wrong")
+    session, me = await client.check_password(CREDENTIALS, needed.value.session, PASSWORD)
     assert (me.user_id, me.username, me.phone) == (gleb.id, "gleb", "9996644444")
     accounts = Accounts()
     assert (await (await accounts.open(session)).me()).user_id == gleb.id
@@ -63,24 +63,24 @@ async def test_code_and_password_log_in(town: Town, gleb) -> None:
 
 
 async def test_a_code_is_sent_again_in_the_next_way(town: Town) -> None:
-    sent = await login.request_code(CREDENTIALS, ANNAS_PHONE)
-    again = await login.resend_code(CREDENTIALS, sent)
+    sent = await client.request_code(CREDENTIALS, ANNAS_PHONE)
+    again = await client.resend_code(CREDENTIALS, sent)
     assert (again.kind, again.next_kind) == ("sms", "call")
     assert again.resend_seconds and again.resend_seconds > 0
-    last = await login.resend_code(CREDENTIALS, again)
+    last = await client.resend_code(CREDENTIALS, again)
     assert (last.kind, last.next_kind, last.resend_seconds) == ("call", "", None)
-    await says(login.resend_code(CREDENTIALS, last), "no other way", "QR code")
-    _, me = await login.sign_in(CREDENTIALS, last, code_of(town.anna))
+    await says(client.resend_code(CREDENTIALS, last), "no other way", "QR code")
+    _, me = await client.sign_in(CREDENTIALS, last, code_of(town.anna))
     assert me.user_id == town.anna.id
 
 
 async def test_what_is_wrong_with_a_code_is_said(town: Town) -> None:
-    sent = await login.request_code(CREDENTIALS, ANNAS_PHONE)
-    await says(login.sign_in(CREDENTIALS, sent, "00000"), "The code is wrong")
-    await says(login.sign_in(CREDENTIALS, sent, ""), "The code is missing")
+    sent = await client.request_code(CREDENTIALS, ANNAS_PHONE)
+    await says(client.sign_in(CREDENTIALS, sent, "00000"), "The code is wrong")
+    await says(client.sign_in(CREDENTIALS, sent, ""), "The code is missing")
     town.sandbox.mtproto.codes.expire("9996611111")
-    await says(login.sign_in(CREDENTIALS, sent, code_of(town.anna)), "has expired", "Ask for a new one")
-    await says(login.resend_code(CREDENTIALS, sent), "has expired")
+    await says(client.sign_in(CREDENTIALS, sent, code_of(town.anna)), "has expired", "Ask for a new one")
+    await says(client.resend_code(CREDENTIALS, sent), "has expired")
 
 
 @pytest.mark.parametrize(
@@ -96,33 +96,33 @@ async def test_what_is_wrong_with_a_code_is_said(town: Town) -> None:
 async def test_what_is_wrong_with_a_number_is_said(town: Town, phone: str, fault: Fault | None, words) -> None:
     if fault:
         town.sandbox.faults.plan(fault)
-    await says(login.request_code(CREDENTIALS, phone), *words)
+    await says(client.request_code(CREDENTIALS, phone), *words)
 
 
 async def test_a_number_without_an_account_shows_at_the_code(town: Town) -> None:
-    sent = await login.request_code(CREDENTIALS, "+9996699999")
-    await says(login.sign_in(CREDENTIALS, sent, "99999"), "no Telegram account", "sign up")
+    sent = await client.request_code(CREDENTIALS, "+9996699999")
+    await says(client.sign_in(CREDENTIALS, sent, "99999"), "no Telegram account", "sign up")
 
 
 async def test_too_many_attempts_say_how_long(town: Town) -> None:
     town.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", method="auth.sendCode", seconds=3600))
-    refused = await says(login.request_code(CREDENTIALS, ANNAS_PHONE), "Too many attempts", "3600 seconds")
+    refused = await says(client.request_code(CREDENTIALS, ANNAS_PHONE), "Too many attempts", "3600 seconds")
     assert refused.wait_seconds == 3600
 
 
 async def test_too_many_passwords_are_told(town: Town, gleb) -> None:
-    sent = await login.request_code(CREDENTIALS, GLEBS_PHONE)
+    sent = await client.request_code(CREDENTIALS, GLEBS_PHONE)
     with pytest.raises(PasswordNeeded) as needed:
-        await login.sign_in(CREDENTIALS, sent, code_of(gleb))
+        await client.sign_in(CREDENTIALS, sent, code_of(gleb))
     town.sandbox.faults.plan(Fault(kind="PHONE_PASSWORD_FLOOD"))
-    await says(login.check_password(CREDENTIALS, needed.value.session, PASSWORD), "Too many", "tomorrow")
+    await says(client.check_password(CREDENTIALS, needed.value.session, PASSWORD), "Too many", "tomorrow")
 
 
 async def test_an_account_of_another_data_centre_logs_in_there(town: Town) -> None:
     town.sandbox.faults.plan(Fault(kind="PHONE_MIGRATE"))
-    sent = await login.request_code(CREDENTIALS, ANNAS_PHONE)
+    sent = await client.request_code(CREDENTIALS, ANNAS_PHONE)
     assert StoredSession(sent.session).dc_id == 4
-    _, me = await login.sign_in(CREDENTIALS, sent, code_of(town.anna))
+    _, me = await client.sign_in(CREDENTIALS, sent, code_of(town.anna))
     assert me.user_id == town.anna.id
 
 
@@ -132,7 +132,7 @@ async def test_a_data_centre_whose_address_has_changed_since_the_process_began_i
     nobody_there = types.DcOption(id=4, ip_address="127.0.0.1", port=1)
     monkeypatch.setattr(NoticingClient, "_config", SimpleNamespace(dc_options=[nobody_there]))
     town.sandbox.faults.plan(Fault(kind="PHONE_MIGRATE"))
-    sent = await login.request_code(CREDENTIALS, ANNAS_PHONE)
+    sent = await client.request_code(CREDENTIALS, ANNAS_PHONE)
     assert StoredSession(sent.session).dc_id == 4
 
 
@@ -142,20 +142,20 @@ async def test_a_session_whose_account_telegram_has_moved_is_taken_over_and_logg
 ) -> None:
     session = await logged_in(town.anna)
     town.sandbox.faults.plan(Fault(kind="USER_MIGRATE", user=town.anna.id, method=method))
-    moved, me = await login.adopt(CREDENTIALS, session)
+    moved, me = await client.adopt(CREDENTIALS, session)
     assert (me.user_id, StoredSession(moved).dc_id) == (town.anna.id, 4)
     assert key_of(moved) != key_of(session)
     town.sandbox.faults.plan(Fault(kind="USER_MIGRATE", user=town.anna.id))
-    await login.log_out(CREDENTIALS, moved)
+    await client.log_out(CREDENTIALS, moved)
 
 
 async def test_a_session_that_cannot_be_moved_is_as_it_was(town: Town) -> None:
     session = await logged_in(town.anna)
     for method in ("users.getUsers", "auth.exportAuthorization"):
         town.sandbox.faults.plan(Fault(kind="USER_MIGRATE", user=town.anna.id, method=method, times=3))
-    await says(login.adopt(CREDENTIALS, session), "USER_MIGRATE_4", "Try again")
+    await says(client.adopt(CREDENTIALS, session), "USER_MIGRATE_4", "Try again")
     town.sandbox.faults.clear()
-    adopted, _ = await login.adopt(CREDENTIALS, session)
+    adopted, _ = await client.adopt(CREDENTIALS, session)
     assert key_of(adopted) == key_of(session)
 
 
@@ -175,13 +175,13 @@ class Screen:
 
 async def test_a_qr_code_is_still_good_for_whoever_goes_on_with_its_session(town: Town) -> None:
     screen = Screen(town)
-    first = asyncio.ensure_future(login.qr_wait(CREDENTIALS, screen.show, limit=60))
+    first = asyncio.ensure_future(client.qr_wait(CREDENTIALS, screen.show, limit=60))
     await until(lambda: screen.codes, "a code")
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     await until(lambda: not town.sandbox.mtproto.connections, "its connection closed")
     screen.scanning = town.anna
-    _, me = await login.qr_wait(CREDENTIALS, screen.show, limit=60, session_text=screen.codes[0].session)
+    _, me = await client.qr_wait(CREDENTIALS, screen.show, limit=60, session_text=screen.codes[0].session)
     assert me.user_id == town.anna.id
     assert len({code.url for code in screen.codes}) == 1
     assert not any(key.destroyed for key in town.sandbox.mtproto.auth_keys.dump())
@@ -189,14 +189,14 @@ async def test_a_qr_code_is_still_good_for_whoever_goes_on_with_its_session(town
 
 async def test_a_scanned_qr_code_may_ask_for_the_password_in_another_data_centre(town: Town, gleb) -> None:
     screen = Screen(town)
-    waiting = asyncio.ensure_future(login.qr_wait(CREDENTIALS, screen.show, limit=60))
+    waiting = asyncio.ensure_future(client.qr_wait(CREDENTIALS, screen.show, limit=60))
     await until(lambda: screen.codes, "a code")
     town.sandbox.faults.plan(Fault(kind="LOGIN_TOKEN_MIGRATE"))
     town.sandbox.mtproto.accept_token(token_of(screen.codes[0].url), gleb.id)
     with pytest.raises(PasswordNeeded) as needed:
         await waiting
     assert StoredSession(needed.value.session).dc_id == 4
-    _, me = await login.check_password(CREDENTIALS, needed.value.session, PASSWORD)
+    _, me = await client.check_password(CREDENTIALS, needed.value.session, PASSWORD)
     assert me.user_id == gleb.id
 
 
@@ -204,7 +204,7 @@ async def test_waiting_for_a_scan_hears_of_it_from_telegram_and_shows_a_new_code
     town.sandbox.mtproto.tokens.valid_seconds = 2
     screen = Screen(town)
     shown = screen.codes
-    waiting = asyncio.ensure_future(login.qr_wait(CREDENTIALS, screen.show, limit=30))
+    waiting = asyncio.ensure_future(client.qr_wait(CREDENTIALS, screen.show, limit=30))
     await until(lambda: len(shown) == 2, "a second code")
     town.sandbox.mtproto.tokens.valid_seconds = 600
     await until(lambda: len(shown) == 3, "a code that lasts")
@@ -215,14 +215,14 @@ async def test_waiting_for_a_scan_hears_of_it_from_telegram_and_shows_a_new_code
 
 
 async def test_nobody_scanning_is_said(town: Town) -> None:
-    await says(login.qr_wait(CREDENTIALS, Screen(town).show, limit=0), "Nobody has scanned")
+    await says(client.qr_wait(CREDENTIALS, Screen(town).show, limit=0), "Nobody has scanned")
 
 
 async def test_a_string_session_of_another_program_is_taken_over(town: Town) -> None:
     other = await town.login(town.anna)
     text = other.session.save()
     await other.disconnect()
-    session, me = await login.adopt(CREDENTIALS, from_string(f"  {text}\n"))
+    session, me = await client.adopt(CREDENTIALS, from_string(f"  {text}\n"))
     assert me.user_id == town.anna.id
     assert key_of(session) == key_of(from_string(text))
     accounts = Accounts()
@@ -240,7 +240,7 @@ async def test_a_session_file_of_another_program_is_taken_over(town: Town, tmp_p
     await other.disconnect()
     session = from_file((tmp_path / "anna.session").read_bytes())
     assert "10.1.2.3" not in session, "its address is not believed"
-    _, me = await login.adopt(CREDENTIALS, session)
+    _, me = await client.adopt(CREDENTIALS, session)
     assert me.user_id == town.anna.id
 
 
@@ -248,28 +248,28 @@ async def test_a_session_that_is_over_is_said(town: Town) -> None:
     other = await town.login(town.anna)
     text = other.session.save()
     await other.log_out()
-    await says(login.adopt(CREDENTIALS, from_string(text)), "ended this session", "Log in anew")
+    await says(client.adopt(CREDENTIALS, from_string(text)), "ended this session", "Log in anew")
     town.sandbox.mtproto.auth_keys.load([])
-    await says(login.adopt(CREDENTIALS, from_string(text)), "does not know this session", "Log in anew")
+    await says(client.adopt(CREDENTIALS, from_string(text)), "does not know this session", "Log in anew")
 
 
 async def test_a_deleted_or_banned_account_is_said(town: Town) -> None:
     session = await logged_in(town.anna)
     town.sandbox.faults.plan(Fault(kind="USER_DEACTIVATED_BAN"))
-    await says(login.adopt(CREDENTIALS, session), "banned this account", "appeal")
+    await says(client.adopt(CREDENTIALS, session), "banned this account", "appeal")
 
 
 async def test_logging_out_ends_the_session_and_may_be_repeated(town: Town) -> None:
     session = await logged_in(town.anna)
     for _ in range(2):
-        await login.log_out(CREDENTIALS, session)
-    await says(login.adopt(CREDENTIALS, session), "ended this session")
+        await client.log_out(CREDENTIALS, session)
+    await says(client.adopt(CREDENTIALS, session), "ended this session")
     await until(lambda: not town.sandbox.mtproto.connections, "all connections closed")
 
 
 async def test_a_silent_proxy_and_one_that_refuses_are_told_apart(town: Town) -> None:
     nobody = Credentials(1, "sandbox", "socks5://me:hunter2@127.0.0.1:1")
-    said = await says(login.request_code(nobody, ANNAS_PHONE), "The proxy does not answer", "host and port")
+    said = await says(client.request_code(nobody, ANNAS_PHONE), "The proxy does not answer", "host and port")
     assert "hunter2" not in str(said)
 
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -278,21 +278,21 @@ async def test_a_silent_proxy_and_one_that_refuses_are_told_apart(town: Town) ->
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as rude:
         port = rude.sockets[0].getsockname()[1]
         refusing = Credentials(1, "sandbox", f"socks5://me:hunter2@127.0.0.1:{port}")
-        await says(login.request_code(refusing, ANNAS_PHONE), "The proxy answers", "user name")
-    await says(login.request_code(Credentials(1, "x", "nonsense"), ANNAS_PHONE), "socks5://")
+        await says(client.request_code(refusing, ANNAS_PHONE), "The proxy answers", "user name")
+    await says(client.request_code(Credentials(1, "x", "nonsense"), ANNAS_PHONE), "socks5://")
 
 
 async def test_an_unreachable_telegram_is_said(town: Town, settings) -> None:
     settings.TELEGRAM_SERVER = "127.0.0.1:1"
-    await says(login.request_code(CREDENTIALS, ANNAS_PHONE), "cannot be reached", "network")
+    await says(client.request_code(CREDENTIALS, ANNAS_PHONE), "cannot be reached", "network")
 
 
 async def test_nothing_secret_is_in_a_refusal_or_a_log(town: Town, gleb, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    sent = await login.request_code(CREDENTIALS, GLEBS_PHONE)
+    sent = await client.request_code(CREDENTIALS, GLEBS_PHONE)
     with pytest.raises(PasswordNeeded) as needed:
-        await login.sign_in(CREDENTIALS, sent, code_of(gleb))
-    wrong = await says(login.check_password(CREDENTIALS, needed.value.session, "not-the-secret"))
+        await client.sign_in(CREDENTIALS, sent, code_of(gleb))
+    wrong = await says(client.check_password(CREDENTIALS, needed.value.session, "not-the-secret"))
     auth_key = StoredSession(sent.session).auth_key
     assert auth_key
     key = auth_key.key.hex()
@@ -375,8 +375,8 @@ async def test_an_mtproxy_is_used_and_one_with_another_secret_is_told(town: Town
     async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         through = Credentials(1, "sandbox", f"mtproxy://dd{secret.hex()}@127.0.0.1:{port}")
-        sent = await login.request_code(through, ANNAS_PHONE)
-        _, me = await login.sign_in(through, sent, code_of(town.anna))
+        sent = await client.request_code(through, ANNAS_PHONE)
+        _, me = await client.sign_in(through, sent, code_of(town.anna))
         assert (me.user_id, proxy.served) == (town.anna.id, 2)
         wrong = Credentials(1, "sandbox", f"mtproxy://{'00' * 16}@127.0.0.1:{port}")
-        await says(login.request_code(wrong, ANNAS_PHONE), "The proxy answers", "secret")
+        await says(client.request_code(wrong, ANNAS_PHONE), "The proxy answers", "secret")

@@ -22,10 +22,10 @@ from bots.models import Bot, BotSession, PendingLogin
 from bots.worker.leases import lease_borrow, lease_release, lease_take
 from bots.worker.supervision import supervise
 from coolthing_site.management.commands.connect_bot import Command
-from sandbox.faults import Fault
 from sandbox.mtproto.tokens import token_of
-from telegram.logins import LoginError
-from telegram.store import StoredSession, key_of
+from sandbox.world.faults import Fault
+from telegram.connection.store import StoredSession, key_of
+from telegram.logins.types import LoginError
 from tests.support import ROOT, wait_until
 from tests.telegram.bots_support import Company, environment_of_processes
 from tests.telegram.login_support import login_worker_runs

@@ -23,10 +23,10 @@ from bots.logins.waits import UNSEEN
 from bots.logins.worker import LoginWorker, login_work
 from bots.models import Bot, BotSession, Host, PendingLogin
 from bots.worker.executor import THREADS, in_db
-from sandbox.faults import Fault
 from sandbox.mtproto.tokens import token_of
-from telegram import connecting as telegram_connecting
-from telegram.logins import LoginError
+from sandbox.world.faults import Fault
+from telegram.logins import connection as telegram_connecting
+from telegram.logins.types import LoginError
 from tests.support import wait_until
 from tests.telegram.bots_support import Company
 from tests.telegram.login_support import login_worker_runs
@@ -380,7 +380,7 @@ def test_what_nobody_foresaw_is_said_too(
     async def breaks(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("telegram.login.request_code", breaks)
+    monkeypatch.setattr("telegram.logins.client.request_code", breaks)
     assert _asked(bot, "send").problem == steps.UNFORESEEN
 
 

@@ -1,15 +1,15 @@
 """Under which names the adapter shows people, and what it takes a reply for."""
 
-from sandbox import names
-from sandbox.topics import forum_set, topic_begin
+from sandbox.world import usernames
+from sandbox.world.topics import forum_set, topic_begin
 from telegram.types import PersonTarget
 from tests.telegram.accounts import Accounts, logged_in
 from tests.telegram.sandbox_support import Town, until
 
 
 async def test_who_has_only_a_collectible_name_is_known_by_it(town: Town, accounts: Accounts):
-    names.collect(town.world, town.vera.id, [("asleep_vera", False), ("Diva", True)])
-    names.collect(town.world, town.anna.id, [("anna_bought", True)])
+    usernames.collect(town.world, town.vera.id, [("asleep_vera", False), ("Diva", True)])
+    usernames.collect(town.world, town.anna.id, [("anna_bought", True)])
     account = await accounts.open(await logged_in(town.anna))
     assert (await account.me()).username == "anna"
     town.world.say(user_id=town.vera.id, peer=town.square.id, text="Hello")
@@ -18,12 +18,12 @@ async def test_who_has_only_a_collectible_name_is_known_by_it(town: Town, accoun
     (read,) = await account.history(town.square.id, after_id=0)
     assert read.from_username == "Diva"
     assert await account.person_id(PersonTarget(username=heard.from_username)) == town.vera.id
-    names.rename(town.world, town.anna.id, None)
+    usernames.rename(town.world, town.anna.id, None)
     assert (await account.me()).username == "anna_bought"
 
 
 async def test_a_collectible_name_is_remembered_for_messages_that_bring_no_author(town: Town, accounts: Accounts):
-    names.collect(town.world, town.vera.id, [("Diva", True)])
+    usernames.collect(town.world, town.vera.id, [("Diva", True)])
     account = await accounts.open(await logged_in(town.anna))
     await account.dialogs()
     assert account._session.username_of(town.vera.id) == ""
@@ -37,7 +37,7 @@ async def test_a_name_that_was_given_up_is_nobodys(town: Town, accounts: Account
     account = await accounts.open(await logged_in(town.anna))
     town.world.say(user_id=town.boris.id, peer=town.group.id, text="As Boris")
     await until(lambda: len(accounts.heard[account]) == 1)
-    names.hand_over(town.world, "boris", town.vera.id)
+    usernames.hand_over(town.world, "boris", town.vera.id)
     town.world.say(user_id=town.boris.id, peer=town.group.id, text="Without a name")
     town.world.say(user_id=town.vera.id, peer=town.group.id, text="As Boris, too")
     await until(lambda: len(accounts.heard[account]) == 3)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from telegram import login
+from telegram.connection.proxying import credentials_to_connect
 from telegram.errors import PermanentError, TransientError
-from telegram.logins import LoginError
-from telegram.proxying import credentials_to_connect
+from telegram.logins import client
+from telegram.logins.types import LoginError
 from telegram.types import Credentials
 from tests.telegram.accounts import code_of, point_at
 from tests.telegram.sandbox_support import Town
@@ -102,13 +102,13 @@ async def test_an_account_logs_in_through_a_proxy_with_a_password(
     assert town.anna.phone
     async with proxy(handshake) as (port, led):
         through = Credentials(1, "sandbox", f"{scheme}://{USER}:p%40ss@127.0.0.1:{port}")
-        sent = await login.request_code(through, town.anna.phone)
-        _, me = await login.sign_in(through, sent, code_of(town.anna))
+        sent = await client.request_code(through, town.anna.phone)
+        _, me = await client.sign_in(through, sent, code_of(town.anna))
         assert me.user_id == town.anna.id
         assert set(led) == {(town.sandbox.host, town.sandbox.mtproto_port)}
         wrong = Credentials(1, "sandbox", f"{scheme}://{USER}:wrong@127.0.0.1:{port}")
         with pytest.raises(LoginError, match="The proxy answers") as refused:
-            await login.request_code(wrong, town.anna.phone)
+            await client.request_code(wrong, town.anna.phone)
         assert "wrong" not in str(refused.value)
 
 
@@ -117,7 +117,7 @@ async def test_a_proxy_in_an_own_network_is_never_connected_to(settings: Any) ->
     async with proxy(socks5) as (port, led):
         through = Credentials(1, "sandbox", f"socks5://{USER}:p%40ss@localhost:{port}")
         with pytest.raises(LoginError, match="OUTGOING_ALLOWED_HOSTS") as refused:
-            await login.request_code(through, "+9996620001")
+            await client.request_code(through, "+9996620001")
         assert refused.value.reason == "PROXY_REFUSED" and "localhost" not in str(refused.value)
         with pytest.raises(PermanentError, match="OUTGOING_ALLOWED_HOSTS"):
             await credentials_to_connect(through)

@@ -12,7 +12,7 @@ from campaigns.chats.references import reference_change
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
 from campaigns.selectors import is_permitted, permissions_given
 from messaging.database.clock import database_clock
-from sandbox.faults import Fault
+from sandbox.world.faults import Fault
 from telegram.client import TelegramAccount
 from tests.integration import ledger
 from tests.support import wait_until

@@ -17,8 +17,8 @@ from bots.worker.supervision import mark_abandoned, to_be_started
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import permission_grant
 from messaging.database.clock import database_clock
-from sandbox.faults import Fault
-from telegram.store import key_of
+from sandbox.world.faults import Fault
+from telegram.connection.store import key_of
 from tests.integration import ledger
 from tests.integration.locks import lock_waits
 from tests.support import wait_until

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from telethon import TelegramClient, errors, functions, types
 
-from sandbox import afterwards
+from sandbox.world import message_changes
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
 HEART, THUMB = types.ReactionEmoji("❤"), types.ReactionEmoji("👍")
@@ -104,8 +104,8 @@ async def test_what_was_edited_and_deleted_meanwhile_is_in_the_difference(town: 
     state = await anna(functions.updates.GetStateRequest())
     world = town.world
     said = [world.say(user_id=town.boris.id, peer=town.anna.id, text=text) for text in ("one", "two")]
-    afterwards.edit(world, user_id=town.boris.id, seq=said[0].seq, text="first")
-    afterwards.unsay(world, seq=said[1].seq)
+    message_changes.edit(world, user_id=town.boris.id, seq=said[0].seq, text="first")
+    message_changes.unsay(world, seq=said[1].seq)
     found = await anna(functions.updates.GetDifferenceRequest(state.pts, state.date, state.qts))
     assert [message.message for message in found.new_messages] == ["first"]
     edits = [update for update in found.other_updates if isinstance(update, types.UpdateEditMessage)]

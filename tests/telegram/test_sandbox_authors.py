@@ -3,9 +3,9 @@
 import pytest
 from telethon import errors, events, functions, types, utils
 
-from sandbox.authors import delete_account, describe, say_album, write_as
-from sandbox.errors import WorldError
-from sandbox.marks import Forward, Marks
+from sandbox.world.authors import delete_account, describe, say_album, write_as
+from sandbox.world.errors import WorldError
+from sandbox.world.marks import Forward, Marks
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
 

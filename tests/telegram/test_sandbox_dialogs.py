@@ -6,8 +6,8 @@ from typing import Any
 from telethon import TelegramClient, utils
 from telethon.tl import functions, types
 
-from sandbox.entities import Chat
-from sandbox.faults import Fault
+from sandbox.world.entities import Chat
+from sandbox.world.faults import Fault
 from tests.telegram.sandbox_support import Town, send
 
 

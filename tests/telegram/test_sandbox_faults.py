@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from telethon import errors, functions
 
-from sandbox.faults import Fault, FaultKind
+from sandbox.world.faults import Fault, FaultKind
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
 

@@ -6,8 +6,8 @@ import pytest
 from telethon import errors, functions, types
 from telethon.password import compute_check
 
-from sandbox.faults import Fault
 from sandbox.mtproto.tokens import token_of
+from sandbox.world.faults import Fault
 from tests.telegram.sandbox_support import Inbox, Town, send, until
 
 PASSWORD = "correct horse"

@@ -3,8 +3,8 @@
 import pytest
 from telethon import errors, functions, types
 
-from sandbox import names
-from sandbox.errors import WorldError
+from sandbox.world import usernames
+from sandbox.world.errors import WorldError
 from tests.telegram.sandbox_support import Town, until
 
 
@@ -18,7 +18,7 @@ async def test_a_chats_name_that_somebody_took_over_leads_to_the_other_chat(town
     anna = await town.login(town.anna)
     other = town.world.add_chat(kind="supergroup", title="Other", username="other_place", members=[town.vera.id])
     assert await resolved(anna, "the_square") == town.square.bare_id
-    names.hand_over(town.world, "@the_square", other.id)
+    usernames.hand_over(town.world, "@the_square", other.id)
     assert await resolved(anna, "the_square") == other.bare_id
     await anna.get_dialogs()
     square = await anna.get_entity(town.square.id)
@@ -30,7 +30,7 @@ async def test_a_chats_name_that_somebody_took_over_leads_to_the_other_chat(town
 async def test_a_chat_that_lost_its_name_is_private(town: Town) -> None:
     gleb = await town.login(town.world.add_user(first_name="Gleb", phone="9996644444"))
     square = await gleb.get_input_entity("the_square")
-    names.rename(town.world, town.square.id, None)
+    usernames.rename(town.world, town.square.id, None)
     with pytest.raises(errors.ChannelPrivateError):
         await gleb.get_messages(square, limit=1)
 
@@ -44,7 +44,7 @@ async def test_a_persons_new_name_is_told_to_those_who_know_them(town: Town) -> 
             told.append(update)
 
     anna.add_event_handler(collect)
-    names.hand_over(town.world, "boris", town.vera.id)
+    usernames.hand_over(town.world, "boris", town.vera.id)
     await until(lambda: len(told) == 2)
     assert [(update.user_id, [name.username for name in update.usernames]) for update in told] == [
         (town.boris.id, []),
@@ -55,8 +55,8 @@ async def test_a_persons_new_name_is_told_to_those_who_know_them(town: Town) -> 
 
 async def test_collectible_names_stand_in_a_list_and_the_plain_name_is_empty(town: Town) -> None:
     anna = await town.login(town.anna)
-    names.collect(town.world, town.vera.id, [("asleep_vera", False), ("diva", True)])
-    names.collect(town.world, town.square.id, [("plaza", True)])
+    usernames.collect(town.world, town.vera.id, [("asleep_vera", False), ("diva", True)])
+    usernames.collect(town.world, town.square.id, [("plaza", True)])
     town.world.say(user_id=town.vera.id, peer=town.square.id, text="Hello")
     (message,) = await anna.get_messages("the_square", limit=1)
     vera, square = await message.get_sender(), await message.get_chat()
@@ -74,8 +74,8 @@ async def test_collectible_names_stand_in_a_list_and_the_plain_name_is_empty(tow
 
 async def test_a_name_that_is_taken_stays_with_its_bearer(town: Town) -> None:
     with pytest.raises(WorldError, match="USERNAME_OCCUPIED"):
-        names.rename(town.world, town.vera.id, "Boris")
+        usernames.rename(town.world, town.vera.id, "Boris")
     with pytest.raises(WorldError, match="USERNAME_OCCUPIED"):
-        names.collect(town.world, town.vera.id, [("the_square", True)])
+        usernames.collect(town.world, town.vera.id, [("the_square", True)])
     assert town.world.find_username("boris") is town.boris
     assert town.world.find_username("the_square") is town.square

@@ -3,7 +3,7 @@
 import pytest
 from telethon import errors, functions, types
 
-from sandbox.upgrades import upgrade
+from sandbox.world.upgrades import upgrade
 from tests.telegram.sandbox_support import Inbox, Town, send, until
 
 

@@ -11,7 +11,7 @@ from bots.deliveries.queueing import deliveries_leaving
 from bots.models import Bot, BotBlock, BotStateChange, Delivery
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.services import campaign_pause, permission_grant
-from sandbox.faults import Fault
+from sandbox.world.faults import Fault
 from tests.integration import ledger
 from tests.support import wait_until
 from tests.telegram.bots_support import Company, Listener, company_with

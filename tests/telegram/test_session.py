@@ -17,7 +17,7 @@ from bots.worker import session
 from bots.worker.leases import lease_take
 from bots.worker.supervision import mark_abandoned, to_be_started
 from messaging.models import OutboxEvent
-from sandbox.faults import Fault, FaultKind
+from sandbox.world.faults import Fault, FaultKind
 from tests.support import wait_until
 from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, events
 

@@ -12,8 +12,8 @@ from messaging.persons import Person
 from panelkit.rights import Shell
 from parser.changing import hits_changed
 from parser.models import Hit
-from sandbox import afterwards
-from sandbox.authors import describe
+from sandbox.world import message_changes
+from sandbox.world.authors import describe
 from telegram.types import is_supergroup
 from tests.integration import ledger
 from tests.support import wait_until
@@ -191,10 +191,10 @@ def test_what_becomes_of_a_hit_is_heard_in_a_supergroup_and_in_a_basic_group(com
             said_at=message.said_at,
         )
     for seq in (1, 2):
-        company.sandbox.call(afterwards.edit, company.world, user_id=company.pavel.id, seq=seq, text="coffee?")
+        company.sandbox.call(message_changes.edit, company.world, user_id=company.pavel.id, seq=seq, text="coffee?")
     wait_until(lambda: Hit.objects.filter(edited_text="coffee?").count() == 2, what="the edits")
     for seq in (1, 2):
-        company.sandbox.call(afterwards.unsay, company.world, seq=seq)
+        company.sandbox.call(message_changes.unsay, company.world, seq=seq)
     wait_until(lambda: Hit.objects.exclude(deleted_at=None).count() == 2, what="the deletions")
 
 

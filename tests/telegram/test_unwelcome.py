@@ -12,7 +12,7 @@ from bots.worker import membership
 from campaigns.models import Chat, ChatPermission
 from campaigns.selectors import is_permitted
 from campaigns.services import permission_grant, permission_resume
-from sandbox.faults import Fault
+from sandbox.world.faults import Fault
 from telegram import dialogs
 from tests.support import wait_until
 from tests.telegram.bots_support import Company, Listener, company_with, events

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx2
 import pytest
 
-from leads.llm import MOST_BYTES, LlmRejected, LlmUnavailable, ask
+from leads.llm.client import MOST_BYTES, LlmRejected, LlmUnavailable, ask
 from messaging.broker.management_api import ManagementApi, ManagementUnavailable
 from outgoing.http_answers import cut_off_at
 from tests.llm_server import hostile_server, http

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from coolthing_site import keeping
-from coolthing_site.keeping import Keeper
+from coolthing_site.processes import keeping
+from coolthing_site.processes.keeping import Keeper
 from tests.support import is_alive, wait_until
 
 # Writes down its process id, and goes on until it is ended.

@@ -3,9 +3,9 @@
 import pytest
 
 from campaigns.models import Campaign
-from leads.llm import LlmRejected, LlmUnavailable, LlmUseless, ask
+from leads.llm.client import LlmRejected, LlmUnavailable, LlmUseless, ask
+from leads.llm.prompt import conversation_prompt
 from leads.models import Message
-from leads.prompt import conversation_prompt
 from tests.llm_server import llm_server
 
 
@@ -96,7 +96,7 @@ def test_a_server_that_is_away_is_a_matter_of_time(settings):
 
 
 def test_a_server_that_is_silent_is_a_matter_of_time(llm, monkeypatch):
-    monkeypatch.setattr("leads.llm.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 0.2)
     llm.fail("slow", seconds=1)
     with pytest.raises(LlmUnavailable, match="Timeout"):
         ask(model="sandbox-1", messages=question())

@@ -2,11 +2,11 @@
 
 import pytest
 
+from telegram.connection.proxies import Proxy, parse_proxy
 from telegram.error_table import entry_of
 from telegram.errors import BotDead, PermanentError, RetryAfter, TransientError
-from telegram.logins import SENTENCES, WAYS, login_error
+from telegram.logins.types import SENTENCES, WAYS, login_error
 from telegram.mapping import error_name, map_error
-from telegram.proxies import Proxy, parse_proxy
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

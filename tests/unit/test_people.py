@@ -9,10 +9,10 @@ import pytest_asyncio
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from sandbox.llm_answers import REASONS, answer
+from sandbox.llm.answers import REASONS, answer
 from sandbox.people import People, add_people_routes
 from sandbox.scenario import Scenario
-from sandbox.world import World
+from sandbox.world.world import World
 
 SPEED = 100.0
 # Generous: it is only waited for when something is broken.

@@ -12,9 +12,9 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from pydantic import BaseModel, ValidationError
 
-from sandbox.llm import SandboxLLM, add_llm_routes
-from sandbox.llm_answers import answer
-from sandbox.llm_schema import SchemaError, shape
+from sandbox.llm.answers import answer
+from sandbox.llm.endpoint import SandboxLLM, add_llm_routes
+from sandbox.llm.schema import SchemaError, shape
 
 SYSTEM = "You are a manager.\nProduct: Lingua Bridge\nPrice: 18 euros an hour\nBe brief."
 SCHEMA = {

@@ -11,7 +11,7 @@ import Stemmer
 import yaml
 
 from sandbox.scenario import Scenario, ScenarioError
-from sandbox.world import World
+from sandbox.world.world import World
 
 ROOT = Path(__file__).parents[2]
 

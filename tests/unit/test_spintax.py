@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from scripts import spintax
+from texts import spintax
 
 WORDS = ["a", "bb", "Привет", " ", ".", "{", "|", "}", "\\", "x\\y"]
 SEEDS = range(60)

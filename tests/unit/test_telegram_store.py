@@ -4,8 +4,8 @@ import pytest
 from telethon.crypto import AuthKey
 from telethon.tl import types
 
-from telegram import store
-from telegram.store import StoredSession, UnreadableSession
+from telegram.connection import store
+from telegram.connection.store import StoredSession, UnreadableSession
 from telegram.types import is_supergroup
 
 

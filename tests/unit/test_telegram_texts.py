@@ -2,9 +2,9 @@
 
 import pytest
 
-from sandbox.texts import as_stored
-from scripts import spintax
-from telegram.texts import as_kept, length, same_text
+from sandbox.world.texts import as_stored
+from texts import spintax
+from texts.telegram_form import as_kept, length, same_text
 
 
 @pytest.mark.parametrize(

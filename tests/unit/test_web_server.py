@@ -4,7 +4,8 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
-from coolthing_site import heartbeat, web_server
+from coolthing_site import web_server
+from coolthing_site.processes import heartbeat
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.entities import CHANNEL_MARK, Chat, User
-from sandbox.notices import BoxChanged, InboxRead, MembershipChanged, OutboxRead, WorldReset
-from sandbox.world import LedgerEntry, UnknownPeer, World, WorldError
+from sandbox.world.entities import CHANNEL_MARK, Chat, User
+from sandbox.world.notices import BoxChanged, InboxRead, MembershipChanged, OutboxRead, WorldReset
+from sandbox.world.world import LedgerEntry, UnknownPeer, World, WorldError
 
 
 class Clock:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from sandbox.faults import Fault, FaultBook
+from sandbox.world.faults import Fault, FaultBook
 
 
 def test_a_fault_without_a_method_hits_the_sending_of_messages() -> None:

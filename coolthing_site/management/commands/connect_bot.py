@@ -15,8 +15,8 @@ from django.core.management.base import CommandError, CommandParser
 from bots.logins import steps
 from bots.logins.one_shot import bot_connect_with_password, bot_connect_with_qr, bot_import
 from bots.models import Bot, PendingLogin
-from telegram.imports import from_file, from_string
-from telegram.logins import LoginError, PasswordNeeded, QrCode
+from telegram.logins.imports import from_file, from_string
+from telegram.logins.types import LoginError, PasswordNeeded, QrCode
 from vault.commands import SecretsCommand
 
 T = TypeVar("T")

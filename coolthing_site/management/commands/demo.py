@@ -14,8 +14,8 @@ from rich.console import Console
 from coolthing_site.demo.environment import demo_environment
 from coolthing_site.demo.presentation import print_report, write_report
 from coolthing_site.demo.run import Demo
-from coolthing_site.foreground import interrupt, on_end_signals
-from coolthing_site.processes import ProcessGroup
+from coolthing_site.processes.foreground import interrupt, on_end_signals
+from coolthing_site.processes.procfile import ProcessGroup
 
 
 class Command(BaseCommand):

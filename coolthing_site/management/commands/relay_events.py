@@ -2,7 +2,7 @@ import signal
 import threading
 from typing import Any
 
-from coolthing_site import heartbeat
+from coolthing_site.processes import heartbeat
 from messaging.observability import telemetry
 from messaging.publishing.relay import Relay
 from vault.commands import SecretsCommand

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from coolthing_site.client_address import counted, parsed
-from coolthing_site.logins import unlock
+from coolthing_site.web.client_address import counted, parsed
+from coolthing_site.web.login_limits import unlock
 
 
 class Command(BaseCommand):

@@ -15,11 +15,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, OutputWrapper
 from django.db import Error, connection
 
-from coolthing_site.foreground import LastingOutput, interrupt, on_end_signals, only_one, require_free
-from coolthing_site.keeping import Keeper
 from coolthing_site.local_world import prepare_local_world
-from coolthing_site.processes import SANDBOX, base_environment, procfile, sandbox_environment
-from coolthing_site.processes_seen import process_ended, processes_left_behind
+from coolthing_site.processes.foreground import LastingOutput, interrupt, on_end_signals, only_one, require_free
+from coolthing_site.processes.keeping import Keeper
+from coolthing_site.processes.procfile import SANDBOX, base_environment, procfile, sandbox_environment
+from coolthing_site.processes.seen import process_ended, processes_left_behind
 
 OPERATOR = "operator"
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox.boxes import Action
-from sandbox.entities import Chat
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.views import View
-from sandbox.upgrades import upgrade
+from sandbox.world.boxes import Action
+from sandbox.world.entities import Chat
+from sandbox.world.upgrades import upgrade
 
 
 def join(call: Call, chat: Chat, action: Action) -> Any:

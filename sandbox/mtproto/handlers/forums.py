@@ -4,11 +4,11 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox import topics
-from sandbox.entities import Chat
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.views import TOPIC_COLOUR, View
+from sandbox.world import topics
+from sandbox.world.entities import Chat
 
 
 @handles(functions.channels.ToggleForumRequest)

@@ -6,10 +6,10 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox.boxes import Box, Message
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, handles
 from sandbox.mtproto.views import View
+from sandbox.world.boxes import Box, Message
 
 MAX_PAGE = 100
 

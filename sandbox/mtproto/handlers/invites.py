@@ -4,10 +4,10 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox.entities import Chat
 from sandbox.mtproto.handlers.chats import join
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.views import View
+from sandbox.world.entities import Chat
 
 # How long somebody may look into a chat without joining it.
 PEEK_SECONDS = 300

@@ -5,14 +5,14 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox.entities import User
-from sandbox.faults import OTHER_DC
 from sandbox.mtproto.codes import CODE_LENGTH, RESEND_AFTER, CodeKind, LoginCode
 from sandbox.mtproto.passwords import fresh_algorithms
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.tokens import LoginToken
 from sandbox.mtproto.views import View
-from sandbox.registry import normalised_phone
+from sandbox.world.entities import User
+from sandbox.world.faults import OTHER_DC
+from sandbox.world.registry import normalised_phone
 
 PHONE = re.compile(r"\d{5,15}")
 SENT: dict[CodeKind, Any] = {

@@ -4,12 +4,12 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox import authors
-from sandbox.entities import Chat
-from sandbox.errors import WorldError
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, handles
 from sandbox.mtproto.views import View
+from sandbox.world import authors
+from sandbox.world.entities import Chat
+from sandbox.world.errors import WorldError
 
 
 @handles(functions.channels.GetSendAsRequest)

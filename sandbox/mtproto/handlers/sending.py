@@ -4,12 +4,12 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox import afterwards, authors
-from sandbox.entities import LedgerEntry
-from sandbox.marks import PLAIN, Marks
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.views import View
+from sandbox.world import authors, message_changes
+from sandbox.world.entities import LedgerEntry
+from sandbox.world.marks import PLAIN, Marks
 
 
 @handles(functions.messages.SendMessageRequest)
@@ -66,8 +66,8 @@ def _sent(call: Call, entry: LedgerEntry) -> Any:
 def edit_message(call: Call, request: Any) -> Any:
     """One's own text only."""
     peer = peers.peer_id(call, request.peer)
-    entry = afterwards.said_as(call.world, call.user_id, peer, request.id)
-    afterwards.edit(call.world, user_id=call.user_id, seq=entry.seq, text=request.message or "")
+    entry = message_changes.said_as(call.world, call.user_id, peer, request.id)
+    message_changes.edit(call.world, user_id=call.user_id, seq=entry.seq, text=request.message or "")
     box_id = entry.peer if entry.channel_message_id is not None else call.user_id
     view = View(call.world, call.user_id)
     return view.updates([view.event(box_id, call.world.boxes[box_id].events[-1])])
@@ -77,9 +77,9 @@ def edit_message(call: Call, request: Any) -> Any:
 def send_reaction(call: Call, request: Any) -> Any:
     """The last of the emoji that are given; none takes the reaction back."""
     peer = peers.peer_id(call, request.peer)
-    entry = afterwards.said_as(call.world, call.user_id, peer, request.msg_id)
+    entry = message_changes.said_as(call.world, call.user_id, peer, request.msg_id)
     given = [one.emoticon for one in request.reaction or [] if isinstance(one, types.ReactionEmoji)]
-    afterwards.react(call.world, user_id=call.user_id, seq=entry.seq, emoji=given[-1] if given else None)
+    message_changes.react(call.world, user_id=call.user_id, seq=entry.seq, emoji=given[-1] if given else None)
     view = View(call.world, call.user_id)
     return view.updates([view.reacted(call.world.box_of(call.user_id, peer).messages[request.msg_id])])
 
@@ -127,7 +127,7 @@ def _unsaid(call: Call, message_ids: list[int]) -> Any:
     known = [message for message_id in message_ids if (message := box.messages.get(message_id)) is not None]
     for message in known:
         if message.seq is not None:
-            afterwards.unsay(call.world, seq=message.seq)
+            message_changes.unsay(call.world, seq=message.seq)
     return types.messages.AffectedMessages(pts=box.pts, pts_count=len(known))
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox.boxes import Box, Event
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.views import View
+from sandbox.world.boxes import Box, Event
 
 # More events than this come in several slices.
 SLICE = 100

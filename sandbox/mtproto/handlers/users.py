@@ -4,10 +4,10 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox.entities import User
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, RpcFailure, handles
 from sandbox.mtproto.views import View
+from sandbox.world.entities import User
 
 
 @handles(functions.users.GetUsersRequest)

@@ -1,0 +1,260 @@
+"""One question to the LLM, through the openai client: any endpoint that speaks its chat completions will do.
+
+https://platform.openai.com/docs/guides/structured-outputs
+"""
+
+import asyncio
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from django.conf import settings
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from outgoing.retry_after import seconds_to_wait
+from texts.telegram_form import LONGEST, as_kept, length
+
+# The client is imported where it is used: it costs a second and 40 MB, and most processes never ask anything.
+if TYPE_CHECKING:
+    import ssl
+
+    from openai.types.chat import ChatCompletionMessageParam
+
+# Seconds for one request, from its connection to the last byte of the answer, however slowly that drips in. Twice this
+# (a malformed answer is asked for again) fits into the claim of a job.
+TIMEOUT_SECONDS = 60.0
+# Bytes of an answer, an error's too: some hundred times what MOST_TOKENS need.
+MOST_BYTES = 1_000_000
+# Answers are short; this bounds what a model that runs wild can cost.
+MOST_TOKENS = 1000
+MOST_MESSAGES = 4
+
+# More tokens than this, of one answer, are a mistake of the endpoint.
+_MOST_COUNTED = 10_000_000
+_FINISHED = frozenset(["stop", "length", "content_filter", "tool_calls", "function_call"])
+# What an endpoint's error code looks like; anything else may be its own words.
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
+
+
+def _storable(text: str) -> str:
+    """Without what PostgreSQL cannot store: NUL and lone surrogates."""
+    return text.replace("\0", "").encode("utf-8", "ignore").decode()
+
+
+def _is_blank(text: str) -> bool:
+    """Whether nothing of it would be seen: spaces, control and zero-width characters."""
+    return all(unicodedata.category(character)[0] in "CZ" for character in text)
+
+
+Action = Literal["reply", "wait", "handover", "opt_out", "close"]
+ACTIONS: tuple[str, ...] = get_args(Action)
+
+
+def _short_enough(text: str) -> str:
+    if length(text) > LONGEST:
+        raise ValueError(f"longer than {LONGEST}")
+    return text
+
+
+Text = Annotated[
+    str, AfterValidator(_storable), StringConstraints(strip_whitespace=True), AfterValidator(_short_enough)
+]
+
+
+class LlmUnavailable(Exception):
+    """No answer now; a later one is possible. `retry_after`: seconds that the endpoint asks for, an hour at most."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class LlmUseless(Exception):
+    """An answer that cannot be used: malformed, cut off, a reply without text, or a refusal to answer."""
+
+
+class LlmRejected(Exception):
+    """The endpoint will not take this question, however often it is asked."""
+
+
+class Answer(BaseModel):
+    """What the LLM wants to be said and done."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    messages: Annotated[list[Text], Field(max_length=MOST_MESSAGES)]
+    action: Action
+    reason: Annotated[str, AfterValidator(_storable)]
+
+    @property
+    def texts(self) -> list[str]:
+        """The messages as Telegram keeps them, without those of which nothing would be left."""
+        return [text for text in map(as_kept, self.messages) if not _is_blank(text)]
+
+
+@dataclass(frozen=True)
+class Answered:
+    answer: Answer
+    prompt_tokens: int
+    completion_tokens: int
+
+
+# Written out: strict structured output demands every property as required and knows only some keywords.
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "messages": {"type": "array", "items": {"type": "string"}},
+        "action": {"type": "string", "enum": list(ACTIONS)},
+        "reason": {"type": "string"},
+    },
+    "required": ["messages", "action", "reason"],
+    "additionalProperties": False,
+}
+
+
+def ask(*, model: str, messages: "list[ChatCompletionMessageParam]") -> Answered:
+    """Raises LlmUnavailable, LlmUseless, LlmRejected. No text of the conversation gets into their reasons.
+
+    Blocks for TIMEOUT_SECONDS at most; only a host name that cannot be resolved may take some seconds longer.
+    """
+    import httpx2
+    import openai
+
+    try:
+        body = asyncio.run(_request(model, messages))
+    except TimeoutError:
+        raise LlmUnavailable(f"Timeout after {TIMEOUT_SECONDS:.0f} s") from None
+    except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+        raise LlmRejected(_reason(error)) from error
+    except openai.APIStatusError as error:
+        raise LlmUnavailable(_reason(error), seconds_to_wait(error.response.headers, now=datetime.now(UTC))) from error
+    except (openai.APIConnectionError, httpx2.HTTPError) as error:
+        raise LlmUnavailable(_reason(error)) from error
+    except openai.OpenAIError as error:
+        raise LlmUseless(_reason(error)) from error
+    return _read(body)
+
+
+async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> bytes:
+    """The body of the answer. Raises TimeoutError at the deadline, with the connection closed.
+
+    The blocking client cannot do that: its timeouts are for each read, and an answer may come byte by byte.
+    """
+    import openai
+
+    from outgoing.http_answers import cut_off_at
+
+    # Retries are ours: they wait in the database, not in a worker. The client wants some key; endpoints of one's own
+    # often need none.
+    client = openai.AsyncOpenAI(
+        base_url=settings.OPENAI_BASE_URL,
+        api_key=settings.OPENAI_API_KEY or "none",
+        max_retries=0,
+        timeout=TIMEOUT_SECONDS,
+        http_client=openai.DefaultAsyncHttpxClient(
+            verify=_ssl_context(),
+            # Only the environment says where the questions go.
+            follow_redirects=False,
+            # The client itself reads the whole answer when it is an error.
+            event_hooks={"response": [cut_off_at(MOST_BYTES + 1)]},
+        ),
+    )
+    body = bytearray()
+    async with (
+        asyncio.timeout(TIMEOUT_SECONDS),
+        client,
+        client.chat.completions.with_streaming_response.create(
+            model=model,
+            messages=messages,
+            max_completion_tokens=MOST_TOKENS,
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": _SCHEMA},
+            },
+        ) as response,
+    ):
+        async for part in response.iter_bytes():
+            body += part
+            if len(body) > MOST_BYTES:
+                raise LlmUseless(f"the answer has more than {MOST_BYTES} bytes")
+    return bytes(body)
+
+
+@cache
+def _ssl_context() -> "ssl.SSLContext":
+    """Made once: it reads all certificates of the system, and a client lives for one request."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
+class _Said(BaseModel):
+    content: str | None = None
+    refusal: Any = None
+
+
+class _Choice(BaseModel):
+    message: _Said
+    finish_reason: Any = None
+
+
+class _Completion(BaseModel):
+    """What is read of a chat completion. The client's own model is filled without looking at what is in it."""
+
+    choices: list[_Choice]
+    usage: Any = None
+
+
+def _read(body: bytes) -> Answered:
+    try:
+        completion = _Completion.model_validate_json(body)
+    except ValidationError as error:
+        # A proxy's page, half an answer: the endpoint's trouble, not the model's.
+        raise LlmUnavailable(f"the endpoint's answer is no chat completion: {_faults(error)}") from None
+    usage = completion.usage if isinstance(completion.usage, dict) else {}
+    return Answered(
+        _answer(completion.choices), _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
+    )
+
+
+def _answer(choices: list[_Choice]) -> Answer:
+    message = choices[0].message if choices else None
+    if message is None or message.refusal:
+        raise LlmUseless("the model refused to answer" if message else "the endpoint returned no choices")
+    finished = choices[0].finish_reason
+    how = finished if isinstance(finished, str) and finished in _FINISHED else "no finish reason"
+    try:
+        answer = Answer.model_validate_json(message.content or "")
+    except ValidationError as error:
+        raise LlmUseless(f"the answer does not fit ({how}): {_faults(error)}") from None
+    if answer.action == "reply" and not answer.texts:
+        raise LlmUseless("the answer is a reply without text")
+    return answer
+
+
+def _faults(error: ValidationError) -> str:
+    """Places and kinds of faults, never the values."""
+    faults = [f"{'.'.join(map(str, each['loc'])) or 'answer'}: {each['type']}" for each in error.errors()]
+    return "; ".join(faults[:5])
+
+
+def _tokens(count: object) -> int:
+    """A number from outside: 0 for none, or for one that cannot be."""
+    if isinstance(count, bool) or not isinstance(count, int | float):
+        return 0
+    # Of an int it is not asked: one that fits into no float raises OverflowError.
+    if isinstance(count, float) and not math.isfinite(count):
+        return 0
+    return int(min(max(0, count), _MOST_COUNTED))
+
+
+def _reason(error: Exception) -> str:
+    """Kind and status only: an endpoint's own words may repeat the question or the key."""
+    status = getattr(error, "status_code", None)
+    code = getattr(error, "code", None)
+    said = code if isinstance(code, str) and _CODE.fullmatch(code) else None
+    return " ".join(str(part) for part in (type(error).__name__, status, said) if part)

@@ -1,0 +1,58 @@
+"""An LLM job from its claim to its end. The only place of this room that waits for a network."""
+
+import logging
+from datetime import datetime
+from uuid import UUID
+
+from leads.llm.client import Answered, LlmRejected, LlmUnavailable, LlmUseless, ask
+from leads.locks import ConversationGone
+from leads.services.llm_jobs import Question, job_apply, job_claim, job_hand_over, job_postpone, question_messages
+from messaging.database.clock import database_clock
+from messaging.observability.error_names import fault
+
+log = logging.getLogger(__name__)
+
+# A model that answered nonsense is asked once more.
+_ASKED_AT_MOST = 2
+
+
+def answer_job(*, job_id: UUID, now: datetime | None = None) -> None:
+    """Ask the LLM and do what it says. May run twice and beside itself; no transaction is open while it waits.
+
+    However an attempt ends, it is counted and written on the job.
+    """
+    try:
+        _answer(job_id, now)
+    except ConversationGone:
+        log.info("llm job %s: its conversation was erased", job_id)
+
+
+def _answer(job_id: UUID, now: datetime | None) -> None:
+    question = job_claim(job_id=job_id, now=now or database_clock())
+    if question is None:
+        return
+    try:
+        job_apply(question=question, answered=_ask(question), now=database_clock())
+    except ConversationGone:
+        raise
+    except LlmUnavailable as error:
+        log.warning("llm job %s: %s", job_id, error)
+        job_postpone(question=question, error=str(error), retry_after=error.retry_after, now=database_clock())
+    except (LlmRejected, LlmUseless) as error:
+        log.error("llm job %s goes to an operator: %s", job_id, error)
+        job_hand_over(question=question, error=str(error))
+    except Exception as error:
+        # The kind alone: the text may repeat the conversation, or the key.
+        kind = type(error).__name__
+        log.error("llm job %s: an attempt ended with an unforeseen %s", job_id, fault(error))
+        job_postpone(question=question, error=f"unforeseen {kind}", retry_after=None, now=database_clock())
+
+
+def _ask(question: Question) -> Answered:
+    messages = question_messages(question=question)
+    for _ in range(_ASKED_AT_MOST - 1):
+        try:
+            return ask(model=question.model, messages=messages)
+        except LlmUseless as error:
+            log.warning("llm job %s is asked again: %s", question.job_id, error)
+    return ask(model=question.model, messages=messages)

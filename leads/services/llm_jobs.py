@@ -1,0 +1,204 @@
+"""The LLM's jobs: taken, answered, given up. Nothing here talks to the LLM: `leads.llm.job_runner` does, in between."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, F, Q, Value, When
+
+from campaigns.models import Campaign, Suppression
+from leads.llm.client import TIMEOUT_SECONDS, Answered
+from leads.llm.prompt import conversation_prompt
+from leads.locks import ConversationGone, conversation_lock
+from leads.models import Conversation, Lead, LlmJob, Message
+from leads.selectors import beginning, messages_said
+from leads.services.ending import conversation_end, over_because
+from leads.services.jobs import ANSWER_TASK
+from leads.services.optout import opt_out
+from leads.services.ownership import Owner, lead_move, owner_move, owner_needed
+from leads.services.saying import message_say
+from messaging.publishing.celery_tasks import send_on_commit
+from messaging.rounds import backoff
+from messaging.wire import storable
+from outgoing.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
+
+State = LlmJob.State
+
+# A job whose task died is free again after this: two requests, each of which ends at its deadline, and some air.
+CLAIM = timedelta(seconds=2 * TIMEOUT_SECONDS + 30)
+# A task may arrive this much before its row is due: clocks and timers are not that exact.
+EARLY = timedelta(seconds=0.5)
+# On a row whose last attempt left no trace.
+_LOST = "an attempt ended without a result, perhaps with its worker"
+# A due row whose task has not been seen for so long gets another one.
+REDISPATCH = timedelta(seconds=30)
+# However they end: with an answer that is of no use, an error, or the death of the worker.
+MOST_ATTEMPTS = 8
+_BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 1.0, 60.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """A claimed job. `attempt` is the claim's token: who holds an older one has lost it."""
+
+    job_id: UUID
+    attempt: int
+    conversation_id: UUID
+    model: str
+
+
+def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
+    """Take a due job; None when it is not due, held by another task, or no longer of use. Raises ConversationGone, as
+    the functions below do.
+
+    A job whose attempts are used up, the last of them without a trace, is handed over to an operator instead. While its
+    campaign is paused it stays due. Where nothing more may be said the conversation ends.
+    """
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    due = LlmJob.objects.filter(free, _not_paused(), id=job_id, state=State.DUE, due_at__lte=now + EARLY)
+    lost = When(claimed_until__isnull=False, then=Value(_LOST))
+    taken = due.update(claimed_until=now + CLAIM, attempts=F("attempts") + 1, error=Case(lost, default=F("error")))
+    if not taken:
+        return None
+    job = LlmJob.objects.select_related("conversation__lead__campaign").filter(id=job_id).first()
+    if job is None:
+        raise ConversationGone
+    conversation = job.conversation
+    over = over_because(conversation=conversation) is not None
+    if over:
+        conversation_end(conversation_id=conversation.id)
+    if over or not _current(job, conversation):
+        LlmJob.objects.filter(id=job.id, state=State.DUE).update(state=State.STALE, claimed_until=None)
+        return None
+    question = Question(
+        job_id=job.id,
+        attempt=job.attempts,
+        conversation_id=conversation.id,
+        model=conversation.lead.campaign.llm_model or settings.OPENAI_MODEL,
+    )
+    if job.attempts > MOST_ATTEMPTS:
+        job_hand_over(question=question, error=f"{job.error}, {MOST_ATTEMPTS} attempts in all")
+        return None
+    return question
+
+
+def question_messages(*, question: Question) -> "list[ChatCompletionMessageParam]":
+    """What the LLM is asked: the rules and the conversation as it stands."""
+    lead = Lead.objects.select_related("campaign").filter(conversation__id=question.conversation_id).first()
+    if lead is None:
+        raise ConversationGone
+    said = messages_said(conversation_id=question.conversation_id)
+    return conversation_prompt(campaign=lead.campaign, message=beginning(lead=lead).text, said=said)
+
+
+@transaction.atomic
+def job_apply(*, question: Question, answered: Answered, now: datetime) -> LlmJob:
+    """Do what the LLM decided, unless the conversation moved on meanwhile: then the job is stale."""
+    conversation, job = _locked(question)
+    job.prompt_tokens += answered.prompt_tokens
+    job.completion_tokens += answered.completion_tokens
+    if job.state != State.DUE or job.attempts != question.attempt:
+        return job
+    if not _current(job, conversation):
+        return _finish(job, State.STALE)
+    answer = answered.answer
+    job.action, job.reason = answer.action, answer.reason[:300]
+    _finish(job, State.DONE)
+    match answer.action:
+        case "opt_out":
+            opt_out(lead_id=conversation.lead_id, source=Suppression.Source.LLM, reason=answer.reason[:300])
+        case "reply":
+            _say(conversation, answer.texts, now)
+        case "handover":
+            reason = f"Handed over by the AI: {answer.reason}"
+            owner_needed(conversation=conversation, reason=reason, told="The AI asks for an operator.")
+            _say(conversation, answer.texts, now, parting=True)
+        case "close":
+            owner_move(conversation=conversation, owner=Owner.NONE, reason=f"Ended by the AI: {answer.reason}")
+            lead_move(lead=conversation.lead, state=Lead.State.CLOSED, reason=answer.reason)
+            _say(conversation, answer.texts, now, parting=True)
+    return job
+
+
+@transaction.atomic
+def job_postpone(*, question: Question, error: str, retry_after: float | None, now: datetime) -> LlmJob:
+    """The LLM could not be asked: later again, or an operator takes over when it has been tried often enough.
+
+    `retry_after`: seconds that the endpoint asked for; an hour at most is waited.
+    """
+    if question.attempt >= MOST_ATTEMPTS:
+        return job_hand_over(question=question, error=f"{error}, {question.attempt} times")
+    _, job = _locked(question)
+    if job.state != State.DUE or job.attempts != question.attempt:
+        return job
+    delay = backoff(question.attempt, first=_BACKOFF_FIRST_SECONDS, most=_BACKOFF_MOST_SECONDS)
+    delay = max(delay, timedelta(seconds=min(retry_after or 0.0, LONGEST_WAIT_SECONDS)))
+    job.due_at, job.claimed_until, job.dispatched_at = now + delay, None, None
+    job.error = storable(error)[:300]
+    job.save()
+    return job
+
+
+@transaction.atomic
+def job_hand_over(*, question: Question, error: str) -> LlmJob:
+    """The AI cannot go on here: an operator answers, and the team is notified."""
+    conversation, job = _locked(question)
+    if job.state != State.DUE or job.attempts != question.attempt:
+        return job
+    error = storable(error)
+    job.error = error[:300]
+    if not _current(job, conversation):
+        return _finish(job, State.STALE)
+    _finish(job, State.FAILED)
+    reason = f"The AI could not answer: {error}"
+    owner_needed(conversation=conversation, reason=reason, told=reason)
+    return job
+
+
+@transaction.atomic
+def jobs_dispatch_due(*, now: datetime, limit: int = 200) -> int:
+    """Send a task for every due job that has none on its way; returns how many."""
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    unseen = Q(dispatched_at=None) | Q(dispatched_at__lte=now - REDISPATCH)
+    due = LlmJob.objects.filter(free & unseen & _not_paused(), state=State.DUE, due_at__lte=now).order_by("due_at")
+    ids = list(due.select_for_update(skip_locked=True).values_list("id", flat=True)[:limit])
+    LlmJob.objects.filter(id__in=ids).update(dispatched_at=now)
+    for job_id in ids:
+        send_on_commit(ANSWER_TASK, str(job_id))
+    return len(ids)
+
+
+def _not_paused() -> Q:
+    """A campaign that is paused asks nothing; one that has finished ends its conversations when it comes to them.
+
+    A subquery, not a join: an UPDATE with a join would not look at a row again that it had to wait for.
+    """
+    awake = (Campaign.State.RUNNING, Campaign.State.FINISHED)
+    return Q(conversation__in=Conversation.objects.filter(lead__campaign__state__in=awake))
+
+
+def _current(job: LlmJob, conversation: Conversation) -> bool:
+    return conversation.epoch == job.epoch and conversation.owner == Owner.AI
+
+
+def _locked(question: Question) -> tuple[Conversation, LlmJob]:
+    conversation = conversation_lock(question.conversation_id)
+    return conversation, LlmJob.objects.select_for_update().get(id=question.job_id)
+
+
+def _finish(job: LlmJob, state: LlmJob.State) -> LlmJob:
+    job.state, job.claimed_until = state, None
+    job.save()
+    return job
+
+
+def _say(conversation: Conversation, texts: list[str], now: datetime, *, parting: bool = False) -> None:
+    """Messages of one answer leave in their order: the ledger keeps it for equal times."""
+    for text in texts:
+        message_say(conversation=conversation, author=Message.Author.AI, text=text, due_at=now, parting=parting)

@@ -1,0 +1,152 @@
+"""The nouns of the sandbox's world: users, chats, and the ledger of what was said."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sandbox.world.marks import PLAIN, Marks
+
+ChatKind = Literal["group", "supergroup", "channel"]
+Speaker = Literal["account", "person"]
+
+# Telegram's marked id of a supergroup is -(10^12 + channel id); a basic group's is its id negated.
+CHANNEL_MARK = 1_000_000_000_000
+
+
+@dataclass(frozen=True)
+class Collectible:
+    """A username that was bought; one that is not active leads nowhere."""
+
+    username: str
+    active: bool = True
+
+
+@dataclass
+class User:
+    """A Telegram account; a simulated person and an account that the product drives are the same thing. `bot` is a Bot
+    API bot."""
+
+    id: int
+    first_name: str
+    last_name: str = ""
+    phone: str | None = None
+    username: str | None = None
+    password: str | None = None
+    blocked: set[int] = field(default_factory=set)
+    # Users whose full access hash this account has been given; anyone else is shown as a "min" user.
+    met: set[int] = field(default_factory=set)
+    bot: bool = False
+    scam: bool = False
+    fake: bool = False
+    deleted: bool = False
+    collectibles: list[Collectible] = field(default_factory=list)
+
+
+@dataclass
+class Chat:
+    """A basic group, a supergroup, or a channel, in which only its owner writes.
+
+    `id` is the marked id; `members` maps a user to when they joined.
+    """
+
+    id: int
+    kind: ChatKind
+    title: str
+    invite_hash: str
+    created_at: float
+    username: str | None = None
+    owner: int | None = None
+    members: dict[int, float] = field(default_factory=dict)
+    # Whoever wants to join must be let in.
+    approval: bool = False
+    # People who have the link may look into it before they join.
+    peek: bool = False
+    # The marked id of the supergroup that a basic group became, and of the group that a supergroup was.
+    migrated_to: int | None = None
+    migrated_from: int | None = None
+    # Of a forum: the titles of its topics, by the id of the service message that began each.
+    forum: bool = False
+    topics: dict[int, str] = field(default_factory=dict)
+    collectibles: list[Collectible] = field(default_factory=list)
+
+    @property
+    def is_public(self) -> bool:
+        return bool(self.username) or any(name.active for name in self.collectibles)
+
+    @property
+    def is_channel(self) -> bool:
+        """Whether it is a channel to the protocol, as supergroups are."""
+        return self.kind != "group"
+
+    @property
+    def is_broadcast(self) -> bool:
+        return self.kind == "channel"
+
+    @property
+    def bare_id(self) -> int:
+        """The id without Telethon's mark."""
+        return -self.id - CHANNEL_MARK if self.is_channel else -self.id
+
+    @property
+    def invite_link(self) -> str:
+        return f"https://t.me/+{self.invite_hash}"
+
+
+@dataclass
+class LedgerEntry:
+    """Something that was really said, once. `peer` is a marked chat id or the other user's id.
+
+    Private chats and basic groups number messages per account (`message_ids`: account → id); a supergroup
+    has one number for everybody (`channel_message_id`). `reply_to` is the `seq` of the replied entry, `topic` the root
+    of the forum's topic that it belongs to.
+    `repeats` counts how often the same (from_user, random_id) was sent again. What became of it afterwards: `edits`
+    (later texts), `deleted` (for everybody), `reactions` (user → emoji); `text` stays what was said.
+    """
+
+    seq: int
+    at: float
+    from_user: int
+    peer: int
+    text: str
+    reply_to: int | None
+    random_id: int | None
+    by: Speaker
+    message_ids: dict[int, int] = field(default_factory=dict)
+    channel_message_id: int | None = None
+    topic: int | None = None
+    marks: Marks = PLAIN
+    repeats: int = 0
+    edits: list[str] = field(default_factory=list)
+    deleted: bool = False
+    reactions: dict[int, str] = field(default_factory=dict)
+
+    def id_for(self, user_id: int) -> int | None:
+        """The id under which `user_id` sees this entry, or None when it never reached them."""
+        if self.channel_message_id is not None:
+            return self.channel_message_id
+        return self.message_ids.get(user_id)
+
+    def places(self) -> list[tuple[int, int]]:
+        """The boxes that it was put into, with its number there."""
+        if self.channel_message_id is not None:
+            return [(self.peer, self.channel_message_id)]
+        return list(self.message_ids.items())
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "seq": self.seq,
+            "at": self.at,
+            "from_user": self.from_user,
+            "peer": self.peer,
+            "text": self.text,
+            "reply_to": self.reply_to,
+            "random_id": self.random_id,
+            "message_ids": {str(user): message_id for user, message_id in self.message_ids.items()},
+            "channel_message_id": self.channel_message_id,
+            "topic": self.topic,
+            "marks": self.marks.as_json(),
+            "by": self.by,
+            "repeats": self.repeats,
+            "edits": self.edits,
+            "deleted": self.deleted,
+            "reactions": {str(user): emoji for user, emoji in self.reactions.items()},
+        }

@@ -1,0 +1,39 @@
+"""Forums: supergroups whose messages belong to topics. A topic is the thread of replies to the service message that
+began it (https://core.telegram.org/api/forum): whoever writes in it replies to that root, or to a message in it.
+
+What replies to nothing is in the topic General, which has no root here.
+"""
+
+from sandbox.world.entities import Chat
+from sandbox.world.errors import WorldError
+from sandbox.world.notices import MembershipChanged
+from sandbox.world.world import World
+
+
+def forum_set(world: World, chat_id: int, *, forum: bool) -> None:
+    """Makes a supergroup a forum, or a plain one again. Raises WorldError for anything else."""
+    chat = world.registry.chat(chat_id)
+    if not chat.is_channel:
+        raise WorldError("CHANNEL_INVALID", f"{chat_id} is no supergroup")
+    chat.forum = forum
+    world.revision += 1
+    for member in chat.members:
+        world.notify(MembershipChanged(member, chat.id))
+
+
+def topic_begin(world: World, *, user_id: int, chat_id: int, title: str) -> int:
+    """A member begins a topic; gives the id of its root."""
+    chat = world.registry.chat(chat_id)
+    _check_forum(chat)
+    world.check_may_write(user_id, chat)
+    if not title.strip():
+        raise WorldError("TOPIC_TITLE_EMPTY")
+    root = world.boxes[chat.id].last_id + 1
+    chat.topics[root] = title
+    world.post_action(user_id, chat, "topic")
+    return root
+
+
+def _check_forum(chat: Chat) -> None:
+    if not chat.forum:
+        raise WorldError("CHANNEL_FORUM_MISSING", f"{chat.id} is no forum")

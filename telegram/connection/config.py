@@ -1,0 +1,102 @@
+"""Which server to talk to, and how Telethon is set up for accounts that several parties rely on."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from telethon.crypto import rsa
+from telethon.network import ConnectionTcpFull, ConnectionTcpMTProxyRandomizedIntermediate
+
+from telegram.connection.moving import LoggedInClient
+from telegram.connection.noticing import NoticingClient
+from telegram.connection.proxies import Proxy, parse_proxy
+from telegram.connection.store import StoredSession
+from telegram.types import Credentials
+
+# Seconds for one attempt at a TCP connection.
+CONNECT_TIMEOUT = 10
+# The data centre that another server (the sandbox) plays.
+SERVER_DC = 2
+
+
+@dataclass(frozen=True)
+class Server:
+    host: str
+    port: int
+
+
+@lru_cache(maxsize=4)
+def _server(address: str, key_file: str) -> Server | None:
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ImproperlyConfigured(f"TELEGRAM_SERVER must be host:port, not {address!r}")
+    try:
+        rsa.add_key(Path(key_file).read_bytes(), old=False)
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(f"TELEGRAM_SERVER_KEY: no RSA public key (PKCS#1 PEM) in {key_file!r}") from error
+    return Server(host, int(port))
+
+
+def server() -> Server | None:
+    """The server of TELEGRAM_SERVER, its key made known to Telethon; None means Telegram itself."""
+    return _server(settings.TELEGRAM_SERVER, settings.TELEGRAM_SERVER_KEY)
+
+
+def route(url: str) -> dict[str, Any]:
+    """How Telethon is told of a proxy, as arguments of its client. Raises ValueError (`telegram.connection.proxies`)."""
+    given = parse_proxy(url)
+    if given is None:
+        return {"connection": ConnectionTcpFull}
+    if given.kind == "mtproxy":
+        return {
+            "connection": ConnectionTcpMTProxyRandomizedIntermediate,
+            "proxy": (given.host, given.port, given.secret),
+        }
+    return {"connection": ConnectionTcpFull, "proxy": _socks(given)}
+
+
+def _socks(given: Proxy) -> dict[str, Any]:
+    return {
+        "proxy_type": given.kind,
+        "addr": given.host,
+        "port": given.port,
+        "rdns": True,
+        "username": given.username or None,
+        "password": given.password or None,
+    }
+
+
+def new_client(
+    session: StoredSession, credentials: Credentials, *, receive_updates: bool, logged_in: bool
+) -> NoticingClient:
+    """A Telethon client that decides nothing by itself: it neither reconnects, nor waits out a flood,
+    nor repeats what Telegram refused. To be called within the loop that it will run in.
+
+    `logged_in`: the session is; then the login goes along when Telegram keeps the account elsewhere.
+    """
+    override = server()
+    if override is not None:
+        session.set_dc(SERVER_DC, override.host, override.port)
+    kind = LoggedInClient if logged_in else NoticingClient
+    return kind(
+        session,
+        credentials.api_id,
+        credentials.api_hash,
+        **route(credentials.proxy_url),
+        timeout=CONNECT_TIMEOUT,
+        auto_reconnect=False,
+        # About one key exchange in 256 fails (Telethon drops a shared key's leading zero byte): connect again.
+        connection_retries=2,
+        request_retries=0,
+        flood_sleep_threshold=0,
+        raise_last_call_error=True,
+        receive_updates=receive_updates,
+        sequential_updates=True,
+        device_model="CoolThing",
+        app_version="1.0",
+    )

@@ -1,0 +1,121 @@
+"""A connection for the length of a login, and requests whose refusals are sentences."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from telethon import TelegramClient
+from telethon import errors as rpc
+from telethon.tl import types
+
+from outgoing.resolving import OutgoingRefused
+from telegram.calls import REQUEST_TIMEOUT, call, close, guarded
+from telegram.connection.config import new_client
+from telegram.connection.proxies import Proxy, parse_proxy
+from telegram.connection.proxying import ProxyNotFound, through_checked_proxy
+from telegram.connection.store import StoredSession
+from telegram.errors import TelegramError, TransientError
+from telegram.logins.types import PASSWORD_NEEDED, LoginError, PasswordNeeded, login_error
+from telegram.types import Credentials, Me
+from telegram.usernames import username_in
+
+# Seconds for the connection, the proxy's part and the key exchange included.
+CONNECT_LIMIT = 15
+PROBE_LIMIT = 3
+
+_UNREACHABLE = "PROXY_UNREACHABLE"
+_NO_PROXY = "The proxy does not answer. Check its host and port in the bot's settings, or remove it."
+_MOVED = (rpc.PhoneMigrateError, rpc.NetworkMigrateError, rpc.UserMigrateError)
+
+
+@asynccontextmanager
+async def connected(
+    session: StoredSession, credentials: Credentials, *, receive_updates: bool = False, logged_in: bool = False
+) -> AsyncIterator[TelegramClient]:
+    """A client on `session`, closed at the end: then `session` is whole. `logged_in`: it is so already.
+
+    Raises LoginError, and PasswordNeeded (with the session as it is then) when the account asks for its password.
+    """
+    try:
+        credentials = await through_checked_proxy(credentials)
+    except OutgoingRefused as refused:
+        raise LoginError(f"The proxy cannot be used: {refused}.", reason="PROXY_REFUSED") from refused
+    except ProxyNotFound as error:
+        raise LoginError(_NO_PROXY, reason=_UNREACHABLE) from error
+    except ValueError as error:
+        raise LoginError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+    try:
+        client = new_client(session, credentials, receive_updates=receive_updates, logged_in=logged_in)
+    except ValueError as error:
+        raise LoginError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+    try:
+        await _connect(client, credentials)
+        yield client
+    except LoginError as error:
+        if error.reason != PASSWORD_NEEDED:
+            raise
+        await close(client)
+        raise PasswordNeeded(session.dumps()) from None
+    finally:
+        await close(client)
+
+
+async def ask(client: TelegramClient, request: Any) -> Any:
+    """Telegram's answer. Raises LoginError. What another data centre answers is asked there."""
+    try:
+        return await call(client, request)
+    except TelegramError as error:
+        if not isinstance(error.__cause__, _MOVED) and error.reason != "AUTH_RESTART":
+            raise login_error(error) from error
+    # The session is that of the other data centre already, but nothing has been repeated.
+    try:
+        if not client.is_connected():
+            await guarded(client.connect(), CONNECT_LIMIT)
+        return await call(client, request)
+    except TelegramError as error:
+        raise login_error(error) from error
+
+
+async def logged_in(client: TelegramClient, user: Any) -> Me:
+    """Who has just logged in, once the session knows where the account's updates stand."""
+    if not isinstance(user, types.User) or user.bot:
+        raise LoginError("This is the session of a Bot API bot. CoolThing drives user accounts: log in with a phone.")
+    try:
+        await guarded(client._on_login(user), REQUEST_TIMEOUT)
+    except TelegramError as error:
+        raise login_error(error) from error
+    return Me(user.id, username_in(user), user.phone or "")
+
+
+async def move_to(client: TelegramClient, dc_id: int) -> None:
+    """Go on in another data centre, with a new key."""
+    try:
+        await guarded(client._switch_dc(dc_id), CONNECT_LIMIT)
+    except TelegramError as error:
+        raise login_error(error) from error
+
+
+async def _connect(client: TelegramClient, credentials: Credentials) -> None:
+    try:
+        await guarded(client.connect(), CONNECT_LIMIT)
+    except TransientError as error:
+        proxy = parse_proxy(credentials.proxy_url)
+        raise (await _blame(proxy, error) if proxy else login_error(error)) from error
+    except TelegramError as error:
+        raise login_error(error) from error
+
+
+async def _blame(proxy: Proxy, error: TransientError) -> LoginError:
+    """Whether it is the proxy that cannot be reached, or Telegram through it."""
+    try:
+        async with asyncio.timeout(PROBE_LIMIT):
+            _, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        writer.close()
+    except (OSError, TimeoutError):
+        return LoginError(_NO_PROXY, reason=_UNREACHABLE)
+    return LoginError(
+        "The proxy answers, but Telegram cannot be reached through it. "
+        "Check its user name, password or secret in the bot's settings, or use another one.",
+        reason="PROXY_REFUSES",
+    )
