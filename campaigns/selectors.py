@@ -25,7 +25,8 @@ def plain_username(username: str) -> str:
 
 def named(username: str) -> Q:
     """Rows whose `username` this is, in the words of the indexes on LOWER(username): `iexact` compares capitals, and
-    would read every row there is. The ledger's names have an index of their own, see `bots.gate.recipients.addressed_as`."""
+    would read every row there is. The ledger's names have an index of their own: `bots.gate.recipients.addressed_as`.
+    """
     return Q(username__lower=plain_username(username), username__gt="")
 
 

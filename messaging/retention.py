@@ -16,7 +16,7 @@ COPY_DAYS = 1
 FAILURE_DAYS = 7
 # Of the panel's logins: what failed is looked at for some days; a lock lasts a day at most.
 LOGIN_FAILURE_DAYS = 7
-# What has expired goes at once: logins, and files with names that nobody confirmed (`campaigns.suppressions.import_drafts`).
+# What has expired goes at once: logins, and files with names that nobody confirmed (`import_drafts`).
 SESSION_DAYS = 0
 # Spans of the API's limits that are over.
 REQUEST_COUNT_DAYS = 1

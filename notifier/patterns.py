@@ -14,7 +14,8 @@ DEFAULT_PATTERNS = (
     "scripts.finished",
 )
 
-# The keys of this program's events on events_exchange. SERVICE is one of those in `messaging.observability.metrics.SERVICES`.
+# The keys of this program's events on events_exchange. SERVICE is one of `SERVICES` in
+# `messaging.observability.metrics`.
 KNOWN_KEYS = (
     "SERVICE.started",
     "SERVICE.error",

@@ -12,7 +12,8 @@ from bots.models import Bot, BotBlock
 from messaging.database.clock import database_clock
 from telegram.errors import RetryAfter
 
-# Telegram's method of looking at messages again (`bots.worker.message_changes`): a bot that waits with it does all its work.
+# Telegram's method of looking at messages again (`bots.worker.message_changes`): a bot that waits with it does all its
+# work.
 LOOKING = "GetMessages"
 # Its method of listing the account's chats (`bots.worker.serving`): without the list the account knows no chat.
 LISTING = "GetDialogs"

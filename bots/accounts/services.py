@@ -1,4 +1,7 @@
-"""What may be done to a bot: start and stop it, and note what Telegram made of it. `bots.logins.one_shot` logs it in."""
+"""What may be done to a bot: start and stop it, and note what Telegram made of it.
+
+`bots.logins` logs it in.
+"""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

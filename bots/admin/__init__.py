@@ -2,4 +2,4 @@
 
 from bots.admin import accounts, cancelling, ledger, login_pages, pending_logins, presence, references, usage
 
-__all__ = ["accounts", "cancelling", "connecting", "ledger", "pending_logins", "presence", "references", "usage"]
+__all__ = ["accounts", "cancelling", "ledger", "login_pages", "pending_logins", "presence", "references", "usage"]

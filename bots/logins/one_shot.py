@@ -60,7 +60,8 @@ class TooSoon(LoginError):
 
 
 def at_telegram(step: Coroutine[Any, Any, T], *, claim: Claim | None = None, limit: float = STEP_SECONDS) -> T:
-    """Run a step of `telegram.logins.client` in a loop of its own. Not within a transaction. `claim` is kept alive meanwhile.
+    """Run a step of `telegram.logins.client` in a loop of its own. Not within a transaction. `claim` is kept alive
+    meanwhile.
 
     The connection is closed by then, however it ends. Raises LoginError: TooSoon when Telegram asks to wait, ClaimLost.
     """

@@ -1,8 +1,8 @@
 """A login in steps. Between them it is a row (`PendingLogin`), so it survives reloads and restarts; codes and passwords
 are passed on and never kept.
 
-A terminal takes the steps itself; a page asks for them (`bots.logins.requests`), and a worker takes them with the claim that
-it has already. Either way a step owns the login while it lasts.
+A terminal takes the steps itself; a page asks for them (`bots.logins.requests`), and a worker takes them with the claim
+that it has already. Either way a step owns the login while it lasts.
 """
 
 import json

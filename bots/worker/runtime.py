@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Runtime:
-    """`bots.worker.protocols.LiveRuntime`. `start` it once; `run_bot` comes from many threads; `drain`, then `close`, end it."""
+    """`protocols.LiveRuntime`. `start` it once; `run_bot` comes from many threads; `drain`, then `close`, end it."""
 
     def __init__(self, *, role: str, name: str, capacity: int) -> None:
         self.role = role

@@ -10,14 +10,10 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
-from campaigns import services  # noqa: F401  Its pages register themselves.
-from campaigns.admin import suppressions  # noqa: F401  Its pages register themselves.
+from campaigns import services
 from campaigns.admin.fenced import PolicyAdmin
 from campaigns.admin.permissions import standing
-from campaigns.chats import (
-    identity,  # noqa: F401  Its pages register themselves.
-    references,  # noqa: F401  Its pages register themselves.
-)
+from campaigns.chats import identity, references
 from campaigns.models import BOTH_ENDS, ONE_PERMISSION, Budget, Campaign, Chat, ChatPermission
 from campaigns.permissions.resuming import RESUME
 from campaigns.policy.budget_keys import UnknownKey, key_resolve, names_of

@@ -21,7 +21,7 @@ OWN_RECORDS = "our own records"
 def suppression_add(
     *, telegram_user_id: int | None, username: str = "", source: Suppression.Source, reason: str = ""
 ) -> Suppression:
-    """Nobody writes to this person again, and what the rooms above do about it is done (`campaigns.suppressions.registry`).
+    """Nobody writes to this person again, and what the rooms above do about it is done (`registry`).
 
     Idempotent; give both the id and the username when both are known. A name alone holds for whoever was seen last
     under it; when nobody was, for every bearer until `suppression_resolve` learns who it is. The caller holds no lock

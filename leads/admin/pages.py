@@ -18,8 +18,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from bots.deliveries.queueing import deliveries_leaving
 from campaigns.models import Suppression
 from campaigns.services import NotPossible
-from leads import services  # noqa: F401  Its page registers itself.
-from leads.admin import managers  # noqa: F401  Its page registers itself.
+from leads import services
 from leads.admin.conversations import ConversationAdmin
 from leads.admin.persons import ERASE, PersonAdmin
 from leads.admin.related import chat_link, hit_link, parser_link, suppression_link

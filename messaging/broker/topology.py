@@ -1,8 +1,8 @@
 """Every name on the broker, and what stands behind it. Nothing else in the code base spells one.
 
-The specs are plain data: `messaging.broker.declare` puts them on a broker and compares them with one, `coolthing_site.celery`
-makes Celery's queues and routes of them. They declare on RabbitMQ 3.10 and on 4.x: no transient non-exclusive queue,
-no global QoS, an explicit delivery limit on each queue.
+The specs are plain data: `messaging.broker.declare` puts them on a broker and compares them with one,
+`coolthing_site.celery` makes Celery's queues and routes of them. They declare on RabbitMQ 3.10 and on 4.x: no transient
+non-exclusive queue, no global QoS, an explicit delivery limit on each queue.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Messages without an id: two of the same content are two, and one that is delivered twice is one.
 
 Programs that know nothing of ours send bare bodies, without an id in them or a message id beside them. A worker gives
-each of these an id (`messaging.consuming.amqp_message`). When the broker delivers one again, after a worker died or lost its
+each of these an id (`amqp_message`). When the broker delivers one again, after a worker died or lost its
 connection, it says so and no more: then a copy of the same content that was handled within `KNOWN_SECONDS` counts as
 this message, once. Two of the same content cannot be told apart at such a moment: in doubt the message counts as
 handled, though it may have been an equal one that was. Without such a copy it is handled, perhaps for the second time:

@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry's semantic conventions for messaging; imported by `messaging.observability.telemetry` alone, when it is on.
+"""Spans by OpenTelemetry's semantic conventions for messaging; imported by `telemetry` alone, when it is on.
 
 A trace is an event's: its id is that of the event's `traceparent`, or the event's own id for one that came without. The
 relay's "publish", from the commit until the broker's confirm, has the very span id that our `traceparent` announces, so

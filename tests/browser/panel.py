@@ -30,9 +30,7 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 # A busy machine takes its time over a page; pytest-timeout ends what hangs.
 PATIENCE_SECONDS = 200
 # What sticks out of a page to the right, and cells of a list whose text is cut off.
-# Scripts that fit a page to its window hear of the new size with the next frame.
-DOES_NOT_FIT = """async () => {
-    await new Promise(framed => requestAnimationFrame(() => requestAnimationFrame(framed)));
+DOES_NOT_FIT = """() => {
     const edge = document.documentElement.clientWidth;
     const wide = document.documentElement.scrollWidth > edge
         ? [...document.body.querySelectorAll("*")].filter(node => node.getBoundingClientRect().right > edge + 1) : [];

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bots.logins import claims, waits, worker
+from bots.logins import claims, waits
+from bots.logins import worker as login_worker
 from bots.logins.worker import LoginWorker
 from bots.worker.executor import close_connections
 
@@ -14,7 +15,7 @@ from bots.worker.executor import close_connections
 def login_worker_runs(*, name: str = "logins", slots: int = 8) -> Iterator[LoginWorker]:
     """A worker that takes logins at once, and notices within moments what an operator does meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "POLL_SECONDS", 0.02)
+        patch.setattr(login_worker, "POLL_SECONDS", 0.02)
         patch.setattr(claims, "LOOK_SECONDS", 0.05)
         patch.setattr(waits, "SEEN_LOOK_SECONDS", 0.05)
         worker = LoginWorker(name=name, slots=slots)

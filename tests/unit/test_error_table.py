@@ -36,7 +36,7 @@ def extract() -> dict[str, set[str]]:
 def called() -> set[str]:
     """TL's names of the requests that telegram/ makes: each `functions.….…Request` in its code."""
     found = set()
-    for path in (ROOT / "telegram").glob("*.py"):
+    for path in (ROOT / "telegram").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr.endswith("Request"):
                 room = node.value.attr if isinstance(node.value, ast.Attribute) else ""

@@ -41,9 +41,9 @@ def faults(migration: Any) -> Iterator[str]:
         if isinstance(operation, migrations.AddField | migrations.AlterField):
             yield from faults_of_field(operation.field, isinstance(operation, migrations.AddField))
         if isinstance(operation, migrations.RunSQL | migrations.RunPython) and migration.atomic:
-            yield "rows are changed in one transaction: use messaging.database.migrating.in_batches in one that is not atomic"
+            yield "rows are changed in one transaction: use migrating.in_batches in one that is not atomic"
         if isinstance(operation, migrations.RunSQL) and re.search(r"\bUPDATE\b", str(operation.sql)):
-            yield "all rows are changed by one statement: use messaging.database.migrating.in_batches"
+            yield "all rows are changed by one statement: use migrating.in_batches"
 
 
 def faults_of_field(field: Any, added: bool) -> Iterator[str]:
