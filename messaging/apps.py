@@ -6,7 +6,7 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging import subscribers, tasks, tasks_replay, tasks_stats  # noqa: F401 - they register themselves
+        from messaging import subscribers, tasks  # noqa: F401 - they register themselves
         from messaging.person_data import BusRoom
         from messaging.persons import register
 

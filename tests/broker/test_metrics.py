@@ -23,7 +23,7 @@ from messaging.models import HandlingBucket, ProcessedEvent, QueueSample
 from messaging.observability import queue_stats, timings
 from messaging.observability.metrics import PUBLISH_WINDOW_SECONDS, SERVICES
 from messaging.publishing.outbox import publish_on_commit
-from messaging.tasks_stats import sample_queues
+from messaging.tasks import sample_queues
 from tests.broker.conftest import StartProcess
 from tests.private import Broker
 from tests.support import ROOT, Process, wait_until
