@@ -21,8 +21,8 @@ from campaigns.selectors import plain_username
 from campaigns.suppressions.hashing import id_hash, key_for_erasing, name_hash
 from campaigns.suppressions.recording import suppression_add
 from messaging.persons import Person, Rows, rooms
-from messaging.wording import counted
 from panelkit.rights import Asking, require, require_view
+from texts.wording import counted
 
 # Rows of every room go for good: the right to change leads or conversations does not include it.
 ERASE_RIGHT = "campaigns.erase_person"

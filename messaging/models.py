@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from messaging.broker import topology
-from messaging.dead_letters.addresses import Address
+from messaging.broker.routing import Address
 
 
 class OutboxEvent(models.Model):

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from django.db import connection
 
-from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.errors import DATABASE_ERRORS
 from messaging.observability.error_names import fault
 
 # Rounds come every few seconds: a row that nobody can do anything with would leave a record of its failure each time.

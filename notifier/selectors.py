@@ -7,9 +7,9 @@ from typing import Any
 from django.db.models import OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, JSONObject, Now
 
-from messaging.wording import counted
 from notifier.models import Channel, Notification
 from panelkit.labels import moment_told
+from texts.wording import counted
 
 # So many failures of a channel are counted; the rest are "and more".
 MOST_COUNTED = 100

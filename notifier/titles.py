@@ -6,8 +6,8 @@ Events are known here by their keys and fields alone: most of their classes live
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from messaging.wording import counted
 from outgoing.fitting import shortened
+from texts.wording import counted
 
 # Characters of a title. What to do mostly stands at the end of a reason: a shorter title would cut it off.
 LONGEST = 500

@@ -13,10 +13,10 @@ from django.db.models import Count, F, QuerySet
 
 from bots.deliveries.queueing import delivery_cancel
 from bots.models import Delivery, MassCancellation
-from messaging import audit
 from messaging.database.clock import database_clock
 from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import for_each
+from panelkit import audit
 
 TASK = "bots.tasks.advance_cancellations"
 # More are not kept in one order: a narrower choice is a clearer one, too.

@@ -20,8 +20,8 @@ from bots.gate.rules import Allow, Refuse, Wait, judge
 from bots.models import Delivery, DeliveryEvent
 from campaigns.models import Chat
 from campaigns.selectors import chat_told
-from messaging.consuming.handling import DATABASE_ERRORS
 from messaging.database.clock import database_clock
+from messaging.database.errors import DATABASE_ERRORS
 from messaging.database.locks import rows_lock
 from telegram.types import ChatTarget, PersonTarget, Target
 

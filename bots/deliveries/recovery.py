@@ -23,8 +23,8 @@ from bots.gate.facts import Key, Owner, Policy, hold_fences, locked_deliveries
 from bots.gate.rules import Allow, Refuse, Verdict, Wait, judge
 from bots.models import Bot, Delivery, DeliveryEvent
 from campaigns.models import Chat
-from messaging.consuming.handling import DATABASE_ERRORS
 from messaging.database.clock import database_clock
+from messaging.database.errors import DATABASE_ERRORS
 from messaging.rounds import all_of, for_each
 
 State = Delivery.State

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from bots.models import PendingLogin
 from bots.worker.executor import in_own_thread
-from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.errors import DATABASE_ERRORS
 from messaging.rounds import for_each
 from telegram.logins.types import LoginError
 

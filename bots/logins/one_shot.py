@@ -23,8 +23,8 @@ from bots.logins.claims import Claim, ClaimLost
 from bots.logins.waits import while_claimed
 from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
 from bots.worker.leases import is_driven, lease_borrow, lease_release
-from messaging.consuming.handling import DATABASE_ERRORS
 from messaging.database.clock import database_clock
+from messaging.database.errors import DATABASE_ERRORS
 from messaging.database.locks import connection_lock, rows_lock
 from telegram.connection.store import UnreadableSession, key_of
 from telegram.logins import client

@@ -33,8 +33,8 @@ from bots.logins.waits import while_seen
 from bots.models import Bot, PendingLogin
 from bots.worker.executor import in_own_thread
 from bots.worker.leases import is_driven
-from messaging.consuming.handling import DATABASE_ERRORS
 from messaging.database.clock import database_clock
+from messaging.database.errors import DATABASE_ERRORS
 from telegram.logins import client
 from telegram.logins.types import SENTENCES, LoginError, PasswordNeeded, QrCode
 from telegram.types import Me

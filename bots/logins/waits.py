@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from bots.logins.claims import Claim, ClaimLost
 from bots.worker.executor import in_own_thread
-from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.errors import DATABASE_ERRORS
 from telegram.logins.types import LoginError
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from django.db import close_old_connections, connections
 from bots.logins import steps
 from bots.logins.claims import Job, claim_next
 from bots.models import PendingLogin
-from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.errors import DATABASE_ERRORS
 from telegram.logins.types import LoginError
 
 Ask = PendingLogin.Ask

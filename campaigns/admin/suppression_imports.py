@@ -19,10 +19,10 @@ from campaigns.suppressions.bulk import suppressions_import, suppressions_known
 from campaigns.suppressions.csv_files import MOST_BYTES, Reading, read
 from campaigns.suppressions.headers import COLUMNS, WORDS
 from campaigns.suppressions.import_drafts import Draft
-from messaging.wording import counted
 from panelkit.base import PanelAdmin
 from texts.decoding import ENCODINGS
 from texts.tables import SEPARATORS
+from texts.wording import counted
 
 # Lines that the panel takes: they are read in a thread of the web server, once for the preview and again when they are
 # applied, which takes seconds for so many. The command reads larger files.

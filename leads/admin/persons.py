@@ -12,8 +12,8 @@ from django.urls import URLPattern, path, reverse
 from campaigns.errors import NotPossible
 from campaigns.people import ERASE_RIGHT, export_require, person_erase, person_export, person_named
 from leads.models import Conversation, Lead
-from messaging import audit
 from messaging.persons import Person
+from panelkit import audit
 from panelkit.base import FactAdmin
 from panelkit.operations import Call, Offer, Operation
 

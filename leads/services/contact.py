@@ -18,8 +18,8 @@ from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_told, managers_usable
 from leads.services.ownership import lead_move, owner_move
 from leads.services.saying import message_say
-from messaging.consuming.handling import DATABASE_ERRORS
 from messaging.database.clock import database_clock
+from messaging.database.errors import DATABASE_ERRORS
 from messaging.events import ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import backoff, for_each

@@ -13,7 +13,7 @@ from bots.selectors import bot_name
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
 from leads.services.ownership import NOT_TALKING, Owner, lead_move, owner_move
-from messaging.consuming.handling import DATABASE_ERRORS
+from messaging.database.errors import DATABASE_ERRORS
 from messaging.database.locks import rows_lock
 from messaging.events import ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit

@@ -17,8 +17,9 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from messaging.broker.routing import Address
 from messaging.dead_letters import addresses, services
-from messaging.dead_letters.addresses import UNCHANGED, Address
+from messaging.dead_letters.addresses import UNCHANGED
 from messaging.dead_letters.bodies import Draft, draft
 from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES, is_known

@@ -21,7 +21,7 @@ from messaging.broker.management_api import ManagementApi
 from messaging.broker.queue_transport import Carrier
 from messaging.broker.topology import Topology
 from messaging.errors import MoveRefused
-from messaging.wording import counted
+from texts.wording import counted
 
 # Whoever could declare this exclusive queue is the only one who moves anything.
 LOCK = "setup_broker_lock"

@@ -1,6 +1,16 @@
-"""Which queues a message reaches, worked out as a topic exchange does."""
+"""Where a message is published, and which queues it reaches from there, worked out as a topic exchange does."""
+
+from typing import NamedTuple
 
 from messaging.broker.topology import TOPOLOGY
+
+
+class Address(NamedTuple):
+    exchange: str
+    routing_key: str
+
+    def __str__(self) -> str:
+        return f"{self.exchange or '(default exchange)'} / {self.routing_key}"
 
 
 def topic_matches(pattern: str, routing_key: str) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from celery.exceptions import Reject
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from messaging.consuming import copies
 from messaging.consuming.message import Message, Subscription
+from messaging.database.errors import DATABASE_ERRORS
 from messaging.events import Event, UndecodableMessage, check_version, decode, event_id
 from messaging.models import HandlingFailure
 from messaging.observability import timings
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 # back. Shorter than the broker's consumer_timeout (30 min), for the messages prefetched behind it.
 DATABASE_PATIENCE_SECONDS = 600.0
 _BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 0.1, 10.0
-DATABASE_ERRORS = (OperationalError, InterfaceError)
 # PostgreSQL's class of errors about a value that is too large for it: such a message fails however often it is tried.
 _TOO_LARGE = "54"
 

@@ -1,22 +1,12 @@
 """Exchange and routing key of an event, as an operator may choose them for a dead letter: they make its type."""
 
-from typing import NamedTuple
-
 from messaging import wire
 from messaging.broker import topology
-from messaging.broker.routing import queues_for
+from messaging.broker.routing import Address, queues_for
 from messaging.events import is_known, key_words, known_keys
 
 # Another program's `service` may be any text, whatever its key says; other words of a key are ids.
 _FREE_WORDS = frozenset({"service"})
-
-
-class Address(NamedTuple):
-    exchange: str
-    routing_key: str
-
-    def __str__(self) -> str:
-        return f"{self.exchange or '(default exchange)'} / {self.routing_key}"
 
 
 # As it came.

@@ -9,10 +9,11 @@ from typing import Any
 from django.db import transaction
 
 from messaging.broker import topology
+from messaging.broker.routing import Address
 from messaging.consuming.handling import event_of
 from messaging.consuming.subscriptions import Message, body_digest, subscription_of
 from messaging.dead_letters import addresses
-from messaging.dead_letters.addresses import UNCHANGED, Address
+from messaging.dead_letters.addresses import UNCHANGED
 from messaging.dead_letters.bodies import check_body, difference
 from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES, UndecodableMessage, check_version

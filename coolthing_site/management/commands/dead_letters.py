@@ -8,16 +8,16 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from messaging import audit
+from messaging.broker.routing import Address
 from messaging.dead_letters import addresses, bodies, replays, services
-from messaging.dead_letters.addresses import Address
 from messaging.dead_letters.search import LetterSearch
 from messaging.errors import NotPossible
 from messaging.models import DeadLetter
-from messaging.wording import counted
+from panelkit import audit
 from panelkit.labels import clipped
 from panelkit.rights import Shell
 from texts import decoding
+from texts.wording import counted
 
 EVERYTHING = "--all"
 STDIN = "-"

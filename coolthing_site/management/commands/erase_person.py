@@ -6,10 +6,10 @@ from django.core.management.base import CommandError
 
 from campaigns.errors import NotPossible
 from campaigns.people import Found, StillLeaving, person_erase, person_find, person_named
-from messaging import audit
 from messaging.persons import Person
-from messaging.wording import counted
+from panelkit import audit
 from panelkit.rights import Shell
+from texts.wording import counted
 from vault.commands import SecretsCommand
 
 # Messages that are leaving get so long, looked at so often (seconds).

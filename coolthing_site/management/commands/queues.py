@@ -5,11 +5,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from messaging import audit, services
+from messaging import services
 from messaging.broker.topology import SERVICES
 from messaging.errors import NotPossible
 from messaging.models import QueueControl
 from messaging.observability import queue_stats
+from panelkit import audit
 
 _PREFETCHED = "Workers stop taking from them within seconds; what they have prefetched already still finishes."
 

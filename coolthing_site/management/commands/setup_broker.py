@@ -12,7 +12,7 @@ from messaging.broker.management_api import ManagementApi, ManagementUnavailable
 from messaging.broker.queue_moves import QueueMover
 from messaging.broker.topology import ALTERNATE_POLICY, TOPOLOGY
 from messaging.errors import MoveRefused
-from messaging.wording import counted
+from texts.wording import counted
 
 _AS_IT_SHOULD_BE = "the broker is as the topology says"
 

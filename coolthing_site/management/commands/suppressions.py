@@ -8,9 +8,9 @@ from django.core.management.base import CommandError
 from campaigns.models import Suppression
 from campaigns.suppressions.bulk import suppressions_import, suppressions_known
 from campaigns.suppressions.csv_files import MOST_BYTES, Reading, lines, read
-from messaging.wording import counted
 from texts.decoding import ENCODINGS
 from texts.tables import SEPARATORS
+from texts.wording import counted
 from vault.commands import SecretsCommand
 
 STDIN = "-"
