@@ -1,19 +1,33 @@
-"""A Celery worker that consumes a bots queue carries a runtime: it is started and ended with the worker."""
+"""What a Celery worker that consumes a bots queue runs besides its tasks: the bots' runtime and the login worker.
 
-from typing import Any
+Both start and end with the Celery worker. Only then is Telethon imported: every process imports this module.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.db import transaction
 
-from bots import process
 from bots.events import SERVICE
 from bots.worker.hosts import host_name
 from bots.worker.supervision import QUEUES
 from messaging.events import ServiceStartedEvent
 from messaging.publishing.outbox import publish_on_commit
 
+if TYPE_CHECKING:
+    from bots.logins.worker import LoginWorker
+    from bots.worker.runtime import Runtime
+
 ROLES = {queue: role for role, queue in QUEUES.items()}
+
+_runtime: "Runtime | None" = None
+_logins: "LoginWorker | None" = None
+
+
+def runtime() -> "Runtime | None":
+    """This process's runtime; None in a process that is no bots worker."""
+    return _runtime
 
 
 @worker_ready.connect
@@ -23,21 +37,36 @@ def _start(sender: Any, **_: Any) -> None:
         return
     if len(roles) > 1:
         raise RuntimeError(f"a bots worker serves one role, not {', '.join(roles)}")
-    process.start(
-        role=roles[0],
-        name=host_name(str(sender.hostname)),
-        capacity=settings.BOTS_PER_WORKER,
-        logins=settings.LOGINS_PER_WORKER,
-    )
+    _start_runtime(role=roles[0], name=host_name(str(sender.hostname)))
     with transaction.atomic():
         publish_on_commit(ServiceStartedEvent(service=SERVICE))
 
 
+def _start_runtime(*, role: str, name: str) -> None:
+    from bots.logins.worker import LoginWorker
+    from bots.worker.runtime import Runtime
+
+    global _runtime, _logins
+    _runtime = Runtime(role=role, name=name, capacity=settings.BOTS_PER_WORKER)
+    _runtime.start()
+    _logins = LoginWorker(name=name, slots=settings.LOGINS_PER_WORKER, takes=_runtime.is_open)
+    _logins.start()
+
+
 @worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    process.drain()
+    """Let go of bots and logins. Returns at once: Celery calls it in a signal handler."""
+    if _runtime is not None:
+        _runtime.drain()
+    if _logins is not None:
+        _logins.stop()
 
 
 @worker_shutdown.connect
 def _close(**_: Any) -> None:
-    process.close()
+    """Drain, and wait until all bots and logins have been let go."""
+    _drain()
+    if _logins is not None:
+        _logins.close()
+    if _runtime is not None:
+        _runtime.close()

@@ -1,13 +1,14 @@
-"""The bots' doors to Celery."""
+"""The bots' Celery tasks."""
 
 import logging
 from uuid import UUID
 
 from celery import shared_task
 
-from bots import process
+from bots import celery_worker
 from bots.deliveries import cancelling, recovery
-from bots.worker import supervision
+from bots.logins.claims import logins_forget, logins_lapse
+from bots.worker.supervision import supervise
 from messaging.consuming.work_tasks import WorkTask
 from messaging.database.clock import database_clock
 
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 @shared_task(name="bots.tasks.run_bot", acks_late=False, ignore_result=True)
 def run_bot(bot_id: str) -> None:
     """Drive one bot for as long as it is wanted: hours. Acknowledged at its start, its lease is what counts."""
-    runtime = process.current()
+    runtime = celery_worker.runtime()
     if runtime is None:
         log.error("run_bot came to a process that is no bots worker")
         return
@@ -26,8 +27,8 @@ def run_bot(bot_id: str) -> None:
 
 @shared_task(name="bots.tasks.supervise_bots", base=WorkTask)
 def supervise_bots() -> None:
-    """Start what should run and does not."""
-    supervision.supervise(database_clock())
+    """Start what should run and does not; end what nobody works on."""
+    supervise(database_clock(), logins_lapse, logins_forget)
 
 
 @shared_task(name="bots.tasks.repair_deliveries", base=WorkTask)

@@ -45,8 +45,13 @@ def check_told(*, bot: str, chat: Chat, reason: str) -> str:
     return f"{chat_told(chat)} waits since its reference was changed: {told}"
 
 
-def full_trouble(bot_id: UUID) -> str:
-    """The key of the Trouble that there is while the account is in as many chats as Telegram allows."""
+def entry_incident(*, bot_id: UUID, chat_id: UUID) -> str:
+    """The key of the incident that is open while the bot cannot enter the chat."""
+    return f"chat:{bot_id}:{chat_id}"
+
+
+def full_incident(bot_id: UUID) -> str:
+    """The key of the incident that is open while the account is in as many chats as Telegram allows."""
     return f"full:{bot_id}"
 
 

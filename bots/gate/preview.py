@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from bots.chats.entry_refusals import entry_incident
 from bots.gate.budgets import BudgetBook
 from bots.gate.facts import Owner, Policy, with_facts
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait, objections
 from bots.models import Bot, Delivery, Trouble
-from bots.worker.membership import trouble_of
 from campaigns.models import Purpose
 from campaigns.selectors import suppressed_bearer
 from messaging.database.clock import database_clock
@@ -80,5 +80,5 @@ def _entered(delivery: Delivery) -> Iterable[UUID]:
     chat = delivery.chat
     if chat is None or chat.telegram_id is None:
         return ()
-    outside = Trouble.objects.filter(key=trouble_of(bot_id=delivery.bot_id, chat_id=chat.id)).exists()
+    outside = Trouble.objects.filter(key=entry_incident(bot_id=delivery.bot_id, chat_id=chat.id)).exists()
     return () if outside else (chat.id,)

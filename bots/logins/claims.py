@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from bots.models import PendingLogin
 from bots.worker.executor import in_own_thread
 from messaging.database.errors import DATABASE_ERRORS
+from messaging.database.locks import rows_delete
 from messaging.rounds import for_each
 from telegram.logins.types import LoginError
 
@@ -190,9 +191,14 @@ def claim_lapse(*, bot_id: UUID) -> str:
 
 
 def logins_lapse() -> None:
-    """Logins whose worker has gone, or that none has taken, say so."""
+    """Write down which logins no worker does any more: theirs has gone, or none has taken them."""
     waiting = list(lapsed().values_list("pk", flat=True))
     for_each(waiting, lambda bot_id: claim_lapse(bot_id=bot_id), what="login")
+
+
+def logins_forget() -> None:
+    """Delete the logins that have expired."""
+    rows_delete(PendingLogin.objects.filter(expires_at__lte=Now()))
 
 
 def claims_alive() -> int:

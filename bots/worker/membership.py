@@ -9,7 +9,7 @@ from uuid import UUID
 from bots.accounts.flood_waits import ENTERING, connected_show, method_block, seconds_blocked
 from bots.accounts.incidents import trouble_over, trouble_tell
 from bots.accounts.states import bot_restrict, is_restricted
-from bots.chats.entry_refusals import WAITS_FOR_PEOPLE, full_told, full_trouble, refusal_told
+from bots.chats.entry_refusals import WAITS_FOR_PEOPLE, entry_incident, full_incident, full_told, refusal_told
 from bots.chats.identity import chat_elsewhere, chat_resolved, name_lost, nameless_tell
 from bots.chats.permission_suspension import presence_ended, presence_note, was_present
 from bots.worker.cursors import chats_forget
@@ -161,7 +161,7 @@ class Membership:
         for chat_id in (self._not_before.keys() | self._asked) - ids - self._strayed:
             self._not_before.pop(chat_id, None)
             self._asked.discard(chat_id)
-            await in_db(trouble_over, key=trouble_of(bot_id=self._reader.bot_id, chat_id=chat_id))
+            await in_db(trouble_over, key=entry_incident(bot_id=self._reader.bot_id, chat_id=chat_id))
         # When they are wanted again an operator has looked.
         for chat_id in self._strayed - ids:
             self._strayed.discard(chat_id)
@@ -211,7 +211,7 @@ class Membership:
             await in_db(bot_restrict, bot_id=bot_id, reason=error.reason)
         elif isinstance(error, BotFull):
             self._flooded = time.monotonic() + FULL_SECONDS
-            await in_db(trouble_tell, key=full_trouble(bot_id), reason=full_told(bot_id, error))
+            await in_db(trouble_tell, key=full_incident(bot_id), reason=full_told(bot_id, error))
         elif isinstance(error, ChatElsewhere):
             await in_db(chat_elsewhere, bot_id=bot_id, chat_id=chat.pk, error=error, reference=chat.reference)
             self.chats.pop(chat.pk, None)
@@ -244,7 +244,7 @@ class Membership:
         if self._flooded > time.monotonic() or await in_db(is_restricted, bot_id=self._reader.bot_id):
             return None
         found = await account.join(chat.reference, chat.telegram_id)
-        await in_db(trouble_over, key=full_trouble(self._reader.bot_id))
+        await in_db(trouble_over, key=full_incident(self._reader.bot_id))
         return found
 
     async def _upgraded(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
@@ -279,7 +279,7 @@ class Membership:
             log.warning("bot %s cannot enter chat %s: %s", self._reader.bot_id, chat.pk, reason)
 
     def _trouble(self, chat: Chat) -> str:
-        return trouble_of(bot_id=self._reader.bot_id, chat_id=chat.pk)
+        return entry_incident(bot_id=self._reader.bot_id, chat_id=chat.pk)
 
     async def _show(self) -> None:
         await in_db(connected_show, bot_id=self._reader.bot_id, epoch=self._reader.epoch)
@@ -288,8 +288,3 @@ class Membership:
 def _waits(chat: Chat) -> bool:
     """Its reference was changed: nothing is entered or read there until an account has confirmed it."""
     return chat.reference_changed_at is not None
-
-
-def trouble_of(*, bot_id: UUID, chat_id: UUID) -> str:
-    """The key of the Trouble that there is while the bot cannot enter the chat."""
-    return f"chat:{bot_id}:{chat_id}"

@@ -1,7 +1,7 @@
-"""What should run against what runs: each wanted bot is sent to a worker that has room for it."""
+"""The supervision of bots: send each bot that should run and does not to a worker with a free slot."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -15,13 +15,11 @@ from bots.accounts.states import BARRED, bot_set_state
 from bots.chats.identity import doubts_over
 from bots.chats.permission_suspension import suspensions_over
 from bots.chats.wanted import bots_wanted
-from bots.logins.claims import logins_lapse
-from bots.models import Bot, BotSession, Cursor, PendingLogin, Role, Trouble
+from bots.models import Bot, BotSession, Cursor, Role, Trouble
 from bots.roles import handler_of
 from bots.worker.cursors import chats_forget
 from bots.worker.hosts import hosts_alive, hosts_beating, hosts_forget, worker_of
 from messaging.broker import topology
-from messaging.database.locks import rows_delete
 from messaging.publishing.celery_tasks import send_to_queue_rollback_unsafe
 from messaging.rounds import all_of, for_each
 
@@ -39,8 +37,11 @@ _GONE = "worker:"
 log = logging.getLogger(__name__)
 
 
-def supervise(now: datetime) -> list[UUID]:
-    """One round; may run beside itself. Returns the bots that were sent to workers."""
+def supervise(now: datetime, *also: Callable[[], object]) -> list[UUID]:
+    """Do one round; it may run beside itself. Returns the bots that were sent to workers.
+
+    `also` is what higher packages do in the same round. A part that fails keeps no other from running.
+    """
     sent: list[UUID] = []
 
     def start(role: str) -> None:
@@ -54,16 +55,11 @@ def supervise(now: datetime) -> list[UUID]:
         suspensions_over,
         doubts_over,
         troubles_forget,
-        logins_lapse,
-        logins_forget,
+        *also,
         *(partial(unread_chats_forget, role, now) for role in Role.values),
         *(partial(start, role) for role in Role.values),
     )
     return sent
-
-
-def logins_forget() -> None:
-    rows_delete(PendingLogin.objects.filter(expires_at__lte=Now()))
 
 
 def mark_abandoned() -> list[UUID]:

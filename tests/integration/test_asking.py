@@ -9,11 +9,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bots.accounts.incidents import trouble_tell
+from bots.chats.entry_refusals import entry_incident
 from bots.deliveries.claiming import claim
 from bots.gate.preview import Answer, delivery_would, wish_for, wish_would
 from bots.gate.rules import ALLOW, Allow, Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
-from bots.worker.membership import trouble_of
 from campaigns.models import Budget, ChatPermission, Purpose, Suppression
 from campaigns.services import budget_set, campaign_pause, permission_revoke
 from tests.integration import ledger
@@ -122,7 +122,7 @@ def test_a_bot_that_no_worker_has_ready_is_not_connected(facts, changed):
 
 def test_a_chat_that_the_account_could_not_enter_is_waited_for(facts):
     bot, chat = facts["bot"], facts["chat"]
-    trouble_tell(key=trouble_of(bot_id=bot.id, chat_id=chat.id), reason="INVITE_HASH_EXPIRED")
+    trouble_tell(key=entry_incident(bot_id=bot.id, chat_id=chat.id), reason="INVITE_HASH_EXPIRED")
     assert would(facts).verdict == Wait(None, f"{bot} is not a member of “{chat}” yet; it is joining.")
 
 

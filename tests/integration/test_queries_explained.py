@@ -18,7 +18,7 @@ from bots.deliveries.claiming import claim, judge_unowned
 from bots.gate.preview import delivery_would, wish_for, wish_would
 from bots.models import Delivery, Role
 from bots.selectors import is_own_account
-from bots.worker import supervision
+from bots.tasks import supervise_bots
 from campaigns.models import Campaign, Purpose, Suppression
 from campaigns.permissions.expiry import permissions_tell_expiring
 from campaigns.selectors import is_suppressed, suppressed_bearer
@@ -152,7 +152,7 @@ def dispatch_leads() -> None:
 
 # By the names of beat's tasks: what each does.
 ROUNDS: dict[str, Callable[[], object]] = {
-    "bots.tasks.supervise_bots": lambda: supervision.supervise(database_clock()),
+    "bots.tasks.supervise_bots": supervise_bots,
     "bots.tasks.repair_deliveries": recovery.repair,
     "bots.tasks.advance_cancellations": cancelling.cancellations_advance,
     "scripts.tasks.supervise_runs": scripts_services.runs_supervise,

@@ -13,7 +13,8 @@ from bots.deliveries.cancelling import cancellation_start, cancellations_advance
 from bots.deliveries.claiming import claim
 from bots.deliveries.recovery import repair
 from bots.gate.rules import Refuse
-from bots.models import Bot, Delivery, MassCancellation, Trouble
+from bots.models import Bot, Delivery, MassCancellation, PendingLogin, Trouble
+from bots.tasks import supervise_bots
 from bots.worker.supervision import supervise
 from campaigns.models import ChatPermission
 from campaigns.permissions.expiry import permissions_tell_expiring
@@ -33,13 +34,13 @@ from tests.integration.script_world import make_sfc
 pytestmark = pytest.mark.django_db
 
 
-def poison(table: str, row_id: object, *, when: str = "UPDATE") -> None:
+def poison(table: str, row_id: object, *, when: str = "UPDATE", key: str = "id") -> None:
     """From now on nothing can be done with this row; `when` is what cannot be done: UPDATE, or UPDATE OF a column."""
     name = f"poison_{uuid4().hex}"
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
-            f" $$ BEGIN IF NEW.id::text = '{row_id}' THEN RAISE 'poison' USING ERRCODE = 'XX000'; END IF;"
+            f" $$ BEGIN IF NEW.{key}::text = '{row_id}' THEN RAISE 'poison' USING ERRCODE = 'XX000'; END IF;"
             " RETURN NEW; END $$"
         )
         cursor.execute(f"CREATE TRIGGER {name} BEFORE {when} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
@@ -156,6 +157,31 @@ def test_a_poisoned_bot_keeps_no_other_from_its_end(caplog):
     with pytest.raises(RoundFailed, match="mark_abandoned"):
         supervise(timezone.now())
     assert Bot.objects.get(pk=bots[1].pk).state == Bot.State.OFFLINE
+
+
+def test_a_poisoned_login_keeps_no_bot_and_no_other_login_from_its_end():
+    bots = [ledger.make_bot() for _ in range(3)]
+    long_ago = timezone.now() - timedelta(minutes=5)
+    Bot.objects.filter(pk=bots[0].pk).update(lease_owner="gone:1", lease_epoch=1, lease_expires_at=long_ago)
+    for bot in bots[1:]:
+        ends = timezone.now() + timedelta(minutes=5)
+        PendingLogin.objects.create(bot=bot, expires_at=ends, asked="code", asked_at=long_ago)
+    poison("bots_pendinglogin", bots[1].pk, key="bot_id")
+    with pytest.raises(RoundFailed, match="logins_lapse"):
+        supervise_bots()
+    assert Bot.objects.get(pk=bots[0].pk).state == Bot.State.OFFLINE
+    assert PendingLogin.objects.get(pk=bots[2].pk).problem
+
+
+def test_a_poisoned_bot_keeps_no_login_from_being_forgotten():
+    bot, other = ledger.make_bot(), ledger.make_bot()
+    long_ago = timezone.now() - timedelta(minutes=5)
+    Bot.objects.filter(pk=bot.pk).update(lease_owner="gone:1", lease_epoch=1, lease_expires_at=long_ago)
+    PendingLogin.objects.create(bot=other, expires_at=long_ago)
+    poison("bots_bot", bot.pk)
+    with pytest.raises(RoundFailed, match="mark_abandoned"):
+        supervise_bots()
+    assert not PendingLogin.objects.exists()
 
 
 def test_a_poisoned_delivery_without_an_owner_keeps_no_other_waiting():

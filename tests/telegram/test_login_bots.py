@@ -19,8 +19,8 @@ from bots.logins import steps
 from bots.logins.one_shot import bot_connect_with_code, bot_import, bot_log_out
 from bots.logins.requests import login_ask, login_cancel
 from bots.models import Bot, BotSession, PendingLogin
+from bots.tasks import supervise_bots
 from bots.worker.leases import lease_borrow, lease_release, lease_take
-from bots.worker.supervision import supervise
 from coolthing_site.management.commands.connect_bot import Command
 from sandbox.mtproto.tokens import token_of
 from sandbox.world.faults import Fault
@@ -114,7 +114,7 @@ def test_a_login_that_nobody_finishes_is_forgotten_with_what_it_held(company: Co
     assert steps.login_pending(bot_id=bot.pk) is None
     with pytest.raises(LoginError, match="over or was never begun"):
         steps.login_enter_code(bot_id=bot.pk, code=_code(user))
-    supervise(timezone.now())
+    supervise_bots()
     assert not PendingLogin.objects.exists()
 
 
@@ -300,8 +300,8 @@ def test_a_number_that_telegram_knows_differently_is_kept_as_telegram_has_it(com
 BEGIN = """
 import os, signal, sys, django
 django.setup()
-from bots import logins
-logins.login_send_code(bot_id=sys.argv[1])
+from bots.logins import steps
+steps.login_send_code(bot_id=sys.argv[1])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
