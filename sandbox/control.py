@@ -11,7 +11,7 @@ and peers are named by id (marked for chats) or `@username`. Whatever is wrong w
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -38,24 +38,35 @@ from sandbox.control_bodies import (
     body_of,
     json_of,
 )
-from sandbox.mtproto.rpc import RpcFailure
+from sandbox.mtproto.rpc_errors import RpcFailure
+from sandbox.mtproto.server import MtprotoServer
 from sandbox.mtproto.tokens import token_of
 from sandbox.world import authors, message_changes, topics, usernames
 from sandbox.world.entities import Chat, LedgerEntry, User
 from sandbox.world.errors import WorldError
-from sandbox.world.faults import Fault
+from sandbox.world.faults import Fault, FaultBook
 from sandbox.world.marks import Forward, Marks
 from sandbox.world.upgrades import upgrade
 from sandbox.world.world import World
 
-if TYPE_CHECKING:
-    from sandbox.server import Sandbox
+
+class Sandbox(Protocol):
+    """The sandbox as its control API sees it (`sandbox.server.Sandbox`)."""
+
+    world: World
+    faults: FaultBook
+    mtproto: MtprotoServer
+
+    @property
+    def mtproto_port(self) -> int: ...
+
+    def reset(self) -> None: ...
 
 
 class Control:
     """The handlers; they run in the loop that owns the world."""
 
-    def __init__(self, sandbox: "Sandbox") -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     @property
@@ -273,7 +284,7 @@ class Control:
         }
 
 
-def add_control_routes(app: web.Application, sandbox: "Sandbox") -> None:
+def add_control_routes(app: web.Application, sandbox: Sandbox) -> None:
     control = Control(sandbox)
     gets = {"/health": control.health, "/ledger": control.ledger, "/world": control.world}
     posts = {

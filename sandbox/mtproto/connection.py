@@ -4,7 +4,7 @@ import asyncio
 import logging
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mtproto.enums import ConnectionRole, TransportEvent
 from mtproto.transport import Connection as Framing
@@ -13,10 +13,9 @@ from telethon.tl import types
 
 from sandbox.mtproto import crypto, wire
 from sandbox.mtproto.authkeys import AuthKey
+from sandbox.mtproto.dispatch import Dispatcher
 from sandbox.mtproto.handshake import Handshake, HandshakeFailed
-
-if TYPE_CHECKING:
-    from sandbox.mtproto.server import MtprotoServer
+from sandbox.mtproto.server_state import ServerState
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +33,9 @@ REMEMBERED_IDS = 512
 class ClientConnection(asyncio.Protocol):
     """A client. `key` is set by the first packet it sends encrypted, `user_id` follows from the key."""
 
-    def __init__(self, server: "MtprotoServer") -> None:
+    def __init__(self, server: ServerState, dispatcher: Dispatcher) -> None:
         self.server = server
+        self._dispatcher = dispatcher
         self.opened_at = server.world.clock()
         self.key: AuthKey | None = None
         self.wants_updates = False
@@ -186,7 +186,7 @@ class ClientConnection(asyncio.Protocol):
             if message_id in self._seen_ids or self.gone:
                 continue
             self._seen_ids.append(message_id)
-            self.server.dispatcher.receive(self, message_id, body)
+            self._dispatcher.receive(self, message_id, body)
 
     def _id_problem(self, message_id: int) -> int | None:
         age = self.server.wall_clock() - (message_id >> 32)

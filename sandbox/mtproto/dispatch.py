@@ -2,7 +2,7 @@
 
 import logging
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from telethon.errors import TypeNotFoundError
 from telethon.extensions import BinaryReader
@@ -10,13 +10,11 @@ from telethon.tl import TLRequest, functions
 
 from sandbox.mtproto import handlers as _handlers  # noqa: F401  (registers them)
 from sandbox.mtproto import peers, service, wire
-from sandbox.mtproto.rpc import Call, RpcFailure, anonymous, handlers, method_name
+from sandbox.mtproto.rpc import Call, anonymous, handlers, method_name
+from sandbox.mtproto.rpc_errors import RpcFailure
+from sandbox.mtproto.server_state import Client, ServerState
 from sandbox.world.errors import WorldError
 from sandbox.world.faults import Fault
-
-if TYPE_CHECKING:
-    from sandbox.mtproto.connection import ClientConnection
-    from sandbox.mtproto.server import MtprotoServer
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +28,12 @@ WRAPPERS = (
 
 
 class Dispatcher:
-    """Answers messages one at a time; `current` is the connection that is being answered."""
+    """Answers messages one at a time."""
 
-    def __init__(self, server: "MtprotoServer") -> None:
+    def __init__(self, server: ServerState) -> None:
         self._server = server
-        self.current: ClientConnection | None = None
 
-    def receive(self, connection: "ClientConnection", message_id: int, body: bytes) -> None:
+    def receive(self, connection: Client, message_id: int, body: bytes) -> None:
         try:
             message = BinaryReader(body).tgread_object()
         except (TypeNotFoundError, BufferError, struct.error, RuntimeError, AttributeError) as error:
@@ -50,14 +47,14 @@ class Dispatcher:
             return
         self._request(connection, message_id, message)
 
-    def _request(self, connection: "ClientConnection", message_id: int, request: Any) -> None:
+    def _request(self, connection: Client, message_id: int, request: Any) -> None:
         request, silent = _unwrapped(request)
         call = Call(self._server, connection, method_name(request))
-        self.current = connection
+        self._server.answering = connection
         try:
             result, lost = self._result(call, request)
         finally:
-            self.current = None
+            self._server.answering = None
         if connection.user_id is not None and not silent:
             connection.wants_updates = True
         if lost is not None:
@@ -106,11 +103,11 @@ class Dispatcher:
             self._server.auth_keys.destroy(call.connection.key, fault.error_name)
         raise RpcFailure(fault.error_name, 500 if fault.kind == "INTERNAL" else None)
 
-    def _answer_late(self, connection: "ClientConnection", message_id: int, result: Any) -> None:
+    def _answer_late(self, connection: Client, message_id: int, result: Any) -> None:
         if connection in self._server.connections:
             self._answer(connection, message_id, result)
 
-    def _answer(self, connection: "ClientConnection", message_id: int, result: Any) -> None:
+    def _answer(self, connection: Client, message_id: int, result: Any) -> None:
         body = wire.rpc_result(message_id, wire.serialised(result))
         connection.send_bytes(body, content=True, answer=True)
 

@@ -12,7 +12,7 @@ from telethon import password as client_side
 from telethon.tl import types
 
 from sandbox.mtproto.handshake import DH_PRIME, G
-from sandbox.mtproto.rpc import RpcFailure
+from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.world.entities import User
 
 # Bytes of a number of the group.

@@ -4,7 +4,8 @@ from typing import Any
 
 from telethon.tl import types
 
-from sandbox.mtproto.rpc import Call, RpcFailure
+from sandbox.mtproto.rpc import Call
+from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.world.entities import CHANNEL_MARK, Chat, User
 
 

@@ -1,11 +1,11 @@
 """Updates: what happens in the world reaches every connected client that it concerns."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from telethon.tl import types
 
-from sandbox.mtproto.authkeys import AuthKey
+from sandbox.mtproto.server_state import ServerState
 from sandbox.mtproto.short import SHORT, short_update
 from sandbox.mtproto.views import View, usernames_of
 from sandbox.world.boxes import Event
@@ -20,9 +20,6 @@ from sandbox.world.notices import (
     Typing,
 )
 
-if TYPE_CHECKING:
-    from sandbox.mtproto.server import MtprotoServer
-
 Build = Callable[[View], Any]
 
 
@@ -30,7 +27,7 @@ class Pusher:
     """Sends each notice to those whom it concerns, but not to the connection whose request caused it:
     that one learns it from its answer."""
 
-    def __init__(self, server: "MtprotoServer") -> None:
+    def __init__(self, server: ServerState) -> None:
         self._server = server
 
     def push(self, notice: Notice) -> None:
@@ -64,13 +61,6 @@ class Pusher:
         user = world.users[bearer]
         told = types.UpdateUserName(user.id, user.first_name, user.last_name, usernames_of(user))
         self._send([viewer for viewer in world.users if world.knows(viewer, bearer)], lambda view: told)
-
-    def token_accepted(self, key: AuthKey) -> None:
-        """Tell those who wait with this key, though nobody is logged in with it yet."""
-        update = types.UpdateShort(types.UpdateLoginToken(), int(self._server.wall_clock()))
-        for connection in list(self._server.connections):
-            if connection.key is key:
-                connection.send_bytes(bytes(update), content=True, answer=False)
 
     def _box_changed(self, box: int, event: Event) -> None:
         receivers = self._server.world.chats[box].members if box < 0 else (box,)
@@ -120,7 +110,7 @@ class Pusher:
             user = connection.user_id
             if user not in wanted or not connection.can_push:
                 continue
-            if connection is self._server.dispatcher.current:
+            if connection is self._server.answering:
                 continue
             if user not in built:
                 view = View(self._server.world, user)

@@ -1,41 +1,25 @@
 """What a request handler is given and how it registers itself."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from telethon import errors
-from telethon.tl import functions, types
+from telethon.tl import functions
 
+from sandbox.mtproto.rpc_errors import RpcFailure
+from sandbox.mtproto.server_state import Client, ServerState
 from sandbox.world.entities import User
 from sandbox.world.world import World
 
-if TYPE_CHECKING:
-    from sandbox.mtproto.connection import ClientConnection
-    from sandbox.mtproto.server import MtprotoServer
-
 Handler = Callable[["Call", Any], Any]
-
-
-class RpcFailure(Exception):
-    """The answer is an RPC error of this name; the code is Telegram's for that name."""
-
-    def __init__(self, name: str, code: int | None = None) -> None:
-        super().__init__(name)
-        self.name = name
-        self.code = code if code is not None else code_of(name)
-
-    def as_tl(self) -> Any:
-        return types.RpcError(self.code, self.name)
 
 
 @dataclass(frozen=True)
 class Call:
     """One request of one connection."""
 
-    server: "MtprotoServer"
-    connection: "ClientConnection"
+    server: ServerState
+    connection: Client
     method: str
 
     @property
@@ -72,14 +56,6 @@ def handles(*requests: type[Any], login: bool = True) -> Callable[[Handler], Han
         return handler
 
     return register
-
-
-def code_of(name: str) -> int:
-    """The code with which Telegram sends this error (400 for one that Telethon does not know)."""
-    known = errors.rpc_errors_dict.get(name)
-    if known is None:
-        known = next((cls for pattern, cls in errors.rpc_errors_re if re.match(pattern, name)), None)
-    return int(getattr(known, "code", None) or 400)
 
 
 def method_name(request: Any) -> str:

@@ -1,20 +1,18 @@
 """Service messages: what keeps a session going, below the level of Telegram's methods."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from telethon.tl import functions, types
 
 from sandbox.mtproto import wire
-
-if TYPE_CHECKING:
-    from sandbox.mtproto.connection import ClientConnection
+from sandbox.mtproto.server_state import Client
 
 SALT_VALID_SECONDS = 365 * 24 * 3600
 RECEIVED = 4  # the state of a message in msgs_state_info: received
 TOLERATED = (types.MsgsAck, types.MsgResendReq, types.MsgsAllInfo, types.MsgsStateInfo, types.HttpWait)
 
 
-def handle(connection: "ClientConnection", message_id: int, message: Any) -> bool:
+def handle(connection: Client, message_id: int, message: Any) -> bool:
     """True when this was a service message and has been answered."""
     if isinstance(message, functions.PingRequest | functions.PingDelayDisconnectRequest):
         if isinstance(message, functions.PingDelayDisconnectRequest):
@@ -36,13 +34,13 @@ def handle(connection: "ClientConnection", message_id: int, message: Any) -> boo
     return True
 
 
-def _send_salts(connection: "ClientConnection", message_id: int) -> None:
+def _send_salts(connection: Client, message_id: int) -> None:
     now = int(connection.server.wall_clock())
     salt = types.FutureSalt(now, now + SALT_VALID_SECONDS, connection.key.salt if connection.key else 0)
     connection.send(types.FutureSalts(message_id, now, [salt]))
 
 
-def _destroy_key(connection: "ClientConnection") -> None:
+def _destroy_key(connection: Client) -> None:
     connection.send(types.DestroyAuthKeyOk())
     if connection.key:
         connection.server.auth_keys.forget(connection.key)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sandbox.mtproto.authkeys import AuthKey
-from sandbox.mtproto.rpc import RpcFailure
+from sandbox.mtproto.rpc_errors import RpcFailure
 
 TOKEN_VALID_SECONDS = 30
 URL = "tg://login?token="

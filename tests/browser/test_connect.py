@@ -22,7 +22,7 @@ from bots.logins.one_shot import bot_connect_with_code
 from bots.logins.rows import login_pending, qr_code
 from bots.models import Bot, BotSession, PendingLogin
 from bots.worker.leases import lease_take
-from sandbox.mtproto.rpc import RpcFailure
+from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.tokens import token_of
 from sandbox.server import Sandbox, SandboxConfig
 from sandbox.world.faults import Fault

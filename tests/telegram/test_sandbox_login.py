@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from telethon import errors, functions
 
-from sandbox.mtproto.connection import ClientConnection
+from sandbox.mtproto.server_state import Client
 from tests.telegram.sandbox_support import Town, until
 
 
@@ -179,5 +179,5 @@ async def test_a_bug_in_a_handler_is_an_internal_error(
     assert (await client.get_me()).id == town.anna.id
 
 
-def _anyone_new(town: Town, known: Set[ClientConnection]) -> bool:
+def _anyone_new(town: Town, known: Set[Client]) -> bool:
     return bool(town.sandbox.mtproto.connections - known)

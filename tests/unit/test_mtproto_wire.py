@@ -16,7 +16,8 @@ from telethon.tl.core import GzipPacked, MessageContainer
 from sandbox.mtproto import crypto, wire
 from sandbox.mtproto.handshake import DH_PRIME, Handshake, HandshakeFailed, P, Q
 from sandbox.mtproto.keys import PRIVATE_KEY_FILE, load_or_create
-from sandbox.mtproto.rpc import code_of, method_name
+from sandbox.mtproto.rpc import method_name
+from sandbox.mtproto.rpc_errors import code_of
 
 KEY = bytes(range(256))
 

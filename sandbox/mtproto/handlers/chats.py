@@ -5,7 +5,8 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.mtproto import peers
-from sandbox.mtproto.rpc import Call, RpcFailure, handles
+from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.views import View
 from sandbox.world.boxes import Action
 from sandbox.world.entities import Chat

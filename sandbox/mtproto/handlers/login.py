@@ -7,7 +7,8 @@ from telethon.tl import functions, types
 
 from sandbox.mtproto.codes import CODE_LENGTH, RESEND_AFTER, CodeKind, LoginCode
 from sandbox.mtproto.passwords import fresh_algorithms
-from sandbox.mtproto.rpc import Call, RpcFailure, handles
+from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.tokens import LoginToken
 from sandbox.mtproto.views import View
 from sandbox.world.entities import User
