@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.world import Trouble, wait_for
-from coolthing_site.demo.control import SandboxControl
 from coolthing_site.demo.environment import free_ports
+from coolthing_site.local_world.sandbox_control import SandboxControl
 from coolthing_site.processes.procfile import SANDBOX, ProcessGroup, sandbox_environment
 from sandbox.mtproto.authkeys import AuthKeys
 from sandbox.state import StateFile

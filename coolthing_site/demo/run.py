@@ -16,10 +16,10 @@ from rich.live import Live
 from bots.models import Role
 from campaigns.models import Campaign
 from coolthing_site.demo import observe
-from coolthing_site.demo.control import SandboxControl
 from coolthing_site.demo.presentation import progress_line, progress_table
 from coolthing_site.demo.report import Outside, build_report
-from coolthing_site.local_world import SEED_FILE, connect_bots, start_sandbox
+from coolthing_site.local_world.sandbox_control import SandboxControl
+from coolthing_site.local_world.setup import SEED_FILE, connect_bots, start_sandbox
 from coolthing_site.processes.procfile import SANDBOX, ProcessGroup, procfile
 from sandbox.scenario import Scenario
 from scripts.models import ScriptForCampaign

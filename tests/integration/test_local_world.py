@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from bots.models import Bot, BotSession, BotStateChange, PendingLogin
-from coolthing_site.local_world import SEED_FILE, bots_never_connected, prepare_local_world
+from coolthing_site.local_world.setup import SEED_FILE, bots_never_connected, prepare_local_world
 from tests.integration import ledger
 from tests.support import ROOT
 

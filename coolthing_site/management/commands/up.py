@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, OutputWrapper
 from django.db import Error, connection
 
-from coolthing_site.local_world import prepare_local_world
+from coolthing_site.local_world.setup import prepare_local_world
 from coolthing_site.processes.foreground import LastingOutput, interrupt, on_end_signals, only_one, require_free
 from coolthing_site.processes.keeping import Keeper
 from coolthing_site.processes.procfile import SANDBOX, base_environment, procfile, sandbox_environment

@@ -1,4 +1,4 @@
-"""The sandbox's control API, as the demo uses it."""
+"""The sandbox's control API, as `make up`, the demo and the benchmarks call it."""
 
 from dataclasses import dataclass
 from typing import Any

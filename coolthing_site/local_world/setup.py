@@ -1,4 +1,4 @@
-"""A first world for `make up` without a Telegram account: the demo's campaigns, their bots logged in at the sandbox."""
+"""Sets up the local world of `make up` and the demo: starts the sandbox, seeds campaigns, logs their bots in."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot
 from campaigns.models import Campaign
-from coolthing_site.demo.control import SandboxControl
+from coolthing_site.local_world.sandbox_control import SandboxControl
 from coolthing_site.processes.procfile import SANDBOX, ProcessGroup
 from coolthing_site.seeding import document
 
