@@ -11,13 +11,13 @@ class BotsConfig(AppConfig):
             tasks,  # noqa: F401  They register themselves with Celery.
         )
         from bots.models import Bot
-        from bots.person_data import BotsRoom
+        from bots.person_data import BotsPersonalData
         from bots.selectors import bot_name
         from campaigns.models import Budget
         from campaigns.policy import budget_keys
-        from messaging.persons import register
         from notifier import names
+        from privacy.registry import register
 
-        register(3, BotsRoom())
+        register(3, BotsPersonalData())
         budget_keys.register(Budget.Scope.BOT, budget_keys.Named(Bot, "key"))
         names.register("worker_id", bot_name)

@@ -1,4 +1,7 @@
-"""The bots' part of a person's data. Of the ledger everything stays that budgets are counted by."""
+"""Exports and erases a person's data in this room: deliveries and what belongs to them.
+
+An erased delivery keeps everything that budgets are counted by.
+"""
 
 import secrets
 
@@ -9,12 +12,13 @@ from django.db.models.functions import Lower
 from bots.gate.recipients import addressed_as
 from bots.models import Bot, BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
 from messaging.database.locks import rows_lock
-from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
+from privacy.person import Person
+from privacy.registry import ERASED, Counts, PersonalData, Rows, as_dicts
 
 State = Delivery.State
 
 
-class BotsRoom(Room):
+class BotsPersonalData(PersonalData):
     name = "bots"
     models = (
         "bots.Delivery",
@@ -25,21 +29,21 @@ class BotsRoom(Room):
         "bots.Trouble",
     )
 
-    def bearers(self, username: str) -> set[int]:
-        # Below 0: the pseudonyms of erased people.
+    def ids_met_as(self, username: str) -> set[int]:
+        # Ids below 0 are the pseudonyms of erased people.
         known = Delivery.objects.filter(addressed_as(username), peer_id__gt=0)
         return {one for one in known.values_list("peer_id", flat=True) if one is not None}
 
-    def names(self, telegram_user_id: int) -> set[str]:
+    def usernames_of(self, telegram_user_id: int) -> set[str]:
         known = Delivery.objects.filter(peer_id=telegram_user_id).exclude(peer_username="")
         return set(known.values_list(Lower("peer_username"), flat=True))
 
-    def refuses(self, person: Person) -> str:
+    def why_not_erasable(self, person: Person) -> str:
         own = Bot.objects.filter(telegram_user_id__in=person.ids).first()
         return f"This is an account of the team: {own}." if own is not None else ""
 
     def leaving(self, person: Person) -> int:
-        # One that is still queued after the suppression is being judged at this moment.
+        # A delivery that is still queued after the suppression is at the gate at this moment.
         return _deliveries(person).filter(state__in=(State.QUEUED, State.SENDING)).count()
 
     def export(self, person: Person) -> Rows:
@@ -54,12 +58,12 @@ class BotsRoom(Room):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        # One for all of them, so that the rows still are one person's; nobody's, since no id is negative.
+        # The same pseudonym in all rows, so that they still are one person's. Telegram's ids are never negative.
         nobody = -secrets.randbelow(2**62) - 1
         cursors = Cursor.objects.filter(pk__in=rows_lock(Cursor.objects.filter(peer_id__in=person.ids))).delete()[0]
         ids = rows_lock(_deliveries(person).exclude(state__in=(State.QUEUED, State.SENDING)))
         settled = Delivery.objects.filter(pk__in=ids)
-        # Their stories hold words: what was told to wait for, and what a text was edited to.
+        # Timelines contain texts: why a delivery waited, and what its text was edited to.
         events = DeliveryEvent.objects.filter(delivery__in=ids).delete()[0]
         erased = settled.update(
             peer_id=nobody,
@@ -89,7 +93,7 @@ class BotsRoom(Room):
 
 
 def _deliveries(person: Person) -> QuerySet[Delivery]:
-    """Those to the id, and those to the name of somebody whose id is not known."""
+    """Those to the id, and those to a username whose id is not known."""
     named = Q(pk__in=[])
     for name in person.usernames:
         named |= addressed_as(name) & Q(peer_id=None)
@@ -97,7 +101,7 @@ def _deliveries(person: Person) -> QuerySet[Delivery]:
 
 
 def _orders(person: Person) -> list[MassCancellation]:
-    """Chosen by a search for them."""
+    """Cancellations of the deliveries that a search for the person found."""
     return [row for row in MassCancellation.objects.filter(person.maybe_in("what")) if person.mentioned_in(row.what)]
 
 

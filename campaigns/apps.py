@@ -12,13 +12,14 @@ class CampaignsConfig(AppConfig):
         CharField.register_lookup(Lower)
         CharField.register_lookup(Upper)
         from campaigns import tasks  # noqa: F401  They register themselves with Celery.
-        from campaigns.person_data import CampaignsRoom, about_erased
+        from campaigns.person_data import CampaignsPersonalData, about_erased
         from campaigns.policy.fences import erasing_hold
         from campaigns.selectors import campaign_names
         from messaging.campaign_finding import register_names
-        from messaging.persons import register, register_guard
+        from privacy.erased import register_guard
+        from privacy.registry import register
 
         register_names(campaign_names)
         # Last: with it goes who the person was.
-        register(7, CampaignsRoom())
-        register_guard(about_erased, hold=erasing_hold)
+        register(7, CampaignsPersonalData())
+        register_guard(about_erased, lock=erasing_hold)

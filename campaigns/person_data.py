@@ -1,4 +1,4 @@
-"""This room's part of a person's data: the suppression, of which a hash stays, and budgets of their own."""
+"""Exports and erases a person's data in this room: the suppression, of which a hash stays, and the person's budgets."""
 
 from collections.abc import Collection
 
@@ -10,18 +10,19 @@ from campaigns.models import Budget, Suppression
 from campaigns.policy import fences
 from campaigns.selectors import erased, named
 from messaging.database.locks import rows_lock
-from messaging.persons import Counts, Person, Room, Rows, as_dicts
+from privacy.person import Person
+from privacy.registry import Counts, PersonalData, Rows, as_dicts
 
 
-class CampaignsRoom(Room):
+class CampaignsPersonalData(PersonalData):
     name = "campaigns"
     models = ("campaigns.Suppression", "campaigns.Budget")
 
-    def bearers(self, username: str) -> set[int]:
+    def ids_met_as(self, username: str) -> set[int]:
         known = Suppression.objects.filter(named(username)).values_list("telegram_user_id", flat=True)
         return {one for one in known if one is not None}
 
-    def names(self, telegram_user_id: int) -> set[str]:
+    def usernames_of(self, telegram_user_id: int) -> set[str]:
         known = Suppression.objects.filter(telegram_user_id=telegram_user_id).exclude(username="")
         return set(known.values_list(Lower("username"), flat=True))
 
@@ -33,17 +34,17 @@ class CampaignsRoom(Room):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """The hash was written before (`campaigns.people`): here goes what it replaces."""
+        """`campaigns.people` has written the hash; this removes what the hash replaces."""
         fences.suppressions_close()
         known = _suppressions(person).exclude(person_hash="")
-        # An erasure writes one itself: where nothing else was held, nothing is erased.
-        held = known.exclude(source=Suppression.Source.ERASURE).count()
+        # A suppression that the erasure itself wrote does not count as erased.
+        count = known.exclude(source=Suppression.Source.ERASURE).count()
         known.update(telegram_user_id=None, username="", reason="", resolved_by="")
-        return {"suppressions": held, "budgets": Budget.objects.filter(pk__in=rows_lock(_budgets(person))).delete()[0]}
+        return {"suppressions": count, "budgets": Budget.objects.filter(pk__in=rows_lock(_budgets(person))).delete()[0]}
 
 
 def about_erased(ids: Collection[int], names: Collection[str]) -> bool:
-    """`messaging.persons.Guard`: whoever is known by id is judged by it."""
+    """A `privacy.erased.Guard`: where an id is known, the id decides and not the username."""
     return bool(erased(user_ids=ids).user_ids if ids else erased(user_ids=[], usernames=names).names)
 
 

@@ -7,7 +7,7 @@ class CoolthingSiteConfig(AppConfig):
 
     def ready(self) -> None:
         from coolthing_site import checks  # noqa: F401  It registers them.
-        from coolthing_site.person_data import PanelRoom
-        from messaging.persons import register
+        from coolthing_site.person_data import PanelPersonalData
+        from privacy.registry import register
 
-        register(6, PanelRoom())
+        register(6, PanelPersonalData())

@@ -1,13 +1,14 @@
-"""The panel's part of a person's data: its history names the rows that operators changed."""
+"""Exports and erases a person's data in the panel's history, which names the rows that operators changed."""
 
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
 
 from messaging.database.locks import rows_lock
-from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
+from privacy.person import Person
+from privacy.registry import ERASED, Counts, PersonalData, Rows, as_dicts
 
 
-class PanelRoom(Room):
+class PanelPersonalData(PersonalData):
     name = "panel"
     models = ("admin.LogEntry",)
 
@@ -16,7 +17,7 @@ class PanelRoom(Room):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """That somebody did something stays, with whom and when."""
+        """Who changed something and when stays; the row's name and the message are erased."""
         found = rows_lock(LogEntry.objects.filter(pk__in=[row.pk for row in _entries(person)]))
         LogEntry.objects.filter(pk__in=found).update(object_repr=ERASED, change_message="")
         return {"history": len(found)}

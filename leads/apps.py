@@ -8,12 +8,12 @@ class LeadsConfig(AppConfig):
     def ready(self) -> None:
         from campaigns.starting import register_check
         from leads import origins, roles, subscribers, tasks  # noqa: F401  (they register themselves)
-        from leads.person_data import LeadsRoom
+        from leads.person_data import LeadsPersonalData
         from leads.selectors import managers_told
         from leads.trace import steps
         from messaging.observability.trace import register_source
-        from messaging.persons import register
+        from privacy.registry import register
 
         register_source(steps)
-        register(5, LeadsRoom())
+        register(5, LeadsPersonalData())
         register_check(managers_told)

@@ -1,4 +1,4 @@
-"""The leads' part of a person's data: the lead in every campaign, the conversations, what the LLM was asked."""
+"""Exports and erases a person's data in this room: their leads in all campaigns, conversations, and LLM calls."""
 
 from uuid import UUID
 
@@ -9,22 +9,23 @@ from django.db.models.functions import Lower
 from campaigns.selectors import named
 from leads.locks import campaign_hold, leads_lock
 from leads.models import MESSAGES_IN_ORDER, Conversation, Lead, LlmJob, Message, UnclaimedMessage
-from messaging.persons import Counts, Person, Room, Rows, as_dicts
+from privacy.person import Person
+from privacy.registry import Counts, PersonalData, Rows, as_dicts
 
 
-class LeadsRoom(Room):
+class LeadsPersonalData(PersonalData):
     name = "leads"
     models = ("leads.Lead", "leads.Conversation", "leads.Message", "leads.UnclaimedMessage", "leads.LlmJob")
 
-    def bearers(self, username: str) -> set[int]:
+    def ids_met_as(self, username: str) -> set[int]:
         known = Lead.objects.filter(named(username))
         return {one for one in known.values_list("telegram_user_id", flat=True) if one is not None}
 
-    def names(self, telegram_user_id: int) -> set[str]:
+    def usernames_of(self, telegram_user_id: int) -> set[str]:
         known = Lead.objects.filter(telegram_user_id=telegram_user_id).exclude(username="")
         return set(known.values_list(Lower("username"), flat=True))
 
-    def events(self, person: Person) -> set[UUID]:
+    def event_ids(self, person: Person) -> set[UUID]:
         return set(_leads(person).values_list("event_id", flat=True))
 
     def texts(self, person: Person) -> set[str]:
@@ -50,7 +51,7 @@ class LeadsRoom(Room):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """Whoever has a conversation in hand finishes first, and finds it gone the next time."""
+        """Transactions that have locked a conversation finish first; the next ones find it gone."""
         for campaign_id in sorted(set(_leads(person).values_list("campaign_id", flat=True))):
             campaign_hold(campaign_id)
         leads = list(_leads(person).values_list("pk", flat=True))
@@ -65,8 +66,8 @@ class LeadsRoom(Room):
 
 
 def _leads(person: Person) -> QuerySet[Lead]:
-    """Those with the id, those whose conversation turned out to be with it, and those with a name of theirs whose id
-    is not known."""
+    """Leads with the id, leads whose conversation turned out to be with that id, and leads with one of the usernames
+    whose id is not known."""
     talks = Conversation.objects.filter(peer_id__in=person.ids)
     who = Q(telegram_user_id__in=person.ids) | Q(pk__in=talks.values("lead_id"))
     for name in person.usernames:

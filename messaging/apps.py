@@ -7,7 +7,7 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         from messaging import subscribers, tasks  # noqa: F401 - they register themselves
-        from messaging.person_data import BusRoom
-        from messaging.persons import register
+        from messaging.person_data import BusPersonalData
+        from privacy.registry import register
 
-        register(1, BusRoom())
+        register(1, BusPersonalData())

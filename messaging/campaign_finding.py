@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
-from messaging.wire import from_json
+from texts.json_text import from_json
 
 # A campaign's id as the bodies of events name it.
 CAMPAIGN_FIELD = "campaign_id"

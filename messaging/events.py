@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from messaging import wire
 from messaging.broker import topology
+from texts.json_text import from_json
 
 # The name space of ids that we give to messages which came without one. Changing it would make old copies look new.
 _ID_NAMESPACE = uuid.UUID("6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11")
@@ -209,7 +210,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BODY_BYTES:
         raise UndecodableMessage(f"the body has {len(body)} bytes; {MAX_BODY_BYTES} are the most")
     try:
-        fields = wire.from_json(body.decode("utf-8"))
+        fields = from_json(body.decode("utf-8"))
     except UnicodeDecodeError as problem:
         raise UndecodableMessage(f"the body is not UTF-8: {problem.reason} at byte {problem.start}") from None
     except (ValueError, RecursionError) as problem:

@@ -1,4 +1,4 @@
-"""The bus's part of a person's data: bodies of events, wherever they were kept."""
+"""Exports and erases a person's data in this room: bodies of events, wherever they are stored."""
 
 import json
 from collections.abc import Iterable
@@ -9,14 +9,15 @@ from django.db.models import Model, Q, QuerySet
 
 from messaging.database.locks import rows_lock
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure, OutboxEvent, ProcessedEvent, ReplayBatch
-from messaging.persons import ERASED, Counts, Person, Room, Rows, as_dicts
+from privacy.person import Person
+from privacy.registry import ERASED, Counts, PersonalData, Rows, as_dicts
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 _LETTER_TEXTS = ("body", "edited_body", "error", "traceback", "decision_reason")
 
 
-class BusRoom(Room):
+class BusPersonalData(PersonalData):
     name = "messaging"
     models = (
         "messaging.OutboxEvent",
@@ -40,7 +41,7 @@ class BusRoom(Room):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """Rows that the bus counts by stay as shells. An event that has not left yet does not leave."""
+        """Rows that figures are counted by stay, emptied. An event that was not published yet is not published."""
         letters = _letters(person)
         failures, history, outbox = _failures(person, letters), _history(person, letters), _outbox(person)
         counted = {"outbox": len(outbox), "handling_failures": len(failures), "dead_letters": len(letters)}
@@ -82,8 +83,8 @@ def _letters(person: Person) -> list[DeadLetter]:
     found = []
     for row in DeadLetter.objects.filter(maybe):
         texts = [getattr(row, name) for name in _LETTER_TEXTS]
-        told = row.event_id in person.event_ids or person.mentioned_in(*texts, json.dumps(row.headers))
-        if told and row.body:
+        mentioned = row.event_id in person.event_ids or person.mentioned_in(*texts, json.dumps(row.headers))
+        if mentioned and row.body:
             found.append(row)
     return found
 
@@ -95,7 +96,7 @@ def _history(person: Person, letters: list[DeadLetter]) -> list[DeadLetterEntry]
 
 
 def _failures(person: Person, letters: list[DeadLetter]) -> list[HandlingFailure]:
-    """By the letters that they explain, and by what they say."""
+    """Failures of these dead letters, and failures whose text mentions the person."""
     digests = {letter.body_digest for letter in letters}
     maybe = HandlingFailure.objects.filter(Q(body_digest__in=digests) | person.maybe_in("error", "traceback"))
     return [row for row in maybe if row.body_digest in digests or person.mentioned_in(row.error, row.traceback)]

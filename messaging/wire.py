@@ -3,13 +3,12 @@
 What cannot be kept is refused when a body is decoded, in words, and not by the database in the middle of a handler.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
 # PostgreSQL's bigint.
 _BIG = 2**63
@@ -19,7 +18,6 @@ _MESSAGE_IDS = 2**31
 _PERSON_IDS = 2**53
 # Earlier ones are mistakes; later ones are beyond what Python can read back from the database.
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
-_WHOLE = TypeAdapter(int)
 # Characters of a username or an id as text, in every column that keeps one.
 _NAME_LENGTH = 64
 # Of a routing key, in AMQP and in every column that keeps one; a service may be called whatever fits into a key.
@@ -60,19 +58,6 @@ Username = Annotated[str, AfterValidator(_username), BeforeValidator(_none_to_em
 ChatId = Annotated[int, Field(ge=-_BIG, lt=_BIG)]
 MessageId = Annotated[int, Field(gt=0, lt=_MESSAGE_IDS)]
 PersonId = Annotated[int, Field(gt=0, lt=_PERSON_IDS)]
-
-
-def from_json(text: str, **options: Any) -> Any:
-    """As `json.loads`; Windows programs begin a text with a byte order mark."""
-    return json.loads(text.removeprefix("\ufeff"), **options)
-
-
-def whole_number(value: object) -> int | None:
-    """The number that a field of the type int would be, however it is written: 7, "7" or 7.0."""
-    try:
-        return _WHOLE.validate_python(value)
-    except ValidationError:
-        return None
 
 
 def storable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The notifier's part of a person's data: what channels were told of events that name somebody."""
+"""Exports and erases a person's data in this room: notifications of events that name the person."""
 
 import json
 
@@ -6,11 +6,12 @@ from django.db import transaction
 from django.db.models import Q
 
 from messaging.database.locks import rows_lock
-from messaging.persons import Counts, Person, Room, Rows, as_dicts
 from notifier.models import Notification
+from privacy.person import Person
+from privacy.registry import Counts, PersonalData, Rows, as_dicts
 
 
-class NotifierRoom(Room):
+class NotifierPersonalData(PersonalData):
     name = "notifier"
     models = ("notifier.Notification",)
 
@@ -19,7 +20,7 @@ class NotifierRoom(Room):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """What channels have received is theirs: a file, another program."""
+        """What a channel has received (a file, another program) is out of reach."""
         found = rows_lock(Notification.objects.filter(pk__in=[row.pk for row in _notifications(person)]))
         Notification.objects.filter(pk__in=found).delete()
         return {"notifications": len(found)}

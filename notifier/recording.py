@@ -5,13 +5,13 @@ from django.db import transaction
 from messaging.broker.routing import topic_matches
 from messaging.database.clock import database_clock
 from messaging.events import Event
-from messaging.persons import about_somebody_erased, hold_erasing
 from messaging.publishing.celery_tasks import send_on_commit
 from notifier.bundles import bundle_due
 from notifier.models import Channel, Notification, Rule
 from notifier.names import name_of
 from notifier.services import SEND_TASK
 from notifier.titles import bundle_of, title_of
+from privacy.erased import about_erased_person, lock_erasing
 
 
 @transaction.atomic
@@ -22,8 +22,8 @@ def event_record(*, event: Event) -> list[Notification]:
 
     None for an event of another program about somebody whose data was erased.
     """
-    hold_erasing()
-    if about_somebody_erased(event.to_json()):
+    lock_erasing()
+    if about_erased_person(event.to_json()):
         return []
     body, now = event.model_dump(mode="json"), database_clock()
     bundle = bundle_of(event.arrived_under, body)

@@ -8,12 +8,12 @@ class ParserConfig(AppConfig):
     def ready(self) -> None:
         from campaigns.starting import register_check
         from messaging.observability.trace import register_source
-        from messaging.persons import register
         from parser import events, roles  # noqa: F401  (they register themselves)
-        from parser.person_data import ParserRoom
+        from parser.person_data import ParserPersonalData
         from parser.selectors import parsers_told
         from parser.trace import steps
+        from privacy.registry import register
 
         register_source(steps)
-        register(4, ParserRoom())
+        register(4, ParserPersonalData())
         register_check(parsers_told)

@@ -1,4 +1,4 @@
-"""The parser's part of a person's data: what they said in watched chats."""
+"""Exports and erases a person's data in this room: hits on their messages in watched chats."""
 
 from uuid import UUID
 
@@ -8,23 +8,24 @@ from django.db.models.functions import Lower
 
 from campaigns.selectors import named
 from messaging.database.locks import rows_lock
-from messaging.persons import Counts, Person, Room, Rows, as_dicts
 from parser.models import Hit
+from privacy.person import Person
+from privacy.registry import Counts, PersonalData, Rows, as_dicts
 
 
-class ParserRoom(Room):
+class ParserPersonalData(PersonalData):
     name = "parser"
     models = ("parser.Hit",)
 
-    def bearers(self, username: str) -> set[int]:
+    def ids_met_as(self, username: str) -> set[int]:
         known = Hit.objects.filter(named(username))
         return set(known.values_list("telegram_user_id", flat=True))
 
-    def names(self, telegram_user_id: int) -> set[str]:
+    def usernames_of(self, telegram_user_id: int) -> set[str]:
         hits = Hit.objects.filter(telegram_user_id=telegram_user_id).exclude(username="")
         return set(hits.values_list(Lower("username"), flat=True))
 
-    def events(self, person: Person) -> set[UUID]:
+    def event_ids(self, person: Person) -> set[UUID]:
         return set(_hits(person).values_list("pk", flat=True))
 
     def texts(self, person: Person) -> set[str]:

@@ -1,4 +1,4 @@
-"""What the pages of a lead and of a conversation do about the person behind it: hand out what is held, and erase it."""
+"""Exports and erases the personal data of the person behind a lead or a conversation, from its page."""
 
 from typing import Any
 
@@ -10,18 +10,19 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
 from campaigns.errors import NotPossible
-from campaigns.people import ERASE_RIGHT, export_require, person_erase, person_export, person_named
+from campaigns.people import ERASE_RIGHT, person_erase, person_named
 from leads.models import Conversation, Lead
-from messaging.persons import Person
 from panelkit import audit
 from panelkit.base import FactAdmin
 from panelkit.operations import Call, Offer, Operation
+from privacy.exporting import export_require, person_export
+from privacy.person import Person
 
-EXPORT = Operation("person", "What is held of them", run=lambda *_: None, done="", icon="download", page=True)
+EXPORT = Operation("person", "Export personal data", run=lambda *_: None, done="", icon="download", page=True)
 
 
 def person_of(row: Lead | Conversation) -> Person:
-    """Raises NotPossible when only a name is known, and it is several people's."""
+    """Raises NotPossible when only a username is known and several people have had it."""
     lead = row.lead if isinstance(row, Conversation) else row
     talk = getattr(lead, "conversation", None)
     who = lead.telegram_user_id or (talk.peer_id if talk is not None else None)
@@ -38,12 +39,12 @@ ERASE = Operation(
     "erase",
     "Erase the person",
     run=_erase,
-    done="is erased, with everything else that was held of the person. A hash stays, so that nobody writes to them.",
+    done="is erased, with all other personal data of the person. A hash stays, so that nobody writes to them.",
     icon="person_remove",
     variant="danger",
     confirm="The person asked for it: their leads, conversations and messages, the texts sent to them, hits, dead "
     "letters and whatever else names them are erased for good, in every campaign. Nobody writes to them again. "
-    "Download what is held of them first, if they asked for that, too.",
+    "Export the personal data first, if they asked for that, too.",
     removes=True,
     right=ERASE_RIGHT,
 )
@@ -69,12 +70,12 @@ class PersonAdmin(FactAdmin):
         if not self.has_view_permission(request, row):
             raise PermissionDenied
         try:
-            held = person_export(person_of(row), by=request.user)
+            data = person_export(person_of(row), by=request.user)
         except NotPossible as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
             return HttpResponseRedirect(self._change_url(row))
         layout = {"indent": 2, "ensure_ascii": False}
-        answer = JsonResponse(held, encoder=DjangoJSONEncoder, json_dumps_params=layout)
+        answer = JsonResponse(data, encoder=DjangoJSONEncoder, json_dumps_params=layout)
         answer.headers["Content-Disposition"] = 'attachment; filename="person.json"'
         answer.headers["Cache-Control"] = "private, no-store"
         return answer

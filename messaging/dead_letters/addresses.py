@@ -4,6 +4,7 @@ from messaging import wire
 from messaging.broker import topology
 from messaging.broker.routing import Address, queues_for
 from messaging.events import is_known, key_words, known_keys
+from texts.json_text import from_json
 
 # Another program's `service` may be any text, whatever its key says; other words of a key are ids.
 _FREE_WORDS = frozenset({"service"})
@@ -43,7 +44,7 @@ def refusal(address: Address) -> str:
 def difference_from_body(address: Address, body: str) -> str:
     """That key and body name different things, of which only one can be meant; empty when they agree."""
     try:
-        fields = wire.from_json(body)
+        fields = from_json(body)
     except (ValueError, RecursionError):
         return ""
     words = key_words(*address) if isinstance(fields, dict) else {}
@@ -71,7 +72,7 @@ def suggested(queue: str, body: str) -> Address:
     if not exchange or len(keys) != 1:
         return Address(exchange, "")
     try:
-        address = Address(exchange, keys[0].format_map(wire.from_json(body)))
+        address = Address(exchange, keys[0].format_map(from_json(body)))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return Address(exchange, "")
     return Address(exchange, "") if refusal(address) else address

@@ -21,9 +21,10 @@ from messaging.consuming.work_tasks import as_uuid, count_expired
 from messaging.dead_letters.deaths import Dead, dead_of
 from messaging.events import DeadLetterKept, event_id
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure
-from messaging.persons import ERASED, about_somebody_erased, hold_erasing
 from messaging.publishing.outbox import publish_on_commit
 from messaging.wire import storable
+from privacy.erased import about_erased_person, lock_erasing
+from privacy.registry import ERASED
 
 _ID_WORD = re.compile(r"\d+|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 # AMQP's names are short strings (4.2.5.3).
@@ -85,7 +86,7 @@ def _fresh(dead: Sequence[Dead]) -> list[Dead]:
     queue = dead[0].message.queue
     arrivals = copies.arrivals((one.message, one.event) for one in dead)
     before = copies.handled_before(queue, arrivals)
-    hold_erasing()
+    lock_erasing()
     by_record = {one.record: one for one in dead if one.event not in before}
     recorded = set(record_all(queue, by_record))
     fresh = [one for record, one in by_record.items() if record in recorded]
@@ -153,7 +154,7 @@ def _keep(one: Dead, letter: DeadLetter, *, again: bool) -> bool:
     `again`: after a replay."""
     message, death = one.message, one.death
     was_open = letter.count > 0 and letter.state == DeadLetter.State.OPEN
-    erased = about_somebody_erased(readable(message.body))
+    erased = about_erased_person(readable(message.body))
     if again:
         _died_again(one, letter)
     else:

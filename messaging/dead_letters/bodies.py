@@ -11,8 +11,9 @@ from messaging.consuming.message import body_digest
 from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES
 from messaging.models import DeadLetter
-from messaging.wire import from_json, storable
+from messaging.wire import storable
 from texts import decoding
+from texts.json_text import from_json
 
 # Comparing takes time that grows with the square of what differs.
 _MOST_COMPARED_LINES = 2000

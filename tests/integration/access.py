@@ -77,7 +77,7 @@ scripts.target                     add change delete
 vault.keyinuse                     -
 """
 
-# What an export of a person's data holds (`messaging.persons`).
+# The models whose rows an export of personal data contains (`privacy.registry`).
 PERSON = (
     "leads.view_lead & leads.view_conversation & leads.view_message & leads.view_unclaimedmessage & leads.view_llmjob"
     " & parser.view_hit & bots.view_delivery & bots.view_deliveryevent & bots.view_masscancellation"

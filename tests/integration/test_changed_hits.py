@@ -12,9 +12,9 @@ from django.utils import timezone
 from bots.roles import handler_of
 from leads.models import Conversation
 from leads.services.llm_jobs import Question, question_messages
-from messaging.persons import Person
 from parser.models import Hit
-from parser.person_data import ParserRoom
+from parser.person_data import ParserPersonalData
+from privacy.person import Person
 from telegram.types import MessageNow
 from tests.integration import ledger
 from tests.integration.leads_world import World
@@ -106,7 +106,7 @@ def test_an_edited_message_is_in_the_prompt_as_it_reads_now(world: World, hit: H
     assert (hit.text, hit.edited_text) == (FIRST, LATER)
     assert LATER in rules(talk) and FIRST not in rules(talk)
     assert all("edited in the chat at 2" in page for page in pages(talk))
-    assert ParserRoom().texts(Person(501)) == {FIRST, LATER}
+    assert ParserPersonalData().texts(Person(501)) == {FIRST, LATER}
     becomes(world, edited(FIRST, seconds=9))
     assert FIRST in rules(talk) and LATER not in rules(talk)
 

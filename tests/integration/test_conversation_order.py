@@ -11,10 +11,10 @@ from django.urls import reverse
 
 from bots.models import Delivery
 from leads.models import Conversation, Lead, Message
-from leads.person_data import LeadsRoom
+from leads.person_data import LeadsPersonalData
 from leads.services import conversation_take_over, operator_say
 from messaging.database import migrating
-from messaging.persons import Person
+from privacy.person import Person
 from tests.integration.leads_world import World, texts
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ def test_within_one_second_an_answer_stands_below_its_question(world: World, tal
     said = within_one_second(world, talk)
     assert texts(talk) == said
     person = Person(501)
-    assert [row["text"] for row in LeadsRoom().export(person)["messages"]] == said
+    assert [row["text"] for row in LeadsPersonalData().export(person)["messages"]] == said
 
 
 def test_what_is_still_to_be_sent_comes_last_and_what_was_not_sent_stays_where_it_was(world: World, talk: Conversation):

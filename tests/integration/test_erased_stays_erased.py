@@ -26,10 +26,10 @@ from messaging.consuming.subscriptions import Message as BusMessage
 from messaging.consuming.subscriptions import body_digest, handle
 from messaging.dead_letters.archive import archive_all
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent
-from messaging.persons import Person
 from notifier.models import Channel, Notification, Rule
 from panelkit.rights import Shell
 from parser.models import Hit
+from privacy.person import Person
 from telegram.types import Dialog, MessageNow, SentMessage
 from tests.integration import ledger
 from tests.integration.leads_world import handle_lead, make_world, private_message, role_handler

@@ -9,15 +9,17 @@ from django.db import connection
 from bots.deliveries.claiming import claim
 from campaigns.errors import NotPossible
 from campaigns.models import HashKey, Suppression
-from campaigns.people import person_erase, person_export, person_find, person_named
+from campaigns.people import person_erase, person_named
 from campaigns.policy import fences
 from campaigns.selectors import is_erased, is_suppressed
 from campaigns.suppressions.recording import suppression_add
 from leads.models import Lead
 from messaging.models import DeadLetter
-from messaging.persons import Person, rooms
 from panelkit.rights import Shell
 from parser.models import Hit
+from privacy.exporting import person_export, person_find
+from privacy.person import Person
+from privacy.registry import rooms
 from tests.integration import ledger
 from tests.integration.leads_world import handle_lead
 from tests.integration.person_world import (

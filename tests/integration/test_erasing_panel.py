@@ -15,10 +15,12 @@ import coolthing_site.urls  # noqa: F401  It registers the pages.
 from bots.models import Delivery
 from campaigns.errors import NotPossible
 from campaigns.models import Suppression
-from campaigns.people import person_erase, person_export
+from campaigns.people import person_erase
 from leads.models import Conversation, Lead
-from messaging.persons import Person, rooms
 from panelkit.rights import Shell
+from privacy.exporting import person_export
+from privacy.person import Person
+from privacy.registry import rooms
 from tests.integration.leads_world import make_world
 from tests.integration.person_world import ID, NAME, WORDS, fill, search
 
@@ -92,9 +94,9 @@ def test_an_export_needs_the_permission_to_view_every_kind_of_row_in_it(talk):
     some, viewer = _may("view_lead", "view_conversation", "view_message"), _viewer()
     for row in (talk, talk.lead):
         assert some.get(url(row, "person")).status_code == 403
-        assert "What is held of them" not in some.get(url(row, "change")).content.decode()
+        assert "Export personal data" not in some.get(url(row, "change")).content.decode()
         assert viewer.get(url(row, "person")).status_code == 200
-        assert "What is held of them" in viewer.get(url(row, "change")).content.decode()
+        assert "Export personal data" in viewer.get(url(row, "change")).content.decode()
 
 
 def test_to_change_a_lead_or_a_conversation_is_not_the_permission_to_erase_somebody(talk):

@@ -16,8 +16,8 @@ from messaging.dead_letters.archive import archive_all
 from messaging.dead_letters.services import preview
 from messaging.events import UndecodableMessage
 from messaging.models import DeadLetter, HandlingFailure
-from messaging.persons import Person
 from notifier.models import Channel, Notification, Rule
+from privacy.person import Person
 from tests.integration.leads_world import World
 
 pytestmark = pytest.mark.django_db

@@ -8,10 +8,10 @@ from bots.models import Cursor
 from bots.worker.supervision import unread_chats_forget
 from campaigns.people import person_erase
 from messaging.models import HandlingFailure
-from messaging.persons import Person
 from panelkit.rights import Shell
 from parser.changing import hits_changed
 from parser.models import Hit
+from privacy.person import Person
 from sandbox.world import message_changes
 from sandbox.world.authors import describe
 from telegram.types import is_supergroup

@@ -3,7 +3,18 @@
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("bots", "campaigns", "coolthing_site", "leads", "messaging", "notifier", "panelkit", "parser", "scripts")
+ROOMS = (
+    "bots",
+    "campaigns",
+    "coolthing_site",
+    "leads",
+    "messaging",
+    "notifier",
+    "panelkit",
+    "parser",
+    "privacy",
+    "scripts",
+)
 
 
 def test_no_name_is_looked_up_in_another_way_than_the_indexes_have_it():

@@ -5,23 +5,24 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from campaigns.errors import NotPossible
-from campaigns.people import Found, StillLeaving, person_erase, person_find, person_named
-from messaging.persons import Person
+from campaigns.people import StillLeaving, person_erase, person_named
 from panelkit import audit
 from panelkit.rights import Shell
+from privacy.exporting import Found, person_find
+from privacy.person import Person
 from texts.wording import counted
 from vault.commands import SecretsCommand
 
-# Messages that are leaving get so long, looked at so often (seconds).
+# How long, and how often, the command waits for messages that are being sent (seconds).
 PATIENCE, PAUSE = 60.0, 1.0
 
 
 class Command(SecretsCommand):
-    help = "Erases everything that is held of a person; they are never written to again (docs/people.md)."
+    help = "Erases all personal data of a person; they are never written to again (docs/people.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("person", metavar="ID|@name", help="a Telegram id, or a username with its @")
-        parser.add_argument("--dry-run", action="store_true", help="count what is held, change nothing")
+        parser.add_argument("--dry-run", action="store_true", help="count the rows, change nothing")
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,0 +1,78 @@
+"""Finds a person's data in all rooms and exports it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from panelkit.rights import Asking, require_view
+from privacy.person import Person
+from privacy.registry import Rows, rooms
+
+
+@dataclass
+class Found:
+    """A person and their data. `notes` say which rows could not be told from another person's."""
+
+    person: Person
+    rows: dict[str, Rows]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows there are, as "room: kind"."""
+        return {f"{room}: {kind}": len(rows) for room, kinds in self.rows.items() for kind, rows in kinds.items()}
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+def person_find(person: Person) -> Found:
+    """All data about this person, read as it is now."""
+    complete, notes = person_complete(person)
+    return Found(complete, {room.name: room.export(complete) for room in rooms()}, notes)
+
+
+def export_require(by: Asking) -> None:
+    """An export contains rows of every room: it needs the permission to view all of their models. Raises
+    PermissionDenied."""
+    require_view(by, (model for room in rooms() for model in room.models))
+
+
+def person_export(person: Person, *, by: Asking) -> dict[str, Any]:
+    """The same as plain values, for a JSON file. Raises PermissionDenied."""
+    export_require(by)
+    found = person_find(person)
+    return {
+        "telegram_user_id": found.person.telegram_user_id,
+        "usernames": sorted(found.person.usernames),
+        "exported_at": timezone.now(),
+        "notes": found.notes,
+        "held": found.rows,
+    }
+
+
+def person_complete(person: Person) -> tuple[Person, list[str]]:
+    """The person with all usernames, event ids and texts that lead to their rows, and the notes about usernames that
+    are left out because somebody else has them or had them."""
+    names, notes = set(person.usernames), list[str]()
+    user_id = person.telegram_user_id
+    if user_id is not None:
+        names |= set[str]().union(*(room.usernames_of(user_id) for room in rooms()))
+        shared = {name for name in names if ids_met_as(name) - {user_id}}
+        notes = [
+            f"@{name} is, or was, somebody else's name too: rows that know only the name are left out."
+            for name in sorted(shared)
+        ]
+        names -= shared
+    found = Person(user_id, frozenset(names))
+    events = set[UUID]().union(*(room.event_ids(found) for room in rooms()))
+    texts = set[str]().union(*(room.texts(found) for room in rooms()))
+    return Person(user_id, found.usernames, frozenset(events), frozenset(texts) | person.texts), notes
+
+
+def ids_met_as(username: str) -> set[int]:
+    """The ids of all people whom the rooms have met under this username (without @, in small letters)."""
+    return set[int]().union(*(room.ids_met_as(username) for room in rooms()))
