@@ -10,7 +10,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 
 from coolthing_site.processes import heartbeat
 from messaging.database.listen import retry_delay
-from messaging.observability import main_loop
+from messaging.instrumentation import main_loop
 
 log = logging.getLogger(__name__)
 

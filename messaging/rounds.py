@@ -9,7 +9,7 @@ from typing import TypeVar
 from django.db import connection
 
 from messaging.database.errors import DATABASE_ERRORS
-from messaging.observability.error_names import fault
+from messaging.instrumentation.error_names import fault
 
 # Rounds come every few seconds: a row that nobody can do anything with would leave a record of its failure each time.
 REPORT_AGAIN_SECONDS = 600.0

@@ -30,7 +30,7 @@ from bots.worker.membership import Membership
 from bots.worker.message_changes import Afterwards
 from bots.worker.reading import Reading
 from bots.worker.serving import Serving
-from messaging.observability.error_names import fault
+from messaging.instrumentation.error_names import fault
 from telegram.client import TelegramAccount
 from telegram.connection.proxying import credentials_to_connect
 from telegram.errors import BotDead, PermanentError, RetryAfter, TelegramError

@@ -1,7 +1,7 @@
 """A process of the Procfile shows that it lives: a thread of it renews its row, and looks after the others' rows.
 
 In a prefork worker it is the main process. The connection to the database is closed after each heartbeat. A process
-whose main loop notes its turns (`messaging.observability.main_loop`) sends none while that loop hangs.
+whose main loop notes its turns (`messaging.instrumentation.main_loop`) sends none while that loop hangs.
 """
 
 import logging
@@ -14,7 +14,7 @@ import uuid
 from django.conf import settings
 from django.db import Error, connection
 
-from messaging.observability import main_loop
+from messaging.instrumentation import main_loop
 
 log = logging.getLogger(__name__)
 

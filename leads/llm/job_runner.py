@@ -8,7 +8,7 @@ from leads.llm.client import Answered, LlmRejected, LlmUnavailable, LlmUseless, 
 from leads.locks import ConversationGone
 from leads.services.llm_jobs import Question, job_apply, job_claim, job_hand_over, job_postpone, question_messages
 from messaging.database.clock import database_clock
-from messaging.observability.error_names import fault
+from messaging.instrumentation.error_names import fault
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ from typing import Any
 from kombu import Message as AmqpMessage
 
 from messaging.broker import topology
-from messaging.consuming.message import Message, Parcel
-from messaging.events import event_id
+from messaging.messages import Message, Parcel
 
 # RabbitMQ 4 counts deliveries that failed apart from all deliveries.
 _COUNTS = ("x-delivery-count", "x-acquired-count")
@@ -70,6 +69,6 @@ def request_ids(
     Each replay has a task id of its own: a worker remembers what it was told to revoke.
     """
     arrived = Message(queue, exchange, routing_key, body, headers, message_id, given_id, deliveries)
-    root = event_id(*arrived.origin, body, message_id=arrived.stable_message_id)
+    root = arrived.event_id
     replay = headers.get(topology.REPLAY_HEADER)
     return str(root), str(uuid.uuid5(root, f"{queue}/{replay}" if replay else queue))

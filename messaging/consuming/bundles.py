@@ -22,11 +22,11 @@ from messaging.consuming.handling import (
     record_all,
     record_seconds,
 )
-from messaging.consuming.message import Message, Subscription
 from messaging.events import Event
+from messaging.instrumentation import telemetry, timings, tracing
+from messaging.instrumentation.error_names import fault
+from messaging.messages import Message, Subscription
 from messaging.models import ProcessedEvent
-from messaging.observability import telemetry, timings, tracing
-from messaging.observability.error_names import fault
 
 log = logging.getLogger(__name__)
 

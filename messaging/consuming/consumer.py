@@ -16,7 +16,7 @@ from messaging.broker import topology
 from messaging.consuming.amqp_message import parcel, request_ids
 from messaging.consuming.celery_pool import Batches, batch_size
 from messaging.consuming.pause import ApplyQueueControl
-from messaging.observability import main_loop
+from messaging.instrumentation import main_loop
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from messaging.consuming.message import Message
 from messaging.database.clock import database_clock
 from messaging.events import event_id
+from messaging.messages import Message
 from messaging.models import HandledCopy
 
 # A handled message that was not acknowledged comes back as soon as its worker's connection has ended; half an hour (the

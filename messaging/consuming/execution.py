@@ -12,10 +12,10 @@ from django.db import transaction
 from messaging.consuming import copies, handling
 from messaging.consuming.bundles import Failures, each_alone, first_times, one_after_another
 from messaging.consuming.handling import event_of, patiently, record_seconds, remember_failures
-from messaging.consuming.message import Message, Subscription
 from messaging.events import Event, UndecodableMessage
-from messaging.observability import telemetry, timings
-from messaging.observability.error_names import fault
+from messaging.instrumentation import telemetry, timings
+from messaging.instrumentation.error_names import fault
+from messaging.messages import Message, Subscription
 
 log = logging.getLogger(__name__)
 

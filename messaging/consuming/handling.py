@@ -12,12 +12,12 @@ from celery.exceptions import Reject
 from django.db import connection, transaction
 
 from messaging.consuming import copies
-from messaging.consuming.message import Message, Subscription
 from messaging.database.errors import DATABASE_ERRORS
-from messaging.events import Event, UndecodableMessage, check_version, decode, event_id
+from messaging.events import Event, UndecodableMessage, check_version, decode
+from messaging.instrumentation import timings
+from messaging.instrumentation.error_names import fault
+from messaging.messages import Message, Subscription
 from messaging.models import HandlingFailure
-from messaging.observability import timings
-from messaging.observability.error_names import fault
 from messaging.wire import storable
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def remember_failures(failures: Sequence[tuple[Message, Exception]]) -> None:
         for message, problem in failures
     ]
     for message, problem in failures:
-        event = identity(message)
+        event = message.event_id
         log.error("%s: event %s is dead-lettered: %s", message.queue, event, fault(problem))
     try:
         HandlingFailure.objects.bulk_create(rows)
@@ -140,12 +140,8 @@ def remember_failures(failures: Sequence[tuple[Message, Exception]]) -> None:
 
 def _known_by(message: Message) -> uuid.UUID:
     """What the archive finds the failure by. It gives a message without an id another one than the worker did."""
-    event = identity(message)
+    event = message.event_id
     return copies.content_of(message) if copies.was_given(message, event) else event
-
-
-def identity(message: Message) -> uuid.UUID:
-    return event_id(*message.origin, message.body, message_id=message.stable_message_id)
 
 
 def record_seconds(handled: Mapping[uuid.UUID, float], queue: str) -> None:
@@ -188,7 +184,7 @@ def _wait_for_database(queue: str, problem: Exception, attempt: int, deadline: f
 def _give_up(subscription: Subscription, message: Message, problem: Exception) -> None:
     if subscription.raw:
         # Nothing stands behind this queue: a message that is dropped here is gone.
-        log.exception("%s: message %s cannot be archived now, it stays in the queue", message.queue, identity(message))
+        log.exception("%s: message %s cannot be archived now, it stays in the queue", message.queue, message.event_id)
         time.sleep(_BACKOFF_MOST_SECONDS)
         raise Reject(str(problem), requeue=True) from problem
     remember_failures([(message, problem)])

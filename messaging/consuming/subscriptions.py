@@ -9,9 +9,9 @@ from celery import Task, shared_task
 from messaging.broker import topology
 from messaging.consuming.execution import consume_many
 from messaging.consuming.handling import consume, handle_one
-from messaging.consuming.message import Headers, Message, Parcel, Subscription, body_digest
 from messaging.events import Event, decode
-from messaging.observability import telemetry, tracing
+from messaging.instrumentation import telemetry, tracing
+from messaging.messages import Headers, Message, Parcel, Subscription, body_digest
 
 __all__ = [
     "Message",

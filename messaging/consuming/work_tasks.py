@@ -14,8 +14,8 @@ from celery.signals import task_revoked
 
 from messaging.broker import topology
 from messaging.consuming.handling import patiently
+from messaging.instrumentation import timings
 from messaging.models import HandlingFailure, ProcessedEvent
-from messaging.observability import timings
 from messaging.wire import storable
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from messaging.consuming.message import body_digest
 from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES
+from messaging.messages import body_digest
 from messaging.models import DeadLetter
 from messaging.wire import storable
 from texts import decoding

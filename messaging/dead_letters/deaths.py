@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from messaging.broker import topology
-from messaging.consuming.message import Message
 from messaging.consuming.work_tasks import as_uuid, task_name
 from messaging.events import event_id
+from messaging.messages import Message
 from messaging.wire import storable
 
 UNROUTABLE = "unroutable"

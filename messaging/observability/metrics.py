@@ -17,8 +17,9 @@ from messaging.broker import topology
 from messaging.consuming import work_tasks
 from messaging.database.clock import database_clock
 from messaging.dead_letters.deaths import UNROUTABLE
+from messaging.instrumentation import timings
 from messaging.models import DeadLetter, HandlingBucket, OutboxEvent, QueueControl
-from messaging.observability import queue_stats, timings
+from messaging.observability import queue_stats
 
 # As the wire contract names them; a service without a row counts 0.
 SERVICES = ("admin", "scripts", "scripts_watchdog", "parser", "manager", "notifier", "bots")

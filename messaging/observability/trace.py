@@ -14,6 +14,7 @@ from django.db.models import Model
 from messaging.broker import topology
 from messaging.broker.routing import queues_for
 from messaging.dead_letters.archive import failures_of
+from messaging.instrumentation.tracing import traceparent
 from messaging.models import (
     DeadLetter,
     DeadLetterEntry,
@@ -21,7 +22,6 @@ from messaging.models import (
     ProcessedEvent,
     QueueControl,
 )
-from messaging.publishing.outbox import traceparent
 
 
 @dataclass(frozen=True)

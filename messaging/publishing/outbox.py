@@ -1,16 +1,14 @@
 """The only way to publish: an event is committed together with the change that it reports, and sent afterwards."""
 
-from uuid import UUID
-
 from django.db import connection, transaction
 
 from messaging.broker import topology
 from messaging.events import Event
+from messaging.instrumentation.tracing import traceparent
 from messaging.models import OutboxEvent
 
 # The relay listens here; a notification that is lost costs at most one of its polls.
 NOTIFY_CHANNEL = "outbox"
-_LOWER_HALF = (1 << 64) - 1
 
 
 def publish_on_commit(*events: Event) -> None:
@@ -31,15 +29,6 @@ def publish_on_commit(*events: Event) -> None:
             for event in events
         )
     )
-
-
-def traceparent(event_id: UUID) -> str:
-    """W3C Trace Context, level 1: the trace is the event, so its id finds the event in foreign tools and in ours.
-
-    The publishing span's id is the lower half of the event's id; the standard forbids ids of zeros alone.
-    """
-    span = event_id.int & _LOWER_HALF
-    return f"00-{event_id.int or 1:032x}-{span or 1:016x}-01"
 
 
 def enqueue(*rows: OutboxEvent) -> None:

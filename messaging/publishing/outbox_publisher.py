@@ -9,8 +9,9 @@ from threading import Event as ThreadEvent
 import psycopg
 
 from messaging.database.listen import retry_delay
-from messaging.observability import main_loop, telemetry
-from messaging.publishing.publisher import BROKER_ERRORS, Publisher, Row, is_refusal
+from messaging.instrumentation import main_loop, telemetry
+from messaging.messages import OutboxRow
+from messaging.publishing.publisher import BROKER_ERRORS, Publisher, is_refusal
 from messaging.publishing.unpublishable import park
 
 # Rows that are read, written to the socket and marked together.
@@ -53,7 +54,7 @@ class Pump:
         self._suspects = 0
         self._nacks: dict[int, int] = {}
         self._retry_at: dict[int, float] = {}
-        self._on_way: dict[int, Row] = {}
+        self._on_way: dict[int, OutboxRow] = {}
         self._confirmed: list[int] = []
         self._news = True
         self._begin = self._highest = 0
@@ -102,14 +103,14 @@ class Pump:
         for row_id, reason in publisher.send(rows).items():
             self._park(row_id, reason)
 
-    def _fetch(self, most: int) -> list[Row]:
+    def _fetch(self, most: int) -> list[OutboxRow]:
         now = time.monotonic()
         known = [*self._on_way, *(row_id for row_id, at in self._retry_at.items() if at > now)]
         # Before the query: what commits while it runs is news.
         self._news = False
         found = self._database.execute(_WAITING, [self._begin, known, most]).fetchall()
         rows = [
-            Row(row_id, event_id, exchange, routing_key, body, json.loads(headers))
+            OutboxRow(row_id, event_id, exchange, routing_key, body, json.loads(headers))
             for row_id, event_id, exchange, routing_key, body, headers in found
         ]
         if rows:
@@ -189,7 +190,7 @@ class Pump:
             self._wait(publisher, _FAREWELL_SECONDS / 10)
         self._settle(publisher, mark=True)
 
-    def _settle_error(self, undecided: list[Row], error: Exception) -> None:
+    def _settle_error(self, undecided: list[OutboxRow], error: Exception) -> None:
         """The connection is lost. If one row did it, it is found by sending the next ones singly, and parked."""
         culprits = [row for row in undecided if is_refusal(error, row)]
         if len(undecided) == 1 and culprits:

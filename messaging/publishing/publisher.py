@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 import amqp
 from amqp.exceptions import AMQPError
@@ -17,6 +17,7 @@ from kombu import Connection
 
 from messaging.broker import topology
 from messaging.events import MAX_BODY_BYTES
+from messaging.messages import OutboxRow
 from messaging.publishing import frames
 
 log = logging.getLogger(__name__)
@@ -38,17 +39,6 @@ _READ_BYTES = 262_144
 _TURN_SECONDS = 0.5
 
 
-class Row(NamedTuple):
-    """An outbox row as far as publishing needs it."""
-
-    id: int
-    event_id: str
-    exchange: str
-    routing_key: str
-    body: str
-    headers: dict[str, Any]
-
-
 @dataclass
 class Outcome:
     """What became of rows since the last look, by id. `refused`: the broker had no queue for them."""
@@ -58,7 +48,7 @@ class Outcome:
     refused: list[int] = field(default_factory=list)
 
 
-def unfit_reason(row: Row) -> str:
+def unfit_reason(row: OutboxRow) -> str:
     """Why no broker would ever take this row; empty if one may, as far as its texts tell."""
     if len(row.body) > MAX_BODY_BYTES // 4 and (size := len(row.body.encode())) > MAX_BODY_BYTES:
         return f"the body has {size} bytes; {MAX_BODY_BYTES} are the most"
@@ -69,7 +59,7 @@ def unfit_reason(row: Row) -> str:
     return ""
 
 
-def is_refusal(error: Exception | None, row: Row) -> bool:
+def is_refusal(error: Exception | None, row: OutboxRow) -> bool:
     """Whether the broker's error is about this message, rather than about a broker that is not ready for any."""
     code = getattr(error, "reply_code", 0)
     if code in (403, 404):
@@ -87,7 +77,7 @@ class Publisher:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._open: dict[int, Row] = {}
+        self._open: dict[int, OutboxRow] = {}
         self._returned: set[str] = set()
         self._outcome = Outcome()
         self._last_tag = 0
@@ -131,14 +121,14 @@ class Publisher:
         return len(self._open)
 
     @property
-    def open_rows(self) -> list[Row]:
+    def open_rows(self) -> list[OutboxRow]:
         return list(self._open.values())
 
     def fileno(self) -> int:
         """For select: readable when `read` will find something."""
         return self._socket.fileno()
 
-    def send(self, rows: Sequence[Row]) -> dict[int, str]:
+    def send(self, rows: Sequence[OutboxRow]) -> dict[int, str]:
         """Write all rows at once; those that cannot be written at all are left out and named, with the reason."""
         unfit: dict[int, str] = {}
         packed = []
@@ -184,7 +174,7 @@ class Publisher:
         if self._open and not self.blocked_reason and silent > CONFIRM_SECONDS:
             raise TimeoutError(f"no confirm for {silent:.0f} s, {len(self._open)} messages are open")
 
-    def _packed(self, row: Row) -> bytes:
+    def _packed(self, row: OutboxRow) -> bytes:
         reason = unfit_reason(row)
         if reason:
             raise frames.Unfit(reason)

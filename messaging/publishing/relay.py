@@ -13,7 +13,7 @@ import psycopg
 from django.conf import settings
 
 from messaging.database.listen import connect_direct, retry_delay, subscribe
-from messaging.observability import main_loop
+from messaging.instrumentation import main_loop
 from messaging.publishing import outbox
 from messaging.publishing.outbox_publisher import POLL_SECONDS, BrokerTrouble, Pump, one_line
 from messaging.publishing.publisher import BROKER_ERRORS, Publisher

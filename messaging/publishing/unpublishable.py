@@ -8,9 +8,10 @@ from psycopg.types.json import Jsonb
 
 from messaging.broker import topology
 from messaging.events import ServiceErrorEvent
-from messaging.observability import telemetry
+from messaging.instrumentation import telemetry
+from messaging.instrumentation.tracing import traceparent
+from messaging.messages import OutboxRow
 from messaging.publishing import outbox
-from messaging.publishing.publisher import Row
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _ENQUEUE = """
 """
 
 
-def park(database: psycopg.Connection, row: Row, reason: str) -> None:
+def park(database: psycopg.Connection, row: OutboxRow, reason: str) -> None:
     """Park the row; the service that published it reports an error, as an event like any other."""
     with database.transaction():
         parked = database.execute(_PARK, [reason, row.id]).fetchone()
@@ -41,7 +42,7 @@ def park(database: psycopg.Connection, row: Row, reason: str) -> None:
     log.error("event %s (%s, %s) is parked: %s", row.event_id, row.exchange, row.routing_key, reason)
 
 
-def _raise_alarm(database: psycopg.Connection, row: Row, service: str, reason: str) -> None:
+def _raise_alarm(database: psycopg.Connection, row: OutboxRow, service: str, reason: str) -> None:
     where = f"{row.exchange[:80]!r}, {row.routing_key[:80]!r}"
     alarm = ServiceErrorEvent(
         id=uuid.uuid5(uuid.UUID(row.event_id), _ALARM),
@@ -49,7 +50,7 @@ def _raise_alarm(database: psycopg.Connection, row: Row, service: str, reason: s
         reason=f"an event ({where}) cannot be published: {reason[:_MOST_REASON]}. "
         "Find it in the outbox, and try again once the cause is gone, or give it up",
     )
-    headers = {topology.ALARM_HEADER: _ALARM, topology.TRACE_HEADER: outbox.traceparent(alarm.id)}
+    headers = {topology.ALARM_HEADER: _ALARM, topology.TRACE_HEADER: traceparent(alarm.id)}
     database.execute(
         _ENQUEUE,
         [alarm.id, service, alarm.exchange_name(), alarm.routing_key, alarm.to_json(), Jsonb(headers)],

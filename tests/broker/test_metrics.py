@@ -19,8 +19,9 @@ from coolthing_site.demo.environment import free_ports
 from messaging.broker import topology
 from messaging.broker.management_api import ManagementUnavailable
 from messaging.events import ServiceErrorEvent
+from messaging.instrumentation import timings
 from messaging.models import HandlingBucket, ProcessedEvent, QueueSample
-from messaging.observability import queue_stats, timings
+from messaging.observability import queue_stats
 from messaging.observability.metrics import PUBLISH_WINDOW_SECONDS, SERVICES
 from messaging.publishing.outbox import publish_on_commit
 from messaging.tasks import sample_queues

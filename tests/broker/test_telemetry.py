@@ -9,7 +9,8 @@ import pytest
 from django.db import transaction
 
 from messaging.broker import topology
-from messaging.publishing.outbox import publish_on_commit, traceparent
+from messaging.instrumentation.tracing import traceparent
+from messaging.publishing.outbox import publish_on_commit
 from tests.broker.conftest import Probe, StartProcess
 from tests.broker.probe import KEY, PROBE_EXCHANGE, PROBE_QUEUE, ProbeHappened
 from tests.collector import CONSUMER, PRODUCER, Collector, Told, collecting

@@ -13,8 +13,8 @@ from messaging.broker import topology
 from messaging.consuming import handling, subscriptions
 from messaging.consuming.subscriptions import batch_subscriber, handle_batch, raw_batch_subscriber
 from messaging.events import Event
+from messaging.instrumentation import timings
 from messaging.models import HandlingBucket, HandlingFailure, ProcessedEvent
-from messaging.observability import timings
 
 QUEUE, EXCHANGE, KEY = "herding_queue", "herding_exchange", "sheep.counted"
 TASK = "tests.herding.count"

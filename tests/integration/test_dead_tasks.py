@@ -10,8 +10,8 @@ from messaging.broker import topology
 from messaging.dead_letters.replays import dry_run
 from messaging.dead_letters.services import dead_letter_edit, dead_letter_replay
 from messaging.errors import NotPossible
+from messaging.instrumentation import timings
 from messaging.models import DeadLetter, HandlingBucket, HandlingFailure, OutboxEvent
-from messaging.observability import timings
 from panelkit.rights import Shell
 from tests.integration.letters import archive, death
 

@@ -10,11 +10,11 @@ import pytest
 from leads.models import Lead
 from messaging.broker import topology
 from messaging.consuming.handling import event_of
-from messaging.consuming.message import Message, body_digest
 from messaging.consuming.subscriptions import handle, handle_batch, subscription_of
 from messaging.dead_letters.archive import archive_all
 from messaging.dead_letters.services import preview
 from messaging.events import UndecodableMessage
+from messaging.messages import Message, body_digest
 from messaging.models import DeadLetter, HandlingFailure
 from notifier.models import Channel, Notification, Rule
 from privacy.person import Person

@@ -11,10 +11,10 @@ import pytest
 from messaging.broker import topology
 from messaging.consuming import bundles, copies
 from messaging.consuming.handling import consume, handle_one
-from messaging.consuming.message import Message
 from messaging.consuming.subscriptions import handle_batch, subscription_of
 from messaging.database.clock import database_clock
 from messaging.dead_letters.archive import archive_all
+from messaging.messages import Message
 from messaging.models import DeadLetter, HandledCopy
 from notifier.models import Channel, Notification, Rule
 

@@ -23,8 +23,8 @@ from coolthing_site.processes.seen import (
     service_of,
     silence_check,
 )
+from messaging.instrumentation import main_loop
 from messaging.models import OutboxEvent
-from messaging.observability import main_loop
 
 pytestmark = pytest.mark.django_db
 

@@ -12,10 +12,10 @@ import pytest
 
 from messaging.broker import topology
 from messaging.consuming.subscriptions import Message, handle_batch
+from messaging.instrumentation import telemetry
+from messaging.instrumentation.tracing import traceparent
+from messaging.messages import OutboxRow
 from messaging.models import DeadLetter
-from messaging.observability import telemetry
-from messaging.publishing.outbox import traceparent
-from messaging.publishing.publisher import Row
 from tests.collector import Collector, Told, collecting
 from tests.support import ROOT
 
@@ -29,7 +29,7 @@ FOREIGN = f"00-{FOREIGN_TRACE}-{FOREIGN_SPAN}-01"
 @pytest.fixture
 def collector(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     """For this process, as if it had told nothing yet."""
-    from messaging.observability import spans
+    from messaging.instrumentation import spans
 
     with collecting() as collector:
         for name, value in collector.env.items():
@@ -48,8 +48,8 @@ def _body(event: uuid.UUID) -> bytes:
     return f'{{"id": "{event}"}}'.encode()
 
 
-def _row(event: uuid.UUID, **headers: str) -> Row:
-    return Row(1, str(event), EXCHANGE, KEY, "{}", headers)
+def _row(event: uuid.UUID, **headers: str) -> OutboxRow:
+    return OutboxRow(1, str(event), EXCHANGE, KEY, "{}", headers)
 
 
 def test_a_batch_has_one_span_with_a_link_to_each_event(collector: Collector):
@@ -124,10 +124,12 @@ def test_trouble_with_telling_never_fails_the_handler(collector: Collector, monk
 def test_without_a_collector_nothing_of_opentelemetry_is_loaded():
     code = (
         "import django, sys; django.setup()\n"
-        "from messaging import relay, subscribers, telemetry\n"
+        "from messaging import subscribers\n"
+        "from messaging.instrumentation import telemetry\n"
+        "from messaging.publishing import relay\n"
         "with telemetry.processing(None): pass\n"
         "telemetry.farewell()\n"
-        "optional = ('opentelemetry', 'google', 'messaging.observability.spans')\n"
+        "optional = ('opentelemetry', 'google', 'messaging.instrumentation.spans')\n"
         "print([name for name in sys.modules if name.startswith(optional)])"
     )
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "coolthing_site.settings", "OTEL_EXPORTER_OTLP_ENDPOINT": ""}

@@ -12,8 +12,8 @@ from django.db.models import Sum
 
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle
+from messaging.instrumentation import timings
 from messaging.models import HandlingBucket, ProcessedEvent
-from messaging.observability import timings
 from messaging.observability.metrics import histogram
 from tests.private import database_url
 from tests.tcp_proxy import TcpProxy

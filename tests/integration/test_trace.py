@@ -14,9 +14,10 @@ from messaging.broker import topology
 from messaging.consuming.subscriptions import body_digest, handle
 from messaging.dead_letters.services import dead_letter_replay
 from messaging.events import ServiceErrorEvent
+from messaging.instrumentation.tracing import traceparent
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, ProcessedEvent, QueueControl
 from messaging.observability.trace import Trace, trace
-from messaging.publishing.outbox import publish_on_commit, traceparent
+from messaging.publishing.outbox import publish_on_commit
 from notifier.models import Channel, Notification, Rule
 from tests.integration.letters import archive, death
 from tests.integration.test_queues_page import person

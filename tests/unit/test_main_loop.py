@@ -8,7 +8,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 
 from coolthing_site.beat import PatientScheduler
 from messaging.consuming.consumer import EventConsumer
-from messaging.observability import main_loop
+from messaging.instrumentation import main_loop
 from messaging.publishing import relay
 from messaging.publishing.outbox_publisher import Pump
 from messaging.publishing.relay import Relay

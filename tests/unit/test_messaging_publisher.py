@@ -9,11 +9,12 @@ from amqp import exceptions
 from messaging.broker import topology
 from messaging.database.listen import retry_delay
 from messaging.events import MAX_BODY_BYTES
-from messaging.publishing.publisher import Row, is_refusal, unfit_reason
+from messaging.messages import OutboxRow
+from messaging.publishing.publisher import is_refusal, unfit_reason
 
 
-def _row(**changes: Any) -> Row:
-    row = Row(1, str(uuid.uuid4()), topology.EVENTS_EXCHANGE, "bots.error", "{}", {})
+def _row(**changes: Any) -> OutboxRow:
+    row = OutboxRow(1, str(uuid.uuid4()), topology.EVENTS_EXCHANGE, "bots.error", "{}", {})
     return row._replace(**changes)
 
 

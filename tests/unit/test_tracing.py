@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from messaging.observability.tracing import TraceFilter, handling
+from messaging.instrumentation.tracing import TraceFilter, handling
 
 OURS = f"00-{'ab' * 16}-{'cd' * 8}-01"
 

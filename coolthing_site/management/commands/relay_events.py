@@ -3,7 +3,8 @@ import threading
 from typing import Any
 
 from coolthing_site.processes import heartbeat
-from messaging.observability import telemetry
+from messaging.instrumentation import telemetry
+from messaging.instrumentation.process_name import name_process
 from messaging.publishing.relay import Relay
 from vault.commands import SecretsCommand
 
@@ -17,7 +18,7 @@ class Command(SecretsCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        telemetry.name_process("relay")
+        name_process("relay")
         heartbeat.start("relay")
         Relay(stop, self._say).run()
         heartbeat.stop()

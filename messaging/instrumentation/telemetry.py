@@ -1,7 +1,7 @@
-"""What happens to events, told to an OpenTelemetry collector when `OTEL_EXPORTER_OTLP_ENDPOINT` names one.
+"""Reports what happens to events to an OpenTelemetry collector, if `OTEL_EXPORTER_OTLP_ENDPOINT` names one.
 
-Without it nothing of OpenTelemetry is loaded. With it nobody waits for the collector: a thread of each process sends
-what was told, and what it cannot send in time is dropped. Trouble here never fails whoever tells.
+Without it nothing of OpenTelemetry is loaded. With it no caller waits for the collector: a thread of each process sends
+the spans, and drops those that it cannot send in time. Telemetry errors never reach the caller.
 """
 
 import logging
@@ -10,32 +10,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from celery.signals import celeryd_after_setup, worker_process_shutdown, worker_shutdown
 from django.conf import settings
 
-from messaging.consuming.message import Message
-from messaging.publishing.publisher import Row
+from messaging.instrumentation.process_name import name_process
+from messaging.messages import Message, OutboxRow
 
 log = logging.getLogger(__name__)
-
-_process = Path(sys.argv[0]).stem
 
 
 def is_on() -> bool:
     return bool(settings.OTEL_EXPORTER_OTLP_ENDPOINT)
-
-
-def process_name() -> str:
-    """As in the Procfile: `relay`, or the first part of a worker's node name."""
-    return _process
-
-
-def name_process(name: str) -> None:
-    global _process
-    _process = name
 
 
 @contextmanager
@@ -72,13 +59,13 @@ def refused(message: Message, problem: Exception) -> None:
         _tell(lambda spans: spans.processed(message, time.time_ns(), type(problem).__name__, "dead-lettered"))
 
 
-def published(row: Row, committed_at: datetime) -> None:
+def published(row: OutboxRow, committed_at: datetime) -> None:
     """The broker has confirmed the row."""
     if is_on():
         _tell(lambda spans: spans.published(row, committed_at))
 
 
-def parked(row: Row, committed_at: datetime) -> None:
+def parked(row: OutboxRow, committed_at: datetime) -> None:
     """The row cannot be published."""
     if is_on():
         _tell(lambda spans: spans.published(row, committed_at, error="parked"))
@@ -86,13 +73,13 @@ def parked(row: Row, committed_at: datetime) -> None:
 
 def farewell(**_: object) -> None:
     """Before a process ends: send what was told, for a few seconds at most."""
-    if "messaging.observability.spans" in sys.modules:
+    if "messaging.instrumentation.spans" in sys.modules:
         _tell(lambda spans: spans.farewell())
 
 
 def _tell(what: Callable[[Any], None]) -> None:
     try:
-        from messaging.observability import spans
+        from messaging.instrumentation import spans
 
         what(spans)
     except Exception as problem:

@@ -33,12 +33,9 @@ from opentelemetry.trace import (
 )
 
 from messaging.broker import topology
-from messaging.consuming.message import Message
-from messaging.events import event_id
-from messaging.observability import telemetry
-from messaging.observability.tracing import parsed
-from messaging.publishing import outbox
-from messaging.publishing.publisher import Row
+from messaging.instrumentation.process_name import process_name
+from messaging.instrumentation.tracing import parsed, traceparent
+from messaging.messages import Message, OutboxRow
 
 # A process that ends does not wait longer for a collector that is away.
 FAREWELL_SECONDS = 3.0
@@ -87,9 +84,9 @@ _lock = threading.Lock()
 _exporting: _Exporting | None = None
 
 
-def published(row: Row, committed_at: datetime, error: str = "") -> None:
+def published(row: OutboxRow, committed_at: datetime, error: str = "") -> None:
     header = row.headers.get(topology.TRACE_HEADER)
-    is_first = header == outbox.traceparent(UUID(row.event_id)) and topology.REPLAY_HEADER not in row.headers
+    is_first = header == traceparent(UUID(row.event_id)) and topology.REPLAY_HEADER not in row.headers
     _record(
         f"publish {row.exchange}",
         SpanKind.PRODUCER,
@@ -111,7 +108,7 @@ def published(row: Row, committed_at: datetime, error: str = "") -> None:
 
 def processed(message: Message, began: int, error: str = "", became: str = "") -> None:
     exchange, routing_key = message.origin
-    event = _event_id(message)
+    event = message.event_id
     parent = _context(message.headers.get(topology.TRACE_HEADER))
     _record(
         f"process {message.queue}",
@@ -204,7 +201,7 @@ os.register_at_fork(after_in_child=_forget)
 def _resource() -> dict[str, str]:
     found = {"service.namespace": "coolthing", "service.instance.id": f"{socket.gethostname()}:{os.getpid()}"}
     # OpenTelemetry's own variable outranks us.
-    return found if os.environ.get("OTEL_SERVICE_NAME") else {**found, "service.name": telemetry.process_name()}
+    return found if os.environ.get("OTEL_SERVICE_NAME") else {**found, "service.name": process_name()}
 
 
 def _of_processing(queue: str) -> dict[str, str]:
@@ -220,10 +217,6 @@ def _destination(*parts: str) -> str:
     return ":".join(part for part in dict.fromkeys(parts) if part)
 
 
-def _event_id(message: Message) -> UUID:
-    return event_id(*message.origin, message.body, message_id=message.stable_message_id)
-
-
 def _context(header: object) -> SpanContext | None:
     found = parsed(header)
     if found is None:
@@ -234,7 +227,7 @@ def _context(header: object) -> SpanContext | None:
 
 
 def _link(message: Message) -> Link:
-    event = _event_id(message)
-    context = _context(message.headers.get(topology.TRACE_HEADER)) or _context(outbox.traceparent(event))
+    event = message.event_id
+    context = _context(message.headers.get(topology.TRACE_HEADER)) or _context(traceparent(event))
     assert context is not None
     return Link(context, {"messaging.message.id": str(event)})

@@ -1,12 +1,13 @@
-"""What arrives in a queue, and who handles it."""
+"""A message of the bus: as it arrives in a queue, and as it leaves the outbox."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from messaging.broker import topology
-from messaging.events import Event
+from messaging.events import Event, event_id
 
 Headers = Mapping[str, Any]
 # A message as it goes to the pool: exchange, routing key, body, headers, message id; then given id and deliveries.
@@ -58,6 +59,11 @@ class Message:
         replayed = self.headers.get(topology.EVENT_ID_HEADER)
         return replayed if isinstance(replayed, str) else self.message_id or self.given_id
 
+    @property
+    def event_id(self) -> UUID:
+        """The id in the body, or else one made of the message id or of the content; the body may be no event."""
+        return event_id(*self.origin, self.body, message_id=self.stable_message_id)
+
 
 @dataclass(frozen=True)
 class Subscription:
@@ -84,6 +90,17 @@ class Subscription:
     @property
     def task_name_of_many(self) -> str:
         return f"{self.task_name}.many"
+
+
+class OutboxRow(NamedTuple):
+    """An outbox row as far as publishing needs it."""
+
+    id: int
+    event_id: str
+    exchange: str
+    routing_key: str
+    body: str
+    headers: dict[str, Any]
 
 
 def body_digest(body: bytes) -> str:
