@@ -14,8 +14,8 @@ from campaigns.selectors import Gap
 from leads.lateness import why_late_to_send
 from leads.models import Conversation, Lead, Message
 from leads.selectors import direct_contact_gaps
-from leads.services.saying import ORIGIN
-from leads.services.settling import message_settle
+from leads.services.sending import ORIGIN
+from leads.services.settlement import message_settle
 
 MOVED_ON = Refuse("The conversation moved on.")
 _ON_THE_WAY = (Delivery.State.QUEUED, Delivery.State.SENDING)

@@ -10,8 +10,7 @@ from campaigns.models import Chat
 from leads.locks import managers_hold
 from leads.models import Conversation
 from leads.selectors import bots_wanted, chats_of, heard_since, leads_unrecorded
-from leads.services.changing import messages_changed
-from leads.services.recording import message_record
+from leads.services.incoming import message_record, messages_changed
 from telegram.types import IncomingMessage, MessageNow
 
 HEARS_STOPS = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from leads.services import leads_receive
+from leads.services.receiving import leads_receive
 from messaging.broker import topology
 from messaging.consuming.subscriptions import batch_subscriber
 from parser.events import NewTargetMessage

@@ -8,7 +8,7 @@ from celery import shared_task
 from leads.llm.job_runner import answer_job
 from leads.services.contact import leads_contact_due
 from leads.services.llm_jobs import jobs_dispatch_due
-from leads.services.takeover import unclaimed_judge_due
+from leads.services.unclaimed_messages import unclaimed_judge_due
 from messaging.consuming.work_tasks import WorkTask
 from messaging.database.clock import database_clock
 from messaging.rounds import all_of

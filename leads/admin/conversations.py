@@ -22,12 +22,12 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 
 from campaigns.services import NotPossible
-from leads import services
 from leads.admin import conversation_page as shown
 from leads.admin.persons import ERASE, PersonAdmin
 from leads.models import Conversation, Lead, Message
 from leads.selectors import beginning, hit_place
-from leads.services.saying import ai_messages_leaving
+from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
+from leads.services.sending import ai_messages_leaving
 from panelkit.labels import choice_label, clipped, link_to
 from panelkit.operations import Operation
 from panelkit.registry import Leaving, add_leaving, leaving_of
@@ -86,7 +86,7 @@ class ConversationAdmin(PersonAdmin):
         Operation(
             "take-over",
             "Take over",
-            run=lambda talk, call: services.conversation_take_over(conversation_id=talk.pk, by=call.by),
+            run=lambda talk, call: conversation_take_over(conversation_id=talk.pk, by=call.by),
             done="is yours: the AI says nothing more there.",
             icon="person",
             when=lambda talk: talk.owner != Owner.HUMAN and talk.lead.state != Lead.State.OPTED_OUT,
@@ -95,7 +95,7 @@ class ConversationAdmin(PersonAdmin):
         Operation(
             "hand-back",
             "Hand back to the AI",
-            run=lambda talk, call: services.conversation_hand_back(conversation_id=talk.pk, by=call.by),
+            run=lambda talk, call: conversation_hand_back(conversation_id=talk.pk, by=call.by),
             done="is the AI's again.",
             icon="smart_toy",
             when=lambda talk: talk.owner != Owner.AI and talk.lead.state != Lead.State.OPTED_OUT,
@@ -167,7 +167,7 @@ class ConversationAdmin(PersonAdmin):
             raise NotPossible(" ".join(str(error) for errors in form.errors.values() for error in errors))
         key: UUID = form.cleaned_data["key"]
         repeated = Message.objects.filter(pk=key).exists()
-        services.operator_say(
+        operator_send(
             conversation_id=row.pk,
             text=form.cleaned_data["text"],
             message_id=key,

@@ -18,13 +18,14 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from bots.deliveries.queueing import deliveries_leaving
 from campaigns.models import Suppression
 from campaigns.services import NotPossible
-from leads import services
 from leads.admin.conversations import ConversationAdmin
 from leads.admin.persons import ERASE, PersonAdmin
 from leads.admin.related import chat_link, hit_link, parser_link, suppression_link
 from leads.llm.client import ACTIONS
 from leads.models import Lead, LlmJob, Message, UnclaimedMessage
 from leads.selectors import beginning
+from leads.services.contact import lead_approve, lead_reject
+from leads.services.opt_out import opt_out
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, clipped, link_to, text_column, waits
@@ -111,7 +112,7 @@ class LeadAdmin(PersonAdmin):
         Operation(
             "approve",
             "Approve",
-            run=lambda lead, call: services.lead_approve(lead_id=lead.pk, by=call.by),
+            run=lambda lead, call: lead_approve(lead_id=lead.pk, by=call.by),
             done=_approved,
             icon="check",
             variant="primary",
@@ -122,7 +123,7 @@ class LeadAdmin(PersonAdmin):
         Operation(
             "reject",
             "Reject",
-            run=lambda lead, call: services.lead_reject(lead_id=lead.pk, by=call.by, **call.data),
+            run=lambda lead, call: lead_reject(lead_id=lead.pk, by=call.by, **call.data),
             done="is not written to.",
             icon="close",
             when=when_in(Lead.State.AWAITING_APPROVAL, Lead.State.NEW),
@@ -132,7 +133,7 @@ class LeadAdmin(PersonAdmin):
         Operation(
             "opt_out",
             "Mark as opted out",
-            run=lambda lead, call: services.opt_out(
+            run=lambda lead, call: opt_out(
                 lead_id=lead.pk,
                 source=Suppression.Source.OPERATOR,
                 reason=call.data.get("reason") or f"Entered by {call.by}",

@@ -14,7 +14,7 @@ from campaigns.models import Purpose, Suppression
 from campaigns.selectors import plain_username
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, hit_place, leads_of
-from leads.services.saying import ORIGIN
+from leads.services.sending import ORIGIN
 from panelkit.labels import link_to, page_of
 from panelkit.registry import Link, add_link, may_view
 from parser.models import Hit

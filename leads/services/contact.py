@@ -17,7 +17,7 @@ from leads.locks import campaign_hold, conversation_lock_if_there, managers_hold
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_told, managers_usable
 from leads.services.ownership import lead_move, owner_move
-from leads.services.saying import message_say
+from leads.services.sending import message_send
 from messaging.database.clock import database_clock
 from messaging.database.errors import DATABASE_ERRORS
 from messaging.events import ServiceErrorEvent
@@ -69,7 +69,7 @@ def _contact_through_manager(lead: Lead, person: Person, text: str, now: datetim
     lead_move(lead=lead, state=State.CONTACTING)
     # Another program's clock may be ahead of ours.
     due_at = min(lead.hit_at, now) + timedelta(seconds=lead.campaign.first_contact_interval_seconds)
-    message_say(
+    message_send(
         conversation=conversation,
         author=Message.Author.AI,
         text=text,

@@ -15,11 +15,17 @@ from leads.llm.prompt import conversation_prompt
 from leads.locks import ConversationGone, conversation_lock
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.selectors import beginning, messages_said
-from leads.services.ending import conversation_end, over_because
-from leads.services.jobs import ANSWER_TASK
-from leads.services.optout import opt_out
-from leads.services.ownership import Owner, lead_move, owner_move, owner_needed
-from leads.services.saying import message_say
+from leads.services.opt_out import opt_out
+from leads.services.ownership import (
+    Owner,
+    conversation_end,
+    jobs_drop,
+    lead_move,
+    over_because,
+    owner_move,
+    owner_needed,
+)
+from leads.services.sending import message_send
 from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import backoff
 from messaging.wire import storable
@@ -29,6 +35,10 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
 
 State = LlmJob.State
+
+ANSWER_TASK = "leads.tasks.answer_lead"
+# Delayed messages sit in a worker's memory: a longer wait is left to beat, which finds due rows.
+_LONGEST_COUNTDOWN_SECONDS = 5.0
 
 # A job whose task died is free again after this: two requests, each of which ends at its deadline, and some air.
 CLAIM = timedelta(seconds=2 * TIMEOUT_SECONDS + 30)
@@ -51,6 +61,22 @@ class Question:
     attempt: int
     conversation_id: UUID
     model: str
+
+
+def job_queue(*, conversation: Conversation, now: datetime, quiet_seconds: float) -> LlmJob:
+    """The conversation is locked. Ask after so many seconds, unless its epoch moves on before."""
+    jobs_drop(conversation=conversation)
+    due_at = now + timedelta(seconds=quiet_seconds)
+    at_once = quiet_seconds <= _LONGEST_COUNTDOWN_SECONDS
+    job = LlmJob.objects.create(
+        conversation=conversation,
+        epoch=conversation.epoch,
+        due_at=due_at,
+        dispatched_at=due_at if at_once else None,
+    )
+    if at_once:
+        send_on_commit(ANSWER_TASK, str(job.id), countdown=quiet_seconds)
+    return job
 
 
 def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
@@ -201,4 +227,4 @@ def _finish(job: LlmJob, state: LlmJob.State) -> LlmJob:
 def _say(conversation: Conversation, texts: list[str], now: datetime, *, parting: bool = False) -> None:
     """Messages of one answer leave in their order: the ledger keeps it for equal times."""
     for text in texts:
-        message_say(conversation=conversation, author=Message.Author.AI, text=text, due_at=now, parting=parting)
+        message_send(conversation=conversation, author=Message.Author.AI, text=text, due_at=now, parting=parting)

@@ -15,7 +15,7 @@ from leads.locks import campaign_hold, leads_lock, managers_hold
 from leads.models import Lead
 from leads.selectors import Person, leads_met, managers_usable
 from leads.services.contact import lead_contact
-from leads.services.people import lead_find
+from leads.services.identity import lead_find
 from messaging.database.clock import database_clock
 from parser.events import NewTargetMessage
 

@@ -15,8 +15,8 @@ from bots.models import Bot, Delivery, Role
 from bots.roles import RoleHandler, handler_of
 from campaigns.models import Campaign, Chat, ChatPermission
 from leads.models import CampaignManager, Conversation, Lead, Message
-from leads.services import message_record
-from leads.services.saying import message_say
+from leads.services.incoming import message_record
+from leads.services.sending import message_send
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle
 from parser.models import Keyword, WatchedChat
@@ -93,7 +93,7 @@ class World:
     def ai_says(self, talk: Conversation, text: str = "An answer", **facts: Any) -> Message:
         """As if the LLM had answered the present epoch."""
         talk.refresh_from_db()
-        return message_say(conversation=talk, author=Message.Author.AI, text=text, due_at=timezone.now(), **facts)
+        return message_send(conversation=talk, author=Message.Author.AI, text=text, due_at=timezone.now(), **facts)
 
     def claimed(self) -> Delivery:
         """One message on its way to Telegram."""

@@ -15,8 +15,7 @@ from bots.models import BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellat
 from campaigns.models import Budget, Suppression
 from campaigns.people import person_erase, person_named
 from leads.models import Conversation, Lead, LlmJob, UnclaimedMessage
-from leads.services import operator_say
-from leads.services.ownership import conversation_take_over
+from leads.services.operators import conversation_take_over, operator_send
 from messaging.models import (
     DeadLetter,
     DeadLetterEntry,
@@ -57,7 +56,7 @@ def fill(world: World) -> Conversation:
     world.send_all()
     world.incoming(talk, WORDS, peer_id=ID, from_user_id=ID, from_username=NAME)
     conversation_take_over(conversation_id=talk.id, by="olga")
-    operator_say(conversation_id=talk.id, text=ANSWER)
+    operator_send(conversation_id=talk.id, text=ANSWER)
     world.send_all()
     UnclaimedMessage.objects.create(conversation=talk, telegram_message_id=9, text=WORDS, said_at=timezone.now())
     LlmJob.objects.filter(conversation=talk).update(reason=f"They said: {WORDS}"[:300], state="done")

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from bots.models import Bot
 from leads.models import Conversation, Lead, UnclaimedMessage
-from leads.services import contact, lead_approve, takeover
-from leads.services.contact import leads_contact_due
-from leads.services.takeover import unclaimed_judge_due
+from leads.services import contact, unclaimed_messages
+from leads.services.contact import lead_approve, leads_contact_due
+from leads.services.unclaimed_messages import unclaimed_judge_due
 from messaging.models import HandlingFailure, OutboxEvent
 from tests.integration.leads_world import World
 
@@ -111,11 +111,11 @@ def test_a_lead_for_whom_no_manager_is_usable_waits_as_long_as_it_takes(waiting,
 
 
 def test_words_that_cannot_be_judged_give_the_conversation_to_an_operator(talk, left_over, monkeypatch):
-    failing = Failing(monkeypatch, takeover, "_is_ours", ValueError)
+    failing = Failing(monkeypatch, unclaimed_messages, "_is_ours", ValueError)
     every_two_seconds(unclaimed_judge_due, minutes=10)
     talk.refresh_from_db()
     left_over.refresh_from_db()
-    assert failing.calls == takeover.MOST_ATTEMPTS
+    assert failing.calls == unclaimed_messages.MOST_ATTEMPTS
     assert talk.owner == "human" and "Look into the chat" in talk.owner_reason
     assert left_over.given_up_at is not None and left_over.error == "unforeseen ValueError"
     [event] = told()
@@ -124,18 +124,18 @@ def test_words_that_cannot_be_judged_give_the_conversation_to_an_operator(talk, 
 
 
 def test_judging_without_a_trace_is_counted_too(talk, left_over, monkeypatch):
-    failing = Failing(monkeypatch, takeover, "_is_ours", OperationalError)
+    failing = Failing(monkeypatch, unclaimed_messages, "_is_ours", OperationalError)
     every_two_seconds(unclaimed_judge_due, minutes=2, errors=(OperationalError,))
     talk.refresh_from_db()
-    assert failing.calls == takeover.MOST_ATTEMPTS and talk.owner == "human"
+    assert failing.calls == unclaimed_messages.MOST_ATTEMPTS and talk.owner == "human"
     assert len(told()) == 1
 
 
 def test_what_was_given_up_is_judged_with_the_next_message_of_ours(world, talk, left_over, monkeypatch):
     with monkeypatch.context() as patch:
-        Failing(patch, takeover, "_is_ours", ValueError)
+        Failing(patch, unclaimed_messages, "_is_ours", ValueError)
         every_two_seconds(unclaimed_judge_due, minutes=10)
-    takeover.outgoing_judge(conversation=talk)
+    unclaimed_messages.outgoing_judge(conversation=talk)
     assert not UnclaimedMessage.objects.exists()
 
 

@@ -12,8 +12,8 @@ from campaigns.selectors import is_suppressed
 from leads.llm.prompt import conversation_prompt
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.selectors import heard_since, leads_unrecorded, messages_said
-from leads.services import conversation_hand_back, conversation_take_over, message_record
-from leads.services.changing import messages_changed
+from leads.services.incoming import message_record, messages_changed
+from leads.services.operators import conversation_hand_back, conversation_take_over
 from telegram.types import IncomingMessage, MessageNow
 from tests.integration.leads_world import World, private_message
 

@@ -14,8 +14,9 @@ from campaigns.services import permission_revoke
 from leads import tasks
 from leads.llm.job_runner import answer_job
 from leads.models import Lead, LlmJob
-from leads.services import conversation_hand_back, conversation_take_over, lead_approve, operator_say
+from leads.services.contact import lead_approve
 from leads.services.llm_jobs import job_claim
+from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
 from messaging.database.clock import database_clock
 from messaging.events import ServiceErrorEvent
 from notifier import services as notifier
@@ -171,7 +172,7 @@ def test_a_job_that_another_task_works_on_is_left_to_it():
 def test_a_conversation_that_changes_hands_goes_on_at_once():
     talk = asked().conversation
     conversation_take_over(conversation_id=talk.pk, by="olga")
-    said = operator_say(conversation_id=talk.pk, text="Hello, I am Olga.")
+    said = operator_send(conversation_id=talk.pk, text="Hello, I am Olga.")
     assert is_now(Delivery.objects.get(message=said).due_at)
     conversation_hand_back(conversation_id=talk.pk, by="olga")
     assert is_now(LlmJob.objects.filter(state="due").get().due_at)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from bots.models import Delivery
 from leads.models import Conversation, Lead, Message
 from leads.person_data import LeadsPersonalData
-from leads.services import conversation_take_over, operator_say
+from leads.services.operators import conversation_take_over, operator_send
 from messaging.database import migrating
 from privacy.person import Person
 from tests.integration.leads_world import World, texts
@@ -54,7 +54,7 @@ def test_what_is_still_to_be_sent_comes_last_and_what_was_not_sent_stays_where_i
     world.incoming(talk, "How much?")
     world.ai_says(talk, "not sent")
     conversation_take_over(conversation_id=talk.id)
-    operator_say(conversation_id=talk.id, text="to be sent")
+    operator_send(conversation_id=talk.id, text="to be sent")
     world.incoming(talk, "Hello?")
     assert texts(talk)[1:] == ["How much?", "not sent", "Hello?", "to be sent"]
     assert world.send_all() == 1

@@ -8,9 +8,7 @@ from django.utils import timezone
 from bots.models import Bot
 from campaigns.models import Suppression
 from leads.models import CampaignManager, Conversation, Lead, LlmJob, Message
-from leads.services import (
-    message_record,
-)
+from leads.services.incoming import message_record
 from telegram.types import Author
 from tests.integration.leads_world import make_world, private_message, role_handler, texts
 

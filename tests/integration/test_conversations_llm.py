@@ -11,8 +11,8 @@ from campaigns.services import campaign_finish, campaign_pause, campaign_resume
 from leads.llm.client import Answer, Answered
 from leads.llm.job_runner import answer_job
 from leads.models import Lead, LlmJob, Message
-from leads.services import conversation_hand_back, conversation_take_over
 from leads.services.llm_jobs import MOST_ATTEMPTS, job_apply, job_claim, jobs_dispatch_due
+from leads.services.operators import conversation_hand_back, conversation_take_over
 from messaging.models import OutboxEvent
 from tests.integration.leads_world import make_world, texts
 from tests.integration.locks import at_once

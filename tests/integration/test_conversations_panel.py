@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from bots.models import Delivery
 from leads.models import Message
-from leads.services import operator_say
+from leads.services.operators import operator_send
 
 pytestmark = pytest.mark.django_db
 
@@ -70,7 +70,7 @@ def test_a_conversation_of_which_nothing_was_sent_is_shown(world, panel):
 
 def test_a_message_says_that_it_waits_and_when_it_was_sent(world, talk, panel):
     world.incoming(talk, "one")
-    operator_say(conversation_id=talk.pk, text="two", message_id=uuid4(), take_over_by="olga")
+    operator_send(conversation_id=talk.pk, text="two", message_id=uuid4(), take_over_by="olga")
     ours = Message.objects.get(text="two")
 
     def head() -> str:

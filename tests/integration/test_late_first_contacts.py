@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from bots.models import Delivery
 from leads.models import Lead
-from leads.services import conversation_take_over, lead_approve, lead_reject, operator_say
+from leads.services.contact import lead_approve, lead_reject
+from leads.services.operators import conversation_take_over, operator_send
 from tests.integration.leads_world import World, make_world, texts
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +71,7 @@ def test_rejected_nothing_is_sent(world: World):
 def test_an_operator_may_write_instead(world: World):
     lead = late(world)
     conversation_take_over(conversation_id=lead.conversation.id, by="olga")
-    operator_say(conversation_id=lead.conversation.id, text="Sorry for the delay")
+    operator_send(conversation_id=lead.conversation.id, text="Sorry for the delay")
     assert world.send_all() == 1
     lead.refresh_from_db()
     assert lead.state == State.TALKING and texts(lead.conversation, "operator") == ["Sorry for the delay"]

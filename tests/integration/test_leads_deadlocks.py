@@ -18,9 +18,10 @@ from django.utils import timezone
 from bots.models import Delivery
 from campaigns.models import Suppression
 from leads.models import Conversation, Lead, LlmJob, UnclaimedMessage
-from leads.services import conversation_hand_back, conversation_take_over, opt_out
-from leads.services.changing import messages_changed
-from leads.services.takeover import unclaimed_judge_due
+from leads.services.incoming import messages_changed
+from leads.services.operators import conversation_hand_back, conversation_take_over
+from leads.services.opt_out import opt_out
+from leads.services.unclaimed_messages import unclaimed_judge_due
 from telegram.types import MessageNow
 from tests.integration.leads_world import World, handle_lead, make_world
 from tests.integration.locks import row_locked, working

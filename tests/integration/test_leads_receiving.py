@@ -17,9 +17,8 @@ from campaigns.policy.disclosure import is_disclosed
 from campaigns.services import NotPossible, campaign_finish, permission_revoke, suppression_add
 from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.selectors import Person, leads_of
-from leads.services import lead_approve, lead_reject
-from leads.services.contact import leads_contact_due
-from leads.services.people import lead_find
+from leads.services.contact import lead_approve, lead_reject, leads_contact_due
+from leads.services.identity import lead_find
 from leads.services.receiving import BadLead
 from messaging.events import UndecodableMessage
 from telegram.types import PersonTarget

@@ -12,8 +12,9 @@ from bots.models import Delivery
 from campaigns.models import Suppression
 from campaigns.services import campaign_pause
 from leads.models import Conversation, Message
-from leads.services import conversation_take_over, opt_out
-from leads.services.saying import message_say
+from leads.services.operators import conversation_take_over
+from leads.services.opt_out import opt_out
+from leads.services.sending import message_send
 from tests.integration import ledger
 from tests.integration.leads_world import make_world
 
@@ -25,7 +26,7 @@ def talk() -> Conversation:
     """With an answer of the AI that is leaving."""
     world = make_world()
     talk = world.talk()
-    message_say(conversation=talk, author=Message.Author.AI, text="5 euros", due_at=timezone.now())
+    message_send(conversation=talk, author=Message.Author.AI, text="5 euros", due_at=timezone.now())
     assert len(claim(ledger.owners(*world.managers)).outgoing) == 1
     return talk
 

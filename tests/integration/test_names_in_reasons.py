@@ -17,7 +17,7 @@ from bots.worker.reference_confirming import cannot_tell
 from campaigns.models import Chat
 from campaigns.permissions.expiry import permissions_tell_expiring
 from leads.models import Lead
-from leads.services import people
+from leads.services import identity
 from messaging.models import OutboxEvent
 from telegram.logins.types import LoginError
 from telegram.types import Me
@@ -98,6 +98,6 @@ def test_a_lead_that_turns_out_to_be_another_one_is_closed_without_that_ones_id(
     world = make_world()
     facts: dict[str, Any] = {"campaign": world.campaign, "hit_at": ledger.START, "chat_id": -1, "message_id": 1}
     goes, stays = (Lead.objects.create(telegram_user_id=user, event_id=uuid4(), **facts) for user in (1, 2))
-    people._end(goes, stays)
+    identity._end(goes, stays)
     goes.refresh_from_db()
     assert goes.state_reason == "The same person as another lead of this campaign: see “Same as” on the lead's page."

@@ -17,8 +17,8 @@ from bots.accounts.states import bot_restrict
 from bots.models import Bot
 from leads.llm.client import Answer, Answered
 from leads.models import Conversation, Lead, LlmJob
-from leads.services import conversation_take_over
 from leads.services.llm_jobs import job_apply, job_claim
+from leads.services.operators import conversation_take_over
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle
 from messaging.dead_letters.services import dead_letter_discard, dead_letter_replay

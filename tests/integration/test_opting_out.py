@@ -12,13 +12,9 @@ from campaigns.selectors import is_suppressed
 from campaigns.services import NotPossible, suppression_add
 from leads.locks import conversation_lock
 from leads.models import Conversation, Lead, LlmJob
-from leads.services import (
-    conversation_hand_back,
-    conversation_take_over,
-    message_record,
-    operator_say,
-    opt_out,
-)
+from leads.services.incoming import message_record
+from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
+from leads.services.opt_out import opt_out
 from tests.integration.leads_world import make_world, private_message, queued, texts
 from tests.integration.locks import at_once, in_thread, somebody_waits_for_a_lock
 from tests.support import wait_until
@@ -102,7 +98,7 @@ def test_after_a_stop_words_are_recorded_and_not_answered(world, talk):
 
 def test_stop_outweighs_a_person_who_had_taken_over(world, talk):
     conversation_take_over(conversation_id=talk.id, by="olga")
-    said = operator_say(conversation_id=talk.id, text="A minute, please.")
+    said = operator_send(conversation_id=talk.id, text="A minute, please.")
     world.incoming(talk, "stop")
     assert (Delivery.objects.get(message=said).state, talk.owner) == ("cancelled", "none")
 

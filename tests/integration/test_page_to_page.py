@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from campaigns.models import Suppression
 from leads.models import Conversation, Lead, Message
-from leads.services import opt_out
+from leads.services.opt_out import opt_out
 from parser.models import Hit, Keyword
 from scripts import services
 from scripts.models import Step

@@ -27,8 +27,8 @@ from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, manager_least_loaded
 from leads.services.contact import leads_contact_due
 from leads.services.llm_jobs import Question, jobs_dispatch_due, question_messages
-from leads.services.optout import opt_out
-from leads.services.takeover import unclaimed_judge_due
+from leads.services.opt_out import opt_out
+from leads.services.unclaimed_messages import unclaimed_judge_due
 from messaging import retention
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle

@@ -15,7 +15,8 @@ from bots.models import Delivery
 from campaigns.models import Suppression
 from campaigns.services import NotPossible
 from leads.models import Conversation, Message
-from leads.services import conversation_take_over, operator_say, opt_out
+from leads.services.operators import conversation_take_over, operator_send
+from leads.services.opt_out import opt_out
 from tests.integration.leads_world import World, texts
 
 pytestmark = pytest.mark.django_db
@@ -97,9 +98,9 @@ def test_a_key_of_another_conversation_sends_nothing_there(world: World, talk: C
     other = world.talk(telegram_user_id=502, username="other", message_id=79)
     for one in (talk, other):
         conversation_take_over(conversation_id=one.id)
-    sent = operator_say(conversation_id=talk.id, text="Hello", message_id=uuid4())
+    sent = operator_send(conversation_id=talk.id, text="Hello", message_id=uuid4())
     with pytest.raises(NotPossible) as refusal:
-        operator_say(conversation_id=other.id, text="Hi", message_id=sent.pk)
+        operator_send(conversation_id=other.id, text="Hi", message_id=sent.pk)
     assert "Hello" not in str(refusal.value), "nor is its text quoted there"
 
 
@@ -123,7 +124,7 @@ def test_an_open_page_gets_what_changed_and_nothing_else(world: World, talk: Con
     Message.objects.filter(pk=heard.pk).update(text="How much is it?", original_text="How much?")
     assert list(news(admin_client, talk, **have)["changed"]) == [str(heard.pk)]
     conversation_take_over(conversation_id=talk.id, by="olga")
-    said = operator_say(conversation_id=talk.id, text="5 euros")
+    said = operator_send(conversation_id=talk.id, text="5 euros")
     newer = news(admin_client, talk, **have)
     assert set(newer["changed"]) == {str(heard.pk), str(said.pk)} and newer["order"][-1] == str(said.pk)
     assert "Taken over by olga." in newer["parts"]["talk-head"] and "take_over" not in newer["parts"]["talk-how"]

@@ -9,12 +9,8 @@ from bots.deliveries.queueing import delivery_finish
 from bots.models import Delivery
 from campaigns.services import NotPossible
 from leads.models import Lead, LlmJob, Message, UnclaimedMessage
-from leads.services import (
-    conversation_hand_back,
-    conversation_take_over,
-    operator_say,
-)
-from leads.services.takeover import unclaimed_judge_due
+from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
+from leads.services.unclaimed_messages import unclaimed_judge_due
 from tests.integration.leads_world import texts
 
 pytestmark = pytest.mark.django_db
@@ -43,18 +39,18 @@ def test_taken_over_before_the_first_message_the_lead_is_not_lost(world):
 
 def test_an_operator_speaks_only_in_a_conversation_of_their_own(world, talk):
     with pytest.raises(NotPossible):
-        operator_say(conversation_id=talk.id, text="Hello")
+        operator_send(conversation_id=talk.id, text="Hello")
     conversation_take_over(conversation_id=talk.id)
     with pytest.raises(NotPossible):
-        operator_say(conversation_id=talk.id, text="  ")
-    operator_say(conversation_id=talk.id, text="Hello, I am Olga.")
+        operator_send(conversation_id=talk.id, text="  ")
+    operator_send(conversation_id=talk.id, text="Hello, I am Olga.")
     assert world.send_all() == 1
     assert texts(talk, "operator") == ["Hello, I am Olga."]
 
 
 def test_handed_back_the_ai_does_not_speak_for_an_operator(world, talk):
     conversation_take_over(conversation_id=talk.id)
-    said = operator_say(conversation_id=talk.id, text="Too late")
+    said = operator_send(conversation_id=talk.id, text="Too late")
     conversation_hand_back(conversation_id=talk.id, by="olga")
     assert world.send_all() == 0
     assert Delivery.objects.get(message=said).state == "refused"
@@ -65,7 +61,7 @@ def test_handed_back_the_ai_answers_if_the_lead_waits(world, talk, last_word, as
     world.incoming(talk, "How much?")
     conversation_take_over(conversation_id=talk.id)
     if last_word == "ours":
-        operator_say(conversation_id=talk.id, text="5 euros")
+        operator_send(conversation_id=talk.id, text="5 euros")
         world.send_all()
     conversation_hand_back(conversation_id=talk.id)
     talk.refresh_from_db()
@@ -146,7 +142,7 @@ def test_our_message_whose_fate_is_unknown_is_no_takeover(world, talk):
 
 def test_what_an_operator_typed_in_two_lines_is_known_again_when_its_fate_is_unknown(world, talk):
     conversation_take_over(conversation_id=talk.id)
-    typed = operator_say(conversation_id=talk.id, text="Two\r\nlines ")
+    typed = operator_send(conversation_id=talk.id, text="Two\r\nlines ")
     assert (typed.text, Delivery.objects.get(message=typed).text) == ("Two\nlines", "Two\nlines")
     leaving = world.claimed()
     delivery_finish(delivery_id=leaving.id, was=Delivery.State.SENDING, state=Delivery.State.UNKNOWN, reason="lost")

@@ -16,8 +16,7 @@ from bots.worker.runtime import Runtime
 from campaigns.selectors import is_suppressed
 from leads.models import Conversation, Lead, Message
 from leads.selectors import heard_since, leads_unrecorded
-from leads.services import message_record
-from leads.services.changing import messages_changed
+from leads.services.incoming import message_record, messages_changed
 from sandbox.world import message_changes
 from sandbox.world.entities import User
 from sandbox.world.faults import Fault, FaultKind

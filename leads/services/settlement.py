@@ -13,11 +13,10 @@ from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Lead, Message
 from leads.refusals import refusal_told
 from leads.selectors import Person
-from leads.services.ending import conversation_end_if_over
-from leads.services.optout import opt_out
-from leads.services.ownership import Owner, lead_move, owner_move, owner_needed
-from leads.services.people import person_learn
-from leads.services.takeover import outgoing_judge
+from leads.services.identity import person_learn
+from leads.services.opt_out import opt_out
+from leads.services.ownership import Owner, conversation_end_if_over, lead_move, owner_move, owner_needed
+from leads.services.unclaimed_messages import outgoing_judge
 
 # How Telegram says that a person has blocked the account (telegram.errors.PeerRefuses).
 _BLOCKED = "USER_IS_BLOCKED"

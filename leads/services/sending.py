@@ -18,7 +18,7 @@ _SUPERGROUPS_BELOW = -1_000_000_000_000
 _PURPOSES = {Message.Author.AI: Purpose.REPLY, Message.Author.OPERATOR: Purpose.OPERATOR}
 
 
-def message_say(
+def message_send(
     *,
     conversation: Conversation,
     author: Message.Author,

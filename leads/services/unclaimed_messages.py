@@ -12,7 +12,7 @@ from bots.models import Delivery
 from bots.selectors import bot_name
 from leads.locks import conversation_lock_if_there
 from leads.models import Conversation, Lead, Message, UnclaimedMessage
-from leads.services.ownership import NOT_TALKING, Owner, lead_move, owner_move
+from leads.services.ownership import Owner, lead_resume, owner_move
 from messaging.database.errors import DATABASE_ERRORS
 from messaging.database.locks import rows_lock
 from messaging.events import ServiceErrorEvent
@@ -149,11 +149,9 @@ def _is_ours(conversation: Conversation, message: UnclaimedMessage) -> bool:
 
 
 def _taken_over(conversation: Conversation, message: UnclaimedMessage) -> None:
-    lead = conversation.lead
     if not _opted_out(conversation) and conversation.owner != Owner.HUMAN:
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=PHONE_REASON)
-    if lead.state in NOT_TALKING:
-        lead_move(lead=lead, state=Lead.State.TALKING)
+    lead_resume(lead=conversation.lead)
     Message.objects.create(
         conversation=conversation,
         author=Message.Author.PHONE,

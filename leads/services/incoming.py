@@ -1,0 +1,222 @@
+"""What others write in the direct chats of manager bots: new messages, edits and deletions. The record keeps the first
+text and what was deleted."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from bots.models import Delivery
+from bots.selectors import is_own_account
+from campaigns.models import Purpose, Suppression
+from campaigns.policy.fences import erasing_hold
+from campaigns.selectors import is_erased
+from campaigns.suppressions.recording import suppression_add, suppression_resolve
+from leads.locks import conversation_again, conversation_lock_if_there
+from leads.models import Conversation, LlmJob, Message
+from leads.selectors import Person, conversation_with, heard, leads_of
+from leads.services.identity import leads_learn, person_learn
+from leads.services.llm_jobs import job_queue
+from leads.services.opt_out import opt_out
+from leads.services.ownership import jobs_drop
+from leads.services.unclaimed_messages import outgoing_note
+from leads.stop_words import says_stop
+from messaging.database.clock import database_clock
+from telegram.types import IncomingMessage, MessageNow
+
+_State = Delivery.State
+# A delivery in one of these has reached the lead, or may have.
+_LEFT = (_State.SENDING, _State.SENT, _State.UNKNOWN)
+
+
+@transaction.atomic
+def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
+    """Record a direct message and do what follows from it. A repeat changes nothing; strangers are left alone, and so
+    are Bot API bots, Telegram itself and the team's own accounts: they are nobody's leads.
+    """
+    if not message.private or message.author.kind in ("bot", "service"):
+        return
+    if is_own_account(telegram_user_id=message.peer_id):
+        return
+    name = "" if message.outgoing else message.from_username
+    person = Person.of(message.peer_id, name)
+    found = conversation_with(bot_id=bot_id, telegram_user_id=message.peer_id, username=person.username)
+    if found is None:
+        if not message.outgoing:
+            _stranger(person, message.text)
+        return
+    conversation = conversation_lock_if_there(found.id, person)
+    if conversation is None:
+        # Erased meanwhile.
+        return
+    if suppression_resolve(telegram_user_id=message.peer_id, username=name, by="their message to us"):
+        # It may have ended this very conversation.
+        conversation = conversation_again(conversation)
+    person_learn(conversation=conversation, telegram_user_id=message.peer_id)
+    if Message.objects.filter(conversation=conversation, telegram_message_id=message.message_id).exists():
+        return
+    if message.outgoing:
+        outgoing_note(conversation=conversation, message=message)
+    else:
+        _incoming(conversation, message)
+
+
+@transaction.atomic
+def stop_hear(change: MessageNow) -> None:
+    """An edit of a direct message that is not on record: of a lead who wrote to another account, or before the
+    conversation began. As with a message, it may be a stop."""
+    if change.from_user_id is None or change.text is None or not says_stop(change.text):
+        return
+    # No lock comes before it.
+    erasing_hold()
+    if is_erased(telegram_user_id=change.from_user_id) or is_own_account(telegram_user_id=change.from_user_id):
+        return
+    _stranger(Person.of(change.from_user_id, change.from_username), change.text)
+
+
+def _stranger(person: Person, text: str) -> None:
+    """A lead may ask another account than the one that wrote to them to stop. Other strangers are left alone."""
+    if not leads_of(person).exists():
+        return
+    leads_learn(person=person)
+    if says_stop(text):
+        suppression_add(
+            telegram_user_id=person.telegram_user_id,
+            username=person.username,
+            source=Suppression.Source.WORDS,
+            reason=text[:200],
+        )
+
+
+def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
+    if not message.text and (epoch := _epoch_of_album(conversation, message)) is not None:
+        # One more picture of what is being answered already.
+        _keep(conversation, message, epoch=epoch)
+        return
+    conversation.epoch += 1
+    conversation.last_incoming_at = message.said_at
+    conversation.save(update_fields=["epoch", "last_incoming_at"])
+    _keep(conversation, message, epoch=conversation.epoch)
+    if says_stop(message.text):
+        opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason=message.text[:200])
+    elif conversation.owner == Conversation.Owner.AI:
+        campaign = conversation.lead.campaign
+        job_queue(conversation=conversation, now=database_clock(), quiet_seconds=campaign.reply_quiet_seconds)
+    else:
+        jobs_drop(conversation=conversation)
+
+
+def _epoch_of_album(conversation: Conversation, message: IncomingMessage) -> int | None:
+    """None when it belongs to no album of which something is recorded."""
+    if message.grouped_id is None:
+        return None
+    album = Message.objects.filter(conversation=conversation, author=Message.Author.LEAD, grouped_id=message.grouped_id)
+    return album.order_by("-epoch").values_list("epoch", flat=True).first()
+
+
+def _keep(conversation: Conversation, message: IncomingMessage, *, epoch: int) -> None:
+    Message.objects.create(
+        conversation=conversation,
+        author=Message.Author.LEAD,
+        text=message.text,
+        telegram_message_id=message.message_id,
+        grouped_id=message.grouped_id,
+        epoch=epoch,
+        at=message.said_at,
+        edited_at=message.edited_at,
+    )
+
+
+def messages_changed(*, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
+    """Keep what became of messages of the bot's conversations, one transaction each, and do what follows from it.
+
+    Returns the changes of other messages; of these only a lead's stop is heard. What is known already changes nothing.
+    """
+    known = {
+        message.telegram_message_id: message
+        for message in heard(bot_id=bot_id)
+        .filter(telegram_message_id__in=[change.message_id for change in changes])
+        .order_by("at")
+    }
+    for change in changes:
+        message = known.get(change.message_id)
+        if message is None:
+            stop_hear(change)
+        elif _is_news(message, change):
+            _change(message, change)
+    return [change for change in changes if change.message_id not in known]
+
+
+def _is_news(message: Message, change: MessageNow) -> bool:
+    if change.deleted:
+        return message.deleted_at is None
+    if change.text is None or change.edited_at is None or change.text == message.text:
+        return False
+    # Whole seconds: of two edits in one second the one that is heard later is the later one.
+    return message.edited_at is None or message.edited_at <= change.edited_at
+
+
+@transaction.atomic
+def _change(message: Message, change: MessageNow) -> None:
+    found = Conversation.objects.select_related("lead").filter(id=message.conversation_id).first()
+    if found is None:
+        # Erased meanwhile.
+        return
+    conversation = conversation_lock_if_there(found.id, Person.of(found.peer_id, found.lead.username))
+    if conversation is None:
+        return
+    message.refresh_from_db()
+    if not _is_news(message, change):
+        return
+    if change.deleted:
+        message.deleted_at = database_clock()
+    else:
+        message.original_text = message.original_text or message.text
+        message.text, message.edited_at = change.text or "", change.edited_at
+    message.save(update_fields=["text", "original_text", "edited_at", "deleted_at"])
+    if message.author == Message.Author.LEAD:
+        _follow(conversation, message, change)
+
+
+def _follow(conversation: Conversation, message: Message, change: MessageNow) -> None:
+    """What the lead changed is news only while nothing has answered it; except for a stop, which always is."""
+    if not change.deleted and says_stop(message.text):
+        opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason=message.text[:200])
+        return
+    if conversation.owner != Conversation.Owner.AI or _is_answered(message):
+        return
+    if not change.deleted or _answer_pending(conversation):
+        _ask_anew(conversation)
+
+
+def _ask_anew(conversation: Conversation) -> None:
+    """An answer to what stood there before is not sent. Where nothing is left to answer, nothing is asked."""
+    conversation.epoch += 1
+    conversation.save(update_fields=["epoch"])
+    there = Message.objects.filter(conversation=conversation, author=Message.Author.LEAD, deleted_at=None)
+    last = there.order_by("epoch").last()
+    if last is not None and not _is_answered(last):
+        quiet_seconds = conversation.lead.campaign.reply_quiet_seconds
+        job_queue(conversation=conversation, now=database_clock(), quiet_seconds=quiet_seconds)
+    else:
+        jobs_drop(conversation=conversation)
+
+
+def _is_answered(message: Message) -> bool:
+    left = Q(delivery=None) | Q(delivery__state__in=_LEFT)
+    later = Message.objects.filter(left, conversation_id=message.conversation_id, epoch__gte=message.epoch)
+    return later.exclude(author=Message.Author.LEAD).exclude(delivery__purpose=Purpose.FIRST_CONTACT).exists()
+
+
+def _answer_pending(conversation: Conversation) -> bool:
+    """Whether the AI is about to answer: it is asked, or its answer waits to be sent."""
+    asked = LlmJob.objects.filter(conversation=conversation, state=LlmJob.State.DUE)
+    queued = Message.objects.filter(
+        conversation=conversation,
+        author=Message.Author.AI,
+        epoch=conversation.epoch,
+        delivery__state=_State.QUEUED,
+        delivery__purpose=Purpose.REPLY,
+    )
+    return asked.exists() or queued.exists()

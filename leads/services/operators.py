@@ -1,0 +1,98 @@
+"""What operators do in a conversation: take it over, hand it back, write."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from campaigns.services import NotPossible
+from leads.locks import conversation_lock
+from leads.models import Conversation, Lead, Message
+from leads.selectors import messages_said
+from leads.services.llm_jobs import job_queue
+from leads.services.ownership import Owner, lead_resume, owner_move
+from leads.services.sending import message_send
+from messaging.database.clock import database_clock
+from panelkit.labels import clipped
+from texts.telegram_form import LONGEST, as_kept, length
+
+
+@transaction.atomic
+def conversation_take_over(*, conversation_id: UUID, by: str = "") -> Conversation:
+    """A person answers from now on: what the AI had queued is cancelled, and nothing of it is claimed any more."""
+    conversation = _alive(conversation_id)
+    if conversation.owner != Owner.HUMAN:
+        owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Taken over by {by or 'an operator'}.")
+        lead_resume(lead=conversation.lead)
+    return conversation
+
+
+@transaction.atomic
+def conversation_hand_back(*, conversation_id: UUID, by: str = "", now: datetime | None = None) -> Conversation:
+    """The AI answers again, at once if the lead said the last word."""
+    conversation = _alive(conversation_id)
+    if conversation.owner != Owner.AI:
+        owner_move(conversation=conversation, owner=Owner.AI, reason=f"Handed back by {by or 'an operator'}.")
+        lead_resume(lead=conversation.lead)
+        said = messages_said(conversation_id=conversation.id, most=1)
+        if said and said[-1].author == Message.Author.LEAD:
+            job_queue(conversation=conversation, now=now or database_clock(), quiet_seconds=0)
+    return conversation
+
+
+@transaction.atomic
+def operator_send(
+    *,
+    conversation_id: UUID,
+    text: str,
+    message_id: UUID | None = None,
+    take_over_by: str = "",
+    now: datetime | None = None,
+) -> Message:
+    """Queue an operator's words, in a conversation that an operator owns. With `take_over_by`, the operator's name, it
+    is taken over first where it is not; a text that is refused takes nothing over.
+
+    `message_id` is the caller's id for the message: the same call twice queues it once.
+    """
+    conversation = _alive(conversation_id)
+    words = as_kept(text)
+    if message_id is not None and (queued := Message.objects.filter(id=message_id).first()) is not None:
+        return _same(queued, conversation, words)
+    if not words:
+        raise NotPossible("Write something first.")
+    if (too_many := length(words) - LONGEST) > 0:
+        raise NotPossible(
+            f"The message is too long by {too_many}: Telegram takes {LONGEST} characters, and most emojis count twice. "
+            "Shorten it, or send it in parts."
+        )
+    if conversation.owner != Owner.HUMAN:
+        if not take_over_by:
+            raise NotPossible("Take the conversation over first: now the AI would answer in between.")
+        owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Taken over by {take_over_by}.")
+        lead_resume(lead=conversation.lead)
+    return message_send(
+        conversation=conversation,
+        author=Message.Author.OPERATOR,
+        text=words,
+        due_at=now or database_clock(),
+        message_id=message_id,
+    )
+
+
+def _same(queued: Message, conversation: Conversation, words: str) -> Message:
+    if queued.conversation_id != conversation.id:
+        # It may be anybody's message: nothing of it is repeated here.
+        raise NotPossible("Not sent: this form belongs to another conversation. Open this page again.")
+    if queued.text != words:
+        raise NotPossible(
+            f"Not sent: “{clipped(queued.text)}” was sent from this form before and cannot be changed. "
+            "To send this text as a further message, send it again."
+        )
+    return queued
+
+
+def _alive(conversation_id: UUID) -> Conversation:
+    conversation = conversation_lock(conversation_id)
+    if conversation.lead.state == Lead.State.OPTED_OUT:
+        raise NotPossible("This person asked not to be written to.")
+    return conversation
