@@ -1,9 +1,11 @@
-"""The text of the first message to a lead."""
+"""The first message to a lead: its text, and when it comes too late for a message out of the blue."""
 
 import random
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from campaigns.models import Campaign
+from leads.models import Lead
 from texts import spintax
 
 # Used when a campaign has no text of its own. {name} is the campaign's name.
@@ -18,6 +20,9 @@ _DEFAULTS = {
     ),
 }
 
+# A person who wrote longer ago no longer expects an answer: after an outage nobody is written to out of the blue.
+FRESH = timedelta(hours=24)
+
 
 def first_contact_text(*, campaign: Campaign, lead_id: UUID) -> str:
     """One variant of the campaign's text, always the same one for the same lead. Raises SpintaxError."""
@@ -26,3 +31,17 @@ def first_contact_text(*, campaign: Campaign, lead_id: UUID) -> str:
         return spintax.render(template, random.Random(str(lead_id))).strip()
     language = "ru" if campaign.locale.lower().startswith("ru") else "en"
     return _DEFAULTS[language].format(name=campaign.name)
+
+
+def why_late(lead: Lead, now: datetime, *, meant: timedelta = timedelta(0)) -> str:
+    """Empty when it is not too late. `meant`: how long after the message the campaign wants to write."""
+    if now - lead.hit_at <= FRESH + meant:
+        return ""
+    hours = FRESH.total_seconds() / 3600
+    return f"The message that made the hit is more than {hours:.0f} hours old ({lead.hit_at:%Y-%m-%d %H:%M} UTC)"
+
+
+def why_late_to_send(lead: Lead, now: datetime) -> str:
+    """Why a first contact that is queued needs an approval now, in a sentence; empty when it does not."""
+    late = why_late(lead, now, meant=timedelta(seconds=lead.campaign.first_contact_interval_seconds))
+    return f"{late}: an operator must approve this one." if late and lead.approved_at is None else ""

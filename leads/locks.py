@@ -21,15 +21,15 @@ _CAMPAIGN = 0x1EAD_0001
 _MANAGER = 0x1EAD_0002
 
 
-def campaign_hold(campaign_id: UUID) -> None:
+def campaign_lock(campaign_id: UUID) -> None:
     """Nobody else makes or merges leads of this campaign."""
-    _hold(_CAMPAIGN, campaign_id)
+    _lock(_CAMPAIGN, campaign_id)
 
 
-def managers_hold(bot_ids: Iterable[UUID]) -> None:
+def managers_lock(bot_ids: Iterable[UUID]) -> None:
     """Nobody else gives a conversation to one of these bots."""
     for bot_id in sorted(bot_ids):
-        _hold(_MANAGER, bot_id)
+        _lock(_MANAGER, bot_id)
 
 
 class ConversationGone(NotPossible):
@@ -91,6 +91,6 @@ def _bearers(people: Iterable[Person]) -> Iterator[Person]:
             yield Person(bearer, person.username)
 
 
-def _hold(kind: int, key: UUID) -> None:
+def _lock(kind: int, key: UUID) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [kind, str(key)])

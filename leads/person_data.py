@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from campaigns.selectors import named
-from leads.locks import campaign_hold, leads_lock
+from leads.locks import campaign_lock, leads_lock
 from leads.models import MESSAGES_IN_ORDER, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from privacy.person import Person
 from privacy.registry import Counts, PersonalData, Rows, as_dicts
@@ -53,7 +53,7 @@ class LeadsPersonalData(PersonalData):
     def erase(self, person: Person) -> Counts:
         """Transactions that have locked a conversation finish first; the next ones find it gone."""
         for campaign_id in sorted(set(_leads(person).values_list("campaign_id", flat=True))):
-            campaign_hold(campaign_id)
+            campaign_lock(campaign_id)
         leads = list(_leads(person).values_list("pk", flat=True))
         talks = leads_lock(Lead.objects.filter(pk__in=leads))
         return {

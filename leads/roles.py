@@ -7,7 +7,7 @@ from uuid import UUID
 from bots import roles
 from bots.models import Role
 from campaigns.models import Chat
-from leads.locks import managers_hold
+from leads.locks import managers_lock
 from leads.models import Conversation
 from leads.selectors import bots_wanted, chats_of, heard_since, leads_unrecorded
 from leads.services.incoming import message_record, messages_changed
@@ -42,7 +42,7 @@ class ManagerHandler:
         return leads_unrecorded(bot_id=bot_id, since=since, most=most)
 
     def why_kept(self, bot_id: UUID) -> str:
-        managers_hold([bot_id])
+        managers_lock([bot_id])
         return HEARS_STOPS if Conversation.objects.filter(bot_id=bot_id).exists() else ""
 
 

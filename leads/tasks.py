@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from leads.llm.job_runner import answer_job
+from leads.llm_runner import job_run
 from leads.services.contact import leads_contact_due
 from leads.services.llm_jobs import jobs_dispatch_due
 from leads.services.unclaimed_messages import unclaimed_judge_due
@@ -16,7 +16,7 @@ from messaging.rounds import all_of
 
 @shared_task(name="leads.tasks.answer_lead", base=WorkTask)
 def answer_lead(job_id: str) -> None:
-    answer_job(job_id=UUID(job_id))
+    job_run(job_id=UUID(job_id))
 
 
 @shared_task(name="leads.tasks.dispatch_due", base=WorkTask)

@@ -1,5 +1,5 @@
 """The pages of this room. Django finds them here."""
 
-from leads.admin import conversations, managers, pages
+from leads.admin import conversations, leads, llm_jobs, managers, messages, related
 
-__all__ = ["conversations", "managers", "pages"]
+__all__ = ["conversations", "leads", "llm_jobs", "managers", "messages", "related"]

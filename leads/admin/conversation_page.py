@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 
 from bots.models import Delivery
 from leads.models import Conversation, Lead, LlmJob, Message
-from leads.refusals import refusal_told
+from leads.peer_refusals import refusal_text
 from panelkit.labels import waits
 
 # Messages that a page begins with, and that "earlier" adds.
@@ -181,7 +181,7 @@ def _fate(delivery: Delivery) -> str:
     if delivery.state == State.SENT:
         return ""
     why = waits(delivery.waiting_reason, delivery.waiting_until) if delivery.state == State.QUEUED else ""
-    return ": ".join(filter(None, [delivery.get_state_display(), why or refusal_told(delivery.error)]))
+    return ": ".join(filter(None, [delivery.get_state_display(), why or refusal_text(delivery.error)]))
 
 
 def _digest(facts: object) -> str:

@@ -11,9 +11,8 @@ from bots.models import Bot
 from campaigns.models import Purpose
 from campaigns.selectors import is_suppressed
 from campaigns.services import NotPossible
-from leads.first_contact import first_contact_text
-from leads.lateness import why_late
-from leads.locks import campaign_hold, conversation_lock_if_there, managers_hold
+from leads.first_contact import first_contact_text, why_late
+from leads.locks import campaign_lock, conversation_lock_if_there, managers_lock
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_told, managers_usable
 from leads.services.ownership import lead_move, owner_move
@@ -192,9 +191,9 @@ def _give_up(lead_id: UUID, error: str) -> None:
 
 def _lead_held(lead_id: UUID) -> Lead:
     campaign_id = Lead.objects.values_list("campaign_id", flat=True).get(id=lead_id)
-    campaign_hold(campaign_id)
+    campaign_lock(campaign_id)
     # Before the lead's row is written.
-    managers_hold(managers_usable(campaign_id=campaign_id).values_list("id", flat=True))
+    managers_lock(managers_usable(campaign_id=campaign_id).values_list("id", flat=True))
     for begun in Conversation.objects.filter(lead_id=lead_id).values_list("id", flat=True):
         conversation_lock_if_there(begun)
     return Lead.objects.select_related("campaign").get(id=lead_id)

@@ -1,4 +1,4 @@
-"""The LLM's jobs: taken, answered, given up. Nothing here talks to the LLM: `leads.llm.job_runner` does, in between."""
+"""The LLM's jobs: taken, answered, given up. Nothing here talks to the LLM: `leads.llm_runner` does, in between."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -11,7 +11,7 @@ from campaigns.models import Campaign
 from campaigns.policy.fences import erasing_hold
 from campaigns.selectors import is_erased
 from campaigns.suppressions.recording import suppression_resolve
-from leads.locks import campaign_hold, leads_lock, managers_hold
+from leads.locks import campaign_lock, leads_lock, managers_lock
 from leads.models import Lead
 from leads.selectors import Person, leads_met, managers_usable
 from leads.services.contact import lead_contact
@@ -72,8 +72,8 @@ def _lock_for(events: Sequence[NewTargetMessage]) -> None:
     erasing_hold()
     campaigns = sorted(filter(None, {_uuid(event.campaign_id) for event in events}))
     for campaign_id in campaigns:
-        campaign_hold(campaign_id)
-    managers_hold({bot_id for campaign_id in campaigns for bot_id in _manager_ids(campaign_id)})
+        campaign_lock(campaign_id)
+    managers_lock({bot_id for campaign_id in campaigns for bot_id in _manager_ids(campaign_id)})
     leads_lock(leads_met([Person.of(event.telegram_user_id, event.username) for event in events]))
 
 

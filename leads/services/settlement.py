@@ -8,10 +8,10 @@ from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
 from campaigns.selectors import is_suppressed
 from campaigns.suppressions.recording import suppression_resolve
-from leads.lateness import why_late_to_send
+from leads.first_contact import why_late_to_send
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Lead, Message
-from leads.refusals import refusal_told
+from leads.peer_refusals import refusal_text
 from leads.selectors import Person
 from leads.services.identity import person_learn
 from leads.services.opt_out import opt_out
@@ -80,7 +80,7 @@ def _first_contact_not_said(conversation: Conversation, delivery: Delivery, now:
     lead = conversation.lead
     if lead.state != Lead.State.CONTACTING or conversation.owner != Owner.AI:
         return
-    reason = refusal_told(delivery.error) or f"The first contact was {delivery.get_state_display().lower()}."
+    reason = refusal_text(delivery.error) or f"The first contact was {delivery.get_state_display().lower()}."
     ended = Lead.State.FAILED
     if delivery.state == _State.CANCELLED:
         # Whoever else cancels has decided about the lead before; the person might well be reached.
@@ -101,7 +101,7 @@ def _reply_not_said(conversation: Conversation, delivery: Delivery) -> None:
     if delivery.state == _State.REFUSED and conversation_end_if_over(conversation=conversation):
         return
     if delivery.error_kind == _PEER_REFUSES:
-        reason = refusal_told(delivery.error)
+        reason = refusal_text(delivery.error)
         lead_move(lead=conversation.lead, state=Lead.State.FAILED, reason=reason)
         owner_move(conversation=conversation, owner=Owner.NONE, reason=reason)
     else:

@@ -12,7 +12,7 @@ from bots.models import Bot, Delivery, PendingLogin
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permission_revoke
 from leads import tasks
-from leads.llm.job_runner import answer_job
+from leads.llm_runner import job_run
 from leads.models import Lead, LlmJob
 from leads.services.contact import lead_approve
 from leads.services.llm_jobs import job_claim
@@ -155,7 +155,7 @@ def asked() -> LlmJob:
 def test_the_llm_is_asked_after_the_quiet_period():
     job = asked()
     assert is_now(job.due_at - timedelta(seconds=60))
-    answer_job(job_id=job.pk)
+    job_run(job_id=job.pk)
     job.refresh_from_db()
     assert (job.attempts, job.state) == (0, "due")
 
@@ -164,7 +164,7 @@ def test_a_job_that_another_task_works_on_is_left_to_it():
     job = asked()
     LlmJob.objects.update(due_at=database_clock())
     assert job_claim(job_id=job.pk, now=database_clock())
-    answer_job(job_id=job.pk)
+    job_run(job_id=job.pk)
     job.refresh_from_db()
     assert job.attempts == 1
 

@@ -9,7 +9,7 @@ from bots.models import Delivery
 from campaigns.models import Suppression
 from campaigns.services import campaign_finish, campaign_pause, campaign_resume
 from leads.llm.client import Answer, Answered
-from leads.llm.job_runner import answer_job
+from leads.llm_runner import job_run
 from leads.models import Lead, LlmJob, Message
 from leads.services.llm_jobs import MOST_ATTEMPTS, job_apply, job_claim, jobs_dispatch_due
 from leads.services.operators import conversation_hand_back, conversation_take_over
@@ -36,7 +36,7 @@ def soon():
 def answer(talk):
     """Work on the conversation's latest job, as its task does."""
     job = LlmJob.objects.filter(conversation=talk).latest("epoch")
-    answer_job(job_id=job.id, now=soon())
+    job_run(job_id=job.id, now=soon())
     job.refresh_from_db()
     talk.refresh_from_db()
     return job
@@ -69,14 +69,14 @@ def test_a_burst_is_answered_as_one(world, talk, llm):
     for text in ("Hi", "I like tea", "How much is it?"):
         world.incoming(talk, text)
     for job in LlmJob.objects.order_by("epoch"):
-        answer_job(job_id=job.id, now=soon())
+        job_run(job_id=job.id, now=soon())
     assert llm.asked == 1
     assert len(texts(talk, "ai")) == 2
 
 
 def test_before_its_time_a_job_is_not_asked(world, talk, llm):
     world.incoming(talk, "How much?")
-    answer_job(job_id=LlmJob.objects.get().id)
+    job_run(job_id=LlmJob.objects.get().id)
     assert llm.asked == 0 and LlmJob.objects.get().state == "due"
 
 
@@ -242,7 +242,7 @@ def test_a_job_whose_task_died_is_free_again(world, talk, llm):
     assert jobs_dispatch_due(now=soon()) == 0
     later = soon() + timedelta(hours=1)
     assert jobs_dispatch_due(now=later) == 1
-    answer_job(job_id=job.id, now=later)
+    job_run(job_id=job.id, now=later)
     job.refresh_from_db()
     assert (job.state, job.attempts) == ("done", 2)
 
@@ -253,7 +253,7 @@ def test_two_tasks_for_one_job_at_the_same_moment_ask_once(llm):
     talk = world.talk()
     world.incoming(talk, "How much?")
     job = LlmJob.objects.get()
-    at_once(*[lambda: answer_job(job_id=job.id, now=soon())] * 4)
+    at_once(*[lambda: job_run(job_id=job.id, now=soon())] * 4)
     assert llm.asked == 1
     assert Message.objects.filter(conversation=talk, author="ai").count() == 2
 

@@ -18,7 +18,7 @@ from campaigns.people import StillLeaving, person_erase
 from campaigns.policy.fences import erasing_hold
 from campaigns.selectors import is_suppressed
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
-from leads.llm.job_runner import answer_job
+from leads.llm_runner import job_run
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.services.llm_jobs import job_claim
 from messaging.broker import topology
@@ -137,11 +137,11 @@ def test_an_answer_of_the_llm_after_the_erasure_is_dropped(world, monkeypatch, m
     job = LlmJob.objects.get()
     LlmJob.objects.update(due_at=ledger.START)
     if moment == "while it answers":
-        monkeypatch.setattr("leads.llm.job_runner._ask", lambda question: erase())
-        answer_job(job_id=job.id)
+        monkeypatch.setattr("leads.llm_runner._ask", lambda question: erase())
+        job_run(job_id=job.id)
     else:
         erase()
-        answer_job(job_id=job.id)
+        job_run(job_id=job.id)
     assert not LlmJob.objects.exists() and not Message.objects.exists()
     assert search(NAME, WORDS) == []
 

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from bots.models import Delivery
-from leads.llm.job_runner import answer_job
+from leads.llm_runner import job_run
 from leads.models import LlmJob
 from leads.services.llm_jobs import CLAIM, MOST_ATTEMPTS, job_claim
 from messaging.models import OutboxEvent
@@ -32,7 +32,7 @@ def asked(world, talk, settings, answer, times=1):
     with hostile_server(answer) as server:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = server.url, "sk-secret"
         for _ in range(times):
-            answer_job(job_id=job.id, now=max(timezone.now(), job.due_at) + timedelta(minutes=5))
+            job_run(job_id=job.id, now=max(timezone.now(), job.due_at) + timedelta(minutes=5))
             job.refresh_from_db()
     talk.refresh_from_db()
     return job, server
@@ -165,7 +165,7 @@ def test_a_failure_that_nobody_foresaw_is_counted_and_ends_with_an_operator(worl
     job = LlmJob.objects.get()
     settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = "http://127.0.0.1:9/v1", "sk-gehe\u0131m"
     for _ in range(MOST_ATTEMPTS):
-        answer_job(job_id=job.id, now=max(timezone.now(), job.due_at) + timedelta(minutes=5))
+        job_run(job_id=job.id, now=max(timezone.now(), job.due_at) + timedelta(minutes=5))
         job.refresh_from_db()
     talk.refresh_from_db()
     assert (job.state, job.attempts, talk.owner) == ("failed", MOST_ATTEMPTS, "human")
@@ -210,7 +210,7 @@ def test_while_a_request_is_under_way_the_job_is_not_asked_a_second_time(setting
     now = timezone.now() + timedelta(minutes=5)
     with hostile_server(drips(0.05, HEAD)) as server:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = server.url, "sk-secret"
-        at_once(*[lambda: answer_job(job_id=job.id, now=now)] * 4)
+        at_once(*[lambda: job_run(job_id=job.id, now=now)] * 4)
     assert (server.asked, server.at_once) == (1, 1)
     job.refresh_from_db()
     assert job.attempts == 1 and "Timeout" in job.error
@@ -218,6 +218,6 @@ def test_while_a_request_is_under_way_the_job_is_not_asked_a_second_time(setting
 
 def test_two_requests_fit_into_a_claim():
     from leads.llm.client import TIMEOUT_SECONDS
-    from leads.llm.job_runner import _ASKED_AT_MOST
+    from leads.llm_runner import _ASKED_AT_MOST
 
     assert CLAIM.total_seconds() > _ASKED_AT_MOST * TIMEOUT_SECONDS

@@ -10,7 +10,7 @@ from bots.models import Delivery
 from campaigns.models import Suppression
 from campaigns.services import campaign_finish
 from leads.models import Lead, LlmJob
-from leads.refusals import refusal_told
+from leads.peer_refusals import refusal_text
 from telegram.error_table import ENTRIES
 from tests.integration import ledger
 
@@ -93,11 +93,11 @@ def test_a_person_who_cannot_be_reached_is_a_failed_lead_that_says_what_to_do(wo
 
 def test_every_refusal_of_a_person_that_telegram_knows_has_its_sentence_or_is_a_matter_of_money():
     persons = {entry.error for entry in ENTRIES if entry.scope == "person"}
-    untold = {error for error in persons if refusal_told(error) == error}
+    untold = {error for error in persons if refusal_text(error) == error}
     assert untold == {
         "ALLOW_PAYMENT_REQUIRED", "ALLOW_PAYMENT_REQUIRED_X", "BUSINESS_PEER_USAGE_MISSING", "PAYMENT_UNSUPPORTED",
     }  # fmt: skip
-    assert all(len(refusal_told(error)) <= 300 for error in persons | {"PERSON_UNKNOWN", "USERNAME_CHANGED_HANDS"})
+    assert all(len(refusal_text(error)) <= 300 for error in persons | {"PERSON_UNKNOWN", "USERNAME_CHANGED_HANDS"})
 
 
 def test_a_first_contact_that_an_operator_cancels_closes_the_lead_and_says_so(world):

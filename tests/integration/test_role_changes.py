@@ -14,7 +14,7 @@ from django.urls import reverse
 from bots.accounts.role_changes import role_change
 from bots.models import Bot, Role
 from campaigns.errors import NotPossible
-from leads.locks import managers_hold
+from leads.locks import managers_lock
 from leads.models import Conversation
 from tests.integration.leads_world import World
 from tests.integration.locks import in_thread, somebody_waits_for_a_lock
@@ -91,7 +91,7 @@ def test_a_lead_that_is_given_to_the_account_at_that_moment_counts(world: World)
             refused.append(problem)
 
     with transaction.atomic():
-        managers_hold([bot.pk])
+        managers_lock([bot.pk])
         thread = in_thread(change)
         wait_until(somebody_waits_for_a_lock)
         Conversation.objects.filter(lead=lead).update(bot=bot)

@@ -1,4 +1,4 @@
-"""An LLM job from its claim to its end. The only place of this room that waits for a network."""
+"""An LLM job from its claim to its end: claimed, sent to the LLM by `leads.llm.client`, and its answer applied."""
 
 import logging
 from datetime import datetime
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _ASKED_AT_MOST = 2
 
 
-def answer_job(*, job_id: UUID, now: datetime | None = None) -> None:
+def job_run(*, job_id: UUID, now: datetime | None = None) -> None:
     """Ask the LLM and do what it says. May run twice and beside itself; no transaction is open while it waits.
 
     However an attempt ends, it is counted and written on the job.

@@ -1,14 +1,9 @@
-"""Leads, the conversations with them, and what the LLM was asked."""
-
-from typing import Any
+"""The page of a lead."""
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
-    DropdownFilter,
     RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
@@ -18,21 +13,16 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from bots.deliveries.queueing import deliveries_leaving
 from campaigns.models import Suppression
 from campaigns.services import NotPossible
-from leads.admin.conversations import ConversationAdmin
 from leads.admin.persons import ERASE, PersonAdmin
 from leads.admin.related import chat_link, hit_link, parser_link, suppression_link
-from leads.llm.client import ACTIONS
-from leads.models import Lead, LlmJob, Message, UnclaimedMessage
+from leads.models import Lead
 from leads.selectors import beginning
 from leads.services.contact import lead_approve, lead_reject
 from leads.services.opt_out import opt_out
 from messaging.admin.parts import trace_link
-from panelkit.base import FactAdmin
-from panelkit.labels import choice_label, clipped, link_to, text_column, waits
+from panelkit.labels import choice_label, clipped, link_to, text_column
 from panelkit.operations import Operation, when_in
 from panelkit.registry import Leaving, add_leaving
-
-__all__ = ["ConversationAdmin"]
 
 
 class ReasonForm(forms.Form):
@@ -189,81 +179,3 @@ class LeadAdmin(PersonAdmin):
     def conversation_link(self, lead: Lead) -> str:
         conversation = getattr(lead, "conversation", None)
         return link_to(conversation, str(conversation)) if conversation else "none yet"
-
-
-@admin.register(Message)
-class MessageAdmin(FactAdmin):
-    empty_hint = "What leads and managers write to each other stands here."
-    list_display = ("at", "conversation_name", "author_label", "excerpt", "fate")
-    list_filter = (("author", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
-    list_select_related = ("conversation__lead", "conversation__bot", "delivery")
-    search_fields = ("text", "conversation__lead__username", "conversation__bot__key")
-    ordering = ("-at",)
-
-    author_label = choice_label("author")
-    excerpt = text_column("text", "message")
-
-    @display(description="conversation")
-    def conversation_name(self, message: Message) -> str:
-        return link_to(message.conversation, str(message.conversation))
-
-    @display(description="delivery")
-    def fate(self, message: Message) -> str:
-        if message.delivery is None:
-            return ""
-        why = waits(message.delivery.waiting_reason, message.delivery.waiting_until)
-        return " · ".join(filter(None, [message.delivery.get_state_display(), why or message.delivery.error]))
-
-
-@admin.register(UnclaimedMessage)
-class UnclaimedMessageAdmin(FactAdmin):
-    empty_hint = "A message of a manager's account that we did not send, before it is known who wrote it."
-    list_display = ("said_at", "conversation_name", "excerpt", "telegram_message_id", "error", "given_up_at")
-    list_filter = (("said_at", RangeDateTimeFilter), ("given_up_at", RangeDateTimeFilter))
-    list_select_related = ("conversation__lead", "conversation__bot")
-    search_fields = ("text", "conversation__lead__username")
-    ordering = ("-said_at",)
-
-    excerpt = text_column("text", "message")
-
-    @display(description="conversation")
-    def conversation_name(self, message: UnclaimedMessage) -> str:
-        return link_to(message.conversation, str(message.conversation))
-
-
-class ActionFilter(DropdownFilter):
-    """What the LLM can decide: to ask the table for that would read all of it."""
-
-    title = parameter_name = "action"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(action, action.replace("_", " ").capitalize()) for action in ACTIONS]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[LlmJob]) -> QuerySet[LlmJob]:
-        return queryset.filter(action=self.value()) if self.value() else queryset
-
-
-@admin.register(LlmJob)
-class LlmJobAdmin(FactAdmin):
-    empty_hint = "One is made when a lead has written and the AI leads the conversation."
-    list_display = ("created_at", "conversation_name", "epoch", "state_label", "waiting", "action", "reason", "tokens")
-    list_filter = (("state", ChoicesDropdownFilter), ActionFilter, ("created_at", RangeDateTimeFilter))
-    list_select_related = ("conversation__lead", "conversation__bot")
-    search_fields = ("conversation__lead__username", "conversation__bot__key", "reason", "error")
-    ordering = ("-created_at",)
-
-    state_label = choice_label("state")
-
-    @display(description="conversation")
-    def conversation_name(self, job: LlmJob) -> str:
-        return link_to(job.conversation, str(job.conversation))
-
-    @display(description="waits because")
-    def waiting(self, job: LlmJob) -> str:
-        if job.state != LlmJob.State.DUE:
-            return clipped(job.error)
-        return waits(clipped(job.error) or "the lead may go on writing", job.due_at)
-
-    @display(description="tokens")
-    def tokens(self, job: LlmJob) -> str:
-        return f"{job.prompt_tokens} + {job.completion_tokens}" if job.prompt_tokens else ""

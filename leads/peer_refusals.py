@@ -30,7 +30,7 @@ _SENTENCES = {
 }
 
 
-def refusal_told(reason: str) -> str:
+def refusal_text(reason: str) -> str:
     """`reason` as the delivery's error has it; what has no sentence stays as it is."""
     sentence = _SENTENCES.get(reason)
     return f"{sentence} ({reason})" if sentence is not None else reason

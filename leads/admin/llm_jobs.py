@@ -1,0 +1,56 @@
+"""The page of LLM jobs: what the LLM was asked and what it decided."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import (
+    ChoicesDropdownFilter,
+    DropdownFilter,
+    RangeDateTimeFilter,
+)
+from unfold.decorators import display
+
+from leads.llm.client import ACTIONS
+from leads.models import LlmJob
+from panelkit.base import FactAdmin
+from panelkit.labels import choice_label, clipped, link_to, waits
+
+
+class ActionFilter(DropdownFilter):
+    """What the LLM can decide: to ask the table for that would read all of it."""
+
+    title = parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(action, action.replace("_", " ").capitalize()) for action in ACTIONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LlmJob]) -> QuerySet[LlmJob]:
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+@admin.register(LlmJob)
+class LlmJobAdmin(FactAdmin):
+    empty_hint = "One is made when a lead has written and the AI leads the conversation."
+    list_display = ("created_at", "conversation_name", "epoch", "state_label", "waiting", "action", "reason", "tokens")
+    list_filter = (("state", ChoicesDropdownFilter), ActionFilter, ("created_at", RangeDateTimeFilter))
+    list_select_related = ("conversation__lead", "conversation__bot")
+    search_fields = ("conversation__lead__username", "conversation__bot__key", "reason", "error")
+    ordering = ("-created_at",)
+
+    state_label = choice_label("state")
+
+    @display(description="conversation")
+    def conversation_name(self, job: LlmJob) -> str:
+        return link_to(job.conversation, str(job.conversation))
+
+    @display(description="waits because")
+    def waiting(self, job: LlmJob) -> str:
+        if job.state != LlmJob.State.DUE:
+            return clipped(job.error)
+        return waits(clipped(job.error) or "the lead may go on writing", job.due_at)
+
+    @display(description="tokens")
+    def tokens(self, job: LlmJob) -> str:
+        return f"{job.prompt_tokens} + {job.completion_tokens}" if job.prompt_tokens else ""

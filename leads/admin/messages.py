@@ -1,0 +1,52 @@
+"""The pages of messages: those of conversations, and those of which it is not known yet who wrote them."""
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import (
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+)
+from unfold.decorators import display
+
+from leads.models import Message, UnclaimedMessage
+from panelkit.base import FactAdmin
+from panelkit.labels import choice_label, link_to, text_column, waits
+
+
+@admin.register(Message)
+class MessageAdmin(FactAdmin):
+    empty_hint = "What leads and managers write to each other stands here."
+    list_display = ("at", "conversation_name", "author_label", "excerpt", "fate")
+    list_filter = (("author", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
+    list_select_related = ("conversation__lead", "conversation__bot", "delivery")
+    search_fields = ("text", "conversation__lead__username", "conversation__bot__key")
+    ordering = ("-at",)
+
+    author_label = choice_label("author")
+    excerpt = text_column("text", "message")
+
+    @display(description="conversation")
+    def conversation_name(self, message: Message) -> str:
+        return link_to(message.conversation, str(message.conversation))
+
+    @display(description="delivery")
+    def fate(self, message: Message) -> str:
+        if message.delivery is None:
+            return ""
+        why = waits(message.delivery.waiting_reason, message.delivery.waiting_until)
+        return " · ".join(filter(None, [message.delivery.get_state_display(), why or message.delivery.error]))
+
+
+@admin.register(UnclaimedMessage)
+class UnclaimedMessageAdmin(FactAdmin):
+    empty_hint = "A message of a manager's account that we did not send, before it is known who wrote it."
+    list_display = ("said_at", "conversation_name", "excerpt", "telegram_message_id", "error", "given_up_at")
+    list_filter = (("said_at", RangeDateTimeFilter), ("given_up_at", RangeDateTimeFilter))
+    list_select_related = ("conversation__lead", "conversation__bot")
+    search_fields = ("text", "conversation__lead__username")
+    ordering = ("-said_at",)
+
+    excerpt = text_column("text", "message")
+
+    @display(description="conversation")
+    def conversation_name(self, message: UnclaimedMessage) -> str:
+        return link_to(message.conversation, str(message.conversation))
