@@ -11,12 +11,11 @@ from unfold.decorators import display
 
 from messaging.admin.parts import trace_link
 from messaging.observability.metrics import SERVICES
-from notifier.addresses import address_problem
+from notifier.channels.addresses import address_problem
+from notifier.channels.rules import KNOWN_KEYS, channel_default_rules, pattern_problem
 from notifier.models import Channel, Notification, Rule
-from notifier.patterns import KNOWN_KEYS, pattern_problem
+from notifier.notifications.testing import channel_test, last_test
 from notifier.selectors import failure_text, with_failure
-from notifier.services import channel_default_rules
-from notifier.testing import channel_test, last_test
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
 from panelkit.labels import choice_label, text_column, waits
 from panelkit.operations import Operation

@@ -3,7 +3,7 @@
 from messaging.broker import topology
 from messaging.consuming.subscriptions import subscriber
 from messaging.events import Event
-from notifier.recording import event_record
+from notifier.notifications.recording import event_record
 
 
 @subscriber(topology.NOTIFIER_QUEUE, name="notifier.subscribers.record_event")

@@ -6,8 +6,8 @@ from celery import shared_task
 
 from messaging.consuming.work_tasks import WorkTask
 from messaging.database.clock import database_clock
-from notifier import sending
-from notifier.services import notifications_dispatch_due
+from notifier.notifications import sending
+from notifier.notifications.lifecycle import notifications_dispatch_due
 
 
 @shared_task(name="notifier.tasks.send_notification", base=WorkTask)

@@ -158,7 +158,8 @@ def _latency() -> dict[str, float]:
 
 
 def notifications() -> dict[str, int]:
-    """By state; those that wait for more of their kind (`notifier.recording.BUNDLED`) have one of their own here."""
+    """By state; those that wait for more of their kind (BUNDLED in `notifier.notifications.bundles`) have one of
+    their own here."""
     waiting = Notification.objects.filter(collecting()).count()
     rows = Notification.objects.exclude(collecting()).values("state").annotate(n=Count("pk")).order_by("state")
     return {row["state"]: row["n"] for row in rows} | ({"collecting": waiting} if waiting else {})

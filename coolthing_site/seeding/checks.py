@@ -11,7 +11,7 @@ from coolthing_site.seeding.problems import Path, Problem
 from coolthing_site.seeding.references import chat_problem, repeated, role_problem
 from coolthing_site.seeding.script_checks import script_problems
 from coolthing_site.seeding.shape import BudgetPart, CampaignPart, ChatPart, SeedFile
-from notifier.addresses import address_problem
+from notifier.channels.addresses import address_problem
 from scripts.checks import text_problem
 from texts import spintax
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from campaigns.chats.references import shape_problem
 from campaigns.policy.duration_limits import HOUR, WEEK, YEAR
 from messaging.wire import utc
-from notifier.patterns import DEFAULT_PATTERNS, pattern_problem
+from notifier.channels.rules import DEFAULT_PATTERNS, pattern_problem
 
 MOST = 2_147_483_647  # of a PositiveIntegerField
 

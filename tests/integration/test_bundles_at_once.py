@@ -11,10 +11,10 @@ from django.db import connection, transaction
 
 from messaging.broker import topology
 from messaging.events import decode
-from notifier.bundles import BUNDLED
 from notifier.models import Channel, Notification, Rule
-from notifier.recording import event_record
-from notifier.services import notification_claim
+from notifier.notifications.bundles import BUNDLED
+from notifier.notifications.lifecycle import notification_claim
+from notifier.notifications.recording import event_record
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TEA, WINE = UUID(int=1), UUID(int=2)

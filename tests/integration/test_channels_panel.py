@@ -10,9 +10,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from notifier.channels.rules import DEFAULT_PATTERNS
 from notifier.models import Channel, Notification, Rule
-from notifier.patterns import DEFAULT_PATTERNS
-from notifier.sending import send_notification
+from notifier.notifications.sending import send_notification
 
 pytestmark = pytest.mark.django_db
 

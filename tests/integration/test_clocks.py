@@ -19,9 +19,9 @@ from leads.services.llm_jobs import job_claim
 from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
 from messaging.database.clock import database_clock
 from messaging.events import ServiceErrorEvent
-from notifier import services as notifier
 from notifier.models import Channel, Notification, Rule
-from notifier.recording import event_record
+from notifier.notifications import lifecycle as notifier
+from notifier.notifications.recording import event_record
 from scripts import services
 from scripts.models import Run, ScriptForCampaign, Step
 from telegram.errors import RetryAfter

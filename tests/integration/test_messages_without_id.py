@@ -122,7 +122,7 @@ def test_an_id_of_its_own_is_what_counts(handle: Handle, parts: dict[str, Any]):
 
 def test_a_failed_one_is_delivered_again_as_if_it_had_never_come(monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
-        patch.setattr("notifier.recording.title_of", lambda *_: 1 / 0)
+        patch.setattr("notifier.notifications.recording.title_of", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             _alone(_message())
     _alone(_message(1))

@@ -17,8 +17,8 @@ from messaging.consuming.subscriptions import handle
 from messaging.events import UndecodableMessage
 from messaging.models import OutboxEvent
 from notifier.models import Channel, Notification, Rule
-from notifier.sending import send_notification
-from notifier.services import CLAIM, MOST_ATTEMPTS, notification_claim, notifications_dispatch_due
+from notifier.notifications.lifecycle import CLAIM, MOST_ATTEMPTS, notification_claim, notifications_dispatch_due
+from notifier.notifications.sending import send_notification
 from telegram.errors import BotDead
 from tests.integration.locks import at_once
 from tests.integration.script_world import make_bot, make_sfc
@@ -266,7 +266,7 @@ def test_a_receiver_that_asks_for_a_long_wait_gets_an_hour(wait):
     "answer", [drips(0.05), lambda connection: connection.sendall(b"no http")], ids=["drips", "no http"]
 )
 def test_a_receiver_that_answers_as_none_should_costs_an_attempt_and_not_the_worker(answer, monkeypatch):
-    monkeypatch.setattr("notifier.transports.webhook.TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("notifier.channels.transports.webhook.TIMEOUT_SECONDS", 0.5)
     with hostile_server(answer) as server:
         channel(server.url, "#", kind="webhook")
         happens("parser.error", service="parser", reason="no")

@@ -23,11 +23,11 @@ from messaging.broker import topology
 from messaging.consuming.subscriptions import handle
 from messaging.dead_letters.services import dead_letter_discard, dead_letter_replay
 from messaging.models import DeadLetter, OutboxEvent
-from notifier.bundles import BUNDLED
-from notifier.links import _PAGES, path_of
+from notifier.channels.rules import DEFAULT_PATTERNS
 from notifier.models import Channel, Notification, Rule
-from notifier.patterns import DEFAULT_PATTERNS
-from notifier.services import notification_claim, notifications_dispatch_due
+from notifier.notifications.bundles import BUNDLED
+from notifier.notifications.lifecycle import notification_claim, notifications_dispatch_due
+from notifier.notifications.links import _PAGES, path_of
 from scripts import services
 from scripts.models import Run
 from tests.integration import ledger

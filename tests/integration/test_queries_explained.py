@@ -35,7 +35,7 @@ from messaging.consuming.subscriptions import handle
 from messaging.database.clock import database_clock
 from messaging.dead_letters import replays
 from messaging.models import DeadLetter
-from notifier.services import notifications_dispatch_due
+from notifier.notifications.lifecycle import notifications_dispatch_due
 from parser.models import Hit
 from scripts import services as scripts_services
 from scripts.models import Run, ScriptForCampaign

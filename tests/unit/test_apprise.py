@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from django.conf import settings as product
 
-from notifier.transports import TransportError, send, service
+from notifier.channels.transports import TransportError, apprise, send
 from outgoing import through_apprise
 from outgoing.addresses import Allowed
 from outgoing.services import SCHEMAS, options_in, service_problem
@@ -177,14 +177,14 @@ def test_a_services_refusal_is_told_by_its_status_and_a_redirect_is_one(receiver
 )
 def test_what_an_outcome_means(outcome, said, permanent):
     with pytest.raises(TransportError, match=said) as caught:
-        service._failed({"status": 0, "refused": False, "problem": "", "waits": {"retry-after": "7"}} | outcome)
+        apprise._failed({"status": 0, "refused": False, "problem": "", "waits": {"retry-after": "7"}} | outcome)
     assert caught.value.permanent is permanent
     assert caught.value.retry_after == (7 if outcome.get("status", 0) >= 300 else None)
 
 
 def test_a_service_that_is_silent_costs_an_attempt_and_not_the_worker(monkeypatch):
     """The whole process is ended, however it waits."""
-    monkeypatch.setattr(service, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(apprise, "TIMEOUT_SECONDS", 0.05)
     with pytest.raises(TransportError, match="no answer within") as caught:
         send("apprise", "json://127.0.0.1:9/secret", CONTENT)
     assert not caught.value.permanent and caught.value.__cause__ is None and "secret" not in str(caught.value)

@@ -15,9 +15,9 @@ import scripts.events  # noqa: F401
 from messaging.broker.routing import topic_matches
 from messaging.broker.topology import EVENTS_EXCHANGE
 from messaging.events import _registry
-from notifier.patterns import DEFAULT_PATTERNS, KNOWN_KEYS, pattern_problem
-from notifier.titles import LONGEST, title_of
-from notifier.transports import TransportError, send
+from notifier.channels.rules import DEFAULT_PATTERNS, KNOWN_KEYS, pattern_problem
+from notifier.channels.transports import TransportError, send
+from notifier.notifications.titles import LONGEST, title_of
 
 CONTENT = {"id": "n-1", "title": "Ошибка", "event": {"reason": "no"}}
 
@@ -249,7 +249,7 @@ def test_a_receiver_that_is_away_is_asked_later():
 
 
 def test_a_receiver_that_is_silent_is_asked_later(monkeypatch):
-    monkeypatch.setattr("notifier.transports.webhook.TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("notifier.channels.transports.webhook.TIMEOUT_SECONDS", 0.1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -259,7 +259,7 @@ def test_a_receiver_that_is_silent_is_asked_later(monkeypatch):
 
 
 def test_a_look_up_that_does_not_end_costs_no_more_than_the_deadline(monkeypatch):
-    monkeypatch.setattr("notifier.transports.webhook.TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("notifier.channels.transports.webhook.TIMEOUT_SECONDS", 0.1)
     over, given_up = threading.Event(), threading.Event()
 
     def getaddrinfo(*args, **kwargs):

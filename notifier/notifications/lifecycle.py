@@ -1,4 +1,4 @@
-"""A notification through its sending."""
+"""The states of a notification: claimed, sent, failed, due again."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,12 +10,11 @@ from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 
 from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import backoff
-from notifier.bundles import EARLY, bundle_gather
-from notifier.links import path_of
-from notifier.models import Channel, Notification, Rule
+from notifier.models import Channel, Notification
 from notifier.names import name_of
-from notifier.patterns import DEFAULT_PATTERNS
-from notifier.titles import text_of
+from notifier.notifications.bundles import EARLY, bundle_gather
+from notifier.notifications.links import path_of
+from notifier.notifications.titles import text_of
 from outgoing.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 
 SEND_TASK = "notifier.tasks.send_notification"
@@ -80,15 +79,6 @@ def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | Non
         notification_failed(sending=sending, error=row.error, permanent=True, now=now)
         return None
     return sending
-
-
-def channel_default_rules(*, channel_id: UUID) -> bool:
-    """A new channel without a rule would never be notified: it gets the default ones. False when it has rules."""
-    if Rule.objects.filter(channel_id=channel_id).exists():
-        return False
-    rules = [Rule(channel_id=channel_id, pattern=pattern) for pattern in DEFAULT_PATTERNS]
-    Rule.objects.bulk_create(rules, ignore_conflicts=True)
-    return True
 
 
 def channel_address(*, sending: Sending) -> str:

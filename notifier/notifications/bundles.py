@@ -10,7 +10,7 @@ from django.db.models import Max, QuerySet
 from messaging.database.locks import rows_lock_with
 from notifier.models import Channel, Notification
 from notifier.names import name_of
-from notifier.titles import title_of
+from notifier.notifications.titles import title_of
 
 # Of events that belong together a channel gets one notification in this time: the first at once, and then all that have
 # come since in one.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from notifier.transports.errors import TransportError
+from notifier.channels.transports.errors import TransportError
 
 # Not blocking: a pipe that nobody reads would keep the worker for ever. A symbolic link would lead out of the folder.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW

@@ -1,12 +1,15 @@
-"""One notification from its claim to its end. The only place of this room that waits for a network."""
+"""One notification from its claim to its end: the channel is called between two short transactions.
+
+Only this module and the transports wait for the network.
+"""
 
 import logging
 from datetime import datetime
 from uuid import UUID
 
 from messaging.database.clock import database_clock
-from notifier.services import channel_address, notification_claim, notification_failed, notification_sent
-from notifier.transports import TransportError, send
+from notifier.channels.transports import TransportError, send
+from notifier.notifications.lifecycle import channel_address, notification_claim, notification_failed, notification_sent
 
 log = logging.getLogger(__name__)
 

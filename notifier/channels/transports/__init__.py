@@ -5,12 +5,12 @@ A channel's address is a secret: no transport puts it, or anything that may cont
 
 from collections.abc import Callable, Mapping
 
-from notifier.addresses import address_problem
+from notifier.channels.addresses import address_problem
+from notifier.channels.transports.apprise import notify
+from notifier.channels.transports.errors import TransportError
+from notifier.channels.transports.file import append_line
+from notifier.channels.transports.webhook import post
 from notifier.models import Channel
-from notifier.transports.errors import TransportError
-from notifier.transports.file import append_line
-from notifier.transports.service import notify
-from notifier.transports.webhook import post
 
 __all__ = ["TransportError", "send"]
 

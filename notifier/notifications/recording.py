@@ -6,19 +6,19 @@ from messaging.broker.routing import topic_matches
 from messaging.database.clock import database_clock
 from messaging.events import Event
 from messaging.publishing.celery_tasks import send_on_commit
-from notifier.bundles import bundle_due
 from notifier.models import Channel, Notification, Rule
 from notifier.names import name_of
-from notifier.services import SEND_TASK
-from notifier.titles import bundle_of, title_of
+from notifier.notifications.bundles import bundle_due
+from notifier.notifications.lifecycle import SEND_TASK
+from notifier.notifications.titles import bundle_of, title_of
 from privacy.erased import about_erased_person, lock_erasing
 
 
 @transaction.atomic
 def event_record(*, event: Event) -> list[Notification]:
     """One notification for each enabled channel that has a rule for the event; a repeat adds none. Events that belong
-    together (`notifier.titles.bundle_of`) become one when they go out (`notifier.bundles`). Rows are inserted and never
-    changed here: events that share a commit come in any order.
+    together (`bundle_of`) become one when they are sent (`notifier.notifications.bundles`). Rows are inserted and
+    never changed here: events that share a commit come in any order.
 
     None for an event of another program about somebody whose data was erased.
     """

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import httpx2
 
-from notifier.transports.errors import TransportError, is_permanent
+from notifier.channels.transports.errors import TransportError, is_permanent
 from outgoing.allowed import allowed_hosts
 from outgoing.http import CheckedTransport
 from outgoing.resolving import OutgoingRefused

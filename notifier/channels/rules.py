@@ -1,6 +1,9 @@
-"""The patterns of rules: what one may be, and those of a channel that has no rules of its own."""
+"""Rules: what a pattern may be, and the rules of a channel that was given none."""
 
 import re
+from uuid import UUID
+
+from notifier.models import Rule
 
 # What went wrong, what waits for an operator, and what has ended.
 DEFAULT_PATTERNS = (
@@ -37,3 +40,12 @@ def pattern_problem(pattern: str) -> str:
     if re.fullmatch(rf"{_WORD}(\.{_WORD})*", pattern):
         return ""
     return 'is no topic pattern: words, * or # with dots and no spaces between them, such as "*.crash"'
+
+
+def channel_default_rules(*, channel_id: UUID) -> bool:
+    """A new channel without a rule would never be notified: it gets the default ones. False when it has rules."""
+    if Rule.objects.filter(channel_id=channel_id).exists():
+        return False
+    rules = [Rule(channel_id=channel_id, pattern=pattern) for pattern in DEFAULT_PATTERNS]
+    Rule.objects.bulk_create(rules, ignore_conflicts=True)
+    return True

@@ -10,12 +10,13 @@ from typing import Any
 
 from django.conf import settings
 
-from notifier.transports.errors import TransportError, is_permanent
+from notifier.channels.transports.errors import TransportError, is_permanent
 from outgoing.fitting import shortened
 from outgoing.resolving import WHY
 from outgoing.retry_after import seconds_to_wait
 
-# Seconds for the whole, starting the process included. Less than a claim lasts (`notifier.services.CLAIM`).
+# Seconds for the whole, starting the process included: less than a claim lasts (CLAIM in
+# `notifier.notifications.lifecycle`).
 TIMEOUT_SECONDS = 45.0
 # Characters of a title: services cut longer ones, or refuse them. The text has it in full.
 LONGEST_TITLE = 120

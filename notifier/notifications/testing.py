@@ -9,9 +9,9 @@ from messaging.database.locks import rows_change
 from messaging.publishing.celery_tasks import send_on_commit
 from notifier.models import Channel, Notification
 from notifier.names import name_of
+from notifier.notifications.lifecycle import SEND_TASK
+from notifier.notifications.titles import title_of
 from notifier.selectors import REPLACED
-from notifier.services import SEND_TASK
-from notifier.titles import title_of
 
 # The key that the notification shows. Nothing is published under it.
 TEST_KEY = "notifier.test"
