@@ -19,5 +19,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/", health, name="health"),
     path("metrics", metrics, name="metrics"),
-    path("", include("scripts.urls")),
+    path("", include("scripts.api.urls")),
 ]

@@ -7,7 +7,7 @@ from uuid import UUID
 from bots import roles
 from bots.models import Role
 from campaigns.models import Chat
-from parser.changing import hits_changed
+from parser.hit_changes import hits_changed
 from parser.selectors import bots_wanted, chats_of
 from parser.services import message_match
 from telegram.types import IncomingMessage, MessageNow

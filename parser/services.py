@@ -11,11 +11,11 @@ from campaigns.selectors import is_erased
 from campaigns.suppressions.recording import erased_resolve
 from campaigns.suppressions.registry import Seen, register_finder
 from messaging.publishing.outbox import publish_on_commit
+from parser.eligibility import why_no_target
 from parser.events import NewTargetMessage
-from parser.matchers import matchers_of
+from parser.matcher_cache import matchers_of
 from parser.models import Hit, WatchedChat
 from parser.selectors import campaigns_watching
-from parser.targets import why_no_target
 from telegram.types import IncomingMessage
 
 # By the index `hits_of_username`, a look for each name.

@@ -10,7 +10,7 @@ from bots.gate.row_locks import Statement, ask
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from scripts.models import Run, ScriptForCampaign, Step
-from scripts.services.plays import ORIGIN, step_settle
+from scripts.services import ORIGIN, step_settle
 
 _HOLD_RUNS = """
     SELECT id FROM scripts_run WHERE id IN (SELECT run_id FROM scripts_step WHERE id = ANY(%s)) ORDER BY id FOR SHARE

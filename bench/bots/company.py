@@ -11,8 +11,7 @@ from bots.models import Bot, BotSession, Role
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose
 from parser.models import Keyword, WatchedChat
 from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
-from scripts.services.activation import sfc_activate
-from scripts.services.preparation import sfc_prepare
+from scripts.services import sfc_activate, sfc_prepare
 
 # Of the chats that parsers read each is read by two of them, for two campaigns, and has so many people who speak.
 READERS = 2

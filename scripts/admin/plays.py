@@ -22,7 +22,7 @@ from panelkit.registry import Link, add_link, may_view
 from scripts import services
 from scripts.errors import ScriptsError
 from scripts.models import Run, ScriptForCampaign, Step
-from scripts.services.plays import ORIGIN
+from scripts.services import ORIGIN
 
 SfcState = ScriptForCampaign.State
 

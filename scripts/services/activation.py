@@ -1,6 +1,7 @@
-"""From a draft to a script that waits to be prepared."""
+"""From a draft, whose cast and targets may still change, to a script that waits to be prepared."""
 
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.db import IntegrityError, transaction
 from messaging.database.clock import database_clock
 from messaging.publishing.outbox import publish_on_commit
 from scripts import checks, snapshot
-from scripts.errors import AssignedAlready, CannotStart, MoveRefused
+from scripts.errors import AssignedAlready, CannotStart, CastFixed, MoveRefused
 from scripts.events import NewActiveScript
 from scripts.models import OPEN_STATES, Casting, ScriptForCampaign, Target
 from scripts.services.rows import sfc_locked
@@ -48,6 +49,15 @@ def sfc_missing(*, sfc: ScriptForCampaign) -> list[str]:
 def may_be_activated(sfc: ScriptForCampaign) -> bool:
     """A draft, or what failed before anything was played: put right, it may try again."""
     return sfc.state == State.DRAFT or (sfc.state == State.FAILED and not sfc.runs.exists())
+
+
+def preparation_lock(*, sfc_ids: Iterable[UUID]) -> None:
+    """Lock these assignments before their cast, targets or script change: none of them is activated until the
+    transaction ends. Raises CastFixed for one that is not in preparation."""
+    wanted = ScriptForCampaign.objects.filter(pk__in=set(sfc_ids)).select_related("campaign", "script")
+    for sfc in wanted.select_for_update(of=("self",)).order_by("pk"):
+        if not may_be_activated(sfc):
+            raise CastFixed(str(sfc), sfc.get_state_display().partition(":")[0].lower())
 
 
 def may_be_repeated(sfc: ScriptForCampaign) -> bool:

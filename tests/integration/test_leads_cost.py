@@ -14,7 +14,7 @@ from django.utils import timezone
 from campaigns.suppressions.registry import bearer_of
 from leads.models import Conversation, Lead, Message
 from leads.selectors import MOST_SAID, conversation_with, heard_since, messages_said
-from parser.changing import hits_changed
+from parser.hit_changes import hits_changed
 from parser.models import Hit
 from telegram.types import MessageNow
 from tests.integration import ledger

@@ -9,7 +9,7 @@ from bots.worker.supervision import unread_chats_forget
 from campaigns.people import person_erase
 from messaging.models import HandlingFailure
 from panelkit.rights import Shell
-from parser.changing import hits_changed
+from parser.hit_changes import hits_changed
 from parser.models import Hit
 from privacy.person import Person
 from sandbox.world import message_changes

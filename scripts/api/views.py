@@ -7,9 +7,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from panelkit.rights import may_view
+from scripts.api.serializers import SfcProgressSerializer, WantedSerializer
 from scripts.models import ScriptForCampaign
 from scripts.selectors import Wanted, sfc_progress
-from scripts.serializers import SfcProgressSerializer, WantedSerializer
 
 
 class MayViewAssignments(BasePermission):

@@ -1,0 +1,1 @@
+"""The HTTP API: how far an assignment has come."""
