@@ -12,12 +12,12 @@ class BotsConfig(AppConfig):
         )
         from bots.models import Bot
         from bots.person_data import BotsPersonalData
-        from bots.selectors import bot_name
+        from bots.selectors import bot_names
         from campaigns.models import Budget
         from campaigns.policy import budget_keys
-        from notifier import names
+        from messaging import event_objects
         from privacy.registry import register
 
         register(3, BotsPersonalData())
         budget_keys.register(Budget.Scope.BOT, budget_keys.Named(Bot, "key"))
-        names.register("worker_id", bot_name)
+        event_objects.register("worker_id", names=bot_names)

@@ -1,5 +1,6 @@
 """Reads: what an account is called, and whether somebody on Telegram is one of ours."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Q
@@ -9,9 +10,13 @@ from campaigns.selectors import named, plain_username
 
 
 def bot_name(bot_id: UUID) -> str | None:
-    # Without the secrets beside it, which another key may have encrypted.
-    bot = Bot.objects.only("display_name", "key").filter(pk=bot_id).first()
-    return str(bot) if bot is not None else None
+    return bot_names([bot_id]).get(bot_id)
+
+
+def bot_names(ids: Collection[UUID]) -> dict[UUID, str]:
+    """The names of those accounts that exist."""
+    # The row's secrets stay unread: another key may have encrypted them.
+    return {bot.pk: str(bot) for bot in Bot.objects.only("display_name", "key").filter(pk__in=ids)}
 
 
 def is_own_account(*, telegram_user_id: int | None, username: str = "") -> bool:

@@ -15,11 +15,11 @@ class CampaignsConfig(AppConfig):
         from campaigns.person_data import CampaignsPersonalData, about_erased
         from campaigns.policy.fences import erasing_hold
         from campaigns.selectors import campaign_names
-        from messaging.campaign_finding import register_names
+        from messaging import event_objects
         from privacy.erased import register_guard
         from privacy.registry import register
 
-        register_names(campaign_names)
+        event_objects.register(event_objects.CAMPAIGN_FIELD, names=campaign_names)
         # Last: with it goes who the person was.
         register(7, CampaignsPersonalData())
         register_guard(about_erased, lock=erasing_hold)

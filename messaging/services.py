@@ -5,11 +5,11 @@ import logging
 from django.db import transaction
 
 from messaging.broker import topology
-from messaging.campaign_finding import campaign_of
 from messaging.consuming.subscriptions import body_digest
 from messaging.dead_letters import services
 from messaging.dead_letters.archive import event_type
 from messaging.errors import NotPossible
+from messaging.event_objects import campaign_of
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, QueueControl
 from messaging.publishing import outbox
 

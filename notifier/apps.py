@@ -6,13 +6,11 @@ class NotifierConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging.campaign_finding import campaign_names
         from messaging.observability.trace import register_source
-        from notifier import events, names, subscribers, tasks  # noqa: F401  (they register themselves)
+        from notifier import events, subscribers, tasks  # noqa: F401  (they register themselves)
         from notifier.person_data import NotifierPersonalData
         from notifier.trace import steps
         from privacy.registry import register
 
-        names.register("campaign_id", lambda campaign_id: campaign_names([campaign_id]).get(campaign_id))
         register_source(steps)
         register(2, NotifierPersonalData())

@@ -7,11 +7,8 @@ class ScriptsConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported for what they register: a bot role, a delivery's origin, subscriptions and tasks.
-        from messaging.campaign_finding import register_finder
-        from notifier import names
+        from messaging import event_objects
         from scripts import origins, roles, subscribers, tasks  # noqa: F401
-        from scripts.selectors import campaign_of_sfc, script_of_sfc
+        from scripts.selectors import campaign_of_sfc, script_names
 
-        for field in ("script_for_campaign_id", "sfc_id"):
-            register_finder(field, campaign_of_sfc)
-        names.register("sfc_id", script_of_sfc)
+        event_objects.register("script_for_campaign_id", "sfc_id", names=script_names, campaign_of=campaign_of_sfc)

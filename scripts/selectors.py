@@ -1,6 +1,7 @@
 """Reads: who has to be on stage, and how far a play has come."""
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -249,9 +250,9 @@ def campaign_of_sfc(sfc_id: UUID) -> UUID | None:
     return ScriptForCampaign.objects.filter(pk=sfc_id).values_list("campaign_id", flat=True).first()
 
 
-def script_of_sfc(sfc_id: UUID) -> str | None:
-    """The script's name."""
-    return ScriptForCampaign.objects.filter(pk=sfc_id).values_list("script__name", flat=True).first()
+def script_names(sfc_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The scripts' names by assignment."""
+    return dict(ScriptForCampaign.objects.filter(pk__in=sfc_ids).values_list("pk", "script__name"))
 
 
 def bots_castable() -> QuerySet[Bot]:

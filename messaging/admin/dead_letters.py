@@ -17,10 +17,10 @@ from messaging.admin.letter_editing import DOWNLOAD, EDIT, LetterEditing
 from messaging.admin.letter_filters import CampaignFilter, ErrorFilter, QueueFilter, ReasonFilter, TypeFilter
 from messaging.admin.parts import LARGE_OF_LETTER, LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
 from messaging.admin.replays import RateForm
-from messaging.campaign_finding import campaign_names
 from messaging.dead_letters import replays, services
 from messaging.dead_letters.bodies import difference
 from messaging.errors import NotPossible
+from messaging.event_objects import CAMPAIGN_FIELD, name_of
 from messaging.models import DeadLetter, DeadLetterEntry
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for
@@ -190,7 +190,7 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
     def campaign(self, letter: DeadLetter) -> str:
         if letter.campaign_id is None:
             return ""
-        return campaign_names([letter.campaign_id]).get(letter.campaign_id, str(letter.campaign_id))
+        return name_of(CAMPAIGN_FIELD, str(letter.campaign_id))
 
     @display(description="error")
     def error_excerpt(self, letter: DeadLetter) -> str:

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter
 
-from messaging.campaign_finding import campaign_names
+from messaging.event_objects import CAMPAIGN_FIELD, names_of
 from messaging.models import DeadLetter
 from panelkit.lists import values_of
 
@@ -71,7 +71,7 @@ class CampaignFilter(DistinctFilter):
     title, parameter_name, column, empty = "campaign", "campaign", "campaign_id", "none"
 
     def named(self, values: list[Any]) -> list[tuple[str, str]]:
-        names = campaign_names(values)
+        names = names_of(CAMPAIGN_FIELD, values)
         return sorted(((str(value), names.get(value, str(value))) for value in values), key=lambda pair: pair[1])
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:

@@ -8,8 +8,8 @@ from django.db import connection, transaction
 from django.db.models import Max, QuerySet
 
 from messaging.database.locks import rows_lock_with
+from messaging.event_objects import name_of
 from notifier.models import Channel, Notification
-from notifier.names import name_of
 from notifier.notifications.titles import title_of
 
 # Of events that belong together a channel gets one notification in this time: the first at once, and then all that have

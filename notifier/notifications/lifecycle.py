@@ -8,10 +8,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 
+from messaging.event_objects import name_of
 from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import backoff
 from notifier.models import Channel, Notification
-from notifier.names import name_of
 from notifier.notifications.bundles import EARLY, bundle_gather
 from notifier.notifications.links import path_of
 from notifier.notifications.titles import text_of

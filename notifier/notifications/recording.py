@@ -4,10 +4,10 @@ from django.db import transaction
 
 from messaging.broker.routing import topic_matches
 from messaging.database.clock import database_clock
+from messaging.event_objects import name_of
 from messaging.events import Event
 from messaging.publishing.celery_tasks import send_on_commit
 from notifier.models import Channel, Notification, Rule
-from notifier.names import name_of
 from notifier.notifications.bundles import bundle_due
 from notifier.notifications.lifecycle import SEND_TASK
 from notifier.notifications.titles import bundle_of, title_of

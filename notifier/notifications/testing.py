@@ -6,9 +6,9 @@ from django.db import transaction
 
 from messaging.database.clock import database_clock
 from messaging.database.locks import rows_change
+from messaging.event_objects import name_of
 from messaging.publishing.celery_tasks import send_on_commit
 from notifier.models import Channel, Notification
-from notifier.names import name_of
 from notifier.notifications.lifecycle import SEND_TASK
 from notifier.notifications.titles import title_of
 from notifier.selectors import REPLACED

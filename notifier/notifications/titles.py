@@ -14,7 +14,7 @@ LONGEST = 500
 # How the comment of a dead bot ends when its account lives and only its login is gone (bots.events.BotBannedEvent).
 LOGIN_GONE = ": it has to be logged in again"
 
-# As `notifier.names.name_of`: the name of what a field's id stands for.
+# As `messaging.event_objects.name_of`.
 Names = Callable[[str, object], str]
 
 # What may come in hundreds, by the last word of its key: the field whose value says which of them belong together.

@@ -1,0 +1,76 @@
+"""What the ids in the bodies of events stand for: the objects' names and their campaigns.
+
+Each room registers its kinds of objects once, in its app's `ready`. Dead letters show the campaign of a message; the
+notifier's titles show names. The order of registration has no effect.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from texts.json_text import from_json
+
+# The field that carries a campaign's id.
+CAMPAIGN_FIELD = "campaign_id"
+
+Names = Callable[[Collection[UUID]], Mapping[UUID, str]]
+CampaignOf = Callable[[UUID], UUID | None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    names: Names
+    campaign_of: CampaignOf | None
+
+
+# By the field of an event's body that carries the id.
+_kinds: dict[str, Kind] = {}
+
+
+def register(*fields: str, names: Names, campaign_of: CampaignOf | None = None) -> None:
+    """Events carry the ids of these objects in `fields`.
+
+    `names(ids)` returns the names of those that exist. `campaign_of(id)` returns the object's campaign, or None when
+    there is no such object; leave it out for objects that belong to no campaign.
+    """
+    _kinds.update(dict.fromkeys(fields, Kind(names, campaign_of)))
+
+
+def names_of(field: str, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """The names of the objects whose ids events carry in `field`; unknown ids are left out."""
+    return _kinds[field].names(ids) if field in _kinds else {}
+
+
+def name_of(field: str, value: object) -> str:
+    """The name of the object with the id `value`, or `value` as text when it is unknown."""
+    thing = _uuid(value)
+    name = names_of(field, [thing]).get(thing) if thing is not None else None
+    return name or str(value)
+
+
+def campaign_of(body: str) -> UUID | None:
+    """The id of the campaign that a message of any shape concerns, or None.
+
+    The body's own campaign id counts, else the campaign of the first field, by its name, that carries an id.
+    """
+    try:
+        fields = from_json(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    if CAMPAIGN_FIELD in fields:
+        return _uuid(fields[CAMPAIGN_FIELD])
+    for field, kind in sorted(_kinds.items(), key=lambda entry: entry[0]):
+        thing = _uuid(fields.get(field))
+        if kind.campaign_of is not None and thing is not None:
+            return kind.campaign_of(thing)
+    return None
+
+
+def _uuid(value: Any) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
