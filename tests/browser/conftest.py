@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import Client
 
 from tests.browser.panel import Chromium, Panel
@@ -11,6 +12,8 @@ from tests.browser.world import build_world
 
 # A test opens up to thirty pages, and twenty programs may share its core.
 TEST_SECONDS = 900
+# The product gives up connecting to its database after 5 s, and the page answers 503. A busy machine may take longer.
+CONNECT_SECONDS = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,6 +27,15 @@ def chromium() -> Iterator[Chromium]:
     browser = Chromium()
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patience_with_the_database(django_db_setup: None) -> Iterator[None]:
+    """For the threads of the web server, which connect anew for each request."""
+    options = connections.settings[DEFAULT_DB_ALIAS]["OPTIONS"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(options, "connect_timeout", CONNECT_SECONDS)
+        yield
 
 
 @pytest.fixture
