@@ -16,7 +16,7 @@ from messaging.events import ServiceStartedEvent
 from messaging.publishing.outbox import publish_on_commit
 
 if TYPE_CHECKING:
-    from bots.logins.worker import LoginWorker
+    from bots.logins.login_worker import LoginWorker
     from bots.worker.runtime import Runtime
 
 ROLES = {queue: role for role, queue in QUEUES.items()}
@@ -43,7 +43,7 @@ def _start(sender: Any, **_: Any) -> None:
 
 
 def _start_runtime(*, role: str, name: str) -> None:
-    from bots.logins.worker import LoginWorker
+    from bots.logins.login_worker import LoginWorker
     from bots.worker.runtime import Runtime
 
     global _runtime, _logins

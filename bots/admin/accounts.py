@@ -21,7 +21,7 @@ from bots.accounts.state_help import next_step, waits_until
 from bots.accounts.states import BARRED
 from bots.admin.login_forms import checked_proxy
 from bots.admin.login_pages import LOG_OUT, ConnectingAdmin
-from bots.logins.requests import login_told
+from bots.logins.page_requests import login_summary
 from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
 from bots.worker.hosts import host_drain, host_state, host_undrain, hosts_alive
 from messaging.database.clock import database_clock
@@ -223,7 +223,7 @@ class BotAdmin(ConnectingAdmin):
 
     @display(description="what to do")
     def next_step(self, bot: Bot) -> str:
-        if told := login_told(bot_id=bot.pk):
+        if told := login_summary(bot_id=bot.pk):
             return told
         has_session = BotSession.objects.filter(bot=bot).exists()
         return next_step(bot, has_session=has_session, has_worker=hosts_alive(bot.role).exists())

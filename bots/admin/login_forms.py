@@ -1,4 +1,4 @@
-"""What is typed on the pages that log a bot in. Secrets are passed on and never rendered again."""
+"""The forms of the login pages. Secrets that are entered are passed on and never rendered again."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from outgoing.allowed import allowed_hosts
 from outgoing.resolving import OutgoingRefused, check_literal
 from panelkit.secret_fields import SecretField, SecretForm, SecretInput
 from telegram.connection.proxies import FORMS, parse_proxy
-from telegram.logins.imports import MAX_FILE_BYTES, NO_FILE, from_file, from_string
+from telegram.logins.session_imports import MAX_FILE_BYTES, NO_FILE, from_file, from_string
 from telegram.logins.types import LoginError
 
 Ask = PendingLogin.Ask

@@ -1,4 +1,7 @@
-"""The pages on which an operator logs a bot in. What is typed there goes to a worker and is never shown again."""
+"""The pages on which an operator logs a bot in or out.
+
+What the operator enters goes to a bots worker and is never shown again.
+"""
 
 from hashlib import sha256
 from typing import Any
@@ -19,8 +22,8 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from bots.admin.login_forms import AccountForm, CodeForm, FileForm, PasswordForm, PhoneForm, StringForm, asked_with
-from bots.logins.requests import Progress, login_ask, login_cancel, login_progress, login_seen
-from bots.logins.rows import code_sent, qr_code, resend_at
+from bots.logins.page_requests import Progress, login_ask, login_cancel, login_progress, login_seen
+from bots.logins.pending_logins import code_sent, qr_code, resend_at
 from bots.models import Bot, BotSession, PendingLogin
 from panelkit.base import PanelAdmin
 from panelkit.operations import Call, Offer, Operation
@@ -218,12 +221,12 @@ def _state(progress: Progress) -> str:
     the kind. Empty when it is the operator's turn.
     """
     if progress.doing:
-        return _told("doing", progress.doing, progress.why)
+        return _fingerprint("doing", progress.doing, progress.why)
     pending = progress.pending
-    return _told("qr", qr_code(pending).url) if pending is not None and pending.asked else ""
+    return _fingerprint("qr", qr_code(pending).url) if pending is not None and pending.asked else ""
 
 
-def _told(kind: str, *what: str) -> str:
+def _fingerprint(kind: str, *what: str) -> str:
     return f"{kind}:{sha256(' '.join(what).encode()).hexdigest()[:16]}"
 
 

@@ -1,4 +1,4 @@
-"""The list of logins that were begun and are not over."""
+"""The admin page of unfinished logins."""
 
 from django.contrib import admin
 from django.db.models import QuerySet

@@ -22,7 +22,7 @@ _WHAT_TO_DO = {
 }
 
 
-def refusal_told(*, bot_id: UUID, chat: Chat, reason: str) -> str:
+def entry_refusal(*, bot_id: UUID, chat: Chat, reason: str) -> str:
     """`reason` is Telegram's or the adapter's name of it."""
     sentence = _WHAT_TO_DO.get(reason, "cannot enter {chat}: {reason}")
     return f"bot {bot_id} {sentence.format(chat=chat_told(chat), reason=reason)}"
@@ -38,7 +38,7 @@ _CHECK = {
 }
 
 
-def check_told(*, bot: str, chat: Chat, reason: str) -> str:
+def confirmation_refusal(*, bot: str, chat: Chat, reason: str) -> str:
     """Why bot `bot` cannot confirm the chat's changed reference."""
     sentence = _CHECK.get(reason, "bot {bot} cannot see where {reference} leads: {reason}")
     told = sentence.format(bot=bot, reference=chat.reference, reason=reason)
@@ -55,7 +55,7 @@ def full_incident(bot_id: UUID) -> str:
     return f"full:{bot_id}"
 
 
-def full_told(bot_id: UUID, error: BotFull) -> str:
+def full_report(bot_id: UUID, error: BotFull) -> str:
     return (
         f"bot {bot_id} is in as many chats as Telegram allows ({error.reason}) and joins no other one: "
         "leave some of them in Telegram's app"

@@ -1,4 +1,4 @@
-"""Who works on a login: one thread of one process at a time, which renews its claim while it talks to Telegram.
+"""Claims on logins: one thread of one process works on a login, and renews its claim while it talks to Telegram.
 
 The row's times are the database's clock; the owner counts on its own monotonic clock, from before the query that took
 or renewed the claim, so it always stops earlier than anybody else may start.

@@ -1,8 +1,8 @@
-"""A login in steps. Between them it is a row (`PendingLogin`), so it survives reloads and restarts; codes and passwords
-are passed on and never kept.
+"""The steps of a login: send a code, enter it, enter the password, show a QR code, take a session over, log out.
 
-A terminal takes the steps itself; a page asks for them (`bots.logins.requests`), and a worker takes them with the claim
-that it has already. Either way a step owns the login while it lasts.
+Between two steps a login is a row (`PendingLogin`), so it survives reloads and restarts; codes and passwords go to
+Telegram and are never kept. A terminal takes the steps itself; a page requests them (`bots.logins.page_requests`), and
+a bots worker takes them with the claim that it has already. Either way a step owns the login while it lasts.
 """
 
 import json
@@ -14,8 +14,7 @@ from uuid import UUID
 
 from bots.accounts.services import credentials_of
 from bots.logins.claims import Claim, ClaimLost, claim_take
-from bots.logins.one_shot import CONNECTED, QR_SECONDS, TooSoon, at_telegram, bot_import, bot_log_out, bot_logged_in
-from bots.logins.rows import (
+from bots.logins.pending_logins import (
     LOGIN_LIFETIME,
     Work,
     code_sent,
@@ -24,12 +23,12 @@ from bots.logins.rows import (
     keep_lost,
     keep_password_step,
     keep_problem,
-    login_pending,
     number_known,
     qr_code,
     resend_at,
 )
-from bots.logins.waits import while_seen
+from bots.logins.sessions import CONNECTED, bot_import, bot_log_out, bot_logged_in
+from bots.logins.telegram_calls import QR_SECONDS, TooSoon, at_telegram, while_seen
 from bots.models import Bot, PendingLogin
 from bots.worker.executor import in_own_thread
 from bots.worker.leases import is_driven
@@ -38,8 +37,6 @@ from messaging.database.errors import DATABASE_ERRORS
 from telegram.logins import client
 from telegram.logins.types import SENTENCES, LoginError, PasswordNeeded, QrCode
 from telegram.types import Me
-
-__all__ = ["code_sent", "login_pending", "qr_code", "resend_at"]
 
 Step = PendingLogin.Step
 

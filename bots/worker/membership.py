@@ -9,7 +9,7 @@ from uuid import UUID
 from bots.accounts.flood_waits import ENTERING, connected_show, method_block, seconds_blocked
 from bots.accounts.incidents import trouble_over, trouble_tell
 from bots.accounts.states import bot_restrict, is_restricted
-from bots.chats.entry_refusals import WAITS_FOR_PEOPLE, entry_incident, full_incident, full_told, refusal_told
+from bots.chats.entry_refusals import WAITS_FOR_PEOPLE, entry_incident, entry_refusal, full_incident, full_report
 from bots.chats.identity import chat_elsewhere, chat_resolved, name_lost, nameless_tell
 from bots.chats.permission_suspension import presence_ended, presence_note, was_present
 from bots.worker.cursors import chats_forget
@@ -211,7 +211,7 @@ class Membership:
             await in_db(bot_restrict, bot_id=bot_id, reason=error.reason)
         elif isinstance(error, BotFull):
             self._flooded = time.monotonic() + FULL_SECONDS
-            await in_db(trouble_tell, key=full_incident(bot_id), reason=full_told(bot_id, error))
+            await in_db(trouble_tell, key=full_incident(bot_id), reason=full_report(bot_id, error))
         elif isinstance(error, ChatElsewhere):
             await in_db(chat_elsewhere, bot_id=bot_id, chat_id=chat.pk, error=error, reference=chat.reference)
             self.chats.pop(chat.pk, None)
@@ -274,7 +274,7 @@ class Membership:
         self._not_before[chat.pk] = time.monotonic() + (APPROVAL_SECONDS if asked else again)
         if asked:
             self._asked.add(chat.pk)
-        told = refusal_told(bot_id=self._reader.bot_id, chat=chat, reason=reason)
+        told = entry_refusal(bot_id=self._reader.bot_id, chat=chat, reason=reason)
         if await in_db(trouble_tell, key=self._trouble(chat), reason=told):
             log.warning("bot %s cannot enter chat %s: %s", self._reader.bot_id, chat.pk, reason)
 

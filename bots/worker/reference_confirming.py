@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from bots.chats.entry_refusals import check_told
+from bots.chats.entry_refusals import confirmation_refusal
 from bots.chats.identity import chat_elsewhere, chat_resolved, unconfirmed_tell
 from bots.chats.permission_suspension import presence_ended, was_present
 from bots.chats.references import references_to_check
@@ -103,4 +103,4 @@ class References:
 def cannot_tell(*, bot_id: UUID, chat: Chat, reason: str) -> None:
     """`reason` is Telegram's or the adapter's name of it."""
     bot = Bot.objects.only("key", "display_name").get(pk=bot_id)
-    unconfirmed_tell(chat=chat, reason=check_told(bot=str(bot), chat=chat, reason=reason))
+    unconfirmed_tell(chat=chat, reason=confirmation_refusal(bot=str(bot), chat=chat, reason=reason))

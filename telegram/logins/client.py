@@ -1,7 +1,7 @@
-"""Logging an account in by code, password or QR code; taking over a session; logging out.
+"""The login requests to Telegram: by code, password or QR code; take over a session; log out.
 
-Every function opens one connection and closes it; none may run while somebody else is connected with the same session:
-two connections with one key destroy it. All raise LoginError.
+Every function opens one connection and closes it; none may run while another process is connected with the same
+session: two connections with one key destroy it. All raise LoginError.
 """
 
 import base64
@@ -17,7 +17,7 @@ from telethon.tl import functions, types
 
 from telegram.connection.store import StoredSession
 from telegram.logins.connection import ask, connected, logged_in, move_to
-from telegram.logins.qr import scans, until_told
+from telegram.logins.qr import scans, until_scanned
 from telegram.logins.types import SENTENCES, CodeSent, LoginError, PasswordNeeded, QrCode
 from telegram.types import Credentials, Me
 
@@ -93,15 +93,15 @@ async def qr_wait(
     give_up = time.monotonic() + limit
     shown = b""
     async with connected(session, credentials, receive_updates=True) as client:
-        with scans(client) as told:
+        with scans(client) as scanned:
             while isinstance(found := await _exported(client, credentials), types.auth.LoginToken):
                 if time.monotonic() >= give_up:
                     raise LoginError(NOT_SCANNED)
                 if found.token != shown:
                     await show(_qr_code(found, session))
                     shown = found.token
-                await until_told(told, min(_seconds_left(found), give_up - time.monotonic()))
-                told.clear()
+                await until_scanned(scanned, min(_seconds_left(found), give_up - time.monotonic()))
+                scanned.clear()
         me = await logged_in(client, found.user)
     return session.dumps(), me
 

@@ -1,4 +1,4 @@
-"""A connection for the length of a login, and requests whose refusals are sentences."""
+"""The connection of one login step, and its requests: each error of Telegram's becomes a LoginError."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Hearing of it when somebody scans a QR code."""
+"""Notice when a QR code is scanned: Telegram sends an update to the client that shows it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from telethon.tl import types
 @contextmanager
 def scans(client: TelegramClient) -> Iterator[asyncio.Event]:
     """An event that is set whenever Telegram says that the client's token was accepted."""
-    told = asyncio.Event()
+    scanned = asyncio.Event()
 
-    async def tell(_update: object) -> None:
-        told.set()
+    async def on_update(_update: object) -> None:
+        scanned.set()
 
-    scanned = events.Raw(types.UpdateLoginToken)
-    client.add_event_handler(tell, scanned)
+    accepted = events.Raw(types.UpdateLoginToken)
+    client.add_event_handler(on_update, accepted)
     try:
-        yield told
+        yield scanned
     finally:
-        client.remove_event_handler(tell, scanned)
+        client.remove_event_handler(on_update, accepted)
 
 
-async def until_told(told: asyncio.Event, seconds: float) -> None:
-    """Until it is set, or for so long."""
+async def until_scanned(scanned: asyncio.Event, seconds: float) -> None:
+    """Wait until the code is scanned, for `seconds` at most."""
     try:
         async with asyncio.timeout(max(0.0, seconds)):
-            await told.wait()
+            await scanned.wait()
     except TimeoutError:
         pass

@@ -1,4 +1,4 @@
-"""What goes in and out of logging an account in, and what is said when it does not work. Free of Telethon."""
+"""Values and errors of a login, with a sentence for each of Telegram's refusals. Does not import Telethon."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

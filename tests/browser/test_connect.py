@@ -19,7 +19,7 @@ from playwright.sync_api import Page
 from telethon.sessions import SQLiteSession, StringSession
 
 from bots.logins.one_shot import bot_connect_with_code
-from bots.logins.rows import login_pending, qr_code
+from bots.logins.pending_logins import login_pending, qr_code
 from bots.models import Bot, BotSession, PendingLogin
 from bots.worker.leases import lease_take
 from sandbox.mtproto.rpc_errors import RpcFailure

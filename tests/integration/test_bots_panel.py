@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from bots.logins.requests import Progress, login_progress
+from bots.logins.page_requests import Progress, login_progress
 from bots.models import Bot, BotSession, BotStateChange, Delivery, Host, PendingLogin
 from bots.worker.hosts import host_beat
 from panelkit.secret_fields import STORED

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from bots.logins.one_shot import bot_connect
+from bots.logins.sessions import bot_connect
 from bots.models import Bot, Cursor, Role
 from bots.worker.cursors import Reader, chats_forget, cursor_follow, cursors_of
 from messaging.broker import topology

@@ -8,6 +8,7 @@ import time_machine
 
 from bots.deliveries.claiming import claim
 from bots.logins import steps
+from bots.logins.pending_logins import resend_at
 from bots.models import Bot, Delivery, PendingLogin
 from campaigns.models import Chat, ChatPermission
 from campaigns.services import permission_revoke
@@ -199,7 +200,7 @@ def test_a_code_is_sent_again_when_telegram_allows_it(monkeypatch):
 
     monkeypatch.setattr(client, "request_code", sends)
     pending = steps.login_send_code(bot_id=bot.pk)
-    allowed = steps.resend_at(pending)
+    allowed = resend_at(pending)
     assert allowed is not None and is_now(allowed - timedelta(seconds=60))
 
 

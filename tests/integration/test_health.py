@@ -10,7 +10,7 @@ from bots.accounts import services
 from bots.accounts.flood_waits import connected_show
 from bots.accounts.state_help import NEXT_STEP, next_step
 from bots.accounts.states import bot_set_state
-from bots.logins.one_shot import bot_connect
+from bots.logins.sessions import bot_connect
 from bots.models import Bot, BotBlock, BotSession, Cursor, Host
 from bots.worker.hosts import host_beat, hosts_alive
 from bots.worker.leases import lease_take

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from bots.logins import claims, waits
-from bots.logins import worker as login_worker
-from bots.logins.worker import LoginWorker
+from bots.logins import claims, telegram_calls
+from bots.logins import login_worker as login_worker
+from bots.logins.login_worker import LoginWorker
 from bots.worker.executor import close_connections
 
 
@@ -17,7 +17,7 @@ def login_worker_runs(*, name: str = "logins", slots: int = 8) -> Iterator[Login
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(login_worker, "POLL_SECONDS", 0.02)
         patch.setattr(claims, "LOOK_SECONDS", 0.05)
-        patch.setattr(waits, "SEEN_LOOK_SECONDS", 0.05)
+        patch.setattr(telegram_calls, "SEEN_LOOK_SECONDS", 0.05)
         worker = LoginWorker(name=name, slots=slots)
         worker.start()
         try:

@@ -21,7 +21,7 @@ from telegram.connection.noticing import NoticingClient
 from telegram.connection.store import StoredSession, key_of
 from telegram.logins import client
 from telegram.logins.client import CodeSent, LoginError, PasswordNeeded, QrCode
-from telegram.logins.imports import from_file, from_string
+from telegram.logins.session_imports import from_file, from_string
 from telegram.types import Credentials
 from tests.telegram.accounts import CREDENTIALS, Accounts, code_of, logged_in, point_at
 from tests.telegram.sandbox_support import Town, until

@@ -16,8 +16,10 @@ from django.utils import timezone
 from telethon.sessions import SQLiteSession, StringSession
 
 from bots.logins import steps
-from bots.logins.one_shot import bot_connect_with_code, bot_import, bot_log_out
-from bots.logins.requests import login_ask, login_cancel
+from bots.logins.one_shot import bot_connect_with_code
+from bots.logins.page_requests import login_ask, login_cancel
+from bots.logins.pending_logins import login_pending
+from bots.logins.sessions import bot_import, bot_log_out
 from bots.models import Bot, BotSession, PendingLogin
 from bots.tasks import supervise_bots
 from bots.worker.leases import lease_borrow, lease_release, lease_take
@@ -111,7 +113,7 @@ def test_a_login_that_nobody_finishes_is_forgotten_with_what_it_held(company: Co
     bot = _bot("fresh", user)
     steps.login_send_code(bot_id=bot.pk)
     PendingLogin.objects.filter(bot=bot).update(expires_at=timezone.now())
-    assert steps.login_pending(bot_id=bot.pk) is None
+    assert login_pending(bot_id=bot.pk) is None
     with pytest.raises(LoginError, match="over or was never begun"):
         steps.login_enter_code(bot_id=bot.pk, code=_code(user))
     supervise_bots()
@@ -301,6 +303,7 @@ BEGIN = """
 import os, signal, sys, django
 django.setup()
 from bots.logins import steps
+from bots.logins.pending_logins import login_pending
 steps.login_send_code(bot_id=sys.argv[1])
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -311,9 +314,9 @@ def test_a_login_goes_on_in_another_process_when_the_first_was_killed(company: C
     bot = _bot("fresh", user)
     begun = subprocess.run([sys.executable, "-c", BEGIN, str(bot.pk)], cwd=ROOT, env=environment_of_processes())
     assert begun.returncode == -signal.SIGKILL
-    pending = steps.login_pending(bot_id=bot.pk)
+    pending = login_pending(bot_id=bot.pk)
     assert pending is not None and pending.step == "code"
     assert steps.login_enter_code(bot_id=bot.pk, code=_code(user)) is None
     assert steps.login_enter_password(bot_id=bot.pk, password=PASSWORD).telegram_user_id == user.id
-    assert steps.login_pending(bot_id=bot.pk) is None
+    assert login_pending(bot_id=bot.pk) is None
     assert not _destroyed(company)

@@ -14,13 +14,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from bots.logins import one_shot, requests, rows, steps
+from bots.logins import page_requests, pending_logins, sessions, steps, telegram_calls
 from bots.logins.claims import INTERRUPTED, NOT_TAKEN, Job, claim_next, logins_lapse
+from bots.logins.login_worker import LoginWorker, login_work
 from bots.logins.one_shot import bot_connect_with_code
-from bots.logins.requests import login_ask, login_cancel, login_progress
-from bots.logins.rows import login_pending, qr_code
-from bots.logins.waits import UNSEEN
-from bots.logins.worker import LoginWorker, login_work
+from bots.logins.page_requests import login_ask, login_cancel, login_progress
+from bots.logins.pending_logins import login_pending, qr_code
+from bots.logins.telegram_calls import UNSEEN
 from bots.models import Bot, BotSession, Host, PendingLogin
 from bots.worker.executor import THREADS, in_db
 from sandbox.mtproto.tokens import token_of
@@ -338,9 +338,9 @@ def test_a_login_waits_for_a_free_slot_and_says_so(company: Company, settings: A
     second, _ = _fresh(company, "Second")
     settings.LOGINS_PER_WORKER = 1
     _ask(first, "send")
-    assert login_progress(bot_id=first.pk).why == requests.NO_WORKER
+    assert login_progress(bot_id=first.pk).why == page_requests.NO_WORKER
     Host.objects.create(name="logins", role="actor", capacity=1)
-    assert login_progress(bot_id=first.pk).why == requests.STARTING
+    assert login_progress(bot_id=first.pk).why == page_requests.STARTING
     _slow(company, "auth.sendCode")
     with login_worker_runs(slots=1):
         _claimed(first)
@@ -390,7 +390,7 @@ def test_the_logins_connection_is_closed_before_a_bot_may_start(
     bot, user = _fresh(company)
     _asked(bot, "send")
     steps: list[str] = []
-    close, keep = telegram_connecting.close, one_shot.bot_connect
+    close, keep = telegram_connecting.close, sessions.bot_connect
 
     async def closing(*args: Any) -> None:
         await close(*args)
@@ -401,7 +401,7 @@ def test_the_logins_connection_is_closed_before_a_bot_may_start(
         return keep(**values)
 
     monkeypatch.setattr(telegram_connecting, "close", closing)
-    monkeypatch.setattr(one_shot, "bot_connect", keeping)
+    monkeypatch.setattr(sessions, "bot_connect", keeping)
     _asked(bot, "code", _code(user))
     assert steps == ["closed", "kept"]
 
@@ -451,13 +451,13 @@ def test_a_moment_without_the_database_loses_no_answer_of_telegram(
     company: Company, worker: LoginWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bot, user = _fresh(company, password=PASSWORD)
-    _fails(monkeypatch, rows, "database_clock", 1)
+    _fails(monkeypatch, pending_logins, "database_clock", 1)
     assert _asked(bot, "send").step == "code"
-    _fails(monkeypatch, rows, "database_clock", 1)
+    _fails(monkeypatch, pending_logins, "database_clock", 1)
     assert _asked(bot, "code", _code(user)).step == "password"
     other, _ = _fresh(company, "Other")
     company.sandbox.call(company.sandbox.faults.plan, Fault(kind="FLOOD_WAIT", method="auth.sendCode", seconds=900))
-    _fails(monkeypatch, one_shot, "database_clock", 1)
+    _fails(monkeypatch, telegram_calls, "database_clock", 1)
     waiting = _asked(other, "send")
     assert (waiting.waits_for, waiting.wait_until is not None) == ("code", True)
 
@@ -467,7 +467,7 @@ def test_a_moment_without_the_database_leaves_no_dead_session(
 ) -> None:
     bot, user = _fresh(company)
     bot_connect_with_code(bot_id=bot.pk, ask_code=lambda: _code(user))
-    _fails(monkeypatch, one_shot, "bot_set_state", 1)
+    _fails(monkeypatch, sessions, "bot_set_state", 1)
     _asked(bot, "log_out")
     assert not BotSession.objects.exists()
     assert not PendingLogin.objects.exists()
@@ -485,7 +485,7 @@ def test_a_database_that_stays_away_leaves_the_claim_to_lapse(
         job.claim.deadline = 0.0
         raise OperationalError("gone")
 
-    monkeypatch.setattr(rows, "database_clock", away)
+    monkeypatch.setattr(pending_logins, "database_clock", away)
     login_work(job)
     PendingLogin.objects.update(busy_until=timezone.now())
     progress = login_progress(bot_id=bot.pk)
@@ -530,7 +530,7 @@ def test_a_session_that_is_taken_over_for_two_bots_at_once_is_connected_once(
     wait_until(lambda: _at_telegram(company), what="a connection")
     _ask(second, "import", session)
     wait_until(lambda: PendingLogin.objects.filter(bot=second).exclude(problem="").exists(), what="a refusal")
-    assert PendingLogin.objects.get(bot=second).problem == one_shot.TAKEN_OVER
+    assert PendingLogin.objects.get(bot=second).problem == sessions.TAKEN_OVER
     _answers(company)
     _idle(first)
     assert BotSession.objects.get().bot == first

@@ -13,9 +13,11 @@ import segno
 from django.core.management.base import CommandError, CommandParser
 
 from bots.logins import steps
-from bots.logins.one_shot import bot_connect_with_password, bot_connect_with_qr, bot_import
+from bots.logins.one_shot import bot_connect_with_password, bot_connect_with_qr
+from bots.logins.pending_logins import code_sent, login_pending
+from bots.logins.sessions import bot_import
 from bots.models import Bot, PendingLogin
-from telegram.logins.imports import from_file, from_string
+from telegram.logins.session_imports import from_file, from_string
 from telegram.logins.types import LoginError, PasswordNeeded, QrCode
 from vault.commands import SecretsCommand
 
@@ -91,7 +93,7 @@ class Command(SecretsCommand):
 
     def _by_code(self, bot: Bot, phone: str, code: str | None) -> Bot:
         """In the panel's steps: what was begun there or here goes on, with the code that was sent then."""
-        pending = steps.login_pending(bot_id=bot.pk)
+        pending = login_pending(bot_id=bot.pk)
         if phone or code or pending is None or pending.step != PendingLogin.Step.CODE:
             _send_code(bot, phone)
         logged_in = (
@@ -138,10 +140,10 @@ def _send_code(bot: Bot, phone: str) -> None:
 
 
 def _ask_code(bot: Bot) -> str:
-    pending = steps.login_pending(bot_id=bot.pk)
+    pending = login_pending(bot_id=bot.pk)
     if pending is None or pending.step != PendingLogin.Step.CODE:
         raise LoginError(steps.OVER)
-    phone = _masked(f"+{steps.code_sent(pending).phone}")
+    phone = _masked(f"+{code_sent(pending).phone}")
     return input(f"Code that Telegram has sent to {phone} (only Enter: for a new one): ").strip()
 
 

@@ -1,6 +1,6 @@
-"""What a page does with a login: it writes what the operator wants into the row and returns; a worker does it.
+"""What the login pages call: write what the operator wants into the row of the login, and read how it stands.
 
-A web request never waits for Telegram here.
+A bots worker does the rest (`bots.logins.login_worker`): a web request never waits for Telegram.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from django.db.models.functions import Greatest, Now
 
 from bots.accounts.services import bot_stop, credentials_of
 from bots.logins.claims import FREE, UNOWNED, claim_lapse, claims_alive
-from bots.logins.one_shot import CONNECTED
-from bots.logins.rows import LOGIN_LIFETIME, login_pending, number_known
+from bots.logins.pending_logins import LOGIN_LIFETIME, login_pending, number_known
+from bots.logins.sessions import CONNECTED
 from bots.logins.steps import BUSY, NO_PHONE, OVER
 from bots.models import Bot, BotSession, PendingLogin
 from bots.worker.hosts import hosts_open
@@ -109,8 +109,8 @@ def login_seen(*, bot_id: UUID) -> None:
     PendingLogin.objects.filter(pk=bot_id, asked=Ask.QR).update(seen_at=Now())
 
 
-def login_told(*, bot_id: UUID) -> str:
-    """What to know of the bot's login on its page: what is being done, or what went wrong; "" for nothing."""
+def login_summary(*, bot_id: UUID) -> str:
+    """The state of the login for the bot's page: what is being done, or what went wrong; "" when there is nothing."""
     progress = login_progress(bot_id=bot_id)
     if progress.doing:
         return " ".join(filter(None, (f"{progress.doing}.", progress.why)))

@@ -1,7 +1,7 @@
-"""Sessions that another program made with Telethon: a StringSession's text, or a `.session` file.
+"""Read sessions that another program made with Telethon: a StringSession's text, or a `.session` file.
 
 Only the key and the number of its data centre are taken. The address is Telegram's own, never the given one: a session
-from elsewhere must not lead this machine to a server of somebody's choice.
+from elsewhere must not lead this machine to a server of another's choice.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""What the row of a login contains, and how it is written: only by the owner of the login's claim."""
+"""The row of an unfinished login (`PendingLogin`): read what it contains, and write it as the owner of its claim."""
 
 import json
 from contextlib import suppress
@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from bots.logins.claims import Claim
-from bots.logins.one_shot import TooSoon, session_discard
+from bots.logins.sessions import session_discard
+from bots.logins.telegram_calls import TooSoon
 from bots.models import Bot, PendingLogin
 from messaging.database.clock import database_clock
 from telegram.logins.types import CodeSent, LoginError, PasswordNeeded, QrCode

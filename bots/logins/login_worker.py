@@ -1,8 +1,8 @@
-"""The part of a bots worker that does what operators asked for on the pages of logins.
+"""The part of a bots worker that carries out what operators requested on the login pages.
 
-It takes them from the database, as the sender takes deliveries: a web request needs no broker for it, a killed worker
-leaves nothing in a queue, and two workers never have the same one. Each login has a thread and a loop of its own, so
-that it cannot hold up the bots that this process drives.
+It takes the requests from the database, as the sender takes deliveries: a web request needs no broker for it, a killed
+worker leaves nothing in a queue, and two workers never have the same login. Each login has a thread and a loop of its
+own, so that it cannot hold up the bots that this process drives.
 """
 
 import logging

@@ -1,0 +1,211 @@
+"""The session of a bot: keep the one of a fresh login, take over another program's, end it at Telegram.
+
+Whoever connects with a session that exists already owns the bot meanwhile, as a bots worker would: two connections with
+one key destroy it. A new login has a key of its own.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from bots.accounts.services import bot_stop, credentials_of
+from bots.accounts.states import bot_reset, bot_set_state
+from bots.logins.claims import Claim, ClaimLost
+from bots.logins.telegram_calls import STEP_SECONDS, at_telegram
+from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
+from bots.worker.leases import is_driven, lease_borrow, lease_release
+from messaging.database.locks import connection_lock, rows_lock
+from telegram.connection.store import UnreadableSession, key_of
+from telegram.logins import client
+from telegram.logins.types import LoginError
+from telegram.types import Credentials, Me
+
+# Seconds that a session is borrowed for: longer than a step takes at the very most.
+BORROW_SECONDS = STEP_SECONDS + 30
+# Seconds that a worker may take to let a bot go before logging out gives up; and how often it is looked at.
+LET_GO_SECONDS, LET_GO_POLL = 20.0, 0.25
+
+BORROWER = "a login"
+CONNECTED = "The bot is connected right now. Stop it, wait until nobody drives it, and try again."
+CANCELLED = "This login was cancelled meanwhile, or begun anew. Start again."
+TAKEN_OVER = (
+    "This session is being taken over at this moment, perhaps for another bot. See which bot has it afterwards."
+)
+
+
+def bot_connect(*, bot_id: UUID, session: str, me: Me, claim: Claim | None = None) -> Bot:
+    """Keep a fresh login. The bot may connect again, whatever barred it; an owner of the old login is fenced off.
+
+    Raises LoginError when the account is another bot's already, or `claim` is given and lost.
+    """
+    with transaction.atomic():
+        # First, as recording a message does.
+        rows_lock(Cursor.objects.filter(bot_id=bot_id))
+        bot = Bot.objects.select_for_update(no_key=True).get(pk=bot_id)
+        other = Bot.objects.filter(telegram_user_id=me.user_id).exclude(pk=bot_id).first()
+        if other is not None:
+            raise LoginError(f"This is the account of another bot already, {other.named}. Use that one, or log it out.")
+        if bot.telegram_user_id not in (None, me.user_id):
+            _forget_account(bot_id)
+        if me.phone and _digits(bot.phone) != _digits(me.phone):
+            Bot.objects.filter(pk=bot_id).update(phone=f"+{_digits(me.phone)}")
+        Bot.objects.filter(pk=bot_id).update(
+            telegram_user_id=me.user_id, username=me.username, lease_epoch=F("lease_epoch") + 1
+        )
+        BotSession.objects.update_or_create(bot_id=bot_id, defaults={"data": session})
+        _forget_pending(bot_id, claim)
+        bot_reset(bot_id=bot_id, reason="Logged in")
+    bot.refresh_from_db()
+    return bot
+
+
+def _forget_pending(bot_id: UUID, claim: Claim | None) -> None:
+    rows = PendingLogin.objects.filter(bot_id=bot_id) if claim is None else claim.rows
+    if not rows.delete()[0] and claim is not None:
+        raise LoginError(CANCELLED)
+
+
+def bot_logged_in(*, bot_id: UUID, session: str, me: Me, fresh: bool = True, claim: Claim | None = None) -> Bot:
+    """As `bot_connect`, but only for the account that was the bot's before, if any. A `fresh` session that is not
+    kept is ended at Telegram. Raises LoginError.
+    """
+
+    def keep() -> Bot:
+        # Kept by a try whose answer the database did not live to give?
+        stored = BotSession.objects.filter(bot_id=bot_id).select_related("bot").first()
+        if claim is not None and stored is not None and stored.data == session:
+            return stored.bot
+        return _kept(bot_id, session, me, claim)
+
+    try:
+        return keep() if claim is None else claim.insist(keep)
+    except LoginError:
+        if fresh:
+            _discard(bot_id, session, claim)
+        raise
+
+
+def _discard(bot_id: UUID, session: str, claim: Claim | None) -> None:
+    def credentials() -> Credentials:
+        return credentials_of(Bot.objects.get(pk=bot_id))
+
+    if claim is None:
+        session_discard(credentials(), session)
+    else:
+        found = claim.insist(credentials)
+        session_discard(found, session, claim=claim if claim.insist(claim.renew) else None)
+
+
+def _kept(bot_id: UUID, session: str, me: Me, claim: Claim | None) -> Bot:
+    bot = Bot.objects.get(pk=bot_id)
+    if bot.telegram_user_id not in (None, me.user_id):
+        raise LoginError(
+            f"This is another account{_at(me.username)} than the bot's{_at(bot.username)}. "
+            "Log in with the bot's own, or connect the other one as a new bot."
+        )
+    return bot_connect(bot_id=bot_id, session=session, me=me, claim=claim)
+
+
+def session_discard(credentials: Credentials, session: str, *, claim: Claim | None = None) -> None:
+    """End a new session that nobody keeps, as far as Telegram lets it."""
+    with suppress(LoginError):
+        at_telegram(client.log_out(credentials, session), claim=claim)
+
+
+def bot_import(*, bot_id: UUID, session: str, claim: Claim | None = None) -> Bot:
+    """Take over a session (`telegram.logins.session_imports`) that another program has made. Raises LoginError.
+
+    Never connects with the session of a bot that somebody drives, this one or another.
+    """
+    bot = Bot.objects.get(pk=bot_id)
+    with _alone_with(key_of(session)):
+        _refuse_others_session(bot, session)
+        with borrowed(bot):
+            adopted, me = at_telegram(client.adopt(credentials_of(bot), session), claim=claim)
+        return bot_logged_in(bot_id=bot_id, session=adopted, me=me, fresh=False, claim=claim)
+
+
+def bot_log_out(*, bot_id: UUID, by: str, claim: Claim | None = None) -> None:
+    """Take the bot off Telegram and end its session there. Raises LoginError: then the bot is stopped, no more."""
+    bot_stop(bot_id=bot_id, reason=f"logged out by {by}")
+    bot = Bot.objects.get(pk=bot_id)
+    stored = BotSession.objects.filter(bot_id=bot_id).first()
+    if stored is None:
+        raise LoginError("The bot is not logged in.")
+    _wait_until_let_go(bot_id, claim)
+    with borrowed(bot):
+        at_telegram(client.log_out(credentials_of(bot), stored.data), claim=claim)
+        if claim is None:
+            _logged_out(bot_id, by)
+        else:
+            claim.insist(lambda: _logged_out(bot_id, by))
+
+
+@transaction.atomic
+def _logged_out(bot_id: UUID, by: str) -> None:
+    BotSession.objects.filter(bot_id=bot_id).delete()
+    PendingLogin.objects.filter(bot_id=bot_id).delete()
+    bot_set_state(bot_id=bot_id, state=Bot.State.STOPPED, reason=f"logged out by {by}")
+
+
+@contextmanager
+def borrowed(bot: Bot) -> Iterator[None]:
+    """Own the bot for one short connection. Raises LoginError when somebody else does."""
+    epoch = lease_borrow(bot_id=bot.pk, owner=BORROWER, seconds=BORROW_SECONDS)
+    if epoch is None:
+        raise LoginError(CONNECTED)
+    try:
+        yield
+    finally:
+        lease_release(bot_id=bot.pk, epoch=epoch)
+
+
+def _wait_until_let_go(bot_id: UUID, claim: Claim | None) -> None:
+    deadline = time.monotonic() + LET_GO_SECONDS
+    while is_driven(bot_id):
+        if claim is not None and (claim.stop.is_set() or not claim.renew()):
+            raise ClaimLost
+        if time.monotonic() > deadline:
+            raise LoginError("The bot is stopped, but its worker has not let it go yet. Log out again in a minute.")
+        time.sleep(LET_GO_POLL)
+
+
+@contextmanager
+def _alone_with(key: str) -> Iterator[None]:
+    """No other login connects with the session of this key meanwhile. Raises LoginError when one does already."""
+    number = int.from_bytes(bytes.fromhex(key)[:8], signed=True)
+    with connection_lock(number) as locked:
+        if not locked:
+            raise LoginError(TAKEN_OVER)
+        yield
+
+
+def _refuse_others_session(bot: Bot, session: str) -> None:
+    """The same session in two bots would be connected twice."""
+    key = key_of(session)
+    for stored in BotSession.objects.exclude(bot=bot).select_related("bot").iterator(chunk_size=50):
+        with suppress(UnreadableSession):
+            if key_of(stored.data) == key:
+                raise LoginError(f"This is the session of another bot already, {stored.bot.named}.")
+
+
+def _forget_account(bot_id: UUID) -> None:
+    """Another account numbers its private chats and basic groups differently, and was asked to wait for nothing. The
+    same one still is: Telegram's waits outlive a login.
+    """
+    Cursor.objects.filter(bot_id=bot_id).delete()
+    BotBlock.objects.filter(bot_id=bot_id).delete()
+    Bot.objects.filter(pk=bot_id).update(blocked_until=None)
+
+
+def _at(username: str) -> str:
+    return f" (@{username})" if username else ""
+
+
+def _digits(phone: str) -> str:
+    return re.sub(r"\D", "", phone)

@@ -1,0 +1,100 @@
+"""Ask Telegram for one step of a login, until it answers, an operator cancels, the process ends or no page shows the QR
+code any more."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from django.db.models.functions import Now
+
+from bots.accounts.unknown_errors import unlisted_tell
+from bots.logins.claims import Claim, ClaimLost
+from bots.worker.executor import in_own_thread
+from messaging.database.clock import database_clock
+from messaging.database.errors import DATABASE_ERRORS
+from telegram.logins.types import LoginError, too_many
+
+T = TypeVar("T")
+
+# Seconds for one step of a login, connection included: an operator waits for it.
+STEP_SECONDS = 30
+# Seconds that a QR code is shown for the operator to scan it.
+QR_SECONDS = 300.0
+# For how long a QR code is kept up to date while no page shows it. A browser asks once a minute for a hidden tab.
+UNSEEN_SECONDS = 90.0
+# Seconds between two looks whether a page shows it.
+SEEN_LOOK_SECONDS = 5.0
+
+UNSEEN = "The QR code was put away because nobody looked at it. Show it again when the phone is at hand."
+SLOW = "Telegram did not answer in time. Check the network of this machine and try again."
+
+
+class TooSoon(LoginError):
+    """Trying again before `wait_until` (the database's clock) only prolongs it."""
+
+    def __init__(self, wait_until: datetime, *, reason: str = "") -> None:
+        super().__init__(too_many(wait_until), reason=reason)
+        self.wait_until = wait_until
+
+
+def at_telegram(step: Coroutine[Any, Any, T], *, claim: Claim | None = None, limit: float = STEP_SECONDS) -> T:
+    """Run a step of `telegram.logins.client` in a loop of its own. Not within a transaction. `claim` is kept alive
+    meanwhile.
+
+    The connection is closed by then, however it ends. Raises LoginError: TooSoon when Telegram asks to wait, ClaimLost.
+    """
+
+    async def limited() -> T:
+        async with asyncio.timeout(limit):
+            return await (step if claim is None else while_claimed(step, claim))
+
+    try:
+        return asyncio.run(limited())
+    except TimeoutError:
+        raise LoginError(SLOW) from None
+    except LoginError as error:
+        if error.wait_seconds is None:
+            raise
+        now = database_clock() if claim is None else claim.insist(database_clock)
+        raise TooSoon(now + timedelta(seconds=error.wait_seconds), reason=error.reason) from error
+    finally:
+        # Must not cost the step's result; what cannot be written down now is written down later.
+        with suppress(*DATABASE_ERRORS):
+            unlisted_tell()
+
+
+async def while_claimed(step: Coroutine[Any, Any, T], claim: Claim) -> T:
+    """The step's result. Raises ClaimLost when the claim is lost first; the step has cleaned up by then."""
+    return await _before(step, claim.until_lost(), ClaimLost())
+
+
+async def while_seen(showing: Coroutine[Any, Any, T], claim: Claim) -> T:
+    """The result of showing a QR code. Raises LoginError once no page shows it any more."""
+    return await _before(showing, _until_unseen(claim), LoginError(UNSEEN))
+
+
+async def _before(step: Coroutine[Any, Any, T], end: Coroutine[Any, Any, None], error: LoginError) -> T:
+    work, ended = asyncio.ensure_future(step), asyncio.ensure_future(end)
+    try:
+        await asyncio.wait([work, ended], return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise error
+    finally:
+        for task in (work, ended):
+            task.cancel()
+        await asyncio.gather(work, ended, return_exceptions=True)
+
+
+async def _until_unseen(claim: Claim) -> None:
+    while not await in_own_thread(_unseen, claim):
+        await asyncio.sleep(SEEN_LOOK_SECONDS)
+
+
+def _unseen(claim: Claim) -> bool:
+    try:
+        return claim.rows.filter(seen_at__lt=Now() - timedelta(seconds=UNSEEN_SECONDS)).exists()
+    except DATABASE_ERRORS:
+        return False
