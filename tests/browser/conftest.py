@@ -7,8 +7,13 @@ import pytest
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import Client
 
+from bots.models import Bot
+from sandbox.server import Sandbox, SandboxConfig
+from tests.browser.login_pages import PASSWORD, PHONE
 from tests.browser.panel import Chromium, Panel
 from tests.browser.world import build_world
+from tests.telegram.accounts import point_at
+from tests.telegram.login_support import login_worker_runs
 
 # A test opens up to thirty pages, and twenty programs may share its core.
 TEST_SECONDS = 900
@@ -58,3 +63,25 @@ def panel(window: Panel, world: SimpleNamespace) -> Iterator[Panel]:
     window.use_session(client.cookies["sessionid"].value)
     yield window
     assert not window.problems
+
+
+@pytest.fixture(scope="session")
+def key_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sandbox-key")
+
+
+@pytest.fixture
+def telegram(key_dir: Path, settings: Any) -> Iterator[SimpleNamespace]:
+    """A Telegram where Gleb has a password and Vera has none, and a worker that logs accounts in."""
+    with Sandbox(SandboxConfig(key_dir=key_dir)) as sandbox, login_worker_runs():
+        point_at(settings, sandbox)
+        add = sandbox.world.add_user
+        gleb = sandbox.call(add, first_name="Gleb", phone=PHONE, username="gleb", password=PASSWORD)
+        vera = sandbox.call(add, first_name="Vera", phone="+9996633333", username="vera")
+        yield SimpleNamespace(sandbox=sandbox, gleb=gleb, vera=vera, mtproto=sandbox.mtproto)
+
+
+@pytest.fixture
+def bot(world: SimpleNamespace) -> Bot:
+    """A bot that was never logged in; its number is not known."""
+    return Bot.objects.create(key="new", display_name="New one", role="actor")

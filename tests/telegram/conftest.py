@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from bots.logins.login_worker import LoginWorker
 from sandbox.server import Sandbox, SandboxConfig
 from tests.telegram.accounts import Accounts, point_at
 from tests.telegram.bots_support import Company, Listener, company_with
+from tests.telegram.login_support import login_worker_runs
 from tests.telegram.sandbox_support import Town
 
 
@@ -40,3 +42,9 @@ def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Co
     """Bots that read every chat that they are in. A file that needs another company has a fixture of its own."""
     with company_with(Listener(), key_dir, settings) as company:
         yield company
+
+
+@pytest.fixture
+def login_worker(company: Company) -> Iterator[LoginWorker]:
+    with login_worker_runs() as worker:
+        yield worker
