@@ -1,4 +1,4 @@
-"""What the bots tell the rest of the system."""
+"""Events that bots publishes."""
 
 from uuid import UUID
 

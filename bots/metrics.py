@@ -1,4 +1,4 @@
-"""What Prometheus scrapes of the bots, read from the database."""
+"""Prometheus metrics of bots, read from the database at each scrape."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,7 @@
-"""What the rooms above do with the bots of a role. Each registers its handler once, when its app is ready."""
+"""The registry of role handlers: what the rooms above do with the bots of a role.
+
+Each room registers its handler once, when its app is ready.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime

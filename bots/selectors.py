@@ -1,4 +1,4 @@
-"""Reads: what an account is called, and whether somebody on Telegram is one of ours."""
+"""Look up the name of an account, and whether a person on Telegram is one of the team's accounts."""
 
 from collections.abc import Collection
 from uuid import UUID

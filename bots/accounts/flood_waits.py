@@ -1,4 +1,4 @@
-"""Waits that Telegram asked for, by bot, method and place."""
+"""Flood waits: how long Telegram asked a bot to wait, by method and chat or person."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta

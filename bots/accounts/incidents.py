@@ -1,4 +1,4 @@
-"""Telling people about a trouble once, however often it is noticed."""
+"""Incidents: what is wrong is reported once, however often it is noticed, until it is over."""
 
 import re
 from collections.abc import Iterable

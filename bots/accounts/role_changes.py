@@ -1,4 +1,4 @@
-"""Changes of an account's role by an operator. Only the handler of the role reads what people write to the account."""
+"""Change an account's role. Only the handler of a role reads what people write to the account."""
 
 from uuid import UUID
 

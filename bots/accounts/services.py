@@ -1,4 +1,4 @@
-"""What may be done to a bot: start and stop it, and note what Telegram made of it.
+"""Start, stop and release a bot, and record what its session learns of the account.
 
 `bots.logins` logs it in.
 """

@@ -1,4 +1,4 @@
-"""What each state of a bot means for the team, and what a person can do about it: sentences for the panel."""
+"""What each state of a bot means and what the operator can do about it: sentences for the panel."""
 
 from datetime import datetime
 

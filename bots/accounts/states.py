@@ -1,4 +1,4 @@
-"""Which state of a bot may follow which, and the history of them."""
+"""The states of a bot: which may follow which, and their history."""
 
 from datetime import datetime
 from uuid import UUID

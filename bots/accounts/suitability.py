@@ -1,4 +1,4 @@
-"""Whether an account can do a role's work now: what pickers offer, and why others are refused."""
+"""Whether an account can do a role's work now: what pickers offer, and why they refuse the others."""
 
 from collections.abc import Callable, Collection
 

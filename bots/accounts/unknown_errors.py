@@ -1,4 +1,4 @@
-"""Errors of Telegram's that the error table does not have (`telegram.error_table`): each name is reported once."""
+"""Report errors of Telegram's that the error table (`telegram.error_table`) lacks, each name once."""
 
 from bots.accounts.incidents import trouble_tell
 from telegram.error_table import note_unlisted, take_unlisted

@@ -1,4 +1,4 @@
-"""The pages of this room. Django finds them here."""
+"""The admin pages of bots. Django imports this module to find them."""
 
 from bots.admin import accounts, cancelling, ledger, login_pages, pending_logins, presence, references, usage
 

@@ -1,4 +1,4 @@
-"""Accounts, who drives them, and the ledger of what goes out."""
+"""The admin pages of accounts: their state, their owners, and what went wrong with them."""
 
 from typing import Any
 

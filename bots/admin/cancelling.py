@@ -1,4 +1,4 @@
-"""Cancelling many deliveries: ticked ones, or all that the list's filters match, and how far an order is."""
+"""The pages that cancel many deliveries (ticked ones, or all that the list's filters match) and show the progress."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page that asks the gate "would this be said now?". It sends nothing and leaves no trace."""
+"""The page of the gate preview: "may this be sent now?". It sends nothing and leaves no trace."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every message that goes out, and why it has not gone yet."""
+"""The admin pages of deliveries: every outgoing message, and why it has not been sent yet."""
 
 from typing import Any
 

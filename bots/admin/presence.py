@@ -1,4 +1,4 @@
-"""Which account was in which chat when it last looked."""
+"""The admin page of presences: which account was in which chat when it last looked."""
 
 from django.contrib import admin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter

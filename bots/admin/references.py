@@ -1,4 +1,4 @@
-"""Who confirms a chat's changed reference, on the chat's page; and the chat of an incident, on the incident's."""
+"""Links between pages: which account confirms a chat's changed reference, and which chat an incident is about."""
 
 from typing import Any
 

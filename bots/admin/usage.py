@@ -1,4 +1,4 @@
-"""What is left of a campaign's budgets, on its page."""
+"""The part of a campaign's page that shows what is left of its budgets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Why a bot cannot enter a chat, in sentences for the team that say what to do."""
+"""Why a bot cannot enter a chat and what to do about it, as sentences for operators."""
 
 from uuid import UUID
 

@@ -1,5 +1,4 @@
-"""What an account finds out about which chat is which: ids that are learned, groups that were upgraded, references that
-lead elsewhere."""
+"""Record which chat is which, as accounts find it out: new ids, upgraded groups, references that lead elsewhere."""
 
 import re
 from datetime import datetime

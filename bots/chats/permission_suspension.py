@@ -1,6 +1,6 @@
-"""Signs that a chat's owner does not want us there (any more): they suspend the permission until a person has asked.
+"""Suspend a permission when Telegram's answers put it in doubt, until an operator has asked the chat's owner.
 
-An account that was removed from a chat does not enter it again by itself, and what it had to say there waits.
+An account that was removed from a chat does not enter it again by itself, and its messages for that chat wait.
 """
 
 from collections.abc import Collection

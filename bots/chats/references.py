@@ -1,4 +1,4 @@
-"""Which account looks where a reference leads that an operator has changed."""
+"""Choose the account that confirms a chat's reference that an operator has changed."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Which bots of a role are to be connected."""
+"""Which bots of a role should be connected."""
 
 from datetime import datetime
 from uuid import UUID

@@ -1,7 +1,7 @@
-"""Many deliveries cancelled on a person's order: in slices, resumed after any crash, each delivery settled by itself.
+"""Cancel many deliveries on an operator's order: in slices, resumed after any crash, each delivery settled by itself.
 
-An order keeps the deliveries that matched when it was given. Cancelling one that is cancelled changes nothing, so a
-slice may run twice and beside itself; the order moves on by a conditional UPDATE.
+An order keeps the deliveries that matched when it was given. Cancelling a cancelled delivery changes nothing, so a
+slice may run twice and beside itself; the order advances by a conditional UPDATE.
 """
 
 import logging

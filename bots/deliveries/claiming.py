@@ -1,4 +1,4 @@
-"""Takes due deliveries out of the queue: one short transaction a batch, in which the gate is asked of each."""
+"""Claim due deliveries: one short transaction per batch, in which the gate judges each of them."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Writes down what came of an attempt. Every write demands that the delivery is still this owner's attempt."""
+"""Write down the outcome of an attempt. Every write demands that the delivery still belongs to this owner's attempt."""
 
 import logging
 from datetime import datetime, timedelta

@@ -1,7 +1,7 @@
-"""The ledger: the wish to say something, its cancellation, and its final state.
+"""The life of a delivery outside of attempts: queue it, cancel it, settle an unknown one, write its final state.
 
-The states move queued → sending → sent | failed | refused | cancelled | unknown, and unknown → sent | failed when a
-person has looked; every move is one conditional UPDATE.
+The states move queued → sending → sent | failed | refused | cancelled | unknown, and unknown → sent | failed when an
+operator has looked; every move is one conditional UPDATE.
 """
 
 import secrets

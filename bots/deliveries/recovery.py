@@ -1,7 +1,7 @@
-"""Deliveries found in `sending` without an attempt under way: after a crash, a lost answer, a new owner.
+"""Recover deliveries in `sending` without an attempt under way: after a crash, a lost answer, a new owner.
 
 The owner finds them by `stranded`, asks the gate again by `take_over`, and either repeats the request with the same
-`random_id` or looks in the history. `repair` is beat's part: what has no owner.
+`random_id` or looks in the history. `repair` is the round for those whose bot has no owner.
 """
 
 import logging

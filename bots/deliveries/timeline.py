@@ -1,4 +1,4 @@
-"""The story of one delivery: what happened to it, when, and how often."""
+"""The timeline of a delivery: what happened to it, when, and how often."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,10 +1,11 @@
-"""What a process remembers of large budgets that are far from full, so that not every claim walks through a day.
+"""A process's cache of counts of large budget windows, so that not every claim reads a day of the ledger.
 
-A large window is counted once. From then on only what has been counted since is looked at and added: what leaves the
-window meanwhile is not taken off, so there may be more room than is known, never less. When that no longer fits, or
-after a minute, the window is counted anew.
+A large window is counted once. From then on a claim reads and adds only what has been counted since: what leaves the
+window meanwhile is not subtracted, so there may be more room than the cache knows, never less. When that no longer
+fits, or after a minute, the window is counted anew.
 
-It holds for whoever has the budgets' locks: what was counted before is committed, and what will be is counted later.
+A count holds for a claim that has locked the budgets: what was counted before is committed, and what will be is counted
+later.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How much of the budgets that concern a campaign is used, for people to look at. Locks nothing."""
+"""The use of the budgets that concern a campaign, for the campaign's page. Locks nothing."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""What is left of the budgets, counted from the ledger by `counted_at`.
+"""The budgets of one claim: lock their rows and count what is left of each, from the ledger by `counted_at`.
 
-The rows of the budgets are locked for the claiming transaction, so that two claimers never count the same space twice.
+The locks last until the claiming transaction ends, so that two claims never count the same space twice.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
-"""Gathers what the gate looks at, for a batch of deliveries at once, under the locks that make it hold.
+"""Read and lock what the gate judges by, for a batch of deliveries at once.
 
-Order of the locks, the same for everybody: campaigns, the origins' own fences by the origin's name, chats,
-suppressions, bots, deliveries, budgets.
+Every claim takes the locks in this order: campaigns, the origins' own fences by the origin's name, chats, suppressions,
+bots, deliveries, budgets.
 """
 
 from collections import defaultdict

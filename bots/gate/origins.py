@@ -1,4 +1,4 @@
-"""Who asks for deliveries: rooms above register here once, when their app is ready."""
+"""The registry of origins: for what a delivery was queued. Each room above registers its own when its app is ready."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime

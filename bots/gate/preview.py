@@ -1,6 +1,6 @@
-"""Would this be said now? The gate asked with the facts as they are, without claiming, counting or locking anything.
+"""The gate preview: may this delivery be sent now? It claims, counts and locks nothing.
 
-The answer holds for the moment at which it was given: a sender asks again, under the locks that make it hold.
+The answer holds for the moment at which it was given: a sender asks the gate again, under the locks that make it hold.
 """
 
 from collections.abc import Iterable

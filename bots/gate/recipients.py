@@ -1,5 +1,6 @@
-"""Who the people are that deliveries go to, as far as the ledger knows: somebody may be addressed by id in one message
-and by name in another.
+"""The recipients of deliveries, as far as the ledger knows them.
+
+A person may be addressed by id in one message and by name in another.
 """
 
 from collections import defaultdict

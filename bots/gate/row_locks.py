@@ -1,7 +1,7 @@
-"""Rows that are locked and read by one statement: what a claim holds is what it judges by.
+"""SQL statements that lock rows and read them at once, so that a claim judges by what it has locked.
 
-Statements by hand: a claim of one message asks some fifteen of them, and to make SQL anew each time took Django longer
-than it takes the database to answer.
+They are written by hand: a claim of one message needs some fifteen of them, and Django took longer to build their SQL
+each time than the database takes to answer.
 """
 
 from collections.abc import Callable, Collection, Sequence

@@ -1,7 +1,7 @@
-"""The only door to `send`: whether a message may be said at this moment, and if not, why. Pure.
+"""The rules of the gate: allow a delivery now, let it wait until a time, or refuse it, each with its reason.
 
-`judge` looks at facts that `bots.gate.facts` gathered under the locks of the claiming transaction. Its reasons are
-sentences for operators; the panel shows them as they are.
+`judge` is a pure function of the facts that `bots.gate.facts` gathered under the locks of the claiming transaction. Its
+reasons are sentences for operators; the panel shows them as they are.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Reads the ledger's counted messages, for many windows in one query, each by an index."""
+"""Count the ledger's messages in the windows of budgets: many windows in one query, each by an index."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Accounts of the team, who drives each of them, and every message that goes out."""
+"""The models of bots: accounts of the team, who drives each of them, and every outgoing message."""
 
 from bots.models.accounts import Bot, BotBlock, BotSession, BotStateChange, PendingLogin, Role
 from bots.models.driving import Cursor, Host, Presence, Trouble

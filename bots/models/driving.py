@@ -1,4 +1,4 @@
-"""Who drives the accounts, what is wrong with that, and what they have read and entered."""
+"""Who drives the accounts, which incidents are open, and what the accounts have read and entered."""
 
 from django.db import models
 from django.db.models import Q

@@ -1,4 +1,4 @@
-"""The ledger: every message that goes out, and what became of it."""
+"""The ledger: every outgoing message, and what became of it."""
 
 import uuid
 

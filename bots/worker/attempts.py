@@ -1,4 +1,4 @@
-"""One attempt to say a claimed delivery, and one attempt to find out about an earlier attempt.
+"""One attempt to send a claimed delivery, and one look at what became of an earlier attempt.
 
 Both end with the outcome written down, or leave the delivery `sending` for another look.
 """

@@ -1,5 +1,7 @@
-"""Up to where each chat has been recorded. A message counts as read once the transaction that moved the cursor has
-committed; everything else about updates is a hint.
+"""The cursor of each chat: up to which message a bot has recorded it.
+
+A message counts as read once the transaction that moved the cursor has committed; everything else about updates is a
+hint.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""When Telegram does not list an account's chats: without the list the account does nothing but hear."""
+"""What a bot does while Telegram does not list its chats: it records updates and tries again, and does nothing else."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The loop's way to the database: a few threads, each call with its own usable connection.
+"""Database calls from the event loop: a few threads, each call with its own usable connection.
 
 Leases are renewed in a thread of their own: what the rooms above do on a message (a slow query, a task for a broker
 that does not answer) must not cost a bot its owner. Each query of a login has a thread of its own, so that a login that

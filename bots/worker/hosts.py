@@ -1,4 +1,4 @@
-"""The bots workers, as the database knows them."""
+"""Hosts: the running bots workers, each a row with its capacity, its heartbeat and whether it is being drained."""
 
 import os
 import socket

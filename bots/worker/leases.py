@@ -1,7 +1,7 @@
-"""Who owns a bot. One owner at a time: two connections with one auth key destroy the session.
+"""Leases: one process owns a bot at a time, since two connections with one auth key destroy the session.
 
 The row's times are the database's clock. The owner counts on its own monotonic clock from *before* the query that
-took or renewed the lease, so it always stops earlier than anybody else may start.
+took or renewed the lease, so it always stops earlier than another process may start.
 """
 
 import time

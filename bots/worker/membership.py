@@ -1,4 +1,4 @@
-"""Keeping one bot a member of the chats that its role needs."""
+"""Keep one bot a member of the chats that its role needs."""
 
 import logging
 import time

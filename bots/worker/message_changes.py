@@ -1,8 +1,9 @@
-"""What becomes of messages that were there before: edits, deletions and reactions.
+"""Edits, deletions and reactions: note what becomes of messages that were recorded or sent before.
 
-Those of our own are kept with their deliveries; those of people's messages go to the room above. Updates tell
-of them at once, and those of the last days are looked at again after each connect. A supergroup's messages have one
-number for everybody, so any bot there may hear of them; those of private chats and basic groups have each account's.
+Changes of our own messages are kept with their deliveries; those of other people's messages go to the room above.
+Updates report changes at once, and the messages of the last days are looked at again after each connect. The messages
+of a supergroup have the same number for every account, so any bot in it may notice a change; those of private chats and
+basic groups have a number of their own in each account.
 """
 
 import asyncio

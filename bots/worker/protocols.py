@@ -1,4 +1,4 @@
-"""What the sender may rely on of the sessions that run in this process."""
+"""The parts of a running session and of the runtime that the sender uses, as typing protocols."""
 
 import asyncio
 from collections.abc import Mapping

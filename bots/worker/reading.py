@@ -1,10 +1,10 @@
-"""Reading what one bot's chats say: each message once and in order, from updates, else from the history.
+"""Read one bot's chats: record each message once and in order, from updates, else from the history.
 
-Two tasks use it: one records what came in live (`take_in`), the other reads histories (`catch_up`), so that a history
-that is long or slow keeps nothing waiting. A chat belongs to one of them at any time: while it is behind, its live
-messages are left out and read from the history, for recording one would move the cursor past what is still unread. A
-direct chat or basic group is also read from the history until it is known where it stands: after each connect, and
-after Telegram has not told everything.
+Two tasks use it: one records live messages (`take_in`), the other reads histories (`catch_up`), so that a long or slow
+history delays nothing else. A chat belongs to one of them at any time: while it is behind, its live messages are left
+out and read from the history, because recording one would move the cursor past what is still unread. A direct chat or
+basic group is also read from the history until the place of its cursor is known: after each connect, and after an
+update in which Telegram did not report everything.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Deliveries that were judged a moment ago and told to wait: when this process looks at each of them again."""
+"""When this process judges a delivery again that the gate told to wait: after a second, or when something wakes it."""
 
 import time
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Confirming references that operators have changed: an account finds out where one leads, and joins nothing for it."""
+"""Confirm chat references that operators have changed: an account looks where a reference leads, without joining."""
 
 import logging
 import time

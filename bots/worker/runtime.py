@@ -1,4 +1,4 @@
-"""The bots of one worker process: one loop in a thread of its own, a session for each bot, one sender for all."""
+"""The runtime of one worker process: one event loop in a thread of its own, a session per bot, one sender for all."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The sender of one bots worker: claims what its bots may say, says it, and looks after what was left behind.
+"""The sender of one bots worker: claim what its bots may send, send it, and recover what was left behind.
 
 One claiming round at a time; of each bot one message at a time; of different bots concurrently.
 """

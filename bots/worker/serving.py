@@ -1,4 +1,4 @@
-"""What a bot's session does while one connection lasts: several tasks, so that nothing else delays what comes in.
+"""The tasks of a bot's session while one connection lasts: apart, so that none delays the recording of new messages.
 
 Listing the account's chats, entering them, reading histories and looking at older messages all wait for Telegram, each
 for up to its own time limit. What people write meanwhile is recorded at once.

@@ -1,4 +1,4 @@
-"""One bot from the moment that this process takes it until it lets go: the lease, the connection, what is read."""
+"""The session of one bot, from the moment that this process takes it until it lets go: lease, connection, reading."""
 
 import asyncio
 import logging
