@@ -17,7 +17,7 @@ from bench.world import Trouble
 from bots.deliveries.claiming import due_keys, judge_batch
 from bots.deliveries.outcomes import put_back
 from bots.gate.budgets import BudgetBook
-from bots.gate.facts import Key, Owner, Policy, hold_fences, locked_deliveries
+from bots.gate.facts import BotOwner, GateFacts, Key, hold_fences, locked_deliveries
 from bots.gate.rules import Allow, judge
 from bots.models import Delivery
 from bots.worker.leases import lease_release, lease_take
@@ -80,7 +80,7 @@ def measure(company: Company, samples: int) -> Decisions:
     return Decisions(Times.of(one), processor, Times.of(batched[WARM_UP:]), len(firsts), Times.of(claimed[WARM_UP:]))
 
 
-def _each_alone(keys: Sequence[Key], owners: dict[UUID, Owner], samples: int) -> tuple[list[float], Processor]:
+def _each_alone(keys: Sequence[Key], owners: dict[UUID, BotOwner], samples: int) -> tuple[list[float], Processor]:
     for key in islice(cycle(keys), WARM_UP):
         _decide([key], owners)
     with connection.cursor() as cursor:
@@ -92,13 +92,13 @@ def _each_alone(keys: Sequence[Key], owners: dict[UUID, Owner], samples: int) ->
     return seconds, Processor(*(round(1000 * one / samples, 2) for one in used))
 
 
-def _decide(keys: Sequence[Key], owners: dict[UUID, Owner]) -> float:
+def _decide(keys: Sequence[Key], owners: dict[UUID, BotOwner]) -> float:
     """Seconds that judging takes; the locks are let go and nothing has changed afterwards."""
     with transaction.atomic():
         began = time.perf_counter()
         deliveries = locked_deliveries(keys, hold_fences(keys), Delivery.State.QUEUED)
         book = BudgetBook(deliveries)
-        policy = Policy(deliveries, owners, database_clock(), book)
+        policy = GateFacts(deliveries, owners, database_clock(), book)
         allowed = 0
         for delivery in deliveries:
             if isinstance(judge(policy.facts(delivery)), Allow):
@@ -111,7 +111,7 @@ def _decide(keys: Sequence[Key], owners: dict[UUID, Owner]) -> float:
     return seconds
 
 
-def _claim(key: Key, owners: dict[UUID, Owner]) -> float:
+def _claim(key: Key, owners: dict[UUID, BotOwner]) -> float:
     began = time.perf_counter()
     batch = judge_batch([key], owners)
     seconds = time.perf_counter() - began
@@ -122,13 +122,13 @@ def _claim(key: Key, owners: dict[UUID, Owner]) -> float:
 
 
 @contextmanager
-def _owned(company: Company) -> Iterator[dict[UUID, Owner]]:
+def _owned(company: Company) -> Iterator[dict[UUID, BotOwner]]:
     """The actors as a worker owns them that has joined all their chats."""
     chats = frozenset(chat.pk for chat in company.stage_chats)
     ttl, settings.LEASE_TTL_SECONDS = settings.LEASE_TTL_SECONDS, 3600
     leases = [lease_take(bot_id=bot.pk, owner=OWNER) for bot in company.actors]
     try:
-        yield {lease.bot_id: Owner(lease.epoch, chats) for lease in leases if lease is not None}
+        yield {lease.bot_id: BotOwner(lease.epoch, chats) for lease in leases if lease is not None}
     finally:
         settings.LEASE_TTL_SECONDS = ttl
         for lease in leases:

@@ -16,7 +16,7 @@ from unfold.decorators import display
 
 from bots.deliveries.cancelling import (
     MOST,
-    NotPossible,
+    CancellationRefused,
     cancellation_start,
     cancellation_stop,
     cancellations_advance,
@@ -82,7 +82,7 @@ class CancelManyMixin(FactAdmin):
         if until is not None:
             try:
                 return HttpResponseRedirect(page_of(self._ordered(request, deliveries, chosen.what, until)))
-            except NotPossible as refusal:
+            except CancellationRefused as refusal:
                 self.message_user(request, f"Nothing is cancelled: {refusal}.", messages.ERROR)
         until = database_clock()
         counts = matching(deliveries=deliveries, until=until)
@@ -135,7 +135,7 @@ class MassCancellationAdmin(FactAdmin):
     fields = (("by", "created_at"), "what", "finished_at")
     live_template = "bots/cancellation_progress.html"
     live_seconds = 2
-    service_errors = (NotPossible,)
+    service_errors = (CancellationRefused,)
     state_label = choice_label("state")
     operations = (
         Operation(

@@ -29,7 +29,7 @@ State = MassCancellation.State
 log = logging.getLogger(__name__)
 
 
-class NotPossible(Exception):
+class CancellationRefused(Exception):
     """The order cannot be given or stopped; the text says why."""
 
 
@@ -45,14 +45,14 @@ def cancellation_start(
 ) -> MassCancellation:
     """Cancel those that are queued now and were there at `until`. `what` says how they were chosen.
 
-    Returns at once; the work is done by `cancellations_advance`. Raises NotPossible when there is none, or too many.
+    Returns at once; `cancellations_advance` does the work. Raises CancellationRefused when there is none, or too many.
     """
     queued = deliveries.filter(state=Delivery.State.QUEUED, created_at__lte=until).order_by("due_at", "pk")
     ids = list(queued.values_list("pk", flat=True)[: MOST + 1])
     if not ids:
-        raise NotPossible("none of them is queued")
+        raise CancellationRefused("none of them is queued")
     if len(ids) > MOST:
-        raise NotPossible(f"more than {MOST} are too many for one order: choose fewer")
+        raise CancellationRefused(f"more than {MOST} are too many for one order: choose fewer")
     order = MassCancellation.objects.create(by=by[:150], user_id=user_id, what=what, delivery_ids=ids, total=len(ids))
     send_on_commit(TASK)
     return order
@@ -62,7 +62,7 @@ def cancellation_start(
 def cancellation_stop(*, order_id: UUID) -> None:
     """Leave the deliveries that still wait for their turn queued."""
     if not _finish(order_id, State.STOPPED):
-        raise NotPossible("it has ended already")
+        raise CancellationRefused("it has ended already")
 
 
 def cancellations_advance(*, order_id: UUID | None = None) -> int:

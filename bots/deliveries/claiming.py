@@ -15,7 +15,7 @@ from bots.accounts.incidents import trouble_tell
 from bots.deliveries.queueing import delivery_finish
 from bots.deliveries.timeline import note
 from bots.gate.budgets import BudgetBook
-from bots.gate.facts import Key, Owner, Policy, asks_history, hold_fences, locked_deliveries
+from bots.gate.facts import BotOwner, GateFacts, Key, asks_history, hold_fences, locked_deliveries
 from bots.gate.rules import Allow, Refuse, Wait, judge
 from bots.models import Delivery, DeliveryEvent
 from campaigns.models import Chat
@@ -63,8 +63,8 @@ class Outgoing:
 
 
 @dataclass
-class Batch:
-    """What came of one round. `waiting`: those judged and told to wait, by bot; `joining`: bots that miss a chat."""
+class ClaimRound:
+    """What a round did. `waiting`: deliveries that the gate lets wait, by bot; `joining`: bots that miss a chat."""
 
     outgoing: list[Outgoing] = field(default_factory=list)
     waiting: dict[UUID, list[UUID]] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Batch:
     def judged(self) -> int:
         return len(self.outgoing) + self.refused + sum(map(len, self.waiting.values()))
 
-    def add(self, other: "Batch") -> None:
+    def add(self, other: "ClaimRound") -> None:
         self.outgoing += other.outgoing
         for bot_id, delivery_ids in other.waiting.items():
             self.waiting.setdefault(bot_id, []).extend(delivery_ids)
@@ -84,12 +84,12 @@ class Batch:
 
 
 def claim(
-    owners: Mapping[UUID, Owner],
+    owners: Mapping[UUID, BotOwner],
     *,
     asleep: Collection[UUID] = (),
     alone: Collection[UUID] = (),
     clock: Clock = database_clock,
-) -> Batch:
+) -> ClaimRound:
     """Judge the due deliveries of these bots and claim at most one of each: a bot says one thing at a time.
 
     A claimed delivery is `sending`, counted and carries the owner's epoch when this returns. `asleep` are left alone.
@@ -101,7 +101,7 @@ def claim(
     return _judge_all(due_keys(owners, asleep=asleep, alone=alone, now=clock()), owners, clock)
 
 
-def _judge_all(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock) -> Batch:
+def _judge_all(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clock) -> ClaimRound:
     try:
         return judge_batch(keys, owners, clock)
     except DATABASE_ERRORS:
@@ -111,8 +111,8 @@ def _judge_all(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock) 
         return _each_alone(keys, owners, clock)
 
 
-def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock) -> Batch:
-    whole = Batch()
+def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clock) -> ClaimRound:
+    whole = ClaimRound()
     for key in keys:
         try:
             whole.add(judge_batch([key], owners, clock))
@@ -123,7 +123,7 @@ def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock)
     return whole
 
 
-def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> Batch:
+def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> ClaimRound:
     """Out of the way of what stands behind it for a while, and reported once."""
     log.error("delivery %s of bot %s cannot be %s", delivery_id, bot_id, what)
     with suppress(DatabaseError, InterfaceError), transaction.atomic():
@@ -136,12 +136,12 @@ def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> Batc
         )
         trouble_tell(key=f"delivery:{delivery_id}", reason=told)
     # Here as well: perhaps nothing could be written down.
-    return Batch(waiting={bot_id: [delivery_id]})
+    return ClaimRound(waiting={bot_id: [delivery_id]})
 
 
-def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock = database_clock) -> Batch:
+def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clock = database_clock) -> ClaimRound:
     """`claim` for known deliveries. Of bots that are not in `owners` nothing is claimed."""
-    batch, refused = Batch(), list[tuple[Delivery, Refuse]]()
+    batch, refused = ClaimRound(), list[tuple[Delivery, Refuse]]()
     if not keys:
         return batch
     with transaction.atomic():
@@ -156,7 +156,7 @@ def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, Owner], clock: Clock 
     return batch
 
 
-def _refuse(delivery: Delivery, refusal: Refuse, clock: Clock) -> Batch:
+def _refuse(delivery: Delivery, refusal: Refuse, clock: Clock) -> ClaimRound:
     """When that fails what was claimed with it must be sent all the same, and the gate refuses it again later."""
     try:
         done = delivery_finish(
@@ -165,18 +165,18 @@ def _refuse(delivery: Delivery, refusal: Refuse, clock: Clock) -> Batch:
     except Exception as problem:
         log.exception("delivery %s could not be refused", delivery.id)
         return _set_aside(delivery.id, delivery.bot_id, f"refused ({type(problem).__name__})", clock)
-    return Batch(refused=int(done))
+    return ClaimRound(refused=int(done))
 
 
-def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -> Batch:
+def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -> ClaimRound:
     """Say of these bots' due deliveries why they wait; nothing is claimed."""
     return _judge_all(due_keys(bot_ids, asleep=(), now=clock()), {}, clock)
 
 
 def _judge(
-    deliveries: Sequence[Delivery], book: BudgetBook, owners: Mapping[UUID, Owner], now: datetime, batch: Batch
+    deliveries: Sequence[Delivery], book: BudgetBook, owners: Mapping[UUID, BotOwner], now: datetime, batch: ClaimRound
 ) -> list[tuple[Delivery, Refuse]]:
-    policy = Policy(deliveries, owners, now, book)
+    policy = GateFacts(deliveries, owners, now, book)
     sending = Delivery.objects.filter(state=State.SENDING, bot_id__in={delivery.bot_id for delivery in deliveries})
     busy = set(sending.values_list("bot_id", flat=True))
     refused = []
@@ -222,12 +222,12 @@ def due_keys(
         return [Key(*row) for row in cursor.fetchall()]
 
 
-def _take(delivery: Delivery, owner: Owner, now: datetime, **counted: bool) -> Outgoing:
+def _take(delivery: Delivery, owner: BotOwner, now: datetime, **counted: bool) -> Outgoing:
     first = delivery.first_attempt_at or now
     return mark_sending(delivery, owner, first_attempt_at=first, counted_at=now, **counted)
 
 
-def mark_sending(delivery: Delivery, owner: Owner, *, first_attempt_at: datetime, **facts: object) -> Outgoing:
+def mark_sending(delivery: Delivery, owner: BotOwner, *, first_attempt_at: datetime, **facts: object) -> Outgoing:
     """Make the locked delivery this owner's attempt."""
     Delivery.objects.filter(id=delivery.id).update(
         state=State.SENDING,
@@ -241,7 +241,7 @@ def mark_sending(delivery: Delivery, owner: Owner, *, first_attempt_at: datetime
     return outgoing(delivery, owner, first_attempt_at)
 
 
-def outgoing(delivery: Delivery, owner: Owner, first_attempt_at: datetime) -> Outgoing:
+def outgoing(delivery: Delivery, owner: BotOwner, first_attempt_at: datetime) -> Outgoing:
     chat = delivery.chat
     # What may have been sent before a group became a supergroup is looked for where it would have been sent.
     chat_telegram_id = None if chat is None else chat.telegram_id_at(first_attempt_at)

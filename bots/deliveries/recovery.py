@@ -19,7 +19,7 @@ from bots.deliveries.claiming import Clock, Outgoing, judge_batch, mark_sending,
 from bots.deliveries.outcomes import put_back, record_failed, record_refused
 from bots.deliveries.queueing import delivery_finish
 from bots.deliveries.timeline import note
-from bots.gate.facts import Key, Owner, Policy, hold_fences, locked_deliveries
+from bots.gate.facts import BotOwner, GateFacts, Key, hold_fences, locked_deliveries
 from bots.gate.rules import Allow, Refuse, Verdict, Wait, judge
 from bots.models import Bot, Delivery, DeliveryEvent
 from campaigns.models import Chat
@@ -61,13 +61,13 @@ def stranded(owners: Collection[UUID], *, leaving: Collection[UUID]) -> list[Key
 
 
 @transaction.atomic
-def take_over(key: Key, owners: Mapping[UUID, Owner], *, clock: Clock = database_clock) -> Recovery | None:
+def take_over(key: Key, owners: Mapping[UUID, BotOwner], *, clock: Clock = database_clock) -> Recovery | None:
     """Make it this owner's attempt; whoever tried before can no longer write its outcome. None: nothing to do."""
     found = locked_deliveries([key], hold_fences([key]), State.SENDING)
     if not found:
         return None
     delivery, owner, now = found[0], owners[key.bot_id], clock()
-    facts = Policy(found, owners, now, None).facts(delivery)
+    facts = GateFacts(found, owners, now, None).facts(delivery)
     if not facts.owned:
         return None
     verdict, first = judge(facts), delivery.first_attempt_at or now

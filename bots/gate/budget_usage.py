@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db.models import Count, Max
 
-from bots.gate.budgets import Subject, person_subject, subject_of, window_of
-from bots.gate.recipients import people_of
+from bots.gate.budgets import Subject, recipient_subject, subject_of, window_of
+from bots.gate.recipients import recipients_of
 from bots.gate.windows import Total, Window, counted_times, totals
 from bots.models import Bot, Delivery
 from campaigns.models import Budget, Campaign, Chat
@@ -101,11 +101,11 @@ def _persons(campaign: Campaign, since: datetime) -> list[tuple[str, Subject]]:
     """One who is addressed by id and by name is one."""
     addressed = _busiest(campaign, since, "peer_id", "peer_username")
     as_deliveries = [Delivery(peer_id=user_id, peer_username=name) for user_id, name in addressed]
-    people = people_of(as_deliveries)
+    people = recipients_of(as_deliveries)
     found: dict[Subject, str] = {}
     for one in as_deliveries:
         name = f"@{one.peer_username}" if one.peer_username else str(one.peer_id)
-        found.setdefault(person_subject(people[one.id]), name)
+        found.setdefault(recipient_subject(people[one.id]), name)
     return [(name, subject) for subject, name in found.items()]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from bots.gate.budget_cache import Ask, Headroom, headroom
-from bots.gate.recipients import Person, new_contacts, people_of
+from bots.gate.recipients import Recipient, new_contacts, recipients_of
 from bots.gate.row_locks import select
 from bots.gate.rules import FullBudget
 from bots.gate.windows import Source, Window
@@ -40,7 +40,7 @@ def subject_of(scope: str, key: object) -> Subject:
     return Subject(frozenset({str(key)}), (Source(scope, str(key)),))
 
 
-def person_subject(person: Person) -> Subject:
+def recipient_subject(person: Recipient) -> Subject:
     """By the id wherever it is known, and by the names for what was sent before it was."""
     by_id = [str(person.id)] if person.id is not None else []
     names = sorted(person.names)
@@ -88,7 +88,7 @@ class BudgetBook:
         """Locks every budget that concerns these deliveries until the transaction ends. Without `lock` it tells what is
         so at this moment, and nobody may rely on it afterwards."""
         self._deliveries = deliveries
-        self._people = people_of(deliveries)
+        self._people = recipients_of(deliveries)
         self._opening = new_contacts(deliveries, self._people)
         self._subjects = {delivery.id: dict(self._subjects_of(delivery)) for delivery in deliveries}
         self._locked = lock
@@ -141,7 +141,7 @@ class BudgetBook:
         if delivery.chat_id is not None:
             yield Scope.CHAT, subject_of(Scope.CHAT, delivery.chat_id)
         elif delivery.id in self._people:
-            yield Scope.PEER, person_subject(self._people[delivery.id])
+            yield Scope.PEER, recipient_subject(self._people[delivery.id])
 
     def _find(self, lock: bool) -> list[Budget]:
         """In one order for everybody, which excludes deadlocks."""

@@ -35,8 +35,8 @@ BEHIND = "Waits behind an earlier message of the same bot to the same place."
 
 
 @dataclass(frozen=True)
-class Owner:
-    """What this process holds of a bot: the lease's epoch, and the chats that the account is a member of."""
+class BotOwner:
+    """The process that owns a bot, for the gate: its lease's epoch, and the chats that the account is a member of."""
 
     epoch: int
     chats: frozenset[UUID]
@@ -124,11 +124,11 @@ def with_facts(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
     return deliveries.select_related("campaign", "chat", "bot", "reply_to", "reply_to__bot").defer(*secrets)
 
 
-class Policy:
+class GateFacts:
     """The facts about a batch of locked deliveries at one moment."""
 
     def __init__(
-        self, deliveries: Sequence[Delivery], owners: Mapping[UUID, Owner], now: datetime, book: BudgetBook | None
+        self, deliveries: Sequence[Delivery], owners: Mapping[UUID, BotOwner], now: datetime, book: BudgetBook | None
     ) -> None:
         """Without `book` they were claimed before: their budgets are spent and their turn has come."""
         self._owners, self._now, self._book = owners, now, book
@@ -189,7 +189,7 @@ class Policy:
             self._logged_in[bot.pk] = not login_problem(bot)
         return self._logged_in[bot.pk]
 
-    def _owned(self, bot: Bot, owner: Owner | None) -> bool:
+    def _owned(self, bot: Bot, owner: BotOwner | None) -> bool:
         held = bot.lease_expires_at is not None and bot.lease_expires_at > self._now
         return owner is not None and held and bot.lease_epoch == owner.epoch
 

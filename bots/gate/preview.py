@@ -10,7 +10,7 @@ from uuid import UUID
 
 from bots.chats.entry_refusals import entry_incident
 from bots.gate.budgets import BudgetBook
-from bots.gate.facts import Owner, Policy, with_facts
+from bots.gate.facts import BotOwner, GateFacts, with_facts
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait, objections
 from bots.models import Bot, Delivery, Trouble
 from campaigns.models import Purpose
@@ -58,7 +58,7 @@ def wish_for(*, text: str, **facts: object) -> Delivery:
 
 def _answer(delivery: Delivery) -> Answer:
     book, now = BudgetBook([delivery], lock=False), database_clock()
-    policy = Policy([delivery], _owners(delivery, now), now, book)
+    policy = GateFacts([delivery], _owners(delivery, now), now, book)
     by_name = delivery.chat_id is None and delivery.peer_id is None
     bearer = suppressed_bearer(delivery.peer_username) if by_name else None
     facts = policy.facts(delivery)
@@ -68,12 +68,12 @@ def _answer(delivery: Delivery) -> Answer:
     return Answer(next(iter(against), ALLOW), tuple(against), now, by_name, bearer)
 
 
-def _owners(delivery: Delivery, now: datetime) -> dict[UUID, Owner]:
+def _owners(delivery: Delivery, now: datetime) -> dict[UUID, BotOwner]:
     """The bot as the worker that drives it has it. Which chats the account is in only that worker knows for sure: here
     it is in every one that Telegram has shown us, unless entering it failed."""
     bot = delivery.bot
     held = bot.lease_expires_at is not None and bot.lease_expires_at > now and bot.state not in _NOT_READY
-    return {bot.id: Owner(bot.lease_epoch, frozenset(_entered(delivery)))} if held else {}
+    return {bot.id: BotOwner(bot.lease_epoch, frozenset(_entered(delivery)))} if held else {}
 
 
 def _entered(delivery: Delivery) -> Iterable[UUID]:

@@ -17,9 +17,9 @@ from campaigns.selectors import plain_username
 
 
 @dataclass(frozen=True)
-class Person:
-    """`id` is known of a person who is addressed by name, too, once any message paired the two. `names`, in capitals:
-    every one that the id went by."""
+class Recipient:
+    """The person that a delivery goes to. `id` is known of a person who is addressed by name, too, once any message
+    paired the two. `names`, in capitals: every one that the id went by."""
 
     id: int | None
     names: frozenset[str]
@@ -35,8 +35,8 @@ def addressed_as(username: str) -> Q:
     return Q(peer_username__upper=name_of(username))
 
 
-def people_of(deliveries: Sequence[Delivery]) -> dict[UUID, Person]:
-    """By delivery, for those that go to a person. Two queries, however many there are."""
+def recipients_of(deliveries: Sequence[Delivery]) -> dict[UUID, Recipient]:
+    """The recipients by delivery, of those that go to a person. Two queries, however many deliveries there are."""
     to_people = [delivery for delivery in deliveries if delivery.chat_id is None]
     named = {name_of(delivery.peer_username) for delivery in to_people if delivery.peer_id is None}
     ids = _ids_of(named - {""})
@@ -45,7 +45,7 @@ def people_of(deliveries: Sequence[Delivery]) -> dict[UUID, Person]:
     found = {}
     for delivery in to_people:
         user_id, own = known[delivery.id], {name_of(delivery.peer_username)} - {""}
-        found[delivery.id] = Person(user_id, frozenset(own | (names[user_id] if user_id is not None else set())))
+        found[delivery.id] = Recipient(user_id, frozenset(own | (names[user_id] if user_id is not None else set())))
     return found
 
 
@@ -92,7 +92,7 @@ def _names_of(ids: Collection[int]) -> Mapping[int, set[str]]:
     return names
 
 
-def new_contacts(deliveries: Sequence[Delivery], people: Mapping[UUID, Person]) -> set[UUID]:
+def new_contacts(deliveries: Sequence[Delivery], people: Mapping[UUID, Recipient]) -> set[UUID]:
     """Those that would be the first message of their bot to their person. A reply never is: the person wrote first.
     They are not counted themselves."""
     asked = [one for one in deliveries if one.id in people and one.purpose != Purpose.REPLY]

@@ -20,7 +20,7 @@ from bots.worker.executor import in_db
 from bots.worker.hosts import host_beat, host_leave, no_longer_wanted
 from bots.worker.leases import lease_release, lease_take
 from bots.worker.sender import Sender
-from bots.worker.session import BotSession
+from bots.worker.session import RunningSession
 
 # Seconds between heartbeats, and between looks whether the bots here are still wanted.
 BEAT_SECONDS = 3.0
@@ -43,9 +43,9 @@ class Runtime:
         self.role = role
         self.name = name
         self.capacity = capacity
-        self.sessions: dict[UUID, BotSession] = {}
+        self.sessions: dict[UUID, RunningSession] = {}
         # Those and the ones that have lost their bot, perhaps to a later session here, and are still ending.
-        self._hosted: set[BotSession] = set()
+        self._hosted: set[RunningSession] = set()
         # How many are being taken at this moment.
         self._coming = 0
         self.loop = asyncio.new_event_loop()
@@ -95,7 +95,7 @@ class Runtime:
         if session is not None:
             await self._host(session)
 
-    async def _begin(self, bot_id: UUID) -> BotSession | None:
+    async def _begin(self, bot_id: UUID) -> RunningSession | None:
         if self._lets_go:
             return None
         lease = await in_db(lease_take, bot_id=bot_id, owner=self.name)
@@ -112,11 +112,11 @@ class Runtime:
             await in_db(trouble_tell, key=f"session:{bot_id}", reason=reason)
         else:
             if not self._lets_go:
-                return BotSession(lease, facts, handler)
+                return RunningSession(lease, facts, handler)
         await in_db(lease_release, bot_id=bot_id, epoch=lease.epoch)
         return None
 
-    async def _host(self, session: BotSession) -> None:
+    async def _host(self, session: RunningSession) -> None:
         self.sessions[session.bot_id] = session
         self._hosted.add(session)
         try:

@@ -14,7 +14,7 @@ from uuid import UUID
 from bots.deliveries.claiming import Outgoing, claim, forget_waits, judge_unowned
 from bots.deliveries.outcomes import LOST_BEFORE, put_back
 from bots.deliveries.recovery import stranded, take_over
-from bots.gate.facts import Key, Owner
+from bots.gate.facts import BotOwner, Key
 from bots.worker import attempts
 from bots.worker.executor import in_db
 from bots.worker.protocols import LiveRuntime, LiveSession
@@ -129,10 +129,10 @@ class Sender:
             await in_db(forget_waits, new)
         self._met = here
 
-    def _owners(self) -> dict[UUID, Owner]:
+    def _owners(self) -> dict[UUID, BotOwner]:
         """The bots that could say something at this moment."""
         return {
-            bot_id: Owner(session.epoch, frozenset(session.chats))
+            bot_id: BotOwner(session.epoch, frozenset(session.chats))
             for bot_id, session in self._runtime.sessions.items()
             if session.ready and session.lease_valid() and bot_id not in self._leaving
         }
@@ -187,7 +187,7 @@ class Sender:
         if away:
             await in_db(judge_unowned, away)
 
-    async def _recover(self, key: Key, owners: dict[UUID, Owner]) -> None:
+    async def _recover(self, key: Key, owners: dict[UUID, BotOwner]) -> None:
         self._look_later(key.id)
         found = await in_db(take_over, key, owners)
         session = self._session(found.out) if found is not None else None

@@ -45,7 +45,7 @@ RENEW_RETRY_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-class BotSession:
+class RunningSession:
     """`bots.worker.protocols.LiveSession`. `run` returns when it is over; whatever happens in it stays in it."""
 
     def __init__(self, lease: Lease, facts: BotFacts, handler: RoleHandler) -> None:

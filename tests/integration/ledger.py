@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from bots.deliveries.queueing import delivery_queue
-from bots.gate.facts import Owner
+from bots.gate.facts import BotOwner
 from bots.gate.origins import register_origin
 from bots.gate.rules import ALLOW, Verdict
 from bots.models import Bot, Delivery, Role
@@ -102,9 +102,9 @@ def make_bot(**facts: Any) -> Bot:
     )
 
 
-def owners(*bots: Bot, chats: Collection[Chat] = ()) -> dict[UUID, Owner]:
+def owners(*bots: Bot, chats: Collection[Chat] = ()) -> dict[UUID, BotOwner]:
     """The bots as this process holds them, members of `chats`."""
-    return {bot.id: Owner(bot.lease_epoch, frozenset(chat.id for chat in chats)) for bot in bots}
+    return {bot.id: BotOwner(bot.lease_epoch, frozenset(chat.id for chat in chats)) for bot in bots}
 
 
 def queue_line(bot: Bot, campaign: Campaign, chat: Chat, text: str = "A line", **facts: Any) -> Delivery:

@@ -7,7 +7,7 @@ import pytest
 
 from bots.deliveries.claiming import PER_BOT, ReplyElsewhere, claim, forget_waits
 from bots.deliveries.queueing import delivery_finish
-from bots.gate.facts import BEHIND, Owner
+from bots.gate.facts import BEHIND, BotOwner
 from bots.gate.rules import Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose, Suppression
@@ -290,7 +290,7 @@ def test_a_rule_that_changed_ends_a_wait_with_a_known_end(bot, campaign, chat, c
 )
 def test_a_bot_that_another_process_took_says_nothing(bot, campaign, chat, clock, lost):
     delivery = ledger.queue_line(bot, campaign, chat)
-    held = {bot.id: Owner(1, frozenset([chat.id]))}
+    held = {bot.id: BotOwner(1, frozenset([chat.id]))}
     BotSession.objects.create(bot=bot, data="session")
     Bot.objects.filter(id=bot.id).update(**lost)
     assert claim(held, clock=clock).outgoing == []

@@ -11,7 +11,7 @@ from django.db import OperationalError, connection
 
 from bots.deliveries import cancelling
 from bots.deliveries.cancelling import (
-    NotPossible,
+    CancellationRefused,
     cancellation_start,
     cancellation_stop,
     cancellations_advance,
@@ -172,16 +172,16 @@ def test_a_stopped_order_leaves_the_rest_queued(place, small_slices, monkeypatch
     cancellation_stop(order_id=given.pk)
     assert cancellations_advance() == 0
     assert states() == ["cancelled"] * 4 + ["queued"] * 6
-    with pytest.raises(NotPossible):
+    with pytest.raises(CancellationRefused):
         cancellation_stop(order_id=given.pk)
 
 
 def test_an_order_of_nothing_or_of_too_many_is_refused(place, monkeypatch):
-    with pytest.raises(NotPossible, match="none of them is queued"):
+    with pytest.raises(CancellationRefused, match="none of them is queued"):
         order()
     lines(place, 3)
     monkeypatch.setattr(cancelling, "MOST", 2)
-    with pytest.raises(NotPossible, match="more than 2"):
+    with pytest.raises(CancellationRefused, match="more than 2"):
         order()
     assert not MassCancellation.objects.exists()
 

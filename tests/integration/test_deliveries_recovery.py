@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bots.deliveries import recovery
 from bots.deliveries.claiming import Outgoing, claim
-from bots.gate.facts import Owner
+from bots.gate.facts import BotOwner
 from bots.models import Bot, Delivery
 from campaigns.models import Budget
 from campaigns.services import budget_set, campaign_finish, campaign_pause
@@ -160,7 +160,7 @@ def test_only_the_owner_takes_a_delivery_over(origin):
     ledger.queue_message(bot, campaign, 7)
     claim(ledger.owners(bot))
     [key] = recovery.stranded([bot.id], leaving=[])
-    former = {bot.id: Owner(0, frozenset())}
+    former = {bot.id: BotOwner(0, frozenset())}
     assert recovery.take_over(key, former) is None
     taken = recovery.take_over(key, ledger.owners(bot))
     assert taken is not None
