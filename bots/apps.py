@@ -13,11 +13,11 @@ class BotsConfig(AppConfig):
         from bots.models import Bot
         from bots.person_data import BotsPersonalData
         from bots.selectors import bot_names
+        from campaigns.budgets import KeyNames, register_scope
         from campaigns.models import Budget
-        from campaigns.policy import budget_keys
         from messaging import event_objects
         from privacy.registry import register
 
         register(3, BotsPersonalData())
-        budget_keys.register(Budget.Scope.BOT, budget_keys.Named(Bot, "key"))
+        register_scope(Budget.Scope.BOT, KeyNames(Bot, "key"))
         event_objects.register("worker_id", names=bot_names)

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from bots.models import Bot
-from campaigns.selectors import named, plain_username
+from campaigns.identifiers import named, plain_username
 
 
 def bot_name(bot_id: UUID) -> str | None:

@@ -8,7 +8,7 @@ class CampaignsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # `username__lower`, for `campaigns.selectors.named`; `__upper` is the ledger's.
+        # `username__lower`, for `campaigns.identifiers.named`; `__upper` is the ledger's.
         CharField.register_lookup(Lower)
         CharField.register_lookup(Upper)
         from campaigns import tasks  # noqa: F401  They register themselves with Celery.

@@ -171,8 +171,8 @@ class Chat(models.Model):
 class ChatPermission(models.Model):
     """The chat owner's permission on record. Without one in force nothing is said or read there.
 
-    Whether it is in force `campaigns.selectors` alone decides. A record is added and ended, never rewritten: whoever
-    prolongs one records a new one, which ends the old.
+    `campaigns.permissions.validity` alone decides whether it is in force. A record is added and ended, never
+    rewritten: an operator who prolongs one records a new one, which ends the old.
     """
 
     class Grant(models.TextChoices):
@@ -234,7 +234,7 @@ class ChatPermission(models.Model):
 
     @property
     def reference_changed_at(self) -> datetime | None:
-        """As `Terms` of campaigns.selectors has it."""
+        """As `Terms` of campaigns.permissions.validity has it."""
         return self.chat.reference_changed_at
 
 

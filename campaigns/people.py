@@ -10,12 +10,12 @@ import re
 
 from django.db import transaction
 
-from campaigns.errors import NotPossible
+from campaigns.identifiers import plain_username
 from campaigns.models import Suppression
 from campaigns.policy import fences
-from campaigns.selectors import plain_username
 from campaigns.suppressions.hashing import id_hash, key_for_erasing, name_hash
 from campaigns.suppressions.recording import suppression_add
+from panelkit.errors import NotPossible
 from panelkit.rights import Asking, require
 from privacy.exporting import ids_met_as, person_complete
 from privacy.person import Person

@@ -6,9 +6,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
+from campaigns.identifiers import named
 from campaigns.models import Budget, Suppression
 from campaigns.policy import fences
-from campaigns.selectors import erased, named
+from campaigns.suppressions.lookup import erased
 from messaging.database.locks import rows_lock
 from privacy.person import Person
 from privacy.registry import Counts, PersonalData, Rows, as_dicts

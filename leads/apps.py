@@ -6,7 +6,7 @@ class LeadsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from campaigns.starting import register_check
+        from campaigns.start_checks import register_check
         from leads import origins, roles, subscribers, tasks  # noqa: F401  (they register themselves)
         from leads.person_data import LeadsPersonalData
         from leads.selectors import managers_told

@@ -10,11 +10,11 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from campaigns.errors import NotPossible
-from campaigns.selectors import plain_username
+from campaigns.identifiers import plain_username
 from campaigns.suppressions import registry
 from leads.models import Conversation, Lead
 from leads.selectors import Person, leads_of
+from panelkit.errors import NotPossible
 
 # First keys of advisory locks with two keys: those with one key are other locks.
 _CAMPAIGN = 0x1EAD_0001

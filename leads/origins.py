@@ -10,7 +10,7 @@ from bots.deliveries.queueing import register_origin
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from campaigns.models import Purpose
-from campaigns.selectors import Gap
+from campaigns.permissions.validity import Gap
 from leads.first_contact import why_late_to_send
 from leads.models import Conversation, Lead, Message
 from leads.selectors import direct_contact_gaps

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from campaigns.selectors import named
+from campaigns.identifiers import named
 from leads.locks import campaign_lock, leads_lock
 from leads.models import MESSAGES_IN_ORDER, Conversation, Lead, LlmJob, Message, UnclaimedMessage
 from privacy.person import Person

@@ -10,18 +10,10 @@ from django.db.models.functions import Now
 
 from bots.accounts.suitability import bot_told, bots_suitable, none_told
 from bots.models import Bot, Cursor, Delivery, Role
+from campaigns.identifiers import named, plain_username
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import (
-    NONE_ON_RECORD,
-    Gap,
-    at_telegram,
-    chats_at,
-    named,
-    permission_gaps,
-    permissions_given,
-    permissions_in_force,
-    plain_username,
-)
+from campaigns.permissions.validity import NONE_ON_RECORD, Gap, permission_gaps, permissions_given, permissions_in_force
+from campaigns.selectors import at_telegram, chats_at
 from leads.models import MESSAGES_IN_ORDER, Conversation, Lead, Message
 from parser.models import WatchedChat
 from parser.selectors import hit_of, hit_since

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 _BIG = 2**63
 # Telegram numbers messages by 32 bits.
 _MESSAGE_IDS = 2**31
-# As `campaigns.names.is_person_id`.
+# As `campaigns.identifiers.is_person_id`.
 _PERSON_IDS = 2**53
 # Earlier ones are mistakes; later ones are beyond what Python can read back from the database.
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998

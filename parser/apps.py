@@ -6,7 +6,7 @@ class ParserConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from campaigns.starting import register_check
+        from campaigns.start_checks import register_check
         from messaging.observability.trace import register_source
         from parser import events, roles  # noqa: F401  (they register themselves)
         from parser.person_data import ParserPersonalData

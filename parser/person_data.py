@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
-from campaigns.selectors import named
+from campaigns.identifiers import named
 from messaging.database.locks import rows_lock
 from parser.models import Hit
 from privacy.person import Person

@@ -10,7 +10,8 @@ from bots.accounts.states import BARRED
 from bots.accounts.suitability import bot_told, bots_suitable, none_told
 from bots.models import Bot, Role
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import at_telegram, gap_at, permissions_given, permissions_in_force
+from campaigns.permissions.validity import gap_at, permissions_given, permissions_in_force
+from campaigns.selectors import at_telegram
 from panelkit.labels import moment_told
 from parser.models import Hit, Keyword, WatchedChat
 

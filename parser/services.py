@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from bots.selectors import is_own_account
 from campaigns.policy.fences import erasing_hold
-from campaigns.selectors import is_erased
+from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import erased_resolve
 from campaigns.suppressions.registry import Seen, register_finder
 from messaging.publishing.outbox import publish_on_commit

@@ -8,7 +8,7 @@ from django.db.models import Prefetch
 from bots.accounts.suitability import LOGIN_PROBLEMS, bot_problem, bot_told, with_logins
 from bots.models import Bot, Role
 from campaigns.models import Campaign, Chat, ChatPermission
-from campaigns.selectors import gap_at, permission_gaps
+from campaigns.permissions.validity import gap_at, permission_gaps
 from scripts.errors import AssignedAlready
 from scripts.models import Casting, ScriptForCampaign, Target
 from scripts.selectors import UNUSABLE_BOTS, sfc_assigned

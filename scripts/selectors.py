@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from bots.accounts.suitability import bots_suitable
 from bots.models import Bot, Delivery, Role
 from campaigns.models import Chat, ChatPermission
-from campaigns.selectors import permissions_given
+from campaigns.permissions.validity import permissions_given
 from scripts.models import OPEN_STATES, Run, ScriptForCampaign, Step
 
 SfcState = ScriptForCampaign.State

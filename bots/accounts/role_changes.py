@@ -6,7 +6,7 @@ from django.db import transaction
 
 from bots.models import Bot
 from bots.roles import why_kept
-from campaigns.errors import NotPossible
+from panelkit.errors import NotPossible
 
 
 def role_problem(*, bot_id: UUID, role: str) -> str:

@@ -14,8 +14,8 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 from bots.gate.preview import Answer, delivery_would, wish_for, wish_would
 from bots.gate.rules import Allow, Refuse, Verdict, Wait
 from bots.models import Bot, Delivery
+from campaigns.identifiers import is_person_id, is_username
 from campaigns.models import Campaign, Chat, Purpose
-from campaigns.names import is_person_id, is_username
 from panelkit.base import FactAdmin
 from panelkit.labels import moment, moment_told
 from panelkit.registry import Link, add_link

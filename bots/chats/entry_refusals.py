@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from campaigns.models import Chat
-from campaigns.selectors import chat_told
+from campaigns.wording import chat_phrase
 from telegram.errors import NOT_INSIDE, BotFull
 
 # As Telegram says that the chat's admins have been asked; as the adapter says that only a member can add the account.
@@ -25,7 +25,7 @@ _WHAT_TO_DO = {
 def entry_refusal(*, bot_id: UUID, chat: Chat, reason: str) -> str:
     """`reason` is Telegram's or the adapter's name of it."""
     sentence = _WHAT_TO_DO.get(reason, "cannot enter {chat}: {reason}")
-    return f"bot {bot_id} {sentence.format(chat=chat_told(chat), reason=reason)}"
+    return f"bot {bot_id} {sentence.format(chat=chat_phrase(chat), reason=reason)}"
 
 
 _CHECK = {
@@ -42,7 +42,7 @@ def confirmation_refusal(*, bot: str, chat: Chat, reason: str) -> str:
     """Why bot `bot` cannot confirm the chat's changed reference."""
     sentence = _CHECK.get(reason, "bot {bot} cannot see where {reference} leads: {reason}")
     told = sentence.format(bot=bot, reference=chat.reference, reason=reason)
-    return f"{chat_told(chat)} waits since its reference was changed: {told}"
+    return f"{chat_phrase(chat)} waits since its reference was changed: {told}"
 
 
 def entry_incident(*, bot_id: UUID, chat_id: UUID) -> str:

@@ -11,7 +11,7 @@ from bots.accounts.incidents import chats_about, trouble_over, trouble_tell
 from bots.models import Bot, Trouble
 from campaigns.chats.identity import chat_identify, reference_strayed
 from campaigns.models import Chat
-from campaigns.selectors import chat_told, other_told
+from campaigns.wording import chat_phrase, other_chat_phrase
 from telegram.errors import ChatElsewhere
 from telegram.types import Dialog, ResolvedChat
 
@@ -64,9 +64,9 @@ def chat_elsewhere(
     if chat is None:
         return
     bot = Bot.objects.only("key", "display_name").get(pk=bot_id)
-    other = other_told(error.leads_to, title=error.title)
+    other = other_chat_phrase(error.leads_to, title=error.title)
     reason = (
-        f"{chat_told(chat)}: bot {bot} found that {chat.reference} leads to {other}.{_JOINED[error.joined]} "
+        f"{chat_phrase(chat)}: bot {bot} found that {chat.reference} leads to {other}.{_JOINED[error.joined]} "
         "Its permissions are suspended: correct the reference on the chat's page"
     )
     trouble_tell(key=f"{_ELSEWHERE}{chat.id}", reason=reason)
@@ -101,7 +101,7 @@ def doubts_over() -> None:
 def nameless_tell(*, chat: Chat, error: str) -> None:
     """The chat has lost the name that it is referred to by, and nobody else has taken it."""
     reason = (
-        f"{chat_told(chat)} does not {_bears(chat)} any more ({error}): correct its reference, or no "
+        f"{chat_phrase(chat)} does not {_bears(chat)} any more ({error}): correct its reference, or no "
         "other account can join it"
     )
     trouble_tell(key=f"{_NAMELESS}{chat.pk}", reason=reason)

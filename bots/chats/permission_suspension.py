@@ -12,8 +12,8 @@ from django.db import transaction
 from bots.accounts.incidents import trouble_over, trouble_tell
 from bots.models import Bot, Presence, Trouble
 from campaigns.models import Chat, ChatPermission
-from campaigns.selectors import chat_told
-from campaigns.services import permissions_suspend
+from campaigns.permissions.services import permissions_suspend
+from campaigns.wording import chat_phrase
 from telegram.errors import ChatRefuses
 
 # How the keys of its troubles begin; the chat's id and the bot's follow.
@@ -78,7 +78,7 @@ def reading_refused(*, bot_id: UUID, peer_id: int, error: ChatRefuses) -> None:
 def _suspend(bot_id: UUID, chat_id: UUID, what: str, *, purpose: ChatPermission.Grant | None) -> None:
     bot, chat = Bot.objects.only("key", "display_name").get(pk=bot_id), Chat.objects.get(pk=chat_id)
     if permissions_suspend(chat_id=chat_id, purpose=purpose, reason=f"{bot} {what}"):
-        reason = f"bot {bot} {what}: {chat_told(chat)}. Its permission is suspended until an operator resumes it."
+        reason = f"bot {bot} {what}: {chat_phrase(chat)}. Its permission is suspended until an operator resumes it."
         # Each suspension is news, also when the last one was resumed a moment ago.
         trouble_over(key=_trouble(chat_id, bot_id))
         trouble_tell(key=_trouble(chat_id, bot_id), reason=reason)

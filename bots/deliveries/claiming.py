@@ -19,7 +19,7 @@ from bots.gate.facts import BotOwner, GateFacts, Key, asks_history, hold_fences,
 from bots.gate.rules import Allow, Refuse, Wait, judge
 from bots.models import Delivery, DeliveryEvent
 from campaigns.models import Chat
-from campaigns.selectors import chat_told
+from campaigns.wording import chat_phrase
 from messaging.database.clock import database_clock
 from messaging.database.errors import DATABASE_ERRORS
 from messaging.database.locks import rows_lock
@@ -130,8 +130,9 @@ def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> Clai
         queued = Delivery.objects.filter(id=delivery_id, state=State.QUEUED)
         queued.update(waiting_reason=f"It could not be {what}. It is tried again.", waiting_until=clock() + SET_ASIDE)
         chat = Chat.objects.filter(deliveries=delivery_id).first()
+        recipient = "a person" if chat is None else chat_phrase(chat)
         told = (
-            f"a message of bot {bot_id} to {'a person' if chat is None else chat_told(chat)} cannot be {what}: find it "
+            f"a message of bot {bot_id} to {recipient} cannot be {what}: find it "
             "among the account's queued deliveries, and cancel it or report this to the developers"
         )
         trouble_tell(key=f"delivery:{delivery_id}", reason=told)

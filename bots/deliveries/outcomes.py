@@ -18,10 +18,10 @@ from bots.deliveries.timeline import note
 from bots.gate.rules import PERSON_SAID_STOP
 from bots.models import Delivery, DeliveryEvent
 from bots.selectors import is_own_account
-from campaigns.errors import NotPossible
 from campaigns.policy.fences import suppressions_hold
-from campaigns.selectors import is_suppressed
+from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_resolve
+from panelkit.errors import NotPossible
 from telegram.error_table import entry_of
 from telegram.errors import BotDead, BotRestricted, ChatElsewhere, ChatRefuses, ChatUpgraded, RetryAfter, TelegramError
 from telegram.types import ChatTarget, SentMessage

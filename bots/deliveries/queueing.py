@@ -18,9 +18,9 @@ from bots.deliveries.timeline import RESOLVED, note
 from bots.gate.origins import Origin, origin_named, register_origin
 from bots.gate.recipients import addressed_as
 from bots.models import Delivery, DeliveryEvent
+from campaigns.identifiers import plain_username
 from campaigns.models import Purpose
 from campaigns.policy.fences import DELIVERIES_CHANNEL, QUEUED
-from campaigns.selectors import plain_username
 from messaging.database.clock import database_clock
 from texts.telegram_form import as_kept
 

@@ -19,10 +19,13 @@ from bots.gate.origins import origin_named
 from bots.gate.row_locks import Statement, ask, holding, select, selecting
 from bots.gate.rules import ALLOW, Block, Facts, Refuse, Verdict, Wait
 from bots.models import Bot, BotBlock, Delivery
+from campaigns.identifiers import plain_username
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
+from campaigns.permissions.validity import permission_answer, permission_question
 from campaigns.policy.disclosure import is_disclosed
 from campaigns.policy.fences import SUPPRESSIONS_HOLD
-from campaigns.selectors import chats_at, permission_answer, permission_question, plain_username, suppressed
+from campaigns.selectors import chats_at
+from campaigns.suppressions.lookup import suppressed
 
 State = Delivery.State
 

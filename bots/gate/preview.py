@@ -14,7 +14,7 @@ from bots.gate.facts import BotOwner, GateFacts, with_facts
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait, objections
 from bots.models import Bot, Delivery, Trouble
 from campaigns.models import Purpose
-from campaigns.selectors import suppressed_bearer
+from campaigns.suppressions.lookup import suppressed_bearer
 from messaging.database.clock import database_clock
 
 # In these states no worker says anything as the bot, though one may hold it.

@@ -12,8 +12,8 @@ from django.db import connection
 from django.db.models import Q
 
 from bots.models import Delivery
+from campaigns.identifiers import plain_username
 from campaigns.models import Purpose
-from campaigns.selectors import plain_username
 
 
 @dataclass(frozen=True)

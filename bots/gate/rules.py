@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Purpose
+from campaigns.permissions.validity import Gap
 from campaigns.policy.quiet_hours import quiet_until
-from campaigns.selectors import Gap
 from telegram.errors import SUPERGROUPS_RESTRICTED
 
 

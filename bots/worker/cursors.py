@@ -19,7 +19,9 @@ from bots.roles import RoleHandler
 from bots.worker.leases import LeaseLost
 from campaigns.models import Chat
 from campaigns.policy.fences import erasing_hold
-from campaigns.selectors import at_telegram, chat_told, erased, is_erased
+from campaigns.selectors import at_telegram
+from campaigns.suppressions.lookup import erased, is_erased
+from campaigns.wording import chat_phrase
 from messaging.database.locks import rows_delete
 from messaging.models import HandlingFailure
 from telegram.types import Dialog, IncomingMessage
@@ -164,7 +166,9 @@ def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseExcepti
 
 def _place_told(peer_id: int) -> str:
     chat = Chat.objects.filter(at_telegram([peer_id])).first() if peer_id < 0 else None
-    return chat_told(chat) if chat is not None else "a private chat" if peer_id > 0 else "a chat that is not on record"
+    return (
+        chat_phrase(chat) if chat is not None else "a private chat" if peer_id > 0 else "a chat that is not on record"
+    )
 
 
 def _locked(reader: Reader, peer_id: int, *, start: int | None = None) -> Cursor:

@@ -14,8 +14,8 @@ from bots.chats.references import references_to_check
 from bots.models import Bot
 from bots.worker.executor import in_db
 from campaigns.chats.references import reference_confirmed
-from campaigns.errors import NotPossible
 from campaigns.models import Chat
+from panelkit.errors import NotPossible
 from telegram.client import TelegramAccount
 from telegram.errors import (
     NOT_INSIDE,

@@ -1,5 +1,5 @@
 """The pages of this room. Django finds them here."""
 
-from campaigns.admin import pages, permissions, suppression_imports, suppressions
+from campaigns.admin import budgets, campaigns, chats, permissions, suppression_imports, suppressions
 
-__all__ = ["pages", "permissions", "suppression_imports", "suppressions"]
+__all__ = ["budgets", "campaigns", "chats", "permissions", "suppression_imports", "suppressions"]

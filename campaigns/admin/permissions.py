@@ -14,14 +14,15 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, 
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget, UnfoldAdminURLInputWidget
 
-from campaigns import services
-from campaigns.admin.fenced import PolicyAdmin
-from campaigns.errors import NotPossible
+from campaigns.admin.base import PolicyAdmin
 from campaigns.models import EVIDENCE_MOST_BYTES, Chat, ChatPermission, EvidenceFile
 from campaigns.permissions.evidence import evidence_add, evidence_response, type_of
-from campaigns.selectors import doubt_of, gap_of, in_force
+from campaigns.permissions.services import permission_end, permission_grant, permission_resume
+from campaigns.permissions.validity import gap_of, in_force
+from campaigns.wording import doubt_of
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
+from panelkit.errors import NotPossible
 from panelkit.labels import clipped
 from panelkit.operations import Call, Operation
 from panelkit.suitable import Suitable, SuitableForm, offer
@@ -151,7 +152,7 @@ class ChatPermissionAdmin(PolicyAdmin):
         Operation(
             "resume",
             "Resume",
-            run=lambda given, call: services.permission_resume(permission_id=given.pk),
+            run=lambda given, call: permission_resume(permission_id=given.pk),
             done=_resumed,
             icon="play_arrow",
             variant="primary",
@@ -170,7 +171,7 @@ class ChatPermissionAdmin(PolicyAdmin):
         Operation(
             "revoke",
             "Revoke",
-            run=lambda given, call: services.permission_end(permission_id=given.pk, reason=call.data.get("reason", "")),
+            run=lambda given, call: permission_end(permission_id=given.pk, reason=call.data.get("reason", "")),
             done="is revoked.",
             icon="block",
             variant="danger",
@@ -202,7 +203,7 @@ class ChatPermissionAdmin(PolicyAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         facts = {name: form.cleaned_data[name] for name in PermissionForm.Meta.fields if name != "chat"}
-        obj.pk = services.permission_grant(chat_id=obj.chat_id, **facts).pk
+        obj.pk = permission_grant(chat_id=obj.chat_id, **facts).pk
         if upload := form.cleaned_data.get("evidence_file"):
             evidence_add(permission_id=obj.pk, name=upload.name, content=upload.read(), by=str(request.user))
 

@@ -11,9 +11,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, 
 from unfold.decorators import action, display
 
 from campaigns.admin.suppression_imports import SuppressionImporting
+from campaigns.identifiers import is_person_id, is_username, named, plain_username
 from campaigns.models import NOBODY_NAMED, HashKey, Suppression
-from campaigns.names import is_person_id, is_username
-from campaigns.selectors import named, plain_username
 from campaigns.suppressions import csv_files
 from campaigns.suppressions.recording import suppression_add
 from campaigns.suppressions.registry import bearer_of

@@ -11,11 +11,12 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from campaigns.errors import NotPossible
 from campaigns.models import Chat
+from campaigns.permissions.services import permissions_suspend
 from campaigns.policy import fences
-from campaigns.selectors import chat_told, chats_at, other_told
-from campaigns.services import permissions_suspend
+from campaigns.selectors import chats_at
+from campaigns.wording import chat_phrase, other_chat_phrase
+from panelkit.errors import NotPossible
 
 # Of a slug, less what makes it unique.
 _KEY_MOST = 45
@@ -49,7 +50,7 @@ def chat_identify(
     if telegram_id == chat.upgraded_from_id:
         return chat
     if chat.telegram_id is None and reference not in (None, chat.reference):
-        raise AnotherChat(f"the reference of {chat_told(chat)} is {chat.reference} now, and {reference} was followed")
+        raise AnotherChat(f"the reference of {chat_phrase(chat)} is {chat.reference} now, and {reference} was followed")
     _check_free(chat, telegram_id, upgraded_from)
     if not chat.title and title:
         Chat.objects.filter(id=chat.id).update(title=title[:200])
@@ -60,7 +61,7 @@ def chat_identify(
     elif chat.telegram_id in (None, upgraded_from):
         facts = {"kind": kind, "telegram_id": telegram_id, "upgraded_from_id": upgraded_from, "upgraded_at": Now()}
     else:
-        raise AnotherChat(f"{chat.reference} led to another chat than {chat_told(chat)}")
+        raise AnotherChat(f"{chat.reference} led to another chat than {chat_phrase(chat)}")
     try:
         with transaction.atomic():
             Chat.objects.filter(id=chat.id).exclude(telegram_id=telegram_id, kind=kind).update(**facts)
@@ -78,7 +79,7 @@ def _check_free(chat: Chat, telegram_id: int, upgraded_from: int | None) -> None
     taken = {pk for pk in chats_at(ids).values() if pk != chat.id}
     other = Chat.objects.filter(id__in=taken).first()
     if other is not None:
-        title = f" ({chat_told(other)})" if other.title else ""
+        title = f" ({chat_phrase(other)})" if other.title else ""
         raise SameChat(
             f"{chat.reference} is the same chat at Telegram as {other.reference}{title}: use that one, and correct the "
             f"reference {chat.reference} or revoke the permissions of its chat"
@@ -100,8 +101,8 @@ def reference_strayed(
     chat.save(update_fields=["reference_leads_to", "reference_changed_at"])
     # The reason stays on the permission after the correction, until it is resumed: it has to be true then as well.
     reason = (
-        f"{chat.reference} led to {other_told(leads_to)} than {chat_told(chat)}. Once the reference is corrected, ask "
-        "the owner and resume it"
+        f"{chat.reference} led to {other_chat_phrase(leads_to)} than {chat_phrase(chat)}. Once the reference is "
+        "corrected, ask the owner and resume it"
     )
     permissions_suspend(chat_id=chat_id, reason=reason)
     return chat
@@ -117,8 +118,8 @@ def reference_to_new_chat(*, chat_id: UUID) -> Chat:
     known = Chat.objects.filter(id__in=chats_at({old.reference_leads_to}).values()).first()
     if known is not None:
         raise NotPossible(
-            f"{old.reference} leads to {chat_told(known)}, which is one of your chats already. Change the reference of "
-            f"{chat_told(old)}: {old.telegram_id} always leads to it."
+            f"{old.reference} leads to {chat_phrase(known)}, which is one of your chats already. Change the "
+            f"reference of {chat_phrase(old)}: {old.telegram_id} always leads to it."
         )
     reference = old.reference
     Chat.objects.filter(id=old.id).update(reference=str(old.telegram_id), reference_leads_to=None)

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from campaigns.errors import NotPossible
 from campaigns.models import Chat
 from campaigns.policy import fences
 from messaging.database.clock import database_clock
+from panelkit.errors import NotPossible
 
 _NUMBER = re.compile(r"-?\d+", re.ASCII)
 _SHAPE = re.compile(r"@[A-Za-z]\w{3,31}|(https?://)?t\.me/(\+|joinchat/)[\w-]+|-[1-9]\d*", re.ASCII)

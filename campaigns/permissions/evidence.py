@@ -4,8 +4,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from django.http import HttpResponse
 
-from campaigns.errors import NotPossible
 from campaigns.models import EVIDENCE_MOST_BYTES, EvidenceFile
+from panelkit.errors import NotPossible
 from texts.decoding import NotText, only_certain
 
 NAME_LENGTH = 150

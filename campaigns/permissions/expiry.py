@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from campaigns.models import ChatPermission
-from campaigns.selectors import chat_told
+from campaigns.wording import chat_phrase
 from messaging.events import ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import for_each
@@ -44,7 +44,9 @@ def _tell(permission: ChatPermission, now: datetime) -> bool:
 
 def _sentence(permission: ChatPermission, stage: int) -> str:
     assert permission.valid_until is not None
-    what = f"The permission of {chat_told(permission.chat)} for {permission.purpose} (given by {permission.granted_by})"
+    what = (
+        f"The permission of {chat_phrase(permission.chat)} for {permission.purpose} (given by {permission.granted_by})"
+    )
     at = f"{permission.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if stage == 0:
         return f"{what} expired at {at}: nothing is said or read there under it."

@@ -31,7 +31,7 @@ def suppressions_close() -> None:
 
 def erasing_hold() -> None:
     """Whoever is about to record something of a person: until the transaction ends nobody becomes an erased person, so
-    that what `campaigns.selectors.erased` says stays true. Taken before any other lock."""
+    that what `campaigns.suppressions.lookup.erased` says stays true. Taken before any other lock."""
     _execute("SELECT pg_advisory_xact_lock_shared(%s)", _ERASING)
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from django.db import connection, transaction
 from django.db.models.functions import Lower
 
+from campaigns.identifiers import plain_username
 from campaigns.models import Suppression
 from campaigns.policy import fences
-from campaigns.selectors import plain_username, suppressed
 from campaigns.suppressions import registry
+from campaigns.suppressions.lookup import suppressed
 from campaigns.suppressions.recording import OWN_RECORDS, suppression_add
 
 # Rows of a file that are written in one transaction: senders wait for it.

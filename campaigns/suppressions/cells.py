@@ -5,7 +5,7 @@ What has one meaning only is taken; what a spreadsheet has damaged, or what may 
 
 import re
 
-from campaigns.names import is_person_id, is_username
+from campaigns.identifiers import is_person_id, is_username
 from texts.tables import plain
 
 # What stands around a text unseen: spaces of any width, marks of direction and of byte order.

@@ -6,9 +6,8 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from campaigns.identifiers import is_username, plain_username
 from campaigns.models import Suppression
-from campaigns.names import is_username
-from campaigns.selectors import plain_username
 from campaigns.suppressions.bulk import Entry
 from campaigns.suppressions.cells import Damaged, as_id, as_username
 from campaigns.suppressions.headers import COLUMNS, ID, NAME, REASON, SOURCE, columns_of, meaning_of

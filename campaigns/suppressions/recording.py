@@ -6,9 +6,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from campaigns.identifiers import named, plain_username
 from campaigns.models import Suppression
 from campaigns.policy import fences
-from campaigns.selectors import named, plain_username
 from campaigns.suppressions import registry
 from campaigns.suppressions.hashing import id_hash, key_if_any, name_hash
 from campaigns.suppressions.registry import Silenced

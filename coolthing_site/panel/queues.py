@@ -16,10 +16,10 @@ from messaging import services
 from messaging.admin import ReasonForm
 from messaging.broker.topology import MAINTENANCE_QUEUE, SERVICES, TOPOLOGY
 from messaging.database.clock import database_clock
-from messaging.errors import NotPossible
 from messaging.models import QueueControl, QueueSample
 from messaging.observability import queue_stats
 from messaging.observability.queue_stats import HeadAge, Snapshot
+from panelkit.errors import NotPossible
 from panelkit.rights import may_view
 
 _GAP = timedelta(seconds=queue_stats.STALE_SECONDS)

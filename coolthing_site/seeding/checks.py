@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from itertools import islice
 
-from campaigns.names import is_person_id
+from campaigns.identifiers import is_person_id
 from campaigns.policy.disclosure import is_disclosed
 from campaigns.policy.quiet_hours import is_time_zone
 from coolthing_site.seeding.problems import Path, Problem

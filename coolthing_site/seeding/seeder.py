@@ -8,8 +8,8 @@ from django.db import connection, transaction
 from bots.models import Bot
 from campaigns.chats.references import reference_change
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
+from campaigns.permissions.services import permission_grant, permission_revoke
 from campaigns.policy.fences import rules_changed
-from campaigns.services import permission_grant, permission_revoke
 from coolthing_site.seeding import existing
 from coolthing_site.seeding.problems import SeedError
 from coolthing_site.seeding.report import Report

@@ -21,13 +21,13 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import display
 
-from campaigns.services import NotPossible
 from leads.admin import conversation_page as shown
 from leads.admin.persons import ERASE, PersonAdmin
 from leads.models import Conversation, Lead, Message
 from leads.selectors import beginning, hit_place
 from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
 from leads.services.sending import ai_messages_leaving
+from panelkit.errors import NotPossible
 from panelkit.labels import choice_label, clipped, link_to
 from panelkit.operations import Operation
 from panelkit.registry import Leaving, add_leaving, leaving_of

@@ -12,7 +12,6 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from bots.deliveries.queueing import deliveries_leaving
 from campaigns.models import Suppression
-from campaigns.services import NotPossible
 from leads.admin.persons import ERASE, PersonAdmin
 from leads.admin.related import chat_link, hit_link, parser_link, suppression_link
 from leads.models import Lead
@@ -20,6 +19,7 @@ from leads.selectors import beginning
 from leads.services.contact import lead_approve, lead_reject
 from leads.services.opt_out import opt_out
 from messaging.admin.parts import trace_link
+from panelkit.errors import NotPossible
 from panelkit.labels import choice_label, clipped, link_to, text_column
 from panelkit.operations import Operation, when_in
 from panelkit.registry import Leaving, add_leaving

@@ -9,11 +9,11 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 
-from campaigns.errors import NotPossible
 from campaigns.people import ERASE_RIGHT, person_erase, person_named
 from leads.models import Conversation, Lead
 from panelkit import audit
 from panelkit.base import FactAdmin
+from panelkit.errors import NotPossible
 from panelkit.operations import Call, Offer, Operation
 from privacy.exporting import export_require, person_export
 from privacy.person import Person

@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString
 
 from bots.admin.gate_preview import ICON, LABEL, ask_url, may_ask
 from bots.models import Bot, Delivery
+from campaigns.identifiers import plain_username
 from campaigns.models import Purpose, Suppression
-from campaigns.selectors import plain_username
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, hit_place, leads_of
 from leads.services.sending import ORIGIN

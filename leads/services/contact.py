@@ -9,8 +9,7 @@ from django.db.models import F, Q
 
 from bots.models import Bot
 from campaigns.models import Purpose
-from campaigns.selectors import is_suppressed
-from campaigns.services import NotPossible
+from campaigns.suppressions.lookup import is_suppressed
 from leads.first_contact import first_contact_text, why_late
 from leads.locks import campaign_lock, conversation_lock_if_there, managers_lock
 from leads.models import Conversation, Lead, Message
@@ -22,6 +21,7 @@ from messaging.database.errors import DATABASE_ERRORS
 from messaging.events import ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import backoff, for_each
+from panelkit.errors import NotPossible
 from texts.spintax import SpintaxError
 
 State = Lead.State

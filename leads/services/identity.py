@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from campaigns.selectors import named
+from campaigns.identifiers import named
 from leads.locks import people_lock
 from leads.models import Conversation, Lead
 from leads.selectors import Person, leads_of

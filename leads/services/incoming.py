@@ -11,7 +11,7 @@ from bots.models import Delivery
 from bots.selectors import is_own_account
 from campaigns.models import Purpose, Suppression
 from campaigns.policy.fences import erasing_hold
-from campaigns.selectors import is_erased
+from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, LlmJob, Message

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from django.db import transaction
 
-from campaigns.services import NotPossible
 from leads.locks import conversation_lock
 from leads.models import Conversation, Lead, Message
 from leads.selectors import messages_said
@@ -13,6 +12,7 @@ from leads.services.llm_jobs import job_queue
 from leads.services.ownership import Owner, lead_resume, owner_move
 from leads.services.sending import message_send
 from messaging.database.clock import database_clock
+from panelkit.errors import NotPossible
 from panelkit.labels import clipped
 from texts.telegram_form import LONGEST, as_kept, length
 

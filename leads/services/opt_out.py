@@ -8,10 +8,10 @@ from django.db.models import F
 from django.db.models.functions import Lower
 
 from bots.deliveries.queueing import deliveries_cancel_for_person, people_waited_for
+from campaigns.identifiers import plain_username
 from campaigns.models import Suppression
-from campaigns.selectors import plain_username
-from campaigns.services import suppression_add
 from campaigns.suppressions import registry
+from campaigns.suppressions.recording import suppression_add
 from campaigns.suppressions.registry import Seen, Silenced
 from leads.locks import people_lock
 from leads.models import Conversation, Lead, LlmJob

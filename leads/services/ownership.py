@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db import transaction
 
 from campaigns.models import Campaign
-from campaigns.selectors import is_suppressed
+from campaigns.suppressions.lookup import is_suppressed
 from leads.events import ApprovalNeeded, ConversationHandedOver
 from leads.locks import conversation_lock
 from leads.models import Conversation, Lead, LlmJob

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from bots.selectors import is_own_account
 from campaigns.models import Campaign
 from campaigns.policy.fences import erasing_hold
-from campaigns.selectors import is_erased
+from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import suppression_resolve
 from leads.locks import campaign_lock, leads_lock, managers_lock
 from leads.models import Lead

@@ -6,7 +6,7 @@ from django.db.models import Max
 
 from bots.models import Delivery
 from campaigns.models import Purpose, Suppression
-from campaigns.selectors import is_suppressed
+from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_resolve
 from leads.first_contact import why_late_to_send
 from leads.locks import conversation_again, conversation_lock_if_there

@@ -19,11 +19,11 @@ from messaging.admin.parts import LARGE_OF_LETTER, LedgerAdmin, ReasonForm, json
 from messaging.admin.replays import RateForm
 from messaging.dead_letters import replays, services
 from messaging.dead_letters.bodies import difference
-from messaging.errors import NotPossible
 from messaging.event_objects import CAMPAIGN_FIELD, name_of
 from messaging.models import DeadLetter, DeadLetterEntry
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for
+from panelkit.errors import NotPossible
 from panelkit.labels import choice_label, clipped, link_to, page_of, preformatted
 from panelkit.operating import CONFIRMED
 from panelkit.operations import Offer, Operation, when_in

@@ -11,7 +11,6 @@ from unfold.decorators import display
 from messaging import services
 from messaging.admin.parts import LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
 from messaging.broker import topology
-from messaging.errors import NotPossible
 from messaging.models import (
     HandledCopy,
     HandlingBucket,
@@ -22,6 +21,7 @@ from messaging.models import (
     QueueSample,
 )
 from panelkit.base import FactAdmin
+from panelkit.errors import NotPossible
 from panelkit.labels import clipped, moment, preformatted, tag
 from panelkit.operations import Operation
 

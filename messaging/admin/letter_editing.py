@@ -21,9 +21,9 @@ from messaging.broker.routing import Address
 from messaging.dead_letters import addresses, services
 from messaging.dead_letters.addresses import UNCHANGED
 from messaging.dead_letters.bodies import Draft, draft
-from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES, is_known
 from messaging.models import DeadLetter
+from panelkit.errors import NotPossible
 from panelkit.operating import OperatingAdmin
 from panelkit.operations import Operation
 from texts import decoding

@@ -13,10 +13,10 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from messaging.admin.parts import LARGE_OF_LETTER, LedgerAdmin
 from messaging.dead_letters import replays
-from messaging.errors import NotPossible
 from messaging.models import ReplayBatch, ReplayItem
 from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
+from panelkit.errors import NotPossible
 from panelkit.labels import choice_label, clipped, link_to, tag
 from panelkit.operations import Operation, when_in
 

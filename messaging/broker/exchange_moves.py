@@ -23,7 +23,7 @@ import amqp
 from messaging.broker import declare, policies, topology
 from messaging.broker.management_api import ManagementApi
 from messaging.broker.topology import ExchangeSpec, PolicySpec, Topology
-from messaging.errors import MoveRefused
+from messaging.errors import BrokerChangeRefused
 
 # Of whatever an administrator may have set for all exchanges.
 _MOVING_PRIORITY = 1_000
@@ -49,7 +49,7 @@ class ExchangeMover:
     def move_all(self) -> list[str]:
         """Make the exchanges anew that have arguments, and finish what an earlier run began; their names.
 
-        Raises `MoveRefused`.
+        Raises `BrokerChangeRefused`.
         """
         standing = {exchange["name"]: exchange for exchange in self._api.in_vhost("exchanges")}
         changed = [spec for spec in self._topology.exchanges if declare.exchange_differs(spec, standing.get(spec.name))]
@@ -73,7 +73,7 @@ class ExchangeMover:
             for spec in specs:
                 policies.policy_set(_moving_policy(spec), self._api)
         except policies.PolicyRefused as problem:
-            raise MoveRefused(
+            raise BrokerChangeRefused(
                 "an exchange is made anew under a policy of its own, so that no message is lost: run this as a user"
                 f" with the tag policymaker; {problem}"
             ) from None
@@ -119,7 +119,7 @@ class ExchangeMover:
         exclusive = {queue["name"] for queue in self._api.in_vhost("queues") if queue.get("exclusive")}
         for spec in specs:
             if found := sorted(exclusive & {binding.to for binding in self._bindings(spec.name)}):
-                raise MoveRefused(
+                raise BrokerChangeRefused(
                     f"exchange {spec.name} is bound to queues that other programs own exclusively, which nobody else"
                     f" can bind again: {', '.join(found)}; stop those programs, run this again, then start them"
                 )
@@ -128,7 +128,7 @@ class ExchangeMover:
         found = self._api.call("GET", f"exchanges/{self._quoted(exchange)}").get("policy")
         if found != policy.name:
             policies.policy_delete(policy, self._api)
-            raise MoveRefused(
+            raise BrokerChangeRefused(
                 f"exchange {exchange} follows the policy {found!r} rather than {policy.name!r}: give {found!r} a"
                 f" priority below {policy.priority} until the exchange has been made anew"
             )

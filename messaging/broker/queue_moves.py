@@ -20,7 +20,7 @@ from messaging.broker.exchange_moves import ExchangeMover
 from messaging.broker.management_api import ManagementApi
 from messaging.broker.queue_transport import Carrier
 from messaging.broker.topology import Topology
-from messaging.errors import MoveRefused
+from messaging.errors import BrokerChangeRefused
 from texts.wording import counted
 
 # Whoever could declare this exclusive queue is the only one who moves anything.
@@ -55,7 +55,7 @@ class QueueMover:
             lock.queue_declare(LOCK, exclusive=True, durable=False, auto_delete=False)
         except self._connection.channel_errors:
             self._connection.release()
-            raise MoveRefused("another setup_broker --migrate is at work") from None
+            raise BrokerChangeRefused("another setup_broker --migrate is at work") from None
         self._channel: amqp.Channel = self._connection.channel()
         self._carrier = Carrier(self._connection)
         return self
@@ -70,7 +70,7 @@ class QueueMover:
     def move_all(self) -> list[str]:
         """Make the queues anew that are otherwise than they should be, and finish what an earlier run began.
 
-        Returns their names. Everything else of the topology is declared, too. Raises `MoveRefused`, and
+        Returns their names. Everything else of the topology is declared, too. Raises `BrokerChangeRefused`, and
         `declare.DeclarationRefused` for an exchange that is otherwise.
         """
         declare.declare_exchanges(self._topology, self._url)
@@ -131,7 +131,7 @@ class QueueMover:
 
     def _require_unused(self, queue: str) -> None:
         if use := self._in_use(queue):
-            raise MoveRefused(f"{use}: stop its workers, then run this again")
+            raise BrokerChangeRefused(f"{use}: stop its workers, then run this again")
 
     def _in_use(self, queue: str) -> str:
         """Who uses the queue, in words; empty if nobody does."""

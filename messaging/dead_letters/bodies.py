@@ -7,11 +7,11 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES
 from messaging.messages import body_digest
 from messaging.models import DeadLetter
 from messaging.wire import storable
+from panelkit.errors import NotPossible
 from texts import decoding
 from texts.json_text import from_json
 

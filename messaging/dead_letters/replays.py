@@ -21,11 +21,11 @@ from messaging.broker.routing import Address
 from messaging.database.clock import database_clock
 from messaging.dead_letters import addresses
 from messaging.dead_letters.services import dead_letters_replay, is_handled
-from messaging.errors import NotPossible
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, ProcessedEvent, ReplayBatch, ReplayItem
 from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import for_each
 from panelkit import audit
+from panelkit.errors import NotPossible
 
 TASK = "messaging.tasks_replay.advance_replays"
 # Between two slices, by beat's schedule.

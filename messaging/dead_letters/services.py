@@ -15,10 +15,10 @@ from messaging.consuming.subscriptions import Message, body_digest, subscription
 from messaging.dead_letters import addresses
 from messaging.dead_letters.addresses import UNCHANGED
 from messaging.dead_letters.bodies import check_body, difference
-from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES, UndecodableMessage, check_version
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent
 from messaging.publishing import outbox
+from panelkit.errors import NotPossible
 from panelkit.rights import Asking, require
 
 # An edited message does whatever its event does: the right to replay what came does not include it.

@@ -16,7 +16,7 @@ from messaging.broker.exchange_moves import ExchangeMover, beside
 from messaging.broker.management_api import ManagementApi
 from messaging.broker.queue_moves import QueueMover
 from messaging.broker.topology import ALTERNATE_POLICY, TOPOLOGY
-from messaging.errors import MoveRefused
+from messaging.errors import BrokerChangeRefused
 from messaging.publishing.publisher import BROKER_ERRORS
 from tests.broker.conftest import StartProcess
 from tests.private import Broker
@@ -166,7 +166,7 @@ def _interrupt(patch: pytest.MonkeyPatch, step: str) -> None:
 
 
 def _next_run(broker: Broker) -> list[str]:
-    with suppress(MoveRefused):
+    with suppress(BrokerChangeRefused):
         return _move(broker)
     return []
 
@@ -176,7 +176,7 @@ def test_a_queue_that_its_owner_alone_may_bind_stops_the_move_before_it_begins(o
         owner.queue_declare("private_queue", exclusive=True)
         owner.queue_bind("private_queue", topology.EVENTS_EXCHANGE, "#")
         before = _bindings(old)
-        with pytest.raises(MoveRefused, match="private_queue; stop those programs"):
+        with pytest.raises(BrokerChangeRefused, match="private_queue; stop those programs"):
             _move(old)
         assert _bindings(old) == before
     wait_until(lambda: _next_run(old))
@@ -187,7 +187,7 @@ def test_a_policy_of_higher_priority_stops_the_move_before_it_begins(old: Broker
     policies.policy_set(stronger, old.api)
     try:
         before = _bindings(old)
-        with pytest.raises(MoveRefused, match="follows the policy 'stronger'"):
+        with pytest.raises(BrokerChangeRefused, match="follows the policy 'stronger'"):
             _move(old)
         assert _bindings(old) == before
     finally:
@@ -197,7 +197,7 @@ def test_a_policy_of_higher_priority_stops_the_move_before_it_begins(old: Broker
 
 def test_who_may_not_set_policies_is_told_what_is_needed_before_anything_begins(old: Broker, modest_api: ManagementApi):
     before = _bindings(old)
-    with pytest.raises(MoveRefused, match="as a user with the tag policymaker"):
+    with pytest.raises(BrokerChangeRefused, match="as a user with the tag policymaker"):
         _move(old, modest_api)
     assert _bindings(old) == before
 

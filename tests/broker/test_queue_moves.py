@@ -12,9 +12,10 @@ import pytest
 from coolthing_site import celery_app
 from messaging.broker import declare, topology
 from messaging.broker.declare import DeclarationRefused
-from messaging.broker.queue_moves import FIGURES_SECONDS, MoveRefused, QueueMover, beside
+from messaging.broker.queue_moves import FIGURES_SECONDS, QueueMover, beside
 from messaging.broker.queue_transport import Carrier
 from messaging.consuming.subscriptions import Message
+from messaging.errors import BrokerChangeRefused
 from messaging.events import decode
 from messaging.publishing.publisher import BROKER_ERRORS
 from parser.events import NewTargetMessage
@@ -190,7 +191,7 @@ def _cutting(proxy: TcpProxy, there: str) -> Callable[[Carrier, Sequence[amqp.Me
 def _next_run(broker: Broker) -> list[str]:
     try:
         return _move(broker)
-    except MoveRefused:
+    except BrokerChangeRefused:
         return []
 
 
@@ -211,7 +212,7 @@ def test_a_queue_with_consumers_is_left_alone(changed: Broker):
     bodies = _publish_many(changed, 3)
     with changed.channel() as worker:
         worker.basic_consume(QUEUE)
-        with pytest.raises(MoveRefused, match="has 1 consumer: stop its workers"):
+        with pytest.raises(BrokerChangeRefused, match="has 1 consumer: stop its workers"):
             _move(changed)
     assert not _is_as_it_should_be(changed)
     wait_until(lambda: changed.ready(QUEUE) == len(bodies))
@@ -223,7 +224,7 @@ def test_a_message_that_somebody_still_handles_is_not_deleted_with_its_queue(cha
     bodies = _publish_many(changed, 3)
     with changed.channel() as worker:
         assert worker.basic_get(QUEUE) is not None
-        with pytest.raises(MoveRefused, match="1 message of leads_queue is being handled"):
+        with pytest.raises(BrokerChangeRefused, match="1 message of leads_queue is being handled"):
             _move(changed, seconds=FIGURES_SECONDS)
     wait_until(lambda: _next_run(changed) == [QUEUE], what="figures without that message")
     assert sorted(message.body for message in _take_all(changed)) == sorted(bodies)
@@ -246,7 +247,7 @@ def test_what_the_move_itself_held_when_the_broker_counted_does_not_stop_it(
 
 
 def test_only_one_moves_at_a_time(changed: Broker):
-    with _mover(changed), pytest.raises(MoveRefused, match="another setup_broker --migrate"):
+    with _mover(changed), pytest.raises(BrokerChangeRefused, match="another setup_broker --migrate"):
         _move(changed)
     assert _move(changed) == [QUEUE]
 

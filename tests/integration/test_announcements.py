@@ -13,7 +13,7 @@ from django.utils import timezone
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from bots.models import Bot
 from campaigns.models import Campaign, ChatPermission
-from campaigns.services import permission_grant, permissions_suspend
+from campaigns.permissions.services import permission_grant, permissions_suspend
 from leads.models import Lead
 from scripts import services
 from scripts.models import ScriptForCampaign

@@ -14,8 +14,10 @@ from bots.deliveries.claiming import claim
 from bots.gate.preview import Answer, delivery_would, wish_for, wish_would
 from bots.gate.rules import ALLOW, Allow, Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
+from campaigns.budgets import budget_set
 from campaigns.models import Budget, ChatPermission, Purpose, Suppression
-from campaigns.services import budget_set, campaign_pause, permission_revoke
+from campaigns.permissions.services import permission_revoke
+from campaigns.services import campaign_pause
 from tests.integration import ledger
 from tests.integration.leads_world import make_world
 

@@ -11,8 +11,8 @@ from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import put_back
 from bots.deliveries.queueing import delivery_finish
 from bots.models import Bot, Delivery
+from campaigns.budgets import budget_set
 from campaigns.models import Budget, Campaign, Purpose
-from campaigns.services import budget_set
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

@@ -14,8 +14,8 @@ from bots.deliveries.claiming import claim, forget_waits
 from bots.deliveries.outcomes import put_back, record_sent
 from bots.gate import budget_cache
 from bots.models import Bot, Delivery
+from campaigns.budgets import budget_set
 from campaigns.models import Budget, Campaign, Purpose
-from campaigns.services import budget_set
 from telegram.types import SentMessage
 from tests.integration import ledger
 from tests.integration.spent import exceeded

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from bots.deliveries.claiming import claim
 from bots.gate.budget_cache import LARGE_LIMIT, REMEMBER
 from bots.models import Delivery
+from campaigns.budgets import budget_set
 from campaigns.models import Budget
-from campaigns.services import budget_set
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

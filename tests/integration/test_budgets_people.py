@@ -7,8 +7,8 @@ import pytest
 from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import put_back, record_sent
 from bots.models import Bot, Delivery
+from campaigns.budgets import budget_set
 from campaigns.models import Budget, Purpose
-from campaigns.services import budget_set
 from telegram.types import SentMessage
 from tests.integration import ledger
 

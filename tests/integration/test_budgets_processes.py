@@ -8,8 +8,8 @@ from itertools import cycle, islice
 import pytest
 
 from bots.models import Delivery
+from campaigns.budgets import budget_set
 from campaigns.models import Budget, Purpose
-from campaigns.services import budget_set
 from tests import private
 from tests.integration import ledger
 from tests.integration.many_senders import PROCESSES

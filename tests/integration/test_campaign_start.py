@@ -11,8 +11,9 @@ from django.urls import reverse
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from bots.models import Bot, BotSession
 from campaigns.models import Campaign
-from campaigns.services import NotPossible, campaign_pause, campaign_resume, campaign_start
+from campaigns.services import campaign_pause, campaign_resume, campaign_start
 from leads.models import CampaignManager
+from panelkit.errors import NotPossible
 from parser.models import WatchedChat
 from tests.integration import ledger
 from tests.integration.leads_world import World, make_world

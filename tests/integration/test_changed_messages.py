@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from bots.models import Bot, Cursor, Delivery
 from campaigns.models import Suppression
-from campaigns.selectors import is_suppressed
+from campaigns.suppressions.lookup import is_suppressed
 from leads.llm.prompt import conversation_prompt
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.selectors import heard_since, leads_unrecorded, messages_said

@@ -19,13 +19,13 @@ from bots.worker.cursors import Reader
 from bots.worker.message_changes import changes_record, lately
 from campaigns.chats.identity import AnotherChat, SameChat, chat_identify, reference_to_new_chat
 from campaigns.chats.references import reference_check_again, reference_confirmed
-from campaigns.errors import NotPossible
 from campaigns.models import Chat, ChatPermission
-from campaigns.selectors import is_permitted
-from campaigns.services import permission_grant, permission_resume
+from campaigns.permissions.services import permission_grant, permission_resume
+from campaigns.permissions.validity import is_permitted
 from leads.selectors import direct_contact_gaps, direct_contact_permitted
 from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
+from panelkit.errors import NotPossible
 from parser.models import Hit
 from telegram.errors import ChatElsewhere, ChatUpgraded
 from telegram.types import ChatTarget, MessageNow, ResolvedChat, SentMessage

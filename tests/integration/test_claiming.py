@@ -11,7 +11,8 @@ from bots.gate.facts import BEHIND, BotOwner
 from bots.gate.rules import Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose, Suppression
-from campaigns.services import campaign_pause, campaign_resume, permission_revoke
+from campaigns.permissions.services import permission_revoke
+from campaigns.services import campaign_pause, campaign_resume
 from telegram.types import ChatTarget, PersonTarget
 from tests.integration import ledger
 

@@ -11,7 +11,7 @@ from bots.logins import steps
 from bots.logins.pending_logins import resend_at
 from bots.models import Bot, Delivery, PendingLogin
 from campaigns.models import Chat, ChatPermission
-from campaigns.services import permission_revoke
+from campaigns.permissions.services import permission_revoke
 from leads import tasks
 from leads.llm_runner import job_run
 from leads.models import Lead, LlmJob

@@ -17,8 +17,8 @@ from messaging.dead_letters.services import (
     dead_letter_replay,
     preview,
 )
-from messaging.errors import NotPossible
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent
+from panelkit.errors import NotPossible
 from panelkit.rights import Shell
 from scripts.models import Script, ScriptForCampaign
 from tests.integration.letters import archive, death, letter, letter_of

@@ -14,9 +14,9 @@ from messaging.broker import topology
 from messaging.consuming.subscriptions import body_digest, handle
 from messaging.dead_letters.archive import letters_known
 from messaging.dead_letters.services import dead_letter_discard, dead_letter_replay
-from messaging.errors import NotPossible
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, QueueControl
 from messaging.services import queue_pause, queue_resume
+from panelkit.errors import NotPossible
 from tests.integration.letters import archive, death
 from tests.integration.letters import letter as make
 

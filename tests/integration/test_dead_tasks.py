@@ -9,9 +9,9 @@ import pytest
 from messaging.broker import topology
 from messaging.dead_letters.replays import dry_run
 from messaging.dead_letters.services import dead_letter_edit, dead_letter_replay
-from messaging.errors import NotPossible
 from messaging.instrumentation import timings
 from messaging.models import DeadLetter, HandlingBucket, HandlingFailure, OutboxEvent
+from panelkit.errors import NotPossible
 from panelkit.rights import Shell
 from tests.integration.letters import archive, death
 

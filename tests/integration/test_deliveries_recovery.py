@@ -11,8 +11,9 @@ from bots.deliveries import recovery
 from bots.deliveries.claiming import Outgoing, claim
 from bots.gate.facts import BotOwner
 from bots.models import Bot, Delivery
+from campaigns.budgets import budget_set
 from campaigns.models import Budget
-from campaigns.services import budget_set, campaign_finish, campaign_pause
+from campaigns.services import campaign_finish, campaign_pause
 from telegram.errors import ChatRefuses, HistoryTooLong, PeerRefuses, RetryAfter, TransientError
 from telegram.types import PersonTarget
 from tests.integration import ledger

@@ -16,7 +16,7 @@ from bots.worker.message_changes import changes_record, lately
 from campaigns.models import Suppression
 from campaigns.people import StillLeaving, person_erase
 from campaigns.policy.fences import erasing_hold
-from campaigns.selectors import is_suppressed
+from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.llm_runner import job_run
 from leads.models import Conversation, Lead, LlmJob, Message

@@ -7,14 +7,14 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from bots.deliveries.claiming import claim
-from campaigns.errors import NotPossible
 from campaigns.models import HashKey, Suppression
 from campaigns.people import person_erase, person_named
 from campaigns.policy import fences
-from campaigns.selectors import is_erased, is_suppressed
+from campaigns.suppressions.lookup import is_erased, is_suppressed
 from campaigns.suppressions.recording import suppression_add
 from leads.models import Lead
 from messaging.models import DeadLetter
+from panelkit.errors import NotPossible
 from panelkit.rights import Shell
 from parser.models import Hit
 from privacy.exporting import person_export, person_find

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 
 from bots.deliveries.claiming import claim
 from bots.models import Bot, Delivery
+from campaigns.budgets import budget_set
 from campaigns.models import Budget, Purpose
-from campaigns.services import budget_set
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

@@ -13,14 +13,17 @@ from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import person_learned
 from bots.models import Bot, BotSession, Delivery, Role
 from campaigns.models import Campaign, ChatPermission, Suppression
+from campaigns.permissions.services import permission_revoke
 from campaigns.policy.disclosure import is_disclosed
-from campaigns.services import NotPossible, campaign_finish, permission_revoke, suppression_add
+from campaigns.services import campaign_finish
+from campaigns.suppressions.recording import suppression_add
 from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.selectors import Person, leads_of
 from leads.services.contact import lead_approve, lead_reject, leads_contact_due
 from leads.services.identity import lead_find
 from leads.services.receiving import BadLead
 from messaging.events import UndecodableMessage
+from panelkit.errors import NotPossible
 from telegram.types import PersonTarget
 from tests.integration import ledger
 from tests.integration.leads_world import handle_lead, make_world

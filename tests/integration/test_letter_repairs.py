@@ -25,10 +25,10 @@ from messaging.dead_letters.services import (
     preview,
     replay_refusal,
 )
-from messaging.errors import NotPossible
 from messaging.events import MAX_BODY_BYTES
 from messaging.models import DeadLetter, OutboxEvent
 from messaging.observability.trace import trace
+from panelkit.errors import NotPossible
 from panelkit.rights import Shell
 from tests.integration.leads_world import World
 from tests.integration.letters import archive, death, letter

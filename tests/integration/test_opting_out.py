@@ -8,13 +8,14 @@ from django.db import transaction
 from bots.deliveries.queueing import deliveries_leaving, delivery_finish
 from bots.models import Delivery
 from campaigns.models import Campaign, Suppression
-from campaigns.selectors import is_suppressed
-from campaigns.services import NotPossible, suppression_add
+from campaigns.suppressions.lookup import is_suppressed
+from campaigns.suppressions.recording import suppression_add
 from leads.locks import conversation_lock
 from leads.models import Conversation, Lead, LlmJob
 from leads.services.incoming import message_record
 from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
 from leads.services.opt_out import opt_out
+from panelkit.errors import NotPossible
 from tests.integration.leads_world import make_world, private_message, queued, texts
 from tests.integration.locks import at_once, in_thread, somebody_waits_for_a_lock
 from tests.support import wait_until

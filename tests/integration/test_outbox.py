@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from messaging import retention
 from messaging.dead_letters.services import dead_letter_replay
-from messaging.errors import NotPossible
 from messaging.events import ServiceErrorEvent
 from messaging.models import DeadLetter, HandledCopy, HandlingFailure, OutboxEvent, ProcessedEvent
 from messaging.publishing.outbox import NOTIFY_CHANNEL, publish_on_commit
 from messaging.retention import prune_all
 from messaging.services import outbox_give_up, outbox_release
+from panelkit.errors import NotPossible
 from tests.integration.letters import letter_of
 from tests.private import database_url
 

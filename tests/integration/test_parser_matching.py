@@ -11,7 +11,7 @@ from django.utils import timezone
 from bots.models import Bot
 from campaigns.chats.references import reference_change
 from campaigns.models import Campaign
-from campaigns.services import permissions_suspend
+from campaigns.permissions.services import permissions_suspend
 from messaging.models import OutboxEvent
 from parser.events import NewTargetMessage
 from parser.models import Hit, Keyword, WatchedChat

@@ -9,14 +9,9 @@ from django.db import IntegrityError, transaction
 from bots.deliveries.claiming import claim
 from bots.models import Delivery
 from campaigns.models import Chat, ChatPermission
-from campaigns.selectors import NONE_ON_RECORD, chats_permitted, gap_of, permission_gaps
-from campaigns.services import (
-    NotPossible,
-    permission_grant,
-    permission_resume,
-    permission_revoke,
-    permissions_suspend,
-)
+from campaigns.permissions.services import permission_grant, permission_resume, permission_revoke, permissions_suspend
+from campaigns.permissions.validity import NONE_ON_RECORD, chats_permitted, gap_of, permission_gaps
+from panelkit.errors import NotPossible
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

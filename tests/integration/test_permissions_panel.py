@@ -10,8 +10,8 @@ from django.urls import reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from campaigns.models import Chat, ChatPermission, EvidenceFile
-from campaigns.selectors import is_permitted
-from campaigns.services import permission_revoke, permissions_suspend
+from campaigns.permissions.services import permission_revoke, permissions_suspend
+from campaigns.permissions.validity import is_permitted
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

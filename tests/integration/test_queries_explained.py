@@ -21,7 +21,7 @@ from bots.selectors import is_own_account
 from bots.tasks import supervise_bots
 from campaigns.models import Campaign, Purpose, Suppression
 from campaigns.permissions.expiry import permissions_tell_expiring
-from campaigns.selectors import is_suppressed, suppressed_bearer
+from campaigns.suppressions.lookup import is_suppressed, suppressed_bearer
 from coolthing_site.schedule import PERIODS
 from leads.models import Conversation, Lead, Message
 from leads.selectors import Person, manager_least_loaded

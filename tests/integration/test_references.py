@@ -18,12 +18,12 @@ from bots.models import Bot, BotSession, Delivery, Presence, Trouble
 from bots.worker.reference_confirming import cannot_tell
 from campaigns.chats.identity import AnotherChat, chat_identify, reference_to_new_chat
 from campaigns.chats.references import reference_change, reference_check_again, reference_confirmed
-from campaigns.errors import NotPossible
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
-from campaigns.selectors import is_permitted
-from campaigns.services import permission_grant, permission_revoke, permissions_resume, permissions_suspend
+from campaigns.permissions.services import permission_grant, permission_revoke, permissions_resume, permissions_suspend
+from campaigns.permissions.validity import is_permitted
 from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
+from panelkit.errors import NotPossible
 from telegram.errors import ChatElsewhere
 from tests.integration import ledger
 

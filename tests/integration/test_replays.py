@@ -12,9 +12,9 @@ from django.utils import timezone
 from messaging.broker import topology
 from messaging.dead_letters.replays import dry_run, progress, replay_start, replay_stop, replays_advance
 from messaging.dead_letters.services import dead_letter_discard
-from messaging.errors import NotPossible
 from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent, ReplayBatch, ReplayItem
 from messaging.observability.trace import trace
+from panelkit.errors import NotPossible
 from tests.integration.letters import archive, death, letter, letter_of
 
 pytestmark = pytest.mark.django_db

@@ -13,10 +13,10 @@ from django.urls import reverse
 
 from bots.models import Delivery
 from campaigns.models import Suppression
-from campaigns.services import NotPossible
 from leads.models import Conversation, Message
 from leads.services.operators import conversation_take_over, operator_send
 from leads.services.opt_out import opt_out
+from panelkit.errors import NotPossible
 from tests.integration.leads_world import World, texts
 
 pytestmark = pytest.mark.django_db

@@ -13,9 +13,9 @@ from django.urls import reverse
 
 from bots.accounts.role_changes import role_change
 from bots.models import Bot, Role
-from campaigns.errors import NotPossible
 from leads.locks import managers_lock
 from leads.models import Conversation
+from panelkit.errors import NotPossible
 from tests.integration.leads_world import World
 from tests.integration.locks import in_thread, somebody_waits_for_a_lock
 from tests.support import wait_until

@@ -13,8 +13,8 @@ from django.utils import timezone
 from bots.gate.row_locks import ask, holding
 from bots.models import Bot, BotSession
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
-from campaigns.selectors import is_permitted
-from campaigns.services import permission_grant, permissions_suspend
+from campaigns.permissions.services import permission_grant, permissions_suspend
+from campaigns.permissions.validity import is_permitted
 from leads.models import CampaignManager
 from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat

@@ -9,7 +9,7 @@ from bots.models import Delivery
 from bots.worker.executor import in_db
 from campaigns.models import Suppression
 from campaigns.policy.fences import suppressions_hold
-from campaigns.selectors import is_suppressed
+from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.models import Conversation, Lead
 from leads.services.receiving import leads_receive

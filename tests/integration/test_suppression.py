@@ -12,18 +12,13 @@ from bots.deliveries.claiming import claim
 from bots.deliveries.queueing import deliveries_leaving
 from bots.models import Delivery
 from campaigns.models import Campaign, ChatPermission, Suppression
+from campaigns.permissions.services import permission_grant, permission_revoke
+from campaigns.permissions.validity import is_permitted
 from campaigns.policy.fences import suppressions_hold
-from campaigns.selectors import is_permitted, is_suppressed, suppressed
-from campaigns.services import (
-    NotPossible,
-    campaign_finish,
-    campaign_pause,
-    campaign_resume,
-    campaign_start,
-    permission_grant,
-    permission_revoke,
-    suppression_add,
-)
+from campaigns.services import campaign_finish, campaign_pause, campaign_resume, campaign_start
+from campaigns.suppressions.lookup import is_suppressed, suppressed
+from campaigns.suppressions.recording import suppression_add
+from panelkit.errors import NotPossible
 from tests.integration import ledger
 from tests.integration.locks import in_thread, somebody_waits_for_a_lock
 from tests.support import wait_until

@@ -19,9 +19,9 @@ import coolthing_site.urls  # noqa: F401  It registers the pages.
 from bots.models import Delivery
 from campaigns.admin import suppression_imports
 from campaigns.models import Suppression
-from campaigns.selectors import is_suppressed
 from campaigns.suppressions import bulk
 from campaigns.suppressions.bulk import Entry, suppressions_import
+from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_add
 from leads.models import Lead
 from messaging.retention import prune_all

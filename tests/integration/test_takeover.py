@@ -7,10 +7,10 @@ from django.utils import timezone
 
 from bots.deliveries.queueing import delivery_finish
 from bots.models import Delivery
-from campaigns.services import NotPossible
 from leads.models import Lead, LlmJob, Message, UnclaimedMessage
 from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
 from leads.services.unclaimed_messages import unclaimed_judge_due
+from panelkit.errors import NotPossible
 from tests.integration.leads_world import texts
 
 pytestmark = pytest.mark.django_db

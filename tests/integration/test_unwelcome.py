@@ -14,7 +14,7 @@ from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import record_failed, record_refusal_of_telegram
 from bots.models import Bot, Delivery, Presence, Trouble
 from campaigns.models import Chat, ChatPermission
-from campaigns.services import permission_grant, permission_resume
+from campaigns.permissions.services import permission_grant, permission_resume
 from messaging.models import OutboxEvent
 from telegram.errors import BotRestricted, ChatRefuses
 from tests.integration import ledger

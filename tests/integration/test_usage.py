@@ -10,8 +10,8 @@ from bots.deliveries.claiming import claim
 from bots.deliveries.queueing import delivery_finish
 from bots.gate.budget_usage import campaign_usage
 from bots.models import Bot, Delivery
+from campaigns.budgets import budget_set
 from campaigns.models import Budget, Campaign, Chat, Purpose
-from campaigns.services import budget_set
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

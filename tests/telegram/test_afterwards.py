@@ -10,7 +10,7 @@ import pytest
 from bots.gate.origins import register_origin
 from bots.models import Bot, BotBlock, Delivery
 from campaigns.models import Chat, ChatPermission, Purpose
-from campaigns.services import permission_grant
+from campaigns.permissions.services import permission_grant
 from sandbox.world import message_changes
 from sandbox.world.faults import Fault
 from tests.integration import ledger

@@ -11,10 +11,10 @@ import pytest
 from bots.models import Cursor, Delivery, Presence, Trouble
 from bots.worker import membership
 from campaigns.chats.references import reference_change, reference_check_again
-from campaigns.errors import NotPossible
 from campaigns.models import Chat, ChatPermission
-from campaigns.selectors import is_permitted
-from campaigns.services import permission_grant, permission_resume
+from campaigns.permissions.services import permission_grant, permission_resume
+from campaigns.permissions.validity import is_permitted
+from panelkit.errors import NotPossible
 from sandbox.world import usernames
 from sandbox.world.upgrades import upgrade
 from tests.integration import ledger

@@ -13,7 +13,7 @@ import pytest
 
 from bots.models import Bot, Delivery
 from campaigns.models import ChatPermission, Purpose
-from campaigns.services import permission_grant
+from campaigns.permissions.services import permission_grant
 from messaging.database.clock import database_clock
 from sandbox.world.faults import Fault
 from tests.integration import ledger

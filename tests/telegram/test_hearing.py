@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from bots.models import Bot, BotBlock, BotStateChange
 from bots.worker.runtime import Runtime
-from campaigns.selectors import is_suppressed
+from campaigns.suppressions.lookup import is_suppressed
 from leads.models import Conversation, Lead, Message
 from leads.selectors import heard_since, leads_unrecorded
 from leads.services.incoming import message_record, messages_changed

@@ -10,7 +10,7 @@ from bots.models import Bot, Delivery, Presence, Trouble
 from bots.worker import reference_confirming
 from campaigns.chats.references import reference_change
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
-from campaigns.selectors import is_permitted, permissions_given
+from campaigns.permissions.validity import is_permitted, permissions_given
 from messaging.database.clock import database_clock
 from sandbox.world.faults import Fault
 from telegram.client import TelegramAccount

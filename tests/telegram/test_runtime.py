@@ -15,7 +15,7 @@ from bots.worker.executor import THREADS
 from bots.worker.hosts import host_drain, host_undrain
 from bots.worker.supervision import mark_abandoned, to_be_started
 from campaigns.models import Chat, ChatPermission, Purpose
-from campaigns.services import permission_grant
+from campaigns.permissions.services import permission_grant
 from messaging.database.clock import database_clock
 from sandbox.world.faults import Fault
 from telegram.connection.store import key_of

@@ -10,7 +10,8 @@ from bots.deliveries import recovery
 from bots.deliveries.queueing import deliveries_leaving
 from bots.models import Bot, BotBlock, BotStateChange, Delivery
 from campaigns.models import Chat, ChatPermission, Purpose
-from campaigns.services import campaign_pause, permission_grant
+from campaigns.permissions.services import permission_grant
+from campaigns.services import campaign_pause
 from sandbox.world.faults import Fault
 from tests.integration import ledger
 from tests.support import wait_until

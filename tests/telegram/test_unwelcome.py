@@ -10,8 +10,8 @@ import pytest
 from bots.models import Cursor, Presence, Trouble
 from bots.worker import membership
 from campaigns.models import Chat, ChatPermission
-from campaigns.selectors import is_permitted
-from campaigns.services import permission_grant, permission_resume
+from campaigns.permissions.services import permission_grant, permission_resume
+from campaigns.permissions.validity import is_permitted
 from sandbox.world.faults import Fault
 from telegram import dialogs
 from tests.support import wait_until

@@ -2,9 +2,9 @@
 
 import pytest
 
-from campaigns.errors import NotPossible
 from campaigns.models import EvidenceFile
 from campaigns.permissions.evidence import evidence_response, plain_name, type_of
+from panelkit.errors import NotPossible
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bots.gate.rules import ALLOW, Block, Facts, FullBudget, Refuse, Wait, judge, objections
-from campaigns.selectors import Gap
+from campaigns.permissions.validity import Gap
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)

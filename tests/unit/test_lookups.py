@@ -18,7 +18,8 @@ ROOMS = (
 
 
 def test_no_name_is_looked_up_in_another_way_than_the_indexes_have_it():
-    """`iexact` is UPPER(), and no index of ours but the ledger's is: `campaigns.selectors.named`, or `addressed_as`."""
+    """`iexact` is UPPER(), and no index of ours but the ledger's is: use `campaigns.identifiers.named` or
+    `addressed_as`."""
     code = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     assert len(code) > 200
     assert [str(path) for path in code if "__iexact" in path.read_text()] == []

@@ -11,9 +11,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 from messaging.broker.routing import Address
 from messaging.dead_letters import addresses, bodies, replays, services
 from messaging.dead_letters.search import LetterSearch
-from messaging.errors import NotPossible
 from messaging.models import DeadLetter
 from panelkit import audit
+from panelkit.errors import NotPossible
 from panelkit.labels import clipped
 from panelkit.rights import Shell
 from texts import decoding

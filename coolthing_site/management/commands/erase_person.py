@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from campaigns.errors import NotPossible
 from campaigns.people import StillLeaving, person_erase, person_named
 from panelkit import audit
+from panelkit.errors import NotPossible
 from panelkit.rights import Shell
 from privacy.exporting import Found, person_find
 from privacy.person import Person

@@ -7,10 +7,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from messaging import services
 from messaging.broker.topology import SERVICES
-from messaging.errors import NotPossible
 from messaging.models import QueueControl
 from messaging.observability import queue_stats
 from panelkit import audit
+from panelkit.errors import NotPossible
 
 _PREFETCHED = "Workers stop taking from them within seconds; what they have prefetched already still finishes."
 

@@ -11,7 +11,7 @@ from messaging.broker import declare, policies
 from messaging.broker.management_api import ManagementApi, ManagementUnavailable
 from messaging.broker.queue_moves import QueueMover
 from messaging.broker.topology import ALTERNATE_POLICY, TOPOLOGY
-from messaging.errors import MoveRefused
+from messaging.errors import BrokerChangeRefused
 from texts.wording import counted
 
 _AS_IT_SHOULD_BE = "the broker is as the topology says"
@@ -86,7 +86,7 @@ class Command(BaseCommand):
         try:
             with QueueMover(TOPOLOGY, api, self._say) as mover:
                 exchanges, queues = mover.move_exchanges(), mover.move_all()
-        except (declare.DeclarationRefused, MoveRefused) as problem:
+        except (declare.DeclarationRefused, BrokerChangeRefused) as problem:
             self._end(1, str(problem))
         as_it_should_be = f"; {_AS_IT_SHOULD_BE}" if self._set_policies(api) else ""
         made = f"{counted(len(exchanges), 'exchange')}, {counted(len(queues), 'queue')}"

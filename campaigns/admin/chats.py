@@ -1,4 +1,4 @@
-"""Campaigns, chats and the facts that the gate's policy rests on."""
+"""The pages of chats, with their permissions below."""
 
 from typing import Any
 
@@ -10,110 +10,17 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
-from campaigns import services
-from campaigns.admin.fenced import PolicyAdmin
+from campaigns.admin.base import PolicyAdmin
+from campaigns.admin.permission_resuming import RESUME
 from campaigns.admin.permissions import standing
 from campaigns.chats import identity, references
-from campaigns.models import BOTH_ENDS, ONE_PERMISSION, Budget, Campaign, Chat, ChatPermission
-from campaigns.permissions.resuming import RESUME
-from campaigns.policy.budget_keys import UnknownKey, key_resolve, names_of
-from campaigns.selectors import doubt_of, gap_of, unconfirmed_told
-from campaigns.starting import start_problems
+from campaigns.models import ONE_PERMISSION, Chat, ChatPermission
+from campaigns.permissions.validity import gap_of
+from campaigns.wording import doubt_of, unconfirmed_reason
 from panelkit.base import RowsInline
-from panelkit.labels import choice_label, clipped, short_choice
-from panelkit.operations import Operation, when_in
-
-State = Campaign.State
-
-
-class CampaignForm(forms.ModelForm):
-    """Tells at the field which end of the quiet hours is missing."""
-
-    def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or self.cleaned_data
-        missing = [name for name in ("quiet_from", "quiet_to") if name in given and given[name] is None]
-        if len(missing) == 1 and not self.errors:
-            self.add_error(missing[0], BOTH_ENDS)
-        return given
-
-
-@admin.register(Campaign)
-class CampaignAdmin(PolicyAdmin):
-    form = CampaignForm
-    instead_of_deleting = "Finish it instead: then nothing of it is said any more, and its page remains."
-    empty_hint = "A campaign holds what is offered, to whom, in which hours and how often."
-    list_display = ("name", "state_label", "quiet_hours", "time_zone", "locale", "first_contact_interval_seconds")
-    list_filter = (("state", ChoicesDropdownFilter), "locale")
-    search_fields = ("name", "slug")
-    ordering = ("name",)
-    prepopulated_fields = {"slug": ("name",)}
-    readonly_fields = ("state_label", "created_at")
-    fieldsets = (
-        (None, {"fields": (("name", "slug"), ("state_label", "created_at"))}),
-        (
-            "When and how",
-            {
-                "fields": (
-                    ("time_zone", "locale"),
-                    ("quiet_from", "quiet_to"),
-                    ("first_contact_interval_seconds", "reply_quiet_seconds"),
-                )
-            },
-        ),
-        ("What is said", {"fields": ("first_contact_template", "llm_model", "llm_brief")}),
-    )
-    service_errors = (services.NotPossible,)
-    operations = (
-        Operation(
-            "start",
-            "Start",
-            run=lambda campaign, call: services.campaign_start(campaign_id=campaign.pk),
-            done="is running.",
-            icon="play_arrow",
-            variant="primary",
-            when=when_in(State.DRAFT),
-            confirm="Scripts, first contacts and replies go out from now on, as far as permissions and budgets allow.",
-            missing=lambda campaign: start_problems(campaign_id=campaign.pk),
-            bulk=True,
-        ),
-        Operation(
-            "pause",
-            "Pause",
-            run=lambda campaign, call: services.campaign_pause(campaign_id=campaign.pk),
-            done="is paused: what waits stays where it is.",
-            icon="pause",
-            when=when_in(State.RUNNING),
-            bulk=True,
-        ),
-        Operation(
-            "resume",
-            "Resume",
-            run=lambda campaign, call: services.campaign_resume(campaign_id=campaign.pk),
-            done="is running again.",
-            icon="play_arrow",
-            variant="primary",
-            when=when_in(State.PAUSED),
-            bulk=True,
-        ),
-        Operation(
-            "finish",
-            "Finish",
-            run=lambda campaign, call: services.campaign_finish(campaign_id=campaign.pk),
-            done="has finished.",
-            icon="stop",
-            variant="danger",
-            when=when_in(State.DRAFT, State.RUNNING, State.PAUSED),
-            confirm="It ends for good: everything of it that still waits is refused, and it cannot be started again.",
-        ),
-    )
-
-    state_label = choice_label("state")
-
-    @display(description="quiet hours")
-    def quiet_hours(self, campaign: Campaign) -> str:
-        if campaign.quiet_from is None or campaign.quiet_to is None:
-            return ""
-        return f"{campaign.quiet_from:%H:%M}–{campaign.quiet_to:%H:%M}"
+from panelkit.errors import NotPossible
+from panelkit.labels import choice_label, clipped
+from panelkit.operations import Operation
 
 
 class PermissionFormSet(forms.BaseInlineFormSet):
@@ -213,7 +120,7 @@ class ChatAdmin(PolicyAdmin):
             {"fields": (("telegram_id", "kind"), ("upgraded_from_id", "upgraded_at"), "created_at")},
         ),
     )
-    service_errors = (services.NotPossible,)
+    service_errors = (NotPossible,)
     operations = (
         Operation(
             "new_chat",
@@ -254,7 +161,7 @@ class ChatAdmin(PolicyAdmin):
     @display(description="in doubt")
     def doubt(self, chat: Chat) -> str:
         if chat.pk and chat.reference_changed_at is not None:
-            told = unconfirmed_told(chat.reference_changed_at)
+            told = unconfirmed_reason(chat.reference_changed_at)
             return (
                 f"{told[0].upper()}{told[1:]}. Until then nothing is sent, read or joined here. Below the permissions "
                 "you see which account checks it."
@@ -270,41 +177,3 @@ class ChatAdmin(PolicyAdmin):
         now = timezone.now()
         given = [one for one in chat.permissions.all() if gap_of(one, now) is None]
         return sorted(one.purpose.replace("_", " ") for one in given)
-
-
-class BudgetForm(forms.ModelForm):
-    """Takes what people call the object, keeps the id by which the gate counts."""
-
-    def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or self.cleaned_data
-        if "scope" in given and "key" in given:
-            try:
-                given["key"] = key_resolve(scope=given["scope"], key=given["key"])
-            except UnknownKey as problem:
-                self.add_error("key", str(problem))
-        return given
-
-
-@admin.register(Budget)
-class BudgetAdmin(PolicyAdmin):
-    form = BudgetForm
-    empty_hint = "Without one only Telegram's own limits hold. Limit messages by tenant, campaign, bot, chat or peer."
-    list_display = ("scope", "named", "purpose", "counted", "limit", "window_seconds")
-    list_filter = (("scope", ChoicesDropdownFilter), ("purpose", ChoicesDropdownFilter), "counts")
-    search_fields = ("key",)
-    ordering = ("scope", "key", "purpose", "counts", "window_seconds")
-
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        changes = super().get_changelist_instance(request)
-        names = names_of(changes.result_list)
-        for budget in changes.result_list:
-            budget.named = names.get((budget.scope, budget.key), budget.key) or "each by itself"
-        return changes
-
-    @display(description="of", ordering="key")
-    def named(self, budget: Any) -> str:
-        return "" if budget.scope == Budget.Scope.TEAM else str(budget.named)
-
-    @display(description="counts", ordering="counts")
-    def counted(self, budget: Budget) -> str:
-        return short_choice(budget.get_counts_display())

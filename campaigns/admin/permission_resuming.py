@@ -8,8 +8,8 @@ from django.utils.dateparse import parse_datetime
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from campaigns.models import Chat, ChatPermission
-from campaigns.selectors import gap_of
-from campaigns.services import permissions_resume
+from campaigns.permissions.services import permissions_resume
+from campaigns.permissions.validity import gap_of
 from messaging.database.clock import database_clock
 from panelkit.operations import Call, Operation
 

@@ -1,4 +1,4 @@
-"""What the pages of the gate's facts have in common."""
+"""The base class of the pages whose rows the gate reads."""
 
 from typing import Any
 

@@ -1,26 +1,31 @@
-"""What the key of a budget names. Rooms tell where the objects of a scope are found, and by what people call them."""
+"""Sets budgets and resolves their keys: from an object's name or id to the id by which the gate counts.
+
+Rooms register where the objects of a scope are found.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Model
 
+from campaigns.identifiers import is_person_id
 from campaigns.models import Budget, Campaign, Chat
-from campaigns.names import is_person_id
+from campaigns.policy import fences
 
 
 @dataclass(frozen=True)
-class Named:
+class KeyNames:
     """Rows of `model` have a UUID as their primary key, and are called by the unique text in `column`."""
 
     model: type[Model]
     column: str
 
 
-_named: dict[str, Named] = {
-    Budget.Scope.CAMPAIGN: Named(Campaign, "slug"),
-    Budget.Scope.CHAT: Named(Chat, "key"),
+_named: dict[str, KeyNames] = {
+    Budget.Scope.CAMPAIGN: KeyNames(Campaign, "slug"),
+    Budget.Scope.CHAT: KeyNames(Chat, "key"),
 }
 
 
@@ -28,7 +33,7 @@ class UnknownKey(ValueError):
     """The key names nothing; the text says what to give."""
 
 
-def register(scope: Budget.Scope, named: Named) -> None:
+def register_scope(scope: Budget.Scope, named: KeyNames) -> None:
     _named[scope] = named
 
 
@@ -77,3 +82,20 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+@transaction.atomic
+def budget_set(
+    *,
+    scope: Budget.Scope,
+    limit: int,
+    window_seconds: int,
+    key: str = "",
+    purpose: str = "",
+    counts: Budget.Counts = Budget.Counts.MESSAGES,
+) -> Budget:
+    budget, _ = Budget.objects.update_or_create(
+        scope=scope, key=key, purpose=purpose, counts=counts, window_seconds=window_seconds, defaults={"limit": limit}
+    )
+    fences.rules_changed()
+    return budget

@@ -1,0 +1,52 @@
+"""The pages of budgets."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from campaigns.admin.base import PolicyAdmin
+from campaigns.budgets import UnknownKey, key_resolve, names_of
+from campaigns.models import Budget
+from panelkit.labels import short_choice
+
+
+class BudgetForm(forms.ModelForm):
+    """Takes what people call the object, keeps the id by which the gate counts."""
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if "scope" in given and "key" in given:
+            try:
+                given["key"] = key_resolve(scope=given["scope"], key=given["key"])
+            except UnknownKey as problem:
+                self.add_error("key", str(problem))
+        return given
+
+
+@admin.register(Budget)
+class BudgetAdmin(PolicyAdmin):
+    form = BudgetForm
+    empty_hint = "Without one only Telegram's own limits hold. Limit messages by tenant, campaign, bot, chat or peer."
+    list_display = ("scope", "named", "purpose", "counted", "limit", "window_seconds")
+    list_filter = (("scope", ChoicesDropdownFilter), ("purpose", ChoicesDropdownFilter), "counts")
+    search_fields = ("key",)
+    ordering = ("scope", "key", "purpose", "counts", "window_seconds")
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changes = super().get_changelist_instance(request)
+        names = names_of(changes.result_list)
+        for budget in changes.result_list:
+            budget.named = names.get((budget.scope, budget.key), budget.key) or "each by itself"
+        return changes
+
+    @display(description="of", ordering="key")
+    def named(self, budget: Any) -> str:
+        return "" if budget.scope == Budget.Scope.TEAM else str(budget.named)
+
+    @display(description="counts", ordering="counts")
+    def counted(self, budget: Budget) -> str:
+        return short_choice(budget.get_counts_display())

@@ -1,0 +1,126 @@
+"""Decides whether a chat owner's permission is in force at a given time, and if not, why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from campaigns.models import Chat, ChatPermission
+from campaigns.wording import minute, unconfirmed_reason
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Why nothing may be done under a permission. `lasting`: it does not end by itself nor by an operator's look;
+    else it is over at `until`, or (None) when an operator has looked, or (`unconfirmed`) an account."""
+
+    reason: str
+    lasting: bool = True
+    until: datetime | None = None
+    unconfirmed: bool = False
+
+
+NONE_ON_RECORD = Gap("none is on record")
+
+
+def in_force(now: datetime | Now) -> Q:
+    """The permissions in force at `now`: a time, or the database's own at the moment of the statement."""
+    return _given(now) & Q(chat__reference_changed_at__isnull=True)
+
+
+def _given(now: datetime | Now) -> Q:
+    """In force, or as soon as an account has confirmed the chat's changed reference."""
+    begun = Q(valid_from__isnull=True) | Q(valid_from__lte=now)
+    lasts = Q(valid_until__isnull=True) | Q(valid_until__gt=now)
+    return Q(revoked_at__isnull=True, suspended_at__isnull=True) & begun & lasts
+
+
+class Terms(NamedTuple):
+    """What decides whether a permission is in force."""
+
+    valid_from: datetime | None
+    valid_until: datetime | None
+    revoked_at: datetime | None
+    suspended_at: datetime | None
+    suspended_reason: str
+    reference_changed_at: datetime | None
+
+
+# Of each chat the open one, since it counts; else what was revoked last.
+_LATEST_TERMS = """
+    SELECT DISTINCT ON (chat_id) chat_id, valid_from, valid_until, revoked_at, suspended_at, suspended_reason,
+        chat.reference_changed_at
+    FROM campaigns_chatpermission JOIN campaigns_chat chat ON chat.id = chat_id
+    WHERE chat_id = ANY(%s) AND purpose = %s
+    ORDER BY chat_id, revoked_at DESC NULLS FIRST
+"""
+
+
+def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
+    """The same for one row at hand, with the reason; None when it is in force."""
+    if permission.revoked_at is not None:
+        return Gap(f"it was revoked at {minute(permission.revoked_at)}")
+    if permission.valid_until is not None and permission.valid_until <= now:
+        return Gap(f"it expired at {minute(permission.valid_until)}")
+    if permission.suspended_at is not None:
+        return Gap(f"it is suspended until an operator has looked: {permission.suspended_reason}", lasting=False)
+    if permission.reference_changed_at is not None:
+        return Gap(unconfirmed_reason(permission.reference_changed_at), lasting=False, unconfirmed=True)
+    if permission.valid_from is not None and permission.valid_from > now:
+        return Gap(f"it begins at {minute(permission.valid_from)}", lasting=False, until=permission.valid_from)
+    return None
+
+
+def gap_at(chat: Chat, purpose: ChatPermission.Grant, now: datetime) -> Gap | None:
+    """As `permission_gaps` for one chat, from its permissions, which may be at hand."""
+    given = [one for one in chat.permissions.all() if one.purpose == purpose]
+    if not given:
+        return NONE_ON_RECORD
+    ended_last = datetime.max.replace(tzinfo=UTC)
+    return gap_of(max(given, key=lambda one: one.revoked_at or ended_last), now)
+
+
+def permissions_in_force(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:
+    return ChatPermission.objects.filter(in_force(now), purpose=purpose)
+
+
+def permissions_given(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:
+    """In force, or as soon as an account has confirmed the chat's changed reference: such chats are wanted, so that
+    somebody looks."""
+    return ChatPermission.objects.filter(_given(now), purpose=purpose)
+
+
+def chats_permitted(
+    *, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, now: datetime | Now | None = None
+) -> set[UUID]:
+    """Those of the chats whose owner's permission for this purpose is in force; without a time, by the database's."""
+    permitted = permissions_in_force(purpose=purpose, now=now or Now()).filter(chat_id__in=set(chat_ids))
+    return set(permitted.values_list("chat_id", flat=True))
+
+
+def is_permitted(*, chat_id: UUID, purpose: ChatPermission.Grant, now: datetime | Now | None = None) -> bool:
+    return chat_id in chats_permitted(chat_ids=[chat_id], purpose=purpose, now=now)
+
+
+def permission_gaps(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, now: datetime) -> dict[UUID, Gap]:
+    """Those of the chats for which no permission is in force at `now`, and why."""
+    wanted = set(chat_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(*permission_question(chat_ids=wanted, purpose=purpose))
+        return permission_answer(cursor.fetchall(), chat_ids=wanted, now=now)
+
+
+def permission_question(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant) -> tuple[str, list[Any]]:
+    """The statement of `permission_gaps`, for who asks several at once; `permission_answer` makes sense of its rows."""
+    return _LATEST_TERMS, [list(chat_ids), str(purpose)]
+
+
+def permission_answer(rows: Iterable[tuple[Any, ...]], *, chat_ids: Iterable[UUID], now: datetime) -> dict[UUID, Gap]:
+    latest = {chat_id: gap_of(Terms(*terms), now) for chat_id, *terms in rows}
+    gaps = {chat_id: latest.get(chat_id, NONE_ON_RECORD) for chat_id in chat_ids}
+    return {chat_id: gap for chat_id, gap in gaps.items() if gap is not None}

@@ -1,0 +1,46 @@
+"""Names chats in sentences and says in words why a chat's reference is in doubt."""
+
+from datetime import UTC, datetime
+
+from campaigns.models import UNSEEN_CHAT, Chat
+from campaigns.selectors import at_telegram
+
+# Characters of a chat's name within a sentence.
+_LONGEST_NAME = 60
+
+
+def doubt_of(chat: Chat) -> str:
+    """Why it is in doubt whose permission a chat has, and what to do; empty when it is not."""
+    if chat.reference_leads_to is None:
+        return ""
+    return (
+        f"{chat.reference} leads to {other_chat_phrase(chat.reference_leads_to)} than the one whose owner gave the "
+        f"permission: correct the reference of {chat_phrase(chat)}, or make the other one a new chat"
+    )
+
+
+def other_chat_phrase(leads_to: int, *, title: str = "") -> str:
+    """A chat's `reference_leads_to` within a sentence, by the `title` that Telegram gave or the name on record."""
+    known = Chat.objects.filter(at_telegram([leads_to])).first() if not title else None
+    name = title_phrase(title) if title else chat_phrase(known) if known is not None else ""
+    unseen = "(whose id no account sees)" if leads_to == UNSEEN_CHAT else ""
+    return " ".join(filter(None, ["another chat", name, unseen]))
+
+
+def chat_phrase(chat: Chat) -> str:
+    """A chat within a sentence: what to do stands behind it, and a long title would push that out of the column."""
+    return title_phrase(str(chat))
+
+
+def title_phrase(name: str) -> str:
+    return f"“{name}”" if len(name) <= _LONGEST_NAME else f"“{name[: _LONGEST_NAME - 1]}…”"
+
+
+def unconfirmed_reason(changed_at: datetime) -> str:
+    """Why a chat's permissions wait since its reference was changed, or is to be looked at again."""
+    since = minute(changed_at)
+    return f"since {since} the reference has waited for an account to confirm that it leads to the same chat"
+
+
+def minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
