@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
-from bots.accounts.suitability import bot_told, bots_suitable, none_told
+from bots.accounts.suitability import accounts_advice, bot_advice, bots_suitable
 from bots.models import Bot, Cursor, Delivery, Role
 from campaigns.identifiers import named, plain_username
 from campaigns.models import Campaign, Chat, ChatPermission
@@ -82,7 +82,7 @@ def managers_choosable() -> QuerySet[Bot]:
 
 def manager_told(bot: Bot) -> str:
     """Why this account gets no new leads, and what to do; or nothing."""
-    return bot_told(bot, role=Role.MANAGER, barred=UNUSABLE, logged_in=True)
+    return bot_advice(bot, role=Role.MANAGER, barred=UNUSABLE, logged_in=True)
 
 
 def managers_usable(*, campaign_id: UUID) -> QuerySet[Bot]:
@@ -91,7 +91,7 @@ def managers_usable(*, campaign_id: UUID) -> QuerySet[Bot]:
 
 def managers_told(*, campaign_id: UUID) -> str:
     """Why none of the campaign's managers gets new leads, and what to do; nothing when one does, or it has none."""
-    told = none_told(Bot.objects.filter(manages__campaign_id=campaign_id), manager_told)
+    told = accounts_advice(Bot.objects.filter(manages__campaign_id=campaign_id), manager_told)
     return f"No manager of the campaign gets new leads. {told}" if told else ""
 
 

@@ -7,7 +7,7 @@ from django.db.models import BigIntegerField, Count, F, Func, QuerySet, Sum, Val
 from django.db.models.functions import Cast, Concat, Now
 
 from bots.accounts.states import BARRED
-from bots.accounts.suitability import bot_told, bots_suitable, none_told
+from bots.accounts.suitability import accounts_advice, bot_advice, bots_suitable
 from bots.models import Bot, Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.permissions.validity import gap_at, permissions_given, permissions_in_force
@@ -87,12 +87,12 @@ def parsers_choosable() -> QuerySet[Bot]:
 
 def parser_told(bot: Bot) -> str:
     """Why this account reads nothing, and what to do; or nothing."""
-    return bot_told(bot, role=Role.PARSER, barred=BARRED, logged_in=True)
+    return bot_advice(bot, role=Role.PARSER, barred=BARRED, logged_in=True)
 
 
 def parsers_told(*, campaign_id: UUID) -> str:
     """Why none of the campaign's chats is read, and what to do; nothing when one is, or it watches none."""
-    told = none_told(Bot.objects.filter(watches__campaign_id=campaign_id), parser_told)
+    told = accounts_advice(Bot.objects.filter(watches__campaign_id=campaign_id), parser_told)
     return f"No parser of the campaign reads its chats. {told}" if told else ""
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Prefetch
 
-from bots.accounts.suitability import LOGIN_PROBLEMS, bot_problem, bot_told, with_logins
+from bots.accounts.suitability import LOGIN_PROBLEMS, bot_advice, bot_problem, with_logins
 from bots.models import Bot, Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.permissions.validity import gap_at, permission_gaps
@@ -83,7 +83,7 @@ def actor_problem(bot: Bot) -> str:
 
 def actor_advice(bot: Bot) -> str:
     """The same as a sentence that says what to do."""
-    return bot_told(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
+    return bot_advice(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 
 def target_advice(chat: Chat, now: datetime) -> str:

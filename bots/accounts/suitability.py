@@ -68,8 +68,8 @@ def bot_problem(bot: Bot, *, role: Role, barred: Collection[str], logged_in: boo
     return login_problem(bot) if logged_in else ""
 
 
-def bot_told(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool = False) -> str:
-    """The same as a sentence that says what to do."""
+def bot_advice(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool = False) -> str:
+    """`bot_problem` as a sentence that says what to do; empty when there is no problem."""
     problem = bot_problem(bot, role=role, barred=barred, logged_in=logged_in)
     if not problem:
         return ""
@@ -78,14 +78,14 @@ def bot_told(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool =
     return f"{bot} {problem}: {remedy}, or {another}." if remedy else f"{bot} {problem}: {another}."
 
 
-def none_told(bots: QuerySet[Bot], told: Callable[[Bot], str]) -> str:
-    """What is wrong with a campaign's accounts, in the words of `told`, the first ones by name; nothing as soon as one
-    of them works, and when there are none."""
+def accounts_advice(bots: QuerySet[Bot], advice: Callable[[Bot], str]) -> str:
+    """What to do about a campaign's accounts, by `advice` of each, the first ones by name; empty as soon as one of them
+    works, and when there are none."""
     found: list[str] = []
     # Without the secrets, which another key may have encrypted.
     rows = with_logins().filter(pk__in=bots.order_by().values("pk")).defer("phone", "api_hash", "proxy_url")
     for bot in rows.order_by("key"):
-        if not (problem := told(bot)):
+        if not (problem := advice(bot)):
             return ""
         found.append(problem)
     more = [f"{len(found) - NAMED} more: see the campaign's page."] if len(found) > NAMED else []

@@ -4,7 +4,7 @@ from bots.accounts.incidents import trouble_tell
 from telegram.error_table import note_unlisted, take_unlisted
 
 
-def unlisted_tell() -> None:
+def unknown_errors_report() -> None:
     """Report what this process has met since the last call. What cannot be written down now is for the next one."""
     left = take_unlisted()
     try:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from django.db.models.functions import Now
 
-from bots.accounts.unknown_errors import unlisted_tell
+from bots.accounts.unknown_errors import unknown_errors_report
 from bots.logins.claims import Claim, ClaimLost
 from bots.worker.executor import in_own_thread
 from messaging.database.clock import database_clock
@@ -62,7 +62,7 @@ def at_telegram(step: Coroutine[Any, Any, T], *, claim: Claim | None = None, lim
     finally:
         # Must not cost the step's result; what cannot be written down now is written down later.
         with suppress(*DATABASE_ERRORS):
-            unlisted_tell()
+            unknown_errors_report()
 
 
 async def while_claimed(step: Coroutine[Any, Any, T], claim: Claim) -> T:

@@ -13,7 +13,7 @@ from django.db import Error as DatabaseTrouble
 
 from bots.accounts.incidents import trouble_tell
 from bots.accounts.services import bot_facts
-from bots.accounts.unknown_errors import unlisted_tell
+from bots.accounts.unknown_errors import unknown_errors_report
 from bots.models import Bot
 from bots.roles import handler_of
 from bots.worker.executor import in_db
@@ -185,7 +185,7 @@ class Runtime:
         while True:
             began = time.monotonic()
             self._rest(await self._note())
-            await in_db(unlisted_tell)
+            await in_db(unknown_errors_report)
             for bot_id in await in_db(no_longer_wanted, role=self.role, bot_ids=set(self.sessions)):
                 if (session := self.sessions.get(bot_id)) is not None:
                     session.stop()

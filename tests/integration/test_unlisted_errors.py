@@ -28,7 +28,7 @@ def test_each_name_outside_the_table_is_reported_once():
     for _ in range(2):
         note_unlisted("SOMETHING_NEW", "SendMessage")
         note_unlisted("SOMETHING_ELSE", "JoinChannel")
-        unknown_errors.unlisted_tell()
+        unknown_errors.unknown_errors_report()
     assert (reported("SendMessage with SOMETHING_NEW"), reported("JoinChannel with SOMETHING_ELSE")) == (1, 1)
     assert Trouble.objects.get(key="telegram-error:SOMETHING_NEW").count == 2
 
@@ -39,8 +39,8 @@ def test_a_name_that_could_not_be_written_down_is_reported_the_next_time(monkeyp
     note_unlisted("SOMETHING_BEHIND", "")
     with monkeypatch.context() as broken, pytest.raises(OperationalError):
         broken.setattr(unknown_errors, "trouble_tell", Mock(side_effect=OperationalError))
-        unknown_errors.unlisted_tell()
-    unknown_errors.unlisted_tell()
+        unknown_errors.unknown_errors_report()
+    unknown_errors.unknown_errors_report()
     assert (reported("SOMETHING_LOST"), reported("SOMETHING_BEHIND")) == (1, 1)
 
 
