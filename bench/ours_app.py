@@ -24,7 +24,7 @@ from bench.recorder import recorder
 from coolthing_site.celery import app, kombu_queue
 from messaging.broker import topology
 from messaging.consuming import subscriptions
-from messaging.events import Event
+from messaging.events import Event, decode
 
 EXCHANGE = "bench_exchange"
 LANES = ("noop", "single", "batched")
@@ -78,7 +78,7 @@ def noop(
 ) -> None:
     """Decodes, as every subscriber does, and does nothing."""
     raw = body.encode() if isinstance(body, str) else body
-    event = subscriptions.decode(exchange, routing_key, raw, message_id=message_id or given_id)
+    event = decode(exchange, routing_key, raw, message_id=message_id or given_id)
     note_start(event)
     recorder().handled()
 
@@ -91,7 +91,7 @@ def single(event: BenchHappened) -> None:
     transaction.on_commit(recorder().handled)
 
 
-@subscriptions.batch_subscriber(queue_name("batched"), name=task_name("batched"))
+@subscriptions.subscriber(queue_name("batched"), name=task_name("batched"), batch=True)
 def batched(events: Sequence[BenchHappened]) -> None:
     for event in events:
         note_start(event)

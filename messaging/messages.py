@@ -1,17 +1,18 @@
 """A message of the bus: as it arrives in a queue, and as it leaves the outbox."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from messaging.broker import topology
-from messaging.events import Event, event_id
+from messaging.events import event_id
 
 Headers = Mapping[str, Any]
-# A message as it goes to the pool: exchange, routing key, body, headers, message id; then given id and deliveries.
-Parcel = (
+# The arguments of a subscriber's task: exchange, routing key, body, headers, message id; then given id and deliveries.
+# Requests under way hold them, so what is new comes last and has a default.
+MessageArgs = (
     tuple[str, str, bytes, dict[str, Any], str | None]
     | tuple[str, str, bytes, dict[str, Any], str | None, str | None, int]
 )
@@ -63,33 +64,6 @@ class Message:
     def event_id(self) -> UUID:
         """The id in the body, or else one made of the message id or of the content; the body may be no event."""
         return event_id(*self.origin, self.body, message_id=self.stable_message_id)
-
-
-@dataclass(frozen=True)
-class Subscription:
-    """That the events of a queue are handled by a function.
-
-    `raw` handlers take messages instead of events; those of a queue in `topology.BATCHES` take a list of them.
-    """
-
-    queue: str
-    task_name: str
-    handler: Callable[[Any], None]
-    event_type: type[Event]
-    raw: bool = False
-
-    @property
-    def batches(self) -> bool:
-        return self.queue in topology.BATCHES
-
-    @property
-    def only_type(self) -> type[Event] | None:
-        """The type of all its events; None when there are several, which their exchanges and keys tell apart."""
-        return self.event_type if self.event_type.exchange_name() else None
-
-    @property
-    def task_name_of_many(self) -> str:
-        return f"{self.task_name}.many"
 
 
 class OutboxRow(NamedTuple):

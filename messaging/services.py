@@ -5,10 +5,10 @@ import logging
 from django.db import transaction
 
 from messaging.broker import topology
-from messaging.consuming.subscriptions import body_digest
 from messaging.dead_letters import services
 from messaging.dead_letters.archive import event_type
 from messaging.event_objects import campaign_of
+from messaging.messages import body_digest
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent, QueueControl
 from messaging.publishing import outbox
 from panelkit.errors import NotPossible

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 
 from messaging.broker import topology
-from messaging.consuming.subscriptions import Message, raw_batch_subscriber
+from messaging.consuming.subscriptions import subscriber
 from messaging.dead_letters.archive import archive_all
+from messaging.messages import Message
 
 
-@raw_batch_subscriber(topology.DEAD_LETTER_ARCHIVE_QUEUE, name="messaging.subscribers.archive_dead_letter")
+@subscriber(topology.DEAD_LETTER_ARCHIVE_QUEUE, name="messaging.subscribers.archive_dead_letter", batch=True, raw=True)
 def archive_dead_letters(messages: Sequence[Message]) -> None:
     archive_all(messages, unroutable=False)
 
 
-@raw_batch_subscriber(topology.UNROUTABLE_QUEUE, name="messaging.subscribers.archive_unroutable")
+@subscriber(topology.UNROUTABLE_QUEUE, name="messaging.subscribers.archive_unroutable", batch=True, raw=True)
 def archive_unroutables(messages: Sequence[Message]) -> None:
     archive_all(messages, unroutable=True)

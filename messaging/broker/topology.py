@@ -206,15 +206,15 @@ SUBSCRIPTIONS: dict[str, str] = {
 # Subscriptions that take any message as it is, Celery's own included: what is dead must not run again.
 RAW_SUBSCRIPTIONS = frozenset({DEAD_LETTER_ARCHIVE_QUEUE, UNROUTABLE_QUEUE})
 
-# queue → how many of its messages its handler gets at once, when so many wait. Those of the other subscriptions are
-# handled one by one, and share a commit while they are quick (`messaging.consuming.bundles`).
+# queue → how many of its messages its handler gets at once, when so many wait (`messaging.consuming.execution` explains
+# batches and bundles).
 BATCHES: dict[str, int] = {
     LEADS_QUEUE: 200,
     DEAD_LETTER_ARCHIVE_QUEUE: 200,
     UNROUTABLE_QUEUE: 200,
 }
 
-# Single messages that a worker's child takes at once, when so many wait.
+# Of the other subscriptions: how many messages a worker's child takes at once, when so many wait.
 BUNDLE = 32
 
 # queue → the Celery tasks that are sent to it.

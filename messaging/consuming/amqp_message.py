@@ -1,4 +1,4 @@
-"""What a worker's parent process reads of a message: its bytes, its ids, and whether it came before."""
+"""The parent's view of an AMQP message: its bytes, its ids, and whether it was delivered before."""
 
 import uuid
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from kombu import Message as AmqpMessage
 
 from messaging.broker import topology
-from messaging.messages import Message, Parcel
+from messaging.messages import Message, MessageArgs
 
 # RabbitMQ 4 counts deliveries that failed apart from all deliveries.
 _COUNTS = ("x-delivery-count", "x-acquired-count")
@@ -16,7 +16,8 @@ _MOST_DELIVERIES = 2**31 - 1
 _GIVEN_ID = "coolthing_given_id"
 
 
-def parcel(message: AmqpMessage) -> Parcel:
+def message_args(message: AmqpMessage) -> MessageArgs:
+    """The arguments of the task that handles the message."""
     info = message.delivery_info
     exchange, routing_key = info.get("exchange", ""), info.get("routing_key", "")
     message_id = message.properties.get("message_id")

@@ -1,22 +1,26 @@
-"""The part of a worker's consumer that puts messages together; see `messaging.consuming.dispatcher`."""
+"""The parent's part: Celery's pool, and the requests by which a worker's batches and messages go to it.
+
+Celery does the bookkeeping of requests, with one difference: a message that was not handled is never acknowledged.
+"""
 
 from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
 from celery import bootsteps, signals
-from celery.worker.state import reserved_requests, revoked, task_reserved
+from celery.exceptions import Reject, Terminated
+from celery.worker.request import Request
+from celery.worker.state import reserved_requests, revoked, task_ready, task_reserved
 from kombu import Message as AmqpMessage
 
 from messaging.broker import topology
-from messaging.consuming.amqp_message import came_back, parcel, request_ids
-from messaging.consuming.celery_requests import BatchRequest
-from messaging.consuming.dispatcher import Batch, Batcher, Ledger, Turns
-from messaging.consuming.subscriptions import subscription_of
+from messaging.consuming.amqp_message import came_back, message_args, request_ids
+from messaging.consuming.dispatcher import Acknowledgements, BatchMessage, QueueDispatcher, Turns
+from messaging.consuming.subscriptions import is_subscribed, subscription_of
 
 
-class Batches:
-    """The subscriptions of one worker, for as long as one connection to the broker lives.
+class CeleryPool:
+    """The pool, as the queues of one worker share it for as long as one connection to the broker lives.
 
     `handle_alone` takes a single message to the pool.
     """
@@ -30,35 +34,37 @@ class Batches:
         self._handle_alone = handle_alone
         self._lock = RLock()
         sizes = {queue: batch_size(queue) for queue in consumer.app.amqp.queues.consume_from if is_subscribed(queue)}
-        self._ledger = Ledger(consumer.task_consumer.channel, patience=max(sizes.values(), default=0))
-        self._batchers = {queue: self._batcher(queue, size) for queue, size in sizes.items()}
-        self._turns = Turns(self._batchers.values())
+        self._acknowledgements = Acknowledgements(
+            consumer.task_consumer.channel, patience=max(sizes.values(), default=0)
+        )
+        self._dispatchers = {queue: self._queue_dispatcher(queue, size) for queue, size in sizes.items()}
+        self._turns = Turns(self._dispatchers.values())
 
     def delivered(self, message: AmqpMessage) -> None:
         """Call for every message of the channel, in the order of their delivery."""
-        if self._batchers:
+        if self._dispatchers:
             with self._lock:
-                self._ledger.delivered(message)
+                self._acknowledgements.delivered(message)
 
     def add(self, message: AmqpMessage, queue: str) -> bool:
-        """Take the message of a subscription; not one that somebody has revoked, which Celery knows what to do with."""
-        batcher = self._batchers.get(queue)
-        if batcher is None or (revoked and _is_revoked(message, queue)):
+        """Take the message of a subscription; not one that an operator has revoked, which Celery handles."""
+        dispatcher = self._dispatchers.get(queue)
+        if dispatcher is None or (revoked and _is_revoked(message, queue)):
             return False
-        batcher.add(message, suspect=came_back(message))
+        dispatcher.add(message, suspect=came_back(message))
         return True
 
     def settled_alone(self) -> None:
         """A message that is in no batch was acknowledged or rejected."""
-        if self._batchers:
+        if self._dispatchers:
             with self._lock:
-                self._ledger.handled()
+                self._acknowledgements.handled()
             self.dispatch()
 
     def has_idle_child(self) -> bool:
         consumer = self._consumer
         # What an earlier connection has brought cannot be settled any more, and is delivered again.
-        current = consumer.batches is self and consumer.blueprint.state == bootsteps.RUN  # type: ignore[attr-defined]  # the stubs lack it
+        current = consumer.celery_pool is self and consumer.blueprint.state == bootsteps.RUN  # type: ignore[attr-defined]  # the stubs lack it
         return bool(current and len(reserved_requests) < self.children())
 
     def children(self) -> int:
@@ -67,21 +73,21 @@ class Batches:
     def send_alone(self, message: AmqpMessage) -> None:
         self._handle_alone(message)
 
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: BatchMessage) -> None:
         """As Celery's strategy does with a message, which it refuses when that was revoked while it waited."""
         if revoked:
             batch = self._without_revoked(batch)
         if batch.messages:
             self._send(batch)
 
-    def _without_revoked(self, batch: Batch) -> Batch:
+    def _without_revoked(self, batch: BatchMessage) -> BatchMessage:
         dropped = [message for message in batch.messages if _is_revoked(message, batch.queue)]
         kept = [message for message in batch.messages if message not in dropped]
         for message in dropped:
             self._handle_alone(message)
         return batch.only(kept) if dropped else batch
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, batch: BatchMessage) -> None:
         consumer = self._consumer
         request = BatchRequest(
             batch,
@@ -99,21 +105,21 @@ class Batches:
 
     def dispatch(self) -> None:
         """On the connection that is there now."""
-        self._consumer.batches._take_turns()
+        self._consumer.celery_pool._take_turns()
 
     def _take_turns(self) -> None:
         with self._lock:
             while self.has_idle_child() and self._turns.serve():
                 pass
 
-    def _batcher(self, queue: str, size: int) -> Batcher:
+    def _queue_dispatcher(self, queue: str, size: int) -> QueueDispatcher:
         subscription = subscription_of(queue)
-        return Batcher(
+        return QueueDispatcher(
             self,
-            self._ledger,
+            self._acknowledgements,
             self._lock,
             queue=queue,
-            task_name=subscription.task_name_of_many,
+            task_name=subscription.batch_task_name,
             size=size,
             keeps_failed=subscription.raw,
             connection_errors=self._consumer.connection_errors,
@@ -125,13 +131,53 @@ def batch_size(queue: str) -> int:
     return topology.BATCHES.get(queue, topology.BUNDLE)
 
 
-def is_subscribed(queue: str) -> bool:
-    try:
-        subscription_of(queue)
-    except KeyError:
-        return False
-    return True
+class EventRequest(Request):
+    """Stock Celery acknowledges a revoked, expired or terminated request, and the event would be gone.
+
+    Here it is rejected, so it is dead-lettered and an operator may replay it. The revocation is forgotten with that.
+    """
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: object, expired: bool) -> None:
+        self.reject(requeue=False)
+        # The stock method acknowledges only what is still open, so what remains of it is the announcement.
+        super()._announce_revoked(reason, terminated, signum, expired)
+        revoked.discard(self.id)
+
+
+class BatchRequest(EventRequest):
+    """A request for all messages of a batch; each of them is settled by itself."""
+
+    _returns_all = False
+
+    def __init__(self, batch: BatchMessage, **options: Any) -> None:
+        self._batch = batch
+        super().__init__(batch, on_ack=self._ack_all, on_reject=self._reject_all, **options)
+
+    def on_success(self, failed__retval__runtime: tuple[int, Any, float], **kwargs: Any) -> None:
+        failed, result, runtime = failed__retval__runtime
+        if failed:
+            super().on_success(failed__retval__runtime, **kwargs)
+            return
+        task_ready(self, successful=True)
+        self._batch.settle(int(result.strip("'"), 16))
+        self.acknowledged = True
+        self.send_event("task-succeeded", result=result, runtime=runtime)
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        """Nothing is known of single messages: they come back and are tried alone, unless they were rejected."""
+        problem = getattr(exc_info.exception, "exc", exc_info.exception)
+        self._returns_all = not isinstance(problem, Reject | Terminated)
+        super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+    def reject(self, requeue: bool = False) -> None:
+        super().reject(requeue=requeue or self._returns_all)
+
+    def _ack_all(self, *_: object) -> None:
+        self._batch.settle(0)
+
+    def _reject_all(self, logger: object, errors: object, requeue: bool) -> None:
+        self._batch.reject(requeue=requeue)
 
 
 def _is_revoked(message: AmqpMessage, queue: str) -> bool:
-    return request_ids(queue, *parcel(message))[1] in revoked
+    return request_ids(queue, *message_args(message))[1] in revoked

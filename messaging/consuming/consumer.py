@@ -1,4 +1,4 @@
-"""The worker's consumer: a plain JSON message becomes a request for the task that subscribes to its queue.
+"""The parent's part: a plain JSON message becomes a request for the task that subscribes to its queue.
 
 Tied to Celery's inside (`create_task_handler`, `on_decode_error`, kombu's `_active_tags` and `_decoded_cache`): the
 version is pinned, and tests/broker checks each of these on a real broker.
@@ -13,8 +13,8 @@ from kombu import Message as AmqpMessage
 from vine import promise as vine_promise
 
 from messaging.broker import topology
-from messaging.consuming.amqp_message import parcel, request_ids
-from messaging.consuming.celery_pool import Batches, batch_size
+from messaging.consuming.amqp_message import message_args, request_ids
+from messaging.consuming.celery_pool import CeleryPool, batch_size
 from messaging.consuming.pause import ApplyQueueControl
 from messaging.instrumentation import main_loop
 
@@ -44,7 +44,7 @@ class EventConsumer(Consumer):
     initial_prefetch_count: int
     loop: Callable[..., Any]
     # Of the connection that is there now; none before the first.
-    batches: Batches | None = None
+    celery_pool: CeleryPool | None = None
 
     def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         # Mingle and gossip only exchange revocations and clocks, and make every worker read every event.
@@ -77,14 +77,14 @@ class EventConsumer(Consumer):
             present_as_task(message, queue, topology.SUBSCRIPTIONS[queue])
             safely(message)
 
-        batches = self.batches = Batches(self, alone)
+        celery_pool = self.celery_pool = CeleryPool(self, alone)
 
         def on_message(message: AmqpMessage) -> None:
             queue = self._queue_of(message)
-            batches.delivered(message)
+            celery_pool.delivered(message)
             if queue not in topology.SUBSCRIPTIONS or self._is_task(message, queue):
                 safely(message)
-            elif not batches.add(message, queue):
+            elif not celery_pool.add(message, queue):
                 alone(message)
 
         return on_message
@@ -114,8 +114,8 @@ class EventConsumer(Consumer):
         the pool, and one that was acknowledged when it began.
         """
         main_loop.turned()
-        if self.batches is not None:
-            self.batches.dispatch()
+        if self.celery_pool is not None:
+            self.celery_pool.dispatch()
 
     def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:
         """For task events alone: news for onlookers, which must not make the worker wait for the broker's confirms."""
@@ -138,8 +138,8 @@ class EventConsumer(Consumer):
     def call_soon_ack(self, p: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """Settle a message at once, as Celery does without an event loop; what is put off is lost at a shutdown."""
         p(*args, **kwargs)
-        if self.batches is not None:
-            self.batches.settled_alone()
+        if self.celery_pool is not None:
+            self.celery_pool.settled_alone()
 
     def on_decode_error(self, message: AmqpMessage, exc: Exception) -> None:
         """Stock Celery acknowledges what it cannot decode. An event goes to its handler, which says what is wrong."""
@@ -191,9 +191,9 @@ def prefetch_count(queues: Iterable[str], children: int, stock: int) -> int:
 
 def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:
     """Let Celery see a request for `task_name`; acks and rejects still concern the message as it was published."""
-    parts = parcel(message)
-    exchange, routing_key, body, *_ = parts
-    root_id, task_id = request_ids(queue, *parts)
+    args = message_args(message)
+    exchange, routing_key, body, *_ = args
+    root_id, task_id = request_ids(queue, *args)
     # The type, never the body: this text is shown by Flower and written to logs.
     message.headers = {
         "lang": "py",
@@ -207,4 +207,4 @@ def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:
         "origin": exchange,
         "ignore_result": True,
     }
-    message._decoded_cache = {"args": parts, "kwargs": {}}
+    message._decoded_cache = {"args": args, "kwargs": {}}

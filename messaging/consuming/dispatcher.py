@@ -1,8 +1,9 @@
-"""Messages of a queue are put together while the pool is busy, and settled one by one when it has handled them.
+"""The parent's part: collects the messages of a queue into batches while all children are busy, and settles each
+message when a child has handled it.
 
 Nothing waits for a batch to fill: a message that finds an idle child goes to it at once, alone if it must. Bodies are
-not looked into here, in the worker's one process that serves all children. Threads may share these objects, under the
-lock that they are given.
+not parsed here, in the worker's one process that serves all children. Threads may share these objects, under the lock
+that they are given. How a child handles a batch: `messaging.consuming.execution`.
 """
 
 import logging
@@ -16,19 +17,19 @@ from typing import Any, Protocol
 
 from kombu import Message as AmqpMessage
 
-from messaging.consuming.amqp_message import parcel
+from messaging.consuming.amqp_message import message_args
 
 log = logging.getLogger(__name__)
 
 
 class Pool(Protocol):
-    """The worker's children, and whoever else wants to use them."""
+    """The worker's children, which all queues of the worker share."""
 
     def has_idle_child(self) -> bool: ...
 
     def children(self) -> int: ...
 
-    def send(self, batch: "Batch") -> None: ...
+    def send(self, batch: "BatchMessage") -> None: ...
 
     def send_alone(self, message: AmqpMessage) -> None: ...
 
@@ -36,7 +37,7 @@ class Pool(Protocol):
         """Let the queues of the worker hand over what waits, as long as a child is idle."""
 
 
-class Ledger:
+class Acknowledgements:
     """The messages of one channel in the order of their delivery, until they are settled.
 
     One acknowledgement may stand for all messages before it, which is far cheaper than one for each. That is right
@@ -61,7 +62,7 @@ class Ledger:
             message = self._open.popleft()
             if self._handled.pop(message.delivery_tag, None) is not None:
                 last = message
-                # kombu's mark, so that nobody settles it a second time.
+                # kombu's mark: it refuses to settle the message a second time.
                 message._state = "ACK"
         if last is not None:
             self._channel.basic_ack(last.delivery_tag, multiple=True)
@@ -71,8 +72,8 @@ class Ledger:
             self._handled.clear()
 
 
-class Batcher:
-    """Collects the messages of one queue. With `keeps_failed` a failed message returns to its queue.
+class QueueDispatcher:
+    """Hands over the messages of one queue. With `keeps_failed` a failed message returns to its queue.
 
     A message that came back may be what killed its worker. Such suspects are handled alone, one at a time and in no
     order: if one of them takes the whole worker down again and again, every other one is handled before it soon. They
@@ -82,7 +83,7 @@ class Batcher:
     def __init__(
         self,
         pool: Pool,
-        ledger: Ledger,
+        acknowledgements: Acknowledgements,
         lock: RLock,
         *,
         queue: str,
@@ -92,7 +93,7 @@ class Batcher:
         connection_errors: tuple[type[Exception], ...],
     ) -> None:
         self._pool = pool
-        self._ledger = ledger
+        self._acknowledgements = acknowledgements
         self._lock = lock
         self.queue = queue
         self.task_name = task_name
@@ -136,7 +137,7 @@ class Batcher:
         if count == 1:
             self._pool.send_alone(self._waiting.popleft())
         else:
-            self._pool.send(Batch(self, [self._waiting.popleft() for _ in range(count)]))
+            self._pool.send(BatchMessage(self, [self._waiting.popleft() for _ in range(count)]))
 
     def settle(self, good: Sequence[AmqpMessage], bad: Sequence[AmqpMessage], *, requeue: bool | None = None) -> None:
         """Directly: what is put off until the event loop's next turn is lost when the worker stops in between."""
@@ -144,9 +145,9 @@ class Batcher:
             try:
                 for message in bad:
                     message.reject(requeue=self._keeps_failed if requeue is None else requeue)
-                self._ledger.handled(good)
+                self._acknowledgements.handled(good)
             except self._connection_errors as problem:
-                # The broker gives them to somebody again, and their records say that they were handled.
+                # The broker delivers them again, and their records say that they were handled.
                 log.warning("%s: %d messages could not be settled: %r", self.queue, len(good) + len(bad), problem)
         self._pool.dispatch()
 
@@ -154,12 +155,12 @@ class Batcher:
 class Turns:
     """The queues of one worker take turns: one that is always full does not keep the others waiting."""
 
-    def __init__(self, batchers: Iterable[Batcher]) -> None:
-        self._order = deque(batchers)
+    def __init__(self, dispatchers: Iterable[QueueDispatcher]) -> None:
+        self._order = deque(dispatchers)
 
     def serve(self) -> bool:
         """Give one child something to do; false if nothing waits."""
-        served = next((batcher for batcher in self._order if batcher.hand_over()), None)
+        served = next((dispatcher for dispatcher in self._order if dispatcher.hand_over()), None)
         if served is None:
             return False
         self._order.remove(served)
@@ -167,42 +168,42 @@ class Turns:
         return True
 
 
-class Batch:
-    """Some messages on their way through the pool. To Celery it looks like one message of a task."""
+class BatchMessage:
+    """A batch on its way through the pool. To Celery it looks like one message of a task."""
 
     content_type = content_encoding = None
 
-    def __init__(self, batcher: Batcher, messages: Sequence[AmqpMessage]) -> None:
-        self._batcher = batcher
+    def __init__(self, dispatcher: QueueDispatcher, messages: Sequence[AmqpMessage]) -> None:
+        self._dispatcher = dispatcher
         self._messages = messages
-        self.delivery_info = {"exchange": "", "routing_key": batcher.queue, "redelivered": False}
+        self.delivery_info = {"exchange": "", "routing_key": dispatcher.queue, "redelivered": False}
         self.properties: dict[str, Any] = {}
         task_id = str(uuid.uuid4())
         self.headers = {
             "lang": "py",
-            "task": batcher.task_name,
+            "task": dispatcher.task_name,
             "id": task_id,
             "root_id": task_id,
             "parent_id": None,
             "group": None,
-            "argsrepr": f"({len(messages)} of {batcher.queue})",
+            "argsrepr": f"({len(messages)} of {dispatcher.queue})",
             "kwargsrepr": "{}",
-            "origin": batcher.queue,
+            "origin": dispatcher.queue,
             "ignore_result": True,
         }
-        self.body: tuple[Any, ...] = (([parcel(message) for message in messages],), {}, {})
+        self.body: tuple[Any, ...] = (([message_args(message) for message in messages],), {}, {})
 
     @property
     def queue(self) -> str:
-        return self._batcher.queue
+        return self._dispatcher.queue
 
     @property
     def messages(self) -> Sequence[AmqpMessage]:
         return self._messages
 
-    def only(self, messages: Sequence[AmqpMessage]) -> "Batch":
-        """Of these alone; somebody else settles the others."""
-        return Batch(self._batcher, messages)
+    def only(self, messages: Sequence[AmqpMessage]) -> "BatchMessage":
+        """A batch of these alone; the caller settles the others."""
+        return BatchMessage(self._dispatcher, messages)
 
     def settle(self, failed: int) -> None:
         """`failed` has a bit for the position of each message that was not handled."""
@@ -210,7 +211,7 @@ class Batch:
         bad: list[AmqpMessage] = []
         for position, message in enumerate(self._messages):
             (bad if failed >> position & 1 else good).append(message)
-        self._batcher.settle(good, bad)
+        self._dispatcher.settle(good, bad)
 
     def reject(self, *, requeue: bool) -> None:
-        self._batcher.settle([], self._messages, requeue=requeue)
+        self._dispatcher.settle([], self._messages, requeue=requeue)

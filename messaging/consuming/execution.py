@@ -1,79 +1,183 @@
-"""Many messages at once: what a pool's child does with a batch."""
+"""The child's part: from a message, or a batch of messages, to the handler's transaction.
+
+A *batch* is what the dispatcher hands to a child at once: messages that waited in one queue. The subscription decides
+how the child handles it.
+
+- A handler with `batch=True` is called once, with all events of the batch, in one transaction.
+- Any other handler is called with one event at a time, and the events are a *bundle*: they share commits, because
+  waiting for the disk takes longer than most handlers. There is a commit after `COMMIT_AFTER_SECONDS` at the latest.
+
+When an event fails, its transaction is rolled back with everything in it. Each event of that transaction is then
+handled alone, so that a failure is recorded for the event that caused it, and for no other.
+
+A raw subscription takes messages instead of events. What it handles is not recorded, and a raw handler of single
+messages has a transaction for each.
+"""
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from celery.exceptions import Reject
 from django.db import transaction
 
-from messaging.consuming import copies, handling
-from messaging.consuming.bundles import Failures, each_alone, first_times, one_after_another
-from messaging.consuming.handling import event_of, patiently, record_seconds, remember_failures
-from messaging.events import Event, UndecodableMessage
-from messaging.instrumentation import telemetry, timings
+from messaging.broker import topology
+from messaging.consuming import copies, failures
+from messaging.consuming.failures import patiently
+from messaging.consuming.processed_events import (
+    first_times,
+    forget,
+    record_first_time,
+    record_seconds,
+    record_seconds_afterwards,
+)
+from messaging.events import Event, UndecodableMessage, check_version, decode
+from messaging.instrumentation import telemetry, timings, tracing
 from messaging.instrumentation.error_names import fault
-from messaging.messages import Message, Subscription
+from messaging.messages import Message
 
 log = logging.getLogger(__name__)
 
+# Handlers' locks are held until the commit: a bundle commits after so many seconds, whatever still waits.
+COMMIT_AFTER_SECONDS = 0.05
 
-def consume_many(subscription: Subscription, messages: Sequence[Message]) -> set[int]:
-    """Handle all messages, together if the subscription batches, one after another if it does not.
-
-    Returns the positions of those that failed. Why an event failed has been written down. Raises
-    `Reject(requeue=True)` for all of them when the database stays away: what was handled by then is known by its
-    record.
-    """
-    deadline = time.monotonic() + handling.DATABASE_PATIENCE_SECONDS
-    taken, failures = _taken(subscription, messages)
-    for position, problem in failures.items():
-        telemetry.refused(messages[position], problem)
-    began = time.time_ns()
-    if subscription.batches and _all_together(subscription, messages, taken, deadline):
-        telemetry.processed_together(subscription.queue, [messages[position] for position in taken], began)
-    elif subscription.batches or subscription.raw:
-        failures |= each_alone(subscription, messages, taken, deadline)
-    else:
-        failures |= one_after_another(subscription, messages, taken, deadline)
-    if failures and not subscription.raw:
-        remember_failures([(messages[position], problem) for position, problem in sorted(failures.items())])
-    return set(failures)
+# By position in the batch.
+Failures = dict[int, Exception]
 
 
-def _all_together(
-    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any], deadline: float
-) -> bool:
-    """False when one of them has spoiled the batch: the others must not suffer."""
+@dataclass(frozen=True)
+class Subscription:
+    """A queue and its handler. `batch` handlers take a sequence, `raw` handlers take messages instead of events."""
+
+    queue: str
+    task_name: str
+    handler: Callable[[Any], None]
+    event_type: type[Event]
+    batch: bool = False
+    raw: bool = False
+
+    @property
+    def only_type(self) -> type[Event] | None:
+        """The type of all its events; None when there are several, which their exchanges and keys tell apart."""
+        return self.event_type if self.event_type.exchange_name() else None
+
+    @property
+    def batch_task_name(self) -> str:
+        """Of the task that takes several messages at once, also for a handler of single events."""
+        return f"{self.task_name}.many"
+
+
+def consume(subscription: Subscription, message: Message) -> None:
+    """The task of one message: returns when it was handled, raises `Reject` when it was not."""
     try:
-        patiently(subscription.queue, lambda: _together(subscription, messages, taken), deadline)
+        patiently(subscription.queue, lambda: handle_message(subscription, message))
     except Reject:
         raise
     except Exception as problem:
-        log.warning("%s: of %d messages each is tried alone: %s", subscription.queue, len(taken), fault(problem))
-        return False
-    return True
+        failures.give_up(message, problem, is_raw=subscription.raw)
 
 
-def _taken(subscription: Subscription, messages: Sequence[Message]) -> tuple[Mapping[int, Any], Failures]:
-    """What the handler takes by position, events or whole messages; and the messages that are no such thing."""
+def handle_message(subscription: Subscription, message: Message) -> None:
+    """Run the handler on one message in a transaction of its own; raises whatever goes wrong."""
+    if subscription.raw:
+        with transaction.atomic():
+            timings.count_on_commit(subscription.queue)
+            subscription.handler([message] if subscription.batch else message)
+        return
+    handle_event(subscription, event_of(subscription, message), message, record=True)
+
+
+def handle_event(subscription: Subscription, event: Event, message: Message, *, record: bool = False) -> float | None:
+    """The seconds that the handler took, None for an event that was handled before. `record` keeps them with it."""
+    with transaction.atomic():
+        arrivals = copies.arrivals([(message, event.id)])
+        if copies.handled_before(subscription.queue, arrivals):
+            return None
+        if not record_first_time(subscription.queue, event.id):
+            return None
+        copies.remember(subscription.queue, arrivals.values())
+        timings.count_on_commit(subscription.queue, event.created_at)
+        seconds = _call_handler(subscription, event)
+        if record:
+            record_seconds(subscription.queue, {event.id: seconds})
+    return seconds
+
+
+def event_of(subscription: Subscription, message: Message) -> Event:
+    """Raises `UndecodableMessage`, also for an event of a kind that the handler does not take."""
+    exchange, routing_key = message.origin
+    check_version(message.headers)
+    assumed = subscription.only_type if message.is_straight else None
+    if message.is_straight and assumed is None:
+        raise UndecodableMessage(
+            f"{subscription.queue} takes events of several types: choose this one's exchange and routing key (Edit)"
+        )
+    event = decode(exchange, routing_key, message.body, message_id=message.stable_message_id, assumed=assumed)
+    if not isinstance(event, subscription.event_type):
+        raise UndecodableMessage(
+            f"{subscription.queue} handles {subscription.event_type.__name__}, not {type(event).__name__}"
+        )
+    return event
+
+
+def consume_batch(subscription: Subscription, messages: Sequence[Message]) -> set[int]:
+    """The task of a batch; returns the positions of the messages that failed, with each failure recorded.
+
+    Raises `Reject(requeue=True)` for all of them when the database stays away: those that were handled by then are
+    recorded, and do nothing when they come back.
+    """
+    deadline = time.monotonic() + failures.DATABASE_PATIENCE_SECONDS
+    taken, failed = _decoded(subscription, messages)
+    for position, problem in failed.items():
+        telemetry.refused(messages[position], problem)
+    if subscription.batch:
+        failed |= _handle_batch(subscription, messages, taken, deadline)
+    elif subscription.raw:
+        failed |= _handle_each_alone(subscription, messages, taken, deadline)
+    else:
+        failed |= _handle_bundle(subscription, messages, taken, deadline)
+    if failed and not subscription.raw:
+        failures.record([(messages[position], problem) for position, problem in sorted(failed.items())])
+    return set(failed)
+
+
+def _decoded(subscription: Subscription, messages: Sequence[Message]) -> tuple[Mapping[int, Any], Failures]:
+    """What the handler takes by position, events or raw messages; and the messages that are no such event."""
     if subscription.raw:
         return dict(enumerate(messages)), {}
     events: dict[int, Event] = {}
-    failures: Failures = {}
+    failed: Failures = {}
     for position, message in enumerate(messages):
         try:
             events[position] = event_of(subscription, message)
         except UndecodableMessage as problem:
-            failures[position] = problem
-    return events, failures
+            failed[position] = problem
+    return events, failed
 
 
-def _together(subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any]) -> None:
-    began = time.monotonic()
-    now = datetime.now(UTC)
+def _handle_batch(
+    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any], deadline: float
+) -> Failures:
+    """Call the handler once, with everything; when that fails, with each alone. Returns what failed then."""
+    began = time.time_ns()
+    try:
+        patiently(subscription.queue, lambda: _call_with_all(subscription, messages, taken), deadline)
+    except Reject:
+        raise
+    except Exception as problem:
+        log.warning("%s: of %d messages each is tried alone: %s", subscription.queue, len(taken), fault(problem))
+        return _handle_each_alone(subscription, messages, taken, deadline)
+    telemetry.processed_together(subscription.queue, [messages[position] for position in taken], began)
+    return {}
+
+
+def _call_with_all(subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any]) -> None:
+    began, now = time.monotonic(), datetime.now(UTC)
     with transaction.atomic():
         fresh = list(taken.values()) if subscription.raw else _fresh(subscription.queue, messages, taken)
         if fresh:
@@ -81,7 +185,7 @@ def _together(subscription: Subscription, messages: Sequence[Message], taken: Ma
             subscription.handler(fresh)
             if not subscription.raw:
                 seconds = time.monotonic() - handling_began
-                record_seconds({event.id: seconds for event in fresh}, subscription.queue)
+                record_seconds(subscription.queue, {event.id: seconds for event in fresh})
     if not fresh:
         return
     seconds = time.monotonic() - began
@@ -98,3 +202,102 @@ def _fresh(queue: str, messages: Sequence[Message], events: Mapping[int, Event])
     fresh = first_times(queue, events.values(), arrivals)
     copies.remember(queue, (arrivals[event.id] for event in fresh if event.id in arrivals))
     return fresh
+
+
+def _handle_bundle(
+    subscription: Subscription, messages: Sequence[Message], events: Mapping[int, Event], deadline: float
+) -> Failures:
+    """Call the handler with one event after the other, with as few commits as its speed allows; returns what failed."""
+    rest = dict(events)
+    while rest:
+        try:
+            done = patiently(subscription.queue, partial(_with_one_commit, subscription, messages, rest), deadline)
+        except Reject:
+            raise
+        except Exception as problem:
+            log.warning("%s: of %d messages each is tried alone: %s", subscription.queue, len(rest), fault(problem))
+            return _handle_each_alone(subscription, messages, rest, deadline)
+        rest = {position: event for position, event in rest.items() if position not in done}
+    return {}
+
+
+def _with_one_commit(
+    subscription: Subscription, messages: Sequence[Message], events: Mapping[int, Event]
+) -> dict[int, int]:
+    """By position: when (`time.time_ns()`) the handling began of each event that is settled by now."""
+    began, now = time.monotonic(), datetime.now(UTC)
+    done: dict[int, int] = {}
+    handled: dict[uuid.UUID, float] = {}
+    with transaction.atomic():
+        arrivals = copies.arrivals((messages[position], event.id) for position, event in events.items())
+        fresh = {event.id: event for event in first_times(subscription.queue, events.values(), arrivals)}
+        # What was handled before is settled by now, whenever the next commit is.
+        done |= {position: time.time_ns() for position, event in events.items() if event.id not in fresh}
+        for position, event in events.items():
+            if position in done:
+                continue
+            done[position] = time.time_ns()
+            if event.id not in handled:
+                with tracing.handling(messages[position].headers.get(topology.TRACE_HEADER)):
+                    handled[event.id] = _call_handler(subscription, event)
+            if time.monotonic() - began > COMMIT_AFTER_SECONDS:
+                break
+        forget(subscription.queue, [event_id for event_id in fresh if event_id not in handled])
+        copies.remember(subscription.queue, (arrivals[event_id] for event_id in handled if event_id in arrivals))
+        record_seconds(subscription.queue, handled)
+    for position, began_ns in done.items():
+        telemetry.processed(messages[position], began_ns)
+    ages = [(now - fresh[event_id].created_at).total_seconds() for event_id in handled]
+    timings.observe_all(timings.HANDLER_SECONDS, subscription.queue, handled.values())
+    timings.observe_all(timings.EVENT_AGE_SECONDS, subscription.queue, ages)
+    _log_handled(subscription.queue, handled, began)
+    return done
+
+
+def _handle_each_alone(
+    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any], deadline: float
+) -> Failures:
+    """Call the handler with each event or raw message, in a transaction for each; returns what failed."""
+    failed: Failures = {}
+    handled: dict[uuid.UUID, float] = {}
+    began = time.monotonic()
+    for position, event in taken.items():
+        message = messages[position]
+        with tracing.handling(message.headers.get(topology.TRACE_HEADER)):
+            try:
+                with telemetry.processing(message):
+                    patiently(subscription.queue, partial(_alone, subscription, event, message, handled), deadline)
+            except Reject:
+                raise
+            except Exception as problem:
+                failed[position] = problem
+                if subscription.raw:
+                    log.exception("%s: a message cannot be archived now, it stays", subscription.queue)
+    record_seconds_afterwards(subscription.queue, handled)
+    _log_handled(subscription.queue, handled, began)
+    return failed
+
+
+def _alone(
+    subscription: Subscription, event: Event | Message, message: Message, handled: dict[uuid.UUID, float]
+) -> None:
+    if isinstance(event, Message):
+        handle_message(subscription, message)
+        return
+    seconds = handle_event(subscription, event, message)
+    if seconds is not None:
+        handled[event.id] = seconds
+
+
+def _call_handler(subscription: Subscription, event: Event) -> float:
+    """In the caller's transaction; returns the seconds that the handler took."""
+    began = time.monotonic()
+    subscription.handler([event] if subscription.batch else event)
+    return time.monotonic() - began
+
+
+def _log_handled(queue: str, handled: Mapping[uuid.UUID, float], began: float) -> None:
+    if not handled:
+        return
+    names = " ".join(map(str, handled))
+    log.info("%s: %d one by one in %.3f s: %s", queue, len(handled), time.monotonic() - began, names)

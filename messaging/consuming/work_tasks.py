@@ -13,7 +13,7 @@ from celery import Task
 from celery.signals import task_revoked
 
 from messaging.broker import topology
-from messaging.consuming.handling import patiently
+from messaging.consuming.failures import patiently
 from messaging.instrumentation import timings
 from messaging.models import HandlingFailure, ProcessedEvent
 from messaging.wire import storable

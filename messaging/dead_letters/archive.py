@@ -14,12 +14,12 @@ from django.db.models.functions import Now
 
 from messaging.broker import topology
 from messaging.consuming import copies
-from messaging.consuming.handling import record_all
-from messaging.consuming.subscriptions import Message
+from messaging.consuming.processed_events import record_all
 from messaging.consuming.work_tasks import as_uuid, count_expired
 from messaging.dead_letters.deaths import Dead, dead_of
 from messaging.event_objects import campaign_of
 from messaging.events import DeadLetterKept, event_id
+from messaging.messages import Message
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure
 from messaging.publishing.outbox import publish_on_commit
 from messaging.wire import storable

@@ -10,12 +10,13 @@ from django.db import transaction
 
 from messaging.broker import topology
 from messaging.broker.routing import Address
-from messaging.consuming.handling import event_of
-from messaging.consuming.subscriptions import Message, body_digest, subscription_of
+from messaging.consuming.execution import event_of
+from messaging.consuming.subscriptions import subscription_of
 from messaging.dead_letters import addresses
 from messaging.dead_letters.addresses import UNCHANGED
 from messaging.dead_letters.bodies import check_body, difference
 from messaging.events import MAX_BODY_BYTES, UndecodableMessage, check_version
+from messaging.messages import Message, body_digest
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent
 from messaging.publishing import outbox
 from panelkit.errors import NotPossible

@@ -18,7 +18,7 @@ from django.db import connection
 
 from coolthing_site.celery import app, kombu_queue
 from messaging.broker import topology
-from messaging.consuming.subscriptions import batch_subscriber, subscriber
+from messaging.consuming.subscriptions import subscriber
 from messaging.events import Event
 
 PROBE_EXCHANGE = "probe_exchange"
@@ -76,7 +76,7 @@ def record(event: ProbeHappened) -> None:
     _record(event)
 
 
-@batch_subscriber(BATCH_QUEUE, name="tests.probe.record_all")
+@subscriber(BATCH_QUEUE, name="tests.probe.record_all", batch=True)
 def record_all(events: Sequence[BatchHappened]) -> None:
     for event in events:
         _record(event)

@@ -14,9 +14,9 @@ from messaging.broker import declare, topology
 from messaging.broker.declare import DeclarationRefused
 from messaging.broker.queue_moves import FIGURES_SECONDS, QueueMover, beside
 from messaging.broker.queue_transport import Carrier
-from messaging.consuming.subscriptions import Message
 from messaging.errors import BrokerChangeRefused
 from messaging.events import decode
+from messaging.messages import Message
 from messaging.publishing.publisher import BROKER_ERRORS
 from parser.events import NewTargetMessage
 from tests.broker.conftest import StartProcess

@@ -18,7 +18,7 @@ from django.db import connection
 
 from coolthing_site.celery import app, kombu_queue
 from messaging.broker import topology
-from messaging.consuming.subscriptions import batch_subscriber, subscriber
+from messaging.consuming.subscriptions import subscriber
 from messaging.consuming.work_tasks import WorkTask
 from messaging.events import Event
 from tests.chaos.bus import BATCH_QUEUE, QUEUES, SINGLE_QUEUE, TOPOLOGY
@@ -43,7 +43,7 @@ def record_one(event: ChaosHappened) -> None:
     _record([event], SINGLE_QUEUE)
 
 
-@batch_subscriber(BATCH_QUEUE, name="tests.chaos.record_batch")
+@subscriber(BATCH_QUEUE, name="tests.chaos.record_batch", batch=True)
 def record_batch(events: Sequence[ChaosHappened]) -> None:
     _record(events, BATCH_QUEUE)
 

@@ -10,10 +10,11 @@ from django.contrib.auth.models import Group
 from django.db import OperationalError, connection
 
 from messaging.broker import topology
-from messaging.consuming import handling, subscriptions
-from messaging.consuming.subscriptions import batch_subscriber, handle_batch, raw_batch_subscriber
+from messaging.consuming import failures, subscriptions
+from messaging.consuming.subscriptions import handle_batch, subscriber
 from messaging.events import Event
 from messaging.instrumentation import timings
+from messaging.messages import Message, MessageArgs
 from messaging.models import HandlingBucket, HandlingFailure, ProcessedEvent
 
 QUEUE, EXCHANGE, KEY = "herding_queue", "herding_exchange", "sheep.counted"
@@ -37,7 +38,7 @@ def troubles() -> Iterator[Troubles]:
     chosen = Troubles()
     topology.SUBSCRIPTIONS[QUEUE], topology.BATCHES[QUEUE] = TASK, 10
 
-    @batch_subscriber(QUEUE, name=TASK)
+    @subscriber(QUEUE, name=TASK, batch=True)
     def count(events: Sequence[SheepCounted]) -> None:
         chosen.calls.append(len(events))
         for event in events:
@@ -53,7 +54,7 @@ def troubles() -> Iterator[Troubles]:
         current_app.tasks.unregister(name)
 
 
-def _parcel(body: bytes) -> tuple[str, str, bytes, dict[str, object], None]:
+def _args(body: bytes) -> MessageArgs:
     return EXCHANGE, KEY, body, {}, None
 
 
@@ -62,7 +63,7 @@ def _events(*names: str) -> list[SheepCounted]:
 
 
 def _run(*bodies: bytes) -> set[int]:
-    return handle_batch(QUEUE, [_parcel(body) for body in bodies])
+    return handle_batch(QUEUE, [_args(body) for body in bodies])
 
 
 def _bodies(events: Sequence[SheepCounted]) -> list[bytes]:
@@ -111,7 +112,7 @@ def test_a_failing_database_is_waited_for_and_no_message_is_blamed(transactional
 def test_a_database_that_stays_away_gives_all_back(
     transactional_db: None, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(handling, "DATABASE_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(failures, "DATABASE_PATIENCE_SECONDS", 0.3)
     troubles.once += [OperationalError("away")] * 50
     with pytest.raises(Reject) as rejected:
         _run(*_bodies(_events("a", "b")))
@@ -158,15 +159,15 @@ def test_a_single_message_of_a_batching_queue_goes_to_the_same_handler(transacti
 
 
 def test_the_task_names_the_failed_positions_in_few_letters(transactional_db: None, troubles: Troubles):
-    parcels = [_parcel(b"") if position % 2 else _parcel(_bodies(_events(str(position)))[0]) for position in range(200)]
-    assert int(current_app.tasks[f"{TASK}.many"].run(parcels), 16) == int("10" * 100, 2)
+    batch = [_args(b"") if position % 2 else _args(_bodies(_events(str(position)))[0]) for position in range(200)]
+    assert int(current_app.tasks[f"{TASK}.many"].run(batch), 16) == int("10" * 100, 2)
 
 
 def test_a_raw_batch_keeps_what_it_cannot_handle(transactional_db: None):
     topology.SUBSCRIPTIONS[QUEUE], topology.BATCHES[QUEUE] = TASK, 10
 
-    @raw_batch_subscriber(QUEUE, name=TASK)
-    def count(messages: Sequence[subscriptions.Message]) -> None:
+    @subscriber(QUEUE, name=TASK, batch=True, raw=True)
+    def count(messages: Sequence[Message]) -> None:
         for message in messages:
             Group.objects.create(name=message.body.decode())
 
@@ -183,7 +184,7 @@ def test_a_decorator_that_does_not_agree_with_the_topology_is_refused():
     try:
         with pytest.raises(LookupError, match="do not agree"):
 
-            @batch_subscriber(QUEUE, name=TASK)
+            @subscriber(QUEUE, name=TASK, batch=True)
             def count(events: Sequence[SheepCounted]) -> None:
                 """Never called."""
     finally:

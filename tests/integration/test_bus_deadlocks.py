@@ -14,8 +14,9 @@ from bots.logins.sessions import bot_connect
 from bots.models import Bot, Cursor, Role
 from bots.worker.cursors import Reader, chats_forget, cursor_follow, cursors_of
 from messaging.broker import topology
-from messaging.consuming.subscriptions import body_digest, handle_batch
+from messaging.consuming.subscriptions import handle_batch
 from messaging.dead_letters.services import dead_letters_replay
+from messaging.messages import body_digest
 from messaging.models import DeadLetter
 from telegram.types import Me
 from tests.integration.leads_world import role_handler
@@ -33,11 +34,11 @@ def test_letters_die_again_while_they_are_replayed():
     [early, late] = DeadLetter.objects.order_by("pk")
     assert early.body_digest > late.body_digest
     died = death(count=2)
-    parcels = [(topology.LEADS_DLX, "leads.failed", body, died, None) for body in bodies]
+    batch = [(topology.LEADS_DLX, "leads.failed", body, died, None) for body in bodies]
     failed: list[set[int]] = []
     with working() as begin, row_locked(early):
         begin(partial(dead_letters_replay, letter_ids=[early.pk, late.pk], by="ann"))
-        begin(lambda: failed.append(handle_batch(topology.DEAD_LETTER_ARCHIVE_QUEUE, parcels)))
+        begin(lambda: failed.append(handle_batch(topology.DEAD_LETTER_ARCHIVE_QUEUE, batch)))
     assert failed == [set()]
     assert list(DeadLetter.objects.values_list("count", "state")) == [(2, "open"), (2, "open")]
 

@@ -8,7 +8,7 @@ import pytest
 
 from campaigns.models import Campaign
 from messaging.broker import topology
-from messaging.consuming.subscriptions import body_digest, handle
+from messaging.consuming.subscriptions import handle
 from messaging.dead_letters.search import LetterSearch
 from messaging.dead_letters.services import (
     dead_letter_discard,
@@ -17,6 +17,7 @@ from messaging.dead_letters.services import (
     dead_letter_replay,
     preview,
 )
+from messaging.messages import body_digest
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent
 from panelkit.errors import NotPossible
 from panelkit.rights import Shell

@@ -11,9 +11,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from messaging.broker import topology
-from messaging.consuming.subscriptions import body_digest, handle
+from messaging.consuming.subscriptions import handle
 from messaging.dead_letters.archive import letters_known
 from messaging.dead_letters.services import dead_letter_discard, dead_letter_replay
+from messaging.messages import body_digest
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, QueueControl
 from messaging.services import queue_pause, queue_resume
 from panelkit.errors import NotPossible

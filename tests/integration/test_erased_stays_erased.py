@@ -22,9 +22,10 @@ from leads.llm_runner import job_run
 from leads.models import Conversation, Lead, LlmJob, Message
 from leads.services.llm_jobs import job_claim
 from messaging.broker import topology
-from messaging.consuming.subscriptions import Message as BusMessage
-from messaging.consuming.subscriptions import body_digest, handle
+from messaging.consuming.subscriptions import handle
 from messaging.dead_letters.archive import archive_all
+from messaging.messages import Message as BusMessage
+from messaging.messages import body_digest
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent
 from notifier.models import Channel, Notification, Rule
 from panelkit.rights import Shell

@@ -9,7 +9,7 @@ import pytest
 
 from leads.models import Lead
 from messaging.broker import topology
-from messaging.consuming.handling import event_of
+from messaging.consuming.execution import event_of
 from messaging.consuming.subscriptions import handle, handle_batch, subscription_of
 from messaging.dead_letters.archive import archive_all
 from messaging.dead_letters.services import preview

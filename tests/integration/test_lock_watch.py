@@ -11,7 +11,7 @@ from django.db.models import Model, Q, QuerySet
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
-from messaging.consuming.handling import patiently
+from messaging.consuming.failures import patiently
 from messaging.database.locks import rows_lock_with
 from tests import lock_order, lock_watch
 from tests.integration import ledger

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from messaging.broker import topology
-from messaging.consuming import bundles, copies
-from messaging.consuming.handling import consume, handle_one
+from messaging.consuming import copies, execution
+from messaging.consuming.execution import consume, handle_message
 from messaging.consuming.subscriptions import handle_batch, subscription_of
 from messaging.database.clock import database_clock
 from messaging.dead_letters.archive import archive_all
@@ -41,20 +41,20 @@ def _message(
 
 def _alone(*messages: Message) -> None:
     for message in messages:
-        handle_one(subscription_of(QUEUE), message)
+        handle_message(subscription_of(QUEUE), message)
 
 
 def _together(*messages: Message) -> None:
-    parcels = [
+    batch = [
         (one.exchange, one.routing_key, one.body, dict(one.headers), one.message_id, one.given_id, one.deliveries)
         for one in messages
     ]
-    assert handle_batch(QUEUE, parcels) == set()
+    assert handle_batch(QUEUE, batch) == set()
 
 
 def _together_with_a_commit_each(*messages: Message) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bundles, "COMMIT_AFTER_SECONDS", 0.0)
+        patch.setattr(execution, "COMMIT_AFTER_SECONDS", 0.0)
         _together(*messages)
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from celery import current_app
@@ -11,9 +11,10 @@ from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, transaction
 
 from messaging.broker import topology
-from messaging.consuming import handling, subscriptions
+from messaging.consuming import failures, subscriptions
 from messaging.consuming.subscriptions import handle, subscriber
 from messaging.events import Event, UndecodableMessage
+from messaging.messages import Message
 from messaging.models import HandlingFailure, ProcessedEvent
 
 QUEUE, EXCHANGE, KEY = "grouping_queue", "grouping_exchange", "group.named"
@@ -121,7 +122,7 @@ def test_a_connection_killed_by_the_server_is_replaced(transactional_db: None, t
 def test_a_database_that_stays_away_gives_the_message_back(
     transactional_db: None, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(handling, "DATABASE_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(failures, "DATABASE_PATIENCE_SECONDS", 0.3)
     troubles.raises += [OperationalError("away")] * 50
     with pytest.raises(Reject) as rejected:
         _run(GroupNamed(name="a").to_json().encode())
@@ -166,3 +167,21 @@ def test_effects_commit_with_the_record(transactional_db: None, troubles: Troubl
         handle(QUEUE, EXCHANGE, KEY, GroupNamed(name="a").to_json().encode())
         transaction.set_rollback(True)
     assert (Group.objects.count(), ProcessedEvent.objects.count()) == (0, 0)
+
+
+def _signatures() -> None:
+    """Never called: mypy reports each of these `ignore`s that ignores nothing."""
+
+    def takes_one(event: GroupNamed) -> None: ...
+
+    def takes_many(events: Sequence[GroupNamed]) -> None: ...
+
+    def takes_messages(messages: Sequence[Message]) -> None: ...
+
+    subscriber(QUEUE, name=TASK)(takes_one)
+    subscriber(QUEUE, name=TASK, batch=True)(takes_many)
+    subscriber(QUEUE, name=TASK, batch=True, raw=True)(takes_messages)
+    subscriber(QUEUE, name=TASK)(takes_many)  # type: ignore[type-var]
+    subscriber(QUEUE, name=TASK, batch=True)(takes_one)  # type: ignore[arg-type]
+    subscriber(QUEUE, name=TASK, batch=True)(takes_messages)  # type: ignore[type-var]
+    subscriber(QUEUE, name=TASK, raw=True)(takes_messages)  # type: ignore[arg-type]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from messaging.broker import topology
-from messaging.consuming.subscriptions import Message, handle_batch
+from messaging.consuming.subscriptions import handle_batch
 from messaging.instrumentation import telemetry
 from messaging.instrumentation.tracing import traceparent
-from messaging.messages import OutboxRow
+from messaging.messages import Message, OutboxRow
 from messaging.models import DeadLetter
 from tests.collector import Collector, Told, collecting
 from tests.support import ROOT

@@ -11,10 +11,11 @@ from django.db import transaction
 from django.test import Client
 
 from messaging.broker import topology
-from messaging.consuming.subscriptions import body_digest, handle
+from messaging.consuming.subscriptions import handle
 from messaging.dead_letters.services import dead_letter_replay
 from messaging.events import ServiceErrorEvent
 from messaging.instrumentation.tracing import traceparent
+from messaging.messages import body_digest
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent, ProcessedEvent, QueueControl
 from messaging.observability.trace import Trace, trace
 from messaging.publishing.outbox import publish_on_commit

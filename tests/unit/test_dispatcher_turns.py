@@ -4,7 +4,7 @@ from threading import RLock
 
 from kombu import Message
 
-from messaging.consuming.dispatcher import Batch, Batcher, Ledger, Turns
+from messaging.consuming.dispatcher import Acknowledgements, BatchMessage, QueueDispatcher, Turns
 
 
 class Channel:
@@ -29,7 +29,7 @@ class Child:
     def children(self) -> int:
         return 1
 
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: BatchMessage) -> None:
         raise AssertionError("these queues take single messages")
 
     def send_alone(self, message: Message) -> None:
@@ -39,10 +39,10 @@ class Child:
         """Nobody else wants the child."""
 
 
-def _queue(child: Child) -> Batcher:
-    return Batcher(
+def _queue(child: Child) -> QueueDispatcher:
+    return QueueDispatcher(
         child,
-        Ledger(Channel(), patience=5),
+        Acknowledgements(Channel(), patience=5),
         RLock(),
         queue="q",
         task_name="t.many",

@@ -9,7 +9,7 @@ from kombu import Message
 from messaging.broker import topology
 from messaging.consuming.amqp_message import came_back
 from messaging.consuming.consumer import prefetch_count
-from messaging.consuming.dispatcher import Batch, Batcher, Ledger
+from messaging.consuming.dispatcher import Acknowledgements, BatchMessage, QueueDispatcher
 
 
 class Channel:
@@ -32,7 +32,7 @@ class Children:
 
     def __init__(self, count: int) -> None:
         self.count = self.idle = count
-        self.batches: list[Batch] = []
+        self.batches: list[BatchMessage] = []
         self.alone: list[Message] = []
 
     def has_idle_child(self) -> bool:
@@ -41,7 +41,7 @@ class Children:
     def children(self) -> int:
         return self.count
 
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: BatchMessage) -> None:
         self.idle -= 1
         self.batches.append(batch)
 
@@ -57,10 +57,10 @@ class Stage:
     def __init__(self, children: int = 1, size: int = 10, patience: int = 5) -> None:
         self.channel = Channel()
         self.pool = Children(children)
-        self.ledger = Ledger(self.channel, patience)
-        self.batcher = Batcher(
+        self.acknowledgements = Acknowledgements(self.channel, patience)
+        self.dispatcher = QueueDispatcher(
             self.pool,
-            self.ledger,
+            self.acknowledgements,
             RLock(),
             queue="q",
             task_name="t.many",
@@ -75,21 +75,21 @@ class Stage:
         message = Message(
             b"{}", channel=self.channel, delivery_tag=self.tag, delivery_info={"exchange": "e"}, headers=headers
         )
-        self.ledger.delivered(message)
+        self.acknowledgements.delivered(message)
         return message
 
     def arrive(self, count: int, *, suspect: bool = False) -> list[Message]:
         messages = [self.message() for _ in range(count)]
         for message in messages:
-            self.batcher.add(message, suspect=suspect)
+            self.dispatcher.add(message, suspect=suspect)
         return messages
 
     def free(self, count: int = 1) -> None:
         self.pool.idle += count
-        self.batcher.dispatch()
+        self.dispatcher.dispatch()
 
 
-def _size(batch: Batch) -> int:
+def _size(batch: BatchMessage) -> int:
     return len(batch.body[0][0])
 
 
@@ -122,7 +122,7 @@ def test_suspects_are_tried_alone_and_one_at_a_time():
     stage.free()
     assert len(stage.pool.alone) == 1
     stage.pool.alone[0].ack()
-    stage.batcher.dispatch()
+    stage.dispatcher.dispatch()
     assert len(stage.pool.alone) == 2
     assert stage.pool.batches == []
 
@@ -143,39 +143,39 @@ def test_a_message_that_came_back_is_a_suspect(info: dict[str, object], headers:
 def test_a_handled_batch_is_acknowledged_by_one_frame():
     stage = Stage()
     messages = [stage.message() for _ in range(4)]
-    Batch(stage.batcher, messages).settle(0)
+    BatchMessage(stage.dispatcher, messages).settle(0)
     assert stage.channel.sent == [("ack", 4, True)]
     assert all(message.acknowledged for message in messages)
 
 
 def test_bad_ones_are_rejected_and_the_rest_is_acknowledged():
     stage = Stage()
-    Batch(stage.batcher, [stage.message() for _ in range(5)]).settle(0b00110)
+    BatchMessage(stage.dispatcher, [stage.message() for _ in range(5)]).settle(0b00110)
     assert stage.channel.sent == [("reject", 2, False), ("reject", 3, False), ("ack", 5, True)]
 
 
 def test_an_acknowledgement_never_covers_what_is_still_under_way():
     stage = Stage()
     first, second = [stage.message() for _ in range(2)], [stage.message() for _ in range(2)]
-    Batch(stage.batcher, second).settle(0)
+    BatchMessage(stage.dispatcher, second).settle(0)
     assert stage.channel.sent == []
-    Batch(stage.batcher, first).settle(0)
+    BatchMessage(stage.dispatcher, first).settle(0)
     assert stage.channel.sent == [("ack", 4, True)]
 
 
 def test_many_that_wait_for_one_are_acknowledged_by_themselves():
     stage = Stage(patience=2)
     stage.message()
-    Batch(stage.batcher, [stage.message() for _ in range(3)]).settle(0)
+    BatchMessage(stage.dispatcher, [stage.message() for _ in range(3)]).settle(0)
     assert stage.channel.sent == [("ack", 2, False), ("ack", 3, False), ("ack", 4, False)]
 
 
 def test_what_waited_for_a_single_message_is_acknowledged_when_that_is_settled():
     stage = Stage()
     alone = stage.message()
-    Batch(stage.batcher, [stage.message() for _ in range(2)]).settle(0)
+    BatchMessage(stage.dispatcher, [stage.message() for _ in range(2)]).settle(0)
     alone.reject()
-    stage.ledger.handled()
+    stage.acknowledgements.handled()
     assert stage.channel.sent == [("reject", 1, False), ("ack", 3, True)]
 
 
@@ -187,7 +187,7 @@ def test_a_lost_connection_while_settling_ends_nothing():
 
     messages = [stage.message() for _ in range(2)]
     stage.channel.basic_ack = broken  # type: ignore[method-assign]
-    Batch(stage.batcher, messages).settle(0)
+    BatchMessage(stage.dispatcher, messages).settle(0)
 
 
 def test_more_is_prefetched_than_all_children_take_at_once():
