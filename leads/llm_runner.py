@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 from uuid import UUID
 
-from leads.llm.client import Answered, LlmRejected, LlmUnavailable, LlmUseless, ask
+from leads.llm.client import LlmRejected, LlmResponse, LlmUnavailable, LlmUseless, ask
 from leads.locks import ConversationGone
 from leads.services.llm_jobs import Question, job_apply, job_claim, job_hand_over, job_postpone, question_messages
 from messaging.database.clock import database_clock
@@ -48,7 +48,7 @@ def _answer(job_id: UUID, now: datetime | None) -> None:
         job_postpone(question=question, error=f"unforeseen {kind}", retry_after=None, now=database_clock())
 
 
-def _ask(question: Question) -> Answered:
+def _ask(question: Question) -> LlmResponse:
     messages = question_messages(question=question)
     for _ in range(_ASKED_AT_MOST - 1):
         try:

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from campaigns.identifiers import plain_username
 from campaigns.suppressions import registry
 from leads.models import Conversation, Lead
-from leads.selectors import Person, leads_of
+from leads.selectors import PersonRef, leads_of
 from panelkit.errors import NotPossible
 
 # First keys of advisory locks with two keys: those with one key are other locks.
@@ -39,7 +39,7 @@ class ConversationGone(NotPossible):
         super().__init__("This conversation was erased.")
 
 
-def conversation_lock(conversation_id: UUID, *also: Person) -> Conversation:
+def conversation_lock(conversation_id: UUID, *also: PersonRef) -> Conversation:
     """Lock the conversation, all others of its person, and those of the people in `also`. Raises ConversationGone."""
     conversation = conversation_lock_if_there(conversation_id, *also)
     if conversation is None:
@@ -47,16 +47,16 @@ def conversation_lock(conversation_id: UUID, *also: Person) -> Conversation:
     return conversation
 
 
-def conversation_lock_if_there(conversation_id: UUID, *also: Person) -> Conversation | None:
+def conversation_lock_if_there(conversation_id: UUID, *also: PersonRef) -> Conversation | None:
     """As `conversation_lock`; None when it was erased."""
     lead = Lead.objects.filter(conversation__id=conversation_id).first()
     if lead is None:
         return None
-    locked = people_lock(Person.of(lead.telegram_user_id, lead.username), *also)
-    return next((one for one in locked if one.id == conversation_id), None)
+    locked = people_lock(PersonRef.of(lead.telegram_user_id, lead.username), *also)
+    return next((conversation for conversation in locked if conversation.id == conversation_id), None)
 
 
-def people_lock(*people: Person) -> list[Conversation]:
+def people_lock(*people: PersonRef) -> list[Conversation]:
     """All leads of these people in every campaign, and whatever else their suppression would end, with their
     conversations, which are returned."""
     return leads_lock(leads_of(*people, *_bearers(people)))
@@ -83,12 +83,12 @@ def conversation_again(conversation: Conversation) -> Conversation:
     return Conversation.objects.select_related("lead__campaign").get(id=conversation.id)
 
 
-def _bearers(people: Iterable[Person]) -> Iterator[Person]:
+def _bearers(people: Iterable[PersonRef]) -> Iterator[PersonRef]:
     """Who is suppressed when one of these people is and nothing but the name is known."""
     for person in people:
         name = plain_username(person.username)
         if person.telegram_user_id is None and name and (bearer := registry.bearer_of(name)) is not None:
-            yield Person(bearer, person.username)
+            yield PersonRef(bearer, person.username)
 
 
 def _lock(kind: int, key: UUID) -> None:

@@ -19,7 +19,7 @@ class LeadsPersonalData(PersonalData):
 
     def ids_met_as(self, username: str) -> set[int]:
         known = Lead.objects.filter(named(username))
-        return {one for one in known.values_list("telegram_user_id", flat=True) if one is not None}
+        return {user_id for user_id in known.values_list("telegram_user_id", flat=True) if user_id is not None}
 
     def usernames_of(self, telegram_user_id: int) -> set[str]:
         known = Lead.objects.filter(telegram_user_id=telegram_user_id).exclude(username="")

@@ -24,21 +24,21 @@ UNUSABLE = (Bot.State.BANNED, Bot.State.NEEDS_LOGIN, Bot.State.STOPPED, Bot.Stat
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody on Telegram, known by the id, the username (without @), or both."""
+class PersonRef:
+    """A person on Telegram, known by the id, the username (without @), or both."""
 
     telegram_user_id: int | None
     username: str = ""
 
     @classmethod
-    def of(cls, telegram_user_id: int | None, username: str) -> "Person":
+    def of(cls, telegram_user_id: int | None, username: str) -> "PersonRef":
         return cls(telegram_user_id, username.strip().removeprefix("@"))
 
     def __bool__(self) -> bool:
         return self.telegram_user_id is not None or bool(self.username)
 
 
-def leads_of(*people: Person) -> QuerySet[Lead]:
+def leads_of(*people: PersonRef) -> QuerySet[Lead]:
     """In every campaign. Of somebody known by id: those with the id, and those that only the name is known of; a lead
     with the name and another id is somebody who took the name over."""
     who = Q(pk__in=[])
@@ -51,7 +51,7 @@ def leads_of(*people: Person) -> QuerySet[Lead]:
     return Lead.objects.filter(who)
 
 
-def leads_met(people: Collection[Person]) -> QuerySet[Lead]:
+def leads_met(people: Collection[PersonRef]) -> QuerySet[Lead]:
     """Those with an id of these people, and those with a name of theirs, whosever it was. In every campaign."""
     ids = {person.telegram_user_id for person in people if person.telegram_user_id is not None}
     names = {plain_username(person.username) for person in people} - {""}
@@ -95,7 +95,7 @@ def managers_told(*, campaign_id: UUID) -> str:
     return f"No manager of the campaign gets new leads. {told}" if told else ""
 
 
-def manager_least_loaded(*, campaign_id: UUID, person: Person) -> Bot | None:
+def manager_least_loaded(*, campaign_id: UUID, person: PersonRef) -> Bot | None:
     """By open conversations. A bot that the person knows from another campaign comes last: Telegram has one direct
     chat for the two of them, and the conversations could not be told apart."""
     strangers = Count("conversations", filter=Q(conversations__lead__in=leads_of(person)))
@@ -107,7 +107,7 @@ def manager_least_loaded(*, campaign_id: UUID, person: Person) -> Bot | None:
 def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = "") -> Conversation | None:
     """The conversation that a direct chat of this bot belongs to: of several an open one, then the latest spoken in.
     With its lead, which may be erased a moment later."""
-    leads = dict(leads_of(Person.of(telegram_user_id, username)).values_list("id", "telegram_user_id"))
+    leads = dict(leads_of(PersonRef.of(telegram_user_id, username)).values_list("id", "telegram_user_id"))
     by_id = [lead_id for lead_id, known in leads.items() if known is not None]
     who = Q(peer_id=telegram_user_id) | Q(lead__in=by_id) | Q(lead__in=leads.keys() - by_id, peer_id=None)
     found = Conversation.objects.filter(who, bot_id=bot_id).select_related("lead")

@@ -12,7 +12,7 @@ from notifier.notifications.lifecycle import notifications_dispatch_due
 
 @shared_task(name="notifier.tasks.send_notification", base=WorkTask)
 def send_notification(notification_id: str) -> None:
-    sending.send_notification(notification_id=UUID(notification_id))
+    sending.notification_send(notification_id=UUID(notification_id))
 
 
 @shared_task(name="notifier.tasks.dispatch_due", base=WorkTask)

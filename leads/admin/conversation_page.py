@@ -85,22 +85,22 @@ def news(conversation: Conversation, *, known: Collection[str]) -> dict[str, Any
     """For an open page that has messages of these versions: the ids of the newest in their order, those of them that it
     does not have so, and the versions that are `gone`: edited or deleted. `more`: there are earlier messages."""
     there = newest(conversation, most=min(max(len(known), SHOWN), KEPT_UP_TO_DATE))
-    changed = [one for one in there if one.version not in known]
-    gone, more = set(known).difference(one.version for one in there), False
+    changed = [message for message in there if message.version not in known]
+    gone, more = set(known).difference(message.version for message in there), False
     if gone:
         # New messages may only have pushed them out of the newest, by fewer places than the page has messages.
         before = newest(conversation, most=len(known), skip=len(there))
-        gone, more = gone.difference(one.version for one in before), bool(before)
+        gone, more = gone.difference(message.version for message in before), bool(before)
     return {
-        "order": [str(one.id) for one in there] if changed else [],
-        "changed": {str(one.id): message_html(one) for one in changed},
+        "order": [str(message.id) for message in there] if changed else [],
+        "changed": {str(message.id): message_html(message) for message in changed},
         "gone": sorted(gone),
         "more": more,
     }
 
 
-def message_html(one: Shown) -> str:
-    return render_to_string("leads/message.html", {"one": one})
+def message_html(message: Shown) -> str:
+    return render_to_string("leads/message.html", {"message": message})
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ class ConversationAdmin(PersonAdmin):
         row = self._row(request, object_id)
         if (skip := request.GET.get("skip", "")).isdecimal():
             return JsonResponse(self._earlier(row, int(skip[:9])))
-        known = [one for one in request.GET.get("known", "").split(",") if one][: shown.KEPT_UP_TO_DATE]
+        known = [version for version in request.GET.get("known", "").split(",") if version][: shown.KEPT_UP_TO_DATE]
         # The forms' token: after a new login in another window the page's own is void.
         answer = shown.news(row, known=known) | {"csrf": get_token(request)}
         parts = self._parts(request, row)
@@ -204,7 +204,7 @@ class ConversationAdmin(PersonAdmin):
     def _earlier(self, row: Conversation, skip: int) -> dict[str, Any]:
         found = shown.newest(row, most=shown.SHOWN + 1, skip=skip)
         return {
-            "messages": [[str(one.id), shown.message_html(one)] for one in found[-shown.SHOWN :]],
+            "messages": [[str(message.id), shown.message_html(message)] for message in found[-shown.SHOWN :]],
             "more": len(found) > shown.SHOWN,
         }
 

@@ -25,7 +25,7 @@ from panelkit.operations import Operation, when_in
 from panelkit.registry import Leaving, add_leaving
 
 
-class ReasonForm(forms.Form):
+class OptionalReasonForm(forms.Form):
     reason = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
 
 
@@ -117,7 +117,7 @@ class LeadAdmin(PersonAdmin):
             done="is not written to.",
             icon="close",
             when=when_in(Lead.State.AWAITING_APPROVAL, Lead.State.NEW),
-            form=ReasonForm,
+            form=OptionalReasonForm,
             bulk=True,
         ),
         Operation(
@@ -134,7 +134,7 @@ class LeadAdmin(PersonAdmin):
             when=lambda lead: lead.state != Lead.State.OPTED_OUT,
             confirm="Nobody writes to this person again, in any campaign, and what waits for them is cancelled. "
             "It cannot be undone here.",
-            form=ReasonForm,
+            form=OptionalReasonForm,
         ),
         ERASE,
     )

@@ -13,7 +13,7 @@ from bots.models import Bot, Delivery
 from campaigns.identifiers import plain_username
 from campaigns.models import Purpose, Suppression
 from leads.models import Conversation, Lead, Message
-from leads.selectors import Person, hit_place, leads_of
+from leads.selectors import PersonRef, hit_place, leads_of
 from leads.services.sending import ORIGIN
 from panelkit.labels import link_to, page_of
 from panelkit.registry import Link, add_link, may_view
@@ -23,7 +23,7 @@ from parser.selectors import hit_of
 
 def lead_of_hit(hit: Hit) -> Lead | None:
     """A later hit of the same person makes no further lead in the campaign: it leads to the one that is there."""
-    leads = leads_of(Person.of(hit.telegram_user_id, hit.username)).filter(campaign=hit.campaign_id)
+    leads = leads_of(PersonRef.of(hit.telegram_user_id, hit.username)).filter(campaign=hit.campaign_id)
     return leads.select_related("conversation").order_by(F("telegram_user_id").asc(nulls_last=True)).first()
 
 
@@ -81,7 +81,7 @@ def _conversation_of_delivery(delivery: Delivery) -> Conversation | None:
 
 
 def _leads_of_suppression(suppression: Suppression) -> str:
-    person = Person.of(suppression.telegram_user_id, suppression.username)
+    person = PersonRef.of(suppression.telegram_user_id, suppression.username)
     leads: QuerySet[Lead] = leads_of(person)
     if not person or not leads.exists():
         return ""
@@ -102,6 +102,6 @@ add_link(
 )
 add_link(
     Delivery,
-    Link("Conversation", "forum", lambda one: _page(_conversation_of_delivery(one)), may_view(Conversation)),
+    Link("Conversation", "forum", lambda delivery: _page(_conversation_of_delivery(delivery)), may_view(Conversation)),
 )
 add_link(Suppression, Link("Leads", "person_search", _leads_of_suppression, may_view(Lead)))

@@ -81,8 +81,8 @@ class LlmRejected(Exception):
     """The endpoint will not take this question, however often it is asked."""
 
 
-class Answer(BaseModel):
-    """What the LLM wants to be said and done."""
+class LlmAnswer(BaseModel):
+    """What the LLM wants to send and do."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -97,8 +97,8 @@ class Answer(BaseModel):
 
 
 @dataclass(frozen=True)
-class Answered:
-    answer: Answer
+class LlmResponse:
+    answer: LlmAnswer
     prompt_tokens: int
     completion_tokens: int
 
@@ -116,7 +116,7 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-def ask(*, model: str, messages: "list[ChatCompletionMessageParam]") -> Answered:
+def ask(*, model: str, messages: "list[ChatCompletionMessageParam]") -> LlmResponse:
     """Raises LlmUnavailable, LlmUseless, LlmRejected. No text of the conversation gets into their reasons.
 
     Blocks for TIMEOUT_SECONDS at most; only a host name that cannot be resolved may take some seconds longer.
@@ -209,26 +209,26 @@ class _Completion(BaseModel):
     usage: Any = None
 
 
-def _read(body: bytes) -> Answered:
+def _read(body: bytes) -> LlmResponse:
     try:
         completion = _Completion.model_validate_json(body)
     except ValidationError as error:
         # A proxy's page, half an answer: the endpoint's trouble, not the model's.
         raise LlmUnavailable(f"the endpoint's answer is no chat completion: {_faults(error)}") from None
     usage = completion.usage if isinstance(completion.usage, dict) else {}
-    return Answered(
+    return LlmResponse(
         _answer(completion.choices), _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
     )
 
 
-def _answer(choices: list[_Choice]) -> Answer:
+def _answer(choices: list[_Choice]) -> LlmAnswer:
     message = choices[0].message if choices else None
     if message is None or message.refusal:
         raise LlmUseless("the model refused to answer" if message else "the endpoint returned no choices")
     finished = choices[0].finish_reason
     how = finished if isinstance(finished, str) and finished in _FINISHED else "no finish reason"
     try:
-        answer = Answer.model_validate_json(message.content or "")
+        answer = LlmAnswer.model_validate_json(message.content or "")
     except ValidationError as error:
         raise LlmUseless(f"the answer does not fit ({how}): {_faults(error)}") from None
     if answer.action == "reply" and not answer.texts:

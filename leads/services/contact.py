@@ -13,7 +13,7 @@ from campaigns.suppressions.lookup import is_suppressed
 from leads.first_contact import first_contact_text, why_late
 from leads.locks import campaign_lock, conversation_lock_if_there, managers_lock
 from leads.models import Conversation, Lead, Message
-from leads.selectors import Person, direct_contact_permitted, manager_least_loaded, managers_told, managers_usable
+from leads.selectors import PersonRef, direct_contact_permitted, manager_least_loaded, managers_told, managers_usable
 from leads.services.ownership import lead_move, owner_move
 from leads.services.sending import message_send
 from messaging.database.clock import database_clock
@@ -38,7 +38,7 @@ def lead_contact(*, lead: Lead, now: datetime) -> None:
     The campaign and its managers are held (`leads.locks`). A lead that stays `new` is tried again by
     `leads_contact_due`.
     """
-    person = Person.of(lead.telegram_user_id, lead.username)
+    person = PersonRef.of(lead.telegram_user_id, lead.username)
     if is_suppressed(telegram_user_id=person.telegram_user_id, username=person.username):
         lead_move(lead=lead, state=State.OPTED_OUT, reason="Asked not to be written to before this hit.")
         return
@@ -59,7 +59,7 @@ def _needs_approval(lead: Lead, now: datetime) -> str:
     return why_late(lead, now)
 
 
-def _contact_through_manager(lead: Lead, person: Person, text: str, now: datetime) -> None:
+def _contact_through_manager(lead: Lead, person: PersonRef, text: str, now: datetime) -> None:
     bot = manager_least_loaded(campaign_id=lead.campaign_id, person=person)
     if bot is None:
         _wait(lead, managers_told(campaign_id=lead.campaign_id) or NO_MANAGER)

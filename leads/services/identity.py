@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from campaigns.identifiers import named
 from leads.locks import people_lock
 from leads.models import Conversation, Lead
-from leads.selectors import Person, leads_of
+from leads.selectors import PersonRef, leads_of
 from leads.services.ownership import lead_move, owner_move
 
 # Of two leads that turn out to be one person the one that is further goes on.
@@ -23,7 +23,7 @@ _PROGRESS = (
 _ENDED = (Lead.State.CLOSED, Lead.State.OPTED_OUT, Lead.State.FAILED)
 
 
-def lead_find(*, campaign_id: UUID, person: Person) -> Lead | None:
+def lead_find(*, campaign_id: UUID, person: PersonRef) -> Lead | None:
     """The campaign's lead for this person, with what the person adds to it. The campaign is held, and whoever has the
     person's id or name is locked."""
     leads = Lead.objects.select_related("campaign").filter(campaign_id=campaign_id)
@@ -49,7 +49,7 @@ def person_learn(*, conversation: Conversation, telegram_user_id: int) -> None:
         _set(lead, telegram_user_id=telegram_user_id)
 
 
-def leads_learn(*, person: Person) -> None:
+def leads_learn(*, person: PersonRef) -> None:
     """Somebody with this id bears this name now: leads known by the name alone are this person."""
     nameless = leads_of(person).filter(telegram_user_id=None)
     if person.telegram_user_id is None or not nameless.exists():
@@ -59,7 +59,7 @@ def leads_learn(*, person: Person) -> None:
         _named(lead, person)
 
 
-def _named(lead: Lead, person: Person) -> Lead | None:
+def _named(lead: Lead, person: PersonRef) -> Lead | None:
     """A lead found by the name alone."""
     if lead.telegram_user_id is None and person.telegram_user_id is not None:
         _set(lead, telegram_user_id=person.telegram_user_id)
@@ -72,7 +72,7 @@ def _named(lead: Lead, person: Person) -> Lead | None:
     return lead
 
 
-def _one_of_two(by_id: Lead, by_name: Lead, person: Person) -> Lead:
+def _one_of_two(by_id: Lead, by_name: Lead, person: PersonRef) -> Lead:
     if by_name.telegram_user_id is not None:
         _set(by_name, username="")
         _set(by_id, username=person.username)

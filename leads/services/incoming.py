@@ -15,7 +15,7 @@ from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, LlmJob, Message
-from leads.selectors import Person, conversation_with, heard, leads_of
+from leads.selectors import PersonRef, conversation_with, heard, leads_of
 from leads.services.identity import leads_learn, person_learn
 from leads.services.llm_jobs import job_queue
 from leads.services.opt_out import opt_out
@@ -40,7 +40,7 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
     if is_own_account(telegram_user_id=message.peer_id):
         return
     name = "" if message.outgoing else message.from_username
-    person = Person.of(message.peer_id, name)
+    person = PersonRef.of(message.peer_id, name)
     found = conversation_with(bot_id=bot_id, telegram_user_id=message.peer_id, username=person.username)
     if found is None:
         if not message.outgoing:
@@ -72,10 +72,10 @@ def stop_hear(change: MessageNow) -> None:
     erasing_hold()
     if is_erased(telegram_user_id=change.from_user_id) or is_own_account(telegram_user_id=change.from_user_id):
         return
-    _stranger(Person.of(change.from_user_id, change.from_username), change.text)
+    _stranger(PersonRef.of(change.from_user_id, change.from_username), change.text)
 
 
-def _stranger(person: Person, text: str) -> None:
+def _stranger(person: PersonRef, text: str) -> None:
     """A lead may ask another account than the one that wrote to them to stop. Other strangers are left alone."""
     if not leads_of(person).exists():
         return
@@ -163,7 +163,7 @@ def _change(message: Message, change: MessageNow) -> None:
     if found is None:
         # Erased meanwhile.
         return
-    conversation = conversation_lock_if_there(found.id, Person.of(found.peer_id, found.lead.username))
+    conversation = conversation_lock_if_there(found.id, PersonRef.of(found.peer_id, found.lead.username))
     if conversation is None:
         return
     message.refresh_from_db()

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
 
 from campaigns.models import Campaign, Suppression
-from leads.llm.client import TIMEOUT_SECONDS, Answered
+from leads.llm.client import TIMEOUT_SECONDS, LlmResponse
 from leads.llm.prompt import conversation_prompt
 from leads.locks import ConversationGone, conversation_lock
 from leads.models import Conversation, Lead, LlmJob, Message
@@ -124,7 +124,7 @@ def question_messages(*, question: Question) -> "list[ChatCompletionMessageParam
 
 
 @transaction.atomic
-def job_apply(*, question: Question, answered: Answered, now: datetime) -> LlmJob:
+def job_apply(*, question: Question, answered: LlmResponse, now: datetime) -> LlmJob:
     """Do what the LLM decided, unless the conversation moved on meanwhile: then the job is stale."""
     conversation, job = _locked(question)
     job.prompt_tokens += answered.prompt_tokens

@@ -15,7 +15,7 @@ from campaigns.suppressions.recording import suppression_add
 from campaigns.suppressions.registry import Seen, Silenced
 from leads.locks import people_lock
 from leads.models import Conversation, Lead, LlmJob
-from leads.selectors import Person, leads_of
+from leads.selectors import PersonRef, leads_of
 
 
 @transaction.atomic
@@ -45,8 +45,8 @@ def _end_everything(silenced: Silenced) -> None:
     deliveries_cancel_for_person(telegram_user_id=person.telegram_user_id, username=person.username, reason=ended)
 
 
-def _person(silenced: Silenced) -> Person:
-    return Person.of(silenced.telegram_user_id, silenced.username)
+def _person(silenced: Silenced) -> PersonRef:
+    return PersonRef.of(silenced.telegram_user_id, silenced.username)
 
 
 def _concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
@@ -54,7 +54,7 @@ def _concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[s
     # Of the bearers of a name who are known by id the caller knows: here are leads with nothing but the name.
     unknown = Lead.objects.filter(username__lower__in=usernames, username__gt="", telegram_user_id=None)
     ids, names = people_waited_for(user_ids, usernames)
-    ids |= {one for one in leads if one is not None}
+    ids |= {user_id for user_id in leads if user_id is not None}
     return ids, names | {plain_username(name) for name in unknown.values_list("username", flat=True)}
 
 

@@ -13,7 +13,7 @@ from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import suppression_resolve
 from leads.locks import campaign_lock, leads_lock, managers_lock
 from leads.models import Lead
-from leads.selectors import Person, leads_met, managers_usable
+from leads.selectors import PersonRef, leads_met, managers_usable
 from leads.services.contact import lead_contact
 from leads.services.identity import lead_find
 from messaging.database.clock import database_clock
@@ -36,7 +36,7 @@ def lead_receive(*, event: NewTargetMessage) -> Lead | None:
 
 
 def _receive(event: NewTargetMessage, now: datetime) -> Lead | None:
-    person = Person.of(event.telegram_user_id, event.username)
+    person = PersonRef.of(event.telegram_user_id, event.username)
     campaign = _campaign(event.campaign_id)
     if is_own_account(telegram_user_id=person.telegram_user_id, username=person.username):
         return None
@@ -74,7 +74,7 @@ def _lock_for(events: Sequence[NewTargetMessage]) -> None:
     for campaign_id in campaigns:
         campaign_lock(campaign_id)
     managers_lock({bot_id for campaign_id in campaigns for bot_id in _manager_ids(campaign_id)})
-    leads_lock(leads_met([Person.of(event.telegram_user_id, event.username) for event in events]))
+    leads_lock(leads_met([PersonRef.of(event.telegram_user_id, event.username) for event in events]))
 
 
 def _manager_ids(campaign_id: UUID) -> list[UUID]:
@@ -95,7 +95,7 @@ def _campaign(campaign_id: str) -> Campaign:
         raise BadLead(f"there is no campaign {campaign_id!r}") from None
 
 
-def _create(event: NewTargetMessage, campaign: Campaign, person: Person) -> Lead:
+def _create(event: NewTargetMessage, campaign: Campaign, person: PersonRef) -> Lead:
     return Lead.objects.create(
         campaign=campaign,
         telegram_user_id=person.telegram_user_id,

@@ -12,7 +12,7 @@ from leads.first_contact import why_late_to_send
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, Lead, Message
 from leads.peer_refusals import refusal_text
-from leads.selectors import Person
+from leads.selectors import PersonRef
 from leads.services.identity import person_learn
 from leads.services.opt_out import opt_out
 from leads.services.ownership import Owner, conversation_end_if_over, lead_move, owner_move, owner_needed
@@ -29,7 +29,7 @@ def message_settle(*, delivery: Delivery, now: datetime) -> None:
     message = Message.objects.filter(id=delivery.origin_id).first()
     if message is None:
         return
-    met = Person.of(delivery.peer_id, delivery.peer_username)
+    met = PersonRef.of(delivery.peer_id, delivery.peer_username)
     conversation = conversation_lock_if_there(message.conversation_id, met)
     if conversation is None:
         # Erased meanwhile.

@@ -14,7 +14,7 @@ from notifier.notifications.lifecycle import channel_address, notification_claim
 log = logging.getLogger(__name__)
 
 
-def send_notification(*, notification_id: UUID, now: datetime | None = None) -> None:
+def notification_send(*, notification_id: UUID, now: datetime | None = None) -> None:
     """May run twice and beside itself; no transaction is open while it waits. However an attempt ends it is counted."""
     sending = notification_claim(notification_id=notification_id, now=now or database_clock())
     if sending is None:

@@ -90,4 +90,4 @@ class LineFormSet(forms.BaseInlineFormSet):
                 form.add_error("reply_to", NOT_BEFORE)
 
     def _kept(self) -> Iterator[Any]:
-        return (one for one in self.forms if getattr(one, "cleaned_data", None) and one not in self.deleted_forms)
+        return (form for form in self.forms if getattr(form, "cleaned_data", None) and form not in self.deleted_forms)

@@ -80,9 +80,9 @@ def sfc_repeat(*, sfc_id: UUID) -> ScriptForCampaign:
         except IntegrityError as error:
             raise AssignedAlready from error
         Casting.objects.bulk_create(
-            Casting(sfc=draft, slot_id=one.slot_id, bot_id=one.bot_id) for one in ended.cast.all()
+            Casting(sfc=draft, slot_id=casting.slot_id, bot_id=casting.bot_id) for casting in ended.cast.all()
         )
-        Target.objects.bulk_create(Target(sfc=draft, chat_id=one.chat_id) for one in ended.targets.order_by("id"))
+        Target.objects.bulk_create(Target(sfc=draft, chat_id=target.chat_id) for target in ended.targets.order_by("id"))
         return draft
 
 

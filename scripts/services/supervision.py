@@ -207,7 +207,7 @@ def _report(incidents: Iterable[Incident], act: Callable[[Incident], bool]) -> l
     def report(sfc_id: UUID) -> list[Incident]:
         fresh = [incident for incident in of_sfc[sfc_id] if act(incident)]
         if fresh:
-            kind = ServiceErrorEvent if all(one.waits_for_login for one in fresh) else ServiceCrashedEvent
+            kind = ServiceErrorEvent if all(incident.waits_for_login for incident in fresh) else ServiceCrashedEvent
             publish_on_commit(kind(service="scripts", reason=_summary(fresh)))
             log.warning("sfc %s: %d plays with an incident", sfc_id, len(fresh))
         return fresh

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from notifier.channels.rules import DEFAULT_PATTERNS
 from notifier.models import Channel, Notification, Rule
-from notifier.notifications.sending import send_notification
+from notifier.notifications.sending import notification_send
 
 pytestmark = pytest.mark.django_db
 
@@ -112,7 +112,7 @@ def test_a_test_is_sent_by_a_worker_and_the_page_shows_what_became_of_it(panel, 
     assert "team has a test notification queued" in asked and "tested" not in asked
     assert "On its way" in shown(panel, made) and not (tmp_path / "team.jsonl").exists()
     test = Notification.objects.get()
-    send_notification(notification_id=test.pk)
+    notification_send(notification_id=test.pk)
     assert "arrived" in shown(panel, made) and "Test: " in (tmp_path / "team.jsonl").read_text()
 
 
@@ -120,13 +120,13 @@ def test_a_test_that_fails_says_why_and_the_next_one_takes_its_place(panel, made
     (tmp_path / "team.jsonl").mkdir()
     ask_for_a_test(panel, made)
     first = Notification.objects.get()
-    send_notification(notification_id=first.pk)
+    notification_send(notification_id=first.pk)
     assert "Not delivered: file: Is a directory. It is tried again" in shown(panel, made)
     Channel.objects.update(address="/nowhere")
     ask_for_a_test(panel, made)
     first.refresh_from_db()
     assert (first.state, first.error) == ("failed", "another test was sent before this one arrived")
-    send_notification(notification_id=Notification.objects.get(state="queued").pk)
+    notification_send(notification_id=Notification.objects.get(state="queued").pk)
     assert "Not delivered: file: a file is a plain name" in shown(panel, made)
 
 

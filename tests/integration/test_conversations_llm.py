@@ -8,7 +8,7 @@ from django.utils import timezone
 from bots.models import Delivery
 from campaigns.models import Suppression
 from campaigns.services import campaign_finish, campaign_pause, campaign_resume
-from leads.llm.client import Answer, Answered
+from leads.llm.client import LlmAnswer, LlmResponse
 from leads.llm_runner import job_run
 from leads.models import Lead, LlmJob, Message
 from leads.services.llm_jobs import MOST_ATTEMPTS, job_apply, job_claim, jobs_dispatch_due
@@ -49,7 +49,7 @@ def claimed(**facts):
 
 
 def decision(action, *messages):
-    return Answered(Answer(messages=list(messages), action=action, reason="a test"), 10, 5)
+    return LlmResponse(LlmAnswer(messages=list(messages), action=action, reason="a test"), 10, 5)
 
 
 def test_a_question_is_answered(world, talk, llm):

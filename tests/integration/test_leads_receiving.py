@@ -18,7 +18,7 @@ from campaigns.policy.disclosure import is_disclosed
 from campaigns.services import campaign_finish
 from campaigns.suppressions.recording import suppression_add
 from leads.models import CampaignManager, Conversation, Lead, Message
-from leads.selectors import Person, leads_of
+from leads.selectors import PersonRef, leads_of
 from leads.services.contact import lead_approve, lead_reject, leads_contact_due
 from leads.services.identity import lead_find
 from leads.services.receiving import BadLead
@@ -387,9 +387,9 @@ def test_a_person_is_found_among_many_leads_by_indexes(world):
     )
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as asked:
         cursor.execute("ANALYZE leads_lead")
-        person = Person.of(1001, "@user_2")
+        person = PersonRef.of(1001, "@user_2")
         assert set(leads_of(person).values_list("username", flat=True)) == {"User_1", "User_2"}
-        found = lead_find(campaign_id=world.campaign.id, person=Person.of(None, "USER_4"))
+        found = lead_find(campaign_id=world.campaign.id, person=PersonRef.of(None, "USER_4"))
         assert found is not None and found.username == "User_4"
         searches = [each["sql"] for each in asked if each["sql"].startswith("SELECT")]
         for sql in searches:

@@ -18,7 +18,7 @@ from messaging.events import UndecodableMessage
 from messaging.models import OutboxEvent
 from notifier.models import Channel, Notification, Rule
 from notifier.notifications.lifecycle import CLAIM, MOST_ATTEMPTS, notification_claim, notifications_dispatch_due
-from notifier.notifications.sending import send_notification
+from notifier.notifications.sending import notification_send
 from telegram.errors import BotDead
 from tests.integration.locks import at_once
 from tests.integration.script_world import make_bot, make_sfc
@@ -112,7 +112,7 @@ def test_a_sent_notification_is_a_line_of_the_file(file):
     event_id = str(uuid4())
     happens("bots.banned", id=event_id, worker_id=str(uuid4()), comment="spam")
     notification = Notification.objects.get()
-    send_notification(notification_id=notification.id)
+    notification_send(notification_id=notification.id)
     [line] = lines(file)
     assert (line["id"], line["event_id"], line["routing_key"]) == (str(notification.id), event_id, "bots.banned")
     assert "spam" in line["title"] and line["event"]["comment"] == "spam"
@@ -126,7 +126,7 @@ def test_a_second_delivery_of_the_event_or_the_task_sends_nothing(file):
         happens("parser.error", id="6f9619ff-8b86-4d01-b42d-00cf4fc964ff", service="parser", reason="no")
     notification = Notification.objects.get()
     for _ in range(2):
-        send_notification(notification_id=notification.id)
+        notification_send(notification_id=notification.id)
     assert len(lines(file)) == 1
 
 
@@ -150,7 +150,7 @@ def test_every_system_event_is_heard_also_those_of_other_programs(file, key, bod
     happens(key, **body)
     notification = Notification.objects.get()
     assert title in notification.title and notification.routing_key == key
-    send_notification(notification_id=notification.id)
+    notification_send(notification_id=notification.id)
     assert lines(file)[0]["event"].keys() >= body.keys()
 
 
@@ -178,7 +178,7 @@ def test_a_channel_that_is_away_is_tried_again_later_and_then_given_up(tmp_path,
     notification = Notification.objects.get()
     now, waits = timezone.now(), []
     for _ in range(MOST_ATTEMPTS):
-        send_notification(notification_id=notification.id, now=notification.due_at + timedelta(hours=1))
+        notification_send(notification_id=notification.id, now=notification.due_at + timedelta(hours=1))
         notification.refresh_from_db()
         waits.append(notification.due_at - now)
     assert (notification.state, notification.attempts) == ("failed", MOST_ATTEMPTS)
@@ -194,10 +194,10 @@ def test_a_channel_that_comes_back_gets_its_notification(tmp_path):
     channel(file, "#")
     happens("parser.error", service="parser", reason="no")
     notification = Notification.objects.get()
-    send_notification(notification_id=notification.id)
+    notification_send(notification_id=notification.id)
     file.rmdir()
     assert notifications_dispatch_due(now=soon()) == 1
-    send_notification(notification_id=notification.id, now=soon())
+    notification_send(notification_id=notification.id, now=soon())
     assert len(lines(file)) == 1
     notification.refresh_from_db()
     assert (notification.state, notification.error) == ("sent", "")
@@ -207,7 +207,7 @@ def test_an_address_that_can_never_work_is_given_up_at_once(caplog):
     caplog.set_level(logging.DEBUG)
     channel("not-a-url-but-secret", "#", kind="webhook")
     happens("parser.error", service="parser", reason="no")
-    send_notification(notification_id=Notification.objects.get().id)
+    notification_send(notification_id=Notification.objects.get().id)
     notification = Notification.objects.get()
     assert (notification.state, notification.attempts) == ("failed", 1)
     assert "secret" not in notification.error + caplog.text
@@ -217,7 +217,7 @@ def test_the_notifiers_own_errors_are_notified_once_and_cause_no_more(tmp_path):
     (tmp_path / "notes").mkdir()
     channel(tmp_path / "notes", "#")
     happens("notifier.error", service="notifier", reason="a channel fails")
-    send_notification(notification_id=Notification.objects.get().id)
+    notification_send(notification_id=Notification.objects.get().id)
     assert Notification.objects.count() == 1 and not OutboxEvent.objects.exists()
 
 
@@ -235,10 +235,10 @@ def test_a_notification_whose_task_died_is_free_again(file):
     happens("parser.error", service="parser", reason="no")
     notification = Notification.objects.get()
     assert notification_claim(notification_id=notification.id, now=timezone.now())
-    send_notification(notification_id=notification.id)
+    notification_send(notification_id=notification.id)
     assert lines(file) == []
     assert notifications_dispatch_due(now=soon()) == 1
-    send_notification(notification_id=notification.id, now=soon())
+    notification_send(notification_id=notification.id, now=soon())
     assert len(lines(file)) == 1
 
 
@@ -246,7 +246,7 @@ def test_a_notification_whose_task_died_is_free_again(file):
 def test_two_tasks_for_one_notification_at_the_same_moment_send_once(file):
     made = channel(file, "#")
     notification = Notification.objects.create(channel=made, event_id=uuid4(), routing_key="a.b", title="t", body={})
-    at_once(*[lambda: send_notification(notification_id=notification.id, now=soon())] * 4)
+    at_once(*[lambda: notification_send(notification_id=notification.id, now=soon())] * 4)
     assert len(lines(file)) == 1
 
 
@@ -256,7 +256,7 @@ def test_a_receiver_that_asks_for_a_long_wait_gets_an_hour(wait):
         channel(server.url, "#", kind="webhook")
         happens("parser.error", service="parser", reason="no")
         before = timezone.now()
-        send_notification(notification_id=Notification.objects.get().id)
+        notification_send(notification_id=Notification.objects.get().id)
     notification = Notification.objects.get()
     assert (notification.state, notification.attempts, notification.error) == ("queued", 1, "webhook: HTTP 429")
     assert before + timedelta(hours=1) <= notification.due_at <= timezone.now() + timedelta(hours=1)
@@ -270,7 +270,7 @@ def test_a_receiver_that_answers_as_none_should_costs_an_attempt_and_not_the_wor
     with hostile_server(answer) as server:
         channel(server.url, "#", kind="webhook")
         happens("parser.error", service="parser", reason="no")
-        send_notification(notification_id=Notification.objects.get().id)
+        notification_send(notification_id=Notification.objects.get().id)
     notification = Notification.objects.get()
     assert (notification.state, notification.attempts, notification.claimed_until) == ("queued", 1, None)
     assert notification.error in ("webhook: TimeoutError", "webhook: RemoteProtocolError")
@@ -280,7 +280,7 @@ def test_a_pipe_that_nobody_reads_costs_an_attempt_and_not_the_worker(file):
     os.mkfifo(file)
     channel(file, "#")
     happens("parser.error", service="parser", reason="no")
-    send_notification(notification_id=Notification.objects.get().id)
+    notification_send(notification_id=Notification.objects.get().id)
     notification = Notification.objects.get()
     assert (notification.state, notification.error) == ("queued", "file: No such device or address")
 
@@ -293,7 +293,7 @@ def test_a_failure_that_nobody_foresaw_is_counted_and_ends(file, caplog):
     with connection.cursor() as cursor:
         cursor.execute("UPDATE notifier_channel SET address = 'nonsense-of-another-key' WHERE id = %s", [made.pk])
     for _ in range(MOST_ATTEMPTS):
-        send_notification(notification_id=notification.id, now=notification.due_at + timedelta(hours=1))
+        notification_send(notification_id=notification.id, now=notification.due_at + timedelta(hours=1))
         notification.refresh_from_db()
     assert (notification.state, notification.attempts) == ("failed", MOST_ATTEMPTS)
     assert notification.error.startswith("unforeseen ") and "nonsense" not in notification.error + caplog.text

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from bots.accounts.states import bot_restrict
 from bots.models import Bot
-from leads.llm.client import Answer, Answered
+from leads.llm.client import LlmAnswer, LlmResponse
 from leads.models import Conversation, Lead, LlmJob
 from leads.services.llm_jobs import job_apply, job_claim
 from leads.services.operators import conversation_take_over
@@ -49,8 +49,8 @@ def answered(world: World, talk: Conversation, **facts: Any) -> None:
     world.incoming(talk, WORDS)
     question = job_claim(job_id=LlmJob.objects.latest("id").id, now=timezone.now() + timedelta(minutes=5))
     assert question is not None
-    answer = Answer(messages=[], reason=WORDS, **facts)
-    job_apply(question=question, answered=Answered(answer, 1, 1), now=timezone.now())
+    answer = LlmAnswer(messages=[], reason=WORDS, **facts)
+    job_apply(question=question, answered=LlmResponse(answer, 1, 1), now=timezone.now())
 
 
 def test_an_ai_that_asks_for_an_operator_is_one_event_without_what_was_written(world: World, talk: Conversation):

@@ -24,7 +24,7 @@ from campaigns.permissions.expiry import permissions_tell_expiring
 from campaigns.suppressions.lookup import is_suppressed, suppressed_bearer
 from coolthing_site.schedule import PERIODS
 from leads.models import Conversation, Lead, Message
-from leads.selectors import Person, manager_least_loaded
+from leads.selectors import PersonRef, manager_least_loaded
 from leads.services.contact import leads_contact_due
 from leads.services.llm_jobs import Question, jobs_dispatch_due, question_messages
 from leads.services.opt_out import opt_out
@@ -100,7 +100,7 @@ def test_what_arrives(world: World, talk: Conversation, plans: scale.Plans) -> N
     plans.where = "a hit"
     world.receive(username="Name77", telegram_user_id=77)
     world.receive(username="Name78", telegram_user_id=...)
-    manager_least_loaded(campaign_id=world.campaign.id, person=Person(77, "Name77"))
+    manager_least_loaded(campaign_id=world.campaign.id, person=PersonRef(77, "Name77"))
     plans.where = "a prompt"
     question_messages(question=Question(uuid4(), 1, talk.id, "model"))
     plans.where = "a stop"
