@@ -22,7 +22,7 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import display
 
 from leads.admin import conversation_page as shown
-from leads.admin.persons import ERASE, PersonAdmin
+from leads.admin.personal_data import ERASE, PersonAdmin
 from leads.models import Conversation, Lead, Message
 from leads.selectors import beginning, hit_place
 from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send

@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from bots.deliveries.queueing import deliveries_leaving
 from campaigns.models import Suppression
-from leads.admin.persons import ERASE, PersonAdmin
+from leads.admin.personal_data import ERASE, PersonAdmin
 from leads.admin.related import chat_link, hit_link, parser_link, suppression_link
 from leads.models import Lead
 from leads.selectors import beginning

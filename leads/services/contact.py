@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 
 def lead_contact(*, lead: Lead, now: datetime) -> None:
-    """Give the lead to a manager and queue the first message, or say in the lead's state why not.
+    """Give the lead to a manager and queue the first message, or record in the lead's state why not.
 
-    The campaign and its managers are held (`leads.locks`). A lead that stays `new` is tried again by
+    The campaign and its managers are locked (`leads.locks`). A lead that stays `new` is tried again by
     `leads_contact_due`.
     """
     person = PersonRef.of(lead.telegram_user_id, lead.username)
@@ -98,7 +98,7 @@ def _wait(lead: Lead, reason: str) -> None:
 def lead_approve(*, lead_id: UUID, by: str, now: datetime | None = None) -> Lead:
     """An operator allows the first contact that the chat's permission does not cover. Doing it twice is no error."""
     now = now or database_clock()
-    lead = _lead_held(lead_id)
+    lead = _lead_locked(lead_id)
     if lead.approved_at is None and lead.state == State.AWAITING_APPROVAL:
         lead.approved_at, lead.approved_by = now, by[:150]
         lead.save(update_fields=["approved_at", "approved_by"])
@@ -111,7 +111,7 @@ def lead_approve(*, lead_id: UUID, by: str, now: datetime | None = None) -> Lead
 @transaction.atomic
 def lead_reject(*, lead_id: UUID, by: str, reason: str = "") -> Lead:
     """An operator decides that this person is not written to in this campaign. Doing it twice is no error."""
-    lead = _lead_held(lead_id)
+    lead = _lead_locked(lead_id)
     if lead.state in (State.AWAITING_APPROVAL, State.NEW):
         lead_move(lead=lead, state=State.CLOSED, reason=f"Rejected by {by}. {reason}".strip())
     elif lead.state != State.CLOSED:
@@ -151,7 +151,7 @@ def _contact_again(lead_id: UUID, now: datetime) -> bool:
 
 @transaction.atomic
 def _contact(lead_id: UUID, now: datetime) -> bool:
-    lead = _lead_held(lead_id)
+    lead = _lead_locked(lead_id)
     if lead.state == State.NEW and lead.attempts > MOST_ATTEMPTS:
         _give_up(lead_id, "the last attempts ended without a result")
         return False
@@ -189,7 +189,7 @@ def _give_up(lead_id: UUID, error: str) -> None:
         publish_on_commit(ServiceErrorEvent(service="manager", reason=reason))
 
 
-def _lead_held(lead_id: UUID) -> Lead:
+def _lead_locked(lead_id: UUID) -> Lead:
     campaign_id = Lead.objects.values_list("campaign_id", flat=True).get(id=lead_id)
     campaign_lock(campaign_id)
     # Before the lead's row is written.

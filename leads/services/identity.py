@@ -24,7 +24,7 @@ _ENDED = (Lead.State.CLOSED, Lead.State.OPTED_OUT, Lead.State.FAILED)
 
 
 def lead_find(*, campaign_id: UUID, person: PersonRef) -> Lead | None:
-    """The campaign's lead for this person, with what the person adds to it. The campaign is held, and whoever has the
+    """The campaign's lead for this person, with what the person adds to it. The campaign is locked, and whoever has the
     person's id or name is locked."""
     leads = Lead.objects.select_related("campaign").filter(campaign_id=campaign_id)
     by_id = leads.filter(telegram_user_id=person.telegram_user_id).first() if person.telegram_user_id else None

@@ -1,4 +1,5 @@
-"""The LLM's jobs: taken, answered, given up. Nothing here talks to the LLM: `leads.llm_runner` does, in between."""
+"""The states of an LLM job: queued, claimed, applied, postponed, handed over. A job belongs to one epoch of a
+conversation; only the latest one counts. Nothing here calls the LLM: `leads.llm_runner` does, in between."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -80,8 +81,9 @@ def job_queue(*, conversation: Conversation, now: datetime, quiet_seconds: float
 
 
 def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
-    """Take a due job; None when it is not due, held by another task, or no longer of use. Raises ConversationGone, as
-    the functions below do.
+    """Take a due job; None when it is not due, claimed by another task, or no longer of use.
+
+    Raises ConversationGone, as the functions below do.
 
     A job whose attempts are used up, the last of them without a trace, is handed over to an operator instead. While its
     campaign is paused it stays due. Where nothing more may be said the conversation ends.
@@ -140,15 +142,15 @@ def job_apply(*, question: Question, answered: LlmResponse, now: datetime) -> Ll
         case "opt_out":
             opt_out(lead_id=conversation.lead_id, source=Suppression.Source.LLM, reason=answer.reason[:300])
         case "reply":
-            _say(conversation, answer.texts, now)
+            _send(conversation, answer.texts, now)
         case "handover":
             reason = f"Handed over by the AI: {answer.reason}"
             owner_needed(conversation=conversation, reason=reason, told="The AI asks for an operator.")
-            _say(conversation, answer.texts, now, parting=True)
+            _send(conversation, answer.texts, now, parting=True)
         case "close":
             owner_move(conversation=conversation, owner=Owner.NONE, reason=f"Ended by the AI: {answer.reason}")
             lead_move(lead=conversation.lead, state=Lead.State.CLOSED, reason=answer.reason)
-            _say(conversation, answer.texts, now, parting=True)
+            _send(conversation, answer.texts, now, parting=True)
     return job
 
 
@@ -224,7 +226,7 @@ def _finish(job: LlmJob, state: LlmJob.State) -> LlmJob:
     return job
 
 
-def _say(conversation: Conversation, texts: list[str], now: datetime, *, parting: bool = False) -> None:
+def _send(conversation: Conversation, texts: list[str], now: datetime, *, parting: bool = False) -> None:
     """Messages of one answer leave in their order: the ledger keeps it for equal times."""
     for text in texts:
         message_send(conversation=conversation, author=Message.Author.AI, text=text, due_at=now, parting=parting)

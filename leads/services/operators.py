@@ -19,7 +19,7 @@ from texts.telegram_form import LONGEST, as_kept, length
 
 @transaction.atomic
 def conversation_take_over(*, conversation_id: UUID, by: str = "") -> Conversation:
-    """A person answers from now on: what the AI had queued is cancelled, and nothing of it is claimed any more."""
+    """An operator answers from now on: what the AI had queued is cancelled, and nothing of it is claimed any more."""
     conversation = _alive(conversation_id)
     if conversation.owner != Owner.HUMAN:
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Taken over by {by or 'an operator'}.")
@@ -29,7 +29,7 @@ def conversation_take_over(*, conversation_id: UUID, by: str = "") -> Conversati
 
 @transaction.atomic
 def conversation_hand_back(*, conversation_id: UUID, by: str = "", now: datetime | None = None) -> Conversation:
-    """The AI answers again, at once if the lead said the last word."""
+    """The AI answers again, at once if the lead wrote last."""
     conversation = _alive(conversation_id)
     if conversation.owner != Owner.AI:
         owner_move(conversation=conversation, owner=Owner.AI, reason=f"Handed back by {by or 'an operator'}.")
@@ -49,7 +49,7 @@ def operator_send(
     take_over_by: str = "",
     now: datetime | None = None,
 ) -> Message:
-    """Queue an operator's words, in a conversation that an operator owns. With `take_over_by`, the operator's name, it
+    """Queue an operator's message in a conversation that an operator owns. With `take_over_by`, the operator's name, it
     is taken over first where it is not; a text that is refused takes nothing over.
 
     `message_id` is the caller's id for the message: the same call twice queues it once.

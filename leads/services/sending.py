@@ -1,4 +1,4 @@
-"""From words to a message of a conversation with its delivery."""
+"""A text becomes a message of a conversation, with its delivery; what is queued is cancelled."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -57,7 +57,7 @@ def message_send(
 
 
 def ai_messages_cancel(*, conversation: Conversation, reason: str) -> int:
-    """The conversation is locked. Whatever the AI still wants to say there is not said."""
+    """The conversation is locked. What the AI has queued there is cancelled."""
     queued = Message.objects.filter(
         conversation=conversation, author=Message.Author.AI, delivery__state=Delivery.State.QUEUED
     )

@@ -42,13 +42,13 @@ def message_settle(*, delivery: Delivery, now: datetime) -> None:
     if delivery.telegram_message_id is None:
         _keep_place(message)
     if delivery.state == _State.SENT:
-        _said(conversation, message, delivery)
+        _sent(conversation, message, delivery)
     elif delivery.state == _State.FAILED and _BLOCKED in delivery.error:
         opt_out(lead_id=conversation.lead_id, source=Suppression.Source.BLOCK, reason="Blocked the account.")
     elif delivery.purpose == Purpose.FIRST_CONTACT:
-        _first_contact_not_said(conversation, delivery, now)
+        _first_contact_not_sent(conversation, delivery, now)
     elif _leaves_a_hole(conversation, message, delivery):
-        _reply_not_said(conversation, delivery)
+        _reply_not_sent(conversation, delivery)
     outgoing_judge(conversation=conversation_again(conversation))
 
 
@@ -60,21 +60,21 @@ def _keep_place(message: Message) -> None:
 
 
 def _leaves_a_hole(conversation: Conversation, message: Message, delivery: Delivery) -> bool:
-    """Whether the lead waits for what is not said. The gate also refuses answers that a later message made useless."""
+    """Whether the lead waits for what was not sent. The gate also refuses answers that a later message made useless."""
     if conversation.owner != Owner.AI:
         return False
     still_an_answer = message.epoch == conversation.epoch
     return delivery.state in (_State.FAILED, _State.UNKNOWN) or (delivery.state == _State.REFUSED and still_an_answer)
 
 
-def _said(conversation: Conversation, message: Message, delivery: Delivery) -> None:
+def _sent(conversation: Conversation, message: Message, delivery: Delivery) -> None:
     assert delivery.sent_at is not None
     Message.objects.filter(id=message.id).update(telegram_message_id=delivery.telegram_message_id, at=delivery.sent_at)
     if conversation.lead.state == Lead.State.CONTACTING:
         lead_move(lead=conversation.lead, state=Lead.State.TALKING)
 
 
-def _first_contact_not_said(conversation: Conversation, delivery: Delivery, now: datetime) -> None:
+def _first_contact_not_sent(conversation: Conversation, delivery: Delivery, now: datetime) -> None:
     """Nothing more is tried, unless an operator approves what came too late; or somebody else has decided about the
     lead already."""
     lead = conversation.lead
@@ -96,7 +96,7 @@ def _first_contact_not_said(conversation: Conversation, delivery: Delivery, now:
     owner_move(conversation=conversation, owner=Owner.NONE, reason=reason)
 
 
-def _reply_not_said(conversation: Conversation, delivery: Delivery) -> None:
+def _reply_not_sent(conversation: Conversation, delivery: Delivery) -> None:
     """An answer is missing. A person who cannot be written to is lost; anything else is for an operator."""
     if delivery.state == _State.REFUSED and conversation_end_if_over(conversation=conversation):
         return
