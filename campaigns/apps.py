@@ -8,18 +8,18 @@ class CampaignsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # `username__lower`, for `campaigns.identifiers.named`; `__upper` is the ledger's.
+        # `username__lower`, for `campaigns.identifiers.named`; `__upper` is for the deliveries.
         CharField.register_lookup(Lower)
         CharField.register_lookup(Upper)
-        from campaigns import tasks  # noqa: F401  They register themselves with Celery.
+        from campaigns import tasks  # noqa: F401 - they register themselves with Celery
         from campaigns.person_data import CampaignsPersonalData, about_erased
         from campaigns.policy.fences import erasing_hold
         from campaigns.selectors import campaign_names
         from messaging import event_objects
+        from privacy import registry as privacy
         from privacy.erased import register_guard
-        from privacy.registry import register
 
         event_objects.register(event_objects.CAMPAIGN_FIELD, names=campaign_names)
-        # Last: with it goes who the person was.
-        register(7, CampaignsPersonalData())
+        # The last turn: the suppression knows the person's id and username until then.
+        privacy.register(7, CampaignsPersonalData())
         register_guard(about_erased, lock=erasing_hold)

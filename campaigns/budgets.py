@@ -34,6 +34,7 @@ class UnknownKey(ValueError):
 
 
 def register_scope(scope: Budget.Scope, named: KeyNames) -> None:
+    """A room above says where the objects of a scope are found. Call it from an app's `ready`."""
     _named[scope] = named
 
 

@@ -8,7 +8,7 @@ _checks: list[Callable[..., str]] = []
 
 def register_check(check: Callable[..., str]) -> None:
     """`check(campaign_id=…)` answers in sentences what is missing and what to do, nothing when the campaign may start.
-    Call it from an app's `ready`."""
+    Call it from an app's `ready`. The answers are listed in the order of registration, that of INSTALLED_APPS."""
     if check not in _checks:
         _checks.append(check)
 

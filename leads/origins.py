@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.db import connection
 
-from bots.deliveries.queueing import register_origin
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from campaigns.models import Purpose
@@ -14,7 +13,6 @@ from campaigns.permissions.validity import Gap
 from leads.first_contact import why_late_to_send
 from leads.models import Conversation, Lead, Message
 from leads.selectors import direct_contact_gaps
-from leads.services.sending import ORIGIN
 from leads.services.settlement import message_settle
 
 MOVED_ON = Refuse("The conversation moved on.")
@@ -88,6 +86,3 @@ def _of_the_owner(gap: Gap | None) -> Verdict:
         return ALLOW
     reason = f"No permission of the chat's owner for first contacts is in force: {gap.reason}."
     return Refuse(reason) if gap.lasting else Wait(gap.until, reason)
-
-
-register_origin(ORIGIN, LeadsOrigin())

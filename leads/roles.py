@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from bots import roles
-from bots.models import Role
 from campaigns.models import Chat
 from leads.locks import managers_lock
 from leads.models import Conversation
@@ -44,6 +42,3 @@ class ManagerHandler:
     def why_kept(self, bot_id: UUID) -> str:
         managers_lock([bot_id])
         return HEARS_STOPS if Conversation.objects.filter(bot_id=bot_id).exists() else ""
-
-
-roles.register(Role.MANAGER, ManagerHandler())

@@ -6,11 +6,11 @@ class NotifierConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging.observability.trace import register_source
-        from notifier import events, subscribers, tasks  # noqa: F401  (they register themselves)
+        from messaging.observability import trace
+        from notifier import events, subscribers, tasks  # noqa: F401 - their classes and decorators register themselves
         from notifier.person_data import NotifierPersonalData
         from notifier.trace import steps
-        from privacy.registry import register
+        from privacy import registry as privacy
 
-        register_source(steps)
-        register(2, NotifierPersonalData())
+        trace.register_source(steps)
+        privacy.register(2, NotifierPersonalData())

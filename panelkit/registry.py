@@ -1,4 +1,8 @@
-"""What rooms above hang into the pages of rooms below, which do not know them."""
+"""What rooms above add to the pages of rooms below, which do not import them.
+
+Admin modules register when `coolthing_site.urls` has Django discover them, in the order of INSTALLED_APPS. A page shows
+inlines, sections and links in the order of registration.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable

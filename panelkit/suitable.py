@@ -62,7 +62,8 @@ class SuitableForm(forms.ModelForm):
 
 
 def offer(form: type[SuitableForm], model: str) -> type[SuitableForm]:
-    """Make the pickers of `model`'s forms (a label) ask for what is suitable in `form`. Call it once for each model."""
+    """Make the pickers of `model`'s forms (a label) ask for what is suitable in `form`. Call it from an
+    admin module, once for each model."""
     for name, suitable in form.suitable.items():
         _offered[model.lower(), name] = suitable
     return form

@@ -6,14 +6,21 @@ class ParserConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from bots import roles
+        from bots.models import Role
         from campaigns.start_checks import register_check
-        from messaging.observability.trace import register_source
-        from parser import events, roles  # noqa: F401  (they register themselves)
+        from campaigns.suppressions import registry as suppressions
+        from messaging.observability import trace
+        from parser import events  # noqa: F401 - its classes register themselves
         from parser.person_data import ParserPersonalData
+        from parser.roles import ParserHandler
         from parser.selectors import parsers_told
+        from parser.services import people_last_seen
         from parser.trace import steps
-        from privacy.registry import register
+        from privacy import registry as privacy
 
-        register_source(steps)
-        register(4, ParserPersonalData())
+        roles.register(Role.PARSER, ParserHandler())
         register_check(parsers_told)
+        suppressions.register_finder(people_last_seen)
+        trace.register_source(steps)
+        privacy.register(4, ParserPersonalData())

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from bots import roles
-from bots.models import Role
 from campaigns.models import Chat
 from parser.hit_changes import hits_changed
 from parser.selectors import bots_wanted, chats_of
@@ -37,6 +35,3 @@ class ParserHandler:
 
     def why_kept(self, bot_id: UUID) -> str:
         return ""
-
-
-roles.register(Role.PARSER, ParserHandler())

@@ -9,7 +9,7 @@ from bots.selectors import is_own_account
 from campaigns.policy.fences import erasing_hold
 from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import erased_resolve
-from campaigns.suppressions.registry import Seen, register_finder
+from campaigns.suppressions.registry import Seen
 from messaging.publishing.outbox import publish_on_commit
 from parser.eligibility import why_no_target
 from parser.events import NewTargetMessage
@@ -104,12 +104,9 @@ def _event(hit: Hit, message: IncomingMessage) -> NewTargetMessage:
     )
 
 
-def _seen(usernames: Collection[str]) -> Iterator[Seen]:
-    """Whom the parser has met last under each of these plain names."""
+def people_last_seen(usernames: Collection[str]) -> Iterator[Seen]:
+    """The person whom the parser has met last under each of these usernames (without @, in small letters)."""
     with connection.cursor() as cursor:
         cursor.execute(_LAST_UNDER_A_NAME, [list(usernames)])
         for name, user_id, said_at in cursor.fetchall():
             yield Seen(name, user_id, said_at)
-
-
-register_finder(_seen)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from bots.deliveries.queueing import register_origin
 from bots.gate.row_locks import Statement, ask
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from scripts.models import Run, ScriptForCampaign, Step
-from scripts.services import ORIGIN, step_settle
+from scripts.services import step_settle
 
 _HOLD_RUNS = """
     SELECT id FROM scripts_run WHERE id IN (SELECT run_id FROM scripts_step WHERE id = ANY(%s)) ORDER BY id FOR SHARE
@@ -67,6 +66,3 @@ def _verdict(delivery: Delivery, found: Standing | None) -> Verdict:
     if run != Run.State.PLAYING:
         return Refuse(f"the play is {run.label.lower()}")
     return ALLOW
-
-
-register_origin(ORIGIN, StepOrigin())

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from bots.models import Role
-from bots.roles import register
 from campaigns.models import Chat
 from scripts import selectors
 from telegram.types import IncomingMessage, MessageNow
@@ -41,6 +39,3 @@ class ActorHandler:
 
     def why_kept(self, bot_id: UUID) -> str:
         return ""
-
-
-register(Role.ACTOR, ActorHandler())

@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from bots.deliveries.timeline import RESOLVED, note
-from bots.gate.origins import Origin, origin_named, register_origin
+from bots.gate.origins import origin_settle
 from bots.gate.recipients import addressed_as
 from bots.models import Delivery, DeliveryEvent
 from campaigns.identifiers import plain_username
@@ -25,7 +25,6 @@ from messaging.database.clock import database_clock
 from texts.telegram_form import as_kept
 
 __all__ = [
-    "Origin",
     "deliveries_cancel",
     "deliveries_cancel_for_person",
     "deliveries_leaving",
@@ -35,7 +34,6 @@ __all__ = [
     "delivery_queue",
     "delivery_resolve",
     "people_waited_for",
-    "register_origin",
 ]
 
 State = Delivery.State
@@ -248,8 +246,5 @@ def delivery_finish(
     now = now or database_clock()
     if reason or state != State.SENT:
         note(DeliveryEvent.Kind(state), {delivery_id: reason[:300]})
-    origin = origin_named(delivery.origin)
-    if origin is None:
-        raise LookupError(f"No origin {delivery.origin} is registered in this process.")
-    origin.settle(delivery, now=now)
+    origin_settle(delivery, now=now)
     return True

@@ -15,9 +15,9 @@ from django.db.models import QuerySet
 
 from bots.accounts.suitability import login_problem
 from bots.gate.budgets import BudgetBook
-from bots.gate.origins import origin_named
+from bots.gate.origins import origin_verdicts, origins_lock
 from bots.gate.row_locks import Statement, ask, holding, select, selecting
-from bots.gate.rules import ALLOW, Block, Facts, Refuse, Verdict, Wait
+from bots.gate.rules import Block, Facts, Refuse
 from bots.models import Bot, BotBlock, Delivery
 from campaigns.identifiers import plain_username
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
@@ -77,12 +77,7 @@ _SECRETS = ("phone", "api_hash", "proxy_url")
 def hold_fences(keys: Sequence[Key]) -> Held:
     """Nothing that the gate reads about these deliveries changes until the transaction ends."""
     (campaigns,) = ask(holding(Campaign, {key.campaign_id for key in keys}, "FOR SHARE"))
-    by_origin: dict[str, list[UUID]] = defaultdict(list)
-    for key in keys:
-        by_origin[key.origin].append(key.origin_id)
-    for name in sorted(by_origin):
-        if (origin := origin_named(name)) is not None:
-            origin.lock_fences(sorted(by_origin[name]))
+    origins_lock((key.origin, key.origin_id) for key in keys)
     _, chats, _, bots = ask(
         _UNCOMPILED,
         holding(Chat, _chats(keys), "FOR SHARE"),
@@ -136,7 +131,7 @@ class GateFacts:
         """Without `book` they were claimed before: their budgets are spent and their turn has come."""
         self._owners, self._now, self._book = owners, now, book
         self._logged_in: dict[UUID, bool] = {}
-        self._origins = _origin_verdicts(deliveries, now)
+        self._origins = origin_verdicts(deliveries, now=now)
         chat_ids = {delivery.chat_id for delivery in deliveries if delivery.chat_id is not None}
         permissions, self._blocks, self._heads = ask(
             Statement(*permission_question(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)),
@@ -220,24 +215,6 @@ def asks_history(delivery: Delivery) -> bool:
 def _methods(delivery: Delivery) -> set[str]:
     by_name = delivery.chat_id is None and delivery.peer_id is None
     return _SEND | (_RESOLVE if by_name else set()) | (_HISTORY if asks_history(delivery) else set())
-
-
-def _origin_verdicts(deliveries: Sequence[Delivery], now: datetime) -> dict[UUID, Verdict]:
-    by_origin: dict[str, list[Delivery]] = defaultdict(list)
-    for delivery in deliveries:
-        by_origin[delivery.origin].append(delivery)
-    verdicts: dict[UUID, Verdict] = {}
-    for name, asked in by_origin.items():
-        origin = origin_named(name)
-        if not name:
-            # What somebody only asks about belongs to nothing that could speak against it.
-            verdicts |= {delivery.id: ALLOW for delivery in asked}
-        elif origin is None:
-            unknown = Wait(None, f"No code for “{name}” runs in this worker.")
-            verdicts |= {delivery.id: unknown for delivery in asked}
-        else:
-            verdicts |= origin.verdicts(asked, now=now)
-    return verdicts
 
 
 def _blocks(deliveries: Sequence[Delivery], now: datetime) -> Statement:

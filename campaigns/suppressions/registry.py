@@ -1,4 +1,7 @@
-"""What the rooms above do when a person is suppressed, in the transaction that records it."""
+"""What the rooms above do when a person is suppressed, in the transaction that records it.
+
+They register here once, in their apps' `ready`.
+"""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -39,8 +42,10 @@ _concerned: list[Concerned] = []
 
 
 def register_finder(finder: Finder) -> None:
-    """A room tells whom it has met under a name."""
-    _finders.append(finder)
+    """`finder` says whom the room has met last under a username. Of all rooms' answers the latest counts, so the order
+    of registration has no effect."""
+    if finder not in _finders:
+        _finders.append(finder)
 
 
 def bearer_of(username: str) -> int | None:
@@ -66,10 +71,14 @@ def concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[se
 def register(*, lock: Step, after: Step, concerned: Concerned) -> None:
     """`lock` is called before the suppressions' fence is closed and takes whatever `after` changes: senders lock such
     rows first, too. `after` is called once the suppression is written. Both may be called again for the same person.
-    `concerned` tells for many people at once of whom `after` would change something.
+    `concerned` says for many people at once about whom `after` would change something.
+
+    The steps run in the order of registration, which is the order of INSTALLED_APPS. So far `leads` is the only room; a
+    second one whose `lock` takes other rows needs its place in the order of locks (docs/architecture.md).
     """
-    _steps.append((lock, after))
-    _concerned.append(concerned)
+    if (lock, after) not in _steps:
+        _steps.append((lock, after))
+        _concerned.append(concerned)
 
 
 def lock_all(silenced: Silenced) -> None:

@@ -10,7 +10,6 @@ from django.db.models.functions import Lower
 from bots.deliveries.queueing import deliveries_cancel_for_person, people_waited_for
 from campaigns.identifiers import plain_username
 from campaigns.models import Suppression
-from campaigns.suppressions import registry
 from campaigns.suppressions.recording import suppression_add
 from campaigns.suppressions.registry import Seen, Silenced
 from leads.locks import people_lock
@@ -28,12 +27,12 @@ def opt_out(*, lead_id: UUID, source: Suppression.Source, reason: str = "") -> N
     suppression_add(telegram_user_id=lead.telegram_user_id, username=lead.username, source=source, reason=reason)
 
 
-def _lock(silenced: Silenced) -> None:
+def lock_conversations(silenced: Silenced) -> None:
     people_lock(_person(silenced))
 
 
-def _end_everything(silenced: Silenced) -> None:
-    """What follows every suppression, whoever asked for it."""
+def end_conversations(silenced: Silenced) -> None:
+    """Follows every suppression, whichever way it was entered."""
     person = _person(silenced)
     leads = leads_of(person)
     ended = "Opted out: " + silenced.source.label
@@ -49,7 +48,8 @@ def _person(silenced: Silenced) -> PersonRef:
     return PersonRef.of(silenced.telegram_user_id, silenced.username)
 
 
-def _concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
+def people_concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
+    """As `campaigns.suppressions.registry.Concerned`."""
     leads = Lead.objects.filter(telegram_user_id__in=user_ids).values_list("telegram_user_id", flat=True)
     # Of the bearers of a name who are known by id the caller knows: here are leads with nothing but the name.
     unknown = Lead.objects.filter(username__lower__in=usernames, username__gt="", telegram_user_id=None)
@@ -58,12 +58,9 @@ def _concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[s
     return ids, names | {plain_username(name) for name in unknown.values_list("username", flat=True)}
 
 
-def _seen(usernames: Collection[str]) -> Iterator[Seen]:
+def people_last_seen(usernames: Collection[str]) -> Iterator[Seen]:
+    """The lead who was found last under each of these usernames (without @, in small letters)."""
     known = Lead.objects.annotate(name=Lower("username")).filter(telegram_user_id__isnull=False)
     known = known.filter(username__lower__in=usernames, username__gt="")
     for lead in known.order_by("name", "-created_at").distinct("name"):
         yield Seen(lead.name, lead.telegram_user_id or 0, lead.hit_at)
-
-
-registry.register(lock=_lock, after=_end_everything, concerned=_concerned)
-registry.register_finder(_seen)

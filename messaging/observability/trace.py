@@ -86,7 +86,8 @@ _sources: list[Source] = []
 
 
 def register_source(source: Source) -> None:
-    """A room above tells what it made of an event. Its rows are shown to those who may view them."""
+    """A room above adds its steps to the story of an event; users see those whose rows they may view. Call it from an
+    app's `ready`. Steps are sorted by time; only steps of the same moment keep the order of registration."""
     if source not in _sources:
         _sources.append(source)
 
