@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 # Most tests wait for processes and servers: more workers than this machine's cores keep them busy.
 PYTEST_WORKERS ?= 3
+# Tests, the demo and `make up` start many processes: without it each of them would compile every module anew.
+export PYTHONDONTWRITEBYTECODE =
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-unit chaos bench-bus bench-bots lint services stop clean

@@ -16,7 +16,7 @@ from django_celery_beat.admin import CrontabScheduleAdmin as StockCrontabSchedul
 from django_celery_beat.admin import PeriodicTaskAdmin as StockPeriodicTaskAdmin
 from django_celery_beat.admin import PeriodicTaskForm as StockPeriodicTaskForm
 from django_celery_beat.admin import TaskSelectWidget
-from unfold.contrib.filters.admin import RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -26,6 +26,7 @@ from coolthing_site.models import Process, RequestCount
 from coolthing_site.panel.processes import process_state
 from coolthing_site.web.login_limits import unlock
 from panelkit.base import FactAdmin, FactInline, PanelAdmin
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import tag
 from panelkit.operations import Operation
 from vault.models import KeyInUse
@@ -206,6 +207,7 @@ class PeriodicTaskAdmin(StockPeriodicTaskAdmin, PanelAdmin):
 class PeriodicTaskInline(FactInline):
     model = beat.PeriodicTask
     fields = ("name", "task", "enabled")
+    ordering = ("name",)
     tab = False
 
 

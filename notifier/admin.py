@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from messaging.admin.parts import trace_link
@@ -17,6 +17,7 @@ from notifier.models import Channel, Notification, Rule
 from notifier.notifications.testing import channel_test, last_test
 from notifier.selectors import failure_text, with_failure
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, text_column, waits
 from panelkit.operations import Operation
 from panelkit.secret_fields import SecretField, SecretForm

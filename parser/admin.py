@@ -4,12 +4,7 @@ from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
-    ChoicesDropdownFilter,
-    RangeDateTimeFilter,
-    RelatedDropdownFilter,
-)
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 
 from bots.accounts.suitability import with_logins
 from campaigns.models import Campaign
@@ -17,6 +12,7 @@ from campaigns.pickers import OPEN_CAMPAIGN
 from messaging.admin.parts import trace_link
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, text_column
 from panelkit.registry import add_inline
 from panelkit.suitable import Suitable, SuitableForm, offer

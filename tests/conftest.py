@@ -49,6 +49,14 @@ def _no_broker() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> None:
+    """A hash that is safe to store takes a quarter of a second of a core, for each account that a test makes."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _own_servers(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The servers that tests start are this machine's; what they write is nobody's."""
     from django.conf import settings

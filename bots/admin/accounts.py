@@ -7,11 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
-    ChoicesDropdownFilter,
-    RangeDateTimeFilter,
-)
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
@@ -26,6 +22,7 @@ from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host,
 from bots.worker.hosts import host_drain, host_state, host_undrain, hosts_alive
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, moment, moment_told, waits
 from panelkit.operations import Operation, when_in
 from panelkit.secret_fields import SecretField, SecretForm

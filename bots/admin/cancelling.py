@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.dateparse import parse_datetime
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from bots.deliveries.cancelling import (
@@ -27,6 +27,7 @@ from messaging.database.clock import database_clock
 from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, page_of
 from panelkit.lists import count_of
 from panelkit.operating import CONFIRMED

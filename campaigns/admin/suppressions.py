@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
 
 from campaigns.admin.suppression_imports import SuppressionImporting
@@ -17,6 +17,7 @@ from campaigns.suppressions import csv_files
 from campaigns.suppressions.recording import suppression_add
 from campaigns.suppressions.registry import bearer_of
 from panelkit.base import FactAdmin
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, moment
 
 NAME_HELP = (

@@ -9,12 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
-from unfold.contrib.filters.admin import RangeDateTimeFilter
 
 from coolthing_site.api.tokens import token_issue
 from coolthing_site.models import ApiToken
 from panelkit.base import PanelAdmin
 from panelkit.deleting import Consequences
+from panelkit.filters import RangeDateTimeFilter
 
 
 @admin.register(ApiToken)

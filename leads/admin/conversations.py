@@ -13,12 +13,7 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.urls import URLPattern, path, reverse
-from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
-    ChoicesDropdownFilter,
-    RangeDateTimeFilter,
-    RelatedDropdownFilter,
-)
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from leads.admin import conversation_page as shown
@@ -28,6 +23,7 @@ from leads.selectors import beginning, hit_place
 from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
 from leads.services.sending import ai_messages_leaving
 from panelkit.errors import NotPossible
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to
 from panelkit.operations import Operation
 from panelkit.registry import Leaving, add_leaving, leaving_of

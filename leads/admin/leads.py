@@ -2,11 +2,7 @@
 
 from django import forms
 from django.contrib import admin
-from unfold.contrib.filters.admin import (
-    ChoicesDropdownFilter,
-    RangeDateTimeFilter,
-    RelatedDropdownFilter,
-)
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -20,6 +16,7 @@ from leads.services.contact import lead_approve, lead_reject
 from leads.services.opt_out import opt_out
 from messaging.admin.parts import trace_link
 from panelkit.errors import NotPossible
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to, text_column
 from panelkit.operations import Operation, when_in
 from panelkit.registry import Leaving, add_leaving

@@ -5,16 +5,13 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import (
-    ChoicesDropdownFilter,
-    DropdownFilter,
-    RangeDateTimeFilter,
-)
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
 from leads.llm.client import ACTIONS
 from leads.models import LlmJob
 from panelkit.base import FactAdmin
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to, waits
 
 

@@ -1,14 +1,12 @@
 """The pages of messages: those of conversations, and those of which it is not known yet who wrote them."""
 
 from django.contrib import admin
-from unfold.contrib.filters.admin import (
-    ChoicesDropdownFilter,
-    RangeDateTimeFilter,
-)
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from leads.models import Message, UnclaimedMessage
 from panelkit.base import FactAdmin
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, link_to, text_column, waits
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from messaging.admin.letter_editing import DOWNLOAD, EDIT, LetterEditing
@@ -24,6 +24,7 @@ from messaging.models import DeadLetter, DeadLetterEntry
 from panelkit.base import FactAdmin
 from panelkit.choosing import Chosen, all_matching, chosen_for
 from panelkit.errors import NotPossible
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to, page_of, preformatted
 from panelkit.operating import CONFIRMED
 from panelkit.operations import Offer, Operation, when_in

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from messaging import services
@@ -22,6 +22,7 @@ from messaging.models import (
 )
 from panelkit.base import FactAdmin
 from panelkit.errors import NotPossible
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import clipped, moment, preformatted, tag
 from panelkit.operations import Operation
 

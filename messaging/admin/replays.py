@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
@@ -17,6 +17,7 @@ from messaging.models import ReplayBatch, ReplayItem
 from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
 from panelkit.errors import NotPossible
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to, tag
 from panelkit.operations import Operation, when_in
 

@@ -6,11 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import (
-    ChoicesDropdownFilter,
-    RangeDateTimeFilter,
-    RelatedDropdownFilter,
-)
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from bots.accounts.suitability import with_logins
@@ -18,6 +14,7 @@ from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from panelkit.base import PanelAdmin, RowsInline
 from panelkit.counts import counted
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, text_column
 from panelkit.operations import Operation, when_in
 from panelkit.suitable import SuitableForm, offer

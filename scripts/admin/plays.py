@@ -5,17 +5,13 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
-    ChoicesDropdownFilter,
-    RangeDateTimeFilter,
-    RelatedDropdownFilter,
-)
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from bots.models import Delivery
 from panelkit.base import FactAdmin, FactInline
 from panelkit.counts import counted
+from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, link_to, page_of, text_column, waits
 from panelkit.operations import Operation, when_in
 from panelkit.registry import Link, add_link, may_view

@@ -38,8 +38,7 @@ def client(settings: Any) -> Client:
 
 
 @pytest.fixture
-def olga(db: None, settings: Any) -> User:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def olga(db: None) -> User:
     return User.objects.create_superuser("olga", password="the right password")
 
 

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import unfold as unfold_package
@@ -51,8 +50,7 @@ def test_every_answer_has_the_policy_and_the_headers(address: str) -> None:
 
 
 @pytest.mark.django_db
-def test_cookies_are_the_servers_alone_and_end_after_a_working_day(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def test_cookies_are_the_servers_alone_and_end_after_a_working_day() -> None:
     User.objects.create_superuser("olga", password="the right password")
     answer = Client().post("/admin/login/", {"username": "olga", "password": "the right password"})
     cookies = answer.cookies

@@ -50,7 +50,8 @@ def troubles() -> Iterator[Troubles]:
 
     yield chosen
     del topology.SUBSCRIPTIONS[QUEUE], subscriptions._subscriptions[QUEUE]
-    current_app.tasks.unregister(TASK)
+    for name in (TASK, f"{TASK}.many"):
+        current_app.tasks.unregister(name)
 
 
 def _run(body: bytes, key: str = KEY) -> None:
