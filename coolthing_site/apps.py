@@ -8,6 +8,6 @@ class CoolthingSiteConfig(AppConfig):
     def ready(self) -> None:
         from coolthing_site import checks  # noqa: F401  It registers them.
         from coolthing_site.person_data import PanelPersonalData
-        from privacy.registry import register
+        from privacy import registry as privacy
 
-        register(6, PanelPersonalData())
+        privacy.register(6, PanelPersonalData())

@@ -8,6 +8,6 @@ class MessagingConfig(AppConfig):
     def ready(self) -> None:
         from messaging import subscribers, tasks  # noqa: F401 - they register themselves
         from messaging.person_data import BusPersonalData
-        from privacy.registry import register
+        from privacy import registry as privacy
 
-        register(1, BusPersonalData())
+        privacy.register(1, BusPersonalData())
