@@ -17,7 +17,7 @@ from celery.signals import (
 )
 from kombu import Exchange, Queue
 
-from coolthing_site.schedule import beat_schedule
+from coolthing_site.processes.beat_schedule import beat_schedule
 from messaging.broker import topology
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coolthing_site.settings")
@@ -91,7 +91,7 @@ SETTINGS: dict[str, Any] = {
     "control_queue_durable": True,
     "event_queue_exclusive": True,
     "event_queue_durable": False,
-    "beat_scheduler": "coolthing_site.beat:PatientScheduler",
+    "beat_scheduler": "coolthing_site.processes.beat_scheduler:PatientScheduler",
     "timezone": "UTC",
     "enable_utc": True,
 }

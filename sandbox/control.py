@@ -38,9 +38,9 @@ from sandbox.control_bodies import (
     body_of,
     json_of,
 )
+from sandbox.mtproto.logins.tokens import token_of
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.server import MtprotoServer
-from sandbox.mtproto.tokens import token_of
 from sandbox.world import authors, message_changes, topics, usernames
 from sandbox.world.entities import Chat, LedgerEntry, User
 from sandbox.world.errors import WorldError

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from sandbox.control import add_control_routes
 from sandbox.llm.endpoint import SandboxLLM, add_llm_routes
-from sandbox.mtproto.keys import load_or_create
+from sandbox.mtproto.encryption.server_key import load_or_create
 from sandbox.mtproto.server import MtprotoServer
 from sandbox.people import People, add_people_routes
 from sandbox.scenario import Scenario

@@ -1,17 +1,35 @@
 """Snapshots, so that accounts stay logged in and chats keep their history across restarts."""
 
+import io
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
-from sandbox.mtproto.authkeys import AuthKeys
+from sandbox.mtproto.encryption import authkeys
+from sandbox.mtproto.encryption.authkeys import AuthKeys
+from sandbox.world import boxes, entities, hashes, marks, registry
 from sandbox.world.world import World
 
 FORMAT = 4
+# Where the classes of a snapshot are.
+_MODULES = (authkeys, boxes, entities, hashes, marks, registry)
 
 
 class StateUnreadable(Exception):
     """The file is no snapshot of this version of the sandbox."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds the sandbox's classes by their names alone: older snapshots name modules that have moved since."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if not module.startswith("sandbox."):
+            return super().find_class(module, name)
+        for home in _MODULES:
+            if hasattr(home, name):
+                return getattr(home, name)
+        raise AttributeError(f"a snapshot has no {module}.{name}")
 
 
 class StateFile:
@@ -26,7 +44,7 @@ class StateFile:
         if not self._path.exists():
             return False
         try:
-            state = pickle.loads(self._path.read_bytes())
+            state = _Unpickler(io.BytesIO(self._path.read_bytes())).load()
             if state["format"] != FORMAT:
                 raise StateUnreadable(f"{self._path}: format {state['format']}, not {FORMAT}")
             self._world.load(state["world"])

@@ -13,7 +13,7 @@ from telethon.tl import functions, types
 from telegram import peers
 from telegram.calls import REQUEST_TIMEOUT, call, close, guarded, within
 from telegram.connection.config import new_client
-from telegram.connection.store import StoredSession, UnreadableSession
+from telegram.connection.session_store import StoredSession, UnreadableSession
 from telegram.convert import incoming, message_now, new_message, now, sent
 from telegram.dialogs import list_dialogs
 from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError

@@ -22,7 +22,7 @@ def is_group(peer_id: int) -> bool:
 
 @dataclass(frozen=True)
 class Credentials:
-    """With what an application signs in. `proxy_url` as `telegram.connection.proxies` reads it, or empty.
+    """With what an application signs in. `proxy_url` as `telegram.connection.proxy_settings` reads it, or empty.
 
     Printed, it shows neither the hash nor the proxy's password.
     """

@@ -12,10 +12,10 @@ from bench.world import Trouble, wait_for
 from coolthing_site.demo.environment import free_ports
 from coolthing_site.local_world.sandbox_control import SandboxControl
 from coolthing_site.processes.procfile import SANDBOX, ProcessGroup, sandbox_environment
-from sandbox.mtproto.authkeys import AuthKeys
+from sandbox.mtproto.encryption.authkeys import AuthKeys
 from sandbox.state import StateFile
 from sandbox.world.world import World
-from telegram.connection.store import session_of_key
+from telegram.connection.session_store import session_of_key
 
 KEY_BYTES = 256
 # Messages that are said with one request: the sandbox does nothing else meanwhile.

@@ -14,8 +14,8 @@ from bench.bots import processes as kernel
 from bench.world import Trouble, wait_for
 from bots.models import Bot, Host
 from bots.worker.supervision import supervise
+from coolthing_site.processes.beat_schedule import PERIODS
 from coolthing_site.processes.procfile import ProcessGroup, procfile
-from coolthing_site.schedule import PERIODS
 
 BOOT_SECONDS = 60.0
 # For all its bots, and at least this long: a machine that others use as well is slow.

@@ -16,7 +16,7 @@ from bots.models import Bot, PendingLogin
 from outgoing.allowed import allowed_hosts
 from outgoing.resolving import OutgoingRefused, check_literal
 from panelkit.secret_fields import SecretField, SecretForm, SecretInput
-from telegram.connection.proxies import FORMS, parse_proxy
+from telegram.connection.proxy_settings import FORMS, parse_proxy
 from telegram.logins.session_imports import MAX_FILE_BYTES, NO_FILE, from_file, from_string
 from telegram.logins.types import LoginError
 

@@ -20,7 +20,7 @@ from bots.logins.telegram_calls import STEP_SECONDS, at_telegram
 from bots.models import Bot, BotBlock, BotSession, Cursor, PendingLogin
 from bots.worker.leases import is_driven, lease_borrow, lease_release
 from messaging.database.locks import connection_lock, rows_lock
-from telegram.connection.store import UnreadableSession, key_of
+from telegram.connection.session_store import UnreadableSession, key_of
 from telegram.logins import client
 from telegram.logins.types import LoginError
 from telegram.types import Credentials, Me

@@ -32,7 +32,7 @@ from bots.worker.reading import Reading
 from bots.worker.serving import Serving
 from messaging.instrumentation.error_names import fault
 from telegram.client import TelegramAccount
-from telegram.connection.proxying import credentials_to_connect
+from telegram.connection.checked_proxy import credentials_to_connect
 from telegram.errors import BotDead, PermanentError, RetryAfter, TelegramError
 
 # Waits before connecting again: doubling between these, in seconds.

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Count, F, Q
 
 from bots.models import Bot, Delivery
-from coolthing_site.demo.ledger import Said
+from coolthing_site.demo.comparison import Said
 from leads.models import Conversation, Lead, LlmJob
 from messaging.broker import routing
 from messaging.broker.management_api import ManagementApi

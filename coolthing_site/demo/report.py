@@ -8,7 +8,7 @@ from django.db.models import Count, F
 from bots.models import Bot, Delivery
 from campaigns.models import Suppression
 from coolthing_site.demo import observe
-from coolthing_site.demo.ledger import compare, said_by
+from coolthing_site.demo.comparison import compare, said_by
 from leads.models import Conversation, Lead
 from notifier.models import Notification
 from notifier.selectors import collecting

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Count, Max, Q
 
 from coolthing_site.models import Process
-from coolthing_site.processes.seen import WITHOUT_HEARTBEAT, expected_kinds, silent_after
+from coolthing_site.processes.records import WITHOUT_HEARTBEAT, expected_kinds, silent_after
 from messaging.database.clock import database_clock
 from panelkit.labels import moment_told
 

@@ -27,7 +27,7 @@ HANGS_AFTER_SECONDS = 300.0
 class _Heartbeat(threading.Thread):
     def __init__(self, kind: str, pid: int) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        from coolthing_site.processes.seen import Identity
+        from coolthing_site.processes.records import Identity
 
         host = socket.gethostname()[:120]
         name = f"{kind} {host}:{pid}:{uuid.uuid4().hex[:8]}"
@@ -47,7 +47,7 @@ class _Heartbeat(threading.Thread):
 
     def end(self) -> None:
         """It was asked to stop: others need not miss it."""
-        from coolthing_site.processes.seen import process_stopped
+        from coolthing_site.processes.records import process_stopped
 
         self._stop_asked.set()
         self.join(self._period)
@@ -57,7 +57,7 @@ class _Heartbeat(threading.Thread):
             log.warning("that this process stops could not be recorded: %s", type(problem).__name__)
 
     def _beat(self) -> None:
-        from coolthing_site.processes.seen import process_beat, silence_check
+        from coolthing_site.processes.records import process_beat, silence_check
 
         try:
             if not self._hangs():

@@ -18,7 +18,7 @@ from messaging.database.clock import database_clock
 from messaging.database.locks import rows_delete
 from messaging.models import QueueSample
 
-# Between two looks at the broker; `coolthing_site.schedule` gives the task this period.
+# Between two looks at the broker; `coolthing_site.processes.beat_schedule` gives the task this period.
 SAMPLE_SECONDS = 15
 KEPT = timedelta(hours=1)
 # Two looks failed, or were late: what is older is no longer how things are.

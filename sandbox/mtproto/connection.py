@@ -11,10 +11,11 @@ from mtproto.transport import Connection as Framing
 from mtproto.transport.packets import EncryptedMessagePacket, ErrorPacket, UnencryptedMessagePacket
 from telethon.tl import types
 
-from sandbox.mtproto import crypto, wire
-from sandbox.mtproto.authkeys import AuthKey
+from sandbox.mtproto import wire
 from sandbox.mtproto.dispatch import Dispatcher
-from sandbox.mtproto.handshake import Handshake, HandshakeFailed
+from sandbox.mtproto.encryption import crypto
+from sandbox.mtproto.encryption.authkeys import AuthKey
+from sandbox.mtproto.encryption.handshake import Handshake, HandshakeFailed
 from sandbox.mtproto.server_state import ServerState
 
 log = logging.getLogger(__name__)

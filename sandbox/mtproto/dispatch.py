@@ -9,7 +9,7 @@ from telethon.extensions import BinaryReader
 from telethon.tl import TLRequest, functions
 
 from sandbox.mtproto import handlers as _handlers  # noqa: F401  (registers them)
-from sandbox.mtproto import peers, service, wire
+from sandbox.mtproto import peers, service_messages, wire
 from sandbox.mtproto.rpc import Call, anonymous, handlers, method_name
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.server_state import Client, ServerState
@@ -40,7 +40,7 @@ class Dispatcher:
             log.warning("A request that cannot be read: %s", error)
             self._answer(connection, message_id, RpcFailure("INPUT_REQUEST_INVALID", 400).as_tl())
             return
-        if service.handle(connection, message_id, message):
+        if service_messages.handle(connection, message_id, message):
             return
         if not isinstance(message, TLRequest):
             log.info("Ignored %s", type(message).__name__)

@@ -4,9 +4,9 @@ import asyncio
 
 from sandbox.mtproto.connection import ClientConnection
 from sandbox.mtproto.dispatch import Dispatcher
-from sandbox.mtproto.keys import ServerKey
-from sandbox.mtproto.push import Pusher
+from sandbox.mtproto.encryption.server_key import ServerKey
 from sandbox.mtproto.server_state import ServerState
+from sandbox.mtproto.updates.push import Pusher
 from sandbox.world.faults import FaultBook
 from sandbox.world.notices import Notice, WorldReset
 from sandbox.world.world import World

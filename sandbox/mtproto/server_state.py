@@ -5,11 +5,11 @@ from typing import Any, Protocol
 
 from telethon.tl import types
 
-from sandbox.mtproto.authkeys import AuthKey, AuthKeys
-from sandbox.mtproto.codes import LoginCodes
-from sandbox.mtproto.keys import ServerKey
-from sandbox.mtproto.passwords import Passwords
-from sandbox.mtproto.tokens import LoginTokens
+from sandbox.mtproto.encryption.authkeys import AuthKey, AuthKeys
+from sandbox.mtproto.encryption.server_key import ServerKey
+from sandbox.mtproto.logins.codes import LoginCodes
+from sandbox.mtproto.logins.passwords import Passwords
+from sandbox.mtproto.logins.tokens import LoginTokens
 from sandbox.world.faults import FaultBook
 from sandbox.world.world import World
 

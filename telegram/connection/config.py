@@ -10,10 +10,10 @@ from django.core.exceptions import ImproperlyConfigured
 from telethon.crypto import rsa
 from telethon.network import ConnectionTcpFull, ConnectionTcpMTProxyRandomizedIntermediate
 
-from telegram.connection.moving import LoggedInClient
-from telegram.connection.noticing import NoticingClient
-from telegram.connection.proxies import Proxy, parse_proxy
-from telegram.connection.store import StoredSession
+from telegram.connection.data_centres import LoggedInClient
+from telegram.connection.missed_updates import NoticingClient
+from telegram.connection.proxy_settings import Proxy, parse_proxy
+from telegram.connection.session_store import StoredSession
 from telegram.types import Credentials
 
 # Seconds for one attempt at a TCP connection.

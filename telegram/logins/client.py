@@ -15,7 +15,7 @@ from telethon import TelegramClient
 from telethon import password as srp
 from telethon.tl import functions, types
 
-from telegram.connection.store import StoredSession
+from telegram.connection.session_store import StoredSession
 from telegram.logins.connection import ask, connected, logged_in, move_to
 from telegram.logins.qr import scans, until_scanned
 from telegram.logins.types import SENTENCES, CodeSent, LoginError, PasswordNeeded, QrCode

@@ -11,10 +11,10 @@ from telethon.tl import types
 
 from outgoing.resolving import OutgoingRefused
 from telegram.calls import REQUEST_TIMEOUT, call, close, guarded
+from telegram.connection.checked_proxy import ProxyNotFound, through_checked_proxy
 from telegram.connection.config import new_client
-from telegram.connection.proxies import Proxy, parse_proxy
-from telegram.connection.proxying import ProxyNotFound, through_checked_proxy
-from telegram.connection.store import StoredSession
+from telegram.connection.proxy_settings import Proxy, parse_proxy
+from telegram.connection.session_store import StoredSession
 from telegram.errors import TelegramError, TransientError
 from telegram.logins.types import PASSWORD_NEEDED, LoginError, PasswordNeeded, login_error
 from telegram.types import Credentials, Me

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from tempfile import NamedTemporaryFile
 from urllib.parse import quote
 
-from telegram.connection.store import session_of_key
+from telegram.connection.session_store import session_of_key
 from telegram.logins.types import LoginError
 
 # Telegram's data centres: https://core.telegram.org/api/datacenter; addresses as in help.getConfig.

@@ -12,7 +12,7 @@ from django.core.management import call_command
 
 from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot, BotSession
-from coolthing_site.demo.ledger import compare, said_by
+from coolthing_site.demo.comparison import compare, said_by
 from coolthing_site.demo.observe import our_ledger
 from coolthing_site.processes.procfile import procfile, sandbox_environment
 from leads.models import Lead

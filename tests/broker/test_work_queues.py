@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 
 from coolthing_site import celery_app
-from coolthing_site.schedule import PERIODS
+from coolthing_site.processes.beat_schedule import PERIODS
 from messaging.broker import topology
 from messaging.consuming.work_tasks import EXPIRED
 from messaging.dead_letters.replays import progress, replay_start

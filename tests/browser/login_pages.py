@@ -9,8 +9,8 @@ from playwright.sync_api import Page
 
 from bots.logins.pending_logins import login_pending, qr_code
 from bots.models import Bot, BotSession
+from sandbox.mtproto.logins.tokens import token_of
 from sandbox.mtproto.rpc_errors import RpcFailure
-from sandbox.mtproto.tokens import token_of
 from sandbox.world.faults import Fault
 from tests.browser.panel import Panel
 from tests.support import wait_until

@@ -10,7 +10,7 @@ from telethon.sessions import SQLiteSession, StringSession
 from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot, BotSession, PendingLogin
 from bots.worker.leases import lease_take
-from telegram.connection.store import StoredSession
+from telegram.connection.session_store import StoredSession
 from tests.browser.login_pages import act, bot_page, has_logged_in, login_page
 from tests.browser.panel import Panel
 from tests.support import wait_until

@@ -13,7 +13,7 @@ from coolthing_site.models import Process
 from coolthing_site.panel.processes import processes_amiss
 from coolthing_site.processes import heartbeat
 from coolthing_site.processes.heartbeat import _Heartbeat
-from coolthing_site.processes.seen import (
+from coolthing_site.processes.records import (
     Identity,
     expected_kinds,
     process_beat,

@@ -22,7 +22,7 @@ from bots.tasks import supervise_bots
 from campaigns.models import Campaign, Purpose, Suppression
 from campaigns.permissions.expiry import permissions_tell_expiring
 from campaigns.suppressions.lookup import is_suppressed, suppressed_bearer
-from coolthing_site.schedule import PERIODS
+from coolthing_site.processes.beat_schedule import PERIODS
 from leads.models import Conversation, Lead, Message
 from leads.selectors import PersonRef, manager_least_loaded
 from leads.services.contact import leads_contact_due

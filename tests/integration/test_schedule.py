@@ -5,7 +5,7 @@ from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from coolthing_site import celery_app
-from coolthing_site.schedule import PERIODS
+from coolthing_site.processes.beat_schedule import PERIODS
 
 
 @pytest.mark.django_db(transaction=True)

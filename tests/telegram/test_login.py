@@ -15,10 +15,10 @@ from telethon.crypto import AESModeCTR
 from telethon.sessions import SQLiteSession, StringSession
 from telethon.tl import types
 
-from sandbox.mtproto.tokens import token_of
+from sandbox.mtproto.logins.tokens import token_of
 from sandbox.world.faults import Fault
-from telegram.connection.noticing import NoticingClient
-from telegram.connection.store import StoredSession, key_of
+from telegram.connection.missed_updates import NoticingClient
+from telegram.connection.session_store import StoredSession, key_of
 from telegram.logins import client
 from telegram.logins.client import CodeSent, LoginError, PasswordNeeded, QrCode
 from telegram.logins.session_imports import from_file, from_string

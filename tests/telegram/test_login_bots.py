@@ -24,9 +24,9 @@ from bots.models import Bot, BotSession, PendingLogin
 from bots.tasks import supervise_bots
 from bots.worker.leases import lease_borrow, lease_release, lease_take
 from coolthing_site.management.commands.connect_bot import Command
-from sandbox.mtproto.tokens import token_of
+from sandbox.mtproto.logins.tokens import token_of
 from sandbox.world.faults import Fault
-from telegram.connection.store import StoredSession, key_of
+from telegram.connection.session_store import StoredSession, key_of
 from telegram.logins.types import LoginError
 from tests.support import ROOT, wait_until
 from tests.telegram.bots_support import Company, environment_of_processes

@@ -14,7 +14,7 @@ from bots.logins.page_requests import login_progress
 from bots.logins.telegram_calls import UNSEEN
 from bots.models import PendingLogin
 from bots.worker.executor import THREADS, in_db
-from sandbox.mtproto.tokens import token_of
+from sandbox.mtproto.logins.tokens import token_of
 from tests.support import wait_until
 from tests.telegram.bots_support import Company
 from tests.telegram.login_support import (

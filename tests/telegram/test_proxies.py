@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from telegram.connection.proxying import credentials_to_connect
+from telegram.connection.checked_proxy import credentials_to_connect
 from telegram.errors import PermanentError, TransientError
 from telegram.logins import client
 from telegram.logins.types import LoginError

@@ -18,7 +18,7 @@ from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.permissions.services import permission_grant
 from messaging.database.clock import database_clock
 from sandbox.world.faults import Fault
-from telegram.connection.store import key_of
+from telegram.connection.session_store import key_of
 from tests.integration import ledger
 from tests.integration.locks import lock_waits
 from tests.support import wait_until

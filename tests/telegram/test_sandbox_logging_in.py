@@ -6,7 +6,7 @@ import pytest
 from telethon import errors, functions, types
 from telethon.password import compute_check
 
-from sandbox.mtproto.tokens import token_of
+from sandbox.mtproto.logins.tokens import token_of
 from sandbox.world.faults import Fault
 from tests.telegram.sandbox_support import Inbox, Town, send, until
 

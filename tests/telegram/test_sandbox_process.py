@@ -12,11 +12,27 @@ import aiohttp
 import pytest
 
 from coolthing_site.demo.environment import free_ports
+from sandbox.mtproto.encryption.authkeys import AuthKeys
 from sandbox.server import Sandbox, SandboxConfig
-from sandbox.state import StateUnreadable
+from sandbox.state import StateFile, StateUnreadable
+from sandbox.world import entities
+from sandbox.world.world import World
 from tests.telegram.sandbox_support import Inbox, Town, send, until
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_snapshot_from_before_a_module_moved_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, world = tmp_path / "state", World(seed=0)
+    anna = world.add_user(first_name="Anna", phone="9996611111")
+    with monkeypatch.context() as before:
+        before.setitem(sys.modules, "sandbox.entities", entities)
+        before.setattr(entities.User, "__module__", "sandbox.entities")
+        StateFile(path, world, AuthKeys()).save()
+    assert b"sandbox.entities" in path.read_bytes()
+    now = World(seed=0)
+    assert StateFile(path, now, AuthKeys()).load()
+    assert now.users[anna.id].first_name == "Anna"
 
 
 async def test_accounts_stay_logged_in_over_a_restart(key_dir: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from telegram.connection.proxies import Proxy, parse_proxy
+from telegram.connection.proxy_settings import Proxy, parse_proxy
 from telegram.error_table import entry_of
 from telegram.errors import BotDead, PermanentError, RetryAfter, TransientError
 from telegram.logins.types import SENTENCES, WAYS, login_error

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from coolthing_site.beat import PatientScheduler
+from coolthing_site.processes.beat_scheduler import PatientScheduler
 from messaging.consuming.consumer import EventConsumer
 from messaging.instrumentation import main_loop
 from messaging.publishing import relay

@@ -13,9 +13,10 @@ from telethon.network.mtprotostate import MTProtoState
 from telethon.tl import TLObject, functions, types
 from telethon.tl.core import GzipPacked, MessageContainer
 
-from sandbox.mtproto import crypto, wire
-from sandbox.mtproto.handshake import DH_PRIME, Handshake, HandshakeFailed, P, Q
-from sandbox.mtproto.keys import PRIVATE_KEY_FILE, load_or_create
+from sandbox.mtproto import wire
+from sandbox.mtproto.encryption import crypto
+from sandbox.mtproto.encryption.handshake import DH_PRIME, Handshake, HandshakeFailed, P, Q
+from sandbox.mtproto.encryption.server_key import PRIVATE_KEY_FILE, load_or_create
 from sandbox.mtproto.rpc import method_name
 from sandbox.mtproto.rpc_errors import code_of
 

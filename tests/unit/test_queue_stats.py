@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coolthing_site.panel.charts import chart
-from coolthing_site.schedule import PERIODS
+from coolthing_site.processes.beat_schedule import PERIODS
 from messaging.models import QueueSample
 from messaging.observability.queue_stats import SAMPLE_SECONDS, HeadAge, Snapshot, head_age
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from coolthing_site.celery import app
-from coolthing_site.schedule import PERIODS, beat_schedule
+from coolthing_site.processes.beat_schedule import PERIODS, beat_schedule
 from messaging.broker import topology
 from messaging.broker.topology import TOPOLOGY
 from messaging.consuming.work_tasks import WorkTask

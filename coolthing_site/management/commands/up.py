@@ -17,9 +17,9 @@ from django.db import Error, connection
 
 from coolthing_site.local_world.setup import prepare_local_world
 from coolthing_site.processes.foreground import LastingOutput, interrupt, on_end_signals, only_one, require_free
-from coolthing_site.processes.keeping import Keeper
+from coolthing_site.processes.keeper import Keeper
 from coolthing_site.processes.procfile import SANDBOX, base_environment, procfile, sandbox_environment
-from coolthing_site.processes.seen import process_ended, processes_left_behind
+from coolthing_site.processes.records import process_ended, processes_left_behind
 
 OPERATOR = "operator"
 

@@ -7,7 +7,7 @@ from telethon.tl import functions, types
 from sandbox.mtproto import peers
 from sandbox.mtproto.handlers.updates import state
 from sandbox.mtproto.rpc import Call, handles
-from sandbox.mtproto.views import View
+from sandbox.mtproto.updates.views import View
 
 # Telegram gives at most so many dialogs in one answer.
 MAX_PAGE = 100

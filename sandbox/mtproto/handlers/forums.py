@@ -7,7 +7,7 @@ from telethon.tl import functions, types
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
-from sandbox.mtproto.views import TOPIC_COLOUR, View
+from sandbox.mtproto.updates.views import TOPIC_COLOUR, View
 from sandbox.world import topics
 from sandbox.world.entities import Chat
 

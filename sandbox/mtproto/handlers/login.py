@@ -5,12 +5,12 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox.mtproto.codes import CODE_LENGTH, RESEND_AFTER, CodeKind, LoginCode
-from sandbox.mtproto.passwords import fresh_algorithms
+from sandbox.mtproto.logins.codes import CODE_LENGTH, RESEND_AFTER, CodeKind, LoginCode
+from sandbox.mtproto.logins.passwords import fresh_algorithms
+from sandbox.mtproto.logins.tokens import LoginToken
 from sandbox.mtproto.rpc import Call, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
-from sandbox.mtproto.tokens import LoginToken
-from sandbox.mtproto.views import View
+from sandbox.mtproto.updates.views import View
 from sandbox.world.entities import User
 from sandbox.world.faults import OTHER_DC
 from sandbox.world.registry import normalised_phone

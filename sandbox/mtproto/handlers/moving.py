@@ -8,7 +8,7 @@ from telethon.tl import functions, types
 from sandbox.mtproto.handlers.account import DATA_CENTRES
 from sandbox.mtproto.rpc import Call, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
-from sandbox.mtproto.views import View
+from sandbox.mtproto.updates.views import View
 
 
 @handles(functions.auth.ExportAuthorizationRequest)

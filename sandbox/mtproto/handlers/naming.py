@@ -6,7 +6,7 @@ from telethon.tl import functions, types
 
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, handles
-from sandbox.mtproto.views import View
+from sandbox.mtproto.updates.views import View
 from sandbox.world import authors
 from sandbox.world.entities import Chat
 from sandbox.world.errors import WorldError

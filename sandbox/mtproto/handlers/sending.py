@@ -7,7 +7,7 @@ from telethon.tl import functions, types
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import Call, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
-from sandbox.mtproto.views import View
+from sandbox.mtproto.updates.views import View
 from sandbox.world import authors, message_changes
 from sandbox.world.entities import LedgerEntry
 from sandbox.world.marks import PLAIN, Marks

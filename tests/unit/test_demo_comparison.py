@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from coolthing_site.demo.ledger import Said, compare, said_by
+from coolthing_site.demo.comparison import Said, compare, said_by
 from coolthing_site.demo.observe import lowest
 from coolthing_site.demo.run import time_zone_where_it_is
 

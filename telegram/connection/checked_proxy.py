@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from outgoing.allowed import allowed_hosts
 from outgoing.resolving import OutgoingRefused, resolve
-from telegram.connection.proxies import parse_proxy
+from telegram.connection.proxy_settings import parse_proxy
 from telegram.errors import PermanentError, TransientError
 from telegram.types import Credentials
 
@@ -21,7 +21,7 @@ class ProxyNotFound(OSError):
 async def through_checked_proxy(credentials: Credentials) -> Credentials:
     """The same credentials, whose proxy is named by its address: Telethon would resolve the name again.
 
-    Raises ValueError (`telegram.connection.proxies`), OutgoingRefused and ProxyNotFound.
+    Raises ValueError (`telegram.connection.proxy_settings`), OutgoingRefused and ProxyNotFound.
     """
     proxy = parse_proxy(credentials.proxy_url)
     if proxy is None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox.mtproto.authkeys import AuthKey
+from sandbox.mtproto.encryption.authkeys import AuthKey
 from sandbox.mtproto.rpc_errors import RpcFailure
 
 TOKEN_VALID_SECONDS = 30

@@ -7,7 +7,7 @@ from telethon.network import MTProtoSender
 from telethon.tl import functions
 from telethon.tl.alltlobjects import LAYER
 
-from telegram.connection.noticing import NoticingClient
+from telegram.connection.missed_updates import NoticingClient
 
 
 class LoggedInClient(NoticingClient):

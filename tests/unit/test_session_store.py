@@ -4,8 +4,8 @@ import pytest
 from telethon.crypto import AuthKey
 from telethon.tl import types
 
-from telegram.connection import store
-from telegram.connection.store import StoredSession, UnreadableSession
+from telegram.connection import session_store
+from telegram.connection.session_store import StoredSession, UnreadableSession
 from telegram.types import is_supergroup
 
 
@@ -46,7 +46,7 @@ def test_a_username_is_never_answered_from_memory():
 
 
 def test_people_met_long_ago_are_forgotten_and_chats_are_not(monkeypatch):
-    monkeypatch.setattr(store, "MAX_USERS", 3)
+    monkeypatch.setattr(session_store, "MAX_USERS", 3)
     session = StoredSession()
     chat = types.Channel(
         id=7, title="t", photo=types.ChatPhotoEmpty(), date=None, access_hash=70, username="t", megagroup=True

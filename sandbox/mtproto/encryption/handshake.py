@@ -12,7 +12,7 @@ from telethon.extensions import BinaryReader
 from telethon.helpers import generate_key_data_from_nonce
 from telethon.tl import functions, types
 
-from sandbox.mtproto.keys import ServerKey
+from sandbox.mtproto.encryption.server_key import ServerKey
 
 # Small primes of the size Telegram uses: clients have to factor p·q, which proves no more than goodwill.
 P, Q = 1229739323, 1402015859

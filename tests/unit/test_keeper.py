@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from coolthing_site.processes import keeping
-from coolthing_site.processes.keeping import Keeper
+from coolthing_site.processes import keeper
+from coolthing_site.processes.keeper import Keeper
 from tests.support import is_alive, wait_until
 
 # Writes down its process id, and goes on until it is ended.
@@ -43,8 +43,8 @@ def _own_signals() -> Iterator[None]:
 @pytest.fixture
 def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[End]]:
     """Run commands, `{here}` in them being a directory, until so many ends, then `at_last`; what ended, and how."""
-    monkeypatch.setattr(keeping, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(keeping, "LONGEST_DELAY", 0.04)
+    monkeypatch.setattr(keeper, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(keeper, "LONGEST_DELAY", 0.04)
 
     def run(ends: int, at_last: Callable[[], object] = _terminate, **commands: str) -> list[End]:
         seen: list[End] = []
@@ -76,7 +76,7 @@ def test_one_that_ends_at_once_is_started_again_ever_more_slowly_and_explained(
 def test_an_end_without_an_error_is_an_end_and_the_delay_forgets_what_ran_for_long(
     keep: Callable[..., list[End]], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(keeping, "STEADY_SECONDS", 0.0)
+    monkeypatch.setattr(keeper, "STEADY_SECONDS", 0.0)
     assert keep(3, done="true") == [("done", "exit code 0", 0.01)] * 3
 
 

@@ -4,8 +4,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
-from coolthing_site import web_server
-from coolthing_site.processes import heartbeat
+from coolthing_site.processes import gunicorn_config, heartbeat
 
 
 @pytest.fixture
@@ -17,7 +16,7 @@ def stopped(monkeypatch) -> list[bool]:
 
 def worker() -> Worker:
     config = Config()
-    config.set("worker_abort", web_server.worker_abort)
+    config.set("worker_abort", gunicorn_config.worker_abort)
     made = Worker(1, 1, [], None, 60, config, None)
     made.alive = True
     return made
@@ -26,7 +25,7 @@ def worker() -> Worker:
 def test_a_worker_that_was_asked_to_stop_is_not_missed(stopped):
     ending = worker()
     ending.handle_exit(None, None)
-    web_server.worker_exit(None, ending)
+    gunicorn_config.worker_exit(None, ending)
     assert stopped
 
 
@@ -34,5 +33,5 @@ def test_a_hanging_worker_that_the_master_aborts_is_missed(stopped):
     hanging = worker()
     with pytest.raises(SystemExit):
         hanging.handle_abort(None, None)
-    web_server.worker_exit(None, hanging)
+    gunicorn_config.worker_exit(None, hanging)
     assert not stopped

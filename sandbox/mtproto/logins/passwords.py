@@ -11,7 +11,7 @@ from typing import Any
 from telethon import password as client_side
 from telethon.tl import types
 
-from sandbox.mtproto.handshake import DH_PRIME, G
+from sandbox.mtproto.encryption.handshake import DH_PRIME, G
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.world.entities import User
 

@@ -6,8 +6,8 @@ from typing import Any
 from telethon.tl import types
 
 from sandbox.mtproto.server_state import ServerState
-from sandbox.mtproto.short import SHORT, short_update
-from sandbox.mtproto.views import View, usernames_of
+from sandbox.mtproto.updates.short import SHORT, short_update
+from sandbox.mtproto.updates.views import View, usernames_of
 from sandbox.world.boxes import Event
 from sandbox.world.notices import (
     BoxChanged,
