@@ -59,7 +59,7 @@ def key_resolve(*, scope: str, key: str) -> str:
     return str(pk)
 
 
-def names_of(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
+def budget_names(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
     """(scope, key) → what people call it, or that there is none: then the budget counts nothing. One query a scope."""
     budgets = list(budgets)
     found = {(one.scope, one.key): f"{one.key}: there is no such {one.scope}" for one in budgets if _may_miss(one)}

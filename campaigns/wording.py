@@ -36,7 +36,7 @@ def title_phrase(name: str) -> str:
     return f"“{name}”" if len(name) <= _LONGEST_NAME else f"“{name[: _LONGEST_NAME - 1]}…”"
 
 
-def unconfirmed_reason(changed_at: datetime) -> str:
+def reference_unconfirmed(changed_at: datetime) -> str:
     """Why a chat's permissions wait since its reference was changed, or is to be looked at again."""
     since = minute(changed_at)
     return f"since {since} the reference has waited for an account to confirm that it leads to the same chat"

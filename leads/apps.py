@@ -25,7 +25,7 @@ class LeadsConfig(AppConfig):
         roles.register(Role.MANAGER, ManagerHandler())
         register_origin(ORIGIN, LeadsOrigin())
         register_check(managers_told)
-        suppressions.register(
+        suppressions.register_steps(
             lock=opt_out.lock_conversations, after=opt_out.end_conversations, concerned=opt_out.people_concerned
         )
         suppressions.register_finder(opt_out.people_last_seen)

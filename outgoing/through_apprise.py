@@ -2,7 +2,7 @@
 
 Apprise decides by itself whom it connects to, how long it waits and how much it reads, and it logs what it was given.
 Here every name that it looks up is checked, and what was checked is what is connected to; nothing is logged; and the
-process that started this one ends it at its deadline. Standard input has a Wish as JSON, standard output an Outcome as
+process that started this one ends it at its deadline. Standard input has a Wish as JSON, standard output its outcome as
 JSON, which never repeats the address.
 """
 
@@ -45,7 +45,7 @@ class Wish:
 
 
 @dataclass
-class Outcome:
+class NotificationOutcome:
     """`problem`: why the address is no use; `refused`: it leads where nobody may connect to; `status`: the last HTTP
     answer, 0 for none; `waits`: those of its headers that ask for a wait."""
 
@@ -88,9 +88,9 @@ class Watch:
         return watched
 
 
-def deliver(wish: Wish, watch: Watch) -> Outcome:
+def deliver(wish: Wish, watch: Watch) -> NotificationOutcome:
     if problem := service_problem(wish.address, Allowed.of(wish.allowed_hosts)):
-        return Outcome(problem=problem)
+        return NotificationOutcome(problem=problem)
     import apprise
     from apprise.plugins import url_to_dict
 
@@ -111,21 +111,21 @@ def deliver(wish: Wish, watch: Watch) -> Outcome:
     read = url_to_dict(wish.address)
     # Looked at once more as Apprise itself has read it.
     if read and (problem := options_problem(schema_of(wish.address), read.get("qsd", {}))):
-        return Outcome(problem=problem)
+        return NotificationOutcome(problem=problem)
     if not read or read["schema"] != schema_of(wish.address):
-        return Outcome(problem=_UNREADABLE)
+        return NotificationOutcome(problem=_UNREADABLE)
     service = apprise.Apprise.instantiate(read, asset=asset)
     if service is None:
-        return Outcome(problem=_UNREADABLE)
+        return NotificationOutcome(problem=_UNREADABLE)
     if len(service) > 1:
-        return Outcome(problem=SEVERAL)
+        return NotificationOutcome(problem=SEVERAL)
     if service.password and getattr(service, "secure_mode", "") == "insecure":
-        return Outcome(problem=_IN_CLEAR)
+        return NotificationOutcome(problem=_IN_CLEAR)
     sender = apprise.Apprise(asset=asset)
     sender.add(service)
     title, body = _fitting(wish, service)
     sent = bool(sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT))
-    return Outcome(sent=sent, refused=watch.refused, status=watch.status, waits=watch.waits)
+    return NotificationOutcome(sent=sent, refused=watch.refused, status=watch.status, waits=watch.waits)
 
 
 def _fitting(wish: Wish, service: Any) -> tuple[str, str]:
@@ -154,7 +154,7 @@ def main() -> None:
         outcome = deliver(wish, watch)
     except Exception:
         # Its text may repeat the address.
-        outcome = Outcome()
+        outcome = NotificationOutcome()
     json.dump(asdict(outcome), sys.stdout)
 
 

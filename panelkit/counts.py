@@ -6,7 +6,7 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 
-def counted(rows: QuerySet[Any], *, by: str) -> Coalesce:
+def related_count(rows: QuerySet[Any], *, by: str) -> Coalesce:
     """How many of `rows` point with `by` to the row that is listed. Unlike Count over a join it groups nothing else."""
     per_row = rows.filter(**{by: OuterRef("pk")}).order_by().values(by).annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(per_row, output_field=IntegerField()), 0)

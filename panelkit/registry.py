@@ -80,7 +80,7 @@ def sections_of(row: Model, wanted: str) -> list[dict[str, Any]]:
     ]
 
 
-def may_view(model: type[Model]) -> Callable[[HttpRequest], bool]:
+def viewers_of(model: type[Model]) -> Callable[[HttpRequest], bool]:
     """For a `Link` to pages of `model`: Django's right to view it, which the right to change it includes."""
     return lambda request: rights.may_view(request.user, model._meta.label)
 

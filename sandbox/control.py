@@ -19,19 +19,19 @@ from sandbox.control_bodies import (
     Album,
     BadRequest,
     Blocking,
+    ChatMember,
     Collecting,
     Deleted,
     Described,
     Edited,
     HandingOver,
-    Membership,
     Name,
     NewChat,
+    NewMessage,
     NewTopic,
     NewUser,
     Reaction,
     Renaming,
-    Said,
     Scan,
     Upgrade,
     bodies_of,
@@ -50,7 +50,7 @@ from sandbox.world.upgrades import upgrade
 from sandbox.world.world import World
 
 
-class Sandbox(Protocol):
+class ControlledSandbox(Protocol):
     """The sandbox as its control API sees it (`sandbox.server.Sandbox`)."""
 
     world: World
@@ -66,7 +66,7 @@ class Sandbox(Protocol):
 class Control:
     """The handlers; they run in the loop that owns the world."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: ControlledSandbox) -> None:
         self._sandbox = sandbox
 
     @property
@@ -108,10 +108,10 @@ class Control:
 
     async def say(self, request: web.Request) -> web.Response:
         """Answers an object with its entry, a list with the list of them."""
-        said = [self._say(one).as_json() for one in await bodies_of(request, Said)]
+        said = [self._say(one).as_json() for one in await bodies_of(request, NewMessage)]
         return web.json_response(said if isinstance(await json_of(request), list) else said[0], status=201)
 
-    def _say(self, said: Said) -> LedgerEntry:
+    def _say(self, said: NewMessage) -> LedgerEntry:
         user, peer = self._user_id(said.user), self._id(said.peer)
         reply_to = None
         if said.reply_to is not None:
@@ -123,7 +123,7 @@ class Control:
             user_id=user, peer=peer, text=said.text, reply_to=reply_to, marks=self._marks(user, peer, said)
         )
 
-    def _marks(self, user: int, peer: int, said: Said) -> Marks:
+    def _marks(self, user: int, peer: int, said: NewMessage) -> Marks:
         send_as = self._id(said.send_as) if said.send_as is not None else None
         if send_as is not None:
             authors.check_send_as(self._world, user, self._world.registry.chat(peer), send_as)
@@ -169,12 +169,12 @@ class Control:
         return web.json_response(entry.as_json())
 
     async def join(self, request: web.Request) -> web.Response:
-        body = await body_of(request, Membership)
+        body = await body_of(request, ChatMember)
         self._world.join(self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
     async def approve(self, request: web.Request) -> web.Response:
-        body = await body_of(request, Membership)
+        body = await body_of(request, ChatMember)
         self._world.approve(self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
@@ -216,7 +216,7 @@ class Control:
         return web.Response(status=204)
 
     async def leave(self, request: web.Request) -> web.Response:
-        body = await body_of(request, Membership)
+        body = await body_of(request, ChatMember)
         self._world.leave(self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
@@ -284,7 +284,7 @@ class Control:
         }
 
 
-def add_control_routes(app: web.Application, sandbox: Sandbox) -> None:
+def add_control_routes(app: web.Application, sandbox: ControlledSandbox) -> None:
     control = Control(sandbox)
     gets = {"/health": control.health, "/ledger": control.ledger, "/world": control.world}
     posts = {

@@ -46,7 +46,7 @@ class NewTopic(Strict):
     title: str
 
 
-class Said(Strict):
+class NewMessage(Strict):
     """`reply_to` is the seq of a ledger entry. `send_as`: a channel, or the chat itself for an anonymous admin, who may
     sign as `post_author`. `via_bot`: an inline bot. `forwarded_from`: whose message is forwarded."""
 
@@ -99,7 +99,7 @@ class Reaction(Strict):
     emoji: str | None = None
 
 
-class Membership(Strict):
+class ChatMember(Strict):
     user: Name
     chat: Name
 

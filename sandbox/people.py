@@ -14,7 +14,7 @@ from typing import Literal, TypedDict
 
 from aiohttp import web
 
-from sandbox.scenario import Line, Person, Scenario
+from sandbox.scenario import Scenario, ScenarioLine, ScenarioPerson
 from sandbox.world.world import LedgerEntry, World, WorldError
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class People:
         self._script = self._scenario.script()
         users = self._scenario.user_ids()
         self._users, self._chats = users, self._scenario.chat_ids()
-        self._people: dict[int, Person] = {users[person.key]: person for person in self._scenario.people}
+        self._people: dict[int, ScenarioPerson] = {users[person.key]: person for person in self._scenario.people}
         self._accounts = {users[account.key] for account in self._scenario.accounts}
         self._rng = random.Random(self._scenario.seed)
         self._said: dict[str, LedgerEntry] = {}
@@ -88,7 +88,7 @@ class People:
             self._speak(line)
             self._count += 1
 
-    def _speak(self, line: Line) -> None:
+    def _speak(self, line: ScenarioLine) -> None:
         speaker = self._users[line.who]
         answered = self._said.get(line.reply_to) if line.reply_to else None
         entry = self._say(

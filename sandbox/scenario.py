@@ -33,11 +33,11 @@ class ScenarioError(ValueError):
     """The file is no scenario; the message names the file, the path inside it and the reason."""
 
 
-class Part(BaseModel):
+class ScenarioPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Resident(Part):
+class Resident(ScenarioPart):
     key: Key
     first_name: Text
     last_name: str = ""
@@ -50,7 +50,7 @@ class Account(Resident):
     phone: Annotated[str, Field(pattern=r"^\d{7,15}$")]
 
 
-class Person(Resident):
+class ScenarioPerson(Resident):
     """Somebody who is not ours. `turns` overrides how often they answer before their last word."""
 
     language: Language
@@ -58,7 +58,7 @@ class Person(Resident):
     turns: Annotated[int, Field(ge=0)] | None = None
 
 
-class Chat(Part):
+class ScenarioChat(ScenarioPart):
     """A group. `id` is its marked id, needed only where a file elsewhere has to name a chat without a link."""
 
     key: Key
@@ -71,7 +71,7 @@ class Chat(Part):
     members: tuple[Key, ...]
 
 
-class Line(Part):
+class ScenarioLine(ScenarioPart):
     """Something a person writes in a chat. `wants` names the campaigns that are meant to find it."""
 
     key: Key | None = None
@@ -87,19 +87,19 @@ class Line(Part):
         return (value,) if isinstance(value, str) else value
 
 
-class SmallTalk(Part):
+class SmallTalk(ScenarioPart):
     """Phrases that nobody looks for; the seed picks who of the chat's people says each of them."""
 
     chat: Key
     phrases: tuple[Text, ...]
 
 
-class Phrases(Part):
+class Phrases(ScenarioPart):
     answers: tuple[Text, ...] = ()
     last: tuple[Text, ...]
 
 
-class Replies(Part):
+class Replies(ScenarioPart):
     """How a behaviour answers in private: some `answers` (their number within `turns`), one `last`, then silence."""
 
     turns: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
@@ -116,7 +116,7 @@ class Replies(Part):
         return self.ru if language == "ru" else self.en
 
 
-class Scenario(Part):
+class Scenario(ScenarioPart):
     """A valid scenario: every name in it exists, and whoever writes in a chat is its member."""
 
     name: Text
@@ -124,9 +124,9 @@ class Scenario(Part):
     play_seconds: Annotated[float, Field(gt=0)] = 25.0
     campaigns: tuple[str, ...] = ()
     accounts: tuple[Account, ...]
-    people: tuple[Person, ...]
-    chats: tuple[Chat, ...]
-    lines: tuple[Line, ...] = ()
+    people: tuple[ScenarioPerson, ...]
+    chats: tuple[ScenarioChat, ...]
+    lines: tuple[ScenarioLine, ...] = ()
     small_talk: tuple[SmallTalk, ...] = ()
     replies: dict[Behaviour, Replies] = {}
 
@@ -156,10 +156,10 @@ class Scenario(Part):
     def residents(self) -> tuple[Resident, ...]:
         return (*self.accounts, *self.people)
 
-    def chat(self, key: str) -> Chat:
+    def chat(self, key: str) -> ScenarioChat:
         return next(chat for chat in self.chats if chat.key == key)
 
-    def script(self) -> tuple[Line, ...]:
+    def script(self) -> tuple[ScenarioLine, ...]:
         """Every line in the order in which it is said: the written ones in their order, small talk in between."""
         placed = [((index + 0.5) / len(self.lines), line) for index, line in enumerate(self.lines)]
         for talk in self.small_talk:
@@ -171,11 +171,11 @@ class Scenario(Part):
         """(campaign, person) of every line that a campaign is meant to find: one lead each."""
         return {(campaign, line.who) for line in self.lines for campaign in line.wants}
 
-    def expected_hits(self) -> list[tuple[str, Line]]:
+    def expected_hits(self) -> list[tuple[str, ScenarioLine]]:
         """(campaign, line) of every line that a campaign is meant to find."""
         return [(campaign, line) for line in self.lines for campaign in line.wants]
 
-    def private_answers(self, person: Person) -> tuple[str, ...]:
+    def private_answers(self, person: ScenarioPerson) -> tuple[str, ...]:
         """What the person writes in private, one text for each time they are written to; silence after the last."""
         replies = self.replies.get(person.behaviour)
         if replies is None:
@@ -219,10 +219,10 @@ class Scenario(Part):
             )
 
 
-def _small_talk(scenario: Scenario, talk: SmallTalk) -> list[Line]:
+def _small_talk(scenario: Scenario, talk: SmallTalk) -> list[ScenarioLine]:
     rng = random.Random(f"{scenario.seed}:{talk.chat}")
     members = set(scenario.chat(talk.chat).members)
-    said: list[Line] = []
+    said: list[ScenarioLine] = []
     for index, text in enumerate(talk.phrases):
         language = _language(text)
         able = [p.key for p in scenario.people if p.key in members and p.language == language]
@@ -231,7 +231,7 @@ def _small_talk(scenario: Scenario, talk: SmallTalk) -> list[Line]:
         answers = bool(said) and rng.random() < SMALL_TALK_REPLIES
         reply_to = said[-1].key if answers else None
         key = f"talk-{talk.chat}-{index}"
-        said.append(Line(key=key, who=rng.choice(others), chat=talk.chat, text=text, reply_to=reply_to))
+        said.append(ScenarioLine(key=key, who=rng.choice(others), chat=talk.chat, text=text, reply_to=reply_to))
     return said
 
 
@@ -276,11 +276,11 @@ def _doubles(scenario: Scenario) -> Iterable[str]:
         yield from (f"the {what} {name} is there twice" for name in sorted(set(names)) if names.count(name) > 1)
 
 
-def _usernames(named: Iterable[Resident | Chat]) -> Iterable[str]:
+def _usernames(named: Iterable[Resident | ScenarioChat]) -> Iterable[str]:
     return (it.username for it in named if it.username)
 
 
-def _line_problems(scenario: Scenario, chats: Mapping[str, Chat]) -> Iterable[str]:
+def _line_problems(scenario: Scenario, chats: Mapping[str, ScenarioChat]) -> Iterable[str]:
     people = {person.key for person in scenario.people}
     earlier: dict[str, set[str]] = defaultdict(set)
     for index, line in enumerate(scenario.lines):
@@ -300,7 +300,7 @@ def _line_problems(scenario: Scenario, chats: Mapping[str, Chat]) -> Iterable[st
             earlier[line.chat].add(line.key)
 
 
-def _talk_problems(scenario: Scenario, where: str, talk: SmallTalk, chats: Mapping[str, Chat]) -> Iterable[str]:
+def _talk_problems(scenario: Scenario, where: str, talk: SmallTalk, chats: Mapping[str, ScenarioChat]) -> Iterable[str]:
     if talk.chat not in chats:
         yield f"{where}.chat: there is no chat {talk.chat}"
         return
@@ -310,7 +310,7 @@ def _talk_problems(scenario: Scenario, where: str, talk: SmallTalk, chats: Mappi
             yield f"{where}.phrases.{index}: nobody in {talk.chat} speaks {_language(text)}"
 
 
-def _reply_problems(scenario: Scenario, where: str, person: Person) -> Iterable[str]:
+def _reply_problems(scenario: Scenario, where: str, person: ScenarioPerson) -> Iterable[str]:
     if person.behaviour == "silent":
         return
     replies = scenario.replies.get(person.behaviour)

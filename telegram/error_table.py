@@ -41,7 +41,7 @@ TABLE_FILE = Path(__file__).with_name("error_table.csv")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ErrorEntry:
     """One row. `note`: why neither Telethon nor Telegram's own pages list the error."""
 
     error: str
@@ -50,14 +50,15 @@ class Entry:
     note: str
 
 
-def _read(path: Path) -> list[Entry]:
+def _read(path: Path) -> list[ErrorEntry]:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         if row["scope"] not in get_args(Scope) or row["follows"] not in get_args(Follows):
             raise ValueError(f"{path.name}: {row['error']} has an unknown scope or consequence")
     return [
-        Entry(row["error"], cast(Scope, row["scope"]), cast(Follows, row["follows"]), row["note"] or "") for row in rows
+        ErrorEntry(row["error"], cast(Scope, row["scope"]), cast(Follows, row["follows"]), row["note"] or "")
+        for row in rows
     ]
 
 
@@ -66,12 +67,12 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"_X(?=_|$)", r"(?:_\\d+)?", name).replace("*", "[A-Z_]+"))
 
 
-ENTRIES: tuple[Entry, ...] = tuple(_read(TABLE_FILE))
+ENTRIES: tuple[ErrorEntry, ...] = tuple(_read(TABLE_FILE))
 _BY_NAME = {entry.error: entry for entry in ENTRIES}
 _PATTERNS = [(_pattern(name), entry) for name, entry in _BY_NAME.items() if re.search(r"_X(_|$)|\*", name)]
 
 
-def entry_of(error: str) -> Entry | None:
+def entry_of(error: str) -> ErrorEntry | None:
     """The row of an error as Telegram named it (FLOOD_WAIT_42); None when the table does not have it."""
     found = _BY_NAME.get(error)
     if found is not None:

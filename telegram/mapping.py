@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from telethon import errors as rpc
 
-from telegram.error_table import Entry, entry_of, note_unlisted
+from telegram.error_table import ErrorEntry, entry_of, note_unlisted
 from telegram.errors import (
     AlreadySent,
     BotDead,
@@ -82,11 +82,11 @@ def _kind_of(error: BaseException) -> TelegramError:
     return _KINDS[entry.follows](name, entry)
 
 
-def _refusal(name: str, entry: Entry) -> TelegramError:
+def _refusal(name: str, entry: ErrorEntry) -> TelegramError:
     return PeerRefuses(name) if entry.scope == "person" else ChatRefuses(name)
 
 
-_KINDS: dict[str, Callable[[str, Entry], TelegramError]] = {
+_KINDS: dict[str, Callable[[str, ErrorEntry], TelegramError]] = {
     "ban": lambda name, _: BotDead(name, needs_login=False),
     "login": lambda name, _: BotDead(name, needs_login=True),
     "restrict": lambda name, _: BotRestricted(name),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from sandbox.llm.endpoint import Fault, FaultKind, SandboxLLM, add_llm_routes
+from sandbox.llm.endpoint import FaultKind, LLMFault, SandboxLLM, add_llm_routes
 
 
 @dataclass
@@ -22,7 +22,7 @@ class LlmServer:
     url: str = ""
 
     def fail(self, kind: FaultKind, times: int = 1, seconds: float = 1.0) -> None:
-        self.llm.add_fault(Fault(kind=kind, times=times, seconds=seconds))
+        self.llm.add_fault(LLMFault(kind=kind, times=times, seconds=seconds))
 
     @property
     def asked(self) -> int:

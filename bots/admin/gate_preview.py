@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from bots.gate.preview import Answer, delivery_would, wish_for, wish_would
+from bots.gate.preview import GatePreview, delivery_would, wish_for, wish_would
 from bots.gate.rules import Allow, Refuse, Verdict, Wait
 from bots.models import Bot, Delivery
 from campaigns.identifiers import is_person_id, is_username
@@ -157,7 +157,7 @@ BY_NAME = "Whose name that is Telegram tells before anything is said: if they as
 BY_RECORDS = "By our records that is the name of {}. Whose it is today Telegram tells before anything is said."
 
 
-def shown(answer: Answer | None) -> dict[str, Any] | None:
+def shown(answer: GatePreview | None) -> dict[str, Any] | None:
     if answer is None:
         return None
     verdict, *others = [sentence(one) for one in answer.objections] or [sentence(answer.verdict)]
@@ -170,7 +170,7 @@ def shown(answer: Answer | None) -> dict[str, Any] | None:
     }
 
 
-def note_on(answer: Answer) -> str:
+def note_on(answer: GatePreview) -> str:
     """What to know of an answer about somebody who is known by a name alone; else empty."""
     if answer.bearer is not None:
         return BY_RECORDS.format(answer.bearer)

@@ -102,7 +102,7 @@ class StringForm(forms.Form):
     text = SecretField(label="StringSession")
 
 
-class FileForm(forms.Form):
+class SessionFileForm(forms.Form):
     file = forms.FileField(label="Session file", widget=UnfoldAdminFileFieldWidget({"accept": ".session"}))
 
 
@@ -119,7 +119,7 @@ def asked_with(do: str, request: HttpRequest, bot: Bot) -> tuple[str, str]:
         case "string":
             return Ask.IMPORT, from_string(_entered(StringForm(posted), "text"))
         case "file":
-            file = _entered(FileForm(posted, request.FILES), "file")
+            file = _entered(SessionFileForm(posted, request.FILES), "file")
             if file.size > MAX_FILE_BYTES:
                 raise LoginError(NO_FILE)
             return Ask.IMPORT, from_file(file.read())

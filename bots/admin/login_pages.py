@@ -21,7 +21,15 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from bots.admin.login_forms import AccountForm, CodeForm, FileForm, PasswordForm, PhoneForm, StringForm, asked_with
+from bots.admin.login_forms import (
+    AccountForm,
+    CodeForm,
+    PasswordForm,
+    PhoneForm,
+    SessionFileForm,
+    StringForm,
+    asked_with,
+)
 from bots.logins.page_requests import Progress, login_ask, login_cancel, login_progress, login_seen
 from bots.logins.pending_logins import code_sent, qr_code, resend_at
 from bots.models import Bot, BotSession, PendingLogin
@@ -253,7 +261,7 @@ def _step_context(bot: Bot, pending: PendingLogin | None) -> dict[str, Any]:
         "step": Step.START,
         "phone_form": PhoneForm(known=bool(bot.phone)),
         "string_form": StringForm(),
-        "file_form": FileForm(),
+        "file_form": SessionFileForm(),
     }
 
 

@@ -14,7 +14,7 @@ RESOLVED = "resolved"
 
 
 @dataclass(frozen=True)
-class Entry:
+class TimelineEntry:
     """`kind` is one of DeliveryEvent's, or "created", "claimed", "settled". It happened `times` times, from `at` to
     `last_at`.
     """
@@ -47,29 +47,31 @@ def note(kind: DeliveryEvent.Kind, details: Mapping[UUID, str], *, at: datetime 
         )
 
 
-def timeline(delivery: Delivery) -> list[Entry]:
+def timeline(delivery: Delivery) -> list[TimelineEntry]:
     """What happened, in the order in which each thing happened first."""
     entries = list(_by_columns(delivery))
     for event in delivery.events.order_by("id"):
-        entries.append(Entry(event.kind, event.get_kind_display(), event.at, event.detail, event.times, event.last_at))
+        entries.append(
+            TimelineEntry(event.kind, event.get_kind_display(), event.at, event.detail, event.times, event.last_at)
+        )
         if event.kind in Delivery.FINAL:
             entries.append(_settled(delivery, event.last_at))
-    created = Entry("created", "Created", delivery.created_at, f"by {delivery.origin}")
+    created = TimelineEntry("created", "Created", delivery.created_at, f"by {delivery.origin}")
     return [created, *sorted(entries, key=lambda entry: entry.at)]
 
 
-def _by_columns(delivery: Delivery) -> Iterator[Entry]:
+def _by_columns(delivery: Delivery) -> Iterator[TimelineEntry]:
     """What has no event because the delivery's columns tell it."""
     claimed_at = delivery.counted_at
     if claimed_at is not None:
-        yield Entry("claimed", "Claimed", claimed_at, f"under epoch {delivery.lease_epoch}")
+        yield TimelineEntry("claimed", "Claimed", claimed_at, f"under epoch {delivery.lease_epoch}")
     if delivery.sent_at is not None and delivery.error_kind != RESOLVED:
         # Telegram's time, in whole seconds.
         said_at = max(delivery.sent_at, claimed_at or delivery.sent_at)
-        yield Entry("sent", "Sent", said_at, f"message {delivery.telegram_message_id}")
+        yield TimelineEntry("sent", "Sent", said_at, f"message {delivery.telegram_message_id}")
         yield _settled(delivery, said_at)
 
 
-def _settled(delivery: Delivery, at: datetime) -> Entry:
+def _settled(delivery: Delivery, at: datetime) -> TimelineEntry:
     """One transaction with the final state: neither is there without the other."""
-    return Entry("settled", "Settled", at, f"{delivery.origin} was told")
+    return TimelineEntry("settled", "Settled", at, f"{delivery.origin} was told")

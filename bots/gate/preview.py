@@ -22,7 +22,7 @@ _NOT_READY = (Bot.State.OFFLINE, Bot.State.STARTING)
 
 
 @dataclass(frozen=True)
-class Answer:
+class GatePreview:
     """`objections` are all that speak against it now; the first of them is the verdict.
 
     `by_name`: the person is known by a name alone. A sender would first ask Telegram whose name that is, and judge by
@@ -37,12 +37,12 @@ class Answer:
     bearer: int | None = None
 
 
-def delivery_would(*, delivery_id: UUID) -> Answer:
+def delivery_would(*, delivery_id: UUID) -> GatePreview:
     """What a sender would hear about this queued delivery. Raises Delivery.DoesNotExist when it is not queued."""
     return _answer(with_facts(Delivery.objects.filter(id=delivery_id, state=Delivery.State.QUEUED)).get())
 
 
-def wish_would(*, wish: Delivery) -> Answer:
+def wish_would(*, wish: Delivery) -> GatePreview:
     """The same about an unsaved delivery, `wish_for`'s, that nobody has asked for."""
     return _answer(wish)
 
@@ -56,7 +56,7 @@ def wish_for(*, text: str, **facts: object) -> Delivery:
     return wish
 
 
-def _answer(delivery: Delivery) -> Answer:
+def _answer(delivery: Delivery) -> GatePreview:
     book, now = BudgetBook([delivery], lock=False), database_clock()
     policy = GateFacts([delivery], _owners(delivery, now), now, book)
     by_name = delivery.chat_id is None and delivery.peer_id is None
@@ -65,7 +65,7 @@ def _answer(delivery: Delivery) -> Answer:
     against = objections(replace(facts, suppressed=facts.suppressed or bearer is not None))
     if not against and delivery.due_at > now:
         against = [Wait(delivery.due_at, "It is not due yet.")]
-    return Answer(next(iter(against), ALLOW), tuple(against), now, by_name, bearer)
+    return GatePreview(next(iter(against), ALLOW), tuple(against), now, by_name, bearer)
 
 
 def _owners(delivery: Delivery, now: datetime) -> dict[UUID, BotOwner]:

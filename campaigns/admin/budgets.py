@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from campaigns.admin.base import PolicyAdmin
-from campaigns.budgets import UnknownKey, key_resolve, names_of
+from campaigns.budgets import UnknownKey, budget_names, key_resolve
 from campaigns.models import Budget
 from panelkit.labels import short_choice
 
@@ -38,7 +38,7 @@ class BudgetAdmin(PolicyAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changes = super().get_changelist_instance(request)
-        names = names_of(changes.result_list)
+        names = budget_names(changes.result_list)
         for budget in changes.result_list:
             budget.named = names.get((budget.scope, budget.key), budget.key) or "each by itself"
         return changes

@@ -16,7 +16,7 @@ from campaigns.admin.permissions import standing
 from campaigns.chats import identity, references
 from campaigns.models import ONE_PERMISSION, Chat, ChatPermission
 from campaigns.permissions.validity import gap_of
-from campaigns.wording import doubt_of, unconfirmed_reason
+from campaigns.wording import doubt_of, reference_unconfirmed
 from panelkit.base import RowsInline
 from panelkit.errors import NotPossible
 from panelkit.labels import choice_label, clipped
@@ -161,7 +161,7 @@ class ChatAdmin(PolicyAdmin):
     @display(description="in doubt")
     def doubt(self, chat: Chat) -> str:
         if chat.pk and chat.reference_changed_at is not None:
-            told = unconfirmed_reason(chat.reference_changed_at)
+            told = reference_unconfirmed(chat.reference_changed_at)
             return (
                 f"{told[0].upper()}{told[1:]}. Until then nothing is sent, read or joined here. Below the permissions "
                 "you see which account checks it."

@@ -89,7 +89,7 @@ class PermissionForm(SuitableForm):
 offer(PermissionForm, "campaigns.ChatPermission")
 
 
-class FileForm(forms.Form):
+class EvidenceFileForm(forms.Form):
     file = EvidenceField(help_text=FILE_HELP)
 
 
@@ -167,7 +167,7 @@ class ChatPermissionAdmin(PolicyAdmin):
             run=_add_file,
             done="has one more file.",
             icon="attach_file",
-            form=FileForm,
+            form=EvidenceFileForm,
         ),
         Operation(
             "revoke",

@@ -16,9 +16,9 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
 from campaigns.suppressions import import_drafts
 from campaigns.suppressions.bulk import suppressions_import, suppressions_known
-from campaigns.suppressions.csv_files import MOST_BYTES, Reading, read
+from campaigns.suppressions.csv_files import MOST_BYTES, ParsedFile, read
 from campaigns.suppressions.headers import COLUMNS, WORDS
-from campaigns.suppressions.import_drafts import Draft
+from campaigns.suppressions.import_drafts import ImportDraft
 from panelkit.base import PanelAdmin
 from texts.decoding import ENCODINGS
 from texts.tables import SEPARATORS
@@ -34,7 +34,7 @@ _GONE = "There is no file to import any more: it was imported, given up, or an h
 _OTHER = "The file was chosen or read anew meanwhile, in another window perhaps. This is what it says now: look again."
 
 
-class FileForm(forms.Form):
+class ImportFileForm(forms.Form):
     file = forms.FileField(
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt"}),
         help_text=f"CSV or tab-separated text, at most {_MOST_MB} MB and {MOST_LINES:,} lines. "
@@ -84,10 +84,10 @@ class SuppressionImporting(PanelAdmin):
 
     @action(description="Import", url_path="import", icon="upload", permissions=["add"])
     def import_file(self, request: HttpRequest) -> HttpResponse:
-        form = FileForm(request.POST or None, request.FILES or None)
+        form = ImportFileForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
             file = form.cleaned_data["file"]
-            import_drafts.keep(request.session, Draft(file.name or "the file", file.read()))
+            import_drafts.keep(request.session, ImportDraft(file.name or "the file", file.read()))
             return HttpResponseRedirect(reverse(_PREVIEW))
         context = {
             **self.admin_site.each_context(request),
@@ -109,7 +109,7 @@ class SuppressionImporting(PanelAdmin):
             return HttpResponseRedirect(reverse(_IMPORT))
         return self._decide(request, draft) if request.method == "POST" else self._show(request, draft)
 
-    def _decide(self, request: HttpRequest, draft: Draft) -> HttpResponse:
+    def _decide(self, request: HttpRequest, draft: ImportDraft) -> HttpResponse:
         step = request.POST.get("step")
         if step == "drop":
             import_drafts.drop(request.session)
@@ -121,10 +121,10 @@ class SuppressionImporting(PanelAdmin):
             self.message_user(request, _OTHER, messages.WARNING)
         form = ReadAsForm(request.POST)
         if step == "read" and form.is_valid():
-            import_drafts.keep(request.session, Draft(draft.name, draft.content, **form.cleaned_data))
+            import_drafts.keep(request.session, ImportDraft(draft.name, draft.content, **form.cleaned_data))
         return HttpResponseRedirect(reverse(_PREVIEW))
 
-    def _apply(self, request: HttpRequest, draft: Draft) -> HttpResponse:
+    def _apply(self, request: HttpRequest, draft: ImportDraft) -> HttpResponse:
         reading = read(draft.content, encoding=draft.encoding, separator=draft.separator)
         if reading.problem or not reading.entries:
             return HttpResponseRedirect(reverse(_PREVIEW))
@@ -138,7 +138,7 @@ class SuppressionImporting(PanelAdmin):
         )
         return HttpResponseRedirect(reverse(_LIST))
 
-    def _show(self, request: HttpRequest, draft: Draft) -> HttpResponse:
+    def _show(self, request: HttpRequest, draft: ImportDraft) -> HttpResponse:
         reading = read(draft.content, encoding=draft.encoding, separator=draft.separator)
         known = 0 if reading.problem else suppressions_known(reading.entries)
         context = {
@@ -158,13 +158,13 @@ class SuppressionImporting(PanelAdmin):
         return TemplateResponse(request, "campaigns/suppressions_preview.html", context)
 
 
-def _sample(reading: Reading) -> list[tuple[int, list[tuple[str, str]]]]:
+def _sample(reading: ParsedFile) -> list[tuple[int, list[tuple[str, str]]]]:
     """Each row's line and cells, these with the column that they are read as."""
     columns = [meaning or "not read" for _, meaning in reading.columns]
     return [(row.line, list(zip_longest(columns, row.cells, fillvalue=""))) for row in reading.sample]
 
 
-def _counts(reading: Reading, known: int) -> list[tuple[str, int, Any]]:
+def _counts(reading: ParsedFile, known: int) -> list[tuple[str, int, Any]]:
     return [
         ("To be suppressed", len(reading.entries) - known, None),
         ("Suppressed already", known, None),

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from campaigns.models import Chat, ChatPermission
-from campaigns.wording import minute, unconfirmed_reason
+from campaigns.wording import minute, reference_unconfirmed
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
     if permission.suspended_at is not None:
         return Gap(f"it is suspended until an operator has looked: {permission.suspended_reason}", lasting=False)
     if permission.reference_changed_at is not None:
-        return Gap(unconfirmed_reason(permission.reference_changed_at), lasting=False, unconfirmed=True)
+        return Gap(reference_unconfirmed(permission.reference_changed_at), lasting=False, unconfirmed=True)
     if permission.valid_from is not None and permission.valid_from > now:
         return Gap(f"it begins at {minute(permission.valid_from)}", lasting=False, until=permission.valid_from)
     return None

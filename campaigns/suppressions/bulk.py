@@ -27,7 +27,7 @@ _INSERT = """
 
 
 @dataclass(frozen=True)
-class Entry:
+class SuppressionEntry:
     """One person to be suppressed, from a line of a file."""
 
     telegram_user_id: int | None
@@ -41,7 +41,7 @@ class Entry:
 class _Person:
     """The person that an entry means: as in `suppression_add`, our records resolve a name to an id."""
 
-    entry: Entry
+    entry: SuppressionEntry
     user_id: int | None
     name: str
 
@@ -54,7 +54,7 @@ class _Person:
         return self.name if self.user_id is None else self.user_id
 
 
-def suppressions_import(*, entries: Sequence[Entry]) -> int:
+def suppressions_import(*, entries: Sequence[SuppressionEntry]) -> int:
     """Suppress everybody in it; returns how many were not suppressed before. What is queued for them is cancelled.
 
     In transactions of some hundred rows. Doing it again, also after a crash in the middle, is no error.
@@ -62,7 +62,7 @@ def suppressions_import(*, entries: Sequence[Entry]) -> int:
     return sum(_import(part) for part in _parts(entries))
 
 
-def suppressions_known(entries: Sequence[Entry]) -> int:
+def suppressions_known(entries: Sequence[SuppressionEntry]) -> int:
     """How many of them are suppressed already: for a dry run."""
     fresh = set[object]()
     for part in _parts(entries):
@@ -71,12 +71,12 @@ def suppressions_known(entries: Sequence[Entry]) -> int:
     return len(entries) - len(fresh)
 
 
-def _parts(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _parts(entries: Sequence[SuppressionEntry]) -> Iterator[Sequence[SuppressionEntry]]:
     for start in range(0, len(entries), ROWS_AT_ONCE):
         yield entries[start : start + ROWS_AT_ONCE]
 
 
-def _import(part: Sequence[Entry]) -> int:
+def _import(part: Sequence[SuppressionEntry]) -> int:
     with transaction.atomic():
         people = _people(part)
         fences.suppressions_close()
@@ -96,7 +96,7 @@ def _import(part: Sequence[Entry]) -> int:
     return len(fresh)
 
 
-def _people(part: Sequence[Entry]) -> list[_Person]:
+def _people(part: Sequence[SuppressionEntry]) -> list[_Person]:
     nameless = {plain_username(entry.username) for entry in part if entry.telegram_user_id is None}
     bearers = registry.bearers_of(nameless)
     return [

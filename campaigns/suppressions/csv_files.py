@@ -1,5 +1,5 @@
 """Files of suppressions: a header, then one person per line, in the encodings and with the separators that spreadsheets
-use. Reading changes nothing; a `Reading` also explains what was understood."""
+use. Reading changes nothing; a `ParsedFile` also explains what was understood."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from campaigns.identifiers import is_username, plain_username
 from campaigns.models import Suppression
-from campaigns.suppressions.bulk import Entry
+from campaigns.suppressions.bulk import SuppressionEntry
 from campaigns.suppressions.cells import Damaged, as_id, as_username
 from campaigns.suppressions.headers import COLUMNS, ID, NAME, REASON, SOURCE, columns_of, meaning_of
 from messaging.wire import unstorable
@@ -42,7 +42,7 @@ class Notes:
 
 
 @dataclass
-class Reading:
+class ParsedFile:
     """What a file was understood to say.
 
     `columns`: each header's words with the column that they mean, "" of one that is not read. `damaged` lines are left
@@ -55,7 +55,7 @@ class Reading:
     separator: str = ","
     columns: list[tuple[str, str]] = field(default_factory=list)
     sample: list[Row] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[SuppressionEntry] = field(default_factory=list)
     damaged: Notes = field(default_factory=Notes)
     skipped: Notes = field(default_factory=Notes)
 
@@ -80,9 +80,9 @@ class Reading:
         ]
 
 
-def read(content: bytes, *, encoding: str = "", separator: str = "") -> Reading:
+def read(content: bytes, *, encoding: str = "", separator: str = "") -> ParsedFile:
     """The people in a file. `encoding` and `separator` are found out unless they are given."""
-    reading = Reading()
+    reading = ParsedFile()
     try:
         _read(reading, content, encoding, separator)
     except (NotText, NoTable) as problem:
@@ -90,7 +90,7 @@ def read(content: bytes, *, encoding: str = "", separator: str = "") -> Reading:
     return reading
 
 
-def _read(reading: Reading, content: bytes, encoding: str, separator: str) -> None:
+def _read(reading: ParsedFile, content: bytes, encoding: str, separator: str) -> None:
     if len(content) > MOST_BYTES:
         raise NotText(f"it is larger than {MOST_BYTES // 2**20} MB: cut it into several files")
     reading.decoded = decode(content, encoding)
@@ -106,7 +106,7 @@ def _read(reading: Reading, content: bytes, encoding: str, separator: str) -> No
         raise NoTable("the file has a header and no people")
 
 
-def _read_people(reading: Reading, table: Iterator[Row]) -> None:
+def _read_people(reading: ParsedFile, table: Iterator[Row]) -> None:
     seen = dict[object, int]()
     for row in table:
         if len(reading.sample) < _SAMPLE:
@@ -133,12 +133,12 @@ def _header_problem(meanings: Sequence[str]) -> str:
     return ""
 
 
-def _found(reading: Reading) -> str:
+def _found(reading: ParsedFile) -> str:
     there = ", ".join(repr(header[:40]) for header, _ in reading.columns[:10])
     return f"; the first line has {there}" if there else ""
 
 
-def _entry(columns: Sequence[tuple[str, str]], row: Row) -> Entry:
+def _entry(columns: Sequence[tuple[str, str]], row: Row) -> SuppressionEntry:
     """The person; raises `Damaged` with what is wrong with the line."""
     cells = row.cells
     # A spreadsheet fills up its rows.
@@ -153,7 +153,7 @@ def _entry(columns: Sequence[tuple[str, str]], row: Row) -> Entry:
     source = plain(given.get(SOURCE, "")) or Suppression.Source.IMPORT
     if source not in Suppression.Source.values:
         raise Damaged(f"source {source[:40]!r} is none of {', '.join(Suppression.Source.values)}")
-    return Entry(number, name, Suppression.Source(source), _reason(given.get(REASON, "")), line=row.line)
+    return SuppressionEntry(number, name, Suppression.Source(source), _reason(given.get(REASON, "")), line=row.line)
 
 
 def _unread_name(columns: Sequence[tuple[str, str]], cells: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ _KEY = "suppressions_import"
 
 
 @dataclass(frozen=True)
-class Draft:
+class ImportDraft:
     """`encoding` and `separator` are empty until an operator chooses them."""
 
     name: str
@@ -37,7 +37,7 @@ class Draft:
         return hashlib.sha256(read_as + self.content).hexdigest()
 
 
-def keep(session: MutableMapping[str, Any], draft: Draft) -> None:
+def keep(session: MutableMapping[str, Any], draft: ImportDraft) -> None:
     """Replaces the session's earlier draft."""
     drop(session)
     store = _store(None)
@@ -48,7 +48,7 @@ def keep(session: MutableMapping[str, Any], draft: Draft) -> None:
     session[_KEY] = store.session_key
 
 
-def kept(session: MutableMapping[str, Any]) -> Draft | None:
+def kept(session: MutableMapping[str, Any]) -> ImportDraft | None:
     """The draft of this session; None when there is none any more."""
     store = _store(session.get(_KEY))
     if _KEY not in session or "content" not in store:
@@ -57,7 +57,7 @@ def kept(session: MutableMapping[str, Any]) -> Draft | None:
         content = zlib.decompress(cipher().decrypt(base64.b64decode(store["content"])))
     except InvalidToken:
         return None
-    return Draft(store["read_as"][0], content, *store["read_as"][1:])
+    return ImportDraft(store["read_as"][0], content, *store["read_as"][1:])
 
 
 def drop(session: MutableMapping[str, Any]) -> None:

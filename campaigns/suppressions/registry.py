@@ -68,7 +68,7 @@ def concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[se
     return set().union(*(ids for ids, _ in told)), set().union(*(names for _, names in told))
 
 
-def register(*, lock: Step, after: Step, concerned: Concerned) -> None:
+def register_steps(*, lock: Step, after: Step, concerned: Concerned) -> None:
     """`lock` is called before the suppressions' fence is closed and takes whatever `after` changes: senders lock such
     rows first, too. `after` is called once the suppression is written. Both may be called again for the same person.
     `concerned` says for many people at once about whom `after` would change something.

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Said:
+class LedgerMessage:
     """One outgoing message, told by either side.
 
     `peer` is a marked chat id or a user id; `message_id` is the sender's; `reply_to` is the `random_id` of the
@@ -37,12 +37,12 @@ class Comparison:
         return not (self.missing or self.unexpected or self.different or self.duplicates)
 
 
-def said_by(accounts: set[int], entries: Iterable[Mapping[str, Any]]) -> list[Said]:
+def said_by(accounts: set[int], entries: Iterable[Mapping[str, Any]]) -> list[LedgerMessage]:
     """The entries of the sandbox's ledger (`GET /ledger`) that these accounts of ours wrote."""
     entries = list(entries)
     random_ids = {entry["seq"]: entry["random_id"] for entry in entries}
     return [
-        Said(
+        LedgerMessage(
             random_id=entry["random_id"] or 0,
             sender=entry["from_user"],
             peer=entry["peer"],
@@ -55,7 +55,7 @@ def said_by(accounts: set[int], entries: Iterable[Mapping[str, Any]]) -> list[Sa
     ]
 
 
-def compare(ours: Iterable[Said], theirs: Iterable[Said]) -> Comparison:
+def compare(ours: Iterable[LedgerMessage], theirs: Iterable[LedgerMessage]) -> Comparison:
     """Match by `random_id`; every field must agree. A thing said to the same peer in the same words, as an answer
     to the same message, counts as said twice even under another `random_id`."""
     our_list, their_list = list(ours), list(theirs)

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Count, F, Q
 
 from bots.models import Bot, Delivery
-from coolthing_site.demo.comparison import Said
+from coolthing_site.demo.comparison import LedgerMessage
 from leads.models import Conversation, Lead, LlmJob
 from messaging.broker import routing
 from messaging.broker.management_api import ManagementApi
@@ -62,11 +62,11 @@ def _peer(delivery: Delivery) -> int | None:
     return delivery.chat.telegram_id_at(delivery.first_attempt_at)
 
 
-def our_ledger() -> list[Said]:
+def our_ledger() -> list[LedgerMessage]:
     """Every delivery that is marked sent."""
     sent = Delivery.objects.filter(state=Delivery.State.SENT).select_related("bot", "chat", "reply_to")
     return [
-        Said(
+        LedgerMessage(
             random_id=delivery.random_id,
             sender=delivery.bot.telegram_user_id or 0,
             peer=_peer(delivery) or 0,

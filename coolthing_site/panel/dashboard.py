@@ -13,13 +13,13 @@ from bots.accounts.incidents import chats_about, troubles_shown
 from bots.models import Bot, Delivery, Trouble
 from campaigns.models import Chat
 from coolthing_site.models import Process
-from coolthing_site.panel.navigation import may_view
+from coolthing_site.panel.navigation import request_may_view
 from coolthing_site.panel.processes import processes_amiss
 from leads.models import Conversation, Lead
 from messaging.models import DeadLetter, OutboxEvent, QueueControl
 from notifier.models import Channel
 from notifier.selectors import channels_failing, failure_text
-from panelkit.counts import counted
+from panelkit.counts import related_count
 from panelkit.labels import moment_told, page_of, short_choice, waits
 from panelkit.lists import count_of
 from scripts.models import Run, ScriptForCampaign, Step
@@ -50,7 +50,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         Process: ("processes", processes_amiss),
         QueueControl: ("paused", lambda: list(QueueControl.objects.filter(paused=True).order_by("queue"))),
     }
-    seen = {name: read() for model, (name, read) in cards.items() if may_view(request, model._meta.label)}
+    seen = {name: read() for model, (name, read) in cards.items() if request_may_view(request, model._meta.label)}
     return {**context, **seen, "tiles": tiles(request)}
 
 
@@ -66,7 +66,7 @@ def tiles(request: HttpRequest) -> list[Tile]:
     return [
         Tile(title, number, _list_url(rows.model, query), tone if number else "")
         for title, rows, query, tone in wanted
-        if may_view(request, rows.model._meta.label)
+        if request_may_view(request, rows.model._meta.label)
         for number in [count_of(rows)]
     ]
 
@@ -74,7 +74,7 @@ def tiles(request: HttpRequest) -> list[Tile]:
 def troubles(request: HttpRequest) -> list[Any]:
     """What is wrong, the latest first; with the page of the chat that it is about."""
     latest = list(troubles_shown().order_by("-last_at")[:ROWS])
-    chats = chats_about(latest) if may_view(request, Chat._meta.label) else {}
+    chats = chats_about(latest) if request_may_view(request, Chat._meta.label) else {}
     pages = {key: page_of(chat) for key, chat in chats.items()}
     return [SimpleNamespace(reason=one.reason, last_at=one.last_at, chat_url=pages.get(one.key)) for one in latest]
 
@@ -92,10 +92,10 @@ def plays() -> list[Any]:
     under_way = under_way.defer("snapshot")
     return list(
         under_way.annotate(
-            chats=counted(Run.objects.all(), by="sfc"),
-            planned=counted(steps, by="run__sfc"),
-            said=counted(steps.filter(state=Step.State.SAID), by="run__sfc"),
-            not_said=counted(steps.filter(state=Step.State.NOT_SAID), by="run__sfc"),
+            chats=related_count(Run.objects.all(), by="sfc"),
+            planned=related_count(steps, by="run__sfc"),
+            said=related_count(steps.filter(state=Step.State.SAID), by="run__sfc"),
+            not_said=related_count(steps.filter(state=Step.State.NOT_SAID), by="run__sfc"),
         ).order_by("-activated_at")[:ROWS]
     )
 

@@ -106,19 +106,19 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "title": "Queues",
             "icon": "stacks",
             "link": reverse("queues"),
-            "permission": lambda asking: may_view(asking, "messaging.QueueControl"),
+            "permission": lambda asking: request_may_view(asking, "messaging.QueueControl"),
         },
         {
             "title": "Trace",
             "icon": "timeline",
             "link": reverse("trace-search"),
-            "permission": lambda asking: any(may_view(asking, model) for model in TRACE_MODELS),
+            "permission": lambda asking: any(request_may_view(asking, model) for model in TRACE_MODELS),
         },
         {
             "title": "Ask the gate",
             "icon": "help_center",
             "link": reverse("admin:bots_delivery_ask"),
-            "permission": lambda asking: may_view(asking, "bots.Delivery"),
+            "permission": lambda asking: request_may_view(asking, "bots.Delivery"),
         },
         {"title": "Tasks in Flower", "icon": "local_florist", "link": settings.FLOWER_URL, "active": False},
     ]
@@ -127,7 +127,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _items(request: HttpRequest, pages: tuple[Page, ...]) -> list[dict[str, Any]]:
-    return [_item(page) for page in pages if may_view(request, page.model)]
+    return [_item(page) for page in pages if request_may_view(request, page.model)]
 
 
 def _item(page: Page) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _item(page: Page) -> dict[str, Any]:
     }
 
 
-def may_view(request: HttpRequest, model: str) -> bool:
+def request_may_view(request: HttpRequest, model: str) -> bool:
     return rights.may_view(request.user, model)
 
 

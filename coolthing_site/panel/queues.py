@@ -26,7 +26,7 @@ _GAP = timedelta(seconds=queue_stats.STALE_SECONDS)
 
 
 @dataclass(frozen=True)
-class Row:
+class QueueRow:
     """One queue. `now` is None when the broker's last answer lacks it; `dead` is its DLQ's depth, if it has one."""
 
     queue: str
@@ -134,15 +134,17 @@ def _services(controls: dict[str, QueueControl]) -> list[dict[str, Any]]:
     return found
 
 
-def _rows(newest: Snapshot, controls: dict[str, QueueControl], now: datetime) -> list[Row]:
+def _rows(newest: Snapshot, controls: dict[str, QueueControl], now: datetime) -> list[QueueRow]:
     history = queue_stats.history(now)
     return [_row(queue, newest, controls.get(queue), history.get(queue, []), now) for queue in SERVICES]
 
 
-def _row(queue: str, newest: Snapshot, control: QueueControl | None, past: list[QueueSample], now: datetime) -> Row:
+def _row(
+    queue: str, newest: Snapshot, control: QueueControl | None, past: list[QueueSample], now: datetime
+) -> QueueRow:
     letters = TOPOLOGY.queue(queue).dead_letters
     dlq = newest.queues.get(letters.queue) if letters else None
-    return Row(
+    return QueueRow(
         queue=queue,
         service=SERVICES[queue],
         now=newest.queues.get(queue),

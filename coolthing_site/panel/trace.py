@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
-from coolthing_site.panel.navigation import TRACE_MODELS, may_view
+from coolthing_site.panel.navigation import TRACE_MODELS, request_may_view
 from messaging.observability.trace import Step, Trace, trace
 from panelkit.labels import page_of
 
@@ -40,7 +40,7 @@ def story(request: HttpRequest, event_id: UUID) -> HttpResponse:
 
 def _sources(request: HttpRequest) -> list[tuple[str, str]]:
     """The lists on whose rows' pages an event's id is found: address and name."""
-    metas = [apps.get_model(model)._meta for model in SOURCES if may_view(request, model)]
+    metas = [apps.get_model(model)._meta for model in SOURCES if request_may_view(request, model)]
     return [
         (reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist"), str(meta.verbose_name_plural))
         for meta in metas
@@ -49,7 +49,7 @@ def _sources(request: HttpRequest) -> list[tuple[str, str]]:
 
 def _shown(request: HttpRequest, found: Trace) -> list[dict[str, Any]]:
     """Each step is for those who may see its row."""
-    steps = [step for step in found.steps if step.row is None or may_view(request, step.row._meta.label)]
+    steps = [step for step in found.steps if step.row is None or request_may_view(request, step.row._meta.label)]
     first = steps[0].at if steps else None
     return [
         {"step": step, "after": (step.at - first).total_seconds() if first else 0.0, "link": _link(step)}
@@ -67,7 +67,7 @@ def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 
 def _require(request: HttpRequest) -> None:
-    if not any(may_view(request, model) for model in TRACE_MODELS):
+    if not any(request_may_view(request, model) for model in TRACE_MODELS):
         raise PermissionDenied
 
 

@@ -8,7 +8,7 @@ from campaigns.identifiers import is_person_id
 from campaigns.policy.disclosure import is_disclosed
 from campaigns.policy.quiet_hours import is_time_zone
 from coolthing_site.seeding.problems import Path, Problem
-from coolthing_site.seeding.references import chat_problem, repeated, role_problem
+from coolthing_site.seeding.references import bot_reference_problem, chat_problem, repeated
 from coolthing_site.seeding.script_checks import script_problems
 from coolthing_site.seeding.shape import BudgetPart, CampaignPart, ChatPart, SeedFile
 from notifier.channels.addresses import address_problem
@@ -144,7 +144,7 @@ def _keywords(campaign: CampaignPart, path: Path) -> Iterator[Problem]:
 def _managers(campaign: CampaignPart, roles: dict[str, str], path: Path) -> Iterator[Problem]:
     yield from repeated(path, campaign.managers, what='"{}" is there twice')
     for index, bot in enumerate(campaign.managers):
-        reason = role_problem(bot, roles, "manager")
+        reason = bot_reference_problem(bot, roles, "manager")
         if reason:
             yield Problem((*path, index), reason)
 
@@ -154,7 +154,7 @@ def _watches(
 ) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, watch in enumerate(campaign.watches):
-        reason = role_problem(watch.bot, roles, "parser")
+        reason = bot_reference_problem(watch.bot, roles, "parser")
         if reason:
             yield Problem((*path, index, "bot"), reason)
         for place, key in enumerate(watch.chats):

@@ -14,7 +14,7 @@ def repeated(path: Path, values: Iterable[Hashable], *, field: str = "", what: s
         seen.add(value)
 
 
-def role_problem(bot: str, roles: dict[str, str], wanted: str) -> str:
+def bot_reference_problem(bot: str, roles: dict[str, str], wanted: str) -> str:
     if bot not in roles:
         return f'no bot is called "{bot}"'
     return "" if roles[bot] == wanted else f'bot "{bot}" has the role {roles[bot]}, not {wanted}'

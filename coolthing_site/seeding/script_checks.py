@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from coolthing_site.seeding.problems import Path, Problem
-from coolthing_site.seeding.references import chat_problem, repeated, role_problem
+from coolthing_site.seeding.references import bot_reference_problem, chat_problem, repeated
 from coolthing_site.seeding.shape import ChatPart, ScriptPart
 from scripts.checks import text_problem
 
@@ -40,7 +40,7 @@ def _lines(script: ScriptPart, path: Path) -> Iterator[Problem]:
 
 def _cast(script: ScriptPart, roles: dict[str, str], path: Path) -> Iterator[Problem]:
     for slot, bot in script.cast.items():
-        reason = role_problem(bot, roles, "actor") if slot in script.slots else "no slot is called like that"
+        reason = bot_reference_problem(bot, roles, "actor") if slot in script.slots else "no slot is called like that"
         if reason:
             yield Problem((*path, slot), reason)
     speaking = dict.fromkeys(line.slot for line in script.lines if line.slot in script.slots)

@@ -36,7 +36,7 @@ def client_address(request: HttpRequest) -> str | None:
         if before is None:
             break
         client = before
-    return None if client is None else str(counted(client))
+    return None if client is None else str(counting_address(client))
 
 
 @cache
@@ -47,7 +47,7 @@ def _warn_once() -> None:
     )
 
 
-def counted(address: Address) -> Address:
+def counting_address(address: Address) -> Address:
     """What is counted together with this address."""
     if address.version == 4:
         return address

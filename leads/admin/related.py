@@ -16,7 +16,7 @@ from leads.models import Conversation, Lead, Message
 from leads.selectors import PersonRef, hit_place, leads_of
 from leads.services.sending import ORIGIN
 from panelkit.labels import link_to, page_of
-from panelkit.registry import Link, add_link, may_view
+from panelkit.registry import Link, add_link, viewers_of
 from parser.models import Hit
 from parser.selectors import hit_of
 
@@ -90,18 +90,20 @@ def _leads_of_suppression(suppression: Suppression) -> str:
 
 add_link(Lead, Link(LABEL, ICON, lambda lead: _would_be_sent(lead, Purpose.FIRST_CONTACT), may_ask))
 add_link(Conversation, Link(LABEL, ICON, lambda talk: _would_be_sent(talk.lead, Purpose.REPLY), may_ask))
-add_link(Hit, Link("Lead", "person_search", lambda hit: _page(lead_of_hit(hit)), may_view(Lead)))
+add_link(Hit, Link("Lead", "person_search", lambda hit: _page(lead_of_hit(hit)), viewers_of(Lead)))
 add_link(
     Hit,
     Link(
         "Conversation",
         "forum",
         lambda hit: _page(getattr(lead_of_hit(hit), "conversation", None)),
-        may_view(Conversation),
+        viewers_of(Conversation),
     ),
 )
 add_link(
     Delivery,
-    Link("Conversation", "forum", lambda delivery: _page(_conversation_of_delivery(delivery)), may_view(Conversation)),
+    Link(
+        "Conversation", "forum", lambda delivery: _page(_conversation_of_delivery(delivery)), viewers_of(Conversation)
+    ),
 )
-add_link(Suppression, Link("Leads", "person_search", _leads_of_suppression, may_view(Lead)))
+add_link(Suppression, Link("Leads", "person_search", _leads_of_suppression, viewers_of(Lead)))

@@ -53,7 +53,7 @@ class ExchangeMover:
         """
         standing = {exchange["name"]: exchange for exchange in self._api.in_vhost("exchanges")}
         changed = [spec for spec in self._topology.exchanges if declare.exchange_differs(spec, standing.get(spec.name))]
-        begun = [spec for spec in self._topology.exchanges if beside(spec.name) in standing]
+        begun = [spec for spec in self._topology.exchanges if exchange_beside(spec.name) in standing]
         chosen = [spec for spec in self._topology.exchanges if spec in changed or spec in begun]
         if not chosen:
             return []
@@ -63,7 +63,7 @@ class ExchangeMover:
             self._move(spec, standing.get(spec.name))
         time.sleep(_SETTLE_SECONDS)
         for spec in chosen:
-            self._channel.exchange_delete(beside(spec.name))
+            self._channel.exchange_delete(exchange_beside(spec.name))
             self._say(f"{spec.name}: as it should be")
         return [spec.name for spec in chosen]
 
@@ -84,7 +84,9 @@ class ExchangeMover:
     def _move(self, spec: ExchangeSpec, live: dict[str, Any] | None) -> None:
         """`live`: the exchange as the management API describes it, None when it is not there."""
         instead = {"alternate-exchange": topology.UNROUTABLE_EXCHANGE}
-        self._channel.exchange_declare(beside(spec.name), spec.type, durable=True, auto_delete=False, arguments=instead)
+        self._channel.exchange_declare(
+            exchange_beside(spec.name), spec.type, durable=True, auto_delete=False, arguments=instead
+        )
         if declare.exchange_differs(spec, live):
             self._hand_over(spec)
         self._channel.exchange_declare(spec.name, spec.type, durable=True, auto_delete=False)
@@ -94,21 +96,23 @@ class ExchangeMover:
     def _hand_over(self, spec: ExchangeSpec) -> None:
         """Leave nothing bound to the old exchange but beside, and delete it."""
         # What other programs bind meanwhile comes along.
-        while others := self._bindings(spec.name) - set(_to_beside(spec, self._bindings(beside(spec.name)))):
-            self._bind(beside(spec.name), others)
-            self._bind(spec.name, _to_beside(spec, self._bindings(beside(spec.name))))
+        while others := self._bindings(spec.name) - set(_to_beside(spec, self._bindings(exchange_beside(spec.name)))):
+            self._bind(exchange_beside(spec.name), others)
+            self._bind(spec.name, _to_beside(spec, self._bindings(exchange_beside(spec.name))))
             self._unbind(spec.name, others)
         for source, binding in self._sources(spec.name):
-            self._bind(source, [binding._replace(to=beside(spec.name))])
+            self._bind(source, [binding._replace(to=exchange_beside(spec.name))])
         self._channel.exchange_delete(spec.name)
 
     def _take_back(self, spec: ExchangeSpec) -> None:
         """Bind the new exchange as beside is bound, and nothing to beside any more."""
-        wanted = self._bindings(beside(spec.name))
+        wanted = self._bindings(exchange_beside(spec.name))
         to_beside = _to_beside(spec, wanted)
         self._bind(spec.name, to_beside)
         self._bind(spec.name, wanted)
-        sources = [(source, binding) for source, binding in self._sources(beside(spec.name)) if source != spec.name]
+        sources = [
+            (source, binding) for source, binding in self._sources(exchange_beside(spec.name)) if source != spec.name
+        ]
         for source, binding in sources:
             self._bind(source, [binding._replace(to=spec.name)])
             self._unbind(source, [binding])
@@ -156,7 +160,7 @@ class ExchangeMover:
         return f"{quote(self._api.vhost, safe='')}/{quote(exchange, safe='')}"
 
 
-def beside(exchange: str) -> str:
+def exchange_beside(exchange: str) -> str:
     """The name of the exchange that stands in for another one while that is made anew."""
     return exchange + declare.MOVING_SUFFIX
 
@@ -169,9 +173,9 @@ def _binding(item: dict[str, Any]) -> _Binding:
 def _to_beside(spec: ExchangeSpec, bindings: Iterable[_Binding]) -> list[_Binding]:
     """What takes every message to beside that any of these bindings wants."""
     keys = {"#"} if spec.type == "topic" else {binding.key for binding in bindings}
-    return [_Binding(beside(spec.name), True, key) for key in sorted(keys)]
+    return [_Binding(exchange_beside(spec.name), True, key) for key in sorted(keys)]
 
 
 def _moving_policy(spec: ExchangeSpec) -> PolicySpec:
-    definition = {"alternate-exchange": beside(spec.name)}
+    definition = {"alternate-exchange": exchange_beside(spec.name)}
     return PolicySpec(f"coolthing-moving-{spec.name}", (spec.name,), definition, _MOVING_PRIORITY)

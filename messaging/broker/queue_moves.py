@@ -76,12 +76,12 @@ class QueueMover:
         declare.declare_exchanges(self._topology, self._url)
         standing = {queue["name"]: queue for queue in self._api.in_vhost("queues")}
         changed = [spec for spec in self._topology.queues if declare.queue_differs(spec, standing.get(spec.name))]
-        begun = [spec for spec in self._topology.queues if beside(spec.name) in standing]
+        begun = [spec for spec in self._topology.queues if queue_beside(spec.name) in standing]
         for spec in changed:
             self._require_unused(spec.name)
         for spec in changed:
             self._move_out(spec.name, spec.all_bindings)
-        self._await_emptiness({spec.name: beside(spec.name) for spec in changed})
+        self._await_emptiness({spec.name: queue_beside(spec.name) for spec in changed})
         for spec in changed:
             self._channel.queue_delete(spec.name)
         declare.declare(self._topology, self._url)
@@ -94,21 +94,21 @@ class QueueMover:
 
     def _move_out(self, queue: str, wanted: Sequence[declare.Binding]) -> None:
         bindings = self._bindings(queue)
-        self._channel.queue_declare(beside(queue), durable=True, auto_delete=False, arguments=_WAITING)
+        self._channel.queue_declare(queue_beside(queue), durable=True, auto_delete=False, arguments=_WAITING)
         # First bound there, then unbound here: in between a message may come twice, but never not at all.
-        self._bind(beside(queue), {*bindings, *wanted})
+        self._bind(queue_beside(queue), {*bindings, *wanted})
         self._unbind(queue, bindings)
-        waiting = counted(self._carrier.carry(queue, beside(queue)), "message waits", "messages wait")
-        self._say(f"{queue}: {waiting} in {beside(queue)}")
+        waiting = counted(self._carrier.carry(queue, queue_beside(queue)), "message waits", "messages wait")
+        self._say(f"{queue}: {waiting} in {queue_beside(queue)}")
 
     def _move_back(self, queue: str) -> None:
-        bindings = self._bindings(beside(queue))
+        bindings = self._bindings(queue_beside(queue))
         # Also those that the topology does not know: another program may live on them.
         self._bind(queue, set(bindings))
-        self._unbind(beside(queue), bindings)
-        moved = self._carrier.carry(beside(queue), queue)
-        self._await_emptiness({beside(queue): queue})
-        self._channel.queue_delete(beside(queue))
+        self._unbind(queue_beside(queue), bindings)
+        moved = self._carrier.carry(queue_beside(queue), queue)
+        self._await_emptiness({queue_beside(queue): queue})
+        self._channel.queue_delete(queue_beside(queue))
         self._say(f"{queue}: as it should be, {counted(moved, 'message is', 'messages are')} back")
 
     def _await_emptiness(self, queues: Mapping[str, str]) -> None:
@@ -156,6 +156,6 @@ class QueueMover:
             self._channel.queue_unbind(queue, exchange, key)
 
 
-def beside(queue: str) -> str:
+def queue_beside(queue: str) -> str:
     """The name of the queue that stands in for another one while that is made anew."""
     return queue + declare.MOVING_SUFFIX

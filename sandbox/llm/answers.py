@@ -18,7 +18,7 @@ QUOTE_LIMIT = 60
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What the manager sends (possibly nothing), what it does next, and why."""
 
     messages: tuple[str, ...]
@@ -30,7 +30,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Conversation:
+class ChatHistory:
     """What the rules look at. `turns` counts the runs of user messages, so a burst is one turn."""
 
     system: str
@@ -131,21 +131,21 @@ NO_TOPIC = "The person names no particular topic."
 _ACTIONS: dict[str, Action] = {"handover": "handover", "close": "close"}
 
 
-def answer(messages: Iterable[Mapping[str, Any]]) -> Answer:
+def answer(messages: Iterable[Mapping[str, Any]]) -> Reply:
     """The manager's answer to a conversation given as chat-completions messages, oldest first."""
     talk = read_conversation(messages)
     if not talk.open:
-        return Answer((), "wait", "The person has not written since our last message.")
+        return Reply((), "wait", "The person has not written since our last message.")
     intent = intent_of(talk.last)
     if intent == "opt_out":
-        return Answer((), "opt_out", "The person does not want this.")
+        return Reply((), "opt_out", "The person does not want this.")
     if intent == "wait":
-        return Answer((), "wait", "The person asks for time.")
+        return Reply((), "wait", "The person asks for time.")
     action = _ACTIONS.get(intent or "", "reply")
-    return Answer((_text(talk, intent),), action, REASONS.get(intent or "", NO_TOPIC))
+    return Reply((_text(talk, intent),), action, REASONS.get(intent or "", NO_TOPIC))
 
 
-def read_conversation(messages: Iterable[Mapping[str, Any]]) -> Conversation:
+def read_conversation(messages: Iterable[Mapping[str, Any]]) -> ChatHistory:
     """The conversation as the rules see it; unknown roles are left out."""
     system: list[str] = []
     burst: list[str] = []
@@ -166,7 +166,7 @@ def read_conversation(messages: Iterable[Mapping[str, Any]]) -> Conversation:
             answered.append(text)
     last = "\n".join(burst)
     language = _language(last, *reversed(everything), *system)
-    return Conversation("\n".join(system), turns, last, opened, language, "\n".join(answered))
+    return ChatHistory("\n".join(system), turns, last, opened, language, "\n".join(answered))
 
 
 def text_of(content: object) -> str:
@@ -193,7 +193,7 @@ def _language(*texts: str) -> Language:
     return "en"
 
 
-def _text(talk: Conversation, intent: str | None) -> str:
+def _text(talk: ChatHistory, intent: str | None) -> str:
     key = intent or ("turn1" if talk.turns <= 1 else "turn2" if talk.turns == 2 else "later")
     text = TEXTS[talk.language][key].format(
         product=_labelled(talk, "product"),
@@ -204,7 +204,7 @@ def _text(talk: Conversation, intent: str | None) -> str:
     return AGAIN[talk.language].format(turns=talk.turns) + text if text in talk.answered else text
 
 
-def _labelled(talk: Conversation, label: str) -> str:
+def _labelled(talk: ChatHistory, label: str) -> str:
     """The value of a `Product:` or `Price:` line of the system prompt."""
     found = re.search(rf"^\W*{_LABELS[label]}\s*:\s*(.+?)[\s.]*$", talk.system, re.IGNORECASE | re.MULTILINE)
     return found.group(1) if found else DEFAULTS[talk.language][label]

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sandbox.llm.answers import Answer, answer, text_of
+from sandbox.llm.answers import Reply, answer, text_of
 from sandbox.llm.schema import SchemaError, shape
 
 MODELS = ("sandbox-1", "gpt-4o-mini")
@@ -37,7 +37,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 FaultKind = Literal["429", "500", "slow", "malformed"]
 
 
-class Fault(BaseModel):
+class LLMFault(BaseModel):
     """One or more completions that go wrong."""
 
     model_config = ConfigDict(extra="forbid")
@@ -71,7 +71,7 @@ class SandboxLLM:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._faults: deque[Fault] = deque()
+        self._faults: deque[LLMFault] = deque()
         self._requests: deque[Fields] = deque(maxlen=REQUESTS_KEPT)
         self._count = 0
 
@@ -81,11 +81,11 @@ class SandboxLLM:
         return list(self._requests)
 
     @property
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[LLMFault]:
         """The faults still to come, in the order in which they will be used."""
         return list(self._faults)
 
-    def add_fault(self, fault: Fault) -> None:
+    def add_fault(self, fault: LLMFault) -> None:
         self._faults.append(fault.model_copy())
 
     def clear_faults(self) -> None:
@@ -113,7 +113,7 @@ class SandboxLLM:
         self._count += 1
         return _completion(f"chatcmpl-sandbox-{self._count}", int(self._clock()), asked, entry["content"])
 
-    def _next_fault(self) -> Fault | None:
+    def _next_fault(self) -> LLMFault | None:
         if not self._faults:
             return None
         fault = self._faults[0]
@@ -123,7 +123,7 @@ class SandboxLLM:
         return fault
 
 
-async def _suffer(fault: Fault | None) -> None:
+async def _suffer(fault: LLMFault | None) -> None:
     """Waits or raises as the fault says; `malformed` shows only in the content."""
     if fault is None:
         return
@@ -182,7 +182,7 @@ def _content(asked: Fields, *, malformed: bool) -> str:
     return content[: max(1, len(content) // 2)] if malformed else content
 
 
-def _shaped(asked: Fields, said: Answer) -> str:
+def _shaped(asked: Fields, said: Reply) -> str:
     schema = _schema(asked)
     if schema is not None:
         try:
@@ -264,9 +264,9 @@ def _telling(handler: Handler) -> Handler:
     return wrapped
 
 
-def _fault(body: object) -> Fault:
+def _fault(body: object) -> LLMFault:
     try:
-        return Fault.model_validate(body)
+        return LLMFault.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         raise ApiError(400, first["msg"], param=".".join(map(str, first["loc"]))) from error

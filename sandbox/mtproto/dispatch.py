@@ -10,7 +10,7 @@ from telethon.tl import TLRequest, functions
 
 from sandbox.mtproto import handlers as _handlers  # noqa: F401  (registers them)
 from sandbox.mtproto import peers, service_messages, wire
-from sandbox.mtproto.rpc import Call, anonymous, handlers, method_name
+from sandbox.mtproto.rpc import RpcCall, anonymous, handlers, method_name
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.server_state import Client, ServerState
 from sandbox.world.errors import WorldError
@@ -49,7 +49,7 @@ class Dispatcher:
 
     def _request(self, connection: Client, message_id: int, request: Any) -> None:
         request, silent = _unwrapped(request)
-        call = Call(self._server, connection, method_name(request))
+        call = RpcCall(self._server, connection, method_name(request))
         self._server.answering = connection
         try:
             result, lost = self._result(call, request)
@@ -66,7 +66,7 @@ class Dispatcher:
             return
         self._answer(connection, message_id, result)
 
-    def _result(self, call: Call, request: Any) -> tuple[Any, Fault | None]:
+    def _result(self, call: RpcCall, request: Any) -> tuple[Any, Fault | None]:
         """The answer, and what loses it on its way."""
         try:
             chat = peers.mentioned(call, request)
@@ -84,7 +84,7 @@ class Dispatcher:
             log.exception("%s failed", call.method)
             return RpcFailure("INTERNAL", 500).as_tl(), None
 
-    def _handled(self, call: Call, request: Any) -> Any:
+    def _handled(self, call: RpcCall, request: Any) -> Any:
         handler = handlers.get(type(request))
         if handler is None:
             log.warning("Not supported: %s", call.method)
@@ -93,12 +93,12 @@ class Dispatcher:
             call.user_id  # noqa: B018  (raises AUTH_KEY_UNREGISTERED)
         return handler(call, request)
 
-    def _check_key(self, call: Call) -> None:
+    def _check_key(self, call: RpcCall) -> None:
         key = call.connection.key
         if key and key.destroyed:
             raise RpcFailure(key.destroyed)
 
-    def _fail(self, call: Call, fault: Fault) -> None:
+    def _fail(self, call: RpcCall, fault: Fault) -> None:
         if fault.kind == "AUTH_KEY_DUPLICATED" and call.connection.key:
             self._server.auth_keys.destroy(call.connection.key, fault.error_name)
         raise RpcFailure(fault.error_name, 500 if fault.kind == "INTERNAL" else None)
@@ -112,7 +112,7 @@ class Dispatcher:
         connection.send_bytes(body, content=True, answer=True)
 
 
-def _about(call: Call, request: Any) -> int | None:
+def _about(call: RpcCall, request: Any) -> int | None:
     """Whose request it is; while somebody logs in, whose phone number it names."""
     if call.connection.user_id is not None:
         return call.connection.user_id

@@ -4,12 +4,12 @@ from typing import Any
 
 from telethon.tl import types
 
-from sandbox.mtproto.rpc import Call
+from sandbox.mtproto.rpc import RpcCall
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.world.entities import CHANNEL_MARK, Chat, User
 
 
-def peer_id(call: Call, peer: Any) -> int:
+def peer_id(call: RpcCall, peer: Any) -> int:
     """The user id or marked chat id behind an InputPeer; raises what Telegram raises when it is not valid."""
     if isinstance(peer, types.InputPeerSelf):
         return call.user_id
@@ -24,7 +24,7 @@ def peer_id(call: Call, peer: Any) -> int:
     raise RpcFailure("PEER_ID_INVALID")
 
 
-def user(call: Call, wanted: Any) -> User:
+def user(call: RpcCall, wanted: Any) -> User:
     """The user behind an InputUser."""
     if isinstance(wanted, types.InputUserSelf):
         return call.user
@@ -35,7 +35,7 @@ def user(call: Call, wanted: Any) -> User:
     raise RpcFailure("USER_ID_INVALID")
 
 
-def channel(call: Call, wanted: Any) -> Chat:
+def channel(call: RpcCall, wanted: Any) -> Chat:
     """The supergroup behind an InputChannel or InputPeerChannel, whether the caller is in it or not."""
     if not isinstance(wanted, types.InputChannel | types.InputPeerChannel):
         raise RpcFailure("CHANNEL_INVALID")
@@ -45,18 +45,18 @@ def channel(call: Call, wanted: Any) -> Chat:
     return chat
 
 
-def readable_channel(call: Call, wanted: Any) -> Chat:
+def readable_channel(call: RpcCall, wanted: Any) -> Chat:
     """A supergroup that the caller may look into: a public one, or one they are in."""
     return readable(call, channel(call, wanted))
 
 
-def readable(call: Call, chat: Chat) -> Chat:
+def readable(call: RpcCall, chat: Chat) -> Chat:
     if call.user_id in chat.members or chat.is_public:
         return chat
     raise RpcFailure("CHANNEL_PRIVATE" if chat.is_channel else "PEER_ID_INVALID")
 
 
-def group(call: Call, bare_id: int) -> Chat:
+def group(call: RpcCall, bare_id: int) -> Chat:
     """A basic group, by its unmarked id."""
     chat = call.world.chats.get(-bare_id)
     if chat is None or chat.is_channel:
@@ -64,7 +64,7 @@ def group(call: Call, bare_id: int) -> Chat:
     return chat
 
 
-def mentioned(call: Call, request: Any) -> int | None:
+def mentioned(call: RpcCall, request: Any) -> int | None:
     """The user or marked chat id that a request is about, unchecked: faults can be planned for a chat."""
     wanted = next((found for name in ("peer", "channel") if (found := getattr(request, name, None))), None)
     if isinstance(wanted, types.InputPeerSelf):
@@ -77,14 +77,14 @@ def mentioned(call: Call, request: Any) -> int | None:
     return -int(chat_id) if chat_id else None
 
 
-def _user(call: Call, user_id: int, access_hash: int, error: str) -> User:
+def _user(call: RpcCall, user_id: int, access_hash: int, error: str) -> User:
     found = call.world.users.get(user_id)
     if found is None or access_hash != call.world.hashes.of(call.user_id, user_id, "user"):
         raise RpcFailure(error)
     return found
 
 
-def _user_from_message(call: Call, wanted: Any, error: str) -> User:
+def _user_from_message(call: RpcCall, wanted: Any, error: str) -> User:
     """A user whom the caller knows only as the author of a message that the caller can see."""
     chat = peer_id(call, wanted.peer)
     if chat < 0:

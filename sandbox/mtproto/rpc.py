@@ -11,11 +11,11 @@ from sandbox.mtproto.server_state import Client, ServerState
 from sandbox.world.entities import User
 from sandbox.world.world import World
 
-Handler = Callable[["Call", Any], Any]
+Handler = Callable[["RpcCall", Any], Any]
 
 
 @dataclass(frozen=True)
-class Call:
+class RpcCall:
     """One request of one connection."""
 
     server: ServerState

@@ -13,7 +13,7 @@ from bots.accounts.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from panelkit.base import PanelAdmin, RowsInline
-from panelkit.counts import counted
+from panelkit.counts import related_count
 from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, text_column
 from panelkit.operations import Operation, when_in
@@ -85,7 +85,7 @@ class ScriptAdmin(PanelAdmin):
     inlines = (SlotInline, LineInline)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Script]:
-        lines, slots = counted(Line.objects.all(), by="script"), counted(Slot.objects.all(), by="script")
+        lines, slots = related_count(Line.objects.all(), by="script"), related_count(Slot.objects.all(), by="script")
         return super().get_queryset(request).annotate(n_lines=lines, n_slots=slots)
 
     @display(description="lines", ordering="n_lines")
@@ -327,8 +327,8 @@ class ScriptForCampaignAdmin(PanelAdmin):
             super()
             .get_queryset(request)
             .annotate(
-                n_steps=counted(steps, by="run__sfc"),
-                n_said=counted(steps.filter(state=Step.State.SAID), by="run__sfc"),
+                n_steps=related_count(steps, by="run__sfc"),
+                n_said=related_count(steps.filter(state=Step.State.SAID), by="run__sfc"),
             )
         )
 

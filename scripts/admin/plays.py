@@ -10,11 +10,11 @@ from unfold.decorators import display
 
 from bots.models import Delivery
 from panelkit.base import FactAdmin, FactInline
-from panelkit.counts import counted
+from panelkit.counts import related_count
 from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, link_to, page_of, text_column, waits
 from panelkit.operations import Operation, when_in
-from panelkit.registry import Link, add_link, may_view
+from panelkit.registry import Link, add_link, viewers_of
 from scripts import services
 from scripts.errors import ScriptsError
 from scripts.models import Run, ScriptForCampaign, Step
@@ -109,7 +109,10 @@ class RunAdmin(FactAdmin):
         return (
             super()
             .get_queryset(request)
-            .annotate(n_steps=counted(steps, by="run"), n_said=counted(steps.filter(state=Step.State.SAID), by="run"))
+            .annotate(
+                n_steps=related_count(steps, by="run"),
+                n_said=related_count(steps.filter(state=Step.State.SAID), by="run"),
+            )
         )
 
     @display(description="script", ordering="sfc__script__name")
@@ -159,4 +162,4 @@ def _play_of(delivery: Delivery) -> str:
     return page_of(run) if run is not None else ""
 
 
-add_link(Delivery, Link("Play", "play_circle", _play_of, may_view(Run)))
+add_link(Delivery, Link("Play", "play_circle", _play_of, viewers_of(Run)))

@@ -12,7 +12,7 @@ import amqp
 import pytest
 
 from messaging.broker import declare, policies, topology
-from messaging.broker.exchange_moves import ExchangeMover, beside
+from messaging.broker.exchange_moves import ExchangeMover, exchange_beside
 from messaging.broker.management_api import ManagementApi
 from messaging.broker.queue_moves import QueueMover
 from messaging.broker.topology import ALTERNATE_POLICY, TOPOLOGY
@@ -56,7 +56,7 @@ def old(broker: Broker) -> Iterator[Broker]:
     yield broker
     with broker.channel() as channel:
         channel.queue_delete(FOREIGN_QUEUE)
-        for name in (FOREIGN_EXCHANGE, *CHANGED, *map(beside, CHANGED)):
+        for name in (FOREIGN_EXCHANGE, *CHANGED, *map(exchange_beside, CHANGED)):
             channel.exchange_delete(name)
 
 

@@ -12,7 +12,7 @@ import pytest
 from coolthing_site import celery_app
 from messaging.broker import declare, topology
 from messaging.broker.declare import DeclarationRefused
-from messaging.broker.queue_moves import FIGURES_SECONDS, QueueMover, beside
+from messaging.broker.queue_moves import FIGURES_SECONDS, QueueMover, queue_beside
 from messaging.broker.queue_transport import Carrier
 from messaging.errors import BrokerChangeRefused
 from messaging.events import decode
@@ -38,7 +38,7 @@ def changed(broker: Broker) -> Iterator[Broker]:
     _declare_otherwise(broker)
     yield broker
     with broker.channel() as channel:
-        for name in (QUEUE, beside(QUEUE)):
+        for name in (QUEUE, queue_beside(QUEUE)):
             channel.queue_delete(name)
 
 
@@ -89,7 +89,7 @@ def test_a_moved_queue_has_its_messages_in_order_and_the_right_arguments(changed
     assert _move(changed) == [QUEUE]
     assert _is_as_it_should_be(changed)
     assert [message.body for message in _take_all(changed)] == bodies
-    assert beside(QUEUE) not in [queue["name"] for queue in changed.api.in_vhost("queues")]
+    assert queue_beside(QUEUE) not in [queue["name"] for queue in changed.api.in_vhost("queues")]
 
 
 def test_a_moved_message_is_what_it_was(changed: Broker):
@@ -156,7 +156,7 @@ def test_what_is_published_meanwhile_arrives(changed: Broker):
     assert changed.ready(topology.UNROUTABLE_QUEUE) == 0
 
 
-@pytest.mark.parametrize("there", [beside(QUEUE), QUEUE], ids=["on the way out", "on the way back"])
+@pytest.mark.parametrize("there", [queue_beside(QUEUE), QUEUE], ids=["on the way out", "on the way back"])
 def test_a_move_that_was_interrupted_is_finished_by_the_next(
     changed: Broker, there: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -201,7 +201,9 @@ def _names(broker: Broker) -> list[str]:
 
 def test_the_check_names_what_an_interrupted_move_left(broker: Broker):
     with broker.channel() as channel:
-        channel.queue_declare(beside(QUEUE), durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
+        channel.queue_declare(
+            queue_beside(QUEUE), durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"}
+        )
     (line,) = declare.differences(topology.TOPOLOGY, broker.api)
     assert "is left of an interrupted move" in line
     assert _move(broker) == [QUEUE]
@@ -271,7 +273,7 @@ def test_an_exchange_that_is_otherwise_stops_everything_before_it_begins(changed
     try:
         with pytest.raises(DeclarationRefused, match="events_dlx"):
             _move(changed)
-        assert beside(QUEUE) not in _names(changed)
+        assert queue_beside(QUEUE) not in _names(changed)
     finally:
         with changed.channel() as channel:
             channel.exchange_delete(topology.EVENTS_DLX)

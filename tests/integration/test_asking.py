@@ -11,7 +11,7 @@ from django.utils import timezone
 from bots.accounts.incidents import trouble_tell
 from bots.chats.entry_refusals import entry_incident
 from bots.deliveries.claiming import claim
-from bots.gate.preview import Answer, delivery_would, wish_for, wish_would
+from bots.gate.preview import GatePreview, delivery_would, wish_for, wish_would
 from bots.gate.rules import ALLOW, Allow, Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
 from campaigns.budgets import budget_set
@@ -35,11 +35,11 @@ def facts(origin: ledger.NotingOrigin) -> dict[str, Any]:
     }
 
 
-def would(facts: dict[str, Any], **changed: Any) -> Answer:
+def would(facts: dict[str, Any], **changed: Any) -> GatePreview:
     return wish_would(wish=wish_for(**{"text": "", **facts, **changed}))
 
 
-def to_person(facts: dict[str, Any], **changed: Any) -> Answer:
+def to_person(facts: dict[str, Any], **changed: Any) -> GatePreview:
     return would({**facts, "chat": None, "purpose": Purpose.FIRST_CONTACT}, **{"peer_id": 7, **changed})
 
 
@@ -61,7 +61,7 @@ def test_refuses_with_the_reason(facts):
     )
 
 
-def by_name(facts: dict[str, Any], name: str) -> Answer:
+def by_name(facts: dict[str, Any], name: str) -> GatePreview:
     return to_person(facts, text=ledger.DISCLOSED, peer_id=None, peer_username=name)
 
 

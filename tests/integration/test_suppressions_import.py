@@ -20,7 +20,7 @@ from bots.models import Delivery
 from campaigns.admin import suppression_imports
 from campaigns.models import Suppression
 from campaigns.suppressions import bulk
-from campaigns.suppressions.bulk import Entry, suppressions_import
+from campaigns.suppressions.bulk import SuppressionEntry, suppressions_import
 from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_add
 from leads.models import Lead
@@ -93,10 +93,10 @@ def test_names_become_the_ids_of_those_who_were_seen_under_them(world: World):
     named = world.receive(telegram_user_id=None, username="boris")
     suppression_add(telegram_user_id=None, username="carla", source=WORDS)
     entries = [
-        Entry(None, "anna", IMPORTED),
-        Entry(601, "", IMPORTED),
-        Entry(None, "BORIS", IMPORTED),
-        Entry(603, "Carla", IMPORTED),
+        SuppressionEntry(None, "anna", IMPORTED),
+        SuppressionEntry(601, "", IMPORTED),
+        SuppressionEntry(None, "BORIS", IMPORTED),
+        SuppressionEntry(603, "Carla", IMPORTED),
     ]
     assert bulk.suppressions_known(entries) == 1
     assert suppressions_import(entries=entries) == 3
@@ -110,8 +110,10 @@ def test_names_become_the_ids_of_those_who_were_seen_under_them(world: World):
 
 @pytest.mark.parametrize("by", ["id", "name"])
 def test_the_number_of_statements_does_not_grow_with_that_of_people(world: World, by: str):
-    def make(number: int) -> Entry:
-        return Entry(number, "", IMPORTED) if by == "id" else Entry(None, f"name{number}", IMPORTED)
+    def make(number: int) -> SuppressionEntry:
+        return (
+            SuppressionEntry(number, "", IMPORTED) if by == "id" else SuppressionEntry(None, f"name{number}", IMPORTED)
+        )
 
     def statements(first: int, last: int) -> int:
         with CaptureQueriesContext(

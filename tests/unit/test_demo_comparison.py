@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from coolthing_site.demo.comparison import Said, compare, said_by
+from coolthing_site.demo.comparison import LedgerMessage, compare, said_by
 from coolthing_site.demo.observe import lowest
 from coolthing_site.demo.run import time_zone_where_it_is
 
-ONE = Said(random_id=1, sender=10, peer=-100, text="hello", message_id=5, reply_to=None)
-TWO = Said(random_id=2, sender=11, peer=-100, text="hi", message_id=6, reply_to=1)
+ONE = LedgerMessage(random_id=1, sender=10, peer=-100, text="hello", message_id=5, reply_to=None)
+TWO = LedgerMessage(random_id=2, sender=11, peer=-100, text="hi", message_id=6, reply_to=1)
 
 
 def test_equal_ledgers_match():
@@ -53,7 +53,7 @@ def test_entries_of_people_are_left_out_and_replies_are_named_by_random_id():
     person = {**entry, "seq": 2, "from_user": 99, "random_id": None, "channel_message_id": 6, "message_ids": {}}
     group = {**entry, "seq": 3, "reply_to": 1, "random_id": 2, "channel_message_id": None, "message_ids": {"10": 3}}
     said = said_by({10}, [{**entry, "channel_message_id": 5, "message_ids": {}}, person, group])
-    assert said == [ONE, Said(random_id=2, sender=10, peer=-100, text="hello", message_id=3, reply_to=1)]
+    assert said == [ONE, LedgerMessage(random_id=2, sender=10, peer=-100, text="hello", message_id=3, reply_to=1)]
 
 
 @pytest.mark.parametrize("utc_hour", range(24))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from campaigns.models import Suppression
-from campaigns.suppressions.bulk import Entry
+from campaigns.suppressions.bulk import SuppressionEntry
 from campaigns.suppressions.csv_files import MOST_BYTES, MOST_LISTED, read
 
 IMPORT = Suppression.Source.IMPORT
@@ -14,22 +14,31 @@ IMPORT = Suppression.Source.IMPORT
 @pytest.mark.parametrize(
     ("text", "entries"),
     [
-        ("telegram_user_id\n7\n\n8\n", [Entry(7, "", IMPORT), Entry(8, "", IMPORT)]),
-        ("username,reason\n@Maria,said so\n", [Entry(None, "Maria", IMPORT, "said so")]),
-        ('\ufeffReason;Telegram_User_Id\r\n"a; b";7\r\n', [Entry(7, "", IMPORT, "a; b")]),
+        ("telegram_user_id\n7\n\n8\n", [SuppressionEntry(7, "", IMPORT), SuppressionEntry(8, "", IMPORT)]),
+        ("username,reason\n@Maria,said so\n", [SuppressionEntry(None, "Maria", IMPORT, "said so")]),
+        ('\ufeffReason;Telegram_User_Id\r\n"a; b";7\r\n', [SuppressionEntry(7, "", IMPORT, "a; b")]),
         (
             "telegram_user_id,username,source,reason,created_at\n7,maria,words,'=1+1,2026-01-01\n",
-            [Entry(7, "maria", Suppression.Source.WORDS, "=1+1")],
+            [SuppressionEntry(7, "maria", Suppression.Source.WORDS, "=1+1")],
         ),
-        ("phone\tUser ID\tComment\n+49 1\t7\tno\n", [Entry(7, "", IMPORT, "no")]),
-        ("sep=;\nusername;reason\nmaria;a,b,c\n", [Entry(None, "maria", IMPORT, "a,b,c")]),
-        ("username,reason\rmaria,x\ranton,y\r", [Entry(None, "maria", IMPORT, "x"), Entry(None, "anton", IMPORT, "y")]),
-        ("username\r\nmaria\nanton\rboris", [Entry(None, name, IMPORT) for name in ("maria", "anton", "boris")]),
-        ('username,reason\nmaria,"two\r\nlines, ""a"""\n', [Entry(None, "maria", IMPORT, 'two\r\nlines, "a"')]),
-        ("username,reason,,\nmaria,x,,,,\n", [Entry(None, "maria", IMPORT, "x")]),
+        ("phone\tUser ID\tComment\n+49 1\t7\tno\n", [SuppressionEntry(7, "", IMPORT, "no")]),
+        ("sep=;\nusername;reason\nmaria;a,b,c\n", [SuppressionEntry(None, "maria", IMPORT, "a,b,c")]),
+        (
+            "username,reason\rmaria,x\ranton,y\r",
+            [SuppressionEntry(None, "maria", IMPORT, "x"), SuppressionEntry(None, "anton", IMPORT, "y")],
+        ),
+        (
+            "username\r\nmaria\nanton\rboris",
+            [SuppressionEntry(None, name, IMPORT) for name in ("maria", "anton", "boris")],
+        ),
+        (
+            'username,reason\nmaria,"two\r\nlines, ""a"""\n',
+            [SuppressionEntry(None, "maria", IMPORT, 'two\r\nlines, "a"')],
+        ),
+        ("username,reason,,\nmaria,x,,,,\n", [SuppressionEntry(None, "maria", IMPORT, "x")]),
     ],
 )  # fmt: skip
-def test_a_sound_file_is_read(text: str, entries: list[Entry]):
+def test_a_sound_file_is_read(text: str, entries: list[SuppressionEntry]):
     found = read(text.encode())
     assert (found.problem, found.damaged.lines, found.entries) == ("", [], entries)
 
@@ -79,7 +88,7 @@ def test_what_an_operator_chooses_overrules_what_was_found():
     ],
 )
 def test_usual_words_of_other_languages_are_understood(header: str):
-    assert read(f"{header}\n@petr_k;x\n".encode()).entries == [Entry(None, "petr_k", IMPORT, "x")]
+    assert read(f"{header}\n@petr_k;x\n".encode()).entries == [SuppressionEntry(None, "petr_k", IMPORT, "x")]
 
 
 def test_a_name_in_a_column_that_is_not_read_is_shown():
@@ -88,7 +97,7 @@ def test_a_name_in_a_column_that_is_not_read_is_shown():
 
 
 def test_of_two_reasons_the_one_that_is_called_so_is_read_and_of_two_ids_none():
-    assert read(b"id,notes,reason\n7,a,b\n").entries == [Entry(7, "", IMPORT, "b")]
+    assert read(b"id,notes,reason\n7,a,b\n").entries == [SuppressionEntry(7, "", IMPORT, "b")]
     assert "a column is there twice: telegram_user_id" in read(b"id,telegram id\n1,7\n").problem
 
 

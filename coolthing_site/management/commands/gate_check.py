@@ -5,7 +5,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.models import Model, QuerySet
 
 from bots.admin.gate_preview import note_on, person_facts, sentence
-from bots.gate.preview import Answer, delivery_would, wish_for, wish_would
+from bots.gate.preview import GatePreview, delivery_would, wish_for, wish_would
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat, Purpose
 from vault.commands import SecretsCommand
@@ -36,7 +36,7 @@ class Command(SecretsCommand):
             self.stdout.write(note)
 
 
-def _about(delivery_id: UUID) -> Answer:
+def _about(delivery_id: UUID) -> GatePreview:
     try:
         return delivery_would(delivery_id=delivery_id)
     except Delivery.DoesNotExist:
@@ -52,7 +52,7 @@ def _ask(
     purpose: str | None,
     text: str,
     **_: Any,
-) -> Answer:
+) -> GatePreview:
     if not campaign or not bot:
         raise CommandError("name a delivery, or --campaign and --bot with --chat or --person")
     if bool(chat) == bool(person):

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 
 from campaigns.models import Suppression
 from campaigns.suppressions.bulk import suppressions_import, suppressions_known
-from campaigns.suppressions.csv_files import MOST_BYTES, Reading, lines, read
+from campaigns.suppressions.csv_files import MOST_BYTES, ParsedFile, lines, read
 from texts.decoding import ENCODINGS
 from texts.tables import SEPARATORS
 from texts.wording import counted
@@ -54,7 +54,7 @@ class Command(SecretsCommand):
         now, before = counted(new, "is", "are"), counted(len(reading.entries) - new, "was", "were")
         self.stdout.write(f"{file}: {now} suppressed now, {before} already")
 
-    def _report(self, file: str, reading: Reading, known: int) -> None:
+    def _report(self, file: str, reading: ParsedFile, known: int) -> None:
         for line in reading.understood():
             self.stdout.write(f"{file}: {line}")
         for what, notes in (("damaged", reading.damaged), ("skipped", reading.skipped)):

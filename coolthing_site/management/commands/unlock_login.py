@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from coolthing_site.web.client_address import counted, parsed
+from coolthing_site.web.client_address import counting_address, parsed
 from coolthing_site.web.login_limits import unlock
 
 
@@ -24,5 +24,5 @@ class Command(BaseCommand):
             found = parsed(address)
             if found is None:
                 raise CommandError(f"{address} is not an IP address")
-            address = str(counted(found))
+            address = str(counting_address(found))
         self.stdout.write(f"{unlock(username=username, address=address)} counters of failed logins removed")

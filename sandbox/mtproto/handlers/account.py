@@ -4,7 +4,7 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 
 THIS_DC = 2
 # All data centres of the sandbox are this one; a client can be sent from one to another all the same.
@@ -40,7 +40,7 @@ LIMITS = {
 
 
 @handles(functions.help.GetConfigRequest, login=False)
-def get_config(call: Call, _request: Any) -> Any:
+def get_config(call: RpcCall, _request: Any) -> Any:
     now = int(call.server.wall_clock())
     here = [types.DcOption(id=dc, ip_address=call.server.host, port=call.server.port) for dc in DATA_CENTRES]
     return types.Config(
@@ -56,10 +56,10 @@ def get_config(call: Call, _request: Any) -> Any:
 
 
 @handles(functions.help.GetNearestDcRequest, login=False)
-def get_nearest_dc(_call: Call, _request: Any) -> Any:
+def get_nearest_dc(_call: RpcCall, _request: Any) -> Any:
     return types.NearestDc(country="", this_dc=THIS_DC, nearest_dc=THIS_DC)
 
 
 @handles(functions.account.UpdateStatusRequest)
-def update_status(_call: Call, _request: Any) -> bool:
+def update_status(_call: RpcCall, _request: Any) -> bool:
     return True

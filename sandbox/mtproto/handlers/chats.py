@@ -5,7 +5,7 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.mtproto import peers
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
 from sandbox.world.boxes import Action
@@ -13,7 +13,7 @@ from sandbox.world.entities import Chat
 from sandbox.world.upgrades import upgrade
 
 
-def join(call: Call, chat: Chat, action: Action) -> Any:
+def join(call: RpcCall, chat: Chat, action: Action) -> Any:
     """Joins and answers with what the caller's other connections are told as updates."""
     if chat.approval and call.user_id not in chat.members:
         call.world.ask_to_join(call.user_id, chat.id)
@@ -29,7 +29,7 @@ def join(call: Call, chat: Chat, action: Action) -> Any:
 
 
 @handles(functions.channels.JoinChannelRequest)
-def join_channel(call: Call, request: Any) -> Any:
+def join_channel(call: RpcCall, request: Any) -> Any:
     chat = peers.channel(call, request.channel)
     if call.user_id not in chat.members and not chat.is_public:
         raise RpcFailure("CHANNEL_PRIVATE")
@@ -37,7 +37,7 @@ def join_channel(call: Call, request: Any) -> Any:
 
 
 @handles(functions.channels.LeaveChannelRequest)
-def leave_channel(call: Call, request: Any) -> Any:
+def leave_channel(call: RpcCall, request: Any) -> Any:
     chat = peers.channel(call, request.channel)
     if call.user_id not in chat.members:
         raise RpcFailure("USER_NOT_PARTICIPANT")
@@ -50,7 +50,7 @@ def leave_channel(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.MigrateChatRequest)
-def migrate_chat(call: Call, request: Any) -> Any:
+def migrate_chat(call: RpcCall, request: Any) -> Any:
     """The creator makes the basic group a supergroup."""
     old = peers.group(call, request.chat_id)
     before = call.world.boxes[call.user_id].pts
@@ -64,7 +64,7 @@ def migrate_chat(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.DeleteChatUserRequest)
-def leave_group(call: Call, request: Any) -> Any:
+def leave_group(call: RpcCall, request: Any) -> Any:
     """Only oneself: nobody is thrown out here."""
     chat = peers.group(call, request.chat_id)
     if peers.user(call, request.user_id).id != call.user_id:
@@ -80,17 +80,17 @@ def leave_group(call: Call, request: Any) -> Any:
 
 
 @handles(functions.channels.GetChannelsRequest)
-def get_channels(call: Call, request: Any) -> Any:
+def get_channels(call: RpcCall, request: Any) -> Any:
     view = View(call.world, call.user_id)
     return types.messages.Chats([view.chat(peers.readable_channel(call, wanted)) for wanted in request.id])
 
 
 @handles(functions.messages.GetChatsRequest)
-def get_chats(call: Call, request: Any) -> Any:
+def get_chats(call: RpcCall, request: Any) -> Any:
     return types.messages.Chats([_group(call, peers.group(call, wanted)) for wanted in request.id])
 
 
-def _group(call: Call, chat: Chat) -> Any:
+def _group(call: RpcCall, chat: Chat) -> Any:
     """A basic group as it is shown to a member, or to somebody who was one."""
     if call.user_id not in chat.members and call.world.boxes[call.user_id].history(chat.id):
         return types.ChatForbidden(chat.bare_id, chat.title)
@@ -98,7 +98,7 @@ def _group(call: Call, chat: Chat) -> Any:
 
 
 @handles(functions.channels.GetParticipantRequest)
-def get_participant(call: Call, request: Any) -> Any:
+def get_participant(call: RpcCall, request: Any) -> Any:
     chat = peers.readable_channel(call, request.channel)
     user = peers.peer_id(call, request.participant)
     if user not in chat.members:
@@ -110,7 +110,7 @@ def get_participant(call: Call, request: Any) -> Any:
 
 
 @handles(functions.channels.GetParticipantsRequest)
-def get_participants(call: Call, request: Any) -> Any:
+def get_participants(call: RpcCall, request: Any) -> Any:
     chat = peers.readable_channel(call, request.channel)
     words = getattr(request.filter, "q", "").casefold()
     members = [user for user in chat.members if words in call.world.users[user].first_name.casefold()]
@@ -122,7 +122,7 @@ def get_participants(call: Call, request: Any) -> Any:
 
 
 @handles(functions.channels.GetFullChannelRequest)
-def get_full_channel(call: Call, request: Any) -> Any:
+def get_full_channel(call: RpcCall, request: Any) -> Any:
     chat = peers.readable_channel(call, request.channel)
     box = call.world.boxes[chat.id]
     view = View(call.world, call.user_id)
@@ -144,7 +144,7 @@ def get_full_channel(call: Call, request: Any) -> Any:
     return types.messages.ChatFull(full, chats=view.chats, users=[])
 
 
-def _migrated_from(call: Call, view: View, chat: Chat) -> dict[str, Any]:
+def _migrated_from(call: RpcCall, view: View, chat: Chat) -> dict[str, Any]:
     """Which basic group it was, and the caller's number of the last message there."""
     if chat.migrated_from is None:
         return {}
@@ -155,7 +155,7 @@ def _migrated_from(call: Call, view: View, chat: Chat) -> dict[str, Any]:
 
 
 @handles(functions.messages.GetFullChatRequest)
-def get_full_chat(call: Call, request: Any) -> Any:
+def get_full_chat(call: RpcCall, request: Any) -> Any:
     chat = peers.readable(call, peers.group(call, request.chat_id))
     view = View(call.world, call.user_id)
     view.mention(chat.id, *chat.members)
@@ -169,7 +169,7 @@ def get_full_chat(call: Call, request: Any) -> Any:
     return types.messages.ChatFull(full, chats=view.chats, users=view.users)
 
 
-def _participant(call: Call, chat: Chat, user: int) -> Any:
+def _participant(call: RpcCall, chat: Chat, user: int) -> Any:
     if user == chat.owner:
         return types.ChannelParticipantCreator(user, types.ChatAdminRights())
     at = int(chat.members[user])

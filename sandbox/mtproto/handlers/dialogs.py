@@ -6,7 +6,7 @@ from telethon.tl import functions, types
 
 from sandbox.mtproto import peers
 from sandbox.mtproto.handlers.updates import state
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.updates.views import View
 
 # Telegram gives at most so many dialogs in one answer.
@@ -16,7 +16,7 @@ Place = tuple[float, int, int]
 
 
 @handles(functions.messages.GetDialogsRequest)
-def get_dialogs(call: Call, request: Any) -> Any:
+def get_dialogs(call: RpcCall, request: Any) -> Any:
     """The most recent first, page by page: each page goes on after the offset, wherever the dialogs are by then."""
     places = {peer: _place(call, peer) for peer in _peers(call)}
     everything = sorted(places, key=lambda peer: places[peer], reverse=True)
@@ -32,14 +32,14 @@ def get_dialogs(call: Call, request: Any) -> Any:
     return answer
 
 
-def _place(call: Call, peer: int) -> Place:
+def _place(call: RpcCall, peer: int) -> Place:
     """A chat in which nothing was ever said comes last."""
     box = call.world.box_of(call.user_id, peer)
     ids = box.history(peer)
     return (box.messages[ids[-1]].at, ids[-1], peer) if ids else (0.0, 0, peer)
 
 
-def _after(everything: list[int], places: dict[int, Place], call: Call, request: Any) -> list[int]:
+def _after(everything: list[int], places: dict[int, Place], call: RpcCall, request: Any) -> list[int]:
     """https://core.telegram.org/api/offsets: the dialogs that are older than the offset's message."""
     seconds = int(request.offset_date.timestamp()) if request.offset_date else 0
     if not seconds and not request.offset_id:
@@ -51,7 +51,7 @@ def _after(everything: list[int], places: dict[int, Place], call: Call, request:
     return [peer for peer in everything if (int(places[peer][0]), places[peer][1]) < (seconds, request.offset_id)]
 
 
-def _move_up(call: Call, peer: int) -> None:
+def _move_up(call: RpcCall, peer: int) -> None:
     """A planned DIALOG_MOVES: while the client has this page and asks for the next, somebody writes in a dialog that
     was still to come. It is on neither of the two pages then."""
     fault = call.server.faults.take(method=call.method, user=call.user_id, chat=peer, stage="page")
@@ -62,7 +62,7 @@ def _move_up(call: Call, peer: int) -> None:
 
 
 @handles(functions.messages.GetPeerDialogsRequest)
-def get_peer_dialogs(call: Call, request: Any) -> Any:
+def get_peer_dialogs(call: RpcCall, request: Any) -> Any:
     view = View(call.world, call.user_id)
     wanted = [peers.peer_id(call, d.peer) for d in request.peers if isinstance(d, types.InputDialogPeer)]
     for peer in wanted:
@@ -73,16 +73,16 @@ def get_peer_dialogs(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.GetPinnedDialogsRequest)
-def get_pinned_dialogs(call: Call, _request: Any) -> Any:
+def get_pinned_dialogs(call: RpcCall, _request: Any) -> Any:
     return types.messages.PeerDialogs([], [], [], [], state(call))
 
 
-def _peers(call: Call) -> list[int]:
+def _peers(call: RpcCall) -> list[int]:
     private = [peer for peer in call.world.boxes[call.user_id].by_peer if peer > 0]
     return private + [chat.id for chat in call.world.chats.values() if call.user_id in chat.members]
 
 
-def _dialogs(call: Call, view: View, found: list[int]) -> tuple[list[Any], list[Any]]:
+def _dialogs(call: RpcCall, view: View, found: list[int]) -> tuple[list[Any], list[Any]]:
     messages, dialogs = [], []
     for peer in found:
         box = call.world.box_of(call.user_id, peer)
@@ -93,7 +93,7 @@ def _dialogs(call: Call, view: View, found: list[int]) -> tuple[list[Any], list[
     return dialogs, messages
 
 
-def _dialog(call: Call, view: View, peer: int, ids: list[int]) -> Any:
+def _dialog(call: RpcCall, view: View, peer: int, ids: list[int]) -> Any:
     box = call.world.box_of(call.user_id, peer)
     chat = call.world.chats.get(peer)
     is_channel = chat is not None and chat.is_channel

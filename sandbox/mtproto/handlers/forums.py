@@ -5,7 +5,7 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.mtproto import peers
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import TOPIC_COLOUR, View
 from sandbox.world import topics
@@ -13,7 +13,7 @@ from sandbox.world.entities import Chat
 
 
 @handles(functions.channels.ToggleForumRequest)
-def toggle_forum(call: Call, request: Any) -> Any:
+def toggle_forum(call: RpcCall, request: Any) -> Any:
     chat = peers.channel(call, request.channel)
     if chat.owner != call.user_id:
         raise RpcFailure("CHAT_ADMIN_REQUIRED")
@@ -24,7 +24,7 @@ def toggle_forum(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.CreateForumTopicRequest)
-def create_topic(call: Call, request: Any) -> Any:
+def create_topic(call: RpcCall, request: Any) -> Any:
     chat = _forum(call, request)
     root = topics.topic_begin(call.world, user_id=call.user_id, chat_id=chat.id, title=request.title)
     view = View(call.world, call.user_id)
@@ -34,7 +34,7 @@ def create_topic(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.GetForumTopicsRequest)
-def get_topics(call: Call, request: Any) -> Any:
+def get_topics(call: RpcCall, request: Any) -> Any:
     """All of them at once, the newest first."""
     chat = _forum(call, request)
     box, view = call.world.boxes[chat.id], View(call.world, call.user_id)
@@ -65,7 +65,7 @@ def _topic(chat: Chat, view: View, root: int, messages: Any) -> Any:
     )
 
 
-def _forum(call: Call, request: Any) -> Chat:
+def _forum(call: RpcCall, request: Any) -> Chat:
     chat = peers.readable_channel(call, request.peer)
     if not chat.forum:
         raise RpcFailure("CHANNEL_FORUM_MISSING")

@@ -7,7 +7,7 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.mtproto import peers
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.updates.views import View
 from sandbox.world.boxes import Box, Message
 
@@ -15,14 +15,14 @@ MAX_PAGE = 100
 
 
 @handles(functions.messages.GetHistoryRequest)
-def get_history(call: Call, request: Any) -> Any:
+def get_history(call: RpcCall, request: Any) -> Any:
     peer, box = _readable_box(call, request.peer)
     messages = [box.messages[i] for i in reversed(box.history(peer))]
     return _page(call, peer, box, messages, request, until=request.offset_date)
 
 
 @handles(functions.messages.SearchRequest)
-def search(call: Call, request: Any) -> Any:
+def search(call: RpcCall, request: Any) -> Any:
     """By words, author and dates; only texts exist, so a filter for anything else finds nothing."""
     peer, box = _readable_box(call, request.peer)
     author = peers.peer_id(call, request.from_id) if request.from_id else None
@@ -31,7 +31,7 @@ def search(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.GetMessagesRequest)
-def get_messages(call: Call, request: Any) -> Any:
+def get_messages(call: RpcCall, request: Any) -> Any:
     view = View(call.world, call.user_id)
     box = call.world.boxes[call.user_id]
     found = [_single(view, box, wanted) for wanted in request.id]
@@ -39,7 +39,7 @@ def get_messages(call: Call, request: Any) -> Any:
 
 
 @handles(functions.channels.GetMessagesRequest)
-def get_channel_messages(call: Call, request: Any) -> Any:
+def get_channel_messages(call: RpcCall, request: Any) -> Any:
     chat = peers.readable_channel(call, request.channel)
     view = View(call.world, call.user_id)
     box = call.world.boxes[chat.id]
@@ -49,7 +49,7 @@ def get_channel_messages(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.GetRepliesRequest)
-def get_replies(call: Call, request: Any) -> Any:
+def get_replies(call: RpcCall, request: Any) -> Any:
     """What a forum's topic holds, or who replied to a message."""
     peer, box = _readable_box(call, request.peer)
     newest_first = [box.messages[i] for i in reversed(box.history(peer))]
@@ -64,7 +64,7 @@ def _single(view: View, box: Box, wanted: Any) -> Any:
     return view.message(message) if message else types.MessageEmpty(getattr(wanted, "id", 0), peer_id=None)
 
 
-def _readable_box(call: Call, input_peer: Any) -> tuple[int, Box]:
+def _readable_box(call: RpcCall, input_peer: Any) -> tuple[int, Box]:
     peer = peers.peer_id(call, input_peer)
     if peer < 0:
         peers.readable(call, call.world.chats[peer])
@@ -83,7 +83,7 @@ def _matches(message: Message, request: Any, author: int | None) -> bool:
     )
 
 
-def _page(call: Call, peer: int, box: Box, newest_first: list[Message], request: Any, until: datetime | None) -> Any:
+def _page(call: RpcCall, peer: int, box: Box, newest_first: list[Message], request: Any, until: datetime | None) -> Any:
     """The window that https://core.telegram.org/api/offsets describes."""
     start = _start(newest_first, request.offset_id, _seconds(until)) + request.add_offset
     stop = start + min(max(request.limit, 0), MAX_PAGE)

@@ -5,7 +5,7 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.mtproto.handlers.chats import join
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
 from sandbox.world.entities import Chat
@@ -15,7 +15,7 @@ PEEK_SECONDS = 300
 
 
 @handles(functions.messages.CheckChatInviteRequest)
-def check_chat_invite(call: Call, request: Any) -> Any:
+def check_chat_invite(call: RpcCall, request: Any) -> Any:
     chat = _chat(call, request.hash)
     if call.user_id in chat.members:
         return types.ChatInviteAlready(View(call.world, call.user_id).chat(chat))
@@ -34,14 +34,14 @@ def check_chat_invite(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.ImportChatInviteRequest)
-def import_chat_invite(call: Call, request: Any) -> Any:
+def import_chat_invite(call: RpcCall, request: Any) -> Any:
     chat = _chat(call, request.hash)
     if call.user_id in chat.members:
         raise RpcFailure("USER_ALREADY_PARTICIPANT")
     return join(call, chat, "joined_by_link")
 
 
-def _chat(call: Call, invite_hash: str) -> Chat:
+def _chat(call: RpcCall, invite_hash: str) -> Chat:
     if not invite_hash:
         raise RpcFailure("INVITE_HASH_EMPTY")
     chat = call.world.find_invite(invite_hash)

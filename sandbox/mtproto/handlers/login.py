@@ -8,7 +8,7 @@ from telethon.tl import functions, types
 from sandbox.mtproto.logins.codes import CODE_LENGTH, RESEND_AFTER, CodeKind, LoginCode
 from sandbox.mtproto.logins.passwords import fresh_algorithms
 from sandbox.mtproto.logins.tokens import LoginToken
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
 from sandbox.world.entities import User
@@ -25,7 +25,7 @@ NEXT: dict[CodeKind, Any] = {"sms": types.auth.CodeTypeSms, "call": types.auth.C
 
 
 @handles(functions.auth.SendCodeRequest, login=False)
-def send_code(call: Call, request: Any) -> Any:
+def send_code(call: RpcCall, request: Any) -> Any:
     """A code for any well-formed number: that nobody has it shows only at sign-in, as on Telegram."""
     phone = normalised_phone(request.phone_number)
     if not PHONE.fullmatch(phone):
@@ -34,7 +34,7 @@ def send_code(call: Call, request: Any) -> Any:
 
 
 @handles(functions.auth.ResendCodeRequest, login=False)
-def resend_code(call: Call, request: Any) -> Any:
+def resend_code(call: RpcCall, request: Any) -> Any:
     phone = normalised_phone(request.phone_number)
     code = call.server.codes.resend(_pending(call, phone, request.phone_code_hash))
     if code is None:
@@ -43,7 +43,7 @@ def resend_code(call: Call, request: Any) -> Any:
 
 
 @handles(functions.auth.CancelCodeRequest, login=False)
-def cancel_code(call: Call, request: Any) -> bool:
+def cancel_code(call: RpcCall, request: Any) -> bool:
     phone = normalised_phone(request.phone_number)
     _pending(call, phone, request.phone_code_hash)
     call.server.codes.use(phone)
@@ -51,7 +51,7 @@ def cancel_code(call: Call, request: Any) -> bool:
 
 
 @handles(functions.auth.SignInRequest, login=False)
-def sign_in(call: Call, request: Any) -> Any:
+def sign_in(call: RpcCall, request: Any) -> Any:
     phone = normalised_phone(request.phone_number)
     pending = _pending(call, phone, request.phone_code_hash)
     if not request.phone_code:
@@ -66,19 +66,19 @@ def sign_in(call: Call, request: Any) -> Any:
 
 
 @handles(functions.auth.SignUpRequest, login=False)
-def sign_up(_call: Call, _request: Any) -> Any:
+def sign_up(_call: RpcCall, _request: Any) -> Any:
     """Third-party applications cannot create accounts."""
     raise RpcFailure("PHONE_NUMBER_UNOCCUPIED")
 
 
 @handles(functions.account.GetPasswordRequest, login=False)
-def get_password(call: Call, _request: Any) -> Any:
+def get_password(call: RpcCall, _request: Any) -> Any:
     user = _waiting(call) or call.user
     return call.server.passwords.challenge(user) if user.password else types.account.Password(**fresh_algorithms())
 
 
 @handles(functions.auth.CheckPasswordRequest, login=False)
-def check_password(call: Call, request: Any) -> Any:
+def check_password(call: RpcCall, request: Any) -> Any:
     user = _waiting(call)
     if user is None:
         raise RpcFailure("AUTH_KEY_UNREGISTERED")
@@ -89,7 +89,7 @@ def check_password(call: Call, request: Any) -> Any:
 
 
 @handles(functions.auth.ExportLoginTokenRequest, login=False)
-def export_login_token(call: Call, _request: Any) -> Any:
+def export_login_token(call: RpcCall, _request: Any) -> Any:
     """The token to show; once somebody has accepted it, the login itself."""
     assert call.connection.key
     token = call.server.tokens.of(call.connection.key)
@@ -101,12 +101,12 @@ def export_login_token(call: Call, _request: Any) -> Any:
 
 
 @handles(functions.auth.ImportLoginTokenRequest, login=False)
-def import_login_token(call: Call, request: Any) -> Any:
+def import_login_token(call: RpcCall, request: Any) -> Any:
     return _by_token(call, call.server.tokens.accepted(request.token))
 
 
 @handles(functions.auth.AcceptLoginTokenRequest)
-def accept_login_token(call: Call, request: Any) -> Any:
+def accept_login_token(call: RpcCall, request: Any) -> Any:
     """An account that is logged in has scanned the code."""
     call.server.accept_token(request.token, call.user_id)
     now = int(call.server.wall_clock())
@@ -127,7 +127,7 @@ def accept_login_token(call: Call, request: Any) -> Any:
 
 
 @handles(functions.auth.LogOutRequest)
-def log_out(call: Call, _request: Any) -> Any:
+def log_out(call: RpcCall, _request: Any) -> Any:
     if call.connection.key:
         call.server.auth_keys.bind(call.connection.key, None)
     call.connection.wants_updates = False
@@ -143,20 +143,20 @@ def _sent(code: LoginCode) -> Any:
     )
 
 
-def _pending(call: Call, phone: str, code_hash: str) -> LoginCode:
+def _pending(call: RpcCall, phone: str, code_hash: str) -> LoginCode:
     pending = call.server.codes.pending(phone)
     if pending is None or pending.hash != code_hash:
         raise RpcFailure("PHONE_CODE_EXPIRED")
     return pending
 
 
-def _by_token(call: Call, token: LoginToken) -> Any:
+def _by_token(call: RpcCall, token: LoginToken) -> Any:
     assert token.user_id is not None
     call.server.tokens.use(token)
     return types.auth.LoginTokenSuccess(_first_factor(call, call.world.users[token.user_id]))
 
 
-def _first_factor(call: Call, user: User) -> Any:
+def _first_factor(call: RpcCall, user: User) -> Any:
     """Logged in, unless the account has a password as well."""
     if not user.password:
         return _logged_in(call, user)
@@ -165,13 +165,13 @@ def _first_factor(call: Call, user: User) -> Any:
     raise RpcFailure("SESSION_PASSWORD_NEEDED")
 
 
-def _logged_in(call: Call, user: User) -> Any:
+def _logged_in(call: RpcCall, user: User) -> Any:
     if call.connection.key:
         call.server.auth_keys.bind(call.connection.key, user.id)
     return types.auth.Authorization(user=View(call.world, user.id).user(user))
 
 
-def _waiting(call: Call) -> User | None:
+def _waiting(call: RpcCall) -> User | None:
     """Whose password this key has still to give."""
     key = call.connection.key
     return call.world.users.get(key.awaits_password) if key and key.awaits_password else None

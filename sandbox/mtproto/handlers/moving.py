@@ -6,13 +6,13 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.mtproto.handlers.account import DATA_CENTRES
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
 
 
 @handles(functions.auth.ExportAuthorizationRequest)
-def export_authorization(call: Call, request: Any) -> Any:
+def export_authorization(call: RpcCall, request: Any) -> Any:
     if request.dc_id not in DATA_CENTRES:
         raise RpcFailure("DC_ID_INVALID")
     secret = token_bytes(32)
@@ -21,7 +21,7 @@ def export_authorization(call: Call, request: Any) -> Any:
 
 
 @handles(functions.auth.ImportAuthorizationRequest, login=False)
-def import_authorization(call: Call, request: Any) -> Any:
+def import_authorization(call: RpcCall, request: Any) -> Any:
     """Good once, for the account that it was exported for."""
     user_id = call.server.exported_logins.pop(request.bytes, None)
     if user_id is None or user_id != request.id or call.connection.key is None:

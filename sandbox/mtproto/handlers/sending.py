@@ -5,7 +5,7 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.mtproto import peers
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
 from sandbox.world import authors, message_changes
@@ -14,7 +14,7 @@ from sandbox.world.marks import PLAIN, Marks
 
 
 @handles(functions.messages.SendMessageRequest)
-def send_message(call: Call, request: Any) -> Any:
+def send_message(call: RpcCall, request: Any) -> Any:
     """A repeated random_id is answered with the original's id, as if it had just been sent."""
     if not request.random_id:
         raise RpcFailure("RANDOM_ID_EMPTY")
@@ -31,7 +31,7 @@ def send_message(call: Call, request: Any) -> Any:
     return _sent(call, entry)
 
 
-def _in_the_name_of(call: Call, peer: int, send_as: Any) -> Marks:
+def _in_the_name_of(call: RpcCall, peer: int, send_as: Any) -> Marks:
     wanted = peers.peer_id(call, send_as) if send_as is not None else call.user_id
     if wanted == call.user_id:
         return PLAIN if send_as is None else Marks(send_as=call.user_id)
@@ -47,7 +47,7 @@ def _reply_to(reply: Any) -> int | None:
     return int(reply.reply_to_msg_id) or None
 
 
-def _sent(call: Call, entry: LedgerEntry) -> Any:
+def _sent(call: RpcCall, entry: LedgerEntry) -> Any:
     """Short for private chats and basic groups, a full update for a supergroup, as Telegram answers."""
     box_id = entry.peer if entry.channel_message_id is not None else call.user_id
     message_id = entry.id_for(call.user_id)
@@ -64,7 +64,7 @@ def _sent(call: Call, entry: LedgerEntry) -> Any:
 
 
 @handles(functions.messages.EditMessageRequest)
-def edit_message(call: Call, request: Any) -> Any:
+def edit_message(call: RpcCall, request: Any) -> Any:
     """One's own text only."""
     peer = peers.peer_id(call, request.peer)
     entry = message_changes.said_as(call.world, call.user_id, peer, request.id)
@@ -75,7 +75,7 @@ def edit_message(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.SendReactionRequest)
-def send_reaction(call: Call, request: Any) -> Any:
+def send_reaction(call: RpcCall, request: Any) -> Any:
     """The last of the emoji that are given; none takes the reaction back."""
     peer = peers.peer_id(call, request.peer)
     entry = message_changes.said_as(call.world, call.user_id, peer, request.msg_id)
@@ -86,7 +86,7 @@ def send_reaction(call: Call, request: Any) -> Any:
 
 
 @handles(functions.messages.ReadHistoryRequest)
-def read_history(call: Call, request: Any) -> Any:
+def read_history(call: RpcCall, request: Any) -> Any:
     peer = peers.peer_id(call, request.peer)
     chat = call.world.chats.get(peer)
     if chat and (chat.is_channel or call.user_id not in chat.members):
@@ -96,14 +96,14 @@ def read_history(call: Call, request: Any) -> Any:
 
 
 @handles(functions.channels.ReadHistoryRequest)
-def read_channel_history(call: Call, request: Any) -> bool:
+def read_channel_history(call: RpcCall, request: Any) -> bool:
     chat = peers.readable_channel(call, request.channel)
     call.world.read(user_id=call.user_id, peer=chat.id, max_id=request.max_id)
     return True
 
 
 @handles(functions.messages.SetTypingRequest)
-def set_typing(call: Call, request: Any) -> bool:
+def set_typing(call: RpcCall, request: Any) -> bool:
     peer = peers.peer_id(call, request.peer)
     if peer < 0:
         call.world.check_may_write(call.user_id, call.world.chats[peer])
@@ -115,7 +115,7 @@ def set_typing(call: Call, request: Any) -> bool:
 
 
 @handles(functions.messages.DeleteMessagesRequest)
-def delete_messages(call: Call, request: Any) -> Any:
+def delete_messages(call: RpcCall, request: Any) -> Any:
     """From the caller's side only, or with `revoke` for everybody; the ledger keeps what was said."""
     if request.revoke:
         return _unsaid(call, request.id)
@@ -123,7 +123,7 @@ def delete_messages(call: Call, request: Any) -> Any:
     return types.messages.AffectedMessages(pts=pts, pts_count=count)
 
 
-def _unsaid(call: Call, message_ids: list[int]) -> Any:
+def _unsaid(call: RpcCall, message_ids: list[int]) -> Any:
     box = call.world.boxes[call.user_id]
     known = [message for message_id in message_ids if (message := box.messages.get(message_id)) is not None]
     for message in known:
@@ -133,7 +133,7 @@ def _unsaid(call: Call, message_ids: list[int]) -> Any:
 
 
 @handles(functions.channels.DeleteMessagesRequest)
-def delete_channel_messages(call: Call, request: Any) -> Any:
+def delete_channel_messages(call: RpcCall, request: Any) -> Any:
     """The caller's own messages only."""
     chat = peers.readable_channel(call, request.channel)
     messages = call.world.boxes[chat.id].messages

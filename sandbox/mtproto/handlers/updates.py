@@ -6,7 +6,7 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.mtproto import peers
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
 from sandbox.world.boxes import Box, Event
@@ -17,18 +17,18 @@ MAX_CHANNEL_LIMIT = 100
 
 
 @handles(functions.updates.GetStateRequest)
-def get_state(call: Call, _request: Any) -> Any:
+def get_state(call: RpcCall, _request: Any) -> Any:
     return state(call)
 
 
-def state(call: Call, pts: int | None = None) -> Any:
+def state(call: RpcCall, pts: int | None = None) -> Any:
     """The account's state; `seq` and `qts` stay 0, as nothing here is numbered by them."""
     box = call.world.boxes[call.user_id]
     return types.updates.State(pts=pts or box.pts, qts=0, date=int(call.world.clock()), seq=0, unread_count=0)
 
 
 @handles(functions.updates.GetDifferenceRequest)
-def get_difference(call: Call, request: Any) -> Any:
+def get_difference(call: RpcCall, request: Any) -> Any:
     """Private chats and basic groups as messages; each supergroup as a hint to ask for its own difference."""
     box = call.world.boxes[call.user_id]
     too_long = call.server.faults.take(method=call.method, user=call.user_id, chat=None, stage="difference")
@@ -47,7 +47,7 @@ def get_difference(call: Call, request: Any) -> Any:
 
 
 @handles(functions.updates.GetChannelDifferenceRequest)
-def get_channel_difference(call: Call, request: Any) -> Any:
+def get_channel_difference(call: RpcCall, request: Any) -> Any:
     chat = peers.readable_channel(call, request.channel)
     if request.pts <= 0:
         raise RpcFailure("PERSISTENT_TIMESTAMP_EMPTY")
@@ -77,7 +77,7 @@ def _split(view: View, box_id: int, box: Box, events: list[Event]) -> tuple[list
     return messages, others
 
 
-def _channel_hints(call: Call, view: View) -> list[Any]:
+def _channel_hints(call: RpcCall, view: View) -> list[Any]:
     """For each supergroup in which anything ever happened: the server does not know how far a client got."""
     hints = []
     for chat in call.world.chats.values():

@@ -5,19 +5,19 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.mtproto import peers
-from sandbox.mtproto.rpc import Call, handles
+from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
 from sandbox.world.entities import User
 
 
 @handles(functions.users.GetUsersRequest)
-def get_users(call: Call, request: Any) -> list[Any]:
+def get_users(call: RpcCall, request: Any) -> list[Any]:
     """An empty user for everyone whom the caller may not address."""
     return [_user_or_empty(call, wanted) for wanted in request.id]
 
 
-def _user_or_empty(call: Call, wanted: Any) -> Any:
+def _user_or_empty(call: RpcCall, wanted: Any) -> Any:
     try:
         user = peers.user(call, wanted)
     except RpcFailure:
@@ -28,7 +28,7 @@ def _user_or_empty(call: Call, wanted: Any) -> Any:
 
 
 @handles(functions.users.GetFullUserRequest)
-def get_full_user(call: Call, request: Any) -> Any:
+def get_full_user(call: RpcCall, request: Any) -> Any:
     user = peers.user(call, request.id)
     call.world.meet(call.user_id, user.id)
     view = View(call.world, call.user_id)
@@ -43,7 +43,7 @@ def get_full_user(call: Call, request: Any) -> Any:
 
 
 @handles(functions.contacts.ResolveUsernameRequest)
-def resolve_username(call: Call, request: Any) -> Any:
+def resolve_username(call: RpcCall, request: Any) -> Any:
     found = call.world.find_username(request.username)
     if found is None:
         raise RpcFailure("USERNAME_NOT_OCCUPIED")
@@ -51,7 +51,7 @@ def resolve_username(call: Call, request: Any) -> Any:
 
 
 @handles(functions.contacts.ResolvePhoneRequest)
-def resolve_phone(call: Call, request: Any) -> Any:
+def resolve_phone(call: RpcCall, request: Any) -> Any:
     found = call.world.find_phone(request.phone)
     if found is None:
         raise RpcFailure("PHONE_NOT_OCCUPIED")
@@ -59,35 +59,35 @@ def resolve_phone(call: Call, request: Any) -> Any:
 
 
 @handles(functions.contacts.GetContactsRequest)
-def get_contacts(_call: Call, _request: Any) -> Any:
+def get_contacts(_call: RpcCall, _request: Any) -> Any:
     return types.contacts.Contacts(contacts=[], saved_count=0, users=[])
 
 
 @handles(functions.contacts.BlockRequest)
-def block(call: Call, request: Any) -> bool:
+def block(call: RpcCall, request: Any) -> bool:
     call.world.block(call.user_id, _person(call, request.id))
     return True
 
 
 @handles(functions.contacts.UnblockRequest)
-def unblock(call: Call, request: Any) -> bool:
+def unblock(call: RpcCall, request: Any) -> bool:
     call.world.unblock(call.user_id, _person(call, request.id))
     return True
 
 
-def _person(call: Call, peer: Any) -> int:
+def _person(call: RpcCall, peer: Any) -> int:
     found = peers.peer_id(call, peer)
     if found < 0:
         raise RpcFailure("CONTACT_ID_INVALID")
     return found
 
 
-def _resolved(call: Call, found: int) -> Any:
+def _resolved(call: RpcCall, found: int) -> Any:
     if found > 0:
         call.world.meet(call.user_id, found)
     view = View(call.world, call.user_id)
     return types.contacts.ResolvedPeer(view.peer(found), view.chats, view.users)
 
 
-def _common_chats(call: Call, user: User) -> int:
+def _common_chats(call: RpcCall, user: User) -> int:
     return sum(1 for c in call.world.chats.values() if user.id in c.members and call.user_id in c.members)
