@@ -1,7 +1,6 @@
 """The row of an unfinished login (`PendingLogin`): read what it contains, and write it as the owner of its claim."""
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +9,6 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from bots.logins.claims import Claim
-from bots.logins.sessions import session_discard
 from bots.logins.telegram_calls import TooSoon
 from bots.models import Bot, PendingLogin
 from messaging.database.clock import database_clock
@@ -113,14 +111,6 @@ def keep_lost(claim: Claim, error: LoginError) -> None:
         claim.hand_back()
     else:
         claim.insist(lambda: claim.rows.update(problem=str(error)))
-
-
-def discard_cancelled(work: Work) -> None:
-    """A login that somebody cancelled while Telegram was being asked may have succeeded there: end it."""
-    row = work.claim.insist(lambda: PendingLogin.objects.filter(pk=work.bot.pk).first())
-    if work.pending.state and (row is None or row.state != work.pending.state):
-        with suppress(LoginError):
-            session_discard(work.credentials, json.loads(work.pending.state)["session"])
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -7,7 +7,7 @@ a bots worker takes them with the claim that it has already. Either way a step o
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -18,7 +18,6 @@ from bots.logins.pending_logins import (
     LOGIN_LIFETIME,
     Work,
     code_sent,
-    discard_cancelled,
     keep,
     keep_lost,
     keep_password_step,
@@ -27,7 +26,7 @@ from bots.logins.pending_logins import (
     qr_code,
     resend_at,
 )
-from bots.logins.sessions import CONNECTED, bot_import, bot_log_out, bot_logged_in
+from bots.logins.sessions import CONNECTED, bot_import, bot_log_out, bot_logged_in, session_discard
 from bots.logins.telegram_calls import QR_SECONDS, TooSoon, at_telegram, while_seen
 from bots.models import Bot, PendingLogin
 from bots.worker.executor import in_own_thread
@@ -170,7 +169,7 @@ def _outcome_kept(claim: Claim, kind: Step, now: datetime) -> Iterator[list[Work
             keep_lost(claim, lost)
         else:
             for work in begun:
-                discard_cancelled(work)
+                _discard_cancelled(work)
         raise
     except LoginError as error:
         keep_problem(claim, kind, error, now)
@@ -180,6 +179,14 @@ def _outcome_kept(claim: Claim, kind: Step, now: datetime) -> Iterator[list[Work
     except Exception:
         claim.insist(lambda: claim.rows.update(problem=UNFORESEEN))
         raise
+
+
+def _discard_cancelled(work: Work) -> None:
+    """End a login at Telegram that was cancelled here while Telegram was asked: it may have succeeded there."""
+    row = work.claim.insist(lambda: PendingLogin.objects.filter(pk=work.bot.pk).first())
+    if work.pending.state and (row is None or row.state != work.pending.state):
+        with suppress(LoginError):
+            session_discard(work.credentials, json.loads(work.pending.state)["session"])
 
 
 def _ready(bot: Bot, claim: Claim, kind: Step, now: datetime, *, begin: bool, within: Step | None) -> Work:
