@@ -20,7 +20,7 @@ RESULT = Path(__file__).parent / "results" / "bus.json"
 
 
 def main() -> int:
-    names = [one.name for one in harness.CONTENDERS]
+    names = [contender.name for contender in harness.CONTENDERS]
     parser = argparse.ArgumentParser(prog="make bench-bus", description="Measure the bus beside other frameworks.")
     parser.add_argument("--quick", action="store_true", help="one short run: a rough answer in under two minutes")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")

@@ -109,7 +109,7 @@ class Peer:
         self, world: World, bounds: Bounds, variant: str, effect_mode: str, latency: bool
     ) -> tuple[float, Latency | None]:
         """Handled messages a second of a queue that was full before, then the latency at a trickle."""
-        worker = next(one for one in self.workers if one.name == variant)
+        worker = next(worker for worker in self.workers if worker.name == variant)
         world.fresh_queue(QUEUE, self.arguments)
         self._child(world, "publish", "1", "1")
         template = world.template(QUEUE)

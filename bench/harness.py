@@ -39,8 +39,8 @@ class Run:
 
     def __init__(self, world: World, plan: Plan, console: Console, only: Sequence[str] = ()) -> None:
         self._world, self._plan, self._console = world, plan, console
-        self._contenders = [one for one in CONTENDERS if not only or one.name in only]
-        self.results = {one.name: report.Figures(one.title) for one in CONTENDERS}
+        self._contenders = [contender for contender in CONTENDERS if not only or contender.name in only]
+        self.results = {contender.name: report.Figures(contender.title) for contender in CONTENDERS}
         self.failures: list[str] = []
         self._loads: list[float] = []
 

@@ -66,7 +66,7 @@ class Figures:
     def latencies(self, variant: str = "") -> tuple[float, float] | None:
         """(p99, p50) of the best variant, medians over the runs."""
         fitting = [
-            (median(one.p99 for one in runs), median(one.p50 for one in runs))
+            (median(run.p99 for run in runs), median(run.p50 for run in runs))
             for name, runs in self.latency.items()
             if runs and variant in ("", name)
         ]
@@ -83,9 +83,9 @@ class Figures:
             "latency_ms": [
                 {
                     "variant": name,
-                    "p50": median(one.p50 for one in runs),
-                    "p99": median(one.p99 for one in runs),
-                    "runs": [{"p50": one.p50, "p99": one.p99} for one in runs],
+                    "p50": median(run.p50 for run in runs),
+                    "p99": median(run.p99 for run in runs),
+                    "runs": [{"p50": run.p50, "p99": run.p99} for run in runs],
                 }
                 for name, runs in self.latency.items()
                 if runs
@@ -109,7 +109,9 @@ def ratios(results: Results, reasons: dict[str, str]) -> dict[str, float | None]
     ours_wait = full.latencies("single")
     found = {
         "publish_vs_celery": _divide(ours_publish, celery.published()),
-        "publish_vs_ceiling": _divide(ours_publish, max((one.published() or 0.0 for one in ceilings), default=0.0)),
+        "publish_vs_ceiling": _divide(
+            ours_publish, max((ceiling.published() or 0.0 for ceiling in ceilings), default=0.0)
+        ),
         "batch_drain_vs_best_peer": _divide(_first(batched), max(peers, default=0.0)),
         "single_drain_vs_celery": _divide(_first(single), _first(celery.drained(effect.EFFECT))),
         "single_drain_vs_celery_once": _divide(_first(single), _first(celery.drained(once))),

@@ -61,7 +61,7 @@ class Frames:
         self._properties = Message(b"", **properties)._serialize_properties()
         self._body = body
 
-    def one(self, body: bytes | None = None, properties: bytes | None = None) -> bytes:
+    def frame(self, body: bytes | None = None, properties: bytes | None = None) -> bytes:
         body = self._body if body is None else body
         header = struct.pack(">HHQ", 60, 0, len(body)) + (properties or self._properties)
         return b"".join((_frame(_METHOD, self._method), _frame(_HEADER, header), _frame(_BODY, body)))
@@ -75,7 +75,7 @@ class Frames:
                 fresh = uuid.uuid4()
                 new = (str(fresh) if b"-" in old else fresh.hex).encode()
                 body, properties = body.replace(old, new), properties.replace(old, new)
-            yield self.one(body, properties)
+            yield self.frame(body, properties)
 
 
 class Publisher:

@@ -32,7 +32,7 @@ class BotsPersonalData(PersonalData):
     def ids_met_as(self, username: str) -> set[int]:
         # Ids below 0 are the pseudonyms of erased people.
         known = Delivery.objects.filter(addressed_as(username), peer_id__gt=0)
-        return {one for one in known.values_list("peer_id", flat=True) if one is not None}
+        return {peer_id for peer_id in known.values_list("peer_id", flat=True) if peer_id is not None}
 
     def usernames_of(self, telegram_user_id: int) -> set[str]:
         known = Delivery.objects.filter(peer_id=telegram_user_id).exclude(peer_username="")

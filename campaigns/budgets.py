@@ -62,9 +62,13 @@ def key_resolve(*, scope: str, key: str) -> str:
 def budget_names(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
     """(scope, key) → what people call it, or that there is none: then the budget counts nothing. One query a scope."""
     budgets = list(budgets)
-    found = {(one.scope, one.key): f"{one.key}: there is no such {one.scope}" for one in budgets if _may_miss(one)}
+    found = {
+        (budget.scope, budget.key): f"{budget.key}: there is no such {budget.scope}"
+        for budget in budgets
+        if _may_miss(budget)
+    }
     for scope, named in _named.items():
-        keys = {one for budget in budgets if budget.scope == scope and (one := _uuid(budget.key))}
+        keys = {key_id for budget in budgets if budget.scope == scope and (key_id := _uuid(budget.key))}
         if keys:
             rows = named.model._default_manager.filter(pk__in=keys).values_list("pk", named.column)
             found |= {(scope, str(pk)): str(name) for pk, name in rows}

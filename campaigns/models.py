@@ -160,7 +160,7 @@ class Chat(models.Model):
     @property
     def telegram_ids(self) -> set[int]:
         """The marked id of today, and that of the basic group that it was."""
-        return {one for one in (self.telegram_id, self.upgraded_from_id) if one is not None}
+        return {telegram_id for telegram_id in (self.telegram_id, self.upgraded_from_id) if telegram_id is not None}
 
     def telegram_id_at(self, moment: datetime) -> int | None:
         """The marked id under which it was written to at this time of the database's."""

@@ -21,7 +21,7 @@ class CampaignsPersonalData(PersonalData):
 
     def ids_met_as(self, username: str) -> set[int]:
         known = Suppression.objects.filter(named(username)).values_list("telegram_user_id", flat=True)
-        return {one for one in known if one is not None}
+        return {user_id for user_id in known if user_id is not None}
 
     def usernames_of(self, telegram_user_id: int) -> set[str]:
         known = Suppression.objects.filter(telegram_user_id=telegram_user_id).exclude(username="")

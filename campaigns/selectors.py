@@ -16,7 +16,7 @@ def chats_at(telegram_ids: Iterable[int]) -> dict[int, UUID]:
     found: dict[int, UUID] = {}
     rows = Chat.objects.filter(at_telegram(wanted)).values_list("id", "telegram_id", "upgraded_from_id")
     for chat_id, *ids in rows:
-        found |= {one: chat_id for one in ids if one in wanted}
+        found |= {telegram_id: chat_id for telegram_id in ids if telegram_id in wanted}
     return found
 
 

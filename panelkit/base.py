@@ -40,7 +40,7 @@ class EmptyLastChangeList(BoundedChangeList):
     """A list: PostgreSQL puts the rows without a value first when it sorts downwards. Here they come last."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        nullable = {f"-{one.name}" for one in self.lookup_opts.concrete_fields if one.null}
+        nullable = {f"-{field.name}" for field in self.lookup_opts.concrete_fields if field.null}
         return [
             F(part[1:]).desc(nulls_last=True) if part in nullable else part
             for part in super().get_ordering(request, queryset)
@@ -106,15 +106,15 @@ class PanelAdmin(OperatingAdmin):
 
     def _filled_in(self, request: HttpRequest) -> set[str]:
         shown = self.get_readonly_fields(request)
-        return {one.name for one in self.opts.concrete_fields if one.has_db_default() and one.name in shown}
+        return {field.name for field in self.opts.concrete_fields if field.has_db_default() and field.name in shown}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Write what the form changed and no other column: workers write to the same rows meanwhile."""
         if not change:
             super().save_model(request, obj, form, change)
             return
-        columns = {one.name for one in obj._meta.concrete_fields}
-        touched = {one.name for one in obj._meta.concrete_fields if getattr(one, "auto_now", False)}
+        columns = {field.name for field in obj._meta.concrete_fields}
+        touched = {field.name for field in obj._meta.concrete_fields if getattr(field, "auto_now", False)}
         changed = columns & {*form.changed_data, *getattr(form, "written_secrets", ())}
         if changed:
             obj.save(update_fields=changed | touched)
@@ -159,10 +159,10 @@ class PanelAdmin(OperatingAdmin):
     def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
         """Related rows are links for those who may view them; the first column leads to the row itself."""
         first, *others = super().get_list_display(request)
-        return [first, *(self._linked(request, one) for one in others)]
+        return [first, *(self._linked(request, column) for column in others)]
 
     def _linked(self, request: HttpRequest, column: Any) -> Any:
-        found = [one for one in self.opts.concrete_fields if one.name == column and one.is_relation]
+        found = [field for field in self.opts.concrete_fields if field.name == column and field.is_relation]
         page = self.admin_site._registry.get(found[0].related_model) if found else None
         return related_column(found[0]) if page is not None and page.has_view_permission(request) else column
 
@@ -262,14 +262,15 @@ def _can_be_edited(context: dict[str, Any]) -> bool:
     read-only in the row's present state."""
     formsets = context["inline_admin_formsets"]
     return bool(context["adminform"].form.fields) or any(
-        one.has_add_permission or one.has_change_permission or one.has_delete_permission for one in formsets
+        formset.has_add_permission or formset.has_change_permission or formset.has_delete_permission
+        for formset in formsets
     )
 
 
 def _version(row: Model) -> str:
     """Another one whenever the row has changed."""
     deferred = row.get_deferred_fields()
-    values = [getattr(row, one.attname) for one in row._meta.concrete_fields if one.attname not in deferred]
+    values = [getattr(row, field.attname) for field in row._meta.concrete_fields if field.attname not in deferred]
     return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
 
@@ -279,5 +280,7 @@ def _lock(rows: QuerySet[Any]) -> None:
 
 
 def _without(fields: Any, hidden: set[str]) -> list[Any]:
-    kept = [_without(one, hidden) if isinstance(one, list | tuple) else one for one in fields if one not in hidden]
-    return [one for one in kept if one != []]
+    kept = [
+        _without(entry, hidden) if isinstance(entry, list | tuple) else entry for entry in fields if entry not in hidden
+    ]
+    return [entry for entry in kept if entry != []]

@@ -44,15 +44,17 @@ class OperatingAdmin(ModelAdmin):
 
     def offers(self, request: HttpRequest, row: Model) -> list[Offer]:
         links = [_to_page(link, url) for link, url in links_of(row, request)]
-        offered = (one for one in self.operations if one.when(row) and self.may_operate(request, one))
-        return [*(Offer(one, self._operation_url(row, one)) for one in offered), *links]
+        offered = (
+            operation for operation in self.operations if operation.when(row) and self.may_operate(request, operation)
+        )
+        return [*(Offer(operation, self._operation_url(row, operation)) for operation in offered), *links]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.operation_view)
         return [path("<path:object_id>/do/<slug:name>/", view, name=self._url_name("operate")), *super().get_urls()]
 
     def operation_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        operation = next((one for one in self.operations if one.name == name), None)
+        operation = next((operation for operation in self.operations if operation.name == name), None)
         row = self.get_object(request, unquote(object_id))
         if operation is None or row is None:
             raise Http404
@@ -71,8 +73,10 @@ class OperatingAdmin(ModelAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = dict(super().get_actions(request))
-        bulk = (one for one in self.operations if one.bulk and self.may_operate(request, one))
-        return actions | {f"do_{one.name}": (_bulk(one), f"do_{one.name}", one.label) for one in bulk}
+        bulk = (operation for operation in self.operations if operation.bulk and self.may_operate(request, operation))
+        return actions | {
+            f"do_{operation.name}": (_bulk(operation), f"do_{operation.name}", operation.label) for operation in bulk
+        }
 
     def operate_on_selected(
         self, request: HttpRequest, operation: Operation, selected: QuerySet[Any]

@@ -73,10 +73,10 @@ def add_link(model: type[Model], link: Link) -> None:
 def sections_of(row: Model, wanted: str) -> list[dict[str, Any]]:
     """`wanted` is the name of the section that was asked for."""
     return [
-        {"name": one.name, "title": one.title}
-        if one.name and one.name != wanted
-        else {"template": one.template, **one.look(row)}
-        for one in _sections[type(row)]
+        {"name": section.name, "title": section.title}
+        if section.name and section.name != wanted
+        else {"template": section.template, **section.look(row)}
+        for section in _sections[type(row)]
     ]
 
 
@@ -87,7 +87,7 @@ def viewers_of(model: type[Model]) -> Callable[[HttpRequest], bool]:
 
 def links_of(row: Model, request: HttpRequest) -> list[tuple[Link, str]]:
     """Each with its address."""
-    found = [(one, one.url(row)) for one in _links[type(row)] if one.may(request)]
+    found = [(link, link.url(row)) for link in _links[type(row)] if link.may(request)]
     return [(link, url) for link, url in found if url]
 
 

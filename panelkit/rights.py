@@ -34,6 +34,8 @@ def require(asking: Asking, right: str) -> None:
 
 def require_view(asking: Asking, models: Iterable[str]) -> None:
     """All of them. Raises PermissionDenied, which names what is missing."""
-    missing = sorted(str(apps.get_model(one)._meta.verbose_name_plural) for one in models if not may_view(asking, one))
+    missing = sorted(
+        str(apps.get_model(model)._meta.verbose_name_plural) for model in models if not may_view(asking, model)
+    )
     if missing:
         raise PermissionDenied(f"This needs the permission to view {', '.join(missing)}.")

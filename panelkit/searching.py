@@ -23,11 +23,11 @@ def meant_by(term: str, *, model: type[Model], fields: Sequence[str], name_looku
     found = Q()
     if text.startswith("@"):
         name = getattr(text[1:], name_lookup)()
-        for place in (one for one in fields if one.endswith("username")):
+        for place in (field for field in fields if field.endswith("username")):
             found |= Q(**{f"{place}__{name_lookup}": name, f"{place}__gt": ""})
     elif (value := _id_of(text)) is not None:
         kind = UUIDField if isinstance(value, UUID) else IntegerField
-        for place in (one[1:] for one in fields if one.startswith("=")):
+        for place in (field[1:] for field in fields if field.startswith("=")):
             if isinstance(get_fields_from_path(model, place)[-1], kind):
                 found |= Q(**{place: value})
     return found or None

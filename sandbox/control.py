@@ -108,7 +108,7 @@ class Control:
 
     async def say(self, request: web.Request) -> web.Response:
         """Answers an object with its entry, a list with the list of them."""
-        said = [self._say(one).as_json() for one in await bodies_of(request, NewMessage)]
+        said = [self._say(new).as_json() for new in await bodies_of(request, NewMessage)]
         return web.json_response(said if isinstance(await json_of(request), list) else said[0], status=201)
 
     def _say(self, said: NewMessage) -> LedgerEntry:
@@ -202,7 +202,7 @@ class Control:
 
     async def collect(self, request: web.Request) -> web.Response:
         body = await body_of(request, Collecting)
-        usernames.collect(self._world, self._id(body.who), [(one.username, one.active) for one in body.usernames])
+        usernames.collect(self._world, self._id(body.who), [(name.username, name.active) for name in body.usernames])
         return web.Response(status=204)
 
     async def scan(self, request: web.Request) -> web.Response:

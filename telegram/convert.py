@@ -123,7 +123,7 @@ def numbered_in(peer: Any) -> int | None:
 def reactions_text(reactions: Any) -> str:
     """Reactions with their counts, the most frequent first."""
     counted = [(found.count, _reaction(found.reaction)) for found in getattr(reactions, "results", None) or []]
-    return " ".join(f"{emoji} {count}" for count, emoji in sorted(counted, key=lambda one: (-one[0], one[1])))
+    return " ".join(f"{emoji} {count}" for count, emoji in sorted(counted, key=lambda pair: (-pair[0], pair[1])))
 
 
 def _reaction(reaction: Any) -> str:

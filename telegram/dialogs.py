@@ -80,7 +80,7 @@ class _Offset:
         before = (self._date, self._id, self._pinned)
         # A deleted message has no date.
         tops = {(utils.get_peer_id(top.peer_id), top.id): top for top in page.messages if getattr(top, "date", None)}
-        for dialog in reversed([one for one in page.dialogs if not getattr(one, "pinned", False)]):
+        for dialog in reversed([dialog for dialog in page.dialogs if not getattr(dialog, "pinned", False)]):
             peer_id = utils.get_peer_id(dialog.peer)
             if (top := tops.get((peer_id, dialog.top_message))) is not None:
                 self._date, self._id = top.date, top.id
@@ -111,7 +111,9 @@ def _take(client: TelegramClient, page: Any, found: _Found) -> bool:
 
 
 def _entities(page: Any) -> dict[int, Any]:
-    there = [one for one in (*page.users, *page.chats) if not isinstance(one, types.UserEmpty | types.ChatEmpty)]
+    there = [
+        entity for entity in (*page.users, *page.chats) if not isinstance(entity, types.UserEmpty | types.ChatEmpty)
+    ]
     return {utils.get_peer_id(entity): entity for entity in there}
 
 

@@ -68,7 +68,10 @@ def _unique_keys() -> dict[str, list[frozenset[str]]]:
         columns = {field.name: str(field.column) for field in model._meta.concrete_fields}
         keys[model._meta.db_table] = [
             *(frozenset([str(field.column)]) for field in model._meta.concrete_fields if field.unique),
-            *(frozenset(columns[name] for name in one.fields) for one in model._meta.total_unique_constraints),
+            *(
+                frozenset(columns[name] for name in constraint.fields)
+                for constraint in model._meta.total_unique_constraints
+            ),
             *(frozenset(columns[name] for name in names) for names in model._meta.unique_together),
         ]
     return keys
@@ -133,7 +136,7 @@ def _selects(sql: str) -> Iterator[Step]:
     lock, tables = _FOR.search(sql.strip()), list(_FROM.finditer(sql))
     if lock is None or not tables:
         return
-    by_name = {name: one["table"] for one in tables for name in (one["alias"], one["table"]) if name}
+    by_name = {name: table["table"] for table in tables for name in (table["alias"], table["table"]) if name}
     named = [name.strip(' "') for name in lock["of"].split(",")] if lock["of"] else list(by_name)
     order = _ORDER_BY.search(sql)
     for table in dict.fromkeys(by_name[name] for name in named):

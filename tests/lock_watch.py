@@ -149,7 +149,7 @@ class Watch:
             self._report(f"{table}: rows would be locked in no order of their keys, if there were several: {where}")
         if _place(table) is None:
             self._report(f"{table} has no place in tests/lock_order.py: {where}")
-        later = [one for one in self._locks.held if one not in FREE and (_place(one) or 0) > (_place(table) or 0)]
+        later = [held for held in self._locks.held if held not in FREE and (_place(held) or 0) > (_place(table) or 0)]
         for other in later:
             self._report(f"{table} is locked after {other}: {where}; {other} {self._locks.where[other]}")
 

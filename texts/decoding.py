@@ -170,5 +170,5 @@ def _score(text: str) -> int:
     for around in text.split():
         word = _SIGNS_AROUND.sub("", around)
         score -= 3 * sum(1 for letter in word if not letter.isalpha())
-        score -= 2 * sum(1 for one, next_ in pairwise(word) if one.islower() and next_.isupper())
+        score -= 2 * sum(1 for letter, next_ in pairwise(word) if letter.islower() and next_.isupper())
     return score

@@ -19,9 +19,9 @@ def as_kept(text: str) -> str:
     return _CONTROL.sub(" ", _DROPPED.sub("", text)).strip()
 
 
-def same_text(one: str, other: str) -> bool:
+def same_text(text: str, other: str) -> bool:
     """Whether Telegram keeps both alike."""
-    return as_kept(one) == as_kept(other)
+    return as_kept(text) == as_kept(other)
 
 
 def length(text: str) -> int:

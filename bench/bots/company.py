@@ -66,8 +66,8 @@ def gather(telegram: Telegram, *, sessions: int, lines: int) -> Company:
         company.stage_chats += _play(telegram, campaign, troupe, lines)
     for scope, purpose, limit, window in BUDGETS:
         Budget.objects.create(scope=scope, purpose=purpose, limit=limit, window_seconds=window)
-    one = {"scope": Budget.Scope.CAMPAIGN, "key": str(company.campaigns[0].pk)}
-    Budget.objects.create(**one, limit=100_000, window_seconds=WEEK)
+    campaign_key = {"scope": Budget.Scope.CAMPAIGN, "key": str(company.campaigns[0].pk)}
+    Budget.objects.create(**campaign_key, limit=100_000, window_seconds=WEEK)
     return company
 
 

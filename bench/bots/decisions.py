@@ -56,7 +56,7 @@ class Decisions:
     """`one`: of one delivery, from the first fence to the verdict. `batched`: the same for a round of all bots,
     divided by the size of the batch. `claimed`: one delivery judged and claimed, with the commit."""
 
-    one: Times
+    alone: Times
     one_cpu_ms: Processor
     batched: Times
     batch_size: int
@@ -74,10 +74,10 @@ def measure(company: Company, samples: int) -> Decisions:
             raise Trouble("no delivery is due")
         # As the sender asks for a round of all its bots.
         firsts = due_keys(owners, asleep=(), alone=list(owners), now=now)
-        one, processor = _each_alone(keys, owners, samples)
+        alone, processor = _each_alone(keys, owners, samples)
         batched = [_decide(firsts, owners) / len(firsts) for _ in range(samples // 4 + WARM_UP)]
         claimed = [_claim(key, owners) for key in islice(cycle(firsts), samples // 2 + WARM_UP)]
-    return Decisions(Times.of(one), processor, Times.of(batched[WARM_UP:]), len(firsts), Times.of(claimed[WARM_UP:]))
+    return Decisions(Times.of(alone), processor, Times.of(batched[WARM_UP:]), len(firsts), Times.of(claimed[WARM_UP:]))
 
 
 def _each_alone(keys: Sequence[Key], owners: dict[UUID, BotOwner], samples: int) -> tuple[list[float], Processor]:
@@ -89,7 +89,7 @@ def _each_alone(keys: Sequence[Key], owners: dict[UUID, BotOwner], samples: int)
     began = time.process_time(), cpu_seconds(backend)
     seconds = [_decide([key], owners) for key in islice(cycle(keys), samples)]
     used = time.process_time() - began[0], cpu_seconds(backend) - began[1]
-    return seconds, Processor(*(round(1000 * one / samples, 2) for one in used))
+    return seconds, Processor(*(round(1000 * used_seconds / samples, 2) for used_seconds in used))
 
 
 def _decide(keys: Sequence[Key], owners: dict[UUID, BotOwner]) -> float:

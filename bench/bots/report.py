@@ -58,8 +58,8 @@ def _figures(results: Results, count: int) -> dict[str, Any]:
         "start_seconds": here.start_seconds if here else None,
         "updates_per_second": here.updates_per_second if here else None,
         "deliveries_per_second": speaking.deliveries_per_second if speaking else None,
-        "gate_p50_ms": gate.one.p50 if gate else None,
-        "gate_p99_ms": gate.one.p99 if gate else None,
+        "gate_p50_ms": gate.alone.p50 if gate else None,
+        "gate_p99_ms": gate.alone.p99 if gate else None,
         "gate_p99_ms_batched": gate.batched.p99 if gate else None,
         "claim_p99_ms": gate.claimed.p99 if gate else None,
     }
@@ -110,7 +110,7 @@ def _of_gate(found: Decisions | None) -> list[tuple[str, str]]:
     if found is None:
         return []
     return [
-        ("a decision alone, p50 and p99", _ms(found.one)),
+        ("a decision alone, p50 and p99", _ms(found.alone)),
         ("its processor time: here, PostgreSQL", f"{found.one_cpu_ms.python:.2f}, {found.one_cpu_ms.database:.2f} ms"),
         (f"a decision in a batch of {found.batch_size}", _ms(found.batched)),
         ("a claim of one, with its commit", _ms(found.claimed)),

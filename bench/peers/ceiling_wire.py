@@ -12,9 +12,9 @@ from bench.recorder import recorder
 def publish_all(count: int) -> float:
     publisher = wire.Publisher(url())
     frames = wire.Frames("", queue(), b"", {"content_type": "application/json", "delivery_mode": 2})
-    publisher.publish(frames.one(_body()) for _ in range(child.WARM_UP))
+    publisher.publish(frames.frame(_body()) for _ in range(child.WARM_UP))
     began = time.monotonic()
-    publisher.publish(frames.one(_body()) for _ in range(count))
+    publisher.publish(frames.frame(_body()) for _ in range(count))
     return time.monotonic() - began
 
 
@@ -23,7 +23,7 @@ def pace(rate: float, count: int) -> Stamps:
     frames = wire.Frames("", queue(), b"", {"content_type": "application/json", "delivery_mode": 2})
 
     def send(message: dict[str, object]) -> None:
-        publisher.send(frames.one(json.dumps(message).encode()), 1)
+        publisher.send(frames.frame(json.dumps(message).encode()), 1)
         publisher.settle(wait=False)
 
     return child.paced(send, rate, count)

@@ -74,16 +74,16 @@ def troubles_shown() -> QuerySet[Trouble]:
 
 
 def _in_names(reason: str) -> str:
-    ids = {UUID(one) for one in _ID.findall(reason)}
+    ids = {UUID(text) for text in _ID.findall(reason)}
     named = Bot.objects.only("key", "display_name").in_bulk(ids) if ids else {}
     return _ID.sub(lambda found: str(named.get(UUID(found[0]), found[0])), reason)
 
 
 def chats_about(troubles: Iterable[Trouble]) -> dict[str, Chat]:
     """By the key of the trouble, the chat that it is about: keys name chats by their ids."""
-    ids = {one.key: set(_ID.findall(one.key)) for one in troubles}
-    chats = Chat.objects.in_bulk([UUID(one) for found in ids.values() for one in found])
-    about = {key: [chats[UUID(one)] for one in found if UUID(one) in chats] for key, found in ids.items()}
+    ids = {trouble.key: set(_ID.findall(trouble.key)) for trouble in troubles}
+    chats = Chat.objects.in_bulk([UUID(chat_id) for found in ids.values() for chat_id in found])
+    about = {key: [chats[UUID(chat_id)] for chat_id in found if UUID(chat_id) in chats] for key, found in ids.items()}
     return {key: found[0] for key, found in about.items() if found}
 
 

@@ -160,7 +160,7 @@ BY_RECORDS = "By our records that is the name of {}. Whose it is today Telegram 
 def shown(answer: GatePreview | None) -> dict[str, Any] | None:
     if answer is None:
         return None
-    verdict, *others = [sentence(one) for one in answer.objections] or [sentence(answer.verdict)]
+    verdict, *others = [sentence(objection) for objection in answer.objections] or [sentence(answer.verdict)]
     return {
         "kind": kind(answer.verdict),
         "verdict": verdict,

@@ -22,7 +22,7 @@ def confirming(chat: Chat) -> dict[str, Any]:
     now = database_clock()
     able = set(insiders().filter(chat=chat).values_list("bot_id", flat=True))
     there = Presence.objects.filter(chat=chat).select_related("bot").order_by("bot__key")
-    accounts = [(one.bot, _does(one.bot, able=one.bot_id in able, now=now)) for one in there]
+    accounts = [(presence.bot, _does(presence.bot, able=presence.bot_id in able, now=now)) for presence in there]
     permitted = chat.permissions.filter(revoked_at__isnull=True).exists()
     return {
         "waits": True,

@@ -206,7 +206,7 @@ def people_waited_for(user_ids: Collection[int], usernames: Collection[str]) -> 
     # As the indexes have it.
     named = queued.filter(peer_username__upper__in=[name.upper() for name in usernames])
     names = {plain_username(name) for name in named.values_list("peer_username", flat=True)}
-    return {one for one in ids if one is not None}, names
+    return {peer_id for peer_id in ids if peer_id is not None}, names
 
 
 def _person(telegram_user_id: int | None, username: str) -> Q:

@@ -103,9 +103,9 @@ def _persons(campaign: Campaign, since: datetime) -> list[tuple[str, Subject]]:
     as_deliveries = [Delivery(peer_id=user_id, peer_username=name) for user_id, name in addressed]
     people = recipients_of(as_deliveries)
     found: dict[Subject, str] = {}
-    for one in as_deliveries:
-        name = f"@{one.peer_username}" if one.peer_username else str(one.peer_id)
-        found.setdefault(recipient_subject(people[one.id]), name)
+    for delivery in as_deliveries:
+        name = f"@{delivery.peer_username}" if delivery.peer_username else str(delivery.peer_id)
+        found.setdefault(recipient_subject(people[delivery.id]), name)
     return [(name, subject) for subject, name in found.items()]
 
 

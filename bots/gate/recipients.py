@@ -95,9 +95,9 @@ def _names_of(ids: Collection[int]) -> Mapping[int, set[str]]:
 def new_contacts(deliveries: Sequence[Delivery], people: Mapping[UUID, Recipient]) -> set[UUID]:
     """Those that would be the first message of their bot to their person. A reply never is: the person wrote first.
     They are not counted themselves."""
-    asked = [one for one in deliveries if one.id in people and one.purpose != Purpose.REPLY]
-    pairs = [(one, user_id) for one in asked if (user_id := people[one.id].id) is not None]
-    pairs_by_name = [(one, name) for one in asked for name in sorted(people[one.id].names)]
+    asked = [delivery for delivery in deliveries if delivery.id in people and delivery.purpose != Purpose.REPLY]
+    pairs = [(delivery, user_id) for delivery in asked if (user_id := people[delivery.id].id) is not None]
+    pairs_by_name = [(delivery, name) for delivery in asked for name in sorted(people[delivery.id].names)]
     if not asked:
         return set()
     with connection.cursor() as cursor:
@@ -115,8 +115,12 @@ def new_contacts(deliveries: Sequence[Delivery], people: Mapping[UUID, Recipient
             [*_columns(pairs), *_columns(pairs_by_name)],
         )
         written_before = {row[0] for row in cursor.fetchall()}
-    return {one.id for one in asked} - written_before
+    return {delivery.id for delivery in asked} - written_before
 
 
 def _columns(pairs: Sequence[tuple[Delivery, object]]) -> list[list[object]]:
-    return [[one.id for one, _ in pairs], [one.bot_id for one, _ in pairs], [key for _, key in pairs]]
+    return [
+        [delivery.id for delivery, _ in pairs],
+        [delivery.bot_id for delivery, _ in pairs],
+        [key for _, key in pairs],
+    ]

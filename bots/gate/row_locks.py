@@ -29,11 +29,14 @@ def ask(*statements: Statement) -> list[Any]:
     """
     found = []
     with connection.cursor() as cursor:
-        cursor.execute(";".join(one.sql for one in statements), [value for one in statements for value in one.params])
-        for number, one in enumerate(statements):
+        cursor.execute(
+            ";".join(statement.sql for statement in statements),
+            [value for statement in statements for value in statement.params],
+        )
+        for number, statement in enumerate(statements):
             if number:
                 cursor.nextset()
-            found.append(one.read(cursor.fetchall()))
+            found.append(statement.read(cursor.fetchall()))
     return found
 
 

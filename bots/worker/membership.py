@@ -167,7 +167,7 @@ class Membership:
             self._strayed.discard(chat_id)
             self._not_before.pop(chat_id, None)
         if self._reader.handler.reads_chats and ids != self._wanted:
-            but = {one for chat in wanted for one in chat.telegram_ids}
+            but = {telegram_id for chat in wanted for telegram_id in chat.telegram_ids}
             await in_db(chats_forget, bot_id=self._reader.bot_id, but=but)
             self._wanted = ids
 
@@ -249,7 +249,7 @@ class Membership:
 
     async def _upgraded(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
         """The supergroup that the basic group has become. That the group is gone is no removal then."""
-        group = next((one for one in chat.telegram_ids if is_group(one)), None)
+        group = next((telegram_id for telegram_id in chat.telegram_ids if is_group(telegram_id)), None)
         found = await account.supergroup_of(group) if group is not None else None
         if found is not None and chat.telegram_id != found.telegram_id:
             await in_db(chat_resolved, chat_id=chat.pk, found=found)

@@ -84,10 +84,13 @@ def _said_by_us(bot_id: UUID, changes: Collection[MessageNow]) -> dict[Place, De
     if peers:
         numbers = {change.message_id for change in changes if change.peer_id is not None}
         there = sent.filter(telegram_message_id__in=numbers, chat__telegram_id__in=peers).exclude(in_former_group())
-        found |= {(destination_id(one), one.telegram_message_id): one for one in there.select_related("chat")}
+        found |= {
+            (destination_id(delivery), delivery.telegram_message_id): delivery
+            for delivery in there.select_related("chat")
+        }
     if numbers := {change.message_id for change in changes if change.peer_id is None}:
         own = sent.filter(telegram_message_id__in=numbers, bot_id=bot_id).filter(_own_numbers())
-        found |= {(None, one.telegram_message_id): one for one in own}
+        found |= {(None, delivery.telegram_message_id): delivery for delivery in own}
     return found
 
 

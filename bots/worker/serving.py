@@ -210,4 +210,4 @@ def gravest(errors: BaseExceptionGroup) -> BaseException:
 def _leaves(error: BaseException) -> list[BaseException]:
     if not isinstance(error, BaseExceptionGroup):
         return [error]
-    return [leaf for one in error.exceptions for leaf in _leaves(one)]
+    return [leaf for nested in error.exceptions for leaf in _leaves(nested)]

@@ -175,5 +175,5 @@ class ChatAdmin(PolicyAdmin):
     @display(description="permitted", label=True)
     def permitted(self, chat: Chat) -> list[str]:
         now = timezone.now()
-        given = [one for one in chat.permissions.all() if gap_of(one, now) is None]
-        return sorted(one.purpose.replace("_", " ") for one in given)
+        given = [permission for permission in chat.permissions.all() if gap_of(permission, now) is None]
+        return sorted(permission.purpose.replace("_", " ") for permission in given)

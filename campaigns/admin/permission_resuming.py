@@ -16,12 +16,17 @@ from panelkit.operations import Call, Operation
 
 def suspended(chat: Chat) -> list[ChatPermission]:
     on_record = chat.permissions.all() if chat.pk else []
-    return [one for one in on_record if one.revoked_at is None and one.suspended_at is not None]
+    return [
+        permission for permission in on_record if permission.revoked_at is None and permission.suspended_at is not None
+    ]
 
 
 def resume_form(chat: Chat) -> type[forms.Form]:
     """One choice for each suspension: what was suspended anew since the page was shown is not resumed by it."""
-    choices = [(_value(one), f"{one.get_purpose_display()}. {one.suspended_reason}") for one in suspended(chat)]
+    choices = [
+        (_value(permission), f"{permission.get_purpose_display()}. {permission.suspended_reason}")
+        for permission in suspended(chat)
+    ]
 
     class ResumeForm(forms.Form):
         permissions = forms.MultipleChoiceField(
@@ -46,7 +51,7 @@ def _resume(chat: Chat, call: Call) -> str:
     if not permissions_resume(chat_id=chat.pk, suspensions=chosen):
         return "has no permission resumed: they were resumed, revoked or suspended anew since the page was shown."
     now, resumed = database_clock(), chat.permissions.filter(pk__in=chosen, suspended_at=None).select_related("chat")
-    gaps = [gap.reason for one in resumed if (gap := gap_of(one, now)) is not None]
+    gaps = [gap.reason for permission in resumed if (gap := gap_of(permission, now)) is not None]
     if gaps:
         return f"has no suspension left on what you chose, but not all of it is in force: {'; '.join(gaps)}."
     return "has its permissions again: what waited for them goes on."

@@ -78,11 +78,11 @@ def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
 
 def gap_at(chat: Chat, purpose: ChatPermission.Grant, now: datetime) -> Gap | None:
     """As `permission_gaps` for one chat, from its permissions, which may be at hand."""
-    given = [one for one in chat.permissions.all() if one.purpose == purpose]
+    given = [permission for permission in chat.permissions.all() if permission.purpose == purpose]
     if not given:
         return NONE_ON_RECORD
     ended_last = datetime.max.replace(tzinfo=UTC)
-    return gap_of(max(given, key=lambda one: one.revoked_at or ended_last), now)
+    return gap_of(max(given, key=lambda permission: permission.revoked_at or ended_last), now)
 
 
 def permissions_in_force(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:

@@ -51,8 +51,8 @@ def erased(*, user_ids: Iterable[int], usernames: Iterable[str] = ()) -> Suppres
     known = Suppression.objects.filter(person_hash__in=[*ids, *names])
     found = set(known.exclude(person_hash="").values_list("person_hash", flat=True))
     return Suppressed(
-        user_ids=frozenset(ids[one] for one in found & ids.keys()),
-        names=frozenset(names[one] for one in found & names.keys()),
+        user_ids=frozenset(ids[hashed] for hashed in found & ids.keys()),
+        names=frozenset(names[hashed] for hashed in found & names.keys()),
     )
 
 

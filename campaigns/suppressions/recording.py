@@ -90,10 +90,10 @@ def _erased_resolve(by_name: QuerySet[Suppression], wanted: str, telegram_user_i
 
 def _held(ids: Sequence[int]) -> set[int]:
     key = key_if_any()
-    hashes = {id_hash(key, one): one for one in ids} if key is not None else {}
+    hashes = {id_hash(key, user_id): user_id for user_id in ids} if key is not None else {}
     kept = Suppression.objects.filter(person_hash__in=list(hashes)).values_list("person_hash", flat=True)
     held = Suppression.objects.filter(telegram_user_id__in=ids).values_list("telegram_user_id", flat=True)
-    return {one for one in held if one is not None} | {hashes[one] for one in kept}
+    return {user_id for user_id in held if user_id is not None} | {hashes[person_hash] for person_hash in kept}
 
 
 def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Suppression:

@@ -56,7 +56,7 @@ def bearer_of(username: str) -> int | None:
 def bearers_of(usernames: Collection[str]) -> dict[str, int]:
     """As `bearer_of` for many, without those under whose name nobody was seen."""
     last: dict[str, Seen] = {}
-    for seen in (one for finder in _finders for one in finder(usernames)) if usernames else ():
+    for seen in (sighting for finder in _finders for sighting in finder(usernames)) if usernames else ():
         if seen.username not in last or last[seen.username].at < seen.at:
             last[seen.username] = seen
     return {name: seen.telegram_user_id for name, seen in last.items()}

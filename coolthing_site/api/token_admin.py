@@ -64,7 +64,7 @@ class ApiTokenAdmin(PanelAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Consequences:
         """Nothing goes with a token, and its owner may revoke it."""
         rows, counts, forbidden, stays = super().get_deleted_objects(objs, request)
-        return rows, counts, set() if all(self._is_own(request, one) for one in objs) else forbidden, stays
+        return rows, counts, set() if all(self._is_own(request, token) for token in objs) else forbidden, stays
 
     def _is_own(self, request: HttpRequest, obj: ApiToken | None) -> bool:
         return obj is not None and obj.user_id == request.user.pk and self.has_add_permission(request)

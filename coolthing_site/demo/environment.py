@@ -48,11 +48,11 @@ def free_ports(count: int) -> list[int]:
     A server may listen there if it sets SO_REUSEADDR, as servers do.
     """
     sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind(("127.0.0.1", 0))
+    for listener in sockets:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
     _kept.extend(sockets)
-    return [one.getsockname()[1] for one in sockets]
+    return [listener.getsockname()[1] for listener in sockets]
 
 
 def _with_path_suffix(url: str) -> str:

@@ -76,7 +76,10 @@ def troubles(request: HttpRequest) -> list[Any]:
     latest = list(troubles_shown().order_by("-last_at")[:ROWS])
     chats = chats_about(latest) if request_may_view(request, Chat._meta.label) else {}
     pages = {key: page_of(chat) for key, chat in chats.items()}
-    return [SimpleNamespace(reason=one.reason, last_at=one.last_at, chat_url=pages.get(one.key)) for one in latest]
+    return [
+        SimpleNamespace(reason=incident.reason, last_at=incident.last_at, chat_url=pages.get(incident.key))
+        for incident in latest
+    ]
 
 
 def channels() -> list[Any]:

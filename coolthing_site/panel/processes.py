@@ -53,7 +53,7 @@ def processes_amiss() -> list[Amiss]:
     found = [_amiss(kind, figures[kind]) for kind in kinds if kind in figures]
     absent = ", ".join(kind for kind in expected_kinds() if kind not in figures)
     never = [Amiss("not started", "stopped", f"{absent}. {_START}")] if absent else []
-    return [one for one in found if one is not None] + never
+    return [process for process in found if process is not None] + never
 
 
 def _amiss(kind: str, figures: Figures) -> Amiss | None:

@@ -65,7 +65,9 @@ def _permissions(seed: SeedFile) -> Iterator[Problem]:
 
 
 def _budgets(seed: SeedFile) -> Iterator[Problem]:
-    windows = ((one.scope, one.key, one.purpose, one.counts, one.window_seconds) for one in seed.budgets)
+    windows = (
+        (budget.scope, budget.key, budget.purpose, budget.counts, budget.window_seconds) for budget in seed.budgets
+    )
     what = "a budget before has the same scope, key, purpose, counts and window"
     yield from repeated(("budgets",), windows, what=what)
     named = {

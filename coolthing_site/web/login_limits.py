@@ -43,7 +43,9 @@ class LoginLimits(AxesDatabaseHandler):
     def clean_expired_user_attempts(self, request: HttpRequest | None = None, credentials: Credentials = None) -> int:
         """This account's from this address alone: the panel shows the others until beat prunes them."""
         threshold = get_cool_off_threshold(request)
-        expired = [one.filter(attempt_time__lte=threshold) for one in self.filter_user_attempts(request, credentials)]
+        expired = [
+            attempts.filter(attempt_time__lte=threshold) for attempts in self.filter_user_attempts(request, credentials)
+        ]
         return sum(failures.delete()[0] for failures in expired)
 
 

@@ -44,12 +44,18 @@ def archive_all(messages: Sequence[Message], *, unroutable: bool) -> None:
 
     Runs in the caller's transaction. Everything is locked before the first message is kept.
     """
-    dead = [one for one in (dead_of(message, unroutable=unroutable) for message in messages) if not _expired(one)]
+    dead = [
+        dead_copy
+        for dead_copy in (dead_of(message, unroutable=unroutable) for message in messages)
+        if not _expired(dead_copy)
+    ]
     fresh = _fresh(dead)
     again = _replayed(fresh)
     letters = _locked(fresh, again)
-    opened = [one for one in fresh if _keep(one, letters[one.record], again=one.record in again)]
-    alarms = [_alarm(letters[one.record]) for one in opened if not _is_notice(letters[one.record])]
+    opened = [
+        dead_copy for dead_copy in fresh if _keep(dead_copy, letters[dead_copy.record], again=dead_copy.record in again)
+    ]
+    alarms = [_alarm(letters[dead_copy.record]) for dead_copy in opened if not _is_notice(letters[dead_copy.record])]
     if alarms:
         publish_on_commit(*alarms)
 
@@ -70,11 +76,11 @@ def _is_notice(letter: DeadLetter) -> bool:
     return is_alarm or letter.queue == topology.NOTIFICATIONS_QUEUE
 
 
-def _expired(one: Dead) -> bool:
+def _expired(dead_copy: Dead) -> bool:
     """A task that came too late is counted, no more: beat's next message, or the due row, does the same work."""
-    if not one.task or one.death.reason != "expired":
+    if not dead_copy.task or dead_copy.death.reason != "expired":
         return False
-    transaction.on_commit(partial(count_expired, one.death.queue), robust=True)
+    transaction.on_commit(partial(count_expired, dead_copy.death.queue), robust=True)
     return True
 
 
@@ -84,42 +90,46 @@ def _fresh(dead: Sequence[Dead]) -> list[Dead]:
     if not dead:
         return []
     queue = dead[0].message.queue
-    arrivals = copies.arrivals((one.message, one.event) for one in dead)
+    arrivals = copies.arrivals((dead_copy.message, dead_copy.event) for dead_copy in dead)
     before = copies.handled_before(queue, arrivals)
     lock_erasing()
-    by_record = {one.record: one for one in dead if one.event not in before}
+    by_record = {dead_copy.record: dead_copy for dead_copy in dead if dead_copy.event not in before}
     recorded = set(record_all(queue, by_record))
-    fresh = [one for record, one in by_record.items() if record in recorded]
-    copies.remember(queue, (arrivals[one.event] for one in fresh if one.event in arrivals))
+    fresh = [dead_copy for record, dead_copy in by_record.items() if record in recorded]
+    copies.remember(queue, (arrivals[dead_copy.event] for dead_copy in fresh if dead_copy.event in arrivals))
     return fresh
 
 
 def _replayed(dead: Iterable[Dead]) -> dict[uuid.UUID, int]:
     """By record, the letters of which these messages are replays: the body may have been edited, the queue be gone."""
-    replays = {one.replay for one in dead if one.replay is not None}
+    replays = {dead_copy.replay for dead_copy in dead if dead_copy.replay is not None}
     if not replays:
         return {}
     entries = DeadLetterEntry.objects.filter(replay__in=replays, what=DeadLetterEntry.What.REPLAYED)
     sent = {entry.replay: entry.letter for entry in entries.select_related("letter")}
-    return {one.record: letter.pk for one in dead if (letter := sent.get(one.replay)) and _is_of(one, letter)}
+    return {
+        dead_copy.record: letter.pk
+        for dead_copy in dead
+        if (letter := sent.get(dead_copy.replay)) and _is_of(dead_copy, letter)
+    }
 
 
-def _is_of(one: Dead, letter: DeadLetter) -> bool:
+def _is_of(dead_copy: Dead, letter: DeadLetter) -> bool:
     """Otherwise what was unroutable has found a queue by now, and died there."""
-    refused = one.message.exchange == topology.TASKS_EXCHANGE and one.message.routing_key == letter.queue
-    return letter.event_id == one.event and (letter.queue == one.death.queue or refused)
+    refused = dead_copy.message.exchange == topology.TASKS_EXCHANGE and dead_copy.message.routing_key == letter.queue
+    return letter.event_id == dead_copy.event and (letter.queue == dead_copy.death.queue or refused)
 
 
 def _locked(dead: Sequence[Dead], again: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, DeadLetter]:
     """Each one's letter by record: the one that is known, or a new one that has counted nothing. All are locked by one
     statement in the order of their primary keys, as a replay of many does it."""
-    wanted = {one.letter: one for one in dead if one.record not in again}
+    wanted = {dead_copy.letter: dead_copy for dead_copy in dead if dead_copy.record not in again}
     known = letters_known(wanted)
     if missing := sorted(wanted.keys() - known.keys()):
         # In one order, too: somebody else may be making the same ones.
         DeadLetter.objects.bulk_create((_new(wanted[key]) for key in missing), ignore_conflicts=True)
         known = letters_known(wanted)
-    keys = {one.record: again.get(one.record) or known[one.letter] for one in dead}
+    keys = {dead_copy.record: again.get(dead_copy.record) or known[dead_copy.letter] for dead_copy in dead}
     letters = DeadLetter.objects.filter(pk__in=keys.values()).order_by("pk").select_for_update(no_key=True)
     by_key = {letter.pk: letter for letter in letters}
     return {record: by_key[key] for record, key in keys.items()}
@@ -135,35 +145,35 @@ def letters_known(keys: Collection[LetterKey]) -> dict[LetterKey, int]:
     return {key: pk for key, pk in known.items() if key in keys}
 
 
-def _new(one: Dead) -> DeadLetter:
-    queue, event, digest = one.letter
-    body = readable(one.message.body)
+def _new(dead_copy: Dead) -> DeadLetter:
+    queue, event, digest = dead_copy.letter
+    body = readable(dead_copy.message.body)
     return DeadLetter(
         queue=queue,
         event_id=event,
         body_digest=digest,
-        reason=one.death.reason,
+        reason=dead_copy.death.reason,
         body=body,
         count=0,
         campaign_id=campaign_of(body),
     )
 
 
-def _keep(one: Dead, letter: DeadLetter, *, again: bool) -> bool:
+def _keep(dead_copy: Dead, letter: DeadLetter, *, again: bool) -> bool:
     """Write down in its locked letter how it died; whether an operator has to decide about it who had not to before.
     `again`: after a replay."""
-    message, death = one.message, one.death
+    message, death = dead_copy.message, dead_copy.death
     was_open = letter.count > 0 and letter.state == DeadLetter.State.OPEN
     erased = about_erased_person(readable(message.body))
     if again:
-        _died_again(one, letter)
+        _died_again(dead_copy, letter)
     else:
         letter.exchange, letter.routing_key = storable(death.exchange)[:120], storable(death.routing_key)[:255]
-        letter.event_type = storable(one.task)[:255] or event_type(letter.exchange, letter.routing_key)
+        letter.event_type = storable(dead_copy.task)[:255] or event_type(letter.exchange, letter.routing_key)
         letter.headers = plain({name: value for name, value in message.headers.items() if name != "x-death"})
     letter.x_death = plain(message.headers.get("x-death") or [])
     letter.reason = death.reason
-    letter.error, letter.traceback = _why(one)
+    letter.error, letter.traceback = _why(dead_copy)
     letter.error_class = error_class(letter.error)
     letter.count += 1
     letter.state = DeadLetter.State.OPEN
@@ -174,10 +184,10 @@ def _keep(one: Dead, letter: DeadLetter, *, again: bool) -> bool:
     return letter.state == DeadLetter.State.OPEN and not was_open
 
 
-def _died_again(one: Dead, letter: DeadLetter) -> None:
-    why = "" if letter.decision_reason == ERASED else _why(one)[0]
-    note = ": ".join(filter(None, (one.death.reason, why)))
-    entry = DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=one.replay)
+def _died_again(dead_copy: Dead, letter: DeadLetter) -> None:
+    why = "" if letter.decision_reason == ERASED else _why(dead_copy)[0]
+    note = ": ".join(filter(None, (dead_copy.death.reason, why)))
+    entry = DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=dead_copy.replay)
     DeadLetterEntry.objects.bulk_create([entry], ignore_conflicts=True)
 
 
@@ -237,21 +247,21 @@ def failures_of(
     return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
 
 
-def _why(one: Dead) -> tuple[str, str]:
-    if one.task:
+def _why(dead_copy: Dead) -> tuple[str, str]:
+    if dead_copy.task:
         failures = HandlingFailure.objects.filter(
-            queue=one.death.queue, body_digest="", event_id=as_uuid(one.message.headers.get("id"))
+            queue=dead_copy.death.queue, body_digest="", event_id=as_uuid(dead_copy.message.headers.get("id"))
         )
     else:
         failures = failures_of(
-            queue=one.death.queue,
-            digest=one.message.digest,
-            event=one.event,
-            exchange=one.death.exchange,
-            routing_key=one.death.routing_key,
-            body=one.message.body,
+            queue=dead_copy.death.queue,
+            digest=dead_copy.message.digest,
+            event=dead_copy.event,
+            exchange=dead_copy.death.exchange,
+            routing_key=dead_copy.death.routing_key,
+            body=dead_copy.message.body,
         )
     failure = failures.order_by("-created_at").first()
-    if failure is not None and one.death.reason == "rejected":
+    if failure is not None and dead_copy.death.reason == "rejected":
         return failure.error, failure.traceback
-    return (_NO_RECORD if one.death.reason == "rejected" else ""), ""
+    return (_NO_RECORD if dead_copy.death.reason == "rejected" else ""), ""

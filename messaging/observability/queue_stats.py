@@ -114,6 +114,8 @@ def _waiting(row: QueueSample) -> int:
 def _since_restart(samples: Sequence[QueueSample]) -> Sequence[QueueSample]:
     """A broker that starts again counts from nothing."""
     restarts = [
-        place for place, (one, next_one) in enumerate(pairwise(samples), 1) if next_one.published < one.published
+        place
+        for place, (sample, next_sample) in enumerate(pairwise(samples), 1)
+        if next_sample.published < sample.published
     ]
     return samples[restarts[-1] :] if restarts else samples

@@ -114,10 +114,10 @@ class Registry:
         if username:
             self._usernames[username.lower()] = bearer
 
-    def exchange_invites(self, one: Chat, other: Chat) -> None:
+    def exchange_invites(self, chat: Chat, other: Chat) -> None:
         """Each chat gets the other's invite link."""
-        one.invite_hash, other.invite_hash = other.invite_hash, one.invite_hash
-        self._invites |= {one.invite_hash: one.id, other.invite_hash: other.id}
+        chat.invite_hash, other.invite_hash = other.invite_hash, chat.invite_hash
+        self._invites |= {chat.invite_hash: chat.id, other.invite_hash: other.id}
 
     def used_message_ids(self) -> int:
         """How many message ids a new account has used up before: no two accounts number alike."""

@@ -52,7 +52,7 @@ def from_string(text: str) -> str:
         data = base64.b64decode(given[1:], altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise LoginError(NO_STRING) from None
-    layout = next((one for one in LAYOUTS if struct.calcsize(one) == len(data)), None)
+    layout = next((layout for layout in LAYOUTS if struct.calcsize(layout) == len(data)), None)
     if layout is None:
         raise LoginError(NO_STRING)
     number, _address, _port, key = struct.unpack(layout, data)

@@ -133,8 +133,8 @@ def test_two_supervisors_and_two_workers_make_one_connection(watch: Watch, broke
             connections.close_all()
 
     supervisors = [threading.Thread(target=keep_supervising) for _ in range(2)]
-    for one in supervisors:
-        one.start()
+    for supervisor in supervisors:
+        supervisor.start()
     try:
         wait_until(lambda: watch.state() == "online", what="the bot online")
         owner = watch.owner()
@@ -145,8 +145,8 @@ def test_two_supervisors_and_two_workers_make_one_connection(watch: Watch, broke
         wait_until(lambda: 1 in seen, what="a supervisor that sees the connection")
     finally:
         over.set()
-        for one in supervisors:
-            one.join()
+        for supervisor in supervisors:
+            supervisor.join()
     assert max(seen) == 1
     watch.assert_key_is_whole()
     wait_until(lambda: broker.ready(topology.PARSER_BOTS_QUEUE) == 0, what="the last supervisor's hints taken")

@@ -57,7 +57,7 @@ def test_demo_leaves_no_secret_behind_in_logs_rows_files_or_flower(played: Playe
         ("Flower's tasks", json.dumps(played.flower)),
         *((file.name, file.read_text(errors="replace")) for file in _files()),
     ]
-    assert [(where, secrets[one]) for where, text in places for one in secrets if one in text] == []
+    assert [(where, secrets[name]) for where, text in places for name in secrets if name in text] == []
 
 
 def test_demo_logs_no_message_texts_and_flower_shows_none(played: Played, report: dict[str, Any]):

@@ -104,7 +104,7 @@ def test_bare_json_of_a_foreign_publisher_is_handled_like_our_own(installation: 
     wait_until(lambda: Lead.objects.filter(telegram_user_id=70501, worker_id="5").exists(), what="the odd lead")
     failures = HandlingFailure.objects.filter(queue=topology.LEADS_QUEUE)
     wait_until(lambda: failures.count() == 4, what="four refusals")
-    assert all(one.error.startswith("UndecodableMessage: not a NewTargetMessage: ") for one in failures)
+    assert all(failure.error.startswith("UndecodableMessage: not a NewTargetMessage: ") for failure in failures)
     wait_until(lambda: Run.objects.filter(sfc=installation.sfc).count() == 4, what="a run in each chat")
     wait_until(lambda: installation.sfc.supervised_at, what="armed supervision")
     assert not DeadLetter.objects.exists()

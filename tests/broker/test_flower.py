@@ -25,7 +25,7 @@ def _get(address: str, login: str = "") -> Any:
 
 def _open_paths(server: str) -> set[str]:
     """Which of Flower's addresses answer somebody without its login, style sheets excepted."""
-    patterns = [one[0] if isinstance(one, tuple) else one.regex.pattern for one in urls.handlers]
+    patterns = [url[0] if isinstance(url, tuple) else url.regex.pattern for url in urls.handlers]
     paths = {pattern.strip("$?").replace("(.+)", "x").replace("(.*)", "x") for pattern in patterns}
     return {path for path in paths - {".*", "/static/x"} if _status(server + path) < 400}
 

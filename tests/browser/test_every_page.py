@@ -74,8 +74,8 @@ def test_no_list_asks_the_database_once_more_for_each_row(world: SimpleNamespace
     for model in admin.site._registry:
         rows = list(model._default_manager.all()[:2])
         if len(rows) == 2:
-            one = _queries(client, f"{_url(model, 'changelist')}?pk__exact={rows[0].pk}")
-            assert _queries(client, _url(model, "changelist")) <= one, model._meta.label
+            for_one_row = _queries(client, f"{_url(model, 'changelist')}?pk__exact={rows[0].pk}")
+            assert _queries(client, _url(model, "changelist")) <= for_one_row, model._meta.label
             counted += 1
     assert counted > 10
 

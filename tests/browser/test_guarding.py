@@ -110,8 +110,8 @@ def test_the_overview_shows_only_what_one_may_view(world: SimpleNamespace) -> No
 def test_an_operation_is_never_done_by_a_link(world: SimpleNamespace) -> None:
     pause = reverse("admin:scripts_scriptforcampaign_operate", args=[world.sfc.pk, "pause"])
     client, strict = Client(), Client(enforce_csrf_checks=True)
-    for one in (client, strict):
-        one.force_login(world.operator)
+    for browser in (client, strict):
+        browser.force_login(world.operator)
     assert client.get(pause).status_code == 200
     assert strict.post(pause).status_code == 403
     world.sfc.refresh_from_db()

@@ -272,20 +272,20 @@ def _without_indexes(cursor: CursorWrapper, tables: list[str]) -> list[str]:
 
 def _insert(model: type[models.Model], rows: int, columns: dict[str, str]) -> str:
     values = {
-        one.column: columns[one.column] if one.column in columns else _value(one)
-        for one in model._meta.concrete_fields
-        if one.column in columns
-        or (isinstance(one, models.DateTimeField) and not one.null)
-        or not (one.null or one.has_db_default() or isinstance(one, models.AutoField))
+        field.column: columns[field.column] if field.column in columns else _value(field)
+        for field in model._meta.concrete_fields
+        if field.column in columns
+        or (isinstance(field, models.DateTimeField) and not field.null)
+        or not (field.null or field.has_db_default() or isinstance(field, models.AutoField))
     }
     names = ", ".join(f'"{name}"' for name in values)
     table = model._meta.db_table
     return f"INSERT INTO {table} ({names}) SELECT {', '.join(values.values())} FROM generate_series(1, {rows}) AS n"
 
 
-def _value(one: Any) -> str:
+def _value(field: Any) -> str:
     for kind, value in _BY_TYPE.items():
-        if isinstance(one, kind):
+        if isinstance(field, kind):
             return value
     return "''"
 

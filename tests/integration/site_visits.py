@@ -75,7 +75,7 @@ def _deletable(world: SimpleNamespace) -> None:
 
 
 def row_of(site: Site, label: str) -> Any:
-    model = next(one for one in admin.site._registry if one._meta.label_lower == label)
+    model = next(model for model in admin.site._registry if model._meta.label_lower == label)
     chosen = {
         "scripts.scriptforcampaign": site.world.draft,
         "scripts.casting": site.world.casting,

@@ -120,7 +120,7 @@ def expected(visitor: str, rule: str, row: Row | None = None) -> str:
     if visitor == "superuser":
         return OK
     rights = {"viewer": _all_views(), "exact": needed(rule)}.get(visitor, set())
-    allowed = any(all(has(rights, one) for one in each.split(" & ")) for each in rule.split(" | "))
+    allowed = any(all(has(rights, right) for right in each.split(" & ")) for each in rule.split(" | "))
     return OK if allowed else refused
 
 
@@ -152,13 +152,13 @@ def names() -> dict[str, str]:
     """Of all addresses, as name → pattern."""
 
     def walk(resolver: Any, prefix: str, space: str) -> Iterator[tuple[str, str]]:
-        for one in resolver.url_patterns:
-            pattern = prefix + str(one.pattern)
-            if isinstance(one, URLResolver):
-                yield from walk(one, pattern, f"{one.namespace}:" if one.namespace else space)
+        for entry in resolver.url_patterns:
+            pattern = prefix + str(entry.pattern)
+            if isinstance(entry, URLResolver):
+                yield from walk(entry, pattern, f"{entry.namespace}:" if entry.namespace else space)
             else:
-                assert isinstance(one, URLPattern)
-                yield (space + one.name if one.name else f"/{pattern}"), pattern
+                assert isinstance(entry, URLPattern)
+                yield (space + entry.name if entry.name else f"/{pattern}"), pattern
 
     return dict(walk(get_resolver(), "", ""))
 
@@ -179,7 +179,9 @@ def test_each_operation_and_each_action_of_a_list_has_a_row(site: Site) -> None:
     request.user = site.world.operator
     for model, page in admin.site._registry.items():
         label = model._meta.label_lower
-        assert {one.name for one in getattr(page, "operations", ())} == PAGES[label].operations.keys(), label
+        assert {operation.name for operation in getattr(page, "operations", ())} == PAGES[label].operations.keys(), (
+            label
+        )
         others = page.get_actions(request).keys() - {f"do_{name}" for name in PAGES[label].operations}
         assert others - {"delete_selected"} == ACTIONS.get(label, {}).keys(), label
 
@@ -227,7 +229,7 @@ def test_the_actions_of_a_list(label: str, site: Site, monkeypatch: pytest.Monke
 
 
 def _bulk(page: Any) -> set[str]:
-    return {f"do_{one.name}" for one in getattr(page, "operations", ()) if one.bulk}
+    return {f"do_{operation.name}" for operation in getattr(page, "operations", ()) if operation.bulk}
 
 
 def address(site: Site, name: str) -> str:
@@ -268,7 +270,7 @@ def test_every_other_address(row: Row, site: Site) -> None:
     "name", ["sfc-progress", "queue-resume", "admin:bots_delivery_cancel", "admin:leads_lead_person"]
 )
 def test_no_other_method_does_more_than_it_should(name: str, site: Site) -> None:
-    row = next(one for one in OTHERS if one.name == name)
+    row = next(other for other in OTHERS if other.name == name)
     site.grant(needed(row.post))
     for method in METHODS[2:]:
         for visitor in VISITORS:

@@ -53,7 +53,7 @@ def test_approvals_of_several_say_what_became_of_each_kind(panel: Client):
     leads = [world.receive(telegram_user_id=500 + n, username=f"person_{n}") for n in range(3)]
     Lead.objects.filter(pk=leads[0].pk).update(approved_at=timezone.now(), state="talking")
     url = reverse("admin:leads_lead_changelist")
-    chosen = {"action": "do_approve", "_selected_action": [str(one.pk) for one in leads], "_confirmed": "1"}
+    chosen = {"action": "do_approve", "_selected_action": [str(lead.pk) for lead in leads], "_confirmed": "1"}
     page = html.unescape(panel.post(url, chosen, follow=True).content.decode())
     assert "Each of 2 leads is approved: the first message is queued" in page
     assert "person_0 is approved, and the lead is now: talking." in page

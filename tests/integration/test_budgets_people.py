@@ -116,7 +116,7 @@ def test_each_bot_has_its_own_new_contacts_and_the_team_has_all(clock):
     budget_set(scope=Scope.BOT, counts=Budget.Counts.NEW_CONTACTS, limit=1, window_seconds=86_400)
     budget_set(scope=Scope.TEAM, counts=Budget.Counts.NEW_CONTACTS, limit=2, window_seconds=3600)
     said = [first_contact(MARIA, clock, bot) for bot in bots]
-    assert [one.state for one in said] == [State.SENT, State.SENT, State.QUEUED]
+    assert [delivery.state for delivery in said] == [State.SENT, State.SENT, State.QUEUED]
     assert said[-1].waiting_reason == "The budget of the team for new contacts is used up: 2 in 1 hour."
 
 

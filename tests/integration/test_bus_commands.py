@@ -33,8 +33,8 @@ def run_json(*argv: str) -> Any:
 def test_letters_are_listed_with_filters():
     lead, script = letter_of(message="rye bread"), letter_of(topology.SCRIPTS_QUEUE)
     assert "2 of 2 letters" in run("dead_letters", "list")
-    assert [one["id"] for one in run_json("dead_letters", "list", "--queue", "scripts_queue")] == [script.pk]
-    assert [one["id"] for one in run_json("dead_letters", "list", "--text", "RYE")] == [lead.pk]
+    assert [letter["id"] for letter in run_json("dead_letters", "list", "--queue", "scripts_queue")] == [script.pk]
+    assert [letter["id"] for letter in run_json("dead_letters", "list", "--text", "RYE")] == [lead.pk]
     assert "1 of 2 letters" in run("dead_letters", "list", "--limit", "1")
     assert "no letters" in run("dead_letters", "list", "--state", "discarded")
 

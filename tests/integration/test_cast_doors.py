@@ -53,7 +53,7 @@ def offered(panel: Client, model: Any, field: str, row: Any = None) -> set[str]:
     """By the picker of the form of `row`, or of a new one."""
     asked = {"app_label": "scripts", "model_name": model._meta.model_name, "field_name": field}
     answer = panel.get(reverse("admin:autocomplete"), asked | {"for_row": row.pk if row else ""})
-    return {one["text"] for one in json.loads(answer.content)["results"]}
+    return {result["text"] for result in json.loads(answer.content)["results"]}
 
 
 @pytest.mark.parametrize("state", ["playing", "failed"])
@@ -171,7 +171,7 @@ def test_targets_offer_only_chats_in_which_scripts_may_play(panel: Client):
     ):
         assert told in text(panel.post(url(target), {"chat": chat.pk}))
         assert told in text(panel.post(add_url(target), {"sfc": sfc.pk, "chat": chat.pk}))
-    assert [one.chat for one in Target.objects.all()] == [target.chat]
+    assert [target.chat for target in Target.objects.all()] == [target.chat]
     Chat.objects.filter(pk=target.chat_id).update(label="")
     assert "Talk-0 has no label" in text(panel.get(url(sfc)))
 
@@ -202,17 +202,23 @@ def test_so_it_is_among_the_lines_of_a_scripts_page_whatever_their_new_order(pan
         values = {"name": "Talk", "slug": "talk", "lines-INITIAL_FORMS": 3, "lines-TOTAL_FORMS": 3}
         values |= {"slots-INITIAL_FORMS": 0, "slots-TOTAL_FORMS": 0}
         for index, (line, (position, answered)) in enumerate(zip(lines, places, strict=True)):
-            one = {"id": line.pk, "script": script.pk, "key": line.key, "position": position, "slot": line.slot_id}
-            one |= {"text": line.text, "delay_seconds": 0, "reply_to": answered.pk if answered else ""}
-            values |= {f"lines-{index}-{name}": value for name, value in one.items()}
+            fields = {
+                "id": line.pk,
+                "script": script.pk,
+                "key": line.key,
+                "position": position,
+                "slot": line.slot_id,
+            }
+            fields |= {"text": line.text, "delay_seconds": 0, "reply_to": answered.pk if answered else ""}
+            values |= {f"lines-{index}-{name}": value for name, value in fields.items()}
         return panel.post(url(script), values)
 
-    one, two, three = lines
-    assert "A line answers one that is said before it" in text(submit((1, None), (2, three), (3, None)))
-    assert "A line answers one that is said before it" in text(submit((5, None), (2, one), (3, two)))
-    assert list(script.lines.values_list("position", "reply_to")) == [(1, None), (2, one.pk), (3, two.pk)]
-    assert submit((3, two), (1, None), (5, one)).status_code == 302
-    assert list(script.lines.values_list("key", "reply_to")) == [("l2", None), ("l1", two.pk), ("l3", one.pk)]
+    first, second, third = lines
+    assert "A line answers one that is said before it" in text(submit((1, None), (2, third), (3, None)))
+    assert "A line answers one that is said before it" in text(submit((5, None), (2, first), (3, second)))
+    assert list(script.lines.values_list("position", "reply_to")) == [(1, None), (2, first.pk), (3, second.pk)]
+    assert submit((3, second), (1, None), (5, first)).status_code == 302
+    assert list(script.lines.values_list("key", "reply_to")) == [("l2", None), ("l1", second.pk), ("l3", first.pk)]
 
 
 def test_a_finished_campaign_gets_no_script(panel: Client):

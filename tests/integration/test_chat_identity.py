@@ -237,4 +237,4 @@ def test_a_lead_of_the_group_is_judged_by_the_supergroups_permission(world):
     assert set(direct_contact_gaps(ids, now=database_clock())) == ids
     permit(world.chat, ChatPermission.Grant.FIRST_CONTACT)
     assert direct_contact_gaps(ids, now=database_clock()) == {}
-    assert all(direct_contact_permitted(chat_id=one) for one in ids)
+    assert all(direct_contact_permitted(chat_id=chat_id) for chat_id in ids)

@@ -164,7 +164,7 @@ def test_letters_are_found_by_queue_type_campaign_error_state_and_text():
     dead_letter_discard(letter_id=foreign.pk, reason="old", by="ann")
 
     def found(**search: object) -> set[int]:
-        return {one.pk for one in LetterSearch(**search).letters()}  # type: ignore[arg-type]
+        return {letter.pk for letter in LetterSearch(**search).letters()}  # type: ignore[arg-type]
 
     assert found() == {failing.pk, lead.pk, script.pk, foreign.pk}
     assert found(queue=topology.SCRIPTS_QUEUE) == {script.pk}

@@ -81,8 +81,8 @@ def test_numbers_of_supergroups_and_of_the_account_are_not_mixed_up():
     record(bot, MessageNow(square.telegram_id, 5, deleted=True))
     record(bot, MessageNow(None, 5, reactions="👍 1"))
     rows = {row.pk: row for row in Delivery.objects.all()}
-    assert [bool(rows[one.pk].deleted_at) for one in (in_square, in_market, private)] == [True, False, False]
-    assert [rows[one.pk].reactions for one in (in_square, in_market, private)] == ["", "", "👍 1"]
+    assert [bool(rows[delivery.pk].deleted_at) for delivery in (in_square, in_market, private)] == [True, False, False]
+    assert [rows[delivery.pk].reactions for delivery in (in_square, in_market, private)] == ["", "", "👍 1"]
 
 
 def test_reactions_that_come_and_go_stay_a_short_story():

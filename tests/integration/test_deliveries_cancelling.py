@@ -38,7 +38,7 @@ def place(origin: ledger.NotingOrigin) -> tuple[Bot, Campaign, Chat]:
 
 
 def lines(place: tuple[Bot, Campaign, Chat], number: int) -> list[Delivery]:
-    return [ledger.queue_line(*place, f"line {one}") for one in range(number)]
+    return [ledger.queue_line(*place, f"line {position}") for position in range(number)]
 
 
 def order(**facts: Any) -> MassCancellation:
@@ -63,7 +63,7 @@ def test_all_that_match_are_cancelled_and_settled_once(place, origin, small_slic
     assert cancellations_advance() == 0
     given.refresh_from_db()
     assert (given.state, given.total, given.position, given.cancelled) == ("done", 10, 10, 10)
-    assert sorted(origin.settled) == sorted((one.pk, State.CANCELLED) for one in chosen)
+    assert sorted(origin.settled) == sorted((delivery.pk, State.CANCELLED) for delivery in chosen)
     other.refresh_from_db()
     assert other.state == State.QUEUED
     first = chosen[0]

@@ -124,7 +124,7 @@ def test_an_erasure_that_was_cut_off_is_done_by_doing_it_again(world, monkeypatc
     def stop(person: Person) -> None:
         raise RuntimeError("the machine stops")
 
-    broken = next(one for one in rooms() if one.name == room)
+    broken = next(part for part in rooms() if part.name == room)
     monkeypatch.setattr(broken, "erase", stop)
     with pytest.raises(RuntimeError):
         erase()

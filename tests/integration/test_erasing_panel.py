@@ -123,7 +123,7 @@ def test_erasing_and_exporting_ask_for_the_permission_themselves(talk):
 
 def test_each_room_names_the_models_of_which_it_exports_rows(talk):
     for room in rooms():
-        known = [{field.attname for field in apps.get_model(one)._meta.concrete_fields} for one in room.models]
+        known = [{field.attname for field in apps.get_model(model)._meta.concrete_fields} for model in room.models]
         for kind, rows in room.export(Person(ID, frozenset({NAME.lower()}))).items():
             assert any(row.keys() <= columns for row in rows for columns in known) or not rows, (room.name, kind)
 

@@ -55,16 +55,16 @@ class Two:
 def found(panel: Client, **query: Any) -> set[str]:
     answer = panel.get(reverse(LIST), query)
     assert answer.status_code == 200
-    return {one.text for one in answer.context["cl"].queryset}
+    return {delivery.text for delivery in answer.context["cl"].queryset}
 
 
 def test_the_ledger_is_filtered_by_everything_that_one_looks_for(panel: Client):
     two = Two()
     line, reply = {two.line.text}, {two.reply.text}
-    for one, only in ((two.line, line), (two.reply, reply)):
-        assert found(panel, bot__id__exact=one.bot_id) == only
-        assert found(panel, campaign__id__exact=one.campaign_id) == only
-        assert found(panel, purpose__exact=one.purpose) == only
+    for delivery, only in ((two.line, line), (two.reply, reply)):
+        assert found(panel, bot__id__exact=delivery.bot_id) == only
+        assert found(panel, campaign__id__exact=delivery.campaign_id) == only
+        assert found(panel, purpose__exact=delivery.purpose) == only
     assert found(panel, chat__id__exact=two.line.chat_id) == line
     assert found(panel, state__exact=State.QUEUED) == line
     assert found(panel, state__exact=State.SENT) == reply
@@ -178,7 +178,7 @@ def test_all_that_match_the_filters_are_cancelled_in_the_background_when_they_ar
     order.refresh_from_db()
     assert (order.state, order.cancelled) == ("done", 61)
     assert Delivery.objects.filter(state=State.QUEUED).count() == 2
-    assert {Delivery.objects.get(pk=one.pk).state for one in (other, late)} == {"queued"}
+    assert {Delivery.objects.get(pk=delivery.pk).state for delivery in (other, late)} == {"queued"}
     assert found(panel, q=order.reason) == {"Is it late for tulips?", *(f"line {number}" for number in range(60))}
 
 

@@ -109,7 +109,7 @@ def test_an_operator_gives_it_the_exchange_and_key_that_were_meant(world: World,
     assert Lead.objects.get().event_id == dead.event_id
     story = trace(dead.event_id)
     assert (story.exchange, story.routing_key) == address
-    assert {one.state for one in story.arrivals if one.queue == QUEUE} == {"handled"}
+    assert {arrival.state for arrival in story.arrivals if arrival.queue == QUEUE} == {"handled"}
     assert dead.history.get(what="replayed").note == f"published as {EXCHANGE} / {_key(world)}"
 
 

@@ -117,9 +117,9 @@ def test_several_rows_are_locked_by_one_statement_in_the_order_of_their_keys(fou
 
 def test_a_change_names_its_row_or_finds_its_rows_locked(found, rows):
     _, _, [bot, other] = rows
-    one = Bot.objects.filter(pk=bot.pk)
+    single = Bot.objects.filter(pk=bot.pk)
     either = Q(username="x") | Q(state=bot.state)
-    for named in (one, one.exclude(username="x"), one.filter(either), Bot.objects.filter(key=bot.key)):
+    for named in (single, single.exclude(username="x"), single.filter(either), Bot.objects.filter(key=bot.key)):
         with transaction.atomic():
             named.update(username="somebody")
     assert found == []
@@ -149,7 +149,7 @@ def test_by_one_statement_unless_all_go_by_the_keys(found, rows):
     assert "bots_bot" in lock_order.ASCENDING and found == []
     other = ledger.make_campaign()
     with transaction.atomic():
-        for row in sorted((campaign, other), key=lambda one: one.pk):
+        for row in sorted((campaign, other), key=lambda row: row.pk):
             lock(row)
     assert "campaigns_campaign: rows are locked by two statements" in found.pop() and not found
 

@@ -46,8 +46,16 @@ def _alone(*messages: Message) -> None:
 
 def _together(*messages: Message) -> None:
     batch = [
-        (one.exchange, one.routing_key, one.body, dict(one.headers), one.message_id, one.given_id, one.deliveries)
-        for one in messages
+        (
+            message.exchange,
+            message.routing_key,
+            message.body,
+            dict(message.headers),
+            message.message_id,
+            message.given_id,
+            message.deliveries,
+        )
+        for message in messages
     ]
     assert handle_batch(QUEUE, batch) == set()
 

@@ -37,7 +37,7 @@ def offered(panel: Client, model: str, field: str) -> set[str]:
     app, name = model.split(".")
     asked = {"app_label": app, "model_name": name, "field_name": field, "for_row": ""}
     answer = panel.get(reverse("admin:autocomplete"), asked)
-    return {one["text"] for one in json.loads(answer.content)["results"]}
+    return {result["text"] for result in json.loads(answer.content)["results"]}
 
 
 def text(answer: Any) -> str:

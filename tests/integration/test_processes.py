@@ -53,7 +53,7 @@ def crashes() -> list[str]:
 
 
 def amiss() -> dict[str, str]:
-    return {one.kind: one.text for one in processes_amiss() if one.kind != "not started"}
+    return {process.kind: process.text for process in processes_amiss() if process.kind != "not started"}
 
 
 def incidents() -> list[str]:
@@ -168,15 +168,15 @@ def test_what_a_host_left_behind_is_no_news():
 
 def test_after_an_outage_the_others_have_time_before_they_are_missed(time_machine):
     time_machine.move_to("2026-03-01 12:00:00+00:00", tick=False)
-    one = _Heartbeat("web", 7)
-    assert not one._may_judge()
+    beating = _Heartbeat("web", 7)
+    assert not beating._may_judge()
     judged = []
     for _ in range(3):
         time_machine.shift(15)
-        judged.append(one._may_judge())
+        judged.append(beating._may_judge())
     assert judged == [False, True, True]
     time_machine.shift(3600)  # the machine slept
-    assert not one._may_judge()
+    assert not beating._may_judge()
 
 
 def test_a_process_whose_main_loop_hangs_sends_no_heartbeat_until_it_goes_on(
@@ -184,16 +184,16 @@ def test_a_process_whose_main_loop_hangs_sends_no_heartbeat_until_it_goes_on(
 ):
     # The test's transaction is on it.
     monkeypatch.setattr(heartbeat, "connection", SimpleNamespace(close=lambda: None))
-    one = _Heartbeat("beat", 7)
+    beating = _Heartbeat("beat", 7)
     row = Process.objects.filter(pid=7)
 
     def beats_after(seconds: float) -> bool:
         monkeypatch.setattr(main_loop, "_turned_at", time.monotonic() - seconds)
         row.update(heartbeat_at=LONG_AGO)
-        one._beat()
+        beating._beat()
         return not row.filter(heartbeat_at=LONG_AGO).exists()
 
-    one._beat()
+    beating._beat()
     assert row.exists() and beats_after(60)
     assert not beats_after(heartbeat.HANGS_AFTER_SECONDS + 1) and not beats_after(heartbeat.HANGS_AFTER_SECONDS + 2)
     assert caplog.text.count("the main loop has taken no turn for 301 s") == 1
@@ -202,7 +202,7 @@ def test_a_process_whose_main_loop_hangs_sends_no_heartbeat_until_it_goes_on(
     monkeypatch.setattr(main_loop, "_turned_at", time.monotonic() - 2 * heartbeat.HANGS_AFTER_SECONDS)
     main_loop.paused()
     row.update(heartbeat_at=LONG_AGO)
-    one._beat()
+    beating._beat()
     assert not row.filter(heartbeat_at=LONG_AGO).exists()
 
 

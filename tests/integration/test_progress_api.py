@@ -119,7 +119,7 @@ def test_it_answers_for_one_run_or_chat_or_for_what_changed(client):
     run = moved.step.run
     since = (timezone.now() - timedelta(minutes=1)).isoformat()
     for parameters in ({"run": run.pk}, {"chat": run.chat.key}, {"since": since}):
-        assert [one["id"] for one in client.get(url(sfc.pk), parameters).json()["runs"]] == [str(run.pk)]
+        assert [shown["id"] for shown in client.get(url(sfc.pk), parameters).json()["runs"]] == [str(run.pk)]
 
 
 @pytest.mark.parametrize("parameters", [{"limit": 0}, {"limit": 201}, {"run": "x"}, {"since": "yesterday"}])

@@ -289,7 +289,11 @@ def test_the_permissions_of_a_chat_are_resumed_together_and_each_is_named(chat: 
     page = operator.get(resume).content.decode()
     assert "Scripted lines are posted in the chat" in page and "Messages are watched for keywords" in page
     assert "led to another chat" in page
-    choices = [f"{one.pk} {one.suspended_at.isoformat()}" for one in ChatPermission.objects.all() if one.suspended_at]
+    choices = [
+        f"{permission.pk} {permission.suspended_at.isoformat()}"
+        for permission in ChatPermission.objects.all()
+        if permission.suspended_at
+    ]
     assert len(choices) == 2 and all(f'value="{choice}"' in page for choice in choices)
     assert operator.post(resume, {"permissions": choices, "_confirmed": "1"}).status_code == 302
     assert not ChatPermission.objects.filter(suspended_at__isnull=False).exists()

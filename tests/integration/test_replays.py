@@ -80,7 +80,7 @@ def test_each_letters_outcome_is_known():
     ReplayItem.objects.create(batch=batch, letter=waiting)
     one_each = ("waiting", "refused", "parked", "on_the_way", "handled", "died_again")
     assert progress(batch) == {"left": 0} | dict.fromkeys(one_each, 1)
-    arrival = next(one for one in trace(stuck.event_id).arrivals if one.queue == topology.LEADS_QUEUE)
+    arrival = next(arrival for arrival in trace(stuck.event_id).arrivals if arrival.queue == topology.LEADS_QUEUE)
     assert (arrival.state, arrival.text) == ("waiting", "could not be published: too large")
     assert "not UTF-8" in batch.items.get(letter=refused).note
     assert batch.items.get(letter=under_way).state == "sent"

@@ -37,7 +37,7 @@ def news(client: Client, talk: Conversation, last: dict[str, Any] | None = None,
 
 
 def versions(answer: dict[str, Any]) -> str:
-    return ",".join(one.split('data-version="')[1].split('"')[0] for one in answer["changed"].values())
+    return ",".join(part.split('data-version="')[1].split('"')[0] for part in answer["changed"].values())
 
 
 def test_a_reply_is_sent_from_below_the_conversation(world: World, talk: Conversation, admin_client: Client):
@@ -96,8 +96,8 @@ def test_a_refused_text_comes_back_with_the_reason(talk: Conversation, admin_cli
 
 def test_a_key_of_another_conversation_sends_nothing_there(world: World, talk: Conversation):
     other = world.talk(telegram_user_id=502, username="other", message_id=79)
-    for one in (talk, other):
-        conversation_take_over(conversation_id=one.id)
+    for conversation in (talk, other):
+        conversation_take_over(conversation_id=conversation.id)
     sent = operator_send(conversation_id=talk.id, text="Hello", message_id=uuid4())
     with pytest.raises(NotPossible) as refusal:
         operator_send(conversation_id=other.id, text="Hi", message_id=sent.pk)

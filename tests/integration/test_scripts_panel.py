@@ -90,7 +90,7 @@ def test_what_was_played_can_be_played_again_and_stays_on_record(panel: Client):
     services.sfc_prepare(sfc_id=str(draft.pk))
     play_on(draft)
     assert sfc.runs.count() == draft.runs.count() == 2
-    assert {one.state for one in ScriptForCampaign.objects.all()} == {"finished"}
+    assert {sfc.state for sfc in ScriptForCampaign.objects.all()} == {"finished"}
     assert sfc_current(ScriptForCampaign.objects.all()) == draft
 
 

@@ -40,8 +40,14 @@ def usage(campaign: Campaign, clock: ledger.Clock) -> list[tuple[object, ...]]:
     """(of, limit, used, left, seconds until the next place frees)."""
     found = campaign_usage(campaign=campaign, now=clock.now)
     return [
-        (one.of, one.budget.limit, one.used, one.left, one.more_at and (one.more_at - clock.now).total_seconds())
-        for one in found
+        (
+            usage.of,
+            usage.budget.limit,
+            usage.used,
+            usage.left,
+            usage.more_at and (usage.more_at - clock.now).total_seconds(),
+        )
+        for usage in found
     ]
 
 

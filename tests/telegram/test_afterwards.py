@@ -98,10 +98,10 @@ def test_what_happened_while_nobody_was_connected_is_found_later(company: Compan
     until(second, state="sent")
     runtime.sessions[anna.pk].stop()
     task.join(60)
-    one, two = company.world.ledger
-    do(company, message_changes.edit, user_id=anna.telegram_user_id, seq=one.seq, text="Won")
-    do(company, message_changes.react, user_id=company.pavel.id, seq=one.seq, emoji="❤")
-    do(company, message_changes.unsay, seq=two.seq)
+    opening, closing = company.world.ledger
+    do(company, message_changes.edit, user_id=anna.telegram_user_id, seq=opening.seq, text="Won")
+    do(company, message_changes.react, user_id=company.pavel.id, seq=opening.seq, emoji="❤")
+    do(company, message_changes.unsay, seq=closing.seq)
     company.run(runtime, anna)
     until(first, edited_text="Won", reactions="❤ 1")
     until_deleted(second)

@@ -80,8 +80,8 @@ def test_a_name_that_somebody_took_over_takes_no_permission_with_it(company: Com
         permission_resume(permission_id=permission.pk)
 
     reference_change(chat_id=chat.pk, reference=there.invite_link)
-    for one in ChatPermission.objects.filter(chat=chat):
-        permission_resume(permission_id=one.pk)
+    for suspended in ChatPermission.objects.filter(chat=chat):
+        permission_resume(permission_id=suspended.pk)
     wait_until(lambda: Cursor.objects.filter(peer_id=there.id).exists(), what="it is read again")
     company.say(there, "three")
     wait_until(lambda: "three" in company.role.texts(anna), what="it is heard again")

@@ -137,7 +137,7 @@ def check(company: Company, bot: Bot, delivery: Delivery, point: str, origin: le
     assert seen(company) == [(delivery.text, left.repeats), ("That was all.", 0)]
     assert delivery.attempts == left.attempts + (left.state != State.SENT)
     # The dead process settled it if its commit came through: in its own memory, which is gone.
-    assert [one for one in origin.settled if one[0] == delivery.id] == (
+    assert [settled for settled in origin.settled if settled[0] == delivery.id] == (
         [] if left.state == State.SENT else [(delivery.id, State.SENT)]
     )
 

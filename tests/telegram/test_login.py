@@ -211,7 +211,7 @@ async def test_waiting_for_a_scan_hears_of_it_from_telegram_and_shows_a_new_code
     town.sandbox.mtproto.accept_token(token_of(shown[-1].url), town.anna.id)
     _, me = await asyncio.wait_for(waiting, 60)
     assert me.user_id == town.anna.id
-    assert len({one.url for one in shown}) == 3
+    assert len({code.url for code in shown}) == 3
 
 
 async def test_nobody_scanning_is_said(town: Town) -> None:

@@ -270,9 +270,9 @@ def test_sessions_are_taken_over_in_a_terminal(
     key = StoredSession(BotSession.objects.get(bot=made).data).auth_key
     made.delete()
     text, file = StringSession(), SQLiteSession(str(tmp_path / "anna"))
-    for one in (text, file):
-        one.set_dc(2, "149.154.167.51", 443)
-        one.auth_key = key
+    for session in (text, file):
+        session.set_dc(2, "149.154.167.51", 443)
+        session.auth_key = key
     file.save()
     file.close()
     bot = _bot("anna2")

@@ -59,7 +59,7 @@ def test_more_slow_logins_than_web_threads_leave_every_page_quick(company: Compa
         asked = [web_threads.submit(post, bot) for bot, _ in logged]
         health = web_threads.submit(get, reverse("health"))
         page = web_threads.submit(get, reverse("admin:bots_bot_login", args=[logged[0][0].pk]))
-        assert [one.result() for one in (*asked, health, page)] == [302] * 4 + [200] * 2
+        assert [response.result() for response in (*asked, health, page)] == [302] * 4 + [200] * 2
     for bot, _ in logged:
         wait_until_claimed(bot)
     assert PendingLogin.objects.filter(asked="send").count() == 4, "all of them still wait for Telegram"

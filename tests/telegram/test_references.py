@@ -141,7 +141,9 @@ def test_who_was_removed_from_the_chat_cannot_confirm_and_the_owner_is_asked(com
     chat = until_suspended(chat)
     assert (chat.reference_leads_to, waits(chat)) == (None, True)
     assert not Presence.objects.filter(chat=chat).exists()
-    assert all("is not in the chat any more" in one.suspended_reason for one in ChatPermission.objects.all())
+    assert all(
+        "is not in the chat any more" in permission.suspended_reason for permission in ChatPermission.objects.all()
+    )
 
 
 def test_a_name_is_looked_up_by_an_account_that_is_to_join(company: Company, square):

@@ -122,7 +122,7 @@ async def test_an_anonymous_admin_is_seen_as_the_group(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
     square, seen_by_boris = await input_chat(anna, town.square), await input_chat(boris, town.square)
     possible = await anna(functions.channels.GetSendAsRequest(square))
-    assert [utils.get_peer_id(one.peer) for one in possible.peers] == [town.anna.id, town.square.id]
+    assert [utils.get_peer_id(sender.peer) for sender in possible.peers] == [town.anna.id, town.square.id]
     write_as(town.world, user_id=town.anna.id, chat_id=town.square.id, peer=town.square.id)
     await send(anna, square, "The rules", random_id=1)
     said = await newest(boris, seen_by_boris)

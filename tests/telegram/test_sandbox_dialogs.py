@@ -28,7 +28,9 @@ async def page(client: TelegramClient, after: Any = None, limit: int = 2) -> Any
     offset: dict[str, Any] = {"offset_date": None, "offset_id": 0, "offset_peer": types.InputPeerEmpty()}
     if after is not None:
         last = after.dialogs[-1]
-        top = next(one for one in after.messages if (one.peer_id, one.id) == (last.peer, last.top_message))
+        top = next(
+            message for message in after.messages if (message.peer_id, message.id) == (last.peer, last.top_message)
+        )
         offset = {"offset_date": top.date, "offset_id": top.id, "offset_peer": await client.get_input_entity(last.peer)}
     return await client(functions.messages.GetDialogsRequest(**offset, limit=limit, hash=0))
 

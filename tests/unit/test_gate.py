@@ -224,8 +224,12 @@ def test_everything_that_speaks_against_it_is_told_what_decides_first():
         blocks=(Block(LATER, "FLOOD_WAIT_300"),),
         full_budgets=(FullBudget("Anna", 1, 60, MUCH_LATER),),
     )
-    assert [type(one).__name__ for one in objections(facts)] == ["Refuse", "Wait", "Wait", "Wait"]
-    assert [one.until for one in objections(facts) if isinstance(one, Wait)] == [None, MUCH_LATER, LATER]
+    assert [type(objection).__name__ for objection in objections(facts)] == ["Refuse", "Wait", "Wait", "Wait"]
+    assert [objection.until for objection in objections(facts) if isinstance(objection, Wait)] == [
+        None,
+        MUCH_LATER,
+        LATER,
+    ]
     assert judge(facts) == objections(facts)[0]
 
 

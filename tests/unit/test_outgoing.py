@@ -41,7 +41,7 @@ def test_the_public_internet_is_allowed(address):
 
 def found(*addresses):
     family = {4: socket.AF_INET, 6: socket.AF_INET6}
-    return [(family[ip_address(one).version], socket.SOCK_STREAM, 6, "", (one, 80)) for one in addresses]
+    return [(family[ip_address(address).version], socket.SOCK_STREAM, 6, "", (address, 80)) for address in addresses]
 
 
 def test_one_private_address_among_public_ones_is_enough():

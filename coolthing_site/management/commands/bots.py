@@ -22,8 +22,8 @@ class Command(SecretsCommand):
         actions.add_parser("hosts", help="every bots worker: role, load, state")
         drain = actions.add_parser("drain", help="have a worker hand its bots over within seconds and take no more")
         undrain = actions.add_parser("undrain", help="let a drained worker take bots again")
-        for one in (drain, undrain):
-            one.add_argument("host", help="its name, or how the name begins, as `bots hosts` shows it")
+        for command in (drain, undrain):
+            command.add_argument("host", help="its name, or how the name begins, as `bots hosts` shows it")
 
     def handle(self, *, action: str, host: str = "", **options: Any) -> None:
         actions: dict[str, Callable[[], None]] = {"list": self._list, "hosts": self._hosts}

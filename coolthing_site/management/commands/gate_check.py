@@ -30,8 +30,8 @@ class Command(SecretsCommand):
 
     def handle(self, *, delivery: UUID | None, **options: Any) -> None:
         answer = _about(delivery) if delivery is not None else _ask(**options)
-        for one in answer.objections or [answer.verdict]:
-            self.stdout.write(sentence(one))
+        for verdict in answer.objections or [answer.verdict]:
+            self.stdout.write(sentence(verdict))
         if note := note_on(answer):
             self.stdout.write(note)
 

@@ -79,7 +79,7 @@ def send_reaction(call: RpcCall, request: Any) -> Any:
     """The last of the emoji that are given; none takes the reaction back."""
     peer = peers.peer_id(call, request.peer)
     entry = message_changes.said_as(call.world, call.user_id, peer, request.msg_id)
-    given = [one.emoticon for one in request.reaction or [] if isinstance(one, types.ReactionEmoji)]
+    given = [reaction.emoticon for reaction in request.reaction or [] if isinstance(reaction, types.ReactionEmoji)]
     message_changes.react(call.world, user_id=call.user_id, seq=entry.seq, emoji=given[-1] if given else None)
     view = View(call.world, call.user_id)
     return view.updates([view.reacted(call.world.box_of(call.user_id, peer).messages[request.msg_id])])

@@ -32,11 +32,11 @@ class LoginTokens:
 
     def of(self, key: AuthKey) -> LoginToken:
         """The key's token: the accepted one, else the same until it expires, else a new one."""
-        for one in list(self._tokens.values()):
-            if one.user_id is None and one.expires_at <= self._clock():
-                del self._tokens[one.token]
-            elif one.key is key:
-                return one
+        for login_token in list(self._tokens.values()):
+            if login_token.user_id is None and login_token.expires_at <= self._clock():
+                del self._tokens[login_token.token]
+            elif login_token.key is key:
+                return login_token
         made = LoginToken(os.urandom(16), key, self._clock() + self.valid_seconds)
         self._tokens[made.token] = made
         return made

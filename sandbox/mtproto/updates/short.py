@@ -38,4 +38,4 @@ def _plain(message: Message) -> bool:
 
 def _met(box: Box, message: Message) -> bool:
     earlier = (box.messages[number] for number in box.history(message.peer) if number < message.id)
-    return any(one.from_user == message.from_user for one in earlier)
+    return any(before.from_user == message.from_user for before in earlier)
