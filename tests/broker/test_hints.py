@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from django.db import transaction
+from kombu import Connection
 
 from messaging.broker import declare, topology
-from messaging.publishing import celery_tasks
+from messaging.publishing import celery_producer, celery_tasks
 from messaging.publishing.celery_tasks import send_on_commit, send_to_queue_rollback_unsafe
 from tests import private
 from tests.private import Broker
@@ -29,6 +31,17 @@ def proxy(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpProxy]
         private.use_broker(broker.url)
 
 
+@contextmanager
+def silent(proxy: TcpProxy) -> Iterator[None]:
+    """Inside, the broker answers nothing, and half a second of that is waited for where seconds are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(celery_producer, "CONFIRM_SECONDS", 0.5)
+        # What each connection was made with.
+        patch.setattr(Connection, "connect_timeout", property(lambda _: 0.5, lambda *_: None))
+        proxy.freeze()
+        yield
+
+
 def hint(argument: str) -> None:
     with transaction.atomic():
         send_on_commit(TASK, argument)
@@ -45,8 +58,7 @@ def test_hints_to_a_silent_broker_are_dropped_with_one_line(
 ):
     # The rest that a first failure brings is not over before the last of them, however slowly they are sent.
     monkeypatch.setattr(celery_tasks, "_REST_SECONDS", 600.0)
-    proxy.freeze()
-    with caplog.at_level(logging.WARNING, logger=celery_tasks.__name__):
+    with silent(proxy), caplog.at_level(logging.WARNING, logger=celery_tasks.__name__):
         hint("second")
         for number in range(100):
             hint(str(number))
@@ -54,17 +66,17 @@ def test_hints_to_a_silent_broker_are_dropped_with_one_line(
     proxy.restore()
 
 
-def test_hints_go_on_when_the_broker_answers_again(proxy: TcpProxy, broker: Broker):
-    proxy.freeze()
-    hint("second")
+def test_hints_go_on_when_the_broker_answers_again(proxy: TcpProxy, broker: Broker, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(celery_tasks, "_REST_SECONDS", 0.5)
+    with silent(proxy):
+        hint("second")
     proxy.reset()
     proxy.restore()
     wait_until(lambda: arrives(broker, "third"), what="a hint that arrives")
 
 
 def test_a_task_that_must_be_sent_fails_when_it_is_not_confirmed(proxy: TcpProxy):
-    proxy.freeze()
-    with pytest.raises(Exception, match="imed out"):
+    with silent(proxy), pytest.raises(Exception, match="imed out"):
         send_to_queue_rollback_unsafe(TASK, "second", queue=QUEUE)
     proxy.restore()
 

@@ -28,7 +28,8 @@ class PermittedListener(Listener):
 
 
 @pytest.fixture
-def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Company]:
+def company(key_dir: Path, settings: Any, transactional_db: None, monkeypatch) -> Iterator[Company]:
+    monkeypatch.setattr("bots.worker.serving.CHATS_SECONDS", 0.2)
     with company_with(PermittedListener(), key_dir, settings) as company:
         yield company
 
