@@ -1,7 +1,7 @@
 """What pickers of other rooms offer of this one."""
 
 from campaigns.models import Campaign
-from panelkit.suitable import Suitable
+from panelkit.forms.suitable import Suitable
 
 
 def _finished(campaign: Campaign) -> str:

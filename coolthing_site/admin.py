@@ -26,8 +26,8 @@ from coolthing_site.models import Process, RequestCount
 from coolthing_site.panel.processes import process_state
 from coolthing_site.web.login_limits import unlock
 from panelkit.base import FactAdmin, FactInline, PanelAdmin
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import tag
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation
 from vault.models import KeyInUse
 

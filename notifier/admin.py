@@ -17,10 +17,10 @@ from notifier.models import Channel, Notification, Rule
 from notifier.notifications.testing import channel_test, last_test
 from notifier.selectors import failure_text, with_failure
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
-from panelkit.filters import RangeDateTimeFilter
+from panelkit.forms.secret_fields import SecretField, SecretForm
 from panelkit.labels import choice_label, text_column, waits
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation
-from panelkit.secret_fields import SecretField, SecretForm
 from vault.fields import UnreadableSecret
 
 ADDRESS_HELP = (

@@ -21,12 +21,12 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from panelkit.deleting import Consequences, consequences
+from panelkit.forms.suitable import narrowed
 from panelkit.labels import link_to, related_column
-from panelkit.lists import BoundedChangeList, BoundedPaginator
-from panelkit.operating import OperatingAdmin
+from panelkit.lists.bounded_counts import BoundedChangeList, BoundedPaginator
+from panelkit.lists.searching import meant_by
+from panelkit.operation_pages import OperatingAdmin
 from panelkit.registry import inlines_of, leaving_of, sections_of
-from panelkit.searching import meant_by
-from panelkit.suitable import narrowed
 
 # What leads to a page without anything to edit has nothing to save.
 NOTHING_TO_SAVE = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}

@@ -12,10 +12,10 @@ from campaigns.pickers import OPEN_CAMPAIGN
 from messaging.admin.parts import trace_link
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
-from panelkit.filters import RangeDateTimeFilter
+from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from panelkit.labels import choice_label, text_column
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.registry import add_inline
-from panelkit.suitable import Suitable, SuitableForm, offer
 from parser.models import Hit, Keyword, WatchedChat
 from parser.selectors import chat_told, chats_readable, hit_since, parser_told, parsers_choosable
 

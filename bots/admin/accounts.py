@@ -22,10 +22,10 @@ from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host,
 from bots.worker.hosts import host_drain, host_state, host_undrain, hosts_alive
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
-from panelkit.filters import RangeDateTimeFilter
+from panelkit.forms.secret_fields import SecretField, SecretForm
 from panelkit.labels import choice_label, moment, moment_told, waits
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation, when_in
-from panelkit.secret_fields import SecretField, SecretForm
 from telegram.logins.types import LoginError
 
 

@@ -26,11 +26,11 @@ from bots.models import Delivery, MassCancellation
 from messaging.database.clock import database_clock
 from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
-from panelkit.choosing import Chosen, all_matching, chosen_for
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, page_of
-from panelkit.lists import count_of
-from panelkit.operating import CONFIRMED
+from panelkit.lists.bounded_counts import count_of
+from panelkit.lists.choosing import Chosen, all_matching, chosen_for
+from panelkit.lists.filters import RangeDateTimeFilter
+from panelkit.operation_pages import CONFIRMED
 from panelkit.operations import Operation, when_in
 
 State = Delivery.State

@@ -23,8 +23,8 @@ from bots.deliveries.timeline import timeline
 from bots.models import Delivery, DeliveryEvent
 from campaigns.models import Campaign
 from panelkit.base import FactAdmin
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, link_to, moment_told, text_column, waits
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Call, Operation, when_in
 from panelkit.registry import Leaving, add_leaving
 

@@ -15,7 +15,7 @@ from unfold.widgets import (
 from bots.models import Bot, PendingLogin
 from outgoing.allowed import allowed_hosts
 from outgoing.resolving import OutgoingRefused, check_literal
-from panelkit.secret_fields import SecretField, SecretForm, SecretInput
+from panelkit.forms.secret_fields import SecretField, SecretForm, SecretInput
 from telegram.connection.proxy_settings import FORMS, parse_proxy
 from telegram.logins.session_imports import MAX_FILE_BYTES, NO_FILE, from_file, from_string
 from telegram.logins.types import LoginError

@@ -23,10 +23,10 @@ from campaigns.wording import doubt_of
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
 from panelkit.errors import NotPossible
-from panelkit.filters import RangeDateTimeFilter
+from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from panelkit.labels import clipped
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Call, Operation
-from panelkit.suitable import Suitable, SuitableForm, offer
 
 FILE_HELP = f"A PDF, a PNG or JPEG picture, or plain text; at most {EVIDENCE_MOST_BYTES // 2**20} MB"
 

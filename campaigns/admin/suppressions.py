@@ -17,8 +17,8 @@ from campaigns.suppressions import csv_files
 from campaigns.suppressions.recording import suppression_add
 from campaigns.suppressions.registry import bearer_of
 from panelkit.base import FactAdmin
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, moment
+from panelkit.lists.filters import RangeDateTimeFilter
 
 NAME_HELP = (
     "Only if you do not know the id. It becomes the id of the person whom our records show under this name, or, if "

@@ -14,7 +14,7 @@ from coolthing_site.api.tokens import token_issue
 from coolthing_site.models import ApiToken
 from panelkit.base import PanelAdmin
 from panelkit.deleting import Consequences
-from panelkit.filters import RangeDateTimeFilter
+from panelkit.lists.filters import RangeDateTimeFilter
 
 
 @admin.register(ApiToken)

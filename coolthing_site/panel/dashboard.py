@@ -19,9 +19,9 @@ from leads.models import Conversation, Lead
 from messaging.models import DeadLetter, OutboxEvent, QueueControl
 from notifier.models import Channel
 from notifier.selectors import channels_failing, failure_text
-from panelkit.counts import related_count
 from panelkit.labels import moment_told, page_of, short_choice, waits
-from panelkit.lists import count_of
+from panelkit.lists.bounded_counts import count_of
+from panelkit.lists.related_counts import related_count
 from scripts.models import Run, ScriptForCampaign, Step
 
 # Rows of a card: the rest is on the list that its title links to.

@@ -23,8 +23,8 @@ from leads.selectors import beginning, hit_place
 from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
 from leads.services.sending import ai_messages_leaving
 from panelkit.errors import NotPossible
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation
 from panelkit.registry import Leaving, add_leaving, leaving_of
 

@@ -16,8 +16,8 @@ from leads.services.contact import lead_approve, lead_reject
 from leads.services.opt_out import opt_out
 from messaging.admin.parts import trace_link
 from panelkit.errors import NotPossible
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to, text_column
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation, when_in
 from panelkit.registry import Leaving, add_leaving
 

@@ -11,8 +11,8 @@ from unfold.decorators import display
 from leads.llm.client import ACTIONS
 from leads.models import LlmJob
 from panelkit.base import FactAdmin
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to, waits
+from panelkit.lists.filters import RangeDateTimeFilter
 
 
 class ActionFilter(DropdownFilter):

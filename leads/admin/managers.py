@@ -12,8 +12,8 @@ from campaigns.pickers import OPEN_CAMPAIGN
 from leads.models import CampaignManager
 from leads.selectors import manager_told, managers_choosable
 from panelkit.base import PanelAdmin, RowsInline
+from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from panelkit.registry import add_inline
-from panelkit.suitable import Suitable, SuitableForm, offer
 
 
 class CampaignManagerForm(SuitableForm):

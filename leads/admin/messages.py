@@ -6,8 +6,8 @@ from unfold.decorators import display
 
 from leads.models import Message, UnclaimedMessage
 from panelkit.base import FactAdmin
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, link_to, text_column, waits
+from panelkit.lists.filters import RangeDateTimeFilter
 
 
 @admin.register(Message)

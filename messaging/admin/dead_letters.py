@@ -22,11 +22,11 @@ from messaging.dead_letters.bodies import difference
 from messaging.event_objects import CAMPAIGN_FIELD, name_of
 from messaging.models import DeadLetter, DeadLetterEntry
 from panelkit.base import FactAdmin
-from panelkit.choosing import Chosen, all_matching, chosen_for
 from panelkit.errors import NotPossible
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to, page_of, preformatted
-from panelkit.operating import CONFIRMED
+from panelkit.lists.choosing import Chosen, all_matching, chosen_for
+from panelkit.lists.filters import RangeDateTimeFilter
+from panelkit.operation_pages import CONFIRMED
 from panelkit.operations import Offer, Operation, when_in
 
 

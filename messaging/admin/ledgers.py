@@ -22,8 +22,8 @@ from messaging.models import (
 )
 from panelkit.base import FactAdmin
 from panelkit.errors import NotPossible
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import clipped, moment, preformatted, tag
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation
 
 

@@ -24,7 +24,7 @@ from messaging.dead_letters.bodies import Draft, draft
 from messaging.events import MAX_BODY_BYTES, is_known
 from messaging.models import DeadLetter
 from panelkit.errors import NotPossible
-from panelkit.operating import OperatingAdmin
+from panelkit.operation_pages import OperatingAdmin
 from panelkit.operations import Operation
 from texts import decoding
 

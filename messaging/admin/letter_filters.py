@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 from messaging.event_objects import CAMPAIGN_FIELD, names_of
 from messaging.models import DeadLetter
-from panelkit.lists import values_of
+from panelkit.lists.bounded_counts import values_of
 
 # More choices than this help nobody; the search finds the rest.
 _MOST_CHOICES = 200

@@ -17,8 +17,8 @@ from messaging.models import ReplayBatch, ReplayItem
 from messaging.services import maintenance_pause
 from panelkit.base import FactAdmin
 from panelkit.errors import NotPossible
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, clipped, link_to, tag
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation, when_in
 
 # The bar's parts by outcome, in the order of OUTCOMES; colours are in panel.css.

@@ -13,11 +13,11 @@ from bots.accounts.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from panelkit.base import PanelAdmin, RowsInline
-from panelkit.counts import related_count
-from panelkit.filters import RangeDateTimeFilter
+from panelkit.forms.suitable import SuitableForm, offer
 from panelkit.labels import choice_label, text_column
+from panelkit.lists.filters import RangeDateTimeFilter
+from panelkit.lists.related_counts import related_count
 from panelkit.operations import Operation, when_in
-from panelkit.suitable import SuitableForm, offer
 from scripts import services
 from scripts.admin.cast import (
     CastingForm,

@@ -15,8 +15,8 @@ from unfold.decorators import display
 from bots.accounts.suitability import with_logins
 from messaging.database.clock import database_clock
 from panelkit.base import PanelAdmin
+from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from panelkit.labels import link_to
-from panelkit.suitable import Suitable, SuitableForm, offer
 from scripts.checks import actor_advice, target_advice
 from scripts.errors import CastFixed
 from scripts.models import Casting, ScriptForCampaign, Slot, Target

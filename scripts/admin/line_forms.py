@@ -7,7 +7,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.text import capfirst
 
-from panelkit.suitable import Suitable, SuitableForm, offer
+from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from scripts.checks import text_problem
 from scripts.models import Line, Slot
 

@@ -10,9 +10,9 @@ from unfold.decorators import display
 
 from bots.models import Delivery
 from panelkit.base import FactAdmin, FactInline
-from panelkit.counts import related_count
-from panelkit.filters import RangeDateTimeFilter
 from panelkit.labels import choice_label, link_to, page_of, text_column, waits
+from panelkit.lists.filters import RangeDateTimeFilter
+from panelkit.lists.related_counts import related_count
 from panelkit.operations import Operation, when_in
 from panelkit.registry import Link, add_link, viewers_of
 from scripts import services

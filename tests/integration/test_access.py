@@ -26,7 +26,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from campaigns.models import EvidenceFile
 from coolthing_site.web import error_pages
-from panelkit.operating import OperatingAdmin
+from panelkit.operation_pages import OperatingAdmin
 from tests.integration.access import ACTIONS, MODELS, ONE_BY_ONE, OTHERS, Row
 from tests.integration.site_visits import LOGIN, OK, Site, answered, build_site, row_of
 

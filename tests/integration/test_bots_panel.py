@@ -14,7 +14,7 @@ from django.utils import timezone
 from bots.logins.page_requests import Progress, login_progress
 from bots.models import Bot, BotSession, BotStateChange, Delivery, Host, PendingLogin
 from bots.worker.hosts import host_beat
-from panelkit.secret_fields import STORED
+from panelkit.forms.secret_fields import STORED
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from bots.models import Delivery
 from messaging.models import DeadLetter
-from panelkit.searching import meant_by
+from panelkit.lists.searching import meant_by
 
 FIELDS = ("text", "peer_username", "=peer_id", "bot__key")
 EVENT = uuid.UUID("d14ff29c-018d-4aae-97e8-084dc51cba09")

@@ -1,0 +1,1 @@
+"""Form fields: secrets that are written and never read back, and choices that offer only what works."""
