@@ -4,8 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
-
+from bots.gate.row_locks import Statement, ask
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from campaigns.models import Purpose
@@ -18,17 +17,17 @@ from leads.services.settlement import message_settle
 MOVED_ON = Refuse("The conversation moved on.")
 _ON_THE_WAY = (Delivery.State.QUEUED, Delivery.State.SENDING)
 
+_LOCK_CONVERSATIONS = """
+    SELECT id FROM leads_conversation WHERE id IN (SELECT conversation_id FROM leads_message WHERE id = ANY(%s))
+    ORDER BY id FOR SHARE
+"""
+
 
 class LeadsOrigin:
+    """`origin_id` is the id of a `leads.Message`."""
+
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                SELECT id FROM leads_conversation
-                WHERE id IN (SELECT conversation_id FROM leads_message WHERE id = ANY(%s)) ORDER BY id FOR SHARE
-                """,
-                [list(origin_ids)],
-            )
+        ask(Statement(_LOCK_CONVERSATIONS, [list(origin_ids)]))
 
     def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> Mapping[UUID, Verdict]:
         messages = {

@@ -11,10 +11,10 @@ from bots.models import Delivery
 from scripts.models import Run, ScriptForCampaign, Step
 from scripts.services import step_settle
 
-_HOLD_RUNS = """
+_LOCK_RUNS = """
     SELECT id FROM scripts_run WHERE id IN (SELECT run_id FROM scripts_step WHERE id = ANY(%s)) ORDER BY id FOR SHARE
 """
-_HOLD_SFCS = """
+_LOCK_SFCS = """
     SELECT id FROM scripts_scriptforcampaign WHERE id IN (
         SELECT run.sfc_id FROM scripts_run AS run JOIN scripts_step AS step ON step.run_id = run.id
         WHERE step.id = ANY(%s)
@@ -42,9 +42,9 @@ class StepOrigin:
     """`origin_id` is the step's id."""
 
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
-        """Hold the runs, then the sfcs, against pause, stop and end until the transaction ends."""
+        """Lock the runs, then the sfcs, against pause, stop and end until the transaction ends."""
         steps = list(origin_ids)
-        ask(Statement(_HOLD_RUNS, [steps]), Statement(_HOLD_SFCS, [steps]))
+        ask(Statement(_LOCK_RUNS, [steps]), Statement(_LOCK_SFCS, [steps]))
 
     def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> dict[UUID, Verdict]:
         (rows,) = ask(Statement(_STANDINGS, [[delivery.origin_id for delivery in deliveries]]))
