@@ -45,6 +45,9 @@ _WRITE = re.compile(
 )
 _ADVISORY = re.compile(r"pg_advisory_xact_lock(?P<shared>_shared)?\(%s(?P<second>,)?")
 _ORDER_BY = re.compile(r'\bORDER BY (?:"?\w+"?\.)?"?(?P<column>\w+)"?(?: ASC)?\s*(?:,|FOR|LIMIT|$)')
+# The first column of a result, as `values_list("pk")` selects it, and the order by its place that goes with it.
+_FIRST = re.compile(r'\s*SELECT (?:"\w+"\.)?"(?P<column>\w+)" AS "(?P<name>\w+)"')
+_BY_PLACE = "1"
 # A column that is given one value, by the text of a condition without its parentheses.
 _EQUALS = re.compile(r'(?:\w+\.|"\w+"\.)?"?(\w+)"? (?:= \s*(?:%s|ONE|MANY)|IN\s+(?:ONE|%s(?!\s*,)))')
 # A query that locks, and whose rows another one counts: it returns no keys.
@@ -138,14 +141,18 @@ def _selects(sql: str) -> Iterator[Step]:
         return
     by_name = {name: table["table"] for table in tables for name in (table["alias"], table["table"]) if name}
     named = [name.strip(' "') for name in lock["of"].split(",")] if lock["of"] else list(by_name)
-    order = _ORDER_BY.search(sql)
+    order, first = _ORDER_BY.search(sql), _FIRST.match(sql)
+    ordered_by = order["column"] if order else ""
+    if first and ordered_by == _BY_PLACE:
+        ordered_by = first["column"]
     for table in dict.fromkeys(by_name[name] for name in named):
-        column = _key_columns().get(table, "")
+        key = _key_columns().get(table, "")
+        column = first["name"] if first and first["column"] == key else key
         yield Step(
             "select",
             table,
             mode=SHARED if lock["mode"] == "SHARE" else EXCLUSIVE,
-            ordered=order is not None and order["column"] == column,
+            ordered=bool(key) and ordered_by == key,
             waits=not lock["skip"],
             # Of joined tables the columns have the same names.
             column=column if table == tables[0]["table"] else "",

@@ -12,7 +12,7 @@ from django.db.models import Model, Q, QuerySet
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
 from messaging.consuming.failures import patiently
-from messaging.database.locks import rows_lock_with
+from messaging.database.locks import rows_lock, rows_lock_with
 from tests import lock_order, lock_watch
 from tests.integration import ledger
 from tests.integration.locks import at_once
@@ -107,7 +107,9 @@ def test_several_rows_are_locked_by_one_statement_in_the_order_of_their_keys(fou
     wrong: list[tuple[Transaction, str]] = [
         (lambda: bots(mine).update(username="somebody"), "2 rows are locked in no order"),
         (lambda: list(bots(mine).order_by("-created_at").select_for_update()), "2 rows are locked in no order"),
+        (lambda: list(bots(mine).order_by("-created_at").values_list("pk").select_for_update()), "2 rows are locked"),
         (lambda: [lock(bot) for bot in reversed(mine)], "locked by two statements"),
+        (lambda: [rows_lock(bots([bot])) for bot in reversed(mine)], "locked by two statements"),
     ]
     for work, told in wrong:
         with transaction.atomic():
