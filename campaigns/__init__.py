@@ -1,0 +1,1 @@
+"""Campaigns, chats, owners' permissions, budgets and suppressions: the facts that the gate decides by."""

@@ -1,4 +1,4 @@
-"""What pickers of other rooms offer of this one."""
+"""The campaigns that other rooms' pickers offer."""
 
 from campaigns.models import Campaign
 from panelkit.forms.suitable import Suitable

@@ -1,4 +1,4 @@
-"""What keeps a campaign from being started. The rooms above say it, whose accounts a campaign is given."""
+"""Checks whether a campaign can be started. Rooms above register the checks: they know the accounts it is given."""
 
 from collections.abc import Callable
 from uuid import UUID

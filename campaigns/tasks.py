@@ -1,4 +1,4 @@
-"""The campaigns' doors to Celery."""
+"""The campaigns' Celery tasks."""
 
 from celery import shared_task
 

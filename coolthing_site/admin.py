@@ -1,4 +1,4 @@
-"""Pages of the libraries' models, in the panel's style."""
+"""Admin pages of the libraries' models (users, groups, periodic tasks) in the panel's style."""
 
 from typing import Any
 

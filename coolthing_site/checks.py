@@ -1,4 +1,4 @@
-"""What `manage.py check --deploy` says about this site's own settings."""
+"""Checks of this site's own settings for `manage.py check --deploy`."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What every room's admin pages are made of. Knows no room."""
+"""The parts of every room's admin pages. It knows no room."""

@@ -1,4 +1,4 @@
-"""What a deletion would take along, counted. Django's own list asks each row for its name, however many there are."""
+"""Counts the rows that a deletion would take along. Django's own list reads the name of each of them."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Columns that say what state a thing is in, and why it waits."""
+"""List columns and labels: states, reasons for waiting, times, links."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What an operator can do to a row beside editing it. An operation decodes, calls one service, and reports."""
+"""Operations: what an operator can do to a row beside editing it. Each decodes, calls one service, and reports."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Django's rights, asked alike at every door: pages, the API, services."""
+"""Permission checks that pages, the API and services share."""
 
 from collections.abc import Iterable
 from typing import Protocol

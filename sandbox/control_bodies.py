@@ -1,4 +1,4 @@
-"""What the control API takes: the shape of each request's body, and how it is read and checked."""
+"""Request bodies of the control API: their shapes, and how they are read and checked."""
 
 from typing import Any, Literal, TypeVar
 

@@ -1,4 +1,4 @@
-"""Requests with a time limit, whose failures are named as telegram.errors names them."""
+"""Sends requests with a time limit, and raises failures as `telegram.errors`."""
 
 import asyncio
 import logging

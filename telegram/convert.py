@@ -1,4 +1,4 @@
-"""Telethon's objects as the adapter's own."""
+"""Converts Telethon's objects to the adapter's own types."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The account's list of chats, read page by page while it moves.
+"""Reads the account's list of chats page by page, though it changes meanwhile.
 
 A dialog in which somebody writes between two pages moves to the top: it is on neither of them. So after the last page
 the list is read once more from the top, until a page brings nothing that was not there before. What the list lacks

@@ -1,4 +1,4 @@
-"""What each of Telegram's errors is about and what follows from it: `error_table.csv`, read once. Free of Telethon.
+"""Reads `error_table.csv`: what each of Telegram's errors is about and what follows from it. Free of Telethon.
 
 It has every error that the methods which telegram/ calls are known to answer. An X in a name stands for a number, a *
 for any words. An error that is not in it counts as passing, and `take_unlisted` hands its name to a worker, which

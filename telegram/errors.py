@@ -1,4 +1,4 @@
-"""Telegram's refusals, as the few kinds that callers treat differently. `telegram.error_table` tells which is which.
+"""Telegram's errors as the few kinds that callers treat differently. `telegram.error_table` tells which is which.
 
 Free of Telethon, whose import costs most of a second: most processes only need the names.
 """

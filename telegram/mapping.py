@@ -1,4 +1,4 @@
-"""Telethon's errors, sorted into the kinds of `telegram.errors` by `telegram.error_table`."""
+"""Sorts Telethon's errors into the kinds of `telegram.errors` by `telegram.error_table`."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Whether the account is in a chat, as Telegram says about that chat itself: no list of chats proves it."""
+"""Asks Telegram about a chat whether the account is in it: no list of chats proves it."""
 
 from typing import Any
 

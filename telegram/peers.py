@@ -1,4 +1,4 @@
-"""Who is meant: references, ids and people met elsewhere, as the input peers of one account."""
+"""Resolves references, ids and people met elsewhere to the input peers of one account."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where a reference leads, found out without joining anything."""
+"""Finds out where a reference leads, without joining anything."""
 
 from telethon import TelegramClient
 from telethon.tl import functions, types

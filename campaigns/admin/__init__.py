@@ -1,4 +1,4 @@
-"""The pages of this room. Django finds them here."""
+"""The admin pages of campaigns, chats, permissions, budgets and suppressions. Django finds them here."""
 
 from campaigns.admin import budgets, campaigns, chats, permissions, suppression_imports, suppressions
 

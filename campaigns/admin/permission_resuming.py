@@ -1,4 +1,4 @@
-"""Several suspended permissions of a chat, resumed together: the page that asks for it names each of them."""
+"""The operation that resumes several suspended permissions of a chat; its page names each of them."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""The chat owners' permissions on record, and the files that show them."""
+"""The pages of chat owners' permissions and of the files that prove them."""
 
 from typing import Any
 

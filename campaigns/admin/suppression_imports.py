@@ -1,4 +1,4 @@
-"""The pages of an import: a file is uploaded, what it was understood to say is shown, and exactly that is applied."""
+"""The pages that import suppressions: an operator uploads a file, sees how it was read, and applies exactly that."""
 
 from itertools import zip_longest
 from typing import Any

@@ -1,4 +1,4 @@
-"""People whom nobody writes to again."""
+"""The page of suppressions: people whom nobody writes to any more."""
 
 from typing import Any
 

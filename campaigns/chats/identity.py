@@ -1,5 +1,5 @@
-"""Which Telegram chat a row stands for. The marked id, once known, is the chat's identity; a reference (a @name, a
-link) only leads to it, and may lead to another chat tomorrow, whose owner has permitted nothing.
+"""Records which Telegram chat a row stands for. The marked id, once known, is the chat's identity; a reference (a
+@name, a link) only leads to it, and may lead to another chat tomorrow, whose owner has permitted nothing.
 
 A basic group that was upgraded to a supergroup has a new id and stays the same chat: both ids are on record.
 """

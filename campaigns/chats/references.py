@@ -1,4 +1,4 @@
-"""Changes of a chat's reference by an operator, and what confirms them.
+"""Changes a chat's reference for an operator, and records that an account has confirmed it.
 
 While the id of the chat is known, a new reference counts for nothing until an account has confirmed where it leads:
 `Chat.reference_changed_at` is set until then, and no permission of the chat is in force.

@@ -1,0 +1,1 @@
+"""Chat owners' permissions: recorded, suspended, revoked, and whether one is in force."""

@@ -1,4 +1,4 @@
-"""Files that show a permission: what may be kept, and how it is handed out again."""
+"""Stores files that prove a permission, and serves them as downloads."""
 
 from pathlib import PurePosixPath, PureWindowsPath
 

@@ -1,4 +1,4 @@
-"""Telling the team in time that a chat owner's permission ends."""
+"""Notifies the team before a chat owner's permission ends."""
 
 from datetime import UTC, datetime, timedelta
 

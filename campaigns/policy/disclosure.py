@@ -1,4 +1,4 @@
-"""Whether a first message says that an AI writes it, and how to stop it. Pure.
+"""Checks that a first message says that an AI writes it, and how to stop it. Pure functions.
 
 Words are all that a program can check: who writes is for the campaign's author to say.
 """

@@ -1,5 +1,4 @@
-"""How long the spans of time may be that operators enter: of a slip of the hand one would hear only when nothing had
-happened for months."""
+"""Upper limits for durations: a typo would otherwise go unnoticed for months."""
 
 from django.core.validators import MaxValueValidator
 

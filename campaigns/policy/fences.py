@@ -1,4 +1,4 @@
-"""What a sender must hold while it decides, so that a "stop" takes effect at one known moment.
+"""Locks that senders take while they decide, so that a "stop" takes effect at one known moment.
 
 A campaign, a chat and a bot are rows, locked FOR SHARE by whoever claims deliveries and FOR UPDATE by whoever changes
 what the gate reads. Suppressions are rows that do not exist yet, so one advisory lock stands for all of them.

@@ -1,4 +1,4 @@
-"""When a campaign is silent. Pure: the clock is an argument."""
+"""Computes when a campaign's quiet hours end. Pure functions: the clock is an argument."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError

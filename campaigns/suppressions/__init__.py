@@ -1,0 +1,1 @@
+"""People whom nobody writes to any more: recorded, imported, looked up."""

@@ -1,4 +1,4 @@
-"""The cells of a file of suppressions: ids and usernames as people and spreadsheets write them.
+"""Parses the cells of a suppression file: ids and usernames as people and spreadsheets write them.
 
 What has one meaning only is taken; what a spreadsheet has damaged, or what may mean two things, is refused in words.
 """

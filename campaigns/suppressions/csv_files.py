@@ -1,5 +1,5 @@
-"""Files of suppressions: a header, then one person per line, in the encodings and with the separators that spreadsheets
-use. Reading changes nothing; a `ParsedFile` also explains what was understood."""
+"""Reads suppression files: a header, then one person per line, in the encodings and with the separators that
+spreadsheets use. Reading changes nothing; a `ParsedFile` also explains what was understood."""
 
 import csv
 import io

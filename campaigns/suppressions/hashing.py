@@ -1,4 +1,4 @@
-"""How the suppression of an erased person is remembered: as a keyed hash, of which nobody can read who it was.
+"""Hashes erased people: their suppressions are kept as keyed hashes, which do not reveal who they were.
 
 The key is random, made at the first erasure and kept encrypted in the database: a copy of the table alone, without
 FIELD_ENCRYPTION_KEYS, cannot be tried with all the ids that there are. It is never changed: with another one the

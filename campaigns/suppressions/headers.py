@@ -1,4 +1,4 @@
-"""What people call the columns of a file of suppressions, in the languages of our teams."""
+"""Recognises the column headers of suppression files, in the languages of our teams."""
 
 import unicodedata
 

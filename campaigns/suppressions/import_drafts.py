@@ -1,4 +1,4 @@
-"""Uploaded files that wait for confirmation: kept for the operator's session, encrypted, for at most an hour.
+"""Keeps uploaded suppression files until they are confirmed: encrypted, by session, for at most an hour.
 
 A draft is a row of its own in Django's session store, and the operator's session holds its key: so other requests do
 not load it. It is deleted when it is applied or given up; `messaging.retention` deletes expired ones.

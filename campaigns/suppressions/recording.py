@@ -1,4 +1,4 @@
-"""Silence for a person: written down, and made to hold for their id as soon as that is known."""
+"""Records suppressions, and binds them to a person's id as soon as it is known."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the rooms above do when a person is suppressed, in the transaction that records it.
+"""Registry of what the rooms above do when a person is suppressed, in the transaction that records it.
 
 They register here once, in their apps' `ready`.
 """

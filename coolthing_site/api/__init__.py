@@ -1,0 +1,1 @@
+"""Tokens and request limits of the API."""

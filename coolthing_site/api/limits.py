@@ -1,4 +1,4 @@
-"""Limits of requests to the API, by span of time: counted in the database, so that they hold over all web processes.
+"""Limits requests to the API by span of time, counted in the database, so that they hold over all web processes.
 
 A counter's span begins with its first request. One statement counts a request and says how many there were, so that
 requests at the same moment all count.

@@ -1,4 +1,4 @@
-"""The page of API tokens: a key is on the page that follows its creation, and nowhere else."""
+"""The page of API tokens: a key is shown once, on the page that follows its creation."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""`manage.py demo`: both modes from end to end against the sandbox, then what was said compared with our ledger."""
+"""`manage.py demo`: plays both modes against the sandbox, then compares what was sent with our ledger."""

@@ -1,4 +1,4 @@
-"""What Telegram says was said, against what our ledger says: message by message."""
+"""Compares the messages that Telegram has with those in our ledger, one by one."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""A database and a virtual host of the demo's own, made anew each time, so that nothing older is counted."""
+"""Makes the demo's own database and virtual host, anew each time, so that nothing older is counted."""
 
 import secrets
 import socket

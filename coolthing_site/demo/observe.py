@@ -1,4 +1,4 @@
-"""What the demo reads while it runs and after: counts from the database and the broker."""
+"""Reads counts from the database and the broker while the demo runs and after it."""
 
 from collections import Counter, defaultdict
 from typing import Any

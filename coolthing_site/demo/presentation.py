@@ -1,4 +1,4 @@
-"""The demo in words: progress while it runs, and the report."""
+"""Prints the demo's progress and its report."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The demo's verdict: what happened, what should have, and every difference in words."""
+"""The demo's report: what happened, what should have happened, and every difference in words."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,1 +1,1 @@
-"""What the panel has beside the rooms' own pages: the sidebar, the dashboard, the health check."""
+"""The panel's pages beside the rooms' own: sidebar, dashboard, queues, traces, health check."""

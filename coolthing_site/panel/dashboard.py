@@ -1,4 +1,4 @@
-"""The first page: what is under way, what waits and why, and what needs a person."""
+"""The dashboard: what is under way, what waits and why, and what needs an operator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether this process can do its work: asked by load balancers and health checks, without a login."""
+"""The health check: load balancers ask without a login whether this process can do its work."""
 
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse

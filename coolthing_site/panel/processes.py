@@ -1,4 +1,4 @@
-"""What the panel says of the processes of the Procfile."""
+"""The states of the Procfile's processes as the panel shows them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The page of one event's whole story, and its search box."""
+"""The trace page: everything that happened to one event, and a search box for events."""
 
 from typing import Any
 from uuid import UUID

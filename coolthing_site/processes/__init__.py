@@ -1,0 +1,1 @@
+"""The processes of the Procfile: started, watched, and recorded in the database."""

@@ -1,4 +1,4 @@
-"""Beat's scheduler, which outlives a database that is away, and ends when it is asked to."""
+"""Celery beat's scheduler: it survives a database outage, and ends when it is asked to."""
 
 import logging
 import signal

@@ -1,5 +1,5 @@
-"""A command that runs in the foreground until it is ended: it is the only one, its ports are free, signals end it, and
-an output that nobody reads any more does not.
+"""Helpers for a command in the foreground: only one may run, its ports must be free, signals end it, and it survives an
+output that nobody reads any more.
 """
 
 import fcntl

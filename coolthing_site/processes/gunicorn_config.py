@@ -1,4 +1,4 @@
-"""Gunicorn's configuration: its worker shows that it lives."""
+"""Gunicorn's configuration: its worker starts and stops a heartbeat."""
 
 from typing import Any
 

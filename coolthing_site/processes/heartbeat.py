@@ -1,4 +1,4 @@
-"""A process of the Procfile shows that it lives: a thread of it renews its row, and looks after the others' rows.
+"""The heartbeat of a Procfile process: a thread renews the process's row and checks the other processes' rows.
 
 In a prefork worker it is the main process. The connection to the database is closed after each heartbeat. A process
 whose main loop notes its turns (`messaging.instrumentation.main_loop`) sends none while that loop hangs.

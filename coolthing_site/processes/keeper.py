@@ -1,4 +1,4 @@
-"""Processes in the foreground: what they print is shown, and one that ends by itself is started again.
+"""Runs processes in the foreground: shows what they print, and starts one again that ends by itself.
 
 As compose's `restart: unless-stopped` does: whatever the exit code, with a growing delay. SIGINT, SIGTERM or SIGHUP
 ends all of them.

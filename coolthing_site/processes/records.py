@@ -1,4 +1,4 @@
-"""The processes of the Procfile as the database knows them: who lives, who is silent, who ended and how.
+"""Records of the Procfile's processes in the database: which live, which are silent, which ended and how.
 
 A process that has died cannot report it, so each one that lives looks after the others (`silence_check`). What one
 notices is noted by a conditional UPDATE, so it is reported once.

@@ -1,4 +1,4 @@
-"""What a shape cannot say: that names are unique, that references lead somewhere, that texts may be sent."""
+"""Checks that a shape cannot express: unique names, references that lead somewhere, texts that may be sent."""
 
 import random
 from collections.abc import Iterator

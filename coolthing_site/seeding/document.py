@@ -1,4 +1,4 @@
-"""A YAML file as plain data, with the line of everything in it.
+"""Loads a YAML file as plain data, with the line of everything in it.
 
 Only what YAML 1.2 calls core is read as anything but text: null, true, false and numbers. So `22:00`, `no` and
 `2026-11-02` stay what they look like.

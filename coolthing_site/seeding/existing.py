@@ -1,4 +1,4 @@
-"""Where a file contradicts what is there already."""
+"""Finds contradictions between a seed file and the database."""
 
 from collections.abc import Iterator
 

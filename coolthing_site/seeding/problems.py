@@ -1,4 +1,4 @@
-"""What is wrong with a seed file: the file, the path inside it, the reason, and the line where there is one."""
+"""A problem in a seed file: the file, the path inside it, the reason, and the line where there is one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

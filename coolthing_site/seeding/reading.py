@@ -1,4 +1,4 @@
-"""From a file to a checked seed."""
+"""Reads a seed file and checks it."""
 
 from pydantic import ValidationError
 

@@ -1,4 +1,4 @@
-"""Names that are there twice, and names that lead nowhere."""
+"""Finds duplicate names, and references that lead nowhere."""
 
 from collections.abc import Hashable, Iterable, Iterator
 

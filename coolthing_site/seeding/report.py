@@ -1,4 +1,4 @@
-"""What a seed did, or would do."""
+"""Reports what seeding changed, or would change."""
 
 from collections import Counter
 from dataclasses import dataclass, field

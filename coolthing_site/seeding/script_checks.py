@@ -1,4 +1,4 @@
-"""Whether a script of a seed file could be played: lines, cast, targets."""
+"""Checks whether a script of a seed file could be played: lines, cast, targets."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A campaign's scripts: lines, cast, targets. What plays already is not touched."""
+"""Writes a campaign's scripts: lines, cast, targets. What plays already is not touched."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The file's content, written in one transaction."""
+"""Writes the seed file's content in one transaction."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rows made to be as the file says, each change reported."""
+"""Makes rows match the seed file, and reports each change."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""Whose request it is: the address that limits of logins and of the API count by."""
+"""Finds the client's address, by which the limits of logins and of the API count."""
 
 import ipaddress
 import logging

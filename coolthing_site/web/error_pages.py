@@ -1,4 +1,4 @@
-"""Pages for what goes wrong: what happened, what to do next, and a way back. Addresses below /api/ answer JSON.
+"""Error pages: what happened, what to do next, and a way back. Addresses below /api/ answer JSON.
 
 They need neither a login nor the database, since it may be the database that is away.
 """

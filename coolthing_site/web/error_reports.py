@@ -1,4 +1,4 @@
-"""What an error page or an error report may show. In debug mode Django would show every address with its password."""
+"""Limits what error pages and error reports show. In debug mode Django would show every address with its password."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What concerns every address, the panel's and the API's."""
+"""Middleware for every address of the panel and the API."""
 
 from collections.abc import Callable
 

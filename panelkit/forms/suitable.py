@@ -1,4 +1,4 @@
-"""Fields of forms that offer only what works.
+"""Form fields that offer only the rows that work.
 
 A form names for a foreign key which rows are suitable and what is wrong with others. Its picker offers the suitable
 ones, a choice that is not is refused with the reason, and a stored one that has become unsuitable stays, with the

@@ -1,4 +1,4 @@
-"""Lists of tables that grow for years: what they count, they count up to a bound."""
+"""Change lists of large tables: they count rows only up to a bound."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What an action on many rows of a list is about: those that are ticked, or all that the list's filters match."""
+"""The rows that a list action is about: those that are ticked, or all that the list's filters match."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is typed into a list's search box: an id or a @name is looked up, anything else is searched for in texts."""
+"""Interprets a list's search terms: an id or a @name is looked up, anything else is searched for in texts."""
 
 import re
 from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""The local LLM: an endpoint like OpenAI's, and the rules by which it answers."""

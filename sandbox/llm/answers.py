@@ -1,4 +1,4 @@
-"""What the local LLM says: a small rule book that plays a sales manager, without any model.
+"""The replies of the local LLM: a small rule book that plays a sales manager, without any model.
 
 `answer(messages)` reads a conversation in the chat-completions shape and decides what a manager would send and do.
 The same conversation always gets the same answer, and the answer depends on the number of turns, on the words and

@@ -1,4 +1,4 @@
-"""From a message's bytes to its answer. Whatever goes wrong in a handler becomes an RPC error."""
+"""Decodes a message, calls the request's handler and sends the answer. A handler's errors become RPC errors."""
 
 import logging
 import struct

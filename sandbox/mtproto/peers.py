@@ -1,4 +1,4 @@
-"""From what a client names to what the world knows; a hash that was not given to this client is refused."""
+"""Resolves the peers that a client names; a hash that was not given to this client is refused."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a request handler is given and how it registers itself."""
+"""Registers request handlers, and describes the call that a handler is given."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

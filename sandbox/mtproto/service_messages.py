@@ -1,4 +1,4 @@
-"""Service messages: what keeps a session going, below the level of Telegram's methods."""
+"""Answers service messages (pings, salts, acknowledgements), which lie below Telegram's methods."""
 
 from typing import Any
 

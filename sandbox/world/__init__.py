@@ -1,0 +1,1 @@
+"""The sandbox's world: users, chats, messages. Pure memory, no network."""

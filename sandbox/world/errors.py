@@ -1,4 +1,4 @@
-"""What the world refuses, named as Telegram names it."""
+"""Refusals of the world, named as Telegram names them."""
 
 
 class WorldError(Exception):

@@ -1,4 +1,4 @@
-"""What stands on a message beside its text: in whose name it was sent, by way of what, from where, in which album."""
+"""What a message carries beside its text: its visible sender, via-bot, forward and album."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the world tells the servers in front of it, so that they can tell their clients."""
+"""Notices of changes in the world, from which servers make updates for their clients."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Who and what exists: users, chats, membership, names."""
+"""The world's users and chats, their members and names."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""How Telegram keeps a text: lines end with "\\n" alone, control characters and tabs are spaces, some invisible
+"""Cleans a text as Telegram does: lines end with "\\n" alone, control characters and tabs are spaces, some invisible
 characters are dropped, and nothing surrounds it (as its own library cleans it: tdlib/td, td/telegram/misc.cpp)."""
 
 import re

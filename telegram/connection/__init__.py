@@ -1,0 +1,1 @@
+"""An account's connection: configuration, proxy, data centre, stored session."""

@@ -1,4 +1,4 @@
-"""A proxy that an operator has entered is connected to at an address that was checked (`outgoing`)."""
+"""Connects to an operator's proxy only at an address that was checked (`outgoing`)."""
 
 import asyncio
 import socket

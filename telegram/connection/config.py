@@ -1,4 +1,4 @@
-"""Which server to talk to, and how Telethon is set up for accounts that several parties rely on."""
+"""Telethon's configuration: the server, and settings for accounts that several parties rely on."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Following an account to the data centre where Telegram keeps it now (USER_MIGRATE_X)."""
+"""Follows an account to the data centre where Telegram keeps it now (USER_MIGRATE_X)."""
 
 from typing import Any
 

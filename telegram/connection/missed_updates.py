@@ -1,4 +1,4 @@
-"""Noticing that something was missed for good."""
+"""Notices that updates were missed for good."""
 
 from collections.abc import Callable
 from typing import Any

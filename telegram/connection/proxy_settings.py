@@ -1,4 +1,4 @@
-"""A proxy's settings, taken apart. Free of Telethon: forms check with it what somebody has typed."""
+"""Parses a proxy's settings. Free of Telethon: forms check with it what an operator has typed."""
 
 import binascii
 import re

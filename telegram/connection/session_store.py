@@ -1,4 +1,4 @@
-"""A Telethon session as one text: auth key, data centre, update state, and the entities that it has met."""
+"""Stores a Telethon session as one text: auth key, data centre, update state, and the entities that it has met."""
 
 import base64
 import json

@@ -1,0 +1,1 @@
+"""Keys and encryption: the key exchange, authorization keys, encrypted packets."""

@@ -1,4 +1,4 @@
-"""In whose name somebody writes in a supergroup: their own, a channel's, or the group's, as an anonymous admin."""
+"""The senders that an account may choose in a supergroup: itself, a channel, or the group for an anonymous admin."""
 
 from typing import Any
 

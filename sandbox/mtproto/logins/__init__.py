@@ -1,0 +1,1 @@
+"""What a login needs: codes, passwords, QR tokens."""

@@ -1,4 +1,4 @@
-"""Updates: what happens in the world reaches every connected client that it concerns."""
+"""Sends updates: every connected client learns what happens in its chats."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

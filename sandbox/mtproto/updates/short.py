@@ -1,5 +1,5 @@
-"""A plain text from somebody whom the receiver has met comes in an update of its own, which names ids only: neither the
-author nor the chat is described (https://core.telegram.org/constructor/updateShortMessage)."""
+"""Short updates: a plain text from somebody whom the receiver has met. They name ids only and describe neither the
+author nor the chat (https://core.telegram.org/constructor/updateShortMessage)."""
 
 from typing import Any
 
