@@ -1,11 +1,14 @@
-"""`manage.py setup_broker` against a real broker."""
+"""`manage.py setup_broker` against a real broker: in this process, and as a process where its end is in question."""
 
+import io
 import os
 import shlex
 import subprocess
 import sys
 
 import pytest
+from django.core.management import call_command
+from django.test import override_settings
 
 from messaging.broker import policies, topology
 from messaging.broker.topology import ALTERNATE_POLICY, PolicySpec
@@ -14,18 +17,25 @@ from tests.private import Broker
 from tests.support import ROOT
 
 
-def _run(start_process: StartProcess, *options: str, **env: str) -> tuple[int, str]:
-    process = start_process("manage.py", "setup_broker", *options, **env)
-    return process.wait(), process.log()
+def _run(*options: str, **settings: str) -> tuple[int, str]:
+    """The command's exit code and what it printed."""
+    output, code = io.StringIO(), 0
+    with override_settings(**settings):
+        try:
+            call_command("setup_broker", *options, stdout=output, stderr=output)
+        except SystemExit as end:
+            assert isinstance(end.code, int)
+            code = end.code
+    return code, output.getvalue()
 
 
-def test_declaring_twice_changes_nothing_and_the_check_agrees(broker: Broker, start_process: StartProcess):
-    assert _run(start_process)[0] == 0
-    code, output = _run(start_process, "--check")
+def test_declaring_twice_changes_nothing_and_the_check_agrees(broker: Broker):
+    assert _run()[0] == 0
+    code, output = _run("--check")
     assert (code, output.strip()) == (0, "the broker is as the topology says")
 
 
-def test_the_check_names_each_difference(broker: Broker, start_process: StartProcess):
+def test_the_check_names_each_difference(broker: Broker):
     with broker.channel() as channel:
         channel.queue_unbind(topology.LEADS_QUEUE, topology.LEADS_EXCHANGE, "lead.*")
         channel.queue_bind(topology.NOTIFIER_QUEUE, topology.SCRIPTS_EXCHANGE, "#")
@@ -36,7 +46,7 @@ def test_the_check_names_each_difference(broker: Broker, start_process: StartPro
         channel.queue_declare(topology.SCRIPTS_DLQ, durable=True, auto_delete=False, arguments=arguments)
     policies.policy_delete(ALTERNATE_POLICY, broker.api)
     try:
-        code, output = _run(start_process, "--check")
+        code, output = _run("--check")
         assert code == 1
         assert "queue leads_queue is not bound to leads_exchange by 'lead.*'" in output
         assert "queue notifier_queue is bound to scripts_exchange by '#'" in output
@@ -44,7 +54,7 @@ def test_the_check_names_each_difference(broker: Broker, start_process: StartPro
         assert "queue llm_queue is missing" in output
         assert "queue scripts_dlq has x-message-ttl=5, not 86400000" in output
         assert "policy coolthing-alternate-exchange is missing" in output
-        code, output = _run(start_process)
+        code, output = _run()
         assert code == 1
         assert "queue scripts_dlq" in output
         assert "inequivalent arg 'x-message-ttl'" in output
@@ -83,13 +93,13 @@ def test_the_check_knows_the_policy(broker: Broker, policy: PolicySpec, found: s
 
 
 def test_who_may_not_set_policies_declares_the_rest_and_names_what_an_administrator_runs(
-    broker: Broker, modest_url: str, start_process: StartProcess
+    broker: Broker, modest_url: str
 ):
-    code, output = _run(start_process, RABBITMQ_MANAGEMENT_URL=modest_url)
+    code, output = _run(RABBITMQ_MANAGEMENT_URL=modest_url)
     # It is set already, which this user sees.
     assert (code, "policy" in output) == (0, False)
     policies.policy_delete(ALTERNATE_POLICY, broker.api)
-    code, output = _run(start_process, RABBITMQ_MANAGEMENT_URL=modest_url)
+    code, output = _run(RABBITMQ_MANAGEMENT_URL=modest_url)
     assert code == 0
     assert "declared" in output
     arguments = shlex.split(next(line for line in output.splitlines() if "rabbitmqctl" in line))
@@ -100,28 +110,26 @@ def test_who_may_not_set_policies_declares_the_rest_and_names_what_an_administra
     ]  # fmt: skip
 
 
-def test_a_migration_calls_the_broker_right_only_when_the_policy_holds(
-    broker: Broker, modest_url: str, start_process: StartProcess
-):
+def test_a_migration_calls_the_broker_right_only_when_the_policy_holds(broker: Broker, modest_url: str):
     nothing = "made anew: 0 exchanges, 0 queues"
     policies.policy_delete(ALTERNATE_POLICY, broker.api)
-    code, output = _run(start_process, "--migrate", RABBITMQ_MANAGEMENT_URL=modest_url)
+    code, output = _run("--migrate", RABBITMQ_MANAGEMENT_URL=modest_url)
     assert (code, output.splitlines()[-1]) == (0, nothing)
     assert "may not set policies" in output
     policies.policy_set(OTHER, broker.api)
     try:
-        code, output = _run(start_process, "--migrate")
+        code, output = _run("--migrate")
         assert (code, output.splitlines()[-1]) == (0, nothing)
         assert "exchange events_exchange follows the policy other" in output
     finally:
         policies.policy_delete(OTHER, broker.api)
-    assert _run(start_process, "--migrate") == (0, f"{nothing}; the broker is as the topology says\n")
+    assert _run("--migrate") == (0, f"{nothing}; the broker is as the topology says\n")
 
 
-def test_without_the_management_api_everything_else_is_declared(broker: Broker, start_process: StartProcess):
+def test_without_the_management_api_everything_else_is_declared(broker: Broker):
     with broker.channel() as channel:
         channel.queue_delete(topology.LLM_QUEUE)
-    code, output = _run(start_process, RABBITMQ_MANAGEMENT_URL="")
+    code, output = _run(RABBITMQ_MANAGEMENT_URL="")
     assert code == 0
     assert "RABBITMQ_MANAGEMENT_URL is not set" in output
     assert f"rabbitmqctl set_policy -p '{broker.api.vhost}'" in output
