@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from leads.models import Lead
-from messaging.observability.trace import Step
+from messaging.observability.trace import TraceStep
 
 
-def steps(event_id: UUID) -> Iterator[Step]:
+def steps(event_id: UUID) -> Iterator[TraceStep]:
     for lead in Lead.objects.filter(event_id=event_id).select_related("campaign"):
-        yield Step(lead.created_at, "lead made", str(lead.campaign), str(lead), row=lead)
+        yield TraceStep(lead.created_at, "lead made", str(lead.campaign), str(lead), row=lead)

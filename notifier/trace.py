@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from messaging.observability.trace import Step
+from messaging.observability.trace import TraceStep
 from notifier.models import Channel, Notification
 
 
-def steps(event_id: UUID) -> Iterator[Step]:
+def steps(event_id: UUID) -> Iterator[TraceStep]:
     # By channel and event, as the unique index has them: there are few channels and very many events.
     made = Notification.objects.filter(
         channel__in=list(Channel.objects.values_list("pk", flat=True)), event_id=event_id
     )
     for row in made.select_related("channel"):
-        yield Step(row.created_at, "notification made", row.channel.name, row.title, row=row)
+        yield TraceStep(row.created_at, "notification made", row.channel.name, row.title, row=row)
         if row.sent_at is not None:
             attempts = f"attempt {row.attempts}" if row.attempts > 1 else ""
-            yield Step(row.sent_at, "notification sent", row.channel.name, attempts, row=row)
+            yield TraceStep(row.sent_at, "notification sent", row.channel.name, attempts, row=row)

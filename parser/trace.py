@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from messaging.observability.trace import Step
+from messaging.observability.trace import TraceStep
 from parser.models import Hit
 
 
-def steps(event_id: UUID) -> Iterator[Step]:
+def steps(event_id: UUID) -> Iterator[TraceStep]:
     for hit in Hit.objects.filter(pk=event_id).select_related("chat"):
-        yield Step(hit.created_at, "hit recorded", str(hit.chat), hit.keyword, row=hit)
+        yield TraceStep(hit.created_at, "hit recorded", str(hit.chat), hit.keyword, row=hit)

@@ -12,7 +12,7 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
 from coolthing_site.panel.navigation import TRACE_MODELS, request_may_view
-from messaging.observability.trace import Step, Trace, trace
+from messaging.observability.trace import Trace, TraceStep, trace
 from panelkit.labels import page_of
 
 SOURCES = (*TRACE_MODELS, "parser.Hit", "leads.Lead", "notifier.Notification")
@@ -57,7 +57,7 @@ def _shown(request: HttpRequest, found: Trace) -> list[dict[str, Any]]:
     ]
 
 
-def _link(step: Step) -> str:
+def _link(step: TraceStep) -> str:
     return page_of(step.row) if step.row is not None and admin.site.is_registered(type(step.row)) else ""
 
 

@@ -25,7 +25,7 @@ from messaging.models import (
 
 
 @dataclass(frozen=True)
-class Step:
+class TraceStep:
     """Something that happened to the event. `where`: a service, queue or channel. `row` has a page in the panel."""
 
     at: datetime
@@ -37,7 +37,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class TraceArrival:
     """A queue that the event should reach, and what has become of it there: a state, and the reason where it waits."""
 
     queue: str
@@ -53,8 +53,8 @@ class Trace:
     exchange: str
     routing_key: str
     traceparent: str
-    arrivals: list[Arrival]
-    steps: list[Step]
+    arrivals: list[TraceArrival]
+    steps: list[TraceStep]
 
     @property
     def is_known(self) -> bool:
@@ -81,7 +81,7 @@ class Trace:
         }
 
 
-Source = Callable[[UUID], Iterable[Step]]
+Source = Callable[[UUID], Iterable[TraceStep]]
 _sources: list[Source] = []
 
 
@@ -111,40 +111,42 @@ def trace(event_id: UUID) -> Trace:
     )
 
 
-def _published(rows: list[OutboxEvent]) -> Iterator[Step]:
+def _published(rows: list[OutboxEvent]) -> Iterator[TraceStep]:
     for row in rows:
         what = "replay " if _is_replay(row) else ""
         address = f"{row.exchange} {row.routing_key}"
-        yield Step(row.created_at, f"{what}committed", row.service, address, row=row)
+        yield TraceStep(row.created_at, f"{what}committed", row.service, address, row=row)
         if row.published_at is not None:
             waited = max(0.0, (row.published_at - row.created_at).total_seconds())
-            yield Step(row.published_at, f"{what}confirmed", "broker", f"{waited:.3f} s after its commit", row=row)
+            yield TraceStep(row.published_at, f"{what}confirmed", "broker", f"{waited:.3f} s after its commit", row=row)
         if row.parked_at is not None:
-            yield Step(row.parked_at, f"{what}parked", "relay", row.parked_reason, row=row)
+            yield TraceStep(row.parked_at, f"{what}parked", "relay", row.parked_reason, row=row)
 
 
-def _handled(rows: list[ProcessedEvent]) -> Iterator[Step]:
+def _handled(rows: list[ProcessedEvent]) -> Iterator[TraceStep]:
     for row in rows:
-        yield Step(row.processed_at, "handled", row.subscription, _task(row.subscription), row.seconds, row)
+        yield TraceStep(row.processed_at, "handled", row.subscription, _task(row.subscription), row.seconds, row)
 
 
-def _died(letters: list[DeadLetter]) -> Iterator[Step]:
+def _died(letters: list[DeadLetter]) -> Iterator[TraceStep]:
     for letter in letters:
         where = letter.queue or "unroutable"
-        yield Step(letter.first_seen_at, "dead-lettered", where, letter.reason if letter.count == 1 else "", row=letter)
+        yield TraceStep(
+            letter.first_seen_at, "dead-lettered", where, letter.reason if letter.count == 1 else "", row=letter
+        )
         entries = list(letter.history.all())
         replays_dead = sum(entry.what == DeadLetterEntry.What.DIED_AGAIN for entry in entries)
         if letter.count > 1 + replays_dead:
             times = f"{letter.count} times so far: {letter.reason}"
-            yield Step(letter.last_seen_at, "dead-lettered", where, times, row=letter)
+            yield TraceStep(letter.last_seen_at, "dead-lettered", where, times, row=letter)
         for entry in entries:
             by = f"by {entry.by}" if entry.by else ""
             note = "" if entry.what == DeadLetterEntry.What.EDITED else entry.note
             text = ": ".join(part for part in (by, note) if part)
-            yield Step(entry.at, entry.get_what_display().lower(), where, text, row=letter)
+            yield TraceStep(entry.at, entry.get_what_display().lower(), where, text, row=letter)
 
 
-def _failures(letters: list[DeadLetter]) -> Iterator[Step]:
+def _failures(letters: list[DeadLetter]) -> Iterator[TraceStep]:
     """What handlers said before they rejected the message."""
     for letter in letters:
         found = failures_of(
@@ -156,7 +158,7 @@ def _failures(letters: list[DeadLetter]) -> Iterator[Step]:
             body=letter.body.encode("utf-8", "backslashreplace"),
         )
         for failure in found.order_by("created_at"):
-            yield Step(failure.created_at, "failed", letter.queue, failure.error, row=failure)
+            yield TraceStep(failure.created_at, "failed", letter.queue, failure.error, row=failure)
 
 
 def _address(outbox: list[OutboxEvent], letters: list[DeadLetter]) -> tuple[str, str]:
@@ -185,7 +187,7 @@ def _arrivals(
     outbox: list[OutboxEvent],
     handled: list[ProcessedEvent],
     letters: list[DeadLetter],
-) -> list[Arrival]:
+) -> list[TraceArrival]:
     """The queues that the topology gives the event to, and those that it turned up in anyway."""
     done = {row.subscription for row in handled}
     dead = {letter.queue: letter for letter in letters if letter.queue}
@@ -206,16 +208,18 @@ def _unpublished(outbox: list[OutboxEvent], queue: str) -> str:
     return f"could not be published: {sent[-1].parked_reason}" if parked else "not confirmed by the broker yet"
 
 
-def _arrival(queue: str, handled: bool, letter: DeadLetter | None, unpublished: str, paused: str | None) -> Arrival:
+def _arrival(
+    queue: str, handled: bool, letter: DeadLetter | None, unpublished: str, paused: str | None
+) -> TraceArrival:
     if handled:
-        return Arrival(queue, "handled")
+        return TraceArrival(queue, "handled")
     if letter is not None and letter.state != DeadLetter.State.REPLAYED:
-        return Arrival(queue, "dead" if letter.state == DeadLetter.State.OPEN else "discarded", letter.error)
+        return TraceArrival(queue, "dead" if letter.state == DeadLetter.State.OPEN else "discarded", letter.error)
     if unpublished:
-        return Arrival(queue, "waiting", unpublished)
+        return TraceArrival(queue, "waiting", unpublished)
     if paused is not None:
-        return Arrival(queue, "waiting", f"the queue is paused: {paused}")
-    return Arrival(queue, "waiting", "not handled yet, or handled more than a week ago")
+        return TraceArrival(queue, "waiting", f"the queue is paused: {paused}")
+    return TraceArrival(queue, "waiting", "not handled yet, or handled more than a week ago")
 
 
 def _is_replay(row: OutboxEvent) -> bool:

@@ -18,7 +18,7 @@ QUOTE_LIMIT = 60
 
 
 @dataclass(frozen=True)
-class Reply:
+class ManagerReply:
     """What the manager sends (possibly nothing), what it does next, and why."""
 
     messages: tuple[str, ...]
@@ -131,18 +131,18 @@ NO_TOPIC = "The person names no particular topic."
 _ACTIONS: dict[str, Action] = {"handover": "handover", "close": "close"}
 
 
-def answer(messages: Iterable[Mapping[str, Any]]) -> Reply:
+def answer(messages: Iterable[Mapping[str, Any]]) -> ManagerReply:
     """The manager's answer to a conversation given as chat-completions messages, oldest first."""
     talk = read_conversation(messages)
     if not talk.open:
-        return Reply((), "wait", "The person has not written since our last message.")
+        return ManagerReply((), "wait", "The person has not written since our last message.")
     intent = intent_of(talk.last)
     if intent == "opt_out":
-        return Reply((), "opt_out", "The person does not want this.")
+        return ManagerReply((), "opt_out", "The person does not want this.")
     if intent == "wait":
-        return Reply((), "wait", "The person asks for time.")
+        return ManagerReply((), "wait", "The person asks for time.")
     action = _ACTIONS.get(intent or "", "reply")
-    return Reply((_text(talk, intent),), action, REASONS.get(intent or "", NO_TOPIC))
+    return ManagerReply((_text(talk, intent),), action, REASONS.get(intent or "", NO_TOPIC))
 
 
 def read_conversation(messages: Iterable[Mapping[str, Any]]) -> ChatHistory:

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sandbox.llm.answers import Reply, answer, text_of
+from sandbox.llm.answers import ManagerReply, answer, text_of
 from sandbox.llm.schema import SchemaError, shape
 
 MODELS = ("sandbox-1", "gpt-4o-mini")
@@ -182,7 +182,7 @@ def _content(asked: Fields, *, malformed: bool) -> str:
     return content[: max(1, len(content) // 2)] if malformed else content
 
 
-def _shaped(asked: Fields, said: Reply) -> str:
+def _shaped(asked: Fields, said: ManagerReply) -> str:
     schema = _schema(asked)
     if schema is not None:
         try:
