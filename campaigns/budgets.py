@@ -1,6 +1,6 @@
 """Sets budgets and resolves their keys: from an object's name or id to the id by which the gate counts.
 
-Rooms register where the objects of a scope are found.
+Rooms register the models of their scopes here (`register_scope`).
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from campaigns.policy import fences
 
 @dataclass(frozen=True)
 class KeyNames:
-    """Rows of `model` have a UUID as their primary key, and are called by the unique text in `column`."""
+    """A scope's `model`, whose primary key is a UUID, and the `column` with the unique name of each row."""
 
     model: type[Model]
     column: str
@@ -30,17 +30,19 @@ _named: dict[str, KeyNames] = {
 
 
 class UnknownKey(ValueError):
-    """The key names nothing; the text says what to give."""
+    """No object has this key. The message explains what to enter."""
 
 
 def register_scope(scope: Budget.Scope, named: KeyNames) -> None:
-    """A room above says where the objects of a scope are found. Call it from an app's `ready`."""
+    """Register the model of a scope, for rooms above this one. Call it from an app's `ready`."""
     _named[scope] = named
 
 
 def key_resolve(*, scope: str, key: str) -> str:
-    """The key by which the gate counts: an id, from what people call the object or from the id itself. An empty key
-    stays empty. Raises UnknownKey."""
+    """The id by which the gate counts, from the object's name (slug, key) or the id itself.
+
+    An empty key stays empty. Raises UnknownKey.
+    """
     key = key.strip()
     if not key:
         return ""
@@ -60,7 +62,10 @@ def key_resolve(*, scope: str, key: str) -> str:
 
 
 def budget_names(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
-    """(scope, key) → what people call it, or that there is none: then the budget counts nothing. One query a scope."""
+    """(scope, key) → the object's name, or a remark that there is no such object: then the budget counts nothing.
+
+    Makes one query per scope.
+    """
     budgets = list(budgets)
     found = {
         (budget.scope, budget.key): f"{budget.key}: there is no such {budget.scope}"
@@ -76,7 +81,7 @@ def budget_names(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
 
 
 def _may_miss(budget: Budget) -> bool:
-    """Rows may be older than the form's checks, or outlive what they name."""
+    """Whether the budget's object may not exist: rows may be older than the form's checks or outlive the object."""
     if budget.scope == Budget.Scope.PEER:
         return bool(budget.key) and not is_person_id(budget.key)
     return bool(budget.key) and budget.scope in _named

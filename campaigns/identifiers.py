@@ -1,4 +1,4 @@
-"""Checks and compares Telegram ids and usernames as operators type them and files hold them."""
+"""Checks and compares Telegram ids and usernames that operators type or import from files."""
 
 import re
 
@@ -9,22 +9,24 @@ _ID_MOST = 2**53
 
 
 def is_username(text: str) -> bool:
-    """Without @."""
+    """Whether the text can be a username, without @."""
     return _USERNAME.fullmatch(text) is not None
 
 
 def is_person_id(text: str) -> bool:
-    """Negative ids are those of groups and channels."""
+    """Whether the text can be a person's Telegram id: groups and channels have negative ids."""
     return text.isascii() and text.isdecimal() and 0 < int(text[:20]) < _ID_MOST
 
 
 def plain_username(username: str) -> str:
-    """As names are compared: without @, in small letters."""
+    """The form in which usernames are compared: without @, in lower case."""
     return username.strip().removeprefix("@").lower()
 
 
 def named(username: str) -> Q:
-    """Rows whose `username` this is, in the words of the indexes on LOWER(username): `iexact` compares capitals, and
-    would read every row there is. The ledger's names have an index of their own: `bots.gate.recipients.addressed_as`.
+    """Rows with this `username`, in any case.
+
+    The condition matches the indexes on LOWER(username). Django's `iexact` compares UPPER(username), so PostgreSQL
+    would read every row. For the ledger, whose index is another one, use `bots.gate.recipients.addressed_as`.
     """
     return Q(username__lower=plain_username(username), username__gt="")

@@ -1,4 +1,4 @@
-"""Campaigns, the chats they work in, and the facts that the gate's policy rests on."""
+"""Campaigns, their chats, and the permissions, suppressions and budgets that the gate checks."""
 
 import uuid
 from datetime import datetime
@@ -13,21 +13,21 @@ from campaigns.policy.duration_limits import HOUR, WEEK, YEAR, at_most
 from campaigns.policy.quiet_hours import validate_time_zone
 from vault.fields import EncryptedTextField
 
-# A scanned letter or a screenshot is smaller; whoever has more gives a link.
+# Bytes. A scanned letter or a screenshot is smaller; operators give a link to anything larger.
 EVIDENCE_MOST_BYTES = 5 * 1024 * 1024
-# Also said by the form of a campaign, at the field.
+# The campaign form shows this too, next to the field.
 BOTH_ENDS = "Quiet hours need both ends, or none."
-# Also said by the form of a chat, which has to look for itself.
+# The chat form shows this too: it checks for an existing permission itself.
 ONE_PERMISSION = (
     "One for this purpose is on record: revoke it, or record the new one under Permissions, which ends the old one."
 )
-# Said before the database would, by the form of a suppression, which knows more of it.
+# The suppression form checks this before the database does, because the form can show more details.
 SUPPRESSED_ALREADY = "Nobody writes to this person already."
 NOBODY_NAMED = "Whom? Give the Telegram id, or the username if you do not know the id."
 
 
 class Purpose(models.TextChoices):
-    """What a message is for; permissions and budgets are given by purpose."""
+    """What a message is for. Permissions and budgets apply to a purpose."""
 
     SCRIPT = "script"
     FIRST_CONTACT = "first_contact"
@@ -93,7 +93,7 @@ class Campaign(models.Model):
         return self.name
 
 
-# What `Chat.reference_leads_to` says of a chat that none of the team's accounts is in.
+# The value of `Chat.reference_leads_to` for a chat that none of the team's accounts is in.
 UNSEEN_CHAT = 0
 
 
@@ -159,20 +159,20 @@ class Chat(models.Model):
 
     @property
     def telegram_ids(self) -> set[int]:
-        """The marked id of today, and that of the basic group that it was."""
+        """The chat's current marked id, and its former one if it was a basic group."""
         return {telegram_id for telegram_id in (self.telegram_id, self.upgraded_from_id) if telegram_id is not None}
 
     def telegram_id_at(self, moment: datetime) -> int | None:
-        """The marked id under which it was written to at this time of the database's."""
+        """The marked id to which messages went at `moment` (a time of the database's clock)."""
         before = self.upgraded_at is not None and moment < self.upgraded_at
         return self.upgraded_from_id if before else self.telegram_id
 
 
 class ChatPermission(models.Model):
-    """The chat owner's permission on record. Without one in force nothing is said or read there.
+    """The chat owner's permission on record. Unless a permission is in force, bots neither write nor read in the chat.
 
-    `campaigns.permissions.validity` alone decides whether it is in force. A record is added and ended, never
-    rewritten: an operator who prolongs one records a new one, which ends the old.
+    Only `campaigns.permissions.validity` decides whether a permission is in force. Records are added and ended, never
+    rewritten: to prolong a permission an operator records a new one, which ends the old one.
     """
 
     class Grant(models.TextChoices):
@@ -234,14 +234,14 @@ class ChatPermission(models.Model):
 
     @property
     def reference_changed_at(self) -> datetime | None:
-        """As `Terms` of campaigns.permissions.validity has it."""
+        """The chat's `reference_changed_at`, as an attribute that `campaigns.permissions.validity.Terms` has too."""
         return self.chat.reference_changed_at
 
 
 class EvidenceFile(models.Model):
-    """A file that shows a permission: a letter, a screenshot. In the database, so that it is backed up with it.
+    """A file that proves a permission: a letter, a screenshot. A backup of the database includes it.
 
-    `content_type` is what the content proved to be; the name is the uploader's, without a path.
+    `content_type` is detected from the content; `name` is the uploaded file's name without a path.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -263,11 +263,11 @@ class EvidenceFile(models.Model):
 
 
 class Suppression(models.Model):
-    """A person whom nobody writes to again, in any campaign.
+    """A person whom no bot writes to again, in any campaign.
 
-    It holds for a Telegram id. Entered by name only it silences whoever bears the name, until it is known who that is:
-    from then on it holds for that id, and the name is a remark. Of an erased person only `person_hash` is left
-    (`campaigns.suppressions.hashing`).
+    A suppression applies to a Telegram id. If an operator entered only a username, it applies to any person who has
+    that username until it is known whose it is; from then on it applies to that id, and the username is only a note.
+    For an erased person only `person_hash` is left (`campaigns.suppressions.hashing`).
     """
 
     class Source(models.TextChoices):
@@ -289,7 +289,7 @@ class Suppression(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        # It leaves a suppression behind, and nothing else.
+        # The permission is on this model because an erasure leaves a suppression and nothing else.
         permissions = [("erase_person", "Can erase a person's data in every room")]
         constraints = [
             models.UniqueConstraint(
@@ -313,7 +313,7 @@ class Suppression(models.Model):
         ]
         indexes = [
             models.Index(fields=["-created_at"], name="suppressions_newest"),
-            # Of those that hold for an id the name is a remark, by which the gate preview finds them.
+            # Includes suppressions that apply to an id: the gate preview finds them by the username noted there.
             models.Index(Lower("username"), name="suppressions_of_username", condition=~Q(username="")),
         ]
 
@@ -336,9 +336,9 @@ class HashKey(models.Model):
 class Budget(models.Model):
     """At most `limit` messages, or new contacts, in any `window_seconds`, counted from the ledger of deliveries.
 
-    `key` names one object of the scope (a campaign's, bot's or chat's UUID, a peer's Telegram id as text);
-    empty means each object of the scope by itself. `purpose` empty counts every purpose.
-    The team scope is the whole installation.
+    `key` names one object of the scope (a campaign's, bot's or chat's UUID, a peer's Telegram id as text). With an
+    empty key the budget applies to every object of the scope, each counted separately. With an empty purpose messages
+    of every purpose count. The team scope is the whole installation.
     """
 
     class Scope(models.TextChoices):
@@ -391,7 +391,7 @@ class Budget(models.Model):
                 violation_error_message="New contacts are counted for the team, a campaign or a bot.",
             ),
         ]
-        # A claim asks for the budgets of what it judges, in every scope.
+        # A claim looks up the budgets of the objects that its deliveries concern, in every scope.
         indexes = [models.Index(fields=["key"], name="budgets_of_key")]
 
     def __str__(self) -> str:

@@ -1,9 +1,13 @@
-"""Names a person for an export of their personal data, and erases it.
+"""Finds the person whose personal data an operator wants to export or erase, and erases it.
 
-An erasure goes in steps, each committed, so that nothing comes back while it runs and one that a crash cut off only has
-to be repeated: (1) nobody writes to the person any more; (2) their hash is on record, under a lock that everything that
-records a person's data takes, so that nothing about them is recorded any more; (3) each room erases its rows; (4) the
-suppression forgets who the person was.
+An erasure has four steps. Each is committed by itself, so that no data comes back meanwhile, and an erasure that a
+crash interrupted can simply be repeated:
+
+1. The person is suppressed: no bot writes to them any more.
+2. The person's hash is stored, under a lock that everything that records a person's data takes. From then on nothing
+   about the person is recorded.
+3. Each room erases its rows.
+4. The id and the username are removed from the suppression.
 """
 
 import re
@@ -22,17 +26,20 @@ from privacy.person import Person
 from privacy.registry import rooms
 from texts.wording import counted
 
-# Rows of every room go for good: the right to change leads or conversations does not include it.
+# An erasure deletes rows of every room for good, so the right to change leads or conversations is not enough.
 ERASE_RIGHT = "campaigns.erase_person"
 _USERNAME = re.compile(r"\w{2,32}", re.ASCII)
 
 
 class StillLeaving(NotPossible):
-    """Messages to the person are being sent at this moment: try again when their outcome is known."""
+    """Messages to the person are being sent at this moment. Try again when their outcome is known."""
 
 
 def person_named(who: str) -> Person:
-    """From an id or "@name". Raises NotPossible when it is neither, or the name is several people's."""
+    """The person with this Telegram id or "@username".
+
+    Raises NotPossible when `who` is neither, or when our records show several people under the username.
+    """
     text = who.strip()
     if re.fullmatch(r"[1-9]\d{0,18}", text, re.ASCII):
         return Person(int(text))
@@ -47,10 +54,11 @@ def person_named(who: str) -> Person:
 
 
 def person_erase(person: Person, *, by: Asking) -> tuple[dict[str, int], Suppression]:
-    """Erase the person's data; returns how many rows, as "room: kind", and what stays: the suppression by hash.
+    """Erase the person's data. Returns the numbers of erased rows by "room: kind", and the suppression that stays.
 
-    May be called again, also after a crash in the middle. Raises PermissionDenied without ERASE_RIGHT and NotPossible,
-    before anything is changed, and StillLeaving: then nothing more is sent to them, and nothing is erased yet.
+    That suppression has only the person's hash. May be called again, also after a crash. Raises PermissionDenied
+    without ERASE_RIGHT, and NotPossible when a room refuses; nothing has changed then. Raises StillLeaving while
+    messages to the person are being sent: the person is suppressed then, but nothing is erased yet.
     """
     require(by, ERASE_RIGHT)
     if refusal := next(filter(None, (room.why_not_erasable(person) for room in rooms())), ""):
@@ -64,7 +72,7 @@ def person_erase(person: Person, *, by: Asking) -> tuple[dict[str, int], Suppres
             "Nothing more is said to them; erase again in a moment, when it is known what became of those."
         )
     suppression = _mark(suppression, complete)
-    # Once more: rows that were being recorded before the mark are committed by now, and may hold another username.
+    # Search once more: rows that were being recorded before the mark are committed now, maybe with another username.
     complete, _ = person_complete(complete)
     counts: dict[str, int] = {}
     for room in rooms():

@@ -9,7 +9,7 @@ from campaigns.models import Campaign, Chat
 
 
 def chats_at(telegram_ids: Iterable[int]) -> dict[int, UUID]:
-    """By marked id, the chats that have it, or had it as basic groups before they were upgraded."""
+    """The chats with these marked ids, by marked id. A chat that was upgraded is found by its former id too."""
     wanted = set(telegram_ids)
     if not wanted:
         return {}
@@ -21,11 +21,11 @@ def chats_at(telegram_ids: Iterable[int]) -> dict[int, UUID]:
 
 
 def at_telegram(telegram_ids: Iterable[int], *, path: str = "") -> Q:
-    """Chats with one of these marked ids, today's or the former one; `path` leads to the chat: "chat__"."""
+    """Chats whose current or former marked id is one of these. `path` is the lookup prefix of the chat: "chat__"."""
     wanted = set(telegram_ids)
     return Q(**{f"{path}telegram_id__in": wanted}) | Q(**{f"{path}upgraded_from_id__in": wanted})
 
 
 def campaign_names(ids: Iterable[UUID]) -> dict[UUID, str]:
-    """The names of those campaigns that exist."""
+    """The names of these campaigns by id, without campaigns that do not exist."""
     return dict(Campaign.objects.filter(id__in=list(ids)).values_list("id", "name"))

@@ -1,16 +1,16 @@
-"""Names chats in sentences and says in words why a chat's reference is in doubt."""
+"""Phrases for sentences about chats: a chat's name, and why its reference is in doubt."""
 
 from datetime import UTC, datetime
 
 from campaigns.models import UNSEEN_CHAT, Chat
 from campaigns.selectors import at_telegram
 
-# Characters of a chat's name within a sentence.
+# Longest name of a chat within a sentence, in characters.
 _LONGEST_NAME = 60
 
 
 def doubt_of(chat: Chat) -> str:
-    """Why it is in doubt whose permission a chat has, and what to do; empty when it is not."""
+    """Why it is in doubt which chat the permissions are for, and what the operator should do; empty without doubt."""
     if chat.reference_leads_to is None:
         return ""
     return (
@@ -20,7 +20,10 @@ def doubt_of(chat: Chat) -> str:
 
 
 def other_chat_phrase(leads_to: int, *, title: str = "") -> str:
-    """A chat's `reference_leads_to` within a sentence, by the `title` that Telegram gave or the name on record."""
+    """A phrase for the other chat to which a reference leads: with Telegram's `title`, or else the name on record.
+
+    `leads_to` is a value of `Chat.reference_leads_to`.
+    """
     known = Chat.objects.filter(at_telegram([leads_to])).first() if not title else None
     name = title_phrase(title) if title else chat_phrase(known) if known is not None else ""
     unseen = "(whose id no account sees)" if leads_to == UNSEEN_CHAT else ""
@@ -28,7 +31,7 @@ def other_chat_phrase(leads_to: int, *, title: str = "") -> str:
 
 
 def chat_phrase(chat: Chat) -> str:
-    """A chat within a sentence: what to do stands behind it, and a long title would push that out of the column."""
+    """A chat's name within a sentence, shortened: a long title would cut off the end of the sentence in its column."""
     return title_phrase(str(chat))
 
 
@@ -37,7 +40,7 @@ def title_phrase(name: str) -> str:
 
 
 def reference_unconfirmed(changed_at: datetime) -> str:
-    """Why a chat's permissions wait since its reference was changed, or is to be looked at again."""
+    """Why a chat's permissions are not in force: no account has confirmed its reference since `changed_at`."""
     since = minute(changed_at)
     return f"since {since} the reference has waited for an account to confirm that it leads to the same chat"
 

@@ -1,4 +1,4 @@
-"""The models of bots: accounts of the team, who drives each of them, and every outgoing message."""
+"""The models of bots: the team's accounts, the workers that drive them, and every outgoing message."""
 
 from bots.models.accounts import Bot, BotBlock, BotSession, BotStateChange, PendingLogin, Role
 from bots.models.driving import Cursor, Host, Presence, Trouble

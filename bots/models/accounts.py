@@ -1,4 +1,4 @@
-"""Accounts of the team: their state, session, login, and what Telegram forbids them for a time."""
+"""The team's accounts: state, session, unfinished logins and flood waits."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from vault.fields import EncryptedTextField
 
 
 class Role(models.TextChoices):
-    """What a bot does. A role names the handler that reads its messages and the queue that its task runs in."""
+    """What a bot does. The role decides which handler reads the bot's messages and in which queue its task runs."""
 
     ACTOR = "actor", "Actor: speaks the lines of scripts"
     PARSER = "parser", "Parser: watches chats for keywords"
@@ -19,8 +19,9 @@ class Role(models.TextChoices):
 class Bot(models.Model):
     """A Telegram user account that the team owns.
 
-    Owned by one process at a time: `lease_owner` until `lease_expires_at` (the database's clock). `lease_epoch` grows
-    with every new owner; whoever writes the bot's session filters on the epoch that it took.
+    One process owns a bot at a time: `lease_owner`, until `lease_expires_at` (the database's clock). `lease_epoch`
+    grows with every new owner. A process that writes the bot's session filters on the epoch under which it took the
+    lease, so that a former owner overwrites nothing.
     """
 
     class State(models.TextChoices):
@@ -63,7 +64,7 @@ class Bot(models.Model):
 
     @property
     def named(self) -> str:
-        """Its name and its key, where it must not be taken for another account: several may bear one name."""
+        """The display name and the key. Use it where accounts must not be confused: display names are not unique."""
         return f"{self.display_name} ({self.key})" if self.display_name else self.key
 
 
@@ -79,15 +80,16 @@ class BotSession(models.Model):
 
 
 class PendingLogin(models.Model):
-    """A login that somebody has begun and not finished: it survives reloads and restarts.
+    """A login that an operator began and has not finished. The row survives page reloads and restarts.
 
-    `state` holds its secrets (the new session, the code's hash, the QR code's address), encrypted as a whole. `problem`
-    is what Telegram said last; until `wait_until` it accepts no other attempt of the kind `waits_for`
-    (empty: of any kind).
+    `state` contains the login's secrets (the new session, the code's hash, the QR code's address), encrypted as a
+    whole. `problem` is Telegram's last error. Until `wait_until` Telegram accepts no other attempt of the kind
+    `waits_for` (empty: of any kind).
 
-    A page writes what the operator wants (`asked`) with what they typed (`given`, encrypted, erased when a worker
-    takes it) and returns. The process that asks Telegram owns the login by `claim` until `busy_until` (the database's
-    clock), which it renews: two connections with the new key would destroy it.
+    A page stores the requested step (`asked`) with the operator's input (`given`, encrypted, erased when a worker
+    takes it) and returns. The process that calls Telegram owns the login: it has set `claim`, and keeps extending
+    `busy_until` (the database's clock). Only one process may connect: Telegram destroys a new key that two
+    connections use.
     """
 
     class Step(models.TextChoices):
@@ -140,7 +142,7 @@ class BotStateChange(models.Model):
 
 
 class BotBlock(models.Model):
-    """Telegram asked this bot to wait with one method, in one chat or everywhere (`peer_id` 0)."""
+    """A flood wait: Telegram asked this bot not to call one method until `until`, in one chat or everywhere."""
 
     bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="blocks")
     method = models.CharField(max_length=80)

@@ -1,4 +1,4 @@
-"""Who drives the accounts, which incidents are open, and what the accounts have read and entered."""
+"""The hosts that drive the accounts, the open incidents, and which messages and chats the accounts have reached."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,7 +9,7 @@ from campaigns.models import Chat
 
 
 class Host(models.Model):
-    """One running bots worker: what it can carry and whether it still lives."""
+    """One running bots worker process: how many bots it can take, and when it last reported that it is alive."""
 
     name = models.CharField(max_length=120, primary_key=True)
     role = models.CharField(max_length=10, choices=Role)
@@ -23,7 +23,7 @@ class Host(models.Model):
 
 
 class Trouble(models.Model):
-    """Something that is wrong now and has been told. Deleted when it is over, so that the next time is told again."""
+    """An open incident. The row is deleted when the incident is over, so that a later one is reported again."""
 
     key = models.CharField(max_length=200, primary_key=True)
     reason = models.CharField(max_length=300)
@@ -36,7 +36,7 @@ class Trouble(models.Model):
 
 
 class Cursor(models.Model):
-    """Up to where a bot's messages of one chat have been recorded: the truth about what was read."""
+    """The last message of a chat that a bot has recorded. Reading resumes after it."""
 
     bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="cursors")
     peer_id = models.BigIntegerField(help_text="Marked chat id, or the user id of a direct chat")
@@ -59,7 +59,7 @@ class Cursor(models.Model):
 
 
 class Presence(models.Model):
-    """That a bot's account was in a chat when it last looked: one that is missing later was removed."""
+    """A chat in which the bot's account was when it last checked. If it is not in the chat later, it was removed."""
 
     bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="presences")
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="presences")

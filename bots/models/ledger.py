@@ -13,16 +13,20 @@ from campaigns.models import Campaign, Chat, Purpose
 
 
 def _counted_in_utc() -> Func:
-    """For the indexes over everybody's messages. On the plain column they would be taken for one bot's, too: the ledger
-    lies in the order of time, so to the planner a scan of all messages since then looks cheaper than it is."""
+    """The column of the indexes over the messages of all bots, as an expression.
+
+    PostgreSQL would use an index on the plain column for the messages of one bot too: the table's rows are in the order
+    of time, so the planner underestimates the cost of reading all messages since a given time.
+    """
     return Func(F("counted_at"), template="(%(expressions)s AT TIME ZONE 'UTC')")
 
 
 class Delivery(models.Model):
-    """One outgoing message, from the wish to say it to Telegram's id of it. The ledger: nothing is sent without a row.
+    """One outgoing message, from the request to send it to the id that Telegram gave it.
 
-    Goes to `chat`, or to the person `peer_id` / `peer_username` (who may be reached through message
-    `via_message_id` in chat `via_chat_id` that the bot shares with them).
+    These rows are the ledger: nothing is sent without one. The message goes to `chat`, or to the person `peer_id` /
+    `peer_username`. The bot may reach a person through their message `via_message_id` in a chat that both share,
+    `via_chat_id`.
     """
 
     class State(models.TextChoices):
@@ -69,7 +73,7 @@ class Delivery(models.Model):
     error_kind = models.CharField(max_length=20, blank=True, default="")
     error = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
-    # What became of it in the chat.
+    # What happened to the message in the chat after it was sent.
     edited_at = models.DateTimeField(null=True, blank=True)
     edited_text = models.TextField(blank=True, default="", db_default="", help_text="What it reads now")
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="When its deletion was noticed")
@@ -85,7 +89,7 @@ class Delivery(models.Model):
                 name="delivery_goes_to_a_chat_or_a_person",
             ),
             models.CheckConstraint(
-                # A person who finds out that it was said need not know Telegram's id of it.
+                # An operator who resolves an unknown delivery as sent need not know the id that Telegram gave it.
                 condition=~Q(state="sent")
                 | Q(sent_at__isnull=False) & (Q(telegram_message_id__isnull=False) | Q(error_kind="resolved")),
                 name="sent_has_telegrams_id",
@@ -94,11 +98,11 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["bot", "due_at"], name="deliveries_due", condition=Q(state="queued")),
             models.Index(fields=["bot"], name="deliveries_leaving", condition=Q(state="sending")),
-            # For who goes through all of them, a part at a time.
+            # For jobs that read all queued deliveries in portions.
             models.Index(fields=["id"], name="deliveries_queued", condition=Q(state="queued")),
             models.Index(fields=["created_at"], name="deliveries_unknown", condition=Q(state="unknown")),
             models.Index(fields=["-created_at"], name="deliveries_newest"),
-            # With the purpose in them, a budget's window is read from its index alone.
+            # The purpose is included so that PostgreSQL reads a budget's window from the index alone.
             models.Index(fields=["bot", "counted_at"], include=["purpose"], name="counted_by_bot"),
             models.Index(fields=["campaign", "counted_at"], include=["purpose"], name="counted_by_campaign"),
             models.Index(fields=["chat", "counted_at"], include=["purpose"], name="counted_by_chat"),
@@ -139,23 +143,23 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
 
     def __str__(self) -> str:
-        """Asks for the bot and the chat: lists select them along."""
+        """Reads the bot and the chat: lists should load them with `select_related`."""
         return f"{self.get_purpose_display()} by {self.bot} to {self.destination}"
 
     @property
     def destination(self) -> str:
-        """The chat's name or the person's."""
+        """The name of the chat, or the person's @username or Telegram id."""
         if self.chat is not None:
             return str(self.chat)
         return f"@{self.peer_username}" if self.peer_username else str(self.peer_id)
 
 
 class DeliveryEvent(models.Model):
-    """Something that happened to a delivery: its page tells its story by them.
+    """Something that happened to a delivery, for the history on the delivery's page.
 
-    The same again (it waits, is told something else, and waits again) is no new row: it counts, so that a delivery
-    has no more events than there are different things to say of it. What the delivery's own columns tell has none:
-    one that is claimed and sent at the first attempt has no events.
+    An event of the same kind and detail adds no row: it raises `times` and sets `last_at`. So the number of rows is
+    limited by the number of different events, however often a delivery waits. Nothing that the delivery's own columns
+    show becomes an event: a delivery that is sent at the first attempt has none.
     """
 
     class Kind(models.TextChoices):
@@ -190,9 +194,10 @@ class DeliveryEvent(models.Model):
 
 
 class MassCancellation(models.Model):
-    """Deliveries that are cancelled one after the other in the background. `what` says how they were chosen.
+    """Deliveries that are cancelled one after the other in the background. `what` describes the selection.
 
-    The first `position` of `delivery_ids` had their turn; `cancelled` of these were still queued then.
+    The first `position` deliveries of `delivery_ids` have been processed; `cancelled` of them were still queued and
+    could be cancelled.
     """
 
     class State(models.TextChoices):
@@ -221,5 +226,5 @@ class MassCancellation(models.Model):
 
     @property
     def reason(self) -> str:
-        """What its deliveries say; no other order's say the same."""
+        """The reason that is stored on the cancelled deliveries. It is unique to this cancellation."""
         return f"cancelled by {self.by}, with others ({self})"

@@ -16,8 +16,12 @@ from campaigns.wording import minute, reference_unconfirmed
 
 @dataclass(frozen=True)
 class Gap:
-    """Why nothing may be done under a permission. `lasting`: it does not end by itself nor by an operator's look;
-    else it is over at `until`, or (None) when an operator has looked, or (`unconfirmed`) an account."""
+    """Why a permission is not in force.
+
+    `lasting`: neither time nor a check ends the gap; only a new permission does. A gap that is not lasting ends at
+    `until`, or, if that is None, once an account has confirmed the chat's reference (`unconfirmed`) or an operator has
+    checked the chat (otherwise).
+    """
 
     reason: str
     lasting: bool = True
@@ -29,12 +33,12 @@ NONE_ON_RECORD = Gap("none is on record")
 
 
 def in_force(now: datetime | Now) -> Q:
-    """The permissions in force at `now`: a time, or the database's own at the moment of the statement."""
+    """The permissions in force at `now`: a time, or `Now()` for the database's time when the statement runs."""
     return _given(now) & Q(chat__reference_changed_at__isnull=True)
 
 
 def _given(now: datetime | Now) -> Q:
-    """In force, or as soon as an account has confirmed the chat's changed reference."""
+    """Permissions that are in force, or will be once an account has confirmed the chat's changed reference."""
     begun = Q(valid_from__isnull=True) | Q(valid_from__lte=now)
     lasts = Q(valid_until__isnull=True) | Q(valid_until__gt=now)
     return Q(revoked_at__isnull=True, suspended_at__isnull=True) & begun & lasts
@@ -51,7 +55,7 @@ class Terms(NamedTuple):
     reference_changed_at: datetime | None
 
 
-# Of each chat the open one, since it counts; else what was revoked last.
+# For each chat the permission that is not revoked, or else the one that was revoked last.
 _LATEST_TERMS = """
     SELECT DISTINCT ON (chat_id) chat_id, valid_from, valid_until, revoked_at, suspended_at, suspended_reason,
         chat.reference_changed_at
@@ -62,7 +66,7 @@ _LATEST_TERMS = """
 
 
 def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
-    """The same for one row at hand, with the reason; None when it is in force."""
+    """Why this permission is not in force at `now`; None when it is in force."""
     if permission.revoked_at is not None:
         return Gap(f"it was revoked at {minute(permission.revoked_at)}")
     if permission.valid_until is not None and permission.valid_until <= now:
@@ -77,7 +81,7 @@ def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
 
 
 def gap_at(chat: Chat, purpose: ChatPermission.Grant, now: datetime) -> Gap | None:
-    """As `permission_gaps` for one chat, from its permissions, which may be at hand."""
+    """Why no permission of this chat is in force at `now`; None when one is. Uses prefetched `chat.permissions`."""
     given = [permission for permission in chat.permissions.all() if permission.purpose == purpose]
     if not given:
         return NONE_ON_RECORD
@@ -90,15 +94,17 @@ def permissions_in_force(*, purpose: ChatPermission.Grant, now: datetime | Now) 
 
 
 def permissions_given(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:
-    """In force, or as soon as an account has confirmed the chat's changed reference: such chats are wanted, so that
-    somebody looks."""
+    """Permissions that are in force, or will be once an account has confirmed the chat's changed reference.
+
+    Accounts must be in the chats of both: otherwise no account could confirm the reference.
+    """
     return ChatPermission.objects.filter(_given(now), purpose=purpose)
 
 
 def chats_permitted(
     *, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, now: datetime | Now | None = None
 ) -> set[UUID]:
-    """Those of the chats whose owner's permission for this purpose is in force; without a time, by the database's."""
+    """The chats with a permission for this purpose in force at `now` (None: the database's time)."""
     permitted = permissions_in_force(purpose=purpose, now=now or Now()).filter(chat_id__in=set(chat_ids))
     return set(permitted.values_list("chat_id", flat=True))
 
@@ -108,7 +114,7 @@ def is_permitted(*, chat_id: UUID, purpose: ChatPermission.Grant, now: datetime 
 
 
 def permission_gaps(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, now: datetime) -> dict[UUID, Gap]:
-    """Those of the chats for which no permission is in force at `now`, and why."""
+    """The chats without a permission in force at `now`, each with the reason."""
     wanted = set(chat_ids)
     with connection.cursor() as cursor:
         cursor.execute(*permission_question(chat_ids=wanted, purpose=purpose))
@@ -116,7 +122,10 @@ def permission_gaps(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, 
 
 
 def permission_question(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant) -> tuple[str, list[Any]]:
-    """The statement of `permission_gaps`, for who asks several at once; `permission_answer` makes sense of its rows."""
+    """The SQL and parameters of `permission_gaps`, for callers that send several statements in one round trip.
+
+    `permission_answer` turns the rows into gaps.
+    """
     return _LATEST_TERMS, [list(chat_ids), str(purpose)]
 
 

@@ -1,47 +1,51 @@
-"""Locks that senders take while they decide, so that a "stop" takes effect at one known moment.
+"""The locks between claiming deliveries and changing what the gate reads, so that a "stop" takes effect at once.
 
-A campaign, a chat and a bot are rows, locked FOR SHARE by whoever claims deliveries and FOR UPDATE by whoever changes
-what the gate reads. Suppressions are rows that do not exist yet, so one advisory lock stands for all of them.
+Campaigns, chats and bots are rows: a transaction that claims deliveries locks them FOR SHARE, one that changes what the
+gate reads locks them FOR UPDATE. A new suppression has no row to lock yet, so one advisory lock stands for all
+suppressions, and another one for all erasures.
 """
 
 from django.db import connection
 
-# Any number no other lock of this database uses.
+# Numbers of advisory locks. No other lock of this database may use them.
 _SUPPRESSIONS = 0x5B_00_57_0F
 _ERASING = 0x5B_00_57_10
-# The statement of `suppressions_hold`, for who asks several at once.
+# The SQL and parameter of `suppressions_hold`, for callers that send several statements in one round trip.
 SUPPRESSIONS_HOLD = ("SELECT pg_advisory_xact_lock_shared(%s)", _SUPPRESSIONS)
-# The channel on which bots hear that something may be sendable.
+# The NOTIFY channel on which bots learn that a delivery may be sendable.
 DELIVERIES_CHANNEL = "deliveries"
-# Its payload when something was queued.
+# The payload when a delivery was queued.
 QUEUED = "queued"
-# Its payload when a rule changed: everything that waits is judged again, whatever time it was told to wait for.
+# The payload when a rule changed: the gate checks all waiting deliveries again, also those that wait for a later time.
 RULES_CHANGED = "rules"
 
 
 def suppressions_hold() -> None:
-    """Until the transaction ends nobody is added to the suppressions."""
+    """Keep suppressions from being added until the transaction ends. Waits while another transaction adds one."""
     _execute(*SUPPRESSIONS_HOLD)
 
 
 def suppressions_close() -> None:
-    """Wait for every claim under way; until the transaction ends nothing is claimed."""
+    """Wait for all claims in progress, and keep deliveries from being claimed until the transaction ends."""
     _execute("SELECT pg_advisory_xact_lock(%s)", _SUPPRESSIONS)
 
 
 def erasing_hold() -> None:
-    """Whoever is about to record something of a person: until the transaction ends nobody becomes an erased person, so
-    that what `campaigns.suppressions.lookup.erased` says stays true. Taken before any other lock."""
+    """Keep people from being marked as erased until the transaction ends.
+
+    Call it before recording anything about a person, so that the result of `campaigns.suppressions.lookup.erased`
+    stays true, and before taking any other lock.
+    """
     _execute("SELECT pg_advisory_xact_lock_shared(%s)", _ERASING)
 
 
 def erasing_close() -> None:
-    """Wait for everybody who records something now; whoever comes later sees who is erased."""
+    """Wait for all transactions that called `erasing_hold`. Transactions that call it later see who is erased."""
     _execute("SELECT pg_advisory_xact_lock(%s)", _ERASING)
 
 
 def rules_changed() -> None:
-    """Tell the senders, when the transaction commits, to judge again whatever waits."""
+    """Notify the senders, when the transaction commits, that the gate must check all waiting deliveries again."""
     _execute("SELECT pg_notify(%s, %s)", DELIVERIES_CHANNEL, RULES_CHANGED)
 
 

@@ -14,8 +14,11 @@ from campaigns.suppressions.registry import bearer_of
 
 @dataclass(frozen=True)
 class Suppressed:
-    """Of the people that were asked about, those whom nobody writes to. `names` are those whose bearers are not known
-    yet: somebody known by id is judged by the id, whatever name they bear today."""
+    """The result of a lookup: the suppressed people among those given.
+
+    `names` are suppressed usernames whose Telegram ids are not known yet. A suppression that has an id applies to the
+    id only, whatever username the person has today.
+    """
 
     user_ids: frozenset[int]
     names: frozenset[str]
@@ -42,7 +45,7 @@ def suppressed(*, user_ids: Iterable[int], usernames: Iterable[str]) -> Suppress
 
 
 def erased(*, user_ids: Iterable[int], usernames: Iterable[str] = ()) -> Suppressed:
-    """Of these people, those whose data was erased at their request: nothing of them is recorded again either."""
+    """Those of these people whose data was erased at their request. Nothing about them may be recorded again."""
     key = key_if_any()
     if key is None:
         return Suppressed(frozenset(), frozenset())
@@ -57,7 +60,7 @@ def erased(*, user_ids: Iterable[int], usernames: Iterable[str] = ()) -> Suppres
 
 
 def is_erased(*, telegram_user_id: int | None, username: str = "") -> bool:
-    """By the id; by the name for whoever is known by nothing else."""
+    """Whether the person's data was erased: decided by the id if there is one, otherwise by the username."""
     if telegram_user_id is not None:
         return telegram_user_id in erased(user_ids=[telegram_user_id]).user_ids
     return plain_username(username) in erased(user_ids=[], usernames=[username]).names
@@ -69,12 +72,15 @@ def is_suppressed(*, telegram_user_id: int | None = None, username: str = "") ->
 
 
 def suppressed_bearer(username: str) -> int | None:
-    """Whom our records show under this name, if nobody writes to that person. Only Telegram knows whose it is today."""
+    """The id of the suppressed person whom our records show under this username; None if there is none.
+
+    Our records may be out of date: only Telegram knows whose username it is today.
+    """
     name = plain_username(username)
     bearer = bearer_of(name)
     if bearer is not None:
         return bearer if is_suppressed(telegram_user_id=bearer) else None
     noted = Suppression.objects.filter(named(name), telegram_user_id__isnull=False)
-    # The newest is chosen here: a LIMIT would make the database read all suppressions by time, looking for the name.
+    # Python picks the newest: with a LIMIT PostgreSQL would read the suppressions by time until it finds the username.
     found = noted.values_list("created_at", "telegram_user_id")
     return max(found)[1] if found else None

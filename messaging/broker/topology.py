@@ -1,8 +1,8 @@
-"""Every name on the broker, and what stands behind it. Nothing else in the code base spells one.
+"""All names of exchanges, queues and headers, and the broker's topology. No other module spells such a name.
 
-The specs are plain data: `messaging.broker.declare` puts them on a broker and compares them with one,
-`coolthing_site.celery` makes Celery's queues and routes of them. They declare on RabbitMQ 3.10 and on 4.x: no transient
-non-exclusive queue, no global QoS, an explicit delivery limit on each queue.
+The specs are plain data: `messaging.broker.declare` declares them on a broker and compares a broker with them,
+`coolthing_site.celery` builds Celery's queues and routes from them. RabbitMQ 3.10 and 4.x both accept the topology: it
+has no transient non-exclusive queue, no global QoS, and an explicit delivery limit on each queue.
 """
 
 import json
@@ -10,15 +10,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Published to by us and by other programs.
+# CoolThing and other programs publish to these.
 SCRIPTS_EXCHANGE = "scripts_exchange"
 LEADS_EXCHANGE = "leads_exchange"
 EVENTS_EXCHANGE = "events_exchange"
-# AMQP's own: it reaches every queue by its name.
+# AMQP's default exchange: the routing key is the name of a queue.
 DEFAULT_EXCHANGE = ""
 # A direct exchange on which every queue is bound by its own name: tasks, retries and replays reach one queue alone.
 TASKS_EXCHANGE = "tasks"
-# What no binding of the others wanted comes here.
+# Receives the messages that no binding of the other exchanges matches.
 UNROUTABLE_EXCHANGE = "unroutable_exchange"
 SCRIPTS_DLX = "scripts_dlx"
 LEADS_DLX = "leads_dlx"
@@ -50,30 +50,31 @@ MAINTENANCE_DLQ = "maintenance_dlq"
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
-# Deliveries before a message counts as one that kills its workers. Prefetched neighbours of such a message are
-# counted too each time a worker dies, so a small number would take innocents along.
+# The number of deliveries after which RabbitMQ takes a message for one that kills its workers. When a worker dies,
+# RabbitMQ also counts a delivery of the other messages that the worker had prefetched, so a small limit would
+# dead-letter harmless messages too.
 DELIVERY_LIMIT = 20
-# The archive holds last copies: there a message may outlive any number of dying workers.
+# The archive's queues hold last copies, which must survive any number of dying workers.
 ARCHIVE_DELIVERY_LIMIT = 1_000_000
 
-# Headers of a replay: the type of an event is (exchange, routing key), and a replay travels under another one.
+# Headers of a replay. The exchange and the routing key are an event's type, and a replay is sent with others.
 ORIGINAL_EXCHANGE_HEADER = "x-coolthing-exchange"
 ORIGINAL_ROUTING_KEY_HEADER = "x-coolthing-routing-key"
 EVENT_ID_HEADER = "x-coolthing-event-id"
 REPLAY_HEADER = "x-coolthing-replay"
-# W3C Trace Context: kept as it came, so tools of other programs can join their spans to ours.
+# W3C Trace Context. A value that another program set is kept, so that its tools can link its spans to ours.
 TRACE_HEADER = "traceparent"
-# The version of an event's body, "1" or "1.3"; a message without it is of the first. A reader ignores fields that it
-# does not know, so only a change that such a reader would get wrong makes a new major version.
+# The version of an event's body, "1" or "1.3"; a message without this header has version 1. Readers ignore unknown
+# fields, so only a change that an older reader would misunderstand needs a new major version.
 VERSION_HEADER = "x-coolthing-version"
 MAJOR_VERSION = 1
-# On the relay's own events about what it could not publish.
+# Marks the relay's own events about messages that it could not publish.
 ALARM_HEADER = "x-coolthing-alarm"
 
 
 @dataclass(frozen=True)
 class ExchangeSpec:
-    """A durable exchange. It has no arguments: another program that declares it knows of none, and would be refused."""
+    """A durable exchange without arguments: RabbitMQ refuses a program that declares an exchange with other ones."""
 
     name: str
     type: str
@@ -81,7 +82,7 @@ class ExchangeSpec:
 
 @dataclass(frozen=True)
 class PolicySpec:
-    """A policy of the virtual host: what exchanges have beside their arguments, which every program declares alike."""
+    """A policy of the virtual host. It sets options of exchanges that cannot be arguments: see `ExchangeSpec`."""
 
     name: str
     exchanges: tuple[str, ...]
@@ -94,7 +95,7 @@ class PolicySpec:
 
     @property
     def as_json(self) -> dict[str, object]:
-        """As the management API takes it, and shows it."""
+        """The form in which the management API accepts and returns the policy."""
         return {
             "pattern": self.pattern,
             "apply-to": "exchanges",
@@ -103,7 +104,7 @@ class PolicySpec:
         }
 
     def command(self, vhost: str) -> str:
-        """What an administrator runs on the broker's machine to set it."""
+        """The command with which an administrator sets the policy on the broker's machine."""
         return (
             f"rabbitmqctl set_policy -p '{vhost}' --priority {self.priority} --apply-to exchanges {self.name}"
             f" '{self.pattern}' '{json.dumps(dict(self.definition))}'"
@@ -112,7 +113,7 @@ class PolicySpec:
 
 @dataclass(frozen=True)
 class DeadLettering:
-    """Where the rejected messages of a queue go, and how long the queue for onlookers keeps them."""
+    """Where a queue's rejected messages go. `queue` keeps them for `kept_ms`, for people who inspect the broker."""
 
     exchange: str
     routing_key: str
@@ -122,7 +123,7 @@ class DeadLettering:
 
 @dataclass(frozen=True)
 class QueueSpec:
-    """A durable quorum queue. `bindings` are pairs (exchange, pattern), beside the one on `tasks` that all have."""
+    """A durable quorum queue. `bindings` are pairs (exchange, pattern); every queue is bound to `tasks` as well."""
 
     name: str
     bindings: tuple[tuple[str, str], ...] = ()
@@ -137,7 +138,7 @@ class QueueSpec:
             arguments["x-message-ttl"] = self.message_ttl_ms
         if self.dead_letters is not None:
             # At least once: a dead letter leaves its queue only when both queues of the DLX have confirmed it.
-            # That strategy demands reject-publish; there is no length limit, so nothing is ever rejected by it.
+            # This strategy requires reject-publish, which rejects nothing here: the queue has no length limit.
             arguments |= {
                 "x-dead-letter-exchange": self.dead_letters.exchange,
                 "x-dead-letter-routing-key": self.dead_letters.routing_key,
@@ -178,7 +179,7 @@ _DEAD_LETTERS = {
     SCRIPTS_WATCHDOG_QUEUE: DeadLettering(SCRIPTS_DLX, "scripts_watchdog.failed", SCRIPTS_WATCHDOG_DLQ, DAY_MS),
     LEADS_QUEUE: DeadLettering(LEADS_DLX, "leads.failed", LEADS_DLQ, HOUR_MS),
     NOTIFIER_QUEUE: DeadLettering(EVENTS_DLX, "notifier.failed", NOTIFIER_DLQ, DAY_MS),
-    # Kept for an hour only: beat's messages that expired come here as well, thousands of them in an hour.
+    # Kept for an hour only: expired messages of beat come here too, thousands of them in an hour.
     LLM_QUEUE: DeadLettering(TASKS_DLX, "llm.failed", LLM_DLQ, HOUR_MS),
     NOTIFICATIONS_QUEUE: DeadLettering(TASKS_DLX, "notifications.failed", NOTIFICATIONS_DLQ, HOUR_MS),
     MAINTENANCE_QUEUE: DeadLettering(TASKS_DLX, "maintenance.failed", MAINTENANCE_DLQ, HOUR_MS),
@@ -203,18 +204,18 @@ SUBSCRIPTIONS: dict[str, str] = {
     UNROUTABLE_QUEUE: "messaging.subscribers.archive_unroutable",
 }
 
-# Subscriptions that take any message as it is, Celery's own included: what is dead must not run again.
+# Subscriptions whose handlers get every message undecoded, Celery's own messages too: an archived task must not run.
 RAW_SUBSCRIPTIONS = frozenset({DEAD_LETTER_ARCHIVE_QUEUE, UNROUTABLE_QUEUE})
 
-# queue → how many of its messages its handler gets at once, when so many wait (`messaging.consuming.execution` explains
-# batches and bundles).
+# queue → the most messages that its handler gets in one call (`messaging.consuming.execution` explains batches and
+# bundles).
 BATCHES: dict[str, int] = {
     LEADS_QUEUE: 200,
     DEAD_LETTER_ARCHIVE_QUEUE: 200,
     UNROUTABLE_QUEUE: 200,
 }
 
-# Of the other subscriptions: how many messages a worker's child takes at once, when so many wait.
+# The other subscriptions: the most messages that a worker's child process takes at once.
 BUNDLE = 32
 
 # queue → the Celery tasks that are sent to it.
@@ -238,7 +239,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 # `bots.tasks.run_bot` is sent with an explicit queue: that of the bot's role.
 BOTS_QUEUES = (ACTOR_BOTS_QUEUE, PARSER_BOTS_QUEUE, MANAGER_BOTS_QUEUE)
 
-# The service, as events name it, whose work each queue is: `rabbitmq_consume_rate{service}` adds up by it.
+# queue → the service that does its work, as events name it. `rabbitmq_consume_rate{service}` sums the rates by service.
 SERVICES: dict[str, str] = {
     SCRIPTS_QUEUE: "scripts",
     SCRIPTS_WATCHDOG_QUEUE: "scripts_watchdog",
@@ -280,12 +281,13 @@ def _queues() -> tuple[QueueSpec, ...]:
         ),
         QueueSpec(UNROUTABLE_QUEUE, ((UNROUTABLE_EXCHANGE, ""),), delivery_limit=ARCHIVE_DELIVERY_LIMIT),
     ]
-    # The bots' queues have no dead letters: a message there is a wish that `supervise_bots` renews within seconds.
+    # The bots' queues have no dead letters: if a message is lost, `supervise_bots` sends another within seconds.
     work = [QueueSpec(name, dead_letters=_DEAD_LETTERS.get(name)) for name in (*TASKS, *BOTS_QUEUES)]
     return (*subscriptions, *dead, *archive, *work)
 
 
-# One policy applies to an exchange, that of the highest priority: above what an administrator sets for all of them.
+# RabbitMQ applies one policy to an exchange, the one with the highest priority. This priority is meant to be above that
+# of a policy that an administrator sets for all exchanges.
 ALTERNATE_POLICY = PolicySpec(
     "coolthing-alternate-exchange",
     (SCRIPTS_EXCHANGE, LEADS_EXCHANGE, EVENTS_EXCHANGE, TASKS_EXCHANGE),

@@ -1,5 +1,7 @@
-"""The one clock that all processes share: their own may be minutes wrong. What is stored beside the database's times,
-or compared with them, goes by it; spans within a process by `time.monotonic()`.
+"""The database's clock, which all processes share; the clocks of their machines may be minutes wrong.
+
+Use it for every time that is stored or compared with times from the database. Measure durations within one process with
+`time.monotonic()`.
 """
 
 from datetime import datetime
@@ -8,7 +10,7 @@ from django.db import connection
 
 
 def database_clock() -> datetime:
-    """The database's time now. (Inside a WHERE it would keep PostgreSQL from using an index.)"""
+    """Return the database's current time. PostgreSQL could not use an index if a WHERE clause called the clock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
