@@ -28,16 +28,16 @@ from panelkit.lists.searching import meant_by
 from panelkit.operation_pages import OperatingAdmin
 from panelkit.registry import inlines_of, leaving_of, sections_of
 
-# What leads to a page without anything to edit has nothing to save.
+# The context that hides the save buttons on a page without editable fields.
 NOTHING_TO_SAVE = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
-# The name under which a form that is saved first names the page that follows.
+# The POST parameter with the page to open after the form is saved.
 THEN = "_then"
 log = logging.getLogger(__name__)
 TOO_LATE = "Nothing was saved: somebody saved the same at that moment. This is what is there now."
 
 
 class EmptyLastChangeList(BoundedChangeList):
-    """A list: PostgreSQL puts the rows without a value first when it sorts downwards. Here they come last."""
+    """A list that puts rows without a value last. PostgreSQL puts them first in descending order."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         nullable = {f"-{field.name}" for field in self.lookup_opts.concrete_fields if field.null}
@@ -48,12 +48,14 @@ class EmptyLastChangeList(BoundedChangeList):
 
 
 class PanelAdmin(OperatingAdmin):
-    """A page for rows that people edit.
+    """A page for rows that operators edit.
 
-    `secret_fields` are neither loaded nor shown. `live_template` is shown above the form with `live_context(row)` and
-    fetched anew every `live_seconds`. So is what `registry.add_leaving` says, until nothing is leaving. What
-    `registry.add_section` adds is shown below the form. `empty_hint` is what the list says while there is no row: where
-    rows come from. `instead_of_deleting` is what to do with a row that has to stay, because something happened to it.
+    - `secret_fields` are neither loaded nor shown.
+    - `live_template`, rendered with `live_context(row)`, is shown above the form and reloaded every `live_seconds`
+      seconds. So are messages on their way (`registry.add_leaving`), until none is left.
+    - Sections (`registry.add_section`) are shown below the form.
+    - `empty_hint` is the text of an empty list: where its rows come from.
+    - `instead_of_deleting` is the advice for a row that cannot be deleted because something has already happened to it.
     """
 
     empty_hint = ""
@@ -61,7 +63,7 @@ class PanelAdmin(OperatingAdmin):
 
     list_per_page = 50
     paginator: Any = BoundedPaginator
-    # `BoundedChangeList` counts these in its own way.
+    # `BoundedChangeList` counts the rows itself.
     show_full_result_count = False
     list_filter_submit = True
     list_fullwidth = True
@@ -69,9 +71,9 @@ class PanelAdmin(OperatingAdmin):
     change_form_outer_before_template = "panelkit/live.html"
     change_form_outer_after_template = "panelkit/sections.html"
     secret_fields: Sequence[str] = ()
-    # Columns that may be long and that lists do not show, also of rows that are selected along.
+    # Long columns that lists do not show, so they are not loaded; also columns of related rows (`sfc__snapshot`).
     large_fields: Sequence[str] = ()
-    # How the indexes have the usernames that the list is searched for.
+    # The case in which this model's index has usernames: a search by username uses the lookup "lower" or "upper".
     name_lookup = "lower"
     live_template = ""
     live_seconds = 3
@@ -82,7 +84,7 @@ class PanelAdmin(OperatingAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """What an id or a @name names, where there is such a row; else whatever has the words in it."""
+        """Rows with the id or @username that was typed; if there are none, rows that contain the words."""
         queryset = narrowed(request, queryset)
         fields = self.get_search_fields(request)
         meant = meant_by(search_term, model=self.model, fields=fields, name_lookup=self.name_lookup)
@@ -91,8 +93,10 @@ class PanelAdmin(OperatingAdmin):
         return super().get_search_results(request, queryset, search_term)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Without the right to change, a form shows values as text: then the secrets are not on it. Nor is what the
-        database will fill in on the form of a new row."""
+        """Hide secrets from users without the right to change the row, to whom forms show values as text.
+
+        On the form of a new row also hide read-only fields that the database fills in.
+        """
         fieldsets = super().get_fieldsets(request, obj)
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         hidden = set() if may_write else self._secret
@@ -133,13 +137,16 @@ class PanelAdmin(OperatingAdmin):
         return consequences(objs, request, self.admin_site)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """To where somebody wanted to go who was asked to save first (unsaved.js)."""
+        """Continue to the page that the user wanted to open when unsaved.js asked them to save first."""
         answer = super().response_change(request, obj)
         then = request.POST.get(THEN, "")
         return HttpResponseRedirect(then) if url_has_allowed_host_and_scheme(then, allowed_hosts=None) else answer
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Of two that save the same row at once both find it free, and one of them meets the database's constraint."""
+        """Report a violated unique constraint as a message.
+
+        Forms check for duplicates before saving; when two users save the same values at once, both checks pass.
+        """
         try:
             return super().changeform_view(request, *args, **kwargs)
         except IntegrityError as problem:
@@ -204,7 +211,7 @@ class PanelAdmin(OperatingAdmin):
 
 
 class FactAdmin(PanelAdmin):
-    """A page for rows that record what happened: nobody adds, changes or deletes them here."""
+    """A page for rows that record what happened. They cannot be added, changed or deleted here."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -226,8 +233,11 @@ class RowsInline(UnfoldTabularInline):
 
 
 class FactInline(UnfoldTabularInline):
-    """Rows of facts below the object they belong to, a page at a time. Each has a link to its own page, unless
-    `show_change_link` is off; a title above each row would repeat what its fields say."""
+    """Read-only rows below the object that they belong to, in pages of `per_page`.
+
+    Each row has a link to its own page unless `show_change_link` is off. Rows have no titles: these would only repeat
+    the fields.
+    """
 
     extra = 0
     hide_title = True
@@ -258,8 +268,10 @@ class FactInline(UnfoldTabularInline):
 
 
 def _can_be_edited(context: dict[str, Any]) -> bool:
-    """Whether a page with this context has a field to fill in. `has_change_permission` says less: all fields may be
-    read-only in the row's present state."""
+    """Whether the page with this context has an editable field.
+
+    `has_change_permission` is not enough: in the row's present state all fields may be read-only.
+    """
     formsets = context["inline_admin_formsets"]
     return bool(context["adminform"].form.fields) or any(
         formset.has_add_permission or formset.has_change_permission or formset.has_delete_permission
@@ -268,14 +280,14 @@ def _can_be_edited(context: dict[str, Any]) -> bool:
 
 
 def _version(row: Model) -> str:
-    """Another one whenever the row has changed."""
+    """A hash of the loaded columns, which differs after every change of the row."""
     deferred = row.get_deferred_fields()
     values = [getattr(row, field.attname) for field in row._meta.concrete_fields if field.attname not in deferred]
     return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
 
 def _lock(rows: QuerySet[Any]) -> None:
-    """In the order of their primary keys, as everywhere, and before what belongs to them."""
+    """Lock rows in the order of their primary keys, as all code does, and before the rows that belong to them."""
     list(rows.order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
 
 

@@ -1,4 +1,4 @@
-"""List columns and labels: states, reasons for waiting, times, links."""
+"""Columns and phrases of the panel: coloured labels of states, times, why something waits, links."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -91,12 +91,12 @@ def choice_label(field: str, description: str | None = None) -> Callable[[Any, A
 
 
 def moment(at: datetime | None) -> str:
-    """A time as people here read it, in UTC: 2026-11-23 14:05:09."""
+    """A time in the current time zone (UTC), without the zone's name: 2026-11-23 14:05:09. Empty for None."""
     return f"{at.astimezone(timezone.get_current_timezone()):%Y-%m-%d %H:%M:%S}" if at else ""
 
 
 def moment_told(at: datetime) -> str:
-    """The same within a sentence, where nothing else says whose clock that is: 2026-11-23 14:05:09 UTC."""
+    """A time with its time zone, for sentences: 2026-11-23 14:05:09 UTC."""
     return f"{moment(at)} {at.astimezone(timezone.get_current_timezone()):%Z}"
 
 
@@ -135,7 +135,7 @@ def link_to(row: Model, text: str) -> SafeString:
 
 @cache
 def related_column(field: "Field[Any, Any]") -> Callable[[Any], str]:
-    """A column with a link to the row that a foreign key leads to."""
+    """A column with a link to the row that a foreign key refers to."""
 
     @display(description=str(field.verbose_name), ordering=field.name)
     def show(row: Any) -> str:

@@ -1,4 +1,7 @@
-"""Operations: what an operator can do to a row beside editing it. Each decodes, calls one service, and reports."""
+"""Operations: what operators can do to a row besides editing it.
+
+An operation decodes the request, calls one service and reports the result.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +13,7 @@ from django.http import HttpRequest
 
 @dataclass(frozen=True)
 class Call:
-    """Who asked for an operation, and what they typed into its form."""
+    """The request for an operation, and the cleaned data of its form."""
 
     request: HttpRequest
     data: dict[str, Any] = field(default_factory=dict)
@@ -30,15 +33,19 @@ def when_in(*states: str, attribute: str = "state") -> Callable[[Any], bool]:
 
 @dataclass(frozen=True)
 class Operation:
-    """`run(row, call)` calls one service. `when(row)` says whether a page offers it; the service decides.
+    """An operation on a row.
 
-    With `confirm`, `form` or `form_for(row)` it is asked for on a page of its own; with `page` it only leads to one
-    that does it. `bulk` offers it for the selected rows of a list. What `removes` its row is not logged with the row's
-    name, which is to be forgotten; `run` keeps what is to be kept. What `makes` another row of the kind returns it from
-    `run`, and its page is shown next.
-    `missing(row)` says what keeps the service from doing it now: the page that asks lists that instead of asking.
-    `done` ends the sentence "NAME …"; one that depends on what `run` returned is a function of that. `right` is the
-    permission that it needs; without one, that to change the model.
+    - `run(row, call)` calls one service.
+    - `when(row)` decides whether the row's page offers the operation. The service may still refuse it.
+    - `confirm`, `form`, `form_for(row)`: a page of its own asks for confirmation or for the form's values first.
+    - `page`: the operation is only a link to another page, which does the work.
+    - `bulk`: lists offer the operation for the selected rows.
+    - `removes`: `run` removes the row. The panel then neither logs the operation nor shows the row's name, which is
+      meant to be forgotten; `run` itself records what has to stay on record.
+    - `makes`: `run` creates another row of the model and returns it; the panel shows that row's page next.
+    - `missing(row)` returns what prevents the operation now. The confirmation page lists that instead of asking.
+    - `done` completes the sentence "NAME …" that reports success, or is a function that makes it from `run`'s result.
+    - `right` is the permission that the operation needs; if it is empty, the permission to change the model.
     """
 
     name: str
@@ -75,7 +82,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Offer:
-    """An operation as a page offers it for one row."""
+    """An operation that a row's page offers, with the URL of its button."""
 
     operation: Operation
     url: str

@@ -1,20 +1,21 @@
-"""Telegram's errors as the few kinds that callers treat differently. `telegram.error_table` tells which is which.
+"""Telegram's errors, in the few kinds that callers treat differently. `telegram.error_table` assigns them.
 
-Free of Telethon, whose import costs most of a second: most processes only need the names.
+This module does not import Telethon, because that takes most of a second and most processes only need the names.
 """
 
 from typing import ClassVar, Literal
 
-# Telegram's names of restrictions in all supergroups at once; any other restriction concerns strangers.
+# Telegram's name for a restriction in all supergroups. Every other restriction concerns first contacts and joining.
 SUPERGROUPS_RESTRICTED = "USER_BANNED_IN_CHANNEL"
-# The adapter's name for it: the account is neither in the chat nor where an invite leads, so Telegram does not tell it.
+# The adapter's own reason: the account is not in the chat, and no invite link that leads there is known, so Telegram
+# does not show the chat to the account.
 NOT_INSIDE = "NOT_INSIDE"
-# Bounds of a wait, in seconds: 0 would be asked again at once, and what is beyond ten years fits no calendar.
+# Bounds of a wait, in seconds. A caller would repeat at once after 0, and a time too far ahead overflows a datetime.
 SHORTEST_WAIT, LONGEST_WAIT = 1, 10 * 366 * 86_400
 
 
 class TelegramError(Exception):
-    """What Telegram or the way to it refused. `reason` is Telegram's own name for it: FLOOD_WAIT_42."""
+    """Telegram refused a request, or the connection to it failed. `reason` is Telegram's own name: FLOOD_WAIT_42."""
 
     kind: ClassVar[str] = "permanent"
 
@@ -24,9 +25,9 @@ class TelegramError(Exception):
 
 
 class RetryAfter(TelegramError):
-    """Telegram asks to wait `seconds` with `method` (FLOOD_WAIT, SLOWMODE_WAIT). The whole wait is to be kept.
+    """Telegram asks for a wait of `seconds` before `method` is called again (FLOOD_WAIT, SLOWMODE_WAIT).
 
-    `seconds` are within SHORTEST_WAIT and LONGEST_WAIT, whatever Telegram named.
+    Callers must wait for the whole time. `seconds` is between SHORTEST_WAIT and LONGEST_WAIT, whatever Telegram sent.
     """
 
     kind = "retry_after"
@@ -38,21 +39,23 @@ class RetryAfter(TelegramError):
 
 
 class BotRestricted(TelegramError):
-    """Telegram restricts the whole account until a person has looked: it makes no first contacts and joins nothing
-    (PEER_FLOOD), or writes in no supergroup either (SUPERGROUPS_RESTRICTED).
+    """Telegram restricts the whole account. The restriction stays until an operator has checked the account.
+
+    The account must make no first contacts and join no chats (PEER_FLOOD); with SUPERGROUPS_RESTRICTED it must not
+    write in supergroups either.
     """
 
     kind = "bot_restricted"
 
 
 class BotFull(TelegramError):
-    """The account is in as many chats as Telegram allows: it can join no other one."""
+    """The account is in as many chats as Telegram allows and cannot join another."""
 
     kind = "bot_full"
 
 
 class BotDead(TelegramError):
-    """The account cannot be used: banned or frozen, or (`needs_login`) its login is gone."""
+    """The account cannot be used: it is banned or frozen, or it is logged out (`needs_login`)."""
 
     kind = "bot_dead"
 
@@ -70,7 +73,7 @@ class PeerRefuses(TelegramError):
 class ChatRefuses(TelegramError):
     """This chat cannot be written to or entered: no right to write, banned from it, private, gone.
 
-    `says`: what this means for an account that was in the chat: it was `removed`, it is `silenced`, or neither.
+    `says` is the consequence for an account that was in the chat: it was "removed", it is "silenced", or neither ("").
     """
 
     kind = "chat_refuses"
@@ -87,39 +90,41 @@ class PermanentError(TelegramError):
 
 
 class HistoryTooLong(PermanentError):
-    """Searched as far back as is bearable, and not to the time in question: the message may be there or not."""
+    """A search reached its limit before it reached the time in question: the message may or may not exist."""
 
     def __init__(self) -> None:
         super().__init__("HISTORY_TOO_LONG")
 
 
 class TransientError(TelegramError):
-    """The network or Telegram's servers failed: whether the request was carried out is not known."""
+    """The network or Telegram's servers failed. It is not known whether Telegram carried the request out."""
 
     kind = "transient"
 
 
 class PassingError(TransientError):
-    """Over a connection that works Telegram answered with an error that may pass, or one that nobody here knows.
+    """The connection works, but Telegram answered with an error that is temporary or that `error_table` does not list.
 
-    The same request may succeed later. Who repeats it has a ceiling: the error may as well stay. `refused`: Telegram
-    has not carried the request out. Otherwise (its own failure, an answer that cannot be read) nobody knows.
+    The same request may succeed later. Callers that repeat it must limit the attempts, since the error may be lasting.
+    `refused`: Telegram has not carried the request out. Otherwise (a failure of Telegram, an unreadable answer) it is
+    not known.
     """
 
     refused = False
 
 
 class AlreadySent(TelegramError):
-    """A message with this `random_id` is already there (RANDOM_ID_DUPLICATE); Telegram did not say which."""
+    """Telegram has a message with this `random_id` already (RANDOM_ID_DUPLICATE), but does not name its id."""
 
     kind = "already_sent"
 
 
 class ChatElsewhere(TelegramError):
-    """The reference leads to the chat with the marked id `leads_to`, and another one is meant.
+    """The reference leads to the chat with the marked id `leads_to`, which is not the expected chat.
 
-    `leads_to` is 0 when Telegram tells only the `title`. Nothing was done, unless the chat had to be joined to see what
-    it is: `joined` says whether the account has left it again or stays in it, or was in it before.
+    `leads_to` is 0 when Telegram sends only the `title`. Nothing was done, unless the account had to join the chat to
+    see its id. `joined`: the account "left" that chat again, "stays" in it, or was in it "before"; "" if it did not
+    join.
     """
 
     kind = "chat_elsewhere"
@@ -132,7 +137,7 @@ class ChatElsewhere(TelegramError):
 
 
 class ChatUpgraded(TelegramError):
-    """The basic group `upgraded_from` (a marked id) is the supergroup `telegram_id` now: it takes nothing any more."""
+    """The basic group `upgraded_from` (a marked id) is now the supergroup `telegram_id` and accepts no messages."""
 
     kind = "chat_upgraded"
 

@@ -1,4 +1,7 @@
-"""What goes in and out of the adapter. Ids of chats are marked (-100… supergroups, -… groups), of people positive."""
+"""The values that the Telegram adapter takes and returns.
+
+Chat ids are marked: -100… for supergroups and channels, -… for basic groups. Ids of people are positive.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,9 +25,10 @@ def is_group(peer_id: int) -> bool:
 
 @dataclass(frozen=True)
 class Credentials:
-    """With what an application signs in. `proxy_url` as `telegram.connection.proxy_settings` reads it, or empty.
+    """An application's credentials at Telegram, and the proxy to connect through.
 
-    Printed, it shows neither the hash nor the proxy's password.
+    `proxy_url` is in the form that `telegram.connection.proxy_settings` reads, or empty. The repr contains neither the
+    hash nor the proxy's URL with its password.
     """
 
     api_id: int
@@ -32,14 +36,17 @@ class Credentials:
     proxy_url: str = field(default="", repr=False)
 
 
-# "service": Telegram itself, which sends login codes. "unknown": nothing that Telegram sent says who that is.
+# "service": Telegram itself, which sends login codes. "unknown": Telegram sent nothing that identifies the author.
 AuthorKind = Literal["person", "bot", "deleted", "channel", "anonymous_admin", "service", "unknown"]
 
 
 @dataclass(frozen=True)
 class Author:
-    """What wrote a message. A Telegram user account is a "person", whoever uses it; a "bot" is a Bot API bot. `scam`
-    and `fake` are Telegram's own labels."""
+    """The kind of author of a message.
+
+    A Telegram user account is a "person", even if a program uses it; a "bot" is a Bot API bot. `scam` and `fake` are
+    Telegram's own labels.
+    """
 
     kind: AuthorKind
     scam: bool = False
@@ -53,10 +60,10 @@ UNKNOWN_AUTHOR = Author("unknown")
 class IncomingMessage:
     """A message as one account sees it. Ids in private chats and basic groups are that account's own.
 
-    `service`: nobody's words (somebody joined, the title changed); it only takes up an id. `outgoing`: the account
-    sent it, even if it shows as a channel's. `from_user_id` is None where no user shows as the author. With
-    `via_bot_id` (an inline bot made the text) or `forwarded` the words are not the author's own. Messages with the same
-    `grouped_id` are one album.
+    `service`: a notice without text (a member joined, the title changed), which only uses up an id. `outgoing`: the
+    account sent the message, even if Telegram shows a channel as the author. `from_user_id` is None if Telegram shows
+    no user as the author. With `via_bot_id` (an inline bot wrote the text) or `forwarded` the author did not write the
+    text. Messages with the same `grouped_id` form one album.
     """
 
     peer_id: int
@@ -79,11 +86,12 @@ class IncomingMessage:
 
 @dataclass(frozen=True)
 class MessageNow:
-    """How a message is now, as one account sees it; None where this is not known.
+    """The present state of a message, as one account sees it. A field is None if its value is not known.
 
-    `peer_id` None: in a private chat or basic group, whose messages the account numbers together. `text` is its whole
-    text; `edited_at` None: never edited. `reactions` as people read them ("❤ 2 👍 1"), "" for none. `from_user_id` and
-    `from_username`: who wrote it, if it is what somebody else wrote in a private chat.
+    `peer_id` is None for a message in a private chat or basic group: the account numbers all of these together.
+    `text` is the whole text. `edited_at` is None if the message was never edited. `reactions` is a text as people read
+    it ("❤ 2 👍 1"), "" for no reactions. `from_user_id` and `from_username` identify the author of an incoming message
+    in a private chat; for other messages they are None and "".
     """
 
     peer_id: int | None
@@ -98,7 +106,7 @@ class MessageNow:
 
 @dataclass(frozen=True)
 class ChatTarget:
-    """A group or supergroup: by its marked id once known, else by @username or invite link."""
+    """A group or supergroup: its marked id if that is known, otherwise an @username or invite link."""
 
     reference: str = ""
     telegram_id: int | None = None
@@ -106,8 +114,10 @@ class ChatTarget:
 
 @dataclass(frozen=True)
 class PersonTarget:
-    """A person. Reached by what the account already knows of `user_id`, through the message
-    `via_message_id` that they wrote in the shared chat `via_chat_id` (marked), or by username.
+    """A person.
+
+    The account reaches them if it knows `user_id` already, through the message `via_message_id` that they wrote in the
+    shared chat `via_chat_id` (a marked id), or by the username.
     """
 
     user_id: int | None = None
@@ -121,8 +131,11 @@ Target = ChatTarget | PersonTarget
 
 @dataclass(frozen=True)
 class ResolvedChat:
-    """`upgraded_from`: the marked id of the basic group that this supergroup was, where Telegram has said so. `left`:
-    the account is known not to be in it. `joined`: it was not in it before."""
+    """A chat that a reference leads to.
+
+    `upgraded_from`: the marked id of the basic group that this supergroup was, if Telegram has sent that. `left`: the
+    account is known not to be in the chat. `joined`: the account has joined the chat just now.
+    """
 
     telegram_id: int
     kind: ChatKind
@@ -134,9 +147,9 @@ class ResolvedChat:
 
 @dataclass(frozen=True)
 class Dialog:
-    """A chat in the account's list: one that it is a member of, or a person it has talked with.
+    """An entry of the account's list of chats: a chat that it is a member of, or a private chat with a person.
 
-    `usernames` are those that lead to it, without @. `upgraded`: a basic group that is a supergroup now.
+    `usernames` are all usernames that lead to the chat, without @. `upgraded`: a basic group that is a supergroup now.
     """
 
     peer_id: int
@@ -149,7 +162,7 @@ class Dialog:
 
 @dataclass(frozen=True)
 class SentMessage:
-    """`message_id` as the sending account sees it; `user_id` is the peer's id when it is a person."""
+    """A sent message: `message_id` is the sending account's number of it, `user_id` the recipient's id if a person."""
 
     message_id: int
     at: datetime
