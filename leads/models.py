@@ -1,4 +1,4 @@
-"""People whom a campaign's keywords found, and the conversations with them."""
+"""Leads (people who were found by a campaign's keywords) and the conversations with them."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from campaigns.models import Campaign
 
 
 class CampaignManager(models.Model):
-    """A manager bot that takes the leads of a campaign."""
+    """A manager bot to which a campaign assigns its leads."""
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="managers")
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="manages")
@@ -30,7 +30,7 @@ class CampaignManager(models.Model):
 
 
 class Lead(models.Model):
-    """One person for one campaign, however often they said the keywords."""
+    """A person as a lead of one campaign. Further hits of the same person make no new lead."""
 
     class State(models.TextChoices):
         NEW = "new"
@@ -103,8 +103,8 @@ class Lead(models.Model):
 class Conversation(models.Model):
     """A manager bot's direct chat with a lead.
 
-    `epoch` grows with every incoming message, with the edit or deletion of one that has no answer yet, and with every
-    change of owner; an LLM job made under an older epoch is dropped.
+    `epoch` grows with every incoming message, when a message without an answer is edited or deleted, and with every
+    change of owner. The answer of an LLM job from an older epoch is dropped.
     """
 
     class Owner(models.TextChoices):
@@ -126,14 +126,14 @@ class Conversation(models.Model):
         indexes = [
             models.Index(fields=["bot", "peer_id"], name="conversation_of_peer"),
             models.Index(fields=["bot"], name="open_conversations", condition=~Q(owner="none")),
-            # As the panel lists them.
+            # The order of the panel's list.
             models.Index(
                 F("last_incoming_at").desc(nulls_last=True),
                 F("created_at").desc(),
                 F("id").desc(),
                 name="conversations_latest",
             ),
-            # Few among all: the overview shows the latest of them.
+            # The overview shows the latest of these conversations, which are few among all.
             models.Index(
                 F("last_incoming_at").desc(nulls_last=True),
                 name="conversations_of_operators",
@@ -145,16 +145,18 @@ class Conversation(models.Model):
         return f"{self.bot} with {self.lead}"
 
 
-# As in the chat: times are whole seconds, often the same for a question and its answer. What is still to be sent has no
-# place yet, and comes last.
+# The order of a conversation's messages, by Telegram's numbers as in the chat: Telegram's times are whole seconds and
+# often equal for a question and its answer. Messages that are still to be sent have no number and come last.
 _PLACE = Coalesce("telegram_message_id", "follows_message_id")
 MESSAGES_IN_ORDER = (_PLACE.asc(nulls_last=True), F("telegram_message_id").asc(nulls_last=True), "at", "id")
 
 
 class Message(models.Model):
-    """One message of a conversation. Ours have a delivery; a person's from the phone have none.
+    """One message of a conversation.
 
-    What became of ours in the chat stands on their delivery, of the others here.
+    Messages that CoolThing sends have a delivery, which also records their edits and deletions in the chat. Messages of
+    the lead, and those that a team member writes from the phone, have none; their edits and deletions are recorded
+    here.
     """
 
     class Author(models.TextChoices):
@@ -194,12 +196,12 @@ class Message(models.Model):
             ),
         ]
         indexes = [
-            # Edits and deletions name nothing but the account's number.
+            # Telegram's updates about edits and deletions name a message only by the account's number of it.
             models.Index(fields=["telegram_message_id"], name="messages_heard", condition=Q(delivery=None)),
             models.Index("conversation", _PLACE, "telegram_message_id", "at", "id", name="messages_in_order"),
             models.Index(fields=["conversation", "epoch"], name="messages_by_epoch"),
             models.Index(fields=["-at"], name="messages_newest"),
-            # Those that are looked at again after each connect.
+            # The messages that a bot checks for changes each time it has connected.
             models.Index(
                 fields=["at"],
                 name="messages_heard_lately",
@@ -212,9 +214,10 @@ class Message(models.Model):
 
 
 class UnclaimedMessage(models.Model):
-    """A message that left the account while one of ours was being sent: whether it is ours is not known yet.
+    """An outgoing message that appeared in the chat while a delivery to the same person was being sent.
 
-    Judged as soon as nothing to that person is `sending`.
+    It may be that delivery's message or a team member's from the phone. This is decided as soon as no delivery to the
+    person is in the state `sending`.
     """
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="unclaimed")
@@ -243,9 +246,9 @@ class UnclaimedMessage(models.Model):
 
 
 class LlmJob(models.Model):
-    """A question to the LLM: what to answer to everything that the lead said up to `epoch`.
+    """A request to the LLM for an answer to everything that the lead wrote up to `epoch`.
 
-    `dispatched_at`: when a task for it was last sent. `claimed_until`: until then one task works on it.
+    `dispatched_at` is when a task for the job was last sent. Until `claimed_until` one task works on the job alone.
     """
 
     class State(models.TextChoices):

@@ -1,7 +1,8 @@
-"""Domain events: facts in the past tense, with ids, as they travel over the bus.
+"""Domain events as they travel over the bus: facts with ids, named in the past tense.
 
-An event's class names where it is published; on arrival the pair (exchange, routing key) picks the class again, since
-the body is flat JSON that may come from a program which knows nothing of these classes.
+An event's class declares the exchange and the routing key under which it is published. When a message arrives, its
+exchange and routing key select the class again: the body is flat JSON, and other programs that publish do not know
+these classes.
 """
 
 import re
@@ -18,19 +19,22 @@ from messaging import wire
 from messaging.broker import topology
 from texts.json_text import from_json
 
-# The name space of ids that we give to messages which came without one. Changing it would make old copies look new.
+# The namespace of the ids that `event_id` makes for messages without an id. If it changed, copies of messages that have
+# been handled already would get new ids and be handled again.
 _ID_NAMESPACE = uuid.UUID("6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11")
 
-# A campaign's leads share one key, and so do a service's reports: few are in use at a time.
+# The size of the caches by routing key. Few keys are in use at a time: the leads of a campaign share one key, and so do
+# the reports of a service.
 _KEYS_REMEMBERED = 1024
-# As in a topic pattern.
+# The key of a class that fits every routing key, as `#` does in a topic pattern.
 _ANY_KEY = "#"
-# An event is ids and facts: more than a megabyte is a mistake of its publisher. Nothing larger is sent, nor read.
+# Events have ids and facts only, so a body of more than a megabyte is a mistake of its publisher. Larger bodies are
+# neither sent nor read.
 MAX_BODY_BYTES = 1_048_576
 
 
 class UndecodableMessage(Exception):
-    """The message is no event that we know; the text says why."""
+    """The message is not an event that this version knows. The exception's text is the reason."""
 
 
 def _now() -> datetime:
@@ -40,9 +44,10 @@ def _now() -> datetime:
 class Event(BaseModel):
     """Base of all events.
 
-    `class Said(Event, exchange=topology.EVENTS_EXCHANGE, key="bots.said")` declares where it is published. A key may
-    take words from fields: `lead.{campaign_id}`. `service` names the publisher when it is not the key's first word.
-    A `fallback` is for keys that no other class fits; the key `#` is any. Unknown fields of a body are ignored.
+    `class Said(Event, exchange=topology.EVENTS_EXCHANGE, key="bots.said")` declares where the event is published. A key
+    may contain fields: `lead.{campaign_id}`. Pass `service` if the publisher is not the key's first word. A class with
+    `fallback` is used for keys that fit no other class; the key `#` fits every key. Unknown fields in a body are
+    ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -55,7 +60,7 @@ class Event(BaseModel):
     id: uuid.UUID = Field(default_factory=uuid.uuid4)
     created_at: wire.Time = Field(default_factory=_now)
 
-    # Only when it is another key than the fields tell.
+    # Set only if the message arrived under another key than the one that follows from its fields.
     _arrival_key: str | None = PrivateAttr(None)
 
     def __init_subclass__(
@@ -73,18 +78,21 @@ class Event(BaseModel):
 
     @property
     def routing_key(self) -> str:
-        """The key that it is published under, as its class and fields tell."""
+        """The key under which the event is published, made from the key of its class and its fields."""
         values = {name: getattr(self, name) for name in _key_fields(self._key)}
         return self._key.format(**values)
 
     @property
     def publisher(self) -> str:
-        """The service that this event is counted for."""
+        """The service that published the event, for statistics."""
         return self._publisher or self.routing_key.partition(".")[0]
 
     @property
     def arrived_under(self) -> str:
-        """The key that its message had, whatever the fields say: another program's `service` may be any text."""
+        """The routing key of the message that carried the event.
+
+        The key from the fields may differ: another program may put any text into `service`.
+        """
         return self.routing_key if self._arrival_key is None else self._arrival_key
 
     def _arrive(self, routing_key: str) -> None:
@@ -92,7 +100,7 @@ class Event(BaseModel):
             self._arrival_key = routing_key
 
     def to_json(self) -> str:
-        """The body as it goes on the wire: one flat JSON object."""
+        """The message body: one flat JSON object."""
         return self.model_dump_json()
 
 
@@ -114,7 +122,7 @@ class ServiceCrashedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="{servic
 
 
 class DeadLetterKept(Event, exchange=topology.EVENTS_EXCHANGE, key="{service}.dead_letter"):
-    """A message could not be handled and waits for an operator. `queue` is empty when no queue wanted it."""
+    """A message could not be handled and waits for an operator. `queue` is empty if the message was unroutable."""
 
     service: wire.ServiceName
     queue: str
@@ -130,10 +138,10 @@ def decode(
     message_id: str | None = None,
     assumed: type[Event] | None = None,
 ) -> Event:
-    """The event in `body`, of the class that is published to this exchange under this key.
+    """Decode `body` into an event of the class that is published to this exchange under this key.
 
-    Without an id of its own it gets a stable one (see `event_id`); without `created_at` it gets the present.
-    `assumed` is the class of an event whose exchange and key tell none; then the body alone has its fields.
+    If the body has no id, the event gets a stable one (see `event_id`); if it has no `created_at`, the current time.
+    Pass the class as `assumed` if the exchange and key do not identify one; then all fields come from the body.
     Raises `UndecodableMessage`.
     """
     fields = _parse(body)
@@ -152,7 +160,7 @@ def decode(
 
 
 def known_keys(exchange: str) -> list[str]:
-    """The keys under which events that have a class are published to an exchange, as `lead.{campaign_id}`."""
+    """The key patterns of the event classes that are published to an exchange: `lead.{campaign_id}`."""
     return list(dict.fromkeys(cls._key for cls in _registry if cls._exchange == exchange and not cls._fallback))
 
 
@@ -161,13 +169,13 @@ def is_known(exchange: str, routing_key: str) -> bool:
 
 
 def key_words(exchange: str, routing_key: str) -> Mapping[str, str]:
-    """The fields that the key of a known event tells: `campaign_id` of `lead.{campaign_id}`."""
+    """The fields that a known event's routing key contains: `campaign_id` in `lead.{campaign_id}`."""
     fitting = _fitting(exchange, routing_key, len(_registry))
     return _key_words(fitting[-1], routing_key) if fitting else {}
 
 
 def check_version(headers: Mapping[str, Any]) -> None:
-    """Raises `UndecodableMessage` for a body of a later major version than ours, or of none that can be told."""
+    """Raises `UndecodableMessage` for a later major version than this one, or an unreadable version header."""
     version = headers.get(topology.VERSION_HEADER)
     if version is None:
         return
@@ -179,7 +187,10 @@ def check_version(headers: Mapping[str, Any]) -> None:
 
 
 def event_id(exchange: str, routing_key: str, body: bytes, *, message_id: str | None = None) -> uuid.UUID:
-    """The id of an event, whatever its body is: the body's own, AMQP's message id, or one made of the content."""
+    """The id of an event, even if its body cannot be decoded.
+
+    It is the id in the body, or AMQP's message id, or a UUID derived from the exchange, the key and the content.
+    """
     try:
         own = _parse(body).get("id")
     except UndecodableMessage:
@@ -191,7 +202,7 @@ def event_id(exchange: str, routing_key: str, body: bytes, *, message_id: str | 
             except ValueError:
                 continue
     name = f"{exchange}\0{routing_key}\0{message_id or body!r}"
-    # AMQP's short strings may hold lone surrogates.
+    # AMQP's short strings may contain lone surrogates.
     return uuid.uuid5(_ID_NAMESPACE, name.encode("utf-8", "backslashreplace").decode())
 
 
@@ -221,7 +232,11 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 def _pick(exchange: str, routing_key: str, fields: dict[str, Any]) -> type[Event]:
-    """Several classes may fit a key (`scripts.started`): the most exact one that the body has to do with wins."""
+    """The class of the event with this key and these fields.
+
+    Several classes may fit a key (`scripts.started`). The result is the most specific one that the fields match, or
+    the most specific one if they match none.
+    """
     fitting = _fitting(exchange, routing_key, len(_registry))
     if not fitting:
         raise UndecodableMessage(f"no event is known by the key {routing_key!r} on {exchange!r}")
@@ -230,21 +245,24 @@ def _pick(exchange: str, routing_key: str, fields: dict[str, Any]) -> type[Event
 
 @lru_cache(_KEYS_REMEMBERED)
 def _fitting(exchange: str, routing_key: str, known: int) -> Sequence[type[Event]]:
-    """The most exact one first. `known` is how many classes there are: one more may give another answer."""
+    """The classes that fit a key, the most specific first.
+
+    `known` is the number of registered classes. It is part of the cache key: another class may change the result.
+    """
     fitting = [cls for cls in _registry if cls._exchange == exchange and _key_pattern(cls).fullmatch(routing_key)]
-    # A body that lacks fields of its type is a broken event of that type, not a sound one of the fallback.
+    # A body without the required fields is a broken event of its own class, not a valid event of the fallback.
     fitting = [cls for cls in fitting if not cls._fallback] or fitting
     return sorted(fitting, key=lambda cls: len(_key_fields(cls._key)))
 
 
 def _speaks_of(cls: type[Event], routing_key: str, fields: dict[str, Any]) -> bool:
-    """Whether the body has a field that only this type needs, or all that it needs is in the key."""
+    """Whether the body has a required field of this class, or the key contains all required fields."""
     needed = _required(cls) - _key_words(cls, routing_key).keys()
     return not needed or not needed.isdisjoint(fields)
 
 
 def _unstorable(cls: type[Event], fields: Mapping[str, Any]) -> str:
-    """Which fields that are read the database could not keep, and why."""
+    """The fields that this event would read but the database could not store, with reasons; empty without any."""
     keeps_all = cls.model_config.get("extra") == "allow"
     read = {name: value for name, value in fields.items() if keeps_all or name in cls.model_fields}
     found = [(name, wire.unstorable(name) or wire.unstorable(value)) for name, value in read.items()]
@@ -253,7 +271,7 @@ def _unstorable(cls: type[Event], fields: Mapping[str, Any]) -> str:
 
 @lru_cache(_KEYS_REMEMBERED)
 def _key_words(cls: type[Event], routing_key: str) -> Mapping[str, str]:
-    """The fields that the routing key tells; a foreign body may leave them out."""
+    """The fields that the routing key contains. Other programs may leave them out of the body."""
     found = _key_pattern(cls).fullmatch(routing_key)
     return dict(zip(_key_fields(cls._key), found.groups(), strict=True)) if found else {}
 
@@ -277,7 +295,7 @@ def _key_pattern(cls: type[Event]) -> re.Pattern[str]:
 
 
 def _summary(problem: ValidationError) -> str:
-    """Field and reason, without the value: it may be somebody's message."""
+    """The fields and reasons of a validation error, without the values: these may be a person's private messages."""
     return "; ".join(
         f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg'].removeprefix('Value error, ')}"
         for error in problem.errors()

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 # Telegram's name for a restriction in all supergroups. Every other restriction concerns first contacts and joining.
 SUPERGROUPS_RESTRICTED = "USER_BANNED_IN_CHANNEL"
-# The adapter's own reason: the account is not in the chat, and no invite link that leads there is known, so Telegram
-# does not show the chat to the account.
+# The adapter's own reason: the account is neither in the chat nor in the one that the invite link leads to, so Telegram
+# does not show whether the two are the same.
 NOT_INSIDE = "NOT_INSIDE"
 # Bounds of a wait, in seconds. A caller would repeat at once after 0, and a time too far ahead overflows a datetime.
 SHORTEST_WAIT, LONGEST_WAIT = 1, 10 * 366 * 86_400

@@ -1,4 +1,4 @@
-"""Incidents: what is wrong is reported once, however often it is noticed, until it is over."""
+"""Incidents: a problem is reported once, however often processes notice it, until it is over."""
 
 import re
 from collections.abc import Iterable
@@ -18,19 +18,20 @@ from messaging.events import Event, ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
 
 FORGOTTEN = timedelta(days=1)
-# A worker takes seconds to start, on a busy machine half a minute.
+# How long an incident must last that is normal while processes start. A worker starts within seconds, on a busy machine
+# within half a minute.
 GRACE = timedelta(minutes=1)
-# How the keys of what `trouble_tell_lasting` notes begin.
+# The prefix of the keys that callers pass to `trouble_tell_lasting`.
 STARTING = "hosts:"
 KEY_LENGTH, REASON_LENGTH = 200, 300
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
 def trouble_tell(*, key: str, reason: str, event: Event | None = None) -> bool:
-    """Note that something is wrong, and publish it if it was not known yet (True). `key` names the trouble.
+    """Record the incident `key` and publish an event if the incident is new. Returns whether it is.
 
-    Published is a ServiceErrorEvent of the bots, or `event` if given. Where `reason` has the id of an account, people
-    read its name.
+    The event is `event`, or a ServiceErrorEvent of the bots with `reason`. Ids of accounts in `reason` are replaced by
+    their names.
     """
     reason = _in_names(reason)
     with transaction.atomic():
@@ -45,16 +46,16 @@ def trouble_tell(*, key: str, reason: str, event: Event | None = None) -> bool:
 
 
 def trouble_tell_lasting(*, key: str, reason: str) -> bool:
-    """As `trouble_tell`, for what is normal while processes start: it is published once it has lasted for GRACE.
+    """Record an incident that is normal while processes start, and publish it when it has lasted for GRACE.
 
-    The processes that notice it report it every few seconds. After a silence of GRACE its time begins anew: nobody was
-    looking.
+    Processes that notice the incident call this every few seconds. If no call came for GRACE before it was published,
+    the time starts again, because no process was watching. Returns whether the incident was published now.
     """
     with transaction.atomic():
         _, new = Trouble.objects.get_or_create(key=key, defaults={"reason": reason[:REASON_LENGTH]})
         row, now = Trouble.objects.select_for_update().filter(key=key).first(), database_clock()
         if row is None:
-            # Over a moment ago.
+            # Another process has just reported that the incident is over.
             return False
         published = row.last_at - row.since >= GRACE
         if not published and now - row.last_at >= GRACE:
@@ -68,7 +69,7 @@ def trouble_tell_lasting(*, key: str, reason: str) -> bool:
 
 
 def troubles_shown() -> QuerySet[Trouble]:
-    """Without what may be over when the processes have started."""
+    """Open incidents, without those that may only be due to processes that are starting."""
     young = Q(key__startswith=STARTING, last_at__lt=F("since") + GRACE)
     return Trouble.objects.exclude(young)
 
@@ -80,7 +81,7 @@ def _in_names(reason: str) -> str:
 
 
 def chats_about(troubles: Iterable[Trouble]) -> dict[str, Chat]:
-    """By the key of the trouble, the chat that it is about: keys name chats by their ids."""
+    """The chats that incidents concern, by the incident's key, which contains the chat's id."""
     ids = {trouble.key: set(_ID.findall(trouble.key)) for trouble in troubles}
     chats = Chat.objects.in_bulk([UUID(chat_id) for found in ids.values() for chat_id in found])
     about = {key: [chats[UUID(chat_id)] for chat_id in found if UUID(chat_id) in chats] for key, found in ids.items()}
@@ -88,10 +89,13 @@ def chats_about(troubles: Iterable[Trouble]) -> dict[str, Chat]:
 
 
 def troubles_forget() -> int:
-    """Remove what has not been noticed for a day: nobody will say that it is over."""
+    """Delete incidents that no process has noticed for a day: none will report that they are over.
+
+    Returns the number of deleted rows.
+    """
     return rows_delete(Trouble.objects.filter(last_at__lt=Now() - FORGOTTEN))
 
 
 def trouble_over(*, key: str) -> None:
-    """It works again: the next time is news."""
+    """Delete the incident, because it is over. If it happens again, it is reported again."""
     Trouble.objects.filter(key=key[:KEY_LENGTH]).delete()

@@ -1,4 +1,4 @@
-"""The only way to publish: an event is committed together with the change that it reports, and sent afterwards."""
+"""The outbox, the only way to publish: an event is committed with the change that it reports and sent afterwards."""
 
 from django.db import connection, transaction
 
@@ -7,14 +7,14 @@ from messaging.events import Event
 from messaging.instrumentation.tracing import traceparent
 from messaging.models import OutboxEvent
 
-# The relay listens here; a notification that is lost costs at most one of its polls.
+# The NOTIFY channel that the relay listens on. If a notification is lost, the relay finds the rows at its next poll.
 NOTIFY_CHANNEL = "outbox"
 
 
 def publish_on_commit(*events: Event) -> None:
-    """Queue events for publishing in the caller's transaction: they go out if, and only if, it commits.
+    """Queue events for publishing in the caller's transaction. They are published if and only if it commits.
 
-    Raises `TransactionManagementError` outside a transaction, where "if it commits" would mean nothing.
+    Raises `TransactionManagementError` outside a transaction.
     """
     enqueue(
         *(
@@ -32,7 +32,10 @@ def publish_on_commit(*events: Event) -> None:
 
 
 def enqueue(*rows: OutboxEvent) -> None:
-    """The raw form, for replays of dead letters; everything else publishes events."""
+    """Queue raw rows, for replays of dead letters. All other code calls `publish_on_commit`.
+
+    Raises `TransactionManagementError` outside a transaction.
+    """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("events are published inside a transaction: transaction.atomic()")
     OutboxEvent.objects.bulk_create(rows)
@@ -40,10 +43,10 @@ def enqueue(*rows: OutboxEvent) -> None:
 
 
 def notify_relay() -> None:
-    """Wake the relay when the transaction commits: one NOTIFY, however often this is called.
+    """Wake the relay when the transaction commits, with one NOTIFY however often this is called.
 
-    The marker lives in the transaction's list of commit hooks, so it goes away exactly when a savepoint's rollback
-    takes the notification away.
+    The marker is in the transaction's list of commit hooks, because Django removes it there exactly when the rollback
+    of a savepoint removes the notification.
     """
     if any(entry[1] is _marker for entry in connection.run_on_commit):
         return
@@ -53,4 +56,4 @@ def notify_relay() -> None:
 
 
 def _marker() -> None:
-    """Says that this transaction has notified already."""
+    """A commit hook that does nothing: its presence means that this transaction has notified already."""
