@@ -1,4 +1,4 @@
-"""Reads about leads, their managers and conversations."""
+"""Queries for leads, their managers and their conversations."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -39,8 +39,11 @@ class PersonRef:
 
 
 def leads_of(*people: PersonRef) -> QuerySet[Lead]:
-    """In every campaign. Of somebody known by id: those with the id, and those that only the name is known of; a lead
-    with the name and another id is somebody who took the name over."""
+    """The leads of these people, in all campaigns.
+
+    For a person with a known id these are the leads with that id, and the leads with the person's username and no id.
+    A lead with the username and another id is another person, who had the username before or has it now.
+    """
     who = Q(pk__in=[])
     for person in people:
         if person.telegram_user_id is not None:
@@ -52,20 +55,26 @@ def leads_of(*people: PersonRef) -> QuerySet[Lead]:
 
 
 def leads_met(people: Collection[PersonRef]) -> QuerySet[Lead]:
-    """Those with an id of these people, and those with a name of theirs, whosever it was. In every campaign."""
+    """The leads with one of these people's ids or usernames, in all campaigns.
+
+    Unlike `leads_of`, it includes other people who had one of the usernames.
+    """
     ids = {person.telegram_user_id for person in people if person.telegram_user_id is not None}
     names = {plain_username(person.username) for person in people} - {""}
     return Lead.objects.filter(Q(telegram_user_id__in=ids) | Q(username__lower__in=names))
 
 
 def direct_contact_permitted(*, chat_id: int) -> bool:
-    """Whether the owner of the chat with this marked id permits to write to its members without an approval."""
+    """Whether the chat's owner permits first contacts to its members without an operator's approval.
+
+    `chat_id` is the marked id.
+    """
     given = permissions_in_force(purpose=ChatPermission.Grant.FIRST_CONTACT, now=Now())
     return given.filter(at_telegram([chat_id], path="chat__")).exists()
 
 
 def direct_contact_gaps(telegram_ids: set[int], *, now: datetime) -> dict[int, Gap]:
-    """By marked id, the chats whose owners do not permit that at `now`, and why."""
+    """The chats whose owners do not permit first contacts at `now`, by marked id, with the reason."""
     known = chats_at(telegram_ids)
     gaps = permission_gaps(chat_ids=known.values(), purpose=ChatPermission.Grant.FIRST_CONTACT, now=now)
     found = {
@@ -76,12 +85,12 @@ def direct_contact_gaps(telegram_ids: set[int], *, now: datetime) -> dict[int, G
 
 
 def managers_choosable() -> QuerySet[Bot]:
-    """Accounts that get new leads, in whatever campaign."""
+    """The accounts that may get new leads, in any campaign."""
     return bots_suitable(role=Role.MANAGER, barred=UNUSABLE, logged_in=True)
 
 
 def manager_told(bot: Bot) -> str:
-    """Why this account gets no new leads, and what to do; or nothing."""
+    """Why this account gets no new leads and what the operator should do; empty if it gets some."""
     return bot_advice(bot, role=Role.MANAGER, barred=UNUSABLE, logged_in=True)
 
 
@@ -90,14 +99,20 @@ def managers_usable(*, campaign_id: UUID) -> QuerySet[Bot]:
 
 
 def managers_told(*, campaign_id: UUID) -> str:
-    """Why none of the campaign's managers gets new leads, and what to do; nothing when one does, or it has none."""
+    """Why none of the campaign's managers gets new leads and what the operator should do.
+
+    Empty if a manager gets leads, and if the campaign has no managers.
+    """
     told = accounts_advice(Bot.objects.filter(manages__campaign_id=campaign_id), manager_told)
     return f"No manager of the campaign gets new leads. {told}" if told else ""
 
 
 def manager_least_loaded(*, campaign_id: UUID, person: PersonRef) -> Bot | None:
-    """By open conversations. A bot that the person knows from another campaign comes last: Telegram has one direct
-    chat for the two of them, and the conversations could not be told apart."""
+    """The usable manager with the fewest open conversations; None if no manager is usable.
+
+    Bots that already have a conversation with the person come last. Telegram has only one direct chat between a bot and
+    a person, so the messages of two conversations could not be distinguished.
+    """
     strangers = Count("conversations", filter=Q(conversations__lead__in=leads_of(person)))
     load = Count("conversations", filter=~Q(conversations__owner=Conversation.Owner.NONE))
     managers = managers_usable(campaign_id=campaign_id).annotate(known=strangers, load=load)
@@ -105,8 +120,11 @@ def manager_least_loaded(*, campaign_id: UUID, person: PersonRef) -> Bot | None:
 
 
 def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = "") -> Conversation | None:
-    """The conversation that a direct chat of this bot belongs to: of several an open one, then the latest spoken in.
-    With its lead, which may be erased a moment later."""
+    """The conversation of this bot's direct chat with the person; None if there is none.
+
+    If there are several, open conversations come first, then the one in which the bot wrote last. The lead is loaded
+    too; an erasure may delete it a moment later.
+    """
     leads = dict(leads_of(PersonRef.of(telegram_user_id, username)).values_list("id", "telegram_user_id"))
     by_id = [lead_id for lead_id, known in leads.items() if known is not None]
     who = Q(peer_id=telegram_user_id) | Q(lead__in=by_id) | Q(lead__in=leads.keys() - by_id, peer_id=None)
@@ -119,13 +137,16 @@ def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = ""
     return spoken.order_by("ended", F("spoken").desc(nulls_last=True), "-created_at").first()
 
 
-# So many of the newest messages of a conversation are read for the LLM; of its albums of ten messages each, 60.
+# The most messages of a conversation, from the newest back, that are read for the LLM. These are 60 albums of ten
+# messages each.
 MOST_SAID = 600
 
 
 def messages_said(*, conversation_id: UUID, most: int = MOST_SAID) -> list[Message]:
-    """The newest of what both sides really said and nobody has deleted since, in the order of cause and effect: an
-    answer stands where its question is, also when something else was said before it arrived."""
+    """The newest messages of both sides that were sent and are not deleted, oldest first.
+
+    An answer follows the message that it answers, even if other messages were sent in between.
+    """
     said = Q(author__in=(Message.Author.LEAD, Message.Author.PHONE)) | Q(delivery__state=Delivery.State.SENT)
     messages = Message.objects.filter(
         said, conversation_id=conversation_id, deleted_at=None, delivery__deleted_at=None
@@ -135,8 +156,10 @@ def messages_said(*, conversation_id: UUID, most: int = MOST_SAID) -> list[Messa
 
 @dataclass(frozen=True)
 class Beginning:
-    """The message that made a lead, in the chat: its text as far as is known today, None when it was deleted, and what
-    became of it in words."""
+    """The message in the chat that made a lead.
+
+    `text` is its latest known text, None if it was deleted. `since` describes in words what happened to it.
+    """
 
     text: str | None
     since: str = ""
@@ -151,9 +174,10 @@ def beginning(*, lead: Lead) -> Beginning:
 
 
 def hit_place(*, lead: Lead) -> tuple[Chat | None, str, str]:
-    """The chat of the message that made the lead, how people call it, and a link to the message; empty if unknown.
+    """The chat of the message that made the lead, what to call the chat, and a link to the message.
 
-    The link opens for members of the chat; in a basic group messages have no links.
+    The chat is None if it is not on record; its marked id is the name then. The link is empty for a basic group, whose
+    messages have no links, and if the message's id is not known. Only members of the chat can open it.
     """
     chat = Chat.objects.filter(Q(telegram_id=lead.chat_id) | Q(upgraded_from_id=lead.chat_id)).first()
     link = ""
@@ -163,18 +187,21 @@ def hit_place(*, lead: Lead) -> tuple[Chat | None, str, str]:
 
 
 def heard(*, bot_id: UUID) -> QuerySet[Message]:
-    """What others wrote in this bot's conversations: leads, and people of the team from the phone."""
+    """Messages in this bot's conversations that leads wrote, or team members from the phone."""
     return Message.objects.filter(conversation__bot_id=bot_id, delivery=None, telegram_message_id__isnull=False)
 
 
 def heard_since(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
-    """Their numbers, the newest first, without those that are deleted."""
+    """The Telegram ids of messages of `heard` after `since` that are not deleted, newest first, at most `most`."""
     there = heard(bot_id=bot_id).filter(at__gt=since, deleted_at=None).order_by("-at")
     return [number for number in there.values_list("telegram_message_id", flat=True)[:most] if number is not None]
 
 
 def leads_unrecorded(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
-    """Leads who have lately written to this bot although others hold the conversation with them, the latest first."""
+    """The Telegram ids of leads who wrote to this bot after `since` although it has no conversation with them.
+
+    The latest come first; at most `most` are returned.
+    """
     theirs = Conversation.objects.filter(bot_id=bot_id, peer_id=OuterRef("peer_id"))
     leads = Lead.objects.filter(telegram_user_id=OuterRef("peer_id"))
     moved = Cursor.objects.filter(bot_id=bot_id, peer_id__gt=0, updated_at__gt=since)
@@ -183,8 +210,10 @@ def leads_unrecorded(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
 
 
 def bots_wanted() -> set[UUID]:
-    """Managers of campaigns that run or pause, and every account that ever had a conversation: people answer it long
-    after its campaign has finished, and a "stop" must be heard."""
+    """The ids of managers of running or paused campaigns, and of every manager bot that ever had a conversation.
+
+    Leads may answer long after a campaign has finished, and a "stop" must be recorded then too.
+    """
     alive = Q(manages__campaign__state__in=(Campaign.State.RUNNING, Campaign.State.PAUSED))
     wrote_first = Exists(Conversation.objects.filter(bot_id=OuterRef("pk")))
     managers = Bot.objects.filter(Q(alive) | Q(wrote_first), role=Role.MANAGER, enabled=True)
@@ -192,7 +221,10 @@ def bots_wanted() -> set[UUID]:
 
 
 def chats_of(*, bot_id: UUID) -> list[Chat]:
-    """Where the bot must be a member to reach people without a username: the watched chats of its campaigns."""
+    """The chats in which the bot must be a member to reach people without a username.
+
+    These are the watched chats of its running campaigns for which a permission to parse is given.
+    """
     watched = WatchedChat.objects.filter(
         campaign__managers__bot_id=bot_id, campaign__state=Campaign.State.RUNNING
     ).values_list("chat_id", flat=True)

@@ -1,4 +1,4 @@
-"""What the bus remembers: events to publish, events handled, and events that failed."""
+"""The bus's records: events to publish, handled events, dead letters, replays, and queues' pauses and statistics."""
 
 import uuid
 
@@ -11,10 +11,11 @@ from messaging.broker.routing import Address
 
 
 class OutboxEvent(models.Model):
-    """An event that was committed together with the change it reports, on its way to the broker.
+    """An event that was committed together with the change that it reports, for the relay to publish.
 
-    The relay reads rows in `id` order, publishes them and sets `published_at` once the broker confirmed.
-    `parked_at` takes a row that the broker cannot accept out of the way, with the reason.
+    The relay reads rows in the order of `id`, publishes them and sets `published_at` once the broker has confirmed.
+    For an unpublishable event, which the broker will never accept, it sets `parked_at` and `parked_reason`, so that the
+    row does not block the others.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -46,7 +47,7 @@ class OutboxEvent(models.Model):
 
 
 class ProcessedEvent(models.Model):
-    """That a subscription has handled an event: written in the transaction of the handler's effects."""
+    """A record that a subscription has handled an event, written in the transaction of the handler's changes."""
 
     event_id = models.UUIDField()
     subscription = models.CharField(max_length=120, help_text="The queue that the event came through")
@@ -64,9 +65,10 @@ class ProcessedEvent(models.Model):
 
 
 class HandledCopy(models.Model):
-    """That a queue's handler has handled a message without an id: another delivery of it is known by its content.
+    """A record that a queue's handler has handled a message without an id. Kept for a day.
 
-    `found`: how often the message had been delivered before, the last time that it came. Kept for a day.
+    The content identifies the message if the broker delivers it again. `found` is the number of earlier deliveries that
+    the broker reported when it last delivered the message.
     """
 
     subscription = models.CharField(max_length=120)
@@ -86,11 +88,11 @@ class HandledCopy(models.Model):
 
 
 class HandlingFailure(models.Model):
-    """Why a handler rejected a message: a reject itself carries no reason, the archiver joins on this."""
+    """Why a handler rejected a message. AMQP's reject has no reason, so the archive takes it from these rows."""
 
     queue = models.CharField(max_length=120)
     body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, hexadecimal")
-    # The same words may come as several events, of which each fails in its own way. Null: it came without an id.
+    # Several events may have the same body and fail for different reasons. Null: the message had no id.
     event_id = models.UUIDField(null=True)
     error = models.TextField()
     traceback = models.TextField(blank=True, default="")
@@ -107,7 +109,7 @@ class HandlingFailure(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A message that was rejected, expired or unroutable: the last copy, kept until a person decides."""
+    """The last copy of a message that was rejected, expired or unroutable, kept until an operator decides about it."""
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -171,7 +173,7 @@ class DeadLetter(models.Model):
 
     @property
     def task(self) -> str:
-        """The Celery task that a message of a work queue was for; empty for an event."""
+        """The name of the Celery task if the message is from a work queue; empty for an event."""
         name = self.headers.get("task")
         return name if self.queue in topology.TASKS and isinstance(name, str) else ""
 
@@ -185,14 +187,14 @@ class DeadLetter(models.Model):
 
     @property
     def address(self) -> Address:
-        """The exchange and key that make the type of what a replay sends."""
+        """The exchange and routing key under which a replay sends the message, which are also its type."""
         if self.is_readdressed:
             return Address(self.edited_exchange, self.edited_routing_key)
         return Address(self.exchange, self.routing_key)
 
 
 class DeadLetterEntry(models.Model):
-    """One line of a letter's history: what somebody did to it, or that a replay of it died again."""
+    """An entry of a dead letter's history: an operator's action, or a replay that became a dead letter again."""
 
     class What(models.TextChoices):
         EDITED = "edited"
@@ -220,7 +222,7 @@ class DeadLetterEntry(models.Model):
 
 
 class ReplayBatch(models.Model):
-    """Letters that are replayed one after the other in the background. `what` says how they were chosen."""
+    """Dead letters that are replayed one after the other in the background. `what` describes the selection."""
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -248,7 +250,7 @@ class ReplayBatch(models.Model):
 
 
 class ReplayItem(models.Model):
-    """One letter of a batch. `sent`: it has left for the relay. `refused`: it cannot be replayed, `note` says why."""
+    """One dead letter of a batch. `sent`: the outbox has it. `refused`: it cannot be replayed, see `note`."""
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -272,7 +274,7 @@ class ReplayItem(models.Model):
 
 
 class QueueControl(models.Model):
-    """Whether a queue's consumers are paused: the truth that every worker applies, also after a restart."""
+    """Whether a queue's consumers are paused. Every worker applies this setting, after a restart too."""
 
     queue = models.CharField(max_length=120, primary_key=True)
     paused = models.BooleanField(default=False)
@@ -285,7 +287,7 @@ class QueueControl(models.Model):
 
 
 class QueueSample(models.Model):
-    """What the broker said about one queue at one moment; the samples of one look at the broker share `at`."""
+    """The broker's statistics of a queue at one moment. All samples of one request to the broker have the same `at`."""
 
     at = models.DateTimeField(db_default=Now())
     queue = models.CharField(max_length=120)
@@ -304,9 +306,9 @@ class QueueSample(models.Model):
 
 
 class HandlingBucket(models.Model):
-    """One bucket of a histogram about handlers, added up over all processes: it only ever grows.
+    """One bucket of a histogram about handlers, summed over all processes. The values never decrease.
 
-    `count` observations were at most `bound` and above the bound below; `total` is their sum.
+    `count` observations were at most `bound` and above the next lower bound; `total` is the sum of these observations.
     """
 
     metric = models.CharField(max_length=40)

@@ -13,7 +13,7 @@ from privacy.registry import Rows, rooms
 
 @dataclass
 class Found:
-    """A person and their data. `notes` say which rows could not be told from another person's."""
+    """A person and their data. `notes` explain which rows are left out because they may be another person's."""
 
     person: Person
     rows: dict[str, Rows]
@@ -21,7 +21,7 @@ class Found:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many rows there are, as "room: kind"."""
+        """The numbers of rows, by "room: kind"."""
         return {f"{room}: {kind}": len(rows) for room, kinds in self.rows.items() for kind, rows in kinds.items()}
 
     @property
@@ -30,19 +30,18 @@ class Found:
 
 
 def person_find(person: Person) -> Found:
-    """All data about this person, read as it is now."""
+    """Find all data about this person in the database now."""
     complete, notes = person_complete(person)
     return Found(complete, {room.name: room.export(complete) for room in rooms()}, notes)
 
 
 def export_require(by: Asking) -> None:
-    """An export contains rows of every room: it needs the permission to view all of their models. Raises
-    PermissionDenied."""
+    """Raises PermissionDenied unless the user may view the models of all rooms, since an export contains their rows."""
     require_view(by, (model for room in rooms() for model in room.models))
 
 
 def person_export(person: Person, *, by: Asking) -> dict[str, Any]:
-    """The same as plain values, for a JSON file. Raises PermissionDenied."""
+    """The result of `person_find` as plain values, for a JSON file. Raises PermissionDenied, see `export_require`."""
     export_require(by)
     found = person_find(person)
     return {
@@ -55,8 +54,10 @@ def person_export(person: Person, *, by: Asking) -> dict[str, Any]:
 
 
 def person_complete(person: Person) -> tuple[Person, list[str]]:
-    """The person with all usernames, event ids and texts that lead to their rows, and the notes about usernames that
-    are left out because somebody else has them or had them."""
+    """Add all usernames, event ids and texts by which rooms find the person's rows.
+
+    Returns the completed person, and notes about usernames that were left out because another person has or had them.
+    """
     names, notes = set(person.usernames), list[str]()
     user_id = person.telegram_user_id
     if user_id is not None:
@@ -74,5 +75,5 @@ def person_complete(person: Person) -> tuple[Person, list[str]]:
 
 
 def ids_met_as(username: str) -> set[int]:
-    """The ids of all people whom the rooms have met under this username (without @, in small letters)."""
+    """The ids of all people that the rooms' rows show under this username (without @, in lower case)."""
     return set[int]().union(*(room.ids_met_as(username) for room in rooms()))

@@ -1,4 +1,4 @@
-"""A person, and how text and JSON are searched for mentions of them."""
+"""A person, and the search for mentions of the person in text and JSON."""
 
 import json
 import re
@@ -11,18 +11,21 @@ from pydantic import TypeAdapter, ValidationError
 
 from texts.json_text import from_json
 
-# The fields that carry a person's id or username in the bodies of events, ours and other programs'.
+# The fields of event bodies, CoolThing's and other programs', that contain a person's id or username.
 ID_KEYS = frozenset({"telegram_user_id", "user_id", "from_user_id", "from_id", "peer_id", "sender_id"})
 NAME_KEYS = frozenset({"username", "from_username", "peer_username"})
-# Characters. Many people write shorter texts ("Hello!"): they do not identify one person's rows.
+# The shortest text, in characters, that identifies a person's rows. Many people write shorter ones ("Hello!").
 IDENTIFYING_TEXT = 12
 _WHOLE = TypeAdapter(int)
 
 
 @dataclass(frozen=True)
 class Person:
-    """A person and what their rows are found by: usernames (without @, in small letters) that nobody else had, the ids
-    of events about them, texts that they wrote."""
+    """A person and the values by which rooms find the person's rows.
+
+    `usernames` are without @, in lower case, and were never another person's. `event_ids` are those of events about the
+    person. `texts` are texts that the person wrote.
+    """
 
     telegram_user_id: int | None
     usernames: frozenset[str] = frozenset()
@@ -31,11 +34,11 @@ class Person:
 
     @property
     def ids(self) -> list[int]:
-        """The id, if it is known: for lookups."""
+        """The Telegram id as a list for lookups; empty if it is not known."""
         return [] if self.telegram_user_id is None else [self.telegram_user_id]
 
     def mentioned_in(self, *texts: str) -> bool:
-        """Whether one of these texts, JSON or not, is about them."""
+        """Whether one of these texts, JSON or not, mentions the person."""
         return any(self._in_any(text) for text in texts if text)
 
     def _in_any(self, text: str) -> bool:
@@ -69,7 +72,10 @@ class Person:
         return sorted(text for text in self.texts if len(text) >= IDENTIFYING_TEXT)
 
     def maybe_in(self, *columns: str) -> Q:
-        """Rows whose text columns may mention them, as far as PostgreSQL can tell; `mentioned_in` decides."""
+        """Rows whose text columns may mention the person.
+
+        This is PostgreSQL's coarse preselection; check each row's texts with `mentioned_in`.
+        """
         words = [*map(str, self.ids), *self.usernames]
         for text in self.identifying_texts:
             words += {text, _escaped(text), json.dumps(text)[1:-1]}
@@ -81,7 +87,7 @@ class Person:
 
 
 def people_named_in(value: Any) -> tuple[set[int], set[str]]:
-    """The ids and the usernames (without @, in small letters) that the fields of decoded JSON name people by."""
+    """The ids and usernames (without @, in lower case) of people in the ID_KEYS and NAME_KEYS of decoded JSON."""
     ids, names = set[int](), set[str]()
     _collect(value, "", ids, names)
     return ids, names
@@ -101,7 +107,7 @@ def _collect(value: Any, key: str, ids: set[int], names: set[str]) -> None:
 
 
 def _whole_number(value: object) -> int | None:
-    """The number that a field of the type int would be, however it is written: 7, "7" or 7.0."""
+    """The value as a whole number, in every form that pydantic accepts for an int (7, "7", 7.0); None otherwise."""
     try:
         return _WHOLE.validate_python(value)
     except ValidationError:

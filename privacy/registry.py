@@ -1,4 +1,4 @@
-"""The rooms' parts of a person's data, registered once each, in the `ready` of their apps."""
+"""The registry of the rooms that store personal data. Each room registers once, in its app's `ready`."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -15,18 +15,18 @@ Counts = dict[str, int]
 
 
 class PersonalData:
-    """What a room does about a person's data. A room overrides the methods that concern it."""
+    """How a room finds, exports and erases a person's data. A room overrides the methods that it needs."""
 
     name = ""
-    # The labels of the models whose rows it exports: an export needs the permission to view all of them.
+    # The labels of the models whose rows the room exports. An export requires the permission to view all of them.
     models: tuple[str, ...] = ()
 
     def ids_met_as(self, username: str) -> set[int]:
-        """The ids of people whom the room has met under this username (without @, in small letters)."""
+        """The ids of people that the room's rows show under this username (without @, in lower case)."""
         return set()
 
     def usernames_of(self, telegram_user_id: int) -> set[str]:
-        """The usernames under which the room has met this person."""
+        """The usernames that the room's rows show for this person."""
         return set()
 
     def event_ids(self, person: Person) -> set[UUID]:
@@ -34,11 +34,11 @@ class PersonalData:
         return set()
 
     def texts(self, person: Person) -> set[str]:
-        """Texts that the person wrote."""
+        """The texts of the room's rows that the person wrote."""
         return set()
 
     def why_not_erasable(self, person: Person) -> str:
-        """Why this person's data cannot be erased, for the operator; empty when it can."""
+        """Why this person's data cannot be erased, as a message for the operator; empty if it can."""
         return ""
 
     def leaving(self, person: Person) -> int:
@@ -50,8 +50,10 @@ class PersonalData:
         return {}
 
     def erase(self, person: Person) -> Counts:
-        """Erase them, in transactions of its own; returns how many rows, by kind. Nothing new is recorded about the
-        person meanwhile. Erasing again changes nothing and raises nothing."""
+        """Erase the person's rows, in transactions of the room's own. Returns the numbers of erased rows by kind.
+
+        Nothing new about the person is recorded meanwhile. A second call must neither change nor raise anything.
+        """
         return {}
 
 
@@ -59,11 +61,11 @@ _rooms: dict[str, tuple[int, PersonalData]] = {}
 
 
 def register(turn: int, room: PersonalData) -> None:
-    """Rooms export and erase in the order of their turns, whatever order they register in.
+    """Register a room. Rooms export and erase in the order of `turn`, whatever the order of registration.
 
-    Rows of one room are found by those of another (a lead gives the id of its event, which finds the outbox row).
-    The rows that others are found by are erased last, so that an erasure that a crash cut off can be repeated.
-    Raises ValueError for a turn that another room has.
+    Some rows lead to rows of other rooms: a lead has the id of its event, which leads to the row in the outbox. Rooms
+    with such rows must erase last, so that an erasure that a crash interrupted can be repeated. Raises ValueError if
+    another room has the same turn.
     """
     taken = {at: other.name for at, other in _rooms.values() if other.name != room.name}
     if turn in taken:
@@ -72,12 +74,12 @@ def register(turn: int, room: PersonalData) -> None:
 
 
 def rooms() -> list[PersonalData]:
-    """In the order of their turns."""
+    """The registered rooms in the order of their turns."""
     return [room for _, room in sorted(_rooms.values(), key=lambda entry: entry[0])]
 
 
 def as_dicts(rows: Iterable[Model], *, without: Collection[str] = ()) -> list[dict[str, Any]]:
-    """The columns of rows, for an export."""
+    """The columns of the rows as dictionaries, for an export. Columns in `without` are left out."""
     return [
         {
             field.attname: getattr(row, field.attname)

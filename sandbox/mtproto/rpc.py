@@ -1,4 +1,4 @@
-"""Registers request handlers, and describes the call that a handler is given."""
+"""The argument of request handlers, and the decorator that registers them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Handler = Callable[["RpcCall", Any], Any]
 
 @dataclass(frozen=True)
 class RpcCall:
-    """One request of one connection."""
+    """One request on one connection. `user` and `user_id` raise RpcFailure if the connection is not logged in."""
 
     server: ServerState
     connection: Client
@@ -41,12 +41,12 @@ class RpcCall:
 
 
 handlers: dict[type[Any], Handler] = {}
-# Requests that need no login.
+# Request classes that a client may send before it has logged in.
 anonymous: set[type[Any]] = set()
 
 
 def handles(*requests: type[Any], login: bool = True) -> Callable[[Handler], Handler]:
-    """Registers a handler for these request classes; it returns the TL answer or raises RpcFailure."""
+    """Register a handler for these request classes. The handler returns the TL answer or raises RpcFailure."""
 
     def register(handler: Handler) -> Handler:
         for request in requests:
@@ -59,7 +59,7 @@ def handles(*requests: type[Any], login: bool = True) -> Callable[[Handler], Han
 
 
 def method_name(request: Any) -> str:
-    """TL's name of a request: `SendMessageRequest` of `functions.messages` is `messages.sendMessage`."""
+    """The TL name of a request: `messages.sendMessage` for a `SendMessageRequest` of `functions.messages`."""
     kind = type(request)
     name = kind.__name__.removesuffix("Request")
     name = name[:1].lower() + name[1:]

@@ -1,4 +1,4 @@
-"""The nouns of the sandbox's world: users, chats, and the ledger of what was said."""
+"""The objects of the sandbox's world: users, chats, and the ledger of all messages."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,7 +14,7 @@ CHANNEL_MARK = 1_000_000_000_000
 
 @dataclass(frozen=True)
 class Collectible:
-    """A username that was bought; one that is not active leads nowhere."""
+    """A username that was bought. While it is not active, it leads to no user or chat."""
 
     username: str
     active: bool = True
@@ -22,8 +22,10 @@ class Collectible:
 
 @dataclass
 class User:
-    """A Telegram account; a simulated person and an account that the product drives are the same thing. `bot` is a Bot
-    API bot."""
+    """A Telegram account: a simulated person's or one that CoolThing drives; the sandbox makes no difference.
+
+    `bot`: a Bot API bot.
+    """
 
     id: int
     first_name: str
@@ -32,7 +34,7 @@ class User:
     username: str | None = None
     password: str | None = None
     blocked: set[int] = field(default_factory=set)
-    # Users whose full access hash this account has been given; anyone else is shown as a "min" user.
+    # Users whose full access hash the server has sent to this account. It shows all other users as "min" users.
     met: set[int] = field(default_factory=set)
     bot: bool = False
     scam: bool = False
@@ -43,9 +45,9 @@ class User:
 
 @dataclass
 class Chat:
-    """A basic group, a supergroup, or a channel, in which only its owner writes.
+    """A basic group, a supergroup, or a channel, in which only the owner writes.
 
-    `id` is the marked id; `members` maps a user to when they joined.
+    `id` is the marked id; `members` maps the ids of users to the times when they joined.
     """
 
     id: int
@@ -56,14 +58,14 @@ class Chat:
     username: str | None = None
     owner: int | None = None
     members: dict[int, float] = field(default_factory=dict)
-    # Whoever wants to join must be let in.
+    # Users who want to join must be admitted first.
     approval: bool = False
-    # People who have the link may look into it before they join.
+    # Users who have the invite link may read the chat before they join.
     peek: bool = False
     # The marked id of the supergroup that a basic group became, and of the group that a supergroup was.
     migrated_to: int | None = None
     migrated_from: int | None = None
-    # Of a forum: the titles of its topics, by the id of the service message that began each.
+    # `topics` of a forum: their titles by the ids of the service messages that began them.
     forum: bool = False
     topics: dict[int, str] = field(default_factory=dict)
     collectibles: list[Collectible] = field(default_factory=list)
@@ -74,7 +76,7 @@ class Chat:
 
     @property
     def is_channel(self) -> bool:
-        """Whether it is a channel to the protocol, as supergroups are."""
+        """Whether the protocol treats the chat as a channel; supergroups are channels too."""
         return self.kind != "group"
 
     @property
@@ -83,7 +85,7 @@ class Chat:
 
     @property
     def bare_id(self) -> int:
-        """The id without Telethon's mark."""
+        """The id without the mark: always positive."""
         return -self.id - CHANNEL_MARK if self.is_channel else -self.id
 
     @property
@@ -93,13 +95,13 @@ class Chat:
 
 @dataclass
 class LedgerEntry:
-    """Something that was really said, once. `peer` is a marked chat id or the other user's id.
+    """One message that the server accepted. `peer` is a marked chat id or the recipient's user id.
 
-    Private chats and basic groups number messages per account (`message_ids`: account → id); a supergroup
-    has one number for everybody (`channel_message_id`). `reply_to` is the `seq` of the replied entry, `topic` the root
-    of the forum's topic that it belongs to.
-    `repeats` counts how often the same (from_user, random_id) was sent again. What became of it afterwards: `edits`
-    (later texts), `deleted` (for everybody), `reactions` (user → emoji); `text` stays what was said.
+    In private chats and basic groups every account numbers messages itself (`message_ids`: account → number); in a
+    supergroup a message has one number for all members (`channel_message_id`). `reply_to` is the `seq` of the entry
+    that the message replies to, `topic` the root message of its forum topic. `repeats` counts how often a client sent
+    the same (from_user, random_id) again. Later changes are in `edits` (later texts), `deleted` (for all users) and
+    `reactions` (user → emoji); `text` is always the text that was sent.
     """
 
     seq: int
@@ -120,13 +122,13 @@ class LedgerEntry:
     reactions: dict[int, str] = field(default_factory=dict)
 
     def id_for(self, user_id: int) -> int | None:
-        """The id under which `user_id` sees this entry, or None when it never reached them."""
+        """The number under which the user sees this message; None if the user never received it."""
         if self.channel_message_id is not None:
             return self.channel_message_id
         return self.message_ids.get(user_id)
 
     def places(self) -> list[tuple[int, int]]:
-        """The boxes that it was put into, with its number there."""
+        """The message boxes that contain the message, each with the message's number in it."""
         if self.channel_message_id is not None:
             return [(self.peer, self.channel_message_id)]
         return list(self.message_ids.items())
