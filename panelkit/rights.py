@@ -21,7 +21,7 @@ class Shell:
 
 
 def may_view(asking: Asking, model: str) -> bool:
-    """As in Django's admin: the permission to change includes viewing. `model` is a label: "scripts.Run"."""
+    """As in Django's admin: the permission to change includes viewing. `model` is a label: "scripts.Play"."""
     app_label, name = model.lower().split(".")
     return asking.has_perm(f"{app_label}.view_{name}") or asking.has_perm(f"{app_label}.change_{name}")
 

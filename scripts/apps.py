@@ -13,9 +13,11 @@ class ScriptsConfig(AppConfig):
         from scripts import events, subscribers, tasks  # noqa: F401 - their classes and decorators register themselves
         from scripts.origins import StepOrigin
         from scripts.roles import ActorHandler
-        from scripts.selectors import campaign_of_sfc, script_names
+        from scripts.selectors import campaign_of_assignment, script_names
         from scripts.services import ORIGIN
 
         roles.register(Role.ACTOR, ActorHandler())
         register_origin(ORIGIN, StepOrigin())
-        event_objects.register("script_for_campaign_id", "sfc_id", names=script_names, campaign_of=campaign_of_sfc)
+        event_objects.register(
+            "script_for_campaign_id", "sfc_id", names=script_names, campaign_of=campaign_of_assignment
+        )

@@ -10,22 +10,22 @@ from bots.models import Bot, Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.permissions.validity import gap_at, permission_gaps
 from scripts.errors import AssignedAlready
-from scripts.models import Casting, ScriptForCampaign, Target
-from scripts.selectors import UNUSABLE_BOTS, sfc_assigned
+from scripts.models import Assignment, Casting, Target
+from scripts.selectors import UNUSABLE_BOTS, script_assigned
 from scripts.snapshot import SnapshotLine
 from texts import spintax
 from texts.telegram_form import LONGEST
 
 
-def problems(sfc: ScriptForCampaign, lines: Sequence[SnapshotLine], *, now: datetime) -> list[str]:
-    """Everything that keeps `lines` from being played for `sfc` at `now`, in words for an operator. Empty: it can
-    start."""
+def problems(assignment: Assignment, lines: Sequence[SnapshotLine], *, now: datetime) -> list[str]:
+    """Everything that keeps `lines` from being played for `assignment` at `now`, in words for an operator. Empty: it
+    can start."""
     return [
-        *_campaign_problems(sfc.campaign),
-        *_assignment_problems(sfc),
+        *_campaign_problems(assignment.campaign),
+        *_assignment_problems(assignment),
         *_line_problems(lines),
-        *_cast_problems(sfc, {line.slot for line in lines}),
-        *_target_problems(sfc, now),
+        *_cast_problems(assignment, {line.slot for line in lines}),
+        *_target_problems(assignment, now),
     ]
 
 
@@ -34,9 +34,9 @@ def _campaign_problems(campaign: Campaign) -> Iterator[str]:
         yield f"campaign “{campaign}” is {campaign.get_state_display().lower()}, not running"
 
 
-def _assignment_problems(sfc: ScriptForCampaign) -> Iterator[str]:
+def _assignment_problems(assignment: Assignment) -> Iterator[str]:
     """What failed may be activated again, unless its place was taken meanwhile."""
-    if sfc_assigned(campaign_id=sfc.campaign_id, script_id=sfc.script_id, beside=sfc.pk):
+    if script_assigned(campaign_id=assignment.campaign_id, script_id=assignment.script_id, beside=assignment.pk):
         yield str(AssignedAlready())
 
 
@@ -65,8 +65,12 @@ def text_problem(text: str) -> str:
     return ""
 
 
-def _cast_problems(sfc: ScriptForCampaign, slots: set[str]) -> Iterator[str]:
-    castings = Casting.objects.filter(sfc=sfc).select_related("slot").prefetch_related(Prefetch("bot", with_logins()))
+def _cast_problems(assignment: Assignment, slots: set[str]) -> Iterator[str]:
+    castings = (
+        Casting.objects.filter(assignment=assignment)
+        .select_related("slot")
+        .prefetch_related(Prefetch("bot", with_logins()))
+    )
     cast = {casting.slot.name: casting.bot for casting in castings}
     for slot in sorted(slots - cast.keys()):
         yield f"slot {slot} is not cast"
@@ -96,8 +100,10 @@ def target_advice(chat: Chat, now: datetime) -> str:
     return ""
 
 
-def _target_problems(sfc: ScriptForCampaign, now: datetime) -> Iterator[str]:
-    chats = [target.chat for target in Target.objects.filter(sfc=sfc).select_related("chat").order_by("id")]
+def _target_problems(assignment: Assignment, now: datetime) -> Iterator[str]:
+    chats = [
+        target.chat for target in Target.objects.filter(assignment=assignment).select_related("chat").order_by("id")
+    ]
     if not chats:
         yield "no target chats are chosen"
     gaps = permission_gaps(chat_ids=[chat.pk for chat in chats], purpose=ChatPermission.Grant.SCRIPT, now=now)

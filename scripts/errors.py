@@ -9,8 +9,8 @@ class ScriptsError(Exception):
 
 
 class UnknownScript(ScriptsError):
-    def __init__(self, sfc_id: UUID | str) -> None:
-        super().__init__(f"no script for campaign has the id {str(sfc_id)[:60]!r}")
+    def __init__(self, assignment_id: UUID | str) -> None:
+        super().__init__(f"no assignment has the id {str(assignment_id)[:60]!r}")
 
 
 class CannotStart(ScriptsError):
@@ -31,10 +31,10 @@ class AssignedAlready(ScriptsError):
 class CastFixed(ScriptsError):
     """It was activated: its cast, chats and script are on record."""
 
-    def __init__(self, sfc: str, state: str) -> None:
+    def __init__(self, assignment: str, state: str) -> None:
         super().__init__(
-            f"{sfc} is {state}: its cast and chats are what is played. When it has ended, play it again: that makes a "
-            "draft, whose cast and chats you may change"
+            f"{assignment} is {state}: its cast and chats are what is played. When it has ended, play it again: that "
+            "makes a draft, whose cast and chats you may change"
         )
 
 

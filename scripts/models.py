@@ -82,7 +82,7 @@ class Line(models.Model):
         return f"{self.position}. {self.text[:60]}"
 
 
-class ScriptForCampaign(models.Model):
+class Assignment(models.Model):
     """A script assigned to a campaign, cast and aimed: the unit that is activated, watched, paused and stopped."""
 
     class State(models.TextChoices):
@@ -95,7 +95,7 @@ class ScriptForCampaign(models.Model):
         STOPPED = "stopped"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="scripts")
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="assignments")
     script = models.ForeignKey(Script, on_delete=models.PROTECT, related_name="assignments")
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     state_reason = models.CharField(max_length=300, blank=True, default="")
@@ -109,8 +109,7 @@ class ScriptForCampaign(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name = "script for campaign"
-        verbose_name_plural = "scripts for campaigns"
+        db_table = "scripts_scriptforcampaign"
         constraints = [
             models.UniqueConstraint(
                 fields=["campaign", "script"],
@@ -135,14 +134,14 @@ class ScriptForCampaign(models.Model):
 class Casting(models.Model):
     """Which bot plays a slot."""
 
-    sfc = models.ForeignKey(ScriptForCampaign, on_delete=models.CASCADE, related_name="cast")
+    assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="cast", db_column="sfc_id")
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="castings")
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="castings")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["sfc", "slot"],
+                fields=["assignment", "slot"],
                 name="one_bot_per_slot",
                 violation_error_message="This slot is cast already.",
             ),
@@ -155,13 +154,13 @@ class Casting(models.Model):
 class Target(models.Model):
     """A chat in which the script is to be played."""
 
-    sfc = models.ForeignKey(ScriptForCampaign, on_delete=models.CASCADE, related_name="targets")
+    assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="targets", db_column="sfc_id")
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="targeted_by")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["sfc", "chat"],
+                fields=["assignment", "chat"],
                 name="one_target_per_chat",
                 violation_error_message="The script is to be played in this chat already.",
             ),
@@ -171,8 +170,8 @@ class Target(models.Model):
         return str(self.chat)
 
 
-class Run(models.Model):
-    """One play of an sfc in one chat."""
+class Play(models.Model):
+    """An assignment's run in one chat."""
 
     class State(models.TextChoices):
         PLAYING = "playing"
@@ -182,8 +181,8 @@ class Run(models.Model):
         STOPPED = "stopped"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    sfc = models.ForeignKey(ScriptForCampaign, on_delete=models.CASCADE, related_name="runs")
-    chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="runs")
+    assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="plays", db_column="sfc_id")
+    chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="plays")
     state = models.CharField(max_length=10, choices=State, default=State.PLAYING)
     state_reason = models.CharField(max_length=300, blank=True, default="")
     started_at = models.DateTimeField(db_default=Now())
@@ -192,18 +191,19 @@ class Run(models.Model):
     incident = models.CharField(max_length=300, blank=True, default="", help_text="Why it makes no progress now")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["sfc", "chat"], name="one_run_per_chat")]
+        db_table = "scripts_run"
+        constraints = [models.UniqueConstraint(fields=["assignment", "chat"], name="one_run_per_chat")]
         indexes = [
-            models.Index(fields=["sfc"], name="runs_alive", condition=Q(state__in=["playing", "paused"])),
+            models.Index(fields=["assignment"], name="runs_alive", condition=Q(state__in=["playing", "paused"])),
             models.Index(fields=["-started_at"], name="runs_newest"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.sfc} in {self.chat}"
+        return f"{self.assignment} in {self.chat}"
 
 
 class Step(models.Model):
-    """One line of one run, its variant already drawn."""
+    """One line of one play, its variant already drawn."""
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -212,7 +212,7 @@ class Step(models.Model):
         NOT_SAID = "not_said", "Not said"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    play = models.ForeignKey(Play, on_delete=models.CASCADE, related_name="steps", db_column="run_id")
     line_id = models.UUIDField(help_text="The line's id; the line itself may have changed since")
     position = models.PositiveIntegerField()
     slot_name = models.CharField(max_length=50)
@@ -228,7 +228,7 @@ class Step(models.Model):
     class Meta:
         ordering = ["position"]
         constraints = [
-            models.UniqueConstraint(fields=["run", "position"], name="one_step_per_position"),
+            models.UniqueConstraint(fields=["play", "position"], name="one_step_per_position"),
             models.CheckConstraint(
                 condition=~Q(state__in=["queued", "said"]) | Q(delivery__isnull=False),
                 name="a_spoken_step_has_a_delivery",

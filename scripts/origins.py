@@ -8,43 +8,43 @@ from uuid import UUID
 from bots.gate.row_locks import Statement, ask
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
-from scripts.models import Run, ScriptForCampaign, Step
+from scripts.models import Assignment, Play, Step
 from scripts.services import step_settle
 
-_LOCK_RUNS = """
+_LOCK_PLAYS = """
     SELECT id FROM scripts_run WHERE id IN (SELECT run_id FROM scripts_step WHERE id = ANY(%s)) ORDER BY id FOR SHARE
 """
-_LOCK_SFCS = """
+_LOCK_ASSIGNMENTS = """
     SELECT id FROM scripts_scriptforcampaign WHERE id IN (
-        SELECT run.sfc_id FROM scripts_run AS run JOIN scripts_step AS step ON step.run_id = run.id
+        SELECT play.sfc_id FROM scripts_run AS play JOIN scripts_step AS step ON step.run_id = play.id
         WHERE step.id = ANY(%s)
     ) ORDER BY id FOR SHARE
 """
 _STANDINGS = """
-    SELECT step.id, step.delivery_id, step.state, run.state, sfc.state FROM scripts_step AS step
-    JOIN scripts_run AS run ON run.id = step.run_id
-    JOIN scripts_scriptforcampaign AS sfc ON sfc.id = run.sfc_id
+    SELECT step.id, step.delivery_id, step.state, play.state, assignment.state FROM scripts_step AS step
+    JOIN scripts_run AS play ON play.id = step.run_id
+    JOIN scripts_scriptforcampaign AS assignment ON assignment.id = play.sfc_id
     WHERE step.id = ANY(%s)
 """
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How things stand with one step: its delivery, and the states of the step, its run and its sfc."""
+    """How things stand with one step: its delivery, and the states of the step, its play and its assignment."""
 
     delivery_id: UUID | None
     step: str
-    run: str
-    sfc: str
+    play: str
+    assignment: str
 
 
 class StepOrigin:
     """`origin_id` is the step's id."""
 
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
-        """Lock the runs, then the sfcs, against pause, stop and end until the transaction ends."""
+        """Lock the plays, then the assignments, against pause, stop and end until the transaction ends."""
         steps = list(origin_ids)
-        ask(Statement(_LOCK_RUNS, [steps]), Statement(_LOCK_SFCS, [steps]))
+        ask(Statement(_LOCK_PLAYS, [steps]), Statement(_LOCK_ASSIGNMENTS, [steps]))
 
     def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> dict[UUID, Verdict]:
         (rows,) = ask(Statement(_STANDINGS, [[delivery.origin_id for delivery in deliveries]]))
@@ -58,11 +58,11 @@ class StepOrigin:
 def _verdict(delivery: Delivery, found: Standing | None) -> Verdict:
     if found is None or found.delivery_id != delivery.pk or found.step != Step.State.QUEUED:
         return Refuse("the play has no such step to say")
-    sfc, run = ScriptForCampaign.State(found.sfc), Run.State(found.run)
-    if sfc == ScriptForCampaign.State.PAUSED or run == Run.State.PAUSED:
+    assignment, play = Assignment.State(found.assignment), Play.State(found.play)
+    if assignment == Assignment.State.PAUSED or play == Play.State.PAUSED:
         return Wait(None, "the play is paused")
-    if sfc != ScriptForCampaign.State.PLAYING:
-        return Refuse(f"the script is {sfc.label.lower()}")
-    if run != Run.State.PLAYING:
-        return Refuse(f"the play is {run.label.lower()}")
+    if assignment != Assignment.State.PLAYING:
+        return Refuse(f"the assignment is {assignment.label.lower()}")
+    if play != Play.State.PLAYING:
+        return Refuse(f"the play is {play.label.lower()}")
     return ALLOW

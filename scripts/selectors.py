@@ -14,14 +14,14 @@ from bots.accounts.suitability import bots_suitable
 from bots.models import Bot, Delivery, Role
 from campaigns.models import Chat, ChatPermission
 from campaigns.permissions.validity import permissions_given
-from scripts.models import OPEN_STATES, Run, ScriptForCampaign, Step
+from scripts.models import OPEN_STATES, Assignment, Play, Step
 
-SfcState = ScriptForCampaign.State
+AssignmentState = Assignment.State
 # An account in one of these cannot begin to play.
 UNUSABLE_BOTS = (Bot.State.BANNED, Bot.State.NEEDS_LOGIN)
 TO_COME = (Step.State.PENDING, Step.State.QUEUED)
 
-# A step's earliest moment: when its run's queued step may be said, and the delays of the steps between them.
+# A step's earliest moment: when its play's queued step may be said, and the delays of the steps between them.
 _ON_STAGE = """
     SELECT bot_id FROM (
         SELECT step.bot_id,
@@ -29,8 +29,9 @@ _ON_STAGE = """
                sum(CASE WHEN step.state = 'pending' THEN step.delay_seconds ELSE 0 END)
                    OVER (PARTITION BY step.run_id ORDER BY step.position) AS later
         FROM scripts_step step
-        JOIN scripts_run run ON run.id = step.run_id AND run.state = 'playing'
-        JOIN scripts_scriptforcampaign sfc ON sfc.id = run.sfc_id AND sfc.state = 'playing'
+        JOIN scripts_run play ON play.id = step.run_id AND play.state = 'playing'
+        JOIN scripts_scriptforcampaign assignment
+            ON assignment.id = play.sfc_id AND assignment.state = 'playing'
         LEFT JOIN bots_delivery delivery ON delivery.id = step.delivery_id
         WHERE step.state IN ('pending', 'queued')
     ) AS steps
@@ -40,7 +41,8 @@ _ON_STAGE = """
     WHERE step.state = 'queued' AND delivery.state = 'sending'
     UNION
     SELECT casting.bot_id FROM scripts_casting casting
-    JOIN scripts_scriptforcampaign sfc ON sfc.id = casting.sfc_id AND sfc.state = 'active'
+    JOIN scripts_scriptforcampaign assignment
+        ON assignment.id = casting.sfc_id AND assignment.state = 'active'
 """
 
 
@@ -54,14 +56,14 @@ def bots_on_stage(*, now: datetime, near: timedelta) -> set[UUID]:
 def chats_of_actor(*, bot_id: UUID) -> list[Chat]:
     """The chats in which this actor still has lines to say and whose owners permit it now, also when an account has to
     confirm a chat's changed reference first."""
-    runs = Run.objects.filter(
-        state__in=(Run.State.PLAYING, Run.State.PAUSED),
-        sfc__state__in=(SfcState.PLAYING, SfcState.PAUSED),
+    plays = Play.objects.filter(
+        state__in=(Play.State.PLAYING, Play.State.PAUSED),
+        assignment__state__in=(AssignmentState.PLAYING, AssignmentState.PAUSED),
         steps__bot_id=bot_id,
         steps__state__in=TO_COME,
     )
-    starting = ScriptForCampaign.objects.filter(state=SfcState.ACTIVE, cast__bot_id=bot_id)
-    wanted = Q(pk__in=runs.values("chat_id")) | Q(targeted_by__sfc__in=starting)
+    starting = Assignment.objects.filter(state=AssignmentState.ACTIVE, cast__bot_id=bot_id)
+    wanted = Q(pk__in=plays.values("chat_id")) | Q(targeted_by__assignment__in=starting)
     permitted = permissions_given(purpose=ChatPermission.Grant.SCRIPT, now=Now()).values("chat_id")
     return list(Chat.objects.filter(wanted, pk__in=permitted).distinct().order_by("key"))
 
@@ -85,7 +87,7 @@ class StepProgress:
 
 
 @dataclass(frozen=True)
-class RunProgress:
+class PlayProgress:
     id: UUID
     chat: str
     chat_title: str
@@ -101,8 +103,8 @@ class RunProgress:
 
 
 @dataclass(frozen=True)
-class SfcProgress:
-    """`planned`, `said` and `not_said` count lines over all runs; `leaving`: messages on their way at this moment.
+class AssignmentProgress:
+    """`planned`, `said` and `not_said` count lines over all plays; `leaving`: messages on their way at this moment.
     `more_after`: the last chat of this page when more follow, else empty."""
 
     id: UUID
@@ -118,12 +120,12 @@ class SfcProgress:
     activated_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
-    runs: list[RunProgress]
+    plays: list[PlayProgress]
     more_after: str
 
 
 # Plays in one answer, and how many are asked for by default: each comes with all of its lines.
-MOST_RUNS, RUNS_A_PAGE = 200, 50
+MOST_PLAYS, PLAYS_A_PAGE = 200, 50
 
 
 @dataclass(frozen=True)
@@ -132,96 +134,96 @@ class Wanted:
     settled or that ended from `since` on, those after a chat's key. `next_steps_only`: of their lines only those that
     are queued."""
 
-    run: UUID | None = None
+    play: UUID | None = None
     chat: str = ""
     since: datetime | None = None
     after: str = ""
-    limit: int = RUNS_A_PAGE
+    limit: int = PLAYS_A_PAGE
     next_steps_only: bool = False
 
 
-def sfc_current(found: QuerySet[ScriptForCampaign]) -> ScriptForCampaign | None:
+def assignment_current(found: QuerySet[Assignment]) -> Assignment | None:
     """Of one script's assignments to one campaign the one that has not ended, else the last."""
     latest_first = found.order_by("-created_at")
     return latest_first.filter(state__in=OPEN_STATES).first() or latest_first.first()
 
 
-def sfc_assigned(*, campaign_id: UUID, script_id: UUID, beside: UUID) -> bool:
+def script_assigned(*, campaign_id: UUID, script_id: UUID, beside: UUID) -> bool:
     """Whether the script has an assignment to the campaign, other than `beside`, that has not ended."""
-    same = ScriptForCampaign.objects.filter(campaign=campaign_id, script=script_id, state__in=OPEN_STATES)
+    same = Assignment.objects.filter(campaign=campaign_id, script=script_id, state__in=OPEN_STATES)
     return same.exclude(pk=beside).exists()
 
 
-def sfc_progress(*, sfc_id: UUID, wanted: Wanted | None = None) -> SfcProgress:
-    """How far an sfc has come, and a page of its plays: a fixed number of queries. The counts of the whole are of all
-    plays, whichever are wanted. Raises ScriptForCampaign.DoesNotExist."""
+def assignment_progress(*, assignment_id: UUID, wanted: Wanted | None = None) -> AssignmentProgress:
+    """How far an assignment has come, and a page of its plays: a fixed number of queries. The counts of the whole are
+    of all plays, whichever are wanted. Raises Assignment.DoesNotExist."""
     wanted = wanted or Wanted()
-    sfc = ScriptForCampaign.objects.select_related("campaign", "script").get(pk=sfc_id)
-    all_steps = Step.objects.filter(run__sfc=sfc)
+    assignment = Assignment.objects.select_related("campaign", "script").get(pk=assignment_id)
+    all_steps = Step.objects.filter(play__assignment=assignment)
     total = Counter(dict(all_steps.values_list("state").annotate(n=Count("pk")).order_by()))
     leaving = all_steps.filter(state=Step.State.QUEUED, delivery__state=Delivery.State.SENDING)
-    runs, more = _runs_wanted(sfc, wanted)
-    return SfcProgress(
-        id=sfc.pk,
-        campaign=sfc.campaign.slug,
-        script=sfc.script.slug,
-        state=sfc.state,
-        reason=sfc.state_reason,
-        incident=sfc.incident,
+    plays, more = _plays_wanted(assignment, wanted)
+    return AssignmentProgress(
+        id=assignment.pk,
+        campaign=assignment.campaign.slug,
+        script=assignment.script.slug,
+        state=assignment.state,
+        reason=assignment.state_reason,
+        incident=assignment.incident,
         planned=total.total(),
         said=total[Step.State.SAID],
         not_said=total[Step.State.NOT_SAID],
         leaving=leaving.count(),
-        activated_at=sfc.activated_at,
-        started_at=sfc.started_at,
-        finished_at=sfc.finished_at,
-        runs=_runs_progress(sfc, runs, wanted),
-        more_after=runs[-1].chat.key if more else "",
+        activated_at=assignment.activated_at,
+        started_at=assignment.started_at,
+        finished_at=assignment.finished_at,
+        plays=_plays_progress(assignment, plays, wanted),
+        more_after=plays[-1].chat.key if more else "",
     )
 
 
-def _runs_wanted(sfc: ScriptForCampaign, wanted: Wanted) -> tuple[list[Run], bool]:
+def _plays_wanted(assignment: Assignment, wanted: Wanted) -> tuple[list[Play], bool]:
     """A page of them, and whether there are more."""
-    runs = Run.objects.filter(sfc=sfc).select_related("chat")
-    if wanted.run is not None:
-        runs = runs.filter(pk=wanted.run)
+    plays = Play.objects.filter(assignment=assignment).select_related("chat")
+    if wanted.play is not None:
+        plays = plays.filter(pk=wanted.play)
     if wanted.chat:
-        runs = runs.filter(chat__key=wanted.chat)
+        plays = plays.filter(chat__key=wanted.chat)
     if wanted.since is not None:
-        runs = runs.filter(Q(progressed_at__gte=wanted.since) | Q(finished_at__gte=wanted.since))
+        plays = plays.filter(Q(progressed_at__gte=wanted.since) | Q(finished_at__gte=wanted.since))
     if wanted.after:
-        runs = runs.filter(chat__key__gt=wanted.after)
-    limit = min(wanted.limit, MOST_RUNS)
-    found = list(runs.order_by("chat__key")[: limit + 1])
+        plays = plays.filter(chat__key__gt=wanted.after)
+    limit = min(wanted.limit, MOST_PLAYS)
+    found = list(plays.order_by("chat__key")[: limit + 1])
     return found[:limit], len(found) > limit
 
 
-def _runs_progress(sfc: ScriptForCampaign, runs: list[Run], wanted: Wanted) -> list[RunProgress]:
-    of_runs = Step.objects.filter(run__in=[run.pk for run in runs])
+def _plays_progress(assignment: Assignment, plays: list[Play], wanted: Wanted) -> list[PlayProgress]:
+    of_plays = Step.objects.filter(play__in=[play.pk for play in plays])
     counts: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
-    for run_id, state, number in of_runs.values_list("run", "state").annotate(n=Count("pk")).order_by():
-        counts[run_id][state] = number
-    shown = of_runs.filter(state=Step.State.QUEUED) if wanted.next_steps_only else of_runs
+    for play_id, state, number in of_plays.values_list("play", "state").annotate(n=Count("pk")).order_by():
+        counts[play_id][state] = number
+    shown = of_plays.filter(state=Step.State.QUEUED) if wanted.next_steps_only else of_plays
     steps: defaultdict[UUID, list[Step]] = defaultdict(list)
-    for step in shown.select_related("bot", "delivery").order_by("run_id", "position"):
-        steps[step.run_id].append(step)
-    return [_run_progress(sfc, run, counts[run.pk], steps[run.pk]) for run in runs]
+    for step in shown.select_related("bot", "delivery").order_by("play_id", "position"):
+        steps[step.play_id].append(step)
+    return [_play_progress(assignment, play, counts[play.pk], steps[play.pk]) for play in plays]
 
 
-def _run_progress(sfc: ScriptForCampaign, run: Run, counts: Counter[str], steps: list[Step]) -> RunProgress:
-    paused = sfc.state == SfcState.PAUSED and run.state == Run.State.PLAYING
-    return RunProgress(
-        id=run.pk,
-        chat=run.chat.key,
-        chat_title=run.chat.title,
-        state=Run.State.PAUSED if paused else run.state,
-        reason=sfc.state_reason if paused else run.state_reason,
-        incident=run.incident,
+def _play_progress(assignment: Assignment, play: Play, counts: Counter[str], steps: list[Step]) -> PlayProgress:
+    paused = assignment.state == AssignmentState.PAUSED and play.state == Play.State.PLAYING
+    return PlayProgress(
+        id=play.pk,
+        chat=play.chat.key,
+        chat_title=play.chat.title,
+        state=Play.State.PAUSED if paused else play.state,
+        reason=assignment.state_reason if paused else play.state_reason,
+        incident=play.incident,
         planned=counts.total(),
         said=counts[Step.State.SAID],
         not_said=counts[Step.State.NOT_SAID],
-        started_at=run.started_at,
-        finished_at=run.finished_at,
+        started_at=play.started_at,
+        finished_at=play.finished_at,
         steps=[_step_progress(step) for step in steps],
     )
 
@@ -246,13 +248,13 @@ def _step_progress(step: Step) -> StepProgress:
     )
 
 
-def campaign_of_sfc(sfc_id: UUID) -> UUID | None:
-    return ScriptForCampaign.objects.filter(pk=sfc_id).values_list("campaign_id", flat=True).first()
+def campaign_of_assignment(assignment_id: UUID) -> UUID | None:
+    return Assignment.objects.filter(pk=assignment_id).values_list("campaign_id", flat=True).first()
 
 
-def script_names(sfc_ids: Collection[UUID]) -> dict[UUID, str]:
+def script_names(assignment_ids: Collection[UUID]) -> dict[UUID, str]:
     """The scripts' names by assignment."""
-    return dict(ScriptForCampaign.objects.filter(pk__in=sfc_ids).values_list("pk", "script__name"))
+    return dict(Assignment.objects.filter(pk__in=assignment_ids).values_list("pk", "script__name"))
 
 
 def bots_castable() -> QuerySet[Bot]:
@@ -266,7 +268,7 @@ def chats_playable() -> QuerySet[Chat]:
     return Chat.objects.filter(pk__in=permitted.values("chat_id"), label__regex=r"\S")
 
 
-def sfcs_in_preparation() -> QuerySet[ScriptForCampaign]:
+def assignments_in_preparation() -> QuerySet[Assignment]:
     """As `scripts.services.may_be_activated` has it."""
-    unplayed = Q(state=SfcState.FAILED) & ~Exists(Run.objects.filter(sfc=OuterRef("pk")))
-    return ScriptForCampaign.objects.filter(Q(state=SfcState.DRAFT) | unplayed)
+    unplayed = Q(state=AssignmentState.FAILED) & ~Exists(Play.objects.filter(assignment=OuterRef("pk")))
+    return Assignment.objects.filter(Q(state=AssignmentState.DRAFT) | unplayed)

@@ -8,9 +8,9 @@ from scripts.events import NewActiveScript
 
 @subscriber(topology.SCRIPTS_QUEUE, name="scripts.subscribers.prepare_play")
 def prepare_play(event: NewActiveScript) -> None:
-    services.sfc_prepare(sfc_id=event.script_for_campaign_id)
+    services.assignment_prepare(assignment_id=event.script_for_campaign_id)
 
 
 @subscriber(topology.SCRIPTS_WATCHDOG_QUEUE, name="scripts.subscribers.arm_supervision")
 def arm_supervision(event: NewActiveScript) -> None:
-    services.sfc_arm(sfc_id=event.script_for_campaign_id)
+    services.assignment_arm(assignment_id=event.script_for_campaign_id)

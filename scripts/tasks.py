@@ -7,4 +7,4 @@ from scripts import services
 @shared_task(name="scripts.tasks.supervise_runs", base=WorkTask)
 def supervise_runs() -> None:
     """Beat's: look after every play whose supervision is armed."""
-    services.runs_supervise()
+    services.plays_supervise()

@@ -96,6 +96,9 @@ FREE = {
     # Django's own.
     "django_session",
     "django_admin_log",
+    # Changed by migrations alone.
+    "django_content_type",
+    "auth_permission",
     # Written by axes while somebody logs in, in transactions of its own.
     "axes_accessattempt",
     # Counted by one statement, a transaction of its own, before a request does anything else.

@@ -10,8 +10,8 @@ from bench.bots.telegram import Telegram
 from bots.models import Bot, BotSession, Role
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, Purpose
 from parser.models import Keyword, WatchedChat
-from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
-from scripts.services import sfc_activate, sfc_prepare
+from scripts.models import Assignment, Casting, Line, Script, Slot, Target
+from scripts.services import assignment_activate, assignment_prepare
 
 # Of the chats that parsers read each is read by two of them, for two campaigns, and has so many people who speak.
 READERS = 2
@@ -116,14 +116,16 @@ def _play(telegram: Telegram, campaign: Campaign, troupe: Sequence[Bot], lines: 
     script = Script.objects.create(slug=f"talk-{campaign.slug}", name="Talk")
     slots = [Slot.objects.create(script=script, name=bot.key) for bot in troupe]
     _lines(script, slots, lines)
-    sfc = ScriptForCampaign.objects.create(campaign=campaign, script=script)
-    Casting.objects.bulk_create(Casting(sfc=sfc, slot=slot, bot=bot) for slot, bot in zip(slots, troupe, strict=True))
+    assignment = Assignment.objects.create(campaign=campaign, script=script)
+    Casting.objects.bulk_create(
+        Casting(assignment=assignment, slot=slot, bot=bot) for slot, bot in zip(slots, troupe, strict=True)
+    )
     members = [bot.telegram_user_id for bot in troupe]
     chats = [_chat(telegram, f"stage_{bot.username}", members) for bot in troupe]
     _permit(chats, ChatPermission.Grant.SCRIPT)
-    Target.objects.bulk_create(Target(sfc=sfc, chat=chat) for chat in chats)
-    sfc_activate(sfc_id=sfc.pk)
-    sfc_prepare(sfc_id=str(sfc.pk))
+    Target.objects.bulk_create(Target(assignment=assignment, chat=chat) for chat in chats)
+    assignment_activate(assignment_id=assignment.pk)
+    assignment_prepare(assignment_id=str(assignment.pk))
     return chats
 
 

@@ -14,13 +14,13 @@ from messaging.models import DeadLetter, OutboxEvent, ProcessedEvent
 from notifier.models import Notification
 from notifier.selectors import collecting
 from parser.models import Hit
-from scripts.models import ScriptForCampaign, Step
+from scripts.models import Assignment, Step
 
 
 def lines_by_chat() -> dict[str, dict[str, int]]:
     """Chat title → lines planned and said."""
     rows = (
-        Step.objects.values(title=F("run__chat__title"))
+        Step.objects.values(title=F("play__chat__title"))
         .annotate(planned=Count("id"), said=Count("id", filter=Q(state=Step.State.SAID)))
         .order_by("title")
     )
@@ -30,9 +30,7 @@ def lines_by_chat() -> dict[str, dict[str, int]]:
 def counts() -> dict[str, int]:
     """One number for each thing that the demo waits for or shows."""
     return {
-        "plays_open": ScriptForCampaign.objects.filter(
-            state__in=[ScriptForCampaign.State.ACTIVE, ScriptForCampaign.State.PLAYING]
-        ).count(),
+        "plays_open": Assignment.objects.filter(state__in=[Assignment.State.ACTIVE, Assignment.State.PLAYING]).count(),
         "steps_said": Step.objects.filter(state=Step.State.SAID).count(),
         "hits": Hit.objects.count(),
         "leads": Lead.objects.count(),

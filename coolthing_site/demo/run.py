@@ -22,8 +22,8 @@ from coolthing_site.local_world.sandbox_control import SandboxControl
 from coolthing_site.local_world.setup import SEED_FILE, connect_bots, start_sandbox
 from coolthing_site.processes.procfile import SANDBOX, ProcessGroup, procfile
 from sandbox.scenario import Scenario
-from scripts.models import ScriptForCampaign
-from scripts.services import sfc_activate
+from scripts.models import Assignment
+from scripts.services import assignment_activate
 
 SCENARIO = "demo"
 START_SECONDS = 180.0  # until a process or a bot must be up; two idle cores start fourteen Pythons in about 30
@@ -91,8 +91,8 @@ class Demo:
         )
 
     def _activate(self) -> None:
-        for sfc in ScriptForCampaign.objects.filter(state=ScriptForCampaign.State.DRAFT):
-            sfc_activate(sfc_id=sfc.id)
+        for assignment in Assignment.objects.filter(state=Assignment.State.DRAFT):
+            assignment_activate(assignment_id=assignment.id)
         self.control.post("/people/start")
 
     def _settle(self) -> dict[str, int]:

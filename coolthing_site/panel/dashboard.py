@@ -22,11 +22,11 @@ from notifier.selectors import channels_failing, failure_text
 from panelkit.labels import moment_told, page_of, short_choice, waits
 from panelkit.lists.bounded_counts import count_of
 from panelkit.lists.related_counts import related_count
-from scripts.models import Run, ScriptForCampaign, Step
+from scripts.models import Assignment, Play, Step
 
 # Rows of a card: the rest is on the list that its title links to.
 ROWS = 8
-UNDER_WAY = (ScriptForCampaign.State.ACTIVE, ScriptForCampaign.State.PLAYING, ScriptForCampaign.State.PAUSED)
+UNDER_WAY = (Assignment.State.ACTIVE, Assignment.State.PLAYING, Assignment.State.PAUSED)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Tile:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK: what the index template shows, as far as this person may view it."""
     cards: dict[type[Model], tuple[str, Callable[[], Any]]] = {
-        ScriptForCampaign: ("plays", plays),
+        Assignment: ("plays", plays),
         Bot: ("bots", lambda: by_state(Bot, "state")),
         Lead: ("leads", lambda: by_state(Lead, "state")),
         Conversation: ("talks", talks_of_people),
@@ -56,7 +56,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def tiles(request: HttpRequest) -> list[Tile]:
     wanted: list[tuple[str, QuerySet[Any], str, str]] = [
-        ("Plays under way", ScriptForCampaign.objects.filter(state__in=UNDER_WAY), "", ""),
+        ("Assignments under way", Assignment.objects.filter(state__in=UNDER_WAY), "", ""),
         ("Leads to approve", _awaiting_approval(), "state__exact=awaiting_approval", "warn"),
         ("Talks led by people", Conversation.objects.filter(owner="human"), "owner__exact=human", "warn"),
         ("Messages waiting", _queued(), "state__exact=queued", ""),
@@ -91,14 +91,14 @@ def channels() -> list[Any]:
 def plays() -> list[Any]:
     """What is under way, the newest first, with how many lines were said."""
     steps = Step.objects.all()
-    under_way = ScriptForCampaign.objects.filter(state__in=UNDER_WAY).select_related("script", "campaign")
+    under_way = Assignment.objects.filter(state__in=UNDER_WAY).select_related("script", "campaign")
     under_way = under_way.defer("snapshot")
     return list(
         under_way.annotate(
-            chats=related_count(Run.objects.all(), by="sfc"),
-            planned=related_count(steps, by="run__sfc"),
-            said=related_count(steps.filter(state=Step.State.SAID), by="run__sfc"),
-            not_said=related_count(steps.filter(state=Step.State.NOT_SAID), by="run__sfc"),
+            chats=related_count(Play.objects.all(), by="assignment"),
+            planned=related_count(steps, by="play__assignment"),
+            said=related_count(steps.filter(state=Step.State.SAID), by="play__assignment"),
+            not_said=related_count(steps.filter(state=Step.State.NOT_SAID), by="play__assignment"),
         ).order_by("-activated_at")[:ROWS]
     )
 

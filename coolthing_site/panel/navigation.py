@@ -19,8 +19,8 @@ class Page(NamedTuple):
 
 GROUPS: dict[str, tuple[Page, ...]] = {
     "Scripts": (
-        Page("scripts.ScriptForCampaign", "theater_comedy", "Scripts for campaigns"),
-        Page("scripts.Run", "play_circle", "Plays"),
+        Page("scripts.Assignment", "theater_comedy", "Assignments"),
+        Page("scripts.Play", "play_circle", "Plays"),
         Page("scripts.Script", "description"),
         Page("scripts.Line", "format_quote"),
         Page("scripts.Slot", "recent_actors"),

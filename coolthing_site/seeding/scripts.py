@@ -9,8 +9,8 @@ from coolthing_site.seeding.report import Report
 from coolthing_site.seeding.script_checks import line_key
 from coolthing_site.seeding.shape import CampaignPart, ScriptPart
 from coolthing_site.seeding.writing import drop, put
-from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
-from scripts.selectors import sfc_current
+from scripts.models import Assignment, Casting, Line, Script, Slot, Target
+from scripts.selectors import assignment_current
 from scripts.services import may_be_activated
 
 
@@ -23,9 +23,9 @@ def write_scripts(
         _lines(report, script, script_part, slots)
         _assignment(report, campaign, script, script_part, slots, bots, chats)
         _drop_slots(report, script, slots)
-    gone = campaign.scripts.exclude(script__slug__in=[script.slug for script in part.scripts])
-    for sfc in gone.select_for_update(of=("self",)).select_related("script"):
-        _unassign(report, sfc)
+    gone = campaign.assignments.exclude(script__slug__in=[script.slug for script in part.scripts])
+    for assignment in gone.select_for_update(of=("self",)).select_related("script"):
+        _unassign(report, assignment)
 
 
 def _slot(report: Report, script: Script, name: str) -> Slot:
@@ -64,42 +64,45 @@ def _assignment(
     name = f"{campaign.slug}: {script.slug}"
     where: dict[str, Any] = {"campaign": campaign, "script": script}
     # Locked, so that it is not activated with half of its cast.
-    before = sfc_current(ScriptForCampaign.objects.select_for_update().filter(**where))
+    before = assignment_current(Assignment.objects.select_for_update().filter(**where))
     if before is not None and not may_be_activated(before):
         _tell_kept(report, before, part, name)
         return
     if before is not None:
         where["pk"] = before.pk
-    sfc = put(report, ScriptForCampaign, where, {"seed": part.seed} if part.seed else {}, name=name)
+    assignment = put(report, Assignment, where, {"seed": part.seed} if part.seed else {}, name=name)
     kept = []
     for slot, bot in part.cast.items():
-        row = put(report, Casting, {"sfc": sfc, "slot": slots[slot]}, {"bot": bots[bot]}, name=f"{name}: {slot}")
+        row = put(
+            report, Casting, {"assignment": assignment, "slot": slots[slot]}, {"bot": bots[bot]}, name=f"{name}: {slot}"
+        )
         kept.append(row.pk)
-    drop(report, sfc.cast.exclude(pk__in=kept), name=f"{name}: {{}}")
+    drop(report, assignment.cast.exclude(pk__in=kept), name=f"{name}: {{}}")
     aimed = [
-        put(report, Target, {"sfc": sfc, "chat": chats[key]}, {}, name=f"{name}: {key}").pk for key in part.targets
+        put(report, Target, {"assignment": assignment, "chat": chats[key]}, {}, name=f"{name}: {key}").pk
+        for key in part.targets
     ]
-    drop(report, sfc.targets.exclude(pk__in=aimed), name=f"{name}: {{}}")
+    drop(report, assignment.targets.exclude(pk__in=aimed), name=f"{name}: {{}}")
 
 
-def _tell_kept(report: Report, sfc: ScriptForCampaign, part: ScriptPart, name: str) -> None:
+def _tell_kept(report: Report, assignment: Assignment, part: ScriptPart, name: str) -> None:
     """Its cast and targets belong to a play; say so where the file wants others."""
-    cast = dict(sfc.cast.values_list("slot__name", "bot__key"))
-    targets = set(sfc.targets.values_list("chat__key", flat=True))
+    cast = dict(assignment.cast.values_list("slot__name", "bot__key"))
+    targets = set(assignment.targets.values_list("chat__key", flat=True))
     if cast == part.cast and targets == set(part.targets):
-        report.add("unchanged", "script for campaign", name)
+        report.add("unchanged", "assignment", name)
     else:
-        state = sfc.get_state_display().partition(":")[0].lower()
-        report.add("kept", "script for campaign", name, f"it is {state}: cast and targets stay as they are")
+        state = assignment.get_state_display().partition(":")[0].lower()
+        report.add("kept", "assignment", name, f"it is {state}: cast and targets stay as they are")
 
 
-def _unassign(report: Report, sfc: ScriptForCampaign) -> None:
-    name = f"{sfc.campaign.slug}: {sfc.script.slug}"
-    if may_be_activated(sfc):
-        sfc.delete()
-        report.add("removed", "script for campaign", name)
+def _unassign(report: Report, assignment: Assignment) -> None:
+    name = f"{assignment.campaign.slug}: {assignment.script.slug}"
+    if may_be_activated(assignment):
+        assignment.delete()
+        report.add("removed", "assignment", name)
     else:
-        report.add("kept", "script for campaign", name, "the file no longer has it, but it was played")
+        report.add("kept", "assignment", name, "the file no longer has it, but it was played")
 
 
 def _drop_slots(report: Report, script: Script, slots: Mapping[str, Slot]) -> None:

@@ -28,7 +28,7 @@ from leads.models import CampaignManager
 from messaging.database.locks import rows_lock
 from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat
-from scripts.models import ScriptForCampaign
+from scripts.models import Assignment
 
 # Any number that no other lock of this database uses: one seed at a time.
 _SEEDING = 0x5EED_C0_01
@@ -62,7 +62,7 @@ def _lock_all(seed: SeedFile) -> None:
     the locks (docs/architecture.md), and whatever plays goes on beside it."""
     slugs = [part.slug for part in seed.campaigns]
     rows_lock(Campaign.objects.filter(slug__in=slugs))
-    rows_lock(ScriptForCampaign.objects.filter(campaign__slug__in=slugs))
+    rows_lock(Assignment.objects.filter(campaign__slug__in=slugs))
     rows_lock(Chat.objects.filter(key__in=[part.key for part in seed.chats]))
     rows_lock(Bot.objects.filter(key__in=[part.key for part in seed.bots]))
     if seed.budgets:

@@ -12,8 +12,8 @@ _PAGES: dict[str, tuple[str, str]] = {
     "conversation_id": ("/admin/leads/conversation/{}/change/", "/admin/leads/conversation/?owner__exact=human"),
     "lead_id": ("/admin/leads/lead/{}/change/", "/admin/leads/lead/?state__exact=awaiting_approval"),
     "letter_id": ("/admin/messaging/deadletter/{}/change/", "/admin/messaging/deadletter/?state__exact=open"),
-    "play_id": ("/admin/scripts/run/{}/change/", "/admin/scripts/run/?state__exact=failed"),
-    "sfc_id": ("/admin/scripts/scriptforcampaign/{}/change/", "/admin/scripts/scriptforcampaign/"),
+    "play_id": ("/admin/scripts/play/{}/change/", "/admin/scripts/play/?state__exact=failed"),
+    "sfc_id": ("/admin/scripts/assignment/{}/change/", "/admin/scripts/assignment/"),
     "worker_id": ("/admin/bots/bot/{}/change/", "/admin/bots/bot/"),
 }
 

@@ -31,17 +31,17 @@ from scripts.admin.line_forms import LineFormSet, LinePageForm, LineRowForm
 from scripts.errors import ScriptsError
 from scripts.models import (
     ONE_OPEN_ASSIGNMENT,
+    Assignment,
     Casting,
     Line,
     Script,
-    ScriptForCampaign,
     Slot,
     Step,
     Target,
 )
-from scripts.selectors import Wanted, sfc_assigned, sfc_progress
+from scripts.selectors import Wanted, assignment_progress, script_assigned
 
-SfcState = ScriptForCampaign.State
+AssignmentState = Assignment.State
 
 
 class SlotInline(RowsInline):
@@ -74,7 +74,7 @@ class LineInline(OfOneScriptInline):
 
 @admin.register(Script)
 class ScriptAdmin(PanelAdmin):
-    instead_of_deleting = "Leave it: a script that is not activated says nothing."
+    instead_of_deleting = "Leave it: a script that is not assigned and activated sends nothing."
     empty_hint = "A script is a dialogue: slots, and the lines that they say."
     list_display = ("name", "slug", "lines_count", "slots_count", "created_at")
     list_filter = (("created_at", RangeDateTimeFilter),)
@@ -153,7 +153,7 @@ class CastingInline(PreparationInline):
     autocomplete_fields = ("bot",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Casting]:
-        castings = super().get_queryset(request).select_related("sfc").defer("sfc__snapshot")
+        castings = super().get_queryset(request).select_related("assignment").defer("assignment__snapshot")
         return castings.prefetch_related(Prefetch("bot", with_logins()))
 
     @display(description="problem")
@@ -161,9 +161,9 @@ class CastingInline(PreparationInline):
         return casting_shown(casting)
 
     def script_id(self, request: HttpRequest) -> str | None:
-        sfc_id = super().script_id(request)
-        sfc = ScriptForCampaign.objects.only("script_id").filter(pk=sfc_id).first() if sfc_id else None
-        return str(sfc.script_id) if sfc else None
+        assignment_id = super().script_id(request)
+        assignment = Assignment.objects.only("script_id").filter(pk=assignment_id).first() if assignment_id else None
+        return str(assignment.script_id) if assignment else None
 
 
 class TargetInline(PreparationInline):
@@ -173,7 +173,7 @@ class TargetInline(PreparationInline):
     autocomplete_fields = ("chat",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:
-        targets = super().get_queryset(request).select_related("chat", "sfc").defer("sfc__snapshot")
+        targets = super().get_queryset(request).select_related("chat", "assignment").defer("assignment__snapshot")
         return targets.prefetch_related("chat__permissions")
 
     @display(description="problem")
@@ -181,19 +181,20 @@ class TargetInline(PreparationInline):
         return target_shown(target)
 
 
-def _in_preparation(sfc: ScriptForCampaign | None) -> bool:
-    return sfc is None or services.may_be_activated(sfc)
+def _in_preparation(assignment: Assignment | None) -> bool:
+    return assignment is None or services.may_be_activated(assignment)
 
 
-def _activated(sfc: ScriptForCampaign) -> str:
-    if sfc.state != SfcState.ACTIVE:
-        return f"was activated before: it is {sfc.get_state_display().lower()}."
+def _activated(assignment: Assignment) -> str:
+    if assignment.state != AssignmentState.ACTIVE:
+        return f"was activated before: it is {assignment.get_state_display().lower()}."
     return "is active: its plays are prepared next."
 
 
-def _resumed(sfc: ScriptForCampaign) -> str:
-    if sfc.campaign.state != Campaign.State.RUNNING:
-        return f"goes on when its campaign does: {sfc.campaign} is {sfc.campaign.get_state_display().lower()}."
+def _resumed(assignment: Assignment) -> str:
+    if assignment.campaign.state != Campaign.State.RUNNING:
+        campaign = assignment.campaign
+        return f"goes on when its campaign does: {campaign} is {campaign.get_state_display().lower()}."
     return "goes on."
 
 
@@ -201,49 +202,53 @@ _OPERATIONS = (
     Operation(
         "activate",
         "Activate",
-        run=lambda sfc, call: services.sfc_activate(sfc_id=sfc.pk),
+        run=lambda assignment, call: services.assignment_activate(assignment_id=assignment.pk),
         done=_activated,
         icon="play_arrow",
         variant="primary",
-        when=when_in(SfcState.DRAFT, SfcState.FAILED),
+        when=when_in(AssignmentState.DRAFT, AssignmentState.FAILED),
         confirm="The bots begin to speak its lines in all of its chats. What has been said cannot be taken back.",
-        missing=lambda sfc: services.sfc_missing(sfc=sfc),
+        missing=lambda assignment: services.assignment_missing(assignment=assignment),
         bulk=True,
     ),
     Operation(
         "pause",
         "Pause",
-        run=lambda sfc, call: services.sfc_pause(sfc_id=sfc.pk, reason=f"paused by {call.by}"),
+        run=lambda assignment, call: services.assignment_pause(
+            assignment_id=assignment.pk, reason=f"paused by {call.by}"
+        ),
         done="is paused: nothing of it is said until it is resumed.",
         icon="pause",
-        when=when_in(SfcState.PLAYING),
+        when=when_in(AssignmentState.PLAYING),
         bulk=True,
     ),
     Operation(
         "resume",
         "Resume",
-        run=lambda sfc, call: services.sfc_resume(sfc_id=sfc.pk),
+        run=lambda assignment, call: services.assignment_resume(assignment_id=assignment.pk),
         done=_resumed,
         icon="play_arrow",
         variant="primary",
-        when=when_in(SfcState.PAUSED),
+        when=when_in(AssignmentState.PAUSED),
         bulk=True,
     ),
     Operation(
         "stop",
         "Stop",
-        run=lambda sfc, call: services.sfc_stop(sfc_id=sfc.pk, reason=f"stopped by {call.by}"),
+        run=lambda assignment, call: services.assignment_stop(
+            assignment_id=assignment.pk, reason=f"stopped by {call.by}"
+        ),
         done="is stopped.",
         icon="stop",
         variant="danger",
-        when=when_in(SfcState.ACTIVE, SfcState.PLAYING, SfcState.PAUSED),
+        when=when_in(AssignmentState.ACTIVE, AssignmentState.PLAYING, AssignmentState.PAUSED),
         confirm="It ends for good in all of its chats: no line that was not said yet will be said.",
         bulk=True,
     ),
     Operation(
         "repeat",
         "Play again",
-        run=lambda sfc, call: services.sfc_repeat(sfc_id=sfc.pk),
+        run=lambda assignment, call: services.assignment_repeat(assignment_id=assignment.pk),
         done="has a new draft with the same cast and chats. What was played stays on record.",
         icon="replay",
         when=services.may_be_repeated,
@@ -269,16 +274,16 @@ class AssignmentForm(SuitableForm):
             lock_in_preparation(self.instance.pk)
         campaign, script = given.get("campaign"), given.get("script")
         beside = self.instance.pk
-        if campaign and script and sfc_assigned(campaign_id=campaign.pk, script_id=script.pk, beside=beside):
+        if campaign and script and script_assigned(campaign_id=campaign.pk, script_id=script.pk, beside=beside):
             raise forms.ValidationError(ONE_OPEN_ASSIGNMENT)
         return given
 
 
-offer(AssignmentForm, "scripts.ScriptForCampaign")
+offer(AssignmentForm, "scripts.Assignment")
 
 
-@admin.register(ScriptForCampaign)
-class ScriptForCampaignAdmin(PanelAdmin):
+@admin.register(Assignment)
+class AssignmentAdmin(PanelAdmin):
     form = AssignmentForm
     empty_hint = "Assign a script to a campaign, cast its slots with bots, choose the chats, activate it."
     list_display = ("name", "campaign", "state_label", "progress", "why", "activated_at", "finished_at")
@@ -315,34 +320,34 @@ class ScriptForCampaignAdmin(PanelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What was played stays on record."""
-        return obj is not None and obj.state == SfcState.DRAFT and super().has_delete_permission(request, obj)
+        return obj is not None and obj.state == AssignmentState.DRAFT and super().has_delete_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fixed = () if _in_preparation(obj) else ("campaign", "script", "seed")
         return (*self.readonly_fields, *fixed)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ScriptForCampaign]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Assignment]:
         steps = Step.objects.all()
         return (
             super()
             .get_queryset(request)
             .annotate(
-                n_steps=related_count(steps, by="run__sfc"),
-                n_said=related_count(steps.filter(state=Step.State.SAID), by="run__sfc"),
+                n_steps=related_count(steps, by="play__assignment"),
+                n_said=related_count(steps.filter(state=Step.State.SAID), by="play__assignment"),
             )
         )
 
-    def live_context(self, row: ScriptForCampaign) -> dict[str, Any]:
-        return {"progress": sfc_progress(sfc_id=row.pk, wanted=Wanted(next_steps_only=True))}
+    def live_context(self, row: Assignment) -> dict[str, Any]:
+        return {"progress": assignment_progress(assignment_id=row.pk, wanted=Wanted(next_steps_only=True))}
 
     @display(description="script", ordering="script__name")
-    def name(self, sfc: ScriptForCampaign) -> str:
-        return str(sfc.script)
+    def name(self, assignment: Assignment) -> str:
+        return str(assignment.script)
 
     @display(description="lines said", ordering="n_said")
-    def progress(self, sfc: Any) -> str:
-        return f"{sfc.n_said} of {sfc.n_steps}" if sfc.n_steps else ""
+    def progress(self, assignment: Any) -> str:
+        return f"{assignment.n_said} of {assignment.n_steps}" if assignment.n_steps else ""
 
     @display(description="why")
-    def why(self, sfc: ScriptForCampaign) -> str:
-        return sfc.incident or sfc.state_reason
+    def why(self, assignment: Assignment) -> str:
+        return assignment.incident or assignment.state_reason

@@ -19,24 +19,28 @@ from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from panelkit.labels import link_to
 from scripts.checks import actor_advice, target_advice
 from scripts.errors import CastFixed
-from scripts.models import Casting, ScriptForCampaign, Slot, Target
-from scripts.selectors import bots_castable, chats_playable, sfcs_in_preparation
+from scripts.models import Assignment, Casting, Slot, Target
+from scripts.selectors import assignments_in_preparation, bots_castable, chats_playable
 from scripts.services import may_be_activated, preparation_lock
 
 
-def lock_in_preparation(*sfc_ids: Any) -> None:
+def lock_in_preparation(*assignment_ids: Any) -> None:
     """Lock the assignments of a form. Raises ValidationError for one that is not in preparation."""
     try:
-        preparation_lock(sfc_ids=filter(None, sfc_ids))
+        preparation_lock(assignment_ids=filter(None, assignment_ids))
     except CastFixed as refusal:
         raise ValidationError(f"{refusal}.") from refusal
 
 
-def _fixed(sfc: ScriptForCampaign) -> str:
-    return "" if may_be_activated(sfc) else f"{CastFixed(str(sfc), sfc.get_state_display().partition(':')[0].lower())}."
+def _fixed(assignment: Assignment) -> str:
+    return (
+        ""
+        if may_be_activated(assignment)
+        else f"{CastFixed(str(assignment), assignment.get_state_display().partition(':')[0].lower())}."
+    )
 
 
-SFC = Suitable(lambda _row: sfcs_in_preparation(), _fixed)
+ASSIGNMENT = Suitable(lambda _row: assignments_in_preparation(), _fixed)
 
 
 class PreparationForm(SuitableForm):
@@ -44,14 +48,14 @@ class PreparationForm(SuitableForm):
 
     def clean(self) -> dict[str, Any]:
         given = super().clean()
-        sfc = given.get("sfc")
-        lock_in_preparation(self.instance.sfc_id, sfc and sfc.pk)
+        assignment = given.get("assignment")
+        lock_in_preparation(self.instance.assignment_id, assignment and assignment.pk)
         return given
 
 
 class CastingForm(PreparationForm):
     suitable = {
-        "sfc": SFC,
+        "assignment": ASSIGNMENT,
         "slot": Suitable(lambda casting: _slots(casting), lambda _slot: ""),
         "bot": Suitable(lambda _casting: bots_castable(), actor_advice),
     }
@@ -59,21 +63,21 @@ class CastingForm(PreparationForm):
     def clean(self) -> dict[str, Any]:
         given = super().clean()
         slot = given.get("slot")
-        sfc = self.instance.sfc if self.instance.sfc_id else given.get("sfc")
-        if sfc is not None and slot is not None and slot.script_id != sfc.script_id:
-            self.add_error("slot", f"This is a slot of another script: choose one of {sfc.script}.")
+        assignment = self.instance.assignment if self.instance.assignment_id else given.get("assignment")
+        if assignment is not None and slot is not None and slot.script_id != assignment.script_id:
+            self.add_error("slot", f"This is a slot of another script: choose one of {assignment.script}.")
         return given
 
 
 def _slots(casting: Casting | None) -> QuerySet[Slot]:
     if casting is not None:
-        return Slot.objects.filter(script=casting.sfc.script_id)
-    return Slot.objects.filter(script__in=sfcs_in_preparation().values("script"))
+        return Slot.objects.filter(script=casting.assignment.script_id)
+    return Slot.objects.filter(script__in=assignments_in_preparation().values("script"))
 
 
 class TargetForm(PreparationForm):
     suitable = {
-        "sfc": SFC,
+        "assignment": ASSIGNMENT,
         "chat": Suitable(lambda _target: chats_playable(), lambda chat: target_advice(chat, database_clock())),
     }
 
@@ -95,13 +99,13 @@ class PreparationAdmin(PanelAdmin):
     """A page of an assignment's row: what was played stays on record."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return (*super().get_readonly_fields(request, obj), *(("sfc",) if obj else ()))
+        return (*super().get_readonly_fields(request, obj), *(("assignment",) if obj else ()))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return (obj is None or may_be_activated(obj.sfc)) and super().has_change_permission(request, obj)
+        return (obj is None or may_be_activated(obj.assignment)) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return (obj is None or may_be_activated(obj.sfc)) and super().has_delete_permission(request, obj)
+        return (obj is None or may_be_activated(obj.assignment)) and super().has_delete_permission(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.delete_queryset(request, self.model._default_manager.filter(pk=obj.pk))
@@ -115,24 +119,24 @@ class PreparationAdmin(PanelAdmin):
     @transaction.atomic
     def _delete(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """The page was offered while it could be done: whether it still can is decided here."""
-        preparation_lock(sfc_ids=list(queryset.values_list("sfc_id", flat=True)))
+        preparation_lock(assignment_ids=list(queryset.values_list("assignment_id", flat=True)))
         super().delete_queryset(request, queryset)
 
-    @display(description="script", ordering="sfc__script__name")
-    def sfc_name(self, row: Casting | Target) -> str:
-        return link_to(row.sfc, str(row.sfc))
+    @display(description="script", ordering="assignment__script__name")
+    def assignment_name(self, row: Casting | Target) -> str:
+        return link_to(row.assignment, str(row.assignment))
 
 
 @admin.register(Casting)
 class CastingAdmin(PreparationAdmin):
     form = CastingForm
-    empty_hint = "Which bot plays which slot is chosen on the page of a script for a campaign."
-    list_display = ("slot", "bot", "sfc_name", "problem")
+    empty_hint = "Which bot plays which slot is chosen on the assignment's page."
+    list_display = ("slot", "bot", "assignment_name", "problem")
     list_filter = (("bot", AutocompleteSelectFilter),)
-    list_select_related = ("sfc__script", "sfc__campaign", "slot")
-    large_fields = ("sfc__snapshot",)
-    search_fields = ("slot__name", "bot__key", "sfc__script__name")
-    autocomplete_fields = ("sfc", "slot", "bot")
+    list_select_related = ("assignment__script", "assignment__campaign", "slot")
+    large_fields = ("assignment__snapshot",)
+    search_fields = ("slot__name", "bot__key", "assignment__script__name")
+    autocomplete_fields = ("assignment", "slot", "bot")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Casting]:
         return super().get_queryset(request).prefetch_related(Prefetch("bot", with_logins()))
@@ -145,13 +149,13 @@ class CastingAdmin(PreparationAdmin):
 @admin.register(Target)
 class TargetAdmin(PreparationAdmin):
     form = TargetForm
-    empty_hint = "The chats are chosen on the page of a script for a campaign."
-    list_display = ("chat", "sfc_name", "problem")
+    empty_hint = "The chats are chosen on the assignment's page."
+    list_display = ("chat", "assignment_name", "problem")
     list_filter = (("chat", AutocompleteSelectFilter),)
-    list_select_related = ("sfc__script", "sfc__campaign", "chat")
-    large_fields = ("sfc__snapshot",)
-    search_fields = ("chat__title", "chat__key", "sfc__script__name")
-    autocomplete_fields = ("sfc", "chat")
+    list_select_related = ("assignment__script", "assignment__campaign", "chat")
+    large_fields = ("assignment__snapshot",)
+    search_fields = ("chat__title", "chat__key", "assignment__script__name")
+    autocomplete_fields = ("assignment", "chat")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:
         return super().get_queryset(request).prefetch_related("chat__permissions")
@@ -163,9 +167,9 @@ class TargetAdmin(PreparationAdmin):
 
 def casting_shown(casting: Casting) -> str:
     """What keeps a stored row from working now; empty when nothing does, or when it is on record only."""
-    return actor_advice(casting.bot) if casting.pk and may_be_activated(casting.sfc) else ""
+    return actor_advice(casting.bot) if casting.pk and may_be_activated(casting.assignment) else ""
 
 
 def target_shown(target: Target) -> str:
     """The same; its chat's permissions are at hand."""
-    return target_advice(target.chat, timezone.now()) if target.pk and may_be_activated(target.sfc) else ""
+    return target_advice(target.chat, timezone.now()) if target.pk and may_be_activated(target.assignment) else ""

@@ -1,4 +1,4 @@
-"""The plays: a run a chat, a step a line."""
+"""The plays, one per chat, and their steps, one per line."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ from panelkit.operations import Operation, when_in
 from panelkit.registry import Link, add_link, viewers_of
 from scripts import services
 from scripts.errors import ScriptsError
-from scripts.models import Run, ScriptForCampaign, Step
+from scripts.models import Assignment, Play, Step
 from scripts.services import ORIGIN
 
-SfcState = ScriptForCampaign.State
+AssignmentState = Assignment.State
 
 
 class StepInline(FactInline):
@@ -40,29 +40,38 @@ class StepInline(FactInline):
         return _why_step(step)
 
 
-def _resumed(run: Run) -> str:
-    if run.sfc.state != SfcState.PLAYING:
-        return f"goes on when its script does: that is {run.sfc.get_state_display().lower()}."
+def _resumed(play: Play) -> str:
+    if play.assignment.state != AssignmentState.PLAYING:
+        return f"goes on when its assignment does: that is {play.assignment.get_state_display().lower()}."
     return "goes on."
 
 
-@admin.register(Run)
-class RunAdmin(FactAdmin):
-    empty_hint = "An activated script has one for each of its chats."
-    list_display = ("sfc_name", "chat", "state_label", "progress", "why", "started_at", "progressed_at", "finished_at")
+@admin.register(Play)
+class PlayAdmin(FactAdmin):
+    empty_hint = "An activated assignment has one play for each of its chats."
+    list_display = (
+        "assignment_name",
+        "chat",
+        "state_label",
+        "progress",
+        "why",
+        "started_at",
+        "progressed_at",
+        "finished_at",
+    )
     list_filter = (
         ("state", ChoicesDropdownFilter),
-        ("sfc__campaign", RelatedDropdownFilter),
+        ("assignment__campaign", RelatedDropdownFilter),
         ("chat", AutocompleteSelectFilter),
         ("started_at", RangeDateTimeFilter),
     )
-    list_select_related = ("sfc__script", "sfc__campaign", "chat")
-    large_fields = ("sfc__snapshot",)
-    search_fields = ("sfc__script__name", "sfc__campaign__name", "chat__title", "chat__key")
+    list_select_related = ("assignment__script", "assignment__campaign", "chat")
+    large_fields = ("assignment__snapshot",)
+    search_fields = ("assignment__script__name", "assignment__campaign__name", "chat__title", "chat__key")
     ordering = ("-started_at",)
     readonly_fields = ("state_label",)
     fields = (
-        ("sfc", "chat"),
+        ("assignment", "chat"),
         ("state_label", "state_reason"),
         ("started_at", "finished_at"),
         ("progressed_at", "incident"),
@@ -73,30 +82,30 @@ class RunAdmin(FactAdmin):
         Operation(
             "pause",
             "Pause",
-            run=lambda run, call: services.run_pause(run_id=run.pk, reason=f"paused by {call.by}"),
+            run=lambda play, call: services.play_pause(play_id=play.pk, reason=f"paused by {call.by}"),
             done="is paused.",
             icon="pause",
-            when=when_in(Run.State.PLAYING),
+            when=when_in(Play.State.PLAYING),
             bulk=True,
         ),
         Operation(
             "resume",
             "Resume",
-            run=lambda run, call: services.run_resume(run_id=run.pk),
+            run=lambda play, call: services.play_resume(play_id=play.pk),
             done=_resumed,
             icon="play_arrow",
             variant="primary",
-            when=when_in(Run.State.PAUSED),
+            when=when_in(Play.State.PAUSED),
             bulk=True,
         ),
         Operation(
             "stop",
             "Stop",
-            run=lambda run, call: services.run_stop(run_id=run.pk, reason=f"stopped by {call.by}"),
+            run=lambda play, call: services.play_stop(play_id=play.pk, reason=f"stopped by {call.by}"),
             done="is stopped.",
             icon="stop",
             variant="danger",
-            when=when_in(Run.State.PLAYING, Run.State.PAUSED),
+            when=when_in(Play.State.PLAYING, Play.State.PAUSED),
             confirm="The play ends for good in this chat; it goes on in the others.",
             bulk=True,
         ),
@@ -104,46 +113,46 @@ class RunAdmin(FactAdmin):
 
     state_label = choice_label("state")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Play]:
         steps = Step.objects.all()
         return (
             super()
             .get_queryset(request)
             .annotate(
-                n_steps=related_count(steps, by="run"),
-                n_said=related_count(steps.filter(state=Step.State.SAID), by="run"),
+                n_steps=related_count(steps, by="play"),
+                n_said=related_count(steps.filter(state=Step.State.SAID), by="play"),
             )
         )
 
-    @display(description="script", ordering="sfc__script__name")
-    def sfc_name(self, run: Run) -> str:
-        return str(run.sfc)
+    @display(description="script", ordering="assignment__script__name")
+    def assignment_name(self, play: Play) -> str:
+        return str(play.assignment)
 
     @display(description="lines said", ordering="n_said")
-    def progress(self, run: Any) -> str:
-        return f"{run.n_said} of {run.n_steps}"
+    def progress(self, play: Any) -> str:
+        return f"{play.n_said} of {play.n_steps}"
 
     @display(description="why")
-    def why(self, run: Run) -> str:
-        return run.incident or run.state_reason
+    def why(self, play: Play) -> str:
+        return play.incident or play.state_reason
 
 
 @admin.register(Step)
 class StepAdmin(FactAdmin):
-    empty_hint = "A run has one for each line of its script."
-    list_display = ("position", "run_name", "slot_name", "bot", "excerpt", "state_label", "why", "settled_at")
+    empty_hint = "A play has one step for each line of its script."
+    list_display = ("position", "play_name", "slot_name", "bot", "excerpt", "state_label", "why", "settled_at")
     list_filter = (("state", ChoicesDropdownFilter), ("bot", AutocompleteSelectFilter))
-    list_select_related = ("run__sfc__script", "run__sfc__campaign", "run__chat", "bot", "delivery")
-    large_fields = ("run__sfc__snapshot",)
-    search_fields = ("text", "slot_name", "run__sfc__script__name", "run__chat__title")
-    ordering = ("run", "position")
+    list_select_related = ("play__assignment__script", "play__assignment__campaign", "play__chat", "bot", "delivery")
+    large_fields = ("play__assignment__snapshot",)
+    search_fields = ("text", "slot_name", "play__assignment__script__name", "play__chat__title")
+    ordering = ("play", "position")
 
     excerpt = text_column("text")
     state_label = choice_label("state")
 
     @display(description="play")
-    def run_name(self, step: Step) -> str:
-        return link_to(step.run, str(step.run))
+    def play_name(self, step: Step) -> str:
+        return link_to(step.play, str(step.play))
 
     @display(description="why")
     def why(self, step: Step) -> str:
@@ -158,8 +167,8 @@ def _why_step(step: Step) -> str:
 
 
 def _play_of(delivery: Delivery) -> str:
-    run = Run.objects.filter(steps__id=delivery.origin_id).first() if delivery.origin == ORIGIN else None
-    return page_of(run) if run is not None else ""
+    play = Play.objects.filter(steps__id=delivery.origin_id).first() if delivery.origin == ORIGIN else None
+    return page_of(play) if play is not None else ""
 
 
-add_link(Delivery, Link("Play", "play_circle", _play_of, viewers_of(Run)))
+add_link(Delivery, Link("Play", "play_circle", _play_of, viewers_of(Play)))

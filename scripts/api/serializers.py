@@ -1,8 +1,9 @@
-"""The shape of a play's progress over HTTP."""
+"""The shape of an assignment's progress over HTTP. `runs` and `run` are the plays: other programs know them by these
+names."""
 
 from rest_framework import serializers
 
-from scripts.selectors import MOST_RUNS
+from scripts.selectors import MOST_PLAYS
 
 
 class StepProgressSerializer(serializers.Serializer):
@@ -20,7 +21,7 @@ class StepProgressSerializer(serializers.Serializer):
     telegram_message_id = serializers.IntegerField(allow_null=True)
 
 
-class RunProgressSerializer(serializers.Serializer):
+class PlayProgressSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     chat = serializers.CharField()
     chat_title = serializers.CharField()
@@ -35,7 +36,7 @@ class RunProgressSerializer(serializers.Serializer):
     steps = StepProgressSerializer(many=True)
 
 
-class SfcProgressSerializer(serializers.Serializer):
+class AssignmentProgressSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     campaign = serializers.CharField()
     script = serializers.CharField()
@@ -49,15 +50,15 @@ class SfcProgressSerializer(serializers.Serializer):
     activated_at = serializers.DateTimeField(allow_null=True)
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
-    runs = RunProgressSerializer(many=True)
+    runs = PlayProgressSerializer(many=True, source="plays")
     more_after = serializers.CharField()
 
 
 class WantedSerializer(serializers.Serializer):
     """The parameters of the address."""
 
-    run = serializers.UUIDField(required=False)
+    run = serializers.UUIDField(required=False, source="play")
     chat = serializers.CharField(required=False)
     since = serializers.DateTimeField(required=False)
     after = serializers.CharField(required=False)
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MOST_RUNS)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=MOST_PLAYS)

@@ -1,7 +1,9 @@
 from django.urls import path
 
-from scripts.api.views import SfcProgressView
+from scripts.api.views import AssignmentProgressView
+
+progress = AssignmentProgressView.as_view()
 
 urlpatterns = [
-    path("api/sfc/<uuid:sfc_id>/progress/", SfcProgressView.as_view(), name="sfc-progress"),
+    path("api/sfc/<uuid:assignment_id>/progress/", progress, name="sfc-progress"),
 ]

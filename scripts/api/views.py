@@ -7,29 +7,29 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from panelkit.rights import may_view
-from scripts.api.serializers import SfcProgressSerializer, WantedSerializer
-from scripts.models import ScriptForCampaign
-from scripts.selectors import Wanted, sfc_progress
+from scripts.api.serializers import AssignmentProgressSerializer, WantedSerializer
+from scripts.models import Assignment
+from scripts.selectors import Wanted, assignment_progress
 
 
 class MayViewAssignments(BasePermission):
     """The answer holds what the assignment's page in the panel shows: every text."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return may_view(request.user, "scripts.ScriptForCampaign")
+        return may_view(request.user, "scripts.Assignment")
 
 
-class SfcProgressView(APIView):
-    """How far a script has come in each of its chats, a page of them at a time. Read-only; 404 for an id that nobody
-    has, 400 for a parameter that says nothing."""
+class AssignmentProgressView(APIView):
+    """How far an assignment has come in each of its chats, a page of them at a time. Read-only; 404 for an id that
+    nobody has, 400 for a parameter that says nothing."""
 
     permission_classes = (IsAuthenticated, MayViewAssignments)
 
-    def get(self, request: Request, sfc_id: UUID) -> Response:
+    def get(self, request: Request, assignment_id: UUID) -> Response:
         parameters = WantedSerializer(data=request.query_params)
         parameters.is_valid(raise_exception=True)
         try:
-            progress = sfc_progress(sfc_id=sfc_id, wanted=Wanted(**parameters.validated_data))
-        except ScriptForCampaign.DoesNotExist as error:
+            progress = assignment_progress(assignment_id=assignment_id, wanted=Wanted(**parameters.validated_data))
+        except Assignment.DoesNotExist as error:
             raise Http404 from error
-        return Response(SfcProgressSerializer(progress).data)
+        return Response(AssignmentProgressSerializer(progress).data)

@@ -17,15 +17,15 @@ from messaging.database.clock import database_clock
 from messaging.events import ServiceCrashedEvent, ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import all_of, for_each
-from scripts.models import Run, ScriptForCampaign, Step
+from scripts.models import Assignment, Play, Step
 from scripts.services import controls
-from scripts.services.plays import ALIVE, run_go_on, step_settle
-from scripts.services.rows import run_locked, sfc_locked, short
+from scripts.services.plays import ALIVE, play_go_on, step_settle
+from scripts.services.rows import assignment_locked, play_locked, short
 
 log = logging.getLogger(__name__)
 
-SfcState = ScriptForCampaign.State
-# A message that may be said, and an sfc that may be prepared, has this long before it counts as overdue.
+AssignmentState = Assignment.State
+# A message that may be said, and an assignment that may be prepared, has this long before it counts as overdue.
 OVERDUE = timedelta(minutes=2)
 # Rows of one kind that one sweep looks at; the next sweep comes seconds later.
 AT_ONCE = 200
@@ -35,21 +35,21 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Incident:
-    run: Run
+    play: Play
     reason: str
     waits_for_login: bool = False
 
 
-def sfc_arm(*, sfc_id: str) -> None:
-    """From now on the watchdog looks after this sfc. Raises UnknownScript."""
+def assignment_arm(*, assignment_id: str) -> None:
+    """From now on the watchdog looks after this assignment. Raises UnknownScript."""
     with transaction.atomic():
-        sfc = sfc_locked(sfc_id)
-        if sfc.supervised_at is None:
-            sfc.supervised_at = database_clock()
-            sfc.save(update_fields=["supervised_at"])
+        assignment = assignment_locked(assignment_id)
+        if assignment.supervised_at is None:
+            assignment.supervised_at = database_clock()
+            assignment.save(update_fields=["supervised_at"])
 
 
-def runs_supervise(*, now: datetime | None = None, overdue: timedelta = OVERDUE) -> None:
+def plays_supervise(*, now: datetime | None = None, overdue: timedelta = OVERDUE) -> None:
     """One sweep over everything that is armed. Each finding is handled in its own transaction, looked at again under
     lock: sweeps may run beside each other and beside the plays."""
     now = now or database_clock()
@@ -63,90 +63,90 @@ def runs_supervise(*, now: datetime | None = None, overdue: timedelta = OVERDUE)
     )
 
 
-def _armed() -> QuerySet[Run]:
-    return Run.objects.filter(
-        state=Run.State.PLAYING, sfc__state=SfcState.PLAYING, sfc__supervised_at__isnull=False
-    ).select_related("sfc__campaign", "sfc__script", "chat")
+def _armed() -> QuerySet[Play]:
+    return Play.objects.filter(
+        state=Play.State.PLAYING, assignment__state=AssignmentState.PLAYING, assignment__supervised_at__isnull=False
+    ).select_related("assignment__campaign", "assignment__script", "chat")
 
 
 def _finish_stops(now: datetime) -> None:
     """A fence that was committed by a process which died before it cleared what was behind it."""
-    stopped = ScriptForCampaign.objects.filter(state=SfcState.STOPPED, finished_at__isnull=True)
+    stopped = Assignment.objects.filter(state=AssignmentState.STOPPED, finished_at__isnull=True)
 
-    def clear(sfc: ScriptForCampaign) -> None:
-        controls.sfc_clear(sfc_id=sfc.pk, reason=sfc.state_reason, now=now)
+    def clear(assignment: Assignment) -> None:
+        controls.assignment_clear(assignment_id=assignment.pk, reason=assignment.state_reason, now=now)
 
-    for_each(list(stopped[:AT_ONCE]), clear, what="sfc")
+    for_each(list(stopped[:AT_ONCE]), clear, what="assignment")
 
 
 def _finish_ends(now: datetime) -> None:
     """As `_finish_stops`, of plays that have ended."""
-    ended = controls.uncleared().exclude(state__in=ALIVE).filter(sfc__finished_at__isnull=True)
+    ended = controls.uncleared().exclude(state__in=ALIVE).filter(assignment__finished_at__isnull=True)
 
-    def clear(run: Run) -> None:
-        controls.run_clear(run_id=run.pk, state=run.state, reason=run.state_reason, now=now)
+    def clear(play: Play) -> None:
+        controls.play_clear(play_id=play.pk, state=play.state, reason=play.state_reason, now=now)
 
     for_each(list(ended[:AT_ONCE]), clear, what="play")
 
 
 def _report_unprepared(*, before: datetime) -> None:
-    waiting = ScriptForCampaign.objects.filter(
-        state=SfcState.ACTIVE, supervised_at__isnull=False, activated_at__lt=before, incident=""
+    waiting = Assignment.objects.filter(
+        state=AssignmentState.ACTIVE, supervised_at__isnull=False, activated_at__lt=before, incident=""
     )
 
     @transaction.atomic
-    def report(sfc: ScriptForCampaign) -> None:
-        reason = f"activated at {sfc.activated_at:%H:%M:%S} UTC and still not prepared"
-        if waiting.filter(pk=sfc.pk).update(incident=reason):
-            publish_on_commit(ServiceCrashedEvent(service="scripts", reason=f"{sfc}: {reason}"))
-            log.warning("sfc %s: %s", sfc.pk, reason)
+    def report(assignment: Assignment) -> None:
+        reason = f"activated at {assignment.activated_at:%H:%M:%S} UTC and still not prepared"
+        if waiting.filter(pk=assignment.pk).update(incident=reason):
+            publish_on_commit(ServiceCrashedEvent(service="scripts", reason=f"{assignment}: {reason}"))
+            log.warning("assignment %s: %s", assignment.pk, reason)
 
-    for_each(list(waiting.select_related("campaign", "script")[:AT_ONCE]), report, what="sfc")
+    for_each(list(waiting.select_related("campaign", "script")[:AT_ONCE]), report, what="assignment")
 
 
 def _end_hopeless(now: datetime) -> None:
     """Plays whose next line belongs to an account that will never speak again."""
     hopeless = (
-        Step.objects.filter(state=Step.State.QUEUED, bot__state=Bot.State.BANNED, run__in=_armed().values("pk"))
+        Step.objects.filter(state=Step.State.QUEUED, bot__state=Bot.State.BANNED, play__in=_armed().values("pk"))
         .exclude(delivery__state=Delivery.State.SENDING)
-        .select_related("run__sfc__campaign", "run__sfc__script", "run__chat", "bot")
+        .select_related("play__assignment__campaign", "play__assignment__script", "play__chat", "bot")
     )
     found = [
-        Incident(step.run, f"failed: {step.bot}, who has line {step.position}, is banned")
+        Incident(step.play, f"failed: {step.bot}, who has line {step.position}, is banned")
         for step in hopeless[:AT_ONCE]
     ]
 
     def clear(incident: Incident) -> None:
-        controls.run_clear(run_id=incident.run.pk, state=Run.State.FAILED, reason=incident.reason, now=now)
+        controls.play_clear(play_id=incident.play.pk, state=Play.State.FAILED, reason=incident.reason, now=now)
 
     for_each(_report(found, partial(_fail, now=now)), clear, what="play")
 
 
 def _fail(incident: Incident, *, now: datetime) -> bool:
-    failed = {"state": Run.State.FAILED, "state_reason": short(incident.reason), "finished_at": now}
-    return bool(_armed().filter(pk=incident.run.pk).update(**failed))
+    failed = {"state": Play.State.FAILED, "state_reason": short(incident.reason), "finished_at": now}
+    return bool(_armed().filter(pk=incident.play.pk).update(**failed))
 
 
 def _repair(now: datetime) -> None:
     """Plays that lost their thread: nothing is queued, or what is queued has settled without telling them."""
-    queued = Step.objects.filter(run=OuterRef("pk"), state=Step.State.QUEUED)
+    queued = Step.objects.filter(play=OuterRef("pk"), state=Step.State.QUEUED)
     settled = queued.filter(delivery__state__in=Delivery.FINAL)
 
-    def resume(run: Run) -> None:
-        # A transaction a play: each of them may go on to lock its sfc.
-        _report([Incident(run, "lost its thread and was resumed")], lambda incident: _resume(incident.run.pk, now))
+    def resume(play: Play) -> None:
+        # A transaction a play: each of them may go on to lock its assignment.
+        _report([Incident(play, "lost its thread and was resumed")], lambda incident: _resume(incident.play.pk, now))
 
     for_each(list(_armed().filter(Exists(settled) | ~Exists(queued))[:AT_ONCE]), resume, what="play")
 
 
-def _resume(run_id: UUID, now: datetime) -> bool:
+def _resume(play_id: UUID, now: datetime) -> bool:
     with transaction.atomic():
-        run = run_locked(run_id)
-        if run.state != Run.State.PLAYING:
+        play = play_locked(play_id)
+        if play.state != Play.State.PLAYING:
             return False
-        step = run.steps.filter(state=Step.State.QUEUED).select_related("delivery").first()
+        step = play.steps.filter(state=Step.State.QUEUED).select_related("delivery").first()
         if step is None:
-            run_go_on(run, now=now)
+            play_go_on(play, now=now)
             return True
         if step.delivery is None or step.delivery.state not in Delivery.FINAL:
             return False
@@ -159,22 +159,22 @@ def _report_stalled(now: datetime, *, before: datetime) -> None:
     late = (
         Step.objects.filter(
             state=Step.State.QUEUED,
-            run__in=_armed().filter(incident="", sfc__campaign__state=Campaign.State.RUNNING).values("pk"),
+            play__in=_armed().filter(incident="", assignment__campaign__state=Campaign.State.RUNNING).values("pk"),
             delivery__due_at__lt=before,
             delivery__state__in=(Delivery.State.QUEUED, Delivery.State.SENDING),
         )
         .filter(Q(delivery__waiting_until__isnull=True) | Q(delivery__waiting_until__lt=before))
-        .select_related("run__sfc__campaign", "run__sfc__script", "run__chat", "bot", "delivery")
+        .select_related("play__assignment__campaign", "play__assignment__script", "play__chat", "bot", "delivery")
     )
     _report([_stalled(step, now) for step in late[:AT_ONCE]], _mark)
 
 
 def _mark(incident: Incident) -> bool:
-    return bool(_armed().filter(pk=incident.run.pk, incident="").update(incident=incident.reason))
+    return bool(_armed().filter(pk=incident.play.pk, incident="").update(incident=incident.reason))
 
 
 def _stalled(step: Step, now: datetime) -> Incident:
-    return Incident(step.run, short(_why_stalled(step, now)), waits_for_login=_waits_for_login(step.bot))
+    return Incident(step.play, short(_why_stalled(step, now)), waits_for_login=_waits_for_login(step.bot))
 
 
 def _waits_for_login(bot: Bot) -> bool:
@@ -197,26 +197,26 @@ def _why_stalled(step: Step, now: datetime) -> str:
 
 
 def _report(incidents: Iterable[Incident], act: Callable[[Incident], bool]) -> list[Incident]:
-    """Act on each incident and report those on which somebody had to act: one event an sfc, committed with what was
-    done. Nothing has crashed while all of them wait for a login. Returns those."""
-    of_sfc: dict[UUID, list[Incident]] = {}
-    for incident in sorted(incidents, key=lambda incident: incident.run.pk):
-        of_sfc.setdefault(incident.run.sfc_id, []).append(incident)
+    """Act on each incident and report those on which somebody had to act: one event per assignment, committed with what
+    was done. Nothing has crashed while all of them wait for a login. Returns those."""
+    of_assignment: dict[UUID, list[Incident]] = {}
+    for incident in sorted(incidents, key=lambda incident: incident.play.pk):
+        of_assignment.setdefault(incident.play.assignment_id, []).append(incident)
 
     @transaction.atomic
-    def report(sfc_id: UUID) -> list[Incident]:
-        fresh = [incident for incident in of_sfc[sfc_id] if act(incident)]
+    def report(assignment_id: UUID) -> list[Incident]:
+        fresh = [incident for incident in of_assignment[assignment_id] if act(incident)]
         if fresh:
             kind = ServiceErrorEvent if all(incident.waits_for_login for incident in fresh) else ServiceCrashedEvent
             publish_on_commit(kind(service="scripts", reason=_summary(fresh)))
-            log.warning("sfc %s: %d plays with an incident", sfc_id, len(fresh))
+            log.warning("assignment %s: %d plays with an incident", assignment_id, len(fresh))
         return fresh
 
-    return [incident for fresh in for_each(list(of_sfc), report, what="sfc") for incident in fresh]
+    return [incident for fresh in for_each(list(of_assignment), report, what="assignment") for incident in fresh]
 
 
 def _summary(incidents: Sequence[Incident]) -> str:
-    sfc = incidents[0].run.sfc
-    named = "; ".join(f"{incident.run.chat}: {incident.reason}" for incident in incidents[:NAMED])
+    assignment = incidents[0].play.assignment
+    named = "; ".join(f"{incident.play.chat}: {incident.reason}" for incident in incidents[:NAMED])
     more = f"; and {len(incidents) - NAMED} more" if len(incidents) > NAMED else ""
-    return f"{sfc}: {named}{more}"
+    return f"{assignment}: {named}{more}"

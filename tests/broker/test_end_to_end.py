@@ -20,8 +20,8 @@ from messaging.broker import topology
 from messaging.models import DeadLetter, HandlingFailure
 from sandbox.scenario import Scenario
 from sandbox.server import Sandbox, SandboxConfig
-from scripts.models import Run, ScriptForCampaign, Step
-from scripts.services import sfc_activate
+from scripts.models import Assignment, Play, Step
+from scripts.services import assignment_activate
 from tests.private import Broker
 from tests.support import ROOT, Process, wait_until
 
@@ -37,8 +37,8 @@ class Installation:
         call_command("seed_campaigns", str(ROOT / "docs/examples/demo.yaml"), verbosity=0)
 
     @property
-    def sfc(self) -> ScriptForCampaign:
-        return ScriptForCampaign.objects.get()
+    def assignment(self) -> Assignment:
+        return Assignment.objects.get()
 
     def start(self, *names: str) -> list[Process]:
         commands = procfile()
@@ -83,11 +83,11 @@ def test_bare_json_of_a_foreign_publisher_is_handled_like_our_own(installation: 
         BotSession.objects.create(bot=actor, data="session")
     installation.start("scripts", "scripts_watchdog", "leads")
     bot = Bot.objects.get(key="watcher")
-    campaign = installation.sfc.campaign
+    campaign = installation.assignment.campaign
     broker.publish(
         topology.SCRIPTS_EXCHANGE,
         "admin.script_created",
-        json.dumps({"script_for_campaign_id": str(installation.sfc.id)}).encode(),
+        json.dumps({"script_for_campaign_id": str(installation.assignment.id)}).encode(),
     )
     lead = {"worker_id": str(bot.id), "campaign_id": str(campaign.id), "chat_id": -100, "username": "pavel_here"}
     broker.publish(
@@ -105,8 +105,8 @@ def test_bare_json_of_a_foreign_publisher_is_handled_like_our_own(installation: 
     failures = HandlingFailure.objects.filter(queue=topology.LEADS_QUEUE)
     wait_until(lambda: failures.count() == 4, what="four refusals")
     assert all(failure.error.startswith("UndecodableMessage: not a NewTargetMessage: ") for failure in failures)
-    wait_until(lambda: Run.objects.filter(sfc=installation.sfc).count() == 4, what="a run in each chat")
-    wait_until(lambda: installation.sfc.supervised_at, what="armed supervision")
+    wait_until(lambda: Play.objects.filter(assignment=installation.assignment).count() == 4, what="a play in each chat")
+    wait_until(lambda: installation.assignment.supervised_at, what="armed supervision")
     assert not DeadLetter.objects.exists()
 
 
@@ -114,7 +114,7 @@ def test_killed_workers_lose_no_line_and_say_none_twice(riverside: tuple[Install
     installation, sandbox = riverside
     installation.start("relay", "beat")
     scripts, actors, _ = installation.start("scripts", "actor_bots", "maintenance")
-    sfc_activate(sfc_id=installation.sfc.id)
+    assignment_activate(assignment_id=installation.assignment.id)
 
     for said in (4, 14):
         wait_until(partial(_has_said, said), 90, f"{said} lines")
@@ -122,7 +122,7 @@ def test_killed_workers_lose_no_line_and_say_none_twice(riverside: tuple[Install
         [actors] = installation.start("actor_bots")
     scripts.signal(signal.SIGKILL)
     installation.start("scripts")
-    wait_until(lambda: installation.sfc.state == ScriptForCampaign.State.FINISHED, 120, "the end of the play")
+    wait_until(lambda: installation.assignment.state == Assignment.State.FINISHED, 120, "the end of the play")
 
     entries = sandbox.call(lambda: [entry.as_json() for entry in sandbox.world.ledger])
     result = compare(our_ledger(), said_by(set(_accounts()), entries))

@@ -41,7 +41,7 @@ def _assert_fine(panel: Panel, path: str) -> None:
 def _give_long_names(world: SimpleNamespace) -> None:
     long = "A long talk about the bread of our grandmothers, for the whole neighbourhood and its guests"
     Campaign.objects.filter(pk=world.campaign.pk).update(name=long)
-    Script.objects.filter(pk=world.sfc.script_id).update(name=long)
+    Script.objects.filter(pk=world.assignment.script_id).update(name=long)
     Chat.objects.filter(pk=world.chats[0].pk).update(title=long)
     Bot.objects.filter(pk=world.manager.pk).update(display_name=long)
     Delivery.objects.update(error=long.replace(" ", ""))

@@ -108,14 +108,14 @@ def test_the_overview_shows_only_what_one_may_view(world: SimpleNamespace) -> No
 
 @pytest.mark.django_db(transaction=True)
 def test_an_operation_is_never_done_by_a_link(world: SimpleNamespace) -> None:
-    pause = reverse("admin:scripts_scriptforcampaign_operate", args=[world.sfc.pk, "pause"])
+    pause = reverse("admin:scripts_assignment_operate", args=[world.assignment.pk, "pause"])
     client, strict = Client(), Client(enforce_csrf_checks=True)
     for browser in (client, strict):
         browser.force_login(world.operator)
     assert client.get(pause).status_code == 200
     assert strict.post(pause).status_code == 403
-    world.sfc.refresh_from_db()
-    assert world.sfc.state == "playing"
+    world.assignment.refresh_from_db()
+    assert world.assignment.state == "playing"
 
 
 @pytest.mark.django_db(transaction=True)

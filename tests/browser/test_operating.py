@@ -11,7 +11,7 @@ from bots.models import Bot, Delivery
 from leads.models import Conversation, Lead, Message
 from messaging.dead_letters.replays import replays_advance
 from messaging.models import DeadLetter, OutboxEvent
-from scripts.models import Script, ScriptForCampaign
+from scripts.models import Assignment, Script
 from tests.browser.panel import Panel
 from tests.browser.world import WAITING_REASON
 from tests.support import wait_until
@@ -34,38 +34,42 @@ def test_an_operator_logs_in_through_the_form(window: Panel, world: SimpleNamesp
     window.fill("#id_password", "correct horse battery")
     window.submit("[type=submit]")
     assert window.path == "/admin/"
-    assert "Plays under way" in window.text
+    assert "Assignments under way" in window.text
 
 
 def test_a_script_is_paused_resumed_and_stopped_from_its_page(panel: Panel, world: SimpleNamespace) -> None:
-    panel.open(_page(world.sfc))
+    panel.open(_page(world.assignment))
     assert panel.offers() == ["Pause", "Stop"]
     panel.press("Pause")
-    world.sfc.refresh_from_db()
-    assert (world.sfc.state, world.sfc.state_reason) == ("paused", "paused by operator")
+    world.assignment.refresh_from_db()
+    assert (world.assignment.state, world.assignment.state_reason) == ("paused", "paused by operator")
     assert panel.offers() == ["Resume", "Stop"]
     panel.press("Resume")
-    world.sfc.refresh_from_db()
-    assert world.sfc.state == "playing"
+    world.assignment.refresh_from_db()
+    assert world.assignment.state == "playing"
     panel.press("Stop")
-    world.sfc.refresh_from_db()
-    assert world.sfc.state == "playing", "stopping asks first"
+    world.assignment.refresh_from_db()
+    assert world.assignment.state == "playing", "stopping asks first"
     panel.press("Stop")
-    world.sfc.refresh_from_db()
-    assert world.sfc.state == "stopped"
+    world.assignment.refresh_from_db()
+    assert world.assignment.state == "stopped"
     assert panel.offers() == ["Play again"]
-    said = LogEntry.objects.filter(object_id=str(world.sfc.pk)).order_by("pk").values_list("change_message", flat=True)
+    said = (
+        LogEntry.objects.filter(object_id=str(world.assignment.pk))
+        .order_by("pk")
+        .values_list("change_message", flat=True)
+    )
     assert [text.strip() for text in said] == ["Pause.", "Resume.", "Stop."]
 
 
 def test_a_script_page_follows_the_play_without_being_reloaded(panel: Panel, world: SimpleNamespace) -> None:
-    panel.open(_page(world.sfc))
+    panel.open(_page(world.assignment))
     assert "0 of 12 lines said" in panel.text
-    step = world.sfc.runs.order_by("chat__key").first().steps.first()
+    step = world.assignment.plays.order_by("chat__key").first().steps.first()
     type(step).objects.filter(pk=step.pk).update(state="said")
     wait_until(lambda: "1 of 12 lines said" in panel.text, what="the new figure on the page")
     # What stands below the live part says the same as it does.
-    type(world.sfc).objects.filter(pk=world.sfc.pk).update(state="paused", state_reason="paused by olga")
+    type(world.assignment).objects.filter(pk=world.assignment.pk).update(state="paused", state_reason="paused by olga")
     fields = "() => [...document.querySelectorAll('form .readonly')].map(one => one.textContent.trim())"
     wait_until(
         lambda: {"Paused", "paused by olga"} <= set(panel.do(lambda page: page.evaluate(fields))),
@@ -78,7 +82,7 @@ def test_a_script_page_follows_the_play_without_being_reloaded(panel: Panel, wor
 
 def test_a_script_that_cannot_start_says_why(panel: Panel, world: SimpleNamespace) -> None:
     empty = Script.objects.create(slug="empty", name="Empty")
-    draft = ScriptForCampaign.objects.create(campaign=world.campaign, script=empty)
+    draft = Assignment.objects.create(campaign=world.campaign, script=empty)
     panel.open(_page(draft))
     panel.press("Activate")
     assert "the script has no lines" in panel.text
@@ -87,9 +91,7 @@ def test_a_script_that_cannot_start_says_why(panel: Panel, world: SimpleNamespac
 
 
 def test_an_operation_asks_before_it_leaves_edits_behind(panel: Panel, world: SimpleNamespace) -> None:
-    draft = ScriptForCampaign.objects.create(
-        campaign=world.campaign, script=Script.objects.create(slug="empty", name="Empty")
-    )
+    draft = Assignment.objects.create(campaign=world.campaign, script=Script.objects.create(slug="empty", name="Empty"))
     activate, stay = '.panel-operations a:has-text("Activate")', 'dialog button:has-text("Stay here")'
     panel.open(_page(draft))
     # A choice in a field that must be filled in is an edit like what is typed.
@@ -109,7 +111,7 @@ def test_an_operation_asks_before_it_leaves_edits_behind(panel: Panel, world: Si
     assert (panel.path, panel.value("#id_seed")) == (_page(draft), "77")
     panel.do(lambda page: page.click(activate))
     panel.submit('dialog button:has-text("Save, then Activate")')
-    assert panel.path == reverse("admin:scripts_scriptforcampaign_operate", args=[draft.pk, "activate"])
+    assert panel.path == reverse("admin:scripts_assignment_operate", args=[draft.pk, "activate"])
     draft.refresh_from_db()
     assert draft.seed == 77
 
@@ -165,7 +167,7 @@ def test_long_names_hide_no_label_of_a_draft(panel: Panel, world: SimpleNamespac
     world.campaign.name = "Sourdough and other breads, for the whole neighbourhood"
     world.campaign.save()
     script = Script.objects.create(slug="long", name="A long talk about the bread of our grandmothers")
-    panel.open(_page(ScriptForCampaign.objects.create(campaign=world.campaign, script=script)))
+    panel.open(_page(Assignment.objects.create(campaign=world.campaign, script=script)))
     hidden = """labels => labels.filter(label => {
         const box = label.getBoundingClientRect();
         return label.offsetParent

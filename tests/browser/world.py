@@ -51,7 +51,7 @@ from messaging.models import (
 from notifier.models import Channel, Notification, Rule
 from parser.models import Hit, Keyword, WatchedChat
 from scripts import services
-from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
+from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 
 LINES = (
     ("host", "{Hi|Hello} all! The new bakery opens on Friday.", None),
@@ -153,14 +153,14 @@ def _script(world: SimpleNamespace) -> None:
             )
         )
     world.script = script
-    world.sfc = ScriptForCampaign.objects.create(campaign=world.campaign, script=script)
+    world.assignment = Assignment.objects.create(campaign=world.campaign, script=script)
     for part, bot in zip(slots.values(), world.actors, strict=True):
-        Casting.objects.create(sfc=world.sfc, slot=part, bot=bot)
+        Casting.objects.create(assignment=world.assignment, slot=part, bot=bot)
     for chat in world.chats:
-        Target.objects.create(sfc=world.sfc, chat=chat)
-    services.sfc_activate(sfc_id=world.sfc.pk)
-    services.sfc_prepare(sfc_id=str(world.sfc.pk))
-    world.sfc.refresh_from_db()
+        Target.objects.create(assignment=world.assignment, chat=chat)
+    services.assignment_activate(assignment_id=world.assignment.pk)
+    services.assignment_prepare(assignment_id=str(world.assignment.pk))
+    world.assignment.refresh_from_db()
     Delivery.objects.filter(chat=world.chats[0]).update(
         waiting_reason=WAITING_REASON, waiting_until=world.now + timedelta(hours=8)
     )

@@ -1,7 +1,7 @@
 """Who may do what, as a table: each address of the site, and the permission that each method needs.
 
-Rules: "anyone"; "staff" (whoever may enter the panel); a permission, "view_run" for one of the model itself or
-"scripts.view_run"; several joined by "&" (all of them) or "|" (one of them); "never" (403 also for superusers: what
+Rules: "anyone"; "staff" (whoever may enter the panel); a permission, "view_play" for one of the model itself or
+"scripts.view_play"; several joined by "&" (all of them) or "|" (one of them); "never" (403 also for superusers: what
 happened is not rewritten); "405" (no such method); "404" (nothing there for whoever lacks it, see below). Whoever may
 change rows may view them. Whoever is not staff is sent to the login page, by every page of the panel.
 """
@@ -65,12 +65,12 @@ notifier.rule                      add change delete
 parser.hit                         -
 parser.keyword                     add change delete
 parser.watchedchat                 add change delete
+scripts.assignment                 add change delete+scripts.delete_casting+scripts.delete_target :
+    activate pause resume stop repeat
 scripts.casting                    add change delete
 scripts.line                       add change delete
-scripts.run                        - : pause resume stop
+scripts.play                       - : pause resume stop
 scripts.script                     add change delete
-scripts.scriptforcampaign          add change delete+scripts.delete_casting+scripts.delete_target :
-    activate pause resume stop repeat
 scripts.slot                       add change delete
 scripts.step                       -
 scripts.target                     add change delete
@@ -111,7 +111,7 @@ OTHERS = (
     Row("/", "anyone", "anyone"),
     Row("health", "anyone", "405"),
     Row("metrics", "token", "405"),
-    Row("sfc-progress", "scripts.view_scriptforcampaign", "405", api=True),
+    Row("sfc-progress", "scripts.view_assignment", "405", api=True),
     Row("queues", QUEUES, "405"),
     Row("queue-pause", PAUSES, PAUSES),
     Row("queue-resume", "405", PAUSES),
@@ -161,4 +161,4 @@ ACTIONS = {
 }
 
 # Deleted on their own pages only, since it depends on the row whether it may be.
-ONE_BY_ONE = {"campaigns.suppression", "scripts.scriptforcampaign"}
+ONE_BY_ONE = {"campaigns.suppression", "scripts.assignment"}

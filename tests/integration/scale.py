@@ -16,7 +16,7 @@ from django.db import connection, models
 from django.db.backends.utils import CursorWrapper
 
 ROWS, FEWER = 200_000, 10_000
-BOTS, CAMPAIGNS, CHATS, SFCS, RUNS = 400, 40, 900, 400, 4_000
+BOTS, CAMPAIGNS, CHATS, ASSIGNMENTS, PLAYS = 400, 40, 900, 400, 4_000
 # Reading a table up to this size as a whole is cheap.
 SMALL = 1_000
 
@@ -121,10 +121,10 @@ FILLED: dict[str, tuple[int, dict[str, str]]] = {
     ),
     "leads.UnclaimedMessage": (FEWER, {"conversation_id": key("conversation"), "given_up_at": "now()"}),
     "scripts.Script": (50, {"id": key("script"), "slug": "'s' || n"}),
-    "scripts.ScriptForCampaign": (
-        SFCS,
+    "scripts.Assignment": (
+        ASSIGNMENTS,
         {
-            "id": key("sfc"),
+            "id": key("assignment"),
             "campaign_id": _CAMPAIGN,
             "script_id": one_of("script", 50),
             "state": "CASE WHEN n = 7 THEN 'playing' ELSE 'finished' END",
@@ -132,24 +132,24 @@ FILLED: dict[str, tuple[int, dict[str, str]]] = {
             "finished_at": "CASE WHEN n = 7 THEN NULL ELSE now() END",
         },
     ),
-    "scripts.Run": (
-        RUNS,
+    "scripts.Play": (
+        PLAYS,
         {
-            "id": key("run"),
-            "sfc_id": one_of("sfc", SFCS),
+            "id": key("play"),
+            "sfc_id": one_of("assignment", ASSIGNMENTS),
             "chat_id": one_of("chat", 899),
-            "state": f"CASE WHEN n %% {SFCS} = 7 THEN 'playing' ELSE 'finished' END",
+            "state": f"CASE WHEN n %% {ASSIGNMENTS} = 7 THEN 'playing' ELSE 'finished' END",
         },
     ),
     "scripts.Step": (
         ROWS,
         {
             "id": key("step"),
-            "run_id": one_of("run", RUNS),
+            "run_id": one_of("play", PLAYS),
             "bot_id": _BOT,
-            "position": f"1 + n / {RUNS}",
+            "position": f"1 + n / {PLAYS}",
             "line_id": "gen_random_uuid()",
-            "state": f"CASE WHEN n %% {SFCS} = 7 AND n > {ROWS - RUNS} THEN 'pending' ELSE 'said' END",
+            "state": f"CASE WHEN n %% {ASSIGNMENTS} = 7 AND n > {ROWS - PLAYS} THEN 'pending' ELSE 'said' END",
             "delivery_id": key("delivery"),
         },
     ),

@@ -8,7 +8,7 @@ from django.utils import timezone
 from bots.deliveries.queueing import delivery_finish
 from bots.models import Bot, BotSession, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission
-from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Step, Target
+from scripts.models import Assignment, Casting, Line, Script, Slot, Step, Target
 
 GRANTED = datetime(2026, 11, 1, 12, tzinfo=UTC)
 # (slot, text, the place of the line it answers)
@@ -34,7 +34,7 @@ def make_chat(key: str, *, permitted: bool = True, label: str = "Scripts play he
     return chat
 
 
-def make_sfc(*, chats: int = 2, lines=LINES, delay: float = 0.0, slug: str = "talk") -> ScriptForCampaign:
+def make_assignment(*, chats: int = 2, lines=LINES, delay: float = 0.0, slug: str = "talk") -> Assignment:
     campaign = Campaign.objects.create(slug=f"camp-{slug}", name="Campaign", state=Campaign.State.RUNNING)
     script = Script.objects.create(slug=slug, name="Talk")
     slots = {name: Slot.objects.create(script=script, name=name) for name in dict.fromkeys(line[0] for line in lines)}
@@ -51,12 +51,12 @@ def make_sfc(*, chats: int = 2, lines=LINES, delay: float = 0.0, slug: str = "ta
                 delay_seconds=delay,
             )
         )
-    sfc = ScriptForCampaign.objects.create(campaign=campaign, script=script)
+    assignment = Assignment.objects.create(campaign=campaign, script=script)
     for name, slot in slots.items():
-        Casting.objects.create(sfc=sfc, slot=slot, bot=logged_in(make_bot(f"{slug}-{name}")))
+        Casting.objects.create(assignment=assignment, slot=slot, bot=logged_in(make_bot(f"{slug}-{name}")))
     for number in range(chats):
-        Target.objects.create(sfc=sfc, chat=make_chat(f"{slug}-{number}"))
-    return sfc
+        Target.objects.create(assignment=assignment, chat=make_chat(f"{slug}-{number}"))
+    return assignment
 
 
 def settle(delivery: Delivery, state: str = Delivery.State.SENT, reason: str = "") -> None:
@@ -68,15 +68,19 @@ def settle(delivery: Delivery, state: str = Delivery.State.SENT, reason: str = "
     assert delivery_finish(delivery_id=delivery.pk, was=was, state=Delivery.State(state), reason=reason, **facts)
 
 
-def queued(sfc: ScriptForCampaign) -> list[Delivery]:
+def queued(assignment: Assignment) -> list[Delivery]:
     """The deliveries on their way, in the order of the chats."""
-    steps = Step.objects.filter(run__sfc=sfc, state="queued").select_related("delivery").order_by("run__chat__key")
+    steps = (
+        Step.objects.filter(play__assignment=assignment, state="queued")
+        .select_related("delivery")
+        .order_by("play__chat__key")
+    )
     return [step.delivery for step in steps if step.delivery]
 
 
-def play_on(sfc: ScriptForCampaign, *, refused: tuple[int, ...] = ()) -> None:
+def play_on(assignment: Assignment, *, refused: tuple[int, ...] = ()) -> None:
     """Says everything, except the lines at these positions, which are refused."""
-    while deliveries := queued(sfc):
+    while deliveries := queued(assignment):
         for delivery in deliveries:
             if delivery.step.position in refused:
                 settle(delivery, Delivery.State.REFUSED, "not here")

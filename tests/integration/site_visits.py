@@ -14,7 +14,7 @@ from django.test import Client
 
 from campaigns.models import Suppression
 from coolthing_site.api.tokens import token_issue
-from scripts.models import Casting, Script, ScriptForCampaign, Slot, Target
+from scripts.models import Assignment, Casting, Script, Slot, Target
 from tests.browser.world import build_world
 
 LOGIN, OK = "login", "ok"
@@ -67,9 +67,9 @@ def _deletable(world: SimpleNamespace) -> None:
     """A draft, which may still be changed, and an entry that an operator has made."""
     script = Script.objects.create(slug="closing", name="The closing")
     slot = Slot.objects.create(script=script, name="host")
-    world.draft = ScriptForCampaign.objects.create(campaign=world.campaign, script=script)
-    world.casting = Casting.objects.create(sfc=world.draft, slot=slot, bot=world.actors[0])
-    world.target = Target.objects.create(sfc=world.draft, chat=world.chats[0])
+    world.draft = Assignment.objects.create(campaign=world.campaign, script=script)
+    world.casting = Casting.objects.create(assignment=world.draft, slot=slot, bot=world.actors[0])
+    world.target = Target.objects.create(assignment=world.draft, chat=world.chats[0])
     world.colleague = User.objects.get(username="nobody")
     world.entry = Suppression.objects.create(telegram_user_id=12, source="operator")
 
@@ -77,7 +77,7 @@ def _deletable(world: SimpleNamespace) -> None:
 def row_of(site: Site, label: str) -> Any:
     model = next(model for model in admin.site._registry if model._meta.label_lower == label)
     chosen = {
-        "scripts.scriptforcampaign": site.world.draft,
+        "scripts.assignment": site.world.draft,
         "scripts.casting": site.world.casting,
         "scripts.target": site.world.target,
         "campaigns.suppression": site.world.entry,

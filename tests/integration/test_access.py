@@ -235,7 +235,7 @@ def _bulk(page: Any) -> set[str]:
 def address(site: Site, name: str) -> str:
     world = site.world
     arguments: dict[str, list[Any]] = {
-        "sfc-progress": [world.sfc.pk],
+        "sfc-progress": [world.assignment.pk],
         "queue-pause": ["leads_queue"],
         "queue-resume": ["leads_queue"],
         "service-pause": ["scripts"],
@@ -299,9 +299,9 @@ def test_whoever_may_change_logins_does_not_get_further_permissions_by_that(site
 
 def test_a_token_opens_what_its_owner_may_see_and_a_session_the_same(site: Site) -> None:
     url = address(site, "sfc-progress")
-    right = Permission.objects.filter(codename="view_scriptforcampaign")
+    right = Permission.objects.filter(codename="view_assignment")
     site.users["exact"].user_permissions.set(right)
-    site.grant({"scripts.view_scriptforcampaign"})
+    site.grant({"scripts.view_assignment"})
     for visitor, wanted in (("outsider", "403"), ("nobody", "403"), ("viewer", OK), ("exact", OK), ("superuser", OK)):
         for token in (True, False):
             assert answered(site, visitor, "get", url, token=token)[0] == wanted, (visitor, token)

@@ -16,9 +16,9 @@ from campaigns.models import Campaign, ChatPermission
 from campaigns.permissions.services import permission_grant, permissions_suspend
 from leads.models import Lead
 from scripts import services
-from scripts.models import ScriptForCampaign
+from scripts.models import Assignment
 from tests.integration.leads_world import make_world
-from tests.integration.script_world import make_bot, make_chat, make_sfc
+from tests.integration.script_world import make_assignment, make_bot, make_chat
 
 pytestmark = pytest.mark.django_db
 SCRIPT = ChatPermission.Grant.SCRIPT
@@ -83,20 +83,20 @@ def test_revoking_a_permission_that_has_ended_leaves_the_newer_one_alone(panel: 
 
 
 def test_a_play_goes_on_only_when_nothing_else_keeps_it(panel: Client):
-    sfc = services.sfc_activate(sfc_id=make_sfc(chats=1).pk)
-    assert "was activated before: it is playing." in _activated_twice(panel, sfc)
-    run = sfc.runs.get()
-    services.run_pause(run_id=run.pk)
-    services.sfc_pause(sfc_id=sfc.pk)
-    assert "goes on when its script does: that is paused." in told(panel, run, "resume")
+    assignment = services.assignment_activate(assignment_id=make_assignment(chats=1).pk)
+    assert "was activated before: it is playing." in _activated_twice(panel, assignment)
+    play = assignment.plays.get()
+    services.play_pause(play_id=play.pk)
+    services.assignment_pause(assignment_id=assignment.pk)
+    assert "goes on when its assignment does: that is paused." in told(panel, play, "resume")
     Campaign.objects.update(state="paused")
-    assert "goes on when its campaign does: Campaign is paused." in told(panel, sfc, "resume")
+    assert "goes on when its campaign does: Campaign is paused." in told(panel, assignment, "resume")
 
 
-def _activated_twice(panel: Client, sfc: ScriptForCampaign) -> str:
-    assert "is active: its plays are prepared next." in told(panel, sfc, "activate")
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    return told(panel, sfc, "activate")
+def _activated_twice(panel: Client, assignment: Assignment) -> str:
+    assert "is active: its plays are prepared next." in told(panel, assignment, "activate")
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    return told(panel, assignment, "activate")
 
 
 def test_an_account_that_is_started_may_still_be_kept_from_working(panel: Client):

@@ -45,7 +45,7 @@ def status_with(key: str) -> int:
 
 
 def test_a_key_is_shown_once_and_is_in_no_table_no_address_and_no_log(caplog):
-    owner, client = person("olga", "add_apitoken", "view_apitoken", "view_scriptforcampaign")
+    owner, client = person("olga", "add_apitoken", "view_apitoken", "view_assignment")
     with caplog.at_level("DEBUG"):
         page, key = made(client)
     assert len(key) > 40 and page.count(key) == 1

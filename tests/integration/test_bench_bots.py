@@ -9,7 +9,7 @@ from django.db import connection
 from bench.bots import company, decisions, ledger, progress, report
 from bench.bots.telegram import Telegram
 from bots.models import Bot, Delivery
-from scripts.models import Run
+from scripts.models import Play
 
 SESSIONS, ROWS = 10, 400
 
@@ -55,7 +55,7 @@ def test_decisions_are_measured_and_change_nothing(gathered):
 
 
 def test_every_actor_plays_and_every_parser_reads(gathered):
-    assert len(gathered.actors) == len(gathered.parsers) == Run.objects.count() == SESSIONS
+    assert len(gathered.actors) == len(gathered.parsers) == Play.objects.count() == SESSIONS
     assert all(bot.watches.count() == company.READERS for bot in gathered.parsers)
     assert all(bot.steps.exists() for bot in gathered.actors[:2])
 

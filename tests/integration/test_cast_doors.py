@@ -14,8 +14,8 @@ from bots.models import Bot, BotSession
 from campaigns.models import Chat
 from scripts import services
 from scripts.errors import CannotStart, CastFixed
-from scripts.models import Casting, Line, ScriptForCampaign, Slot, Target
-from tests.integration.script_world import logged_in, make_bot, make_chat, make_sfc
+from scripts.models import Assignment, Casting, Line, Slot, Target
+from tests.integration.script_world import logged_in, make_assignment, make_bot, make_chat
 
 pytestmark = pytest.mark.django_db
 
@@ -42,11 +42,11 @@ def rows() -> list[Any]:
     return [*Casting.objects.order_by("pk").values(), *Target.objects.order_by("pk").values()]
 
 
-def start(sfc: ScriptForCampaign) -> ScriptForCampaign:
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    sfc.refresh_from_db()
-    return sfc
+def start(assignment: Assignment) -> Assignment:
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    assignment.refresh_from_db()
+    return assignment
 
 
 def offered(panel: Client, model: Any, field: str, row: Any = None) -> set[str]:
@@ -58,11 +58,11 @@ def offered(panel: Client, model: Any, field: str, row: Any = None) -> set[str]:
 
 @pytest.mark.parametrize("state", ["playing", "failed"])
 def test_no_page_changes_the_cast_or_the_chats_of_what_was_activated(panel: Client, state: str):
-    sfc = start(make_sfc())
-    ScriptForCampaign.objects.update(state=state)
+    assignment = start(make_assignment())
+    Assignment.objects.update(state=state)
     casting, target = Casting.objects.order_by("pk")[0], Target.objects.order_by("pk")[0]
     bot, chat = make_bot("another"), make_chat("another")
-    slot = Slot.objects.create(script=sfc.script, name="third")
+    slot = Slot.objects.create(script=assignment.script, name="third")
     before = rows()
     new: list[tuple[Any, dict[str, Any]]] = [(casting, {"slot": slot.pk, "bot": bot.pk}), (target, {"chat": chat.pk})]
     for row, values in new:
@@ -70,7 +70,7 @@ def test_no_page_changes_the_cast_or_the_chats_of_what_was_activated(panel: Clie
         panel.post(url(row), values)
         panel.post(url(row, "delete"), {"post": "yes"})
         panel.post(listed, {"action": "delete_selected", "_selected_action": row.pk, "post": "yes"})
-        refused = text(panel.post(add_url(row), values | {"sfc": sfc.pk}))
+        refused = text(panel.post(add_url(row), values | {"assignment": assignment.pk}))
         assert "its cast and chats are what is played" in refused
         assert rows() == before
     inline: dict[str, Any] = {
@@ -79,30 +79,38 @@ def test_no_page_changes_the_cast_or_the_chats_of_what_was_activated(panel: Clie
         "targets-TOTAL_FORMS": 0,
         "targets-INITIAL_FORMS": 0,
     }
-    inline |= {"cast-0-id": casting.pk, "cast-0-sfc": sfc.pk, "cast-0-slot": casting.slot_id, "cast-0-bot": bot.pk}
-    panel.post(url(sfc), inline)
-    panel.post(url(sfc), inline | {"cast-0-DELETE": "on"})
+    inline |= {
+        "cast-0-id": casting.pk,
+        "cast-0-assignment": assignment.pk,
+        "cast-0-slot": casting.slot_id,
+        "cast-0-bot": bot.pk,
+    }
+    panel.post(url(assignment), inline)
+    panel.post(url(assignment), inline | {"cast-0-DELETE": "on"})
     assert rows() == before
-    assert sfc.script.name not in "".join(offered(panel, Casting, "sfc"))
+    assert assignment.script.name not in "".join(offered(panel, Casting, "assignment"))
     with pytest.raises(CastFixed, match="play it again"):
-        services.preparation_lock(sfc_ids=[sfc.pk])
+        services.preparation_lock(assignment_ids=[assignment.pk])
 
 
 def test_a_draft_is_cast_on_each_page(panel: Client):
-    sfc, bot = make_sfc(), logged_in(make_bot("another"))
+    assignment, bot = make_assignment(), logged_in(make_bot("another"))
     casting = Casting.objects.order_by("pk")[0]
     assert panel.post(url(casting), {"slot": casting.slot_id, "bot": bot.pk}).status_code == 302
     assert Casting.objects.get(pk=casting.pk).bot == bot
     assert panel.post(url(casting, "delete"), {"post": "yes"}).status_code == 302
-    assert panel.post(add_url(casting), {"sfc": sfc.pk, "slot": casting.slot_id, "bot": bot.pk}).status_code == 302
-    assert sfc.cast.count() == 2
-    strange = Slot.objects.create(script=make_sfc(slug="other").script, name="third")
-    refused = text(panel.post(add_url(casting), {"sfc": sfc.pk, "slot": strange.pk, "bot": bot.pk}))
+    assert (
+        panel.post(add_url(casting), {"assignment": assignment.pk, "slot": casting.slot_id, "bot": bot.pk}).status_code
+        == 302
+    )
+    assert assignment.cast.count() == 2
+    strange = Slot.objects.create(script=make_assignment(slug="other").script, name="third")
+    refused = text(panel.post(add_url(casting), {"assignment": assignment.pk, "slot": strange.pk, "bot": bot.pk}))
     assert "This is a slot of another script: choose one of Talk." in refused
 
 
 def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(panel: Client):
-    make_sfc()
+    make_assignment()
     casting = Casting.objects.order_by("pk")[0]
     for key, facts in (
         ("max", {"role": "manager"}),
@@ -132,37 +140,37 @@ def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(pa
 
 def test_what_an_account_that_was_never_logged_in_plays_cannot_be_activated_at_any_door(panel: Client):
     """Nothing sets its state: it is offline, as one that connects when it is wanted."""
-    sfc = make_sfc()
+    assignment = make_assignment()
     casting = Casting.objects.order_by("pk")[0]
     BotSession.objects.filter(bot=casting.bot).delete()
-    for page in (url(casting), url(sfc), reverse("admin:scripts_casting_changelist")):
+    for page in (url(casting), url(assignment), reverse("admin:scripts_casting_changelist")):
         assert f"{casting.bot} was never logged in: log it in on its page" in text(panel.get(page)), page
     with pytest.raises(CannotStart) as refusal:
-        services.sfc_activate(sfc_id=sfc.pk)
+        services.assignment_activate(assignment_id=assignment.pk)
     assert refusal.value.problems == ["slot host: talk-host was never logged in: log it in"]
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    sfc.refresh_from_db()
-    assert (sfc.state, sfc.state_reason) == ("failed", str(refusal.value))
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    assignment.refresh_from_db()
+    assert (assignment.state, assignment.state_reason) == ("failed", str(refusal.value))
 
 
 def test_a_cast_account_that_cannot_play_any_more_stays_with_the_reason(panel: Client):
-    sfc = make_sfc()
+    assignment = make_assignment()
     casting = Casting.objects.order_by("pk")[0]
     Bot.objects.filter(pk=casting.bot_id).update(state="banned")
     told = f"{casting.bot} is banned: choose another account."
-    for page in (url(casting), url(sfc), reverse("admin:scripts_casting_changelist")):
+    for page in (url(casting), url(assignment), reverse("admin:scripts_casting_changelist")):
         assert told in text(panel.get(page)), page
-    slot = Slot.objects.create(script=sfc.script, name="third")
+    slot = Slot.objects.create(script=assignment.script, name="third")
     assert panel.post(url(casting), {"slot": slot.pk, "bot": casting.bot_id}).status_code == 302
     assert Casting.objects.get(pk=casting.pk).slot == slot
 
 
 def test_targets_offer_only_chats_in_which_scripts_may_play(panel: Client):
-    sfc = make_sfc(chats=1)
+    assignment = make_assignment(chats=1)
     target = Target.objects.get()
     bare, silent = make_chat("bare", permitted=False), make_chat("silent", label=" ")
     ended = make_chat("ended")
-    ended.permissions.update(revoked_at=sfc.campaign.created_at, revoked_reason="no more")
+    ended.permissions.update(revoked_at=assignment.campaign.created_at, revoked_reason="no more")
     assert offered(panel, Target, "chat", target) == {"Talk-0"}
     for chat, told in (
         (bare, "Bare: no permission for scripts is in force: none is on record."),
@@ -170,14 +178,14 @@ def test_targets_offer_only_chats_in_which_scripts_may_play(panel: Client):
         (silent, "Silent has no label that tells its members that scripts play there"),
     ):
         assert told in text(panel.post(url(target), {"chat": chat.pk}))
-        assert told in text(panel.post(add_url(target), {"sfc": sfc.pk, "chat": chat.pk}))
+        assert told in text(panel.post(add_url(target), {"assignment": assignment.pk, "chat": chat.pk}))
     assert [target.chat for target in Target.objects.all()] == [target.chat]
     Chat.objects.filter(pk=target.chat_id).update(label="")
-    assert "Talk-0 has no label" in text(panel.get(url(sfc)))
+    assert "Talk-0 has no label" in text(panel.get(url(assignment)))
 
 
 def test_a_line_answers_only_one_that_is_said_before_it(panel: Client):
-    script = make_sfc().script
+    script = make_assignment().script
     first, second, third = script.lines.order_by("position")
     assert offered(panel, Line, "reply_to", second) == {str(first)}
     values = {"key": "l2", "position": 2, "slot": second.slot_id, "text": "Hi", "delay_seconds": 0}
@@ -186,13 +194,13 @@ def test_a_line_answers_only_one_that_is_said_before_it(panel: Client):
         assert "A line answers one that is said before it" in refused
     behind = panel.post(url(first), values | {"key": "l1", "position": 9, "slot": first.slot_id})
     assert "Line l2 answers this one, which has to stay before it." in text(behind)
-    strange = make_sfc(slug="other").script.lines.get(position=1)
+    strange = make_assignment(slug="other").script.lines.get(position=1)
     assert "a line of another script" in text(panel.post(url(third), values | {"reply_to": strange.pk, "position": 3}))
     assert list(script.lines.values_list("position", "reply_to")) == [(1, None), (2, first.pk), (3, second.pk)]
 
 
 def test_so_it_is_among_the_lines_of_a_scripts_page_whatever_their_new_order(panel: Client):
-    script = make_sfc().script
+    script = make_assignment().script
     lines = list(script.lines.order_by("position"))
     page = text(panel.get(url(script)))
     first_choices = page.partition('name="lines-0-reply_to"')[2].partition("</select>")[0]
@@ -222,11 +230,11 @@ def test_so_it_is_among_the_lines_of_a_scripts_page_whatever_their_new_order(pan
 
 
 def test_a_finished_campaign_gets_no_script(panel: Client):
-    sfc = make_sfc()
-    done = make_sfc(slug="done").campaign
+    assignment = make_assignment()
+    done = make_assignment(slug="done").campaign
     type(done).objects.filter(pk=done.pk).update(state="finished", name="Old one")
-    assert offered(panel, ScriptForCampaign, "campaign") == {"Campaign"}
-    values = {"campaign": done.pk, "script": sfc.script_id, "seed": 0}
+    assert offered(panel, Assignment, "campaign") == {"Campaign"}
+    values = {"campaign": done.pk, "script": assignment.script_id, "seed": 0}
     values |= {"targets-INITIAL_FORMS": 0, "targets-TOTAL_FORMS": 0}
-    refused = text(panel.post(add_url(sfc), values))
+    refused = text(panel.post(add_url(assignment), values))
     assert "Old one has finished for good: choose another campaign, or make a new one." in refused

@@ -24,7 +24,7 @@ from notifier.models import Channel, Notification, Rule
 from notifier.notifications import lifecycle as notifier
 from notifier.notifications.recording import event_record
 from scripts import services
-from scripts.models import Run, ScriptForCampaign, Step
+from scripts.models import Assignment, Play, Step
 from telegram.errors import RetryAfter
 from telegram.logins import client
 from telegram.logins.types import CodeSent, LoginError, login_error
@@ -49,33 +49,40 @@ def is_now(moment: datetime | None) -> bool:
 
 
 def test_every_line_of_a_play_is_due_when_it_should_be():
-    sfc = script_world.make_sfc(chats=1, delay=30)
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    services.sfc_arm(sfc_id=str(sfc.pk))
+    assignment = script_world.make_assignment(chats=1, delay=30)
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    services.assignment_arm(assignment_id=str(assignment.pk))
     lines = 0
-    while deliveries := script_world.queued(sfc):
+    while deliveries := script_world.queued(assignment):
         for delivery in deliveries:
             assert is_now(delivery.due_at - timedelta(seconds=30))
             script_world.settle(delivery)
             lines += 1
     assert lines == 3
-    sfc.refresh_from_db()
-    run = Run.objects.get()
-    assert sfc.supervised_at is not None
-    moments = [sfc.activated_at, sfc.started_at, sfc.supervised_at, sfc.finished_at, run.progressed_at, run.finished_at]
+    assignment.refresh_from_db()
+    play = Play.objects.get()
+    assert assignment.supervised_at is not None
+    moments = [
+        assignment.activated_at,
+        assignment.started_at,
+        assignment.supervised_at,
+        assignment.finished_at,
+        play.progressed_at,
+        play.finished_at,
+    ]
     assert all(map(is_now, [*moments, *Step.objects.values_list("settled_at", flat=True)]))
 
 
 def test_a_line_is_claimed_when_it_is_due_and_not_before():
-    sfc = script_world.make_sfc(chats=1, delay=300)
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    [first] = script_world.queued(sfc)
+    assignment = script_world.make_assignment(chats=1, delay=300)
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    [first] = script_world.queued(assignment)
     bot = lease(first.bot)
     assert not claim(ledger.owners(bot, chats=to(first))).judged
     script_world.settle(first)
-    [second] = script_world.queued(sfc)
+    [second] = script_world.queued(assignment)
     bot = lease(second.bot)
     assert not claim(ledger.owners(bot, chats=to(second))).judged
     Delivery.objects.filter(pk=second.pk).update(due_at=database_clock())
@@ -97,26 +104,26 @@ def lease(bot: Bot, *, seconds: float = 300) -> Bot:
 
 @pytest.mark.parametrize(("seconds", "told"), [(300, "no progress"), (-300, "no process drives it")])
 def test_the_watchdog_takes_a_lease_for_what_it_is(seconds, told):
-    sfc = script_world.make_sfc(chats=1)
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    services.sfc_arm(sfc_id=str(sfc.pk))
-    [line] = script_world.queued(sfc)
+    assignment = script_world.make_assignment(chats=1)
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    services.assignment_arm(assignment_id=str(assignment.pk))
+    [line] = script_world.queued(assignment)
     lease(line.bot, seconds=seconds)
-    services.runs_supervise()
-    assert not Run.objects.get().incident
+    services.plays_supervise()
+    assert not Play.objects.get().incident
     Delivery.objects.filter(pk=line.pk).update(due_at=database_clock() - timedelta(minutes=5))
-    services.runs_supervise()
-    assert told in Run.objects.get().incident
+    services.plays_supervise()
+    assert told in Play.objects.get().incident
 
 
 def test_a_stopped_play_ends_now():
-    sfc = script_world.make_sfc(chats=1)
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    assert is_now(services.sfc_stop(sfc_id=sfc.pk).finished_at)
-    assert all(map(is_now, [Run.objects.get().finished_at, *Step.objects.values_list("settled_at", flat=True)]))
-    assert ScriptForCampaign.objects.get().state == "stopped"
+    assignment = script_world.make_assignment(chats=1)
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    assert is_now(services.assignment_stop(assignment_id=assignment.pk).finished_at)
+    assert all(map(is_now, [Play.objects.get().finished_at, *Step.objects.values_list("settled_at", flat=True)]))
+    assert Assignment.objects.get().state == "stopped"
 
 
 def test_a_lead_is_contacted_after_the_campaigns_interval():

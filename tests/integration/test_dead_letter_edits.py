@@ -21,7 +21,7 @@ from messaging.messages import body_digest
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent
 from panelkit.errors import NotPossible
 from panelkit.rights import Shell
-from scripts.models import Script, ScriptForCampaign
+from scripts.models import Assignment, Script
 from tests.integration.letters import archive, death, letter, letter_of
 
 pytestmark = pytest.mark.django_db
@@ -151,7 +151,7 @@ def test_a_closed_letter_is_not_edited():
 
 def test_letters_are_found_by_queue_type_campaign_error_state_and_text():
     campaign = Campaign.objects.create(slug="bakery", name="Bakery")
-    sfc = ScriptForCampaign.objects.create(
+    assignment = Assignment.objects.create(
         campaign=campaign, script=Script.objects.create(slug="opening", name="The opening")
     )
     HandlingFailure.objects.create(
@@ -159,7 +159,7 @@ def test_letters_are_found_by_queue_type_campaign_error_state_and_text():
     )
     failing = letter()
     lead = letter_of(campaign_id=str(campaign.pk), message="Rye bread?")
-    script = letter_of(topology.SCRIPTS_QUEUE, script_for_campaign_id=str(sfc.pk))
+    script = letter_of(topology.SCRIPTS_QUEUE, script_for_campaign_id=str(assignment.pk))
     foreign = letter_of(topology.NOTIFIER_QUEUE, campaign_id=str(uuid.uuid4()), sfc_id="nonsense")
     dead_letter_discard(letter_id=foreign.pk, reason="old", by="ann")
 

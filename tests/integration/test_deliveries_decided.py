@@ -9,10 +9,10 @@ from django.db import connection, transaction
 from bots.deliveries.claiming import claim
 from bots.deliveries.queueing import delivery_cancel, delivery_finish, delivery_resolve
 from bots.models import Delivery
-from scripts.models import ScriptForCampaign, Step
+from scripts.models import Assignment, Step
 from tests.integration import ledger
 from tests.integration.locks import somebody_waits_for_a_lock
-from tests.integration.script_world import make_sfc, play_on, queued
+from tests.integration.script_world import make_assignment, play_on, queued
 from tests.support import wait_until
 
 State = Delivery.State
@@ -99,10 +99,10 @@ def test_only_an_unknown_delivery_is_decided_and_only_once(origin):
 def test_a_line_that_was_said_after_all_is_said_in_its_play():
     from scripts import services
 
-    sfc = make_sfc()
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    first = queued(sfc)[0]
+    assignment = make_assignment()
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    first = queued(assignment)[0]
     Delivery.objects.filter(pk=first.pk).update(state=State.SENDING, first_attempt_at=ledger.START)
     assert delivery_finish(delivery_id=first.pk, **LOST)
     step = Step.objects.get(pk=first.origin_id)
@@ -110,5 +110,5 @@ def test_a_line_that_was_said_after_all_is_said_in_its_play():
     assert delivery_resolve(delivery_id=first.pk, said=True, by="olga")
     step.refresh_from_db()
     assert step.state == Step.State.SAID
-    play_on(sfc)
-    assert ScriptForCampaign.objects.get(pk=sfc.pk).state == ScriptForCampaign.State.FINISHED
+    play_on(assignment)
+    assert Assignment.objects.get(pk=assignment.pk).state == Assignment.State.FINISHED

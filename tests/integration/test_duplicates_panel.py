@@ -13,70 +13,75 @@ from campaigns.models import Budget
 from leads.models import CampaignManager
 from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat
-from scripts.models import ScriptForCampaign
+from scripts.models import Assignment
 from tests.integration.leads_world import permit
-from tests.integration.script_world import logged_in, make_bot, make_sfc
+from tests.integration.script_world import logged_in, make_assignment, make_bot
 
 pytestmark = pytest.mark.django_db
 
 
-def budget(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    window = {"scope": "campaign", "key": str(sfc.campaign_id), "counts": "messages", "window_seconds": 60}
-    return Budget.objects.create(limit=5, **window), {**window, "key": sfc.campaign.slug, "purpose": "", "limit": 9}
+def budget(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
+    window = {"scope": "campaign", "key": str(assignment.campaign_id), "counts": "messages", "window_seconds": 60}
+    return Budget.objects.create(limit=5, **window), {
+        **window,
+        "key": assignment.campaign.slug,
+        "purpose": "",
+        "limit": 9,
+    }
 
 
-def keyword(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    row = Keyword.objects.create(campaign=sfc.campaign, kind=Keyword.Kind.PLUS, text="tea")
-    return row, {"campaign": sfc.campaign_id, "kind": "plus", "text": "tea"}
+def keyword(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
+    row = Keyword.objects.create(campaign=assignment.campaign, kind=Keyword.Kind.PLUS, text="tea")
+    return row, {"campaign": assignment.campaign_id, "kind": "plus", "text": "tea"}
 
 
-def watched_chat(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+def watched_chat(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
     facts = {
-        "campaign_id": sfc.campaign_id,
-        "chat_id": permit(sfc.targets.all()[0].chat, "parse").chat_id,
+        "campaign_id": assignment.campaign_id,
+        "chat_id": permit(assignment.targets.all()[0].chat, "parse").chat_id,
         "bot_id": logged_in(make_bot("petra", role="parser")).pk,
     }
     return WatchedChat.objects.create(**facts), _as_typed(facts)
 
 
-def manager(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    facts = {"campaign_id": sfc.campaign_id, "bot_id": logged_in(make_bot("max", role="manager")).pk}
+def manager(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
+    facts = {"campaign_id": assignment.campaign_id, "bot_id": logged_in(make_bot("max", role="manager")).pk}
     return CampaignManager.objects.create(**facts), _as_typed(facts)
 
 
-def rule(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+def rule(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
     channel = Channel.objects.create(name="Ops", kind=Channel.Kind.FILE, address="/dev/null")
     return Rule.objects.create(channel=channel, pattern="#"), {"channel": channel.pk, "pattern": "#"}
 
 
-def slot(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    row = sfc.script.slots.all()[0]
+def slot(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
+    row = assignment.script.slots.all()[0]
     return row, {"script": row.script_id, "name": row.name}
 
 
-def line_key(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    row = sfc.script.lines.all()[0]
+def line_key(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
+    row = assignment.script.lines.all()[0]
     return row, _line(row, key=row.key)
 
 
-def line_position(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    row = sfc.script.lines.all()[0]
+def line_position(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
+    row = assignment.script.lines.all()[0]
     return row, _line(row, position=row.position)
 
 
-def assignment(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
+def assignment(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
     no_targets = {"targets-TOTAL_FORMS": 0, "targets-INITIAL_FORMS": 0}
-    return sfc, {"campaign": sfc.campaign_id, "script": sfc.script_id, "seed": 0, **no_targets}
+    return assignment, {"campaign": assignment.campaign_id, "script": assignment.script_id, "seed": 0, **no_targets}
 
 
-def casting(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    row = sfc.cast.all()[0]
-    return row, {"sfc": sfc.pk, "slot": row.slot_id, "bot": row.bot_id}
+def casting(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
+    row = assignment.cast.all()[0]
+    return row, {"assignment": assignment.pk, "slot": row.slot_id, "bot": row.bot_id}
 
 
-def target(sfc: ScriptForCampaign) -> tuple[Any, dict[str, Any]]:
-    row = sfc.targets.all()[0]
-    return row, {"sfc": sfc.pk, "chat": row.chat_id}
+def target(assignment: Assignment) -> tuple[Any, dict[str, Any]]:
+    row = assignment.targets.all()[0]
+    return row, {"assignment": assignment.pk, "chat": row.chat_id}
 
 
 def _as_typed(facts: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def _line(row: Any, **changed: Any) -> dict[str, Any]:
 def test_what_is_there_already_is_refused_in_words(entered: Callable[..., tuple[Any, dict[str, Any]]], said: str):
     panel = Client()
     panel.force_login(User.objects.create_superuser("olga"))
-    row, form = entered(make_sfc())
+    row, form = entered(make_assignment())
     there = type(row).objects.count()
     url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_add")
     page = html.unescape(panel.post(url, form).content.decode())

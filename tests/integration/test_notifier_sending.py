@@ -21,7 +21,7 @@ from notifier.notifications.lifecycle import CLAIM, MOST_ATTEMPTS, notification_
 from notifier.notifications.sending import notification_send
 from telegram.errors import BotDead
 from tests.integration.locks import at_once
-from tests.integration.script_world import make_bot, make_sfc
+from tests.integration.script_world import make_assignment, make_bot
 from tests.llm_server import drips, hostile_server, http
 
 pytestmark = pytest.mark.django_db
@@ -86,11 +86,11 @@ def test_a_dead_bot_is_told_of_by_its_name_and_what_is_to_be_done(file, error, s
 
 def test_a_script_is_told_of_by_its_name_and_an_unknown_thing_by_its_id(file):
     channel(file, "#")
-    sfc, unknown = make_sfc(), uuid4()
-    happens("scripts.started", id=str(uuid4()), sfc_id=str(sfc.pk), chats=[1])
+    assignment, unknown = make_assignment(), uuid4()
+    happens("scripts.started", id=str(uuid4()), sfc_id=str(assignment.pk), chats=[1])
     happens("scripts.started", id=str(uuid4()), sfc_id=str(unknown), chats=[1])
     assert set(Notification.objects.values_list("title", flat=True)) == {
-        f"Script {sfc.script.name} started in 1 chat",
+        f"Script {assignment.script.name} started in 1 chat",
         f"Script {unknown} started in 1 chat",
     }
 

@@ -29,11 +29,11 @@ from notifier.notifications.bundles import BUNDLED
 from notifier.notifications.lifecycle import notification_claim, notifications_dispatch_due
 from notifier.notifications.links import _PAGES, path_of
 from scripts import services
-from scripts.models import Run
+from scripts.models import Play
 from tests.integration import ledger
 from tests.integration.leads_world import World, make_world
 from tests.integration.letters import death
-from tests.integration.script_world import make_sfc, queued, settle
+from tests.integration.script_world import make_assignment, queued, settle
 
 pytestmark = pytest.mark.django_db
 WORDS = "my private words about tea"
@@ -128,19 +128,19 @@ def test_a_restricted_account_is_one_event():
 
 
 def test_a_play_that_fails_is_one_event_and_one_that_the_watchdog_ends_is_its_crash():
-    sfc = make_sfc(chats=2)
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_arm(sfc_id=str(sfc.pk))
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    lost = Run.objects.order_by("pk").first()
+    assignment = make_assignment(chats=2)
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_arm(assignment_id=str(assignment.pk))
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    lost = Play.objects.order_by("pk").first()
     assert lost is not None
-    while left := [each for each in queued(sfc) if each.chat_id == lost.chat_id]:
+    while left := [each for each in queued(assignment) if each.chat_id == lost.chat_id]:
         settle(left[0], state="failed", reason="CHAT_WRITE_FORBIDDEN")
     [event] = told("scripts.play_failed")
-    assert (event["play_id"], event["sfc_id"]) == (str(lost.pk), str(sfc.pk))
+    assert (event["play_id"], event["sfc_id"]) == (str(lost.pk), str(assignment.pk))
     assert "no line was" in event["reason"] and "CHAT_WRITE_FORBIDDEN" in event["reason"]
     Bot.objects.update(state=Bot.State.BANNED)
-    services.runs_supervise(now=timezone.now())
+    services.plays_supervise(now=timezone.now())
     assert len(told("scripts.play_failed")) == 1 and len(told("scripts.crash")) == 1
 
 
@@ -272,7 +272,7 @@ def test_a_notification_links_to_the_page_of_its_row(channel):
     ("field", "page"),
     [
         ("conversation_id", "leads_conversation"), ("lead_id", "leads_lead"), ("letter_id", "messaging_deadletter"),
-        ("play_id", "scripts_run"), ("sfc_id", "scripts_scriptforcampaign"), ("worker_id", "bots_bot"),
+        ("play_id", "scripts_play"), ("sfc_id", "scripts_assignment"), ("worker_id", "bots_bot"),
     ],
 )  # fmt: skip
 def test_the_paths_are_those_of_the_panel(field, page, client, django_user_model):

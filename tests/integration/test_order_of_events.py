@@ -1,4 +1,4 @@
-"""No subscriber depends on order: the events of one sfc lead to the same end, whichever comes first."""
+"""No subscriber depends on order: the events of one assignment lead to the same end, whichever comes first."""
 
 import itertools
 from collections import Counter
@@ -13,8 +13,8 @@ from messaging.consuming.subscriptions import handle
 from messaging.models import OutboxEvent, ProcessedEvent
 from notifier.models import Channel, Notification, Rule
 from scripts import services
-from scripts.models import ScriptForCampaign, Step
-from tests.integration.script_world import make_sfc, play_on
+from scripts.models import Assignment, Step
+from tests.integration.script_world import make_assignment, play_on
 
 pytestmark = pytest.mark.django_db
 
@@ -38,36 +38,36 @@ class Copy:
 
 
 @pytest.fixture
-def sfc() -> ScriptForCampaign:
+def assignment() -> Assignment:
     """Activated, and a channel hears of everything."""
     channel = Channel.objects.create(name="all", kind=Channel.Kind.FILE, address="/nowhere")
     Rule.objects.create(channel=channel, pattern="#")
-    return services.sfc_activate(sfc_id=make_sfc(chats=1).pk)
+    return services.assignment_activate(assignment_id=make_assignment(chats=1).pk)
 
 
-def test_every_order_of_an_sfcs_events_ends_alike_also_when_each_comes_twice(sfc: ScriptForCampaign):
-    copies = _rehearsed(sfc)
+def test_every_order_of_an_assignments_events_ends_alike_also_when_each_comes_twice(assignment: Assignment):
+    copies = _rehearsed(assignment)
     assert sorted(map(str, copies)) == [
         "admin.script_created to scripts_queue",
         "admin.script_created to scripts_watchdog_queue",
         "scripts.finished to notifier_queue",
         "scripts.started to notifier_queue",
     ]
-    expected = _end_of(sfc, tuple(copies))
-    assert expected["sfc"] == "finished"
+    expected = _end_of(assignment, tuple(copies))
+    assert expected["assignment"] == "finished"
     assert expected["notifications"] == {"scripts.started": 1, "scripts.finished": 1}
     for order in itertools.permutations(copies):
         again = reversed(order)
-        assert _end_of(sfc, (*order, *again)) == expected, [str(copy) for copy in order]
+        assert _end_of(assignment, (*order, *again)) == expected, [str(copy) for copy in order]
 
 
-def _rehearsed(sfc: ScriptForCampaign) -> list[Copy]:
+def _rehearsed(assignment: Assignment) -> list[Copy]:
     """The copies of all events of one whole play, which is taken back."""
     with transaction.atomic():
         copies = _on_their_way(KEYS[0])
         for copy in copies:
             copy.arrive()
-        play_on(sfc)
+        play_on(assignment)
         copies += [*_on_their_way(KEYS[1]), *_on_their_way(KEYS[2])]
         transaction.set_rollback(True)
     return copies
@@ -81,17 +81,17 @@ def _on_their_way(key: str) -> list[Copy]:
     ]
 
 
-def _end_of(sfc: ScriptForCampaign, order: tuple[Copy, ...]) -> dict[str, Any]:
+def _end_of(assignment: Assignment, order: tuple[Copy, ...]) -> dict[str, Any]:
     """What is in the database when these have arrived and the bots have said everything, which is taken back."""
     with transaction.atomic():
         for copy in order:
             copy.arrive()
-            play_on(sfc)
-        steps = Step.objects.filter(run__sfc=sfc)
+            play_on(assignment)
+        steps = Step.objects.filter(play__assignment=assignment)
         end = {
-            "sfc": ScriptForCampaign.objects.get(pk=sfc.pk).state,
-            "runs": sorted(sfc.runs.values_list("chat__key", "state", "state_reason", "incident")),
-            "steps": sorted(steps.values_list("run__chat__key", "position", "text", "state")),
+            "assignment": Assignment.objects.get(pk=assignment.pk).state,
+            "plays": sorted(assignment.plays.values_list("chat__key", "state", "state_reason", "incident")),
+            "steps": sorted(steps.values_list("play__chat__key", "position", "text", "state")),
             "published": Counter(OutboxEvent.objects.values_list("routing_key", flat=True)),
             "handled": Counter(ProcessedEvent.objects.values_list("subscription", flat=True)),
             "notifications": Counter(Notification.objects.values_list("routing_key", flat=True)),

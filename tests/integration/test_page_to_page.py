@@ -15,7 +15,7 @@ from parser.models import Hit, Keyword
 from scripts import services
 from scripts.models import Step
 from tests.integration.leads_world import World
-from tests.integration.script_world import make_sfc
+from tests.integration.script_world import make_assignment
 
 pytestmark = pytest.mark.django_db
 
@@ -70,20 +70,20 @@ def test_lists_lead_to_related_rows_that_one_may_view(world: World, talk: Conver
 
 
 def test_a_play_shows_each_line_once_with_a_link_to_its_step(admin_client: Client):
-    sfc = services.sfc_activate(sfc_id=make_sfc().pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    step = Step.objects.select_related("run").order_by("position")[0]
-    shown = page(admin_client, step.run)
+    assignment = services.assignment_activate(assignment_id=make_assignment().pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    step = Step.objects.select_related("play").order_by("position")[0]
+    shown = page(admin_client, step.play)
     assert shown.count(step.text) == 1
     assert f'href="{path(step)}"' in shown
-    assert path(step.run) in page(admin_client, step.delivery)
+    assert path(step.play) in page(admin_client, step.delivery)
 
 
 def test_a_page_without_anything_to_edit_offers_no_saving(admin_client: Client):
-    sfc = make_sfc()
-    assert 'name="_save"' in page(admin_client, sfc)
-    services.sfc_activate(sfc_id=sfc.pk)
-    shown = page(admin_client, sfc)
+    assignment = make_assignment()
+    assert 'name="_save"' in page(admin_client, assignment)
+    services.assignment_activate(assignment_id=assignment.pk)
+    shown = page(admin_client, assignment)
     assert "_save" not in shown and "_continue" not in shown and "_addanother" not in shown
 
 

@@ -11,8 +11,8 @@ from rest_framework.test import APIClient
 from bots.models import Delivery
 from coolthing_site.api.tokens import token_issue
 from scripts import services
-from scripts.models import Run
-from tests.integration.script_world import make_sfc, play_on, queued, settle
+from scripts.models import Play
+from tests.integration.script_world import make_assignment, play_on, queued, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def client() -> APIClient:
     watcher = User.objects.create(username="watcher")
-    watcher.user_permissions.set(Permission.objects.filter(codename="view_scriptforcampaign"))
+    watcher.user_permissions.set(Permission.objects.filter(codename="view_assignment"))
     return with_token(watcher)
 
 
@@ -30,19 +30,19 @@ def with_token(user: User) -> APIClient:
     return client
 
 
-def url(sfc_id: object) -> str:
-    return f"/api/sfc/{sfc_id}/progress/"
+def url(assignment_id: object) -> str:
+    return f"/api/sfc/{assignment_id}/progress/"
 
 
 def playing(**options):
-    sfc = make_sfc(**options)
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    return sfc
+    assignment = make_assignment(**options)
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    return assignment
 
 
 def test_nobody_reads_it_without_a_token():
-    assert APIClient().get(url(make_sfc().pk)).status_code == 401
+    assert APIClient().get(url(make_assignment().pk)).status_code == 401
 
 
 def test_a_login_that_may_not_view_assignments_gets_no_texts():
@@ -50,7 +50,7 @@ def test_a_login_that_may_not_view_assignments_gets_no_texts():
     by_session = APIClient()
     by_session.force_login(stranger)
     for client in (with_token(stranger), by_session):
-        answer = client.get(url(make_sfc(slug=uuid.uuid4().hex[:8]).pk))
+        answer = client.get(url(make_assignment(slug=uuid.uuid4().hex[:8]).pk))
         assert answer.status_code == 403 and "runs" not in answer.json()
 
 
@@ -59,20 +59,20 @@ def test_an_unknown_id_is_not_found(client):
 
 
 def test_it_cannot_be_written(client):
-    assert client.post(url(make_sfc().pk)).status_code == 405
+    assert client.post(url(make_assignment().pk)).status_code == 405
 
 
-def test_a_draft_has_no_runs(client):
-    body = client.get(url(make_sfc().pk)).json()
+def test_a_draft_has_no_plays(client):
+    body = client.get(url(make_assignment().pk)).json()
     assert (body["state"], body["planned"], body["runs"]) == ("draft", 0, [])
 
 
 def test_it_tells_what_was_said_and_what_the_rest_waits_for(client):
-    sfc = playing()
-    settle(queued(sfc)[0])
-    waiting = queued(sfc)[1]
+    assignment = playing()
+    settle(queued(assignment)[0])
+    waiting = queued(assignment)[1]
     Delivery.objects.filter(pk=waiting.pk).update(waiting_reason="quiet hours", state="sending")
-    body = client.get(url(sfc.pk)).json()
+    body = client.get(url(assignment.pk)).json()
     assert {key: body[key] for key in ("state", "planned", "said", "not_said", "leaving")} == {
         "state": "playing", "planned": 6, "said": 1, "not_said": 0, "leaving": 1,
     }  # fmt: skip
@@ -84,44 +84,44 @@ def test_it_tells_what_was_said_and_what_the_rest_waits_for(client):
     assert second["steps"][0]["waiting_reason"] == "quiet hours" and second["steps"][0]["waiting_until"]
 
 
-def test_runs_of_a_paused_script_are_shown_as_paused(client):
-    sfc = playing(chats=1)
-    services.sfc_pause(sfc_id=sfc.pk, reason="lunch")
-    run = client.get(url(sfc.pk)).json()["runs"][0]
-    assert (run["state"], run["reason"]) == ("paused", "lunch")
+def test_plays_of_a_paused_script_are_shown_as_paused(client):
+    assignment = playing(chats=1)
+    services.assignment_pause(assignment_id=assignment.pk, reason="lunch")
+    play = client.get(url(assignment.pk)).json()["runs"][0]
+    assert (play["state"], play["reason"]) == ("paused", "lunch")
 
 
 def test_lines_that_were_not_said_carry_their_reason(client):
-    sfc = playing(chats=1)
-    play_on(sfc, refused=(3,))
-    body = client.get(url(sfc.pk)).json()
+    assignment = playing(chats=1)
+    play_on(assignment, refused=(3,))
+    body = client.get(url(assignment.pk)).json()
     assert (body["state"], body["said"], body["not_said"]) == ("finished", 2, 1)
     assert body["runs"][0]["steps"][2]["reason"] == "not here"
 
 
-def test_many_runs_take_no_more_queries_and_come_by_the_page(client, django_assert_num_queries):
-    sfc = playing(chats=12)
+def test_many_plays_take_no_more_queries_and_come_by_the_page(client, django_assert_num_queries):
+    assignment = playing(chats=12)
     # Failed tokens, the token and its use, its owner's two kinds of permissions and requests, the script, two counts,
     # the runs, counts, steps.
     with django_assert_num_queries(11):
-        first = client.get(url(sfc.pk), {"limit": 7}).json()
-    second = client.get(url(sfc.pk), {"limit": 7, "after": first["more_after"]}).json()
+        first = client.get(url(assignment.pk), {"limit": 7}).json()
+    second = client.get(url(assignment.pk), {"limit": 7, "after": first["more_after"]}).json()
     assert (len(first["runs"]), len(second["runs"]), second["more_after"]) == (7, 5, "")
     assert first["planned"] == second["planned"] == 36
-    assert len({run["chat"] for run in first["runs"] + second["runs"]}) == 12
+    assert len({play["chat"] for play in first["runs"] + second["runs"]}) == 12
 
 
-def test_it_answers_for_one_run_or_chat_or_for_what_changed(client):
-    sfc = playing(chats=3)
-    Run.objects.filter(sfc=sfc).update(progressed_at=timezone.now() - timedelta(hours=1))
-    moved = queued(sfc)[1]
+def test_it_answers_for_one_play_or_chat_or_for_what_changed(client):
+    assignment = playing(chats=3)
+    Play.objects.filter(assignment=assignment).update(progressed_at=timezone.now() - timedelta(hours=1))
+    moved = queued(assignment)[1]
     settle(moved)
-    run = moved.step.run
+    play = moved.step.play
     since = (timezone.now() - timedelta(minutes=1)).isoformat()
-    for parameters in ({"run": run.pk}, {"chat": run.chat.key}, {"since": since}):
-        assert [shown["id"] for shown in client.get(url(sfc.pk), parameters).json()["runs"]] == [str(run.pk)]
+    for parameters in ({"run": play.pk}, {"chat": play.chat.key}, {"since": since}):
+        assert [shown["id"] for shown in client.get(url(assignment.pk), parameters).json()["runs"]] == [str(play.pk)]
 
 
 @pytest.mark.parametrize("parameters", [{"limit": 0}, {"limit": 201}, {"run": "x"}, {"since": "yesterday"}])
 def test_what_says_nothing_is_refused(client, parameters):
-    assert client.get(url(make_sfc().pk), parameters).status_code == 400
+    assert client.get(url(make_assignment().pk), parameters).status_code == 400

@@ -38,11 +38,11 @@ from messaging.models import DeadLetter
 from notifier.notifications.lifecycle import notifications_dispatch_due
 from parser.models import Hit
 from scripts import services as scripts_services
-from scripts.models import Run, ScriptForCampaign
+from scripts.models import Assignment, Play
 from telegram.types import MessageNow
 from tests.integration import ledger, letters, scale
 from tests.integration.leads_world import World, private_message, role_handler
-from tests.integration.script_world import make_sfc, queued, settle
+from tests.integration.script_world import make_assignment, queued, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -108,9 +108,9 @@ def test_what_arrives(world: World, talk: Conversation, plans: scale.Plans) -> N
 
 
 def test_what_is_sent(world: World, talk: Conversation, plans: scale.Plans) -> None:
-    sfc = make_sfc()
-    scripts_services.sfc_activate(sfc_id=sfc.pk)
-    scripts_services.sfc_prepare(sfc_id=str(sfc.pk))
+    assignment = make_assignment()
+    scripts_services.assignment_activate(assignment_id=assignment.pk)
+    scripts_services.assignment_prepare(assignment_id=str(assignment.pk))
     plans.where = "a claim"
     by_name = ledger.queue_message(
         world.managers[0], world.campaign, None, peer_username="Name9", purpose=Purpose.REPLY
@@ -137,7 +137,7 @@ def test_what_is_sent(world: World, talk: Conversation, plans: scale.Plans) -> N
         assert found is not None
         recovery.known_ids(found.out)
     plans.where = "a line that was said"
-    settle(queued(sfc)[0])
+    settle(queued(assignment)[0])
     plans.where = "names"
     for name in ("Name77", "Gone77", "nobody"):
         is_own_account(telegram_user_id=None, username=name)
@@ -155,7 +155,7 @@ ROUNDS: dict[str, Callable[[], object]] = {
     "bots.tasks.supervise_bots": supervise_bots,
     "bots.tasks.repair_deliveries": recovery.repair,
     "bots.tasks.advance_cancellations": cancelling.cancellations_advance,
-    "scripts.tasks.supervise_runs": scripts_services.runs_supervise,
+    "scripts.tasks.supervise_runs": scripts_services.plays_supervise,
     "leads.tasks.dispatch_due": dispatch_leads,
     "notifier.tasks.dispatch_due": lambda: notifications_dispatch_due(now=database_clock()),
     "messaging.tasks.prune": retention.prune_all,
@@ -213,8 +213,8 @@ def test_what_an_id_or_a_name_finds(panel: Client, plans: scale.Plans) -> None:
 
 def test_the_pages_of_rows(panel: Client, plans: scale.Plans, settings: Any) -> None:
     settings.METRICS_TOKEN = "x" * 32
-    pages = [f"/api/sfc/{ScriptForCampaign.objects.all()[0].pk}/progress/", "/health/", "/metrics", "/admin/queues/"]
-    for model in (Lead, Conversation, Delivery, Hit, DeadLetter, Run, ScriptForCampaign):
+    pages = [f"/api/sfc/{Assignment.objects.all()[0].pk}/progress/", "/health/", "/metrics", "/admin/queues/"]
+    for model in (Lead, Conversation, Delivery, Hit, DeadLetter, Play, Assignment):
         row = model._default_manager.all()[0]
         pages.append(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk]))
     pages.append(reverse("trace", args=[DeadLetter.objects.all()[0].event_id]))

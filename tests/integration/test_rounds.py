@@ -24,12 +24,12 @@ from messaging import rounds
 from messaging.dead_letters.replays import replay_start, replays_advance
 from messaging.models import DeadLetter, OutboxEvent, ReplayBatch, ReplayItem
 from messaging.rounds import RoundFailed, for_each
-from scripts.models import ScriptForCampaign
-from scripts.services import runs_supervise
+from scripts.models import Assignment
+from scripts.services import plays_supervise
 from tests.integration import ledger
 from tests.integration.leads_world import make_world
 from tests.integration.letters import letter_of
-from tests.integration.script_world import make_sfc
+from tests.integration.script_world import make_assignment
 
 pytestmark = pytest.mark.django_db
 
@@ -275,14 +275,14 @@ def test_a_connection_that_breaks_while_one_is_refused_loses_nothing_that_was_cl
 
 
 def test_a_poisoned_play_keeps_the_watchdog_from_no_other():
-    sfcs = [make_sfc(slug=slug) for slug in ("one", "two")]
-    ScriptForCampaign.objects.update(
+    assignments = [make_assignment(slug=slug) for slug in ("one", "two")]
+    Assignment.objects.update(
         state="active",
         snapshot={"lines": []},
         supervised_at=timezone.now(),
         activated_at=timezone.now() - timedelta(hours=1),
     )
-    poison("scripts_scriptforcampaign", sfcs[0].pk)
+    poison("scripts_scriptforcampaign", assignments[0].pk)
     with pytest.raises(RoundFailed, match="_report_unprepared"):
-        runs_supervise()
-    assert ScriptForCampaign.objects.get(pk=sfcs[1].pk).incident
+        plays_supervise()
+    assert Assignment.objects.get(pk=assignments[1].pk).incident

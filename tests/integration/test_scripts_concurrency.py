@@ -14,8 +14,8 @@ from messaging.consuming.subscriptions import handle
 from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
 from scripts import services
-from scripts.models import Run, ScriptForCampaign, Step
-from tests.integration.script_world import make_sfc, play_on, queued, settle
+from scripts.models import Assignment, Play, Step
+from tests.integration.script_world import make_assignment, play_on, queued, settle
 from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,42 +48,42 @@ def count(key: str) -> int:
     return OutboxEvent.objects.filter(routing_key=key).count()
 
 
-def playing(**options) -> ScriptForCampaign:
-    sfc = make_sfc(**options)
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    return sfc
+def playing(**options) -> Assignment:
+    assignment = make_assignment(**options)
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    return assignment
 
 
 def test_two_activations_publish_once():
-    sfc = make_sfc()
-    assert not together(*[lambda: services.sfc_activate(sfc_id=sfc.pk)] * 4)
+    assignment = make_assignment()
+    assert not together(*[lambda: services.assignment_activate(assignment_id=assignment.pk)] * 4)
     assert count("admin.script_created") == 1
 
 
 def test_copies_of_one_message_and_other_messages_for_one_script_prepare_once():
-    sfc = make_sfc(chats=2)
-    services.sfc_activate(sfc_id=sfc.pk)
+    assignment = make_assignment(chats=2)
+    services.assignment_activate(assignment_id=assignment.pk)
     own = OutboxEvent.objects.get().body.encode()
-    foreign = b'{"script_for_campaign_id": "%s"}' % str(sfc.pk).encode()
+    foreign = b'{"script_for_campaign_id": "%s"}' % str(assignment.pk).encode()
 
     def deliver(queue: str, body: bytes) -> Callable[[], None]:
         return lambda: handle(queue, topology.SCRIPTS_EXCHANGE, "admin.script_created", body)
 
     queues = (topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE)
     assert not together(*[deliver(queue, body) for queue in queues for body in (own, own, foreign)])
-    assert Run.objects.count() == 2 and Delivery.objects.count() == 2 and count("scripts.started") == 1
+    assert Play.objects.count() == 2 and Delivery.objects.count() == 2 and count("scripts.started") == 1
 
 
 def test_the_last_lines_of_all_chats_at_once_end_the_script_once():
-    sfc = playing(chats=4, lines=(("host", "one", None),))
-    assert not together(*[lambda d=delivery: settle(d) for delivery in queued(sfc)])
-    assert ScriptForCampaign.objects.get().state == "finished" and count("scripts.finished") == 1
+    assignment = playing(chats=4, lines=(("host", "one", None),))
+    assert not together(*[lambda d=delivery: settle(d) for delivery in queued(assignment)])
+    assert Assignment.objects.get().state == "finished" and count("scripts.finished") == 1
 
 
 def test_one_settling_twice_at_once_queues_one_next_line():
-    sfc = playing(chats=1)
-    delivery = queued(sfc)[0]
+    assignment = playing(chats=1)
+    delivery = queued(assignment)[0]
     with transaction.atomic():
         Delivery.objects.filter(pk=delivery.pk).update(state="unknown")
     delivery.refresh_from_db()
@@ -93,8 +93,8 @@ def test_one_settling_twice_at_once_queues_one_next_line():
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_a_stop_in_the_middle_of_settling_and_sweeping_ends_everything(attempt):
-    sfc = playing(chats=4)
-    services.sfc_arm(sfc_id=str(sfc.pk))
+    assignment = playing(chats=4)
+    services.assignment_arm(assignment_id=str(assignment.pk))
 
     def said(delivery: Delivery) -> Callable[[], None]:
         def call() -> None:
@@ -105,28 +105,28 @@ def test_a_stop_in_the_middle_of_settling_and_sweeping_ends_everything(attempt):
 
         return call
 
-    calls = [said(delivery) for delivery in queued(sfc)]
+    calls = [said(delivery) for delivery in queued(assignment)]
     assert not together(
         *calls,
-        lambda: services.sfc_stop(sfc_id=sfc.pk),
-        lambda: services.sfc_stop(sfc_id=sfc.pk),
-        services.runs_supervise,
+        lambda: services.assignment_stop(assignment_id=assignment.pk),
+        lambda: services.assignment_stop(assignment_id=assignment.pk),
+        services.plays_supervise,
     )
-    services.runs_supervise()
-    sfc.refresh_from_db()
-    assert sfc.state == "stopped" and sfc.finished_at and count("scripts.finished") == 1
+    services.plays_supervise()
+    assignment.refresh_from_db()
+    assert assignment.state == "stopped" and assignment.finished_at and count("scripts.finished") == 1
     assert not Step.objects.filter(state__in=("pending", "queued")).exists()
     assert not Delivery.objects.filter(state="queued").exists()
 
 
 def test_pausing_waits_for_the_claim_that_holds_the_fence_and_then_nothing_passes():
-    sfc = playing(chats=1)
-    origin, delivery = origin_named("scripts.step"), queued(sfc)[0]
+    assignment = playing(chats=1)
+    origin, delivery = origin_named("scripts.step"), queued(assignment)[0]
     assert origin is not None
     paused = threading.Event()
 
     def pause() -> None:
-        services.sfc_pause(sfc_id=sfc.pk)
+        services.assignment_pause(assignment_id=assignment.pk)
         paused.set()
         connections.close_all()
 
@@ -139,8 +139,8 @@ def test_pausing_waits_for_the_claim_that_holds_the_fence_and_then_nothing_passe
     thread.join(PATIENCE)
     assert paused.is_set()
     assert origin.verdicts([delivery], now=database_clock()) == {delivery.pk: Wait(None, "the play is paused")}
-    services.sfc_resume(sfc_id=sfc.pk)
-    play_on(sfc)
+    services.assignment_resume(assignment_id=assignment.pk)
+    play_on(assignment)
 
 
 def _wait_for_a_blocked_update() -> None:

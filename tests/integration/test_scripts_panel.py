@@ -9,9 +9,9 @@ from django.test import Client
 
 from scripts import services
 from scripts.errors import AssignedAlready, CannotStart, MoveRefused
-from scripts.models import Line, ScriptForCampaign
-from scripts.selectors import sfc_current
-from tests.integration.script_world import make_sfc, play_on
+from scripts.models import Assignment, Line
+from scripts.selectors import assignment_current
+from tests.integration.script_world import make_assignment, play_on
 
 pytestmark = pytest.mark.django_db
 BROKEN = "Hello {all"
@@ -29,7 +29,7 @@ def said(answer: Any) -> str:
 
 
 def test_a_lines_form_refuses_what_the_activation_would(panel: Client):
-    line = make_sfc().script.lines.get(key="l1")
+    line = make_assignment().script.lines.get(key="l1")
     values = {"script": line.script_id, "key": line.key, "position": 1, "slot": line.slot_id, "delay_seconds": 0}
     page = f"/admin/scripts/line/{line.pk}/change/"
     assert WHY in said(panel.post(page, values | {"text": BROKEN}))
@@ -42,26 +42,26 @@ def test_a_lines_form_refuses_what_the_activation_would(panel: Client):
 
 
 def test_the_question_says_what_is_missing_before_it_asks_and_a_refusal_leads_to_where_it_is_mended(panel: Client):
-    sfc = make_sfc()
-    page = f"/admin/scripts/scriptforcampaign/{sfc.pk}"
+    assignment = make_assignment()
+    page = f"/admin/scripts/assignment/{assignment.pk}"
     promise = "The bots begin to speak"
     assert promise in said(panel.get(f"{page}/do/activate/"))
-    sfc.cast.filter(slot__name="guest").delete()
+    assignment.cast.filter(slot__name="guest").delete()
     asked = said(panel.get(f"{page}/do/activate/"))
     assert "slot guest is not cast" in asked and f'href="{page}/change/"' in asked
     form = asked.partition('class="panel-ask"')[2].partition("</form>")[0]
     assert promise not in form and "slot guest" in form and 'type="submit"' not in form
-    selected = {"action": "do_activate", "_selected_action": sfc.pk}
-    assert "slot guest is not cast" in said(panel.post("/admin/scripts/scriptforcampaign/", selected))
+    selected = {"action": "do_activate", "_selected_action": assignment.pk}
+    assert "slot guest is not cast" in said(panel.post("/admin/scripts/assignment/", selected))
     for refused in (
         panel.post(f"{page}/do/activate/", {"_confirmed": "1"}),
-        panel.post("/admin/scripts/scriptforcampaign/", selected | {"_confirmed": "1"}),
+        panel.post("/admin/scripts/assignment/", selected | {"_confirmed": "1"}),
     ):
         assert refused.headers["Location"] == f"{page}/change/"
 
 
 def test_so_does_the_line_on_its_scripts_page(panel: Client):
-    script = make_sfc().script
+    script = make_assignment().script
     values = {"name": "Talk", "slug": "talk", "lines-INITIAL_FORMS": 0, "lines-TOTAL_FORMS": 1}
     values |= {"slots-INITIAL_FORMS": 0, "slots-TOTAL_FORMS": 0}
     line = {"key": "l9", "position": 9, "slot": script.lines.get(key="l1").slot_id, "text": BROKEN, "delay_seconds": 0}
@@ -70,51 +70,51 @@ def test_so_does_the_line_on_its_scripts_page(panel: Client):
     assert not Line.objects.filter(key="l9").exists()
 
 
-def played() -> ScriptForCampaign:
-    sfc = services.sfc_activate(sfc_id=make_sfc().pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    play_on(sfc)
-    sfc.refresh_from_db()
-    return sfc
+def played() -> Assignment:
+    assignment = services.assignment_activate(assignment_id=make_assignment().pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    play_on(assignment)
+    assignment.refresh_from_db()
+    return assignment
 
 
 def test_what_was_played_can_be_played_again_and_stays_on_record(panel: Client):
-    sfc = played()
-    answer = panel.post(f"/admin/scripts/scriptforcampaign/{sfc.pk}/do/repeat/", follow=True)
-    draft = ScriptForCampaign.objects.get(state="draft")
-    assert answer.redirect_chain[-1][0] == f"/admin/scripts/scriptforcampaign/{draft.pk}/change/"
+    assignment = played()
+    answer = panel.post(f"/admin/scripts/assignment/{assignment.pk}/do/repeat/", follow=True)
+    draft = Assignment.objects.get(state="draft")
+    assert answer.redirect_chain[-1][0] == f"/admin/scripts/assignment/{draft.pk}/change/"
     assert "has a new draft with the same cast and chats" in said(answer)
     for rows, facts in (("cast", ("slot", "bot")), ("targets", ("chat",))):
-        assert set(getattr(draft, rows).values_list(*facts)) == set(getattr(sfc, rows).values_list(*facts))
-    services.sfc_activate(sfc_id=draft.pk)
-    services.sfc_prepare(sfc_id=str(draft.pk))
+        assert set(getattr(draft, rows).values_list(*facts)) == set(getattr(assignment, rows).values_list(*facts))
+    services.assignment_activate(assignment_id=draft.pk)
+    services.assignment_prepare(assignment_id=str(draft.pk))
     play_on(draft)
-    assert sfc.runs.count() == draft.runs.count() == 2
-    assert {sfc.state for sfc in ScriptForCampaign.objects.all()} == {"finished"}
-    assert sfc_current(ScriptForCampaign.objects.all()) == draft
+    assert assignment.plays.count() == draft.plays.count() == 2
+    assert {found.state for found in Assignment.objects.all()} == {"finished"}
+    assert assignment_current(Assignment.objects.all()) == draft
 
 
 def test_a_second_one_beside_one_that_has_not_ended_is_refused(panel: Client):
-    sfc = played()
-    values = {"campaign": sfc.campaign_id, "script": sfc.script_id, "seed": 0}
+    assignment = played()
+    values = {"campaign": assignment.campaign_id, "script": assignment.script_id, "seed": 0}
     values |= {"targets-INITIAL_FORMS": 0, "targets-TOTAL_FORMS": 0}
-    add = "/admin/scripts/scriptforcampaign/add/"
+    add = "/admin/scripts/assignment/add/"
     assert panel.post(add, values).status_code == 302
     assert "is assigned to this campaign already, and that has not ended" in said(panel.post(add, values))
     with pytest.raises(AssignedAlready):
-        services.sfc_repeat(sfc_id=sfc.pk)
-    assert ScriptForCampaign.objects.count() == 2
+        services.assignment_repeat(assignment_id=assignment.pk)
+    assert Assignment.objects.count() == 2
 
 
 def test_only_what_has_ended_is_played_again():
-    sfc = make_sfc()
+    assignment = make_assignment()
     with pytest.raises(MoveRefused):
-        services.sfc_repeat(sfc_id=sfc.pk)
+        services.assignment_repeat(assignment_id=assignment.pk)
 
 
 def test_what_failed_before_it_began_cannot_be_activated_beside_its_successor():
-    sfc = make_sfc()
-    ScriptForCampaign.objects.update(state="failed")
-    ScriptForCampaign.objects.create(campaign=sfc.campaign, script=sfc.script)
+    assignment = make_assignment()
+    Assignment.objects.update(state="failed")
+    Assignment.objects.create(campaign=assignment.campaign, script=assignment.script)
     with pytest.raises(CannotStart, match="once more, and that has not ended"):
-        services.sfc_activate(sfc_id=sfc.pk)
+        services.assignment_activate(assignment_id=assignment.pk)

@@ -16,8 +16,8 @@ from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
 from scripts import services, snapshot
 from scripts.errors import CannotStart, MoveRefused, UnknownScript
-from scripts.models import Casting, Run, ScriptForCampaign, Step
-from tests.integration.script_world import logged_in, make_bot, make_chat, make_sfc, play_on, queued, settle
+from scripts.models import Assignment, Casting, Play, Step
+from tests.integration.script_world import logged_in, make_assignment, make_bot, make_chat, play_on, queued, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -32,17 +32,17 @@ def deliver(queue: str, body: dict | None = None) -> None:
     handle(queue, topology.SCRIPTS_EXCHANGE, "admin.script_created", text.encode())
 
 
-def prepared(**options) -> ScriptForCampaign:
-    sfc = make_sfc(**options)
-    services.sfc_activate(sfc_id=sfc.pk)
+def prepared(**options) -> Assignment:
+    assignment = make_assignment(**options)
+    services.assignment_activate(assignment_id=assignment.pk)
     deliver(topology.SCRIPTS_QUEUE)
     deliver(topology.SCRIPTS_WATCHDOG_QUEUE)
-    sfc.refresh_from_db()
-    return sfc
+    assignment.refresh_from_db()
+    return assignment
 
 
-def verdicts(sfc: ScriptForCampaign) -> list:
-    deliveries = queued(sfc)
+def verdicts(assignment: Assignment) -> list:
+    deliveries = queued(assignment)
     origin = origin_named("scripts.step")
     assert origin is not None
     origin.lock_fences([delivery.origin_id for delivery in deliveries])
@@ -51,34 +51,34 @@ def verdicts(sfc: ScriptForCampaign) -> list:
 
 
 def test_activation_freezes_the_script_and_publishes_its_id():
-    sfc = services.sfc_activate(sfc_id=make_sfc().pk)
-    assert sfc.state == "active" and sfc.seed and sfc.activated_at
-    assert [line.key for line in snapshot.load(sfc.snapshot)] == ["l1", "l2", "l3"]
-    assert [body["script_for_campaign_id"] for body in outbox("admin.script_created")] == [str(sfc.pk)]
+    assignment = services.assignment_activate(assignment_id=make_assignment().pk)
+    assert assignment.state == "active" and assignment.seed and assignment.activated_at
+    assert [line.key for line in snapshot.load(assignment.snapshot)] == ["l1", "l2", "l3"]
+    assert [body["script_for_campaign_id"] for body in outbox("admin.script_created")] == [str(assignment.pk)]
 
 
 def test_a_line_is_played_as_telegram_will_keep_it():
-    sfc = prepared(chats=1, lines=(("host", "Two\r\nlines ", None),))
-    [delivery] = queued(sfc)
+    assignment = prepared(chats=1, lines=(("host", "Two\r\nlines ", None),))
+    [delivery] = queued(assignment)
     assert (Step.objects.get().text, delivery.text) == ("Two\nlines", "Two\nlines")
 
 
 def test_a_second_activation_publishes_nothing():
-    sfc = make_sfc()
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_activate(sfc_id=sfc.pk)
+    assignment = make_assignment()
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_activate(assignment_id=assignment.pk)
     assert len(outbox("admin.script_created")) == 1
 
 
 def test_activation_names_everything_that_is_missing_and_changes_nothing():
-    sfc = make_sfc(chats=1)
+    assignment = make_assignment(chats=1)
     Casting.objects.filter(slot__name="guest").delete()
     Bot.objects.filter(key="talk-host").update(state=Bot.State.BANNED)
-    sfc.targets.create(chat=make_chat("bare", permitted=False, label=""))
-    sfc.script.lines.filter(key="l1").update(text="{Hello")
+    assignment.targets.create(chat=make_chat("bare", permitted=False, label=""))
+    assignment.script.lines.filter(key="l1").update(text="{Hello")
     Campaign.objects.update(state="draft")
     with pytest.raises(CannotStart) as caught:
-        services.sfc_activate(sfc_id=sfc.pk)
+        services.assignment_activate(assignment_id=assignment.pk)
     assert caught.value.problems == [
         "campaign “Campaign” is draft, not running",
         "line l1: { is never closed at character 1",
@@ -87,89 +87,89 @@ def test_activation_names_everything_that_is_missing_and_changes_nothing():
         "chat Bare: no permission for scripts is in force: none is on record",
         "chat Bare: no label tells its members that scripts play there",
     ]
-    sfc.refresh_from_db()
-    assert sfc.state == "draft" and sfc.snapshot is None and not OutboxEvent.objects.exists()
+    assignment.refresh_from_db()
+    assert assignment.state == "draft" and assignment.snapshot is None and not OutboxEvent.objects.exists()
 
 
-def test_preparation_makes_a_run_a_chat_and_queues_each_first_line():
-    sfc = prepared(chats=3, delay=4)
-    assert sfc.state == "playing" and sfc.supervised_at and sfc.started_at
-    assert Run.objects.filter(sfc=sfc, state="playing").count() == 3
+def test_preparation_makes_a_play_a_chat_and_queues_each_first_line():
+    assignment = prepared(chats=3, delay=4)
+    assert assignment.state == "playing" and assignment.supervised_at and assignment.started_at
+    assert Play.objects.filter(assignment=assignment, state="playing").count() == 3
     assert [step.position for step in Step.objects.filter(state="queued")] == [1, 1, 1]
-    assert {delivery.due_at for delivery in queued(sfc)} == {sfc.started_at + timedelta(seconds=4)}
-    assert {delivery.text for delivery in queued(sfc)} <= {"Hello all", "Hi all"}
+    assert {delivery.due_at for delivery in queued(assignment)} == {assignment.started_at + timedelta(seconds=4)}
+    assert {delivery.text for delivery in queued(assignment)} <= {"Hello all", "Hi all"}
     assert outbox("scripts.started")[0]["chats"] == ["@chat_talk-0", "@chat_talk-1", "@chat_talk-2"]
 
 
 def test_the_same_seed_draws_the_same_texts_and_chats_differ():
     lines = (("host", "{" + "|".join(str(n) for n in range(1000)) + "}", None),)
-    sfc = make_sfc(chats=3, lines=lines)
-    ScriptForCampaign.objects.update(seed=42)
-    services.sfc_activate(sfc_id=sfc.pk)
+    assignment = make_assignment(chats=3, lines=lines)
+    Assignment.objects.update(seed=42)
+    services.assignment_activate(assignment_id=assignment.pk)
     deliver(topology.SCRIPTS_QUEUE)
-    texts = [delivery.text for delivery in queued(sfc)]
+    texts = [delivery.text for delivery in queued(assignment)]
     assert len(set(texts)) == 3
     Step.objects.update(delivery=None, state="not_said")
     Delivery.objects.all().delete()
-    Run.objects.all().delete()
-    ScriptForCampaign.objects.update(state="active")
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    assert [delivery.text for delivery in queued(sfc)] == texts
+    Play.objects.all().delete()
+    Assignment.objects.update(state="active")
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    assert [delivery.text for delivery in queued(assignment)] == texts
 
 
 def test_a_play_is_said_to_its_end_and_reported_once():
-    sfc = prepared()
-    play_on(sfc)
-    sfc.refresh_from_db()
-    assert sfc.state == "finished" and sfc.finished_at
-    assert set(Run.objects.values_list("state", flat=True)) == {"finished"}
+    assignment = prepared()
+    play_on(assignment)
+    assignment.refresh_from_db()
+    assert assignment.state == "finished" and assignment.finished_at
+    assert set(Play.objects.values_list("state", flat=True)) == {"finished"}
     assert set(Step.objects.values_list("state", flat=True)) == {"said"}
     finished = outbox("scripts.finished")
-    assert len(finished) == 1 and finished[0]["problems"] == [] and finished[0]["sfc_id"] == str(sfc.pk)
+    assert len(finished) == 1 and finished[0]["problems"] == [] and finished[0]["sfc_id"] == str(assignment.pk)
 
 
 def test_a_line_answers_the_message_of_the_line_it_names():
-    sfc = prepared(chats=1)
-    first = queued(sfc)[0]
+    assignment = prepared(chats=1)
+    first = queued(assignment)[0]
     settle(first)
-    assert queued(sfc)[0].reply_to_id == first.pk
+    assert queued(assignment)[0].reply_to_id == first.pk
 
 
 def test_lines_edited_after_activation_are_not_played():
-    sfc = make_sfc(chats=1)
-    services.sfc_activate(sfc_id=sfc.pk)
-    sfc.script.lines.update(text="edited")
+    assignment = make_assignment(chats=1)
+    services.assignment_activate(assignment_id=assignment.pk)
+    assignment.script.lines.update(text="edited")
     deliver(topology.SCRIPTS_QUEUE)
-    assert queued(sfc)[0].text in ("Hello all", "Hi all")
+    assert queued(assignment)[0].text in ("Hello all", "Hi all")
 
 
 def test_a_refused_line_takes_those_that_answer_it_with_it_and_the_play_goes_on():
     lines = (("host", "one", None), ("guest", "two", 1), ("host", "three", 2), ("guest", "four", None))
-    sfc = prepared(chats=1, lines=lines)
-    play_on(sfc, refused=(2,))
+    assignment = prepared(chats=1, lines=lines)
+    play_on(assignment, refused=(2,))
     assert [(step.state, step.reason) for step in Step.objects.all()] == [
         ("said", ""),
         ("not_said", "not here"),
         ("not_said", "line 2, which it answers, was not said"),
         ("said", ""),
     ]
-    sfc.refresh_from_db()
-    assert sfc.state == "finished" and Run.objects.get().state_reason == "2 of 4 lines were not said"
-    two, three = sfc.script.lines.filter(position__in=(2, 3))
+    assignment.refresh_from_db()
+    assert assignment.state == "finished" and Play.objects.get().state_reason == "2 of 4 lines were not said"
+    two, three = assignment.script.lines.filter(position__in=(2, 3))
     assert outbox("scripts.finished")[0]["problems"] == [str(two.pk), str(three.pk)]
 
 
 def test_a_play_of_which_nothing_was_said_has_failed():
-    sfc = prepared(chats=1)
-    play_on(sfc, refused=(1, 2, 3))
-    sfc.refresh_from_db()
-    assert sfc.state == "failed" and sfc.state_reason == "no line was said: not here"
+    assignment = prepared(chats=1)
+    play_on(assignment, refused=(1, 2, 3))
+    assignment.refresh_from_db()
+    assert assignment.state == "failed" and assignment.state_reason == "no line was said: not here"
     assert len(outbox("scripts.finished")[0]["problems"]) == 3
 
 
 def test_settling_twice_changes_nothing():
-    sfc = prepared(chats=1)
-    first = queued(sfc)[0]
+    assignment = prepared(chats=1)
+    first = queued(assignment)[0]
     settle(first)
     first.refresh_from_db()
     before = list(Step.objects.values())
@@ -178,8 +178,8 @@ def test_settling_twice_changes_nothing():
 
 
 def test_an_unknown_message_that_was_found_later_counts_as_said():
-    sfc = prepared(chats=1)
-    first = queued(sfc)[0]
+    assignment = prepared(chats=1)
+    first = queued(assignment)[0]
     settle(first, Delivery.State.UNKNOWN)
     step = Step.objects.get(position=1)
     assert (step.state, step.reason) == ("not_said", "it is not known whether it was said")
@@ -190,154 +190,154 @@ def test_an_unknown_message_that_was_found_later_counts_as_said():
 
 
 def test_the_same_message_twice_prepares_once():
-    sfc = prepared(chats=1)
+    assignment = prepared(chats=1)
     deliver(topology.SCRIPTS_QUEUE)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    assert Run.objects.count() == 1 and Delivery.objects.count() == 1 and len(outbox("scripts.started")) == 1
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    assert Play.objects.count() == 1 and Delivery.objects.count() == 1 and len(outbox("scripts.started")) == 1
 
 
 @pytest.mark.parametrize("first", [topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE])
 def test_bare_json_for_a_draft_activates_and_prepares_it_in_any_order(first):
-    sfc = make_sfc(chats=1)
+    assignment = make_assignment(chats=1)
     queues = [first, *({topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE} - {first})]
     for queue in queues:
-        deliver(queue, {"script_for_campaign_id": str(sfc.pk)})
-    sfc.refresh_from_db()
-    assert sfc.state == "playing" and sfc.supervised_at and len(queued(sfc)) == 1
+        deliver(queue, {"script_for_campaign_id": str(assignment.pk)})
+    assignment.refresh_from_db()
+    assert assignment.state == "playing" and assignment.supervised_at and len(queued(assignment)) == 1
     assert not outbox("admin.script_created")
 
 
 @pytest.mark.parametrize("name", ["00000000-0000-4000-8000-000000000000", "no id", ""])
 @pytest.mark.parametrize("queue", [topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE])
 def test_an_id_that_nobody_has_is_a_failure_with_a_readable_reason(queue, name):
-    with pytest.raises(UnknownScript, match="no script for campaign has the id"):
+    with pytest.raises(UnknownScript, match="no assignment has the id"):
         deliver(queue, {"script_for_campaign_id": name})
 
 
 @pytest.mark.parametrize("state", ["paused", "finished", "failed", "stopped"])
 def test_an_activation_that_comes_late_changes_nothing(state):
-    sfc = make_sfc(chats=1)
-    services.sfc_activate(sfc_id=sfc.pk)
-    ScriptForCampaign.objects.update(state=state)
+    assignment = make_assignment(chats=1)
+    services.assignment_activate(assignment_id=assignment.pk)
+    Assignment.objects.update(state=state)
     deliver(topology.SCRIPTS_QUEUE)
-    assert not Run.objects.exists() and ScriptForCampaign.objects.get().state == state
+    assert not Play.objects.exists() and Assignment.objects.get().state == state
 
 
 def test_what_cannot_start_any_more_fails_with_the_reason_and_may_be_activated_again():
-    sfc = make_sfc(chats=1)
-    services.sfc_activate(sfc_id=sfc.pk)
-    bot = sfc.cast.get(slot__name="guest").bot
+    assignment = make_assignment(chats=1)
+    services.assignment_activate(assignment_id=assignment.pk)
+    bot = assignment.cast.get(slot__name="guest").bot
     Bot.objects.filter(pk=bot.pk).update(enabled=False)
     deliver(topology.SCRIPTS_QUEUE)
-    sfc.refresh_from_db()
-    assert sfc.state == "failed" and sfc.state_reason == "slot guest: talk-guest is disabled"
+    assignment.refresh_from_db()
+    assert assignment.state == "failed" and assignment.state_reason == "slot guest: talk-guest is disabled"
     assert "cannot start: slot guest: talk-guest is disabled" in outbox("scripts.error")[0]["reason"]
-    sfc.cast.filter(slot__name="guest").update(bot=logged_in(make_bot("other")))
-    assert services.sfc_activate(sfc_id=sfc.pk).state == "active"
+    assignment.cast.filter(slot__name="guest").update(bot=logged_in(make_bot("other")))
+    assert services.assignment_activate(assignment_id=assignment.pk).state == "active"
 
 
 def test_bare_json_for_a_draft_that_is_not_ready_fails_with_the_reason():
-    sfc = make_sfc(chats=0)
-    deliver(topology.SCRIPTS_QUEUE, {"script_for_campaign_id": str(sfc.pk)})
-    sfc.refresh_from_db()
-    assert (sfc.state, sfc.state_reason) == ("failed", "no target chats are chosen")
+    assignment = make_assignment(chats=0)
+    deliver(topology.SCRIPTS_QUEUE, {"script_for_campaign_id": str(assignment.pk)})
+    assignment.refresh_from_db()
+    assert (assignment.state, assignment.state_reason) == ("failed", "no target chats are chosen")
 
 
 def test_a_paused_play_waits_at_the_gate_and_goes_on_when_resumed():
-    sfc = prepared()
-    services.sfc_pause(sfc_id=sfc.pk, reason="lunch")
-    services.sfc_pause(sfc_id=sfc.pk)
-    assert verdicts(sfc) == [Wait(None, "the play is paused")] * 2
-    services.sfc_resume(sfc_id=sfc.pk)
-    assert all(isinstance(verdict, Allow) for verdict in verdicts(sfc))
-    play_on(sfc)
-    assert ScriptForCampaign.objects.get().state == "finished"
+    assignment = prepared()
+    services.assignment_pause(assignment_id=assignment.pk, reason="lunch")
+    services.assignment_pause(assignment_id=assignment.pk)
+    assert verdicts(assignment) == [Wait(None, "the play is paused")] * 2
+    services.assignment_resume(assignment_id=assignment.pk)
+    assert all(isinstance(verdict, Allow) for verdict in verdicts(assignment))
+    play_on(assignment)
+    assert Assignment.objects.get().state == "finished"
 
 
 def test_a_message_that_was_leaving_at_the_pause_is_recorded_and_the_next_one_waits():
-    sfc = prepared(chats=1)
-    services.sfc_pause(sfc_id=sfc.pk)
-    settle(queued(sfc)[0])
+    assignment = prepared(chats=1)
+    services.assignment_pause(assignment_id=assignment.pk)
+    settle(queued(assignment)[0])
     assert Step.objects.get(position=1).state == "said"
-    assert verdicts(sfc) == [Wait(None, "the play is paused")]
+    assert verdicts(assignment) == [Wait(None, "the play is paused")]
 
 
 def test_one_chat_can_be_paused_by_itself():
-    sfc = prepared()
-    run = Run.objects.get(chat__key="talk-0")
-    services.run_pause(run_id=run.pk)
-    paused, playing = verdicts(sfc)
+    assignment = prepared()
+    play = Play.objects.get(chat__key="talk-0")
+    services.play_pause(play_id=play.pk)
+    paused, playing = verdicts(assignment)
     assert isinstance(paused, Wait) and isinstance(playing, Allow)
-    services.run_resume(run_id=run.pk)
-    assert isinstance(verdicts(sfc)[0], Allow)
+    services.play_resume(play_id=play.pk)
+    assert isinstance(verdicts(assignment)[0], Allow)
 
 
 def test_stop_cancels_what_waits_and_ends_the_play():
-    sfc = prepared()
-    settle(queued(sfc)[0])
-    stopped = services.sfc_stop(sfc_id=sfc.pk, reason="enough")
+    assignment = prepared()
+    settle(queued(assignment)[0])
+    stopped = services.assignment_stop(assignment_id=assignment.pk, reason="enough")
     assert stopped.state == "stopped" and stopped.finished_at
-    assert set(Run.objects.values_list("state", "state_reason")) == {("stopped", "enough")}
+    assert set(Play.objects.values_list("state", "state_reason")) == {("stopped", "enough")}
     assert sorted(Delivery.objects.values_list("state", flat=True)) == ["cancelled", "cancelled", "sent"]
     assert Step.objects.filter(state="said").count() == 1 and Step.objects.filter(state="not_said").count() == 5
-    services.sfc_stop(sfc_id=sfc.pk)
+    services.assignment_stop(assignment_id=assignment.pk)
     assert len(outbox("scripts.finished")) == 1 and len(outbox("scripts.finished")[0]["problems"]) == 3
 
 
 def test_a_stopped_play_ends_when_its_last_message_has_left():
-    sfc = prepared(chats=1)
-    delivery = queued(sfc)[0]
+    assignment = prepared(chats=1)
+    delivery = queued(assignment)[0]
     Delivery.objects.update(state="sending")
-    stopped = services.sfc_stop(sfc_id=sfc.pk)
+    stopped = services.assignment_stop(assignment_id=assignment.pk)
     assert stopped.state == "stopped" and stopped.finished_at is None and not outbox("scripts.finished")
     delivery.refresh_from_db()
     settle(delivery)
-    sfc.refresh_from_db()
-    assert sfc.finished_at and Step.objects.filter(state="said").count() == 1 and Delivery.objects.count() == 1
+    assignment.refresh_from_db()
+    assert assignment.finished_at and Step.objects.filter(state="said").count() == 1 and Delivery.objects.count() == 1
     assert len(outbox("scripts.finished")) == 1
 
 
 def test_a_delivery_of_a_stopped_play_is_refused_at_the_gate():
-    sfc = prepared(chats=1)
-    ScriptForCampaign.objects.update(state="stopped")
-    assert verdicts(sfc) == [Refuse("the script is stopped")]
+    assignment = prepared(chats=1)
+    Assignment.objects.update(state="stopped")
+    assert verdicts(assignment) == [Refuse("the assignment is stopped")]
 
 
 def test_what_was_activated_and_not_prepared_can_be_stopped():
-    sfc = make_sfc()
-    services.sfc_activate(sfc_id=sfc.pk)
-    stopped = services.sfc_stop(sfc_id=sfc.pk)
+    assignment = make_assignment()
+    services.assignment_activate(assignment_id=assignment.pk)
+    stopped = services.assignment_stop(assignment_id=assignment.pk)
     deliver(topology.SCRIPTS_QUEUE)
-    assert stopped.finished_at and not Run.objects.exists() and not outbox("scripts.finished")
+    assert stopped.finished_at and not Play.objects.exists() and not outbox("scripts.finished")
 
 
 def test_one_chat_can_be_stopped_by_itself():
-    sfc = prepared()
-    run = Run.objects.get(chat__key="talk-0")
-    services.run_stop(run_id=run.pk)
-    play_on(sfc)
-    sfc.refresh_from_db()
-    assert sfc.state == "finished" and sfc.state_reason == "1 of 2 plays did not finish"
-    assert sorted(Run.objects.values_list("state", flat=True)) == ["finished", "stopped"]
+    assignment = prepared()
+    play = Play.objects.get(chat__key="talk-0")
+    services.play_stop(play_id=play.pk)
+    play_on(assignment)
+    assignment.refresh_from_db()
+    assert assignment.state == "finished" and assignment.state_reason == "1 of 2 plays did not finish"
+    assert sorted(Play.objects.values_list("state", flat=True)) == ["finished", "stopped"]
 
 
 @pytest.mark.parametrize(
     ("move", "message"),
     [
-        (services.sfc_pause, "the script is draft: it cannot be paused"),
-        (services.sfc_resume, "the script is draft: it cannot be resumed"),
-        (services.sfc_stop, "the script is draft: it cannot be stopped"),
+        (services.assignment_pause, "the assignment is draft: it cannot be paused"),
+        (services.assignment_resume, "the assignment is draft: it cannot be resumed"),
+        (services.assignment_stop, "the assignment is draft: it cannot be stopped"),
     ],
 )
 def test_a_move_that_is_not_allowed_is_refused_in_words(move, message):
     with pytest.raises(MoveRefused) as caught:
-        move(sfc_id=make_sfc().pk)
+        move(assignment_id=make_assignment().pk)
     assert str(caught.value) == message
 
 
 def test_an_unknown_or_foreign_delivery_gets_no_yes():
-    sfc = prepared(chats=1)
-    delivery = queued(sfc)[0]
+    assignment = prepared(chats=1)
+    delivery = queued(assignment)[0]
     Step.objects.filter(pk=delivery.origin_id).update(state="said", settled_at=timezone.now())
     origin = origin_named("scripts.step")
     assert origin is not None

@@ -9,20 +9,20 @@ from bots.models import Bot, BotSession, Delivery
 from campaigns.models import Campaign
 from messaging.models import OutboxEvent
 from scripts import services
-from scripts.models import Run, ScriptForCampaign, Step
+from scripts.models import Assignment, Play, Step
 from scripts.services import controls
-from tests.integration.script_world import LINES, make_sfc, play_on, queued, settle
+from tests.integration.script_world import LINES, make_assignment, play_on, queued, settle
 
 pytestmark = pytest.mark.django_db
 LATER = timedelta(minutes=3)
 
 
-def playing(**options) -> ScriptForCampaign:
-    sfc = make_sfc(**options)
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_arm(sfc_id=str(sfc.pk))
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    return sfc
+def playing(**options) -> Assignment:
+    assignment = make_assignment(**options)
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_arm(assignment_id=str(assignment.pk))
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    return assignment
 
 
 def crashes() -> list[str]:
@@ -30,13 +30,13 @@ def crashes() -> list[str]:
 
 
 def sweep(after: timedelta = timedelta()) -> None:
-    services.runs_supervise(now=timezone.now() + after)
+    services.plays_supervise(now=timezone.now() + after)
 
 
 def test_a_play_that_goes_on_is_left_alone():
     playing()
     sweep()
-    assert not crashes() and not Run.objects.exclude(incident="").exists()
+    assert not crashes() and not Play.objects.exclude(incident="").exists()
 
 
 def test_overdue_lines_are_one_event_a_script_and_are_not_reported_again():
@@ -45,7 +45,7 @@ def test_overdue_lines_are_one_event_a_script_and_are_not_reported_again():
     sweep(LATER)
     (crash,) = crashes()
     assert "line 1 is overdue" in crash and "no process drives it" in crash and "and 2 more" in crash
-    assert Run.objects.exclude(incident="").count() == 5
+    assert Play.objects.exclude(incident="").count() == 5
 
 
 def test_a_play_that_waits_for_a_login_has_not_crashed_and_its_incident_says_what_to_do():
@@ -54,29 +54,29 @@ def test_a_play_that_waits_for_a_login_has_not_crashed_and_its_incident_says_wha
     sweep(LATER)
     error = OutboxEvent.objects.get(routing_key="scripts.error").body
     assert "talk-host is not logged in: log it in" in error and not crashes()
-    assert "talk-host is not logged in: log it in" in Run.objects.get().incident
+    assert "talk-host is not logged in: log it in" in Play.objects.get().incident
 
 
 def test_an_incident_ends_with_the_next_line_and_a_new_one_is_reported():
-    sfc = playing(chats=1)
+    assignment = playing(chats=1)
     sweep(LATER)
-    settle(queued(sfc)[0])
-    assert Run.objects.get().incident == ""
+    settle(queued(assignment)[0])
+    assert Play.objects.get().incident == ""
     sweep(LATER)
     assert len(crashes()) == 2 and "line 2 is overdue" in crashes()[1]
 
 
 @pytest.mark.parametrize("hold", ["waits for the gate", "campaign paused", "script paused", "not armed"])
 def test_what_waits_for_a_reason_is_not_overdue(hold):
-    sfc = playing(chats=1)
+    assignment = playing(chats=1)
     if hold == "waits for the gate":
         Delivery.objects.update(waiting_until=timezone.now() + timedelta(hours=9), waiting_reason="quiet hours")
     elif hold == "campaign paused":
         Campaign.objects.update(state="paused")
     elif hold == "script paused":
-        services.sfc_pause(sfc_id=sfc.pk)
+        services.assignment_pause(assignment_id=assignment.pk)
     else:
-        ScriptForCampaign.objects.update(supervised_at=None)
+        Assignment.objects.update(supervised_at=None)
     sweep(LATER)
     assert not crashes()
 
@@ -91,74 +91,74 @@ def test_the_reason_of_a_wait_without_end_is_told():
 
 
 def test_a_play_whose_next_speaker_is_banned_fails_with_the_reason():
-    sfc = playing(chats=2)
-    settle(queued(sfc)[0])
+    assignment = playing(chats=2)
+    settle(queued(assignment)[0])
     Bot.objects.filter(key="talk-host").update(state=Bot.State.BANNED)
     sweep()
-    failed = Run.objects.get(state="failed")
+    failed = Play.objects.get(state="failed")
     assert failed.state_reason == "failed: talk-host, who has line 1, is banned"
     assert set(failed.steps.values_list("state", flat=True)) == {"not_said"}
-    assert Delivery.objects.get(state="cancelled").step.run == failed
-    assert len(crashes()) == 1 and Run.objects.filter(state="playing").count() == 1
-    settle(queued(sfc)[0])
+    assert Delivery.objects.get(state="cancelled").step.play == failed
+    assert len(crashes()) == 1 and Play.objects.filter(state="playing").count() == 1
+    settle(queued(assignment)[0])
     sweep()
-    sfc.refresh_from_db()
-    assert sfc.state == "failed" and len(crashes()) == 2
+    assignment.refresh_from_db()
+    assert assignment.state == "failed" and len(crashes()) == 2
     assert OutboxEvent.objects.filter(routing_key="scripts.finished").count() == 1
 
 
 def test_a_step_whose_delivery_settled_without_telling_it_is_taken_up_again():
-    sfc = playing(chats=1)
+    assignment = playing(chats=1)
     Delivery.objects.update(state="sent", telegram_message_id=7, sent_at=timezone.now())
     sweep()
     assert [step.state for step in Step.objects.all()] == ["said", "queued", "pending"]
     assert "lost its thread and was resumed" in crashes()[0]
     sweep()
     assert len(crashes()) == 1
-    play_on(sfc)
-    assert ScriptForCampaign.objects.get().state == "finished"
+    play_on(assignment)
+    assert Assignment.objects.get().state == "finished"
 
 
-def test_a_run_whose_next_delivery_is_missing_goes_on():
-    sfc = playing(chats=1)
+def test_a_play_whose_next_delivery_is_missing_goes_on():
+    assignment = playing(chats=1)
     Step.objects.update(state="pending", delivery=None)
     Delivery.objects.all().delete()
     sweep()
-    assert len(queued(sfc)) == 1 and Step.objects.get(position=1).state == "queued"
+    assert len(queued(assignment)) == 1 and Step.objects.get(position=1).state == "queued"
 
 
 def test_a_stop_that_was_cut_off_is_finished():
     playing(chats=2)
-    ScriptForCampaign.objects.update(state="stopped", state_reason="enough")
+    Assignment.objects.update(state="stopped", state_reason="enough")
     sweep()
-    sfc = ScriptForCampaign.objects.get()
-    assert sfc.finished_at and set(Run.objects.values_list("state", flat=True)) == {"stopped"}
+    assignment = Assignment.objects.get()
+    assert assignment.finished_at and set(Play.objects.values_list("state", flat=True)) == {"stopped"}
     assert set(Delivery.objects.values_list("state", flat=True)) == {"cancelled"}
 
 
 def test_a_large_play_is_stopped_at_once_and_cleared_sweep_by_sweep(monkeypatch):
     monkeypatch.setattr(controls, "CLEARED_AT_ONCE", 2)
-    sfc = playing(chats=5)
-    stopped = services.sfc_stop(sfc_id=sfc.pk)
+    assignment = playing(chats=5)
+    stopped = services.assignment_stop(assignment_id=assignment.pk)
     assert stopped.state == "stopped" and stopped.finished_at is None
     sweep()
     sweep()
-    sfc.refresh_from_db()
-    assert sfc.finished_at and not Delivery.objects.filter(state="queued").exists()
+    assignment.refresh_from_db()
+    assert assignment.finished_at and not Delivery.objects.filter(state="queued").exists()
 
 
 def test_a_failure_that_was_cut_off_is_finished():
     playing(chats=1)
-    Run.objects.update(state="failed", state_reason="because", finished_at=timezone.now())
+    Play.objects.update(state="failed", state_reason="because", finished_at=timezone.now())
     sweep()
-    assert ScriptForCampaign.objects.get().state == "failed"
+    assert Assignment.objects.get().state == "failed"
     assert set(Step.objects.values_list("state", flat=True)) == {"not_said"}
 
 
 def test_what_is_activated_and_never_prepared_is_reported_once():
-    sfc = make_sfc()
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_arm(sfc_id=str(sfc.pk))
+    assignment = make_assignment()
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_arm(assignment_id=str(assignment.pk))
     sweep()
     assert not crashes()
     sweep(LATER)

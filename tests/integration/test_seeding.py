@@ -19,7 +19,7 @@ from leads.models import CampaignManager
 from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat
 from scripts import services
-from scripts.models import Casting, Line, Script, ScriptForCampaign, Slot, Target
+from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 from tests.integration.locks import in_thread, somebody_waits_for_a_lock
 from tests.support import wait_until
 
@@ -29,7 +29,7 @@ DEMO = Path(__file__).resolve().parents[2] / "docs" / "examples" / "demo.yaml"
 GOOD = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
 CHANNEL = {"name": "team", "kind": "file", "address": "team.jsonl", "events": ["*.crash", "#"]}
 COUNTED = (Bot, Chat, ChatPermission, Budget, Campaign, Keyword, WatchedChat, CampaignManager, Script, Slot, Line,
-           ScriptForCampaign, Casting, Target, Channel, Rule)  # fmt: skip
+           Assignment, Casting, Target, Channel, Rule)  # fmt: skip
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def test_everything_of_the_demo_is_made(seed):
     assert (
         attempt.reply_to == Line.objects.get(key="grammar") and attempt.slot.name == "student" and attempt.position == 7
     )
-    sfc = ScriptForCampaign.objects.get()
-    assert dict(sfc.cast.values_list("slot__name", "bot__key")) == {
+    assignment = Assignment.objects.get()
+    assert dict(assignment.cast.values_list("slot__name", "bot__key")) == {
         "host": "anna", "teacher": "boris", "student": "clara",
     }  # fmt: skip
 
@@ -93,11 +93,11 @@ def test_what_was_seeded_can_be_activated_and_prepared(seed, data):
     log_in_all()
     out = io.StringIO()
     call_command("activate_script", campaign="english-school", script="ten-minutes", stdout=out)
-    sfc = ScriptForCampaign.objects.get()
-    assert out.getvalue().split() == [str(sfc.pk), "active"]
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    sfc.refresh_from_db()
-    assert sfc.state == "playing" and sfc.runs.count() == 4
+    assignment = Assignment.objects.get()
+    assert out.getvalue().split() == [str(assignment.pk), "active"]
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    assignment.refresh_from_db()
+    assert assignment.state == "playing" and assignment.plays.count() == 4
 
 
 def test_a_second_run_changes_nothing_and_says_so(seed, data):
@@ -167,28 +167,28 @@ def test_a_part_that_nobody_plays_any_more_is_removed(seed, data):
 def test_what_plays_keeps_its_cast_targets_and_snapshot(seed, data):
     seed(data)
     log_in_all()
-    sfc = ScriptForCampaign.objects.get()
-    services.sfc_activate(sfc_id=sfc.pk)
-    services.sfc_prepare(sfc_id=str(sfc.pk))
-    before = ScriptForCampaign.objects.values().get()
+    assignment = Assignment.objects.get()
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    before = Assignment.objects.values().get()
     script = data["campaigns"][0]["scripts"][0]
     script["lines"][0]["text"] = "Edited"
     script["targets"] = ["expats"]
     script["cast"]["host"] = "boris"
     out = seed(data)
-    assert "kept      script for campaign english-school: ten-minutes (it is playing: cast and targets stay" in out
-    assert ScriptForCampaign.objects.values().get() == before
-    assert Target.objects.count() == 4 and sfc.cast.get(slot__name="host").bot.key == "anna"
+    assert "kept      assignment english-school: ten-minutes (it is playing: cast and targets stay" in out
+    assert Assignment.objects.values().get() == before
+    assert Target.objects.count() == 4 and assignment.cast.get(slot__name="host").bot.key == "anna"
     data["campaigns"][0]["scripts"] = []
     assert "but it was played" in seed(data)
-    assert ScriptForCampaign.objects.values().get() == before
+    assert Assignment.objects.values().get() == before
 
 
 def test_a_draft_that_the_file_no_longer_has_is_removed(seed, data):
     seed(data)
     data["campaigns"][0]["scripts"] = []
-    assert "removed   script for campaign english-school: ten-minutes" in seed(data)
-    assert not ScriptForCampaign.objects.exists() and Script.objects.exists()
+    assert "removed   assignment english-school: ten-minutes" in seed(data)
+    assert not Assignment.objects.exists() and Script.objects.exists()
 
 
 def test_whether_a_campaign_runs_is_not_for_a_seed_to_change(seed, data):

@@ -13,7 +13,7 @@ from messaging.events import UndecodableMessage
 from messaging.models import OutboxEvent
 from notifier.models import Channel, Notification, Rule
 from panelkit.rights import Shell
-from scripts.models import Script, ScriptForCampaign
+from scripts.models import Assignment, Script
 from tests.integration.leads_world import World
 from tests.integration.letters import death, letter
 
@@ -40,8 +40,8 @@ def test_it_has_the_only_type_of_its_queue(world: World, exchange: str):
 @STRAIGHT
 def test_a_script_is_prepared_and_armed(world: World, exchange: str):
     script = Script.objects.create(slug="opening", name="The opening")
-    sfc = ScriptForCampaign.objects.create(campaign=world.campaign, script=script)
-    body = json.dumps({"script_for_campaign_id": str(sfc.pk)}).encode()
+    assignment = Assignment.objects.create(campaign=world.campaign, script=script)
+    body = json.dumps({"script_for_campaign_id": str(assignment.pk)}).encode()
     for queue in (topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE):
         handle(queue, exchange, queue, body)
 

@@ -4,9 +4,9 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from scripts.errors import ScriptsError
-from scripts.models import ScriptForCampaign
-from scripts.selectors import sfc_current
-from scripts.services import sfc_activate
+from scripts.models import Assignment
+from scripts.selectors import assignment_current
+from scripts.services import assignment_activate
 from vault.commands import SecretsCommand
 
 
@@ -19,11 +19,11 @@ class Command(SecretsCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         campaign, script = options["campaign"], options["script"]
-        sfc = sfc_current(ScriptForCampaign.objects.filter(campaign__slug=campaign, script__slug=script))
-        if sfc is None:
+        assignment = assignment_current(Assignment.objects.filter(campaign__slug=campaign, script__slug=script))
+        if assignment is None:
             raise CommandError(f'campaign "{campaign}" has no script "{script}"')
         try:
-            sfc = sfc_activate(sfc_id=sfc.pk)
+            assignment = assignment_activate(assignment_id=assignment.pk)
         except ScriptsError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{sfc.pk} {sfc.state}")
+        self.stdout.write(f"{assignment.pk} {assignment.state}")
