@@ -5,5 +5,7 @@ from scripts.api.views import AssignmentProgressView
 progress = AssignmentProgressView.as_view()
 
 urlpatterns = [
+    path("api/assignments/<uuid:assignment_id>/progress/", progress, name="assignment-progress"),
+    # The older address of the same, which programs poll.
     path("api/sfc/<uuid:assignment_id>/progress/", progress, name="sfc-progress"),
 ]

@@ -103,7 +103,7 @@ class Row(NamedTuple):
     @property
     def is_page(self) -> bool:
         """Of the panel."""
-        return self.name.startswith(("admin:", "queue", "service", "trace"))
+        return self.name.startswith(("admin:", "moved", "queue", "service", "trace"))
 
 
 # Every other address, by its name.
@@ -111,7 +111,10 @@ OTHERS = (
     Row("/", "anyone", "anyone"),
     Row("health", "anyone", "405"),
     Row("metrics", "token", "405"),
+    Row("assignment-progress", "scripts.view_assignment", "405", api=True),
     Row("sfc-progress", "scripts.view_assignment", "405", api=True),
+    Row("moved-assignment", "staff", "405"),
+    Row("moved-play", "staff", "405"),
     Row("queues", QUEUES, "405"),
     Row("queue-pause", PAUSES, PAUSES),
     Row("queue-resume", "405", PAUSES),

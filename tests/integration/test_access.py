@@ -235,6 +235,9 @@ def _bulk(page: Any) -> set[str]:
 def address(site: Site, name: str) -> str:
     world = site.world
     arguments: dict[str, list[Any]] = {
+        "assignment-progress": [world.assignment.pk],
+        "moved-assignment": [f"{world.assignment.pk}/change/"],
+        "moved-play": [""],
         "sfc-progress": [world.assignment.pk],
         "queue-pause": ["leads_queue"],
         "queue-resume": ["leads_queue"],
