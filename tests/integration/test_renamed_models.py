@@ -1,0 +1,158 @@
+"""Assignments and plays keep rights and history of the time before their names, on the way there and back; the panel's
+old addresses lead to the new ones."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from scripts import services
+from scripts.models import Assignment, Play
+from tests.integration.script_world import make_assignment
+
+BEFORE, AFTER = ("scripts", "0006_newest_first"), ("scripts", "0007_assignments_and_plays")
+NAMES = (("scriptforcampaign", "assignment"), ("run", "play"))
+ACTIONS = {"add", "change", "delete", "view"}
+pytestmark = pytest.mark.django_db
+
+
+def _migrate(target: tuple[str, str]) -> Any:
+    """To that migration; the models as they are then."""
+    MigrationExecutor(connection).migrate([target])
+    ContentType.objects.clear_cache()
+    return MigrationExecutor(connection).loader.project_state([target]).apps
+
+
+@pytest.fixture(autouse=True)
+def types_found_anew() -> Iterator[None]:
+    yield
+    ContentType.objects.clear_cache()
+
+
+@pytest.fixture
+def olga() -> User:
+    return User.objects.create_user("olga", is_staff=True)
+
+
+@pytest.fixture
+def writers(olga: User) -> Group:
+    group = Group.objects.create(name="writers")
+    olga.groups.add(group)
+    return group
+
+
+def _grant(codename: str, *, group: Group | None = None, user: User | None = None) -> None:
+    right = Permission.objects.get(content_type__app_label="scripts", codename=codename)
+    if group is not None:
+        group.permissions.add(right)
+    if user is not None:
+        user.user_permissions.add(right)
+
+
+def _rights(user: User) -> set[str]:
+    return User.objects.get(pk=user.pk).get_all_permissions()
+
+
+def _log(kind: ContentType, row: Any, user: User, message: str) -> None:
+    row = {"object_id": str(row.pk), "object_repr": "row", "action_flag": CHANGE}
+    LogEntry.objects.create(user=user, content_type=kind, change_message=message, **row)
+
+
+def test_rows_rights_and_history_are_the_same_before_and_after(olga: User, writers: Group) -> None:
+    assignment = make_assignment(chats=1)
+    services.assignment_activate(assignment_id=assignment.pk)
+    services.assignment_prepare(assignment_id=str(assignment.pk))
+    play = Play.objects.get()
+    _grant("change_assignment", group=writers)
+    _grant("view_play", user=olga)
+    rights = _rights(olga)
+    _log(ContentType.objects.get_for_model(Assignment), assignment, olga, "activated")
+    types = dict(ContentType.objects.filter(app_label="scripts").values_list("model", "pk"))
+
+    old = _migrate(BEFORE)
+    assert old.get_model("scripts", "Run").objects.get(sfc_id=assignment.pk).pk == play.pk
+    assert old.get_model("scripts", "Step").objects.filter(run__sfc__campaign=assignment.campaign_id).count() == 3
+    assert _rights(olga) == {"scripts.change_scriptforcampaign", "scripts.view_run"}
+    named = Permission.objects.filter(content_type__app_label="scripts").values_list("codename", "name")
+    assert ("view_scriptforcampaign", "Can view script for campaign") in named and ("add_run", "Can add run") in named
+
+    _migrate(AFTER)
+    assert dict(ContentType.objects.filter(app_label="scripts").values_list("model", "pk")) == types
+    assert _rights(olga) == rights == {"scripts.change_assignment", "scripts.view_play"}
+    assert ("view_assignment", "Can view assignment") in named.all() and ("add_play", "Can add play") in named.all()
+    history = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(Assignment))
+    assert [(entry.object_id, entry.change_message) for entry in history] == [(str(assignment.pk), "activated")]
+
+
+def test_what_newer_code_made_before_the_migration_becomes_one_with_the_old(olga: User, writers: Group) -> None:
+    _migrate(BEFORE)
+    assignment = make_assignment(chats=0)
+    kept = ContentType.objects.get(app_label="scripts", model="scriptforcampaign")
+    _log(kept, assignment, olga, "before")
+    _grant("view_scriptforcampaign", group=writers)
+    made = ContentType.objects.create(app_label="scripts", model="assignment")
+    for action in sorted(ACTIONS):
+        Permission.objects.create(content_type=made, codename=f"{action}_assignment", name="made early")
+    _log(made, assignment, olga, "between")
+    _grant("view_assignment", user=olga)
+    _grant("delete_assignment", user=olga)
+
+    _migrate(AFTER)
+    assert ContentType.objects.get_for_model(Assignment).pk == kept.pk
+    assert not ContentType.objects.filter(pk=made.pk).exists()
+    found = LogEntry.objects.filter(content_type=kept).order_by("pk").values_list("change_message", flat=True)
+    assert list(found) == ["before", "between"]
+    codenames = Permission.objects.filter(content_type=kept).values_list("codename", flat=True)
+    assert sorted(codenames) == [f"{action}_assignment" for action in sorted(ACTIONS)]
+    assert _rights(olga) == {"scripts.view_assignment", "scripts.delete_assignment"}
+    assert list(writers.permissions.values_list("codename", flat=True)) == ["view_assignment"]
+
+
+def test_no_table_is_touched() -> None:
+    """The code before and after works on one database."""
+    with CaptureQueriesContext(
+        connection,
+    ) as executed:
+        _migrate(BEFORE)
+        _migrate(AFTER)
+    written = {query["sql"].split()[0] for query in executed.captured_queries}
+    assert "UPDATE" in written and written.isdisjoint({"ALTER", "CREATE", "DROP", "COMMENT"})
+
+
+@pytest.mark.parametrize(("old", "new"), NAMES)
+@pytest.mark.parametrize(
+    ("rest", "now"),
+    [
+        ("", ""),
+        ("?state__exact=failed&o=-1", "?state__exact=failed&o=-1"),
+        ("?sfc__id__exact=1&q=a%26b", "?assignment__id__exact=1&q=a%26b"),
+        ("7a1c0c5e-1111-4c7b-9f5e-0d2f6a9b0001/change/", "7a1c0c5e-1111-4c7b-9f5e-0d2f6a9b0001/change/"),
+        ("x%3Fy/do/pause/?next=1", "x%3Fy/do/pause/?next=1"),
+    ],
+)
+def test_an_old_address_of_the_panel_leads_to_the_new_one(
+    admin_client: Client, old: str, new: str, rest: str, now: str
+) -> None:
+    answer = admin_client.get(f"/admin/scripts/{old}/{rest}")
+    assert (answer.status_code, answer["Location"]) == (301, f"/admin/scripts/{new}/{now}")
+
+
+@pytest.mark.parametrize(("old", "new"), NAMES)
+def test_an_old_address_asks_for_the_login_first(client: Client, old: str, new: str) -> None:
+    address = f"/admin/scripts/{old}/?state__exact=failed"
+    assert client.get(address)["Location"].startswith(reverse("admin:login"))
+
+
+def test_an_old_page_opens(admin_client: Client) -> None:
+    assignment = make_assignment(chats=0)
+    answer = admin_client.get(f"/admin/scripts/scriptforcampaign/{assignment.pk}/change/", follow=True)
+    assert answer.status_code == 200
+    assert answer.redirect_chain == [(reverse("admin:scripts_assignment_change", args=[assignment.pk]), 301)]
