@@ -19,7 +19,7 @@ MessageArgs = (
 
 
 @dataclass(frozen=True)
-class Message:
+class ReceivedMessage:
     """What arrived, as far as a handler may care; `body` is exactly what the publisher sent.
 
     `given_id` is the id for a message that brought none, also in its body. `deliveries`: how often it was delivered

@@ -6,7 +6,7 @@ from typing import Any
 from kombu import Message as AmqpMessage
 
 from messaging.broker import topology
-from messaging.messages import Message, MessageArgs
+from messaging.messages import MessageArgs, ReceivedMessage
 
 # RabbitMQ 4 counts deliveries that failed apart from all deliveries.
 _COUNTS = ("x-delivery-count", "x-acquired-count")
@@ -69,7 +69,7 @@ def request_ids(
 
     Each replay has a task id of its own: a worker remembers what it was told to revoke.
     """
-    arrived = Message(queue, exchange, routing_key, body, headers, message_id, given_id, deliveries)
+    arrived = ReceivedMessage(queue, exchange, routing_key, body, headers, message_id, given_id, deliveries)
     root = arrived.event_id
     replay = headers.get(topology.REPLAY_HEADER)
     return str(root), str(uuid.uuid5(root, f"{queue}/{replay}" if replay else queue))

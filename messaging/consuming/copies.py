@@ -18,7 +18,7 @@ from django.db.backends.utils import CursorWrapper
 
 from messaging.database.clock import database_clock
 from messaging.events import event_id
-from messaging.messages import Message
+from messaging.messages import ReceivedMessage
 from messaging.models import HandledCopy
 
 # A handled message that was not acknowledged comes back as soon as its worker's connection has ended; half an hour (the
@@ -46,7 +46,7 @@ class Arrival(NamedTuple):
     deliveries: int
 
 
-def arrivals(messages: Iterable[tuple[Message, uuid.UUID]]) -> dict[uuid.UUID, Arrival]:
+def arrivals(messages: Iterable[tuple[ReceivedMessage, uuid.UUID]]) -> dict[uuid.UUID, Arrival]:
     """Those of the messages, each with its event's id, that came without one; by the id that they were given."""
     return {
         event: Arrival(content_of(message), message.deliveries)
@@ -55,12 +55,12 @@ def arrivals(messages: Iterable[tuple[Message, uuid.UUID]]) -> dict[uuid.UUID, A
     }
 
 
-def content_of(message: Message) -> uuid.UUID:
+def content_of(message: ReceivedMessage) -> uuid.UUID:
     """What equal messages without an id have in common: one value for exchange, routing key and body."""
     return event_id(*message.origin, message.body)
 
 
-def was_given(message: Message, event: uuid.UUID) -> bool:
+def was_given(message: ReceivedMessage, event: uuid.UUID) -> bool:
     """Whether the event has its id from us."""
     return message.given_id is not None and str(event) == message.given_id
 

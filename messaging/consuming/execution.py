@@ -39,7 +39,7 @@ from messaging.consuming.processed_events import (
 from messaging.events import Event, UndecodableMessage, check_version, decode
 from messaging.instrumentation import telemetry, timings, tracing
 from messaging.instrumentation.error_names import fault
-from messaging.messages import Message
+from messaging.messages import ReceivedMessage
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Subscription:
         return f"{self.task_name}.many"
 
 
-def consume(subscription: Subscription, message: Message) -> None:
+def consume(subscription: Subscription, message: ReceivedMessage) -> None:
     """The task of one message: returns when it was handled, raises `Reject` when it was not."""
     try:
         patiently(subscription.queue, lambda: handle_message(subscription, message))
@@ -82,7 +82,7 @@ def consume(subscription: Subscription, message: Message) -> None:
         failures.give_up(message, problem, is_raw=subscription.raw)
 
 
-def handle_message(subscription: Subscription, message: Message) -> None:
+def handle_message(subscription: Subscription, message: ReceivedMessage) -> None:
     """Run the handler on one message in a transaction of its own; raises whatever goes wrong."""
     if subscription.raw:
         with transaction.atomic():
@@ -92,7 +92,9 @@ def handle_message(subscription: Subscription, message: Message) -> None:
     handle_event(subscription, event_of(subscription, message), message, record=True)
 
 
-def handle_event(subscription: Subscription, event: Event, message: Message, *, record: bool = False) -> float | None:
+def handle_event(
+    subscription: Subscription, event: Event, message: ReceivedMessage, *, record: bool = False
+) -> float | None:
     """The seconds that the handler took, None for an event that was handled before. `record` keeps them with it."""
     with transaction.atomic():
         arrivals = copies.arrivals([(message, event.id)])
@@ -108,7 +110,7 @@ def handle_event(subscription: Subscription, event: Event, message: Message, *, 
     return seconds
 
 
-def event_of(subscription: Subscription, message: Message) -> Event:
+def event_of(subscription: Subscription, message: ReceivedMessage) -> Event:
     """Raises `UndecodableMessage`, also for an event of a kind that the handler does not take."""
     exchange, routing_key = message.origin
     check_version(message.headers)
@@ -125,7 +127,7 @@ def event_of(subscription: Subscription, message: Message) -> Event:
     return event
 
 
-def consume_batch(subscription: Subscription, messages: Sequence[Message]) -> set[int]:
+def consume_batch(subscription: Subscription, messages: Sequence[ReceivedMessage]) -> set[int]:
     """The task of a batch; returns the positions of the messages that failed, with each failure recorded.
 
     Raises `Reject(requeue=True)` for all of them when the database stays away: those that were handled by then are
@@ -146,7 +148,7 @@ def consume_batch(subscription: Subscription, messages: Sequence[Message]) -> se
     return set(failed)
 
 
-def _decoded(subscription: Subscription, messages: Sequence[Message]) -> tuple[Mapping[int, Any], Failures]:
+def _decoded(subscription: Subscription, messages: Sequence[ReceivedMessage]) -> tuple[Mapping[int, Any], Failures]:
     """What the handler takes by position, events or raw messages; and the messages that are no such event."""
     if subscription.raw:
         return dict(enumerate(messages)), {}
@@ -161,7 +163,7 @@ def _decoded(subscription: Subscription, messages: Sequence[Message]) -> tuple[M
 
 
 def _handle_batch(
-    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any], deadline: float
+    subscription: Subscription, messages: Sequence[ReceivedMessage], taken: Mapping[int, Any], deadline: float
 ) -> Failures:
     """Call the handler once, with everything; when that fails, with each alone. Returns what failed then."""
     began = time.time_ns()
@@ -176,7 +178,7 @@ def _handle_batch(
     return {}
 
 
-def _call_with_all(subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any]) -> None:
+def _call_with_all(subscription: Subscription, messages: Sequence[ReceivedMessage], taken: Mapping[int, Any]) -> None:
     began, now = time.monotonic(), datetime.now(UTC)
     with transaction.atomic():
         fresh = list(taken.values()) if subscription.raw else _fresh(subscription.queue, messages, taken)
@@ -196,7 +198,7 @@ def _call_with_all(subscription: Subscription, messages: Sequence[Message], take
     log.info("%s: %d together in %.3f s: %s", subscription.queue, len(fresh), seconds, names)
 
 
-def _fresh(queue: str, messages: Sequence[Message], events: Mapping[int, Event]) -> list[Event]:
+def _fresh(queue: str, messages: Sequence[ReceivedMessage], events: Mapping[int, Event]) -> list[Event]:
     """Record the events; those that were not handled before. All of them, or none, are handled in this transaction."""
     arrivals = copies.arrivals((messages[position], event.id) for position, event in events.items())
     fresh = first_times(queue, events.values(), arrivals)
@@ -205,7 +207,7 @@ def _fresh(queue: str, messages: Sequence[Message], events: Mapping[int, Event])
 
 
 def _handle_bundle(
-    subscription: Subscription, messages: Sequence[Message], events: Mapping[int, Event], deadline: float
+    subscription: Subscription, messages: Sequence[ReceivedMessage], events: Mapping[int, Event], deadline: float
 ) -> Failures:
     """Call the handler with one event after the other, with as few commits as its speed allows; returns what failed."""
     rest = dict(events)
@@ -222,7 +224,7 @@ def _handle_bundle(
 
 
 def _with_one_commit(
-    subscription: Subscription, messages: Sequence[Message], events: Mapping[int, Event]
+    subscription: Subscription, messages: Sequence[ReceivedMessage], events: Mapping[int, Event]
 ) -> dict[int, int]:
     """By position: when (`time.time_ns()`) the handling began of each event that is settled by now."""
     began, now = time.monotonic(), datetime.now(UTC)
@@ -255,7 +257,7 @@ def _with_one_commit(
 
 
 def _handle_each_alone(
-    subscription: Subscription, messages: Sequence[Message], taken: Mapping[int, Any], deadline: float
+    subscription: Subscription, messages: Sequence[ReceivedMessage], taken: Mapping[int, Any], deadline: float
 ) -> Failures:
     """Call the handler with each event or raw message, in a transaction for each; returns what failed."""
     failed: Failures = {}
@@ -279,9 +281,12 @@ def _handle_each_alone(
 
 
 def _alone(
-    subscription: Subscription, event: Event | Message, message: Message, handled: dict[uuid.UUID, float]
+    subscription: Subscription,
+    event: Event | ReceivedMessage,
+    message: ReceivedMessage,
+    handled: dict[uuid.UUID, float],
 ) -> None:
-    if isinstance(event, Message):
+    if isinstance(event, ReceivedMessage):
         handle_message(subscription, message)
         return
     seconds = handle_event(subscription, event, message)

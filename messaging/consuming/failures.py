@@ -15,7 +15,7 @@ from django.db import connection
 from messaging.consuming import copies
 from messaging.database.errors import DATABASE_ERRORS
 from messaging.instrumentation.error_names import fault
-from messaging.messages import Message
+from messaging.messages import ReceivedMessage
 from messaging.models import HandlingFailure
 from messaging.wire import storable
 
@@ -56,7 +56,7 @@ def _wait_for_database(queue: str, problem: Exception, attempt: int, deadline: f
     time.sleep(delay)
 
 
-def give_up(message: Message, problem: Exception, *, is_raw: bool) -> NoReturn:
+def give_up(message: ReceivedMessage, problem: Exception, *, is_raw: bool) -> NoReturn:
     """Raises the `Reject` that dead-letters the message, or returns it to its queue if its subscription is raw."""
     if is_raw:
         # Nothing stands behind this queue: a message that is dropped here is gone.
@@ -67,7 +67,7 @@ def give_up(message: Message, problem: Exception, *, is_raw: bool) -> NoReturn:
     raise Reject(fault(problem), requeue=False) from problem
 
 
-def record(failures: Sequence[tuple[Message, Exception]]) -> None:
+def record(failures: Sequence[tuple[ReceivedMessage, Exception]]) -> None:
     """Write down why: a reject itself carries no reason. Raises `Reject(requeue=True)` when that is impossible."""
     rows = [
         HandlingFailure(
@@ -88,7 +88,7 @@ def record(failures: Sequence[tuple[Message, Exception]]) -> None:
         raise Reject(f"database: {failing}", requeue=True) from failing
 
 
-def _known_by(message: Message) -> uuid.UUID:
+def _known_by(message: ReceivedMessage) -> uuid.UUID:
     """What the archive finds the failure by. It gives a message without an id another one than the worker did."""
     event = message.event_id
     return copies.content_of(message) if copies.was_given(message, event) else event

@@ -10,14 +10,14 @@ from messaging.broker import topology
 from messaging.consuming.execution import Subscription, consume, consume_batch, handle_message
 from messaging.events import Event
 from messaging.instrumentation import telemetry, tracing
-from messaging.messages import Headers, Message, MessageArgs
+from messaging.messages import Headers, MessageArgs, ReceivedMessage
 
 AnyEvent = typing.TypeVar("AnyEvent", bound=Event)
 AnyHandler = typing.TypeVar("AnyHandler", bound=Callable[..., None])
 Handler = Callable[[AnyEvent], None]
 BatchHandler = Callable[[Sequence[AnyEvent]], None]
-RawHandler = Callable[[Message], None]
-RawBatchHandler = Callable[[Sequence[Message]], None]
+RawHandler = Callable[[ReceivedMessage], None]
+RawBatchHandler = Callable[[Sequence[ReceivedMessage]], None]
 
 
 class SubscriberTask(Task):
@@ -69,8 +69,8 @@ def subscriber(queue: str, *, name: str, batch: bool = False, raw: bool = False)
     batch is rolled back, and it is called again with each event alone: what it raises then is about that event. Events
     that came back from a worker's death are always alone.
 
-    `raw`: the handler takes a `Message` of any shape instead of an event. It must be idempotent by itself, and a
-    message that it fails on stays in its queue.
+    `raw`: the handler takes a `ReceivedMessage` of any shape instead of an event. It must be idempotent by itself, and
+    a message that it fails on stays in its queue.
     """
 
     def register(handler: AnyHandler) -> AnyHandler:
@@ -90,12 +90,14 @@ def handle(
     message_id: str | None = None,
 ) -> None:
     """Run a queue's handler on one message, here and now; raises whatever goes wrong."""
-    handle_message(_subscriptions[queue], Message(queue, exchange, routing_key, body, headers or {}, message_id))
+    handle_message(
+        _subscriptions[queue], ReceivedMessage(queue, exchange, routing_key, body, headers or {}, message_id)
+    )
 
 
 def handle_batch(queue: str, batch: Sequence[MessageArgs]) -> set[int]:
     """Run a queue's handler on a batch, as a worker's child does; the positions of the messages that failed."""
-    return consume_batch(_subscriptions[queue], [Message(queue, *args) for args in batch])
+    return consume_batch(_subscriptions[queue], [ReceivedMessage(queue, *args) for args in batch])
 
 
 def is_subscribed(queue: str) -> bool:
@@ -130,7 +132,7 @@ def _register_task(subscription: Subscription) -> None:
     ) -> None:
         """The arguments are `MessageArgs`."""
         raw = body.encode() if isinstance(body, str) else body
-        message = Message(
+        message = ReceivedMessage(
             subscription.queue, exchange, routing_key, raw, headers or {}, message_id, given_id, deliveries
         )
         with tracing.handling(message.headers.get(topology.TRACE_HEADER)), telemetry.processing(message):

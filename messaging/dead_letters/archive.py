@@ -19,7 +19,7 @@ from messaging.consuming.work_tasks import as_uuid, count_expired
 from messaging.dead_letters.deaths import Dead, dead_of
 from messaging.event_objects import campaign_of
 from messaging.events import DeadLetterKept, event_id
-from messaging.messages import Message
+from messaging.messages import ReceivedMessage
 from messaging.models import DeadLetter, DeadLetterEntry, HandlingFailure
 from messaging.publishing.outbox import publish_on_commit
 from messaging.wire import storable
@@ -39,7 +39,7 @@ _ALARM_KEY = ".dead_letter"
 LetterKey = tuple[str, uuid.UUID, str]
 
 
-def archive_all(messages: Sequence[Message], *, unroutable: bool) -> None:
+def archive_all(messages: Sequence[ReceivedMessage], *, unroutable: bool) -> None:
     """Keep dead messages, whatever their shape, and count each death once however often its message is delivered.
 
     Runs in the caller's transaction. Everything is locked before the first message is kept.

@@ -8,7 +8,7 @@ from functools import cached_property
 from messaging.broker import topology
 from messaging.consuming.work_tasks import as_uuid, task_name
 from messaging.events import event_id
-from messaging.messages import Message
+from messaging.messages import ReceivedMessage
 from messaging.wire import storable
 
 UNROUTABLE = "unroutable"
@@ -32,7 +32,7 @@ class Dead:
     """A dead message. `task`: the one that it was for, empty for an event. `event`: the event's id; for a task, the id
     that the same work has each time."""
 
-    message: Message
+    message: ReceivedMessage
     death: Death
     task: str
     event: uuid.UUID
@@ -52,14 +52,14 @@ class Dead:
         return as_uuid(self.message.headers.get(topology.REPLAY_HEADER))
 
 
-def dead_of(message: Message, *, unroutable: bool) -> Dead:
+def dead_of(message: ReceivedMessage, *, unroutable: bool) -> Dead:
     """Of a message of any shape."""
     death = _unroutable_death(message) if unroutable else _latest_death(message)
     task = task_name(death.queue, message.headers)
     return Dead(message, death, task, _event_of(message, death, task))
 
 
-def _event_of(message: Message, death: Death, task: str) -> uuid.UUID:
+def _event_of(message: ReceivedMessage, death: Death, task: str) -> uuid.UUID:
     """The id of what died. A task with the same arguments is the same work: each time that it fails again, beat's
     every two seconds, counts on one letter."""
     if task:
@@ -67,13 +67,13 @@ def _event_of(message: Message, death: Death, task: str) -> uuid.UUID:
     return event_id(death.exchange, death.routing_key, message.body, message_id=message.stable_message_id)
 
 
-def _unroutable_death(message: Message) -> Death:
+def _unroutable_death(message: ReceivedMessage) -> Death:
     exchange, routing_key = message.origin
     replay = str(message.headers.get(topology.REPLAY_HEADER, ""))
     return Death("", UNROUTABLE, exchange, routing_key, f"{message.exchange} {message.routing_key} {replay}")
 
 
-def _latest_death(message: Message) -> Death:
+def _latest_death(message: ReceivedMessage) -> Death:
     """RabbitMQ puts the newest death first. A message without x-death was put into the archive by hand."""
     history = message.headers.get("x-death")
     last = history[0] if isinstance(history, list) and history and isinstance(history[0], Mapping) else {}
@@ -93,6 +93,6 @@ def _latest_death(message: Message) -> Death:
     )
 
 
-def _task_id(message: Message) -> str:
+def _task_id(message: ReceivedMessage) -> str:
     """Two messages for the same work may die in the same second."""
     return f" {message.headers['id']}" if "task" in message.headers and "id" in message.headers else ""

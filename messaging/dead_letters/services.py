@@ -16,7 +16,7 @@ from messaging.dead_letters import addresses
 from messaging.dead_letters.addresses import UNCHANGED
 from messaging.dead_letters.bodies import check_body, difference
 from messaging.events import MAX_BODY_BYTES, UndecodableMessage, check_version
-from messaging.messages import Message, body_digest
+from messaging.messages import ReceivedMessage, body_digest
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent
 from messaging.publishing import outbox
 from panelkit.errors import NotPossible
@@ -205,7 +205,9 @@ def _refusal_of(letter: DeadLetter, queue: str) -> str:
     except KeyError:
         return ""
     sent = _message(letter, uuid.uuid4())
-    message = Message(queue, sent.exchange, sent.routing_key, sent.body.encode(), sent.headers, str(letter.event_id))
+    message = ReceivedMessage(
+        queue, sent.exchange, sent.routing_key, sent.body.encode(), sent.headers, str(letter.event_id)
+    )
     try:
         event_of(subscription, message)
     except UndecodableMessage as problem:

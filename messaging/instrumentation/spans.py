@@ -35,7 +35,7 @@ from opentelemetry.trace import (
 from messaging.broker import topology
 from messaging.instrumentation.process_name import process_name
 from messaging.instrumentation.tracing import parsed, traceparent
-from messaging.messages import Message, OutboxRow
+from messaging.messages import OutboxRow, ReceivedMessage
 
 # A process that ends does not wait longer for a collector that is away.
 FAREWELL_SECONDS = 3.0
@@ -106,7 +106,7 @@ def published(row: OutboxRow, committed_at: datetime, error: str = "") -> None:
     )
 
 
-def processed(message: Message, began: int, error: str = "", became: str = "") -> None:
+def processed(message: ReceivedMessage, began: int, error: str = "", became: str = "") -> None:
     exchange, routing_key = message.origin
     event = message.event_id
     parent = _context(message.headers.get(topology.TRACE_HEADER))
@@ -128,7 +128,7 @@ def processed(message: Message, began: int, error: str = "", became: str = "") -
     )
 
 
-def processed_together(queue: str, messages: Sequence[Message], began: int) -> None:
+def processed_together(queue: str, messages: Sequence[ReceivedMessage], began: int) -> None:
     _record(
         f"process {queue}",
         SpanKind.CONSUMER,
@@ -226,7 +226,7 @@ def _context(header: object) -> SpanContext | None:
     return SpanContext(trace_id, span_id, is_remote=True, trace_flags=flags)
 
 
-def _link(message: Message) -> Link:
+def _link(message: ReceivedMessage) -> Link:
     event = message.event_id
     context = _context(message.headers.get(topology.TRACE_HEADER)) or _context(traceparent(event))
     assert context is not None

@@ -16,7 +16,7 @@ from celery.signals import celeryd_after_setup, worker_process_shutdown, worker_
 from django.conf import settings
 
 from messaging.instrumentation.process_name import name_process
-from messaging.messages import Message, OutboxRow
+from messaging.messages import OutboxRow, ReceivedMessage
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def is_on() -> bool:
 
 
 @contextmanager
-def processing(message: Message) -> Iterator[None]:
+def processing(message: ReceivedMessage) -> Iterator[None]:
     """Inside, one subscription handles one message. What is raised is the span's error, and goes on."""
     if not is_on():
         yield
@@ -41,19 +41,19 @@ def processing(message: Message) -> Iterator[None]:
         _tell(lambda spans: spans.processed(message, began, *_outcome(problem)))
 
 
-def processed(message: Message, began: int) -> None:
+def processed(message: ReceivedMessage, began: int) -> None:
     """One subscription has handled one message and committed; `began` is on `time.time_ns()`."""
     if is_on():
         _tell(lambda spans: spans.processed(message, began))
 
 
-def processed_together(queue: str, messages: Sequence[Message], began: int) -> None:
+def processed_together(queue: str, messages: Sequence[ReceivedMessage], began: int) -> None:
     """A batch was handled in one transaction; `began` is on `time.time_ns()`."""
     if is_on() and messages:
         _tell(lambda spans: spans.processed_together(queue, messages, began))
 
 
-def refused(message: Message, problem: Exception) -> None:
+def refused(message: ReceivedMessage, problem: Exception) -> None:
     """A message of a batch never reached the handler: it is no event."""
     if is_on():
         _tell(lambda spans: spans.processed(message, time.time_ns(), type(problem).__name__, "dead-lettered"))

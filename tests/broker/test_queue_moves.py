@@ -16,7 +16,7 @@ from messaging.broker.queue_moves import FIGURES_SECONDS, QueueMover, queue_besi
 from messaging.broker.queue_transport import Carrier
 from messaging.errors import BrokerChangeRefused
 from messaging.events import decode
-from messaging.messages import Message
+from messaging.messages import ReceivedMessage
 from messaging.publishing.publisher import BROKER_ERRORS
 from parser.events import NewTargetMessage
 from tests.broker.conftest import StartProcess
@@ -109,7 +109,7 @@ def test_a_moved_message_is_what_it_was(changed: Broker):
     assert headers == properties.pop("application_headers") | own
     assert found.properties == properties
     info = found.delivery_info
-    arrived = Message(QUEUE, info["exchange"], info["routing_key"], found.body, headers, found.message_id)
+    arrived = ReceivedMessage(QUEUE, info["exchange"], info["routing_key"], found.body, headers, found.message_id)
     event = decode(*arrived.origin, found.body, message_id=arrived.stable_message_id)
     assert isinstance(event, NewTargetMessage)
     assert str(event.id) == properties["message_id"]

@@ -14,7 +14,7 @@ from messaging.consuming import failures, subscriptions
 from messaging.consuming.subscriptions import handle_batch, subscriber
 from messaging.events import Event
 from messaging.instrumentation import timings
-from messaging.messages import Message, MessageArgs
+from messaging.messages import MessageArgs, ReceivedMessage
 from messaging.models import HandlingBucket, HandlingFailure, ProcessedEvent
 
 QUEUE, EXCHANGE, KEY = "herding_queue", "herding_exchange", "sheep.counted"
@@ -167,7 +167,7 @@ def test_a_raw_batch_keeps_what_it_cannot_handle(transactional_db: None):
     topology.SUBSCRIPTIONS[QUEUE], topology.BATCHES[QUEUE] = TASK, 10
 
     @subscriber(QUEUE, name=TASK, batch=True, raw=True)
-    def count(messages: Sequence[Message]) -> None:
+    def count(messages: Sequence[ReceivedMessage]) -> None:
         for message in messages:
             Group.objects.create(name=message.body.decode())
 

@@ -24,7 +24,7 @@ from leads.services.llm_jobs import job_claim
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle
 from messaging.dead_letters.archive import archive_all
-from messaging.messages import Message as BusMessage
+from messaging.messages import ReceivedMessage as BusMessage
 from messaging.messages import body_digest
 from messaging.models import DeadLetter, HandlingFailure, OutboxEvent
 from notifier.models import Channel, Notification, Rule

@@ -14,7 +14,7 @@ from messaging.consuming.subscriptions import handle, handle_batch, subscription
 from messaging.dead_letters.archive import archive_all
 from messaging.dead_letters.services import preview
 from messaging.events import UndecodableMessage
-from messaging.messages import Message, body_digest
+from messaging.messages import ReceivedMessage, body_digest
 from messaging.models import DeadLetter, HandlingFailure
 from notifier.models import Channel, Notification, Rule
 from privacy.person import Person
@@ -175,7 +175,7 @@ def test_an_event_is_notified_under_the_key_that_it_came_with_whatever_service_i
 @pytest.mark.parametrize("text", ["\0", "\ud800"])
 def test_an_activated_script_whose_id_cannot_be_kept_is_refused_in_words(queue: str, text: str):
     body = json.dumps({"script_for_campaign_id": text}).encode()
-    message = Message(queue, topology.SCRIPTS_EXCHANGE, "admin.script_created", body, {}, None)
+    message = ReceivedMessage(queue, topology.SCRIPTS_EXCHANGE, "admin.script_created", body, {}, None)
     with pytest.raises(UndecodableMessage, match="script_for_campaign_id: holds"):
         event_of(subscription_of(queue), message)
 
@@ -189,7 +189,9 @@ def test_a_letter_with_a_byte_order_mark_is_searched_edited_and_erased_like_any_
         "exchange": topology.LEADS_EXCHANGE,
         "routing-keys": [key],
     }
-    archive_all([Message("archive", topology.LEADS_EXCHANGE, key, body, {"x-death": [death]}, None)], unroutable=False)
+    archive_all(
+        [ReceivedMessage("archive", topology.LEADS_EXCHANGE, key, body, {"x-death": [death]}, None)], unroutable=False
+    )
     letter = DeadLetter.objects.get()
     assert letter.campaign_id == world.campaign.id
     assert letter.body_digest == body_digest(letter.body.encode())

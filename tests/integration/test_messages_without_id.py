@@ -14,7 +14,7 @@ from messaging.consuming.execution import consume, handle_message
 from messaging.consuming.subscriptions import handle_batch, subscription_of
 from messaging.database.clock import database_clock
 from messaging.dead_letters.archive import archive_all
-from messaging.messages import Message
+from messaging.messages import ReceivedMessage
 from messaging.models import DeadLetter, HandledCopy
 from notifier.models import Channel, Notification, Rule
 
@@ -33,18 +33,18 @@ def channel() -> Channel:
 
 def _message(
     deliveries: int = 0, *, body: bytes = BODY, routing_key: str = KEY, message_id: str | None = None
-) -> Message:
+) -> ReceivedMessage:
     """As a worker passes it on that gets it for the first time, or after another one that died."""
     given_id = None if message_id else str(uuid.uuid4())
-    return Message(QUEUE, topology.EVENTS_EXCHANGE, routing_key, body, {}, message_id, given_id, deliveries)
+    return ReceivedMessage(QUEUE, topology.EVENTS_EXCHANGE, routing_key, body, {}, message_id, given_id, deliveries)
 
 
-def _alone(*messages: Message) -> None:
+def _alone(*messages: ReceivedMessage) -> None:
     for message in messages:
         handle_message(subscription_of(QUEUE), message)
 
 
-def _together(*messages: Message) -> None:
+def _together(*messages: ReceivedMessage) -> None:
     batch = [
         (
             message.exchange,
@@ -60,7 +60,7 @@ def _together(*messages: Message) -> None:
     assert handle_batch(QUEUE, batch) == set()
 
 
-def _together_with_a_commit_each(*messages: Message) -> None:
+def _together_with_a_commit_each(*messages: ReceivedMessage) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(execution, "COMMIT_AFTER_SECONDS", 0.0)
         _together(*messages)
@@ -137,7 +137,7 @@ def test_a_failed_one_is_delivered_again_as_if_it_had_never_come(monkeypatch: py
     assert Notification.objects.count() == 1
 
 
-def _dead(deliveries: int = 0) -> Message:
+def _dead(deliveries: int = 0) -> ReceivedMessage:
     death = {
         "queue": QUEUE,
         "reason": "rejected",
@@ -147,7 +147,7 @@ def _dead(deliveries: int = 0) -> Message:
         "time": 1_700_000_000,
     }
     address = (topology.DEAD_LETTER_ARCHIVE_QUEUE, topology.EVENTS_DLX, "notifier.failed")
-    return Message(*address, b"{nope", {"x-death": [death]}, None, str(uuid.uuid4()), deliveries)
+    return ReceivedMessage(*address, b"{nope", {"x-death": [death]}, None, str(uuid.uuid4()), deliveries)
 
 
 def test_two_equal_dead_messages_are_two_letters_with_their_reason():

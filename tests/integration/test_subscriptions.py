@@ -14,7 +14,7 @@ from messaging.broker import topology
 from messaging.consuming import failures, subscriptions
 from messaging.consuming.subscriptions import handle, subscriber
 from messaging.events import Event, UndecodableMessage
-from messaging.messages import Message
+from messaging.messages import ReceivedMessage
 from messaging.models import HandlingFailure, ProcessedEvent
 
 QUEUE, EXCHANGE, KEY = "grouping_queue", "grouping_exchange", "group.named"
@@ -177,7 +177,7 @@ def _signatures() -> None:
 
     def takes_many(events: Sequence[GroupNamed]) -> None: ...
 
-    def takes_messages(messages: Sequence[Message]) -> None: ...
+    def takes_messages(messages: Sequence[ReceivedMessage]) -> None: ...
 
     subscriber(QUEUE, name=TASK)(takes_one)
     subscriber(QUEUE, name=TASK, batch=True)(takes_many)

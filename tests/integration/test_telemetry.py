@@ -14,7 +14,7 @@ from messaging.broker import topology
 from messaging.consuming.subscriptions import handle_batch
 from messaging.instrumentation import telemetry
 from messaging.instrumentation.tracing import traceparent
-from messaging.messages import Message, OutboxRow
+from messaging.messages import OutboxRow, ReceivedMessage
 from messaging.models import DeadLetter
 from tests.collector import Collector, Told, collecting
 from tests.support import ROOT
@@ -103,7 +103,7 @@ def test_an_event_that_is_parked_is_an_error(collector: Collector):
 
 def test_a_foreign_trace_that_is_not_sampled_is_not_told(collector: Collector):
     unsampled = {topology.TRACE_HEADER: f"{FOREIGN[:-2]}00"}
-    with telemetry.processing(Message(topology.LEADS_QUEUE, EXCHANGE, KEY, b"{}", unsampled, None)):
+    with telemetry.processing(ReceivedMessage(topology.LEADS_QUEUE, EXCHANGE, KEY, b"{}", unsampled, None)):
         pass
     assert _told(collector) == []
 
