@@ -1,6 +1,6 @@
-"""What a Celery worker that consumes a bots queue runs besides its tasks: the bots' runtime and the login worker.
+"""Starts and ends the bots' runtime and the login worker with a Celery worker that consumes a bots queue.
 
-Both start and end with the Celery worker. Only then is Telethon imported: every process imports this module.
+They are imported only then, because they import Telethon and every process imports this module.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ _logins: "LoginWorker | None" = None
 
 
 def runtime() -> "Runtime | None":
-    """This process's runtime; None in a process that is no bots worker."""
+    """This process's runtime; None if the process is not a bots worker."""
     return _runtime
 
 
@@ -55,7 +55,7 @@ def _start_runtime(*, role: str, name: str) -> None:
 
 @worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    """Let go of bots and logins. Returns at once: Celery calls it in a signal handler."""
+    """Start to release bots and logins. Returns at once, because Celery calls it in a signal handler."""
     if _runtime is not None:
         _runtime.drain()
     if _logins is not None:
@@ -64,7 +64,7 @@ def _drain(**_: Any) -> None:
 
 @worker_shutdown.connect
 def _close(**_: Any) -> None:
-    """Drain, and wait until all bots and logins have been let go."""
+    """Release all bots and logins and wait until that is done."""
     _drain()
     if _logins is not None:
         _logins.close()

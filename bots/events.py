@@ -9,9 +9,10 @@ SERVICE = "bots"
 
 
 class BotBannedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="bots.banned"):
-    """An account is dead: banned, frozen, or its login is gone (then `comment` says that it has to be logged in again).
+    """An account is banned, frozen or logged out.
 
-    `comment` begins with Telegram's name for it.
+    `comment` begins with Telegram's name for the error. For a logged-out account it adds that an operator has to log
+    the account in again.
     """
 
     worker_id: UUID

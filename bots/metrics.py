@@ -16,7 +16,7 @@ class BotsCollector(Collector):
         yield from gaps()
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering must not ask the database."""
+        """Empty, so that registering the collector makes no database queries."""
         return []
 
 
@@ -38,7 +38,9 @@ def unknown_deliveries() -> Metric:
 
 
 def gaps() -> Iterator[Metric]:
-    """A cursor that is deleted (its bot was) takes its count along: Prometheus sees a counter's reset."""
+    """The gaps in live messages by role. When a bot is deleted, its cursors' counts disappear from the sums;
+    Prometheus treats that as a reset of the counter.
+    """
     holes = CounterMetricFamily("coolthing_cursor_gaps", "Holes in the live messages of chats", labels=["role"])
     messages = CounterMetricFamily(
         "coolthing_cursor_gap_messages", "Message ids in those holes, read from the history instead", labels=["role"]

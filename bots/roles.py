@@ -1,4 +1,4 @@
-"""The registry of role handlers: what the rooms above do with the bots of a role.
+"""The registry of role handlers, through which the rooms above use the bots of a role.
 
 Each room registers its handler once, when its app is ready.
 """
@@ -13,59 +13,71 @@ from telegram.types import IncomingMessage, MessageNow
 
 
 class RoleHandler(Protocol):
-    """The door from a role's bots up to the room that uses them. Called from threads, with the ORM at hand."""
+    """The interface of the room that uses the bots of a role. Methods are called in threads and may use the ORM."""
 
-    # Whether messages of the chats from `chats`, and of direct chats, are to be recorded.
+    # Whether to record messages of the chats that `chats` returns, and messages of direct chats.
     reads_chats: bool
     reads_private: bool
 
     def wanted(self, now: datetime) -> set[UUID]:
-        """The bots of this role that should be connected at `now`. Called every few seconds: one query."""
+        """The bots of this role that should be connected at `now`. Called every few seconds, so make only one query."""
 
     def chats(self, bot_id: UUID) -> list[Chat]:
-        """The chats that the bot must be a member of, as of now. Among them those whose changed reference an account
-        has to confirm (`reference_changed_at`): it enters and reads them only afterwards."""
+        """The chats that the bot must be a member of now.
+
+        Include chats whose changed reference an account has to confirm (`reference_changed_at`). The bot joins and
+        reads these only after the confirmation.
+        """
 
     def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
-        """Record a message: called once for each, in order within a chat, in the transaction that moves the cursor.
+        """Record a message. Called once per message, in order within a chat, in the transaction that moves the cursor.
 
-        No network. An exception takes the transaction back and the message comes again, three times at most.
+        Must not use the network. After an exception the transaction is rolled back and the method is called again for
+        the same message, at most three times in all.
         """
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
-        """Record what became of messages that others wrote: edits and deletions, in their order. Returns the changes
-        of messages that are not known here, also when one was a stop.
+        """Record edits and deletions of messages that other people wrote, in the order in which they happened.
 
-        With those of direct messages and basic groups (no `peer_id`) where `reads_private`, with all where
-        `reads_chats`. No network. May be called again with the same changes.
+        Returns the changes of messages that this room does not know, even if the new text was a "stop".
+        A handler with `reads_chats` gets all changes; one with `reads_private` gets those in direct chats and basic
+        groups (without `peer_id`). Must not use the network. May be called again with the same changes.
         """
 
     def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
-        """The numbers of direct messages that others wrote since then and nobody has deleted; the newest `most`."""
+        """The Telegram ids of direct messages that others wrote after `since` and that are not deleted.
+
+        Returns the newest `most` of them.
+        """
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
-        """Whose direct chats with the bot moved since then and are to be looked at again, although no message there is
-        known here; the latest `most`. Only where `reads_private`."""
+        """People whose direct chats with the bot had messages after `since` of which this room knows none.
+
+        The bot checks these chats for changes. Returns the Telegram ids of the latest `most` people. Called only for
+        handlers with `reads_private`.
+        """
 
     def why_kept(self, bot_id: UUID) -> str:
-        """Why a bot may get no role but this one, and what to do instead; empty when it may. Called in a transaction,
-        and the answer holds until that ends: what would change it waits."""
+        """Why the bot must keep this role, and what the operator can do instead; empty if the role may change.
+
+        Called in a transaction. Lock what the answer depends on, so that it stays true until the transaction ends.
+        """
 
 
 _handlers: dict[str, RoleHandler] = {}
 
 
 def register(role: str, handler: RoleHandler) -> None:
-    """Make `handler` the one for bots of `role`."""
+    """Register the handler of a role, which replaces an earlier one."""
     _handlers[role] = handler
 
 
 def handler_of(role: str) -> RoleHandler | None:
-    """The handler of a role; None when no room has registered one: its bots stay offline."""
+    """The handler of a role. None if no room has registered one; bots of that role stay offline."""
     return _handlers.get(role)
 
 
 def why_kept(*, bot_id: UUID, role: str) -> str:
-    """Why this role is none for the bot: what the handler of another one says."""
+    """Why the bot cannot get `role`: the reason of another role's handler that needs the bot; empty if it can."""
     others = (handler for name, handler in sorted(_handlers.items()) if name != role)
     return next(filter(None, (handler.why_kept(bot_id=bot_id) for handler in others)), "")

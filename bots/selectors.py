@@ -1,4 +1,4 @@
-"""Look up the name of an account, and whether a person on Telegram is one of the team's accounts."""
+"""Look up accounts' names, and whether a Telegram user is one of the team's accounts."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -14,16 +14,16 @@ def bot_name(bot_id: UUID) -> str | None:
 
 
 def bot_names(ids: Collection[UUID]) -> dict[UUID, str]:
-    """The names of those accounts that exist."""
-    # The row's secrets stay unread: another key may have encrypted them.
+    """The names of these accounts by id, without accounts that do not exist."""
+    # Do not load the secrets: they may be encrypted with a key that this process does not have.
     return {bot.pk: str(bot) for bot in Bot.objects.only("display_name", "key").filter(pk__in=ids)}
 
 
 def is_own_account(*, telegram_user_id: int | None, username: str = "") -> bool:
-    """Whether that is one of the team's accounts, enabled or not.
+    """Whether the user is one of the team's accounts, enabled or not.
 
-    Usernames change hands: where both ids are known they decide. A name decides about somebody without an id, and
-    about an account of ours that never logged in.
+    Usernames may pass to other users, so ids decide if both are known. The username decides only for a user without an
+    id, and for an account of the team that has never logged in.
     """
     if telegram_user_id is None:
         who, unidentified = Q(pk__in=[]), Q()

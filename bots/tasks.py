@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="bots.tasks.run_bot", acks_late=False, ignore_result=True)
 def run_bot(bot_id: str) -> None:
-    """Drive one bot for as long as it is wanted: hours. Acknowledged at its start, its lease is what counts."""
+    """Drive one bot for as long as it is needed, which may be hours.
+
+    The task is acknowledged when it starts: the bot's lease, not the message, shows that it runs.
+    """
     runtime = celery_worker.runtime()
     if runtime is None:
         log.error("run_bot came to a process that is no bots worker")
@@ -27,17 +30,17 @@ def run_bot(bot_id: str) -> None:
 
 @shared_task(name="bots.tasks.supervise_bots", base=WorkTask)
 def supervise_bots() -> None:
-    """Start what should run and does not; end what nobody works on."""
+    """Start bots that should run and do not, and end logins that no process works on."""
     supervise(database_clock(), logins_lapse, logins_forget)
 
 
 @shared_task(name="bots.tasks.repair_deliveries", base=WorkTask)
 def repair_deliveries() -> None:
-    """Settle what was left behind and belongs to nobody any more."""
+    """Settle deliveries that a worker left behind and that no process owns any more."""
     recovery.repair()
 
 
 @shared_task(name=cancelling.TASK, base=WorkTask)
 def advance_cancellations() -> None:
-    """Go on with what people have ordered to be cancelled."""
+    """Continue the mass cancellations that operators have started."""
     cancelling.cancellations_advance()

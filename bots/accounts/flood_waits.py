@@ -1,4 +1,4 @@
-"""Flood waits: how long Telegram asked a bot to wait, by method and chat or person."""
+"""Flood waits: until when Telegram asked a bot to wait, by method and by chat or person."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -12,12 +12,12 @@ from bots.models import Bot, BotBlock
 from messaging.database.clock import database_clock
 from telegram.errors import RetryAfter
 
-# Telegram's method of looking at messages again (`bots.worker.message_changes`): a bot that waits with it does all its
-# work.
+# Telegram's method with which `bots.worker.message_changes` checks messages for changes. During a flood wait for
+# this method a bot can do all its other work.
 LOOKING = "GetMessages"
-# Its method of listing the account's chats (`bots.worker.serving`): without the list the account knows no chat.
+# Telegram's method with which `bots.worker.serving` lists the account's chats. The account knows no chat without it.
 LISTING = "GetDialogs"
-# Telegram's methods without which no chat can be entered and read: a wait with any of them keeps the bot outside.
+# Telegram's methods that a bot needs to join and read a chat. During a flood wait for one of them it joins no chats.
 ENTERING = (
     "JoinChannel",
     "ImportChatInvite",
@@ -27,12 +27,15 @@ ENTERING = (
     "GetChats",
     "GetHistory",
 )
-# Telegram asks for seconds to hours in passing; for days only an account that it has come to distrust.
+# Ordinary flood waits last seconds to hours. Telegram asks only accounts that it distrusts to wait for days.
 LONG_WAIT = timedelta(days=1)
 
 
 def block_keep(*, bot_id: UUID, method: str, peer_id: int, until: datetime, reason: str) -> None:
-    """Keep a wait for the whole time; of two for the same thing the later end counts. `peer_id` 0: everywhere."""
+    """Store a flood wait. `peer_id` 0 is for all chats and people.
+
+    If there already is one for the same method and peer, the later end counts.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {BotBlock._meta.db_table} AS kept (bot_id, method, peer_id, until, reason) "
@@ -44,7 +47,10 @@ def block_keep(*, bot_id: UUID, method: str, peer_id: int, until: datetime, reas
 
 
 def long_wait_tell(*, bot_id: UUID, error: RetryAfter, until: datetime) -> None:
-    """A wait of more than LONG_WAIT is kept like any other, and reported: somebody should look at the account."""
+    """Report a flood wait that is longer than LONG_WAIT as an incident, because an operator should check the account.
+
+    The caller stores the flood wait.
+    """
     if error.seconds <= LONG_WAIT.total_seconds():
         return
     reason = (
@@ -55,14 +61,14 @@ def long_wait_tell(*, bot_id: UUID, error: RetryAfter, until: datetime) -> None:
 
 
 def method_block(*, bot_id: UUID, error: RetryAfter) -> None:
-    """Keep the whole wait that Telegram asked for, with the method that it refused."""
+    """Store a flood wait, for all chats, for the whole time and the method of the error."""
     until = database_clock() + timedelta(seconds=error.seconds)
     block_keep(bot_id=bot_id, method=error.method, peer_id=0, until=until, reason=error.reason)
     long_wait_tell(bot_id=bot_id, error=error, until=until)
 
 
 def seconds_blocked(*, bot_id: UUID, methods: Collection[str]) -> float:
-    """What is left of the longest wait with one of these methods everywhere; 0 when there is none."""
+    """The remaining seconds of the longest flood wait for one of these methods in all chats; 0 without one."""
     now = database_clock()
     blocks = BotBlock.objects.filter(bot_id=bot_id, method__in=methods, peer_id=0, until__gt=now)
     block = blocks.order_by("-until").first()
@@ -70,8 +76,10 @@ def seconds_blocked(*, bot_id: UUID, methods: Collection[str]) -> float:
 
 
 def connected_show(*, bot_id: UUID, epoch: int, bearable: Collection[str] = (LOOKING, LISTING)) -> None:
-    """Online, or waiting while Telegram wants the whole account to wait with something that its work needs: with
-    another method than the `bearable` ones."""
+    """Set a connected bot's state: waiting during a flood wait for a method that its work needs, otherwise online.
+
+    Only flood waits for all chats count, and none for the `bearable` methods.
+    """
     blocks = BotBlock.objects.filter(bot_id=bot_id, peer_id=0, until__gt=database_clock())
     block = blocks.exclude(method__in=bearable).order_by("-until").first()
     if block is None:

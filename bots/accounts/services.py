@@ -1,6 +1,6 @@
-"""Start, stop and release a bot, and record what its session learns of the account.
+"""Start, stop and release a bot, and record what its session learns about the account.
 
-`bots.logins` logs it in.
+Logging in is in `bots.logins`.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from telegram.errors import BotDead, RetryAfter
 from telegram.logins.types import LoginError
 from telegram.types import Credentials, Me
 
-# Another server (the sandbox) takes any application's id.
+# The sandbox accepts every application id.
 SANDBOX_CREDENTIALS = (1, "sandbox")
 NO_API_ID = (
     "There is no API id. Get one with its hash at https://my.telegram.org and enter both in the bot's settings, "
@@ -35,18 +35,18 @@ class BotFacts:
 
     role: str
     credentials: Credentials
-    # Whoever prints this must not print the account's key.
+    # Not in the repr: it contains the account's key.
     session: str = field(repr=False)
 
 
 def bot_facts(*, bot_id: UUID) -> BotFacts:
-    """Raises BotSession.DoesNotExist when the bot was never logged in."""
+    """What is needed to connect the bot. Raises BotSession.DoesNotExist if no login of the bot is stored."""
     stored = BotSession.objects.select_related("bot").get(pk=bot_id)
     return BotFacts(stored.bot.role, credentials_of(stored.bot), stored.data)
 
 
 def credentials_of(bot: Bot) -> Credentials:
-    """The bot's own application id and hash, else the installation's. Raises LoginError when there are none."""
+    """The bot's own application id and hash, or else the installation's. Raises LoginError if there are none."""
     api_id, api_hash = bot.api_id or settings.TELEGRAM_API_ID, bot.api_hash or settings.TELEGRAM_API_HASH
     if not (api_id and api_hash) and settings.TELEGRAM_SERVER:
         api_id, api_hash = SANDBOX_CREDENTIALS
@@ -55,30 +55,34 @@ def credentials_of(bot: Bot) -> Credentials:
     return Credentials(api_id, api_hash, bot.proxy_url)
 
 
-# What a person decides.
+# Operators' decisions.
 
 
 def bot_stop(*, bot_id: UUID, reason: str) -> bool:
-    """Take a bot off Telegram until `bot_start`; its session ends within seconds."""
+    """Disconnect a bot until `bot_start`; its session ends within seconds. False if its state does not allow that."""
     return bot_set_state(bot_id=bot_id, state=Bot.State.STOPPED, reason=reason)
 
 
 def bot_start(*, bot_id: UUID, reason: str) -> bool:
-    """Let a stopped bot work again; one that was restricted when it was stopped still is.
+    """Let a stopped bot work again. False if it is not stopped: a banned or logged-out bot has to be logged in.
 
-    A banned or logged-out one needs `bot_connect`.
+    A bot that was restricted when it was stopped is restricted again.
     """
     stopped = Bot.objects.filter(pk=bot_id, state=Bot.State.STOPPED)
     return stopped.exists() and bot_reset(bot_id=bot_id, reason=reason)
 
 
 def bot_release(*, bot_id: UUID, reason: str) -> bool:
-    """A person has looked at a restricted account: its first contacts go out again."""
+    """Lift an account's restriction after an operator has checked it, so that it sends first contacts again.
+
+    False if the account is not restricted.
+    """
     restricted = Bot.objects.filter(pk=bot_id, state=Bot.State.RESTRICTED)
     return restricted.exists() and bot_reset(bot_id=bot_id, reason=reason, release=True)
 
 
-# What a session learns of its account. `epoch` fences it: a former owner changes nothing.
+# What a session learns about its account. These functions change nothing unless `epoch` is the current one, so that a
+# former owner of the bot overwrites nothing.
 
 
 def bot_connected(*, bot_id: UUID, epoch: int, me: Me) -> None:
@@ -89,13 +93,13 @@ def bot_connected(*, bot_id: UUID, epoch: int, me: Me) -> None:
 
 
 def session_save(*, bot_id: UUID, epoch: int, text: str) -> bool:
-    """Keep the session's text; False when the bot is somebody else's by now."""
+    """Store the session's text. False if another process owns the bot now."""
     mine = BotSession.objects.filter(bot_id=bot_id, bot__lease_epoch=epoch)
     return bool(mine.update(data=text, updated_at=Now()))
 
 
 def bot_must_wait(*, bot_id: UUID, epoch: int, error: RetryAfter) -> None:
-    """Telegram asked the account as a whole to wait: it is not connected before that is over."""
+    """Record that Telegram asked the whole account to wait. No process connects the bot before that time is over."""
     until = database_clock() + timedelta(seconds=error.seconds)
     with transaction.atomic():
         if Bot.objects.filter(pk=bot_id, lease_epoch=epoch).update(blocked_until=until):
@@ -104,7 +108,10 @@ def bot_must_wait(*, bot_id: UUID, epoch: int, error: RetryAfter) -> None:
 
 
 def bot_died(*, bot_id: UUID, epoch: int, error: BotDead) -> None:
-    """The account is banned or logged out: it is left alone until a person has logged it in, and they are told."""
+    """Record that the account is banned or logged out, and publish that.
+
+    No process connects the bot before an operator has logged it in.
+    """
     state = Bot.State.NEEDS_LOGIN if error.needs_login else Bot.State.BANNED
     comment = f"{error.reason}: it has to be logged in again" if error.needs_login else error.reason
     with transaction.atomic():

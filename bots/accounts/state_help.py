@@ -1,4 +1,4 @@
-"""What each state of a bot means and what the operator can do about it: sentences for the panel."""
+"""Sentences for the panel about a bot's state: what it means and what the operator can do."""
 
 from datetime import datetime
 
@@ -29,11 +29,11 @@ _LOGIN_STATES = (State.NEEDS_LOGIN, State.BANNED)
 
 
 def next_step(bot: Bot, *, has_session: bool = True, has_worker: bool = True) -> str:
-    """What to do now so that the bot works."""
+    """What the operator has to do so that the bot works."""
     if not bot.enabled:
         return _DISABLED
     if not has_session and bot.state not in _LOGIN_STATES:
-        # A login tells whose account it is; that stays.
+        # `telegram_user_id` is set at the first login and stays after a logout.
         return _NEVER_LOGGED_IN if bot.telegram_user_id is None else _LOGGED_OUT
     if not has_worker and bot.state == State.OFFLINE:
         return (
@@ -46,7 +46,6 @@ def next_step(bot: Bot, *, has_session: bool = True, has_worker: bool = True) ->
 
 
 def waits_until(bot: Bot, now: datetime) -> datetime | None:
-    """When what Telegram asked the bot to wait for ends; None: it waits for no time. An end that has passed says
-    nothing any more."""
+    """The end of the bot's wait that Telegram asked for, if it is after `now`; None otherwise."""
     ends = (bot.state_until, bot.blocked_until)
     return max((end for end in ends if end is not None and end > now), default=None)

@@ -1,4 +1,4 @@
-"""The states of a bot: which may follow which, and their history."""
+"""The states of a bot: the allowed changes, and their history."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,13 +11,13 @@ from telegram.errors import SUPERGROUPS_RESTRICTED
 
 State = Bot.State
 
-# What a connection by itself moves through.
+# The states of a bot that no operator has to act on; a connection moves through them by itself.
 CONNECTION = frozenset({State.OFFLINE, State.STARTING, State.ONLINE, State.WAITING})
-# What keeps a bot from being connected until a person has acted.
+# No process connects a bot in one of these states until an operator has acted.
 BARRED = frozenset({State.NEEDS_LOGIN, State.BANNED, State.STOPPED})
 
-# From which states each one may be entered. Only `bot_reset` leads out of restricted and out of BARRED.
-# Who is banned or logged out is not stopped on top: starting it would hide that it needs a login.
+# state → the states that it may follow. Only `bot_reset` ends a restriction and the BARRED states.
+# A banned or logged-out bot cannot be stopped as well: starting it again would hide that it needs a login.
 ALLOWED_FROM: dict[State, frozenset[State]] = {
     State.OFFLINE: CONNECTION,
     State.STARTING: CONNECTION,
@@ -35,9 +35,9 @@ REASON_LENGTH = 300
 def bot_set_state(
     *, bot_id: UUID, state: State, reason: str = "", until: datetime | None = None, epoch: int | None = None
 ) -> bool:
-    """Move a bot to `state` and write it down; False when it may not move there from where it is.
+    """Change a bot's state and record it in the history. False if the present state does not allow it, or is the same.
 
-    With `epoch`, only while the bot still belongs to the owner that took this epoch.
+    With `epoch` nothing changes unless the owner with this epoch still owns the bot.
     """
     rows = Bot.objects.filter(pk=bot_id, state__in=ALLOWED_FROM[state])
     if epoch is not None:
@@ -51,9 +51,9 @@ def bot_set_state(
 
 
 def bot_reset(*, bot_id: UUID, reason: str, release: bool = False) -> bool:
-    """Back to where it may connect again: a person started it, logged it in, or (`release`) has looked at it.
+    """Let a bot connect again after an operator has started it, logged it in or, with `release`, checked it.
 
-    A restriction outlives a stop and a new login: only `release` lifts it. False when there was nothing to reset.
+    Only `release` lifts a restriction; a stop and a new login do not. False if there was nothing to reset.
     """
     with transaction.atomic():
         state = Bot.objects.select_for_update().values_list("state", flat=True).get(pk=bot_id)
@@ -71,9 +71,10 @@ def bot_reset(*, bot_id: UUID, reason: str, release: bool = False) -> bool:
 
 
 def bot_restrict(*, bot_id: UUID, reason: str) -> bool:
-    """Telegram restricts the account (telegram.errors.BotRestricted): until `bot_reset` with `release`. It is reported
-    once; False when this was known. Further reasons join the first one (", " between them). A barred bot is restricted
-    when it comes back.
+    """Record that Telegram restricts the account (telegram.errors.BotRestricted), until `bot_reset` with `release`.
+
+    Each reason is reported once; False if it is known already. Several reasons are joined with ", ". A bot in a BARRED
+    state keeps that state and becomes restricted when it is reset.
     """
     with transaction.atomic():
         bot = Bot.objects.select_for_update().only("state", "key", "display_name").get(pk=bot_id)
@@ -96,17 +97,17 @@ def bot_restrict(*, bot_id: UUID, reason: str) -> bool:
 
 
 def is_restricted(*, bot_id: UUID) -> bool:
-    """Whether Telegram restricts the account: then it joins nothing until a person has looked."""
+    """Whether Telegram restricts the account. A restricted account joins no chats until an operator releases it."""
     return Bot.objects.filter(pk=bot_id, state=State.RESTRICTED).exists()
 
 
 def restriction_trouble(bot_id: UUID) -> str:
-    """The key of the Trouble that there is while the account is restricted."""
+    """The key of the incident that is open while the account is restricted."""
     return f"restricted:{bot_id}"
 
 
 def _restriction(bot_id: UUID) -> str | None:
-    """The reason of a restriction that nobody has lifted, whatever became of the bot since."""
+    """The reason of a restriction that no operator has lifted, even if the bot is in a BARRED state now; else None."""
     last = BotStateChange.objects.filter(bot_id=bot_id).exclude(state__in=BARRED).first()
     return last.reason if last is not None and last.state == State.RESTRICTED else None
 

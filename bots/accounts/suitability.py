@@ -1,4 +1,4 @@
-"""Whether an account can do a role's work now: what pickers offer, and why they refuse the others."""
+"""Decides whether an account can do a role's work now: which accounts pickers offer, and why not the others."""
 
 from collections.abc import Callable, Collection
 
@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from bots.models import Bot, BotSession, Role
 
 State = Bot.State
-# So many accounts are named with what is wrong; the text has to fit into a lead's reason.
+# The most accounts whose problems a text names: it has to fit into the reason of a lead's state.
 NAMED = 2
 DISABLED = "is disabled"
 NEVER_LOGGED_IN, LOGGED_OUT = "was never logged in", "was logged out"
@@ -17,7 +17,7 @@ _PROBLEMS = {
     State.STOPPED: "is stopped",
     State.RESTRICTED: "is restricted",
 }
-# What to do on the account's page.
+# problem → what the operator does on the account's page.
 _REMEDIES = {
     DISABLED: "enable it on its page",
     _PROBLEMS[State.NEEDS_LOGIN]: "log it in on its page",
@@ -28,19 +28,21 @@ _REMEDIES = {
 }
 
 
-# Each of these ends when somebody logs the account in.
+# The problems that end when an operator logs the account in.
 LOGIN_PROBLEMS = (_PROBLEMS[State.NEEDS_LOGIN], NEVER_LOGGED_IN, LOGGED_OUT)
 
 
 def bots_suitable(*, role: Role, barred: Collection[str], logged_in: bool = False) -> QuerySet[Bot]:
-    """Accounts of the role that may connect and are in none of the states `barred`; with `logged_in` those that a
-    login has been stored for."""
+    """The enabled accounts of the role that are in none of the states `barred`.
+
+    With `logged_in` only accounts of which a login is stored.
+    """
     found = Bot.objects.filter(role=role, enabled=True).exclude(state__in=barred)
     return found.filter(_logged_in()) if logged_in else found
 
 
 def with_logins() -> QuerySet[Bot]:
-    """All accounts, ready for `login_problem`, which then needs no query for each of them."""
+    """All accounts, annotated so that `login_problem` makes no query for each of them."""
     return Bot.objects.annotate(has_session=_logged_in())
 
 
@@ -49,16 +51,16 @@ def _logged_in() -> Exists:
 
 
 def login_problem(bot: Bot) -> str:
-    """Why nothing can connect the account, whatever its state says; empty when a login has been stored."""
+    """Why no process can connect the account, whatever its state; empty if a login is stored."""
     known: bool | None = getattr(bot, "has_session", None)
     if BotSession.objects.filter(bot=bot).exists() if known is None else known:
         return ""
-    # A login says whose account it is; that stays.
+    # `telegram_user_id` is set at the first login and stays after a logout.
     return NEVER_LOGGED_IN if bot.telegram_user_id is None else LOGGED_OUT
 
 
 def bot_problem(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool = False) -> str:
-    """Why this account is none of those, in a few words; or nothing."""
+    """Why `bots_suitable` does not include this account, in a few words; empty if it does."""
     if bot.role != role:
         return f"is no {role}"
     if not bot.enabled:
@@ -69,7 +71,7 @@ def bot_problem(bot: Bot, *, role: Role, barred: Collection[str], logged_in: boo
 
 
 def bot_advice(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool = False) -> str:
-    """`bot_problem` as a sentence that says what to do; empty when there is no problem."""
+    """`bot_problem` as a sentence with advice for the operator; empty if there is no problem."""
     problem = bot_problem(bot, role=role, barred=barred, logged_in=logged_in)
     if not problem:
         return ""
@@ -79,10 +81,12 @@ def bot_advice(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool
 
 
 def accounts_advice(bots: QuerySet[Bot], advice: Callable[[Bot], str]) -> str:
-    """What to do about a campaign's accounts, by `advice` of each, the first ones by name; empty as soon as one of them
-    works, and when there are none."""
+    """Advice for a campaign without a usable account: `advice` of the first NAMED accounts, and how many more there are.
+
+    Empty if one of the accounts has no problem, and if there are no accounts.
+    """
     found: list[str] = []
-    # Without the secrets, which another key may have encrypted.
+    # Do not load the secrets: they may be encrypted with a key that this process does not have.
     rows = with_logins().filter(pk__in=bots.order_by().values("pk")).defer("phone", "api_hash", "proxy_url")
     for bot in rows.order_by("key"):
         if not (problem := advice(bot)):

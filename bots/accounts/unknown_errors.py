@@ -1,11 +1,14 @@
-"""Report errors of Telegram's that the error table (`telegram.error_table`) lacks, each name once."""
+"""Reports each of Telegram's errors that is not in the error table (`telegram.error_table`), once per name."""
 
 from bots.accounts.incidents import trouble_tell
 from telegram.error_table import note_unlisted, take_unlisted
 
 
 def unknown_errors_report() -> None:
-    """Report what this process has met since the last call. What cannot be written down now is for the next one."""
+    """Report the unknown errors that this process got since the last call.
+
+    If the database fails, the errors that are left are reported by the next call.
+    """
     left = take_unlisted()
     try:
         while left:
