@@ -1,4 +1,4 @@
-"""What the ids in the bodies of events stand for: the objects' names and their campaigns.
+"""Looks up the names and campaigns of the objects whose ids are in the bodies of events.
 
 Each room registers its kinds of objects once, in its app's `ready`. Dead letters show the campaign of a message; the
 notifier's titles show names. The order of registration has no effect.
@@ -29,7 +29,7 @@ _kinds: dict[str, Kind] = {}
 
 
 def register(*fields: str, names: Names, campaign_of: CampaignOf | None = None) -> None:
-    """Events carry the ids of these objects in `fields`.
+    """Register a kind of objects, whose ids events have in `fields`.
 
     `names(ids)` returns the names of those that exist. `campaign_of(id)` returns the object's campaign, or None when
     there is no such object; leave it out for objects that belong to no campaign.
@@ -50,9 +50,10 @@ def name_of(field: str, value: object) -> str:
 
 
 def campaign_of(body: str) -> UUID | None:
-    """The id of the campaign that a message of any shape concerns, or None.
+    """The id of the campaign that a message body concerns, or None. The body may be any text.
 
-    The body's own campaign id counts, else the campaign of the first field, by its name, that carries an id.
+    The body's own campaign id counts. Without one, it is the campaign of the first registered field, in alphabetical
+    order, that has an id.
     """
     try:
         fields = from_json(body)

@@ -1,4 +1,4 @@
-"""A message of the bus: as it arrives in a queue, and as it leaves the outbox."""
+"""Messages of the bus: one that arrived in a queue, and a row of the outbox to publish."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from messaging.events import event_id
 
 Headers = Mapping[str, Any]
 # The arguments of a subscriber's task: exchange, routing key, body, headers, message id; then given id and deliveries.
-# Requests under way hold them, so what is new comes last and has a default.
+# Requests that are on their way during a deployment have the old arguments, so new ones come last and have defaults.
 MessageArgs = (
     tuple[str, str, bytes, dict[str, Any], str | None]
     | tuple[str, str, bytes, dict[str, Any], str | None, str | None, int]
@@ -22,8 +22,8 @@ MessageArgs = (
 class ReceivedMessage:
     """What arrived, as far as a handler may care; `body` is exactly what the publisher sent.
 
-    `given_id` is the id for a message that brought none, also in its body. `deliveries`: how often it was delivered
-    before and not settled.
+    `given_id` is the id that CoolThing gave to a message without an id in its properties or body. `deliveries` is how
+    often the broker delivered the message before without its being settled.
     """
 
     queue: str
@@ -41,7 +41,7 @@ class ReceivedMessage:
 
     @property
     def origin(self) -> tuple[str, str]:
-        """Exchange and key that make the type: a replay carries them in its headers."""
+        """The exchange and routing key that are the message's type. A replay has them in its headers."""
         exchange = self.headers.get(topology.ORIGINAL_EXCHANGE_HEADER)
         routing_key = self.headers.get(topology.ORIGINAL_ROUTING_KEY_HEADER)
         if isinstance(exchange, str) and isinstance(routing_key, str):
@@ -50,24 +50,24 @@ class ReceivedMessage:
 
     @property
     def is_straight(self) -> bool:
-        """Whether it was published to its queue by name, so that neither exchange nor key tell a type."""
+        """Whether the message was published to its queue by name, so that exchange and key do not identify a type."""
         by_name = self.origin in ((topology.DEFAULT_EXCHANGE, self.queue), (topology.TASKS_EXCHANGE, self.queue))
         return by_name and "task" not in self.headers
 
     @property
     def stable_message_id(self) -> str | None:
-        """AMQP's message id, or the one that was given; on a replay the id that the event had the first time."""
+        """AMQP's message id, or else `given_id`. For a replay, the id that the event had originally."""
         replayed = self.headers.get(topology.EVENT_ID_HEADER)
         return replayed if isinstance(replayed, str) else self.message_id or self.given_id
 
     @property
     def event_id(self) -> UUID:
-        """The id in the body, or else one made of the message id or of the content; the body may be no event."""
+        """The id in the body, or else one derived from the message id or the content. Works for undecodable bodies."""
         return event_id(*self.origin, self.body, message_id=self.stable_message_id)
 
 
 class OutboxRow(NamedTuple):
-    """An outbox row as far as publishing needs it."""
+    """The columns of an outbox row that publishing needs."""
 
     id: int
     event_id: str

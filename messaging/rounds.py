@@ -1,4 +1,4 @@
-"""A round over rows, or over several pieces of work: one that fails keeps none of the others waiting."""
+"""Rounds: work on rows one after the other, in which the failure of one does not stop the others."""
 
 import logging
 import time
@@ -11,9 +11,9 @@ from django.db import connection
 from messaging.database.errors import DATABASE_ERRORS
 from messaging.instrumentation.error_names import fault
 
-# Rounds come every few seconds: a row that nobody can do anything with would leave a record of its failure each time.
+# Rounds run every few seconds; without this limit a row that always fails would be reported every time.
 REPORT_AGAIN_SECONDS = 600.0
-# What failed, and how → when it was reported, on time.monotonic().
+# (kind of item, item, error class) → when the failure was last reported, on time.monotonic().
 _reported: dict[tuple[str, str, str], float] = {}
 
 log = logging.getLogger(__name__)
@@ -23,16 +23,18 @@ Result = TypeVar("Result")
 
 
 class RoundFailed(Exception):
-    """Some items of a round failed, all others had their turn. Its cause is the first failure."""
+    """Some items of a round failed; the round has processed all others. The cause is the first failure."""
 
 
 def for_each(items: Iterable[Item], work: Callable[[Item], Result], *, what: str) -> list[Result]:
-    """The results of `work` for each item, which is an id or prints as one. `work` has its own transaction.
+    """Call `work` for each item and return the results. An item is an id, or its `str` is one.
 
-    A failure is logged at once. When all had their turn `RoundFailed` is raised if there was any, so that the task of
-    the round becomes a dead letter, which reports it; an item that goes on failing in the same way is reported by each
-    process every REPORT_AGAIN_SECONDS, and logged in between. The database's own troubles (a deadlock, say) are raised
-    as they are, so that the round is repeated; when it is away the round ends at once: the others would fail, too.
+    `work` must open its own transaction. A failure is logged at once. After all items `RoundFailed` is raised if any
+    failed, so that the task of the round becomes a dead letter, which is reported. If an item keeps failing in the same
+    way, each process raises that again only every REPORT_AGAIN_SECONDS and logs it in between.
+
+    Errors of the database itself (a deadlock, for example) are raised unchanged after all items, so that the round is
+    repeated. If the database connection is lost, the round ends at once, since all other items would fail too.
     """
     results, failed, known = list[Result](), list[tuple[Item, Exception]](), 0
     for item in items:
@@ -59,8 +61,10 @@ def for_each(items: Iterable[Item], work: Callable[[Item], Result], *, what: str
 
 
 def _is_news(what: str, item: object, problem: Exception) -> bool:
-    """Whether this has not been reported lately. The database's own troubles always are: the round is repeated; and a
-    round within this one raises news only.
+    """Whether the failure has to be reported because it has not been reported lately.
+
+    Errors of the database itself always have to: the round is repeated. A `RoundFailed` of an inner round always has
+    to: the inner round raises it only for failures that have to be reported.
     """
     if isinstance(problem, (*DATABASE_ERRORS, RoundFailed)):
         return True
@@ -73,13 +77,12 @@ def _is_news(what: str, item: object, problem: Exception) -> bool:
 
 
 def backoff(attempt: int, *, first: float, most: float) -> timedelta:
-    """How long to wait after the failed attempt of this number: `first` seconds, then twice as long each time, `most`
-    in the end."""
+    """The wait after failed attempt number `attempt`: `first` seconds, then twice as long each time, at most `most`."""
     return timedelta(seconds=min(most, first * 2 ** min(attempt - 1, 60)))
 
 
 def all_of(*pieces: Callable[[], object]) -> None:
-    """Run each piece, as `for_each` does with items."""
+    """Run each function as an item of a round: see `for_each`."""
     for_each([_Named(piece) for piece in pieces], lambda named: named.piece(), what="piece")
 
 

@@ -1,4 +1,7 @@
-"""What an operator does to the bus: release parked events, pause queues and services. Letters: `dead_letters`."""
+"""Operators' actions on the bus: release unpublishable events, pause queues and services.
+
+Actions on dead letters are in `messaging.dead_letters.services`.
+"""
 
 import logging
 
@@ -15,13 +18,13 @@ from panelkit.errors import NotPossible
 
 log = logging.getLogger(__name__)
 
-# The reason of letters that no queue ever had.
+# The reason of dead letters that were never in a queue.
 UNPUBLISHED = "unpublished"
 
 
 @transaction.atomic
 def outbox_release(*, outbox_id: int, by: str) -> OutboxEvent:
-    """Let the relay try a parked event again."""
+    """Let the relay try an unpublishable event again. Raises NotPossible if the event is not unpublishable."""
     row = OutboxEvent.objects.select_for_update().get(pk=outbox_id)
     if row.parked_at is None:
         raise NotPossible("the event is not parked")
@@ -34,8 +37,11 @@ def outbox_release(*, outbox_id: int, by: str) -> OutboxEvent:
 
 @transaction.atomic
 def outbox_give_up(*, outbox_id: int, by: str) -> DeadLetter:
-    """Make an open dead letter of a parked event: there it can be edited and replayed, or discarded with a reason. What
-    was parked on its way back to a queue becomes its own letter again."""
+    """Turn an unpublishable event into an open dead letter, which operators can edit and replay, or discard.
+
+    An event that is itself a replay of a dead letter reopens that dead letter. Raises NotPossible if the event is not
+    unpublishable.
+    """
     row = OutboxEvent.objects.select_for_update().get(pk=outbox_id)
     if row.parked_at is None:
         raise NotPossible("the event is not parked")
@@ -85,7 +91,7 @@ def queue_resume(*, queue: str, by: str) -> QueueControl:
 
 
 def service_pause(*, service: str, reason: str, by: str) -> list[QueueControl]:
-    """As `queue_pause`, for every queue that is the work of a service (`topology.SERVICES`), or for none of them."""
+    """Call `queue_pause` for all queues of a service (`topology.SERVICES`), in one transaction."""
     with transaction.atomic():
         return [queue_pause(queue=queue, reason=reason, by=by) for queue in sorted(queues_of(service))]
 
@@ -96,12 +102,12 @@ def service_resume(*, service: str, by: str) -> list[QueueControl]:
 
 
 def maintenance_pause() -> QueueControl | None:
-    """Who paused the queue of what is done in the background, and why; None when it is not paused."""
+    """The row that pauses the queue of background work, with user and reason; None if that queue is not paused."""
     return QueueControl.objects.filter(queue=topology.MAINTENANCE_QUEUE, paused=True).first()
 
 
 def queues_of(service: str) -> list[str]:
-    """The queues that are a service's work, in the topology's order."""
+    """The queues of a service, in the topology's order. Raises NotPossible if there are none."""
     queues = [queue for queue, owner in topology.SERVICES.items() if owner == service]
     if not queues:
         known = ", ".join(dict.fromkeys(topology.SERVICES.values()))

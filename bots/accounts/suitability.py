@@ -81,7 +81,7 @@ def bot_advice(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool
 
 
 def accounts_advice(bots: QuerySet[Bot], advice: Callable[[Bot], str]) -> str:
-    """Advice for a campaign without a usable account: `advice` of the first NAMED accounts, and how many more there are.
+    """Advice for a campaign without a usable account: `advice` of the first NAMED accounts, and the number of others.
 
     Empty if one of the accounts has no problem, and if there are no accounts.
     """

@@ -1,6 +1,6 @@
-"""The budgets of one claim: lock their rows and count what is left of each, from the ledger by `counted_at`.
+"""The budgets of one claim: locks their rows and counts from the ledger (`counted_at`) what is left of each.
 
-The locks last until the claiming transaction ends, so that two claims never count the same space twice.
+The locks last until the claiming transaction ends, so that two claims never use the same remainder of a budget.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,8 +29,11 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What a message counts against in one scope: the keys by which a budget may name it, and where the ledger has its
-    messages. `sources` identifies it."""
+    """The object of one scope that a message counts for.
+
+    `keys` are the keys by which budgets may name the object. `sources` are where the ledger has its messages; they
+    identify the object.
+    """
 
     keys: frozenset[str]
     sources: tuple[Source, ...]
@@ -41,7 +44,7 @@ def subject_of(scope: str, key: object) -> Subject:
 
 
 def recipient_subject(person: Recipient) -> Subject:
-    """By the id wherever it is known, and by the names for what was sent before it was."""
+    """The person, with messages sent to the id and, from before the id was known, to the usernames."""
     by_id = [str(person.id)] if person.id is not None else []
     names = sorted(person.names)
     sources = [Source("peer", key) for key in by_id] + [Source("name", name) for name in names]
@@ -49,7 +52,7 @@ def recipient_subject(person: Recipient) -> Subject:
 
 
 def what_of(budget: Budget) -> str:
-    """What the budget counts, as the end of its name."""
+    """The kind of messages that the budget counts, as the end of its name in a sentence."""
     if budget.counts == Budget.Counts.NEW_CONTACTS:
         return " for new contacts"
     return f" for {budget.purpose.replace('_', ' ')} messages" if budget.purpose else ""
@@ -66,9 +69,11 @@ def window_of(budget: Budget, subject: Subject, now: datetime) -> Window:
 
 @dataclass
 class _Tail:
-    """The part of a window that decides about the next few messages: the counted times from position
-    `limit - len + 1` to `limit`, newest first, None where the ledger has fewer. The budget is full when position
-    `limit` is taken. Each message that the batch adds moves them down by one.
+    """The part of a window that decides about the next few messages.
+
+    `times` are the times of the counted messages at the positions `limit - len(times) + 1` to `limit`, newest first,
+    None for positions that the ledger does not fill. The budget is full when position `limit` has a time. Each message
+    that the batch adds moves the times one position on.
     """
 
     times: list[datetime | None] = field(default_factory=list)
@@ -81,12 +86,17 @@ class _Tail:
 
 
 class BudgetBook:
-    """The budgets as one claiming transaction sees them: made, then `open`ed at its moment. Ask `full` of a delivery,
-    `count` it when it is allowed. The number of its queries does not depend on that of deliveries or budgets."""
+    """The budgets of one claiming transaction.
+
+    Create the book, then call `open` with the time of the claim. Call `full` for a delivery, and `count` for each one
+    that is allowed. The number of queries does not depend on the numbers of deliveries and budgets.
+    """
 
     def __init__(self, deliveries: Sequence[Delivery], *, lock: bool = True) -> None:
-        """Locks every budget that concerns these deliveries until the transaction ends. Without `lock` it tells what is
-        so at this moment, and nobody may rely on it afterwards."""
+        """Lock every budget that concerns these deliveries until the transaction ends.
+
+        Without `lock` the results are true at this moment only, for previews.
+        """
         self._deliveries = deliveries
         self._people = recipients_of(deliveries)
         self._opening = new_contacts(deliveries, self._people)
@@ -97,14 +107,14 @@ class BudgetBook:
         self._tails: dict[tuple[int, tuple[Source, ...]], _Tail] = {}
 
     def open(self, now: datetime) -> None:
-        """`now` was read after the locks were taken."""
+        """Read the windows as of `now`, which the caller must have read from the database after creating the book."""
         self._now = now
         asked = {(budget.pk, subject.sources): (budget, subject) for budget, subject in self._all_concerning()}
         asks = []
         for budget, subject in asked.values():
             window, depth = window_of(budget, subject, now), min(self._depth, budget.limit)
             asks.append(Ask(budget.pk, budget.window_seconds, window, budget.limit, depth))
-        # What is remembered holds for those who have the locks.
+        # The cache is valid only while this transaction has the locks.
         tails = (headroom if self._locked else Headroom()).tails(asks, now)
         for key, ask, times in zip(asked, asks, tails, strict=True):
             self._tails[key] = _Tail([*times, *[None] * (ask.depth - len(times))])
@@ -126,12 +136,12 @@ class BudgetBook:
             self._tails[budget.pk, subject.sources].add(self._now)
 
     def opens_contact(self, delivery: Delivery) -> bool:
-        """Whether it is the first message of its bot to its person."""
+        """Whether the delivery is its bot's first message to the person, and not a reply."""
         return delivery.id in self._opening
 
     @cached_property
     def _depth(self) -> int:
-        """So many messages are counted in a batch at most: one of each bot."""
+        """The most messages that a batch counts: one of each bot."""
         return len({delivery.bot_id for delivery in self._deliveries})
 
     def _subjects_of(self, delivery: Delivery) -> Iterator[tuple[str, Subject]]:
@@ -144,7 +154,7 @@ class BudgetBook:
             yield Scope.PEER, recipient_subject(self._people[delivery.id])
 
     def _find(self, lock: bool) -> list[Budget]:
-        """In one order for everybody, which excludes deadlocks."""
+        """The budgets, locked in the order of their ids, which prevents deadlocks."""
         keys = {key for subjects in self._subjects.values() for subject in subjects.values() for key in subject.keys}
         lock_rows = "FOR UPDATE" if lock else ""
         return select(Budget, f"WHERE key = ANY(%s) ORDER BY id {lock_rows}", [["", *keys]])

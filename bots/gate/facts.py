@@ -1,7 +1,7 @@
-"""Read and lock what the gate judges by, for a batch of deliveries at once.
+"""Reads and locks the facts for the gate, for a batch of deliveries at once.
 
-Every claim takes the locks in this order: campaigns, the origins' own fences by the origin's name, chats, suppressions,
-bots, deliveries, budgets.
+Every claim takes the locks in this order: campaigns, the origins' own fences in the order of the origins' names, chats,
+suppressions, bots, deliveries, budgets.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ from campaigns.suppressions.lookup import suppressed
 
 State = Delivery.State
 
-# Telegram's methods that sending needs: always, to a person known by name only, to find a message in the history.
+# Telegram's methods that sending needs: always; for a person known by username only; to find a message in the history.
 _SEND = {"SendMessage", ""}
 _RESOLVE = {"ResolveUsername"}
 _HISTORY = {"GetHistory", "Search", "GetMessages"}
@@ -39,7 +39,7 @@ BEHIND = "Waits behind an earlier message of the same bot to the same place."
 
 @dataclass(frozen=True)
 class BotOwner:
-    """The process that owns a bot, for the gate: its lease's epoch, and the chats that the account is a member of."""
+    """The process that owns a bot: the epoch of its lease, and the chats that the account is a member of."""
 
     epoch: int
     chats: frozenset[UUID]
@@ -47,7 +47,7 @@ class BotOwner:
 
 @dataclass(frozen=True)
 class Key:
-    """What must be known of a delivery to lock its fences."""
+    """The columns of a delivery that are needed to lock its fences."""
 
     id: UUID
     bot_id: UUID
@@ -60,43 +60,50 @@ class Key:
 
 @dataclass(frozen=True)
 class Held:
-    """Rows that a claim has locked, by id. Nothing that the gate reads in them changes until the transaction ends."""
+    """The rows that a claim has locked, by id. What the gate reads in them cannot change until the transaction ends."""
 
     campaigns: Mapping[UUID, Campaign]
     chats: Mapping[UUID, Chat]
     bots: Mapping[UUID, Bot]
 
 
-# The planner cannot know how little is in the windows of budgets. By its estimate it would pay to compile the query for
-# many of them (PostgreSQL's JIT), which takes thirty times as long as the query.
+# Turns off PostgreSQL's JIT. The planner overestimates the rows in the windows of budgets, and would compile the query
+# for many windows, which takes thirty times as long as running the query.
 _UNCOMPILED = Statement("SELECT set_config('jit', 'off', true)", ())
-# Read by nobody who judges.
+# Encrypted columns of bots, which the gate does not need.
 _SECRETS = ("phone", "api_hash", "proxy_url")
 
 
 def hold_fences(keys: Sequence[Key]) -> Held:
-    """Nothing that the gate reads about these deliveries changes until the transaction ends."""
+    """Lock what the gate reads about these deliveries until the transaction ends, in the module's order up to bots.
+
+    Returns the locked campaigns, chats and bots.
+    """
     (campaigns,) = ask(holding(Campaign, {key.campaign_id for key in keys}, "FOR SHARE"))
     origins_lock((key.origin, key.origin_id) for key in keys)
     _, chats, _, bots = ask(
         _UNCOMPILED,
         holding(Chat, _chats(keys), "FOR SHARE"),
         Statement(SUPPRESSIONS_HOLD[0], SUPPRESSIONS_HOLD[1:]),
-        # Exclusive: two claimers that both believe they own a bot take turns; the second sees what the first claimed.
+        # Exclusive: of two processes that both believe that they own a bot, the second waits for the first one's claim
+        # and sees it.
         holding(Bot, {key.bot_id for key in keys}, "FOR NO KEY UPDATE", but=_SECRETS),
     )
     return Held(campaigns, chats, bots)
 
 
 def _chats(keys: Sequence[Key]) -> set[UUID]:
-    """Those that are written to, and those whose permission lets the bot write to somebody met there."""
+    """The chats that the deliveries go to, and those through which the bot reaches a person (`via_chat_id`)."""
     via = {key.via_chat_id for key in keys if key.via_chat_id is not None}
     met = set(chats_at(via).values())
     return met | {key.chat_id for key in keys if key.chat_id is not None}
 
 
 def locked_deliveries(keys: Sequence[Key], held: Held, state: Delivery.State) -> list[Delivery]:
-    """Those still in this state, locked, with everything that the facts need, in the order in which they leave."""
+    """Lock the deliveries that are still in `state`; return them in sending order, with the related rows for the facts.
+
+    Deliveries that another transaction has locked are left out.
+    """
     wanted = "WHERE id = ANY(%s) AND state = %s ORDER BY due_at, created_at, id FOR UPDATE SKIP LOCKED"
     deliveries = select(Delivery, wanted, [[key.id for key in keys], state])
     answered = _answered(deliveries)
@@ -108,7 +115,7 @@ def locked_deliveries(keys: Sequence[Key], held: Held, state: Delivery.State) ->
 
 
 def _answered(deliveries: Sequence[Delivery]) -> dict[UUID, Delivery]:
-    """What they reply to, with its bot."""
+    """The deliveries that these reply to, with their bots, by id."""
     ids = {delivery.reply_to_id for delivery in deliveries if delivery.reply_to_id is not None}
     if not ids:
         return {}
@@ -117,18 +124,18 @@ def _answered(deliveries: Sequence[Delivery]) -> dict[UUID, Delivery]:
 
 
 def with_facts(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    """With the rows that the facts are read from, but for the accounts' secrets."""
+    """Load the related rows that the facts are read from, without the accounts' secrets."""
     secrets = (f"{path}__{name}" for path in ("bot", "reply_to__bot") for name in _SECRETS)
     return deliveries.select_related("campaign", "chat", "bot", "reply_to", "reply_to__bot").defer(*secrets)
 
 
 class GateFacts:
-    """The facts about a batch of locked deliveries at one moment."""
+    """The facts about a batch of locked deliveries at `now`."""
 
     def __init__(
         self, deliveries: Sequence[Delivery], owners: Mapping[UUID, BotOwner], now: datetime, book: BudgetBook | None
     ) -> None:
-        """Without `book` they were claimed before: their budgets are spent and their turn has come."""
+        """Pass no `book` for deliveries that are claimed already: budgets and sending order concern them no more."""
         self._owners, self._now, self._book = owners, now, book
         self._logged_in: dict[UUID, bool] = {}
         self._origins = origin_verdicts(deliveries, now=now)
@@ -182,7 +189,7 @@ class GateFacts:
         )
 
     def _is_logged_in(self, bot: Bot) -> bool:
-        """Asked once for each bot, and only of those that are not at hand."""
+        """Cached for each bot. Called only for bots that are not owned, since an owned bot is logged in."""
         if bot.pk not in self._logged_in:
             self._logged_in[bot.pk] = not login_problem(bot)
         return self._logged_in[bot.pk]
@@ -200,12 +207,15 @@ class GateFacts:
 
 
 def destination_id(delivery: Delivery) -> int | None:
-    """The marked id of the chat or the person's id, when it is known."""
+    """The marked id of the chat, or the person's id; None if it is not known."""
     return delivery.chat.telegram_id if delivery.chat is not None else delivery.peer_id
 
 
 def asks_history(delivery: Delivery) -> bool:
-    """Whether the bot must look up its own id of the message that it replies to: basic groups number per account."""
+    """Whether the bot must look up its own number of the message that it replies to.
+
+    This is so for another bot's message in a basic group, where every account numbers messages itself.
+    """
     reply_to, chat = delivery.reply_to, delivery.chat
     if reply_to is None or chat is None or reply_to.bot_id == delivery.bot_id:
         return False
@@ -218,7 +228,7 @@ def _methods(delivery: Delivery) -> set[str]:
 
 
 def _blocks(deliveries: Sequence[Delivery], now: datetime) -> Statement:
-    """What Telegram asked their bots to wait for, by bot."""
+    """The flood waits of the deliveries' bots, by bot."""
     bots = list({delivery.bot_id for delivery in deliveries})
     wanted = selecting(BotBlock, "WHERE bot_id = ANY(%s) AND until > %s", [bots, now])
 
@@ -235,7 +245,7 @@ Place = tuple[UUID, UUID | None, int | None, str, UUID, str]
 
 
 def _place(delivery: Delivery) -> Place:
-    """Messages with the same place leave in order."""
+    """The queue that a delivery belongs to: deliveries with the same place are sent in order."""
     to = (delivery.chat_id, delivery.peer_id, delivery.peer_username)
     return _place_of(delivery.bot_id, *to, delivery.campaign_id, delivery.purpose)
 
@@ -257,7 +267,7 @@ _FIRST_IN_LINE = """
 
 
 def _heads(deliveries: Sequence[Delivery]) -> Statement:
-    """Of each place in the batch, the queued delivery that is first in line."""
+    """The queued delivery to be sent first, for each place in the batch."""
     attributes = ("bot_id", "chat_id", "peer_id", "peer_username")
     values = [list({getattr(delivery, name) for delivery in deliveries} - {None, ""}) for name in attributes]
     return Statement(_FIRST_IN_LINE, values, _by_place)

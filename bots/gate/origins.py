@@ -1,6 +1,7 @@
-"""The registry of origins: for what a delivery was queued. The gate and the ledger reach them only through this module.
+"""The registry of origins: the rooms' objects for which deliveries are queued.
 
-Each room registers its origin once, in its app's `ready`. The order of registration has no effect.
+The gate and the ledger call origins only through this module. Each room registers its origin once, in its app's
+`ready`. The order of registration has no effect.
 """
 
 from collections import defaultdict
@@ -14,19 +15,26 @@ from bots.models import Delivery
 
 
 class Origin(Protocol):
-    """What a room above knows of its deliveries. All three are called inside a transaction, without network. `now` is
-    the database's time, the one by which the rest of the transaction goes."""
+    """The interface of a room that queues deliveries.
+
+    All methods are called inside a transaction and must not use the network. `now` is the database's time that the
+    whole transaction uses.
+    """
 
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
         """Lock FOR SHARE, in a fixed order, every row that `verdicts` reads and whose change must stop a message."""
 
     def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> Mapping[UUID, Verdict]:
-        """By delivery id, after `lock_fences`. A delivery that is left out is refused: its origin is gone."""
+        """The verdicts by delivery id. Called after `lock_fences`.
+
+        Leave out a delivery whose object no longer exists; the gate refuses it.
+        """
 
     def settle(self, delivery: Delivery, *, now: datetime) -> None:
-        """The delivery has its final state, written in this transaction. Make the next step.
+        """Continue after the delivery has got its final state, which this transaction has written.
 
-        Called once for each delivery; locks nothing that could make it wait for whoever holds a fence and cancels.
+        Called once for each delivery. Must not take a lock that a transaction which has a fence and cancels deliveries
+        may have.
         """
 
 
@@ -34,7 +42,7 @@ _origins: dict[str, Origin] = {}
 
 
 def register_origin(name: str, origin: Origin) -> None:
-    """`name` stands in `Delivery.origin`; it never changes."""
+    """Register an origin. `name` is stored in `Delivery.origin`, so it must never change."""
     _origins[name] = origin
 
 
@@ -43,8 +51,10 @@ def origin_named(name: str) -> Origin | None:
 
 
 def origins_lock(wanted: Iterable[tuple[str, UUID]]) -> None:
-    """Lock the fences of deliveries, given as (origin, origin id), in the order of the origins' names. An unknown
-    origin has no fences; `origin_verdicts` makes its deliveries wait."""
+    """Lock the fences of deliveries, given as (origin, origin id), in the order of the origins' names.
+
+    Origins that are not registered are skipped; `origin_verdicts` makes their deliveries wait.
+    """
     ids: dict[str, list[UUID]] = defaultdict(list)
     for name, origin_id in wanted:
         ids[name].append(origin_id)
@@ -54,8 +64,11 @@ def origins_lock(wanted: Iterable[tuple[str, UUID]]) -> None:
 
 
 def origin_verdicts(deliveries: Sequence[Delivery], *, now: datetime) -> dict[UUID, Verdict]:
-    """By delivery id. A delivery without an origin, a preview's, is allowed; one whose origin is not registered in
-    this process waits."""
+    """The origins' verdicts by delivery id.
+
+    A delivery without an origin, which a preview makes, is allowed. If its origin is not registered in this process, a
+    delivery waits.
+    """
     by_origin: dict[str, list[Delivery]] = defaultdict(list)
     for delivery in deliveries:
         by_origin[delivery.origin].append(delivery)
@@ -73,8 +86,10 @@ def origin_verdicts(deliveries: Sequence[Delivery], *, now: datetime) -> dict[UU
 
 
 def origin_settle(delivery: Delivery, *, now: datetime) -> None:
-    """Give a delivery that has reached its final state to its origin. Raises LookupError for an origin that is not
-    registered in this process: the state must not be written then."""
+    """Let the origin continue after a delivery has reached its final state.
+
+    Raises LookupError if the origin is not registered in this process; the caller must then not store the state.
+    """
     origin = origin_named(delivery.origin)
     if origin is None:
         raise LookupError(f"No origin {delivery.origin} is registered in this process.")

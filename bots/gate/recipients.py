@@ -1,6 +1,6 @@
-"""The recipients of deliveries, as far as the ledger knows them.
+"""The recipients of deliveries, identified by the ledger.
 
-A person may be addressed by id in one message and by name in another.
+One message may address a person by id and another by username.
 """
 
 from collections import defaultdict
@@ -18,25 +18,28 @@ from campaigns.models import Purpose
 
 @dataclass(frozen=True)
 class Recipient:
-    """The person that a delivery goes to. `id` is known of a person who is addressed by name, too, once any message
-    paired the two. `names`, in capitals: every one that the id went by."""
+    """The person that a delivery goes to.
+
+    `id` is known for a person who is addressed by username too, once any delivery had both. `names` are all usernames
+    of the id in the ledger, in upper case.
+    """
 
     id: int | None
     names: frozenset[str]
 
 
 def name_of(username: str) -> str:
-    """A username as the ledger's index has it; empty for none."""
+    """The username in the form of the ledger's index: without @, in upper case."""
     return plain_username(username).upper()
 
 
 def addressed_as(username: str) -> Q:
-    """Deliveries to somebody of this name, in the words of the ledger's indexes."""
+    """Deliveries to this username, as a condition that matches the ledger's indexes."""
     return Q(peer_username__upper=name_of(username))
 
 
 def recipients_of(deliveries: Sequence[Delivery]) -> dict[UUID, Recipient]:
-    """The recipients by delivery, of those that go to a person. Two queries, however many deliveries there are."""
+    """The recipients of the deliveries that go to a person, by delivery id. Makes two queries at most."""
     to_people = [delivery for delivery in deliveries if delivery.chat_id is None]
     named = {name_of(delivery.peer_username) for delivery in to_people if delivery.peer_id is None}
     ids = _ids_of(named - {""})
@@ -50,7 +53,7 @@ def recipients_of(deliveries: Sequence[Delivery]) -> dict[UUID, Recipient]:
 
 
 def _ids_of(names: Collection[str]) -> dict[str, int]:
-    """A name that passed to somebody else counts for the one who had it last."""
+    """The ids by username. A username that passed to another person counts for the person whose delivery is newest."""
     if not names:
         return {}
     with connection.cursor() as cursor:
@@ -67,7 +70,11 @@ def _ids_of(names: Collection[str]) -> dict[str, int]:
 
 
 def _names_of(ids: Collection[int]) -> Mapping[int, set[str]]:
-    """The index is skipped through from name to name: a person with a thousand messages costs no more than one."""
+    """The usernames by id.
+
+    The recursive query skips through the index from username to username, so the cost does not grow with the number of
+    a person's messages.
+    """
     names: dict[int, set[str]] = defaultdict(set)
     if not ids:
         return names
@@ -93,8 +100,10 @@ def _names_of(ids: Collection[int]) -> Mapping[int, set[str]]:
 
 
 def new_contacts(deliveries: Sequence[Delivery], people: Mapping[UUID, Recipient]) -> set[UUID]:
-    """Those that would be the first message of their bot to their person. A reply never is: the person wrote first.
-    They are not counted themselves."""
+    """The ids of deliveries that would be their bot's first message to the person, without replies.
+
+    Only messages that have been counted against budgets are earlier messages, so these deliveries themselves are not.
+    """
     asked = [delivery for delivery in deliveries if delivery.id in people and delivery.purpose != Purpose.REPLY]
     pairs = [(delivery, user_id) for delivery in asked if (user_id := people[delivery.id].id) is not None]
     pairs_by_name = [(delivery, name) for delivery in asked for name in sorted(people[delivery.id].names)]

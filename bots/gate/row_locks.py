@@ -1,7 +1,7 @@
-"""SQL statements that lock rows and read them at once, so that a claim judges by what it has locked.
+"""SQL statements that lock rows and read them at the same time, so that a claim decides by the rows that it has locked.
 
-They are written by hand: a claim of one message needs some fifteen of them, and Django took longer to build their SQL
-each time than the database takes to answer.
+They are written by hand. A claim of one message needs some fifteen statements, and Django took longer to build their
+SQL than the database takes to answer.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -15,7 +15,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class Statement(NamedTuple):
-    """What to ask, and what to make of the rows."""
+    """An SQL statement with its parameters, and a function that converts the rows of its result."""
 
     sql: str
     params: Sequence[Any]
@@ -23,9 +23,10 @@ class Statement(NamedTuple):
 
 
 def ask(*statements: Statement) -> list[Any]:
-    """One after the other, on one way to the database and back. What each of them found, as its `read` makes it.
+    """Run the statements in order, in one round trip to the database. Returns each result, converted by `read`.
 
-    They are one text to the database, with the values in it: that needs Django's default, binding on our side.
+    The database gets one text that contains the parameters. That requires client-side binding, which is Django's
+    default.
     """
     found = []
     with connection.cursor() as cursor:
@@ -41,15 +42,15 @@ def ask(*statements: Statement) -> list[Any]:
 
 
 def holding(model: type[models.Model], ids: Collection[Any], lock: Lock, *, but: tuple[str, ...] = ()) -> Statement:
-    """These rows by id, locked in the order of their ids until the transaction ends; without the columns `but`."""
+    """The rows by id, locked in the order of their ids until the transaction ends. Columns in `but` are not loaded."""
     wanted = selecting(model, f"WHERE id = ANY(%s) ORDER BY id {lock}", [sorted(ids)], but=but)
     return wanted._replace(read=lambda rows: {row.pk: row for row in wanted.read(rows)})
 
 
 def selecting(model: type[models.Model], rest: str, params: Sequence[Any], *, but: tuple[str, ...] = ()) -> Statement:
-    """The rows of SELECT … FROM the model's table and `rest`; a column in `but` is read when somebody asks for it.
+    """A statement for the rows of "SELECT … FROM" the model's table followed by `rest`. Columns in `but` are deferred.
 
-    Raises TypeError for fields that are converted (encrypted ones, JSON) and not among `but`.
+    Raises TypeError if the model has fields that are converted when they are read (encrypted, JSON) and not in `but`.
     """
     names, columns = _columns(model, but)
     sql = f"SELECT {columns} FROM {connection.ops.quote_name(model._meta.db_table)} {rest}"
@@ -57,7 +58,7 @@ def selecting(model: type[models.Model], rest: str, params: Sequence[Any], *, bu
 
 
 def select(model: type[Row], rest: str, params: Sequence[Any]) -> list[Row]:
-    """What `selecting` finds."""
+    """Run `selecting` and return the rows."""
     rows: list[Row] = ask(selecting(model, rest, params))[0]
     return rows
 

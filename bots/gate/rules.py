@@ -1,7 +1,7 @@
-"""The rules of the gate: allow a delivery now, let it wait until a time, or refuse it, each with its reason.
+"""The rules of the gate, which allows a delivery now, lets it wait until a time, or refuses it, with a reason.
 
-`judge` is a pure function of the facts that `bots.gate.facts` gathered under the locks of the claiming transaction. Its
-reasons are sentences for operators; the panel shows them as they are.
+`judge` is a pure function of the facts that `bots.gate.facts` reads under the locks of the claiming transaction. The
+reasons are sentences for operators, which the panel shows unchanged.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Allow:
 
 @dataclass(frozen=True)
 class Wait:
-    """Not now. `until` is None when the end is not known: it is judged again within seconds."""
+    """Not now. `until` is None if the end is not known; the gate checks the delivery again within seconds then."""
 
     until: datetime | None
     reason: str
@@ -31,7 +31,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Refuse:
-    """Never."""
+    """The delivery will never be sent."""
 
     reason: str
 
@@ -45,7 +45,7 @@ ALLOW = Allow()
 
 @dataclass(frozen=True)
 class Block:
-    """Telegram asked the bot to wait."""
+    """A flood wait of the bot."""
 
     until: datetime
     reason: str
@@ -53,7 +53,7 @@ class Block:
 
 @dataclass(frozen=True)
 class FullBudget:
-    """A budget with nothing left. `until` is when the oldest counted message leaves its window; None: never."""
+    """A used-up budget. `until` is when the oldest counted message leaves its window; None for a limit of 0."""
 
     name: str
     limit: int
@@ -63,12 +63,15 @@ class FullBudget:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that decides about one delivery at `now`. Locked rows, so nothing here changes before the outcome is written.
+    """Everything that the gate's verdict about one delivery at `now` depends on.
 
-    `chat` is None for a message to a person; `permission_gap`: why its owner's permission is not in force;
-    `chat_labelled`: its label tells its members that scripts play there. `met_restriction`: Telegram refused this very
-    message because the bot is restricted. `blocked_until`: the whole account waits for Telegram, and is not even
-    connected. `replies_to`: the state of the delivery that it answers. `ahead`: what of the same bot goes first.
+    The rows that these values come from are locked, so no value changes before the verdict is stored.
+
+    `chat` is None for a message to a person. `permission_gap` is why the chat owner's permission is not in force.
+    `chat_labelled`: the chat's label informs its members that scripts play there. `met_restriction`: Telegram has
+    refused this message before because the bot is restricted. `blocked_until` is the end of a wait of the whole
+    account, during which the account is not connected. `replies_to` is the state of the delivery that this one replies
+    to. `ahead` is the reason to wait if another delivery of the bot must be sent first, otherwise empty.
     """
 
     now: datetime
@@ -100,13 +103,16 @@ class Facts:
 
 
 def judge(facts: Facts) -> Verdict:
-    """Refusals come before waits: what can never be said does not queue for its turn. Of several waits the one that
-    ends last is told: the first whose end is not known, else the latest."""
+    """The verdict about a delivery.
+
+    A refusal comes before a wait: a message that can never be sent should not stay in the queue. Of several waits the
+    result is the first one without a known end, or else the one that ends last.
+    """
     return next(iter(objections(facts)), ALLOW)
 
 
 def objections(facts: Facts) -> list[Refuse | Wait]:
-    """Everything that speaks against it, what decides first; empty when it is allowed."""
+    """All reasons against sending, the decisive one first; empty if the delivery is allowed."""
     refusals = [refusal for clause in _REFUSALS if (refusal := clause(facts)) is not None]
     waits = [wait for clause in _WAITS if (wait := clause(facts)) is not None]
     open_ended = [wait for wait in waits if wait.until is None]
@@ -182,7 +188,7 @@ def _origin_waits(facts: Facts) -> Wait | None:
     return facts.origin if isinstance(facts.origin, Wait) else None
 
 
-# In these states nothing goes through the account, until a person or Telegram changes it.
+# In these states the account sends nothing until an operator or Telegram changes the state.
 _UNUSABLE: dict[str, str] = {
     Bot.State.BANNED: "is banned",
     Bot.State.NEEDS_LOGIN: "needs to be logged in again",
@@ -242,7 +248,7 @@ def _blocked(facts: Facts) -> Wait | None:
 
 
 def _quiet_hours(facts: Facts) -> Wait | None:
-    """Who wrote to us may be answered at any hour."""
+    """Quiet hours concern scripts and first contacts only: replies may be sent at any hour."""
     if facts.purpose not in (Purpose.FIRST_CONTACT, Purpose.SCRIPT):
         return None
     try:
@@ -251,7 +257,7 @@ def _quiet_hours(facts: Facts) -> Wait | None:
         return Wait(None, f"The time zone “{facts.time_zone}” of campaign “{facts.campaign}” is not known.")
     if until is None:
         return None
-    # As the campaign has them; the panel adds the one moment at which they end.
+    # In the campaign's time zone. The panel adds the time at which the wait ends.
     hours = f"{facts.quiet_from:%H:%M}–{facts.quiet_to:%H:%M} {facts.time_zone}"
     return Wait(until, f"Quiet hours of campaign “{facts.campaign}” ({hours}).")
 

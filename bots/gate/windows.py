@@ -1,4 +1,4 @@
-"""Count the ledger's messages in the windows of budgets: many windows in one query, each by an index."""
+"""Counts the ledger's messages in the windows of budgets: many windows in one query, each with an index."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-# How each kind of subject is found in the ledger. What is known by name only is kept apart from what has an id.
+# The condition for each kind of subject in the ledger. Messages to a username without an id are a kind of their own.
 _WHERE = {
     "team": "TRUE",
     "campaign": "campaign_id = ask.key::uuid",
@@ -17,7 +17,8 @@ _WHERE = {
     "peer": "peer_id = ask.key::bigint",
     "name": "peer_id IS NULL AND peer_username <> '' AND upper(peer_username) = ask.key",
 }
-# The index over everybody's messages is on another expression than theirs (`Delivery.Meta` says why).
+# The index over the messages of all bots is on another expression than the other indexes: `bots.models.ledger` explains
+# why.
 _AT = dict.fromkeys(_WHERE, "counted_at") | {"team": "(counted_at AT TIME ZONE 'UTC')"}
 _SINCE = dict.fromkeys(_WHERE, "ask.since") | {"team": "(ask.since AT TIME ZONE 'UTC')"}
 _ASKED = (
@@ -27,7 +28,7 @@ _ASKED = (
 
 
 class Source(NamedTuple):
-    """Messages of one `kind` of subject (a key of `_WHERE`) with this key."""
+    """The messages of one subject: its kind (a key of `_WHERE`) and its key."""
 
     kind: str
     key: str
@@ -35,8 +36,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """Messages of one subject that were counted after `since`; `purpose` empty: of every purpose. A person has several
-    sources, which have no message in common."""
+    """The messages of one subject that were counted after `since`. An empty `purpose` stands for all purposes.
+
+    A person has several sources; no message belongs to two of them.
+    """
 
     sources: tuple[Source, ...]
     purpose: str
@@ -51,11 +54,13 @@ class Total:
 
 
 def counted_times(windows: Sequence[tuple[Window, int, int]]) -> list[list[datetime]]:
-    """Of each (window, skip, take): the times at which its messages were counted, newest first, after `skip` of them,
-    at most `take`."""
+    """For each (window, skip, take) the times at which its messages were counted, newest first.
+
+    The first `skip` times are left out, and at most `take` are returned.
+    """
     asks = []
     for number, (window, skip, take) in enumerate(windows):
-        # Of several sources the newest of all are known only when they are put together.
+        # The newest messages of several sources are known only after the sources have been merged.
         place = (skip, take) if len(window.sources) == 1 else (0, skip + take)
         asks += [(number, window, source, *place) for source in window.sources]
     select = "SELECT ask.n, found.counted_at FROM {asked} CROSS JOIN LATERAL (SELECT counted_at {of} "
@@ -71,7 +76,7 @@ def counted_times(windows: Sequence[tuple[Window, int, int]]) -> list[list[datet
 
 
 def totals(windows: Sequence[Window]) -> list[Total]:
-    """How many messages each window has, and when the oldest of them was counted."""
+    """The number of messages in each window, and the time at which the oldest of them was counted."""
     select = "SELECT ask.n, found.number, found.oldest FROM {asked} CROSS JOIN LATERAL "
     select += "(SELECT count(*) AS number, min(counted_at) AS oldest {of}) AS found"
     found = [Total(0, None)] * len(windows)
@@ -84,8 +89,10 @@ def totals(windows: Sequence[Window]) -> list[Total]:
 
 
 def counted(windows: Sequence[tuple[Window, int]]) -> list[int]:
-    """How many messages each (window, most) has: `most` at most for each of its sources. In the order of time, so that
-    they are counted in the index and not in the table."""
+    """The number of messages in each (window, most), counting at most `most` for each of the window's sources.
+
+    The query sorts by time so that PostgreSQL counts in the index and not in the table.
+    """
     select = "SELECT ask.n, found.number FROM {asked} CROSS JOIN LATERAL (SELECT count(*) AS number FROM "
     select += "(SELECT counted_at {of} ORDER BY {at} DESC LIMIT ask.take) AS newest) AS found"
     asks = [(n, window, source, 0, most) for n, (window, most) in enumerate(windows) for source in window.sources]
@@ -96,8 +103,9 @@ def counted(windows: Sequence[tuple[Window, int]]) -> list[int]:
 
 
 def _ask(select: str, asks: Sequence[tuple[int, Window, Source, int, int]]) -> list[tuple[Any, ...]]:
-    """One query: a part for each kind of source, in which the rows that it asks about are parameters."""
-    # A condition on a column that an index lacks, even one that is always true, has every row fetched from the table.
+    """Run one query with a part for each kind of source; the sources are its parameters."""
+    # A condition on a column that the index lacks, even if it is always true, makes PostgreSQL fetch each row from the
+    # table. So windows with other conditions are other parts.
     groups: dict[tuple[str, bool, bool], list[tuple[Any, ...]]] = defaultdict(list)
     for number, window, source, skip, take in asks:
         row = (number, source.key, window.purpose, window.since, skip, take)
