@@ -48,6 +48,11 @@ class Probe:
         worker.wait_for_log("ready.")
         return worker
 
+    def start_with_archiver(self, *, name: str = "probe", queue: str = probe.PROBE_QUEUE) -> Process:
+        """Both in one process, which starts in half the time, for tests in which neither ends alone."""
+        queues = (queue, topology.DEAD_LETTER_ARCHIVE_QUEUE, topology.UNROUTABLE_QUEUE)
+        return self.start_worker(name=name, queue=",".join(queues))
+
     def settle(self, worker: Process, queue: str, handled: int) -> None:
         """Wait until the worker has handled so many messages, end it, and see that it left none behind.
 

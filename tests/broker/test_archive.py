@@ -39,8 +39,7 @@ def test_a_message_that_no_binding_wants_is_archived(probed: Probe):
 
 
 def test_the_same_words_as_two_events_keep_each_their_own_error(probed: Probe):
-    probed.start_worker()
-    probed.start_archiver()
+    probed.start_with_archiver()
     for key in ("probe.one", "probe.two"):
         probed.broker.publish(PROBE_EXCHANGE, key, b'{"foo": 1}')
     wait_until(lambda: DeadLetter.objects.count() == 2, what="both letters")
@@ -51,8 +50,7 @@ def test_the_same_words_as_two_events_keep_each_their_own_error(probed: Probe):
 def test_a_letter_with_a_header_that_grows_when_it_is_written_out_can_be_replayed(
     probed: Probe, start_process: StartProcess
 ):
-    probed.start_worker()
-    probed.start_archiver()
+    probed.start_with_archiver()
     event = ProbeHappened(text="fail")
     headers = {"x-" + "\0" * 100: "odd", "nested": {"x-" + "\0" * 100: "odd"}}
     probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode(), application_headers=headers)
@@ -64,8 +62,7 @@ def test_a_letter_with_a_header_that_grows_when_it_is_written_out_can_be_replaye
 
 
 def test_a_replay_reaches_only_the_queue_where_it_died(probed: Probe, start_process: StartProcess):
-    probed.start_worker()
-    probed.start_archiver()
+    probed.start_with_archiver()
     event = ProbeHappened(text="fail")
     letter = _die(probed, event)
     with probed.broker.channel() as channel:
@@ -81,8 +78,7 @@ def test_a_replay_reaches_only_the_queue_where_it_died(probed: Probe, start_proc
 
 
 def test_a_replay_that_fails_again_opens_the_letter_again_and_counts(probed: Probe, start_process: StartProcess):
-    probed.start_worker()
-    probed.start_archiver()
+    probed.start_with_archiver()
     start_process("manage.py", "relay_events")
     event = ProbeHappened(text="fail")
     letter = _die(probed, event)
@@ -94,8 +90,7 @@ def test_a_replay_that_fails_again_opens_the_letter_again_and_counts(probed: Pro
 
 
 def test_a_replayed_foreign_event_without_an_id_keeps_the_id_it_was_given(probed: Probe, start_process: StartProcess):
-    probed.start_worker()
-    probed.start_archiver()
+    probed.start_with_archiver()
     start_process("manage.py", "relay_events")
     probed.broker.publish(PROBE_EXCHANGE, KEY, b'{"text": "fail"}', message_id="order 66")
     letter = wait_until(lambda: DeadLetter.objects.first())

@@ -35,8 +35,7 @@ def _die(probed: Probe, event: ProbeHappened, exchange: str = PROBE_EXCHANGE, ke
 def test_an_edited_letter_is_handled_by_its_replay_also_one_published_straight_to_its_queue(
     probed: Probe, start_process: StartProcess
 ):
-    probed.start_worker()
-    probed.start_archiver()
+    probed.start_with_archiver()
     start_process("manage.py", "relay_events")
     event = ProbeHappened(text="fail")
     letter = _die(probed, event, "", PROBE_QUEUE)
@@ -52,8 +51,7 @@ def test_an_edited_letter_is_handled_by_its_replay_also_one_published_straight_t
 
 
 def test_an_edit_that_does_not_help_comes_back_as_the_same_letter(probed: Probe, start_process: StartProcess):
-    probed.start_worker()
-    probed.start_archiver()
+    probed.start_with_archiver()
     start_process("manage.py", "relay_events")
     event = ProbeHappened(text="fail")
     letter = _die(probed, event)
@@ -122,8 +120,7 @@ def _onlooker(probed: Probe) -> Iterator[Callable[[], bool]]:
 
 
 def test_an_unroutable_message_is_replayed_to_whoever_wants_it_by_now(probed: Probe, start_process: StartProcess):
-    probed.start_archiver()
-    probed.start_worker()
+    probed.start_with_archiver()
     start_process("manage.py", "relay_events")
     event = ProbeHappened()
     with probed.broker.channel() as channel:

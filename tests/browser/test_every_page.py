@@ -32,8 +32,9 @@ def _url(model: Any, page: str, *args: Any) -> str:
 
 def _assert_fine(panel: Panel, path: str) -> None:
     assert panel.open(path) == 200, path
-    assert "Traceback" not in panel.text or "handlingfailure" in path or "deadletter" in path, path
-    assert " object at 0x" not in panel.text, path
+    text = panel.text
+    assert "Traceback" not in text or "handlingfailure" in path or "deadletter" in path, path
+    assert " object at 0x" not in text, path
     assert not panel.problems, path
     assert panel.does_not_fit_on_a_phone() == [], path
 
