@@ -35,7 +35,7 @@ class CampaignsPersonalData(PersonalData):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """`campaigns.people` has written the hash; this removes what the hash replaces."""
+        """`campaigns.erasing` has written the hash; this removes what the hash replaces."""
         fences.suppressions_close()
         known = _suppressions(person).exclude(person_hash="")
         # A suppression that the erasure itself wrote does not count as erased.

@@ -8,8 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from telethon import TelegramClient
 
+from telegram.error_mapping import map_error
 from telegram.errors import TransientError
-from telegram.mapping import map_error
 
 # Seconds. An answer that takes longer belongs to a connection that is gone.
 REQUEST_TIMEOUT = 30

@@ -16,8 +16,8 @@ from telegram.connection.config import new_client
 from telegram.connection.session_store import StoredSession, UnreadableSession
 from telegram.convert import incoming, message_now, new_message, now, sent
 from telegram.dialogs import list_dialogs
+from telegram.error_mapping import map_error
 from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
-from telegram.mapping import map_error
 from telegram.membership import membership
 from telegram.references import check_reference
 from telegram.types import (

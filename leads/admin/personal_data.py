@@ -9,7 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 
-from campaigns.people import ERASE_RIGHT, person_erase, person_named
+from campaigns.erasing import ERASE_RIGHT, person_erase, person_named
 from leads.models import Conversation, Lead
 from panelkit import audit
 from panelkit.base import FactAdmin

@@ -12,8 +12,8 @@ from django.db import connection
 from django.utils import timezone
 
 from bots.models import BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
+from campaigns.erasing import person_erase, person_named
 from campaigns.models import Budget, Suppression
-from campaigns.people import person_erase, person_named
 from leads.models import Conversation, Lead, LlmJob, UnclaimedMessage
 from leads.services.operators import conversation_take_over, operator_send
 from messaging.models import (

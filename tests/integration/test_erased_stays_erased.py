@@ -13,8 +13,8 @@ from bots.models import Cursor, Delivery
 from bots.roles import handler_of
 from bots.worker.cursors import Reader, cursors_start_direct, messages_record
 from bots.worker.message_changes import changes_record, lately
+from campaigns.erasing import StillLeaving, person_erase
 from campaigns.models import Suppression
-from campaigns.people import StillLeaving, person_erase
 from campaigns.policy.fences import erasing_hold
 from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_add, suppression_resolve

@@ -7,8 +7,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from bots.deliveries.claiming import claim
+from campaigns.erasing import person_erase, person_named
 from campaigns.models import HashKey, Suppression
-from campaigns.people import person_erase, person_named
 from campaigns.policy import fences
 from campaigns.suppressions.lookup import is_erased, is_suppressed
 from campaigns.suppressions.recording import suppression_add

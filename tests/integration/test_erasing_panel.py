@@ -13,8 +13,8 @@ from django.urls import reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
 from bots.models import Delivery
+from campaigns.erasing import person_erase
 from campaigns.models import Suppression
-from campaigns.people import person_erase
 from leads.models import Conversation, Lead
 from panelkit.errors import NotPossible
 from panelkit.rights import Shell

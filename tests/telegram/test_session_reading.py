@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from bots.models import Cursor
 from bots.worker.supervision import unread_chats_forget
-from campaigns.people import person_erase
+from campaigns.erasing import person_erase
 from messaging.models import HandlingFailure
 from panelkit.rights import Shell
 from parser.hit_changes import hits_changed

@@ -3,10 +3,10 @@
 import pytest
 
 from telegram.connection.proxy_settings import Proxy, parse_proxy
+from telegram.error_mapping import error_name, map_error
 from telegram.error_table import entry_of
 from telegram.errors import BotDead, PermanentError, RetryAfter, TransientError
 from telegram.logins.types import SENTENCES, WAYS, login_error
-from telegram.mapping import error_name, map_error
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

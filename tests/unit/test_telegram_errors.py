@@ -9,6 +9,7 @@ from telethon.tl.functions import InvokeWithoutUpdatesRequest
 from telethon.tl.functions.messages import SendMessageRequest
 from telethon.tl.types import InputPeerSelf, RpcError
 
+from telegram.error_mapping import map_error
 from telegram.error_table import UNLISTED_MOST, note_unlisted, take_unlisted
 from telegram.errors import (
     LONGEST_WAIT,
@@ -24,7 +25,6 @@ from telegram.errors import (
     TelegramError,
     TransientError,
 )
-from telegram.mapping import map_error
 
 
 def refused(code: int, name: str, wrap: bool = False) -> TelegramError:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from campaigns.people import StillLeaving, person_erase, person_named
+from campaigns.erasing import StillLeaving, person_erase, person_named
 from panelkit import audit
 from panelkit.errors import NotPossible
 from panelkit.rights import Shell

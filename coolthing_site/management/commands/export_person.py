@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 
-from campaigns.people import person_named
+from campaigns.erasing import person_named
 from panelkit.errors import NotPossible
 from panelkit.rights import Shell
 from privacy.exporting import person_export
