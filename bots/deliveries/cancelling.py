@@ -1,7 +1,7 @@
-"""Cancel many deliveries on an operator's order: in slices, resumed after any crash, each delivery settled by itself.
+"""Cancels many deliveries for an operator: in slices, which resume after a crash, and each delivery by itself.
 
-An order keeps the deliveries that matched when it was given. Cancelling a cancelled delivery changes nothing, so a
-slice may run twice and beside itself; the order advances by a conditional UPDATE.
+A mass cancellation stores the ids of the deliveries that matched when the operator started it. Cancelling a cancelled
+delivery changes nothing, so two processes may run the same slice; the position advances by a conditional UPDATE.
 """
 
 import logging
@@ -19,9 +19,9 @@ from messaging.rounds import for_each
 from panelkit import audit
 
 TASK = "bots.tasks.advance_cancellations"
-# More are not kept in one order: a narrower choice is a clearer one, too.
+# The most deliveries of one mass cancellation. Operators who select more have to narrow their selection.
 MOST = 100_000
-# Deliveries after which an order notes how far it is, and those that one run cancels of it at most.
+# The number of deliveries after which the position is stored, and the most that one run of the task cancels.
 SLICE, A_RUN = 100, 1000
 
 State = MassCancellation.State
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class CancellationRefused(Exception):
-    """The order cannot be given or stopped; the text says why."""
+    """The mass cancellation cannot be started or stopped. The text is the reason."""
 
 
 def matching(*, deliveries: QuerySet[Delivery], until: datetime) -> dict[str, int]:
-    """How many of those that were there at `until` are in which state."""
+    """The numbers of deliveries by state, of those created until `until`."""
     counted = deliveries.filter(created_at__lte=until).order_by().values_list("state").annotate(n=Count("pk"))
     return dict(counted)
 
@@ -43,9 +43,10 @@ def matching(*, deliveries: QuerySet[Delivery], until: datetime) -> dict[str, in
 def cancellation_start(
     *, deliveries: QuerySet[Delivery], until: datetime, by: str, what: str, user_id: int | None = None
 ) -> MassCancellation:
-    """Cancel those that are queued now and were there at `until`. `what` says how they were chosen.
+    """Start to cancel the deliveries that are queued now and were created until `until`.
 
-    Returns at once; `cancellations_advance` does the work. Raises CancellationRefused when there is none, or too many.
+    `what` describes the selection. Returns at once; `cancellations_advance` does the work. Raises CancellationRefused
+    if no delivery is queued, or more than MOST.
     """
     queued = deliveries.filter(state=Delivery.State.QUEUED, created_at__lte=until).order_by("due_at", "pk")
     ids = list(queued.values_list("pk", flat=True)[: MOST + 1])
@@ -60,13 +61,19 @@ def cancellation_start(
 
 @transaction.atomic
 def cancellation_stop(*, order_id: UUID) -> None:
-    """Leave the deliveries that still wait for their turn queued."""
+    """Stop a mass cancellation: deliveries that it has not processed yet stay queued.
+
+    Raises CancellationRefused if it has ended.
+    """
     if not _finish(order_id, State.STOPPED):
         raise CancellationRefused("it has ended already")
 
 
 def cancellations_advance(*, order_id: UUID | None = None) -> int:
-    """Go on with every order under way, or with one; how many deliveries had their turn. May run beside itself."""
+    """Continue all running mass cancellations, or the given one. Returns the number of processed deliveries.
+
+    Several processes may run it at the same time.
+    """
     running = MassCancellation.objects.filter(state=State.RUNNING).order_by("created_at")
     if order_id is not None:
         running = running.filter(pk=order_id)
@@ -81,7 +88,10 @@ def _advance(order_id: UUID) -> int:
 
 
 def _slice(order_id: UUID) -> int:
-    """The next SLICE of the order; 0 when it has ended, or somebody else has just done this slice."""
+    """Process the next SLICE deliveries and return their number.
+
+    Returns 0 if the mass cancellation has ended, or if another process has just finished this slice.
+    """
     order = MassCancellation.objects.defer("delivery_ids").get(pk=order_id)
     if order.state != State.RUNNING:
         return 0
@@ -98,15 +108,15 @@ def _cancel(delivery_id: UUID, reason: str) -> None:
     except (OperationalError, InterfaceError):
         raise
     except Exception:
-        # Whoever asked for it cannot settle it: it stays queued, the others do not wait for it.
+        # The delivery's origin failed to settle it. It stays queued; the other deliveries are still cancelled.
         log.exception("delivery %s could not be cancelled", delivery_id)
 
 
 @transaction.atomic
 def _move_on(order: MassCancellation, ids: list[UUID]) -> bool:
-    # What was cancelled is counted by its trace: an earlier run may have died before it came to this line.
+    # Count the cancelled deliveries by their stored reason: an earlier run may have crashed before this line.
     cancelled = Delivery.objects.filter(pk__in=ids, state=Delivery.State.CANCELLED, error=order.reason)
-    # The trace names the bot; its secrets, which may be unreadable, are none of it.
+    # The admin log needs the bots' names, but not their secrets, which this process may not be able to decrypt.
     secrets = ("bot__phone", "bot__api_hash", "bot__proxy_url")
     gone = list(cancelled.select_related("bot", "chat").defer(*secrets))
     here = MassCancellation.objects.filter(pk=order.pk, state=State.RUNNING, position=order.position)

@@ -1,4 +1,4 @@
-"""Claim due deliveries: one short transaction per batch, in which the gate judges each of them."""
+"""Claims due deliveries, in one short transaction per batch, in which the gate checks each of them."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,15 +30,15 @@ Clock = Callable[[], datetime]
 
 log = logging.getLogger(__name__)
 
-# So many of a bot's messages are judged in a batch; one is claimed.
+# The most deliveries of a bot that the gate checks in a batch. At most one of them is claimed.
 PER_BOT = 8
-# Before a delivery that fails in an unforeseen way is judged again.
+# How long a delivery waits after an unexpected error before the gate checks it again.
 SET_ASIDE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
 class ReplyElsewhere:
-    """The message to reply to as its author's account knows it; the replying account numbers it differently."""
+    """Identifies the message to reply to when the replying account numbers it differently from its author's account."""
 
     author_id: int
     text: str
@@ -47,7 +47,7 @@ class ReplyElsewhere:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A claimed delivery: all that the network part needs."""
+    """A claimed delivery, with everything that is needed to send it without the database."""
 
     id: UUID
     bot_id: UUID
@@ -64,7 +64,11 @@ class Outgoing:
 
 @dataclass
 class ClaimRound:
-    """What a round did. `waiting`: deliveries that the gate lets wait, by bot; `joining`: bots that miss a chat."""
+    """The result of a round of claims.
+
+    `waiting` are the deliveries that the gate lets wait, by bot. `joining` are bots that are not members of a chat that
+    they have to write in.
+    """
 
     outgoing: list[Outgoing] = field(default_factory=list)
     waiting: dict[UUID, list[UUID]] = field(default_factory=dict)
@@ -90,13 +94,14 @@ def claim(
     alone: Collection[UUID] = (),
     clock: Clock = database_clock,
 ) -> ClaimRound:
-    """Judge the due deliveries of these bots and claim at most one of each: a bot says one thing at a time.
+    """Let the gate check the due deliveries of these bots and claim at most one per bot: a bot sends one at a time.
 
-    A claimed delivery is `sending`, counted and carries the owner's epoch when this returns. `asleep` are left alone.
-    Of the bots in `alone` only the first in line is judged: what is judged beside the one that leaves is judged in
-    vain, and its fences are held meanwhile. Name those here whose first in line may well be allowed.
+    When this returns, a claimed delivery is `sending`, is counted against its budgets and has the owner's epoch. The
+    deliveries in `asleep` are skipped. For a bot in `alone` only the first delivery in its queue is checked. Pass the
+    bots whose first delivery is probably allowed: to check more would be useless and would lock their fences longer.
 
-    A delivery that cannot be judged or refused keeps no other from being claimed: it waits, says so, and is reported.
+    If a delivery cannot be checked or refused because of an error, it waits with that reason and is reported; the other
+    deliveries are claimed all the same.
     """
     return _judge_all(due_keys(owners, asleep=asleep, alone=alone, now=clock()), owners, clock)
 
@@ -124,7 +129,7 @@ def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clo
 
 
 def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> ClaimRound:
-    """Out of the way of what stands behind it for a while, and reported once."""
+    """Let a delivery wait after an error, so that it does not block those behind it, and report it once."""
     log.error("delivery %s of bot %s cannot be %s", delivery_id, bot_id, what)
     with suppress(DatabaseError, InterfaceError), transaction.atomic():
         queued = Delivery.objects.filter(id=delivery_id, state=State.QUEUED)
@@ -136,29 +141,32 @@ def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> Clai
             "among the account's queued deliveries, and cancel it or report this to the developers"
         )
         trouble_tell(key=f"delivery:{delivery_id}", reason=told)
-    # Here as well: perhaps nothing could be written down.
+    # Return it as waiting too, because the database may have failed above.
     return ClaimRound(waiting={bot_id: [delivery_id]})
 
 
 def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clock = database_clock) -> ClaimRound:
-    """`claim` for known deliveries. Of bots that are not in `owners` nothing is claimed."""
+    """Like `claim`, for the given deliveries. Deliveries of bots not in `owners` are checked, never claimed."""
     batch, refused = ClaimRound(), list[tuple[Delivery, Refuse]]()
     if not keys:
         return batch
     with transaction.atomic():
         deliveries = locked_deliveries(keys, hold_fences(keys), State.QUEUED)
         if deliveries:
-            # The last locks; the clock is read behind all of them.
+            # This takes the last locks. Read the clock only after all of them.
             book = BudgetBook(deliveries)
             refused = _judge(deliveries, book, owners, clock(), batch)
-    # Refusing settles, and settling may change rows that the claim holds shared with other claimers: on its own.
+    # Refuse in transactions of their own: settling may change rows of which this claim and others have shared locks.
     for delivery, refusal in refused:
         batch.add(_refuse(delivery, refusal, clock))
     return batch
 
 
 def _refuse(delivery: Delivery, refusal: Refuse, clock: Clock) -> ClaimRound:
-    """When that fails what was claimed with it must be sent all the same, and the gate refuses it again later."""
+    """Refuse a delivery. After an error it waits and the gate refuses it again later.
+
+    Raises nothing, since the deliveries that were claimed in the same batch must be sent.
+    """
     try:
         done = delivery_finish(
             delivery_id=delivery.id, was=State.QUEUED, state=State.REFUSED, reason=refusal.reason, now=clock()
@@ -170,7 +178,7 @@ def _refuse(delivery: Delivery, refusal: Refuse, clock: Clock) -> ClaimRound:
 
 
 def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -> ClaimRound:
-    """Say of these bots' due deliveries why they wait; nothing is claimed."""
+    """Store for the due deliveries of these bots why they wait. Claims nothing."""
     return _judge_all(due_keys(bot_ids, asleep=(), now=clock()), {}, clock)
 
 
@@ -204,7 +212,7 @@ def _judge(
 def due_keys(
     owners: Collection[UUID], *, asleep: Collection[UUID], alone: Collection[UUID] = (), now: datetime
 ) -> list[Key]:
-    """Due deliveries of the bots that say nothing at this moment: a few of each, one of each in `alone`."""
+    """The first due deliveries of the bots that are not sending: PER_BOT of each, one of each bot in `alone`."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -229,7 +237,7 @@ def _take(delivery: Delivery, owner: BotOwner, now: datetime, **counted: bool) -
 
 
 def mark_sending(delivery: Delivery, owner: BotOwner, *, first_attempt_at: datetime, **facts: object) -> Outgoing:
-    """Make the locked delivery this owner's attempt."""
+    """Mark the locked delivery as being sent by this owner."""
     Delivery.objects.filter(id=delivery.id).update(
         state=State.SENDING,
         attempts=F("attempts") + 1,
@@ -244,7 +252,7 @@ def mark_sending(delivery: Delivery, owner: BotOwner, *, first_attempt_at: datet
 
 def outgoing(delivery: Delivery, owner: BotOwner, first_attempt_at: datetime) -> Outgoing:
     chat = delivery.chat
-    # What may have been sent before a group became a supergroup is looked for where it would have been sent.
+    # A message that may have been sent before a group became a supergroup is searched for in the former group.
     chat_telegram_id = None if chat is None else chat.telegram_id_at(first_attempt_at)
     target: Target = (
         PersonTarget(delivery.peer_id, delivery.peer_username, delivery.via_chat_id, delivery.via_message_id)
@@ -277,14 +285,14 @@ def _reply(delivery: Delivery) -> int | ReplyElsewhere | None:
 
 
 def _is_in_former_group(reply_to: Delivery, chat: Chat | None) -> bool:
-    """Nothing in the supergroup can reply to what was said in the basic group that it was."""
+    """Whether the message was sent in the basic group that the chat was: a supergroup's messages cannot reply to it."""
     if chat is None or reply_to.first_attempt_at is None:
         return False
     return chat.telegram_id_at(reply_to.first_attempt_at) != chat.telegram_id
 
 
 def tell_wait(delivery: Delivery, wait: Wait, now: datetime) -> None:
-    """Keep the reason for the panel, if it is news."""
+    """Store why the delivery waits, for the panel, if that has changed."""
     reason = wait.reason[:300]
     if delivery.waiting_reason != reason:
         note(DeliveryEvent.Kind.WAITED, {delivery.id: reason}, at=now)
@@ -293,8 +301,8 @@ def tell_wait(delivery: Delivery, wait: Wait, now: datetime) -> None:
 
 
 def forget_waits(bot_ids: Collection[UUID]) -> int:
-    """A rule changed: what these bots' deliveries were told to wait for may be over."""
+    """Make the gate check all waiting deliveries of these bots again, after a rule changed. Returns their number."""
     waiting = Delivery.objects.filter(bot_id__in=bot_ids, state=State.QUEUED, waiting_until__isnull=False)
     with transaction.atomic():
-        # Locked, they are still queued.
+        # The rows are locked first, so these deliveries are still queued.
         return Delivery.objects.filter(id__in=rows_lock(waiting)).update(waiting_until=None)

@@ -1,4 +1,4 @@
-"""Write down the outcome of an attempt. Every write demands that the delivery still belongs to this owner's attempt."""
+"""Stores the outcome of an attempt. Every write applies only while the delivery belongs to this owner's attempt."""
 
 import logging
 from datetime import datetime, timedelta
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def record_sent(out: Outgoing, sent: SentMessage) -> bool:
-    """It was said. False when another owner has taken the delivery over: then that one settles it."""
+    """Store that the message was sent. False if another owner has taken the delivery over and will settle it."""
     learned: dict[str, Any] = {}
     if out.chat_id is None and sent.user_id is not None:
         learned["peer_id"] = Coalesce("peer_id", sent.user_id)
@@ -68,9 +68,11 @@ def record_failed(out: Outgoing, *, kind: str, reason: str) -> bool:
 
 
 def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
-    """Telegram told who bears the name that this goes to, before anything was said: suppressions are people's, not
-    names'. False: they asked not to be written to or are one of the team's own accounts, and it is refused (or another
-    owner has taken it over)."""
+    """Store the id of the recipient, which Telegram sent for a username before the message is sent.
+
+    Suppressions apply to ids, so they are checked again. False if the message must not be sent: the person is
+    suppressed or is one of the team's accounts, and the delivery is refused; or another owner has taken it over.
+    """
     suppression_resolve(telegram_user_id=telegram_user_id, username=username, by="Telegram")
     with transaction.atomic():
         mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
@@ -88,10 +90,10 @@ def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
 def put_back(
     out: Outgoing, reason: str, *, until: datetime | None = None, error_kind: str = "", answered: bool = True
 ) -> bool:
-    """It was certainly not said: back into the queue, with its budgets returned, for the gate to judge again.
+    """Put a delivery that was certainly not sent back into the queue. It no longer counts against its budgets.
 
-    `attempts` keeps count of those that Telegram did not answer: an attempt that it refused, or that never left, is
-    taken back.
+    The gate checks it again. `attempts` counts only attempts that Telegram did not answer: if this one was refused or
+    never left (`answered`), it is subtracted.
     """
     mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
     moved = mine.update(
@@ -110,7 +112,7 @@ def put_back(
 
 @transaction.atomic
 def note_unanswered(out: Outgoing, error: TelegramError) -> None:
-    """Still leaving: whether it was said is found out by `bots.deliveries.recovery`."""
+    """Record that Telegram did not answer. The delivery stays `sending` until `bots.deliveries.recovery` settles it."""
     mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
     reason = f"No answer from Telegram ({error.reason}): whether it was said is being found out."[:300]
     if mine.update(waiting_reason=reason):
@@ -118,7 +120,7 @@ def note_unanswered(out: Outgoing, error: TelegramError) -> None:
 
 
 def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetime) -> None:
-    """Telegram answered, and the message was not said."""
+    """Store the outcome of an attempt that Telegram answered with an error, so that the message was not sent."""
     if isinstance(error, RetryAfter):
         until = now + timedelta(seconds=error.seconds)
         with transaction.atomic():
@@ -139,13 +141,13 @@ def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetim
         put_back(out, "The chat's reference leads to another chat.")
     else:
         if isinstance(error, ChatRefuses) and out.chat_id is not None:
-            # First: settling may make the next line for the same chat.
+            # Before settling, which may queue the next line for the same chat.
             writing_refused(bot_id=out.bot_id, chat_id=out.chat_id, error=error)
         record_failed(out, kind=error.kind, reason=error.reason)
 
 
 def _follow(out: Outgoing, error: ChatUpgraded) -> None:
-    """The group is a supergroup now: there the message is sent."""
+    """Record that the group is a supergroup now, and put the delivery back, to be sent there."""
     assert out.chat_id is not None
     try:
         chat_upgraded(chat_id=out.chat_id, telegram_id=error.telegram_id, upgraded_from=error.upgraded_from)
@@ -156,8 +158,7 @@ def _follow(out: Outgoing, error: ChatUpgraded) -> None:
 
 
 def block_bot(out: Outgoing, error: RetryAfter, until: datetime) -> None:
-    """Keep Telegram's wait for the whole time; of two for the same thing the later end counts."""
-    # Any other wait than a chat's own keeps the whole account from the method.
+    """Store the flood wait, for the chat if it is the chat's own, otherwise for the whole account."""
     entry = entry_of(error.reason)
     peer_id = (out.destination_id or 0) if entry is not None and entry.scope == "chat" else 0
     block_keep(bot_id=out.bot_id, method=error.method, peer_id=peer_id, until=until, reason=error.reason)

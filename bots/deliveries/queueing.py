@@ -1,7 +1,7 @@
-"""The life of a delivery outside of attempts: queue it, cancel it, settle an unknown one, write its final state.
+"""Queues and cancels deliveries, resolves unknown ones, and writes final states.
 
-The states move queued → sending → sent | failed | refused | cancelled | unknown, and unknown → sent | failed when an
-operator has looked; every move is one conditional UPDATE.
+The states change queued → sending → sent | failed | refused | cancelled | unknown, and unknown → sent | failed when an
+operator has checked the chat. Every change is one conditional UPDATE.
 """
 
 import secrets
@@ -41,7 +41,7 @@ ROWS_AT_ONCE = 1000
 
 
 def new_random_id() -> int:
-    """Telegram's idempotency key: signed, 64 bits, never 0."""
+    """A new idempotency key for Telegram: a signed number of 64 bits, never 0."""
     while True:
         number = int.from_bytes(secrets.token_bytes(8), "big", signed=True)
         if number:
@@ -64,11 +64,11 @@ def delivery_queue(
     via_message_id: int | None = None,
     reply_to_id: UUID | None = None,
 ) -> Delivery:
-    """Say `text` as that bot, in the chat or to the person, not before `due_at`.
+    """Queue `text` to be sent by the bot, to the chat or the person, not before `due_at`.
 
-    In the caller's transaction; the senders hear of it on commit. Once for each (origin, origin_id): a repeat returns
-    the first one's delivery as it is. One bot's messages to one place for one purpose leave in the order of `due_at`,
-    then of queueing.
+    Runs in the caller's transaction; the senders are notified when it commits. There is one delivery per (origin,
+    origin_id): another call returns the existing delivery unchanged. A bot's messages of one campaign and purpose to
+    one chat or person are sent in the order of `due_at`, then in the order in which they were queued.
     """
     wish = Delivery(
         bot_id=bot_id,
@@ -90,10 +90,10 @@ def delivery_queue(
 
 @transaction.atomic
 def deliveries_queue(wishes: Sequence[Delivery]) -> list[Delivery]:
-    """As `delivery_queue`, for many unsaved rows of one origin at once; returns the stored ones in the same order."""
+    """Like `delivery_queue`, for many unsaved rows of one origin. Returns the stored rows in the same order."""
     for wish in wishes:
         wish.random_id = new_random_id()
-        # What Telegram will show is what is checked, sent and looked for.
+        # The text that Telegram will show is checked, sent and searched for.
         wish.text = as_kept(wish.text)
     Delivery.objects.bulk_create(wishes, ignore_conflicts=True, batch_size=ROWS_AT_ONCE)
     notify_senders()
@@ -105,27 +105,29 @@ def deliveries_queue(wishes: Sequence[Delivery]) -> list[Delivery]:
 
 
 def notify_senders() -> None:
-    """On commit: something may be sendable. Repeats within a transaction are one."""
+    """Notify the senders on commit that a delivery was queued. PostgreSQL sends it once per transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, %s)", [DELIVERIES_CHANNEL, QUEUED])
 
 
 def deliveries_cancel(*, origin: str, origin_ids: Collection[UUID], reason: str) -> int:
-    """Cancel what is still queued and settle it; returns how many. The caller has closed the fence that its origin
-    locks: holds it FOR UPDATE, or has committed the change. What is `sending` leaves: see `deliveries_leaving`.
+    """Cancel and settle the deliveries that are still queued. Returns their number.
+
+    The caller must have closed the fence that the origin locks: it has locked the row FOR UPDATE, or has committed the
+    change. Deliveries in `sending` are sent all the same: see `deliveries_leaving`.
     """
     return _cancel(Delivery.objects.filter(origin=origin, origin_id__in=origin_ids), reason)
 
 
 def deliveries_cancel_for_person(*, telegram_user_id: int | None, username: str = "", reason: str) -> int:
-    """Cancel everything queued for this person, whoever asked for it. Called after `suppression_add`."""
+    """Cancel all queued deliveries to this person, of every origin. Call it after `suppression_add`."""
     return _cancel(Delivery.objects.filter(_person(telegram_user_id, username)), reason)
 
 
 @transaction.atomic
 def _cancel(wanted: QuerySet[Delivery], reason: str) -> int:
-    # A row that someone holds is being judged behind the closed fence: it will be refused. Waiting for it could
-    # deadlock: refusing it calls the origin, which may want a row that our caller holds.
+    # Skip rows that another transaction has locked: it is checking them after the fence was closed and will refuse
+    # them. To wait for them could deadlock: refusing calls the origin, which may need a row that our caller has locked.
     queued = wanted.filter(state=State.QUEUED).order_by("id").select_for_update(skip_locked=True)
     cancelled, now = 0, None
     for delivery in queued:
@@ -137,19 +139,20 @@ def _cancel(wanted: QuerySet[Delivery], reason: str) -> int:
 
 
 def delivery_cancel(*, delivery_id: UUID, reason: str) -> bool:
-    """Cancel one that is queued and settle it; False when it is not queued any more, or leaves at this moment.
+    """Cancel and settle a queued delivery. False if it is no longer queued, or is being sent.
 
-    Here the row is the fence: whoever judges it holds it, so this waits for the verdict, and what was cancelled is
-    never claimed. The rows of its origin are locked after it, as at every other settling.
+    The delivery's row is the fence: a claim that checks the delivery has locked the row, so this waits for the verdict,
+    and a cancelled delivery is never claimed. The origin's rows are locked after it, as in all settling.
     """
     return delivery_finish(delivery_id=delivery_id, was=State.QUEUED, state=State.CANCELLED, reason=reason)
 
 
 def delivery_resolve(*, delivery_id: UUID, said: bool, by: str, telegram_message_id: int | None = None) -> bool:
-    """A person has looked whether an unknown delivery was said; `telegram_message_id` as the sending bot sees it, if
-    they know it. Settles it with its origin again. False when it is not unknown (any more).
+    """Store an operator's finding whether an unknown delivery was sent, and settle it with its origin again.
 
-    What was not said gives its budgets back. It is not sent by itself: whoever asked for it may ask again.
+    `telegram_message_id` is the sending bot's number of the message, if the operator knows it. False if the delivery is
+    not unknown. A delivery that was not sent no longer counts against its budgets. It is not sent again; its origin may
+    queue another.
     """
     if not said:
         return delivery_finish(
@@ -181,9 +184,10 @@ def deliveries_leaving(
     telegram_user_id: int | None = None,
     username: str = "",
 ) -> int:
-    """How many messages of this campaign, bot, origin or person (all that are given) were claimed and are not settled.
+    """The number of claimed deliveries that are not settled yet, with this campaign, bot, origin and person.
 
-    After a fence was closed (pause, stop, opt-out) this only falls; at 0 nothing more is said.
+    Criteria that are not given are ignored. After a fence was closed (pause, stop, opt-out) the number only falls; at 0
+    nothing more is sent.
     """
     leaving = Delivery.objects.filter(state=State.SENDING)
     if campaign_id is not None:
@@ -200,17 +204,17 @@ def deliveries_leaving(
 
 
 def people_waited_for(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
-    """Those of these people, by id and by plain username, to whom something is queued."""
+    """The people among these with queued deliveries: their ids, and their plain usernames."""
     queued = Delivery.objects.filter(state=State.QUEUED)
     ids = queued.filter(peer_id__in=user_ids).values_list("peer_id", flat=True)
-    # As the indexes have it.
+    # The index has usernames in upper case.
     named = queued.filter(peer_username__upper__in=[name.upper() for name in usernames])
     names = {plain_username(name) for name in named.values_list("peer_username", flat=True)}
     return {peer_id for peer_id in ids if peer_id is not None}, names
 
 
 def _person(telegram_user_id: int | None, username: str) -> Q:
-    """With an id: whatever goes to the id, or to the name while nobody knows whose it is."""
+    """Deliveries to the person. With an id, those to the username count only if they have no id."""
     name = plain_username(username)
     by_id = Q(peer_id=telegram_user_id) if telegram_user_id is not None else Q(pk__in=[])
     if not name:
@@ -231,9 +235,11 @@ def delivery_finish(
     now: datetime | None = None,
     **facts: Any,
 ) -> bool:
-    """Give the delivery its final state and settle it with its origin; False when it has moved on from `was` (or to
-    another owner than `epoch`): then nothing happens, so that a repeat is harmless. `now` is the database's; without
-    it the time after the delivery's row is locked."""
+    """Give the delivery its final state and settle it with its origin.
+
+    False, without any change, if the delivery's state is no longer `was` or its epoch is not `epoch`, so a second call
+    is harmless. `now` is the database's time; by default the time after the delivery's row was locked.
+    """
     rows = Delivery.objects.filter(id=delivery_id, state=was)
     if epoch is not None:
         rows = rows.filter(lease_epoch=epoch)

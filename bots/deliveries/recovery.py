@@ -1,7 +1,8 @@
-"""Recover deliveries in `sending` without an attempt under way: after a crash, a lost answer, a new owner.
+"""Recovers deliveries in `sending` that no process is sending: after a crash, a lost answer or a change of owner.
 
-The owner finds them by `stranded`, asks the gate again by `take_over`, and either repeats the request with the same
-`random_id` or looks in the history. `repair` is the round for those whose bot has no owner.
+The bot's owner finds them with `stranded` and lets the gate check them again with `take_over`. Then it either repeats
+the request with the same `random_id` or searches the chat's history. `repair` is the round for deliveries whose bot has
+no owner.
 """
 
 import logging
@@ -28,15 +29,15 @@ from messaging.database.errors import DATABASE_ERRORS
 from messaging.rounds import all_of, for_each
 
 State = Delivery.State
-# Telegram knows a random_id again for a while that it does not publish; this is well inside of it.
+# How long a request is repeated. Telegram recognises a random_id for a time that it does not publish, surely longer.
 REPEAT_FOR = timedelta(minutes=10)
-# A request that was repeated so often without an answer, and is not in the history, is given up.
+# A delivery fails after this many attempts without an answer if the message is not in the history.
 MAX_ATTEMPTS = 12
-# A message is counted before it is sent: by far less than this.
+# The time between counting a message against its budgets and sending it is far shorter than this.
 COUNTED_BEFORE = timedelta(days=1)
-# After this long without an owner an operator must decide (a bot that is banned never gets one).
+# After this time without an owner a delivery becomes unknown, for an operator to decide.
 ORPHAN_AFTER = timedelta(minutes=15)
-# So many waiting deliveries without an owner are judged in a round of `repair`, from a place that is drawn by lot.
+# The most waiting deliveries without an owner that a round of `repair` checks, from a random position.
 _ORPHANS_A_ROUND = 200
 
 _KEY = ("id", "bot_id", "campaign_id", "chat_id", "via_chat_id", "origin", "origin_id")
@@ -46,8 +47,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recovery:
-    """`repeat`: send it again with its random_id. Otherwise look it up; `verdict` says what the gate thinks of it
-    (None: it was allowed a moment ago)."""
+    """How to recover a delivery.
+
+    `repeat`: send the request again with the same random_id. Otherwise search the history for the message. `verdict` is
+    the gate's verdict now; None if the gate allowed the delivery a moment ago.
+    """
 
     out: Outgoing
     verdict: Verdict | None
@@ -55,14 +59,17 @@ class Recovery:
 
 
 def stranded(owners: Collection[UUID], *, leaving: Collection[UUID]) -> list[Key]:
-    """What these bots left in `sending`; `leaving` are the attempts under way in this process."""
+    """The deliveries of these bots in `sending`, without those that this process is sending (`leaving`)."""
     rows = Delivery.objects.filter(bot_id__in=owners, state=State.SENDING).exclude(id__in=leaving)
     return [Key(*row) for row in rows.order_by("first_attempt_at").values_list(*_KEY)]
 
 
 @transaction.atomic
 def take_over(key: Key, owners: Mapping[UUID, BotOwner], *, clock: Clock = database_clock) -> Recovery | None:
-    """Make it this owner's attempt; whoever tried before can no longer write its outcome. None: nothing to do."""
+    """Take a delivery over as this owner's attempt, so that a former owner can no longer write its outcome.
+
+    None if there is nothing to do: the delivery is settled or locked, or the bot has another owner.
+    """
     found = locked_deliveries([key], hold_fences([key]), State.SENDING)
     if not found:
         return None
@@ -85,8 +92,11 @@ def _owner(delivery: Delivery) -> str:
 
 
 def known_ids(out: Outgoing) -> set[int]:
-    """Ids that other deliveries of the bot have in the same place: a line may have been said before in these words.
-    Only of late: the history is not searched for what is older than the first attempt."""
+    """The message ids of the bot's other deliveries with the same text in the same chat, or to people.
+
+    A search in the history must not take them for this delivery's message. Older messages are left out, since the
+    history is not searched further back than the first attempt.
+    """
     said = Delivery.objects.filter(bot_id=out.bot_id, state=State.SENT, text=out.text)
     since = out.first_attempt_at - COUNTED_BEFORE
     said = said.filter(Q(counted_at=None) | Q(counted_at__gte=since), sent_at__gte=since)
@@ -98,7 +108,7 @@ def known_ids(out: Outgoing) -> set[int]:
 
 
 def record_not_said(recovery: Recovery) -> None:
-    """The history does not have it."""
+    """Store the outcome of a delivery whose message is not in the history."""
     out, verdict = recovery.out, recovery.verdict
     if isinstance(verdict, Refuse):
         record_refused(out, verdict.reason)
@@ -111,7 +121,10 @@ def record_not_said(recovery: Recovery) -> None:
 
 
 def repair(*, clock: Clock = database_clock) -> None:
-    """Settle what will have no owner, and say of what waits for one why it waits. May run beside itself."""
+    """Settle deliveries that will get no owner, and store for waiting deliveries without an owner why they wait.
+
+    Several processes may run it at the same time.
+    """
     now = clock()
     all_of(partial(_give_up, now), partial(_judge_orphans, now, clock))
 
@@ -130,8 +143,11 @@ def _judge_orphans(now: datetime, clock: Clock) -> None:
 
 
 def _some_orphans(now: datetime, start: UUID) -> list[Key]:
-    """Those that follow `start` in the order of their ids, which are random: each has its turn, and none but those are
-    read. Whatever they were told to wait for: nobody carries their bot and hears that a rule has changed."""
+    """Some waiting deliveries without an owner, from the id `start` on.
+
+    Ids are random, so a random `start` gives each delivery its turn without reading all of them. Deliveries that wait
+    until a later time are included: no process that drives their bot is notified when a rule changes.
+    """
     orphans = Delivery.objects.filter(_unowned(now), state=State.QUEUED, due_at__lte=now).order_by("id")
     found: list[Key] = []
     for part in (Q(id__gte=start), Q(id__lt=start)):

@@ -9,14 +9,15 @@ from django.db import connection
 
 from bots.models import Delivery, DeliveryEvent
 
-# The error_kind of what a person decided.
+# The error_kind of deliveries that an operator has resolved.
 RESOLVED = "resolved"
 
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """`kind` is one of DeliveryEvent's, or "created", "claimed", "settled". It happened `times` times, from `at` to
-    `last_at`.
+    """An entry of a delivery's timeline: it happened `times` times, from `at` to `last_at`.
+
+    `kind` is a DeliveryEvent.Kind, or "created", "claimed" or "settled".
     """
 
     kind: str
@@ -28,9 +29,9 @@ class TimelineEntry:
 
 
 def note(kind: DeliveryEvent.Kind, details: Mapping[UUID, str], *, at: datetime | None = None) -> None:
-    """Write down that this happened to these deliveries, each with its detail; `at` is now when it is left out.
+    """Record an event of these deliveries, each with its detail. `at` is the present by default.
 
-    In the transaction of the change that it tells of, so that neither is there without the other.
+    Call it in the transaction of the change that the event is about, so that both are committed or neither.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -48,7 +49,7 @@ def note(kind: DeliveryEvent.Kind, details: Mapping[UUID, str], *, at: datetime 
 
 
 def timeline(delivery: Delivery) -> list[TimelineEntry]:
-    """What happened, in the order in which each thing happened first."""
+    """The delivery's entries, in the order of their first times."""
     entries = list(_by_columns(delivery))
     for event in delivery.events.order_by("id"):
         entries.append(
@@ -61,7 +62,7 @@ def timeline(delivery: Delivery) -> list[TimelineEntry]:
 
 
 def _by_columns(delivery: Delivery) -> Iterator[TimelineEntry]:
-    """What has no event because the delivery's columns tell it."""
+    """The entries that have no events because the delivery's columns contain them."""
     claimed_at = delivery.counted_at
     if claimed_at is not None:
         yield TimelineEntry("claimed", "Claimed", claimed_at, f"under epoch {delivery.lease_epoch}")
@@ -73,5 +74,5 @@ def _by_columns(delivery: Delivery) -> Iterator[TimelineEntry]:
 
 
 def _settled(delivery: Delivery, at: datetime) -> TimelineEntry:
-    """One transaction with the final state: neither is there without the other."""
+    """The entry about the origin, which is settled in the same transaction in which the final state is written."""
     return TimelineEntry("settled", "Settled", at, f"{delivery.origin} was told")

@@ -1,11 +1,11 @@
-"""A process's cache of counts of large budget windows, so that not every claim reads a day of the ledger.
+"""A process's cache of the message counts of large budget windows, so that not every claim reads a day of the ledger.
 
-A large window is counted once. From then on a claim reads and adds only what has been counted since: what leaves the
-window meanwhile is not subtracted, so there may be more room than the cache knows, never less. When that no longer
-fits, or after a minute, the window is counted anew.
+A large window is counted once. Later claims read and add only the messages that have been counted since. They do not
+subtract messages that leave the window, so the budget may have more left than the cache shows, never less. If the cache
+shows nothing left, or after a minute, the window is counted again.
 
-A count holds for a claim that has locked the budgets: what was counted before is committed, and what will be is counted
-later.
+A count is valid only for a claim that has locked the budgets: all earlier messages are committed then, and all later
+ones are counted after it.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,18 @@ from bots.gate.windows import Source, Window, counted, counted_times
 
 Look = tuple[Window, int, int]
 
-# Below this limit, in messages, and this length, in seconds, a window is quickly walked through.
+# Windows with a lower limit (messages) or a shorter length (seconds) are read quickly and not cached.
 LARGE_LIMIT, LONG_SECONDS = 1000, 300
 REMEMBER = timedelta(minutes=1)
-# Messages this much older than the count are added once more: the database's clock may be set back a little.
+# Messages up to this much older than the count are added once more, because the database's clock may be set back a
+# little.
 MARGIN = timedelta(seconds=10)
-# So many windows are remembered; a team has a few of this size.
+# The most windows in the cache; a team has only a few large ones.
 MOST = 10_000
 
 
 class Kept(NamedTuple):
-    """Which window: of one budget for one subject, whenever it is looked at."""
+    """The cache key of a window: one budget for one subject, at any time."""
 
     budget_id: int
     seconds: int
@@ -38,7 +39,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class Ask:
-    """The counted times from position `limit - depth + 1` to `limit` of a budget's window are wanted."""
+    """A request for the counted times of a budget's window from position `limit - depth + 1` to `limit`."""
 
     budget_id: int
     seconds: int
@@ -57,7 +58,7 @@ class Ask:
 
     @property
     def large(self) -> bool:
-        # Under which id or names a person's messages are found may still be learned: theirs are always read.
+        # A person's windows are not cached: their messages may later be found under other ids or usernames too.
         lasting = {source.kind for source in self.window.sources}.isdisjoint(("peer", "name"))
         return self.limit >= LARGE_LIMIT and self.seconds >= LONG_SECONDS and lasting
 
@@ -69,13 +70,16 @@ class _Count:
 
 
 class Headroom:
-    """Of one process; its threads may share it, as their locks keep them apart."""
+    """The cache of one process. Threads may share it, because a claim locks its budgets."""
 
     def __init__(self) -> None:
         self._counts: dict[Kept, _Count] = {}
 
     def tails(self, asks: Sequence[Ask], now: datetime) -> list[list[datetime]]:
-        """What was asked for, newest first, and fewer times where there are fewer. `now` was read behind the locks."""
+        """The requested times of each window, newest first; fewer if the ledger has fewer.
+
+        The caller must have read `now` after taking the locks.
+        """
         looks = [self._look(ask, now) for ask in asks]
         found = iter(counted_times([look for look in looks if look is not None]))
         answers = [None if look is None else next(found) for look in looks]
@@ -86,7 +90,10 @@ class Headroom:
         return [times or [] for times in answers]
 
     def _look(self, ask: Ask, now: datetime) -> Look | None:
-        """A small window's tail; of a large one whether what came since leaves room: then nothing is found."""
+        """The query for a window. For a cached large window it finds nothing if the new messages leave the budget room.
+
+        None if the window has to be counted.
+        """
         if not ask.large:
             return ask.look
         count = self._counts.get(ask.kept)

@@ -1,8 +1,8 @@
-"""Database calls from the event loop: a few threads, each call with its own usable connection.
+"""Database calls from the event loop: they run in a few threads, each call with its own usable connection.
 
-Leases are renewed in a thread of their own: what the rooms above do on a message (a slow query, a task for a broker
-that does not answer) must not cost a bot its owner. Each query of a login has a thread of its own, so that a login that
-hangs on a lock holds up neither the bots nor another login.
+Leases are renewed in a separate thread: whatever the rooms above do with a message (a slow query, a task for a broker
+that does not answer), a bot must not lose its owner. Each query of a login has a thread of its own, so that a login
+that waits for a lock delays neither the bots nor another login.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from django.db import close_old_connections, connections
 
-# Enough to keep the loop's sessions from queueing behind one slow query; each costs a database connection.
+# Enough that one slow query does not delay all sessions. Each thread needs a database connection.
 THREADS = 4
 
 P = ParamSpec("P")
@@ -27,20 +27,20 @@ _lease_pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bots-leases"
 async def in_db(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run `function`, which may use the ORM, in a thread and return what it returns or raise what it raises.
 
-    It runs to its end even when the caller is cancelled: a transaction is never cut in the middle.
+    The function runs to its end even if the caller is cancelled, so a transaction is never interrupted.
     """
     return await _run(_pool, partial(function, *args, **kwargs))
 
 
 async def in_lease_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """As `in_db`, past whatever keeps its threads busy. For short queries that a lease depends on."""
+    """Like `in_db`, but not delayed by calls of `in_db`. For short queries that a lease depends on."""
     return await _run(_lease_pool, partial(function, *args, **kwargs))
 
 
 async def in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """As `in_db`, in a thread and with a connection that nobody else has. A process may end while it hangs."""
+    """Like `in_db`, in a thread and with a connection of its own. The thread does not keep the process from ending."""
     result: Future[R] = Future()
-    # From now on it is not cancelled with the caller.
+    # From now on cancelling the caller does not cancel the future.
     result.set_running_or_notify_cancel()
 
     def work() -> None:

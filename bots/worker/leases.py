@@ -1,7 +1,7 @@
 """Leases: one process owns a bot at a time, since two connections with one auth key destroy the session.
 
-The row's times are the database's clock. The owner counts on its own monotonic clock from *before* the query that
-took or renewed the lease, so it always stops earlier than another process may start.
+The row's times are those of the database's clock. The owner measures with its own monotonic clock, from *before* the
+query that took or renewed the lease, so it always stops before another process can start.
 """
 
 import time
@@ -19,12 +19,12 @@ from bots.models import Bot
 
 
 class LeaseLost(Exception):
-    """Another owner has taken the bot, or may have."""
+    """Another process owns the bot, or may own it."""
 
 
 @dataclass
 class Lease:
-    """`deadline` is on time.monotonic(): from then on the bot may belong to somebody else."""
+    """A process's lease of a bot. After `deadline`, on time.monotonic(), another process may own the bot."""
 
     bot_id: UUID
     owner: str
@@ -33,7 +33,7 @@ class Lease:
 
     @property
     def stop_at(self) -> float:
-        """When to let go: early enough to close the connection before the deadline."""
+        """When to release the bot: early enough to close the connection before the deadline."""
         return self.deadline - min(5.0, settings.LEASE_TTL_SECONDS / 6)
 
     def valid(self) -> bool:
@@ -45,9 +45,10 @@ def _ttl() -> timedelta:
 
 
 def lease_take(*, bot_id: UUID, owner: str) -> Lease | None:
-    """Become the bot's owner; None when it has one, is disabled, waits for a person, or is to wait as a whole.
+    """Become the bot's owner.
 
-    `owner` names one process.
+    None if the bot has an owner, is disabled, is in a BARRED state, or must wait as a whole account. `owner` identifies
+    one process.
     """
     before = time.monotonic()
     free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=Now())
@@ -70,22 +71,23 @@ def lease_take(*, bot_id: UUID, owner: str) -> Lease | None:
 
 
 def lease_renew(*, bot_id: UUID, epoch: int) -> float | None:
-    """The new monotonic deadline; None when the lease has run out or is somebody else's."""
+    """Renew the lease and return its new deadline on time.monotonic(). None if it has expired or has another owner."""
     before = time.monotonic()
     mine = Bot.objects.filter(pk=bot_id, lease_epoch=epoch, lease_expires_at__gt=Now())
     return before + settings.LEASE_TTL_SECONDS if mine.update(lease_expires_at=Now() + _ttl()) else None
 
 
 def lease_release(*, bot_id: UUID, epoch: int) -> bool:
-    """Give the bot up at once. Only after its connection is closed."""
+    """Release the bot at once. Call it only after the connection is closed. False if another process owns the bot."""
     mine = Bot.objects.filter(pk=bot_id, lease_epoch=epoch)
     return bool(mine.update(lease_owner="", lease_expires_at=None))
 
 
 def lease_borrow(*, bot_id: UUID, owner: str, seconds: float) -> int | None:
-    """Own the bot for one short connection of a login, in whatever state it is; None when it has an owner.
+    """Become the bot's owner for one short connection of a login, whatever the bot's state.
 
-    The epoch, for `lease_release`. It is not renewed: the connection must be closed long before `seconds` are over.
+    Returns the epoch, for `lease_release`; None if the bot has an owner. The lease is not renewed: close the connection
+    long before `seconds` are over.
     """
     free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=Now())
     with transaction.atomic():
@@ -96,5 +98,5 @@ def lease_borrow(*, bot_id: UUID, owner: str, seconds: float) -> int | None:
 
 
 def is_driven(bot_id: UUID) -> bool:
-    """Whether somebody owns the bot now, by the database's clock."""
+    """Whether a process owns the bot now, by the database's clock."""
     return Bot.objects.filter(pk=bot_id, lease_expires_at__gt=Now()).exists()
