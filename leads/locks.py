@@ -1,7 +1,7 @@
-"""Locks of this room, kept until the transaction ends. Their order: "The order of locks" in docs/architecture.md.
+"""The locks of this room, which last until the transaction ends. For their order see docs/architecture.md.
 
-Whoever needs one conversation locks all conversations and leads of its person, in one step: cancelling a message, or a
-suppression, may end every one of them.
+A transaction that needs one conversation locks all conversations and leads of its person at once, because cancelling a
+message, or a suppression, may end all of them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,24 +16,24 @@ from leads.models import Conversation, Lead
 from leads.selectors import PersonRef, leads_of
 from panelkit.errors import NotPossible
 
-# First keys of advisory locks with two keys: those with one key are other locks.
+# The first keys of advisory locks with two keys, which are independent of those with one key.
 _CAMPAIGN = 0x1EAD_0001
 _MANAGER = 0x1EAD_0002
 
 
 def campaign_lock(campaign_id: UUID) -> None:
-    """Nobody else makes or merges leads of this campaign."""
+    """Keep other transactions from creating or merging leads of this campaign."""
     _lock(_CAMPAIGN, campaign_id)
 
 
 def managers_lock(bot_ids: Iterable[UUID]) -> None:
-    """Nobody else gives a conversation to one of these bots."""
+    """Keep other transactions from assigning conversations to these bots."""
     for bot_id in sorted(bot_ids):
         _lock(_MANAGER, bot_id)
 
 
 class ConversationGone(NotPossible):
-    """Its person's data was erased."""
+    """The conversation was deleted because the person's data was erased."""
 
     def __init__(self) -> None:
         super().__init__("This conversation was erased.")
@@ -48,7 +48,7 @@ def conversation_lock(conversation_id: UUID, *also: PersonRef) -> Conversation:
 
 
 def conversation_lock_if_there(conversation_id: UUID, *also: PersonRef) -> Conversation | None:
-    """As `conversation_lock`; None when it was erased."""
+    """Like `conversation_lock`, but returns None if the conversation was erased."""
     lead = Lead.objects.filter(conversation__id=conversation_id).first()
     if lead is None:
         return None
@@ -57,19 +57,24 @@ def conversation_lock_if_there(conversation_id: UUID, *also: PersonRef) -> Conve
 
 
 def people_lock(*people: PersonRef) -> list[Conversation]:
-    """All leads of these people in every campaign, and whatever else their suppression would end, with their
-    conversations, which are returned."""
+    """Lock all leads of these people in all campaigns, the leads that their suppression would end, and conversations.
+
+    Returns the conversations with these leads.
+    """
     return leads_lock(leads_of(*people, *_bearers(people)))
 
 
 def leads_lock(leads: QuerySet[Lead]) -> list[Conversation]:
-    """Lock these leads and, before them, the conversations with them, each in the order of their ids; against each
-    other, and against senders who hold conversations FOR SHARE. Returns the conversations, with their leads."""
+    """Lock the conversations with these leads, then the leads, each in the order of their ids.
+
+    The locks exclude each other and those of senders, who lock conversations FOR SHARE. Returns the conversations with
+    their leads.
+    """
     ids = list(leads.values_list("id", flat=True))
     if not ids:
         return []
-    # NO KEY: messages and jobs of the conversation, which refer to it, are not kept from being written. Each table by a
-    # statement of its own: of a joined row that it waited for, PostgreSQL would return an old version.
+    # NO KEY, so that messages and jobs that refer to the conversation can still be written. One statement per table:
+    # for a joined row whose lock it had to wait for, PostgreSQL would return an old version.
     talks = list(Conversation.objects.filter(lead__in=ids).order_by("id").select_for_update(no_key=True))
     locked = Lead.objects.filter(id__in=ids).order_by("id").select_for_update(no_key=True, of=("self",))
     by_id = {lead.id: lead for lead in locked.select_related("campaign")}
@@ -79,12 +84,12 @@ def leads_lock(leads: QuerySet[Lead]) -> list[Conversation]:
 
 
 def conversation_again(conversation: Conversation) -> Conversation:
-    """A locked one, as it is now: this transaction has changed its row or its lead's."""
+    """Read a locked conversation again after this transaction has changed its row or its lead's."""
     return Conversation.objects.select_related("lead__campaign").get(id=conversation.id)
 
 
 def _bearers(people: Iterable[PersonRef]) -> Iterator[PersonRef]:
-    """Who is suppressed when one of these people is and nothing but the name is known."""
+    """The people who are suppressed along with those of whom only the username is known: its owners on record."""
     for person in people:
         name = plain_username(person.username)
         if person.telegram_user_id is None and name and (bearer := registry.bearer_of(name)) is not None:

@@ -1,6 +1,7 @@
-"""Bodies that other programs send, too: the types of their fields, and what the database cannot keep.
+"""The types of fields in event bodies, which other programs send too, and checks of what the database can store.
 
-What cannot be kept is refused when a body is decoded, in words, and not by the database in the middle of a handler.
+A value that cannot be stored is refused with a reason when the body is decoded, so that the database does not refuse it
+later within a handler.
 """
 
 import math
@@ -12,22 +13,22 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 # PostgreSQL's bigint.
 _BIG = 2**63
-# Telegram numbers messages by 32 bits.
+# Telegram's message ids have 32 bits.
 _MESSAGE_IDS = 2**31
-# As `campaigns.identifiers.is_person_id`.
+# The same limit as in `campaigns.identifiers.is_person_id`.
 _PERSON_IDS = 2**53
-# Earlier ones are mistakes; later ones are beyond what Python can read back from the database.
+# Earlier years are mistakes. Python cannot read later years back from the database.
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
-# Characters of a username or an id as text, in every column that keeps one.
+# The length of columns for usernames and for ids as text, in characters.
 _NAME_LENGTH = 64
-# Of a routing key, in AMQP and in every column that keeps one; a service may be called whatever fits into a key.
+# The length of a routing key, in AMQP and in all columns, in characters. A service's name may be as long.
 _KEY_LENGTH = 255
-# Lists in lists: a JSON column and its readers take them up to some depth, which nobody needs.
+# The deepest nesting of a body. JSON columns and their readers have a limit; no event comes near this one.
 DEEPEST = 50
 
 
 def utc(value: datetime) -> datetime:
-    """Other programs write UTC without saying so."""
+    """The time with UTC as its time zone if it has none: other programs leave the time zone out."""
     aware = value if value.tzinfo else value.replace(tzinfo=UTC)
     if not _FIRST_YEAR <= aware.year <= _LAST_YEAR:
         raise ValueError(f"its year is not between {_FIRST_YEAR} and {_LAST_YEAR}")
@@ -50,10 +51,10 @@ def _username(value: str) -> str:
 
 
 Time = Annotated[datetime, AfterValidator(utc)]
-# An id that some programs keep as a number.
+# An id as text; some programs send it as a number.
 IdText = Annotated[str, Field(max_length=_NAME_LENGTH), BeforeValidator(_number_to_text)]
 ServiceName = Annotated[str, Field(max_length=_KEY_LENGTH)]
-# Without @; empty when it is null.
+# A username without @; empty if the field is null.
 Username = Annotated[str, AfterValidator(_username), BeforeValidator(_none_to_empty)]
 ChatId = Annotated[int, Field(ge=-_BIG, lt=_BIG)]
 MessageId = Annotated[int, Field(gt=0, lt=_MESSAGE_IDS)]
@@ -61,19 +62,19 @@ PersonId = Annotated[int, Field(gt=0, lt=_PERSON_IDS)]
 
 
 def storable(text: str) -> str:
-    """Text as PostgreSQL can hold it: no NUL, no lone surrogates."""
+    """The text in a form that PostgreSQL can store: NUL characters and lone surrogates are escaped."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def unfit_key(routing_key: str) -> str:
-    """Why an event with this routing key is refused; empty when it is not. A replay has it from a header."""
+    """Why an event with this routing key is refused; empty if it is not. A replay's key comes from a header."""
     if len(routing_key) > _KEY_LENGTH:
         return f"has {len(routing_key)} characters; {_KEY_LENGTH} are the most"
     return _text_problem(routing_key)
 
 
 def unstorable(value: Any, depth: int = 0) -> str:
-    """Why PostgreSQL could not keep this value of a JSON body; empty when it could."""
+    """Why PostgreSQL could not store this value of a JSON body; empty if it could."""
     if isinstance(value, str):
         return _text_problem(value)
     if isinstance(value, float):

@@ -1,5 +1,5 @@
-"""The refusal that services share and the panel's operations show."""
+"""The exception with which services refuse an operation. The panel shows its text."""
 
 
 class NotPossible(Exception):
-    """The object's state does not allow what was asked for; the text tells an operator why."""
+    """The object's state does not allow the operation. The text explains the reason to the operator."""

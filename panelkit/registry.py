@@ -1,5 +1,4 @@
-"""What rooms above add to the pages of rooms below, which do not import them.
-
+"""The registry of inlines, sections and links that rooms add to the pages of rooms below, which do not import them.
 Admin modules register when `coolthing_site.urls` has Django discover them, in the order of INSTALLED_APPS. A page shows
 inlines, sections and links in the order of registration.
 """
@@ -26,7 +25,7 @@ def add_inline(model: type[Model], inline: type[InlineModelAdmin]) -> None:
 
 @dataclass(frozen=True)
 class Leaving:
-    """Messages that nothing calls back any more, and what is so once they have left."""
+    """The number of messages on their way that can no longer be cancelled, and what is true after they were sent."""
 
     number: int
     then: str
@@ -34,8 +33,10 @@ class Leaving:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a row's page: `template` gets what `look(row)` answers as `section`. One with a `name` costs much to
-    read: the page has a link to itself with the section, called `title`."""
+    """A part of a row's page: `template`, rendered with the result of `look(row)` as `section`.
+
+    A section with a `name` is slow to read, so the page shows it only after a click on a link with the text `title`.
+    """
 
     template: str
     look: Callable[[Any], dict[str, Any]]
@@ -45,8 +46,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Link:
-    """A button of a row's page that leads to another page, for those who `may` see that one. `url` answers "" for a
-    row that has none."""
+    """A button on a row's page that leads to another page, for users for whom `may(request)` is true.
+
+    `url(row)` returns the address, or "" to show no button.
+    """
 
     label: str
     icon: str
@@ -59,19 +62,19 @@ _links: defaultdict[type[Model], list[Link]] = defaultdict(list)
 
 
 def add_section(model: type[Model], section: Section) -> None:
-    """Show it below the form on the page of a row of `model`. Call it from an admin module."""
+    """Show `section` below the form on the page of a row of `model`. Call it from an admin module."""
     if section not in _sections[model]:
         _sections[model].append(section)
 
 
 def add_link(model: type[Model], link: Link) -> None:
-    """Offer it on the page of a row of `model`. Call it from an admin module."""
+    """Show `link` on the page of a row of `model`. Call it from an admin module."""
     if link not in _links[model]:
         _links[model].append(link)
 
 
 def sections_of(row: Model, wanted: str) -> list[dict[str, Any]]:
-    """`wanted` is the name of the section that was asked for."""
+    """The template contexts of the row's sections. `wanted` is the name of the slow section to show."""
     return [
         {"name": section.name, "title": section.title}
         if section.name and section.name != wanted
@@ -81,12 +84,12 @@ def sections_of(row: Model, wanted: str) -> list[dict[str, Any]]:
 
 
 def viewers_of(model: type[Model]) -> Callable[[HttpRequest], bool]:
-    """For a `Link` to pages of `model`: Django's right to view it, which the right to change it includes."""
+    """The `may` of a `Link` to pages of `model`: whether the user has the permission to view or change it."""
     return lambda request: rights.may_view(request.user, model._meta.label)
 
 
 def links_of(row: Model, request: HttpRequest) -> list[tuple[Link, str]]:
-    """Each with its address."""
+    """The row's links that the user may see, with their addresses."""
     found = [(link, link.url(row)) for link in _links[type(row)] if link.may(request)]
     return [(link, url) for link, url in found if url]
 
@@ -95,12 +98,15 @@ _leaving: dict[type[Model], Callable[[Any], Leaving | None]] = {}
 
 
 def add_leaving(model: type[Model], look: Callable[[Any], Leaving | None]) -> None:
-    """Say on the page of a row of `model` that was stopped what is still leaving; `look` answers None for others."""
+    """Show messages on their way on the page of a row of `model` that was stopped.
+
+    `look(row)` returns them, or None for a row that was not stopped.
+    """
     _leaving[model] = look
 
 
 def leaving_of(row: Model) -> Leaving | None:
-    """None unless something is leaving."""
+    """The row's messages on their way; None if there are none."""
     look = _leaving.get(type(row))
     leaving = look(row) if look is not None else None
     return leaving if leaving is not None and leaving.number else None

@@ -8,32 +8,35 @@ from django.core.exceptions import PermissionDenied
 
 
 class Asking(Protocol):
-    """The one whose permissions count: a user, or `Shell`."""
+    """The object whose permissions are checked: a user, or `Shell`."""
 
     def has_perm(self, perm: str) -> bool: ...
 
 
 class Shell:
-    """A user of the command line can read and change the database anyway."""
+    """A user of the command line. Has all permissions: they can read and change the database anyway."""
 
     def has_perm(self, perm: str) -> bool:
         return True
 
 
 def may_view(asking: Asking, model: str) -> bool:
-    """As in Django's admin: the permission to change includes viewing. `model` is a label: "scripts.Play"."""
+    """Whether the user may view the model, whose label is `model` ("scripts.Play").
+
+    As in Django's admin, the permission to change includes viewing.
+    """
     app_label, name = model.lower().split(".")
     return asking.has_perm(f"{app_label}.view_{name}") or asking.has_perm(f"{app_label}.change_{name}")
 
 
 def require(asking: Asking, right: str) -> None:
-    """Raises PermissionDenied."""
+    """Raises PermissionDenied without the permission `right`."""
     if not asking.has_perm(right):
         raise PermissionDenied(f"This needs the permission {right}.")
 
 
 def require_view(asking: Asking, models: Iterable[str]) -> None:
-    """All of them. Raises PermissionDenied, which names what is missing."""
+    """Raises PermissionDenied unless the user may view all these models. Its text names the models that are missing."""
     missing = sorted(
         str(apps.get_model(model)._meta.verbose_name_plural) for model in models if not may_view(asking, model)
     )

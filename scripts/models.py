@@ -1,4 +1,4 @@
-"""Scripts, their casting for a campaign, and their plays."""
+"""Scripts, their assignments to campaigns, and the plays of assignments in chats."""
 
 import uuid
 
@@ -11,14 +11,14 @@ from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat
 from campaigns.policy.duration_limits import WEEK, at_most
 
-# An assignment in one of these has not ended; a script has at most one of them in a campaign.
+# The states of assignments that have not ended. A script has at most one such assignment in a campaign.
 OPEN_STATES = ("draft", "active", "playing", "paused")
-# Also said by the form, which has to look for itself.
+# The assignment form shows this too: it checks for an existing assignment itself.
 ONE_OPEN_ASSIGNMENT = "The script is assigned to this campaign already, and that has not ended."
 
 
 class Script(models.Model):
-    """A dialogue: lines, each spoken by a slot."""
+    """A dialogue: lines, each of which belongs to a slot."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slug = models.SlugField(unique=True)
@@ -30,7 +30,7 @@ class Script(models.Model):
 
 
 class Slot(models.Model):
-    """A part in a script, to be cast with a bot."""
+    """A part in a script. Each assignment casts a bot for it."""
 
     script = models.ForeignKey(Script, on_delete=models.CASCADE, related_name="slots")
     name = models.CharField(max_length=50)
@@ -83,7 +83,7 @@ class Line(models.Model):
 
 
 class Assignment(models.Model):
-    """A script assigned to a campaign, cast and aimed: the unit that is activated, watched, paused and stopped."""
+    """A script assigned to a campaign, with cast and target chats. Operators activate, pause and stop it as a whole."""
 
     class State(models.TextChoices):
         DRAFT = "draft"
@@ -132,7 +132,7 @@ class Assignment(models.Model):
 
 
 class Casting(models.Model):
-    """Which bot plays a slot."""
+    """The bot that plays a slot in an assignment."""
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="cast", db_column="sfc_id")
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="castings")
@@ -152,7 +152,7 @@ class Casting(models.Model):
 
 
 class Target(models.Model):
-    """A chat in which the script is to be played."""
+    """A chat in which an assignment is to be played."""
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="targets", db_column="sfc_id")
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="targeted_by")
@@ -171,7 +171,7 @@ class Target(models.Model):
 
 
 class Play(models.Model):
-    """An assignment's run in one chat."""
+    """A play: an assignment's run in one chat."""
 
     class State(models.TextChoices):
         PLAYING = "playing"
@@ -203,7 +203,7 @@ class Play(models.Model):
 
 
 class Step(models.Model):
-    """One line of one play, its variant already drawn."""
+    """One line of a play. Its text is fixed: the variant of the spintax was chosen when the play was prepared."""
 
     class State(models.TextChoices):
         PENDING = "pending"

@@ -1,4 +1,4 @@
-"""Errors of the database itself, rather than of what it was asked for."""
+"""Errors of the database itself, not of a statement: a lost connection, a deadlock. The work can be repeated."""
 
 from django.db import InterfaceError, OperationalError
 

@@ -1,4 +1,4 @@
-"""Values and errors of a login, with a sentence for each of Telegram's refusals. Does not import Telethon."""
+"""Values and errors of a login, with a sentence for each of Telegram's errors. Does not import Telethon."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,9 +7,10 @@ from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, Tr
 
 
 class LoginError(Exception):
-    """Why the login did not work and what to do next: sentences for the person at the keyboard.
+    """Why the login failed and what to do next, in sentences for the operator.
 
-    `reason` is Telegram's name for it, if Telegram said it. `wait_seconds`: trying again before then only prolongs it.
+    `reason` is Telegram's name of the error; empty for other errors. Another attempt within `wait_seconds` only
+    prolongs the wait.
     """
 
     def __init__(self, sentence: str, *, reason: str = "", wait_seconds: float | None = None) -> None:
@@ -19,7 +20,7 @@ class LoginError(Exception):
 
 
 class PasswordNeeded(LoginError):
-    """The first factor was right, and the account has a password: go on with `check_password` and this session."""
+    """The first factor was right, but the account has a password. Continue with `check_password` and this `session`."""
 
     def __init__(self, session: str) -> None:
         super().__init__("The account has a password (two-step verification). Enter it.", reason=PASSWORD_NEEDED)
@@ -28,10 +29,10 @@ class PasswordNeeded(LoginError):
 
 @dataclass(frozen=True)
 class CodeSent:
-    """A login that waits for its code. `session` holds a key and `phone_code_hash` belongs to it: both are secrets.
+    """A login that waits for its code. `session` contains a key and `phone_code_hash` belongs to it; both are secrets.
 
-    `kind` says how the code was sent, `next_kind` how it is sent when asked for again (empty: in no way), which
-    Telegram allows `resend_seconds` after its answer.
+    `kind` is the way in which Telegram sent the code (see WAYS). `next_kind` is the way in which it would send the code
+    again, `resend_seconds` after its answer at the earliest; empty if it would not.
     """
 
     phone: str = field(repr=False)
@@ -44,7 +45,10 @@ class CodeSent:
 
 @dataclass(frozen=True)
 class QrCode:
-    """A login that waits until somebody scans `url`, as a QR code, with Telegram on their phone. All is secret."""
+    """A login that waits until the operator scans `url`, shown as a QR code, with Telegram on their phone.
+
+    Both `session` and `url` are secrets.
+    """
 
     session: str = field(repr=False)
     url: str = field(repr=False)
@@ -53,7 +57,7 @@ class QrCode:
 
 PASSWORD_NEEDED = "SESSION_PASSWORD_NEEDED"
 
-# How a code comes, by the names of Telegram's SentCodeType… and CodeType….
+# The ways in which a code arrives, by the names of Telegram's SentCodeType… and CodeType….
 WAYS = {
     "app": "a message from Telegram in the apps where the account is logged in",
     "sms": "an SMS",
@@ -110,7 +114,7 @@ SENTENCES = {
 
 
 def login_error(error: TelegramError) -> LoginError:
-    """What to say about Telegram's refusal."""
+    """The LoginError for an error of Telegram's."""
     reason = error.reason
     if reason in SENTENCES:
         return LoginError(SENTENCES[reason], reason=reason)
@@ -129,7 +133,7 @@ def login_error(error: TelegramError) -> LoginError:
 
 
 def too_many(until: datetime) -> str:
-    """The same with a moment, which is the database's."""
+    """The sentence about a flood wait that ends at `until`."""
     return _too_many(f"before {until:%Y-%m-%d %H:%M:%S} UTC")
 
 
