@@ -102,7 +102,7 @@ def test_lines_that_were_not_said_carry_their_reason(client):
 def test_many_plays_take_no_more_queries_and_come_by_the_page(client, django_assert_num_queries):
     assignment = playing(chats=12)
     # Failed tokens, the token and its use, its owner's two kinds of permissions and requests, the script, two counts,
-    # the runs, counts, steps.
+    # the plays, counts, steps.
     with django_assert_num_queries(11):
         first = client.get(url(assignment.pk), {"limit": 7}).json()
     second = client.get(url(assignment.pk), {"limit": 7, "after": first["more_after"]}).json()
