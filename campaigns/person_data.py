@@ -1,4 +1,4 @@
-"""Exports and erases a person's data in this room: the suppression, of which a hash stays, and the person's budgets."""
+"""Exports and erases a person's data in this room: suppressions, of which a hash stays, and budgets."""
 
 from collections.abc import Collection
 
@@ -35,7 +35,7 @@ class CampaignsPersonalData(PersonalData):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """`campaigns.erasing` has written the hash; this removes what the hash replaces."""
+        """Remove what the hash, which `campaigns.erasing` has written, replaces."""
         fences.suppressions_close()
         known = _suppressions(person).exclude(person_hash="")
         # A suppression that the erasure itself wrote does not count as erased.

@@ -1,6 +1,7 @@
 """Starts, pauses, resumes and finishes campaigns.
 
-Each service changes the campaign's row first: when it returns, every message not yet claimed is judged by it.
+Each service locks the campaign's row first. After it has returned, the gate checks every delivery that is not yet
+claimed against the new state.
 """
 
 from uuid import UUID
@@ -21,8 +22,12 @@ _MOVES = {
 
 @transaction.atomic
 def campaign_start(*, campaign_id: UUID) -> Campaign:
-    """Raises NotPossible, also for a draft that was given accounts none of which does its work. One that has run goes
-    on without: its conversations do."""
+    """Start a draft or continue a paused campaign.
+
+    Raises NotPossible for a finished campaign. For a draft it also raises NotPossible if a start check fails, for
+    example because none of the draft's accounts can work. A paused campaign continues without these checks, because
+    its conversations go on.
+    """
     campaign = Campaign.objects.select_for_update().get(id=campaign_id)
     if campaign.state == Campaign.State.DRAFT and (problems := start_problems(campaign_id=campaign_id)):
         raise NotPossible(f"It is not started. {' '.join(problems)}")
@@ -30,8 +35,10 @@ def campaign_start(*, campaign_id: UUID) -> Campaign:
 
 
 def campaign_pause(*, campaign_id: UUID) -> Campaign:
-    """From its return on nothing of the campaign is claimed; what was claimed before is still leaving
-    (`bots.deliveries.queueing.deliveries_leaving`)."""
+    """Pause the campaign. After it has returned, no delivery of the campaign is claimed.
+
+    Deliveries that were claimed before are still sent (`bots.deliveries.queueing.deliveries_leaving`).
+    """
     return _campaign_move(campaign_id, Campaign.State.PAUSED)
 
 
@@ -40,13 +47,13 @@ def campaign_resume(*, campaign_id: UUID) -> Campaign:
 
 
 def campaign_finish(*, campaign_id: UUID) -> Campaign:
-    """For good: what is still queued is refused."""
+    """Finish the campaign for good. The gate refuses its queued deliveries."""
     return _campaign_move(campaign_id, Campaign.State.FINISHED)
 
 
 @transaction.atomic
 def _campaign_move(campaign_id: UUID, state: Campaign.State) -> Campaign:
-    """Doing it twice is no error."""
+    """Change the campaign's state. A second call changes nothing. Raises NotPossible if the state does not allow it."""
     campaign = Campaign.objects.select_for_update().get(id=campaign_id)
     if campaign.state == state:
         return campaign

@@ -1,7 +1,8 @@
-"""Records which Telegram chat a row stands for. The marked id, once known, is the chat's identity; a reference (a
-@name, a link) only leads to it, and may lead to another chat tomorrow, whose owner has permitted nothing.
+"""Records which Telegram chat a row stands for.
 
-A basic group that was upgraded to a supergroup has a new id and stays the same chat: both ids are on record.
+Once the marked id is known, it is the chat's identity. A reference (an @username, a link) only leads to the chat, and
+may later lead to another one, whose owner has given no permission. A basic group that was upgraded to a supergroup has
+a new id but is the same chat: both ids are on record.
 """
 
 from datetime import datetime
@@ -18,16 +19,16 @@ from campaigns.selectors import chats_at
 from campaigns.wording import chat_phrase, other_chat_phrase
 from panelkit.errors import NotPossible
 
-# Of a slug, less what makes it unique.
+# The length of a slug, in characters, without the number that makes it unique.
 _KEY_MOST = 45
 
 
 class SameChat(NotPossible):
-    """Two rows turned out to be one chat at Telegram; the text says which, and what to do."""
+    """Two rows turned out to be one chat at Telegram. The text names them and explains what to do."""
 
 
 class AnotherChat(NotPossible):
-    """The row stands for another chat than the one that was found."""
+    """The row stands for another chat than the one that the account found."""
 
 
 @transaction.atomic
@@ -40,11 +41,12 @@ def chat_identify(
     upgraded_from: int | None = None,
     reference: str | None = None,
 ) -> Chat:
-    """An account is in the chat that has this marked id, or sees that the basic group `upgraded_from` has become it.
+    """Record the chat's marked id, which an account has seen, or that the basic group `upgraded_from` has become it.
 
-    Sets the id of a chat that had none, and moves a group that was upgraded to its new id; who still knows the old id
-    changes nothing. Raises SameChat when another row stands for this chat, and AnotherChat when this row stands for
-    another one (see `reference_strayed`), or had no id and another `reference` than the one that was followed.
+    Sets the id of a chat without one, and the new id of an upgraded group; an account that still sees the former id
+    changes nothing. `reference` is the reference that the account followed. Raises SameChat if another row stands for
+    this chat. Raises AnotherChat if this row stands for another chat (see `reference_strayed`), or if it has no id and
+    its reference is no longer `reference`.
     """
     chat = Chat.objects.select_for_update().get(id=chat_id)
     if telegram_id == chat.upgraded_from_id:
@@ -66,7 +68,7 @@ def chat_identify(
         with transaction.atomic():
             Chat.objects.filter(id=chat.id).exclude(telegram_id=telegram_id, kind=kind).update(**facts)
     except IntegrityError:
-        # Another row took the id at this moment.
+        # Another transaction has just given the id to another row.
         _check_free(chat, telegram_id, upgraded_from)
         raise
     chat.refresh_from_db()
@@ -74,7 +76,7 @@ def chat_identify(
 
 
 def _check_free(chat: Chat, telegram_id: int, upgraded_from: int | None) -> None:
-    """That no other row has one of the ids, as today's or as the former one."""
+    """Raises SameChat if another row has one of the ids, as its current or its former one."""
     ids = {telegram_id} | ({upgraded_from} if upgraded_from is not None else set())
     taken = {pk for pk in chats_at(ids).values() if pk != chat.id}
     other = Chat.objects.filter(id__in=taken).first()
@@ -90,16 +92,20 @@ def _check_free(chat: Chat, telegram_id: int, upgraded_from: int | None) -> None
 def reference_strayed(
     *, chat_id: UUID, leads_to: int, reference: str, changed_at: datetime | None = None
 ) -> Chat | None:
-    """The chat's reference leads to the marked id of another chat (UNSEEN_CHAT: no account sees its id): every
-    permission is suspended until an operator has corrected the reference, or has made the other one a chat of its own.
-    Doing it twice is no error. None: the answer is about another reference than today's, or older than its last change
-    (`changed_at` is `Chat.reference_changed_at` as of before Telegram was asked)."""
+    """Record that the chat's reference leads to another chat, and suspend the chat's permissions.
+
+    `leads_to` is the other chat's marked id, or UNSEEN_CHAT if no account sees its id. An operator then has to correct
+    the reference or to make the other chat a new row. A second call changes nothing.
+
+    `reference` and `changed_at` are `Chat.reference` and `Chat.reference_changed_at` from before the call to Telegram.
+    Returns None, and changes nothing, if the row has other values now.
+    """
     chat = Chat.objects.select_for_update().get(id=chat_id)
     if (chat.reference, chat.reference_changed_at) != (reference, changed_at):
         return None
     chat.reference_leads_to, chat.reference_changed_at = leads_to, None
     chat.save(update_fields=["reference_leads_to", "reference_changed_at"])
-    # The reason stays on the permission after the correction, until it is resumed: it has to be true then as well.
+    # The reason stays on the permission until the permission is resumed, so it must be true after the correction too.
     reason = (
         f"{chat.reference} led to {other_chat_phrase(leads_to)} than {chat_phrase(chat)}. Once the reference is "
         "corrected, ask the owner and resume it"
@@ -110,8 +116,11 @@ def reference_strayed(
 
 @transaction.atomic
 def reference_to_new_chat(*, chat_id: UUID) -> Chat:
-    """What the reference leads to now becomes a chat of its own, without any permission; the old one is reached by its
-    id from here on. Raises NotPossible when the reference leads to no other chat, or to one that is on record."""
+    """Make the chat to which the reference leads now a new row, without any permission.
+
+    The old row gets its marked id as its reference. Raises NotPossible if the reference leads to no other chat, or to
+    one that is on record.
+    """
     old = Chat.objects.select_for_update().get(id=chat_id)
     if old.reference_leads_to is None or old.telegram_id is None:
         raise NotPossible(f"{old.reference} leads to no other chat, as far as the last look has shown.")

@@ -1,7 +1,7 @@
 """Changes a chat's reference for an operator, and records that an account has confirmed it.
 
-While the id of the chat is known, a new reference counts for nothing until an account has confirmed where it leads:
-`Chat.reference_changed_at` is set until then, and no permission of the chat is in force.
+If the chat's id is known, an account must confirm where a new reference leads. Until then
+`Chat.reference_changed_at` is set, and no permission of the chat is in force.
 """
 
 import re
@@ -20,21 +20,23 @@ _SHAPE = re.compile(r"@[A-Za-z]\w{3,31}|(https?://)?t\.me/(\+|joinchat/)[\w-]+|-
 
 
 def shape_problem(reference: str) -> str:
-    """Why no account could follow it; empty when one can try."""
+    """Why no account could follow the reference; empty if an account can try."""
     if _SHAPE.fullmatch(reference):
         return ""
     return "is no chat: write @username, an invite link (https://t.me/+…), or the marked id (-100… or -…)"
 
 
 def reference_problem(*, chat_id: UUID, reference: str) -> str:
-    """Why this cannot be the chat's reference; empty when it can. Locks the chat until the transaction ends: the answer
-    holds as long."""
+    """Why this cannot be the chat's reference; empty if it can.
+
+    Locks the chat until the transaction ends, so that the result stays true.
+    """
     return _problem(Chat.objects.select_for_update().get(id=chat_id), reference)
 
 
 @transaction.atomic
 def reference_change(*, chat_id: UUID, reference: str) -> Chat:
-    """An operator has entered another reference. Raises NotPossible when it is the number of another chat."""
+    """Change the chat's reference. Raises NotPossible if it is malformed or the id of another chat."""
     chat = Chat.objects.select_for_update().get(id=chat_id)
     if reference == chat.reference:
         return chat
@@ -46,15 +48,18 @@ def reference_change(*, chat_id: UUID, reference: str) -> Chat:
 
 @transaction.atomic
 def reference_check_again(*, chat_id: UUID) -> Chat:
-    """An operator says that the reference leads to this chat again: an account has to confirm it."""
+    """Let an account check the reference again, after an operator has made it lead to this chat again."""
     chat = Chat.objects.select_for_update().get(id=chat_id)
     return chat if chat.reference_leads_to is None else _to_be_confirmed(chat)
 
 
 @transaction.atomic
 def reference_confirmed(*, chat_id: UUID, reference: str, changed_at: datetime) -> bool:
-    """An account has seen that the reference leads to this chat. False, and nothing is changed: another one has said so
-    before, or the reference was changed again since Telegram was asked (`changed_at` is as of before)."""
+    """Record that an account has confirmed that the reference leads to this chat.
+
+    `changed_at` is `Chat.reference_changed_at` from before the call to Telegram. Returns False, and changes nothing, if
+    another account has confirmed the reference before, or if it was changed again meanwhile.
+    """
     Chat.objects.select_for_update().get(id=chat_id)
     asked = Chat.objects.filter(id=chat_id, reference=reference, reference_changed_at=changed_at)
     confirmed = bool(asked.update(reference_changed_at=None))

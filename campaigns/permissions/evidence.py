@@ -18,7 +18,7 @@ TEXT = "text/plain"
 
 
 def evidence_add(*, permission_id: int, name: str, content: bytes, by: str = "") -> EvidenceFile:
-    """Keep a file with the permission. Raises NotPossible when it is too large or of a kind that is not taken."""
+    """Store a file with the permission. Raises NotPossible if it is too large or of a kind that is not accepted."""
     if len(content) > EVIDENCE_MOST_BYTES:
         raise NotPossible(f"A file has at most {EVIDENCE_MOST_BYTES // 2**20} MB; give a link to a larger one.")
     return EvidenceFile.objects.create(
@@ -32,7 +32,7 @@ def evidence_add(*, permission_id: int, name: str, content: bytes, by: str = "")
 
 
 def type_of(content: bytes) -> str:
-    """What the content is, whatever its name says: PDF, PNG, JPEG or Unicode text. Raises NotPossible for all else."""
+    """The content type by the content: PDF, PNG, JPEG or Unicode text. Raises NotPossible for all others."""
     for signature, content_type in _SIGNATURES:
         if content.startswith(signature):
             return content_type
@@ -46,14 +46,14 @@ def type_of(content: bytes) -> str:
 
 
 def plain_name(name: str) -> str:
-    """The last part of any path, without what would end a header or hide its ending."""
+    """The last part of a path, without characters that could end a header or hide the file's extension."""
     last = PurePosixPath(PureWindowsPath(name).name).name
     kept = "".join(char for char in last if char.isprintable() and char not in '"\\/').strip(". ")
     return kept[-NAME_LENGTH:] or "evidence"
 
 
 def evidence_response(file: EvidenceFile) -> HttpResponse:
-    """As a download: no browser shows, sniffs or runs in our pages what somebody uploaded."""
+    """The file as a download, with headers that keep browsers from displaying, sniffing or running it in our pages."""
     answer = HttpResponse(bytes(file.content), content_type=file.content_type)
     ascii_name = file.name.encode("ascii", "replace").decode().replace("?", "_")
     answer.headers["Content-Disposition"] = f'attachment; filename="{ascii_name}"'

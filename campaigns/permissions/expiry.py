@@ -11,16 +11,16 @@ from messaging.events import ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import for_each
 
-# Days before the end at which the team is told, each of them once; 0: it has ended.
+# The days before the end at which the team is notified, once each. 0: the permission has ended.
 STAGES = (14, 3, 0)
 SERVICE = "admin"
 
 
 def permissions_tell_expiring(*, now: datetime) -> int:
-    """Publish an `admin.error` event for each permission that has come to its next stage; returns how many.
+    """Publish an `admin.error` event for each permission that has reached its next stage. Returns their number.
 
-    May run twice and beside itself: a stage belongs to whoever moves the row. Of stages that were missed the latest
-    is told.
+    Several processes may run it at the same time: the one that updates the row publishes. Of several missed stages only
+    the latest is published.
     """
     ending = ChatPermission.objects.filter(
         revoked_at__isnull=True, valid_until__lte=now + timedelta(days=STAGES[0])

@@ -1,6 +1,7 @@
 """Records, revokes, suspends and resumes chat owners' permissions.
 
-Each service changes the chat's row first: when it returns, every message not yet claimed is judged by the new state.
+Each service locks the chat's row first. After it has returned, the gate checks every delivery that is not yet claimed
+against the new permissions.
 """
 
 from collections.abc import Mapping
@@ -29,8 +30,12 @@ def permission_grant(
     valid_until: datetime | None = None,
     members_told: str = "",
 ) -> ChatPermission:
-    """Put the owner's permission on record. It ends the one that is on record for this purpose, if that says anything
-    else: an extension is a new permission, and a suspended one is over when the owner has given another."""
+    """Record the owner's permission and return it.
+
+    A different permission that is on record for the purpose ends, also if it is suspended. If the same permission is on
+    record already, it is returned unchanged. To extend a permission, record a new one. Raises NotPossible while it is
+    in doubt which chat the permission is for.
+    """
     Chat.objects.select_for_update().get(id=chat_id)
     facts = {
         "granted_by": granted_by,
@@ -56,7 +61,10 @@ def permission_grant(
 def permission_revoke(
     *, chat_id: UUID, purpose: ChatPermission.Grant, reason: str = "", now: datetime | None = None
 ) -> int:
-    """From its return on nothing is claimed under it; what is queued is refused. Returns how many it ended (0 or 1)."""
+    """Revoke the chat's permission for this purpose. Returns the number of ended permissions (0 or 1).
+
+    After it has returned, nothing is claimed under the permission, and the gate refuses queued deliveries.
+    """
     Chat.objects.select_for_update().get(id=chat_id)
     on_record = ChatPermission.objects.filter(chat_id=chat_id, purpose=purpose, revoked_at__isnull=True)
     ended = on_record.update(revoked_at=now or database_clock(), revoked_reason=reason[:300])
@@ -66,7 +74,7 @@ def permission_revoke(
 
 @transaction.atomic
 def permission_end(*, permission_id: int, reason: str = "") -> ChatPermission:
-    """As `permission_revoke` for this one. Raises NotPossible when it has ended already: a newer one is another one."""
+    """Revoke this permission. Raises NotPossible if it has ended already, even if there is a newer one."""
     permission = ChatPermission.objects.get(id=permission_id)
     Chat.objects.select_for_update().get(id=permission.chat_id)
     permission.refresh_from_db()
@@ -81,8 +89,11 @@ def permission_end(*, permission_id: int, reason: str = "") -> ChatPermission:
 def permissions_suspend(
     *, chat_id: UUID, reason: str, purpose: ChatPermission.Grant | None = None, now: datetime | None = None
 ) -> int:
-    """Something says that the owner does not want us there: until an operator has looked nothing is said or read under
-    the chat's permissions (all of them, or the one for `purpose`). Returns how many that concerns now."""
+    """Suspend the chat's permissions, or the one for `purpose`, because the owner may no longer want the bots there.
+
+    Until an operator resumes a suspended permission, bots neither write nor read under it. Returns the number of
+    permissions that this call has suspended.
+    """
     Chat.objects.select_for_update().get(id=chat_id)
     on_record = ChatPermission.objects.filter(chat_id=chat_id, revoked_at__isnull=True, suspended_at__isnull=True)
     if purpose is not None:
@@ -95,7 +106,10 @@ def permissions_suspend(
 
 @transaction.atomic
 def permission_resume(*, permission_id: int) -> ChatPermission:
-    """An operator has asked the owner: it holds again. Doing it twice is no error."""
+    """Put a suspended permission in force again, after an operator has asked the owner. A second call changes nothing.
+
+    Raises NotPossible if the permission was revoked, or while it is in doubt which chat it is for.
+    """
     chat_id = ChatPermission.objects.values_list("chat_id", flat=True).get(id=permission_id)
     Chat.objects.select_for_update().get(id=chat_id)
     permission = ChatPermission.objects.get(id=permission_id)
@@ -110,9 +124,11 @@ def permission_resume(*, permission_id: int) -> ChatPermission:
 
 @transaction.atomic
 def permissions_resume(*, chat_id: UUID, suspensions: Mapping[int, datetime]) -> int:
-    """An operator has asked the owner: these permissions of the chat hold again. `suspensions`: by id, since when each
-    was suspended as the operator saw it; one that was resumed, revoked or suspended anew since then stays as it is.
-    Returns how many hold again."""
+    """Put several suspended permissions of the chat in force again, after an operator has asked the owner.
+
+    `suspensions` maps ids to the `suspended_at` that the operator saw. A permission that was resumed, revoked or
+    suspended again since then is not changed. Returns the number of resumed permissions.
+    """
     Chat.objects.select_for_update().get(id=chat_id)
     _check_certain(chat_id)
     on_record = ChatPermission.objects.filter(chat_id=chat_id, revoked_at__isnull=True)
@@ -126,6 +142,6 @@ def permissions_resume(*, chat_id: UUID, suspensions: Mapping[int, datetime]) ->
 
 
 def _check_certain(chat_id: UUID) -> None:
-    """Nothing is permitted while it is in doubt which chat that would be for."""
+    """Raises NotPossible while it is in doubt which chat a permission would be for."""
     if doubt := doubt_of(Chat.objects.get(id=chat_id)):
         raise NotPossible(f"{doubt}.")

@@ -1,6 +1,6 @@
 """Checks that a first message says that an AI writes it, and how to stop it. Pure functions.
 
-Words are all that a program can check: who writes is for the campaign's author to say.
+A program can only look for words: that the message names its sender is up to the campaign's author.
 """
 
 import re
@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 
 _FEW_WORDS = r"\W+(?:\w+\W+){0,4}?"
 
-# "AI" and "ИИ" are matched in capitals only: in small letters they are parts of ordinary speech.
+# "AI" and "ИИ" match only in upper case: in lower case they occur in ordinary text.
 _AI = {
     "en": re.compile(
         r"\bAI\b|\bA\.I\.|(?i:\bartificial intelligence\b|\bneural network\b|\blanguage model\b|\b(?:chat)?bot\b"
@@ -38,8 +38,10 @@ _STOP = {
 
 
 def is_disclosed(text: str, locale: str) -> bool:
-    """True when `text`, in the language of `locale` ("en", "ru", also "ru-RU"), says that an AI writes it and how to
-    stop it, and does not deny the former. In a language that is not supported nothing counts as disclosed."""
+    """Whether the text says that an AI writes it and how to stop it, and does not deny being an AI.
+
+    `locale` is the text's language: "en", "ru", or with a region, "ru-RU". False for every text in another language.
+    """
     language = _language(locale)
     if language not in _AI:
         return False
@@ -49,7 +51,7 @@ def is_disclosed(text: str, locale: str) -> bool:
 
 
 def validate_locale(locale: str) -> None:
-    """A validator: of a language in which nothing counts as disclosed no first contact would ever be sent."""
+    """Raises ValidationError for a language that `is_disclosed` does not support: no first contact could be sent."""
     if _language(locale) not in _AI:
         raise ValidationError(
             f"First contacts can be in {' or '.join(_AI)}: only there it is known how a text says that an AI writes it."

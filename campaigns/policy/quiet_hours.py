@@ -15,18 +15,19 @@ def is_time_zone(name: str) -> bool:
 
 
 def validate_time_zone(name: str) -> None:
-    """For a model's field: raises ValidationError."""
+    """A validator of a model's field: raises ValidationError for an unknown time zone."""
     if not is_time_zone(name):
         raise ValidationError(f'No time zone is called "{name}": give one such as Europe/Berlin.')
 
 
 def quiet_until(now: datetime, *, time_zone: str, start: time | None, end: time | None) -> datetime | None:
-    """The instant at which the quiet hours that `now` falls into end, in UTC; None when it falls into none.
+    """The time, in UTC, at which the present quiet hours end; None if `now` is not within quiet hours.
 
-    `start` and `end` are wall-clock times in `time_zone`; a range whose end is not after its start runs over
-    midnight, and equal ends mean no quiet hours. Each night they are one stretch: where the clocks go back over one
-    of the ends they last from the first time that it is `start` to the last time that it is `end`; an end that the
-    clocks skip is where the skipped hour is. Raises ZoneInfoNotFoundError or ValueError for an unknown zone.
+    `start` and `end` are wall-clock times in `time_zone`. If `end` is before `start`, the quiet hours run over
+    midnight; if both are equal, there are none. Quiet hours are never interrupted: when the clocks go back over `start`
+    or `end`, they last from the first time that it is `start` to the last time that it is `end`. If the clocks skip
+    `start` or `end`, the moment of the change counts. Raises ZoneInfoNotFoundError or ValueError for an unknown time
+    zone.
     """
     if start is None or end is None or start == end:
         return None
@@ -48,14 +49,17 @@ def _inside(at: time, start: time, end: time) -> bool:
 
 
 def _folds(day: date, at: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Both readings of a wall-clock time: one instant; of a doubled one the two in order; of a skipped one reversed,
-    before and after the gap."""
+    """The two instants, in UTC, that a wall-clock time may stand for (`fold` 0 and 1).
+
+    They are equal for an ordinary time, in order for a time that occurs twice, and in reverse order, on both sides of
+    the gap, for a time that the clocks skip.
+    """
     first, second = (datetime.combine(day, at, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1))
     return first, second
 
 
 def _between_both(now: datetime, day: date, at: time, zone: ZoneInfo) -> bool:
-    """Whether it has been that time, and will be once more today."""
+    """Whether the wall-clock time `at` occurs twice on this day and `now` is between the two."""
     first, second = _folds(day, at, zone)
     return first <= now < second
 
@@ -64,7 +68,7 @@ def _last(day: date, at: time, zone: ZoneInfo) -> datetime:
     first, second = _folds(day, at, zone)
     if first <= second:
         return second
-    # Skipped: the readings lie on both sides of the change. It is on a whole second.
+    # A skipped time: the two instants are on both sides of the clock change, which is at a whole second.
     before, after = second, first
     offset = before.astimezone(zone).utcoffset()
     while after - before > timedelta(seconds=1):

@@ -13,9 +13,9 @@ from campaigns.suppressions import registry
 from campaigns.suppressions.lookup import suppressed
 from campaigns.suppressions.recording import OWN_RECORDS, suppression_add
 
-# Rows of a file that are written in one transaction: senders wait for it.
+# The rows of a file that one transaction writes. Senders wait until it ends, so it must be short.
 ROWS_AT_ONCE = 500
-# A row for each element of the arrays: Django's own statement for many takes several times as long to be put together.
+# One row for each element of the arrays. Django takes several times as long to build its own statement for many rows.
 _INSERT = """
     INSERT INTO campaigns_suppression
         (id, person_hash, resolved_at, resolved_by, telegram_user_id, username, source, reason)
@@ -28,7 +28,7 @@ _INSERT = """
 
 @dataclass(frozen=True)
 class SuppressionEntry:
-    """One person to be suppressed, from a line of a file."""
+    """A person to suppress, from a line of a file."""
 
     telegram_user_id: int | None
     username: str
@@ -39,7 +39,7 @@ class SuppressionEntry:
 
 @dataclass(frozen=True)
 class _Person:
-    """The person that an entry means: as in `suppression_add`, our records resolve a name to an id."""
+    """The person of an entry. As in `suppression_add`, our records resolve a username to an id."""
 
     entry: SuppressionEntry
     user_id: int | None
@@ -55,15 +55,16 @@ class _Person:
 
 
 def suppressions_import(*, entries: Sequence[SuppressionEntry]) -> int:
-    """Suppress everybody in it; returns how many were not suppressed before. What is queued for them is cancelled.
+    """Suppress all people of a file. Returns how many were not suppressed before.
 
-    In transactions of some hundred rows. Doing it again, also after a crash in the middle, is no error.
+    Their queued deliveries are cancelled. Works in transactions of ROWS_AT_ONCE rows. It may be called again, also
+    after a crash.
     """
     return sum(_import(part) for part in _parts(entries))
 
 
 def suppressions_known(entries: Sequence[SuppressionEntry]) -> int:
-    """How many of them are suppressed already: for a dry run."""
+    """The number of entries that are suppressed already, for a dry run."""
     fresh = set[object]()
     for part in _parts(entries):
         people = _people(part)
@@ -87,7 +88,7 @@ def _import(part: Sequence[SuppressionEntry]) -> int:
                 fresh.setdefault(person.key, person)
         one_by_one = _one_by_one(people)
         _write(fresh.values())
-    # Known to a room: their conversations end. From the commit above on the gate refuses them already.
+    # For people known to a room this ends their conversations. The gate has refused to write to them since the commit.
     for person in one_by_one:
         entry = person.entry
         suppression_add(
@@ -110,15 +111,17 @@ def _people(part: Sequence[SuppressionEntry]) -> list[_Person]:
 
 
 def _known(people: Sequence[_Person]) -> set[object]:
-    """The keys of those who are suppressed already."""
+    """The keys of the people who are suppressed already."""
     ids = [person.user_id for person in people if person.user_id is not None]
     found = suppressed(user_ids=ids, usernames=[person.name for person in people if person.user_id is None])
     return {*found.user_ids, *found.names}
 
 
 def _one_by_one(people: Sequence[_Person]) -> list[_Person]:
-    """People whose suppression has consequences in other rooms, and people whose suppressed name gets its id from the
-    file. In the order of their ids, because they are locked."""
+    """People whose suppression changes rows of other rooms, and people whose suppressed username gets its id here.
+
+    They are in the order of their ids, because they are locked.
+    """
     ids = {person.user_id for person in people if person.user_id is not None}
     names = {person.name for person in people} - {""}
     met_ids, met_names = registry.concerned(ids, names)

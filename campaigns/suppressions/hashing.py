@@ -1,8 +1,8 @@
-"""Hashes erased people: their suppressions are kept as keyed hashes, which do not reveal who they were.
+"""Hashes erased people: their suppressions are keyed hashes, which do not reveal who the people were.
 
-The key is random, made at the first erasure and kept encrypted in the database: a copy of the table alone, without
-FIELD_ENCRYPTION_KEYS, cannot be tried with all the ids that there are. It is never changed: with another one the
-people behind the hashes would be forgotten.
+The key is random. It is created at the first erasure and stored encrypted in the database, so that without
+FIELD_ENCRYPTION_KEYS a copy of the table cannot be searched by trying all possible ids. The key never changes: with
+another key the hashes would match no person any more.
 """
 
 import hashlib
@@ -15,13 +15,13 @@ _ONLY = 1
 
 
 def key_for_erasing() -> str:
-    """The key, made when there is none. Its transaction is the one that stores the first hash."""
+    """The key, created if there is none. Call it in the transaction that stores the hash."""
     row, _ = HashKey.objects.get_or_create(pk=_ONLY, defaults={"key": secrets.token_hex(32)})
     return row.key
 
 
 def key_if_any() -> str | None:
-    """None: nobody was ever erased here."""
+    """The key; None if no person was ever erased."""
     return HashKey.objects.filter(pk=_ONLY).values_list("key", flat=True).first()
 
 

@@ -1,4 +1,4 @@
-"""Records suppressions, and binds them to a person's id as soon as it is known."""
+"""Records suppressions, and binds a suppressed username to the person's id as soon as the id is known."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,11 +21,12 @@ OWN_RECORDS = "our own records"
 def suppression_add(
     *, telegram_user_id: int | None, username: str = "", source: Suppression.Source, reason: str = ""
 ) -> Suppression:
-    """Nobody writes to this person again, and what the rooms above do about it is done (`registry`).
+    """Suppress a person, so that no bot writes to them again, and let the rooms above act on it (`registry`).
 
-    Idempotent; give both the id and the username when both are known. A name alone holds for whoever was seen last
-    under it; when nobody was, for every bearer until `suppression_resolve` learns who it is. The caller holds no lock
-    that comes after those of the rooms above.
+    A second call changes nothing. Pass both the id and the username if both are known. A username alone stands for the
+    person who had it in our latest record. Without a record the suppression applies to any person who has the username,
+    until `suppression_resolve` learns whose it is. The caller must have no lock that comes after those of the rooms
+    above. Raises ValueError without an id and a username.
     """
     name = plain_username(username)
     if telegram_user_id is None and not name:
@@ -43,9 +44,11 @@ def suppression_add(
 
 
 def suppression_resolve(*, telegram_user_id: int, username: str, by: str) -> bool:
-    """Somebody learned that this id bears this name now. If the name was suppressed by itself, the suppression is the
-    id's from here on (True), and the name is free for whoever bears it later. One indexed query when there is nothing
-    to do. The caller holds no lock that comes after those of the rooms above.
+    """Bind a suppressed username to the id that is known to have it now.
+
+    If only the username was suppressed, the suppression applies to the id from now on (True), and no longer to a person
+    who has the username later. If there is nothing to do, this costs one indexed query. The caller must have no lock
+    that comes after those of the rooms above.
     """
     name = plain_username(username)
     bound = erased_resolve(telegram_user_id=telegram_user_id, username=name)
@@ -65,14 +68,14 @@ def suppression_resolve(*, telegram_user_id: int, username: str, by: str) -> boo
 
 
 def erased_resolve(*, telegram_user_id: int, username: str) -> bool:
-    """As `suppression_resolve`, only for somebody who was erased when nothing but the name was known."""
+    """Like `suppression_resolve`, but only for a person who was erased when only the username was known."""
     key, name = key_if_any(), plain_username(username)
     if key is None or not name:
         return False
     by_name = Suppression.objects.filter(person_hash=name_hash(key, name))
     if not by_name.exists():
         return False
-    # Nothing is queued for them that senders could claim meanwhile: the fence is for others who write suppressions.
+    # No delivery to the person is queued. The fence keeps other transactions from writing suppressions meanwhile.
     with transaction.atomic():
         fences.suppressions_close()
         return _erased_resolve(by_name, id_hash(key, telegram_user_id), telegram_user_id)
@@ -81,7 +84,7 @@ def erased_resolve(*, telegram_user_id: int, username: str) -> bool:
 def _erased_resolve(by_name: QuerySet[Suppression], wanted: str, telegram_user_id: int) -> bool:
     if Suppression.objects.filter(person_hash=wanted).exists():
         return bool(by_name.delete()[0])
-    # An entry of the id from before, or from a file, tells who it is: it becomes the hash, and the name's is gone.
+    # An older suppression with the id, or one from a file, would reveal the person: replace it with the hash.
     plain = Suppression.objects.filter(telegram_user_id=telegram_user_id)
     if plain.update(person_hash=wanted, telegram_user_id=None, username="", reason="", resolved_by=""):
         return bool(by_name.delete()[0])
@@ -97,7 +100,7 @@ def _held(ids: Sequence[int]) -> set[int]:
 
 
 def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Suppression:
-    """The fence is closed."""
+    """Write the suppression. The caller has closed the fence."""
     if (forgotten := _erased_row(telegram_user_id, name)) is not None:
         return forgotten
     if telegram_user_id is None:
@@ -116,7 +119,7 @@ def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Supp
 
 
 def _erased_row(telegram_user_id: int | None, name: str) -> Suppression | None:
-    """Who was erased is suppressed already, and is not written down again."""
+    """The suppression of an erased person, who is suppressed already and must not be recorded again; None otherwise."""
     key = key_if_any()
     if key is None:
         return None
@@ -125,7 +128,7 @@ def _erased_row(telegram_user_id: int | None, name: str) -> Suppression | None:
 
 
 def _bind(name: str, telegram_user_id: int, by: str) -> int:
-    """Make the suppression of a name that of an id. The fence is closed."""
+    """Turn the suppression of a username into that of an id. The caller has closed the fence. Returns 1 or 0."""
     if _held([telegram_user_id]):
         gone, _ = _unresolved(name).delete()
         return gone

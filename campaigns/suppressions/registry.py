@@ -1,6 +1,6 @@
-"""Registry of what the rooms above do when a person is suppressed, in the transaction that records it.
+"""The registry of what rooms above do when a person is suppressed, in the transaction that records the suppression.
 
-They register here once, in their apps' `ready`.
+Each room registers once, in its app's `ready`.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -12,7 +12,7 @@ from campaigns.models import Suppression
 
 @dataclass(frozen=True)
 class Silenced:
-    """Who is not written to any more, by id, name or both, and why."""
+    """A person who has been suppressed, by id, username or both, with the reason."""
 
     telegram_user_id: int | None
     username: str
@@ -22,7 +22,7 @@ class Silenced:
 
 @dataclass(frozen=True)
 class Seen:
-    """A room has met this id under a plain name."""
+    """A room's record that this id had this plain username at this time."""
 
     username: str
     telegram_user_id: int
@@ -30,10 +30,10 @@ class Seen:
 
 
 Step = Callable[[Silenced], None]
-# Called with plain usernames: who was seen last under each of them.
+# Called with plain usernames; returns the latest record of each of them.
 Finder = Callable[[Collection[str]], Iterable[Seen]]
-# Called with ids, and with plain usernames of people of whom nothing else is known: those among them that the room has
-# anything to do about when they are suppressed.
+# Called with ids, and with plain usernames of people without a known id; returns those whose suppression changes rows
+# of the room.
 Concerned = Callable[[Collection[int], Collection[str]], tuple[set[int], set[str]]]
 
 _steps: list[tuple[Step, Step]] = []
@@ -42,19 +42,21 @@ _concerned: list[Concerned] = []
 
 
 def register_finder(finder: Finder) -> None:
-    """`finder` says whom the room has met last under a username. Of all rooms' answers the latest counts, so the order
-    of registration has no effect."""
+    """Register a room's `finder` of the latest ids under usernames.
+
+    The latest result of all rooms counts, so the order of registration has no effect.
+    """
     if finder not in _finders:
         _finders.append(finder)
 
 
 def bearer_of(username: str) -> int | None:
-    """Whom the rooms have seen last under this plain name; None when nobody has."""
+    """The id that had this plain username in the rooms' latest record; None without a record."""
     return bearers_of([username]).get(username)
 
 
 def bearers_of(usernames: Collection[str]) -> dict[str, int]:
-    """As `bearer_of` for many, without those under whose name nobody was seen."""
+    """The results of `bearer_of` for several usernames, without those that have no record."""
     last: dict[str, Seen] = {}
     for seen in (sighting for finder in _finders for sighting in finder(usernames)) if usernames else ():
         if seen.username not in last or last[seen.username].at < seen.at:
@@ -63,15 +65,18 @@ def bearers_of(usernames: Collection[str]) -> dict[str, int]:
 
 
 def concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
-    """Those whose suppression has consequences in a room above."""
+    """The ids and usernames of those people whose suppression changes rows of a room above."""
     told = [ask(user_ids, usernames) for ask in _concerned]
     return set().union(*(ids for ids, _ in told)), set().union(*(names for _, names in told))
 
 
 def register_steps(*, lock: Step, after: Step, concerned: Concerned) -> None:
-    """`lock` is called before the suppressions' fence is closed and takes whatever `after` changes: senders lock such
-    rows first, too. `after` is called once the suppression is written. Both may be called again for the same person.
-    `concerned` says for many people at once about whom `after` would change something.
+    """Register what a room does when a person is suppressed.
+
+    `lock` is called before the suppressions' fence is closed and must lock everything that `after` changes, because
+    senders lock those rows before the fence too. `after` is called once the suppression is written. Both may be called
+    again for the same person. `concerned` returns, for many people at once, those for whom `after` would change
+    something.
 
     The steps run in the order of registration, which is the order of INSTALLED_APPS. So far `leads` is the only room; a
     second one whose `lock` takes other rows needs its place in the order of locks (docs/architecture.md).
