@@ -1,6 +1,7 @@
 """Fixtures of all rooms. Each test run has a database and a virtual host of its own, named after its process id."""
 
-from collections.abc import Callable, Iterator, Sequence
+import gc
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,17 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 
 from tests import private
 from tests.support import Process
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays until the end: searching it for garbage is seconds for each process."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
