@@ -1,4 +1,4 @@
-"""Why a bot cannot enter a chat and what to do about it, as sentences for operators."""
+"""Sentences for operators: why a bot cannot join a chat and what to do."""
 
 from uuid import UUID
 
@@ -6,9 +6,9 @@ from campaigns.models import Chat
 from campaigns.wording import chat_phrase
 from telegram.errors import NOT_INSIDE, BotFull
 
-# As Telegram says that the chat's admins have been asked; as the adapter says that only a member can add the account.
+# Telegram's reason: the chat's admins were asked. The adapter's reason: only a member can add the account to the chat.
 ASKED, MUST_BE_ADDED = "INVITE_REQUEST_SENT", "MUST_BE_ADDED"
-# The bot can do nothing more: a person lets it in, and Telegram tells of that.
+# The bot can do nothing but wait until a person admits or adds it; Telegram sends an update then.
 WAITS_FOR_PEOPLE = frozenset({ASKED, MUST_BE_ADDED})
 
 _WHAT_TO_DO = {
@@ -23,7 +23,7 @@ _WHAT_TO_DO = {
 
 
 def entry_refusal(*, bot_id: UUID, chat: Chat, reason: str) -> str:
-    """`reason` is Telegram's or the adapter's name of it."""
+    """Why the bot cannot join the chat. `reason` is Telegram's or the adapter's name of the error."""
     sentence = _WHAT_TO_DO.get(reason, "cannot enter {chat}: {reason}")
     return f"bot {bot_id} {sentence.format(chat=chat_phrase(chat), reason=reason)}"
 

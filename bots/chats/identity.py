@@ -1,4 +1,4 @@
-"""Record which chat is which, as accounts find it out: new ids, upgraded groups, references that lead elsewhere."""
+"""Records what accounts find out about chats' identities: ids, upgraded groups, references that lead elsewhere."""
 
 import re
 from datetime import datetime
@@ -15,28 +15,30 @@ from campaigns.wording import chat_phrase, other_chat_phrase
 from telegram.errors import ChatElsewhere
 from telegram.types import Dialog, ResolvedChat
 
-# How the keys of its incidents begin; the chat's id follows.
+# The prefixes of the incidents' keys; the chat's id follows.
 _ELSEWHERE, _UNCONFIRMED, _NAMELESS = "elsewhere:", "unconfirmed:", "name:"
-# What became of an account that had to join to see where an invite leads.
+# Sentences about an account that had to join a chat to see where its invite link leads.
 _JOINED = {
     "": "",
     "left": " The account joined it by the link and has left it again.",
     "stays": " The account joined it by the link and could not leave: leave that chat in Telegram's app.",
-    # It may have joined a moment ago, and its connection was lost before it could leave.
+    # It may have joined just now, and lost its connection before it could leave.
     "before": " The account is in that chat: leave it in Telegram's app unless the account belongs there.",
 }
-# References that are names: @name, t.me/name, name.
+# References that are usernames: @name, t.me/name, name.
 _NAME = re.compile(r"(?:@|(?:https?://)?(?:www\.)?(?:t\.me|telegram\.me)/)?([A-Za-z]\w{2,31})/?", re.ASCII)
 
 
 def in_former_group() -> Q:
-    """Deliveries that were sent to a basic group which has been upgraded since: their numbers count there."""
+    """Deliveries that were sent to a basic group before it was upgraded: their message ids are those of the group."""
     return Q(first_attempt_at__lt=F("chat__upgraded_at"))
 
 
 def chat_resolved(*, chat_id: UUID, found: ResolvedChat, reference: str | None = None) -> None:
-    """Store what a chat turned out to be, by following this reference. Raises SameChat and AnotherChat of
-    campaigns.chats.identity."""
+    """Record the chat that an account found by following this reference.
+
+    Raises SameChat and AnotherChat as `campaigns.chats.identity.chat_identify` does.
+    """
     chat_identify(
         chat_id=chat_id,
         telegram_id=found.telegram_id,
@@ -48,7 +50,7 @@ def chat_resolved(*, chat_id: UUID, found: ResolvedChat, reference: str | None =
 
 
 def chat_upgraded(*, chat_id: UUID, telegram_id: int, upgraded_from: int) -> None:
-    """The chat is a supergroup now. Raises as `chat_resolved`."""
+    """Record that the chat is a supergroup now. Raises SameChat and AnotherChat as `chat_resolved` does."""
     chat_identify(chat_id=chat_id, telegram_id=telegram_id, kind=Chat.Kind.SUPERGROUP, upgraded_from=upgraded_from)
 
 
@@ -56,9 +58,9 @@ def chat_upgraded(*, chat_id: UUID, telegram_id: int, upgraded_from: int) -> Non
 def chat_elsewhere(
     *, bot_id: UUID, chat_id: UUID, error: ChatElsewhere, reference: str, changed_at: datetime | None = None
 ) -> None:
-    """The chat's reference leads to another chat: its permissions wait for an operator, who is notified once.
+    """Suspend the chat's permissions, because its reference leads to another chat, and notify operators once.
 
-    An answer about another reference than today's, or older than its last change (`changed_at`), changes nothing.
+    Nothing changes if the chat's reference is no longer `reference`, or was changed again after `changed_at`.
     """
     chat = reference_strayed(chat_id=chat_id, leads_to=error.leads_to, reference=reference, changed_at=changed_at)
     if chat is None:
@@ -73,18 +75,18 @@ def chat_elsewhere(
 
 
 def unconfirmed_tell(*, chat: Chat, reason: str) -> None:
-    """An account could not find out where the chat's changed reference leads."""
+    """Report that an account could not find out where the chat's changed reference leads."""
     trouble_tell(key=f"{_UNCONFIRMED}{chat.pk}", reason=reason)
 
 
 def unconfirmed_reason(chat: Chat) -> str:
-    """What `unconfirmed_tell` said last of the chat; empty when it said nothing."""
+    """The last reason that `unconfirmed_tell` reported for the chat; empty if the incident is not open."""
     told = Trouble.objects.filter(key=f"{_UNCONFIRMED}{chat.pk}").values_list("reason", flat=True)
     return told.first() or ""
 
 
 def doubts_over() -> None:
-    """References that an operator has corrected, or an account has confirmed: no incident any more."""
+    """Close the incidents about references that an operator has corrected or an account has confirmed."""
     strayed = Chat.objects.filter(reference_leads_to__isnull=False).values_list("id", flat=True)
     waiting = Chat.objects.filter(reference_changed_at__isnull=False).values_list("id", flat=True)
     still = {f"{_ELSEWHERE}{chat_id}" for chat_id in strayed} | {f"{_UNCONFIRMED}{chat_id}" for chat_id in waiting}
@@ -99,7 +101,7 @@ def doubts_over() -> None:
 
 
 def nameless_tell(*, chat: Chat, error: str) -> None:
-    """The chat has lost the name that it is referred to by, and nobody else has taken it."""
+    """Report that the chat no longer has the username of its reference, and no other chat or person has it."""
     reason = (
         f"{chat_phrase(chat)} does not {_bears(chat)} any more ({error}): correct its reference, or no "
         "other account can join it"
@@ -108,11 +110,14 @@ def nameless_tell(*, chat: Chat, error: str) -> None:
 
 
 def _bears(chat: Chat) -> str:
-    """Also what tells whether the incident is about the reference of today: its title may be the same words."""
+    """A part of the incident's reason, by which `doubts_over` sees whether the incident is about the present reference.
+
+    It contains more than the reference, because the chat's title may be the same text.
+    """
     return f"bear the name “{chat.reference}”"
 
 
 def name_lost(chat: Chat, dialog: Dialog) -> bool:
-    """Whether the chat is referred to by a name that it does not bear any more, as its account's list shows it."""
+    """Whether the chat's reference is a username that it no longer has, according to the account's list of chats."""
     named = _NAME.fullmatch(chat.reference.strip())
     return named is not None and named[1].lower() not in {name.lower() for name in dialog.usernames}

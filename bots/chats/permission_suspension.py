@@ -1,6 +1,6 @@
-"""Suspend a permission when Telegram's answers put it in doubt, until an operator has asked the chat's owner.
+"""Suspends a permission when Telegram's answers put it in doubt, until an operator has asked the chat's owner.
 
-An account that was removed from a chat does not enter it again by itself, and its messages for that chat wait.
+An account that was removed from a chat does not join it again by itself, and its messages to that chat wait.
 """
 
 from collections.abc import Collection
@@ -16,12 +16,12 @@ from campaigns.permissions.services import permissions_suspend
 from campaigns.wording import chat_phrase
 from telegram.errors import ChatRefuses
 
-# How the keys of its troubles begin; the chat's id and the bot's follow.
+# The prefix of the incidents' keys; the ids of the chat and the bot follow.
 _PERMISSION = "permission:"
 
 
 def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
-    """The account is in the chat."""
+    """Record that the account is in the chat, and close the incident about its removal."""
     key: dict[str, Any] = {"bot_id": bot_id, "chat_id": chat_id}
     if Presence.objects.filter(**key, peer_id=peer_id).exists():
         return
@@ -30,14 +30,17 @@ def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
 
 
 def was_present(*, bot_id: UUID, chat_id: UUID, peer_ids: Collection[int]) -> bool:
-    """Whether the account was in the chat when it last looked."""
+    """Whether the account was in the chat when it last checked."""
     return Presence.objects.filter(bot_id=bot_id, chat_id=chat_id, peer_id__in=peer_ids).exists()
 
 
 @transaction.atomic
 def presence_ended(*, bot_id: UUID, chat_id: UUID, peer_ids: Collection[int]) -> bool:
-    """The account is not in the chat. True when it had been: then it was removed (or taken out by hand), and every
-    permission of the chat is suspended. Once a person has resumed one it may enter again."""
+    """Record that the account is not in the chat. Returns whether it was in the chat before.
+
+    If so, it was removed, or left by hand, and all permissions of the chat are suspended. Once an operator has resumed
+    one, the account may join again.
+    """
     gone, _ = Presence.objects.filter(bot_id=bot_id, chat_id=chat_id, peer_id__in=peer_ids).delete()
     if gone:
         _suspend(bot_id, chat_id, "is not in the chat any more", purpose=None)
@@ -45,8 +48,11 @@ def presence_ended(*, bot_id: UUID, chat_id: UUID, peer_ids: Collection[int]) ->
 
 
 def writing_refused(*, bot_id: UUID, chat_id: UUID, error: ChatRefuses) -> None:
-    """Telegram refused a line in the chat. An account that was removed puts all in doubt that the owner permitted, one
-    that may not write only the posting. Other refusals change nothing: they are not the owner's."""
+    """Suspend permissions after Telegram has refused a message in the chat.
+
+    If the account was removed, all permissions of the chat are suspended; if it may not write any more, only the one
+    for scripts. Other refusals change nothing: the owner did not cause them.
+    """
     if error.says == "removed":
         with transaction.atomic():
             Presence.objects.filter(bot_id=bot_id, chat_id=chat_id).delete()
@@ -57,7 +63,7 @@ def writing_refused(*, bot_id: UUID, chat_id: UUID, error: ChatRefuses) -> None:
 
 
 def suspensions_over() -> None:
-    """An operator has resumed, or ended, what was suspended: no trouble any more."""
+    """Close the incidents about permissions that an operator has resumed or revoked."""
     suspended = ChatPermission.objects.filter(suspended_at__isnull=False, revoked_at=None)
     still = {str(chat_id) for chat_id in suspended.values_list("chat_id", flat=True).distinct()}
     for key in Trouble.objects.filter(key__startswith=_PERMISSION).values_list("key", flat=True):
@@ -66,7 +72,7 @@ def suspensions_over() -> None:
 
 
 def reading_refused(*, bot_id: UUID, peer_id: int, error: ChatRefuses) -> None:
-    """Telegram refused the history of a chat that the account had been reading."""
+    """Suspend the chat's permissions if Telegram refused its history because the account was removed."""
     if error.says != "removed":
         return
     chat_id = Chat.objects.filter(telegram_id=peer_id).values_list("id", flat=True).first()
@@ -79,7 +85,7 @@ def _suspend(bot_id: UUID, chat_id: UUID, what: str, *, purpose: ChatPermission.
     bot, chat = Bot.objects.only("key", "display_name").get(pk=bot_id), Chat.objects.get(pk=chat_id)
     if permissions_suspend(chat_id=chat_id, purpose=purpose, reason=f"{bot} {what}"):
         reason = f"bot {bot} {what}: {chat_phrase(chat)}. Its permission is suspended until an operator resumes it."
-        # Each suspension is news, also when the last one was resumed a moment ago.
+        # Report every suspension, even if the incident of an earlier one, just resumed, is still open.
         trouble_over(key=_trouble(chat_id, bot_id))
         trouble_tell(key=_trouble(chat_id, bot_id), reason=reason)
 

@@ -1,4 +1,4 @@
-"""Choose the account that confirms a chat's reference that an operator has changed."""
+"""Chooses the account that confirms a chat's reference after an operator has changed it."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -10,27 +10,33 @@ from bots.accounts.states import BARRED
 from bots.models import Presence
 from campaigns.models import Chat, ChatPermission
 
-# For so long after the change an account is connected only to look; later it looks when it is connected anyway.
+# For this time after the change an account is connected only to check the reference. Later, an account checks it when
+# it is connected for other reasons.
 CONNECT_FOR = timedelta(hours=1)
 
 
 def references_to_check(*, bot_id: UUID, wanted: Collection[UUID]) -> list[Chat]:
-    """The chats whose changed reference this account is to check: those that it is in; of those that no account is in
-    any more, the ones that it is to be in."""
+    """The chats whose changed reference this account has to check.
+
+    These are the chats that the account is in. If no account is in a chat, they include it if the account has to join
+    it (`wanted`).
+    """
     inside = Exists(insiders().filter(chat_id=OuterRef("pk"), bot_id=bot_id))
     somebody = Exists(insiders().filter(chat_id=OuterRef("pk")))
     return list(_waiting().filter(inside | (Q(pk__in=list(wanted)) & ~somebody)).order_by("key"))
 
 
 def insiders() -> QuerySet[Presence]:
-    """That an account is in a chat, and can be connected."""
+    """The presences of accounts that can be connected."""
     return Presence.objects.filter(bot__enabled=True, bot__session__isnull=False).exclude(bot__state__in=BARRED)
 
 
 def bots_to_check(*, role: str, now: datetime) -> set[UUID]:
-    """The bots of this role that are to be connected because they are in a chat whose reference was changed lately: one
-    for each chat, if possible one that is connected anyway."""
-    # First, by the index of the few that wait: together the planner reads every presence there is.
+    """The bots of this role that have to be connected to check references that were changed lately.
+
+    There is one bot for each chat, if possible one that is connected already.
+    """
+    # A query of its own, which uses the index of the few chats that wait. In one query the planner reads all presences.
     lately = list(_waiting().filter(reference_changed_at__gt=now - CONNECT_FOR).values_list("pk", flat=True))
     if not lately:
         return set()

@@ -1,7 +1,7 @@
-"""The cursor of each chat: up to which message a bot has recorded it.
+"""The cursor of each chat: the last message that a bot has recorded.
 
-A message counts as read once the transaction that moved the cursor has committed; everything else about updates is a
-hint.
+A message has been read once the transaction that moved the cursor has committed. All other state about updates is only
+a hint.
 """
 
 import hashlib
@@ -26,13 +26,13 @@ from messaging.database.locks import rows_delete
 from messaging.models import HandlingFailure
 from telegram.types import Dialog, IncomingMessage
 
-# The cursor under this peer says that the bot's direct chats have been seen once: those found later are new.
+# A cursor with this peer id marks that the bot's direct chats have been listed once; direct chats found later are new.
 DIRECT_CHATS_SEEN = 0
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads: the bot, the epoch that fences its writes, and the room that takes the messages."""
+    """The bot that reads, the epoch under which it may write, and the handler that records the messages."""
 
     bot_id: UUID
     epoch: int
@@ -41,39 +41,40 @@ class Reader:
 
 @dataclass(frozen=True)
 class Recorded:
-    """`position` is the cursor afterwards. `gap`: something between it and the next message was not seen."""
+    """The result of recording messages: the new cursor, and whether messages directly after it are missing."""
 
     position: int
     gap: bool = False
 
 
 def cursors_of(bot_id: UUID) -> dict[int, int]:
-    """Where the bot stands in each chat: peer id → last recorded message id."""
+    """The bot's cursors: peer id → last recorded message id."""
     return dict(Cursor.objects.filter(bot_id=bot_id).values_list("peer_id", "last_message_id"))
 
 
 class CursorGone(Exception):
-    """The chat is not read any more: its cursor was dropped."""
+    """The bot no longer reads the chat: its cursor was deleted."""
 
 
 def chats_forget(*, bot_id: UUID, but: Collection[int] = ()) -> int:
-    """Drop the cursors of all chats except these; direct chats keep theirs. Returns how many.
+    """Delete the bot's cursors of all chats except `but`; those of direct chats stay. Returns their number.
 
-    What is said in a chat while nobody may read it is never read: a chat that comes back begins at its newest message.
+    Messages that are sent while the bot may not read the chat are never read: a chat that is read again begins at its
+    newest message.
     """
     return rows_delete(Cursor.objects.filter(bot_id=bot_id, peer_id__lt=0).exclude(peer_id__in=but))
 
 
 def cursor_start(*, reader: Reader, peer_id: int, at: int) -> int:
-    """Begin to read a chat after message `at`, unless it is being read already. Returns where the cursor stands."""
+    """Begin to read a chat after message `at`, unless the bot reads it already. Returns the cursor."""
     with transaction.atomic():
         return _locked(reader, peer_id, start=at).last_message_id
 
 
 def cursor_start_direct(*, reader: Reader, peer_id: int, at: int) -> int:
-    """As `cursor_start`, for a direct chat. Nothing is kept of somebody whose data was erased."""
+    """Like `cursor_start`, for a direct chat. Stores nothing for a person whose data was erased."""
     with transaction.atomic():
-        # No lock comes before it.
+        # This must be the transaction's first lock.
         erasing_hold()
         if is_erased(telegram_user_id=peer_id):
             return at
@@ -81,23 +82,25 @@ def cursor_start_direct(*, reader: Reader, peer_id: int, at: int) -> int:
 
 
 def cursor_follow(*, reader: Reader, former: int, peer_id: int) -> None:
-    """A basic group that was read to its end is the supergroup `peer_id` now, and read there from its first message on:
-    nothing in it was said before."""
+    """Continue to read a basic group, which was read to its end, as the supergroup `peer_id` that it is now.
+
+    The supergroup is read from its first message on, since all its messages are newer than the upgrade.
+    """
     with transaction.atomic():
-        # First, so that both are there to be locked by one statement.
+        # First create the new cursor, so that one statement can lock both.
         _make(reader, peer_id, at=0)
         locked = _owned(reader).filter(peer_id__in=[former, peer_id]).order_by("pk")
         if peer_id not in [cursor.peer_id for cursor in locked]:
-            # Dropped meanwhile, or the lease is another's.
+            # The cursor was deleted meanwhile, or another process has the lease.
             _locked(reader, peer_id, start=0)
         Cursor.objects.filter(bot_id=reader.bot_id, peer_id=former).delete()
 
 
 def cursors_start_direct(*, reader: Reader, dialogs: Collection[Dialog]) -> dict[int, int]:
-    """Begin to read the direct chats among `dialogs`. Returns peer id → where the cursor stands.
+    """Begin to read the direct chats among `dialogs`. Returns the cursors of direct chats by peer id.
 
-    Those that an account has when we first see it are old, and read from their newest message on; later ones are
-    read whole. People whose data was erased are not read at all, and not among the peers.
+    The direct chats in the account's first list are old: they are read after their newest message. Later ones are read
+    as a whole. Chats with people whose data was erased are not read, and are not in the result.
     """
     known = cursors_of(reader.bot_id)
     forgotten = erased(user_ids=[dialog.peer_id for dialog in dialogs if dialog.kind == "private"]).user_ids
@@ -114,15 +117,15 @@ def cursors_start_direct(*, reader: Reader, dialogs: Collection[Dialog]) -> dict
 def messages_record(
     *, reader: Reader, peer_id: int, messages: Sequence[IncomingMessage], gapless: bool = False
 ) -> Recorded:
-    """Hand messages of one chat to the room above and move the cursor, in one transaction.
+    """Pass messages of one chat to the handler and move the cursor, in one transaction.
 
-    They come in ascending order; those at or before the cursor are duplicates and skipped. With `gapless` (live
-    messages of a supergroup, whose ids are consecutive) it stops before a hole. Raises LeaseLost, CursorGone, or what
-    the handler raised: then nothing has happened. Holes are counted on the cursor.
+    `messages` are in ascending order. Messages at or before the cursor are duplicates and are skipped. With `gapless`
+    (for live messages of a supergroup, whose ids are consecutive) recording stops before a gap, which is counted on the
+    cursor. Raises LeaseLost, CursorGone, or what the handler raises; nothing has changed then.
     """
     gap = False
     with transaction.atomic():
-        # Before the cursor: whoever keeps what somebody wrote asks for it, and no lock comes before it.
+        # Before the cursor is locked: everything that records a person's messages takes this lock, as its first.
         erasing_hold()
         if peer_id > DIRECT_CHATS_SEEN and is_erased(telegram_user_id=peer_id):
             return Recorded(max((message.message_id for message in messages), default=0))
@@ -143,7 +146,7 @@ def messages_record(
 
 
 def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseException) -> None:
-    """Go past a message that its handler fails on again and again; what happened is kept and told."""
+    """Move the cursor past a message on which the handler fails repeatedly; record the failure and report it."""
     with transaction.atomic():
         cursor = _locked(reader, message.peer_id)
         if cursor.last_message_id >= message.message_id:
@@ -172,10 +175,11 @@ def _place_told(peer_id: int) -> str:
 
 
 def _locked(reader: Reader, peer_id: int, *, start: int | None = None) -> Cursor:
-    """The cursor, locked. A former owner that still holds it finishes first, and finds its epoch gone afterwards.
+    """Lock and return the cursor. Waits for a former owner that has it locked; that one finds its epoch gone next time.
 
-    One that is missing is made at `start`. Without it a direct chat begins with its first message, and a chat raises
-    CursorGone: from 0 its whole history would be read.
+    A missing cursor is created at `start`. Without `start` the cursor of a direct chat begins before its first message;
+    for a chat this raises CursorGone, because the whole history would be read otherwise. Raises LeaseLost if another
+    process owns the bot.
     """
     cursor = _owned(reader).filter(peer_id=peer_id).first()
     if cursor is None:
@@ -189,12 +193,12 @@ def _locked(reader: Reader, peer_id: int, *, start: int | None = None) -> Cursor
 
 
 def _owned(reader: Reader) -> QuerySet[Cursor]:
-    """The bot's cursors, locked as they are read; none once its lease is another's."""
+    """The bot's cursors, which are locked when they are read; none if another process has the lease."""
     cursors = Cursor.objects.select_for_update(of=("self",))
     return cursors.filter(bot_id=reader.bot_id, bot__lease_epoch=reader.epoch)
 
 
 def _make(reader: Reader, peer_id: int, *, at: int) -> None:
-    """Unless it is there already."""
+    """Create the cursor unless it exists."""
     new = Cursor(bot_id=reader.bot_id, peer_id=peer_id, last_message_id=at)
     Cursor.objects.bulk_create([new], ignore_conflicts=True)

@@ -1,4 +1,4 @@
-"""Hosts: the running bots workers, each a row with its capacity, its heartbeat and whether it is being drained."""
+"""Hosts: the running bots worker processes, each a row with capacity, heartbeat and whether it is being drained."""
 
 import os
 import socket
@@ -16,35 +16,35 @@ from bots.models import Bot, Host
 from messaging.database.clock import database_clock
 from messaging.database.locks import rows_delete
 
-# Seconds without a heartbeat after which a worker gets no more bots, and after which it is forgotten.
+# Seconds without a heartbeat after which a worker gets no more bots, and after which its row is deleted.
 SILENT_SECONDS = 15
 FORGOTTEN_SECONDS = 600
 
 
 def host_name(worker: str) -> str:
-    """Never the same for two processes, not even for one that was started again at once."""
+    """A name for this process that is unique, even if a worker is restarted at once."""
     return f"{worker} {socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[:120]
 
 
 def worker_of(name: str) -> str:
-    """The worker of which the host of this name is, or was, a process: Celery's name, the same after a restart."""
+    """The Celery worker to which the host of this name belongs. It has the same name after a restart."""
     return name.partition(" ")[0]
 
 
 def host_beat(*, name: str, role: str, capacity: int, draining: bool) -> bool:
-    """The worker lives, and carries at most `capacity` bots. Returns whether a person wants it empty."""
+    """Store a heartbeat. Returns whether an operator has asked the worker to drain."""
     values = {"role": role, "capacity": capacity, "draining": draining, "heartbeat_at": Now()}
     host, _ = Host.objects.update_or_create(name=name, defaults=values)
     return host.drain_requested
 
 
 def host_drain(*, name: str) -> bool:
-    """Have a worker hand its bots over within seconds, and give it no more; False when it is asked to already."""
+    """Ask a worker to release its bots, which takes seconds, and to take no more. False if it is asked already."""
     return bool(Host.objects.filter(name=name, drain_requested=False).update(drain_requested=True))
 
 
 def host_undrain(*, name: str) -> bool:
-    """Let a drained worker take bots again; False when nobody had drained it."""
+    """Let a drained worker take bots again. False if it was not drained."""
     return bool(Host.objects.filter(name=name, drain_requested=True).update(drain_requested=False))
 
 
@@ -53,25 +53,25 @@ def host_leave(*, name: str) -> None:
 
 
 def hosts_beating() -> list[str]:
-    """The names of all workers that live, whatever they are asked to do."""
+    """The names of all hosts with a recent heartbeat, also of those that are being drained."""
     recent = Now() - timedelta(seconds=SILENT_SECONDS)
     return list(Host.objects.filter(heartbeat_at__gt=recent).values_list("name", flat=True))
 
 
 def hosts_alive(role: str) -> QuerySet[Host]:
-    """The workers that take bots of this role."""
+    """The hosts with a recent heartbeat that take bots of this role."""
     recent = Now() - timedelta(seconds=SILENT_SECONDS)
     return Host.objects.filter(role=role, draining=False, drain_requested=False, heartbeat_at__gt=recent)
 
 
 def hosts_open() -> int:
-    """How many workers of any role live and are not being emptied."""
+    """The number of hosts of any role that have a recent heartbeat and are not being drained."""
     recent = Now() - timedelta(seconds=SILENT_SECONDS)
     return Host.objects.filter(draining=False, drain_requested=False, heartbeat_at__gt=recent).count()
 
 
 def host_state(host: Host, now: datetime) -> str:
-    """What a worker does, for people."""
+    """The host's state in words, for operators."""
     if host.heartbeat_at <= now - timedelta(seconds=SILENT_SECONDS):
         return f"silent since {host.heartbeat_at:%H:%M:%S} UTC"
     if host.drain_requested:
@@ -80,13 +80,13 @@ def host_state(host: Host, now: datetime) -> str:
 
 
 def hosts_forget() -> int:
-    """Remove the rows of workers that died long ago."""
+    """Delete the rows of hosts without a heartbeat for FORGOTTEN_SECONDS. Returns their number."""
     old = Now() - timedelta(seconds=FORGOTTEN_SECONDS)
     return rows_delete(Host.objects.filter(heartbeat_at__lt=old))
 
 
 def no_longer_wanted(*, role: str, bot_ids: Set[UUID]) -> set[UUID]:
-    """Which of these bots should not be connected any more."""
+    """The bots among these that should no longer be connected."""
     if not bot_ids:
         return set()
     wanted = bots_wanted(role=role, now=database_clock())

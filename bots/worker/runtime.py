@@ -22,35 +22,38 @@ from bots.worker.leases import lease_release, lease_take
 from bots.worker.sender import Sender
 from bots.worker.session import RunningSession
 
-# Seconds between heartbeats, and between looks whether the bots here are still wanted.
+# Seconds between heartbeats, and between checks whether the bots of this process are still needed.
 BEAT_SECONDS = 3.0
-# Seconds between looks whether a person drains the worker, as the heartbeat has read it.
+# Seconds between checks whether an operator drains the worker; the heartbeat reads that from the database.
 LOOK_SECONDS = 0.5
-# Seconds that the sender gets to finish what it is sending when the process is to end.
+# Seconds that the sender may take to finish sending when the process ends.
 SENDER_LIMIT = 20.0
-# Seconds that the database gets for what is not worth waiting for.
+# Seconds to wait for optional writes.
 NOTE_LIMIT = 5.0
-# Seconds before a part of the runtime that broke is started again.
+# Seconds before a part of the runtime that failed is started again.
 RESTART_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
 class Runtime:
-    """`protocols.LiveRuntime`. `start` it once; `run_bot` comes from many threads; `drain`, then `close`, end it."""
+    """Implements `protocols.LiveRuntime`.
+
+    Call `start` once. `run_bot` may be called in many threads. `drain`, then `close`, end the runtime.
+    """
 
     def __init__(self, *, role: str, name: str, capacity: int) -> None:
         self.role = role
         self.name = name
         self.capacity = capacity
         self.sessions: dict[UUID, RunningSession] = {}
-        # Those and the ones that have lost their bot, perhaps to a later session here, and are still ending.
+        # All of `sessions`, and those that are still ending and have lost their bot, maybe to a later session here.
         self._hosted: set[RunningSession] = set()
-        # How many are being taken at this moment.
+        # The number of bots whose leases are being taken.
         self._coming = 0
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="bots-loop", daemon=True)
-        # Ends the process's work; and the same for as long as a person wants it (Host.drain_requested).
+        # `_draining`: the process ends. `_resting`: an operator drains the worker (Host.drain_requested).
         self._draining = threading.Event()
         self._resting = False
         self._slots = threading.BoundedSemaphore(capacity)
@@ -58,12 +61,12 @@ class Runtime:
         self._started = threading.Event()
 
     def start(self) -> None:
-        """Returns when the loop runs."""
+        """Start the thread and wait until the event loop runs."""
         self._thread.start()
         self._started.wait()
 
     def drain(self) -> None:
-        """Take no more bots and let go of those that are here. Returns at once; safe in a signal handler."""
+        """Take no more bots and release those of this process. Returns at once; safe in a signal handler."""
         self._draining.set()
         if self._drain is not None:
             with suppress(RuntimeError):  # The loop has ended already.
@@ -75,9 +78,9 @@ class Runtime:
         self._thread.join(timeout)
 
     def run_bot(self, bot_id: UUID) -> None:
-        """Own the bot until its session ends. Returns at once when it cannot be had, or there is no room."""
+        """Own the bot until its session ends. Returns at once if the lease or a slot is not free."""
         if self._lets_go or not self._slots.acquire(blocking=False):
-            # Let the supervisor give it to somebody else at its next round.
+            # Let the supervision send it to another worker in its next round.
             Bot.objects.filter(pk=bot_id).update(dispatched_at=None)
             return
         try:
@@ -86,7 +89,10 @@ class Runtime:
             self._slots.release()
 
     async def _own(self, bot_id: UUID) -> None:
-        """On the loop and over the executor's few connections: as many threads would open one each, all at once."""
+        """Run the bot's session on the event loop.
+
+        Database calls go through the executor's few connections: the many threads of `run_bot` would open one each.
+        """
         self._coming += 1
         try:
             session = await self._begin(bot_id)
@@ -127,10 +133,10 @@ class Runtime:
                 del self.sessions[session.bot_id]
 
     def is_open(self) -> bool:
-        """Whether the worker takes on work: nobody drains it, and the process is not to end."""
+        """Whether the worker takes new bots and logins: it is not being drained, and the process is not ending."""
         return not self._lets_go
 
-    # The loop's own work.
+    # The work on the event loop.
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -155,12 +161,12 @@ class Runtime:
         await self._quietly(in_db(host_leave, name=self.name))
 
     async def _serve(self) -> None:
-        """Carry bots until they are to be let go, and let them go."""
+        """Run bots until they have to be released, then release them."""
         stop_sender = asyncio.Event()
         sender = asyncio.create_task(self._again(lambda: Sender(self).run(stop_sender), stop_sender, "sender"))
         await self._until(lambda: self._resting)
         await self._quietly(self._note())
-        # First the sender: what it is saying is still to be settled over the sessions' connections.
+        # First the sender: it still needs the sessions' connections to settle what it is sending.
         stop_sender.set()
         await asyncio.wait([sender], timeout=SENDER_LIMIT)
         for session in list(self._hosted):
@@ -171,7 +177,7 @@ class Runtime:
         await asyncio.gather(sender, return_exceptions=True)
 
     async def _until(self, come: Callable[[], bool]) -> None:
-        """Until this is so or the process is to end."""
+        """Wait until `come()` is true or the process ends."""
         assert self._drain is not None
         while not come() and not self._draining.is_set():
             with suppress(TimeoutError):
@@ -197,7 +203,7 @@ class Runtime:
         self._resting = wanted
 
     async def _again(self, work: Any, stop: asyncio.Event, what: str) -> None:
-        """Run a part of the runtime, and start it again when it breaks: the sessions go on meanwhile."""
+        """Run a part of the runtime, and start it again after an error. The sessions continue meanwhile."""
         while not stop.is_set():
             try:
                 await work()

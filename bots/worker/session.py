@@ -1,4 +1,4 @@
-"""The session of one bot, from the moment that this process takes it until it lets go: lease, connection, reading."""
+"""The session of one bot in this process, from taking the lease to releasing it: lease, connection, reading."""
 
 import asyncio
 import logging
@@ -37,16 +37,16 @@ from telegram.errors import BotDead, PermanentError, RetryAfter, TelegramError
 
 # Waits before connecting again: doubling between these, in seconds.
 RECONNECT_FIRST, RECONNECT_MOST = 1.0, 30.0
-# Seconds that the database gets for what is not worth waiting for: a session must end even when nothing answers.
+# Seconds to wait for optional writes: a session must end even if the database does not answer.
 NOTE_LIMIT = 5.0
-# Between attempts to renew while the database does not answer.
+# Seconds between attempts to renew the lease while the database does not answer.
 RENEW_RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
 class RunningSession:
-    """`bots.worker.protocols.LiveSession`. `run` returns when it is over; whatever happens in it stays in it."""
+    """Implements `bots.worker.protocols.LiveSession`. `run` returns when the session is over; it handles all errors."""
 
     def __init__(self, lease: Lease, facts: BotFacts, handler: RoleHandler) -> None:
         self.bot_id = lease.bot_id
@@ -66,7 +66,7 @@ class RunningSession:
         self._stop = asyncio.Event()
         self._sent_away = False
 
-    # What others in this process may ask (bots.worker.protocols).
+    # The interface for other parts of this process (bots.worker.protocols).
 
     @property
     def chats(self) -> Mapping[UUID, int]:
@@ -84,14 +84,14 @@ class RunningSession:
             self._serving.report(error)
 
     def stop(self) -> None:
-        """Ask it to end."""
+        """Let the session end. Returns at once."""
         self.ready = False
         self._stop.set()
 
-    # Its life.
+    # Running.
 
     async def run(self) -> None:
-        """Own the bot until stopped, dead, refused by Telegram for now, or until the lease is lost."""
+        """Own the bot until `stop`, until the account is dead or must wait as a whole, or until the lease is lost."""
         broken = ""
         parts = [
             asyncio.create_task(self._keep_lease(), name=f"lease {self.bot_id}"),
@@ -111,7 +111,7 @@ class RunningSession:
             await self._let_go(broken)
 
     def _why(self, done: Iterable[asyncio.Task[Any]]) -> str:
-        """What broke the session, if it was nothing that it foresees."""
+        """The unexpected error that ended the session; empty if there was none."""
         for part in done:
             error = part.exception()
             if isinstance(error, LeaseLost):
@@ -123,7 +123,7 @@ class RunningSession:
         return ""
 
     async def _keep_lease(self) -> None:
-        """Renew until that fails for too long, or the bot is somebody else's. Raises LeaseLost."""
+        """Renew the lease. Raises LeaseLost when that has failed for too long, or another process owns the bot."""
         due = time.monotonic() + settings.LEASE_RENEW_SECONDS
         while True:
             await asyncio.sleep(max(0.0, min(due, self._lease.stop_at) - time.monotonic()))
@@ -142,12 +142,12 @@ class RunningSession:
             self._lease.deadline = deadline
             due = deadline - settings.LEASE_TTL_SECONDS + settings.LEASE_RENEW_SECONDS
             with suppress(TimeoutError):
-                # Neither a silent server nor a hanging database may keep this loop from letting go in time.
+                # Neither a silent server nor a hanging database may keep this loop from releasing the bot in time.
                 async with asyncio.timeout(self._lease.stop_at - time.monotonic()):
                     await self._keep_alive()
 
     async def _keep_alive(self) -> None:
-        """The server drops a frozen owner before the lease ends; an unanswered ping is a dead connection."""
+        """Ping the server. It disconnects a frozen owner before the lease ends; without an answer, disconnect."""
         account = self.account
         if account is None or not account.connected:
             return
@@ -160,11 +160,11 @@ class RunningSession:
             log.warning("bot %s: its session was not saved: %s", self.bot_id, type(error).__name__)
 
     def _silence_allowed(self) -> int:
-        """Whole seconds after which the server is to drop the connection: before the lease ends."""
+        """Whole seconds without a ping after which the server should disconnect: before the lease ends."""
         return max(1, int(self._lease.stop_at - time.monotonic()))
 
     async def _live(self) -> None:
-        """Connect, serve, connect again. Returns when Telegram sends it away."""
+        """Connect, serve, connect again. Returns if the account is dead or must wait as a whole."""
         wait = RECONNECT_FIRST
         await self._set_state(Bot.State.STARTING, "")
         while True:
@@ -199,12 +199,15 @@ class RunningSession:
             wait = min(wait * 2, RECONNECT_MOST)
 
     async def _cannot_connect(self, reason: str) -> None:
-        """Once until it connects: every attempt will fail until an operator changes something, such as a proxy."""
+        """Report that the bot cannot connect, once until it connects.
+
+        Every attempt will fail until an operator changes something, such as the proxy.
+        """
         reason = f"bot {self.bot_id} cannot connect: {reason}"
         await self._note(trouble_tell, key=f"session:{self.bot_id}", reason=reason)
 
     async def _serve_once(self) -> None:
-        """Connect, and serve as long as the connection lasts. Always raises."""
+        """Connect, and serve as long as the connection lasts. Always ends with an exception."""
         if not self._lease.valid():
             raise LeaseLost(self.bot_id)
         credentials = await credentials_to_connect(self._facts.credentials)
@@ -236,7 +239,7 @@ class RunningSession:
         self._text = text
         await in_db(session_save, bot_id=self.bot_id, epoch=self.epoch, text=text)
 
-    # Its end.
+    # Ending.
 
     async def _disconnect(self) -> None:
         account, self.account = self.account, None
@@ -250,7 +253,7 @@ class RunningSession:
             log.warning("bot %s: its session was not saved: %s", self.bot_id, type(error).__name__)
 
     async def _let_go(self, broken: str) -> None:
-        """After the connection is closed. When the database does not answer, the lease simply runs out."""
+        """Release the bot, after the connection is closed. If the database does not answer, the lease expires."""
         if broken:
             reason = f"the session of bot {self.bot_id} broke: {broken}"
             await self._note(trouble_tell, key=f"session:{self.bot_id}", reason=reason)
@@ -262,7 +265,7 @@ class RunningSession:
         await in_db(bot_set_state, bot_id=self.bot_id, epoch=self.epoch, state=state, reason=reason)
 
     async def _note(self, function: Callable[..., object], **values: object) -> None:
-        """Write something down that is not worth failing for."""
+        """Make an optional write. Errors of the database are only logged."""
         try:
             async with asyncio.timeout(NOTE_LIMIT):
                 await in_db(function, **values)

@@ -1,4 +1,4 @@
-"""The supervision of bots: send each bot that should run and does not to a worker with a free slot."""
+"""The supervision of bots: sends each bot that should run and does not to a worker with a free slot."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -29,18 +29,19 @@ QUEUES: dict[str, str] = {
     Role.PARSER: topology.PARSER_BOTS_QUEUE,
     Role.MANAGER: topology.MANAGER_BOTS_QUEUE,
 }
-# Seconds that a dispatch has to become a lease. Its message expires by then, so it is never given twice.
+# Seconds within which a worker must take the lease of a bot that was sent to it. The message expires after this time,
+# so no two workers get the same bot.
 DISPATCH_SECONDS = 8
-# How the keys of its troubles begin; the name of the worker's process follows.
+# The prefix of the keys of incidents about lost workers; the host's name follows.
 _GONE = "worker:"
 
 log = logging.getLogger(__name__)
 
 
 def supervise(now: datetime, *also: Callable[[], object]) -> list[UUID]:
-    """Do one round; it may run beside itself. Returns the bots that were sent to workers.
+    """Do one round. Returns the bots that were sent to workers. Several processes may run it at the same time.
 
-    `also` is what higher packages do in the same round. A part that fails keeps no other from running.
+    `also` are functions of higher packages for the same round. If one part fails, the others still run.
     """
     sent: list[UUID] = []
 
@@ -63,7 +64,7 @@ def supervise(now: datetime, *also: Callable[[], object]) -> list[UUID]:
 
 
 def mark_abandoned() -> list[UUID]:
-    """Bots whose owner let the lease run out go offline, and it is told."""
+    """Set bots whose leases have expired offline, and report the lost worker. Returns these bots."""
     gone = Bot.objects.filter(lease_expires_at__lte=Now()).values_list("pk", "lease_epoch", "lease_owner")
     return [bot_id for bot_id in for_each(list(gone), lambda bot: _abandon(*bot), what="bot") if bot_id is not None]
 
@@ -80,7 +81,7 @@ def _abandon(bot_id: UUID, epoch: int, owner: str) -> UUID | None:
 
 
 def waits_over() -> None:
-    """Whom Telegram sent away for a time that has passed waits no longer, also when nothing wants it connected now."""
+    """Set bots offline whose wait for Telegram is over, even if they need not be connected now."""
     over = Bot.objects.filter(state=Bot.State.WAITING, state_until__lte=Now(), lease_expires_at__isnull=True)
 
     def end(bot: tuple[UUID, int]) -> None:
@@ -90,7 +91,7 @@ def waits_over() -> None:
 
 
 def workers_back() -> None:
-    """Whoever was only frozen, or cut off, and beats again has not gone; nor has one that was started again."""
+    """Close the incidents about lost workers that send heartbeats again, or that were restarted."""
     known = Trouble.objects.filter(key__startswith=_GONE).values_list("key", flat=True)
     beating = {worker_of(name) for name in hosts_beating()} if known else set()
     for key in known:
@@ -103,8 +104,10 @@ def _gone(owner: str) -> str:
 
 
 def unread_chats_forget(role: str, now: datetime) -> None:
-    """Of bots that nobody runs: drop the cursors of chats that their role does not want now. A session that runs does
-    so itself."""
+    """Delete the cursors of chats that bots need not read now, for bots that no process drives.
+
+    The session of a running bot deletes its own.
+    """
     handler = handler_of(role)
     if handler is None or not handler.reads_chats:
         return
@@ -123,7 +126,7 @@ def _supervise_role(role: str, now: datetime) -> list[UUID]:
     candidates = to_be_started(role, now)
     no_host = f"{STARTING}{role}"
     if not candidates:
-        # Nobody lacks a worker, or room: perhaps because they are wanted no more.
+        # No bot waits for a worker or a free slot, perhaps because the bots are no longer needed.
         trouble_over(key=no_host)
         _tell_room(role, 0)
         return []
@@ -146,14 +149,14 @@ def _tell_room(role: str, missing: int) -> None:
 
 
 def to_be_started(role: str, now: datetime) -> list[UUID]:
-    """The bots of a role that should run and neither do nor are on their way; the longest waiting first."""
+    """The bots of a role that should run, do not run and were not just sent to a worker; the longest waiting first."""
     wanted = bots_wanted(role=role, now=now)
     if not wanted:
         return []
     ready = Bot.objects.filter(
         Exists(BotSession.objects.filter(bot_id=OuterRef("pk"))), pk__in=wanted, role=role, enabled=True
     ).exclude(state__in=BARRED)
-    # As a whole: what it must wait with while it is connected keeps it neither from reading nor from being connected.
+    # Only a wait of the whole account: during a flood wait for single methods a bot can be connected and read.
     told_to_wait = Q(blocked_until__gt=now)
     free = ready.filter(lease_expires_at__isnull=True).exclude(told_to_wait).filter(_not_dispatched())
     return list(free.order_by(F("dispatched_at").asc(nulls_first=True), "pk").values_list("pk", flat=True))
@@ -164,7 +167,7 @@ def _not_dispatched() -> Q:
 
 
 def free_capacity(role: str) -> int | None:
-    """How many more bots the living workers of a role can take; None when there is no worker."""
+    """How many more bots the running workers of a role can take; None if there is no worker."""
     hosts = hosts_alive(role)
     total = hosts.aggregate(total=Sum("capacity"))["total"]
     if total is None:
@@ -175,7 +178,7 @@ def free_capacity(role: str) -> int | None:
 
 
 def dispatch(role: str, bot_ids: Iterable[UUID]) -> list[UUID]:
-    """Send each bot to the role's queue, unless somebody else has just done so."""
+    """Send each bot to the role's queue, unless another process has just done so. Returns the bots that were sent."""
     sent = []
     for bot_id in bot_ids:
         claimed = Bot.objects.filter(_not_dispatched(), pk=bot_id, lease_expires_at__isnull=True)
