@@ -1,4 +1,4 @@
-"""RabbitMQ's management API: what the broker says about itself."""
+"""A client of RabbitMQ's management API."""
 
 import json
 import ssl
@@ -13,12 +13,12 @@ from kombu import Connection
 from outgoing.http_answers import body_of
 
 _SECONDS = 10.0
-# Bytes of an answer: ten thousand queues with all their figures need less.
+# The largest response, in bytes. The statistics of ten thousand queues need less.
 _MOST_BYTES = 50_000_000
 
 
 class ManagementUnavailable(Exception):
-    """The management API cannot be asked, or refuses; the text says why. `status` is its HTTP answer, if any."""
+    """The management API cannot be reached, or refused a request. `status` is the HTTP status, if there is one."""
 
     def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text)
@@ -26,7 +26,11 @@ class ManagementUnavailable(Exception):
 
 
 class ManagementApi:
-    """`url` as in `RABBITMQ_MANAGEMENT_URL`: http://user:password@host:port. `seconds` bound each step of a request."""
+    """The management API of one virtual host. Its methods raise ManagementUnavailable.
+
+    `url` is in the form of `RABBITMQ_MANAGEMENT_URL`: http://user:password@host:port. `seconds` is the timeout of each
+    step of a request.
+    """
 
     def __init__(self, url: str, vhost: str, seconds: float = _SECONDS) -> None:
         parts = urlsplit(url)
@@ -55,7 +59,7 @@ class ManagementApi:
         return found
 
     def recreate_vhost(self) -> None:
-        """Make the virtual host anew: what was in it is gone, and this user may do everything there."""
+        """Delete the virtual host with everything in it and create it again, with all permissions for this user."""
         path = f"vhosts/{quote(self.vhost, safe='')}"
         try:
             self.call("DELETE", path)
@@ -65,9 +69,9 @@ class ManagementApi:
         self.call("PUT", path, {})
 
     def call(self, method: str, path: str, body: object = None, query: dict[str, int] | None = None) -> Any:
-        """One request; the decoded JSON answer, or None for an empty one."""
+        """Make one request. Returns the decoded JSON response, or None if it is empty."""
         try:
-            # The environment's proxies are not meant for the broker.
+            # Ignore the environment's proxies, which are not meant for the broker.
             with httpx2.Client(auth=self._auth, timeout=self._seconds, trust_env=False, verify=_tls()) as client:
                 with client.stream(method, self._base + path, json=body, params=query or None) as answer:
                     answer.raise_for_status()
@@ -84,5 +88,5 @@ class ManagementApi:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Reading the machine's certificates takes twenty times as long as a request."""
+    """Cached, because reading the machine's certificates takes twenty times as long as a request."""
     return ssl.create_default_context()

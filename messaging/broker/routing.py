@@ -1,4 +1,4 @@
-"""Where a message is published, and which queues it reaches from there, worked out as a topic exchange does."""
+"""Addresses of messages, and the queues that a message reaches, computed as a topic exchange does."""
 
 from typing import NamedTuple
 
@@ -14,12 +14,15 @@ class Address(NamedTuple):
 
 
 def topic_matches(pattern: str, routing_key: str) -> bool:
-    """AMQP 0-9-1, 3.1.3.3: words between dots, `*` stands for exactly one, `#` for any number of them, also none."""
+    """Whether a binding's pattern matches the key (AMQP 0-9-1, 3.1.3.3).
+
+    Words are separated by dots; `*` stands for exactly one word, `#` for any number of words, including none.
+    """
     return _matches(pattern.split("."), routing_key.split("."))
 
 
 def queues_for(exchange: str, routing_key: str) -> list[str]:
-    """The queues bound to this exchange that receive the key, each once, however many of its bindings match."""
+    """The queues that get a message from this exchange with this key, each once even if several bindings match."""
     return [
         queue.name
         for queue in TOPOLOGY.queues

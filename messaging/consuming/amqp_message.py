@@ -8,11 +8,11 @@ from kombu import Message as AmqpMessage
 from messaging.broker import topology
 from messaging.messages import MessageArgs, ReceivedMessage
 
-# RabbitMQ 4 counts deliveries that failed apart from all deliveries.
+# The headers in which RabbitMQ counts deliveries. RabbitMQ 4 counts failed deliveries and all deliveries separately.
 _COUNTS = ("x-delivery-count", "x-acquired-count")
-# What `HandledCopy.found` can hold.
+# The largest value of `HandledCopy.found`.
 _MOST_DELIVERIES = 2**31 - 1
-# Not a property that AMQP has.
+# A property of kombu's message object; AMQP has no such property.
 _GIVEN_ID = "coolthing_given_id"
 
 
@@ -27,23 +27,26 @@ def message_args(message: AmqpMessage) -> MessageArgs:
 
 
 def deliveries(message: AmqpMessage) -> int:
-    """How often it was delivered before. The broker's word counts: any program may send such headers."""
+    """How often the broker delivered the message before. 0 unless the broker marks it as redelivered.
+
+    The headers alone are not enough, because any program may send such headers.
+    """
     if not message.delivery_info.get("redelivered"):
         return 0
-    # Classic queues count nothing: there the headers are missing, or whatever the publisher sent.
+    # Classic queues do not count: there the headers are missing, or are the publisher's.
     counts = [message.headers.get(name) for name in _COUNTS]
     return min(_MOST_DELIVERIES, max([1, *(count for count in counts if isinstance(count, int))]))
 
 
 def came_back(message: AmqpMessage) -> bool:
-    """Whether somebody had it before and did not settle it: it may be what killed that worker."""
+    """Whether another worker got the message before and did not settle it: the message may have killed that worker."""
     return bool(message.delivery_info.get("redelivered") or message.headers.get(_COUNTS[0]))
 
 
 def raw_body(message: AmqpMessage) -> bytes:
-    """The bytes that were published; py-amqp decodes a body that names its encoding.
+    """The bytes that were published. (py-amqp decodes a body if the message names an encoding.)
 
-    Never raises: an odd body is the handler's to refuse, here it would end the worker's consumer.
+    Never raises: an error here would end the worker's consumer, so the handler must refuse a malformed body.
     """
     body = message.body
     if not isinstance(body, str):
@@ -51,7 +54,7 @@ def raw_body(message: AmqpMessage) -> bytes:
     try:
         return body.encode(message.content_encoding or "utf-8", "surrogateescape")
     except (LookupError, ValueError):
-        # Python decodes some encodings (idna, and of an empty body zlib) without encoding them again.
+        # Python decodes some encodings (idna; zlib for an empty body) that it cannot encode again.
         return body.encode("utf-8", "backslashreplace")
 
 
@@ -65,9 +68,9 @@ def request_ids(
     given_id: str | None = None,
     deliveries: int = 0,
 ) -> tuple[str, str]:
-    """(root id, task id): the event's id, and one made of it and the queue, the same for every copy.
+    """(root id, task id): the event's id, and one derived from it and the queue, which is the same for every copy.
 
-    Each replay has a task id of its own: a worker remembers what it was told to revoke.
+    Each replay has a task id of its own, because a worker remembers the ids of revoked tasks.
     """
     arrived = ReceivedMessage(queue, exchange, routing_key, body, headers, message_id, given_id, deliveries)
     root = arrived.event_id

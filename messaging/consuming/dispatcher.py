@@ -1,9 +1,9 @@
-"""The parent's part: collects the messages of a queue into batches while all children are busy, and settles each
+"""The parent process's part: collects messages of a queue into batches while all children are busy, and settles each
 message when a child has handled it.
 
-Nothing waits for a batch to fill: a message that finds an idle child goes to it at once, alone if it must. Bodies are
-not parsed here, in the worker's one process that serves all children. Threads may share these objects, under the lock
-that they are given. How a child handles a batch: `messaging.consuming.execution`.
+No message waits for a batch to fill: while a child is idle, a message goes to it at once, even alone. Bodies are not
+parsed here, because this process serves all children. Threads may share these objects under the lock that is passed to
+them. `messaging.consuming.execution` describes how a child handles a batch.
 """
 
 import logging
@@ -34,15 +34,15 @@ class Pool(Protocol):
     def send_alone(self, message: AmqpMessage) -> None: ...
 
     def dispatch(self) -> None:
-        """Let the queues of the worker hand over what waits, as long as a child is idle."""
+        """Let the worker's queues hand over waiting messages, as long as a child is idle."""
 
 
 class Acknowledgements:
     """The messages of one channel in the order of their delivery, until they are settled.
 
-    One acknowledgement may stand for all messages before it, which is far cheaper than one for each. That is right
-    only if all of them have been handled or rejected. So what is handled while something before it is not waits for
-    that, but for no more than `patience` messages: then each is acknowledged by itself.
+    One acknowledgement may cover all earlier messages, which is far cheaper than one for each message, but only if all
+    of them have been handled or rejected. So a handled message waits for the earlier ones. When more than `patience`
+    handled messages wait, each is acknowledged by itself.
     """
 
     def __init__(self, channel: Any, patience: int) -> None:
@@ -55,7 +55,10 @@ class Acknowledgements:
         self._open.append(message)
 
     def handled(self, messages: Sequence[AmqpMessage] = ()) -> None:
-        """Call without messages when one was settled by itself: others may have waited for it."""
+        """Acknowledge handled messages, as soon as that is possible.
+
+        Call it without messages after a message was settled by itself: others may have waited for that one.
+        """
         self._handled.update((message.delivery_tag, message) for message in messages)
         last = None
         while self._open and (self._open[0].acknowledged or self._open[0].delivery_tag in self._handled):
@@ -75,9 +78,9 @@ class Acknowledgements:
 class QueueDispatcher:
     """Hands over the messages of one queue. With `keeps_failed` a failed message returns to its queue.
 
-    A message that came back may be what killed its worker. Such suspects are handled alone, one at a time and in no
-    order: if one of them takes the whole worker down again and again, every other one is handled before it soon. They
-    take turns with the others: messages that fail and come back for ever keep nobody waiting for ever.
+    A message that was delivered before may have killed its worker. Such suspects are handled alone, one at a time and
+    in random order, so that even if one of them kills the whole worker repeatedly, all others are soon handled before
+    it. Suspects and other messages take turns, so that messages that fail and come back for ever do not block the rest.
     """
 
     def __init__(
@@ -111,13 +114,13 @@ class QueueDispatcher:
             self.dispatch()
 
     def dispatch(self) -> None:
-        """Hand over what waits, if a child is idle. Called whenever that may have changed."""
+        """Hand over waiting messages while a child is idle. Call it whenever either may have changed."""
         with self._lock:
             while self._pool.has_idle_child() and self.hand_over():
                 pass
 
     def hand_over(self) -> bool:
-        """Give one child something to do; false if nothing waits."""
+        """Give one child a message or a batch. False if no message waits."""
         with self._lock:
             if self._may_try_suspect() and (self._suspects_turn or not self._waiting):
                 self._suspects_turn = False
@@ -140,26 +143,29 @@ class QueueDispatcher:
             self._pool.send(BatchMessage(self, [self._waiting.popleft() for _ in range(count)]))
 
     def settle(self, good: Sequence[AmqpMessage], bad: Sequence[AmqpMessage], *, requeue: bool | None = None) -> None:
-        """Directly: what is put off until the event loop's next turn is lost when the worker stops in between."""
+        """Acknowledge `good` and reject `bad` at once.
+
+        If this waited for the event loop's next turn, it would be lost when the worker stops before that.
+        """
         with self._lock:
             try:
                 for message in bad:
                     message.reject(requeue=self._keeps_failed if requeue is None else requeue)
                 self._acknowledgements.handled(good)
             except self._connection_errors as problem:
-                # The broker delivers them again, and their records say that they were handled.
+                # The broker delivers them again; their records show that they were handled.
                 log.warning("%s: %d messages could not be settled: %r", self.queue, len(good) + len(bad), problem)
         self._pool.dispatch()
 
 
 class Turns:
-    """The queues of one worker take turns: one that is always full does not keep the others waiting."""
+    """Lets the queues of one worker take turns, so that a queue that is always full does not block the others."""
 
     def __init__(self, dispatchers: Iterable[QueueDispatcher]) -> None:
         self._order = deque(dispatchers)
 
     def serve(self) -> bool:
-        """Give one child something to do; false if nothing waits."""
+        """Give one child a message or a batch. False if no message waits."""
         served = next((dispatcher for dispatcher in self._order if dispatcher.hand_over()), None)
         if served is None:
             return False
@@ -202,11 +208,11 @@ class BatchMessage:
         return self._messages
 
     def only(self, messages: Sequence[AmqpMessage]) -> "BatchMessage":
-        """A batch of these alone; the caller settles the others."""
+        """A batch of these messages only; the caller settles the others."""
         return BatchMessage(self._dispatcher, messages)
 
     def settle(self, failed: int) -> None:
-        """`failed` has a bit for the position of each message that was not handled."""
+        """Settle the messages. `failed` has a bit set at the position of each message that was not handled."""
         good: list[AmqpMessage] = []
         bad: list[AmqpMessage] = []
         for position, message in enumerate(self._messages):

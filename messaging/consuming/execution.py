@@ -1,5 +1,4 @@
-"""The child's part: from a message, or a batch of messages, to the handler's transaction.
-
+"""The child process's part: from a message, or a batch of messages, to the handler's transaction.
 A *batch* is what the dispatcher hands to a child at once: messages that waited in one queue. The subscription decides
 how the child handles it.
 
@@ -10,8 +9,8 @@ how the child handles it.
 When an event fails, its transaction is rolled back with everything in it. Each event of that transaction is then
 handled alone, so that a failure is recorded for the event that caused it, and for no other.
 
-A raw subscription takes messages instead of events. What it handles is not recorded, and a raw handler of single
-messages has a transaction for each.
+A raw subscription takes messages instead of events. The messages that it has handled are not recorded, and a raw
+handler of single messages has a transaction for each.
 """
 
 import logging
@@ -43,10 +42,10 @@ from messaging.messages import ReceivedMessage
 
 log = logging.getLogger(__name__)
 
-# Handlers' locks are held until the commit: a bundle commits after so many seconds, whatever still waits.
+# Handlers' locks last until the commit, so a bundle commits after this many seconds, even if events are left.
 COMMIT_AFTER_SECONDS = 0.05
 
-# By position in the batch.
+# Position in the batch → the error.
 Failures = dict[int, Exception]
 
 
@@ -63,17 +62,17 @@ class Subscription:
 
     @property
     def only_type(self) -> type[Event] | None:
-        """The type of all its events; None when there are several, which their exchanges and keys tell apart."""
+        """The type of all events of the queue; None if there are several, which exchanges and keys distinguish."""
         return self.event_type if self.event_type.exchange_name() else None
 
     @property
     def batch_task_name(self) -> str:
-        """Of the task that takes several messages at once, also for a handler of single events."""
+        """The name of the task that takes several messages at once, which handlers of single events have too."""
         return f"{self.task_name}.many"
 
 
 def consume(subscription: Subscription, message: ReceivedMessage) -> None:
-    """The task of one message: returns when it was handled, raises `Reject` when it was not."""
+    """The task of one message. Returns if the message was handled, and raises `Reject` if it was not."""
     try:
         patiently(subscription.queue, lambda: handle_message(subscription, message))
     except Reject:
@@ -83,7 +82,7 @@ def consume(subscription: Subscription, message: ReceivedMessage) -> None:
 
 
 def handle_message(subscription: Subscription, message: ReceivedMessage) -> None:
-    """Run the handler on one message in a transaction of its own; raises whatever goes wrong."""
+    """Run the handler on one message in a transaction of its own. Raises all errors."""
     if subscription.raw:
         with transaction.atomic():
             timings.count_on_commit(subscription.queue)
@@ -95,7 +94,11 @@ def handle_message(subscription: Subscription, message: ReceivedMessage) -> None
 def handle_event(
     subscription: Subscription, event: Event, message: ReceivedMessage, *, record: bool = False
 ) -> float | None:
-    """The seconds that the handler took, None for an event that was handled before. `record` keeps them with it."""
+    """Run the handler on one event in a transaction of its own, unless the event was handled before.
+
+    Returns the seconds that the handler took, or None if the event was handled before. With `record` the seconds are
+    stored with the event's record.
+    """
     with transaction.atomic():
         arrivals = copies.arrivals([(message, event.id)])
         if copies.handled_before(subscription.queue, arrivals):
@@ -111,7 +114,7 @@ def handle_event(
 
 
 def event_of(subscription: Subscription, message: ReceivedMessage) -> Event:
-    """Raises `UndecodableMessage`, also for an event of a kind that the handler does not take."""
+    """The event in the message. Raises `UndecodableMessage`, also for an event of a class that the handler rejects."""
     exchange, routing_key = message.origin
     check_version(message.headers)
     assumed = subscription.only_type if message.is_straight else None
@@ -128,10 +131,10 @@ def event_of(subscription: Subscription, message: ReceivedMessage) -> Event:
 
 
 def consume_batch(subscription: Subscription, messages: Sequence[ReceivedMessage]) -> set[int]:
-    """The task of a batch; returns the positions of the messages that failed, with each failure recorded.
+    """The task of a batch. Records all failures and returns the positions of the messages that failed.
 
-    Raises `Reject(requeue=True)` for all of them when the database stays away: those that were handled by then are
-    recorded, and do nothing when they come back.
+    Raises `Reject(requeue=True)` for the whole batch if the database stays unavailable. Events that were handled before
+    that are recorded, so they are not handled again when they come back.
     """
     deadline = time.monotonic() + failures.DATABASE_PATIENCE_SECONDS
     taken, failed = _decoded(subscription, messages)
@@ -149,7 +152,7 @@ def consume_batch(subscription: Subscription, messages: Sequence[ReceivedMessage
 
 
 def _decoded(subscription: Subscription, messages: Sequence[ReceivedMessage]) -> tuple[Mapping[int, Any], Failures]:
-    """What the handler takes by position, events or raw messages; and the messages that are no such event."""
+    """The events, or raw messages, for the handler by position, and the errors of messages that cannot be decoded."""
     if subscription.raw:
         return dict(enumerate(messages)), {}
     events: dict[int, Event] = {}
@@ -165,7 +168,7 @@ def _decoded(subscription: Subscription, messages: Sequence[ReceivedMessage]) ->
 def _handle_batch(
     subscription: Subscription, messages: Sequence[ReceivedMessage], taken: Mapping[int, Any], deadline: float
 ) -> Failures:
-    """Call the handler once, with everything; when that fails, with each alone. Returns what failed then."""
+    """Call the handler once with the whole batch, and after an error with each event alone. Returns those failures."""
     began = time.time_ns()
     try:
         patiently(subscription.queue, lambda: _call_with_all(subscription, messages, taken), deadline)
@@ -199,7 +202,7 @@ def _call_with_all(subscription: Subscription, messages: Sequence[ReceivedMessag
 
 
 def _fresh(queue: str, messages: Sequence[ReceivedMessage], events: Mapping[int, Event]) -> list[Event]:
-    """Record the events; those that were not handled before. All of them, or none, are handled in this transaction."""
+    """Record the events and return those that were not handled before, which this transaction must handle."""
     arrivals = copies.arrivals((messages[position], event.id) for position, event in events.items())
     fresh = first_times(queue, events.values(), arrivals)
     copies.remember(queue, (arrivals[event.id] for event in fresh if event.id in arrivals))
@@ -209,7 +212,7 @@ def _fresh(queue: str, messages: Sequence[ReceivedMessage], events: Mapping[int,
 def _handle_bundle(
     subscription: Subscription, messages: Sequence[ReceivedMessage], events: Mapping[int, Event], deadline: float
 ) -> Failures:
-    """Call the handler with one event after the other, with as few commits as its speed allows; returns what failed."""
+    """Call the handler with one event after the other, with as few commits as possible. Returns the failures."""
     rest = dict(events)
     while rest:
         try:
@@ -226,14 +229,17 @@ def _handle_bundle(
 def _with_one_commit(
     subscription: Subscription, messages: Sequence[ReceivedMessage], events: Mapping[int, Event]
 ) -> dict[int, int]:
-    """By position: when (`time.time_ns()`) the handling began of each event that is settled by now."""
+    """Handle events in one transaction, for COMMIT_AFTER_SECONDS at most.
+
+    Returns the settled events: by position, the time (`time.time_ns()`) at which the handling began.
+    """
     began, now = time.monotonic(), datetime.now(UTC)
     done: dict[int, int] = {}
     handled: dict[uuid.UUID, float] = {}
     with transaction.atomic():
         arrivals = copies.arrivals((messages[position], event.id) for position, event in events.items())
         fresh = {event.id: event for event in first_times(subscription.queue, events.values(), arrivals)}
-        # What was handled before is settled by now, whenever the next commit is.
+        # Events that were handled before are settled whether or not this transaction handles the others.
         done |= {position: time.time_ns() for position, event in events.items() if event.id not in fresh}
         for position, event in events.items():
             if position in done:
@@ -259,7 +265,7 @@ def _with_one_commit(
 def _handle_each_alone(
     subscription: Subscription, messages: Sequence[ReceivedMessage], taken: Mapping[int, Any], deadline: float
 ) -> Failures:
-    """Call the handler with each event or raw message, in a transaction for each; returns what failed."""
+    """Call the handler with each event or raw message, in a transaction for each. Returns the failures."""
     failed: Failures = {}
     handled: dict[uuid.UUID, float] = {}
     began = time.monotonic()
@@ -295,7 +301,7 @@ def _alone(
 
 
 def _call_handler(subscription: Subscription, event: Event) -> float:
-    """In the caller's transaction; returns the seconds that the handler took."""
+    """Call the handler in the caller's transaction. Returns the seconds that it took."""
     began = time.monotonic()
     subscription.handler([event] if subscription.batch else event)
     return time.monotonic() - began

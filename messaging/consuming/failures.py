@@ -1,5 +1,5 @@
-"""When handling fails: the child waits for a database that is away; any other failure is recorded, and the message is
-rejected to its queue's dead letters."""
+"""What happens if handling fails: the child waits for a database that is unavailable; any other failure is recorded,
+and the message is rejected to its queue's dead letters."""
 
 import logging
 import random
@@ -21,18 +21,21 @@ from messaging.wire import storable
 
 log = logging.getLogger(__name__)
 
-# A failing database is no failure of the message: the handler waits for it this long before it gives the message
-# back. Shorter than the broker's consumer_timeout (30 min), for the messages prefetched behind it.
+# Seconds to wait for an unavailable database before the message returns to its queue. Less than the broker's
+# consumer_timeout (30 min), for the sake of the messages prefetched behind it.
 DATABASE_PATIENCE_SECONDS = 600.0
 _BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 0.1, 10.0
-# PostgreSQL's class of errors about a value that is too large for it: such a message fails however often it is tried.
+# PostgreSQL's class of errors about values that are too large: such a message fails at every attempt.
 _TOO_LARGE = "54"
 
 T = TypeVar("T")
 
 
 def patiently(queue: str, work: Callable[[], T], deadline: float | None = None) -> T:
-    """What `work` returns, as soon as the database lets it; raises `Reject(requeue=True)` if it does not for long."""
+    """Call `work` and return its result, again after errors of the database until `deadline` (time.monotonic()).
+
+    Raises `Reject(requeue=True)` if the database still fails then.
+    """
     deadline = deadline or time.monotonic() + DATABASE_PATIENCE_SECONDS
     attempt = 0
     while True:
@@ -59,7 +62,7 @@ def _wait_for_database(queue: str, problem: Exception, attempt: int, deadline: f
 def give_up(message: ReceivedMessage, problem: Exception, *, is_raw: bool) -> NoReturn:
     """Raises the `Reject` that dead-letters the message, or returns it to its queue if its subscription is raw."""
     if is_raw:
-        # Nothing stands behind this queue: a message that is dropped here is gone.
+        # This queue has no dead letters: a message that is rejected here would be lost.
         log.exception("%s: message %s cannot be archived now, it stays in the queue", message.queue, message.event_id)
         time.sleep(_BACKOFF_MOST_SECONDS)
         raise Reject(str(problem), requeue=True) from problem
@@ -68,7 +71,7 @@ def give_up(message: ReceivedMessage, problem: Exception, *, is_raw: bool) -> No
 
 
 def record(failures: Sequence[tuple[ReceivedMessage, Exception]]) -> None:
-    """Write down why: a reject itself carries no reason. Raises `Reject(requeue=True)` when that is impossible."""
+    """Record the errors, because AMQP's reject has no reason. Raises `Reject(requeue=True)` if the database fails."""
     rows = [
         HandlingFailure(
             queue=message.queue,
@@ -89,6 +92,9 @@ def record(failures: Sequence[tuple[ReceivedMessage, Exception]]) -> None:
 
 
 def _known_by(message: ReceivedMessage) -> uuid.UUID:
-    """What the archive finds the failure by. It gives a message without an id another one than the worker did."""
+    """The id by which the archive finds the failure.
+
+    For a message without an id this is its content: the archive gives the message another id than the worker.
+    """
     event = message.event_id
     return copies.content_of(message) if copies.was_given(message, event) else event

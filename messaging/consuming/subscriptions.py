@@ -1,4 +1,4 @@
-"""The child's doors: handlers of queues are registered here, and run as Celery tasks."""
+"""Registers the handlers of queues and runs them as Celery tasks."""
 
 import typing
 from collections.abc import Callable, Sequence
@@ -21,12 +21,12 @@ RawBatchHandler = Callable[[Sequence[ReceivedMessage]], None]
 
 
 class SubscriberTask(Task):
-    """What all subscriber tasks share; its requests never acknowledge a message that was not handled."""
+    """The base of all subscriber tasks. Its requests never acknowledge a message that was not handled."""
 
     Request = "messaging.consuming.celery_pool:EventRequest"
     acks_late = True
     ignore_result = True
-    # A lost connection to the database is replaced when it shows: no need to try it before each event.
+    # A lost database connection is replaced when an error shows it, so it is not checked before each event.
     checks_connection = False
 
 
@@ -60,9 +60,9 @@ def subscriber(
 def subscriber(queue: str, *, name: str, batch: bool = False, raw: bool = False) -> Callable[[AnyHandler], AnyHandler]:
     """Make `def handler(event: SomeEvent) -> None` the handler of a queue, as the Celery task `name`.
 
-    The handler runs in one transaction together with the record that this event was handled, so it runs to its end
-    once for each event, however often the message comes. It does no network I/O. Whatever it raises dead-letters the
-    message at once, except a failing database.
+    The handler runs in one transaction together with the record that the event was handled, so its changes are
+    committed once per event, however often the message is delivered. It must do no network I/O. If it raises an error,
+    the message becomes a dead letter at once, except after errors of the database.
 
     `batch`: the handler is `def handler(events: Sequence[SomeEvent]) -> None`, for a queue in `topology.BATCHES`. It
     gets the events that wait, up to the queue's size of a batch, each once, in any order. When it raises, the whole
@@ -89,14 +89,14 @@ def handle(
     headers: Headers | None = None,
     message_id: str | None = None,
 ) -> None:
-    """Run a queue's handler on one message, here and now; raises whatever goes wrong."""
+    """Run a queue's handler on one message in this process. Raises all errors."""
     handle_message(
         _subscriptions[queue], ReceivedMessage(queue, exchange, routing_key, body, headers or {}, message_id)
     )
 
 
 def handle_batch(queue: str, batch: Sequence[MessageArgs]) -> set[int]:
-    """Run a queue's handler on a batch, as a worker's child does; the positions of the messages that failed."""
+    """Run a queue's handler on a batch, as a worker's child does. Returns the positions of the messages that failed."""
     return consume_batch(_subscriptions[queue], [ReceivedMessage(queue, *args) for args in batch])
 
 
@@ -105,7 +105,7 @@ def is_subscribed(queue: str) -> bool:
 
 
 def subscription_of(queue: str) -> Subscription:
-    """Raises KeyError for a queue without a subscription."""
+    """The subscription of a queue. Raises KeyError if it has none."""
     return _subscriptions[queue]
 
 
@@ -142,7 +142,7 @@ def _register_task(subscription: Subscription) -> None:
 def _register_batch_task(subscription: Subscription) -> None:
     @shared_task(name=subscription.batch_task_name, base=SubscriberTask)
     def batch_task(batch: Sequence[MessageArgs]) -> str:
-        """The failed positions as bits of a hexadecimal number: Celery cuts longer results short."""
+        """Returns the failed positions as bits of a hexadecimal number, because Celery truncates longer results."""
         failed = handle_batch(subscription.queue, batch)
         return f"{sum(1 << position for position in failed):x}"
 

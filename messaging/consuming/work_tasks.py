@@ -1,7 +1,7 @@
-"""Tasks of the work queues: what becomes of one that fails, expires or is replayed.
+"""Tasks of the work queues: what happens if a task fails, expires or is replayed.
 
-A message of a work queue names rows that stand in the database, and beat finds due rows again. So a task may run twice,
-and a message that expired is worth nothing. A task that *fails* is a fault, and its message becomes a dead letter.
+A message of a work queue names rows in the database, and beat sends messages for due rows again. So a task may run
+twice, and an expired message can be dropped. If a task fails, there is a defect, and its message becomes a dead letter.
 """
 
 import logging
@@ -26,8 +26,8 @@ EXPIRED = "expired"
 class WorkTask(Task):
     """Base of every task in `topology.TASKS`: `@shared_task(name=…, base=WorkTask)`.
 
-    A failing database is no failure of the task: it runs again in place until the database is back, or returns to its
-    queue after ten minutes. Whatever else it raises is recorded and its message becomes a dead letter.
+    After an error of the database the task runs again in the same process until the database is back; after ten minutes
+    its message returns to the queue. Any other error is recorded, and the message becomes a dead letter.
     """
 
     ignore_result = True
@@ -36,7 +36,7 @@ class WorkTask(Task):
         return patiently(self.name, lambda: self.run(*args, **kwargs))
 
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        """Record why: the reject that follows carries no reason. The archive finds the record by the task's id."""
+        """Record the error, because AMQP's reject has no reason. The archive finds the record by the task's id."""
         error = storable(f"{type(exc).__name__}: {exc}")
         identity = as_uuid(task_id)
         try:
@@ -47,19 +47,19 @@ class WorkTask(Task):
             log.exception("task %s: why it failed could not be recorded", task_id)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
-        """Record that a replay was handled: the page of a bulk replay shows it."""
+        """Record that a replay was handled, for the page of a bulk replay."""
         replay = as_uuid(self.request.get(topology.REPLAY_HEADER))
         if replay is not None:
             ProcessedEvent.objects.get_or_create(event_id=replay, subscription=queue_of(self.request))
 
 
 def queue_of(request: Any) -> str:
-    """The queue that a running task's message came through: on the exchange `tasks` it is the routing key."""
+    """The queue of a running task's message, which is its routing key on the exchange `tasks`."""
     return str((request.delivery_info or {}).get("routing_key") or "")
 
 
 def task_name(queue: str, headers: Mapping[str, Any]) -> str:
-    """The task that a message in a work queue is for; empty for a message of any other kind."""
+    """The name of the task of a message in a work queue; empty for any other message."""
     name = headers.get("task")
     return name if queue in topology.TASKS and isinstance(name, str) else ""
 
@@ -72,13 +72,16 @@ def as_uuid(value: object) -> uuid.UUID | None:
 
 
 def count_expired(queue: str) -> None:
-    """One more message of a work queue that was dropped because it came too late."""
+    """Count a message of a work queue that was dropped because it had expired."""
     timings.count(EXPIRED, queue)
 
 
 @task_revoked.connect
 def _count_found_expired(request: Any = None, expired: bool = False, **_: object) -> None:
-    """A worker found it expired when it took it; Celery acknowledges such a message. Events are dead-lettered."""
+    """Count a message that had expired when a worker took it. Celery acknowledges such a message.
+
+    Expired events are dead-lettered instead.
+    """
     queue = queue_of(request)
     if expired and queue in topology.TASKS:
         count_expired(queue)

@@ -1,4 +1,4 @@
-"""Errors of the database itself, not of a statement: a lost connection, a deadlock. The work can be repeated."""
+"""Errors of the database itself, not of a statement: a lost connection, a deadlock. A repetition usually helps."""
 
 from django.db import InterfaceError, OperationalError
 

@@ -1,4 +1,4 @@
-"""LISTEN on PostgreSQL over a connection of its own, for as long as a process lives."""
+"""LISTEN on PostgreSQL, over a connection of its own."""
 
 import logging
 import random
@@ -12,13 +12,13 @@ from psycopg import sql
 
 log = logging.getLogger(__name__)
 
-# How long a stop request may go unnoticed, in seconds.
+# The longest time, in seconds, until `listen` notices that `stop` is set.
 _WAKE_SECONDS = 0.5
 _RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS = 0.2, 10.0
 
 
 def connect_direct(application_name: str) -> psycopg.Connection:
-    """An autocommit connection past any pooler; a peer that vanished is noticed within about half a minute."""
+    """An autocommit connection that bypasses any pooler. A lost peer is noticed within about half a minute."""
     link: dict[str, Any] = settings.DATABASE_LINK
     return psycopg.connect(settings.DATABASE_DIRECT_URL, autocommit=True, application_name=application_name, **link)
 
@@ -29,15 +29,15 @@ def subscribe(connection: psycopg.Connection, channels: Sequence[str]) -> None:
 
 
 def retry_delay(attempt: int) -> float:
-    """Seconds before attempt number `attempt` (from 1): doubling, jittered, ten seconds at most."""
+    """The seconds to wait before attempt number `attempt` (from 1): doubled each time, with jitter, at most ten."""
     return float(min(_RETRY_MOST_SECONDS, _RETRY_FIRST_SECONDS * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1))
 
 
 def listen(channels: Sequence[str], on_notify: Callable[[str, str], None], stop: ThreadEvent) -> None:
     """Call `on_notify(channel, payload)` for each notification until `stop` is set; blocks.
 
-    After each (re)connect `on_notify(channel, "")` is called once for every channel: what was sent in between is lost
-    to LISTEN, so the caller looks for itself.
+    After each (re)connect `on_notify(channel, "")` is called once for every channel: notifications that were sent while
+    there was no connection are lost, so the caller must check for changes itself.
     """
     attempt = 0
     while not stop.is_set():

@@ -1,4 +1,4 @@
-"""What a migration does to rows of a table that may be large, while the product works on."""
+"""Helps migrations change the rows of large tables while the application runs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,16 +6,18 @@ from uuid import UUID
 
 from django.db import transaction
 
-# Rows a statement: short locks, and little that is done again when the migration is interrupted.
+# Rows per statement: few, so that locks are short and an interrupted migration repeats little.
 BATCH = 5_000
 
-# Locked in the order of their keys, as everywhere.
+# Rows are locked in the order of their keys, as all code does.
 _NEXT = "SELECT id FROM {table} WHERE id > %s ORDER BY id LIMIT {batch} FOR NO KEY UPDATE"
 
 
 def in_batches(table: str, statement: str) -> Callable[[Any, Any], None]:
-    """For RunPython in a migration that is not atomic: execute `statement` for all rows of a table whose key is a UUID,
-    each time for those BETWEEN %(first)s AND %(last)s. It may be executed again for rows that it has changed already.
+    """A function for RunPython in a non-atomic migration that executes `statement` for all rows of a table, in batches.
+
+    The table's key must be a UUID. The statement changes the rows BETWEEN %(first)s AND %(last)s. It may be executed
+    again for rows that it has changed already.
     """
 
     def run(_: Any, schema_editor: Any) -> None:

@@ -1,4 +1,4 @@
-"""Sending a Celery task from a service, without knowing Celery."""
+"""Sends Celery tasks for services, which need not import Celery."""
 
 import logging
 import time
@@ -6,9 +6,9 @@ import time
 from celery import current_app
 from django.db import transaction
 
-# A hint is tried twice: the first connection may have been dead for long. Then hints rest for so many seconds, and
-# while one takes longer than a broker that is well needs, no other is begun: a silent broker holds up one caller of a
-# process, for some 8 s (two connections or confirmations), and not each of its threads.
+# A hint is sent at most twice, because the first connection may have been lost long ago. After a failure no hints are
+# sent for _REST_SECONDS, and none while another one takes longer than _SLOW_SECONDS. So a silent broker delays one
+# caller of a process, for about 8 s (two connections or confirmations), and not each of its threads.
 _HINT_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 _REST_SECONDS = 5.0
 _SLOW_SECONDS = 0.5
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 
 class _Rest:
-    """Times on time.monotonic()."""
+    """Whether hints are not sent at the moment. Times are on time.monotonic()."""
 
     def __init__(self) -> None:
         self.until = 0.0
-        # When the hints began that are being sent now.
+        # The hints that are being sent, with the times when that began.
         self.begun: dict[object, float] = {}
 
     @property
@@ -36,9 +36,9 @@ _rest = _Rest()
 def send_on_commit(task_name: str, *args: str, countdown: float = 0) -> None:
     """Send a task to its queue once the caller's transaction has committed.
 
-    A hint, not a promise: when the broker does not confirm it within seconds the task is lost with a warning, and so
-    are those of the next seconds without one. Whatever it was to do is found again by beat through its due row.
-    `countdown` is for a few seconds at most.
+    The message is only a hint. If the broker does not confirm it within seconds, the task is lost with a warning, and
+    so are those of the next seconds, without a warning. Beat finds the work again by its due row. `countdown` is in
+    seconds, a few at most.
     """
     transaction.on_commit(lambda: _send_rollback_unsafe(task_name, args, countdown), robust=True)
 
@@ -46,7 +46,10 @@ def send_on_commit(task_name: str, *args: str, countdown: float = 0) -> None:
 def send_to_queue_rollback_unsafe(
     task_name: str, *args: str, queue: str, expires: float | None = None, task_id: str | None = None
 ) -> None:
-    """Send a task at once to a queue given by name; raises when the broker does not take it."""
+    """Send a task at once to the queue with this name. Raises an error if the broker does not accept it.
+
+    A rollback of the caller's transaction does not take the task back. `expires` is in seconds.
+    """
     current_app.send_task(task_name, args=args, queue=queue, expires=expires, task_id=task_id)
 
 
