@@ -71,7 +71,8 @@ class PanelAdmin(OperatingAdmin):
     change_form_outer_before_template = "panelkit/live.html"
     change_form_outer_after_template = "panelkit/sections.html"
     secret_fields: Sequence[str] = ()
-    # Long columns that lists do not show, so they are not loaded; also columns of related rows (`sfc__snapshot`).
+    # Long columns that lists do not show, so they are not loaded; also columns of related rows
+    # (`assignment__snapshot`).
     large_fields: Sequence[str] = ()
     # The case in which this model's index has usernames: a search by username uses the lookup "lower" or "upper".
     name_lookup = "lower"
