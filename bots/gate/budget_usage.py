@@ -15,13 +15,16 @@ from bots.models import Bot, Delivery
 from campaigns.models import Budget, Campaign, Chat
 
 Scope = Budget.Scope
-# Of the bots, chats and persons of a campaign so many are shown, the busiest ones.
+# The most bots, chats and people of a campaign that are shown; the busiest ones are.
 MOST = 20
 
 
 @dataclass(frozen=True)
 class Usage:
-    """`of` names whose budget it is; `more_at`: when the next place frees, None when none is taken or there is none."""
+    """The use of a budget by the object named `of`.
+
+    `more_at` is when the next message leaves the window; None if the window is empty or the limit is 0.
+    """
 
     budget: Budget
     of: str
@@ -41,8 +44,10 @@ class _Part:
 
 
 def campaign_usage(*, campaign: Campaign, now: datetime) -> list[Usage]:
-    """Of each budget that a message of the campaign may count against, by scope: for the team and the campaign, and for
-    those bots, chats and persons that the campaign has lately written as or to, or is about to."""
+    """The use of all budgets that messages of the campaign count against, in the order of scopes.
+
+    For bots, chats and people these are the budgets of those with queued or lately counted messages of the campaign.
+    """
     parts = [part for scope in Scope for part in _parts(scope, campaign, now)]
     counted = totals([part.window for part in parts])
     at_limit = _at_limit(parts, counted)
@@ -60,7 +65,7 @@ def _parts(scope: Scope, campaign: Campaign, now: datetime) -> list[_Part]:
     if longest is None:
         return []
     subjects = _subjects(scope, campaign, now - timedelta(seconds=longest))
-    # Not all: there may be one for each of many people.
+    # Do not read all budgets: there may be one for each of many people.
     keys = {"", *(key for _, subject in subjects for key in subject.keys)}
     budgets = list(of_scope.filter(key__in=keys).order_by("window_seconds", "id"))
     return [
@@ -72,8 +77,10 @@ def _parts(scope: Scope, campaign: Campaign, now: datetime) -> list[_Part]:
 
 
 def _at_limit(parts: Sequence[_Part], counted: Sequence[Total]) -> dict[int, datetime]:
-    """Of each part whose budget is full: the message that must leave before another may be sent. With a limit that was
-    lowered it is not the oldest."""
+    """For each full budget the time of the message that must leave the window before another may be sent.
+
+    If the limit was lowered, that is not the oldest message.
+    """
     full = [n for n, total in enumerate(counted) if total.count >= parts[n].budget.limit > 0]
     times = counted_times([(parts[n].window, parts[n].budget.limit - 1, 1) for n in full])
     return {number: found[0] for number, found in zip(full, times, strict=True)}
@@ -84,7 +91,7 @@ def _span(budget: Budget) -> timedelta:
 
 
 def _subjects(scope: Scope, campaign: Campaign, since: datetime) -> list[tuple[str, Subject]]:
-    """Each with its name."""
+    """The scope's subjects of the campaign, each with its name."""
     if scope == Scope.TEAM:
         return [("the team", subject_of(scope, ""))]
     if scope == Scope.CAMPAIGN:
@@ -98,7 +105,7 @@ def _subjects(scope: Scope, campaign: Campaign, since: datetime) -> list[tuple[s
 
 
 def _persons(campaign: Campaign, since: datetime) -> list[tuple[str, Subject]]:
-    """One who is addressed by id and by name is one."""
+    """The people of the campaign. A person who is addressed by id and by username occurs once."""
     addressed = _busiest(campaign, since, "peer_id", "peer_username")
     as_deliveries = [Delivery(peer_id=user_id, peer_username=name) for user_id, name in addressed]
     people = recipients_of(as_deliveries)
@@ -110,7 +117,7 @@ def _persons(campaign: Campaign, since: datetime) -> list[tuple[str, Subject]]:
 
 
 def _busiest(campaign: Campaign, since: datetime, *fields: str) -> Sequence[tuple[Any, ...]]:
-    """The values that most of the campaign's messages have, of those that wait and those counted after `since`."""
+    """The most frequent values of the fields in the campaign's messages, queued or counted after `since`."""
     ours = Delivery.objects.filter(campaign=campaign)
     ours = ours.filter(chat__isnull=fields[0] == "peer_id") if fields[0] != "bot_id" else ours
     found: Counter[tuple[Any, ...]] = Counter()

@@ -1,6 +1,6 @@
-"""The gate preview: may this delivery be sent now? It claims, counts and locks nothing.
+"""The gate preview: whether a delivery may be sent now. It claims, counts and locks nothing.
 
-The answer holds for the moment at which it was given: a sender asks the gate again, under the locks that make it hold.
+The result is true at that moment only: before sending, the gate checks the delivery again under its locks.
 """
 
 from collections.abc import Iterable
@@ -17,17 +17,17 @@ from campaigns.models import Purpose
 from campaigns.suppressions.lookup import suppressed_bearer
 from messaging.database.clock import database_clock
 
-# In these states no worker says anything as the bot, though one may hold it.
+# In these states no worker sends with the bot, although a worker may own it.
 _NOT_READY = (Bot.State.OFFLINE, Bot.State.STARTING)
 
 
 @dataclass(frozen=True)
 class GatePreview:
-    """`objections` are all that speak against it now; the first of them is the verdict.
+    """The gate's verdict at the time `at`. `objections` are all reasons against sending; the first is the verdict.
 
-    `by_name`: the person is known by a name alone. A sender would first ask Telegram whose name that is, and judge by
-    the id: somebody who asked not to be written to may bear it. Our records stand in for Telegram here: `bearer` is
-    the id of such a person whom they show under the name.
+    `by_name`: only the person's username is known. A sender would first ask Telegram for the id, because the person
+    with that username may be suppressed. The preview looks into our records instead: `bearer` is the id of a suppressed
+    person whom they show under the username.
     """
 
     verdict: Verdict
@@ -38,18 +38,20 @@ class GatePreview:
 
 
 def delivery_would(*, delivery_id: UUID) -> GatePreview:
-    """What a sender would hear about this queued delivery. Raises Delivery.DoesNotExist when it is not queued."""
+    """The preview of a queued delivery. Raises Delivery.DoesNotExist if it is not queued."""
     return _answer(with_facts(Delivery.objects.filter(id=delivery_id, state=Delivery.State.QUEUED)).get())
 
 
 def wish_would(*, wish: Delivery) -> GatePreview:
-    """The same about an unsaved delivery, `wish_for`'s, that nobody has asked for."""
+    """The preview of an unsaved delivery that `wish_for` has made."""
     return _answer(wish)
 
 
 def wish_for(*, text: str, **facts: object) -> Delivery:
-    """An unsaved delivery that belongs to no play and no conversation. Without `text` a first contact is judged by its
-    campaign's own first message."""
+    """Make an unsaved delivery without an origin, for a preview.
+
+    Without `text`, a first contact gets its campaign's template of the first message.
+    """
     wish = Delivery(text=text, origin="", due_at=database_clock(), **facts)
     if not text and wish.purpose == Purpose.FIRST_CONTACT:
         wish.text = wish.campaign.first_contact_template
@@ -69,8 +71,11 @@ def _answer(delivery: Delivery) -> GatePreview:
 
 
 def _owners(delivery: Delivery, now: datetime) -> dict[UUID, BotOwner]:
-    """The bot as the worker that drives it has it. Which chats the account is in only that worker knows for sure: here
-    it is in every one that Telegram has shown us, unless entering it failed."""
+    """The bot's owner, as its worker would pass it to the gate; empty without one.
+
+    Only the worker knows for sure which chats the account is in. The preview assumes every chat with a known id, unless
+    an incident says that the bot could not join it.
+    """
     bot = delivery.bot
     held = bot.lease_expires_at is not None and bot.lease_expires_at > now and bot.state not in _NOT_READY
     return {bot.id: BotOwner(bot.lease_epoch, frozenset(_entered(delivery)))} if held else {}

@@ -1,6 +1,6 @@
-"""One attempt to send a claimed delivery, and one look at what became of an earlier attempt.
+"""One attempt to send a claimed delivery, and one check of the outcome of an earlier attempt.
 
-Both end with the outcome written down, or leave the delivery `sending` for another look.
+Both store the outcome, or leave the delivery in `sending` for another check.
 """
 
 import asyncio
@@ -29,19 +29,20 @@ from telegram.errors import (
 )
 from telegram.types import PersonTarget, SentMessage
 
-# How often, and how many seconds apart, the bot's own number of a message is looked for; then the delivery waits.
+# How often, and how many seconds apart, the bot's own number of a message is searched for before the delivery waits.
 REPLY_LOOKUPS, REPLY_PAUSE = 4, 1.0
 REPLY_WAIT = timedelta(seconds=3)
-# A basic group's messages reach its members within seconds: one that its history lacks after this long never comes.
+# A basic group's messages reach its members within seconds: a message that is not in the history after this time never
+# arrives.
 REPLY_VISIBLE_WITHIN = timedelta(minutes=2)
 NEVER_VISIBLE = "The message that it replies to never reached this account."
-# A history that lacks the message is read twice, this many seconds apart: the request may still be under way.
+# If the message is not in the history, it is searched for again after this many seconds: the request may be on its way.
 LOOKUP_PAUSE = 2.0
-# Seconds before a delivery that met a passing error before it was sent is tried again, doubling.
+# Seconds before a delivery is tried again after a temporary error: doubled each time, at most the second value.
 PASSING_FIRST, PASSING_MOST = 2, 60
-# An error that may pass, and stays for so long, keeps the history from being read for good: an operator must decide.
+# If a temporary error keeps the history from being read for this time, an operator must decide.
 LOOK_UP_FOR = timedelta(hours=1)
-# Seconds between tries to write an outcome while the database fails.
+# Seconds between attempts to write an outcome while the database fails.
 _WRITE_PAUSES = (0.1, 0.5, 2.0, 5.0)
 
 P = ParamSpec("P")
@@ -51,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class _NotVisible(Exception):
-    """The message to reply to, said at `said_at`, has not reached this account."""
+    """The message to reply to, which was sent at `said_at`, has not reached this account."""
 
     def __init__(self, said_at: datetime) -> None:
         self.said_at = said_at
@@ -75,7 +76,7 @@ async def say(session: LiveSession, out: Outgoing) -> None:
     except TelegramError as error:
         await _not_sent(session, out, error)
         return
-    # A lookup may have taken a while; the send itself must fall within the lease.
+    # The lookup may have taken a while, but the message must be sent within the lease.
     if not session.lease_valid():
         await written(outcomes.put_back, out, outcomes.LOST_BEFORE)
         return
@@ -96,7 +97,7 @@ async def say(session: LiveSession, out: Outgoing) -> None:
 
 
 async def recover(session: LiveSession, found: recovery.Recovery) -> float:
-    """Find out about an earlier attempt; returns the seconds that must pass before another look, if it needs one."""
+    """Find out the outcome of an earlier attempt. Returns the least seconds before another check (0.0: default)."""
     if not found.repeat:
         return await look_up(session, found, None)
     account = session.account
@@ -113,14 +114,17 @@ async def recover(session: LiveSession, found: recovery.Recovery) -> float:
             session.report(error)
         return 0.0
     except TelegramError as error:
-        # It may have been said the first time, whatever Telegram says to the repeat.
+        # The first attempt may have been successful, whatever Telegram answers to the repeated request.
         return await look_up(session, found, error)
     await written(outcomes.record_sent, found.out, sent)
     return 0.0
 
 
 async def look_up(session: LiveSession, found: recovery.Recovery, answer: TelegramError | None) -> float:
-    """Settle by the history. `answer` is what Telegram said to the last repeat, if there was one."""
+    """Settle the delivery by the chat's history. `answer` is Telegram's error for the repeated request, if any.
+
+    Returns the least seconds before another check, as `recover` does.
+    """
     account, out = session.account, found.out
     if account is None or not session.lease_valid():
         return 0.0
@@ -156,7 +160,7 @@ async def _looked_long_enough(out: Outgoing) -> bool:
 
 
 async def _not_sent(session: LiveSession, out: Outgoing, error: TelegramError) -> None:
-    """Telegram or the way to it said no before anything was said."""
+    """Store the outcome after an error before the message was sent."""
     if isinstance(error, PassingError):
         await written(_try_later, out, error)
     elif isinstance(error, TransientError):
@@ -170,7 +174,7 @@ async def _not_sent(session: LiveSession, out: Outgoing, error: TelegramError) -
 
 
 def _try_later(out: Outgoing, error: PassingError) -> None:
-    """The attempt counts: the error may as well stay."""
+    """Put the delivery back to try it again. The attempt counts, because the error may be lasting."""
     if out.attempts >= recovery.MAX_ATTEMPTS:
         outcomes.record_failed(out, kind=error.kind, reason=f"{error.reason}, in {out.attempts} attempts.")
         return
@@ -189,7 +193,10 @@ async def _wait_for_visibility(out: Outgoing, said_at: datetime) -> None:
 
 
 async def _identified(account: TelegramAccount, out: Outgoing) -> Outgoing | None:
-    """With the id of a person who was known by name only. None: it is settled, nobody may write to them."""
+    """The delivery with the id of a person of whom only the username was known.
+
+    None if the delivery must not be sent and is settled, or has another owner.
+    """
     target = out.target
     if not isinstance(target, PersonTarget) or target.user_id is not None:
         return out
@@ -200,7 +207,7 @@ async def _identified(account: TelegramAccount, out: Outgoing) -> Outgoing | Non
 
 
 async def _reply_to(account: TelegramAccount, out: Outgoing) -> int | None:
-    """The message to reply to, as this account numbers it."""
+    """This account's number of the message to reply to."""
     if not isinstance(out.reply_to, ReplyElsewhere):
         return out.reply_to
     assert out.destination_id is not None
@@ -228,7 +235,10 @@ async def _find(account: TelegramAccount, out: Outgoing) -> int | None:
 
 
 async def written(write: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Write an outcome; a failing database gets some time. What cannot be written stays `sending`: recovery looks."""
+    """Write an outcome, several times if the database fails.
+
+    If it cannot be written, this raises the error; the delivery stays in `sending` and is recovered later.
+    """
     for pause in _WRITE_PAUSES:
         try:
             return await in_db(write, *args, **kwargs)

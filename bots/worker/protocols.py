@@ -10,35 +10,37 @@ from telegram.errors import TelegramError
 
 
 class LiveSession(Protocol):
-    """One bot, owned and connected by this process. Used only from the runtime's loop."""
+    """One bot that this process owns and connects. Use it only on the runtime's event loop."""
 
     bot_id: UUID
     epoch: int
-    # Replaced at every reconnect: take it from here at the moment of use. None while disconnected.
+    # Replaced at every reconnect, so do not keep it. None while disconnected.
     account: TelegramAccount | None
-    # Connected, member of its chats as far as possible, and caught up. False while reconnecting.
+    # Whether the bot is connected, has joined its chats as far as possible, and has caught up with missed messages.
     ready: bool
 
     @property
     def chats(self) -> Mapping[UUID, int]:
-        """The chats (campaigns.Chat ids) that it is known to be a member of, with their marked ids."""
+        """The chats that the bot is known to be a member of: campaigns.Chat id → marked id."""
 
     def lease_valid(self) -> bool:
-        """Whether this process still owns the bot, by its own monotonic clock. Ask just before each send."""
+        """Whether this process still owns the bot, by its own monotonic clock. Call it just before each send."""
 
     def want_chats(self) -> None:
-        """Look at once, not at the next round, which chats the bot is to join: a delivery waits for one."""
+        """Join missing chats at once, not in the next round, because a delivery waits for one."""
 
     def report(self, error: TelegramError) -> None:
-        """Tell the session what a request of another's ran into. BotDead ends it and marks the bot;
-        TransientError makes it reconnect when the connection is gone; anything else is the caller's matter.
+        """Report an error of a request that another part of the process made over the session's connection.
+
+        BotDead ends the session and marks the bot. TransientError makes the session reconnect if the connection is
+        lost. The session ignores all other errors.
         """
 
 
 class LiveRuntime(Protocol):
     """The bots of this process and the loop that they share."""
 
-    # Host.name: the process as the database knows it.
+    # The name of the process in the database (Host.name).
     name: str
     loop: asyncio.AbstractEventLoop
 

@@ -1,12 +1,12 @@
-"""When this process judges a delivery again that the gate told to wait: after a second, or when something wakes it."""
+"""When the gate checks a waiting delivery of this process again: after about a second, or when it is woken."""
 
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
-# Seconds until a waiting delivery is judged again, and how many may be judged a second when there are very many. What
-# ends a wait (a rule that changed, a message ahead that left) wakes them at once; this covers whatever tells nobody.
+# Seconds until a waiting delivery is checked again, and how many are checked per second if there are very many. Events
+# that end a wait (a changed rule, a message ahead that was sent) wake deliveries at once; this is for all other causes.
 LOOK_AGAIN = 1.0
 MOST_A_SECOND = 200
 
@@ -24,7 +24,7 @@ class WaitingRoom:
         self._until[bot_id] |= dict.fromkeys(delivery_ids, until)
 
     def asleep(self) -> list[UUID]:
-        """Those not to be looked at yet; the others are forgotten."""
+        """The deliveries that need not be checked yet. All others are removed."""
         now = self._clock()
         for bot_id in list(self._until):
             self._until[bot_id] = {found: until for found, until in self._until[bot_id].items() if until > now}
@@ -33,7 +33,7 @@ class WaitingRoom:
         return [found for room in self._until.values() for found in room]
 
     def bots(self) -> set[UUID]:
-        """Whose deliveries are here."""
+        """The bots with waiting deliveries."""
         return set(self._until)
 
     def wake(self, bot_id: UUID) -> None:

@@ -1,6 +1,6 @@
-"""The sender of one bots worker: claim what its bots may send, send it, and recover what was left behind.
+"""The sender of one bots worker: claims and sends its bots' deliveries, and recovers those that were left in `sending`.
 
-One claiming round at a time; of each bot one message at a time; of different bots concurrently.
+It runs one round of claims at a time. Each bot sends one message at a time; different bots send concurrently.
 """
 
 import asyncio
@@ -22,40 +22,40 @@ from bots.worker.recheck_timer import WaitingRoom
 from campaigns.policy.fences import DELIVERIES_CHANNEL, QUEUED
 from messaging.database.listen import listen
 
-# Seconds between looks at the queue when nobody calls; between looks for what was left `sending`.
+# Seconds between rounds without a notification, and between searches for deliveries that were left in `sending`.
 POLL = 0.3
 STRANDED_POLL = 1.0
-# Seconds before another look at one stranded delivery, doubling.
+# Seconds before a stranded delivery is checked again: doubled each time, at most the second value.
 LOOK_FIRST, LOOK_MOST = 1.0, 30.0
-# Seconds that attempts under way get when the worker stops; what they do not settle the next owner does.
+# Seconds that current attempts may take when the worker stops. The bots' next owners settle the others.
 DRAIN_LIMIT = 15.0
-# Seconds that the listener gets to end; one that hangs in a connection attempt ends with the process.
+# Seconds to wait for the listener's end; if it hangs in a connection attempt, it ends with the process.
 LISTENER_LIMIT = 2.0
-# Seconds to rest after a round that failed (the database is away).
+# Seconds to wait after a round that failed, for example because the database is unavailable.
 FAILURE_PAUSE = 1.0
 
 log = logging.getLogger(__name__)
 
 
 class Sender:
-    """`run` it once, on the runtime's loop."""
+    """The sender. Call `run` once, on the runtime's event loop."""
 
     def __init__(self, runtime: LiveRuntime) -> None:
         self._runtime = runtime
         self._call = asyncio.Event()
         self._rules_changed = False
-        # By bot: under which lease its waits were last judged anew.
+        # bot → the epoch under which the waits of its deliveries were last reset.
         self._met: dict[UUID, int] = {}
         self._waiting = WaitingRoom()
-        # By bot: the delivery that it is saying or finding out about.
+        # bot → the delivery that it is sending or recovering.
         self._leaving: dict[UUID, UUID] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        # By stranded delivery: when (monotonic) to look again, and the pause after that.
+        # stranded delivery → when (monotonic) to check it again, and the pause after that.
         self._looks: dict[UUID, tuple[float, float]] = {}
         self._next_stranded = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; then no more is claimed, and what is leaving gets DRAIN_LIMIT to settle."""
+        """Send until `stop` is set. Then claim nothing more and give current attempts DRAIN_LIMIT seconds to settle."""
         silence = threading.Event()
         listener = threading.Thread(target=self._listen, args=(silence,), name="deliveries-listen", daemon=True)
         listener.start()
@@ -78,19 +78,19 @@ class Sender:
         listen([DELIVERIES_CHANNEL], on_notify, silence)
 
     def _called(self, payload: str) -> None:
-        # RULES_CHANGED, or LISTEN has begun (again): what was said before that went unheard.
+        # RULES_CHANGED, or LISTEN has begun (again) and earlier notifications were lost.
         self._rules_changed |= payload != QUEUED
         self._call.set()
 
     async def _rest(self, stop: asyncio.Event) -> None:
-        """Until somebody calls, or POLL seconds."""
+        """Wait for a notification or `stop`, at most POLL seconds."""
         waits = [asyncio.ensure_future(event.wait()) for event in (self._call, stop)]
         await asyncio.wait(waits, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
 
     async def _safe_round(self) -> bool:
-        """A round; True when it found something to judge, so that the next follows at once."""
+        """Run a round. True if the gate checked any delivery, so that the next round follows at once."""
         self._call.clear()
         try:
             return await self._round()
@@ -110,7 +110,7 @@ class Sender:
         if not owners:
             return False
         asleep = self._waiting.asleep()
-        # Who was told to wait just now has perhaps something else to say: several are looked at.
+        # If a bot's first delivery has just been told to wait, another may be allowed: check several of them.
         alone = owners.keys() - self._waiting.bots()
         batch = await in_db(claim, owners, asleep=asleep, alone=alone)
         for bot_id, delivery_ids in batch.waiting.items():
@@ -123,14 +123,14 @@ class Sender:
         return batch.judged > 0
 
     async def _meet(self) -> None:
-        """Bots that nobody here carried until now: of rules that changed meanwhile their deliveries have not heard."""
+        """Reset the waits of bots that are new in this process: it got no notification of earlier changes of rules."""
         here = {bot_id: session.epoch for bot_id, session in self._runtime.sessions.items()}
         if new := [bot_id for bot_id, epoch in here.items() if self._met.get(bot_id) != epoch]:
             await in_db(forget_waits, new)
         self._met = here
 
     def _owners(self) -> dict[UUID, BotOwner]:
-        """The bots that could say something at this moment."""
+        """The bots that can send at this moment."""
         return {
             bot_id: BotOwner(session.epoch, frozenset(session.chats))
             for bot_id, session in self._runtime.sessions.items()
@@ -150,7 +150,7 @@ class Sender:
             log.exception("delivery %s of bot %s was left sending", delivery_id, bot_id)
         finally:
             del self._leaving[bot_id]
-            # What waited behind it may go now.
+            # Deliveries that waited behind it may be allowed now.
             self._waiting.wake(bot_id)
             self._call.set()
 
@@ -163,7 +163,7 @@ class Sender:
             await in_db(put_back, out, LOST_BEFORE)
 
     def _session(self, out: Outgoing) -> LiveSession | None:
-        """The session under whose epoch it was claimed; None when that has ended meanwhile."""
+        """The session under whose epoch the delivery was claimed; None if it has ended meanwhile."""
         session = self._runtime.sessions.get(out.bot_id)
         return session if session is not None and session.epoch == out.epoch else None
 
@@ -182,7 +182,7 @@ class Sender:
                 self._start(key.bot_id, key.id, self._recover(key, owners))
 
     async def _tell_why_disconnected_wait(self) -> None:
-        """The bots here that could not say anything: their due deliveries are judged as those of nobody."""
+        """Store why the due deliveries of this process's bots that cannot send now wait."""
         away = [bot_id for bot_id, session in self._runtime.sessions.items() if not session.ready]
         if away:
             await in_db(judge_unowned, away)
