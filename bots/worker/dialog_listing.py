@@ -1,4 +1,4 @@
-"""What a bot does while Telegram does not list its chats: it records updates and tries again, and does nothing else."""
+"""A bot while Telegram does not list its chats: the bot records updates and tries again, and does nothing else."""
 
 import asyncio
 import logging
@@ -11,14 +11,17 @@ from bots.worker.cursors import Reader
 from bots.worker.executor import in_db
 from telegram.errors import BotDead, BotRestricted, PassingError, RetryAfter, TelegramError, TransientError
 
-# Seconds before the list is asked for again when Telegram named no time.
+# Seconds before the list is requested again if Telegram's error has no time.
 REFUSED_SECONDS = 120.0
 
 log = logging.getLogger(__name__)
 
 
 async def list_refused(reader: Reader, error: TelegramError) -> float:
-    """Note why; returns the seconds until it may be asked for again. What ends a connection is raised again."""
+    """Record the error. Returns the seconds before the list may be requested again.
+
+    Raises errors that end the connection again.
+    """
     if isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
         raise error
     log.warning("bot %s: its chats are listed later: %s", reader.bot_id, error.reason)
@@ -33,7 +36,10 @@ async def list_refused(reader: Reader, error: TelegramError) -> float:
 
 
 async def listed_later(reader: Reader, error: TelegramError) -> None:
-    """Wait until Telegram may list them; the account's page says so. Raises BotDead and TransientError."""
+    """Wait until the list may be requested again, and show the reason as the account's state.
+
+    Raises BotDead and TransientError.
+    """
     seconds = await list_refused(reader, error)
     if isinstance(error, RetryAfter):
         await _wait(reader, seconds)
@@ -44,7 +50,7 @@ async def listed_later(reader: Reader, error: TelegramError) -> None:
 
 
 async def wait_for_list(reader: Reader) -> None:
-    """Until the wait that Telegram asked for on an earlier connection is over."""
+    """Wait until the flood wait from an earlier connection is over."""
     if left := await in_db(seconds_blocked, bot_id=reader.bot_id, methods=[LISTING]):
         await _wait(reader, left)
 

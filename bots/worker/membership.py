@@ -1,4 +1,4 @@
-"""Keep one bot a member of the chats that its role needs."""
+"""Keeps one bot a member of the chats that its role needs."""
 
 import logging
 import time
@@ -35,63 +35,67 @@ from telegram.errors import (
 )
 from telegram.types import Dialog, ResolvedChat, is_group
 
-# Seconds before a chat that could not be entered is tried again: twice as long each time, up to the second.
+# Seconds before a bot tries again to enter a chat that it could not enter. The wait doubles each time, up to the second
+# value.
 REFUSED_SECONDS, REFUSED_MOST_SECONDS = 120.0, 900.0
-# Seconds between looks at the account's own list of chats: who was removed from a supergroup is not told.
+# Seconds between requests for the account's list of chats. Telegram does not report removals from a supergroup.
 DIALOGS_SECONDS = 600.0
-# A list older than this (seconds) says nothing about a chat that is wanted anew: meanwhile it may have been removed.
+# Seconds. When a chat becomes wanted, an older list does not count: the account may have been removed since.
 FRESH_SECONDS = 30.0
-# The same for one whose admins have been asked to let the bot in. Telegram tells when they have, and every request
+# Seconds before a bot that waits for an admin's approval tries again. Telegram reports an approval, and every request
 # to join counts against the account.
 APPROVAL_SECONDS = 600.0
-# Seconds before an account that is in as many chats as Telegram allows tries to join one again.
+# Seconds before an account that has reached Telegram's limit of chats tries to join one again.
 FULL_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
 
 class Membership:
-    """The chats of one bot during one lease. `chats`: campaigns.Chat id → marked id, of those it is known to be in."""
+    """The chats of one bot during one lease.
+
+    `chats` maps the ids of campaigns.Chat rows to marked ids, for the chats that the bot is known to be in.
+    """
 
     def __init__(self, reading: Reading) -> None:
         self._reader = reading.reader
         self._reading = reading
         self.chats: dict[UUID, int] = {}
-        # As of the last look.
+        # The chats that were wanted at the last round.
         self._wanted: set[UUID] | None = None
         self._dialogs: dict[int, Dialog] = {}
         self._listed = 0.0
-        # Until when Telegram does not list them, on time.monotonic().
+        # On time.monotonic(): Telegram does not list the chats before this moment.
         self._not_listed_before = 0.0
         self._asked_for: set[UUID] = set()
         self._not_before: dict[UUID, float] = {}
-        # Chats, each with the reference that was refused, and how often in a row.
+        # How often in a row each chat refused the bot, by chat and reference.
         self._refusals: dict[tuple[UUID, str], int] = {}
-        # Those that a person has to let it into.
+        # Chats whose admins have to approve the bot's request to join.
         self._asked: set[UUID] = set()
-        # Those that it was in and that its own list lacked: that proves nothing, so Telegram is asked about them.
+        # Chats that the bot was in and that its list lacks. The list proves nothing, so Telegram has to confirm it.
         self._doubted: set[UUID] = set()
-        # Basic groups (marked ids) that the account was told are supergroups now.
+        # Basic groups (marked ids) that Telegram has reported as upgraded to supergroups.
         self.upgraded: set[int] = set()
-        # Chats whose reference led elsewhere, as long as they are wanted nevertheless.
+        # Chats whose reference led to another chat, while they are wanted.
         self._strayed: set[UUID] = set()
-        # Chats, each with the reference that was followed since the account's chats were listed.
+        # Chats with the reference that was checked since the account's chats were last listed.
         self._checked: set[tuple[UUID, str]] = set()
-        # Until when Telegram lets it enter nothing, on time.monotonic().
+        # On time.monotonic(): Telegram does not let the account enter chats before this moment.
         self._flooded = 0.0
         self._references = References(self._reader.bot_id)
 
     async def begin(self, dialogs: Iterable[Dialog]) -> None:
-        """A new connection: what the account is in is known from its own list of chats."""
+        """Start a new connection with the account's list of chats."""
         self._list(dialogs)
-        # While it was away somebody may have let it in.
+        # An admin may have approved the bot while it was disconnected.
         self.perhaps_let_in()
         left = await in_db(seconds_blocked, bot_id=self._reader.bot_id, methods=ENTERING)
         self._flooded = time.monotonic() + left
 
     def _list(self, dialogs: Iterable[Dialog]) -> None:
         self._listed = time.monotonic()
-        # A group that was upgraded stays in the list beside its supergroup.
+        # After an upgrade the list contains both the group and its supergroup.
         self._dialogs = {dialog.peer_id: dialog for dialog in dialogs if not dialog.upgraded}
         self._checked.clear()
         self._doubted = {chat for chat, peer in self.chats.items() if peer not in self._dialogs}
@@ -108,13 +112,16 @@ class Membership:
             self._not_listed_before = time.monotonic() + await list_refused(self._reader, error)
 
     def perhaps_let_in(self) -> bool:
-        """Telegram says that something about the account's chats has changed. True: look after them at once."""
+        """Retry the chats that wait for an approval, because Telegram reports that the account's chats have changed.
+
+        Returns whether there are any; then call `look_after` at once.
+        """
         for chat_id in self._asked:
             self._not_before.pop(chat_id, None)
         return bool(self._asked)
 
     async def look_after(self, account: TelegramAccount) -> None:
-        """Enter what is to be entered, as far as Telegram allows it now. Raises BotDead and TransientError."""
+        """Enter the wanted chats, as far as Telegram allows it now. Raises BotDead and TransientError."""
         wanted = await in_db(self._reader.handler.chats, self._reader.bot_id)
         await self._forget_all_but(wanted)
         if await self._check_references(account, wanted):
@@ -128,7 +135,7 @@ class Membership:
         await self._show()
 
     async def _check_references(self, account: TelegramAccount, wanted: list[Chat]) -> bool:
-        """Whether what is wanted may have changed."""
+        """Check changed references. Returns whether the set of wanted chats may have changed."""
         if self._flooded > time.monotonic():
             return False
         try:
@@ -150,7 +157,7 @@ class Membership:
         return self._reading.reads(peer_id) and not self._to_be_checked(chat)
 
     def _to_be_checked(self, chat: Chat) -> bool:
-        """Whether the account's own list, as of the last look, raises doubts about where the reference leads."""
+        """Whether the account's list of chats gives reason to check where the reference leads."""
         dialog = self._dialogs.get(chat.telegram_id or 0)
         return dialog is not None and name_lost(chat, dialog) and (chat.pk, chat.reference) not in self._checked
 
@@ -162,7 +169,7 @@ class Membership:
             self._not_before.pop(chat_id, None)
             self._asked.discard(chat_id)
             await in_db(trouble_over, key=entry_incident(bot_id=self._reader.bot_id, chat_id=chat_id))
-        # When they are wanted again an operator has looked.
+        # If the chats are wanted again, an operator has checked them.
         for chat_id in self._strayed - ids:
             self._strayed.discard(chat_id)
             self._not_before.pop(chat_id, None)
@@ -195,7 +202,7 @@ class Membership:
         self._checked.add((chat.pk, chat.reference))
         self._refusals.pop((chat.pk, chat.reference), None)
         self._doubted.discard(chat.pk)
-        # The account's list is older than this.
+        # The bot joined the chat after the list was made.
         self._dialogs.setdefault(found.telegram_id, Dialog(found.telegram_id, 0, found.title, found.kind))
         refused = self._not_before.pop(chat.pk, None) is not None or chat.pk in self._asked
         self._asked.discard(chat.pk)
@@ -203,7 +210,10 @@ class Membership:
             await in_db(trouble_over, key=self._trouble(chat))
 
     async def _not_entered(self, chat: Chat, error: TelegramError) -> None:
-        """What ends the connection is raised again: BotDead, and TransientError that is no PassingError."""
+        """Handle an error of entering a chat.
+
+        Raises errors that end the connection again: BotDead, and TransientError unless it is a PassingError.
+        """
         bot_id = self._reader.bot_id
         if isinstance(error, RetryAfter):
             await self._wait(error)
@@ -220,11 +230,14 @@ class Membership:
         elif isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
             raise error
         else:
-            # Of this chat, as far as is known: the account goes on with the others.
+            # The error concerns only this chat, as far as is known, so the account continues with the others.
             await self._refused(chat, str(error))
 
     async def _member_of(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
-        """The chat, once the account is in it. None: it was removed from it, or Telegram lets it join nothing now."""
+        """Join the chat if necessary and return it.
+
+        Returns None if the account was removed from the chat, or if Telegram lets the account join nothing now.
+        """
         known = chat.telegram_id
         dialog = self._dialogs.get(known) if known is not None and known not in self.upgraded else None
         if dialog is not None and (dialog.kind == "group" or dialog.kind == "supergroup"):
@@ -248,7 +261,10 @@ class Membership:
         return found
 
     async def _upgraded(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
-        """The supergroup that the basic group has become. That the group is gone is no removal then."""
+        """The supergroup that the chat's basic group was upgraded to, or None.
+
+        After an upgrade the group's absence does not mean that the account was removed.
+        """
         group = next((telegram_id for telegram_id in chat.telegram_ids if is_group(telegram_id)), None)
         found = await account.supergroup_of(group) if group is not None else None
         if found is not None and chat.telegram_id != found.telegram_id:
@@ -258,8 +274,11 @@ class Membership:
         return found
 
     async def _check_name(self, account: TelegramAccount, chat: Chat, dialog: Dialog) -> None:
-        """The account is in the chat, which has lost the name that it is referred to by. Raises ChatElsewhere when
-        somebody else has taken the name; a name that is nobody's is only reported."""
+        """Check the reference of a chat that has lost the username in it, where the account is a member.
+
+        Raises ChatElsewhere if another chat has taken the username. If the username is free, an operator is only
+        notified.
+        """
         if not self._to_be_checked(chat) or self._flooded > time.monotonic():
             return
         try:
@@ -286,5 +305,6 @@ class Membership:
 
 
 def _waits(chat: Chat) -> bool:
-    """Its reference was changed: nothing is entered or read there until an account has confirmed it."""
+    """Whether the chat's reference was changed: no account enters or reads the chat until one has confirmed the
+    reference."""
     return chat.reference_changed_at is not None

@@ -1,9 +1,9 @@
-"""Edits, deletions and reactions: note what becomes of messages that were recorded or sent before.
+"""Edits, deletions and reactions: records changes of messages that were recorded or sent before.
 
-Changes of our own messages are kept with their deliveries; those of other people's messages go to the room above.
-Updates report changes at once, and the messages of the last days are looked at again after each connect. The messages
-of a supergroup have the same number for every account, so any bot in it may notice a change; those of private chats and
-basic groups have a number of their own in each account.
+Changes of messages that CoolThing sent are recorded with their deliveries; changes of other people's messages go to the
+application's handler. Updates report changes at once, and a bot checks the messages of the last days after each
+connect. The messages of a supergroup have the same numbers for every account, so any bot in it may notice a change. In
+private chats and basic groups each account has its own numbers.
 """
 
 import asyncio
@@ -37,19 +37,19 @@ from texts.telegram_form import same_text
 
 State, Kind = Delivery.State, DeliveryEvent.Kind
 
-# What was said longer ago is not looked at again; nor are more than so many messages of a bot, the newest.
+# Only the newest messages of a bot within this time, at most so many, are checked again.
 LOOK_BACK = timedelta(days=7)
 LOOK_BACK_MOST = 500
-# Nor are more than so many direct chats of which no message is on record.
+# The most direct chats without a recorded message that are checked.
 LOOK_BACK_CHATS = 50
-# Messages in one request, Telegram's limit.
+# Messages in one request: Telegram's limit.
 PAGE = 100
-# Changes that are recorded in one go.
+# The most changes recorded at a time.
 BATCH = 200
-# Seconds before a change of an unknown message is tried once more: a moderator's program may delete a message sooner
-# than we have written down that it was said.
+# Seconds before a change of an unknown message is tried once more: a moderation bot may delete a message before its
+# delivery is recorded as sent.
 ONCE_MORE = 5.0
-# Seconds before changes are recorded again that the database did not take.
+# Seconds before changes are recorded again after a database error.
 RETRY_SECONDS = 1.0
 REACTIONS_LENGTH = 200
 
@@ -57,9 +57,10 @@ log = logging.getLogger(__name__)
 
 
 def changes_record(*, bot_id: UUID, changes: Collection[MessageNow]) -> list[MessageNow]:
-    """Keep what this bot has seen of deliveries; what is known already changes nothing. Returns the other messages'.
+    """Record changes of delivered messages that this bot has seen. Known changes have no effect.
 
-    Not fenced: what a former owner has seen is true as well.
+    Returns the changes of messages that are not deliveries. The lease is not checked, because what a former owner of
+    the session has seen is true as well.
     """
     ours = _said_by_us(bot_id, changes)
     deleted = []
@@ -77,7 +78,7 @@ Place = tuple[int | None, int | None]
 
 
 def _said_by_us(bot_id: UUID, changes: Collection[MessageNow]) -> dict[Place, Delivery]:
-    """The deliveries behind these messages, by supergroup (None: the bot's own numbers) and number."""
+    """The deliveries of these messages, by (supergroup id, message id); the first is None for the bot's own numbers."""
     sent = _kept().order_by("sent_at")
     peers = {change.peer_id for change in changes} - {None}
     found: dict[Place, Delivery] = {}
@@ -95,22 +96,25 @@ def _said_by_us(bot_id: UUID, changes: Collection[MessageNow]) -> dict[Place, De
 
 
 def _own_numbers() -> Q:
-    """Of chats in which the sending account numbers the messages."""
+    """Deliveries to chats in which the sending account has its own message numbers."""
     return Q(chat=None) | ~Q(chat__kind=Chat.Kind.SUPERGROUP) | in_former_group()
 
 
 def _kept() -> QuerySet[Delivery]:
-    """Said, and not to somebody who was erased (their id is a pseudonym below 0): nothing of them comes back."""
+    """Sent deliveries, except those to people whose data was erased.
+
+    Such people have a pseudonym below 0 as id, and nothing about them may be recorded again.
+    """
     return Delivery.objects.filter(state=State.SENT).exclude(peer_id__lt=0)
 
 
 @transaction.atomic
 def _record_deletions(delivery_ids: Collection[UUID]) -> None:
-    """Many at once: somebody may have cleared the chat."""
+    """Record deletions together, because a user may have cleared a chat with many messages."""
     if not delivery_ids:
         return
     rows = _kept().filter(id__in=delivery_ids, deleted_at=None)
-    # Another bot may have seen it at the same moment.
+    # Another bot may have seen the deletion at the same moment.
     news = list(rows.select_for_update(of=("self",)).order_by("id").values_list("id", flat=True))
     Delivery.objects.filter(id__in=news).update(deleted_at=database_clock())
     note(Kind.DELETED, dict.fromkeys(news, ""))
@@ -118,25 +122,25 @@ def _record_deletions(delivery_ids: Collection[UUID]) -> None:
 
 @transaction.atomic
 def _record(delivery: Delivery, change: MessageNow, bot_id: UUID) -> None:
-    # Asked once more: their data may have been erased since it was read.
+    # Query again: the recipient's data may have been erased since the delivery was read.
     row = _kept().filter(id=delivery.id)
-    # Of two accounts that see a message change, the slower one would bring back what was, unless a time tells which is
-    # older: while the account that said it is connected, its view alone counts there.
+    # If two accounts see a change, the slower one would restore the earlier state, unless a time shows which is older.
+    # So while the account that sent the message is connected, only its view counts.
     counts = bot_id == delivery.bot_id or not is_driven(delivery.bot_id)
     if change.text is not None and change.edited_at is not None:
         _record_edit(delivery, change, row, same_second=counts)
     if change.reactions is not None and counts:
-        # They have no time at all.
+        # Reactions have no time.
         reactions = change.reactions[:REACTIONS_LENGTH]
         if row.exclude(reactions=reactions).update(reactions=reactions):
             note(Kind.REACTED, {delivery.id: reactions or "none any more"})
 
 
 def _record_edit(delivery: Delivery, change: MessageNow, row: QuerySet[Delivery], *, same_second: bool) -> None:
-    # Telegram calls a message edited when its reactions change, too.
+    # Telegram marks a message as edited when its reactions change, too.
     if not delivery.edited_text and same_text(change.text or "", delivery.text):
         return
-    # Telegram tells whole seconds.
+    # Telegram reports times in whole seconds.
     before = Q(edited_at__lte=change.edited_at) if same_second else Q(edited_at__lt=change.edited_at)
     older = row.filter(Q(edited_at=None) | before).exclude(edited_text=change.text)
     if older.update(edited_text=change.text, edited_at=change.edited_at):
@@ -144,22 +148,24 @@ def _record_edit(delivery: Delivery, change: MessageNow, row: QuerySet[Delivery]
 
 
 def lately(*, reader: Reader) -> dict[int | None, list[int]]:
-    """What the bot sent and heard in the last days and nobody has deleted: message ids by supergroup, None for the
-    rest. Nothing while Telegram lets it look at no messages.
+    """The messages of the last days that the bot sent or received and that are not deleted.
+
+    Returns message ids by supergroup id, with None for all other chats. Empty while a flood wait forbids the bot to
+    check messages.
     """
     now = database_clock()
     if _may_not_look(reader, now):
         return {}
     found = _sent_since(reader.bot_id, now - LOOK_BACK)
     if reader.handler.reads_private:
-        # First: a person may have edited a message to say "stop".
+        # These come first: a person may have edited a message to say "stop".
         heard = reader.handler.heard_since(bot_id=reader.bot_id, since=now - LOOK_BACK, most=LOOK_BACK_MOST)
         found = {None: heard + found.pop(None, []), **found}
     return {peer_id: numbers for peer_id, numbers in found.items() if numbers}
 
 
 def unrecorded(*, reader: Reader) -> list[int]:
-    """People whose direct chats with the bot are looked at though their messages there are not on record."""
+    """The people whose direct chats with the bot are checked although none of their messages is recorded."""
     now = database_clock()
     if not reader.handler.reads_private or _may_not_look(reader, now):
         return []
@@ -182,18 +188,19 @@ def _sent_since(bot_id: UUID, since: datetime) -> dict[int | None, list[int]]:
 
 
 class Afterwards:
-    """What one bot hears of messages that were there before. Used from the loop; one task takes in."""
+    """The changes of earlier messages that one bot is notified of. Used from the event loop; one task calls
+    `take_in`."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._bot_id = reader.bot_id
         self._heard: deque[MessageNow] = deque()
-        # Set when there is something to take in.
+        # Set when there are changes to record.
         self.news = asyncio.Event()
-        # Those of messages that were not known, with the moment (monotonic) to try once more.
+        # Changes of unknown messages, each with the moment (on time.monotonic()) of the second try.
         self._again: deque[tuple[float, MessageNow]] = deque()
         self._not_before = 0.0
-        # What updates have told of while a look back is under way: they are newer than what it finds.
+        # Messages that updates have reported during a look back: the updates are newer than its results.
         self._told: set[Place] | None = None
 
     def heard(self, change: MessageNow) -> None:
@@ -204,14 +211,17 @@ class Afterwards:
 
     @property
     def due(self) -> float:
-        """When (monotonic) there is something to do."""
+        """When (on time.monotonic()) there is work for `take_in`; infinity if there is none."""
         if self._heard:
             return self._not_before
         return max(self._again[0][0], self._not_before) if self._again else float("inf")
 
     async def take_in(self, *, catching_up: bool) -> None:
-        """Record what was heard. `catching_up`: there are messages that have still to be read from the history, so
-        that a change of an unknown one may be tried more than once."""
+        """Record the received changes.
+
+        `catching_up` means that histories have still to be read, so a change of an unknown message may be tried
+        repeatedly.
+        """
         now = time.monotonic()
         if now < self._not_before:
             return
@@ -223,7 +233,7 @@ class Afterwards:
         self._again.extend((now + ONCE_MORE, change) for change in await self._record(fresh))
 
     async def _record(self, changes: Sequence[MessageNow]) -> list[MessageNow]:
-        """Those of messages that are not known."""
+        """Record the changes. Returns those of unknown messages."""
         if not changes:
             return []
         try:
@@ -237,7 +247,7 @@ class Afterwards:
         except Exception as error:
             if len(changes) > 1:
                 return [unknown for change in changes for unknown in await self._record([change])]
-            # The look back after the next connect finds it again.
+            # The look back after the next connect finds the change again.
             number = changes[0].message_id
             log.exception("bot %s: a change of message %s could not be recorded", self._bot_id, number)
             reason = (
@@ -259,7 +269,8 @@ class Afterwards:
         return others + handler.on_changes(bot_id=self._bot_id, changes=theirs) if theirs else others
 
     async def look_back(self, account: TelegramAccount) -> None:
-        """See what became of the last days' messages; `take_in` records it. Raises BotDead and TransientError."""
+        """Check what has changed in the last days' messages, for `take_in` to record. Raises BotDead and
+        TransientError."""
         self._told = set()
         try:
             for peer_id, message_ids in (await in_db(lately, reader=self._reader)).items():
@@ -283,11 +294,11 @@ class Afterwards:
             self._found(found)
 
     async def _look_through(self, account: TelegramAccount, peer_id: int) -> None:
-        """Nothing else knows which messages are in this direct chat: what was edited among the newest."""
+        """Find edits among the newest messages of a direct chat, because no message ids of this chat are recorded."""
         try:
             found = await account.newest(peer_id, limit=PAGE)
         except RetryAfter as error:
-            # A wait with looking again: the account does everything else.
+            # This flood wait concerns only the checks: the account does everything else.
             raise RetryAfter(error.seconds, error.reason, LOOKING) from error
         except TelegramError as error:
             if isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):

@@ -1,10 +1,10 @@
-"""Read one bot's chats: record each message once and in order, from updates, else from the history.
+"""Reads one bot's chats and records each message once and in order, from updates or from the history.
 
 Two tasks use it: one records live messages (`take_in`), the other reads histories (`catch_up`), so that a long or slow
-history delays nothing else. A chat belongs to one of them at any time: while it is behind, its live messages are left
-out and read from the history, because recording one would move the cursor past what is still unread. A direct chat or
-basic group is also read from the history until the place of its cursor is known: after each connect, and after an
-update in which Telegram did not report everything.
+history delays nothing else. A chat belongs to one of them at any time: while the chat is behind, its live messages are
+left out and read from the history, because recording one would move the cursor past unread messages. The history of a
+direct chat or basic group is also read after each connect, and after an update in which Telegram did not report
+everything, until it is known whether the chat's cursor is at the newest message.
 """
 
 import asyncio
@@ -37,12 +37,12 @@ from telegram.client import TelegramAccount
 from telegram.errors import BotDead, ChatRefuses, PassingError, RetryAfter, TelegramError, TransientError
 from telegram.types import Dialog, IncomingMessage, is_supergroup
 
-# Messages asked for at once, and recorded in one transaction.
+# Messages in one request for a history, and in one transaction.
 PAGE = 100
-# How often a handler may fail on a message before the message is skipped, and the wait after each (seconds).
+# How often a handler may fail on a message before the message is skipped, and the wait after each failure (seconds).
 TRIES = 3
 RETRY_SECONDS = 1.0
-# Before a chat whose history is refused is tried again (seconds).
+# Seconds before a bot tries again to read a history that Telegram refused.
 REFUSED_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ def _author_missing(message: IncomingMessage) -> bool:
 
 @dataclass(frozen=True)
 class Behind:
-    """A chat to be read from its history before its live messages count; a new object whenever that is asked anew.
+    """A chat whose history has to be read before its live messages count. Each request makes a new object.
 
-    `not_before` on time.monotonic(). `live`: the first live message that was left out.
+    `not_before` is on time.monotonic(). `live` is the first live message that was left out.
     """
 
     not_before: float = 0.0
@@ -70,47 +70,50 @@ class Reading:
         self.reader = reader
         self.account: TelegramAccount | None = None
         self.inbox: deque[IncomingMessage] = deque()
-        # The one that is read next comes first.
+        # Chats whose histories are to be read. The next one comes first.
         self.behind: dict[int, Behind] = {}
         # Set when a chat has fallen behind.
         self.asked = asyncio.Event()
-        # Set while nothing is to be read from histories now.
+        # Set while no history is due to be read.
         self.caught_up = asyncio.Event()
-        # Grows whenever Telegram has not told everything: a list of chats from before says nothing any more.
+        # Grows whenever Telegram has not reported everything: a list of chats requested before that does not count.
         self.doubts = 0
         self._chats: set[int] = set()
-        # Whether the list of chats has shown all that were missed.
+        # Whether a list of chats has shown all chats with missed messages.
         self._compared = False
         # Chats whose live messages follow the last recorded one.
         self._sure: set[int] = set()
-        # How far the history of a chat that is behind was read. Its cursor may be missing: nothing is kept of somebody
-        # who was erased.
+        # The last message that was read from the history of a chat that is behind. The chat may have no cursor: none is
+        # kept for a person whose data was erased.
         self._passed: dict[int, int] = {}
         self._failures: dict[tuple[int, int], int] = {}
-        # Groups that are supergroups now, and whether they were read to their end.
+        # Basic groups that were upgraded to supergroups, and whether their histories were read to the end.
         self._read_to_end: dict[int, bool] = {}
-        # Called when one of them has been: its supergroup can be watched.
+        # Called when such a group was read to the end, so that its supergroup can be watched.
         self.when_read_out: Callable[[], None] = lambda: None
 
     def begin(self, account: TelegramAccount) -> None:
-        """A new connection: where each chat stands is not known until `compare`."""
+        """Start a new connection: the positions of all chats are unknown until `compare`."""
         self.account = account
         self.behind.clear()
         self.doubt()
 
     def doubt(self) -> None:
-        """Telegram may not tell of everything that came before what it tells from now on."""
+        """Note that Telegram may have left out updates from before this moment."""
         self.doubts += 1
         self._sure.clear()
         self._compared = False
 
     def mark(self, peer_id: int) -> None:
-        """Read the history of a chat that is read, soon."""
+        """Read the history of this chat soon, if the bot reads the chat."""
         if peer_id in self._chats:
             self._fall_behind(peer_id)
 
     async def compare(self, dialogs: Iterable[Dialog], *, doubts: int) -> None:
-        """Find the chats with messages that were not recorded. `doubts` as of before the dialogs were asked for."""
+        """Find the chats with messages that were not recorded.
+
+        `doubts` is the value of `self.doubts` from before `dialogs` were requested.
+        """
         listed = list(dialogs)
         behind: set[int] = set()
         sure: set[int] = set()
@@ -133,15 +136,19 @@ class Reading:
             self._compared = True
 
     def _as_before(self, dialog: Dialog) -> Dialog:
-        """Without what was said since the connection began: that is new, also in a chat from before the bot."""
+        """The dialog without the messages since the connection began: they are new, even in a chat older than the
+        bot."""
         behind = self.behind.get(dialog.peer_id)
         if behind is None or behind.live is None:
             return dialog
         return replace(dialog, top_message_id=min(dialog.top_message_id, behind.live - 1))
 
     async def watch(self, peer_id: int, *, former: int | None = None) -> None:
-        """Read a chat from now on: from the cursor if it has one, else from its newest message. `former`: the basic
-        group that it was; if that was read, it is read to its end, and then this one from its beginning."""
+        """Read a chat from now on: from its cursor if there is one, else from its newest message.
+
+        `former` is the basic group that the chat was upgraded from. If the bot read the group, the bot first reads the
+        group to its end and then this chat from its beginning.
+        """
         if not self.reader.handler.reads_chats or peer_id in self._chats or self.account is None:
             return
         positions = await in_db(cursors_of, self.reader.bot_id)
@@ -157,8 +164,10 @@ class Reading:
         self._fall_behind(peer_id)
 
     def _read_out(self, peer_id: int) -> bool:
-        """Whether everything in a group that takes no more messages is recorded, as far as it can be read. If not, it
-        is read now, and `when_read_out` is called."""
+        """Whether everything readable in a group that was upgraded is recorded.
+
+        If not, the group's history is read now, and `when_read_out` is called afterwards.
+        """
         self._chats.discard(peer_id)
         if self._read_to_end.get(peer_id):
             return True
@@ -177,13 +186,13 @@ class Reading:
             self._drop(peer_id)
 
     async def take_in(self) -> None:
-        """Record what came in live, and leave out what is to be read from the history."""
+        """Record live messages, except those that are to be read from the history."""
         live = [message for message in self._taken() if self._wanted(message)]
         live.sort(key=lambda message: (message.peer_id, message.message_id))
         for peer_id, grouped in groupby(live, key=lambda message: message.peer_id):
             messages = list(grouped)
             known = is_supergroup(peer_id) or peer_id in self._sure
-            # The history describes a message's author.
+            # The history contains the author of a message.
             if peer_id in self.behind or not known or any(map(_author_missing, messages)):
                 self._fall_behind(peer_id, live=messages[0].message_id)
             else:
@@ -196,7 +205,11 @@ class Reading:
         return self.reader.handler.reads_private if message.private else message.peer_id in self._chats
 
     def _fall_behind(self, peer_id: int, *, live: int | None = None, seconds: float = 0.0) -> None:
-        """`live`: a message of it was left out: what is asked for now may not have it. `seconds`: not before."""
+        """Mark the history as to be read.
+
+        `live` is a live message that was left out: a history that was requested before may lack it. `seconds` is the
+        time before the history may be read.
+        """
         before = self.behind.get(peer_id, Behind())
         not_before = time.monotonic() + seconds if seconds else before.not_before
         self.behind[peer_id] = Behind(not_before, live if before.live is None else before.live)
@@ -206,11 +219,11 @@ class Reading:
 
     @property
     def due(self) -> float:
-        """When (monotonic) there is a history to be read."""
+        """When (on time.monotonic()) the next history is due to be read; infinity if there is none."""
         return min((behind.not_before for behind in self.behind.values()), default=float("inf"))
 
     async def catch_up(self) -> bool:
-        """Read one page of one chat, each in its turn. False: there is nothing to read now."""
+        """Read one page of one chat's history; the chats take turns. Returns False if no history is due now."""
         now = time.monotonic()
         peer_id = next((peer for peer, behind in self.behind.items() if behind.not_before <= now), None)
         if peer_id is None:
@@ -233,7 +246,7 @@ class Reading:
         return True
 
     async def _read_page(self, peer_id: int) -> None:
-        """One page of the history after the cursor."""
+        """Read one page of the history after the cursor."""
         assert self.account is not None
         asked = self.behind[peer_id]
         after = await self._position(peer_id, asked)
@@ -244,22 +257,23 @@ class Reading:
             await self.account.meet(peer_id, message_id=asked.live)
         page = await self.account.history(peer_id, after_id=after, limit=PAGE)
         if not page:
-            # Unless one more live message was left out meanwhile.
+            # If another live message was left out meanwhile, the history is read again.
             if self.behind.get(peer_id) is asked:
                 self._caught_up_with(peer_id)
             return
-        # One at a time where a handler has failed: the good ones get through, the bad one is known.
+        # After a failure of a handler, record messages one by one: this finds the message that causes the failure.
         careful = any(peer == peer_id for peer, _ in self._failures)
         await self._record(peer_id, page[:1] if careful else page, live=False)
 
     async def _position(self, peer_id: int, asked: Behind) -> int | None:
-        """After which message to read. None: the chat is not read any more."""
+        """The id of the message to read after, or None if the bot does not read the chat any more."""
         cursors = await in_db(cursors_of, self.reader.bot_id)
         position = cursors.get(peer_id)
         if position is None and peer_id < 0:
             return None
         if position is None and asked.live is not None and (self._compared or DIRECT_CHATS_SEEN not in cursors):
-            # Nothing was missed in it, or the bot connects for the first time: what was there before is old.
+            # Either no message of this chat was missed, or the bot connects for the first time and older messages do
+            # not count.
             position = await in_db(cursor_start_direct, reader=self.reader, peer_id=peer_id, at=asked.live - 1)
         return max(position or 0, self._passed.get(peer_id, 0))
 
@@ -272,7 +286,7 @@ class Reading:
             self.when_read_out()
 
     def _drop(self, peer_id: int) -> None:
-        """Its cursor is gone: nobody wanted the chat for a while. If it is wanted, `watch` begins anew."""
+        """Stop reading a chat. `watch` starts it again if it is wanted."""
         self._chats.discard(peer_id)
         self._sure.discard(peer_id)
         self._passed.pop(peer_id, None)

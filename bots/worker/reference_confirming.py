@@ -1,4 +1,4 @@
-"""Confirm chat references that operators have changed: an account looks where a reference leads, without joining."""
+"""Confirms chat references that operators have changed: an account checks where a reference leads, without joining."""
 
 import logging
 import time
@@ -29,24 +29,24 @@ from telegram.errors import (
     TransientError,
 )
 
-# Seconds before an account looks again where a reference leads, when it could not tell.
+# Seconds before an account checks a reference again after a check without a result.
 AGAIN_SECONDS = 120.0
 
 log = logging.getLogger(__name__)
 
 
 class References:
-    """The checks of one bot during one lease."""
+    """The checks of references by one bot during one lease."""
 
     def __init__(self, bot_id: UUID) -> None:
         self._bot_id = bot_id
         self._not_before: dict[tuple[UUID, datetime], float] = {}
 
     async def check(self, account: TelegramAccount, wanted: Collection[UUID]) -> bool:
-        """Look where the references lead that wait for this account; `wanted` are chats that it is to be in. True:
-        what is permitted may have changed.
+        """Check the references that wait for this account. Returns whether permissions may have changed.
 
-        Raises RetryAfter and BotRestricted, and what ends the connection: BotDead and TransientError.
+        `wanted` are ids of chats that the account is to be in. Raises RetryAfter and BotRestricted, and the errors that
+        end the connection: BotDead and TransientError.
         """
         waiting = await in_db(references_to_check, bot_id=self._bot_id, wanted=wanted)
         keys = {(chat.pk, chat.reference_changed_at) for chat in waiting}
@@ -66,7 +66,7 @@ class References:
         try:
             found = await account.check_reference(chat.reference, chat.telegram_id)
             if found.telegram_id not in chat.telegram_ids:
-                # The supergroup that the group has become.
+                # The chat is the supergroup that the group was upgraded to.
                 await in_db(chat_resolved, chat_id=chat.pk, found=found)
         except ChatElsewhere as error:
             await in_db(chat_elsewhere, bot_id=self._bot_id, error=error, **asked)
@@ -87,13 +87,13 @@ class References:
         return confirmed
 
     async def _was_removed(self, account: TelegramAccount, chat: Chat) -> bool:
-        """Whether the account was in the chat, and Telegram says that it is not any more: an operator has to ask."""
+        """Whether the account was in the chat and was removed, according to Telegram. Then an operator has to act."""
         assert chat.telegram_id is not None
         place: dict[str, Any] = {"bot_id": self._bot_id, "chat_id": chat.pk, "peer_ids": chat.telegram_ids}
         if not await in_db(was_present, **place):
             return False
         try:
-            # By its id: the reference may lead anywhere.
+            # By id, because the reference may lead to any chat.
             there = await account.membership(str(chat.telegram_id), chat.telegram_id)
         except ChatRefuses:
             return False
@@ -101,6 +101,7 @@ class References:
 
 
 def cannot_tell(*, bot_id: UUID, chat: Chat, reason: str) -> None:
-    """`reason` is Telegram's or the adapter's name of it."""
+    """Notify the operators that a reference could not be checked. `reason` is the error's name in Telegram or the
+    adapter."""
     bot = Bot.objects.only("key", "display_name").get(pk=bot_id)
     unconfirmed_tell(chat=chat, reason=confirmation_refusal(bot=str(bot), chat=chat, reason=reason))

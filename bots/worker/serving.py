@@ -1,7 +1,7 @@
-"""The tasks of a bot's session while one connection lasts: apart, so that none delays the recording of new messages.
+"""The tasks of a bot's session during one connection, separate so that none delays the recording of new messages.
 
-Listing the account's chats, entering them, reading histories and looking at older messages all wait for Telegram, each
-for up to its own time limit. What people write meanwhile is recorded at once.
+Listing the account's chats, entering them, reading histories and checking older messages all wait for Telegram, each up
+to its own time limit. Meanwhile incoming messages are recorded at once.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from telegram.client import TelegramAccount
 from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
 from telegram.types import IncomingMessage, MessageNow
 
-# Seconds between looks at the chats that the bot is to be in.
+# Seconds between checks of the chats that the bot is to be in.
 CHATS_SECONDS = 5.0
-# Seconds between lists of the account's chats that are asked for because Telegram has not told everything.
+# Seconds between lists of chats that are requested because Telegram has not reported everything.
 MISSED_SECONDS = 5.0
 
 
 class Serving:
-    """One connection of one bot. Made before the account connects: nothing that it hears is lost.
+    """One connection of one bot. Create it before the account connects, so that no update is lost.
 
-    `when_ready` and `when_late` are awaited and called when the bot is in its chats and caught up, and when it is no
-    longer.
+    `when_ready` is awaited when the bot is in its chats and has read their histories; `when_late` is called when this
+    is no longer so.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Serving:
         self._look_now = asyncio.Event()
         self._missed = asyncio.Event()
         self._compared = 0.0
-        # Set when the chats were looked after for the first time.
+        # Set after the first check of the wanted chats.
         self._looked = asyncio.Event()
         self._reported: asyncio.Future[BotDead] = asyncio.get_running_loop().create_future()
         reading.begin(account)
@@ -65,7 +65,7 @@ class Serving:
         account.on_chats_changed(self._moved)
 
     def want_chats(self) -> None:
-        """Look at once, not at the next round, which chats the bot is to join."""
+        """Check at once which chats the bot is to join, without waiting for the next round."""
         self._look_now.set()
 
     def report(self, error: BotDead) -> None:
@@ -86,7 +86,7 @@ class Serving:
             self.want_chats()
 
     def _not_told(self, peer_id: int | None) -> None:
-        """Before anything that Telegram tells after it is heard."""
+        """Note missing updates. Called before any update that Telegram sends after them."""
         if peer_id is not None:
             self._reading.mark(peer_id)
             return
@@ -95,8 +95,10 @@ class Serving:
         self._when_late()
 
     async def run(self) -> NoReturn:
-        """Serve until something ends it, and raise that: LeaseLost, BotDead, RetryAfter, TransientError when the
-        connection is gone, or what nobody foresaw."""
+        """Serve until an error ends the connection, and raise that error.
+
+        Raises LeaseLost, BotDead, RetryAfter, TransientError when the connection is lost, or any unforeseen error.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 for part in (self._end, self._take_in, self._catch_up, self._look_after, self._keep_ready):
@@ -113,7 +115,7 @@ class Serving:
         raise self._account.closed.result() or TransientError("CONNECTION_LOST")
 
     async def _take_in(self) -> None:
-        """Record what is heard."""
+        """Record incoming messages and changes."""
         while True:
             self._news.clear()
             await self._reading.take_in()
@@ -138,7 +140,7 @@ class Serving:
             await _until(self._look_now, time.monotonic() + CHATS_SECONDS)
 
     async def _list_first(self) -> None:
-        """Telegram may let the account wait for it, or refuse it: what people write meanwhile is heard."""
+        """List the chats for the first time, however often Telegram refuses. Other tasks record messages meanwhile."""
         await wait_for_list(self._reading.reader)
         while True:
             try:
@@ -148,7 +150,7 @@ class Serving:
                 await listed_later(self._reading.reader, error)
 
     async def _compare(self, *, first: bool = False) -> None:
-        """Find out which chats have something that was not heard."""
+        """List the account's chats and find those with messages that were not recorded."""
         doubts = self._reading.doubts
         dialogs = await self._account.dialogs()
         if first:
@@ -157,7 +159,7 @@ class Serving:
         self._compared = time.monotonic()
 
     async def _keep_ready(self) -> None:
-        """The bot may write while it knows everything that was written to it."""
+        """Report the bot as ready to send while it has read all messages written to it."""
         await self._looked.wait()
         while True:
             while self._missed.is_set():
@@ -168,7 +170,7 @@ class Serving:
             await self._when_ready()
             if self._missed.is_set():
                 self._when_late()
-            # Who writes need not wait for it.
+            # Deliveries need not wait for this.
             await self._afterwards.look_back(self._account)
             await self._missed.wait()
 
@@ -183,7 +185,7 @@ class Serving:
 
 
 async def _until(event: asyncio.Event, moment: float) -> None:
-    """Until the event is set, or until that moment on time.monotonic()."""
+    """Wait until the event is set, or until the moment on time.monotonic()."""
     try:
         async with asyncio.timeout(max(0.0, moment - time.monotonic()) if moment != float("inf") else None):
             await event.wait()
@@ -192,7 +194,7 @@ async def _until(event: asyncio.Event, moment: float) -> None:
 
 
 def gravest(errors: BaseExceptionGroup) -> BaseException:
-    """Of errors that came together, the one that decides what follows."""
+    """The error of a group that decides how the session continues."""
     found = _leaves(errors)
 
     def weight(error: BaseException) -> int:
