@@ -1,4 +1,5 @@
 """The child process's part: from a message, or a batch of messages, to the handler's transaction.
+
 A *batch* is what the dispatcher hands to a child at once: messages that waited in one queue. The subscription decides
 how the child handles it.
 
