@@ -1,4 +1,4 @@
-"""The admin pages of accounts: their state, their owners, and what went wrong with them."""
+"""The admin pages of accounts: their state, their owners and their problems."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ class BotForm(SecretForm):
 
 
 class NotDone(Exception):
-    """The bot is in a state from which it cannot be moved like that."""
+    """The bot's state does not allow this change."""
 
 
 def _stop(bot: Bot, reason: str) -> None:
@@ -236,7 +236,7 @@ class BotAdmin(ConnectingAdmin):
 
 @admin.register(BotSession)
 class BotSessionAdmin(FactAdmin):
-    """That a session is stored; what is in it stays in the database."""
+    """Shows that a session is stored. The session itself stays in the database."""
 
     empty_hint = "One is kept when a bot has logged in."
     secret_fields = ("data",)

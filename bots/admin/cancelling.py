@@ -1,4 +1,4 @@
-"""The pages that cancel many deliveries (ticked ones, or all that the list's filters match) and show the progress."""
+"""The pages that cancel many deliveries (selected ones, or all that the list's filters match) and show the progress."""
 
 from datetime import datetime
 from typing import Any
@@ -34,9 +34,9 @@ from panelkit.operation_pages import CONFIRMED
 from panelkit.operations import Operation, when_in
 
 State = Delivery.State
-# So many are cancelled while the operator's browser waits; more in the background.
+# The most deliveries that are cancelled during the request. More are cancelled in the background.
 AT_ONCE = 200
-# The moment up to which the confirmation counted: what is queued later is not cancelled with it.
+# The moment of the confirmation: deliveries that are queued later are not cancelled.
 UNTIL = "until"
 
 
@@ -61,7 +61,7 @@ class CancelManyMixin(FactAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         answer = super().changelist_view(request, extra_context)
         if isinstance(answer, TemplateResponse) and answer.context_data and "cl" in answer.context_data:
-            # What has been sent cannot be cancelled, however it was found.
+            # Sent deliveries cannot be cancelled, even if the filters match them.
             found: QuerySet[Delivery] = answer.context_data["cl"].queryset
             answer.context_data["queued"] = count_of(found.filter(state=State.QUEUED))
         return answer

@@ -1,4 +1,4 @@
-"""The page of the gate preview: "may this be sent now?". It sends nothing and leaves no trace."""
+"""The page of the gate preview: "may this be sent now?". It sends and records nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ PURPOSES = {
 
 
 def ask_url(**known: object) -> str:
-    """The page, with what is known of the question filled in."""
+    """The URL of the page, with these fields filled in."""
     given = {name: value for name, value in known.items() if value}
     return reverse("admin:bots_delivery_ask") + (f"?{urlencode(given)}" if given else "")
 
@@ -101,8 +101,10 @@ class AskForm(forms.Form):
 
 
 def person_facts(person: str) -> dict[str, Any]:
-    """How a delivery names somebody who was written down as an id or as a name. Raises ValueError when it is neither;
-    the text says what to give."""
+    """The fields of a delivery for a recipient given as a Telegram id or a username.
+
+    Raises ValueError if `person` is neither; the text tells the operator what to enter.
+    """
     plain = person.strip().removeprefix("@")
     if is_person_id(plain):
         return {"peer_id": int(plain)}
@@ -112,7 +114,7 @@ def person_facts(person: str) -> dict[str, Any]:
 
 
 class AskingAdmin(FactAdmin):
-    """The ledger's pages with the question."""
+    """The delivery pages with the gate preview."""
 
     def get_urls(self) -> list[URLPattern]:
         ask, about = self.admin_site.admin_view(self.ask_view), self.admin_site.admin_view(self.ask_about_view)
@@ -123,7 +125,8 @@ class AskingAdmin(FactAdmin):
         ]
 
     def ask_view(self, request: HttpRequest) -> HttpResponse:
-        """A text goes by POST: addresses end up in logs. Without one, the address holds the whole question."""
+        """The preview's form. A text is sent by POST, because URLs end up in logs; without a text the URL is
+        complete."""
         _require(request)
         form, answer = AskForm(initial=request.GET.dict()), None
         if request.method == "POST" or is_whole(request.GET):
@@ -171,14 +174,14 @@ def shown(answer: GatePreview | None) -> dict[str, Any] | None:
 
 
 def note_on(answer: GatePreview) -> str:
-    """What to know of an answer about somebody who is known by a name alone; else empty."""
+    """What the operator should know if the person is known only by a username; otherwise ""."""
     if answer.bearer is not None:
         return BY_RECORDS.format(answer.bearer)
     return BY_NAME if answer.by_name else ""
 
 
 def kind(verdict: Verdict) -> str:
-    """Also the value that a coloured label goes by."""
+    """The kind of verdict, which is also the value that determines the label's colour."""
     return {Allow: "allow", Wait: "waiting", Refuse: "refused"}[type(verdict)]
 
 

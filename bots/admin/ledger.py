@@ -41,11 +41,11 @@ add_leaving(Campaign, _leaving)
 
 
 class NotCancelled(Exception):
-    """It has moved on meanwhile."""
+    """The delivery's state has changed meanwhile."""
 
 
 class NotDecided(Exception):
-    """Somebody else has decided meanwhile."""
+    """Another operator has decided meanwhile."""
 
 
 def _cancel(delivery: Delivery, reason: str) -> None:
@@ -174,7 +174,7 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
     excerpt = text_column("text", "text", 60)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        # Operations on many rows name each of them.
+        # Operations on many deliveries name each one.
         return super().get_queryset(request).select_related("bot", "chat")
 
     def live_context(self, row: Any) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
 
     @display(description="why", ordering="waiting_reason")
     def why(self, delivery: Delivery) -> str:
-        """Why it is not said yet, or never will be."""
+        """Why the delivery has not been sent yet, or never will be."""
         if delivery.state in (State.QUEUED, State.SENDING):
             if delivery.waiting_reason:
                 return waits(delivery.waiting_reason, delivery.waiting_until)

@@ -24,7 +24,7 @@ Ask = PendingLogin.Ask
 
 
 def checked_proxy(form: Any) -> str:
-    """`clean_proxy_url` of a form."""
+    """The `clean_proxy_url` method of a form."""
     given: str = form.cleaned_data["proxy_url"]
     try:
         proxy = parse_proxy(given)
@@ -36,7 +36,7 @@ def checked_proxy(form: Any) -> str:
 
 
 class AccountForm(SecretForm):
-    """A new bot. Its phone number is known once it is logged in."""
+    """A new bot. The login supplies its phone number."""
 
     api_hash = SecretField(required=False, label="API hash")
     proxy_url = SecretField(
@@ -70,7 +70,7 @@ class AccountForm(SecretForm):
 
 
 class PhoneForm(forms.Form):
-    """Never bound to a page: what was typed is not shown again."""
+    """Never rendered with submitted data, so that the phone number is not shown again."""
 
     phone = forms.CharField(
         required=False, label="Phone number", max_length=40, widget=UnfoldAdminTextInputWidget({"inputmode": "tel"})
@@ -107,7 +107,7 @@ class SessionFileForm(forms.Form):
 
 
 def asked_with(do: str, request: HttpRequest, bot: Bot) -> tuple[str, str]:
-    """What a form of the login page asks for, and what was typed for it. Raises LoginError."""
+    """The request of a form on the login page, and the operator's input for it. Raises LoginError."""
     posted = request.POST
     match do:
         case "send":
@@ -129,7 +129,7 @@ def asked_with(do: str, request: HttpRequest, bot: Bot) -> tuple[str, str]:
 
 
 def _entered(form: forms.Form, name: str) -> Any:
-    """Raises LoginError."""
+    """The validated value of the field. Raises LoginError."""
     if not form.is_valid():
         (errors,) = list(form.errors.values())[:1]
         raise LoginError(f"{form.fields[name].label}: {errors[0]}")

@@ -1,6 +1,6 @@
 """The pages on which an operator logs a bot in or out.
 
-What the operator enters goes to a bots worker and is never shown again.
+The operator's input goes to a bots worker and is never shown again.
 """
 
 from hashlib import sha256
@@ -38,7 +38,7 @@ from panelkit.operations import Call, Offer, Operation
 from telegram.logins.types import WAYS, LoginError, QrCode
 
 Ask, Step = PendingLogin.Ask, PendingLogin.Step
-# Seconds between two looks of a page at what its login has come to, and between two loads of one without scripts.
+# Seconds between two polls of a page for its login's progress, and between two reloads of a page without scripts.
 LOOK_SECONDS, RELOAD_SECONDS = 1, 3
 RESEND_LABELS = {"sms": "Send it by SMS", "call": "Have it spoken in a phone call"}
 LOST = (Bot.State.NEEDS_LOGIN, Bot.State.BANNED)
@@ -48,7 +48,7 @@ def _log_out(bot: Bot, call: Call) -> None:
     login_ask(bot_id=bot.pk, ask=Ask.LOG_OUT, by=call.by)
 
 
-# In the address of a login page to which a step under way has led.
+# A query parameter of the login page after a request for a step.
 ASKED = "asked"
 
 
@@ -74,7 +74,7 @@ def _to_login(label: str) -> Operation:
 
 
 class ConnectingAdmin(PanelAdmin):
-    """A bot's pages with the logging in. `operations` of the class below ends with LOG_OUT."""
+    """A bot's pages with the login. The `operations` of the subclass end with LOG_OUT."""
 
     actions_list = ("connect_account",)
 
@@ -87,7 +87,7 @@ class ConnectingAdmin(PanelAdmin):
     )
     @method_decorator(sensitive_post_parameters())
     def connect_account(self, request: HttpRequest) -> HttpResponse:
-        """A new bot, then its login."""
+        """Create a new bot, then open its login page."""
         form = AccountForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             bot = form.save()
@@ -126,7 +126,7 @@ class ConnectingAdmin(PanelAdmin):
         bot = self._bot(request, object_id)
         if request.method != "POST":
             progress = login_progress(bot_id=bot.pk)
-            # A step that a worker has finished meanwhile leads on to the account, not to a new login.
+            # If a worker has finished the step meanwhile, go to the account's page, not to a new login.
             leads_to = self._next_url(request, bot, progress) if ASKED in request.GET else self._login_url(bot)
             if leads_to == self._change_url(bot):
                 return HttpResponseRedirect(leads_to)
@@ -138,7 +138,7 @@ class ConnectingAdmin(PanelAdmin):
         return HttpResponseRedirect(self._login_url(bot))
 
     def _asked(self, request: HttpRequest, bot: Bot, do: str) -> str:
-        """Where to go on, once it is written down what is wanted. Raises LoginError."""
+        """Record the operator's request. Returns the URL to continue at. Raises LoginError."""
         if do == "cancel":
             login_cancel(bot_id=bot.pk)
             self.message_user(request, f"The login of {bot} is cancelled.", messages.SUCCESS)
@@ -146,12 +146,13 @@ class ConnectingAdmin(PanelAdmin):
         ask, given = asked_with(do, request, bot)
         login_ask(bot_id=bot.pk, ask=ask, by=str(request.user), given=given)
         self.log_change(request, bot, f"Login: {Ask(ask).label}.")
-        # Past the page of the login, which would begin anew when a worker was so quick that all is done.
+        # Not the login page: if a worker has finished the login already, that page would begin a new one.
         return self._progress_url(bot)
 
     def progress_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What the login has come to. A page's script asks for it again and again, and gets what is new; where scripts
-        are off the browser comes here instead, and goes on from here.
+        """The progress of the login. The page's script polls this view, which responds only if something has changed.
+
+        Without scripts the browser is redirected to the next page.
         """
         bot = self._bot(request, object_id)
         login_seen(bot_id=bot.pk)
@@ -166,9 +167,9 @@ class ConnectingAdmin(PanelAdmin):
         return TemplateResponse(request, "bots/login_live.html", self._live_context(bot, progress))
 
     def _next_url(self, request: HttpRequest, bot: Bot, progress: Progress) -> str:
-        """The page that goes on from here: the bot's own when it is logged in."""
+        """The URL of the page to continue at: the bot's own page if it is logged in."""
         if progress.pending is None and _has_session(bot):
-            # Read after the progress: a login that ended in between has changed the bot.
+            # Read the bot after the progress, because a login that ended in between has changed it.
             bot.refresh_from_db()
             if bot.state not in LOST:
                 name = f"@{bot.username}" if bot.username else str(bot.telegram_user_id)
@@ -218,15 +219,16 @@ class ConnectingAdmin(PanelAdmin):
 
 
 def _login_label(bot: Any) -> str:
-    """What the button says; empty for a bot that is logged in."""
+    """The label of the login button; "" for a bot that is logged in."""
     if bot.state in LOST and bot.telegram_user_id:
         return "Log in again"
     return "" if bot.has_session else "Log in"
 
 
 def _state(progress: Progress) -> str:
-    """What a page shows of a login that goes on by itself: the kind of page, and what distinguishes it from others of
-    the kind. Empty when it is the operator's turn.
+    """A fingerprint of what a page shows while a worker acts: the kind of page, then a digest of its contents.
+
+    "" if the login waits for the operator.
     """
     if progress.doing:
         return _fingerprint("doing", progress.doing, progress.why)
@@ -243,7 +245,7 @@ def _kind(state: str) -> str:
 
 
 def _step_context(bot: Bot, pending: PendingLogin | None) -> dict[str, Any]:
-    """What the operator is asked for."""
+    """The template context for the operator's next step."""
     if pending is not None and pending.step == Step.CODE:
         sent = code_sent(pending)
         return {
@@ -266,11 +268,11 @@ def _step_context(bot: Bot, pending: PendingLogin | None) -> dict[str, Any]:
 
 
 def _drawn(code: QrCode) -> SafeString:
-    """As SVG within the page: the address itself is in no URL and no file."""
+    """The QR code as inline SVG, so that the login URL appears in no other URL and in no file."""
     drawn = segno.make(code.url, error="m", micro=False).svg_inline(border=3, omitsize=True)
     return mark_safe(drawn)
 
 
 def _sent_to(url: str) -> HttpResponse:
-    """An answer to htmx, upon which the browser goes there."""
+    """A response that makes htmx redirect the browser to this URL."""
     return HttpResponse(status=204, headers={"HX-Redirect": url})

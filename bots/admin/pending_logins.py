@@ -16,7 +16,7 @@ Ask, Step = PendingLogin.Ask, PendingLogin.Step
 
 @admin.register(PendingLogin)
 class PendingLoginAdmin(FactAdmin):
-    """That a login was begun, what it waits for and who works on it; what it holds stays in the database."""
+    """Shows what an unfinished login waits for and which worker works on it. Its secrets stay in the database."""
 
     empty_hint = "Nobody is logging an account in."
     secret_fields = ("state", "given")
@@ -35,7 +35,7 @@ class PendingLoginAdmin(FactAdmin):
 
     @display(description="asked", ordering="asked")
     def asked_label(self, pending: PendingLogin) -> SafeString | str:
-        """What a worker is doing. While a QR code is on the screen nothing is: `asked` only keeps it fresh."""
+        """What a worker is doing; "" while a QR code is shown, because then `asked` only keeps the code current."""
         if not pending.asked or (pending.asked == Ask.QR and pending.step == Step.QR):
             return ""
         return tag(pending.asked, pending.get_asked_display())

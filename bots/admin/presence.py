@@ -1,4 +1,4 @@
-"""The admin page of presences: which account was in which chat when it last looked."""
+"""The admin page of presences: which account was in which chat at the last check."""
 
 from django.contrib import admin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter

@@ -16,7 +16,11 @@ from panelkit.rights import may_view
 
 
 def confirming(chat: Chat) -> dict[str, Any]:
-    """`accounts` are in the chat; `able`: how many of them can check it; `told`: what the last check came to."""
+    """The context of a chat's section about its changed reference.
+
+    `accounts` are the accounts in the chat, `able` is the number of those that can check the reference, `told` is the
+    problem of the last check.
+    """
     if chat.reference_changed_at is None:
         return {"waits": False}
     now = database_clock()

@@ -1,4 +1,4 @@
-"""The part of a campaign's page that shows what is left of its budgets."""
+"""The section of a campaign's page that shows how much of its budgets is left."""
 
 from typing import Any
 

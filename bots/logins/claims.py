@@ -1,7 +1,7 @@
-"""Claims on logins: one thread of one process works on a login, and renews its claim while it talks to Telegram.
+"""Claims on logins: one thread of one process works on a login and renews its claim while it talks to Telegram.
 
-The row's times are the database's clock; the owner counts on its own monotonic clock, from before the query that took
-or renewed the claim, so it always stops earlier than anybody else may start.
+The times in the row are on the database's clock. The owner uses its own monotonic clock, and counts from before the
+query that took or renewed the claim, so the owner always stops before another process may start.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ from telegram.logins.types import LoginError
 T = TypeVar("T")
 Ask = PendingLogin.Ask
 
-# Seconds that a claim lasts without being renewed: so long a login waits for a worker that was killed.
+# Seconds that a claim lasts without a renewal, and that a login waits after its worker was killed.
 LEASE_SECONDS = 20.0
-# Seconds between two renewals, which also notice that somebody has cancelled the login.
+# Seconds between renewals. A renewal also notices that an operator has cancelled the login.
 LOOK_SECONDS = 1.0
-# Seconds between two tries to write down how a step has ended, while the database is away.
+# Seconds between tries to record the outcome of a step while the database is unavailable.
 RETRY_SECONDS = 0.2
-# Seconds for which what an operator asked for is worth doing: a code does not last much longer.
+# Seconds for which an operator's request is worth carrying out: a code expires soon after.
 ASK_SECONDS = 180.0
-# What another worker simply goes on with: no input of the operator is needed again.
+# Requests that another worker can resume without any input from the operator.
 RESUMED = frozenset({Ask.QR, Ask.LOG_OUT})
 
 INTERRUPTED = (
@@ -50,7 +50,7 @@ NOT_TAKEN = (
 
 
 class ClaimLost(LoginError):
-    """The claim ended before the step: cancelled, taken over, or the process is to stop."""
+    """The claim ended before the step did: the login was cancelled or taken over, or the process is to stop."""
 
     def __init__(self) -> None:
         super().__init__(INTERRUPTED)
@@ -58,22 +58,25 @@ class ClaimLost(LoginError):
 
 @dataclass
 class Claim:
-    """`deadline` is on time.monotonic(): from then on the login may be somebody else's. `stop` ends the process."""
+    """One worker's claim on one login.
+
+    From `deadline` (on time.monotonic()) another worker may own the login. `stop` is set when the process is to stop.
+    """
 
     bot_id: UUID
     token: UUID
     deadline: float
     stop: threading.Event = field(default_factory=threading.Event)
-    # Whether another worker goes on with it when this one stops.
+    # Whether another worker resumes the login when this worker stops.
     resumable: bool = False
 
     @property
     def rows(self) -> QuerySet[PendingLogin]:
-        """The login, as long as it is this claim's."""
+        """The login's row, or no row if this claim does not own the login any more."""
         return PendingLogin.objects.filter(pk=self.bot_id, claim=self.token)
 
     def renew(self) -> bool:
-        """False when the login is not this claim's any more."""
+        """Extend the claim. Returns False if this claim does not own the login any more."""
         before = time.monotonic()
         if not self.rows.filter(busy_until__gt=Now()).update(busy_until=Now() + _lease()):
             return False
@@ -81,9 +84,9 @@ class Claim:
         return True
 
     async def until_lost(self) -> None:
-        """Returns when the claim is lost or the process is to stop; renews it meanwhile.
+        """Renew the claim until it is lost or the process is to stop, then return.
 
-        A database that is away or hangs is not the login's trouble, as long as nobody else can have taken it.
+        Database errors are ignored until the deadline, because no other worker can have taken the login before.
         """
         while not self.stop.is_set():
             left = self.deadline - LOOK_SECONDS - time.monotonic()
@@ -98,7 +101,11 @@ class Claim:
             await asyncio.sleep(LOOK_SECONDS)
 
     def insist(self, work: Callable[[], T]) -> T:
-        """What `work` returns, which writes how a step has ended; again and again while the database is away."""
+        """Call `work`, which records the outcome of a step, and return its result. Retries while the database is
+        unavailable.
+
+        Raises the database's error after the deadline.
+        """
         while True:
             try:
                 return work()
@@ -109,23 +116,23 @@ class Claim:
                 time.sleep(RETRY_SECONDS)
 
     def end(self) -> None:
-        """Let the login go; what was asked for is done."""
+        """Release the login: the request has been carried out."""
         self.insist(lambda: self.rows.update(**FREE))
 
     def hand_back(self) -> None:
-        """Let the login go for another worker to go on with."""
+        """Release the login, for another worker to resume it."""
         self.insist(lambda: self.rows.update(claim=None, busy_until=None, worker="", asked_at=Now()))
 
 
 @dataclass(frozen=True)
 class Job:
-    """What an operator asked for on a page, claimed by a worker."""
+    """An operator's request from a page, claimed by a worker."""
 
     bot_id: UUID
     ask: str
     by: str
     claim: Claim
-    # What they typed: a phone number, a code, a password, the text of a session.
+    # The operator's input: a phone number, a code, a password or the text of a session.
     given: str = field(default="", repr=False)
 
 
@@ -138,9 +145,10 @@ def _lease() -> timedelta:
 
 
 def claim_take(*, bot_id: UUID, owner: str, begin: bool) -> Claim | None:
-    """Own the login for one step of a terminal; None when somebody else works on it or it is not there.
+    """Claim the login for one step from a terminal.
 
-    What a page has asked for goes first, unless the terminal begins anew.
+    Returns None if another process works on the login, if no login exists, or if a page's request waits. With `begin` a
+    new login replaces such a request.
     """
     before = time.monotonic()
     rows = PendingLogin.objects.filter(UNOWNED, pk=bot_id)
@@ -151,7 +159,8 @@ def claim_take(*, bot_id: UUID, owner: str, begin: bool) -> Claim | None:
 
 
 def claim_next(*, owner: str, stop: threading.Event) -> Job | None:
-    """Own the login that has waited longest for a worker; what was typed is in the row no more."""
+    """Claim the login that has waited longest for a worker, or return None. Deletes the operator's input from the
+    row."""
     before = time.monotonic()
     token = uuid.uuid4()
     with transaction.atomic():
@@ -166,21 +175,21 @@ def claim_next(*, owner: str, stop: threading.Event) -> Job | None:
 
 
 def _due() -> Q:
-    """What a worker may take: asked for, not too long ago, and nobody's."""
+    """Requests that a worker may take: not too old and without an owner."""
     since = Now() - timedelta(seconds=ASK_SECONDS)
     new = Q(busy_until__isnull=True, asked_at__gt=since)
-    # Its worker has gone, however long that one had shown a QR code.
+    # The request was taken by a worker that has ended; that worker may have shown a QR code for any length of time.
     left = Q(busy_until__lte=Now(), busy_until__gt=since, asked__in=RESUMED)
     return ~Q(asked="") & Q(expires_at__gt=Now()) & (new | left)
 
 
 def lapsed() -> QuerySet[PendingLogin]:
-    """Logins of which something was asked that nobody will do: the worker has gone, or none has come."""
+    """Logins with a request that no worker will carry out: its worker has ended, or none has taken it in time."""
     return PendingLogin.objects.filter(UNOWNED).exclude(asked="").exclude(_due())
 
 
 def claim_lapse(*, bot_id: UUID) -> str:
-    """Write that down for one of them, and return what was asked for: "" when nothing has lapsed."""
+    """If the login's request has lapsed, record this and return the request; otherwise return ""."""
     with transaction.atomic():
         row = lapsed().select_for_update().filter(pk=bot_id).only("asked", "busy_until").first()
         if row is None:
@@ -191,7 +200,7 @@ def claim_lapse(*, bot_id: UUID) -> str:
 
 
 def logins_lapse() -> None:
-    """Write down which logins no worker does any more: theirs has gone, or none has taken them."""
+    """Record the lapsed requests of all logins, with the reason."""
     waiting = list(lapsed().values_list("pk", flat=True))
     for_each(waiting, lambda bot_id: claim_lapse(bot_id=bot_id), what="login")
 
@@ -202,5 +211,5 @@ def logins_forget() -> None:
 
 
 def claims_alive() -> int:
-    """How many logins are being worked on now."""
+    """The number of logins that workers are working on."""
     return PendingLogin.objects.filter(busy_until__gt=Now()).exclude(worker="").count()

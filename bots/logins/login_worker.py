@@ -1,8 +1,8 @@
 """The part of a bots worker that carries out what operators requested on the login pages.
 
-It takes the requests from the database, as the sender takes deliveries: a web request needs no broker for it, a killed
-worker leaves nothing in a queue, and two workers never have the same login. Each login has a thread and a loop of its
-own, so that it cannot hold up the bots that this process drives.
+It takes the requests from the database, as the sender takes deliveries: a web request needs no broker, a killed worker
+leaves nothing in a queue, and two workers never have the same login. Each login has its own thread and event loop, so
+that a login cannot delay the bots of this process.
 """
 
 import logging
@@ -20,7 +20,7 @@ from telegram.logins.types import LoginError
 
 Ask = PendingLogin.Ask
 
-# Seconds between looks for what was asked for; and to rest when the database is away.
+# Seconds between queries for requests, and between tries while the database is unavailable.
 POLL_SECONDS = 0.5
 FAILURE_PAUSE = 1.0
 
@@ -38,24 +38,27 @@ _WORK: dict[str, Callable[[Job], object]] = {
 
 
 def login_work(job: Job) -> None:
-    """Do what was asked for; how it ended is in the row."""
+    """Carry out a request. Its outcome is recorded in the login's row; errors are logged, not raised."""
     try:
         _WORK[job.ask](job)
     except LoginError as error:
         log.info("login of bot %s: %s ended with %s", job.bot_id, job.ask, error.reason or type(error).__name__)
     except DATABASE_ERRORS as error:
-        # The claim runs out, and the page says so.
+        # The claim expires, and the page then reports the interruption.
         log.warning("login of bot %s: the database is away: %s", job.bot_id, type(error).__name__)
     except Exception:
         log.exception("login of bot %s: %s failed", job.bot_id, job.ask)
 
 
 class LoginWorker:
-    """`start` it once; `stop` is safe in a signal handler; `close` waits until every login has let go."""
+    """Takes logins until it is stopped.
+
+    Call `start` once. `stop` may be called in a signal handler. `close` waits until all logins have ended.
+    """
 
     def __init__(self, *, name: str, slots: int, takes: Callable[[], bool] = lambda: True) -> None:
         self.name = name
-        # Whether it takes logins now: not while an operator drains the worker.
+        # Whether the worker takes logins now. It does not while an operator drains it.
         self._takes = takes
         self._free = threading.Semaphore(slots)
         self._stop = threading.Event()
@@ -66,7 +69,7 @@ class LoginWorker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more logins and interrupt those under way: another worker resumes them, or their page says so."""
+        """Take no more logins and interrupt those under way: another worker resumes them, or their pages report it."""
         self._stop.set()
 
     def close(self) -> None:
@@ -91,7 +94,7 @@ class LoginWorker:
         connections.close_all()
 
     def _take_one(self) -> bool:
-        """Whether there was one, and a free slot for it."""
+        """Take a login if there is one and a slot is free. Returns whether it did."""
         if self._stop.is_set() or not self._takes() or not self._free.acquire(blocking=False):
             return False
         job = None

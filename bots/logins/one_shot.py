@@ -1,6 +1,6 @@
-"""A login in one call: for a terminal, the local world and tests. Nothing of it is kept between its steps.
+"""A login in one call, for a terminal, the local world and tests. Nothing is stored between its steps.
 
-`bots.logins.steps` has the login in steps, each of which survives a reload of its page.
+`bots.logins.steps` contains the login in steps, each of which survives a reload of its page.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from telegram.logins.types import QrCode
 
 
 def bot_connect_with_code(*, bot_id: UUID, ask_code: Callable[[], str]) -> Bot:
-    """Log in an account without a password; `ask_code` is called once Telegram has sent a code. Raises LoginError."""
+    """Log in an account without a password. `ask_code` is called after Telegram has sent a code. Raises LoginError."""
     bot = Bot.objects.get(pk=bot_id)
     credentials = credentials_of(bot)
     sent = at_telegram(client.request_code(credentials, bot.phone))
@@ -25,9 +25,9 @@ def bot_connect_with_code(*, bot_id: UUID, ask_code: Callable[[], str]) -> Bot:
 
 
 def bot_connect_with_qr(*, bot_id: UUID, show: Callable[[QrCode], object]) -> Bot:
-    """Log in by QR code; `show` is called with each new code until one is scanned.
+    """Log in by QR code. `show` is called with each new code until the operator scans one.
 
-    Raises LoginError; PasswordNeeded when the account has a password: go on with `bot_connect_with_password`.
+    Raises LoginError, and PasswordNeeded if the account has a password: then call `bot_connect_with_password`.
     """
     credentials = credentials_of(Bot.objects.get(pk=bot_id))
 
@@ -39,8 +39,10 @@ def bot_connect_with_qr(*, bot_id: UUID, show: Callable[[QrCode], object]) -> Bo
 
 
 def bot_connect_with_password(*, bot_id: UUID, session: str, password: str) -> Bot:
-    """Check the second factor; `session` is PasswordNeeded's. It may be tried again with another password. Raises
-    LoginError."""
+    """Log in with the account's password. `session` is from PasswordNeeded. May be repeated with another password.
+
+    Raises LoginError.
+    """
     credentials = credentials_of(Bot.objects.get(pk=bot_id))
     logged_in, me = at_telegram(client.check_password(credentials, session, password))
     return bot_logged_in(bot_id=bot_id, session=logged_in, me=me)

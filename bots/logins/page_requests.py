@@ -1,6 +1,6 @@
-"""What the login pages call: write what the operator wants into the row of the login, and read how it stands.
+"""What the login pages call: writes the operator's request into the login's row, and reads the login's progress.
 
-A bots worker does the rest (`bots.logins.login_worker`): a web request never waits for Telegram.
+A bots worker does the rest (`bots.logins.login_worker`), so a web request never waits for Telegram.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from telegram.logins.types import LoginError
 Ask = PendingLogin.Ask
 Step = PendingLogin.Step
 
-# In which step of a login each of these can be asked for; everything else begins anew.
+# The step of a login in which each of these requests is possible. All other requests begin a new login.
 _WITHIN: dict[str, Step] = {Ask.RESEND: Step.CODE, Ask.CODE: Step.CODE, Ask.PASSWORD: Step.PASSWORD}
-# These make a connection that a running session of the bot forbids.
+# Requests that open a connection, which a running session of the bot forbids.
 _CONNECTING = frozenset({Ask.SEND, Ask.QR, Ask.IMPORT})
 
 NOT_LOGGED_IN = "The bot is not logged in."
@@ -38,8 +38,10 @@ STARTING = "A worker takes this up at any moment."
 
 @dataclass(frozen=True)
 class Progress:
-    """How a login stands. `doing`: what a worker does for it or is to do, "" when it waits for the operator; `why` it
-    is not being done yet.
+    """The progress of a login.
+
+    `doing` is what a worker does for it or is to do, "" while the login waits for the operator. `why` is the reason why
+    a worker is not doing it yet.
     """
 
     pending: PendingLogin | None
@@ -48,7 +50,7 @@ class Progress:
 
 
 def login_ask(*, bot_id: UUID, ask: str, by: str, given: str = "") -> None:
-    """Have a worker do this; `given` is what the operator typed for it. Raises LoginError when it is refused."""
+    """Request a step from a worker; `given` is the operator's input. Raises LoginError if the step is refused."""
     bot = Bot.objects.get(pk=bot_id)
     pending = login_pending(bot_id=bot_id)
     _refuse_hopeless(bot, pending, ask, given)
@@ -68,7 +70,7 @@ def login_ask(*, bot_id: UUID, ask: str, by: str, given: str = "") -> None:
 
 
 def _refuse_hopeless(bot: Bot, pending: PendingLogin | None, ask: str, given: str) -> None:
-    """What needs no worker to be known."""
+    """Raises LoginError for requests that cannot succeed, as far as the database shows it."""
     credentials_of(bot)
     if ask in _CONNECTING and is_driven(bot.pk):
         raise LoginError(CONNECTED)
@@ -83,8 +85,9 @@ def _is_busy(bot_id: UUID) -> bool:
 
 
 def login_cancel(*, bot_id: UUID) -> None:
-    """Forget what was begun, at once; a worker that works on it stops within seconds. What Telegram asked to wait for
-    stays known. Raises LoginError while the bot is being logged out.
+    """Cancel the login at once; a worker that works on it stops within seconds. Flood waits remain recorded.
+
+    Raises LoginError while the bot is being logged out.
     """
     rows = PendingLogin.objects.filter(bot_id=bot_id).exclude(asked=Ask.LOG_OUT)
     waiting = Q(wait_until__gt=Now())
@@ -95,7 +98,7 @@ def login_cancel(*, bot_id: UUID) -> None:
 
 
 def login_progress(*, bot_id: UUID) -> Progress:
-    """How the login stands now. Whatever happened to its worker, it does not hang: that is found out here too."""
+    """The login's progress. Also detects that the login's worker has ended, so that the login does not hang."""
     pending = login_pending(bot_id=bot_id)
     if pending is not None and pending.asked and claim_lapse(bot_id=bot_id):
         pending = login_pending(bot_id=bot_id)
@@ -105,12 +108,12 @@ def login_progress(*, bot_id: UUID) -> Progress:
 
 
 def login_seen(*, bot_id: UUID) -> None:
-    """The login's QR code is on somebody's screen now."""
+    """Note that a page shows the login's QR code now."""
     PendingLogin.objects.filter(pk=bot_id, asked=Ask.QR).update(seen_at=Now())
 
 
 def login_summary(*, bot_id: UUID) -> str:
-    """The state of the login for the bot's page: what is being done, or what went wrong; "" when there is nothing."""
+    """The state of the login for the bot's page: what is being done, or what went wrong; "" if there is neither."""
     progress = login_progress(bot_id=bot_id)
     if progress.doing:
         return " ".join(filter(None, (f"{progress.doing}.", progress.why)))

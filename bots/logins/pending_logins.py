@@ -1,4 +1,4 @@
-"""The row of an unfinished login (`PendingLogin`): read what it contains, and write it as the owner of its claim."""
+"""The row of an unfinished login (`PendingLogin`): reads its contents, and writes them as the owner of its claim."""
 
 import json
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from telegram.types import Credentials
 
 Step = PendingLogin.Step
 
-# How long a login may be left alone. Telegram forgets its half of it sooner or later.
+# How long a login may stay idle. Telegram forgets the login sooner or later.
 LOGIN_LIFETIME = timedelta(minutes=30)
-# Of a code that was sent, by the database's clock.
+# The key in `state` for the time, on the database's clock, from which a code may be sent again.
 _RESEND_AT = "resend_at"
-# When these come up there is nothing left to go on with.
+# Errors after which the login cannot continue.
 _HOPELESS = frozenset({"PHONE_NUMBER_UNOCCUPIED", "PHONE_NUMBER_BANNED"})
 
 
@@ -36,7 +36,7 @@ class Work:
 
 
 def login_pending(*, bot_id: UUID) -> PendingLogin | None:
-    """The login that was begun and is not over."""
+    """The login of the bot that has begun and not expired, or None."""
     return PendingLogin.objects.filter(bot_id=bot_id, expires_at__gt=Now()).first()
 
 
@@ -47,7 +47,7 @@ def code_sent(pending: PendingLogin) -> CodeSent:
 
 
 def resend_at(pending: PendingLogin) -> datetime | None:
-    """From when on Telegram sends the code of this login again."""
+    """When Telegram sends the code of this login again, or None."""
     return _moment(json.loads(pending.state).get(_RESEND_AT))
 
 
@@ -57,7 +57,7 @@ def qr_code(pending: PendingLogin) -> QrCode:
 
 
 def number_known(bot: Bot, pending: PendingLogin | None) -> str:
-    """The phone number to send a code to when none is entered."""
+    """The phone number to send a code to if the operator enters none, or ""."""
     sent_to = code_sent(pending).phone if pending is not None and pending.step == Step.CODE else ""
     return sent_to or bot.phone
 
@@ -77,16 +77,16 @@ def _write(work: Work, step: Step, state: dict[str, Any]) -> None:
     pending = work.pending
     pending.step, pending.state, pending.problem = step, json.dumps(state), ""
     now = work.claim.insist(database_clock)
-    # A wait that is not over is another kind's: it stays.
+    # A wait that is not over belongs to another kind of step, so it remains.
     pending.expires_at = max(now + LOGIN_LIFETIME, pending.wait_until or now)
     names = ("step", "state", "problem", "expires_at")
     changes = {name: getattr(pending, name) for name in names}
-    # Only while it is still ours: somebody may have cancelled it meanwhile.
+    # Only while the claim owns the login: an operator may have cancelled it meanwhile.
     work.claim.insist(lambda: work.claim.rows.update(**changes))
 
 
 def keep_problem(claim: Claim, kind: Step, error: LoginError, now: datetime) -> None:
-    """What went wrong in a step of this kind, for the operator."""
+    """Record for the operator what went wrong in a step of this kind."""
     changes: dict[str, Any] = {"problem": str(error)[:300]}
     if isinstance(error, TooSoon):
         changes |= claim.insist(lambda: _waits(claim, kind, error.wait_until, now))
@@ -96,7 +96,7 @@ def keep_problem(claim: Claim, kind: Step, error: LoginError, now: datetime) -> 
 
 
 def _waits(claim: Claim, kind: Step, until: datetime, now: datetime) -> dict[str, Any]:
-    """What the row says of a wait. When another kind waits already, both wait until the later moment."""
+    """The columns of a flood wait. If a wait for another kind is not over, both kinds wait until the later moment."""
     row = claim.rows.only("wait_until", "waits_for").first()
     waits_for: str = kind
     if row is not None and row.wait_until and row.wait_until > now:
@@ -106,7 +106,8 @@ def _waits(claim: Claim, kind: Step, until: datetime, now: datetime) -> dict[str
 
 
 def keep_lost(claim: Claim, error: LoginError) -> None:
-    """A step that was cut short because its process is to stop: another worker goes on with it, or the operator."""
+    """Record that a step was interrupted because its process is to stop: another worker or the operator continues
+    it."""
     if claim.resumable:
         claim.hand_back()
     else:

@@ -1,7 +1,7 @@
-"""The session of a bot: keep the one of a fresh login, take over another program's, end it at Telegram.
+"""The session of a bot: stores a new login's, takes over another program's, or ends it at Telegram.
 
-Whoever connects with a session that exists already owns the bot meanwhile, as a bots worker would: two connections with
-one key destroy it. A new login has a key of its own.
+To connect with an existing session, a caller has to own the bot meanwhile, as a bots worker does: two connections with
+one key destroy the session. A new login has a new key.
 """
 
 import re
@@ -25,9 +25,9 @@ from telegram.logins import client
 from telegram.logins.types import LoginError
 from telegram.types import Credentials, Me
 
-# Seconds that a session is borrowed for: longer than a step takes at the very most.
+# Seconds that the lease on a bot lasts during a step of a login: more than any step takes.
 BORROW_SECONDS = STEP_SECONDS + 30
-# Seconds that a worker may take to let a bot go before logging out gives up; and how often it is looked at.
+# Seconds that a worker has to release a bot before a log-out fails, and seconds between checks.
 LET_GO_SECONDS, LET_GO_POLL = 20.0, 0.25
 
 BORROWER = "a login"
@@ -39,12 +39,13 @@ TAKEN_OVER = (
 
 
 def bot_connect(*, bot_id: UUID, session: str, me: Me, claim: Claim | None = None) -> Bot:
-    """Keep a fresh login. The bot may connect again, whatever barred it; an owner of the old login is fenced off.
+    """Store the session of a new login. The bot may connect again, whatever its state was; the lease epoch grows, so
+    that an owner of the old session cannot write any more.
 
-    Raises LoginError when the account is another bot's already, or `claim` is given and lost.
+    Raises LoginError if another bot has the account already, or if `claim` is given and lost.
     """
     with transaction.atomic():
-        # First, as recording a message does.
+        # Lock the cursors first, in the same order as recording a message does.
         rows_lock(Cursor.objects.filter(bot_id=bot_id))
         bot = Bot.objects.select_for_update(no_key=True).get(pk=bot_id)
         other = Bot.objects.filter(telegram_user_id=me.user_id).exclude(pk=bot_id).first()
@@ -71,12 +72,13 @@ def _forget_pending(bot_id: UUID, claim: Claim | None) -> None:
 
 
 def bot_logged_in(*, bot_id: UUID, session: str, me: Me, fresh: bool = True, claim: Claim | None = None) -> Bot:
-    """As `bot_connect`, but only for the account that was the bot's before, if any. A `fresh` session that is not
-    kept is ended at Telegram. Raises LoginError.
+    """Like `bot_connect`, but if the bot had an account before, only for that account.
+
+    A `fresh` session that cannot be stored is ended at Telegram. Raises LoginError.
     """
 
     def keep() -> Bot:
-        # Kept by a try whose answer the database did not live to give?
+        # An earlier try may have stored the session and then lost the database connection.
         stored = BotSession.objects.filter(bot_id=bot_id).select_related("bot").first()
         if claim is not None and stored is not None and stored.data == session:
             return stored.bot
@@ -112,7 +114,7 @@ def _kept(bot_id: UUID, session: str, me: Me, claim: Claim | None) -> Bot:
 
 
 def session_discard(credentials: Credentials, session: str, *, claim: Claim | None = None) -> None:
-    """End a new session that nobody keeps, as far as Telegram lets it."""
+    """End a new session that is not stored. LoginError is ignored."""
     with suppress(LoginError):
         at_telegram(client.log_out(credentials, session), claim=claim)
 
@@ -120,7 +122,7 @@ def session_discard(credentials: Credentials, session: str, *, claim: Claim | No
 def bot_import(*, bot_id: UUID, session: str, claim: Claim | None = None) -> Bot:
     """Take over a session (`telegram.logins.session_imports`) that another program has made. Raises LoginError.
 
-    Never connects with the session of a bot that somebody drives, this one or another.
+    Never connects with a session while a worker drives this bot or another bot with the same session.
     """
     bot = Bot.objects.get(pk=bot_id)
     with _alone_with(key_of(session)):
@@ -131,7 +133,7 @@ def bot_import(*, bot_id: UUID, session: str, claim: Claim | None = None) -> Bot
 
 
 def bot_log_out(*, bot_id: UUID, by: str, claim: Claim | None = None) -> None:
-    """Take the bot off Telegram and end its session there. Raises LoginError: then the bot is stopped, no more."""
+    """Stop the bot and end its session at Telegram. Raises LoginError; the bot is stopped even then."""
     bot_stop(bot_id=bot_id, reason=f"logged out by {by}")
     bot = Bot.objects.get(pk=bot_id)
     stored = BotSession.objects.filter(bot_id=bot_id).first()
@@ -155,7 +157,7 @@ def _logged_out(bot_id: UUID, by: str) -> None:
 
 @contextmanager
 def borrowed(bot: Bot) -> Iterator[None]:
-    """Own the bot for one short connection. Raises LoginError when somebody else does."""
+    """Own the bot's lease for one short connection. Raises LoginError if a worker owns it."""
     epoch = lease_borrow(bot_id=bot.pk, owner=BORROWER, seconds=BORROW_SECONDS)
     if epoch is None:
         raise LoginError(CONNECTED)
@@ -177,7 +179,7 @@ def _wait_until_let_go(bot_id: UUID, claim: Claim | None) -> None:
 
 @contextmanager
 def _alone_with(key: str) -> Iterator[None]:
-    """No other login connects with the session of this key meanwhile. Raises LoginError when one does already."""
+    """Prevent other logins from connecting with the session of this key. Raises LoginError if one does already."""
     number = int.from_bytes(bytes.fromhex(key)[:8], signed=True)
     with connection_lock(number) as locked:
         if not locked:
@@ -186,7 +188,7 @@ def _alone_with(key: str) -> Iterator[None]:
 
 
 def _refuse_others_session(bot: Bot, session: str) -> None:
-    """The same session in two bots would be connected twice."""
+    """Raises LoginError if another bot has the same session, which would then be connected twice."""
     key = key_of(session)
     for stored in BotSession.objects.exclude(bot=bot).select_related("bot").iterator(chunk_size=50):
         with suppress(UnreadableSession):
@@ -195,8 +197,10 @@ def _refuse_others_session(bot: Bot, session: str) -> None:
 
 
 def _forget_account(bot_id: UUID) -> None:
-    """Another account numbers its private chats and basic groups differently, and was asked to wait for nothing. The
-    same one still is: Telegram's waits outlive a login.
+    """Forget the positions and flood waits of the bot's former account.
+
+    Another account numbers its private chats and basic groups differently, and has no flood waits. For the same account
+    both remain, because Telegram's waits outlive a login.
     """
     Cursor.objects.filter(bot_id=bot_id).delete()
     BotBlock.objects.filter(bot_id=bot_id).delete()

@@ -1,8 +1,8 @@
-"""The steps of a login: send a code, enter it, enter the password, show a QR code, take a session over, log out.
+"""The steps of a login: send a code, enter it, enter the password, show a QR code, import a session, log out.
 
-Between two steps a login is a row (`PendingLogin`), so it survives reloads and restarts; codes and passwords go to
-Telegram and are never kept. A terminal takes the steps itself; a page requests them (`bots.logins.page_requests`), and
-a bots worker takes them with the claim that it has already. Either way a step owns the login while it lasts.
+Between two steps a login is a row (`PendingLogin`), so it survives reloads and restarts. Codes and passwords go to
+Telegram and are never stored. A terminal calls the steps directly. A page requests them (`bots.logins.page_requests`),
+and a bots worker calls them with the claim that it already has. In both cases a step owns the login while it lasts.
 """
 
 import json
@@ -43,18 +43,18 @@ BUSY = "This login is being worked on at this moment, perhaps in another window.
 OVER = "This login is over or was never begun. Start again."
 NO_PHONE = "The phone number is missing. Enter it in international form, beginning with +."
 UNFORESEEN = "Something went wrong that CoolThing does not know. Try again; the worker's log says what it was."
-# Who owns a login that a terminal works on.
+# The owner of a login that a terminal works on.
 TERMINAL = "a terminal"
-# Beyond its own limit: for the connection at its beginning and its end.
+# Seconds beyond QR_SECONDS, to connect and to disconnect.
 _QR_MARGIN = 30.0
 
-# The steps. Each raises LoginError with a sentence for the operator, and keeps it with the login.
+# The steps. Each raises LoginError with a sentence for the operator, and records it in the login's row.
 
 
 def login_send_code(*, bot_id: UUID, phone: str = "", claim: Claim | None = None) -> PendingLogin:
-    """Have Telegram send a code to `phone`; when it is empty, to where the last one went, or to the bot's own number.
+    """Have Telegram send a code to `phone`, by default to the number of the last code or to the bot's own number.
 
-    Begins anew whatever was begun.
+    Replaces any login that has begun.
     """
     with _step(bot_id, Step.CODE, claim, begin=True) as work:
         number = phone or number_known(work.bot, work.pending)
@@ -66,7 +66,7 @@ def login_send_code(*, bot_id: UUID, phone: str = "", claim: Claim | None = None
 
 
 def login_resend_code(*, bot_id: UUID, claim: Claim | None = None) -> PendingLogin:
-    """Have the code sent again in the next way, once Telegram allows it."""
+    """Have Telegram send the code again in the next way. Raises LoginError if this is too soon."""
     with _step(bot_id, Step.CODE, claim, within=Step.CODE) as work:
         allowed_at = resend_at(work.pending)
         if allowed_at and database_clock() < allowed_at:
@@ -77,7 +77,7 @@ def login_resend_code(*, bot_id: UUID, claim: Claim | None = None) -> PendingLog
 
 
 def login_enter_code(*, bot_id: UUID, code: str, claim: Claim | None = None) -> Bot | None:
-    """The bot when it is logged in; None when the account's password is needed now."""
+    """Log in with the code. Returns the bot, or None if the account's password is needed next."""
     with _step(bot_id, Step.CODE, claim, within=Step.CODE) as work:
         sent = code_sent(work.pending)
         try:
@@ -98,8 +98,10 @@ def login_enter_password(*, bot_id: UUID, password: str, claim: Claim | None = N
 
 
 def login_by_qr(*, bot_id: UUID, claim: Claim) -> Bot | None:
-    """Keep a QR code in the row until somebody scans it, as long as a page shows it. The bot when it is logged in;
-    None when the account's password is needed now. Goes on with a code that another worker has shown.
+    """Keep a current QR code in the row until it is scanned, as long as a page shows it.
+
+    Continues with the code of another worker, if there is one. Returns the bot, or None if the account's password is
+    needed next.
     """
     with _step(bot_id, Step.QR, claim, begin=True) as work:
         shown = qr_code(work.pending).session if work.pending.step == Step.QR else ""
@@ -133,14 +135,14 @@ def login_end(*, bot_id: UUID, by: str, claim: Claim) -> None:
             raise LoginError(f"Not logged out: {error}", reason=error.reason) from error
 
 
-# How a step is made.
+# How a step is carried out.
 
 
 @contextmanager
 def _step(
     bot_id: UUID, kind: Step, claim: Claim | None, *, begin: bool = False, within: Step | None = None
 ) -> Iterator[Work]:
-    """Own the login for one step, with `claim` if it is given; what goes wrong is kept with it. Raises LoginError."""
+    """Own the login for one step, with `claim` if it is given, and record what goes wrong. Raises LoginError."""
     bot = Bot.objects.get(pk=bot_id)
     now = database_clock()
     claim = claim or _claimed(bot, now, begin=begin)
@@ -150,7 +152,7 @@ def _step(
             begun.append(work)
             yield work
     except DATABASE_ERRORS:
-        # How it has ended is not written down: the claim runs out, and another worker goes on or the page says so.
+        # The outcome is not recorded: the claim expires, and another worker resumes the login or the page reports it.
         raise
     except BaseException:
         claim.end()
@@ -160,7 +162,7 @@ def _step(
 
 @contextmanager
 def _outcome_kept(claim: Claim, kind: Step, now: datetime) -> Iterator[list[Work]]:
-    """What goes wrong is kept with the login; what was begun, if anything, is put into the list."""
+    """Record in the login's row what goes wrong. The caller appends the step to the list once it has begun."""
     begun: list[Work] = []
     try:
         yield begun
@@ -182,7 +184,7 @@ def _outcome_kept(claim: Claim, kind: Step, now: datetime) -> Iterator[list[Work
 
 
 def _discard_cancelled(work: Work) -> None:
-    """End a login at Telegram that was cancelled here while Telegram was asked: it may have succeeded there."""
+    """End a new login at Telegram that an operator cancelled during the request: it may have succeeded there."""
     row = work.claim.insist(lambda: PendingLogin.objects.filter(pk=work.bot.pk).first())
     if work.pending.state and (row is None or row.state != work.pending.state):
         with suppress(LoginError):
@@ -190,7 +192,7 @@ def _discard_cancelled(work: Work) -> None:
 
 
 def _ready(bot: Bot, claim: Claim, kind: Step, now: datetime, *, begin: bool, within: Step | None) -> Work:
-    """Raises LoginError when this step cannot be taken now."""
+    """Check that the step can be taken now. Raises LoginError if it cannot."""
     pending = claim.rows.first()
     if pending is None or (within is not None and (pending.step != within or pending.expires_at <= now)):
         raise LoginError(OVER)

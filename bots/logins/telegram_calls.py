@@ -1,5 +1,5 @@
-"""Ask Telegram for one step of a login, until it answers, an operator cancels, the process ends or no page shows the QR
-code any more."""
+"""Runs one step of a login at Telegram, until Telegram responds, an operator cancels the login, the process ends or no
+page shows the QR code any more."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -18,13 +18,14 @@ from telegram.logins.types import LoginError, too_many
 
 T = TypeVar("T")
 
-# Seconds for one step of a login, connection included: an operator waits for it.
+# Seconds for one step of a login including the connection. An operator waits for it.
 STEP_SECONDS = 30
-# Seconds that a QR code is shown for the operator to scan it.
+# Seconds for which an operator can scan a QR code.
 QR_SECONDS = 300.0
-# For how long a QR code is kept up to date while no page shows it. A browser asks once a minute for a hidden tab.
+# Seconds for which a QR code is renewed while no page shows it. For a hidden tab a browser sends a request once a
+# minute.
 UNSEEN_SECONDS = 90.0
-# Seconds between two looks whether a page shows it.
+# Seconds between checks whether a page shows the QR code.
 SEEN_LOOK_SECONDS = 5.0
 
 UNSEEN = "The QR code was put away because nobody looked at it. Show it again when the phone is at hand."
@@ -32,7 +33,7 @@ SLOW = "Telegram did not answer in time. Check the network of this machine and t
 
 
 class TooSoon(LoginError):
-    """Trying again before `wait_until` (the database's clock) only prolongs it."""
+    """Telegram asked to wait until `wait_until` (the database's clock). Trying again before that prolongs the wait."""
 
     def __init__(self, wait_until: datetime, *, reason: str = "") -> None:
         super().__init__(too_many(wait_until), reason=reason)
@@ -40,10 +41,10 @@ class TooSoon(LoginError):
 
 
 def at_telegram(step: Coroutine[Any, Any, T], *, claim: Claim | None = None, limit: float = STEP_SECONDS) -> T:
-    """Run a step of `telegram.logins.client` in a loop of its own. Not within a transaction. `claim` is kept alive
-    meanwhile.
+    """Run a step of `telegram.logins.client` in its own event loop, and renew `claim` meanwhile.
 
-    The connection is closed by then, however it ends. Raises LoginError: TooSoon when Telegram asks to wait, ClaimLost.
+    Do not call it in a transaction. The connection is closed at the end in any case. `limit` is in seconds. Raises
+    LoginError: TooSoon if Telegram asks to wait, and ClaimLost.
     """
 
     async def limited() -> T:
@@ -60,18 +61,18 @@ def at_telegram(step: Coroutine[Any, Any, T], *, claim: Claim | None = None, lim
         now = database_clock() if claim is None else claim.insist(database_clock)
         raise TooSoon(now + timedelta(seconds=error.wait_seconds), reason=error.reason) from error
     finally:
-        # Must not cost the step's result; what cannot be written down now is written down later.
+        # A database error must not lose the step's result. The unknown errors are recorded at a later call then.
         with suppress(*DATABASE_ERRORS):
             unknown_errors_report()
 
 
 async def while_claimed(step: Coroutine[Any, Any, T], claim: Claim) -> T:
-    """The step's result. Raises ClaimLost when the claim is lost first; the step has cleaned up by then."""
+    """The step's result. Raises ClaimLost if the claim is lost first, after the step has cleaned up."""
     return await _before(step, claim.until_lost(), ClaimLost())
 
 
 async def while_seen(showing: Coroutine[Any, Any, T], claim: Claim) -> T:
-    """The result of showing a QR code. Raises LoginError once no page shows it any more."""
+    """The result of showing a QR code. Raises LoginError when no page shows the code any more."""
     return await _before(showing, _until_unseen(claim), LoginError(UNSEEN))
 
 
