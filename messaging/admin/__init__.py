@@ -1,4 +1,4 @@
-"""Pages of the bus. A module here registers what it is named after."""
+"""Pages of the bus. Each module here registers the pages in its name."""
 
 from messaging.admin import dead_letters, ledgers, replays
 from messaging.admin.parts import ReasonForm

@@ -1,4 +1,4 @@
-"""The page of dead letters: found, read, mended, replayed, discarded."""
+"""The pages of dead letters: search, view, edit, replay, discard."""
 
 from typing import Any
 
@@ -128,7 +128,7 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
             "handled": handled,
         }
 
-    # Replaying many: those that are ticked, or all that the list's filters and search match.
+    # Replaying many: the selected letters, or all that the list's filters and search match.
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return self.may_operate(request)

@@ -1,4 +1,4 @@
-"""The bus as an operator sees it: what waits to be published, what was handled, which queues are paused."""
+"""The pages of the bus: events that wait to be published, handled events, paused queues."""
 
 from typing import Any
 
@@ -98,7 +98,7 @@ class OutboxEventAdmin(LedgerAdmin):
 
 
 class QueueNameFilter(DropdownFilter):
-    """The queues that there are: to ask the table for those that it names would read all of it."""
+    """Offers the topology's queues: to find those in the table, the database would read all rows."""
 
     title = parameter_name = "queue"
 

@@ -1,4 +1,4 @@
-"""The page on which a dead letter is mended: typed or uploaded, looked at as a diff, then kept or kept and replayed."""
+"""The page to edit a dead letter: enter or upload a body, see the diff, then save, or save and replay."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ from texts import decoding
 EDIT = Operation("edit", "Edit", run=lambda *_: None, done="", icon="edit", page=True, right=services.EDIT_RIGHT)
 DOWNLOAD = Operation("body", "Download the body", run=lambda *_: None, done="", icon="download", page=True)
 
-# What the other fields of the form may have of Django's limit for a form.
+# How much of Django's limit for a form is reserved for the other fields (bytes).
 _OTHER_FIELDS = 64 * 1024
 _TOO_LARGE = (
     "The body is too large for this page. Download it, edit the file and upload it here; without a file only exchange "
@@ -40,7 +40,7 @@ _TOO_LARGE = (
 
 
 class LetterForm(forms.Form):
-    """Exchange and key are those that a replay is to have; an empty exchange leaves both as they came."""
+    """The exchange and key for replays. An empty exchange leaves both unchanged."""
 
     exchange = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
     routing_key = forms.CharField(
@@ -67,7 +67,7 @@ class LetterForm(forms.Form):
         self.fields["routing_key"].help_text = f"Only with an exchange. {known}."
 
     def clean_file(self) -> str:
-        """Its text."""
+        """The text of the file."""
         upload: UploadedFile | None = self.cleaned_data["file"]
         if upload is None:
             return ""
@@ -86,12 +86,12 @@ class LetterForm(forms.Form):
 
 class LetterEditing(OperatingAdmin):
     def may_operate(self, request: HttpRequest, operation: Operation | None = None) -> bool:
-        """The page of an edit replays, too."""
+        """Editing also requires the right to operate, because the page can replay."""
         allowed = super().may_operate(request, operation)
         return allowed and (operation is not EDIT or super().may_operate(request))
 
     def body_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """As a download, which no browser shows in our pages."""
+        """The body as a download, because no browser should render it in our pages."""
         letter = self.get_object(request, unquote(object_id))
         if letter is None:
             raise Http404
@@ -168,6 +168,6 @@ def _initial(letter: DeadLetter, begun: Draft) -> dict[str, str]:
 
 
 def _fits(text: str) -> bool:
-    """Whether a form can carry it; browsers send two bytes for the end of a line."""
+    """Whether a form can contain the text. Browsers send two bytes for the end of a line."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     return limit is None or len(text.encode()) + text.count("\n") <= limit - _OTHER_FIELDS

@@ -1,4 +1,4 @@
-"""Filters of the dead letters' list by what the letters have in common."""
+"""Filters of the list of dead letters by common values."""
 
 from typing import Any
 from uuid import UUID
@@ -11,15 +11,15 @@ from messaging.event_objects import CAMPAIGN_FIELD, names_of
 from messaging.models import DeadLetter
 from panelkit.lists.bounded_counts import values_of
 
-# More choices than this help nobody; the search finds the rest.
+# A filter with more choices is of no use; operators can search instead.
 _MOST_CHOICES = 200
 _NONE = "-"
-# RabbitMQ's for dead-lettering, and ours.
+# The reasons that RabbitMQ sets, and our own.
 REASONS = ("rejected", "expired", "delivery_limit", "maxlen", "unroutable", "unpublished")
 
 
 class DistinctFilter(DropdownFilter):
-    """The values that a column has, the first of an index; `empty` is what its empty value is called."""
+    """Offers the column's values, read from an index. `empty` is the label of the empty value."""
 
     column = ""
     empty = ""

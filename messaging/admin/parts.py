@@ -1,4 +1,4 @@
-"""What the bus's pages share."""
+"""Code that the bus's pages share."""
 
 import json
 from typing import Any
@@ -15,11 +15,11 @@ from messaging.dead_letters.bodies import indented
 from panelkit.base import FactAdmin
 from panelkit.labels import preformatted
 
-# Characters of a body that a page shows.
+# The most characters of a body that a page shows.
 _MOST_SHOWN = 200_000
 
 
-# Of a letter that is selected along.
+# The large columns of a letter that is loaded with `select_related`.
 LARGE_OF_LETTER = ("letter__body", "letter__edited_body", "letter__traceback", "letter__error", "letter__x_death")
 
 
@@ -28,7 +28,7 @@ class ReasonForm(forms.Form):
 
 
 class LedgerAdmin(FactAdmin):
-    """A page for a table that grows by the event: it is paged through without counting it."""
+    """A page for a table that grows with each event. It has pages but no count of all rows."""
 
     paginator = InfinitePaginator
     show_full_result_count = False
@@ -36,7 +36,7 @@ class LedgerAdmin(FactAdmin):
 
 @display(description="event")
 def trace_link(_admin: Any, row: Any) -> SafeString:
-    """A column with the row's event: a link to its whole story. For any row that has an `event_id`."""
+    """A column that links to the event's trace, for any row that has an `event_id`."""
     return format_html('<a class="text-link" href="{}">{}</a>', reverse("trace", args=(row.event_id,)), row.event_id)
 
 
@@ -45,7 +45,7 @@ def json_shown(value: Any) -> SafeString:
 
 
 def json_text_shown(text: str) -> SafeString:
-    """JSON as people read it; anything else as it is. Of a very long text the beginning."""
+    """JSON with indentation; other text unchanged. Only the beginning of a very long text."""
     if len(text) > _MOST_SHOWN:
         return preformatted(f"{text[:_MOST_SHOWN]}\n… {len(text) - _MOST_SHOWN} characters more: download the body.")
     return preformatted(indented(text))

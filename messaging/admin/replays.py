@@ -1,4 +1,4 @@
-"""The pages of replays in the background: their progress, and what became of each letter."""
+"""The pages of replays in the background: their progress, and the outcome of each letter."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from panelkit.labels import choice_label, clipped, link_to, tag
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation, when_in
 
-# The bar's parts by outcome, in the order of OUTCOMES; colours are in panel.css.
+# The bar's parts by outcome, in the order of OUTCOMES. The colours are in panel.css.
 _BAR = {"handled": "panel-bar-said", "on_the_way": "panel-bar-sent", "died_again": "panel-bar-missed"}
 _BAR_REFUSED = "panel-bar-refused"
 
@@ -100,7 +100,7 @@ class ReplayItemAdmin(LedgerAdmin):
     readonly_fields = ("of", "outcome_label")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Outcomes are looked up for the page's rows alone: for a list of all the database would read all events."""
+        """Look up outcomes only for the rows of this page: for the whole list the database would read all events."""
         changes = super().get_changelist_instance(request)
         shown = list(changes.result_list)
         found = replays.outcomes_of([item.pk for item in shown])

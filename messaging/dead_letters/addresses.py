@@ -1,4 +1,4 @@
-"""Exchange and routing key of an event, as an operator may choose them for a dead letter: they make its type."""
+"""Exchange and routing key of an event, which determine its type, as an operator may choose them for a dead letter."""
 
 from messaging import wire
 from messaging.broker import topology
@@ -6,28 +6,28 @@ from messaging.broker.routing import Address, queues_for
 from messaging.events import is_known, key_words, known_keys
 from texts.json_text import from_json
 
-# Another program's `service` may be any text, whatever its key says; other words of a key are ids.
+# In another program's event `service` may be any text, whatever the key contains. The other words of a key are ids.
 _FREE_WORDS = frozenset({"service"})
 
 
-# As it came.
+# The original exchange and routing key.
 UNCHANGED = Address("", "")
 
 
 def event_exchanges() -> list[str]:
-    """The exchanges from which a subscription gets events."""
+    """The exchanges from which subscriptions get events."""
     subscribed = [name for name in topology.SUBSCRIPTIONS if name not in topology.RAW_SUBSCRIPTIONS]
     bindings = [topology.TOPOLOGY.queue(name).bindings for name in subscribed if topology.TOPOLOGY.has_queue(name)]
     return list(dict.fromkeys(exchange for pairs in bindings for exchange, _ in pairs))
 
 
 def receivers(address: Address) -> list[str]:
-    """The queues of ours in which an event arrives that is published there."""
+    """The subscriptions' queues that get an event with this address."""
     return [name for name in queues_for(*address) if name in topology.SUBSCRIPTIONS]
 
 
 def refusal(address: Address) -> str:
-    """Why no event can be published there; empty when one can."""
+    """Why no event can be published with this address; "" if one can."""
     exchanges = event_exchanges()
     if address.exchange not in exchanges:
         return f"no events come from the exchange {address.exchange[:80]!r}: choose one of {', '.join(exchanges)}"
@@ -42,7 +42,7 @@ def refusal(address: Address) -> str:
 
 
 def difference_from_body(address: Address, body: str) -> str:
-    """That key and body name different things, of which only one can be meant; empty when they agree."""
+    """The problem if the routing key and the body contain different values for the same field; "" if they agree."""
     try:
         fields = from_json(body)
     except (ValueError, RecursionError):
@@ -56,15 +56,17 @@ def difference_from_body(address: Address, body: str) -> str:
 
 
 def keys_in_words(exchange: str) -> str:
-    """`the keys there are lead.{campaign_id}`."""
+    """The exchange's routing keys as text, such as `the keys there are lead.{campaign_id}`."""
     known = ", ".join(known_keys(exchange))
     anything = any(pattern == "#" for name in topology.SUBSCRIPTIONS for pattern in _patterns(name, exchange))
     return f"the keys there are {known}{' and any other' if anything else ''}"
 
 
 def suggested(queue: str, body: str) -> Address:
-    """The probable address of an event with this body in this queue. The key is empty when the body does not determine
-    it; `UNCHANGED` when not even the exchange is known."""
+    """The probable address of an event with this body in this queue.
+
+    The key is "" if the body does not determine it. Returns `UNCHANGED` if not even the exchange is known.
+    """
     if not topology.TOPOLOGY.has_queue(queue) or queue not in topology.SUBSCRIPTIONS:
         return UNCHANGED
     exchange = next((source for source, _ in topology.TOPOLOGY.queue(queue).bindings), "")

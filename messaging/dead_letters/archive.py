@@ -1,4 +1,4 @@
-"""Dead letters in the database: the last copy of a message, kept until a person decides."""
+"""Dead letters in the database: the last copy of a message, kept until an operator decides about it."""
 
 import re
 import uuid
@@ -31,18 +31,18 @@ _ID_WORD = re.compile(r"\d+|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{1
 _NAME_BYTES = 255
 _NO_RECORD = "rejected without a record of an error: revoked or terminated, or refused before its handler ran"
 
-# For what no queue wanted.
+# The service of messages that no queue has taken.
 _ADMIN = "admin"
 _ALARM_KEY = ".dead_letter"
 
-# What a letter is known by: queue, event, digest of the body.
+# The unique key of a dead letter: queue, event, digest of the body.
 LetterKey = tuple[str, uuid.UUID, str]
 
 
 def archive_all(messages: Sequence[ReceivedMessage], *, unroutable: bool) -> None:
-    """Keep dead messages, whatever their shape, and count each death once however often its message is delivered.
+    """Archive dead messages of any shape, and count each death once even if its message is delivered several times.
 
-    Runs in the caller's transaction. Everything is locked before the first message is kept.
+    Call it in a transaction. All locks are taken before the first message is archived.
     """
     dead = [
         dead_copy
@@ -61,8 +61,8 @@ def archive_all(messages: Sequence[ReceivedMessage], *, unroutable: bool) -> Non
 
 
 def _alarm(letter: DeadLetter) -> DeadLetterKept:
-    """Without the error's text, which may repeat the message."""
-    # A message of the default exchange has no key but its queue's name.
+    """The event about a new dead letter, without the error's text, which may contain parts of the message."""
+    # A message of the default exchange has only its queue's name as key.
     kind = f"sent straight to {letter.event_type[1:]}" if letter.event_type.startswith("/") else letter.event_type
     reason = ", ".join(filter(None, (kind, letter.reason, letter.error_class)))
     service = topology.SERVICES.get(letter.queue, _ADMIN)
@@ -70,14 +70,19 @@ def _alarm(letter: DeadLetter) -> DeadLetterKept:
 
 
 def _is_notice(letter: DeadLetter) -> bool:
-    """What is to notify of a dead letter, or sends a notification: when that dies nothing is published, since it would
-    die as well, and its end be published, and so on."""
+    """Whether the letter is an event about a dead letter, or a notification.
+
+    The death of such a message publishes no event: the event would die too, and cause another event, and so on.
+    """
     is_alarm = letter.exchange == topology.EVENTS_EXCHANGE and letter.routing_key.endswith(_ALARM_KEY)
     return is_alarm or letter.queue == topology.NOTIFICATIONS_QUEUE
 
 
 def _expired(dead_copy: Dead) -> bool:
-    """A task that came too late is counted, no more: beat's next message, or the due row, does the same work."""
+    """Count an expired message for a task instead of archiving it.
+
+    The next message from beat, or the due row, leads to the same work. Returns whether the message has expired.
+    """
     if not dead_copy.task or dead_copy.death.reason != "expired":
         return False
     transaction.on_commit(partial(count_expired, dead_copy.death.queue), robust=True)
@@ -85,8 +90,10 @@ def _expired(dead_copy: Dead) -> bool:
 
 
 def _fresh(dead: Sequence[Dead]) -> list[Dead]:
-    """Those that were not archived before: a copy may be delivered again when the worker died between its commit and
-    its ack."""
+    """The messages that were not archived before.
+
+    A message is delivered again if the worker died between its commit and its ack.
+    """
     if not dead:
         return []
     queue = dead[0].message.queue
@@ -101,7 +108,10 @@ def _fresh(dead: Sequence[Dead]) -> list[Dead]:
 
 
 def _replayed(dead: Iterable[Dead]) -> dict[uuid.UUID, int]:
-    """By record, the letters of which these messages are replays: the body may have been edited, the queue be gone."""
+    """The primary keys of the letters that these messages are replays of, by record.
+
+    The body may have been edited, and the queue may have been deleted, since the replay.
+    """
     replays = {dead_copy.replay for dead_copy in dead if dead_copy.replay is not None}
     if not replays:
         return {}
@@ -115,18 +125,23 @@ def _replayed(dead: Iterable[Dead]) -> dict[uuid.UUID, int]:
 
 
 def _is_of(dead_copy: Dead, letter: DeadLetter) -> bool:
-    """Otherwise what was unroutable has found a queue by now, and died there."""
+    """Whether the message died as a replay of this letter.
+
+    If not, a queue has taken a message that was unroutable before, and it died in that queue.
+    """
     refused = dead_copy.message.exchange == topology.TASKS_EXCHANGE and dead_copy.message.routing_key == letter.queue
     return letter.event_id == dead_copy.event and (letter.queue == dead_copy.death.queue or refused)
 
 
 def _locked(dead: Sequence[Dead], again: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, DeadLetter]:
-    """Each one's letter by record: the one that is known, or a new one that has counted nothing. All are locked by one
-    statement in the order of their primary keys, as a replay of many does it."""
+    """Each message's letter by record: the existing one, or a new one with a count of 0.
+
+    One statement locks all letters in the order of their primary keys, as a replay of many letters does.
+    """
     wanted = {dead_copy.letter: dead_copy for dead_copy in dead if dead_copy.record not in again}
     known = letters_known(wanted)
     if missing := sorted(wanted.keys() - known.keys()):
-        # In one order, too: somebody else may be making the same ones.
+        # Sorted as well, because another transaction may be creating the same letters.
         DeadLetter.objects.bulk_create((_new(wanted[key]) for key in missing), ignore_conflicts=True)
         known = letters_known(wanted)
     keys = {dead_copy.record: again.get(dead_copy.record) or known[dead_copy.letter] for dead_copy in dead}
@@ -136,7 +151,7 @@ def _locked(dead: Sequence[Dead], again: Mapping[uuid.UUID, int]) -> dict[uuid.U
 
 
 def letters_known(keys: Collection[LetterKey]) -> dict[LetterKey, int]:
-    """The primary keys of those that exist."""
+    """The primary keys of the existing letters among these."""
     if not keys:
         return {}
     found = DeadLetter.objects.filter(event_id__in={event for _, event, _ in keys})
@@ -160,8 +175,10 @@ def _new(dead_copy: Dead) -> DeadLetter:
 
 
 def _keep(dead_copy: Dead, letter: DeadLetter, *, again: bool) -> bool:
-    """Write down in its locked letter how it died; whether an operator has to decide about it who had not to before.
-    `again`: after a replay."""
+    """Record in the locked letter how the message died. `again` means after a replay.
+
+    Returns whether the letter has become open, so that an operator has to decide about it.
+    """
     message, death = dead_copy.message, dead_copy.death
     was_open = letter.count > 0 and letter.state == DeadLetter.State.OPEN
     erased = about_erased_person(readable(message.body))
@@ -192,31 +209,34 @@ def _died_again(dead_copy: Dead, letter: DeadLetter) -> None:
 
 
 def _empty(letter: DeadLetter) -> None:
-    """It was on its way when somebody's data was erased: that it died is all that is kept, and nobody has to decide."""
+    """Remove the contents of a message that was on its way when a person's data was erased.
+
+    Only the death is recorded, and no operator has to decide about it.
+    """
     letter.body = letter.edited_body = letter.error = letter.error_class = letter.traceback = ""
     letter.headers, letter.x_death = {}, []
     letter.state, letter.decision_reason = DeadLetter.State.DISCARDED, ERASED
 
 
 def event_type(exchange: str, routing_key: str) -> str:
-    """What kind of event it was, as people filter by it: words of the key that are ids or numbers become `*`."""
+    """The type of the event, for filters: words of the key that are ids or numbers become `*`."""
     words = ("*" if _ID_WORD.fullmatch(word) else word for word in routing_key.split("."))
     return f"{exchange}/{'.'.join(words)}"[:255]
 
 
 def error_class(error: str) -> str:
-    """`ValueError` of "ValueError: no campaign"; empty when the text starts otherwise."""
+    """The error's class, such as `ValueError` in "ValueError: no campaign"; "" if the text begins differently."""
     name, colon, _ = error.partition(":")
     return name[:120] if colon and name.replace(".", "").isidentifier() else ""
 
 
 def readable(body: bytes) -> str:
-    """The body as text that PostgreSQL can hold; bytes that are not UTF-8, and NUL, are shown as \\xNN."""
+    """The body as text for PostgreSQL. Bytes that are not UTF-8, and NUL, become \\xNN."""
     return storable(body.decode("utf-8", "backslashreplace"))
 
 
 def plain(value: Any) -> Any:
-    """AMQP's values (times, decimals, bytes, nested tables) as JSON."""
+    """AMQP values (times, decimals, bytes, nested tables) as JSON values."""
     if isinstance(value, Mapping):
         return {_name(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -226,7 +246,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, float | Decimal):
-        # NaN and infinity are no JSON for PostgreSQL.
+        # PostgreSQL's JSON has no NaN and no infinity.
         return float(value) if Decimal(value).is_finite() else str(value)
     if value is None or isinstance(value, bool | int):
         return value
@@ -234,15 +254,15 @@ def plain(value: Any) -> Any:
 
 
 def _name(text: str) -> str:
-    """Of a header: what cannot be stored is written out, which must not make it longer than AMQP allows."""
+    """A header's name as text for PostgreSQL, cut to AMQP's maximum because escapes may make it longer."""
     return storable(text).encode()[:_NAME_BYTES].decode("utf-8", "ignore")
 
 
 def failures_of(
     *, queue: str, digest: str, event: uuid.UUID, exchange: str, routing_key: str, body: bytes
 ) -> QuerySet[HandlingFailure]:
-    """What the queue's handlers said about this event with this body, or about equal messages without an id."""
-    # No event is named by workers of an older release.
+    """The failures of the queue's handlers on this event with this body, or on equal messages without an id."""
+    # Workers of an older release do not record the event.
     of_event = Q(event_id__in=[event, event_id(exchange, routing_key, body)]) | Q(event_id=None)
     return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
 

@@ -1,4 +1,4 @@
-"""Bodies of dead letters as people read, compare and mend them."""
+"""Bodies of dead letters: shows them to operators, compares them and checks edited ones."""
 
 import difflib
 import json
@@ -15,22 +15,22 @@ from panelkit.errors import NotPossible
 from texts import decoding
 from texts.json_text import from_json
 
-# Comparing takes time that grows with the square of what differs.
+# The time of a comparison grows with the square of the number of different lines.
 _MOST_COMPARED_LINES = 2000
-# As `messaging.dead_letters.archive.readable` writes bytes that are no UTF-8, and NUL.
+# `messaging.dead_letters.archive.readable` writes bytes that are not UTF-8, and NUL, in this form.
 _WRITTEN_BYTE = re.compile(rb"\\x(00|[89a-f][0-9a-f])")
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What an editor begins with, and a sentence about it when it is not simply the body that came."""
+    """The initial text of the editor, and a note about it if it is not simply the original body."""
 
     text: str
     note: str = ""
 
 
 def draft(letter: DeadLetter) -> Draft:
-    """A body in another encoding, or compressed, is shown as what it says."""
+    """The text to edit. A body in another encoding, or a compressed one, is decoded."""
     original = original_bytes(letter)
     if letter.edited_body or original is None or original == letter.body.encode():
         return Draft(indented(letter.body_to_send))
@@ -45,16 +45,17 @@ def draft(letter: DeadLetter) -> Draft:
 
 
 def original_bytes(letter: DeadLetter) -> bytes | None:
-    """The body as it came; None when it cannot be restored from the stored text."""
+    """The original body, or None if it cannot be restored from the stored text."""
     kept = letter.body.encode()
     written = _WRITTEN_BYTE.sub(lambda found: bytes([int(found[1], 16)]), kept)
     return next((body for body in (kept, written) if body_digest(body) == letter.body_digest), None)
 
 
 def check_body(letter: DeadLetter, body: str) -> str:
-    """The body as it would be sent; raises `NotPossible` when it is no JSON object or another event's, or a task's.
+    """Check an edited body, and return it as it would be sent.
 
-    An id that was in the original and is not the event's could not be read when it came: it is taken out.
+    Raises `NotPossible` if the letter is a task's, or if the body is not a JSON object or has the id of another event.
+    An unreadable id that the original body contained is removed.
     """
     if letter.task:
         raise NotPossible("a task's arguments are ids and cannot be edited: replay or discard it")
@@ -80,7 +81,7 @@ def check_body(letter: DeadLetter, body: str) -> str:
 
 
 def difference(before: str, after: str) -> list[str]:
-    """A unified diff of two bodies, with indentation so that one field is one line; empty when they say the same."""
+    """A unified diff of two bodies, indented so that each field has its own line; empty if they are equal."""
     old, new = indented(before).splitlines(), indented(after).splitlines()
     if old == new:
         return []
@@ -90,16 +91,16 @@ def difference(before: str, after: str) -> list[str]:
 
 
 def indented(text: str) -> str:
-    """JSON as people read it; anything else as it is."""
+    """JSON text with indentation; other text unchanged."""
     try:
-        # A lone surrogate is JSON but no text that can be shown: it stays the escape that it was.
+        # JSON may contain a lone surrogate, which is not valid text. It remains an escape.
         return storable(json.dumps(from_json(text), indent=2, ensure_ascii=False))
     except (ValueError, RecursionError):
         return text
 
 
 def _without_other_id(letter: DeadLetter, text: str) -> str:
-    """Nobody could read the id in such a body, so the event has got another one."""
+    """Remove another id from the body. The id could not be read from the original body, so the event got a new one."""
     try:
         fields = from_json(text)
     except (ValueError, RecursionError):
@@ -110,7 +111,7 @@ def _without_other_id(letter: DeadLetter, text: str) -> str:
 
 
 def _difference_of_many(old: list[str], new: list[str]) -> list[str]:
-    """What is between the first and the last line that differ, as far as that can be shown."""
+    """The lines between the first and the last difference, up to the maximum."""
     shortest = min(len(old), len(new))
     first = next((at for at in range(shortest) if old[at] != new[at]), shortest)
     same = next((at for at in range(shortest - first) if old[-1 - at] != new[-1 - at]), shortest - first)
@@ -123,7 +124,7 @@ def _difference_of_many(old: list[str], new: list[str]) -> list[str]:
 
 def _compact(fields: dict[str, Any]) -> str:
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate stays the escape that it was.
+    # A lone surrogate remains an escape.
     return text if text == storable(text) else json.dumps(fields, separators=(",", ":"))
 
 

@@ -1,4 +1,4 @@
-"""How a message died, read from the message as the archive gets it."""
+"""How a message died, according to the message that arrives in the archive."""
 
 import uuid
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from messaging.messages import ReceivedMessage
 from messaging.wire import storable
 
 UNROUTABLE = "unroutable"
-# The name space of the ids of tasks' letters.
+# The namespace of the event ids of tasks' dead letters.
 _TASKS_NAMESPACE = uuid.UUID("0f1d8a52-3d0b-5d6c-8a55-5f6f6a3f2f10")
 
 
 @dataclass(frozen=True)
 class Death:
-    """Where, how and under which address a message died. `identity` tells one death from the next of one message."""
+    """The queue, reason and address of a message's death. `identity` distinguishes several deaths of one message."""
 
     queue: str
     reason: str
@@ -29,8 +29,11 @@ class Death:
 
 @dataclass(frozen=True)
 class Dead:
-    """A dead message. `task`: the one that it was for, empty for an event. `event`: the event's id; for a task, the id
-    that the same work has each time."""
+    """A dead message.
+
+    `task` is the name of the task that the message is for, "" for an event. `event` is the event's id; for a task, an
+    id that is the same for the same work.
+    """
 
     message: ReceivedMessage
     death: Death
@@ -39,12 +42,12 @@ class Dead:
 
     @cached_property
     def record(self) -> uuid.UUID:
-        """One value for all deliveries of this one death."""
+        """The id of this death, the same for all deliveries of the message about it."""
         return uuid.uuid5(self.event, self.death.identity)
 
     @cached_property
     def letter(self) -> tuple[str, uuid.UUID, str]:
-        """Queue, event and digest of the body: what a letter is known by."""
+        """The unique key of the dead letter: queue, event and digest of the body."""
         return self.death.queue, self.event, self.message.digest
 
     @property
@@ -53,15 +56,18 @@ class Dead:
 
 
 def dead_of(message: ReceivedMessage, *, unroutable: bool) -> Dead:
-    """Of a message of any shape."""
+    """Read the death of a message of any shape."""
     death = _unroutable_death(message) if unroutable else _latest_death(message)
     task = task_name(death.queue, message.headers)
     return Dead(message, death, task, _event_of(message, death, task))
 
 
 def _event_of(message: ReceivedMessage, death: Death, task: str) -> uuid.UUID:
-    """The id of what died. A task with the same arguments is the same work: each time that it fails again, beat's
-    every two seconds, counts on one letter."""
+    """The id of the event, or of the task's work.
+
+    A task with the same arguments is the same work, so repeated failures, which beat may cause every two seconds, count
+    on one letter.
+    """
     if task:
         return uuid.uuid5(_TASKS_NAMESPACE, f"{task} {message.digest}")
     return event_id(death.exchange, death.routing_key, message.body, message_id=message.stable_message_id)
@@ -74,7 +80,7 @@ def _unroutable_death(message: ReceivedMessage) -> Death:
 
 
 def _latest_death(message: ReceivedMessage) -> Death:
-    """RabbitMQ puts the newest death first. A message without x-death was put into the archive by hand."""
+    """The latest death: RabbitMQ puts it first. A message without x-death was put into the archive by other means."""
     history = message.headers.get("x-death")
     last = history[0] if isinstance(history, list) and history and isinstance(history[0], Mapping) else {}
     keys = last.get("routing-keys")
@@ -94,5 +100,5 @@ def _latest_death(message: ReceivedMessage) -> Death:
 
 
 def _task_id(message: ReceivedMessage) -> str:
-    """Two messages for the same work may die in the same second."""
+    """Distinguishes two messages for the same work that died in the same second."""
     return f" {message.headers['id']}" if "task" in message.headers and "id" in message.headers else ""

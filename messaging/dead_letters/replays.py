@@ -1,7 +1,7 @@
-"""Many dead letters replayed in the background: throttled, seen by their progress, resumed after any crash.
+"""Replays of many dead letters in the background: throttled, with progress, and resumed after any crash.
 
-A batch and its items are rows. Beat's task sends a slice of them every few seconds: the letter, the outbox row and the
-item change in one transaction, so a worker that dies in between has replayed each letter once or not at all.
+A batch and its items are rows. Beat's task sends a slice of them every few seconds. One transaction changes the letter,
+the outbox row and the item, so if a worker dies, each letter has been replayed once or not at all.
 """
 
 from collections import Counter
@@ -28,19 +28,19 @@ from panelkit import audit
 from panelkit.errors import NotPossible
 
 TASK = "messaging.tasks_replay.advance_replays"
-# Between two slices, by beat's schedule.
+# Seconds between two slices in beat's schedule.
 PERIOD_SECONDS = 2.0
-# What a slice may make up for when slices came late, and the longest that one transaction takes.
+# The longest time (seconds) that a late slice makes up for, and the most letters in one transaction.
 _MOST_SLICE_SECONDS = 4.0
 _MOST_SLICE = 1000
 DEFAULT_PER_SECOND, MOST_PER_SECOND = 50, 500
 
-# Not sent to a queue by its name, or perhaps not.
+# Letters that are published to an exchange, or that may be; the others are sent to a queue by its name.
 _published = Q(letter__queue="") | ~Q(letter__edited_exchange="")
 
 State, ItemState = ReplayBatch.State, ReplayItem.State
 
-# What became of an item, as its page and its batch's progress say it.
+# The outcomes of an item, with their texts on the item's page and in the batch's progress.
 OUTCOMES = {
     "waiting": "waits for its turn",
     "left": "left as it was: the replay was stopped",
@@ -54,7 +54,7 @@ OUTCOMES = {
 
 @dataclass(frozen=True)
 class DryRun:
-    """What replaying these letters would send: letters by queue ("" is back to their exchange), and those it skips."""
+    """What a replay of these letters would send: letters by queue ("" for their exchange), and the skipped ones."""
 
     by_queue: dict[str, int]
     skipped: dict[str, int]
@@ -65,7 +65,7 @@ class DryRun:
 
 
 def dry_run(letters: QuerySet[DeadLetter]) -> DryRun:
-    """Counted, not sent. A body that is no text is only found when its turn comes: the item says so then."""
+    """Count what a replay would send. A body that is not valid text is found only during the replay."""
     counted = letters.order_by().values_list("state", "queue", "edited_exchange", "edited_routing_key")
     by_queue: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
@@ -90,9 +90,10 @@ def replay_start(
     user_id: int | None = None,
     per_second: int = DEFAULT_PER_SECOND,
 ) -> ReplayBatch:
-    """Replay the letters that are open now, the oldest first. `what` says how they were chosen.
+    """Start to replay the letters that are open now, the oldest first.
 
-    Raises `NotPossible` when there is none. Progress is in the batch's items.
+    `what` describes how they were chosen. `per_second` is the most letters a second. The batch's items show the
+    progress. Raises `NotPossible` if there are no open letters.
     """
     if not 1 <= per_second <= MOST_PER_SECOND:
         raise NotPossible(f"between 1 and {MOST_PER_SECOND} letters a second")
@@ -105,7 +106,7 @@ def replay_start(
 
 @transaction.atomic
 def replay_stop(*, batch_id: UUID) -> ReplayBatch:
-    """Leave the letters that still wait as they are. What was sent is not taken back."""
+    """Stop the batch. The waiting letters stay open; sent messages are not taken back. Raises `NotPossible`."""
     batch = ReplayBatch.objects.select_for_update().get(pk=batch_id)
     if batch.state != State.RUNNING:
         raise NotPossible(f"it is {batch.state} already")
@@ -113,23 +114,24 @@ def replay_stop(*, batch_id: UUID) -> ReplayBatch:
 
 
 def replays_advance(*, now: datetime | None = None) -> int:
-    """Send the next slice of every running batch; the number of letters that were looked at.
+    """Send the next slice of every running batch. Returns the number of letters in these slices.
 
-    May run twice and beside itself: a batch that another process works on is left to it.
+    May run several times at once: a batch that another process is working on is skipped.
     """
     running = ReplayBatch.objects.filter(state=State.RUNNING).order_by("created_at").values_list("pk", flat=True)
     return sum(for_each(list(running), lambda batch_id: _advance(batch_id, now or database_clock()), what="replay"))
 
 
 def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
-    """Items with `outcome`, a key of OUTCOMES.
+    """Annotate the items with `outcome`, a key of OUTCOMES.
 
-    The records of handled events are pruned after a week; later an item that was handled is "on the way" again.
+    The records of handled events are deleted after a week. After that the outcome of a handled item is "on_the_way"
+    again.
     """
     died = DeadLetterEntry.objects.filter(replay=OuterRef("replay"), what=DeadLetterEntry.What.DIED_AGAIN)
     handled = ProcessedEvent.objects.filter(event_id=OuterRef("letter__event_id"))
     in_its_queue = handled.filter(subscription=OuterRef("letter__queue"))
-    # A task's record is of the replay: the same work may be done many times.
+    # A task's record has the id of the replay, because the same work may be done many times.
     task_done = ProcessedEvent.objects.filter(event_id=OuterRef("replay"), subscription=OuterRef("letter__queue"))
     anywhere = handled.filter(subscription__in=topology.SUBSCRIPTIONS)
     sent = OutboxEvent.objects.filter(event_id=OuterRef("letter__event_id"), parked_at__isnull=False)
@@ -148,9 +150,9 @@ def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
 
 
 def handled_since(letter: DeadLetter) -> ProcessedEvent | None:
-    """The newest record that the replayed letter was handled where its replays go; such records are kept a week."""
+    """The newest record that a replay of the letter was handled. Records are kept for a week."""
     replays = [entry.replay for entry in letter.history.all() if entry.replay is not None]
-    # A task's record is of the replay.
+    # A task's record has the id of the replay.
     records = ProcessedEvent.objects.filter(event_id__in=[letter.event_id, *replays])
     if letter.queue and not letter.is_readdressed:
         records = records.filter(subscription=letter.queue)
@@ -161,18 +163,18 @@ def handled_since(letter: DeadLetter) -> ProcessedEvent | None:
 
 
 def outcomes_of(items: Collection[int]) -> dict[int, str]:
-    """By the items' primary keys."""
+    """The outcomes of the items with these primary keys, by primary key."""
     return dict(with_outcome(ReplayItem.objects.filter(pk__in=items)).values_list("pk", "outcome"))
 
 
 def progress(batch: ReplayBatch) -> dict[str, int]:
-    """How many items have which outcome."""
+    """The number of items by outcome."""
     counted = with_outcome(batch.items.all()).order_by().values_list("outcome").annotate(n=Count("pk"))
     return {name: dict(counted).get(name, 0) for name in OUTCOMES}
 
 
 def _take(batch: ReplayBatch, letters: QuerySet[DeadLetter]) -> int:
-    """Items for the letters, made where the letters are: there may be very many."""
+    """Create items for the open letters and return their number. One SQL statement, as there may be very many."""
     chosen = letters.filter(state=DeadLetter.State.OPEN).order_by("first_seen_at", "pk").values("pk")
     sql, params = chosen.query.sql_with_params()
     with connection.cursor() as cursor:
@@ -201,7 +203,7 @@ def _advance(batch_id: UUID, now: datetime) -> int:
 
 
 def _slice_size(batch: ReplayBatch, now: datetime) -> int:
-    """As many letters as the batch may send since its last slice."""
+    """The number of letters that the batch may send since its last slice."""
     if batch.advanced_at is None:
         return min(batch.per_second, _MOST_SLICE)
     since = min(max(0.0, (now - batch.advanced_at).total_seconds()), _MOST_SLICE_SECONDS)

@@ -1,4 +1,4 @@
-"""Dead letters found by what they have in common, for the command line; the panel's list has the same filters."""
+"""Searches dead letters for the command line. The panel's list has the same filters."""
 
 from dataclasses import dataclass, fields
 from uuid import UUID
@@ -12,7 +12,10 @@ UNROUTABLE = "unroutable"
 
 @dataclass(frozen=True)
 class LetterSearch:
-    """Empty filters match everything. `text` is looked for in bodies, reasons and errors; `type` is exchange/key."""
+    """The filters of a search; empty ones match everything.
+
+    `text` is searched for in bodies, reasons and errors. `type` is exchange/key.
+    """
 
     ids: tuple[int, ...] = ()
     event: UUID | None = None
@@ -25,7 +28,7 @@ class LetterSearch:
     text: str = ""
 
     def __str__(self) -> str:
-        """In words, for whoever reads the history later."""
+        """The filters in words, for the history."""
         given = {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name)}
         numbers = ", ".join(map(str, given.pop("ids", ())))
         said = [f"the numbers {numbers}"] if numbers else []
@@ -33,7 +36,7 @@ class LetterSearch:
         return f"all letters with {', '.join(said)}" if said else "all letters"
 
     def letters(self) -> QuerySet[DeadLetter]:
-        """The newest first."""
+        """The matching letters, the newest first."""
         found = DeadLetter.objects.order_by("-last_seen_at", "-pk")
         exact = {"event_id": self.event, "event_type": self.type, "campaign_id": self.campaign}
         exact |= {"reason": self.reason, "error_class": self.error, "state": self.state}

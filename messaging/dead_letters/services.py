@@ -1,4 +1,4 @@
-"""What an operator does with one dead letter: edit, replay, discard, reopen."""
+"""Operations on one dead letter: edit, replay, discard, reopen."""
 
 import logging
 import uuid
@@ -22,25 +22,26 @@ from messaging.publishing import outbox
 from panelkit.errors import NotPossible
 from panelkit.rights import Asking, require
 
-# An edited message does whatever its event does: the right to replay what came does not include it.
+# An edited message can have any effect that its event can have, so the right to replay does not include editing.
 EDIT_RIGHT = "messaging.edit_deadletter"
 
 log = logging.getLogger(__name__)
 
 State, What = DeadLetter.State, DeadLetterEntry.What
-# Written by the broker on the way to the archive; on a replay they would tell of the life before.
+# Headers that the broker adds on the way to the archive. On a replay they would describe the earlier deaths.
 _BROKER_HEADERS = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 
-# When a task is to begin at the earliest, and at the latest.
+# The headers for a task's earliest and latest start.
 _TIME_HEADERS = ("eta", "expires")
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a replay of a letter would send. `diff`: unified, over indented JSON; empty when nothing was changed.
+    """What a replay of a letter would send.
 
-    `address`: the exchange and key that make its type; `queues`: where it arrives. `refusal` says why the message would
-    be refused again before its handler runs; empty when it would be handled.
+    `diff` is a unified diff of indented JSON, empty without changes. `address` is the exchange and key that determine
+    the type; `queues` get the message. `refusal` is the reason why the message would be refused before its handler
+    runs, "" if it would be handled.
     """
 
     body: str
@@ -52,12 +53,12 @@ class Preview:
 
 @transaction.atomic
 def dead_letter_replay(*, letter_id: int, by: str) -> uuid.UUID:
-    """Send a dead letter once more, through the outbox, to the queue where it died and to no other.
+    """Send a dead letter again, through the outbox, only to the queue where it died.
 
-    What was unroutable goes to its exchange again: by now a binding may want it. So does what an operator has given an
-    exchange and key that do not lead to the queue where it died. An edited body is sent instead of the original one.
-    The letter becomes `replayed`; it opens again if the message dies again. Returns the replay's id, which travels in
-    the message's headers. Raises `NotPossible`.
+    An unroutable message goes to its exchange again, because a binding may match it by now. So does a letter whose
+    edited exchange and key do not lead to the queue where it died. If the body was edited, the edited one is sent. The
+    letter becomes `replayed`; it opens again if the message dies again. Returns the replay's id, which is also in the
+    message's headers. Raises `NotPossible`.
     """
     outcome = dead_letters_replay(letter_ids=[letter_id], by=by).get(letter_id)
     if outcome is None:
@@ -69,8 +70,9 @@ def dead_letter_replay(*, letter_id: int, by: str) -> uuid.UUID:
 
 @transaction.atomic
 def dead_letters_replay(*, letter_ids: Sequence[int], by: str) -> dict[int, uuid.UUID | str]:
-    """As `dead_letter_replay` for each, in this order: the replay's id, or why there is none."""
-    # Locked in one order everywhere, sent in the caller's.
+    """Call `dead_letter_replay` for each letter in this order. Returns each replay's id, or the reason for refusing
+    it."""
+    # Locked in the order of primary keys, to prevent deadlocks; sent in the caller's order.
     locked = DeadLetter.objects.filter(pk__in=letter_ids).order_by("pk").select_for_update(no_key=True)
     known = {letter.pk: letter for letter in locked}
     letters = [known[pk] for pk in letter_ids if pk in known]
@@ -87,7 +89,7 @@ def dead_letters_replay(*, letter_ids: Sequence[int], by: str) -> dict[int, uuid
 
 
 def replay_refusal(letter: DeadLetter) -> str:
-    """Why this letter cannot be sent at all, and what to do; empty when it can."""
+    """Why the letter cannot be replayed, and what the operator can do; "" if it can."""
     if problem := _address_refusal(letter):
         return problem
     if not letter.body_to_send:
@@ -100,12 +102,12 @@ def replay_refusal(letter: DeadLetter) -> str:
 
 
 def is_handled(queue: str) -> bool:
-    """Whether a message that is sent to this queue is handled: by its subscription, or by the task that it names."""
+    """Whether a message sent to this queue is handled, by its subscription or by the task in the message."""
     return queue in topology.SUBSCRIPTIONS or queue in topology.TASKS
 
 
 def goes_by_name(letter: DeadLetter) -> bool:
-    """Whether a replay goes to the queue where it died; otherwise it is published like any event."""
+    """Whether a replay goes to the queue where the letter died. Otherwise it is published like any event."""
     return bool(letter.queue) and (not letter.is_readdressed or letter.queue in addresses.receivers(letter.address))
 
 
@@ -113,12 +115,12 @@ def goes_by_name(letter: DeadLetter) -> bool:
 def dead_letter_edit(
     *, letter_id: int, body: str | None = None, address: tuple[str, str] | None = None, by: str, asking: Asking
 ) -> DeadLetter:
-    """Keep another body, or another exchange and key, which replays use instead of the original ones.
+    """Store another body, or another exchange and key, for replays.
 
-    The body must be a JSON object, and of the same event: its `id` is the letter's, or left out. A body that says the
-    same undoes an edit; so does the address that it came from, or `UNCHANGED`. What is not given stays as it is. An
-    edited message is of the version that we write. `by` is the name on record, `asking` whose permissions count. Raises
-    PermissionDenied without EDIT_RIGHT, and `NotPossible`.
+    The body must be a JSON object of the same event, with the letter's `id` or none. A body equal to the original
+    undoes an edit; so does the original address, or `UNCHANGED`. A value of None changes nothing. An edited message
+    gets the current version of the wire contract. `by` is the name for the record; the permissions of `asking` count.
+    Raises PermissionDenied without EDIT_RIGHT, and `NotPossible`.
     """
     require(asking, EDIT_RIGHT)
     letter = _open_letter(letter_id, "edited")
@@ -132,7 +134,7 @@ def dead_letter_edit(
 
 @transaction.atomic
 def dead_letter_discard(*, letter_id: int, reason: str, by: str) -> DeadLetter:
-    """Decide that a dead letter shall not be handled. It stays readable. Raises `NotPossible`."""
+    """Decide that a dead letter will not be handled. It stays readable. Raises `NotPossible`."""
     letter = _open_letter(letter_id, "discarded")
     _decide(letter, State.DISCARDED, What.DISCARDED, by=by, reason=reason)
     return letter
@@ -140,9 +142,9 @@ def dead_letter_discard(*, letter_id: int, reason: str, by: str) -> DeadLetter:
 
 @transaction.atomic
 def dead_letter_reopen(*, letter_id: int, by: str) -> DeadLetter:
-    """Take a decision back: what was discarded, or replayed into a queue that somebody purged. Raises `NotPossible`.
+    """Undo a decision to discard the letter, or a replay into a queue that was purged. Raises `NotPossible`.
 
-    A replayed event that was handled is not handled twice, whatever is replayed.
+    A replayed event that was handled is not handled twice.
     """
     letter = DeadLetter.objects.select_for_update(no_key=True).get(pk=letter_id)
     if letter.state == State.OPEN:
@@ -152,7 +154,7 @@ def dead_letter_reopen(*, letter_id: int, by: str) -> DeadLetter:
 
 
 def preview(letter: DeadLetter, body: str, address: tuple[str, str] | None = None) -> Preview:
-    """What replaying the letter, edited so, would do; raises `NotPossible` for what cannot be kept. Saves nothing."""
+    """What a replay of the letter with these edits would do. Saves nothing. Raises `NotPossible` for invalid edits."""
     _edit(letter, body, address)
     queues = [letter.queue] if goes_by_name(letter) else addresses.receivers(letter.address)
     nowhere = "" if queues else f"no queue of ours takes what is published as {letter.address}"
@@ -167,7 +169,7 @@ def _edit(letter: DeadLetter, body: str | None, address: tuple[str, str] | None)
         raise NotPossible("a task's arguments are ids and cannot be edited: replay or discard it")
     if body is not None:
         edited = check_body(letter, body)
-        # The same words without a version that nobody reads here are another message.
+        # If workers do not support the original's version, the same body without that version is a different message.
         letter.edited_body = edited if _version_refusal(letter) or difference(letter.body, edited) else ""
     if address is not None:
         chosen = UNCHANGED if address == (letter.exchange, letter.routing_key) else Address(*address)
@@ -185,7 +187,7 @@ def _edit_note(letter: DeadLetter) -> str:
 
 
 def _address_refusal(letter: DeadLetter) -> str:
-    """Why it arrives nowhere."""
+    """Why a replay of the letter would reach no handler; "" if it would."""
     choose = "choose another exchange and routing key (Edit), or discard it"
     if letter.is_readdressed:
         return addresses.refusal(letter.address)
@@ -199,7 +201,7 @@ def _address_refusal(letter: DeadLetter) -> str:
 
 
 def _refusal_of(letter: DeadLetter, queue: str) -> str:
-    """Why the queue's worker would refuse what a replay brings."""
+    """Why the queue's worker would refuse a replay of the letter; "" if it would not."""
     try:
         subscription = subscription_of(queue)
     except KeyError:
@@ -244,7 +246,7 @@ def _replayed(letter: DeadLetter, replay: uuid.UUID, by: str) -> DeadLetterEntry
 def _replay_headers(letter: DeadLetter, replay: uuid.UUID, *, by_name: bool) -> dict[str, Any]:
     headers = {name: value for name, value in letter.headers.items() if not name.startswith(_BROKER_HEADERS)}
     if letter.task:
-        # It would be dropped as too late.
+        # With its old expiry the message would be dropped at once.
         headers |= dict.fromkeys(_TIME_HEADERS, None)
     if letter.edited_body or letter.is_readdressed:
         headers.pop(topology.VERSION_HEADER, None)

@@ -1,11 +1,11 @@
-"""Naming an error in a log: what it is and where it came up, not its own words."""
+"""Names errors in logs by class and place, without the error's message."""
 
 
 def fault(error: BaseException) -> str:
-    """Such as "DataError at /app/leads/models.py:12": the innermost line of code.
+    """The error's class and the innermost line of code, such as "DataError at /app/leads/models.py:12".
 
-    An error's own words quote what it was about: psycopg's the row, pydantic's the value, Telethon's the bytes. They
-    belong into the database (`HandlingFailure`), not into logs and reports.
+    The error's message is left out because it may quote data: psycopg's the row, pydantic's the value, Telethon's the
+    bytes. Such messages belong in the database (`HandlingFailure`), not in logs and reports.
     """
     at = error.__traceback__
     while at is not None and at.tb_next is not None:

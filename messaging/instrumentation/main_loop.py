@@ -1,4 +1,4 @@
-"""When the main loop of this process last took a turn: a thread sends heartbeats also while that loop hangs."""
+"""When this process's main loop last ran: the thread that sends heartbeats also runs while the loop hangs."""
 
 import functools
 import time
@@ -18,19 +18,19 @@ def turned() -> None:
 
 
 def paused() -> None:
-    """The loop has ended, or waits for as long as it takes: nothing is to be expected of it until its next turn."""
+    """Call when the loop has ended, or waits for an unlimited time: no turn is expected until the next `turned`."""
     global _turned_at
     _turned_at = None
 
 
 def seconds_since_turn() -> float | None:
-    """None when no turn is to be expected: of a process that notes none, or whose loop is paused."""
+    """The seconds since the last turn. None if no turn is expected: the loop is paused, or reports no turns."""
     turned_at = _turned_at
     return None if turned_at is None else time.monotonic() - turned_at
 
 
 def paused_after(loop: Callable[P, T]) -> Callable[P, T]:
-    """`loop`, after whose end no turn is expected."""
+    """Decorate a loop so that no turn is expected after it has ended."""
 
     @functools.wraps(loop)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -7,7 +7,7 @@ _name = Path(sys.argv[0]).stem
 
 
 def process_name() -> str:
-    """`relay`, or the first part of a worker's node name."""
+    """The process's name: `relay`, for example, or the first part of a worker's node name."""
     return _name
 
 

@@ -1,8 +1,8 @@
-"""Spans by OpenTelemetry's semantic conventions for messaging; imported by `telemetry` alone, when it is on.
+"""Spans in OpenTelemetry's semantic conventions for messaging. Only `telemetry` imports this, if telemetry is on.
 
-A trace is an event's: its id is that of the event's `traceparent`, or the event's own id for one that came without. The
-relay's "publish", from the commit until the broker's confirm, has the very span id that our `traceparent` announces, so
-each subscription's "process" is its child. Batches have a trace of their own, with a link to each event's.
+Each event has a trace. Its id is that of the event's `traceparent`, or the event's id if the event has no such header.
+The relay's "publish" span, from the commit until the broker's confirm, has the span id from our `traceparent`, so each
+subscription's "process" span is its child. A batch has its own trace, with a link to each event's.
 """
 
 import os
@@ -37,13 +37,13 @@ from messaging.instrumentation.process_name import process_name
 from messaging.instrumentation.tracing import parsed, traceparent
 from messaging.messages import OutboxRow, ReceivedMessage
 
-# A process that ends does not wait longer for a collector that is away.
+# A process that ends does not wait longer than this for a collector that is unavailable.
 FAREWELL_SECONDS = 3.0
 _SYSTEM = {"messaging.system": "rabbitmq"}
 
 
 class _Ids(RandomIdGenerator):
-    """Random ones, except for the next span of a thread that has said which."""
+    """Random ids, except for the next span of a thread that has set its ids."""
 
     def __init__(self) -> None:
         self._next = threading.local()
@@ -64,16 +64,17 @@ class _Ids(RandomIdGenerator):
 
 
 class _Exporting:
-    """What one process has of OpenTelemetry: made by the first span after a fork, with the thread that sends."""
+    """The OpenTelemetry objects of one process. The first span after a fork creates them, with the thread that
+    sends."""
 
     def __init__(self) -> None:
         self.ids = _Ids()
         self.provider = TracerProvider(
             resource=Resource.create(_resource()),
             id_generator=self.ids,
-            # As many as the largest batch has.
+            # The size of the largest batch.
             span_limits=SpanLimits(max_links=max(topology.BATCHES.values())),
-            # It would wait for a collector that is away for half a minute.
+            # The library's own shutdown would wait half a minute for a collector that is unavailable.
             shutdown_on_exit=False,
         )
         self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -143,7 +144,7 @@ def processed_together(queue: str, messages: Sequence[ReceivedMessage], began: i
 
 
 def farewell() -> None:
-    """Send what waits, for as long as `FAREWELL_SECONDS`; what is told afterwards is lost."""
+    """Send the waiting spans, for at most `FAREWELL_SECONDS`. Spans recorded afterwards are lost."""
     if _exporting is None:
         return
     thread = threading.Thread(target=_exporting.provider.shutdown, daemon=True)
@@ -163,7 +164,7 @@ def _record(
     error: str = "",
     became: str = "",
 ) -> None:
-    """A span that ends now. A time that is later than that (another machine's clock) is taken for now."""
+    """Record a span that ends now. A start time in the future (from another machine's clock) is replaced with now."""
     ended = time.time_ns()
     exporting = _of_this_process()
     if own is not None:
@@ -190,7 +191,7 @@ def _of_this_process() -> _Exporting:
 
 
 def _forget() -> None:
-    """A forked child has none of its parent's threads, nor may it send its parent's spans again."""
+    """Discard the parent's objects in a forked child: it has no thread, and must not send the parent's spans again."""
     global _lock, _exporting
     _lock, _exporting = threading.Lock(), None
 
@@ -200,7 +201,7 @@ os.register_at_fork(after_in_child=_forget)
 
 def _resource() -> dict[str, str]:
     found = {"service.namespace": "coolthing", "service.instance.id": f"{socket.gethostname()}:{os.getpid()}"}
-    # OpenTelemetry's own variable outranks us.
+    # OpenTelemetry's own variable takes precedence.
     return found if os.environ.get("OTEL_SERVICE_NAME") else {**found, "service.name": process_name()}
 
 
@@ -213,7 +214,7 @@ def _of_processing(queue: str) -> dict[str, str]:
 
 
 def _destination(*parts: str) -> str:
-    """As the conventions name it for RabbitMQ: exchange, routing key and queue, each once."""
+    """The destination's name in the conventions for RabbitMQ: exchange, routing key and queue, each once."""
     return ":".join(part for part in dict.fromkeys(parts) if part)
 
 

@@ -1,7 +1,7 @@
-"""Reports what happens to events to an OpenTelemetry collector, if `OTEL_EXPORTER_OTLP_ENDPOINT` names one.
+"""Reports what happens to events to an OpenTelemetry collector, if `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
 
-Without it nothing of OpenTelemetry is loaded. With it no caller waits for the collector: a thread of each process sends
-the spans, and drops those that it cannot send in time. Telemetry errors never reach the caller.
+If it is not set, OpenTelemetry is not imported. If it is, no caller waits for the collector: a thread of each process
+sends the spans, and drops those that it cannot send in time. Telemetry errors never reach the caller.
 """
 
 import logging
@@ -27,7 +27,8 @@ def is_on() -> bool:
 
 @contextmanager
 def processing(message: ReceivedMessage) -> Iterator[None]:
-    """Inside, one subscription handles one message. What is raised is the span's error, and goes on."""
+    """Report that a subscription handles one message in this block. An exception is recorded in the span and
+    re-raised."""
     if not is_on():
         yield
         return
@@ -42,37 +43,37 @@ def processing(message: ReceivedMessage) -> Iterator[None]:
 
 
 def processed(message: ReceivedMessage, began: int) -> None:
-    """One subscription has handled one message and committed; `began` is on `time.time_ns()`."""
+    """Report that a subscription has handled one message and committed; `began` is from `time.time_ns()`."""
     if is_on():
         _tell(lambda spans: spans.processed(message, began))
 
 
 def processed_together(queue: str, messages: Sequence[ReceivedMessage], began: int) -> None:
-    """A batch was handled in one transaction; `began` is on `time.time_ns()`."""
+    """Report that a batch was handled in one transaction; `began` is from `time.time_ns()`."""
     if is_on() and messages:
         _tell(lambda spans: spans.processed_together(queue, messages, began))
 
 
 def refused(message: ReceivedMessage, problem: Exception) -> None:
-    """A message of a batch never reached the handler: it is no event."""
+    """Report that a message of a batch is not a valid event and was not passed to the handler."""
     if is_on():
         _tell(lambda spans: spans.processed(message, time.time_ns(), type(problem).__name__, "dead-lettered"))
 
 
 def published(row: OutboxRow, committed_at: datetime) -> None:
-    """The broker has confirmed the row."""
+    """Report that the broker has confirmed the row."""
     if is_on():
         _tell(lambda spans: spans.published(row, committed_at))
 
 
 def parked(row: OutboxRow, committed_at: datetime) -> None:
-    """The row cannot be published."""
+    """Report that the row cannot be published."""
     if is_on():
         _tell(lambda spans: spans.published(row, committed_at, error="parked"))
 
 
 def farewell(**_: object) -> None:
-    """Before a process ends: send what was told, for a few seconds at most."""
+    """Send the waiting spans before the process ends, for a few seconds at most."""
     if "messaging.instrumentation.spans" in sys.modules:
         _tell(lambda spans: spans.farewell())
 
@@ -87,10 +88,10 @@ def _tell(what: Callable[[Any], None]) -> None:
 
 
 def _outcome(problem: BaseException | None) -> tuple[str, str]:
-    """(the kind of error, what became of the message). Never the error's text: somebody's message may be in it."""
+    """The error's class, and what became of the message. Never the error's text, which may contain message texts."""
     if problem is None:
         return "", ""
-    # Celery's stubs do not know `requeue`; what is no Exception is about the process.
+    # Celery's stubs lack `requeue`. An exception that is not an Exception concerns the process, not the message.
     given_back = getattr(problem, "requeue", not isinstance(problem, Exception))
     cause = problem.__cause__ or problem
     return type(cause).__name__, "given back" if given_back else "dead-lettered"

@@ -1,9 +1,9 @@
-"""How long handlers take, and how old events are when they are handled: histograms over all processes.
+"""Histograms of how long handlers take, and how old events are when they are handled, over all processes.
 
-Handlers run in prefork children on several machines, children come and go, and none of them can be scraped. So each
-process counts in memory and adds what it counted to rows of `HandlingBucket` a few seconds after the first event, in a
-thread of its own. Counts survive restarts and are right whichever web process is asked; a process that is killed takes
-the last few seconds of its counts along.
+Handlers run in prefork children on several machines. The children come and go, and Prometheus cannot scrape them. So
+each process counts in memory, and its own thread adds the counts to rows of `HandlingBucket` a few seconds after the
+first event. Counts survive restarts and are the same in every web process. A killed process loses the counts of its
+last few seconds.
 """
 
 import logging
@@ -24,26 +24,26 @@ log = logging.getLogger(__name__)
 
 HANDLER_SECONDS = "handler_seconds"
 EVENT_AGE_SECONDS = "event_age_seconds"
-# Upper bounds in seconds. Changing them is safe: counts stay in the buckets that they were added to.
+# Upper bounds in seconds. They may be changed: counts stay in the buckets that they were added to.
 BOUNDS = {
     HANDLER_SECONDS: (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, math.inf),
     EVENT_AGE_SECONDS: (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86_400.0, math.inf),
 }
 FLUSH_SECONDS = 5.0
 
-# (metric, subscription, bound) → how many, and their sum.
+# (metric, subscription, bound) → count and sum.
 Counted = dict[tuple[str, str, float], tuple[int, float]]
 
 
 class Tally:
-    """What this process has counted and not yet written down. Threads may share it."""
+    """The counts of this process that are not in the database yet. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._counted: Counted = {}
 
     def add(self, counted: Counted) -> bool:
-        """Add counts and sums; whether nothing was there before."""
+        """Add counts and sums. Returns whether the tally was empty before."""
         with self._lock:
             was_empty = not self._counted
             for key, (count, total) in counted.items():
@@ -58,14 +58,14 @@ class Tally:
 
 
 _tally = Tally()
-# Elsewhere (a shell, a test) handlers run in passing: what they count is written by whoever calls `flush`.
+# Outside workers (in a shell or a test) no timer runs, so the caller has to call `flush`.
 _in_worker = False
 
 
 def count_on_commit(subscription: str, created_at: datetime | None = None) -> None:
-    """Call in the transaction of a handler, before it: counts its seconds, commit included, once it has committed.
+    """Record the handler's duration, including the commit, when its transaction commits. Call it before the handler.
 
-    With the event's `created_at` its age at this moment is counted, too. Trouble here never fails the handler.
+    With the event's `created_at`, the event's age at this moment is recorded, too. Errors here never reach the handler.
     """
     age = None if created_at is None else (datetime.now(UTC) - created_at).total_seconds()
     started = time.monotonic()
@@ -75,17 +75,17 @@ def count_on_commit(subscription: str, created_at: datetime | None = None) -> No
         if age is not None:
             observe(EVENT_AGE_SECONDS, subscription, age)
 
-    # A function of its own: Django reports trouble of a robust hook by its name, which a partial has not.
+    # A named function: Django logs errors of a robust hook with the function's name, which a partial lacks.
     transaction.on_commit(count, robust=True)
 
 
 def observe(metric: str, subscription: str, value: float) -> None:
-    """One value, in seconds. A negative one (a publisher's clock ahead of ours) counts as 0."""
+    """Record one value in seconds. A negative one (a publisher's clock ahead of ours) counts as 0."""
     observe_all(metric, subscription, [value])
 
 
 def observe_all(metric: str, subscription: str, values: Iterable[float]) -> None:
-    """As `observe`, for many values at once."""
+    """Like `observe`, for many values."""
     counted: Counted = {}
     for value in values:
         value = max(0.0, value)
@@ -97,12 +97,12 @@ def observe_all(metric: str, subscription: str, values: Iterable[float]) -> None
 
 
 def count(metric: str, subscription: str) -> None:
-    """One more of something that has no duration; it is kept beside the histograms, in one bucket."""
+    """Count an occurrence of something without a duration, stored in one bucket beside the histograms."""
     _add({(metric, subscription, math.inf): (1, 0.0)})
 
 
 def flush() -> None:
-    """Add what was counted to the database. What cannot be written now is kept for the next time."""
+    """Add the counts to the database. After a database error they are kept for the next call."""
     counted = _tally.take()
     if not counted:
         return
@@ -120,13 +120,13 @@ def _write(counted: Counted) -> None:
             f"INSERT INTO {HandlingBucket._meta.db_table} AS kept (metric, subscription, bound, count, total)"
             " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (metric, subscription, bound)"
             " DO UPDATE SET count = kept.count + excluded.count, total = kept.total + excluded.total",
-            # In one order everywhere: two processes must not wait for each other's rows.
+            # Sorted, so that two processes cannot deadlock.
             [(*key, *counted[key]) for key in sorted(counted)],
         )
 
 
 def _add(counted: Counted) -> None:
-    """In a worker, whoever finds the tally empty sees to it that it is written down."""
+    """Add to the tally. In a worker, the thread that finds the tally empty starts the timer to flush it."""
     if _tally.add(counted) and _in_worker:
         timer = Timer(FLUSH_SECONDS, _flush_in_thread)
         timer.daemon = True
@@ -141,7 +141,7 @@ def _flush_in_thread() -> None:
 
 
 def _write_from_now_on(**_: object) -> None:
-    """Before the pool forks: its children inherit it."""
+    """Runs before the pool forks, so the children inherit the flag."""
     global _in_worker
     _in_worker = True
 
@@ -151,7 +151,7 @@ def _flush_at_end(**_: object) -> None:
 
 
 def _forget() -> None:
-    """A forked child must not count its parent's events again, nor inherit a lock that was held."""
+    """A forked child must neither count its parent's events again nor inherit a locked lock."""
     global _tally
     _tally = Tally()
 

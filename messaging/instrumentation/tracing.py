@@ -1,4 +1,4 @@
-"""W3C Trace Context: the header `traceparent` of events, and its value in the log lines of their handling."""
+"""W3C Trace Context: the header `traceparent` of events, and its value in log lines while events are handled."""
 
 import logging
 import re
@@ -8,24 +8,25 @@ from contextvars import ContextVar
 from uuid import UUID
 
 _current: ContextVar[str] = ContextVar("traceparent", default="")
-# Only what the standard allows: a foreign header must not write lines of its own into our logs.
+# Only what the standard allows, because a header of another program must not add lines to our logs.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-# Which the standard forbids.
+# The version that the standard forbids.
 _NO_VERSION = 0xFF
 _LOWER_HALF = (1 << 64) - 1
 
 
 def traceparent(event_id: UUID) -> str:
-    """W3C Trace Context, level 1: the trace is the event, so its id finds the event in foreign tools and in ours.
+    """The event's header (W3C Trace Context, level 1). The trace id is the event's id, so it finds the event in any
+    tool.
 
-    The publishing span's id is the lower half of the event's id; the standard forbids ids of zeros alone.
+    The span id of the publisher is the lower half of the event's id. The standard forbids ids that are 0.
     """
     span = event_id.int & _LOWER_HALF
     return f"00-{event_id.int or 1:032x}-{span or 1:016x}-01"
 
 
 def parsed(traceparent: object) -> tuple[int, int, bool] | None:
-    """(trace id, parent's span id, whether it is sampled) of a header that is valid by the standard."""
+    """(trace id, parent's span id, whether it is sampled) of a valid header; None otherwise."""
     if not isinstance(traceparent, str) or not _TRACEPARENT.fullmatch(traceparent):
         return None
     version, trace_id, span_id, flags = (int(part, 16) for part in traceparent.split("-"))
@@ -34,7 +35,7 @@ def parsed(traceparent: object) -> tuple[int, int, bool] | None:
 
 @contextmanager
 def handling(traceparent: object) -> Iterator[None]:
-    """Inside, log lines carry this header's value, if it is one."""
+    """Add the header's value to log lines in this block, if it is valid."""
     known = isinstance(traceparent, str) and _TRACEPARENT.fullmatch(traceparent)
     token = _current.set(str(traceparent) if known else "")
     try:
@@ -44,7 +45,7 @@ def handling(traceparent: object) -> Iterator[None]:
 
 
 class TraceFilter(logging.Filter):
-    """Gives each record `trace`: " traceparent=…" while an event is handled, else nothing."""
+    """Sets `trace` of each record: " traceparent=…" while an event is handled, otherwise ""."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         current = _current.get()

@@ -1,6 +1,6 @@
-"""What Prometheus scrapes: figures of the queues, the outbox, dead letters and handlers, all read from the database.
+"""The metrics for Prometheus: queues, outbox, dead letters and handlers, all read from the database.
 
-Every web process gives the same answer, so one of them is scraped, or any of them through a load balancer.
+Every web process returns the same values, so Prometheus scrapes one of them, or any through a load balancer.
 """
 
 from collections import defaultdict
@@ -21,9 +21,9 @@ from messaging.instrumentation import timings
 from messaging.models import DeadLetter, HandlingBucket, OutboxEvent, QueueControl
 from messaging.observability import queue_stats
 
-# As the wire contract names them; a service without a row counts 0.
+# Names from the wire contract. A service without rows has the value 0.
 SERVICES = ("admin", "scripts", "scripts_watchdog", "parser", "manager", "notifier", "bots")
-# Events published are counted over this many seconds.
+# The publish rate is an average over so many seconds.
 PUBLISH_WINDOW_SECONDS = 60
 
 
@@ -39,12 +39,13 @@ class BusCollector(Collector):
         yield histogram("coolthing_event_age_seconds", timings.EVENT_AGE_SECONDS, "Age of events when handling began")
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering must not ask the database."""
+        """Nothing, so that registering the collector does not query the database."""
         return []
 
 
 def render(accept: str, *rooms: Collector) -> tuple[bytes, str]:
-    """The bus's metrics and other rooms', in the format that this Accept header asks for; and its content type."""
+    """The metrics of the bus and of other apps' collectors, in the format of this Accept header, and the content
+    type."""
     registry = CollectorRegistry()
     for collector in (BusCollector(), *rooms):
         registry.register(collector)
@@ -53,7 +54,7 @@ def render(accept: str, *rooms: Collector) -> tuple[bytes, str]:
 
 
 def queue_families() -> Iterator[Metric]:
-    """The last that the broker said; `coolthing_queue_figures_age_seconds` says when that was."""
+    """The latest figures from the broker. `coolthing_queue_figures_age_seconds` is their age."""
     messages = GaugeMetricFamily("rabbitmq_queue_messages", "Messages ready and unacknowledged", labels=["queue"])
     consumers = GaugeMetricFamily("rabbitmq_queue_consumers", "Consumers of the queue", labels=["queue"])
     consume_rate = GaugeMetricFamily("rabbitmq_consume_rate", "Acknowledged messages a second", labels=["service"])
@@ -64,7 +65,7 @@ def queue_families() -> Iterator[Metric]:
         consumers.add_metric([name], row.consumers)
         if name in topology.SERVICES:
             acks[topology.SERVICES[name]] += row.ack_rate
-    # Before the first look at the broker nothing is known, not even that a rate is 0.
+    # Before the first sample nothing is known, so there is no rate, not even 0.
     for service, rate in sorted(acks.items() if newest.queues else ()):
         consume_rate.add_metric([service], rate)
     yield from (messages, consumers, consume_rate, _head_ages())
@@ -100,7 +101,7 @@ def outbox_families() -> Iterator[Metric]:
 
 
 def dead_letters() -> Metric:
-    """Letters that wait for a decision, by the queue where they died."""
+    """Open dead letters by the queue where they died."""
     family = GaugeMetricFamily("coolthing_dead_letters", "Dead letters that nobody has decided on", labels=["queue"])
     rows = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).values_list("queue").annotate(n=Count("id"))
     open_by_queue = {queue or UNROUTABLE: count for queue, count in rows.order_by()}

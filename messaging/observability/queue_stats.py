@@ -1,6 +1,6 @@
-"""Figures of the queues: taken from the broker's management API by one task, read from the database by all others.
+"""Statistics of the queues: one task gets them from the broker's management API, and all others read the database.
 
-What is shown while the broker is away is the last that it said, with its age.
+While the broker is unavailable, the panel shows the latest sample with its age.
 """
 
 from collections import defaultdict
@@ -18,20 +18,20 @@ from messaging.database.clock import database_clock
 from messaging.database.locks import rows_delete
 from messaging.models import QueueSample
 
-# Between two looks at the broker; `coolthing_site.processes.beat_schedule` gives the task this period.
+# Seconds between two samples; `coolthing_site.processes.beat_schedule` gives the task this period.
 SAMPLE_SECONDS = 15
 KEPT = timedelta(hours=1)
-# Two looks failed, or were late: what is older is no longer how things are.
+# Older figures are stale: two samples have failed or were late.
 STALE_SECONDS = 3.0 * SAMPLE_SECONDS
-# A broker that does not answer must not hold one of the few maintenance slots for long.
+# The timeout is short, so that a broker that does not respond blocks a maintenance slot only briefly.
 _API_SECONDS = 3.0
-# The broker's own statistics are five seconds apart; rates are averaged over what one look covers.
+# The broker has a sample every five seconds. Rates are averaged over the time between two of our samples.
 _RATES = {"msg_rates_age": SAMPLE_SECONDS, "msg_rates_incr": 5}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The newest look at the broker, by queue, and how many seconds ago it was; without any there is no age."""
+    """The newest sample by queue, and its age in seconds; None if there is no sample."""
 
     queues: dict[str, QueueSample]
     age_seconds: float | None
@@ -43,16 +43,16 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class HeadAge:
-    """How long the oldest message of a queue has been waiting: at most `seconds`, or more than that."""
+    """How many seconds the oldest message of a queue has been waiting: at most `seconds`, or more with `at_least`."""
 
     seconds: float
     at_least: bool = False
 
 
 def sample() -> int:
-    """Ask the broker about our queues and keep the answer; the number of queues. Raises `ManagementUnavailable`."""
+    """Store a sample of our queues. Returns the number of queues. Raises `ManagementUnavailable`."""
     found = ManagementApi.from_settings(_API_SECONDS).in_vhost("queues", **_RATES)
-    # One statement, so that all rows get the same time: the database's.
+    # One statement, so that all rows get the same time of the database.
     rows = QueueSample.objects.bulk_create(_row(queue) for queue in found if TOPOLOGY.has_queue(queue["name"]))
     rows_delete(QueueSample.objects.filter(at__lt=database_clock() - KEPT))
     return len(rows)
@@ -75,11 +75,12 @@ def history(until: datetime) -> dict[str, list[QueueSample]]:
 
 
 def head_age(samples: Sequence[QueueSample], now: datetime) -> HeadAge | None:
-    """How long the head of a queue has been there, from its samples in order of time; None when that is unknown.
+    """How long the head of a queue has been waiting, from its samples in order of time; None if this is unknown.
 
-    Quorum queues do not tell (`head_message_timestamp` is for classic ones), but they are first in, first out: with
-    `waiting` messages the head is the one that came when all but `waiting` of the published ones had come. What a queue
-    gets from a dead letter exchange is not counted as published: there the last time it was empty is all that is known.
+    Quorum queues do not report this (`head_message_timestamp` is for classic ones), but they are first in, first out:
+    with `waiting` messages the head is the message that arrived when all but `waiting` of the published ones had
+    arrived. Messages from a dead letter exchange do not count as published; for such queues only the last time without
+    messages is known.
     """
     samples = _since_restart(samples)
     if not samples:
@@ -94,7 +95,7 @@ def head_age(samples: Sequence[QueueSample], now: datetime) -> HeadAge | None:
 
 
 def _row(queue: dict[str, Any]) -> QueueSample:
-    """Figures are missing until the broker has counted for the first time."""
+    """A sample of a queue. The management API omits statistics until the broker has counted for the first time."""
     stats = queue.get("message_stats", {})
     return QueueSample(
         queue=queue["name"],
@@ -112,7 +113,7 @@ def _waiting(row: QueueSample) -> int:
 
 
 def _since_restart(samples: Sequence[QueueSample]) -> Sequence[QueueSample]:
-    """A broker that starts again counts from nothing."""
+    """The samples since the last restart of the broker, when its counts began at 0 again."""
     restarts = [
         place
         for place, (sample, next_sample) in enumerate(pairwise(samples), 1)

@@ -1,6 +1,6 @@
-"""The whole story of one event: published, confirmed, handled, dead, replayed, and what rooms above made of it.
+"""The history of one event: published, confirmed, handled, dead, replayed, and what other apps did with it.
 
-Told from rows alone. The outbox remembers a day, handled events and failures a week, dead letters for ever.
+It is made of rows: the outbox is kept for a day, handled events and failures for a week, dead letters forever.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +26,7 @@ from messaging.models import (
 
 @dataclass(frozen=True)
 class TraceStep:
-    """Something that happened to the event. `where`: a service, queue or channel. `row` has a page in the panel."""
+    """A step in the event's history. `where` is a service, queue or channel; `row` has a page in the panel."""
 
     at: datetime
     what: str
@@ -38,7 +38,7 @@ class TraceStep:
 
 @dataclass(frozen=True)
 class TraceArrival:
-    """A queue that the event should reach, and what has become of it there: a state, and the reason where it waits."""
+    """A queue that the event should reach, and the event's state there; `text` is the reason if it waits."""
 
     queue: str
     state: str
@@ -47,7 +47,7 @@ class TraceArrival:
 
 @dataclass(frozen=True)
 class Trace:
-    """`exchange` and `routing_key` are empty when nothing that is kept tells them."""
+    """The history of one event. `exchange` and `routing_key` are "" if no stored row has them."""
 
     event_id: UUID
     exchange: str
@@ -61,7 +61,7 @@ class Trace:
         return bool(self.steps)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, for programs."""
+        """The trace as JSON values."""
         return {
             "event_id": str(self.event_id),
             "exchange": self.exchange,
@@ -86,14 +86,17 @@ _sources: list[Source] = []
 
 
 def register_source(source: Source) -> None:
-    """A room above adds its steps to the story of an event; users see those whose rows they may view. Call it from an
-    app's `ready`. Steps are sorted by time; only steps of the same moment keep the order of registration."""
+    """Register a function of another app that adds steps to the history of an event. Call it from the app's `ready`.
+
+    Users see the steps whose rows they may view. Steps are sorted by time; steps of the same moment stay in the order
+    of registration.
+    """
     if source not in _sources:
         _sources.append(source)
 
 
 def trace(event_id: UUID) -> Trace:
-    """The event's story so far, in the order of its times."""
+    """The event's history so far, in order of time."""
     outbox = list(OutboxEvent.objects.filter(event_id=event_id).order_by("id"))
     handled = list(ProcessedEvent.objects.filter(event_id=event_id))
     letters = list(DeadLetter.objects.filter(event_id=event_id).prefetch_related("history"))
@@ -147,7 +150,7 @@ def _died(letters: list[DeadLetter]) -> Iterator[TraceStep]:
 
 
 def _failures(letters: list[DeadLetter]) -> Iterator[TraceStep]:
-    """What handlers said before they rejected the message."""
+    """The errors of handlers before they rejected the message."""
     for letter in letters:
         found = failures_of(
             queue=letter.queue,
@@ -162,7 +165,7 @@ def _failures(letters: list[DeadLetter]) -> Iterator[TraceStep]:
 
 
 def _address(outbox: list[OutboxEvent], letters: list[DeadLetter]) -> tuple[str, str]:
-    """An operator who gave a letter another exchange and key, and replayed it, said what the event is."""
+    """The event's exchange and routing key. Those from an operator, for a letter that was replayed, come first."""
     for letter in letters:
         if letter.is_readdressed and letter.state == DeadLetter.State.REPLAYED:
             return letter.edited_exchange, letter.edited_routing_key
@@ -173,7 +176,7 @@ def _address(outbox: list[OutboxEvent], letters: list[DeadLetter]) -> tuple[str,
 
 
 def _traceparent(event_id: UUID, outbox: list[OutboxEvent], letters: list[DeadLetter]) -> str:
-    """As it travels: a foreign publisher may have given its own."""
+    """The header as it was sent: another publisher may have set its own."""
     for headers in [row.headers for row in outbox] + [letter.headers for letter in letters]:
         kept = headers.get(topology.TRACE_HEADER)
         if isinstance(kept, str):
@@ -188,7 +191,7 @@ def _arrivals(
     handled: list[ProcessedEvent],
     letters: list[DeadLetter],
 ) -> list[TraceArrival]:
-    """The queues that the topology gives the event to, and those that it turned up in anyway."""
+    """The queues that the topology routes the event to, and any others that it has reached."""
     done = {row.subscription for row in handled}
     dead = {letter.queue: letter for letter in letters if letter.queue}
     wanted = queues_for(exchange, routing_key) if exchange else []
@@ -200,7 +203,7 @@ def _arrivals(
 
 
 def _unpublished(outbox: list[OutboxEvent], queue: str) -> str:
-    """Why the message that was last sent to the queue is not there yet; empty when it is, or none of ours was sent."""
+    """Why the last message to the queue has not arrived yet; "" if it has, or if CoolThing sent none."""
     sent = [row for row in outbox if row.routing_key == queue or not _is_replay(row)]
     if not sent or sent[-1].published_at is not None:
         return ""
