@@ -1,4 +1,4 @@
-"""The topology on a broker: declared, and compared with what stands there."""
+"""Declares the topology on a broker, and compares it with the broker's state."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +11,8 @@ from messaging.broker.management_api import ManagementApi
 from messaging.broker.topology import TOPOLOGY, ExchangeSpec, QueueSpec, Topology
 
 _CONNECT_SECONDS = 5.0
-# What the name of a queue gets while its messages stand aside, and that of an exchange while it is made anew (see
-# `messaging.broker.queue_moves` and `messaging.broker.exchange_moves`).
+# The suffix of the name of a temporary queue or exchange during a move (see `messaging.broker.queue_moves` and
+# `messaging.broker.exchange_moves`).
 MOVING_SUFFIX = ".moving"
 Binding = tuple[str, str]
 
@@ -20,7 +20,7 @@ _DECLARES = "setup_broker mends it"
 _MOVES = "setup_broker --migrate makes the queue anew and keeps its messages"
 _REPLACES = "setup_broker --migrate makes the exchange anew and loses no message"
 _BY_HAND = "delete it while nothing publishes to it, then run setup_broker"
-# Why an argument matters, when it is otherwise.
+# Why it matters if an argument differs.
 _MEANINGS = {
     "alternate-exchange": "other programs declare the exchange without it and are refused (406); a policy gives it",
     "x-queue-type": "only quorum queues count deliveries and keep what they confirmed on every node",
@@ -34,13 +34,13 @@ _MEANINGS = {
 
 
 class DeclarationRefused(Exception):
-    """The broker has something of that name with other arguments; the text names it."""
+    """The broker has a queue or an exchange of that name with other arguments. The text contains the name."""
 
 
 def declare(topology: Topology = TOPOLOGY, url: str = "") -> None:
-    """Declare everything but the policies, which do not go over AMQP (`policies.policies_set`).
+    """Declare everything except the policies, which AMQP does not support (`policies.policies_set`).
 
-    What stands already is left as it is; what stands otherwise raises `DeclarationRefused`.
+    Existing queues and exchanges do not change. Raises `DeclarationRefused` if one differs.
     """
     with _connect(url) as connection:
         for exchange in topology.exchanges:
@@ -50,16 +50,17 @@ def declare(topology: Topology = TOPOLOGY, url: str = "") -> None:
 
 
 def declare_exchanges(topology: Topology, url: str = "") -> None:
-    """As `declare`, without the queues."""
+    """Like `declare`, without the queues."""
     with _connect(url) as connection:
         for exchange in topology.exchanges:
             _declare_exchange(connection, exchange)
 
 
 def differences(topology: Topology, api: ManagementApi) -> list[str]:
-    """One line for each thing that is missing, different, or bound to our queues beyond what the topology says.
+    """One line for each thing that is missing or different, and for each binding of our queues that is not in the
+    topology.
 
-    Each says what the difference means and what to do about it.
+    Each line contains the consequences of the difference and what to do about it.
     """
     queues, exchanges = api.in_vhost("queues"), api.in_vhost("exchanges")
     return [
@@ -73,17 +74,18 @@ def differences(topology: Topology, api: ManagementApi) -> list[str]:
 
 
 def queue_differs(spec: QueueSpec, live: dict[str, Any] | None) -> bool:
-    """Whether a queue stands (as the management API describes it) that has to be made anew."""
+    """Whether the queue exists and has to be recreated. `live` is the management API's description, None without
+    one."""
     return live is not None and any(_differences_of_queue(spec, live))
 
 
 def exchange_differs(spec: ExchangeSpec, live: dict[str, Any] | None) -> bool:
-    """Whether an exchange stands that can be made anew: it has other arguments, and is what it should be besides."""
+    """Whether the exchange exists and has to be recreated: it has arguments, but the right type, and is durable."""
     return live is not None and bool(live["arguments"]) and live["type"] == spec.type and live["durable"]
 
 
 def unfinished_exchange_moves(topology: Topology, found: list[dict[str, Any]]) -> list[str]:
-    """A line for each exchange that an interrupted `setup_broker --migrate` left beside ours."""
+    """A line for each temporary exchange that an interrupted `setup_broker --migrate` left."""
     standing = {exchange["name"] for exchange in found}
     return [
         f"exchange {spec.name}{MOVING_SUFFIX} is left of an interrupted move: messages to {spec.name} go through it;"
@@ -165,7 +167,7 @@ def _binding_differences(topology: Topology, found: list[dict[str, Any]]) -> Ite
     live = {
         (item["source"], item["routing_key"], item["destination"])
         for item in found
-        # The default exchange binds every queue by itself.
+        # The default exchange binds every queue implicitly.
         if item["source"] and item["destination_type"] == "queue" and item["destination"] in ours
     }
     wanted = {(exchange, key, queue.name) for queue in topology.queues for exchange, key in queue.all_bindings}

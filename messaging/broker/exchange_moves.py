@@ -1,15 +1,17 @@
-"""An exchange that has arguments is made anew without them, while programs publish to it.
+"""Recreates exchanges that have arguments without them, while programs publish.
 
-Arguments cannot be changed in place, and an exchange takes its bindings along when it is deleted. So another exchange
-beside it gets the same bindings first, and takes over. At every moment each message reaches every queue that wants it:
+Arguments cannot be changed in place, and an exchange loses its bindings when it is deleted. So a temporary exchange
+gets the same bindings first and takes over. At every moment each message reaches every queue that wants it:
 
-1. Beside: bound to everything that the old exchange is bound to; the old one is then bound to beside alone.
-2. A policy makes beside the alternate of the exchange, for the moment after it is declared anew and has no binding.
-3. The old one is deleted and declared anew. In between publishers are refused (404), which is no loss: they know it.
-4. The new one is bound to beside, to everything else, and then no more to beside.
+1. The temporary exchange gets all bindings of the old one, which is then bound only to the temporary exchange.
+2. A policy makes the temporary exchange the alternate of the exchange, for the moment after the exchange is declared
+   again and has no bindings.
+3. The old exchange is deleted and declared again. In between publishers are refused (404), which loses nothing, because
+   they get the error.
+4. The new exchange is bound to the temporary one, then to everything else, and then unbound from the temporary one.
 
-A queue that a message reaches on two ways gets it once. Whatever interrupts that, a later run finds on the broker how
-far it came.
+A queue that a message reaches in two ways gets it once. After an interruption a later run continues, because the broker
+shows how far the earlier one came.
 """
 
 import json
@@ -25,14 +27,15 @@ from messaging.broker.management_api import ManagementApi
 from messaging.broker.topology import ExchangeSpec, PolicySpec, Topology
 from messaging.errors import BrokerChangeRefused
 
-# Of whatever an administrator may have set for all exchanges.
+# Higher than the policies that an administrator may have set for all exchanges.
 _MOVING_PRIORITY = 1_000
-# A message that is being routed has seen the exchange's policy, and may yet look for its alternate.
+# A message that is being routed has used the old policy and may still look up its alternate exchange.
 _SETTLE_SECONDS = 1.0
 
 
 class _Binding(NamedTuple):
-    """From the exchange to a queue or another exchange. The arguments are JSON, so that bindings can be compared."""
+    """From the exchange to a queue or another exchange. The arguments are JSON text, so that bindings can be
+    compared."""
 
     to: str
     to_exchange: bool
@@ -41,13 +44,14 @@ class _Binding(NamedTuple):
 
 
 class ExchangeMover:
-    """Part of `queue_moves.QueueMover`, whose lock and channel it uses; `say` gets a line for each exchange."""
+    """Part of `queue_moves.QueueMover`, whose lock and channel it uses. `say` is called with a line for each
+    exchange."""
 
     def __init__(self, wanted: Topology, api: ManagementApi, channel: amqp.Channel, say: Callable[[str], None]) -> None:
         self._topology, self._api, self._channel, self._say = wanted, api, channel, say
 
     def move_all(self) -> list[str]:
-        """Make the exchanges anew that have arguments, and finish what an earlier run began; their names.
+        """Recreate the exchanges that have arguments, and finish the moves of an interrupted run. Returns their names.
 
         Raises `BrokerChangeRefused`.
         """
@@ -82,7 +86,7 @@ class ExchangeMover:
                 self._require_followed(_moving_policy(spec), spec.name)
 
     def _move(self, spec: ExchangeSpec, live: dict[str, Any] | None) -> None:
-        """`live`: the exchange as the management API describes it, None when it is not there."""
+        """Move one exchange. `live` is the management API's description of the exchange, None if it does not exist."""
         instead = {"alternate-exchange": topology.UNROUTABLE_EXCHANGE}
         self._channel.exchange_declare(
             exchange_beside(spec.name), spec.type, durable=True, auto_delete=False, arguments=instead
@@ -94,8 +98,8 @@ class ExchangeMover:
         policies.policy_delete(_moving_policy(spec), self._api)
 
     def _hand_over(self, spec: ExchangeSpec) -> None:
-        """Leave nothing bound to the old exchange but beside, and delete it."""
-        # What other programs bind meanwhile comes along.
+        """Bind the old exchange only to the temporary one, and delete it."""
+        # Other programs may add bindings meanwhile; these are moved, too.
         while others := self._bindings(spec.name) - set(_to_beside(spec, self._bindings(exchange_beside(spec.name)))):
             self._bind(exchange_beside(spec.name), others)
             self._bind(spec.name, _to_beside(spec, self._bindings(exchange_beside(spec.name))))
@@ -105,7 +109,7 @@ class ExchangeMover:
         self._channel.exchange_delete(spec.name)
 
     def _take_back(self, spec: ExchangeSpec) -> None:
-        """Bind the new exchange as beside is bound, and nothing to beside any more."""
+        """Give the new exchange the bindings of the temporary one, and remove all bindings to the temporary one."""
         wanted = self._bindings(exchange_beside(spec.name))
         to_beside = _to_beside(spec, wanted)
         self._bind(spec.name, to_beside)
@@ -119,7 +123,7 @@ class ExchangeMover:
         self._unbind(spec.name, to_beside)
 
     def _require_no_exclusive_queues(self, specs: Iterable[ExchangeSpec]) -> None:
-        """The broker lets nobody but its owner bind an exclusive queue."""
+        """Raise `BrokerChangeRefused` if an exclusive queue is bound: only its owner can bind it again."""
         exclusive = {queue["name"] for queue in self._api.in_vhost("queues") if queue.get("exclusive")}
         for spec in specs:
             if found := sorted(exclusive & {binding.to for binding in self._bindings(spec.name)}):
@@ -142,7 +146,7 @@ class ExchangeMover:
         return {_binding(item) for item in found}
 
     def _sources(self, exchange: str) -> list[tuple[str, _Binding]]:
-        """Exchanges that pass messages on to this one."""
+        """The exchanges that route messages to this one, with the bindings."""
         found = self._api.call("GET", f"exchanges/{self._quoted(exchange)}/bindings/destination")
         return [(item["source"], _binding(item)) for item in found]
 
@@ -161,7 +165,7 @@ class ExchangeMover:
 
 
 def exchange_beside(exchange: str) -> str:
-    """The name of the exchange that stands in for another one while that is made anew."""
+    """The name of the temporary exchange that replaces this one during a move."""
     return exchange + declare.MOVING_SUFFIX
 
 
@@ -171,7 +175,7 @@ def _binding(item: dict[str, Any]) -> _Binding:
 
 
 def _to_beside(spec: ExchangeSpec, bindings: Iterable[_Binding]) -> list[_Binding]:
-    """What takes every message to beside that any of these bindings wants."""
+    """Bindings that route every message that any of these bindings matches to the temporary exchange."""
     keys = {"#"} if spec.type == "topic" else {binding.key for binding in bindings}
     return [_Binding(exchange_beside(spec.name), True, key) for key in sorted(keys)]
 

@@ -1,4 +1,4 @@
-"""Policies of the virtual host: what exchanges have that no program declares. They go over the management API."""
+"""Policies of the virtual host: settings of exchanges that programs do not declare. Set through the management API."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,23 +7,23 @@ from urllib.parse import quote
 from messaging.broker.management_api import ManagementApi, ManagementUnavailable
 from messaging.broker.topology import PolicySpec, Topology
 
-# Policies are set by users with the tag `policymaker` or `administrator` alone.
+# Only users with the tag `policymaker` or `administrator` may set policies.
 _FORBIDDEN = (401, 403)
 _MEANING = "what no queue wants is kept by the alternate exchange; without it such messages of other programs vanish"
 
 
 class PolicyRefused(Exception):
-    """The policies cannot be set from here; the text says why, and what an administrator has to run."""
+    """The policies cannot be set from here. The text contains the reason, and the command for an administrator."""
 
 
 def policies_set(topology: Topology, api: ManagementApi) -> None:
-    """Set the topology's policies; those that are set already stay as they are. Raises `PolicyRefused`."""
+    """Set the topology's policies; policies that are already set do not change. Raises `PolicyRefused`."""
     for policy in topology.policies:
         policy_set(policy, api)
 
 
 def policy_set(policy: PolicySpec, api: ManagementApi) -> None:
-    """It holds for the exchanges that are there and for those to come. Raises `PolicyRefused`."""
+    """Set a policy, which applies to existing and future exchanges. Raises `PolicyRefused`."""
     try:
         api.call("PUT", _path(policy.name, api), policy.as_json)
     except ManagementUnavailable as problem:
@@ -34,7 +34,7 @@ def policy_set(policy: PolicySpec, api: ManagementApi) -> None:
 
 
 def policy_delete(policy: PolicySpec, api: ManagementApi) -> None:
-    """It may be gone already."""
+    """Delete the policy if it exists."""
     try:
         api.call("DELETE", _path(policy.name, api))
     except ManagementUnavailable as problem:
@@ -43,12 +43,12 @@ def policy_delete(policy: PolicySpec, api: ManagementApi) -> None:
 
 
 def by_hand(policy: PolicySpec, vhost: str) -> str:
-    """What to do where this program may not set policies."""
+    """What to do if this program may not set policies."""
     return f"an administrator of the broker has to run, once:\n  {policy.command(vhost)}"
 
 
 def differences(topology: Topology, api: ManagementApi, exchanges: list[dict[str, Any]]) -> Iterator[str]:
-    """As `declare.differences`, of the policies."""
+    """Like `declare.differences`, for the policies."""
     known = {policy["name"]: policy for policy in api.in_vhost("policies")}
     standing = {exchange["name"]: exchange for exchange in exchanges}
     for policy in topology.policies:
@@ -70,7 +70,7 @@ def _differences_of(policy: PolicySpec, live: dict[str, Any]) -> Iterator[str]:
 def _not_followed(
     policy: PolicySpec, exchange: dict[str, Any], known: dict[str, dict[str, Any]], vhost: str
 ) -> Iterator[str]:
-    """Of several policies that match an exchange one applies: it must give what ours would."""
+    """A line if the exchange lacks the policy's settings. Only one of the policies that match an exchange applies."""
     name, applied = exchange["name"], exchange.get("policy", "")
     definition = known[applied]["definition"] if applied in known else {}
     if all(definition.get(key) == value for key, value in policy.definition.items()):

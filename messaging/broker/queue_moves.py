@@ -1,8 +1,8 @@
-"""A queue whose arguments have changed is made anew, and its messages move along.
+"""Recreates queues whose arguments have changed, and keeps their messages.
 
-A queue's arguments cannot be changed in place. So a queue beside it takes over its bindings, its messages go there, it
-is deleted and declared as it should be, and everything comes back. Whatever interrupts that, a later run finds on the
-broker how far it came. A message may arrive twice, as over a broken connection; none is lost.
+A queue's arguments cannot be changed in place. So a temporary queue takes over its bindings and its messages, the queue
+is deleted and declared again, and bindings and messages move back. After an interruption a later run continues, because
+the broker shows how far the earlier one came. A message may arrive twice, as over a broken connection; none is lost.
 """
 
 import time
@@ -23,18 +23,21 @@ from messaging.broker.topology import Topology
 from messaging.errors import BrokerChangeRefused
 from texts.wording import counted
 
-# Whoever could declare this exclusive queue is the only one who moves anything.
+# An exclusive queue as a lock: only the process that could declare it moves queues.
 LOCK = "setup_broker_lock"
-# No TTL, no dead-lettering, no delivery limit worth the name: here a message only waits.
+# No TTL, no dead-lettering and a very high delivery limit, because messages only wait here.
 _WAITING = {"x-queue-type": "quorum", "x-delivery-limit": topology.ARCHIVE_DELIVERY_LIMIT}
-# The broker's figures of a queue are up to two of its periods of 5 seconds old.
+# The broker's statistics of a queue are at most two periods of 5 seconds old.
 FIGURES_SECONDS = 11.0
 _CONNECT_SECONDS = 5.0
 _POLL_SECONDS = 0.5
 
 
 class QueueMover:
-    """Moves a broker's queues; `say` gets a line for each step. A context manager, one at a time on a virtual host."""
+    """Moves a broker's queues. `say` is called with a line for each step.
+
+    A context manager. Only one can be active on a virtual host; another one raises `BrokerChangeRefused`.
+    """
 
     def __init__(
         self,
@@ -64,14 +67,14 @@ class QueueMover:
         self._connection.release()
 
     def move_exchanges(self) -> list[str]:
-        """As `ExchangeMover.move_all`; before the queues, whose bindings need the exchanges."""
+        """Call `ExchangeMover.move_all`. Move the exchanges before the queues, whose bindings need them."""
         return ExchangeMover(self._topology, self._api, self._channel, self._say).move_all()
 
     def move_all(self) -> list[str]:
-        """Make the queues anew that are otherwise than they should be, and finish what an earlier run began.
+        """Recreate the queues that differ, and finish the moves of an interrupted run. Returns the names of both.
 
-        Returns their names. Everything else of the topology is declared, too. Raises `BrokerChangeRefused`, and
-        `declare.DeclarationRefused` for an exchange that is otherwise.
+        Declares everything else in the topology, too. Raises `BrokerChangeRefused`, and `declare.DeclarationRefused`
+        for an exchange that differs.
         """
         declare.declare_exchanges(self._topology, self._url)
         standing = {queue["name"]: queue for queue in self._api.in_vhost("queues")}
@@ -85,7 +88,8 @@ class QueueMover:
         for spec in changed:
             self._channel.queue_delete(spec.name)
         declare.declare(self._topology, self._url)
-        # RabbitMQ 3.10 crashes a channel that has seen a classic queue and publishes to a quorum queue of its name.
+        # RabbitMQ 3.10 crashes a channel that has used a classic queue and then publishes to a quorum queue of the same
+        # name.
         self._carrier = Carrier(self._connection)
         back = [spec for spec in self._topology.queues if spec in changed or spec in begun]
         for spec in back:
@@ -95,7 +99,7 @@ class QueueMover:
     def _move_out(self, queue: str, wanted: Sequence[declare.Binding]) -> None:
         bindings = self._bindings(queue)
         self._channel.queue_declare(queue_beside(queue), durable=True, auto_delete=False, arguments=_WAITING)
-        # First bound there, then unbound here: in between a message may come twice, but never not at all.
+        # Bind the temporary queue before unbinding this one: a message may arrive twice in between, but is never lost.
         self._bind(queue_beside(queue), {*bindings, *wanted})
         self._unbind(queue, bindings)
         waiting = counted(self._carrier.carry(queue, queue_beside(queue)), "message waits", "messages wait")
@@ -103,7 +107,7 @@ class QueueMover:
 
     def _move_back(self, queue: str) -> None:
         bindings = self._bindings(queue_beside(queue))
-        # Also those that the topology does not know: another program may live on them.
+        # Including bindings that are not in the topology, because another program may depend on them.
         self._bind(queue, set(bindings))
         self._unbind(queue_beside(queue), bindings)
         moved = self._carrier.carry(queue_beside(queue), queue)
@@ -112,10 +116,10 @@ class QueueMover:
         self._say(f"{queue}: as it should be, {counted(moved, 'message is', 'messages are')} back")
 
     def _await_emptiness(self, queues: Mapping[str, str]) -> None:
-        """For as long as figures may be old nothing is in these queues, nor with somebody who has yet to answer.
+        """Wait until the queues have been empty and unused for as long as the broker's statistics may be out of date.
 
-        What comes late (published before the queue was unbound) follows the rest to the queue's value. Until the
-        figures are of later than that, what they say is being handled may have been in our own hands.
+        Late messages (published before the queue was unbound) are carried to the queue's target. Statistics from before
+        that may count messages that this process itself was handling.
         """
         since, settled = time.monotonic(), not queues
         while not settled:
@@ -134,7 +138,7 @@ class QueueMover:
             raise BrokerChangeRefused(f"{use}: stop its workers, then run this again")
 
     def _in_use(self, queue: str) -> str:
-        """Who uses the queue, in words; empty if nobody does."""
+        """How the queue is used, as text; "" if it is not used."""
         if consumers := self._channel.queue_declare(queue, passive=True).consumer_count:
             return f"{queue} has {counted(consumers, 'consumer')}"
         unacked = self._api.queue(queue).get("messages_unacknowledged", 0)
@@ -142,7 +146,7 @@ class QueueMover:
         return f"{handled} being handled" if unacked else ""
 
     def _bindings(self, queue: str) -> list[declare.Binding]:
-        """The live ones, without the default exchange's, which nobody can take away."""
+        """The queue's bindings on the broker, without the default exchange's, which cannot be removed."""
         vhost, name = quote(self._api.vhost, safe=""), quote(queue, safe="")
         found = self._api.call("GET", f"queues/{vhost}/{name}/bindings")
         return [(item["source"], item["routing_key"]) for item in found if item["source"]]
@@ -157,5 +161,5 @@ class QueueMover:
 
 
 def queue_beside(queue: str) -> str:
-    """The name of the queue that stands in for another one while that is made anew."""
+    """The name of the temporary queue that replaces this one during a move."""
     return queue + declare.MOVING_SUFFIX

@@ -1,4 +1,4 @@
-"""Messages carried from one queue to another as they are, each confirmed there before it leaves here."""
+"""Carries messages unchanged from one queue to another. Each is confirmed there before it is acknowledged here."""
 
 import socket
 import time
@@ -13,17 +13,20 @@ from messaging.broker import topology
 
 _AT_ONCE = 200
 _CONFIRM_SECONDS = 30.0
-# Counted by the queue that a message was in; the next one begins anew.
+# The headers in which a queue counts deliveries. The target queue begins at 0.
 _QUEUE_HEADERS = ("x-delivery-count", "x-acquired-count")
 
 
 class Carrier:
-    """On a channel of its own; any exception makes it unusable, and what was not acknowledged stays where it was."""
+    """Carries messages on its own channel.
+
+    Any exception makes it unusable; messages that were not acknowledged stay in their queue.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._channel: amqp.Channel = connection.channel()
-        # Bodies travel as the bytes that they are.
+        # Bodies are copied as bytes.
         self._channel.auto_decode = False
         self._channel.confirm_select()
         self._channel.events["basic_ack"].add(self._on_ack)
@@ -32,7 +35,7 @@ class Carrier:
         self._open: set[int] = set()
 
     def carry(self, source: str, target: str) -> int:
-        """Everything that is ready in a queue now, in its order; how many messages that were."""
+        """Carry all messages that are ready in the source now, in order. Returns their number."""
         moved = 0
         while some := self._take(source):
             self._publish([_copy(message) for message in some], target)
@@ -47,7 +50,10 @@ class Carrier:
         return some
 
     def _publish(self, messages: Sequence[amqp.Message], queue: str) -> None:
-        """Through the default exchange, which reaches this queue alone; mandatory, so a queue that is gone raises."""
+        """Publish through the default exchange, which routes only to this queue, and wait for the confirms.
+
+        The messages are mandatory, so a missing queue raises an error.
+        """
         for message in messages:
             self._published += 1
             self._open.add(self._published)
@@ -68,7 +74,10 @@ class Carrier:
 
 
 def _copy(message: amqp.Message) -> amqp.Message:
-    """The same properties and body. The type of an event is (exchange, routing key): headers keep that of the first."""
+    """A message with the same properties and body.
+
+    (Exchange, routing key) is the type of an event, so the headers keep those of the first publish.
+    """
     properties: dict[str, Any] = dict(message.properties)
     headers = properties.pop("application_headers", None) or {}
     headers = {name: value for name, value in headers.items() if name not in _QUEUE_HEADERS}
@@ -76,6 +85,6 @@ def _copy(message: amqp.Message) -> amqp.Message:
     if exchange and topology.ORIGINAL_EXCHANGE_HEADER not in headers:
         headers[topology.ORIGINAL_EXCHANGE_HEADER] = exchange
         headers[topology.ORIGINAL_ROUTING_KEY_HEADER] = message.delivery_info["routing_key"]
-    # The broker accepts no other user's id than that of the connection.
+    # The broker accepts only the connection's own user id.
     properties.pop("user_id", None)
     return amqp.Message(message.body, application_headers=headers, **properties)

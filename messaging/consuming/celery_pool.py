@@ -1,4 +1,4 @@
-"""The parent's part: Celery's pool, and the requests by which a worker's batches and messages go to it.
+"""The parent process's part: Celery's pool, and the requests that pass a worker's batches and messages to it.
 
 Celery does the bookkeeping of requests, with one difference: a message that was not handled is never acknowledged.
 """
@@ -20,9 +20,9 @@ from messaging.consuming.subscriptions import is_subscribed, subscription_of
 
 
 class CeleryPool:
-    """The pool, as the queues of one worker share it for as long as one connection to the broker lives.
+    """The pool, shared by the queues of one worker while one connection to the broker lasts.
 
-    `handle_alone` takes a single message to the pool.
+    `handle_alone` passes a single message to the pool.
     """
 
     def __init__(
@@ -41,13 +41,14 @@ class CeleryPool:
         self._turns = Turns(self._dispatchers.values())
 
     def delivered(self, message: AmqpMessage) -> None:
-        """Call for every message of the channel, in the order of their delivery."""
+        """Call for every message of the channel, in the order of delivery."""
         if self._dispatchers:
             with self._lock:
                 self._acknowledgements.delivered(message)
 
     def add(self, message: AmqpMessage, queue: str) -> bool:
-        """Take the message of a subscription; not one that an operator has revoked, which Celery handles."""
+        """Take a message of a subscription. Returns False for other messages and for revoked ones, which Celery
+        handles."""
         dispatcher = self._dispatchers.get(queue)
         if dispatcher is None or (revoked and _is_revoked(message, queue)):
             return False
@@ -55,7 +56,7 @@ class CeleryPool:
         return True
 
     def settled_alone(self) -> None:
-        """A message that is in no batch was acknowledged or rejected."""
+        """Call when a message outside batches was acknowledged or rejected."""
         if self._dispatchers:
             with self._lock:
                 self._acknowledgements.handled()
@@ -63,7 +64,7 @@ class CeleryPool:
 
     def has_idle_child(self) -> bool:
         consumer = self._consumer
-        # What an earlier connection has brought cannot be settled any more, and is delivered again.
+        # Messages of an earlier connection cannot be settled any more; the broker delivers them again.
         current = consumer.celery_pool is self and consumer.blueprint.state == bootsteps.RUN  # type: ignore[attr-defined]  # the stubs lack it
         return bool(current and len(reserved_requests) < self.children())
 
@@ -74,7 +75,7 @@ class CeleryPool:
         self._handle_alone(message)
 
     def send(self, batch: BatchMessage) -> None:
-        """As Celery's strategy does with a message, which it refuses when that was revoked while it waited."""
+        """Send a batch as Celery's strategy sends a message. Messages that were revoked meanwhile are refused."""
         if revoked:
             batch = self._without_revoked(batch)
         if batch.messages:
@@ -104,7 +105,7 @@ class CeleryPool:
         consumer.on_task_request(request)
 
     def dispatch(self) -> None:
-        """On the connection that is there now."""
+        """Dispatch on the current connection."""
         self._consumer.celery_pool._take_turns()
 
     def _take_turns(self) -> None:
@@ -127,25 +128,25 @@ class CeleryPool:
 
 
 def batch_size(queue: str) -> int:
-    """How many messages of a subscription a child takes at once, when so many wait."""
+    """The most messages of a subscription that a child takes at once."""
     return topology.BATCHES.get(queue, topology.BUNDLE)
 
 
 class EventRequest(Request):
-    """Stock Celery acknowledges a revoked, expired or terminated request, and the event would be gone.
+    """Rejects a revoked, expired or terminated request, where stock Celery acknowledges it and loses the event.
 
-    Here it is rejected, so it is dead-lettered and an operator may replay it. The revocation is forgotten with that.
+    The rejected message is dead-lettered, so an operator may replay it. The revocation is removed for that.
     """
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: object, expired: bool) -> None:
         self.reject(requeue=False)
-        # The stock method acknowledges only what is still open, so what remains of it is the announcement.
+        # The stock method acknowledges only requests that are still open, so here it only announces the revocation.
         super()._announce_revoked(reason, terminated, signum, expired)
         revoked.discard(self.id)
 
 
 class BatchRequest(EventRequest):
-    """A request for all messages of a batch; each of them is settled by itself."""
+    """A request for all messages of a batch; each of them is settled separately."""
 
     _returns_all = False
 
@@ -164,7 +165,11 @@ class BatchRequest(EventRequest):
         self.send_event("task-succeeded", result=result, runtime=runtime)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """Nothing is known of single messages: they come back and are tried alone, unless they were rejected."""
+        """Return the messages to the queue, to be tried one by one, unless they were rejected or the task was
+        terminated.
+
+        The result of each single message is unknown.
+        """
         problem = getattr(exc_info.exception, "exc", exc_info.exception)
         self._returns_all = not isinstance(problem, Reject | Terminated)
         super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)

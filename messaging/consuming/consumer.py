@@ -1,7 +1,7 @@
-"""The parent's part: a plain JSON message becomes a request for the task that subscribes to its queue.
+"""The parent process's part: turns a plain JSON message into a request for the task that subscribes to its queue.
 
-Tied to Celery's inside (`create_task_handler`, `on_decode_error`, kombu's `_active_tags` and `_decoded_cache`): the
-version is pinned, and tests/broker checks each of these on a real broker.
+This uses internals of Celery (`create_task_handler`, `on_decode_error`) and of kombu (`_active_tags`,
+`_decoded_cache`): the versions are pinned, and tests/broker checks each of them on a real broker.
 """
 
 import logging
@@ -20,39 +20,40 @@ from messaging.instrumentation import main_loop
 
 log = logging.getLogger(__name__)
 
-# How late Flower may see what happens to a task.
+# The longest delay of task events for Flower, in seconds.
 EVENTS_TOGETHER_SECONDS = 0.2
 
 _DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 
 
 class MissingSubscriber(Exception):
-    """A worker consumes from a queue whose task nobody has registered."""
+    """No installed app registers the task of a queue that the worker consumes from."""
 
 
 class EventConsumer(Consumer):
-    """Celery's consumer for queues that carry domain events, and for ordinary task queues as well."""
+    """Celery's consumer for queues with domain events, and also for ordinary task queues."""
 
     class Blueprint(Consumer.Blueprint):
-        # Without native delayed delivery: 28 exchanges and queues on the broker for what `due_at` columns do here.
+        # Without native delayed delivery: it needs 28 exchanges and queues on the broker for what `due_at` columns do
+        # here.
         default_steps = [
             *(step for step in Consumer.Blueprint.default_steps if step != _DELAYED_DELIVERY),
             ApplyQueueControl,
         ]
 
-    # Set by Celery's own __init__, which is not typed.
+    # Celery's own __init__, which is not typed, sets these.
     initial_prefetch_count: int
     loop: Callable[..., Any]
-    # Of the connection that is there now; none before the first.
+    # The pool of the current connection; None before the first connection.
     celery_pool: CeleryPool | None = None
 
     def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        # Mingle and gossip only exchange revocations and clocks, and make every worker read every event.
+        # Mingle and gossip only exchange revocations and clocks, and make every worker read all task events.
         options = {**(worker_options or {}), "without_mingle": True, "without_gossip": True}
         self._queue_by_tag: dict[str, str] = {}
         self._events_will_leave = False
         super().__init__(*args, worker_options=options, **kwargs)
-        # Afterwards it waits for the broker, or the worker ends.
+        # When the loop has ended, the process waits for the broker, or the worker ends.
         self.loop = main_loop.paused_after(self.loop)
         children = max(1, self.initial_prefetch_count // self.prefetch_multiplier)
         self.initial_prefetch_count = prefetch_count(
@@ -67,7 +68,8 @@ class EventConsumer(Consumer):
             try:
                 handle_task(message)
             except (AttributeError, KeyError, TypeError, ValueError) as problem:
-                # A task message with half of its headers; Celery would end the worker, and the next one after it.
+                # A task message that lacks some headers would end the worker under stock Celery, and then the next
+                # worker.
                 log.error("%s: a malformed task message is rejected: %r", self._queue_of(message), problem)
                 if not message.acknowledged:
                     message.reject_log_error(log, self.connection_errors)
@@ -90,9 +92,10 @@ class EventConsumer(Consumer):
         return on_message
 
     def on_ready(self) -> None:
-        """Celery looks at the pool next, at its first connection: a child that has died meanwhile ends the worker.
+        """Replace dead children before Celery checks the pool at its first connection, where a dead child ends the
+        worker.
 
-        The broker may have been away for hours until then; such a child is replaced as at any other time.
+        The worker may have waited hours for the broker until then.
         """
         super().on_ready()
         if hasattr(self.pool, "maintain_pool"):
@@ -103,29 +106,31 @@ class EventConsumer(Consumer):
         hub.on_tick.add(self._dispatch)
 
     def perform_pending_operations(self) -> None:
-        """Celery's loop without a hub calls this at each turn."""
+        """Celery calls this at each turn of its loop without a hub."""
         super().perform_pending_operations()
         self._dispatch()
 
     def _dispatch(self) -> None:
-        """At each turn of the loop: a child may have become idle without settling anything.
+        """Dispatch at each turn of the loop, because a child may have become idle without settling a message.
 
-        That is so after a terminated task (it was settled before its child died), one that was revoked on its way to
-        the pool, and one that was acknowledged when it began.
+        This is so after a terminated task (which is settled before its child dies), after a task that was revoked on
+        its way to the pool, and after a task that was acknowledged at its beginning.
         """
         main_loop.turned()
         if self.celery_pool is not None:
             self.celery_pool.dispatch()
 
     def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:
-        """For task events alone: news for onlookers, which must not make the worker wait for the broker's confirms."""
+        """The connection for task events, without confirms: these events must not make the worker wait for the
+        broker."""
         plain = {"confirm_publish": False}
         return self.ensure_connected(
             self.app.connection_for_write(url=url, heartbeat=heartbeat, transport_options=plain)
         )
 
     def on_send_event_buffered(self) -> None:
-        """Task events of a moment travel together; stock Celery sends them at each turn of its loop."""
+        """Collect the task events of a moment and send them together; stock Celery sends them at each turn of its
+        loop."""
         if not self._events_will_leave:
             self._events_will_leave = True
             self.timer.call_after(EVENTS_TOGETHER_SECONDS, self._send_events)
@@ -136,16 +141,20 @@ class EventConsumer(Consumer):
             self.event_dispatcher.flush()
 
     def call_soon_ack(self, p: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        """Settle a message at once, as Celery does without an event loop; what is put off is lost at a shutdown."""
+        """Settle a message at once, as Celery does without an event loop: a delayed call would be lost at a
+        shutdown."""
         p(*args, **kwargs)
         if self.celery_pool is not None:
             self.celery_pool.settled_alone()
 
     def on_decode_error(self, message: AmqpMessage, exc: Exception) -> None:
-        """Stock Celery acknowledges what it cannot decode. An event goes to its handler, which says what is wrong."""
+        """Reject a message that cannot be decoded, which stock Celery acknowledges.
+
+        An event goes to its handler, which reports the error.
+        """
         queue = self._queue_of(message)
         if not queue:
-            # Remote control's mailbox: it is read without acknowledgements, so there is nothing to reject.
+            # A message for remote control: these are consumed without acknowledgements, so there is nothing to reject.
             super().on_decode_error(message, exc)
             return
         if queue in topology.SUBSCRIPTIONS and message.errors:
@@ -156,7 +165,7 @@ class EventConsumer(Consumer):
         message.reject_log_error(log, self.connection_errors)
 
     def forget_queue(self, queue: str) -> None:
-        """Stop consuming from a queue; the tag stays known for what has been delivered already."""
+        """Stop consuming from a queue. Its consumer tag is kept for messages that have been delivered already."""
         self._queue_by_tag.update({known: name for name, known in self.task_consumer._active_tags.items()})
         self.task_consumer.cancel_by_queue(queue)
 
@@ -167,34 +176,35 @@ class EventConsumer(Consumer):
                 raise MissingSubscriber(f"{queue} is handled by the task {task}, which no installed app registers")
 
     def _queue_of(self, message: AmqpMessage) -> str:
-        """A message names its consumer, not its queue; the consumers of this worker are known by their tags."""
+        """The queue of a message, found by its consumer tag, because a message does not contain its queue."""
         tag = message.delivery_info.get("consumer_tag", "")
         if tag not in self._queue_by_tag:
             self._queue_by_tag.update({known: queue for queue, known in self.task_consumer._active_tags.items()})
         return self._queue_by_tag.get(tag, "")
 
     def _is_task(self, message: AmqpMessage, queue: str) -> bool:
-        """Whether it was sent by Celery for a task we know. A dead task must not run in the archive."""
+        """Whether Celery sent the message for a known task. In the archive's queue, a dead task message must not
+        run."""
         headers = message.headers
         return queue not in topology.RAW_SUBSCRIPTIONS and headers.get("task") in self.strategies and "id" in headers
 
 
 def prefetch_count(queues: Iterable[str], children: int, stock: int) -> int:
-    """Of subscriptions: as many as each child takes at once, while the next ones come in. Task queues keep `stock`.
+    """The prefetch count: for subscriptions the batches of all children and two more; for task queues `stock`.
 
-    A quorum queue sends the next message when an acknowledgement is on its disk, some milliseconds later: with few
-    messages children wait for that instead of working.
+    A quorum queue sends the next message after an acknowledgement is on its disk, some milliseconds later. With fewer
+    messages children would wait for that instead of working.
     """
     size = max((batch_size(queue) for queue in queues if queue in topology.SUBSCRIPTIONS), default=0)
     return size * (children + 2) or stock
 
 
 def present_as_task(message: AmqpMessage, queue: str, task_name: str) -> None:
-    """Let Celery see a request for `task_name`; acks and rejects still concern the message as it was published."""
+    """Make the message look like a request for `task_name` to Celery. Acks and rejects still concern the original."""
     args = message_args(message)
     exchange, routing_key, body, *_ = args
     root_id, task_id = request_ids(queue, *args)
-    # The type, never the body: this text is shown by Flower and written to logs.
+    # The type, never the body: Flower shows this text, and it is written to logs.
     message.headers = {
         "lang": "py",
         "task": task_name,

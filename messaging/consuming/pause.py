@@ -1,4 +1,4 @@
-"""Each worker applies the rows of QueueControl: before it consumes for the first time, and every few seconds after."""
+"""Each worker applies the rows of QueueControl before it begins to consume, and every few seconds afterwards."""
 
 import logging
 import time
@@ -12,12 +12,12 @@ from messaging.models import QueueControl
 
 log = logging.getLogger(__name__)
 
-# How long a pause or a resume may take to reach a worker.
+# Seconds until a pause or a resume reaches a worker, at most.
 APPLY_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
-# So many looks in a row at a database that is away, and the worker takes nothing more until it is back. Each message
-# that a handler gives back after its patience would come at once again, and each time counts: after hours of that
-# the broker would take innocent messages for poison.
+# After so many failed queries in a row the worker consumes nothing until the database is available again. Otherwise
+# each message that a handler returns would be delivered again at once, and each delivery counts: after hours of that
+# the broker would dead-letter good messages for reaching the delivery limit.
 LOOKS_BEFORE_REST = 2
 
 
@@ -46,7 +46,7 @@ class ApplyQueueControl(bootsteps.StartStopStep):
             self._timer_entry = None
 
     def _read_or_wait(self) -> set[str]:
-        """A worker that cannot know what is paused consumes nothing."""
+        """Wait for the database: a worker that does not know which queues are paused consumes nothing."""
         told = False
         while True:
             try:
@@ -68,7 +68,7 @@ class ApplyQueueControl(bootsteps.StartStopStep):
                 consumer.call_soon(rest, consumer)
             return
         self._failures = 0
-        # A thread pool's timer has a thread of its own, and the channel belongs to the consumer's.
+        # The timer of a thread pool has its own thread, but the channel belongs to the consumer's thread.
         consumer.call_soon(apply, consumer, paused)
 
     def _read(self) -> set[str]:
@@ -81,7 +81,7 @@ class ApplyQueueControl(bootsteps.StartStopStep):
 
 
 def rest(consumer: Any) -> None:
-    """Consume from no queue until `apply` is called. What was prefetched is handled when the database is back."""
+    """Consume from no queue until `apply` is called. Prefetched messages are handled when the database is available."""
     tasks = consumer.task_consumer
     if tasks is None:
         return
@@ -91,7 +91,7 @@ def rest(consumer: Any) -> None:
 
 
 def apply(consumer: Any, paused: set[str]) -> None:
-    """Consume from every queue of this worker except the paused ones. What was prefetched is still handled."""
+    """Consume from every queue of this worker except the paused ones. Prefetched messages are still handled."""
     tasks = consumer.task_consumer
     if tasks is None:
         return

@@ -1,7 +1,8 @@
-"""Publishing for Celery that ends in time, whatever the broker does.
+"""Publishing for Celery with a time limit.
 
-A broker that is out of memory or disk takes what it is sent and confirms nothing until the alarm is over; a frozen one
-does not even refuse. py-amqp waits for a confirmation for ever unless it is told otherwise, which Celery does not do.
+A broker that is out of memory or disk reads messages and confirms none until the alarm is over, and a broker that hangs
+does not even refuse a connection. py-amqp waits for a confirm forever unless it gets a timeout, which Celery does not
+set.
 """
 
 from typing import Any
@@ -12,39 +13,39 @@ from kombu.pools import ProducerPool
 
 from messaging.broker import topology
 
-# Seconds for each of: the socket taking a message, the broker confirming it.
+# Seconds for writing the message to the socket, and again for the broker's confirm.
 CONFIRM_SECONDS = 3.0
 
 
 class TimedProducer(Producer):
-    """Raises when the broker has not confirmed in time, and when a task has no queue to go to.
+    """Raises an error if the broker has not confirmed in time, or if a task's queue is missing.
 
-    The broker returns a task whose queue is missing, unless an alternate exchange keeps it.
+    The broker returns a task whose queue is missing, unless an alternate exchange takes it.
     """
 
     def publish(self, *args: Any, **options: Any) -> Any:
-        # Celery sends tasks through the default exchange, which cannot have an alternate. Remote control and task
-        # events go to whoever listens, perhaps nobody.
+        # Celery sends tasks through the default exchange, which cannot have an alternate. Messages for remote control
+        # and task events may have no recipients.
         options["mandatory"] = (options.get("exchange") or "") in ("", topology.TASKS_EXCHANGE)
         options["timeout"] = options.get("timeout") or CONFIRM_SECONDS
         options["confirm_timeout"] = options.get("confirm_timeout") or CONFIRM_SECONDS
         try:
             return super().publish(*args, **options)
         except Exception:
-            # A late confirmation would be taken for the next message's, and closing properly would wait for an answer.
+            # A late confirm would count for the next message, and a proper close would wait for a response.
             if self.connection is not None:
                 self.connection.collect()
             raise
 
 
 class TimedAMQP(AMQP):
-    """Celery's, with `TimedProducer` for everything that an application sends."""
+    """Celery's AMQP, with `TimedProducer` for everything that an application sends."""
 
     Producer = TimedProducer
 
     @property
     def producer_pool(self) -> ProducerPool:
         pool = super().producer_pool
-        # Not one is made before the first is asked for.
+        # The pool creates its first producer later, so this applies to all.
         pool.Producer = TimedProducer
         return pool

@@ -1,7 +1,7 @@
-"""AMQP 0-9-1 on the wire, as far as publishing needs it: messages as frames, and confirms out of frames.
+"""AMQP 0-9-1 frames, as far as publishing needs them: encodes messages and decodes confirms.
 
-py-amqp packs and writes every message by itself, which is most of a publisher's time. Here what is the same for many
-messages is packed once, and many messages are written together. Section numbers are those of the AMQP 0-9-1
+py-amqp encodes and writes every message separately, which takes most of a publisher's time. Here the parts that many
+messages share are encoded once, and many messages are written together. Section numbers are those of the AMQP 0-9-1
 specification; `basic.ack` and `basic.nack` to a publisher are RabbitMQ's.
 """
 
@@ -17,11 +17,11 @@ from amqp.serialization import dumps
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 BASIC_PUBLISH, BASIC_ACK, BASIC_NACK, CONNECTION_BLOCKED = (60, 40), (60, 80), (60, 120), (10, 60)
 _BASIC = 60
-# Type, channel, size before the content of a frame (2.3.5), one octet after it.
+# Type, channel and size before the content of a frame (2.3.5); one octet after it.
 _FRAME = struct.Struct(">BHI")
 _END = b"\xce"
 OVERHEAD = _FRAME.size + len(_END)
-# Headers are one frame, and whoever consumes may have agreed on smaller frames than we.
+# Headers are one frame, and consumers may have agreed on a smaller frame size than the relay.
 MAX_HEADERS_BYTES = 65_536
 _CONTENT = struct.Struct(">HHQ")
 _LONG = struct.Struct(">I")
@@ -29,15 +29,15 @@ _MANDATORY = b"\x01"
 _JSON = b"\x10application/json\x05utf-8"
 _PERSISTENT = b"\x02"
 _APP_ID = b"\x09coolthing"
-# Bits of the properties that follow, in their order (4.2.6.1): content type and encoding, headers, delivery mode,
-# message id, app id.
+# Bits of the properties that follow, in order (4.2.6.1): content type and encoding, headers, delivery mode, message id,
+# app id.
 _FLAGS = struct.pack(">H", 1 << 15 | 1 << 14 | 1 << 13 | 1 << 12 | 1 << 7 | 1 << 3)
-# Names and values that need no care: packed as long strings.
+# Names and values that need no special encoding are packed as long strings.
 _PLAIN = re.compile(r"[ -~]{0,255}")
 
 
 class Unfit(Exception):
-    """No broker would ever take this message; the text says why."""
+    """No broker would ever take this message. The text is the reason."""
 
 
 def publish(
@@ -49,11 +49,11 @@ def publish(
     message_id: str,
     frame_max: int,
 ) -> bytes:
-    """A persistent, mandatory JSON message as the frames of one `basic.publish`. Raises `Unfit`."""
+    """Encode a persistent, mandatory JSON message as the frames of one `basic.publish`. Raises `Unfit`."""
     try:
         table = _table(headers)
     except (FrameSyntaxError, struct.error, ArithmeticError, AttributeError, TypeError, ValueError) as problem:
-        # Foreign messages bring what they like, and py-amqp raises what comes to it.
+        # Messages of other programs may have any headers, and py-amqp raises various errors for them.
         raise Unfit(f"the headers cannot be written as AMQP: {type(problem).__name__}: {problem}") from problem
     properties = _FLAGS + _JSON + table + _PERSISTENT + _short(message_id) + _APP_ID
     header = _CONTENT.pack(_BASIC, 0, len(body)) + properties
@@ -67,7 +67,7 @@ def publish(
 
 
 class Confirm(NamedTuple):
-    """What the broker says about one message, or about all messages up to this one."""
+    """The broker's ack (`taken`) or nack of one message, or of all messages up to this one (`multiple`)."""
 
     taken: bool
     tag: int
@@ -75,7 +75,7 @@ class Confirm(NamedTuple):
 
 
 def confirm(content: bytes) -> Confirm | None:
-    """The confirm in a method frame, if it is one."""
+    """The confirm in a method frame, or None if it is another method."""
     method = struct.unpack_from(">HH", content)
     if method not in (BASIC_ACK, BASIC_NACK):
         return None
@@ -84,14 +84,14 @@ def confirm(content: bytes) -> Confirm | None:
 
 
 def blocked_reason(content: bytes) -> str | None:
-    """The reason in a method frame by which the broker says that it takes no messages now; py-amqp drops it."""
+    """The reason in a `connection.blocked` frame, which py-amqp drops; None for other frames."""
     if struct.unpack_from(">HH", content) != CONNECTION_BLOCKED:
         return None
     return content[5 : 5 + content[4]].decode("utf-8", "replace") or "an alarm"
 
 
 class FrameBuffer:
-    """Bytes as they come from the socket; whole frames as they are asked for."""
+    """Collects bytes from the socket and returns complete frames."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -100,7 +100,7 @@ class FrameBuffer:
         self._data += data
 
     def frames(self) -> Iterator[tuple[int, int, bytes]]:
-        """Type, channel and content of every frame that is complete. Raises ConnectionError on anything else."""
+        """Type, channel and content of every complete frame. Raises ConnectionError for malformed data."""
         data, at = self._data, 0
         try:
             while len(data) - at >= OVERHEAD:
@@ -133,7 +133,7 @@ def _short(text: str) -> bytes:
 
 
 def _table(headers: Mapping[str, Any]) -> bytes:
-    """Texts are packed here; whatever else stands among them is left to py-amqp."""
+    """Encode the headers. Strings are encoded here, a table with other values by py-amqp."""
     parts = []
     for name, value in headers.items():
         if not (isinstance(value, str) and _PLAIN.fullmatch(name) and _PLAIN.fullmatch(value)):

@@ -1,4 +1,4 @@
-"""What the publishing relay does with one connection to the broker: rows out, confirms in, marks into the database."""
+"""The work of the publishing relay on one broker connection: send rows, read confirms, mark rows in the database."""
 
 import json
 import select
@@ -14,18 +14,18 @@ from messaging.messages import OutboxRow
 from messaging.publishing.publisher import BROKER_ERRORS, Publisher, is_refusal
 from messaging.publishing.unpublishable import park
 
-# Rows that are read, written to the socket and marked together.
+# The most rows that are read, written to the socket and marked together.
 BATCH = 500
-# Rows on their way at once: while the broker works on one batch, the next is made and the one before is marked.
+# The most unconfirmed rows. While the broker handles one batch, the relay prepares the next and marks the previous one.
 WINDOW = 2 * BATCH
-# A lost NOTIFY delays a row by this much at most; a relay standing by takes over within it.
+# The longest delay (seconds) of a row after a lost NOTIFY, and of a takeover by another relay.
 POLL_SECONDS = 1.0
-# Ids are given before rows commit, so a row may appear behind those that were read already: each look goes back by so
-# many ids, and once a poll to the first row that waits.
+# A row's id is assigned before its commit, so a row may appear behind rows that were read already. Each query goes back
+# by so many ids, and once in each poll to the first waiting row.
 REACH = 200
-# A nack may be a queue without a leader for a moment; a row that is nacked this often is parked.
+# A nack may mean that a queue has no leader for a moment. A row with so many nacks becomes unpublishable.
 NACKS_BEFORE_PARKING = 5
-# A relay that is stopped waits this long for the confirms of what it has sent; without them it would be sent again.
+# Seconds for which a relay that is stopped waits for confirms. Without them its last rows would be sent again.
 _FAREWELL_SECONDS = 2.0
 
 _WAITING = """
@@ -37,20 +37,21 @@ _MARK_AND_TELL = f"{_MARK} RETURNING id, created_at"
 
 
 class BrokerTrouble(Exception):
-    """The broker cannot be used now; the text says why."""
+    """The broker cannot be used now. The text is the reason."""
 
 
 class Pump:
-    """`run` works until the relay is stopped or raises BrokerTrouble; then it may be run on a new connection.
+    """Sends the outbox. `run` works until the relay is stopped or it raises BrokerTrouble; then it may be run again on
+    a new connection.
 
-    Rows on their way, or nacked and waiting for their next attempt, hold up no other row.
+    Rows that are unconfirmed, or that wait for their next attempt after a nack, delay no other rows.
     """
 
     def __init__(self, database: psycopg.Connection, stop: ThreadEvent, report: Callable[[str], None]) -> None:
         self._database = database
         self._stop = stop
         self._report = report
-        # After an error that may be one row's fault, so many rows are sent one at a time to find it.
+        # After an error that one row may have caused, so many rows are sent one at a time to find that row.
         self._suspects = 0
         self._nacks: dict[int, int] = {}
         self._retry_at: dict[int, float] = {}
@@ -106,7 +107,7 @@ class Pump:
     def _fetch(self, most: int) -> list[OutboxRow]:
         now = time.monotonic()
         known = [*self._on_way, *(row_id for row_id, at in self._retry_at.items() if at > now)]
-        # Before the query: what commits while it runs is news.
+        # Before the query, because rows may be committed while it runs.
         self._news = False
         found = self._database.execute(_WAITING, [self._begin, known, most]).fetchall()
         rows = [
@@ -123,14 +124,14 @@ class Pump:
         return rows
 
     def _look_back(self) -> None:
-        # Also the relay's sign of life: those that stand by end the session of one that is silent.
+        # The query also shows that the relay is alive: relays that stand by end the session of a silent one.
         self._database.execute("SELECT 1")
         self._looked_back = time.monotonic()
         self._news = True
         self._begin = 0
 
     def _wait(self, publisher: Publisher, timeout: float) -> None:
-        """Until the broker or the database has something to say."""
+        """Wait for data from the broker or the database, up to the timeout (seconds)."""
         broker, database = publisher.fileno(), self._database.fileno()
         readable, _, _ = select.select([broker, database], [], [], timeout)
         if broker in readable:
@@ -141,7 +142,7 @@ class Pump:
                 self._news = True
 
     def _on_notify(self, _: psycopg.Notify) -> None:
-        """One that arrived together with the answer to a statement."""
+        """Called for a notification that arrived with the response to a statement."""
         self._news = True
 
     def _settle(self, publisher: Publisher, *, mark: bool) -> None:
@@ -191,7 +192,10 @@ class Pump:
         self._settle(publisher, mark=True)
 
     def _settle_error(self, undecided: list[OutboxRow], error: Exception) -> None:
-        """The connection is lost. If one row did it, it is found by sending the next ones singly, and parked."""
+        """Handle a lost connection. Raises BrokerTrouble.
+
+        If one row may be the cause, the next rows are sent one at a time, and that row is then marked as unpublishable.
+        """
         culprits = [row for row in undecided if is_refusal(error, row)]
         if len(undecided) == 1 and culprits:
             self._park(culprits[0].id, f"the broker refused it: {one_line(error)}")

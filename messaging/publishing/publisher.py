@@ -1,6 +1,6 @@
-"""A connection that publishes many messages at once and tells which of them the broker has taken.
+"""A connection that publishes many messages at once and reports which ones the broker has confirmed.
 
-py-amqp connects, tunes, keeps alive and closes; the hot path (messages out, confirms in) is ours.
+py-amqp connects, negotiates, sends heartbeats and closes. The hot path (messages out, confirms in) is implemented here.
 """
 
 import logging
@@ -22,26 +22,26 @@ from messaging.publishing import frames
 
 log = logging.getLogger(__name__)
 
-# What may go wrong on the way to the broker, beside the broker's own answers.
+# Errors of the connection, besides the broker's nacks and returns.
 BROKER_ERRORS = (AMQPError, OSError)
 
-# AMQP's bound of names and keys.
+# AMQP's limit for names and keys.
 MAX_SHORT_STRING_BYTES = 255
 
 HEARTBEAT_SECONDS = 10
 _CONNECT_SECONDS = 5.0
-# A write that makes no progress for longer means a dead peer; a broker with an alarm says so, and is waited for.
+# A write without progress for longer means that the peer is dead. A broker with an alarm reports it, and is waited for.
 _WRITE_SECONDS = 15.0
-# No confirm at all for this long: the connection is given up and what is unconfirmed is sent again.
+# Without any confirm for so many seconds the connection is closed, and unconfirmed rows are sent again.
 CONFIRM_SECONDS = 30.0
 _READ_BYTES = 262_144
-# How long a write or a read waits before it looks at the other direction.
+# Seconds that a write or a read waits before the publisher checks the other direction.
 _TURN_SECONDS = 0.5
 
 
 @dataclass
 class Outcome:
-    """What became of rows since the last look, by id. `refused`: the broker had no queue for them."""
+    """The ids of rows by result, since the last call. `refused`: the broker had no queue for them."""
 
     confirmed: list[int] = field(default_factory=list)
     nacked: list[int] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Outcome:
 
 
 def unfit_reason(row: OutboxRow) -> str:
-    """Why no broker would ever take this row; empty if one may, as far as its texts tell."""
+    """Why no broker would ever take this row, judged by its texts; "" if one may."""
     if len(row.body) > MAX_BODY_BYTES // 4 and (size := len(row.body.encode())) > MAX_BODY_BYTES:
         return f"the body has {size} bytes; {MAX_BODY_BYTES} are the most"
     if len(row.routing_key.encode()) > MAX_SHORT_STRING_BYTES:
@@ -60,19 +60,19 @@ def unfit_reason(row: OutboxRow) -> str:
 
 
 def is_refusal(error: Exception | None, row: OutboxRow) -> bool:
-    """Whether the broker's error is about this message, rather than about a broker that is not ready for any."""
+    """Whether the broker's error concerns this message, not a broker that is not ready for any message."""
     code = getattr(error, "reply_code", 0)
     if code in (403, 404):
-        # One of our own exchanges is missing or closed to us: that is for `manage.py setup_broker` to mend.
+        # One of our own exchanges is missing or forbidden. `manage.py setup_broker` repairs that.
         return not topology.TOPOLOGY.has_exchange(row.exchange)
     return code in (311, 406, 501, 502)
 
 
 class Publisher:
-    """Use as a context manager. Not to be shared between threads; any exception makes it unusable.
+    """A context manager. Not thread-safe; any exception makes it unusable.
 
-    `send` puts rows on their way, `read` takes in what the broker says meanwhile, `take` tells what became of rows.
-    `blocked_reason` is the broker's reason while it takes no messages (memory, disk), else empty.
+    `send` writes rows, `read` reads the broker's responses, `take` returns the results of rows. `blocked_reason` is the
+    broker's reason while it takes no messages (memory, disk), otherwise "".
     """
 
     def __init__(self, url: str) -> None:
@@ -117,7 +117,7 @@ class Publisher:
 
     @property
     def open_count(self) -> int:
-        """Rows on their way: sent, and neither taken nor refused."""
+        """The number of rows that were sent and are neither confirmed nor refused."""
         return len(self._open)
 
     @property
@@ -125,11 +125,11 @@ class Publisher:
         return list(self._open.values())
 
     def fileno(self) -> int:
-        """For select: readable when `read` will find something."""
+        """For select: readable when `read` will find data."""
         return self._socket.fileno()
 
     def send(self, rows: Sequence[OutboxRow]) -> dict[int, str]:
-        """Write all rows at once; those that cannot be written at all are left out and named, with the reason."""
+        """Write the rows. Returns the ids of rows that cannot be written, with the reasons."""
         unfit: dict[int, str] = {}
         packed = []
         if not self._open:
@@ -147,7 +147,8 @@ class Publisher:
         return unfit
 
     def read(self, timeout: float) -> bool:
-        """Take in what the broker has sent; false if that was nothing. Raises when the connection is of no use."""
+        """Process the data that the broker has sent. Returns False if there is none. Raises if the connection is
+        unusable."""
         self._socket.settimeout(timeout)
         try:
             data = self._socket.recv(_READ_BYTES)
@@ -163,12 +164,12 @@ class Publisher:
         return True
 
     def take(self) -> Outcome:
-        """What became of rows since the last call."""
+        """The results of rows since the last call."""
         outcome, self._outcome = self._outcome, Outcome()
         return outcome
 
     def keep_alive(self) -> None:
-        """Call every second or two: sends heartbeats, and raises if the broker is gone or confirms nothing."""
+        """Call every second or two. Sends heartbeats, and raises if the broker is gone or confirms nothing."""
         self._connection.heartbeat_tick()
         silent = time.monotonic() - self._progress
         if self._open and not self.blocked_reason and silent > CONFIRM_SECONDS:
@@ -189,7 +190,7 @@ class Publisher:
         )
 
     def _write(self, data: bytes) -> None:
-        """A broker with an alarm stops reading; it says so on the other direction, where confirms come in, too."""
+        """Write the data, and read meanwhile: a broker with an alarm stops reading, and reports the alarm."""
         rest = memoryview(data)
         last_progress = time.monotonic()
         while rest:
@@ -200,7 +201,7 @@ class Publisher:
                 self.read(timeout=0.0)
                 if not self.blocked_reason and time.monotonic() - last_progress > _WRITE_SECONDS:
                     raise TimeoutError(f"the broker has read nothing for {_WRITE_SECONDS:.0f} s") from None
-        # For py-amqp, which sends a heartbeat when nothing else was sent.
+        # For py-amqp, which sends a heartbeat if nothing else was sent.
         self._connection.bytes_sent += 1
 
     def _on_frame(self, kind: int, channel: int, content: bytes) -> None:
@@ -227,7 +228,7 @@ class Publisher:
                 (self._outcome.confirmed if confirm.taken else self._outcome.nacked).append(row.id)
 
     def _up_to(self, tag: int) -> list[int]:
-        """Open tags are in the order of sending: those up to `tag` come first."""
+        """The open tags up to `tag`, which come first, because open tags are in the order of sending."""
         found = []
         for known in self._open:
             if known > tag:
@@ -236,7 +237,7 @@ class Publisher:
         return found
 
     def _on_return(self, error: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:
-        """A mandatory message that no queue takes comes back before its confirm."""
+        """Note a mandatory message that no queue takes. The broker returns it before its confirm."""
         self._returned.add(message.properties["message_id"])
 
     def _on_unblocked(self) -> None:

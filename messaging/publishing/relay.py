@@ -1,8 +1,8 @@
-"""From the outbox to the broker: one relay publishes, others stand by.
+"""Publishes the outbox to the broker: one relay publishes, others stand by.
 
-The publishing relay holds a session advisory lock on the very connection that it reads and marks rows with, so a relay
-that lost the lock cannot mark anything. No transaction is open while it talks to the broker. A crash between publishing
-and marking sends rows again; their handlers know the event by its id.
+The publishing relay has a session advisory lock on the same connection on which it reads and marks rows, so a relay
+that lost the lock cannot mark rows. No transaction is open during network calls to the broker. After a crash between
+publishing and marking, rows are sent again; their handlers recognise the event by its id.
 """
 
 import gc
@@ -20,7 +20,7 @@ from messaging.publishing.publisher import BROKER_ERRORS, Publisher
 
 # "cool" in ASCII, then a number for this use of an advisory lock.
 LOCK_KEY = 0x636F6F6C_00000001
-# pg_locks shows a key of 64 bits as two halves (PostgreSQL, "pg_locks"). Sessions of the same role may be ended.
+# pg_locks shows a key of 64 bits as two halves (PostgreSQL, "pg_locks"). A role may end its own sessions.
 _END_SILENT = """
 SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -30,7 +30,7 @@ AND state = 'idle' AND state_change < clock_timestamp() - make_interval(secs => 
 
 
 class Relay:
-    """`run()` works until `stop` is set. `say` gets one line whenever what it does, or waits for, changes."""
+    """`run()` works until `stop` is set. `say` is called with a line whenever the relay's activity changes."""
 
     def __init__(self, stop: ThreadEvent, say: Callable[[str], None]) -> None:
         self._stop = stop
@@ -38,7 +38,7 @@ class Relay:
         self._said = ""
 
     def run(self) -> None:
-        # What is loaded by now stays: looking at it for garbage would delay events by a tenth of a second.
+        # Objects that exist now are permanent: garbage collection of them would delay events by a tenth of a second.
         gc.collect()
         gc.freeze()
         attempt = 0
@@ -67,13 +67,15 @@ class Relay:
         return False
 
     def _end_silent(self, database: psycopg.Connection) -> bool:
-        """A relay that is frozen keeps its session, and with it the lock. What it sends when it thaws is known by its
-        ids; it can mark nothing any more."""
+        """End the session of a relay that hangs, and with it the lock. Returns whether there was one.
+
+        If that relay resumes, the messages that it sends are recognised by their ids, and it cannot mark rows any more.
+        """
         return bool(database.execute(_END_SILENT, [LOCK_KEY, LOCK_KEY, settings.RELAY_SILENT_SECONDS]).fetchall())
 
     def _lead(self, database: psycopg.Connection) -> None:
         subscribe(database, [outbox.NOTIFY_CHANNEL])
-        # A mark that a crash of the database loses sends its row again, and its handlers know the event.
+        # If the database crashes and loses a mark, the row is sent again, and its handlers recognise the event.
         database.execute("SET synchronous_commit = off")
         pump = Pump(database, self._stop, self._report)
         attempt = 0
@@ -88,7 +90,7 @@ class Relay:
                 attempt += 1
                 self._report(f"waiting for the broker: {one_line(problem)}")
                 self._stop.wait(retry_delay(attempt))
-                # Raises if the lock's connection has gone meanwhile: another relay may be publishing already.
+                # Raises if the connection with the lock is lost: another relay may be publishing already.
                 database.execute("SELECT 1")
 
     def _report(self, line: str) -> None:

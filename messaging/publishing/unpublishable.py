@@ -1,4 +1,4 @@
-"""Rows of the outbox that no broker takes: out of the way, with a reason, and somebody is told."""
+"""Marks outbox rows that the broker will never take as unpublishable, with a reason, and publishes an error event."""
 
 import logging
 import uuid
@@ -15,7 +15,7 @@ from messaging.publishing import outbox
 
 log = logging.getLogger(__name__)
 
-# The alarm's id is made of the event's and this: a row that is released and parked again raises none twice.
+# The error event's id is derived from the event's id and this, so a row that is marked again causes no second one.
 _ALARM = "parked"
 _MOST_REASON = 300
 
@@ -30,12 +30,12 @@ _ENQUEUE = """
 
 
 def park(database: psycopg.Connection, row: OutboxRow, reason: str) -> None:
-    """Park the row; the service that published it reports an error, as an event like any other."""
+    """Mark the row as unpublishable, and publish an error event for the service that published the row."""
     with database.transaction():
         parked = database.execute(_PARK, [reason, row.id]).fetchone()
         if parked is None:
             return
-        # An alarm that cannot be published must not raise the next one.
+        # An error event that cannot be published must not cause another one.
         if topology.ALARM_HEADER not in row.headers:
             _raise_alarm(database, row, parked[0], reason)
     telemetry.parked(row, parked[1])
