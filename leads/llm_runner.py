@@ -1,4 +1,4 @@
-"""An LLM job from its claim to its end: claimed, sent to the LLM by `leads.llm.client`, and its answer applied."""
+"""Runs an LLM job: claims it, sends it to the LLM with `leads.llm.client`, and applies the answer."""
 
 import logging
 from datetime import datetime
@@ -12,14 +12,14 @@ from messaging.instrumentation.error_names import fault
 
 log = logging.getLogger(__name__)
 
-# A model that answered nonsense is asked once more.
+# After a useless answer the LLM is asked once more.
 _ASKED_AT_MOST = 2
 
 
 def job_run(*, job_id: UUID, now: datetime | None = None) -> None:
-    """Ask the LLM and do what it says. May run twice and beside itself; no transaction is open while it waits.
+    """Ask the LLM and carry out its decision. May run several times at once. No transaction is open during the request.
 
-    However an attempt ends, it is counted and written on the job.
+    Every attempt is counted and recorded in the job, however it ends.
     """
     try:
         _answer(job_id, now)
@@ -42,7 +42,7 @@ def _answer(job_id: UUID, now: datetime | None) -> None:
         log.error("llm job %s goes to an operator: %s", job_id, error)
         job_hand_over(question=question, error=str(error))
     except Exception as error:
-        # The kind alone: the text may repeat the conversation, or the key.
+        # Only the error's class, because its text may repeat the conversation or the key.
         kind = type(error).__name__
         log.error("llm job %s: an attempt ended with an unforeseen %s", job_id, fault(error))
         job_postpone(question=question, error=f"unforeseen {kind}", retry_after=None, now=database_clock())

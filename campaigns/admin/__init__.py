@@ -1,4 +1,5 @@
-"""The admin pages of campaigns, chats, permissions, budgets and suppressions. Django finds them here."""
+"""The admin pages of campaigns, chats, permissions, budgets and suppressions. Django imports this module to find
+them."""
 
 from campaigns.admin import budgets, campaigns, chats, permissions, suppression_imports, suppressions
 

@@ -10,7 +10,7 @@ from panelkit.base import PanelAdmin
 
 
 class PolicyAdmin(PanelAdmin):
-    """A page for what the gate reads: whoever waits is judged again once a change is committed."""
+    """A page for rows that the gate reads: after a change is committed, the gate checks waiting deliveries again."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -15,7 +15,7 @@ from panelkit.labels import short_choice
 
 
 class BudgetForm(forms.ModelForm):
-    """Takes what people call the object, keeps the id by which the gate counts."""
+    """Accepts names for the budget's object, and stores the id by which the gate counts."""
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data

@@ -19,7 +19,7 @@ State = Campaign.State
 
 
 class CampaignForm(forms.ModelForm):
-    """Tells at the field which end of the quiet hours is missing."""
+    """Shows at the field which end of the quiet hours is missing."""
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data

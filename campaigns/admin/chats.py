@@ -24,7 +24,7 @@ from panelkit.operations import Operation
 
 
 class PermissionFormSet(forms.BaseInlineFormSet):
-    """Refuses a second one for a purpose: Django leaves a condition that the chat is part of to the database."""
+    """Refuses a second permission for a purpose. Django leaves a condition that includes the chat to the database."""
 
     def clean(self) -> None:
         super().clean()
@@ -42,7 +42,7 @@ class PermissionFormSet(forms.BaseInlineFormSet):
 
 
 class ChatPermissionInline(RowsInline):
-    """The record: entries are added here and revoked on their own page, never rewritten."""
+    """The record of permissions: operators add entries here and revoke them on their own page, but never edit them."""
 
     model = ChatPermission
     formset = PermissionFormSet
@@ -63,7 +63,7 @@ class ChatPermissionInline(RowsInline):
 
 
 class ChatForm(forms.ModelForm):
-    """Refuses what is no reference, and the number of another chat, at once: that needs no account."""
+    """Refuses malformed references and another chat's id at once, because this check needs no account."""
 
     def clean_reference(self) -> str:
         reference: str = self.cleaned_data["reference"]

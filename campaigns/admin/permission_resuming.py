@@ -1,4 +1,4 @@
-"""The operation that resumes several suspended permissions of a chat; its page names each of them."""
+"""The operation that resumes several suspended permissions of a chat. Its page lists each of them."""
 
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,8 @@ def suspended(chat: Chat) -> list[ChatPermission]:
 
 
 def resume_form(chat: Chat) -> type[forms.Form]:
-    """One choice for each suspension: what was suspended anew since the page was shown is not resumed by it."""
+    """A form with one choice for each suspension. It does not resume suspensions that begin after the page was
+    shown."""
     choices = [
         (_value(permission), f"{permission.get_purpose_display()}. {permission.suspended_reason}")
         for permission in suspended(chat)
@@ -46,7 +47,7 @@ def _value(permission: ChatPermission) -> str:
 
 
 def _resume(chat: Chat, call: Call) -> str:
-    """What has come of it."""
+    """Resume the chosen permissions. Returns the message for the operator."""
     chosen = dict(_suspension(value) for value in call.data["permissions"])
     if not permissions_resume(chat_id=chat.pk, suspensions=chosen):
         return "has no permission resumed: they were resumed, revoked or suspended anew since the page was shown."

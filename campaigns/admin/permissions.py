@@ -1,4 +1,4 @@
-"""The pages of chat owners' permissions and of the files that prove them."""
+"""The pages of chat owners' permissions, and of the evidence files."""
 
 from typing import Any
 
@@ -32,13 +32,13 @@ FILE_HELP = f"A PDF, a PNG or JPEG picture, or plain text; at most {EVIDENCE_MOS
 
 
 def standing(permission: ChatPermission) -> str:
-    """Whether it is in force at this moment, in a few words."""
+    """Whether the permission is in force now, in a few words."""
     gap = gap_of(permission, timezone.now())
     return "in force" if gap is None else gap.reason.removeprefix("it ")
 
 
 class EvidenceField(forms.FileField):
-    """A file of a kind that may be kept."""
+    """A file of an allowed type and size."""
 
     widget = UnfoldAdminFileFieldWidget
 
@@ -83,7 +83,7 @@ class PermissionForm(SuitableForm):
         return given
 
     def validate_constraints(self) -> None:
-        """The service ends the permission that is on record; the times are compared above."""
+        """Skipped: the service ends the present permission, and `clean` compares the times."""
 
 
 offer(PermissionForm, "campaigns.ChatPermission")

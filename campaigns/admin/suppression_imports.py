@@ -24,8 +24,8 @@ from texts.decoding import ENCODINGS
 from texts.tables import SEPARATORS
 from texts.wording import counted
 
-# Lines that the panel takes: they are read in a thread of the web server, once for the preview and again when they are
-# applied, which takes seconds for so many. The command reads larger files.
+# The most lines that the panel accepts. A thread of the web server reads them, once for the preview and again when they
+# are applied, which takes seconds for so many. The command reads larger files.
 MOST_LINES = 100_000
 COMMAND = "manage.py suppressions import FILE.csv"
 _MOST_MB = MOST_BYTES // 2**20
@@ -54,7 +54,8 @@ class ImportFileForm(forms.Form):
 
 
 def _lines(file: UploadedFile) -> int:
-    """In every encoding: the ends of lines are counted as bytes. Of a file that mixes LF and CR half may be missed."""
+    """The number of lines in any encoding, by counting line ends as bytes. A file that mixes LF and CR may have up to
+    twice as many."""
     ends = {b"\n": 0, b"\r": 0}
     for chunk in file.chunks():
         ends = {end: count + chunk.count(end) for end, count in ends.items()}
@@ -159,7 +160,7 @@ class SuppressionImporting(PanelAdmin):
 
 
 def _sample(reading: ParsedFile) -> list[tuple[int, list[tuple[str, str]]]]:
-    """Each row's line and cells, these with the column that they are read as."""
+    """Each row's line number and cells, each cell with its column's name."""
     columns = [meaning or "not read" for _, meaning in reading.columns]
     return [(row.line, list(zip_longest(columns, row.cells, fillvalue=""))) for row in reading.sample]
 

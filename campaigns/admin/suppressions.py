@@ -1,4 +1,4 @@
-"""The page of suppressions: people whom nobody writes to any more."""
+"""The pages of suppressions: people whom nobody writes to any more."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ NAME_HELP = (
 
 
 class SuppressionForm(forms.ModelForm):
-    """Checks what an import checks."""
+    """Applies the checks of an import."""
 
     def clean_telegram_user_id(self) -> int | None:
         number: int | None = self.cleaned_data["telegram_user_id"]
@@ -49,7 +49,7 @@ class SuppressionForm(forms.ModelForm):
         number, name = given.get("telegram_user_id"), given.get("username", "")
         if number is None and not name:
             raise ValidationError(NOBODY_NAMED)
-        # A name means whom our records show under it, as in `suppression_add`.
+        # A username stands for the person with that name in our records, as in `suppression_add`.
         meant = bearer_of(plain_username(name)) if number is None else number
         known = Suppression.objects.filter(telegram_user_id=meant)
         if meant is None:
@@ -114,7 +114,7 @@ class SuppressionAdmin(SuppressionImporting):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
-        """What a person asked for stays; an operator's own entry may have been a mistake."""
+        """A person's own opt-out remains; an operator's entry may be a mistake."""
         entered = (Suppression.Source.OPERATOR, Suppression.Source.IMPORT)
         by_operator = obj is not None and obj.source in entered and not obj.person_hash
         return by_operator and super().has_delete_permission(request, obj)
@@ -137,7 +137,7 @@ class SuppressionAdmin(SuppressionImporting):
 
 @admin.register(HashKey)
 class HashKeyAdmin(FactAdmin):
-    """That there is one, and since when."""
+    """Shows that the key exists, and since when."""
 
     empty_hint = "It is made with the first erasure of a person's data."
     list_display = ("__str__", "created_at")

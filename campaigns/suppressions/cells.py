@@ -1,6 +1,7 @@
 """Parses the cells of a suppression file: ids and usernames as people and spreadsheets write them.
 
-What has one meaning only is taken; what a spreadsheet has damaged, or what may mean two things, is refused in words.
+Cells with a single meaning are accepted. Cells that a spreadsheet has damaged, or that are ambiguous, are refused with
+an explanation.
 """
 
 import re
@@ -8,28 +9,28 @@ import re
 from campaigns.identifiers import is_person_id, is_username
 from texts.tables import plain
 
-# What stands around a text unseen: spaces of any width, marks of direction and of byte order.
+# Invisible characters around a text: spaces of any width, marks of direction and byte order.
 _UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-# A spreadsheet's way to write a number as text.
+# How a spreadsheet writes a number as text.
 _AS_TEXT = re.compile(r'="([^"]*)"')
 _EXPONENT = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE][+-]?\d+")
-# No more than two zeros: 123,000 may be a hundred and twenty-three thousand.
+# At most two zeros: 123,000 may mean a hundred and twenty-three thousand.
 _WHOLE = re.compile(r"(\d+)[.,]0{1,2}")
 _GROUPS = re.compile(r"\d{1,3}(?:(?P<by>[ \u00a0\u202f\u2009'’.,])\d{3})(?:(?P=by)\d{3})*")
 _LINK = re.compile(
     r"(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/(\w+)/?(?:\?.*)?|tg://resolve/?\?domain=(\w+)",
     re.ASCII | re.IGNORECASE,
 )
-# Of a cell in a message.
+# Characters of a cell that an error message quotes.
 _SHOWN = 40
 
 
 class Damaged(ValueError):
-    """What is wrong with a cell, in words."""
+    """A cell is damaged. The text describes the problem."""
 
 
 def as_id(text: str) -> int | None:
-    """A person's Telegram id; None of an empty cell. Raises `Damaged`."""
+    """A person's Telegram id, or None for an empty cell. Raises `Damaged`."""
     found = _bare(text)
     if not found:
         return None
@@ -40,7 +41,7 @@ def as_id(text: str) -> int | None:
 
 
 def as_username(text: str) -> str:
-    """Without @, also of a link to the person; "" of an empty cell. Raises `Damaged`."""
+    """The username without @, also from a link to the person; "" for an empty cell. Raises `Damaged`."""
     found = _bare(text)
     _refuse_error(found, "username")
     link = _LINK.fullmatch(found)
@@ -52,7 +53,7 @@ def as_username(text: str) -> str:
 
 
 def _number(text: str) -> str:
-    """The digits that were meant, or the text as it is."""
+    """The digits of the number if the text is one, otherwise the text unchanged. Raises `Damaged`."""
     _refuse_error(text, "telegram_user_id")
     if _EXPONENT.fullmatch(text):
         raise Damaged(

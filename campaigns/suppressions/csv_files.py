@@ -1,5 +1,7 @@
-"""Reads suppression files: a header, then one person per line, in the encodings and with the separators that
-spreadsheets use. Reading changes nothing; a `ParsedFile` also explains what was understood."""
+"""Reads suppression files: a header, then one person per line, with the encodings and separators of spreadsheets.
+
+Reading changes nothing. A `ParsedFile` also explains how the file was read.
+"""
 
 import csv
 import io
@@ -15,18 +17,18 @@ from messaging.wire import unstorable
 from texts.decoding import Decoded, NotText, decode
 from texts.tables import SEPARATORS, NoTable, Row, harmless, plain, rows, separator_of
 
-# Larger files are cut by hand: they are held in memory.
+# Bytes. Files are read into memory, so operators have to split larger ones.
 MOST_BYTES = 20 * 2**20
-# Lines of a kind that are listed; the rest is only counted.
+# The most lines of one kind that are listed; all are counted.
 MOST_LISTED = 100
-# Rows that a preview shows.
+# The number of rows in a preview.
 _SAMPLE = 5
 _REASON_LENGTH = 300
 
 
 @dataclass
 class Notes:
-    """Sentences about lines: all are counted, the first `MOST_LISTED` are kept."""
+    """Sentences about lines: all are counted, the first `MOST_LISTED` are stored."""
 
     count: int = 0
     lines: list[str] = field(default_factory=list)
@@ -43,11 +45,11 @@ class Notes:
 
 @dataclass
 class ParsedFile:
-    """What a file was understood to say.
+    """The contents of a file, and how it was read.
 
-    `columns`: each header's words with the column that they mean, "" of one that is not read. `damaged` lines are left
-    out; `skipped` lines repeat a person. `sample`: the first rows, unchanged. A `problem` means that the file cannot be
-    read: then the other fields are incomplete.
+    `columns` are the headers, each with the column that it stands for, "" if it is not read. `damaged` lines are left
+    out; `skipped` lines repeat a person. `sample` contains the first rows, unchanged. A `problem` means that the file
+    cannot be read; then the other fields are incomplete.
     """
 
     problem: str = ""
@@ -68,7 +70,7 @@ class ParsedFile:
         return [header for header, meaning in self.columns if not meaning or meaning == "created_at"]
 
     def understood(self) -> list[str]:
-        """Encoding, separator and columns, as sentences."""
+        """The encoding, the separator and the columns, as sentences."""
         assert self.decoded is not None
         read = [f"{header} → {meaning}" if header != meaning else header for header, meaning in self.columns if meaning]
         unread = [f"not read: {', '.join(name or '(no name)' for name in self.not_read)}"] if self.not_read else []
@@ -81,7 +83,7 @@ class ParsedFile:
 
 
 def read(content: bytes, *, encoding: str = "", separator: str = "") -> ParsedFile:
-    """The people in a file. `encoding` and `separator` are found out unless they are given."""
+    """Read the people in a file. `encoding` and `separator` are detected unless they are given."""
     reading = ParsedFile()
     try:
         _read(reading, content, encoding, separator)
@@ -139,9 +141,9 @@ def _found(reading: ParsedFile) -> str:
 
 
 def _entry(columns: Sequence[tuple[str, str]], row: Row) -> SuppressionEntry:
-    """The person; raises `Damaged` with what is wrong with the line."""
+    """The person in the row. Raises `Damaged`; its text describes what is wrong with the line."""
     cells = row.cells
-    # A spreadsheet fills up its rows.
+    # Spreadsheets add empty cells at the end of rows.
     while len(cells) > len(columns) and not cells[-1].strip():
         cells = cells[:-1]
     if len(cells) != len(columns):
@@ -157,7 +159,7 @@ def _entry(columns: Sequence[tuple[str, str]], row: Row) -> SuppressionEntry:
 
 
 def _unread_name(columns: Sequence[tuple[str, str]], cells: Sequence[str]) -> str:
-    """Where the line has somebody's @name nevertheless, in words."""
+    """A hint if a column that is not read contains a username with @; otherwise ""."""
     for (header, meaning), cell in zip(columns, cells, strict=True):
         name = plain(cell.strip())
         if not meaning and name.startswith("@") and is_username(name[1:]):
@@ -175,7 +177,7 @@ def _reason(cell: str) -> str:
 
 
 def lines() -> Iterator[str]:
-    """Everybody who is suppressed, the oldest first. Erased people are not in it: nobody knows who they are."""
+    """All suppressions as lines of a file, the oldest first, without those of erased people, whose ids are unknown."""
     out = io.StringIO()
     writer = csv.writer(out)
 
@@ -187,7 +189,7 @@ def lines() -> Iterator[str]:
 
     writer.writerow(COLUMNS)
     yield taken()
-    # What one file brought has one time.
+    # The suppressions of one import have the same time.
     known = Suppression.objects.filter(person_hash="").order_by("created_at", "telegram_user_id", "username")
     for row in known.iterator(chunk_size=2000):
         id_text = "" if row.telegram_user_id is None else row.telegram_user_id

@@ -4,8 +4,8 @@ import unicodedata
 
 ID, NAME, SOURCE, REASON = "telegram_user_id", "username", "source", "reason"
 COLUMNS = (ID, NAME, SOURCE, REASON, "created_at")
-# Upper and lower case, accents, hyphens and underscores make no difference. Left out on purpose: words that some use
-# for an id and others for a username ("identifiant"), and a person's own name ("name").
+# Case, accents, hyphens and underscores do not matter. Two kinds of words are left out on purpose: words for either an
+# id or a username ("identifiant"), and words for a person's real name ("name").
 WORDS: dict[str, tuple[str, ...]] = {
     ID: (
         "telegram id", "tg id", "user id", "id", "id telegram", "id пользователя", "телеграм id", "id телеграм", "айди",
@@ -31,7 +31,7 @@ _OTHER_LETTERS = str.maketrans({"ı": "i", "ł": "l", "’": "'", "ʼ": "'", "`"
 
 
 def _folded(text: str) -> str:
-    """Without the differences between two ways to write a word."""
+    """The text in a form that is the same for all spellings of a word."""
     parts = unicodedata.normalize("NFKD", text.casefold().translate(_OTHER_LETTERS))
     return " ".join("".join(part for part in parts if not unicodedata.combining(part)).split())
 
@@ -42,12 +42,12 @@ _MEANINGS = {_folded(name): name for name in COLUMNS} | {
 
 
 def meaning_of(header: str) -> str:
-    """The column that a header's words mean; "" when they mean none."""
+    """The column that a header stands for; "" if it is unknown."""
     return _MEANINGS.get(_folded(header), "")
 
 
 def columns_of(headers: list[str]) -> list[tuple[str, str]]:
-    """Each header with its meaning. Of several reasons the one called so is read, or the first."""
+    """Each header with its column. Of several reasons, those called "reason" are read, otherwise only the first."""
     found = [(header.strip(), meaning_of(header)) for header in headers]
     reasons = [place for place, (_, meaning) in enumerate(found) if meaning == REASON]
     named = [place for place in reasons if _folded(found[place][0]) == REASON]

@@ -1,7 +1,7 @@
-"""Keeps uploaded suppression files until they are confirmed: encrypted, by session, for at most an hour.
+"""Stores uploaded suppression files until they are confirmed: encrypted, for one session, for an hour at most.
 
-A draft is a row of its own in Django's session store, and the operator's session holds its key: so other requests do
-not load it. It is deleted when it is applied or given up; `messaging.retention` deletes expired ones.
+A draft is a separate row in Django's session store, and the operator's session contains its key, so other requests do
+not load the draft. It is deleted when it is applied or cancelled; `messaging.retention` deletes expired ones.
 """
 
 import base64
@@ -23,7 +23,7 @@ _KEY = "suppressions_import"
 
 @dataclass(frozen=True)
 class ImportDraft:
-    """`encoding` and `separator` are empty until an operator chooses them."""
+    """An uploaded file. `encoding` and `separator` are "" until an operator chooses them."""
 
     name: str
     content: bytes
@@ -32,13 +32,13 @@ class ImportDraft:
 
     @property
     def token(self) -> str:
-        """Identifies this content and the way it is read."""
+        """A digest of the content and of how it is read."""
         read_as = f"{self.encoding}\0{self.separator}\0".encode()
         return hashlib.sha256(read_as + self.content).hexdigest()
 
 
 def keep(session: MutableMapping[str, Any], draft: ImportDraft) -> None:
-    """Replaces the session's earlier draft."""
+    """Store the draft instead of the session's earlier one."""
     drop(session)
     store = _store(None)
     store["content"] = base64.b64encode(cipher().encrypt(zlib.compress(draft.content))).decode()
@@ -49,7 +49,7 @@ def keep(session: MutableMapping[str, Any], draft: ImportDraft) -> None:
 
 
 def kept(session: MutableMapping[str, Any]) -> ImportDraft | None:
-    """The draft of this session; None when there is none any more."""
+    """The draft of this session, or None if there is none any more."""
     store = _store(session.get(_KEY))
     if _KEY not in session or "content" not in store:
         return None

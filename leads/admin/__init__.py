@@ -1,4 +1,4 @@
-"""The pages of this room. Django finds them here."""
+"""The admin pages of leads and conversations. Django imports this module to find them."""
 
 from leads.admin import conversations, leads, llm_jobs, managers, messages, related
 

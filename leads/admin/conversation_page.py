@@ -1,8 +1,9 @@
-"""What a conversation's page shows, and what changed since an open page last asked.
+"""The contents of a conversation's page, and the changes since an open page's last request.
 
-An open page asks every few seconds. It says which messages it has, each with a digest of what it shows of it, and gets
-those of the newest that it does not have so: new ones, edited and deleted ones, those whose delivery moved on. Nothing
-is remembered here between two requests, and what a request costs does not grow with the conversation.
+An open page sends a request every few seconds. The request contains the versions (digests) of the messages on the page,
+and the response contains those of the newest messages that differ: new, edited and deleted ones, and those whose
+delivery has changed. The server stores nothing between two requests, and the cost of a request does not grow with the
+conversation.
 """
 
 import hashlib
@@ -20,11 +21,11 @@ from leads.models import Conversation, Lead, LlmJob, Message
 from leads.peer_refusals import refusal_text
 from panelkit.labels import waits
 
-# Messages that a page begins with, and that "earlier" adds.
+# Messages on a page at first, and the number that "earlier" adds.
 SHOWN = 50
-# The newest that an open page keeps up to date; the digests of so many fit into an address.
+# An open page keeps so many of the newest messages up to date; their digests fit into a URL.
 KEPT_UP_TO_DATE = 200
-# Without JavaScript "earlier" shows the page again, with more messages, up to so many.
+# Without JavaScript, "earlier" reloads the page with more messages, up to so many.
 MOST_SHOWN = 500
 
 State = Delivery.State
@@ -34,8 +35,11 @@ Owner = Conversation.Owner
 
 @dataclass(frozen=True)
 class Shown:
-    """A message as the template takes it. `fate`: what became of its delivery, unless it was simply sent, at `sent_at`;
-    `settled`: nothing more becomes of it."""
+    """A message as the template needs it.
+
+    `fate` is the state of its delivery, unless the message was simply sent, at `sent_at`. `settled` means that the
+    state is final.
+    """
 
     id: UUID
     author: str
@@ -56,7 +60,7 @@ class Shown:
 
 
 def shown(message: Message) -> Shown:
-    """Ours have their edits and deletions on the delivery, the others on the message."""
+    """Build the message for the page. Edits and deletions of our messages are stored with the delivery."""
     ours = message.delivery
     edited = ours.edited_text if ours is not None and ours.edited_at is not None else ""
     return Shown(
@@ -76,19 +80,22 @@ def shown(message: Message) -> Shown:
 
 
 def newest(conversation: Conversation, *, most: int, skip: int = 0) -> list[Shown]:
-    """The newest in their order, without the `skip` newest of all."""
+    """The `most` newest messages in order of time, without the `skip` newest ones."""
     rows = conversation.messages.select_related("delivery").reverse()[skip : skip + most]
     return [shown(message) for message in rows][::-1]
 
 
 def news(conversation: Conversation, *, known: Collection[str]) -> dict[str, Any]:
-    """For an open page that has messages of these versions: the ids of the newest in their order, those of them that it
-    does not have so, and the versions that are `gone`: edited or deleted. `more`: there are earlier messages."""
+    """The changes for an open page that has messages of the versions `known`.
+
+    Returns the ids of the newest messages in order, those messages that the page lacks, and the versions that are
+    `gone` (edited or deleted). `more` means that there are earlier messages.
+    """
     there = newest(conversation, most=min(max(len(known), SHOWN), KEPT_UP_TO_DATE))
     changed = [message for message in there if message.version not in known]
     gone, more = set(known).difference(message.version for message in there), False
     if gone:
-        # New messages may only have pushed them out of the newest, by fewer places than the page has messages.
+        # New messages may only have moved them out of the newest ones, by fewer places than the page has messages.
         before = newest(conversation, most=len(known), skip=len(there))
         gone, more = gone.difference(message.version for message in before), bool(before)
     return {
@@ -105,7 +112,7 @@ def message_html(message: Shown) -> str:
 
 @dataclass(frozen=True)
 class Answering:
-    """The box below the messages: whether an answer is possible, what its button says, and what pressing it means."""
+    """The form below the messages: whether an answer is possible, the button's label, and what the button does."""
 
     possible: bool
     button: str = ""
@@ -138,7 +145,7 @@ WHO_ANSWERS = {
 
 
 def parts(conversation: Conversation, *, offers: list[Any], leaving: Any) -> dict[str, Any]:
-    """What changes around the messages; `version` changes whenever any of it does."""
+    """The parts of the page around the messages. `version` changes whenever any part does."""
     jobs = list(conversation.llm_jobs.filter(state=LlmJob.State.DUE).order_by("due_at").values("due_at", "error"))
     lead = conversation.lead
     told = {
@@ -159,7 +166,7 @@ def parts(conversation: Conversation, *, offers: list[Any], leaving: Any) -> dic
 
 
 def parts_html(told: dict[str, Any], request: HttpRequest) -> dict[str, str]:
-    """By the id of the element that each goes into."""
+    """The HTML of the parts, by the id of the element that contains it."""
     names = ("head", "jobs", "how")
     return {
         f"talk-{name}": render_to_string(f"leads/talk_{name}.html", {"parts": told}, request=request) for name in names
@@ -167,8 +174,10 @@ def parts_html(told: dict[str, Any], request: HttpRequest) -> dict[str, str]:
 
 
 def _last_of_operator(conversation: Conversation) -> dict[str, str] | None:
-    """What keeps an operator's message from arriving, with the page of its delivery; None unless it is the last but
-    for the lead's."""
+    """Why the last operator's message has not arrived, with its delivery.
+
+    None if it has arrived, is on its way, or if another of our messages follows it.
+    """
     latest = conversation.messages.select_related("delivery").reverse()[:SHOWN]
     ours = next((message for message in latest if message.author != Message.Author.LEAD), None)
     if ours is None or ours.author != Message.Author.OPERATOR or ours.delivery is None:

@@ -1,4 +1,4 @@
-"""The page of a conversation: its messages, live, and the box in which an operator answers."""
+"""The page of a conversation: its messages, live, and the form in which an operator answers."""
 
 from copy import copy
 from dataclasses import dataclass
@@ -42,7 +42,8 @@ add_leaving(Conversation, _leaving_in)
 
 
 class ReplyForm(forms.Form):
-    """`key` is the message's id: a form that is sent twice sends one message. The service checks the text."""
+    """The form for an answer. `key` is the message's id, so submitting twice sends one message. The service checks the
+    text."""
 
     text = forms.CharField(required=False, strip=False)
     key = forms.UUIDField()
@@ -51,7 +52,7 @@ class ReplyForm(forms.Form):
 
 @dataclass(frozen=True)
 class Reply:
-    """The box as a page shows it: what was typed, why it was not sent, and the key of the next try."""
+    """The state of the form: its text, why it was refused, and the key of the next attempt."""
 
     text: str = ""
     refused: str = ""
@@ -72,7 +73,7 @@ class ConversationAdmin(PersonAdmin):
     list_select_related = ("lead__campaign", "bot")
     search_fields = ("lead__username", "=lead__telegram_user_id", "bot__key", "messages__text")
     ordering = (F("last_incoming_at").desc(nulls_last=True), "-created_at")
-    # What changes stands in the live part, and only there.
+    # Values that change are only in the live part of the page.
     fields = (("lead", "bot"), ("campaign", "created_at"))
     readonly_fields = ("campaign",)
     change_form_outer_before_template = "leads/talk.html"
@@ -123,12 +124,12 @@ class ConversationAdmin(PersonAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """For an open page: what differs from `known` and `parts`, or what is earlier than the newest `skip`."""
+        """For an open page: the changes since `known` and `parts`, or the messages before the newest `skip`."""
         row = self._row(request, object_id)
         if (skip := request.GET.get("skip", "")).isdecimal():
             return JsonResponse(self._earlier(row, int(skip[:9])))
         known = [version for version in request.GET.get("known", "").split(",") if version][: shown.KEPT_UP_TO_DATE]
-        # The forms' token: after a new login in another window the page's own is void.
+        # The CSRF token of the forms: after a new login in another window the page's token is invalid.
         answer = shown.news(row, known=known) | {"csrf": get_token(request)}
         parts = self._parts(request, row)
         if parts["version"] != request.GET.get("parts"):
@@ -136,7 +137,7 @@ class ConversationAdmin(PersonAdmin):
         return JsonResponse(answer)
 
     def reply_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Queue a message. Refused, the page comes again with the text and the reason."""
+        """Queue a message. If it is refused, the page appears again with the text and the reason."""
         row = self._row(request, object_id)
         if not self.may_operate(request):
             raise PermissionDenied

@@ -1,4 +1,4 @@
-"""The page of LLM jobs: what the LLM was asked and what it decided."""
+"""The page of LLM jobs: the requests to the LLM and its decisions."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from panelkit.lists.filters import RangeDateTimeFilter
 
 
 class ActionFilter(DropdownFilter):
-    """What the LLM can decide: to ask the table for that would read all of it."""
+    """Offers the LLM's possible decisions: to find those in the table, the database would read all rows."""
 
     title = parameter_name = "action"
 

@@ -1,4 +1,4 @@
-"""The accounts that take a campaign's leads: its page, and its part of the campaign's page."""
+"""The accounts that take a campaign's leads: their page, and their section of the campaign's page."""
 
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet

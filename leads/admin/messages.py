@@ -1,4 +1,4 @@
-"""The pages of messages: those of conversations, and those of which it is not known yet who wrote them."""
+"""The pages of messages: those of conversations, and those whose sender is not known yet."""
 
 from django.contrib import admin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter

@@ -1,4 +1,4 @@
-"""From page to page: a hit, its lead, the conversation with them, its deliveries, a suppression that ends it."""
+"""Links between pages: a hit, its lead, the conversation, its deliveries, and a suppression that ends it."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from parser.selectors import hit_of
 
 
 def lead_of_hit(hit: Hit) -> Lead | None:
-    """A later hit of the same person makes no further lead in the campaign: it leads to the one that is there."""
+    """The campaign's lead for the hit's person. A later hit of the same person has no lead of its own."""
     leads = leads_of(PersonRef.of(hit.telegram_user_id, hit.username)).filter(campaign=hit.campaign_id)
     return leads.select_related("conversation").order_by(F("telegram_user_id").asc(nulls_last=True)).first()
 
@@ -45,7 +45,7 @@ def suppression_link(lead: Lead) -> SafeString | str:
 
 
 def parser_link(lead: Lead) -> SafeString | str:
-    """Another program may name something else than one of our accounts."""
+    """A link to the parser account. Other programs may send another value than the id of one of our accounts."""
     try:
         bot = Bot.objects.only("key", "display_name").filter(pk=UUID(lead.worker_id)).first()
     except ValueError:
@@ -63,7 +63,7 @@ def chat_link(lead: Lead) -> SafeString | str:
 
 
 def _would_be_sent(lead: Lead, purpose: Purpose) -> str:
-    """The gate's preview, filled in."""
+    """The URL of the gate preview with these fields filled in."""
     talk = Conversation.objects.filter(lead=lead).first()
     person = lead.telegram_user_id or f"@{lead.username}"
     return ask_url(campaign=lead.campaign_id, bot=talk and talk.bot_id, person=person, purpose=purpose.value)

@@ -1,4 +1,4 @@
-"""The LLM: what it is asked (`prompt`) and the request itself (`client`).
+"""The LLM: the prompt (`prompt`) and the request (`client`).
 
-Only this package of the room waits for the network.
+In the leads app only this package waits for the network.
 """

@@ -1,4 +1,4 @@
-"""One question to the LLM, through the openai client: any endpoint that speaks its chat completions will do.
+"""Sends one request to the LLM with the openai client, to any endpoint with the chat completions API.
 
 https://platform.openai.com/docs/guides/structured-outputs
 """
@@ -18,35 +18,35 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from outgoing.retry_after import seconds_to_wait
 from texts.telegram_form import LONGEST, as_kept, length
 
-# The client is imported where it is used: it costs a second and 40 MB, and most processes never ask anything.
+# Imported in functions: the client takes a second and 40 MB, and most processes never use it.
 if TYPE_CHECKING:
     import ssl
 
     from openai.types.chat import ChatCompletionMessageParam
 
-# Seconds for one request, from its connection to the last byte of the answer, however slowly that drips in. Twice this
-# (a malformed answer is asked for again) fits into the claim of a job.
+# Seconds for one request, from the connection to the last byte of the response, however slowly it arrives. A job's
+# claim covers two requests (after a malformed answer there is a second one).
 TIMEOUT_SECONDS = 60.0
-# Bytes of an answer, an error's too: some hundred times what MOST_TOKENS need.
+# The largest response in bytes, including errors: about a hundred times what MOST_TOKENS need.
 MOST_BYTES = 1_000_000
-# Answers are short; this bounds what a model that runs wild can cost.
+# Answers are short. This limits the cost of a model that does not stop.
 MOST_TOKENS = 1000
 MOST_MESSAGES = 4
 
-# More tokens than this, of one answer, are a mistake of the endpoint.
+# A larger token count for one answer is an error of the endpoint.
 _MOST_COUNTED = 10_000_000
 _FINISHED = frozenset(["stop", "length", "content_filter", "tool_calls", "function_call"])
-# What an endpoint's error code looks like; anything else may be its own words.
+# The form of an endpoint's error codes. Any other text may be a message of the endpoint.
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
 
 
 def _storable(text: str) -> str:
-    """Without what PostgreSQL cannot store: NUL and lone surrogates."""
+    """The text without characters that PostgreSQL cannot store: NUL and lone surrogates."""
     return text.replace("\0", "").encode("utf-8", "ignore").decode()
 
 
 def _is_blank(text: str) -> bool:
-    """Whether nothing of it would be seen: spaces, control and zero-width characters."""
+    """Whether the text is invisible: only spaces, control and zero-width characters."""
     return all(unicodedata.category(character)[0] in "CZ" for character in text)
 
 
@@ -66,7 +66,7 @@ Text = Annotated[
 
 
 class LlmUnavailable(Exception):
-    """No answer now; a later one is possible. `retry_after`: seconds that the endpoint asks for, an hour at most."""
+    """No answer now, but perhaps later. `retry_after` is in seconds, as the endpoint asks for, an hour at most."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
@@ -74,15 +74,15 @@ class LlmUnavailable(Exception):
 
 
 class LlmUseless(Exception):
-    """An answer that cannot be used: malformed, cut off, a reply without text, or a refusal to answer."""
+    """The answer cannot be used: malformed, cut off, a reply without text, or a refusal to answer."""
 
 
 class LlmRejected(Exception):
-    """The endpoint will not take this question, however often it is asked."""
+    """The endpoint rejects this request, and would reject it again."""
 
 
 class LlmAnswer(BaseModel):
-    """What the LLM wants to send and do."""
+    """The LLM's messages and decision."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -92,7 +92,7 @@ class LlmAnswer(BaseModel):
 
     @property
     def texts(self) -> list[str]:
-        """The messages as Telegram keeps them, without those of which nothing would be left."""
+        """The messages as Telegram stores them, without blank ones."""
         return [text for text in map(as_kept, self.messages) if not _is_blank(text)]
 
 
@@ -103,7 +103,7 @@ class LlmResponse:
     completion_tokens: int
 
 
-# Written out: strict structured output demands every property as required and knows only some keywords.
+# Written by hand: strict structured output requires all properties to be required, and supports only some keywords.
 _SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -117,9 +117,9 @@ _SCHEMA: dict[str, Any] = {
 
 
 def ask(*, model: str, messages: "list[ChatCompletionMessageParam]") -> LlmResponse:
-    """Raises LlmUnavailable, LlmUseless, LlmRejected. No text of the conversation gets into their reasons.
+    """Ask the LLM. Raises LlmUnavailable, LlmUseless and LlmRejected, whose texts never quote the conversation.
 
-    Blocks for TIMEOUT_SECONDS at most; only a host name that cannot be resolved may take some seconds longer.
+    Blocks for TIMEOUT_SECONDS at most; only the resolution of a host name may take some seconds longer.
     """
     import httpx2
     import openai
@@ -140,16 +140,16 @@ def ask(*, model: str, messages: "list[ChatCompletionMessageParam]") -> LlmRespo
 
 
 async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> bytes:
-    """The body of the answer. Raises TimeoutError at the deadline, with the connection closed.
+    """The response's body. Raises TimeoutError at the deadline, with the connection closed.
 
-    The blocking client cannot do that: its timeouts are for each read, and an answer may come byte by byte.
+    The blocking client has no such deadline: its timeouts are for each read, and a response may arrive byte by byte.
     """
     import openai
 
     from outgoing.http_answers import cut_off_at
 
-    # Retries are ours: they wait in the database, not in a worker. The client wants some key; endpoints of one's own
-    # often need none.
+    # No retries in the client, because ours wait in the database, not in a worker. The client requires a key, but
+    # private endpoints often do not.
     client = openai.AsyncOpenAI(
         base_url=settings.OPENAI_BASE_URL,
         api_key=settings.OPENAI_API_KEY or "none",
@@ -157,9 +157,9 @@ async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> 
         timeout=TIMEOUT_SECONDS,
         http_client=openai.DefaultAsyncHttpxClient(
             verify=_ssl_context(),
-            # Only the environment says where the questions go.
+            # Only the environment determines where requests go.
             follow_redirects=False,
-            # The client itself reads the whole answer when it is an error.
+            # The client itself reads the whole response if it is an error.
             event_hooks={"response": [cut_off_at(MOST_BYTES + 1)]},
         ),
     )
@@ -186,7 +186,7 @@ async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> 
 
 @cache
 def _ssl_context() -> "ssl.SSLContext":
-    """Made once: it reads all certificates of the system, and a client lives for one request."""
+    """Cached, because it reads all certificates of the system, and a client is used for one request only."""
     import httpx2
 
     return httpx2.create_ssl_context()
@@ -203,7 +203,7 @@ class _Choice(BaseModel):
 
 
 class _Completion(BaseModel):
-    """What is read of a chat completion. The client's own model is filled without looking at what is in it."""
+    """The parts of a chat completion that are used. The client's own model does not validate its contents."""
 
     choices: list[_Choice]
     usage: Any = None
@@ -213,7 +213,7 @@ def _read(body: bytes) -> LlmResponse:
     try:
         completion = _Completion.model_validate_json(body)
     except ValidationError as error:
-        # A proxy's page, half an answer: the endpoint's trouble, not the model's.
+        # A proxy's page or half a response is an error of the endpoint, not of the model.
         raise LlmUnavailable(f"the endpoint's answer is no chat completion: {_faults(error)}") from None
     usage = completion.usage if isinstance(completion.usage, dict) else {}
     return LlmResponse(
@@ -237,23 +237,23 @@ def _answer(choices: list[_Choice]) -> LlmAnswer:
 
 
 def _faults(error: ValidationError) -> str:
-    """Places and kinds of faults, never the values."""
+    """The places and kinds of validation errors, without the values."""
     faults = [f"{'.'.join(map(str, each['loc'])) or 'answer'}: {each['type']}" for each in error.errors()]
     return "; ".join(faults[:5])
 
 
 def _tokens(count: object) -> int:
-    """A number from outside: 0 for none, or for one that cannot be."""
+    """A token count from the endpoint; 0 if it is missing or invalid."""
     if isinstance(count, bool) or not isinstance(count, int | float):
         return 0
-    # Of an int it is not asked: one that fits into no float raises OverflowError.
+    # Only for floats: isfinite raises OverflowError for an int that is too large for a float.
     if isinstance(count, float) and not math.isfinite(count):
         return 0
     return int(min(max(0, count), _MOST_COUNTED))
 
 
 def _reason(error: Exception) -> str:
-    """Kind and status only: an endpoint's own words may repeat the question or the key."""
+    """The error's class and status only: the endpoint's message may repeat the question or the key."""
     status = getattr(error, "status_code", None)
     code = getattr(error, "code", None)
     said = code if isinstance(code, str) and _CODE.fullmatch(code) else None

@@ -1,4 +1,4 @@
-"""What the LLM is told. Pure."""
+"""Builds the prompt for the LLM, without any side effects."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from leads.models import Message
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
 
-# The latest messages of a conversation that the LLM gets to see; an album is one.
+# The most messages of a conversation in a prompt, the latest ones. An album counts as one.
 MOST_MESSAGES = 60
 _WITHOUT_TEXT = "[a message without text: a picture, a voice message, a sticker]"
 
@@ -43,8 +43,11 @@ How it began: {beginning}."""
 def conversation_prompt(
     *, campaign: Campaign, message: str | None, said: Iterable[Message]
 ) -> "list[ChatCompletionMessageParam]":
-    """The conversation in the shape of chat completions, the rules first. `message` is what the person wrote in the
-    public chat, None when it was deleted there; `said` is in order, oldest first."""
+    """The conversation as messages for chat completions, with the rules first.
+
+    `message` is what the person wrote in the public chat, None if it was deleted there. `said` is in order, the oldest
+    first.
+    """
     rules = _RULES.format(
         name=campaign.name,
         brief=campaign.llm_brief.strip() or "Nothing but the name: hand over whatever asks for more.",
@@ -61,7 +64,7 @@ def _beginning(message: str | None) -> str:
 
 
 def _one_turn(message: Message) -> tuple[str, object]:
-    """The same for all messages of an album."""
+    """A key that is the same for all messages of an album."""
     return message.author, message.pk if message.grouped_id is None else message.grouped_id
 
 

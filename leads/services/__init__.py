@@ -1,4 +1,4 @@
-"""The rules about leads and conversations.
+"""The rules for leads and conversations.
 
-Callers import the modules: nothing is re-exported here, so a name has one address.
+Callers import the modules. This package re-exports nothing, so each name has one import path.
 """

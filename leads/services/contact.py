@@ -1,4 +1,4 @@
-"""From a lead to its first message: who writes, when, and who has to allow it."""
+"""From a lead to its first message: which manager writes, when, and whether an operator has to approve."""
 
 import logging
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from panelkit.errors import NotPossible
 from texts.spintax import SpintaxError
 
 State = Lead.State
-# Attempts in a row at a lead that end in an unforeseen way, and the longest wait between two (seconds).
+# The most unforeseen failures in a row for one lead, and the longest wait between two attempts (seconds).
 MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
 NO_MANAGER = "The campaign has no manager: add one on its page."
 
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 
 def lead_contact(*, lead: Lead, now: datetime) -> None:
-    """Give the lead to a manager and queue the first message, or record in the lead's state why not.
+    """Assign the lead to a manager and queue the first message, or record in the lead's state why not.
 
-    The campaign and its managers are locked (`leads.locks`). A lead that stays `new` is tried again by
-    `leads_contact_due`.
+    The caller has locked the campaign and its managers (`leads.locks`). `leads_contact_due` tries again with a lead
+    that stays `new`.
     """
     person = PersonRef.of(lead.telegram_user_id, lead.username)
     if is_suppressed(telegram_user_id=person.telegram_user_id, username=person.username):
@@ -78,7 +78,7 @@ def _contact_through_manager(lead: Lead, person: PersonRef, text: str, now: date
 
 
 def _conversation(lead: Lead, bot: Bot) -> Conversation:
-    """A new one; or the one in which the first message was queued before and came too late to be sent: it is locked."""
+    """A new conversation, or an existing one (locked) whose first message was not sent because it was late."""
     conversation = Conversation.objects.select_related("lead__campaign").filter(lead=lead).first()
     if conversation is None:
         return Conversation.objects.create(lead=lead, bot=bot, peer_id=lead.telegram_user_id)
@@ -96,7 +96,10 @@ def _wait(lead: Lead, reason: str) -> None:
 
 @transaction.atomic
 def lead_approve(*, lead_id: UUID, by: str, now: datetime | None = None) -> Lead:
-    """An operator allows the first contact that the chat's permission does not cover. Doing it twice is no error."""
+    """Approve the first contact of a lead that the chat's permission does not cover. Repeating it is no error.
+
+    Raises NotPossible if the lead does not await approval.
+    """
     now = now or database_clock()
     lead = _lead_locked(lead_id)
     if lead.approved_at is None and lead.state == State.AWAITING_APPROVAL:
@@ -110,7 +113,10 @@ def lead_approve(*, lead_id: UUID, by: str, now: datetime | None = None) -> Lead
 
 @transaction.atomic
 def lead_reject(*, lead_id: UUID, by: str, reason: str = "") -> Lead:
-    """An operator decides that this person is not written to in this campaign. Doing it twice is no error."""
+    """Decide that this person is not written to in this campaign. Repeating it is no error.
+
+    Raises NotPossible if the lead does not await approval.
+    """
     lead = _lead_locked(lead_id)
     if lead.state in (State.AWAITING_APPROVAL, State.NEW):
         lead_move(lead=lead, state=State.CLOSED, reason=f"Rejected by {by}. {reason}".strip())
@@ -120,10 +126,10 @@ def lead_reject(*, lead_id: UUID, by: str, reason: str = "") -> Lead:
 
 
 def leads_contact_due(*, now: datetime, limit: int = 50) -> int:
-    """Try again with leads that found no manager or no usable text; returns how many are on their way now.
+    """Try again with leads that found no manager or no usable text. Returns how many have left the state `new`.
 
-    All get their turn, however many of them are stuck: those tried longest ago come first. One that fails in an
-    unforeseen way waits longer each time, and is an operator's after MOST_ATTEMPTS.
+    The leads that were tried longest ago come first, so all get their turn even if many are stuck. After an unforeseen
+    failure a lead waits longer each time, and after MOST_ATTEMPTS an operator has to decide.
     """
     due = Lead.objects.filter(Q(retry_at=None) | Q(retry_at__lte=now), state=State.NEW)
     waiting = due.order_by(F("tried_at").asc(nulls_first=True), "created_at")
@@ -132,14 +138,14 @@ def leads_contact_due(*, now: datetime, limit: int = 50) -> int:
 
 
 def _contact_again(lead_id: UUID, now: datetime) -> bool:
-    # Before trying: one that breaks the round is not the first of the next one, and its attempt is counted.
+    # Count the attempt first: a lead that breaks the round is then not the first of the next round.
     mine = Lead.objects.filter(id=lead_id, state=State.NEW)
     if not mine.update(tried_at=now, attempts=F("attempts") + 1):
         return False
     try:
         return _contact(lead_id, now)
     except Lead.DoesNotExist:
-        # Erased meanwhile.
+        # The lead was erased meanwhile.
         return False
     except DATABASE_ERRORS:
         raise
@@ -162,7 +168,10 @@ def _contact(lead_id: UUID, now: datetime) -> bool:
 
 
 def _postpone(lead_id: UUID, kind: str, now: datetime) -> None:
-    """By itself first: when giving it up fails as well, that is not tried every two seconds either."""
+    """Record the failure and when to try again, and give up after MOST_ATTEMPTS.
+
+    The first update is separate: if giving up fails too, the lead is still not tried again every two seconds.
+    """
     new = Lead.objects.filter(id=lead_id, state=State.NEW)
     attempts = new.values_list("attempts", flat=True).first()
     if attempts is None:
@@ -175,13 +184,13 @@ def _postpone(lead_id: UUID, kind: str, now: datetime) -> None:
 
 @transaction.atomic
 def _give_up(lead_id: UUID, error: str) -> None:
-    """An operator decides about it anew, and the team hears of it once."""
+    """Leave the decision to an operator, and notify the team once."""
     reason = f"It could not be contacted in {MOST_ATTEMPTS} attempts ({error}): approve it to try again, or reject it."
     facts = {"state": State.AWAITING_APPROVAL, "state_reason": reason, "approved_at": None, "approved_by": ""}
     if Lead.objects.filter(id=lead_id, state=State.NEW).update(**facts, attempts=0, retry_at=None):
         log.error("lead %s could not be contacted in %d attempts (%s)", lead_id, MOST_ATTEMPTS, error)
         campaign = Lead.objects.values_list("campaign__name", flat=True).get(id=lead_id)
-        # Without the person's name: events are kept elsewhere, where erasing the person does not reach.
+        # Without the person's name: events are also stored in places that erasing the person does not reach.
         reason = (
             f"a lead of campaign “{campaign}” could not be contacted in {MOST_ATTEMPTS} attempts ({error}): find it "
             "among the leads that await approval, and approve it to try again, or reject it"
@@ -192,7 +201,7 @@ def _give_up(lead_id: UUID, error: str) -> None:
 def _lead_locked(lead_id: UUID) -> Lead:
     campaign_id = Lead.objects.values_list("campaign_id", flat=True).get(id=lead_id)
     campaign_lock(campaign_id)
-    # Before the lead's row is written.
+    # The managers are locked before the lead's row is written.
     managers_lock(managers_usable(campaign_id=campaign_id).values_list("id", flat=True))
     for begun in Conversation.objects.filter(lead_id=lead_id).values_list("id", flat=True):
         conversation_lock_if_there(begun)

@@ -1,4 +1,4 @@
-"""Who a lead is. A hit may know the id, the name, or both; what is missing is learned later."""
+"""The identity of a lead. A hit may contain the id, the username or both; the missing one is learned later."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from leads.models import Conversation, Lead
 from leads.selectors import PersonRef, leads_of
 from leads.services.ownership import lead_move, owner_move
 
-# Of two leads that turn out to be one person the one that is further goes on.
+# If two leads turn out to be one person, the one that comes first in this order continues.
 _PROGRESS = (
     Lead.State.OPTED_OUT,
     Lead.State.TALKING,
@@ -24,8 +24,10 @@ _ENDED = (Lead.State.CLOSED, Lead.State.OPTED_OUT, Lead.State.FAILED)
 
 
 def lead_find(*, campaign_id: UUID, person: PersonRef) -> Lead | None:
-    """The campaign's lead for this person, with what the person adds to it. The campaign is locked, and whoever has the
-    person's id or name is locked."""
+    """The campaign's lead for this person, updated with the person's id and username; None if there is none.
+
+    The caller has locked the campaign and the leads with the person's id or username.
+    """
     leads = Lead.objects.select_related("campaign").filter(campaign_id=campaign_id)
     by_id = leads.filter(telegram_user_id=person.telegram_user_id).first() if person.telegram_user_id else None
     by_name = leads.filter(named(person.username)).first() if person.username else None
@@ -39,18 +41,18 @@ def lead_find(*, campaign_id: UUID, person: PersonRef) -> Lead | None:
 
 
 def person_learn(*, conversation: Conversation, telegram_user_id: int) -> None:
-    """Telegram told whom this conversation is with."""
+    """Record the Telegram id of the person in this conversation, as Telegram has reported it."""
     if conversation.peer_id is None:
         conversation.peer_id = telegram_user_id
         Conversation.objects.filter(id=conversation.id).update(peer_id=telegram_user_id)
     lead = conversation.lead
     if lead.telegram_user_id is None:
-        # Refused when the campaign has another lead with this id: the next hit of this person merges them.
+        # Not stored if the campaign has another lead with this id; the person's next hit merges them.
         _set(lead, telegram_user_id=telegram_user_id)
 
 
 def leads_learn(*, person: PersonRef) -> None:
-    """Somebody with this id bears this name now: leads known by the name alone are this person."""
+    """Record the person's id in leads that are known only by the person's present username."""
     nameless = leads_of(person).filter(telegram_user_id=None)
     if person.telegram_user_id is None or not nameless.exists():
         return
@@ -60,13 +62,13 @@ def leads_learn(*, person: PersonRef) -> None:
 
 
 def _named(lead: Lead, person: PersonRef) -> Lead | None:
-    """A lead found by the name alone."""
+    """Update a lead that was found only by the username. Returns None if the username belongs to another person now."""
     if lead.telegram_user_id is None and person.telegram_user_id is not None:
         _set(lead, telegram_user_id=person.telegram_user_id)
         Conversation.objects.filter(lead=lead, peer_id=None).update(peer_id=person.telegram_user_id)
         return lead
     if person.telegram_user_id is not None:
-        # The name has a new bearer.
+        # The username has a new owner.
         _set(lead, username="")
         return None
     return lead

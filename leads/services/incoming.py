@@ -1,5 +1,7 @@
-"""What others write in the direct chats of manager bots: new messages, edits and deletions. The record keeps the first
-text and what was deleted."""
+"""Messages in the direct chats of manager accounts: new ones, edits and deletions.
+
+The record keeps the first text of a message, and deleted messages.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -26,14 +28,16 @@ from messaging.database.clock import database_clock
 from telegram.types import IncomingMessage, MessageNow
 
 _State = Delivery.State
-# A delivery in one of these has reached the lead, or may have.
+# A delivery in one of these states has reached the lead, or may have.
 _LEFT = (_State.SENDING, _State.SENT, _State.UNKNOWN)
 
 
 @transaction.atomic
 def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
-    """Record a direct message and do what follows from it. A repeat changes nothing; strangers are left alone, and so
-    are Bot API bots, Telegram itself and the team's own accounts: they are nobody's leads.
+    """Record a direct message and react to it. Recording it again has no effect.
+
+    Messages of strangers are not recorded, nor are those of Bot API bots, of Telegram itself and of the team's own
+    accounts, which are never leads.
     """
     if not message.private or message.author.kind in ("bot", "service"):
         return
@@ -48,10 +52,10 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
         return
     conversation = conversation_lock_if_there(found.id, person)
     if conversation is None:
-        # Erased meanwhile.
+        # The conversation was erased meanwhile.
         return
     if suppression_resolve(telegram_user_id=message.peer_id, username=name, by="their message to us"):
-        # It may have ended this very conversation.
+        # The suppression may have ended this conversation.
         conversation = conversation_again(conversation)
     person_learn(conversation=conversation, telegram_user_id=message.peer_id)
     if Message.objects.filter(conversation=conversation, telegram_message_id=message.message_id).exists():
@@ -64,11 +68,13 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
 
 @transaction.atomic
 def stop_hear(change: MessageNow) -> None:
-    """An edit of a direct message that is not on record: of a lead who wrote to another account, or before the
-    conversation began. As with a message, it may be a stop."""
+    """Handle the edit of a direct message that is not recorded, which may be a stop as a message may.
+
+    Such messages are from a lead who wrote to another account, or from before the conversation.
+    """
     if change.from_user_id is None or change.text is None or not says_stop(change.text):
         return
-    # No lock comes before it.
+    # This lock comes before all others.
     erasing_hold()
     if is_erased(telegram_user_id=change.from_user_id) or is_own_account(telegram_user_id=change.from_user_id):
         return
@@ -76,7 +82,10 @@ def stop_hear(change: MessageNow) -> None:
 
 
 def _stranger(person: PersonRef, text: str) -> None:
-    """A lead may ask another account than the one that wrote to them to stop. Other strangers are left alone."""
+    """Handle a message from a person without a conversation with this account.
+
+    A lead may ask another account than the one that wrote to them to stop. Other strangers are ignored.
+    """
     if not leads_of(person).exists():
         return
     leads_learn(person=person)
@@ -91,7 +100,7 @@ def _stranger(person: PersonRef, text: str) -> None:
 
 def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
     if not message.text and (epoch := _epoch_of_album(conversation, message)) is not None:
-        # One more picture of what is being answered already.
+        # One more picture of an album that is being answered already.
         _keep(conversation, message, epoch=epoch)
         return
     conversation.epoch += 1
@@ -108,7 +117,7 @@ def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
 
 
 def _epoch_of_album(conversation: Conversation, message: IncomingMessage) -> int | None:
-    """None when it belongs to no album of which something is recorded."""
+    """The epoch of the message's album, or None if no message of such an album is recorded."""
     if message.grouped_id is None:
         return None
     album = Message.objects.filter(conversation=conversation, author=Message.Author.LEAD, grouped_id=message.grouped_id)
@@ -129,9 +138,9 @@ def _keep(conversation: Conversation, message: IncomingMessage, *, epoch: int) -
 
 
 def messages_changed(*, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
-    """Keep what became of messages of the bot's conversations, one transaction each, and do what follows from it.
+    """Record changes of messages in the bot's conversations, in one transaction each, and react to them.
 
-    Returns the changes of other messages; of these only a lead's stop is heard. What is known already changes nothing.
+    Returns the changes of other messages; of these only a lead's stop has an effect. Known changes have no effect.
     """
     known = {
         message.telegram_message_id: message
@@ -153,7 +162,7 @@ def _is_news(message: Message, change: MessageNow) -> bool:
         return message.deleted_at is None
     if change.text is None or change.edited_at is None or change.text == message.text:
         return False
-    # Whole seconds: of two edits in one second the one that is heard later is the later one.
+    # Telegram reports whole seconds: of two edits in one second the one that arrives later counts.
     return message.edited_at is None or message.edited_at <= change.edited_at
 
 
@@ -161,7 +170,7 @@ def _is_news(message: Message, change: MessageNow) -> bool:
 def _change(message: Message, change: MessageNow) -> None:
     found = Conversation.objects.select_related("lead").filter(id=message.conversation_id).first()
     if found is None:
-        # Erased meanwhile.
+        # The conversation was erased meanwhile.
         return
     conversation = conversation_lock_if_there(found.id, PersonRef.of(found.peer_id, found.lead.username))
     if conversation is None:
@@ -180,7 +189,7 @@ def _change(message: Message, change: MessageNow) -> None:
 
 
 def _follow(conversation: Conversation, message: Message, change: MessageNow) -> None:
-    """What the lead changed is news only while nothing has answered it; except for a stop, which always is."""
+    """React to a change by the lead. A stop always counts; other changes only before the message is answered."""
     if not change.deleted and says_stop(message.text):
         opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason=message.text[:200])
         return
@@ -191,7 +200,7 @@ def _follow(conversation: Conversation, message: Message, change: MessageNow) ->
 
 
 def _ask_anew(conversation: Conversation) -> None:
-    """An answer to what stood there before is not sent. Where nothing is left to answer, nothing is asked."""
+    """Discard the answer to the earlier text and ask the LLM again, unless nothing is left to answer."""
     conversation.epoch += 1
     conversation.save(update_fields=["epoch"])
     there = Message.objects.filter(conversation=conversation, author=Message.Author.LEAD, deleted_at=None)
@@ -210,7 +219,7 @@ def _is_answered(message: Message) -> bool:
 
 
 def _answer_pending(conversation: Conversation) -> bool:
-    """Whether the AI is about to answer: it is asked, or its answer waits to be sent."""
+    """Whether the AI is about to answer: a job is due, or the answer waits to be sent."""
     asked = LlmJob.objects.filter(conversation=conversation, state=LlmJob.State.DUE)
     queued = Message.objects.filter(
         conversation=conversation,

@@ -1,5 +1,8 @@
-"""The states of an LLM job: queued, claimed, applied, postponed, handed over. A job belongs to one epoch of a
-conversation; only the latest one counts. Nothing here calls the LLM: `leads.llm_runner` does, in between."""
+"""The states of an LLM job: queued, claimed, applied, postponed, handed over.
+
+A job belongs to one epoch of a conversation, and only the latest epoch counts. This module does not call the LLM;
+`leads.llm_runner` does, in between.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,25 +41,25 @@ if TYPE_CHECKING:
 State = LlmJob.State
 
 ANSWER_TASK = "leads.tasks.answer_lead"
-# Delayed messages sit in a worker's memory: a longer wait is left to beat, which finds due rows.
+# Seconds. Delayed messages occupy a worker's memory, so longer waits are left to beat, which finds due rows.
 _LONGEST_COUNTDOWN_SECONDS = 5.0
 
-# A job whose task died is free again after this: two requests, each of which ends at its deadline, and some air.
+# After this time a job whose task died may be claimed again: two requests up to their deadlines, and a reserve.
 CLAIM = timedelta(seconds=2 * TIMEOUT_SECONDS + 30)
-# A task may arrive this much before its row is due: clocks and timers are not that exact.
+# A task may arrive this long before its row is due, because clocks and timers are not exact.
 EARLY = timedelta(seconds=0.5)
-# On a row whose last attempt left no trace.
+# The error of a row whose last attempt recorded no result.
 _LOST = "an attempt ended without a result, perhaps with its worker"
-# A due row whose task has not been seen for so long gets another one.
+# A due row gets another task if none has been seen for this long.
 REDISPATCH = timedelta(seconds=30)
-# However they end: with an answer that is of no use, an error, or the death of the worker.
+# Attempts count however they end: with an unusable answer, an error, or the death of the worker.
 MOST_ATTEMPTS = 8
 _BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 1.0, 60.0
 
 
 @dataclass(frozen=True)
 class Question:
-    """A claimed job. `attempt` is the claim's token: who holds an older one has lost it."""
+    """A claimed job. `attempt` identifies the claim: the claim of an earlier attempt is lost."""
 
     job_id: UUID
     attempt: int
@@ -65,7 +68,10 @@ class Question:
 
 
 def job_queue(*, conversation: Conversation, now: datetime, quiet_seconds: float) -> LlmJob:
-    """The conversation is locked. Ask after so many seconds, unless its epoch moves on before."""
+    """Queue a job that asks the LLM after so many seconds, unless the epoch changes before.
+
+    The caller has locked the conversation.
+    """
     jobs_drop(conversation=conversation)
     due_at = now + timedelta(seconds=quiet_seconds)
     at_once = quiet_seconds <= _LONGEST_COUNTDOWN_SECONDS
@@ -81,12 +87,12 @@ def job_queue(*, conversation: Conversation, now: datetime, quiet_seconds: float
 
 
 def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
-    """Take a due job; None when it is not due, claimed by another task, or no longer of use.
+    """Claim a due job. Returns None if it is not due, claimed by another task, or obsolete.
+
+    A job whose attempts are used up, the last one without a result, is handed over to an operator instead. A job stays
+    due while its campaign is paused. If nothing more may be sent, the conversation ends.
 
     Raises ConversationGone, as the functions below do.
-
-    A job whose attempts are used up, the last of them without a trace, is handed over to an operator instead. While its
-    campaign is paused it stays due. Where nothing more may be said the conversation ends.
     """
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     due = LlmJob.objects.filter(free, _not_paused(), id=job_id, state=State.DUE, due_at__lte=now + EARLY)
@@ -117,7 +123,7 @@ def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
 
 
 def question_messages(*, question: Question) -> "list[ChatCompletionMessageParam]":
-    """What the LLM is asked: the rules and the conversation as it stands."""
+    """The messages for the LLM: the rules and the present conversation."""
     lead = Lead.objects.select_related("campaign").filter(conversation__id=question.conversation_id).first()
     if lead is None:
         raise ConversationGone
@@ -127,7 +133,7 @@ def question_messages(*, question: Question) -> "list[ChatCompletionMessageParam
 
 @transaction.atomic
 def job_apply(*, question: Question, answered: LlmResponse, now: datetime) -> LlmJob:
-    """Do what the LLM decided, unless the conversation moved on meanwhile: then the job is stale."""
+    """Carry out the LLM's decision. If the conversation has changed meanwhile, the job becomes stale instead."""
     conversation, job = _locked(question)
     job.prompt_tokens += answered.prompt_tokens
     job.completion_tokens += answered.completion_tokens
@@ -156,9 +162,9 @@ def job_apply(*, question: Question, answered: LlmResponse, now: datetime) -> Ll
 
 @transaction.atomic
 def job_postpone(*, question: Question, error: str, retry_after: float | None, now: datetime) -> LlmJob:
-    """The LLM could not be asked: later again, or an operator takes over when it has been tried often enough.
+    """Try the job again later after an error of the LLM. After MOST_ATTEMPTS an operator takes over.
 
-    `retry_after`: seconds that the endpoint asked for; an hour at most is waited.
+    `retry_after` is the wait in seconds that the endpoint asked for; it is limited to an hour.
     """
     if question.attempt >= MOST_ATTEMPTS:
         return job_hand_over(question=question, error=f"{error}, {question.attempt} times")
@@ -175,7 +181,7 @@ def job_postpone(*, question: Question, error: str, retry_after: float | None, n
 
 @transaction.atomic
 def job_hand_over(*, question: Question, error: str) -> LlmJob:
-    """The AI cannot go on here: an operator answers, and the team is notified."""
+    """Hand the conversation over to an operator, because the AI cannot continue, and notify the team."""
     conversation, job = _locked(question)
     if job.state != State.DUE or job.attempts != question.attempt:
         return job
@@ -191,7 +197,7 @@ def job_hand_over(*, question: Question, error: str) -> LlmJob:
 
 @transaction.atomic
 def jobs_dispatch_due(*, now: datetime, limit: int = 200) -> int:
-    """Send a task for every due job that has none on its way; returns how many."""
+    """Send a task for every due job without a task under way. Returns their number."""
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     unseen = Q(dispatched_at=None) | Q(dispatched_at__lte=now - REDISPATCH)
     due = LlmJob.objects.filter(free & unseen & _not_paused(), state=State.DUE, due_at__lte=now).order_by("due_at")
@@ -203,9 +209,9 @@ def jobs_dispatch_due(*, now: datetime, limit: int = 200) -> int:
 
 
 def _not_paused() -> Q:
-    """A campaign that is paused asks nothing; one that has finished ends its conversations when it comes to them.
+    """Jobs of campaigns that are not paused. A finished campaign's jobs run, and end their conversations.
 
-    A subquery, not a join: an UPDATE with a join would not look at a row again that it had to wait for.
+    A subquery, not a join: an UPDATE with a join would not check a row again after waiting for its lock.
     """
     awake = (Campaign.State.RUNNING, Campaign.State.FINISHED)
     return Q(conversation__in=Conversation.objects.filter(lead__campaign__state__in=awake))
@@ -227,6 +233,6 @@ def _finish(job: LlmJob, state: LlmJob.State) -> LlmJob:
 
 
 def _send(conversation: Conversation, texts: list[str], now: datetime, *, parting: bool = False) -> None:
-    """Messages of one answer leave in their order: the ledger keeps it for equal times."""
+    """Queue the messages of one answer. With equal times, deliveries are sent in the order of their creation."""
     for text in texts:
         message_send(conversation=conversation, author=Message.Author.AI, text=text, due_at=now, parting=parting)

@@ -1,4 +1,4 @@
-"""What operators do in a conversation: take it over, hand it back, write."""
+"""Operations of operators on a conversation: take it over, hand it back, write."""
 
 from datetime import datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ from texts.telegram_form import LONGEST, as_kept, length
 
 @transaction.atomic
 def conversation_take_over(*, conversation_id: UUID, by: str = "") -> Conversation:
-    """An operator answers from now on: what the AI had queued is cancelled, and nothing of it is claimed any more."""
+    """Make an operator the owner. The AI's queued messages are cancelled, and none is claimed from now on."""
     conversation = _alive(conversation_id)
     if conversation.owner != Owner.HUMAN:
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Taken over by {by or 'an operator'}.")
@@ -29,7 +29,7 @@ def conversation_take_over(*, conversation_id: UUID, by: str = "") -> Conversati
 
 @transaction.atomic
 def conversation_hand_back(*, conversation_id: UUID, by: str = "", now: datetime | None = None) -> Conversation:
-    """The AI answers again, at once if the lead wrote last."""
+    """Make the AI the owner again. The AI answers at once if the last message is the lead's."""
     conversation = _alive(conversation_id)
     if conversation.owner != Owner.AI:
         owner_move(conversation=conversation, owner=Owner.AI, reason=f"Handed back by {by or 'an operator'}.")
@@ -49,10 +49,11 @@ def operator_send(
     take_over_by: str = "",
     now: datetime | None = None,
 ) -> Message:
-    """Queue an operator's message in a conversation that an operator owns. With `take_over_by`, the operator's name, it
-    is taken over first where it is not; a text that is refused takes nothing over.
+    """Queue an operator's message in a conversation that an operator owns.
 
-    `message_id` is the caller's id for the message: the same call twice queues it once.
+    With `take_over_by`, the operator's name, the conversation is first taken over if necessary, but not for a text that
+    is refused. `message_id` is the caller's id for the message: a second call with the same id queues nothing. Raises
+    NotPossible.
     """
     conversation = _alive(conversation_id)
     words = as_kept(text)
@@ -81,7 +82,7 @@ def operator_send(
 
 def _same(queued: Message, conversation: Conversation, words: str) -> Message:
     if queued.conversation_id != conversation.id:
-        # It may be anybody's message: nothing of it is repeated here.
+        # It may be any conversation's message, so the error repeats nothing of it.
         raise NotPossible("Not sent: this form belongs to another conversation. Open this page again.")
     if queued.text != words:
         raise NotPossible(

@@ -1,4 +1,4 @@
-"""A person wants silence: everything ends for them, in every campaign, at once."""
+"""A person opts out: all their conversations end, in every campaign, at once."""
 
 from collections.abc import Collection, Iterator
 from uuid import UUID
@@ -19,7 +19,8 @@ from leads.selectors import PersonRef, leads_of
 
 @transaction.atomic
 def opt_out(*, lead_id: UUID, source: Suppression.Source, reason: str = "") -> None:
-    """When this returns nothing more is claimed for the person; `deliveries_leaving` says what is still on its way.
+    """Suppress the person. Afterwards no more deliveries to them are claimed; `deliveries_leaving` counts those being
+    sent.
 
     Idempotent. The caller has locked all conversations of the person, or none.
     """
@@ -32,7 +33,7 @@ def lock_conversations(silenced: Silenced) -> None:
 
 
 def end_conversations(silenced: Silenced) -> None:
-    """Follows every suppression, whichever way it was entered."""
+    """Runs after every suppression, however it was entered."""
     person = _person(silenced)
     leads = leads_of(person)
     ended = "Opted out: " + silenced.source.label
@@ -49,9 +50,9 @@ def _person(silenced: Silenced) -> PersonRef:
 
 
 def people_concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
-    """As `campaigns.suppressions.registry.Concerned`."""
+    """Implements `campaigns.suppressions.registry.Concerned`."""
     leads = Lead.objects.filter(telegram_user_id__in=user_ids).values_list("telegram_user_id", flat=True)
-    # Of the bearers of a name who are known by id the caller knows: here are leads with nothing but the name.
+    # The caller knows the owners of usernames with known ids. Here are the leads that have only a username.
     unknown = Lead.objects.filter(username__lower__in=usernames, username__gt="", telegram_user_id=None)
     ids, names = people_waited_for(user_ids, usernames)
     ids |= {user_id for user_id in leads if user_id is not None}
@@ -59,7 +60,7 @@ def people_concerned(user_ids: Collection[int], usernames: Collection[str]) -> t
 
 
 def people_last_seen(usernames: Collection[str]) -> Iterator[Seen]:
-    """The lead who was found last under each of these usernames (without @, in small letters)."""
+    """The lead last found with each of these usernames (without @, in lower case)."""
     known = Lead.objects.annotate(name=Lower("username")).filter(telegram_user_id__isnull=False)
     known = known.filter(username__lower__in=usernames, username__gt="")
     for lead in known.order_by("name", "-created_at").distinct("name"):

@@ -1,4 +1,4 @@
-"""Who answers in a conversation (the AI, an operator, nobody), and when it ends because nothing more may be sent."""
+"""The owner of a conversation (the AI, an operator, nobody), and its end when nothing more may be sent."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ NOT_TALKING = (Lead.State.AWAITING_APPROVAL, Lead.State.CONTACTING, Lead.State.C
 
 
 def owner_move(*, conversation: Conversation, owner: Owner, reason: str) -> None:
-    """The conversation is locked. Everything that was under way under the old owner is void."""
+    """Change the owner and cancel all pending work of the old owner. The caller has locked the conversation."""
     conversation.owner, conversation.owner_reason = owner, reason[:300]
     conversation.epoch += 1
     conversation.save(update_fields=["owner", "owner_reason", "epoch"])
@@ -27,8 +27,10 @@ def owner_move(*, conversation: Conversation, owner: Owner, reason: str) -> None
 
 
 def owner_needed(*, conversation: Conversation, reason: str, told: str) -> None:
-    """The conversation is locked. It waits for an operator from now on, and the team is notified of `told`: that
-    repeats nothing of what was written, which `reason` on the page may do."""
+    """Make an operator the owner and notify the team with the text `told`. The caller has locked the conversation.
+
+    `told` must not quote messages; `reason`, which the page shows, may.
+    """
     owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)
     campaign_id = conversation.lead.campaign_id
     publish_on_commit(
@@ -37,7 +39,7 @@ def owner_needed(*, conversation: Conversation, reason: str, told: str) -> None:
 
 
 def lead_move(*, lead: Lead, state: Lead.State, reason: str = "") -> None:
-    """A lead that comes to await approval is notified of."""
+    """Change the lead's state. If the lead comes to await approval, an event notifies the team."""
     awaits = state == Lead.State.AWAITING_APPROVAL and lead.state != state
     lead.state, lead.state_reason = state, reason[:300]
     lead.save(update_fields=["state", "state_reason"])
@@ -46,19 +48,19 @@ def lead_move(*, lead: Lead, state: Lead.State, reason: str = "") -> None:
 
 
 def lead_resume(*, lead: Lead) -> None:
-    """Somebody takes the conversation up: the lead has neither ended nor is about to be contacted."""
+    """Set the lead to talking, because a conversation with it continues."""
     if lead.state in NOT_TALKING:
         lead_move(lead=lead, state=Lead.State.TALKING)
 
 
 def jobs_drop(*, conversation: Conversation) -> int:
-    """The conversation moved on: the LLM is not asked about what was before."""
+    """Make the conversation's due jobs stale, because it has moved on. Returns their number."""
     due = LlmJob.objects.filter(conversation=conversation, state=LlmJob.State.DUE)
     return due.update(state=LlmJob.State.STALE)
 
 
 def over_because(*, conversation: Conversation) -> tuple[Lead.State, str] | None:
-    """What the lead becomes and why, when the person is suppressed or the campaign has finished."""
+    """The lead's new state and the reason, if the person is suppressed or the campaign has finished; otherwise None."""
     lead = conversation.lead
     if is_suppressed(telegram_user_id=lead.telegram_user_id, username=lead.username):
         return Lead.State.OPTED_OUT, "This person asked not to be written to."
@@ -68,7 +70,10 @@ def over_because(*, conversation: Conversation) -> tuple[Lead.State, str] | None
 
 
 def conversation_end_if_over(*, conversation: Conversation) -> bool:
-    """The conversation is locked and the AI's. Whether it has ended now."""
+    """End the conversation if nothing more may be sent. Returns whether it has ended.
+
+    The caller has locked the conversation, and its owner is the AI.
+    """
     over = over_because(conversation=conversation)
     if over is None:
         return False
@@ -81,7 +86,7 @@ def conversation_end_if_over(*, conversation: Conversation) -> bool:
 
 @transaction.atomic
 def conversation_end(*, conversation_id: UUID) -> None:
-    """End it if it is still the AI's and nothing more may be said. Raises ConversationGone."""
+    """End the conversation if its owner is the AI and nothing more may be sent. Raises ConversationGone."""
     conversation = conversation_lock(conversation_id)
     if conversation.owner == Owner.AI:
         conversation_end_if_over(conversation=conversation)

@@ -21,15 +21,15 @@ from parser.events import NewTargetMessage
 
 
 class BadLead(ValueError):
-    """The event cannot become a lead; the text says why."""
+    """The event cannot become a lead. The text is the reason."""
 
 
 @transaction.atomic
 def lead_receive(*, event: NewTargetMessage) -> Lead | None:
-    """The campaign's lead for the person of the event, made and contacted when there was none.
+    """The campaign's lead for the person of the event. If there was none, it is created and contacted.
 
-    One lead for each campaign and person, however many events come and in whatever order. None for an account of the
-    team's own, and for whoever had their data erased. Raises BadLead.
+    There is one lead for each campaign and person, whatever the number and order of events. Returns None for the team's
+    own accounts, and for a person whose data was erased. Raises BadLead.
     """
     _lock_for([event])
     return _receive(event, database_clock())
@@ -51,7 +51,7 @@ def _receive(event: NewTargetMessage, now: datetime) -> Lead | None:
         with transaction.atomic():
             lead = _create(event, campaign, person)
     except IntegrityError:
-        # The id of a lead known by name was learned from Telegram at this moment.
+        # The id of a lead known only by username was learned from Telegram at this moment.
         return lead_find(campaign_id=campaign.id, person=person)
     lead_contact(lead=lead, now=now)
     return lead
@@ -59,7 +59,7 @@ def _receive(event: NewTargetMessage, now: datetime) -> Lead | None:
 
 @transaction.atomic
 def leads_receive(*, events: Sequence[NewTargetMessage]) -> None:
-    """As `lead_receive` for each event, all of them or none."""
+    """Call `lead_receive` for each event, in one transaction."""
     _lock_for(events)
     now = database_clock()
     for event in events:
@@ -67,8 +67,10 @@ def leads_receive(*, events: Sequence[NewTargetMessage]) -> None:
 
 
 def _lock_for(events: Sequence[NewTargetMessage]) -> None:
-    """Whatever the events may have to wait for, before the first of them: two batches with common campaigns, managers
-    or people never wait for each other in a circle."""
+    """Take all locks that the events may need, before the first event is handled.
+
+    This prevents deadlocks between batches with the same campaigns, managers or people.
+    """
     erasing_hold()
     campaigns = sorted(filter(None, {_uuid(event.campaign_id) for event in events}))
     for campaign_id in campaigns:

@@ -1,4 +1,4 @@
-"""A text becomes a message of a conversation, with its delivery; what is queued is cancelled."""
+"""Queues a text as a message of a conversation with its delivery, and cancels queued messages."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -9,10 +9,10 @@ from campaigns.models import Purpose
 from leads.models import Conversation, Message
 from texts.telegram_form import as_kept
 
-# The name that the deliveries of this room carry; their `origin_id` is a Message's id.
+# The origin of this app's deliveries; their `origin_id` is a Message's id.
 ORIGIN = "leads.message"
-# Marked ids of supergroups and channels lie below this. There a message has one id for everybody; in a basic group
-# each account counts for itself, so that the parser bot's id of a message says nothing to a manager.
+# Marked ids of supergroups and channels are below this. There a message has one id for all accounts. In a basic group
+# each account has its own ids, so a manager cannot use the parser account's message id.
 _SUPERGROUPS_BELOW = -1_000_000_000_000
 
 _PURPOSES = {Message.Author.AI: Purpose.REPLY, Message.Author.OPERATOR: Purpose.OPERATOR}
@@ -28,7 +28,8 @@ def message_send(
     parting: bool = False,
     message_id: UUID | None = None,
 ) -> Message:
-    """The conversation is locked. The message belongs to its present epoch: when that moves on, it is not sent."""
+    """Queue a message in the present epoch; it is not sent if the epoch changes. The caller has locked the
+    conversation."""
     lead, text = conversation.lead, as_kept(text)
     message = Message.objects.create(
         id=message_id or uuid4(),
@@ -57,7 +58,7 @@ def message_send(
 
 
 def ai_messages_cancel(*, conversation: Conversation, reason: str) -> int:
-    """The conversation is locked. What the AI has queued there is cancelled."""
+    """Cancel the AI's queued messages and return their number. The caller has locked the conversation."""
     queued = Message.objects.filter(
         conversation=conversation, author=Message.Author.AI, delivery__state=Delivery.State.QUEUED
     )
@@ -65,7 +66,7 @@ def ai_messages_cancel(*, conversation: Conversation, reason: str) -> int:
 
 
 def ai_messages_leaving(*, conversation: Conversation) -> int:
-    """How many messages of the AI were on their way already when the conversation was taken from it."""
+    """The number of the AI's messages that were already being sent when an operator took over."""
     return Message.objects.filter(
         conversation=conversation, author=Message.Author.AI, delivery__state=Delivery.State.SENDING
     ).count()

@@ -1,4 +1,4 @@
-"""What follows when a message of a conversation has its final state."""
+"""Handles the final state of a conversation's message."""
 
 from datetime import datetime
 
@@ -18,25 +18,25 @@ from leads.services.opt_out import opt_out
 from leads.services.ownership import Owner, conversation_end_if_over, lead_move, owner_move, owner_needed
 from leads.services.unclaimed_messages import outgoing_judge
 
-# How Telegram says that a person has blocked the account (telegram.errors.PeerRefuses).
+# Telegram's error if a person has blocked the account (telegram.errors.PeerRefuses).
 _BLOCKED = "USER_IS_BLOCKED"
 _PEER_REFUSES = "peer_refuses"
 _State = Delivery.State
 
 
 def message_settle(*, delivery: Delivery, now: datetime) -> None:
-    """In the transaction that gave the delivery its final state."""
+    """Handle a delivery's final state, in the same transaction that set the state."""
     message = Message.objects.filter(id=delivery.origin_id).first()
     if message is None:
         return
     met = PersonRef.of(delivery.peer_id, delivery.peer_username)
     conversation = conversation_lock_if_there(message.conversation_id, met)
     if conversation is None:
-        # Erased meanwhile.
+        # The conversation was erased meanwhile.
         return
     if delivery.peer_id is not None:
         if suppression_resolve(telegram_user_id=delivery.peer_id, username=delivery.peer_username, by="Telegram"):
-            # It may have ended this very conversation.
+            # The suppression may have ended this conversation.
             conversation = conversation_again(conversation)
         person_learn(conversation=conversation, telegram_user_id=delivery.peer_id)
     if delivery.telegram_message_id is None:
@@ -53,14 +53,14 @@ def message_settle(*, delivery: Delivery, now: datetime) -> None:
 
 
 def _keep_place(message: Message) -> None:
-    """What Telegram gave no number stays below what it answers."""
+    """Place a message without a Telegram id below the messages that it answers."""
     there = Message.objects.filter(conversation_id=message.conversation_id, epoch__lte=message.epoch)
     last = there.aggregate(last=Max("telegram_message_id"))["last"]
     Message.objects.filter(id=message.id).update(follows_message_id=last or 0)
 
 
 def _leaves_a_hole(conversation: Conversation, message: Message, delivery: Delivery) -> bool:
-    """Whether the lead waits for what was not sent. The gate also refuses answers that a later message made useless."""
+    """Whether an answer that the lead waits for was not sent. The gate also refuses answers that are out of date."""
     if conversation.owner != Owner.AI:
         return False
     still_an_answer = message.epoch == conversation.epoch
@@ -75,15 +75,18 @@ def _sent(conversation: Conversation, message: Message, delivery: Delivery) -> N
 
 
 def _first_contact_not_sent(conversation: Conversation, delivery: Delivery, now: datetime) -> None:
-    """Nothing more is tried, unless an operator approves what came too late; or somebody else has decided about the
-    lead already."""
+    """End the conversation, because the first contact was not sent.
+
+    If the message was late, the lead awaits approval again. Nothing changes if an operator has decided about the lead
+    already.
+    """
     lead = conversation.lead
     if lead.state != Lead.State.CONTACTING or conversation.owner != Owner.AI:
         return
     reason = refusal_text(delivery.error) or f"The first contact was {delivery.get_state_display().lower()}."
     ended = Lead.State.FAILED
     if delivery.state == _State.CANCELLED:
-        # Whoever else cancels has decided about the lead before; the person might well be reached.
+        # All other ways to cancel decide about the lead before. The person might be reachable.
         ended, reason = Lead.State.CLOSED, f"An operator called off the first contact: {reason}"
     if delivery.state == _State.REFUSED and delivery.error == why_late_to_send(lead, now):
         ended = Lead.State.AWAITING_APPROVAL
@@ -97,7 +100,8 @@ def _first_contact_not_sent(conversation: Conversation, delivery: Delivery, now:
 
 
 def _reply_not_sent(conversation: Conversation, delivery: Delivery) -> None:
-    """An answer is missing. A person who cannot be written to is lost; anything else is for an operator."""
+    """Handle a missing answer: if the person cannot be written to, the lead has failed; otherwise an operator takes
+    over."""
     if delivery.state == _State.REFUSED and conversation_end_if_over(conversation=conversation):
         return
     if delivery.error_kind == _PEER_REFUSES:

@@ -1,4 +1,4 @@
-"""Messages that left the account: ours, or a person's who took the phone in hand."""
+"""Messages that left the account: sent by CoolThing, or by a person from the phone."""
 
 import logging
 from datetime import datetime
@@ -22,14 +22,14 @@ from telegram.types import IncomingMessage
 from texts.telegram_form import same_text
 
 PHONE_REASON = "A person wrote from the phone."
-# Attempts in a row at a conversation that end in an unforeseen way, and the longest wait between two (seconds).
+# The most unforeseen failures in a row for one conversation, and the longest wait between two attempts (seconds).
 MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
 
 log = logging.getLogger(__name__)
 
 
 def outgoing_note(*, conversation: Conversation, message: IncomingMessage) -> None:
-    """The conversation is locked. What was said before it began concerns nobody here."""
+    """Record an outgoing message, unless it is older than the conversation. The caller has locked the conversation."""
     if message.said_at < conversation.created_at.replace(microsecond=0):
         return
     UnclaimedMessage.objects.get_or_create(
@@ -41,26 +41,26 @@ def outgoing_note(*, conversation: Conversation, message: IncomingMessage) -> No
 
 
 def outgoing_judge(*, conversation: Conversation) -> None:
-    """Decide about the messages that are not known to be ours, if it can be decided now. The conversation is locked.
+    """Decide about the messages that may not be CoolThing's, if this is possible now. The caller has locked the
+    conversation.
 
-    While one of our messages is `sending` its id is not known yet, and an unknown message may be that one.
+    While one of our messages is `sending`, its id is not known yet, and an unknown message may be that one.
     """
     unclaimed = list(UnclaimedMessage.objects.filter(conversation=conversation).order_by("telegram_message_id"))
     if not unclaimed or _to_person(conversation).filter(state=Delivery.State.SENDING).exists():
         return
-    # Read only now: what was `sending` a moment ago has its id by now.
+    # Read after the check, because a message that was `sending` a moment ago has its id now.
     for message in unclaimed:
-        # First, and once: a takeover cancels what is queued, which settles it, which comes here again.
+        # Delete the row first: a takeover cancels queued messages, which settles them and calls this function again.
         mine, _ = UnclaimedMessage.objects.filter(id=message.id).delete()
         if mine and not _is_ours(conversation, message):
             _taken_over(conversation, message)
 
 
 def unclaimed_judge_due(*, now: datetime, limit: int = 100) -> int:
-    """Judge what is left over, where it was tried longest ago first; returns in how many conversations it tried.
+    """Judge the remaining messages, beginning with those tried longest ago. Returns the number of conversations tried.
 
-    Where that fails in an unforeseen way it waits longer each time, and after MOST_ATTEMPTS an operator gets the
-    conversation.
+    After an unforeseen failure a conversation waits longer each time, and after MOST_ATTEMPTS an operator gets it.
     """
     due = UnclaimedMessage.objects.filter(Q(retry_at=None) | Q(retry_at__lte=now), given_up_at=None)
     waiting = due.values("conversation_id").annotate(tried=Min("tried_at"))
@@ -70,7 +70,7 @@ def unclaimed_judge_due(*, now: datetime, limit: int = 100) -> int:
 
 
 def _judge_again(conversation_id: UUID, now: datetime) -> None:
-    # Before trying, so that it counts however it ends.
+    # Count the attempt first, so that it counts however it ends.
     attempt = _note(conversation_id, tried_at=now, attempts=F("attempts") + 1)
     try:
         if attempt > MOST_ATTEMPTS:
@@ -97,15 +97,17 @@ def _judge_left_over(conversation_id: UUID) -> None:
 
 @transaction.atomic
 def _note(conversation_id: UUID, **facts: object) -> int:
-    """On what is left over in a conversation; returns how often it was tried."""
+    """Update the remaining messages of a conversation. Returns how often they were tried."""
     rows = UnclaimedMessage.objects.filter(conversation_id=conversation_id, given_up_at=None)
     UnclaimedMessage.objects.filter(id__in=rows_lock(rows)).update(**facts)
     return rows.aggregate(most=Max("attempts"))["most"] or 0
 
 
 def _give_up(conversation_id: UUID, error: str, now: datetime) -> None:
-    """An operator looks into the chat, and the team hears of it once. The messages stay on record: a later one of ours
-    that settles judges them once more."""
+    """Make an operator the owner, and notify the team once.
+
+    The messages remain recorded: the next time a message of ours settles, they are judged again.
+    """
     with transaction.atomic():
         _note(conversation_id, given_up_at=now, error=error[:300])
         log.error("conversation %s: who wrote what left the account could not be judged: %s", conversation_id, error)
@@ -118,7 +120,7 @@ def _give_up(conversation_id: UUID, error: str, now: datetime) -> None:
 
 
 def _told(conversation_id: UUID, error: str) -> str:
-    """Without the person's name: events are kept elsewhere, where erasing the person does not reach."""
+    """The event's text, without the person's name: events are also stored in places that erasing does not reach."""
     names = Conversation.objects.filter(id=conversation_id).values_list("bot_id", "lead__campaign__name").first()
     where = f" of {bot_name(names[0])} in campaign “{names[1]}”" if names else ""
     return (
@@ -140,7 +142,7 @@ def _to_person(conversation: Conversation) -> QuerySet[Delivery]:
 
 
 def _is_ours(conversation: Conversation, message: UnclaimedMessage) -> bool:
-    """By its id; or by its text, where it is not known whether our message with that text was said."""
+    """Whether the message is CoolThing's: by its id, or by its text if one of our messages may have been sent."""
     to_person = _to_person(conversation)
     if to_person.filter(state=Delivery.State.SENT, telegram_message_id=message.telegram_message_id).exists():
         return True
