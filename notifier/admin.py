@@ -1,4 +1,4 @@
-"""Channels with their rules, and what was sent through them."""
+"""The pages of channels with their rules, and of notifications."""
 
 from typing import Any
 
@@ -124,7 +124,7 @@ class ChannelAdmin(PanelAdmin):
 
 
 def _problem(channel: Channel) -> str:
-    """Why nothing reaches this channel as it is: an address of an earlier release, or one that was allowed then."""
+    """Why no notification can reach this channel, for example because of an address from an earlier release."""
     if channel._state.adding:
         return ""
     try:

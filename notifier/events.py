@@ -1,4 +1,4 @@
-"""What the notifier hears beside the events that have a class of their own."""
+"""The event class for events that have no class of their own."""
 
 from pydantic import ConfigDict
 
@@ -7,9 +7,9 @@ from messaging.events import Event
 
 
 class SystemEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="#", fallback=True):
-    """Any other event of `events_exchange`, with whatever fields and key it has: `billing.paid` of another program.
+    """Any other event of `events_exchange`, with any fields and key, such as `billing.paid` of another program.
 
-    Only `arrived_under` tells its key.
+    Only `arrived_under` contains its key.
     """
 
     model_config = ConfigDict(extra="allow")

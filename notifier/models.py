@@ -1,4 +1,4 @@
-"""Where the team hears of what went wrong and what ended."""
+"""The team's notification channels, their rules, and the notifications."""
 
 import uuid
 
@@ -28,7 +28,7 @@ class Channel(models.Model):
 
 
 class Rule(models.Model):
-    """Which events a channel hears of. `pattern` is a topic pattern over routing keys, as in AMQP: `*.crash`, `#`."""
+    """Which events a channel gets. `pattern` is a topic pattern for routing keys, as in AMQP: `*.crash`, `#`."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="rules")
     pattern = models.CharField(max_length=120)
@@ -47,10 +47,10 @@ class Rule(models.Model):
 
 
 class Notification(models.Model):
-    """What one channel is to hear of one event.
+    """The notification of one event for one channel.
 
-    `dispatched_at`: when a task for it was last sent. `claimed_until`: until then one task works on it. `bundle`: what
-    its events have in common that are not notified of one by one; it is about `count` of them, and goes out at
+    `dispatched_at` is when a task for it was last sent. Until `claimed_until` one task works on it. `bundle` is a key
+    that related events share, which get one notification together; it then stands for `count` events, and is sent at
     `bundle_at`.
     """
 
@@ -87,7 +87,7 @@ class Notification(models.Model):
                 name="notifications_bundled",
             ),
             models.Index(fields=["-created_at"], name="notifications_newest"),
-            # Whether the last ones of a channel arrived: `notifier.selectors.with_failure`.
+            # For the last failures of a channel: `notifier.selectors.with_failure`.
             models.Index(
                 fields=["channel", "-sent_at"], condition=models.Q(state="sent"), name="notifications_arrived"
             ),

@@ -1,4 +1,4 @@
-"""Exports and erases a person's data in this room: notifications of events that name the person."""
+"""Exports and erases a person's data in the notifier: notifications of events that name the person."""
 
 import json
 
@@ -20,7 +20,8 @@ class NotifierPersonalData(PersonalData):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """What a channel has received (a file, another program) is out of reach."""
+        """Delete the person's notifications. What a channel has received (a file, another program) cannot be
+        deleted."""
         found = rows_lock(Notification.objects.filter(pk__in=[row.pk for row in _notifications(person)]))
         Notification.objects.filter(pk__in=found).delete()
         return {"notifications": len(found)}

@@ -1,4 +1,4 @@
-"""What is asked about notifications."""
+"""Queries about notifications."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,28 +11,28 @@ from notifier.models import Channel, Notification
 from panelkit.labels import moment_told
 from texts.wording import counted
 
-# So many failures of a channel are counted; the rest are "and more".
+# The most failures of a channel that are counted; beyond that the text is "or more".
 MOST_COUNTED = 100
-# The error of a test that another one replaced.
+# The error of a test notification that another one replaced.
 REPLACED = "another test was sent before this one arrived"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def collecting() -> Q:
-    """Those that are to go out later, with all of their kind that comes until then: nothing is wrong with them."""
+    """Bundled notifications that wait for their time. They have not failed."""
     return Q(state=Notification.State.QUEUED, attempts=0, bundle_at__gt=Now())
 
 
 def failing() -> Q:
-    """Those whose last attempt failed. A test that another one replaced is not among them."""
+    """Notifications whose last attempt failed, without tests that another one replaced."""
     return ~Q(error="") & ~Q(error=REPLACED) & ~Q(state=Notification.State.SENT)
 
 
 def with_failure(channels: QuerySet[Channel]) -> QuerySet[Any]:
-    """Each with `arrived_at`, when something last arrived in it, and `failure`: the error, attempts and state of what
-    failed last since then, None when nothing did.
+    """Annotate the channels with `arrived_at`, the time of the last notification that arrived, and `failure`.
 
-    `due_at` stands for the time of a failure: when the last attempt was due, or the next one is.
+    `failure` contains the error, attempts and state of the last failure since then; it is None without one. `due_at`
+    serves as the time of a failure: when the last attempt was due, or the next one is.
     """
     of_channel = Notification.objects.filter(channel=OuterRef("pk"))
     arrived = of_channel.filter(state=Notification.State.SENT).order_by("-sent_at").values("sent_at")[:1]
@@ -44,7 +44,7 @@ def with_failure(channels: QuerySet[Channel]) -> QuerySet[Any]:
 
 
 def failure_text(channel: Any) -> str:
-    """What became of the last notifications of a channel that `with_failure` has read; empty while they arrive."""
+    """The last failures of a channel from `with_failure`, as text; "" while notifications arrive."""
     last = getattr(channel, "failure", None)
     if not last:
         return ""

@@ -1,4 +1,4 @@
-"""Doors for events."""
+"""The notifier's subscriber for events."""
 
 from messaging.broker import topology
 from messaging.consuming.subscriptions import subscriber

@@ -1,4 +1,4 @@
-"""Doors for Celery."""
+"""The notifier's Celery tasks."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""What an event's trace says of notifications."""
+"""The steps of notifications in an event's trace."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -8,7 +8,7 @@ from notifier.models import Channel, Notification
 
 
 def steps(event_id: UUID) -> Iterator[TraceStep]:
-    # By channel and event, as the unique index has them: there are few channels and very many events.
+    # By channel and event, to use the unique index: there are few channels and very many events.
     made = Notification.objects.filter(
         channel__in=list(Channel.objects.values_list("pk", flat=True)), event_id=event_id
     )

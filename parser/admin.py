@@ -1,4 +1,4 @@
-"""What is looked for, where, and what was found. Keywords and watched chats are edited with their campaign, too."""
+"""The pages of keywords, watched chats and hits. The campaign's page also contains its keywords and watched chats."""
 
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
@@ -42,7 +42,7 @@ offer(KeywordForm, "parser.Keyword")
 
 
 def _problem(watched: WatchedChat) -> str:
-    """What keeps a stored row from working now; its chat's permissions are at hand."""
+    """Why a stored row does not work now. The chat's permissions are prefetched."""
     told = (parser_told(watched.bot), chat_told(watched.chat, timezone.now())) if watched.pk else ()
     return " ".join(filter(None, told))
 

@@ -1,4 +1,4 @@
-"""Which messages of a watched chat can be hits at all, whatever they say. Pure."""
+"""Decides whether a message in a watched chat can be a hit, whatever its text. No database access."""
 
 from telegram.types import IncomingMessage
 
@@ -13,7 +13,7 @@ _AUTHORS = {
 
 
 def why_no_target(message: IncomingMessage) -> str:
-    """Why nobody becomes a lead by this message; empty when somebody may."""
+    """Why the author of this message cannot become a lead; "" if the author can."""
     author = message.author
     if message.outgoing:
         return "The account that reads wrote it itself."

@@ -1,4 +1,4 @@
-"""What the parser publishes; other programs publish it as well."""
+"""The parser's event. Other programs publish it, too."""
 
 from typing import Self
 
@@ -10,11 +10,11 @@ from messaging.events import Event
 
 
 class NewTargetMessage(Event, exchange=topology.LEADS_EXCHANGE, key="lead.{campaign_id}", service="parser"):
-    """Somebody said what a campaign looks for.
+    """A message matched the keywords of a campaign.
 
-    A foreign event has the first five fields only. `chat_id` is the chat's marked id, `message_id` the message's id
-    as the parser bot sees it, `chat_key` and `keyword` are the names that the team gave them. `username` is empty
-    for a person who has none, as it is when it is null or left out; then `telegram_user_id` says who it is.
+    An event of another program has only the first five fields. `chat_id` is the chat's marked id, and `message_id` is
+    the message's id for the parser bot. `chat_key` and `keyword` are the team's names for them. `username` is "" for a
+    person without a username, also if it is null or missing; then `telegram_user_id` identifies the person.
     """
 
     worker_id: wire.IdText

@@ -1,5 +1,4 @@
-"""What becomes of messages that were hits: their authors edit them, or somebody deletes them. The hit keeps its first
-text."""
+"""Changes of messages that were hits: their authors edit them, or they are deleted. The hit keeps its first text."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +17,10 @@ _Place = tuple[int | None, int]
 
 
 def hits_changed(*, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
-    """Keep what became of messages that were hits, as this bot sees it. What is known already changes nothing. Returns
-    the changes of other messages."""
+    """Record changes of messages that were hits, as this bot sees them. Known changes have no effect.
+
+    Returns the changes of other messages.
+    """
     found = _hits_behind(bot_id, [change for change in changes if _tells(change)])
     if found:
         _note(found, changes)
@@ -27,18 +28,21 @@ def hits_changed(*, bot_id: UUID, changes: Sequence[MessageNow]) -> list[Message
 
 
 def _tells(change: MessageNow) -> bool:
-    """Not of reactions, which are most of what is heard in a busy chat."""
+    """Whether the change is an edit or a deletion. In a busy chat most changes are reactions."""
     return change.deleted or (change.text is not None and change.edited_at is not None)
 
 
 def _hits_behind(bot_id: UUID, changes: Iterable[MessageNow]) -> Mapping[_Place, list[UUID]]:
-    """By supergroup (None: the bot's own numbers) and number; a message may be a hit of several campaigns."""
+    """The ids of hits by supergroup (None for the bot's own numbers) and message id.
+
+    A message may be a hit of several campaigns.
+    """
     where = Q(pk__in=[])
     numbers: dict[int | None, list[int]] = defaultdict(list)
     for change in changes:
         numbers[change.peer_id].append(change.message_id)
     for peer_id, there in numbers.items():
-        # In a supergroup a message has one number for everybody, elsewhere each account counts for itself.
+        # In a supergroup a message has one id for all accounts; elsewhere each account has its own ids.
         own = Q(bot_id=bot_id, peer_id__gte=SUPERGROUPS_BELOW)
         where |= (own if peer_id is None else Q(peer_id=peer_id)) & Q(message_id__in=there)
     found: dict[_Place, list[UUID]] = defaultdict(list)
@@ -50,7 +54,7 @@ def _hits_behind(bot_id: UUID, changes: Iterable[MessageNow]) -> Mapping[_Place,
 @transaction.atomic
 def _note(found: Mapping[_Place, list[UUID]], changes: Sequence[MessageNow]) -> None:
     ids = {pk for hits in found.values() for pk in hits}
-    # Some may be gone: erased meanwhile.
+    # Some hits may have been erased meanwhile.
     hits = Hit.objects.in_bulk(rows_lock(Hit.objects.filter(pk__in=ids)))
     for change in changes:
         for pk in found.get((change.peer_id, change.message_id), ()):
@@ -66,7 +70,7 @@ def _change(hit: Hit, change: MessageNow) -> None:
         return
     if change.text is None or change.edited_at is None:
         return
-    # Telegram calls a message edited when its reactions change, too; and it tells whole seconds.
+    # Telegram marks a message as edited when its reactions change, too, and reports times in whole seconds.
     now = hit.text if hit.edited_at is None else hit.edited_text
     if same_text(change.text, now) or (hit.edited_at is not None and hit.edited_at > change.edited_at):
         return

@@ -1,4 +1,4 @@
-"""The matchers of campaigns, built once in a process and again when the keywords change."""
+"""The matchers of campaigns. Each process builds a matcher once, and again when the keywords change."""
 
 from uuid import UUID
 
@@ -8,12 +8,15 @@ from parser.selectors import keyword_versions
 
 Version = tuple[int, int]
 
-# One entry a campaign. Threads may build the same matcher twice; the later one simply stays.
+# One entry per campaign. If two threads build the same matcher, the later one stays.
 _built: dict[UUID, tuple[Version, Matcher]] = {}
 
 
 def matchers_of(*, campaign_ids: list[UUID]) -> dict[UUID, Matcher]:
-    """Up to date with the caller's transaction, at the price of one aggregate query. No keywords, no matcher."""
+    """The campaigns' matchers, consistent with the caller's transaction. Makes one aggregate query.
+
+    A campaign without keywords has no matcher.
+    """
     versions = keyword_versions(campaign_ids=campaign_ids)
     return {campaign_id: _matcher(campaign_id, version) for campaign_id, version in versions.items()}
 

@@ -1,8 +1,8 @@
-"""Whether a message says what a campaign looks for. Pure.
+"""Decides whether a message matches a campaign's keywords. No database access.
 
 Words are compared by their stems (Snowball; Russian for Cyrillic, English for Latin letters), so a keyword stands for
 all its forms: `английский` finds "английским", `roaster` finds "roasters". Case, ё/е, stress marks and invisible
-characters do not matter. A phrase matches its words in this order with nothing between them but punctuation.
+characters do not matter. A phrase matches its words in this order with only punctuation between them.
 """
 
 import re
@@ -14,23 +14,23 @@ from typing import Literal
 
 import Stemmer
 
-# `c++` and `c#` are words of their own, or a search for them would find every lone letter.
+# `c++` and `c#` are words, because otherwise a search for them would find every single letter.
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*(?:\+\+(?!\w)|#(?!\w))?")
 _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 _LATIN = re.compile(r"[a-z]")
-# Characters that one does not see but that would split or change a word: stress marks, soft hyphens, joiners.
+# Invisible characters that would split or change a word: stress marks, soft hyphens, joiners.
 _INVISIBLE = dict.fromkeys(map(ord, "\u0300\u0301\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 _FOLDED = str.maketrans("ё’", "е'")
 
 Stems = tuple[str, ...]
 
-# A stemmer object must not be used by two threads at once; it caches the words it has seen.
+# A stemmer is not thread-safe. It caches the words that it has seen.
 _stemmers = threading.local()
 
 
 @dataclass(frozen=True)
 class Term:
-    """A keyword as its author wrote it. `minus` keeps the message out, whatever else it says."""
+    """A keyword as its author wrote it. With `minus`, a message that contains the keyword never matches."""
 
     text: str
     minus: bool = False
@@ -50,9 +50,9 @@ def stems(text: str) -> Stems:
 
 
 class Matcher:
-    """Looks for all keywords of a campaign at once: the time it takes does not grow with their number.
+    """Searches for all keywords of a campaign at once: the time does not grow with their number.
 
-    A keyword without any word in it ("!!!") never matches.
+    A keyword that contains no word ("!!!") never matches.
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:
@@ -63,7 +63,7 @@ class Matcher:
                 self._by_first.setdefault(wanted[0], []).append(_Phrase(wanted, term.text, term.minus))
 
     def match(self, text: str) -> str | None:
-        """The plus keyword that comes first in the text; None without one, or when a minus keyword is there too."""
+        """The first plus keyword in the text. None if there is none, or if the text contains a minus keyword."""
         said = stems(text)
         found: str | None = None
         for start, stem in enumerate(said):

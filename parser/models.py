@@ -1,4 +1,4 @@
-"""What the parser bots look for, where, and what they found."""
+"""The parser bots' keywords and watched chats, and their hits."""
 
 import uuid
 
@@ -34,7 +34,7 @@ class Keyword(models.Model):
 
 
 class WatchedChat(models.Model):
-    """That a parser bot reads a chat for a campaign."""
+    """A chat that a parser bot reads for a campaign."""
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="watched_chats")
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="watched_by")
@@ -54,8 +54,10 @@ class WatchedChat(models.Model):
 
 
 class Hit(models.Model):
-    """A message that a campaign's keywords matched. `message_id` is the parser bot's id of it, `peer_id` the marked id
-    that the chat had: a group that becomes a supergroup numbers its messages anew.
+    """A message that a campaign's keywords matched.
+
+    `message_id` is the message's id for the parser bot. `peer_id` is the marked id that the chat had at that time: a
+    group that becomes a supergroup gets new message ids.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -91,7 +93,7 @@ class Hit(models.Model):
         indexes = [
             models.Index(fields=["-created_at"], name="hits_newest"),
             models.Index(fields=["telegram_user_id"], name="hits_of_person"),
-            # Edits and deletions name nothing else.
+            # Edits and deletions contain only these ids.
             models.Index(fields=["message_id", "peer_id"], name="hits_of_message"),
             models.Index(
                 Lower("username"), models.F("said_at").desc(), name="hits_of_username", condition=~models.Q(username="")
@@ -103,5 +105,5 @@ class Hit(models.Model):
 
     @property
     def event_id(self) -> uuid.UUID:
-        """The id of the event that reports this hit: its own, so that either is found from the other."""
+        """The id of the event that reports this hit. It is the hit's id, so each can be found from the other."""
         return self.id

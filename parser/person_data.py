@@ -1,4 +1,4 @@
-"""Exports and erases a person's data in this room: hits on their messages in watched chats."""
+"""Exports and erases a person's data in the parser: hits on their messages in watched chats."""
 
 from uuid import UUID
 
@@ -42,5 +42,5 @@ class ParserPersonalData(PersonalData):
 
 
 def _hits(person: Person) -> QuerySet[Hit]:
-    """A hit always knows the id."""
+    """The person's hits, found by id, which every hit has."""
     return Hit.objects.filter(telegram_user_id__in=person.ids)

@@ -1,4 +1,4 @@
-"""What a bot of the role parser does: it reads the chats of its campaigns."""
+"""The handler of bots with the role parser, which read the chats of their campaigns."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the parser bots are to read, and for whom."""
+"""Queries for the chats that parser bots read, and for hits."""
 
 from datetime import datetime
 from uuid import UUID
@@ -17,12 +17,12 @@ from parser.models import Hit, Keyword, WatchedChat
 
 
 def watches_in_force() -> QuerySet[WatchedChat]:
-    """Enabled parser bots in chats of running campaigns whose owners permit it, by the database's clock."""
+    """Enabled parser bots in permitted chats of running campaigns, by the database's clock."""
     return _watches(permissions_in_force(purpose=ChatPermission.Grant.PARSE, now=Now()))
 
 
 def _watches_given() -> QuerySet[WatchedChat]:
-    """Also those that wait until an account has confirmed the chat's changed reference."""
+    """Like `watches_in_force`, and also those that wait until an account has confirmed the chat's changed reference."""
     return _watches(permissions_given(purpose=ChatPermission.Grant.PARSE, now=Now()))
 
 
@@ -44,27 +44,28 @@ def chats_of(*, bot_id: UUID) -> list[Chat]:
 
 
 def campaigns_watching(*, bot_id: UUID, telegram_id: int) -> list[WatchedChat]:
-    """For whom this bot reads the chat that has, or had, this marked id; each with its chat."""
+    """The bot's watches of the chat that has, or had, this marked id, each with its chat."""
     watches = watches_in_force().filter(at_telegram([telegram_id], path="chat__"), bot_id=bot_id)
     return list(watches.select_related("chat").order_by("campaign_id"))
 
 
 def hit_of(*, event_id: UUID) -> Hit | None:
-    """The hit that this NewTargetMessage reported; None for another program's."""
+    """The hit that this NewTargetMessage event reported; None for another program's event."""
     return Hit.objects.filter(pk=event_id).first()
 
 
 def hit_since(hit: Hit) -> str:
-    """What became of the message in the chat; empty when nothing is known to have."""
+    """How the message has changed in the chat; "" if no change is known."""
     if hit.deleted_at is not None:
         return f"deleted in the chat at {moment_told(hit.deleted_at)}"
     return f"edited in the chat at {moment_told(hit.edited_at)}" if hit.edited_at is not None else ""
 
 
 def keyword_versions(*, campaign_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:
-    """A value for each campaign with keywords that changes whenever they do, however they were written.
+    """A value for each campaign with keywords, which changes whenever the keywords do, however they are changed.
 
-    It is made of their content by the database: no row is carried here, no writer has to remember anything.
+    The database computes it from the keywords, so no rows are loaded, and code that changes keywords need not update
+    it.
     """
     content = Func(
         Concat(F("kind"), Value(":"), F("text")),
@@ -81,17 +82,17 @@ def keyword_versions(*, campaign_ids: list[UUID]) -> dict[UUID, tuple[int, int]]
 
 
 def parsers_choosable() -> QuerySet[Bot]:
-    """Accounts that read chats now."""
+    """Accounts that can read chats now."""
     return bots_suitable(role=Role.PARSER, barred=BARRED, logged_in=True)
 
 
 def parser_told(bot: Bot) -> str:
-    """Why this account reads nothing, and what to do; or nothing."""
+    """Why this account reads no chats, and what to do; "" if it reads them."""
     return bot_advice(bot, role=Role.PARSER, barred=BARRED, logged_in=True)
 
 
 def parsers_told(*, campaign_id: UUID) -> str:
-    """Why none of the campaign's chats is read, and what to do; nothing when one is, or it watches none."""
+    """Why none of the campaign's chats is read, and what to do; "" if one is, or if the campaign watches none."""
     told = accounts_advice(Bot.objects.filter(watches__campaign_id=campaign_id), parser_told)
     return f"No parser of the campaign reads its chats. {told}" if told else ""
 
@@ -102,7 +103,7 @@ def chats_readable() -> QuerySet[Chat]:
 
 
 def chat_told(chat: Chat, now: datetime) -> str:
-    """Why nothing is read in this chat at `now`, and what to do; or nothing."""
+    """Why this chat is not read at `now`, and what to do; "" if it is."""
     gap = gap_at(chat, ChatPermission.Grant.PARSE, now)
     if gap is None or gap.unconfirmed:
         return ""

@@ -18,7 +18,7 @@ from parser.models import Hit, WatchedChat
 from parser.selectors import campaigns_watching
 from telegram.types import IncomingMessage
 
-# By the index `hits_of_username`, a look for each name.
+# One look-up in the index `hits_of_username` for each name.
 _LAST_UNDER_A_NAME = """
     SELECT wanted.name, hit.telegram_user_id, hit.said_at FROM unnest(%s::text[]) AS wanted (name)
     CROSS JOIN LATERAL (
@@ -30,10 +30,10 @@ _LAST_UNDER_A_NAME = """
 
 @transaction.atomic
 def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
-    """Record a hit for every campaign that looks for this message, each with its event; the new ones are returned.
+    """Record a hit and its event for every campaign whose keywords match this message. Returns the new hits.
 
-    No hit: what `why_no_target` gives a reason for, messages of the team's own accounts, and of people whose data was
-    erased.
+    There are no hits for messages for which `why_no_target` returns a reason, for those of the team's own accounts, and
+    for those of people whose data was erased.
     """
     author = message.from_user_id
     if author is None or why_no_target(message):
@@ -45,8 +45,8 @@ def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     if not found:
         return []
     erasing_hold()
-    # A suppression of the name becomes the id's when the event is handled: that ends conversations, whose locks do not
-    # go with a page of other people's messages.
+    # A suppression of the username gets the person's id when the event is handled. That ends conversations, whose locks
+    # must not be taken during the recording of other people's messages.
     erased_resolve(telegram_user_id=author, username=message.from_username)
     if is_erased(telegram_user_id=author):
         return []
@@ -56,7 +56,7 @@ def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
 
 
 def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedChat, str]]:
-    """Those whose campaign looks for this text, with the keyword."""
+    """The watches whose campaign has a keyword for this text, with the keyword."""
     matchers = matchers_of(campaign_ids=[watch.campaign_id for watch in watches])
     found = []
     for watch in watches:
@@ -68,7 +68,7 @@ def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedCh
 
 
 def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str) -> Hit | None:
-    """None when this message, or another one of its album, was a hit of the campaign before."""
+    """The new hit. None if this message, or another one of its album, is a hit of the campaign already."""
     place = {"peer_id": message.peer_id, "message_id": message.message_id}
     once = place if message.grouped_id is None else {"grouped_id": message.grouped_id}
     hit, created = Hit.objects.get_or_create(
@@ -105,7 +105,7 @@ def _event(hit: Hit, message: IncomingMessage) -> NewTargetMessage:
 
 
 def people_last_seen(usernames: Collection[str]) -> Iterator[Seen]:
-    """The person whom the parser has met last under each of these usernames (without @, in small letters)."""
+    """The person whom the parser has met last with each of these usernames (without @, in lower case)."""
     with connection.cursor() as cursor:
         cursor.execute(_LAST_UNDER_A_NAME, [list(usernames)])
         for name, user_id, said_at in cursor.fetchall():

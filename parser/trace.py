@@ -1,4 +1,4 @@
-"""What an event's trace says of hits."""
+"""The steps of hits in an event's trace."""
 
 from collections.abc import Iterator
 from uuid import UUID

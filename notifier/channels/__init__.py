@@ -1,1 +1,1 @@
-"""Where the team is notified: addresses, rules, and how a notification is delivered."""
+"""Channels of notifications: their addresses, rules and transports."""

@@ -1,6 +1,6 @@
-"""What a channel's address may be. Every door asks here: the panel, seed files, and the transports themselves.
+"""Checks a channel's address, for the panel, for seed files and for the transports.
 
-Reasons never repeat the address: it is a secret.
+The reasons never contain the address, because it is a secret.
 """
 
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from outgoing.allowed import allowed_hosts
 from outgoing.resolving import OutgoingRefused, check_literal
 from outgoing.services import service_problem
 
-# Bytes of a file's name, as file systems take them.
+# The most bytes of a file's name in common file systems.
 LONGEST_NAME = 255
 _NO_FILE = (
     "a file is a plain name, such as team.jsonl: no folders, and no dot at the beginning. "
@@ -20,8 +20,10 @@ _NO_URL = "a webhook is a URL that begins with http:// or https://"
 
 
 def address_problem(*, kind: str, address: str) -> str:
-    """Why no channel of this kind can have this address; empty when it can. Nobody is asked: a name may still
-    resolve to what must not be connected to."""
+    """Why no channel of this kind can have this address; "" if one can.
+
+    Nothing is resolved here: the host may still resolve to an address that is not allowed.
+    """
     if kind == Channel.Kind.FILE:
         return "" if is_plain_name(address) else _NO_FILE
     if kind == Channel.Kind.WEBHOOK:
@@ -32,7 +34,7 @@ def address_problem(*, kind: str, address: str) -> str:
 
 
 def is_plain_name(name: str) -> bool:
-    """A name in a folder, and nothing that leads out of it or hides in it."""
+    """Whether this is a visible file name without a path."""
     if not name or name.startswith(".") or set(name) & set("/\\") or not name.isprintable():
         return False
     return len(name.encode()) <= LONGEST_NAME

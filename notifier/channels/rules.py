@@ -1,11 +1,11 @@
-"""Rules: what a pattern may be, and the rules of a channel that was given none."""
+"""Rules: checks their patterns, and creates the default rules of a new channel."""
 
 import re
 from uuid import UUID
 
 from notifier.models import Rule
 
-# What went wrong, what waits for an operator, and what has ended.
+# Errors, events that wait for an operator, and events about an end.
 DEFAULT_PATTERNS = (
     "*.error",
     "*.crash",
@@ -17,7 +17,7 @@ DEFAULT_PATTERNS = (
     "scripts.finished",
 )
 
-# The keys of this program's events on events_exchange. SERVICE is one of `SERVICES` in
+# The routing keys of this program's events on events_exchange. SERVICE is one of `SERVICES` in
 # `messaging.observability.metrics`.
 KNOWN_KEYS = (
     "SERVICE.started",
@@ -31,19 +31,23 @@ KNOWN_KEYS = (
     "scripts.finished",
     "scripts.play_failed",
 )
-# A word of a foreign program's key may have any characters but these; with "*" in it, it would not mean "any word".
+# A word of another program's key may contain any characters except these. A word that contains "*" would not mean "any
+# word".
 _WORD = r"(?:[^\s.*#]+|\*|#)"
 
 
 def pattern_problem(pattern: str) -> str:
-    """Why no event can fit the pattern of a rule; empty when one can."""
+    """Why no event can match the pattern; "" if one can."""
     if re.fullmatch(rf"{_WORD}(\.{_WORD})*", pattern):
         return ""
     return 'is no topic pattern: words, * or # with dots and no spaces between them, such as "*.crash"'
 
 
 def channel_default_rules(*, channel_id: UUID) -> bool:
-    """A new channel without a rule would never be notified: it gets the default ones. False when it has rules."""
+    """Give the channel the default rules if it has none, because it would never get a notification.
+
+    Returns whether it had none.
+    """
     if Rule.objects.filter(channel_id=channel_id).exists():
         return False
     rules = [Rule(channel_id=channel_id, pattern=pattern) for pattern in DEFAULT_PATTERNS]

@@ -1,1 +1,1 @@
-"""From an event to a notification that was sent. Imports `notifier.channels`, never the other way round."""
+"""From an event to a notification that was sent. Imports `notifier.channels`, but not the reverse."""

@@ -1,5 +1,7 @@
-"""Events that belong together are one notification. Each is recorded as a row of its own, which nobody else changes;
-the rows that wait become one when it goes out."""
+"""Bundles: related events get one notification.
+
+Each event is recorded as its own row, which no other event changes; the waiting rows become one when they are sent.
+"""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,16 +14,17 @@ from messaging.event_objects import name_of
 from notifier.models import Channel, Notification
 from notifier.notifications.titles import title_of
 
-# Of events that belong together a channel gets one notification in this time: the first at once, and then all that have
-# come since in one.
+# A channel gets one notification of related events in this time: the first event at once, then all later ones together.
 BUNDLED = timedelta(minutes=10)
-# A task may arrive this much before its row is due by the clock of its machine: clocks differ.
+# A task may arrive this long before its row is due, because the clocks of machines differ.
 EARLY = timedelta(seconds=0.5)
 
 
 def bundle_due(*, channel: Channel, bundle: str, now: datetime) -> datetime:
-    """When an event of the bundle is due. Events that are recorded at the same time may all get `now`: the claim of the
-    first postpones the others."""
+    """When an event of the bundle is due.
+
+    Events that are recorded at the same time may all get `now`; then the claim of the first one postpones the others.
+    """
     recent = Notification.objects.filter(channel=channel, bundle=bundle, bundle_at__gt=now - BUNDLED)
     last: datetime | None = recent.aggregate(last=Max("bundle_at"))["last"]
     if last is None:
@@ -31,10 +34,11 @@ def bundle_due(*, channel: Channel, bundle: str, now: datetime) -> datetime:
 
 @transaction.atomic
 def bundle_gather(*, notification_id: UUID, now: datetime) -> UUID | None:
-    """Make one notification of all that wait in the bundle of a due one, and return its id, to be claimed in the same
-    transaction. A notification without a bundle, or one that was tried before, is returned as it is.
+    """Merge all waiting notifications of a due notification's bundle, and return the id of the remaining one.
 
-    None when nothing is to go out: the notification is gone, or another of its bundle went out less than BUNDLED ago.
+    Claim it in the same transaction. A notification without a bundle, or one that was tried before, is returned
+    unchanged. Returns None if there is nothing to send: the notification was deleted, or another one of its bundle was
+    sent less than BUNDLED ago.
     """
     found = Notification.objects.filter(id=notification_id).only("channel_id", "bundle", "due_at", "attempts").first()
     if found is None:
@@ -43,7 +47,7 @@ def bundle_gather(*, notification_id: UUID, now: datetime) -> UUID | None:
         return found.id
     bundle = Notification.objects.filter(channel_id=found.channel_id, bundle=found.bundle, bundle_at__isnull=False)
     waiting = bundle.filter(state=Notification.State.QUEUED, attempts=0)
-    # Other claims of the bundle wait here, and see what this one has made of its rows.
+    # Other claims of the bundle wait here, and then see the merged rows.
     if not rows_lock_with(waiting, pk=found.id):
         return None
     recent = bundle.filter(attempts__gt=0, bundle_at__gt=now + EARLY - BUNDLED)
@@ -55,8 +59,7 @@ def bundle_gather(*, notification_id: UUID, now: datetime) -> UUID | None:
 
 
 def _one_of(waiting: QuerySet[Notification], *, due_at: datetime) -> UUID:
-    """The newest of these rows stands for all of them; the others are deleted. All that were there when the bundle was
-    locked are locked."""
+    """Merge these rows into the newest one, and delete the others. The rows that existed at the lock are locked."""
     newest_id, count = _delete_all_but_newest(waiting)
     newest = Notification.objects.only("routing_key", "body").get(id=newest_id)
     title = title_of(newest.routing_key, newest.body, name_of, count=count)
@@ -65,11 +68,12 @@ def _one_of(waiting: QuerySet[Notification], *, due_at: datetime) -> UUID:
 
 
 def _delete_all_but_newest(waiting: QuerySet[Notification]) -> tuple[UUID, int]:
-    """The newest row's id, and of how many events all of them are: rows of an earlier release stand for several.
+    """Delete all rows but the newest. Returns its id, and the number of events (an older release's row may have
+    several).
 
-    There may be tens of thousands, so none is read. One statement counts and deletes the same rows: a row that arrives
-    between two statements would be deleted without being counted. A row that arrived after the lock on the bundle is
-    taken along, unless somebody has locked it.
+    There may be tens of thousands, so the rows are not loaded. One statement counts and deletes the same rows: a row
+    that arrives between two statements would be deleted without being counted. A row that arrived after the lock on the
+    bundle is included, unless another transaction has locked it.
     """
     rows = waiting.order_by("pk").select_for_update(skip_locked=True, no_key=True).values("id", "count", "created_at")
     sql, params = rows.query.sql_with_params()

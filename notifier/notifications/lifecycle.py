@@ -20,20 +20,20 @@ from outgoing.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 SEND_TASK = "notifier.tasks.send_notification"
 State = Notification.State
 
-# A notification whose task died is free again after this: longer than any transport takes.
+# After this time a notification whose task died may be claimed again. Longer than any transport takes.
 CLAIM = timedelta(seconds=60)
-# On a row whose last attempt left no trace.
+# The error of a row whose last attempt recorded no result.
 _LOST = "an attempt ended without a result, perhaps with its worker"
-# A due row whose task has not been seen for so long gets another one.
+# A due row gets another task if none has been seen for this long.
 REDISPATCH = timedelta(seconds=30)
-# Over these attempts, with the waits below, a channel may be away for about half an hour.
+# With the waits below, these attempts cover about half an hour in which a channel is unavailable.
 MOST_ATTEMPTS = 10
 _BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 1.0, 600.0
 
 
 @dataclass(frozen=True)
 class Sending:
-    """A claimed notification: what a transport needs beside the address. `attempt` is the claim's token."""
+    """A claimed notification: what a transport needs besides the address. `attempt` identifies the claim."""
 
     id: UUID
     attempt: int
@@ -44,10 +44,10 @@ class Sending:
 
 @transaction.atomic
 def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | None:
-    """Take a due notification, with all that wait in its bundle; None when it is not due, claimed by another task, or
-    settled. What is sent may have another id: the newest of a bundle stands for it.
+    """Claim a due notification, with all that wait in its bundle.
 
-    A notification whose attempts are used up, the last of them without a trace, is given up.
+    Returns None if it is not due, claimed by another task, or settled. The result may have another id, that of the
+    newest one in the bundle. A notification whose attempts are used up, the last one without a result, is given up.
     """
     gathered = bundle_gather(notification_id=notification_id, now=now)
     if gathered is None:
@@ -58,10 +58,10 @@ def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | Non
     lost = Case(When(claimed_until__isnull=False, then=Value(_LOST)), default=F("error"), output_field=TextField())
     if not due.update(claimed_until=now + CLAIM, attempts=F("attempts") + 1, error=lost):
         return None
-    # Without the address: one that cannot be read is a failure of the attempt, not of its claim.
+    # Without the address, because an address that cannot be decrypted is an error of the attempt, not of the claim.
     row = Notification.objects.select_related("channel").defer("channel__address").filter(id=notification_id).first()
     if row is None:
-        # Its channel was deleted meanwhile, or somebody's data erased.
+        # Its channel was deleted meanwhile, or a person's data was erased.
         return None
     content: dict[str, object] = {
         "id": str(row.id),
@@ -82,7 +82,7 @@ def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | Non
 
 
 def channel_address(*, sending: Sending) -> str:
-    """The channel's secret. Raises what the vault raises when it cannot be read."""
+    """The channel's secret address. Raises the vault's error if it cannot be decrypted."""
     return Channel.objects.get(id=sending.channel_id).address
 
 
@@ -93,10 +93,11 @@ def notification_sent(*, sending: Sending, now: datetime) -> bool:
 def notification_failed(
     *, sending: Sending, error: str, permanent: bool, now: datetime, retry_after: float | None = None
 ) -> bool:
-    """Tried again later, or given up: after the last attempt, or at once when repeating it cannot help.
+    """Record a failed attempt: try again later, or give up after the last attempt or if the error is permanent.
 
-    `retry_after`: seconds that the receiver asks for; an hour at most is waited.
-    Nothing is published about it: a channel that is down must not be the cause of further notifications.
+    `retry_after` is the wait in seconds that the receiver asked for; it is limited to an hour. No event is published,
+    because a channel that does not work must not cause further notifications. Returns whether the claim was still
+    valid.
     """
     if permanent or sending.attempt >= MOST_ATTEMPTS:
         return bool(_mine(sending).update(state=State.FAILED, error=error, claimed_until=None))
@@ -107,13 +108,13 @@ def notification_failed(
 
 @transaction.atomic
 def notifications_dispatch_due(*, now: datetime, limit: int = 200) -> int:
-    """Send a task for every due notification that has none on its way, one for each bundle; returns how many."""
+    """Send a task for every due notification without a task under way, one per bundle. Returns their number."""
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     unseen = Q(dispatched_at=None) | Q(dispatched_at__lte=now - REDISPATCH)
     due = Notification.objects.filter(free & unseen, state=State.QUEUED, due_at__lte=now).order_by("due_at")
     rows = list(due.select_for_update(skip_locked=True).only("id", "channel_id", "bundle", "attempts")[:limit])
     Notification.objects.filter(id__in=[row.id for row in rows]).update(dispatched_at=now)
-    # The first claim takes all that wait in the bundle.
+    # The first claim takes all waiting notifications of the bundle.
     alone = {(row.channel_id, row.bundle) if row.bundle and not row.attempts else row.id: row.id for row in rows}
     for notification_id in alone.values():
         send_on_commit(SEND_TASK, str(notification_id))

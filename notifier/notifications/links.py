@@ -1,13 +1,14 @@
-"""Which page of the panel an event is about. Pure.
+"""The page of the panel that an event is about. No database access.
 
-Paths are written out: a worker that asked Django for them would import every page. A test compares them with the pages.
+Paths are literals, because a worker that asked Django for them would import every page. A test compares them with the
+pages.
 """
 
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-# By the field that names the row, the most telling first: its page, and the list of which it is one.
+# By the field with the row's id, the most specific first: the row's page, and the list for several rows.
 _PAGES: dict[str, tuple[str, str]] = {
     "conversation_id": ("/admin/leads/conversation/{}/change/", "/admin/leads/conversation/?owner__exact=human"),
     "lead_id": ("/admin/leads/lead/{}/change/", "/admin/leads/lead/?state__exact=awaiting_approval"),
@@ -19,7 +20,7 @@ _PAGES: dict[str, tuple[str, str]] = {
 
 
 def path_of(body: Mapping[str, Any], *, count: int = 1) -> str:
-    """The page of the row that the event names, or the list of such rows for several events; else the overview."""
+    """The page of the event's row, or the list of such rows for several events; otherwise the overview."""
     for field, (page, several) in _PAGES.items():
         if field in body and (row := _id(body[field])):
             return several if count > 1 else page.format(row)
@@ -27,7 +28,7 @@ def path_of(body: Mapping[str, Any], *, count: int = 1) -> str:
 
 
 def _id(value: object) -> str:
-    """As it may stand in a path: another program's event may carry any text."""
+    """The value as it may appear in a path. Another program's event may contain any text."""
     if isinstance(value, int):
         return str(value)
     try:

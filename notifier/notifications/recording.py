@@ -16,11 +16,11 @@ from privacy.erased import about_erased_person, lock_erasing
 
 @transaction.atomic
 def event_record(*, event: Event) -> list[Notification]:
-    """One notification for each enabled channel that has a rule for the event; a repeat adds none. Events that belong
-    together (`bundle_of`) become one when they are sent (`notifier.notifications.bundles`). Rows are inserted and
-    never changed here: events that share a commit come in any order.
+    """Record one notification for each enabled channel that has a rule for the event. Recording it again adds none.
 
-    None for an event of another program about somebody whose data was erased.
+    Related events (`bundle_of`) become one notification when they are sent (`notifier.notifications.bundles`). This
+    only inserts rows and never changes any, because events of one commit arrive in any order. Another program's event
+    about a person whose data was erased gets no notifications.
     """
     lock_erasing()
     if about_erased_person(event.to_json()):
@@ -41,7 +41,7 @@ def event_record(*, event: Event) -> list[Notification]:
                 bundle=bundle,
                 bundle_at=due_at if bundle else None,
                 due_at=due_at,
-                # What waits for its time is sent by `notifications_dispatch_due`.
+                # `notifications_dispatch_due` sends the task for a notification that is due later.
                 dispatched_at=now if due_at == now else None,
                 created_at=now,
             )

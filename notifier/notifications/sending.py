@@ -1,4 +1,4 @@
-"""One notification from its claim to its end: the channel is called between two short transactions.
+"""Sends one notification: claims it, calls the channel, and records the result, in two short transactions.
 
 Only this module and the transports wait for the network.
 """
@@ -15,7 +15,10 @@ log = logging.getLogger(__name__)
 
 
 def notification_send(*, notification_id: UUID, now: datetime | None = None) -> None:
-    """May run twice and beside itself; no transaction is open while it waits. However an attempt ends it is counted."""
+    """Send the notification if it is due. May run several times at once; no transaction is open during the delivery.
+
+    Every attempt is counted, however it ends.
+    """
     sending = notification_claim(notification_id=notification_id, now=now or database_clock())
     if sending is None:
         return
@@ -31,7 +34,7 @@ def notification_send(*, notification_id: UUID, now: datetime | None = None) -> 
             now=database_clock(),
         )
     except Exception as error:
-        # The kind alone: the text may contain the channel's address.
+        # Only the error's class, because its text may contain the channel's address.
         log.error("notification %s, attempt %s: unforeseen %s", sending.id, sending.attempt, type(error).__name__)
         unforeseen = f"unforeseen {type(error).__name__}"
         notification_failed(sending=sending, error=unforeseen, permanent=False, now=database_clock())

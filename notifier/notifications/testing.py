@@ -1,4 +1,4 @@
-"""A notification that an operator asks for, to see whether a channel works. It is sent like any other, by a worker."""
+"""A test notification, for an operator to check a channel. A worker sends it like any other notification."""
 
 from uuid import UUID, uuid4
 
@@ -13,13 +13,13 @@ from notifier.notifications.lifecycle import SEND_TASK
 from notifier.notifications.titles import title_of
 from notifier.selectors import REPLACED
 
-# The key that the notification shows. Nothing is published under it.
+# The routing key of test notifications. No event has it.
 TEST_KEY = "notifier.test"
 
 
 @transaction.atomic
 def channel_test(*, channel_id: UUID) -> Notification:
-    """Queue a test for the channel, whether it is enabled or not. It takes the place of one that still waits."""
+    """Queue a test for the channel, enabled or not. It replaces a test that still waits."""
     now = database_clock()
     waiting = Notification.objects.filter(
         channel_id=channel_id, routing_key=TEST_KEY, state=Notification.State.QUEUED, claimed_until=None

@@ -1,6 +1,6 @@
-"""What an event says in one line. Pure.
+"""The text of an event in one line. No database access.
 
-Events are known here by their keys and fields alone: most of their classes live on floors above.
+Events are recognised by their keys and fields, because most of their classes are in apps that import this one.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,15 +9,15 @@ from typing import Any
 from outgoing.fitting import shortened
 from texts.wording import counted
 
-# Characters of a title. What to do mostly stands at the end of a reason: a shorter title would cut it off.
+# The most characters of a title. The advice is usually at the end of a reason, and a shorter title would cut it off.
 LONGEST = 500
-# How the comment of a dead bot ends when its account lives and only its login is gone (bots.events.BotBannedEvent).
+# How the comment of a dead bot ends if only its login is lost (bots.events.BotBannedEvent).
 LOGIN_GONE = ": it has to be logged in again"
 
-# As `messaging.event_objects.name_of`.
+# The type of `messaging.event_objects.name_of`.
 Names = Callable[[str, object], str]
 
-# What may come in hundreds, by the last word of its key: the field whose value says which of them belong together.
+# Events that may come by the hundreds, by the last word of their key: related ones have the same value in this field.
 _BUNDLED = {
     "dead_letter": "queue",
     "approval": "campaign_id",
@@ -27,18 +27,18 @@ _BUNDLED = {
 
 
 def bundle_of(routing_key: str, body: Mapping[str, Any]) -> str:
-    """What events have in common that are one notification when many come at once; empty: each is one of its own."""
+    """The key that related events share, which get one notification when many arrive at once; "" for other events."""
     field = _BUNDLED.get(routing_key.partition(".")[2])
     return f"{routing_key} {body.get(field, '')}"[:200] if field else ""
 
 
 def title_of(routing_key: str, body: Mapping[str, Any], name_of: Names, *, count: int = 1) -> str:
-    """At most LONGEST characters; unknown events get their key, whatever it is. `count`: it is the last of so many."""
+    """The text, at most LONGEST characters. An unknown event gets its key. `count` is the number of bundled events."""
     return shortened(text_of(routing_key, body, name_of, count=count), LONGEST)
 
 
 def text_of(routing_key: str, body: Mapping[str, Any], name_of: Names, *, count: int = 1) -> str:
-    """The same in full."""
+    """The text without a limit."""
     service, _, occurrence = routing_key.partition(".")
     return _line(service, occurrence, body, name_of, count)
 
@@ -67,7 +67,7 @@ def _line(service: str, occurrence: str, body: Mapping[str, Any], name_of: Names
 
 
 def _operator_needed(occurrence: str, body: Mapping[str, Any], name_of: Names, count: int) -> str:
-    """What has come to wait for an operator, what to do, and the reason of the last one."""
+    """What waits for an operator, what to do, and the reason of the last event."""
     match occurrence:
         case "handover":
             what = counted(count, "conversation waits", "conversations wait")

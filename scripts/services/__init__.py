@@ -1,12 +1,12 @@
-"""What may be done to an assignment, and what happens to its plays. Each call is one transaction
-unless it says otherwise, and may run twice and beside itself.
+"""Operations on assignments and their plays.
 
-Locks are taken in one order everywhere: delivery, play (by id), assignment; a transaction that has locked a play never
-waits for a delivery. A fence that stops what is being said is committed first; what is behind it is cleared afterwards,
-play by play.
+Each call is one transaction unless its docstring says otherwise, and may run several times at once. Locks are taken in
+one order everywhere: delivery, play (by id), assignment; a transaction that has locked a play never waits for a
+delivery. To stop plays, the new state is committed first, so that the gate refuses their deliveries; the plays are
+cleared afterwards, one by one.
 
-Callers outside this package use what is listed here, and it alone; these rules hold for it. The modules share more with
-each other (locked rows, moves inside a transaction), for which they do not.
+Callers outside this package use only the names listed here, to which these rules apply. The modules share other
+functions (locked rows, changes inside a transaction) with each other, to which they do not.
 """
 
 from scripts.services.activation import (

@@ -19,10 +19,10 @@ State = Assignment.State
 
 
 def assignment_activate(*, assignment_id: UUID, now: datetime | None = None) -> Assignment:
-    """Activate: its script is frozen into the snapshot and `NewActiveScript` goes out with the same commit.
+    """Activate the assignment: store its script in the snapshot, and publish `NewActiveScript` in the same transaction.
 
-    A seed that somebody set is kept, so that a play can be repeated word for word. Activating what is active or
-    plays already does nothing. Raises CannotStart (nothing is changed), MoveRefused, UnknownScript.
+    A seed that was set before is kept, so that a play can be repeated word for word. Activating an active or playing
+    assignment does nothing. Raises CannotStart (nothing is changed), MoveRefused, UnknownScript.
     """
     with transaction.atomic():
         assignment = assignment_locked(assignment_id)
@@ -40,20 +40,23 @@ def assignment_activate(*, assignment_id: UUID, now: datetime | None = None) -> 
 
 
 def assignment_missing(*, assignment: Assignment) -> list[str]:
-    """What `assignment_activate` would refuse it for now."""
+    """The reasons why `assignment_activate` would refuse the assignment now."""
     if not may_be_activated(assignment):
         return []
     return checks.problems(assignment, snapshot.lines_of(assignment.script), now=database_clock())
 
 
 def may_be_activated(assignment: Assignment) -> bool:
-    """A draft, or what failed before anything was played: put right, it may try again."""
+    """Whether the assignment is a draft, or failed before any play existed and may be tried again."""
     return assignment.state == State.DRAFT or (assignment.state == State.FAILED and not assignment.plays.exists())
 
 
 def preparation_lock(*, assignment_ids: Iterable[UUID]) -> None:
-    """Lock these assignments before their cast, targets or script change: none of them is activated until the
-    transaction ends. Raises CastFixed for one that is not in preparation."""
+    """Lock these assignments before a change of their cast, targets or script.
+
+    None of them can be activated until the transaction ends. Raises CastFixed for an assignment that is not in
+    preparation.
+    """
     wanted = Assignment.objects.filter(pk__in=set(assignment_ids)).select_related("campaign", "script")
     for assignment in wanted.select_for_update(of=("self",)).order_by("pk"):
         if not may_be_activated(assignment):
@@ -61,14 +64,14 @@ def preparation_lock(*, assignment_ids: Iterable[UUID]) -> None:
 
 
 def may_be_repeated(assignment: Assignment) -> bool:
-    """It has ended, and cannot be activated itself."""
+    """Whether the assignment has ended and cannot be activated itself."""
     return assignment.state not in OPEN_STATES and not may_be_activated(assignment)
 
 
 def assignment_repeat(*, assignment_id: UUID) -> Assignment:
-    """A new draft with the cast and the targets of one that has ended, which stays as it was played.
+    """Create a draft with the cast and the targets of an assignment that has ended, which does not change.
 
-    Its variants are drawn anew. Raises AssignedAlready, MoveRefused, UnknownScript.
+    The draft's variants are chosen again. Raises AssignedAlready, MoveRefused, UnknownScript.
     """
     with transaction.atomic():
         ended = assignment_locked(assignment_id)
@@ -89,8 +92,7 @@ def assignment_repeat(*, assignment_id: UUID) -> Assignment:
 
 
 def activate_locked(assignment: Assignment, *, now: datetime) -> list[str]:
-    """Move a locked assignment to active, unless something keeps it from starting: that is returned and nothing is
-    changed."""
+    """Move a locked assignment to active. If it cannot start, change nothing and return the reasons."""
     lines = snapshot.lines_of(assignment.script)
     found = checks.problems(assignment, lines, now=now)
     if found:

@@ -1,7 +1,8 @@
-"""Pause, resume and stop. Each acts at the gate: after its commit nothing more is said, except what is leaving.
+"""Pause, resume and stop. Each takes effect at the gate: after its commit no more messages are sent, except those that
+are being sent.
 
-Pausing changes the fence alone: deliveries wait at the gate. Stopping commits the fence first, then clears what
-was behind it; should the process die in between, the watchdog finishes that.
+Pausing only changes the state: deliveries wait at the gate. Stopping commits the new state first, then clears the
+plays; if the process dies in between, the watchdog finishes this.
 """
 
 from datetime import datetime
@@ -20,19 +21,19 @@ from scripts.services.plays import ALIVE, ORIGIN, assignment_settle, play_end
 from scripts.services.rows import play_locked, short
 
 AssignmentState = Assignment.State
-# Plays, each a transaction of some ten milliseconds.
+# The most plays that are cleared at once. Each is a transaction of some ten milliseconds.
 CLEARED_AT_ONCE = 100
 
 
 def assignment_pause(*, assignment_id: UUID, reason: str = "") -> Assignment:
-    """Nothing of it is said until it is resumed. Pausing twice does nothing. Raises MoveRefused, UnknownScript."""
+    """Pause the assignment until it is resumed. Pausing twice does nothing. Raises MoveRefused, UnknownScript."""
     return _assignment_move(
         assignment_id, frm=(AssignmentState.PLAYING,), to=AssignmentState.PAUSED, wish="paused", reason=reason
     )
 
 
 def assignment_resume(*, assignment_id: UUID) -> Assignment:
-    """It goes on where it was. Resuming what plays does nothing. Raises MoveRefused, UnknownScript."""
+    """Continue a paused assignment. If it is playing, this does nothing. Raises MoveRefused, UnknownScript."""
     with transaction.atomic():
         assignment = _assignment_move(
             assignment_id, frm=(AssignmentState.PAUSED,), to=AssignmentState.PLAYING, wish="resumed"
@@ -42,10 +43,10 @@ def assignment_resume(*, assignment_id: UUID) -> Assignment:
 
 
 def assignment_stop(*, assignment_id: UUID, reason: str = "") -> Assignment:
-    """End it for good, at any moment from activation on. Its `finished_at` stays empty while something is leaving
-    or still being cleared; nothing is said any more either way.
+    """End the assignment permanently, at any time after its activation.
 
-    Two transactions: call it outside of one. Raises MoveRefused, UnknownScript.
+    No more messages are sent. `finished_at` remains empty while a message is being sent or plays are being cleared. Two
+    transactions: call it outside of one. Raises MoveRefused, UnknownScript.
     """
     active = (AssignmentState.ACTIVE, AssignmentState.PLAYING, AssignmentState.PAUSED)
     reason = reason or "stopped by an operator"
@@ -56,9 +57,9 @@ def assignment_stop(*, assignment_id: UUID, reason: str = "") -> Assignment:
 
 
 def assignment_clear(*, assignment_id: UUID, reason: str, now: datetime) -> None:
-    """Behind a stopped assignment: cancel what waits, end its plays, end the assignment when nothing is leaving.
+    """Clear a stopped assignment: cancel waiting deliveries, end its plays, and end it when no message is being sent.
 
-    Of a very large play only a part, so that nobody waits for it: the watchdog goes on with the rest.
+    Only a part of a very large assignment, so that the caller need not wait long; the watchdog clears the rest.
     """
     for play_id in (
         uncleared().filter(assignment_id=assignment_id).order_by("pk").values_list("pk", flat=True)[:CLEARED_AT_ONCE]
@@ -69,7 +70,7 @@ def assignment_clear(*, assignment_id: UUID, reason: str, now: datetime) -> None
 
 
 def uncleared() -> QuerySet[Play]:
-    """Plays that go on, or that have steps which neither settled nor are leaving."""
+    """Plays that are alive, or that have steps which are neither settled nor being sent."""
     waiting = Step.objects.filter(play=OuterRef("pk")).filter(
         Q(state=Step.State.PENDING) | Q(state=Step.State.QUEUED, delivery__state=Delivery.State.QUEUED)
     )
@@ -77,12 +78,12 @@ def uncleared() -> QuerySet[Play]:
 
 
 def play_pause(*, play_id: UUID, reason: str = "") -> Play:
-    """Nothing more is said in this one chat until it is resumed. Raises MoveRefused."""
+    """Pause the play in one chat until it is resumed. Raises MoveRefused."""
     return _play_move(play_id, frm=(Play.State.PLAYING,), to=Play.State.PAUSED, wish="paused", reason=reason)
 
 
 def play_resume(*, play_id: UUID) -> Play:
-    """Raises MoveRefused."""
+    """Continue a paused play. Raises MoveRefused."""
     with transaction.atomic():
         play = _play_move(play_id, frm=(Play.State.PAUSED,), to=Play.State.PLAYING, wish="resumed")
         rules_changed()
@@ -90,7 +91,7 @@ def play_resume(*, play_id: UUID) -> Play:
 
 
 def play_stop(*, play_id: UUID, reason: str = "") -> Play:
-    """End the play in this one chat for good. Two transactions: call it outside of one. Raises MoveRefused."""
+    """End the play in one chat permanently. Two transactions: call it outside of one. Raises MoveRefused."""
     play = _play_move(
         play_id, frm=ALIVE, to=Play.State.STOPPED, wish="stopped", reason=reason or "stopped by an operator"
     )
@@ -121,11 +122,11 @@ def _play_move(play_id: UUID, *, frm: tuple[str, ...], to: str, wish: str, reaso
 
 
 def play_clear(*, play_id: UUID, state: str, reason: str, now: datetime) -> None:
-    """Behind a stopped play or assignment: cancel what waits, end the play."""
+    """Clear a play that was stopped, alone or with its assignment: cancel its waiting deliveries and end it."""
     with transaction.atomic():
         play_locked(play_id)
         queued = Step.objects.filter(play_id=play_id, state=Step.State.QUEUED).values_list("pk", flat=True)
         if queued:
             deliveries_cancel(origin=ORIGIN, origin_ids=list(queued), reason=reason)
-        # Read again: each cancelled delivery has settled its step, and perhaps ended the play.
+        # Locked and read again, because each cancelled delivery has settled its step, and may have ended the play.
         play_end(play_locked(play_id), state=state, reason=reason, now=now)

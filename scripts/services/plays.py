@@ -1,5 +1,5 @@
-"""How a play goes on: a step settles, the next one is queued; the last step ends the play, the last play ends the
-assignment."""
+"""The progress of a play: when a step settles, the next one is queued; the last step ends the play, and the last play
+ends the assignment."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -18,13 +18,15 @@ from scripts.services.rows import assignment_locked, play_locked, short
 
 ORIGIN = "scripts.step"
 ALIVE = (Play.State.PLAYING, Play.State.PAUSED)
-# From which an assignment comes to its end: a stopped one has ended once nothing of it is leaving.
+# The states from which an assignment ends. A stopped one has ended when none of its messages is being sent.
 ENDING = (Assignment.State.PLAYING, Assignment.State.PAUSED, Assignment.State.STOPPED)
 
 
 def step_settle(*, delivery: Delivery, now: datetime) -> None:
-    """Take over the final state of a step's delivery and let its play go on. A second call changes nothing,
-    unless a person found out meanwhile that an unknown message was said after all."""
+    """Apply the final state of a step's delivery, and continue its play.
+
+    A second call changes nothing, unless an operator has decided meanwhile that an unknown message was sent.
+    """
     with transaction.atomic():
         play = play_locked(Step.objects.values_list("play_id", flat=True).get(pk=delivery.origin_id))
         step = Step.objects.get(pk=delivery.origin_id)
@@ -49,7 +51,7 @@ def _why_not(delivery: Delivery) -> str:
 
 
 def play_go_on(play: Play, *, now: datetime) -> None:
-    """Queue a locked play's next step, or end the play. A line that answers one that was not said is not said
+    """Queue the next step of a locked play, or end the play. A line that replies to an unsent line is not sent
     either."""
     if play.steps.filter(state=Step.State.QUEUED).exists():
         return
@@ -60,7 +62,7 @@ def play_go_on(play: Play, *, now: datetime) -> None:
         play_end(play, state=play.state, reason=play.state_reason, now=now)
         return
     pending = play.steps.filter(state=Step.State.PENDING).select_related("reply_to").order_by("position")
-    # One at a time: mostly the first of them is the one, and there may be hundreds.
+    # One at a time: usually the first one is the right one, and there may be hundreds.
     while (step := pending.first()) is not None:
         if step.reply_to is None or step.reply_to.state == Step.State.SAID:
             steps_queue([step], campaign_id=play.assignment.campaign_id, chat_id=play.chat_id, after=now)
@@ -72,9 +74,9 @@ def play_go_on(play: Play, *, now: datetime) -> None:
 
 
 def steps_queue(steps: Sequence[Step], *, campaign_id: UUID, after: datetime, chat_id: UUID | None = None) -> None:
-    """Give each of these pending steps its delivery, due its delay after `after`; the caller saves the steps.
+    """Create the deliveries of these pending steps, each due its delay after `after`. The caller saves the steps.
 
-    `chat_id` None: each play's own.
+    If `chat_id` is None, each step's message goes to the chat of its play.
     """
     wishes = [
         Delivery(
@@ -106,8 +108,10 @@ def _play_finish(play: Play, *, now: datetime) -> None:
 
 
 def play_end(play: Play, *, state: str, reason: str, now: datetime) -> None:
-    """End a locked play in `state`: what was still to come is not said. A message that is leaving at this moment is
-    recorded when it has settled; the assignment ends only then."""
+    """End a locked play in `state`: its remaining steps are not sent.
+
+    A message that is being sent at this moment is recorded when it has settled; the assignment ends only then.
+    """
     if play.state in ALIVE:
         play.state, play.state_reason, play.finished_at, play.incident = state, short(reason), now, ""
         play.save(update_fields=["state", "state_reason", "finished_at", "incident"])
@@ -121,7 +125,8 @@ def play_end(play: Play, *, state: str, reason: str, now: datetime) -> None:
 
 
 def assignment_settle(*, assignment_id: UUID, now: datetime) -> None:
-    """End the assignment if nothing of it plays or leaves any more: once, with `ScriptFinishedEvent`."""
+    """End the assignment if none of its plays is alive and no message is queued. Publishes `ScriptFinishedEvent`
+    once."""
     with transaction.atomic():
         assignment = assignment_locked(assignment_id)
         if assignment.finished_at is not None or assignment.state not in ENDING:
@@ -153,7 +158,7 @@ def _assignment_outcome(assignment: Assignment) -> tuple[str, str]:
 
 
 def lines_not_said(assignment: Assignment) -> list[UUID]:
-    """The lines that at least one chat did not get to hear, in the script's order."""
+    """The lines that were not sent in at least one chat, in the script's order."""
     return list(
         Step.objects.filter(play__assignment=assignment, state=Step.State.NOT_SAID)
         .values("line_id")

@@ -1,5 +1,4 @@
-"""From an active assignment to plays: one play per target chat, its steps with their variants drawn, the first
-delivery."""
+"""From an active assignment to plays: one play per target chat, with its steps and variants and the first delivery."""
 
 import logging
 import random
@@ -31,10 +30,11 @@ ROWS_AT_ONCE = 1000
 
 
 def assignment_prepare(*, assignment_id: str, now: datetime | None = None) -> None:
-    """Make the plays of an active assignment. A draft is activated first (a foreign program may publish for one).
+    """Create the plays of an active assignment. A draft is activated first, because another program may publish for
+    one.
 
-    What cannot start becomes failed, with the reason in the row and in a `scripts.error` event. In any other state
-    it has been prepared already, or stopped: nothing happens. Raises UnknownScript.
+    An assignment that cannot start becomes failed, with the reason in its row and in a `scripts.error` event. In any
+    other state this does nothing: the assignment was prepared already, or stopped. Raises UnknownScript.
     """
     now = now or database_clock()
     with transaction.atomic():
@@ -92,8 +92,10 @@ def _steps(play: Play, lines: Sequence[SnapshotLine], cast: dict[str, Bot], *, s
 
 
 def drawn(line: SnapshotLine, *, seed: int, chat: Chat) -> str:
-    """The line's variant for one chat, as Telegram will keep it: the same for the same seed, whatever other lines and
-    chats there are."""
+    """The line's variant for one chat, as Telegram will store it.
+
+    The same for the same seed, whatever other lines and chats there are.
+    """
     return as_kept(spintax.render(line.text, random.Random(f"{seed}:{chat.key}:{line.key}")))
 
 

@@ -1,4 +1,4 @@
-"""Locked rows, and text that fits its column."""
+"""Locked rows, and reasons that fit their columns."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ def assignment_locked(assignment_id: UUID | str) -> Assignment:
 
 
 def play_locked(play_id: UUID) -> Play:
-    """The play, locked for update until the caller's transaction ends. The whole script is not read with it."""
+    """The play, locked for update until the caller's transaction ends. The assignment's snapshot is not loaded."""
     plays = (
         Play.objects.select_for_update(of=("self",)).select_related("chat", "assignment").defer("assignment__snapshot")
     )

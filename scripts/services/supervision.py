@@ -1,4 +1,4 @@
-"""The watchdog: finds plays that do not go on, says so once an incident, repairs what it can, ends what is hopeless."""
+"""The watchdog: finds plays without progress, reports each incident once, repairs plays or ends hopeless ones."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -25,11 +25,11 @@ from scripts.services.rows import assignment_locked, play_locked, short
 log = logging.getLogger(__name__)
 
 AssignmentState = Assignment.State
-# A message that may be said, and an assignment that may be prepared, has this long before it counts as overdue.
+# How long a message that may be sent, or an assignment that may be prepared, has before it counts as overdue.
 OVERDUE = timedelta(minutes=2)
-# Rows of one kind that one sweep looks at; the next sweep comes seconds later.
+# The most rows of one kind that a sweep handles. The next sweep is seconds later.
 AT_ONCE = 200
-# Plays that one crash event names.
+# The most plays that one crash event lists.
 NAMED = 3
 
 
@@ -41,7 +41,7 @@ class Incident:
 
 
 def assignment_arm(*, assignment_id: str) -> None:
-    """From now on the watchdog looks after this assignment. Raises UnknownScript."""
+    """Let the watchdog monitor this assignment from now on. Raises UnknownScript."""
     with transaction.atomic():
         assignment = assignment_locked(assignment_id)
         if assignment.supervised_at is None:
@@ -50,8 +50,11 @@ def assignment_arm(*, assignment_id: str) -> None:
 
 
 def plays_supervise(*, now: datetime | None = None, overdue: timedelta = OVERDUE) -> None:
-    """One sweep over everything that is armed. Each finding is handled in its own transaction, looked at again under
-    lock: sweeps may run beside each other and beside the plays."""
+    """One sweep over all monitored plays.
+
+    Each finding is checked again under a lock and handled in its own transaction, because sweeps may run at the same
+    time as each other and as the plays.
+    """
     now = now or database_clock()
     all_of(
         partial(_finish_stops, now),
@@ -70,7 +73,7 @@ def _armed() -> QuerySet[Play]:
 
 
 def _finish_stops(now: datetime) -> None:
-    """A fence that was committed by a process which died before it cleared what was behind it."""
+    """Clear assignments that were stopped by a process which died before it cleared their plays."""
     stopped = Assignment.objects.filter(state=AssignmentState.STOPPED, finished_at__isnull=True)
 
     def clear(assignment: Assignment) -> None:
@@ -80,7 +83,7 @@ def _finish_stops(now: datetime) -> None:
 
 
 def _finish_ends(now: datetime) -> None:
-    """As `_finish_stops`, of plays that have ended."""
+    """Like `_finish_stops`, for plays that have ended."""
     ended = controls.uncleared().exclude(state__in=ALIVE).filter(assignment__finished_at__isnull=True)
 
     def clear(play: Play) -> None:
@@ -105,7 +108,7 @@ def _report_unprepared(*, before: datetime) -> None:
 
 
 def _end_hopeless(now: datetime) -> None:
-    """Plays whose next line belongs to an account that will never speak again."""
+    """End plays whose next line belongs to a banned account."""
     hopeless = (
         Step.objects.filter(state=Step.State.QUEUED, bot__state=Bot.State.BANNED, play__in=_armed().values("pk"))
         .exclude(delivery__state=Delivery.State.SENDING)
@@ -128,12 +131,12 @@ def _fail(incident: Incident, *, now: datetime) -> bool:
 
 
 def _repair(now: datetime) -> None:
-    """Plays that lost their thread: nothing is queued, or what is queued has settled without telling them."""
+    """Resume plays that have no queued step, or whose queued step has a settled delivery."""
     queued = Step.objects.filter(play=OuterRef("pk"), state=Step.State.QUEUED)
     settled = queued.filter(delivery__state__in=Delivery.FINAL)
 
     def resume(play: Play) -> None:
-        # A transaction a play: each of them may go on to lock its assignment.
+        # One transaction per play, because each may lock its assignment.
         _report([Incident(play, "lost its thread and was resumed")], lambda incident: _resume(incident.play.pk, now))
 
     for_each(list(_armed().filter(Exists(settled) | ~Exists(queued))[:AT_ONCE]), resume, what="play")
@@ -155,7 +158,7 @@ def _resume(play_id: UUID, now: datetime) -> bool:
 
 
 def _report_stalled(now: datetime, *, before: datetime) -> None:
-    """Plays whose line may be said for a long time, by all that is known, and is not."""
+    """Report plays whose message could have been sent long ago, as far as is known, and was not."""
     late = (
         Step.objects.filter(
             state=Step.State.QUEUED,
@@ -197,8 +200,11 @@ def _why_stalled(step: Step, now: datetime) -> str:
 
 
 def _report(incidents: Iterable[Incident], act: Callable[[Incident], bool]) -> list[Incident]:
-    """Act on each incident and report those on which somebody had to act: one event per assignment, committed with what
-    was done. Nothing has crashed while all of them wait for a login. Returns those."""
+    """Act on each incident, and report those on which the watchdog has acted.
+
+    One event per assignment, in the same transaction as the action. If all of them only wait for a login, there is no
+    crash event. Returns the reported incidents.
+    """
     of_assignment: dict[UUID, list[Incident]] = {}
     for incident in sorted(incidents, key=lambda incident: incident.play.pk):
         of_assignment.setdefault(incident.play.assignment_id, []).append(incident)

@@ -1,6 +1,6 @@
-"""How a notification leaves the house: one module for each kind of channel.
+"""Delivers notifications: one module for each kind of channel.
 
-A channel's address is a secret: no transport puts it, or anything that may contain it, into an error or a log line.
+A channel's address is a secret. No transport puts it, or any text that may contain it, into an error or a log line.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ _TRANSPORTS: dict[str, Callable[[str, Content], None]] = {
 
 
 def send(kind: str, address: str, content: Content) -> None:
-    """Raises TransportError."""
+    """Deliver the content to the address. Raises TransportError."""
     transport = _TRANSPORTS.get(kind)
     if transport is None:
         raise TransportError(f"no transport for channels of kind {kind}", permanent=True)

@@ -1,4 +1,4 @@
-"""A message to a service that Apprise knows: a Telegram bot, e-mail, Slack, Matrix and others."""
+"""Sends a notification to a service that Apprise supports: a Telegram bot, e-mail, Slack, Matrix and others."""
 
 import json
 import os
@@ -15,17 +15,21 @@ from outgoing.fitting import shortened
 from outgoing.resolving import WHY
 from outgoing.retry_after import seconds_to_wait
 
-# Seconds for the whole, starting the process included: less than a claim lasts (CLAIM in
+# Seconds for everything, including the start of the process. Less than the duration of a claim (CLAIM in
 # `notifier.notifications.lifecycle`).
 TIMEOUT_SECONDS = 45.0
-# Characters of a title: services cut longer ones, or refuse them. The text has it in full.
+# The most characters of a title: services cut longer ones, or refuse them. The text contains the full title.
 LONGEST_TITLE = 120
-# Of the environment: no proxies, which would look up names themselves, and no home with credentials for hosts (.netrc).
+# The environment variables for the process. No proxies, which would resolve names themselves, and no home directory
+# with credentials for hosts (.netrc).
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
 
 
 def notify(address: str, content: Mapping[str, object]) -> None:
-    """Delivered when the service takes it. The work is done in a process of its own, which is ended at the deadline."""
+    """Deliver the notification through the service, in a separate process that is killed at the deadline.
+
+    Raises TransportError.
+    """
     wish = {
         "address": address,
         "title": shortened(str(content["title"]), LONGEST_TITLE),

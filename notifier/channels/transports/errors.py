@@ -1,10 +1,13 @@
-# HTTP statuses that a later attempt may change, though they blame the request.
+# Client errors (4xx) that a later attempt may not get again.
 _TEMPORARY = frozenset([408, 409, 423, 425, 429])
 
 
 class TransportError(Exception):
-    """A notification was not delivered. `permanent`: the same attempt will never succeed. `retry_after`: seconds that
-    the receiver asks for."""
+    """A notification was not delivered.
+
+    `permanent` means that the same attempt will never succeed. `retry_after` is the wait in seconds that the receiver
+    asks for.
+    """
 
     def __init__(self, reason: str, *, permanent: bool = False, retry_after: float | None = None) -> None:
         super().__init__(reason)
@@ -13,5 +16,5 @@ class TransportError(Exception):
 
 
 def is_permanent(status: int) -> bool:
-    """Whether an HTTP answer other than 2xx stays the same however often it is asked for."""
+    """Whether a status other than 2xx will be the same for every later attempt."""
     return 300 <= status < 500 and status not in _TEMPORARY

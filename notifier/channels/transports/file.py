@@ -1,4 +1,4 @@
-"""A file with one JSON object a line, in the one folder that the installation has for such files."""
+"""Appends one JSON object per line to a file in the installation's folder for such files."""
 
 import json
 import os
@@ -11,18 +11,22 @@ from django.conf import settings
 
 from notifier.channels.transports.errors import TransportError
 
-# Not blocking: a pipe that nobody reads would keep the worker for ever. A symbolic link would lead out of the folder.
+# Non-blocking, because a pipe without a reader would block the worker forever. No symbolic links, because they could
+# lead out of the folder.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 def append_line(name: str, content: Mapping[str, object]) -> None:
-    """One write to a file opened for appending: lines of several processes do not mix. `name` is a plain one."""
+    """Append a line with a single write, so that lines of several processes do not mix.
+
+    `name` is a plain file name. Raises TransportError.
+    """
     line = (json.dumps(dict(content), ensure_ascii=False) + "\n").encode()
     try:
         with _folder() as folder, _opened(name, folder) as handle:
             written = os.write(handle, line)
     except (OSError, ValueError) as error:
-        # The error's own text names the file.
+        # The error's own text contains the file's name.
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a usable name"
         raise TransportError(f"file: {reason}") from None
     if written != len(line):

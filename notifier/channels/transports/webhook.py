@@ -1,4 +1,4 @@
-"""An HTTP POST with a JSON body."""
+"""Sends an HTTP POST with a JSON body."""
 
 import asyncio
 import json
@@ -16,15 +16,16 @@ from outgoing.http import CheckedTransport
 from outgoing.resolving import OutgoingRefused
 from outgoing.retry_after import seconds_to_wait
 
-# Seconds for one POST, from its connection to the last header of the answer, however slowly that drips in.
+# Seconds for one POST, from the connection to the last header of the response, however slowly it arrives.
 TIMEOUT_SECONDS = 20.0
 
 
 def post(url: str, content: Mapping[str, object]) -> None:
-    """Delivered when the answer is 2xx. A receiver can tell a repeat by the header `Idempotency-Key`.
+    """Deliver the notification; a 2xx status means success. The header `Idempotency-Key` identifies repeats.
 
-    A redirect is a refusal: the POST would arrive as a GET without its body, perhaps at a stranger's. Of the answer
-    only its head is read. The environment's proxies are not asked: they would look up the name once more.
+    Raises TransportError, also for a redirect: the POST would arrive as a GET without its body, perhaps at another
+    host. The body of the response is not read. Proxies of the environment are not used, because they would resolve the
+    name again.
     """
     headers = {
         "Content-Type": "application/json",
@@ -37,14 +38,14 @@ def post(url: str, content: Mapping[str, object]) -> None:
     except OutgoingRefused as refused:
         raise TransportError(f"webhook: {refused}", permanent=True) from None
     except (TimeoutError, OSError, ValueError, httpx2.HTTPError, httpx2.InvalidURL) as error:
-        # Names of errors only: their texts may contain the address.
+        # Only the error's class, because its text may contain the address.
         raise TransportError(f"webhook: {type(error).__name__}") from None
     if not answer.is_success:
         _refused(answer)
 
 
 async def _post(url: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Response:
-    """The answer without its body. Raises TimeoutError at the deadline, with the connection closed."""
+    """The response without its body. Raises TimeoutError at the deadline, with the connection closed."""
     transport = CheckedTransport(allowed=allowed_hosts(), inner=httpx2.AsyncHTTPTransport(verify=_ssl_context()))
     client = httpx2.AsyncClient(transport=transport, timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False)
     request = client.build_request("POST", url, content=body, headers=headers)
@@ -54,7 +55,7 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Res
 
 @cache
 def _ssl_context() -> ssl.SSLContext:
-    """Made once: it reads all certificates of the system."""
+    """Cached, because it reads all certificates of the system."""
     return httpx2.create_ssl_context()
 
 
