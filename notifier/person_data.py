@@ -20,8 +20,10 @@ class NotifierPersonalData(PersonalData):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """Delete the person's notifications. What a channel has received (a file, another program) cannot be
-        deleted."""
+        """Delete the person's notifications.
+
+        What a channel has received (a file, another program) cannot be deleted.
+        """
         found = rows_lock(Notification.objects.filter(pk__in=[row.pk for row in _notifications(person)]))
         Notification.objects.filter(pk__in=found).delete()
         return {"notifications": len(found)}

@@ -125,8 +125,10 @@ class AskingAdmin(FactAdmin):
         ]
 
     def ask_view(self, request: HttpRequest) -> HttpResponse:
-        """The preview's form. A text is sent by POST, because URLs end up in logs; without a text the URL is
-        complete."""
+        """The preview's form.
+
+        A text is sent by POST, because URLs end up in logs; without a text the URL is complete.
+        """
         _require(request)
         form, answer = AskForm(initial=request.GET.dict()), None
         if request.method == "POST" or is_whole(request.GET):

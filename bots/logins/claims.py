@@ -101,10 +101,9 @@ class Claim:
             await asyncio.sleep(LOOK_SECONDS)
 
     def insist(self, work: Callable[[], T]) -> T:
-        """Call `work`, which records the outcome of a step, and return its result. Retries while the database is
-        unavailable.
+        """Call `work`, which records the outcome of a step, and return its result.
 
-        Raises the database's error after the deadline.
+        Retries while the database is unavailable. Raises the database's error after the deadline.
         """
         while True:
             try:
@@ -159,8 +158,10 @@ def claim_take(*, bot_id: UUID, owner: str, begin: bool) -> Claim | None:
 
 
 def claim_next(*, owner: str, stop: threading.Event) -> Job | None:
-    """Claim the login that has waited longest for a worker, or return None. Deletes the operator's input from the
-    row."""
+    """Claim the login that has waited longest for a worker, or return None.
+
+    Deletes the operator's input from the row.
+    """
     before = time.monotonic()
     token = uuid.uuid4()
     with transaction.atomic():

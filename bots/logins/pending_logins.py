@@ -106,8 +106,7 @@ def _waits(claim: Claim, kind: Step, until: datetime, now: datetime) -> dict[str
 
 
 def keep_lost(claim: Claim, error: LoginError) -> None:
-    """Record that a step was interrupted because its process is to stop: another worker or the operator continues
-    it."""
+    """Record that a stopping process interrupted its step: another worker or the operator continues it."""
     if claim.resumable:
         claim.hand_back()
     else:

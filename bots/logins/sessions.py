@@ -39,10 +39,10 @@ TAKEN_OVER = (
 
 
 def bot_connect(*, bot_id: UUID, session: str, me: Me, claim: Claim | None = None) -> Bot:
-    """Store the session of a new login. The bot may connect again, whatever its state was; the lease epoch grows, so
-    that an owner of the old session cannot write any more.
+    """Store the session of a new login.
 
-    Raises LoginError if another bot has the account already, or if `claim` is given and lost.
+    The bot may connect again, whatever its state was; the lease epoch grows, so that an owner of the old session cannot
+    write any more. Raises LoginError if another bot has the account already, or if `claim` is given and lost.
     """
     with transaction.atomic():
         # Lock the cursors first, in the same order as recording a message does.

@@ -1,5 +1,8 @@
-"""Runs one step of a login at Telegram, until Telegram responds, an operator cancels the login, the process ends or no
-page shows the QR code any more."""
+"""Runs one step of a login at Telegram.
+
+The step ends when Telegram responds, an operator cancels the login, the process ends or no page shows the QR code any
+more.
+"""
 
 import asyncio
 from collections.abc import Coroutine

@@ -305,6 +305,8 @@ class Membership:
 
 
 def _waits(chat: Chat) -> bool:
-    """Whether the chat's reference was changed: no account enters or reads the chat until one has confirmed the
-    reference."""
+    """Whether the chat's reference was changed.
+
+    No account enters or reads the chat until one has confirmed the reference.
+    """
     return chat.reference_changed_at is not None

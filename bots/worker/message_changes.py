@@ -188,8 +188,10 @@ def _sent_since(bot_id: UUID, since: datetime) -> dict[int | None, list[int]]:
 
 
 class Afterwards:
-    """The changes of earlier messages that one bot is notified of. Used from the event loop; one task calls
-    `take_in`."""
+    """The changes of earlier messages that one bot is notified of.
+
+    Used from the event loop; one task calls `take_in`.
+    """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -269,8 +271,10 @@ class Afterwards:
         return others + handler.on_changes(bot_id=self._bot_id, changes=theirs) if theirs else others
 
     async def look_back(self, account: TelegramAccount) -> None:
-        """Check what has changed in the last days' messages, for `take_in` to record. Raises BotDead and
-        TransientError."""
+        """Check what has changed in the last days' messages, for `take_in` to record.
+
+        Raises BotDead and TransientError.
+        """
         self._told = set()
         try:
             for peer_id, message_ids in (await in_db(lately, reader=self._reader)).items():

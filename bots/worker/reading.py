@@ -136,8 +136,10 @@ class Reading:
             self._compared = True
 
     def _as_before(self, dialog: Dialog) -> Dialog:
-        """The dialog without the messages since the connection began: they are new, even in a chat older than the
-        bot."""
+        """The dialog without the messages since the connection began.
+
+        They are new, even in a chat older than the bot.
+        """
         behind = self.behind.get(dialog.peer_id)
         if behind is None or behind.live is None:
             return dialog

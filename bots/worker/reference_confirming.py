@@ -101,7 +101,9 @@ class References:
 
 
 def cannot_tell(*, bot_id: UUID, chat: Chat, reason: str) -> None:
-    """Notify the operators that a reference could not be checked. `reason` is the error's name in Telegram or the
-    adapter."""
+    """Notify the operators that a reference could not be checked.
+
+    `reason` is the error's name in Telegram or the adapter.
+    """
     bot = Bot.objects.only("key", "display_name").get(pk=bot_id)
     unconfirmed_tell(chat=chat, reason=confirmation_refusal(bot=str(bot), chat=chat, reason=reason))

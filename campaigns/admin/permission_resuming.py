@@ -22,8 +22,10 @@ def suspended(chat: Chat) -> list[ChatPermission]:
 
 
 def resume_form(chat: Chat) -> type[forms.Form]:
-    """A form with one choice for each suspension. It does not resume suspensions that begin after the page was
-    shown."""
+    """A form with one choice for each suspension.
+
+    It does not resume suspensions that begin after the page was shown.
+    """
     choices = [
         (_value(permission), f"{permission.get_purpose_display()}. {permission.suspended_reason}")
         for permission in suspended(chat)

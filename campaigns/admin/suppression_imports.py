@@ -54,8 +54,10 @@ class ImportFileForm(forms.Form):
 
 
 def _lines(file: UploadedFile) -> int:
-    """The number of lines in any encoding, by counting line ends as bytes. A file that mixes LF and CR may have up to
-    twice as many."""
+    """The number of lines in any encoding, by counting line ends as bytes.
+
+    A file that mixes LF and CR may have up to twice as many.
+    """
     ends = {b"\n": 0, b"\r": 0}
     for chunk in file.chunks():
         ends = {end: count + chunk.count(end) for end, count in ends.items()}

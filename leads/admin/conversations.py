@@ -42,8 +42,10 @@ add_leaving(Conversation, _leaving_in)
 
 
 class ReplyForm(forms.Form):
-    """The form for an answer. `key` is the message's id, so submitting twice sends one message. The service checks the
-    text."""
+    """The form for an answer.
+
+    `key` is the message's id, so submitting twice sends one message. The service checks the text.
+    """
 
     text = forms.CharField(required=False, strip=False)
     key = forms.UUIDField()

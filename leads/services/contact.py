@@ -115,7 +115,7 @@ def lead_approve(*, lead_id: UUID, by: str, now: datetime | None = None) -> Lead
 def lead_reject(*, lead_id: UUID, by: str, reason: str = "") -> Lead:
     """Decide that this person is not written to in this campaign. Repeating it is no error.
 
-    Raises NotPossible if the lead does not await approval.
+    Raises NotPossible if the lead is neither new nor awaiting approval.
     """
     lead = _lead_locked(lead_id)
     if lead.state in (State.AWAITING_APPROVAL, State.NEW):

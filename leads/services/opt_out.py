@@ -19,10 +19,10 @@ from leads.selectors import PersonRef, leads_of
 
 @transaction.atomic
 def opt_out(*, lead_id: UUID, source: Suppression.Source, reason: str = "") -> None:
-    """Suppress the person. Afterwards no more deliveries to them are claimed; `deliveries_leaving` counts those being
-    sent.
+    """Suppress the person.
 
-    Idempotent. The caller has locked all conversations of the person, or none.
+    Afterwards no more deliveries to them are claimed; `deliveries_leaving` counts those being sent. Idempotent. The
+    caller has locked all conversations of the person, or none.
     """
     lead = Lead.objects.get(id=lead_id)
     suppression_add(telegram_user_id=lead.telegram_user_id, username=lead.username, source=source, reason=reason)

@@ -28,8 +28,10 @@ def message_send(
     parting: bool = False,
     message_id: UUID | None = None,
 ) -> Message:
-    """Queue a message in the present epoch; it is not sent if the epoch changes. The caller has locked the
-    conversation."""
+    """Queue a message in the present epoch; it is not sent if the epoch changes.
+
+    The caller has locked the conversation.
+    """
     lead, text = conversation.lead, as_kept(text)
     message = Message.objects.create(
         id=message_id or uuid4(),

@@ -100,8 +100,10 @@ def _first_contact_not_sent(conversation: Conversation, delivery: Delivery, now:
 
 
 def _reply_not_sent(conversation: Conversation, delivery: Delivery) -> None:
-    """Handle a missing answer: if the person cannot be written to, the lead has failed; otherwise an operator takes
-    over."""
+    """Handle a missing answer.
+
+    If the person cannot be written to, the lead has failed; otherwise an operator takes over.
+    """
     if delivery.state == _State.REFUSED and conversation_end_if_over(conversation=conversation):
         return
     if delivery.error_kind == _PEER_REFUSES:

@@ -41,10 +41,10 @@ def outgoing_note(*, conversation: Conversation, message: IncomingMessage) -> No
 
 
 def outgoing_judge(*, conversation: Conversation) -> None:
-    """Decide about the messages that may not be CoolThing's, if this is possible now. The caller has locked the
-    conversation.
+    """Decide about the messages that may not be CoolThing's, if this is possible now.
 
-    While one of our messages is `sending`, its id is not known yet, and an unknown message may be that one.
+    The caller has locked the conversation. While one of our messages is `sending`, its id is not known yet, and an
+    unknown message may be that one.
     """
     unclaimed = list(UnclaimedMessage.objects.filter(conversation=conversation).order_by("telegram_message_id"))
     if not unclaimed or _to_person(conversation).filter(state=Delivery.State.SENDING).exists():

@@ -57,8 +57,7 @@ def declare_exchanges(topology: Topology, url: str = "") -> None:
 
 
 def differences(topology: Topology, api: ManagementApi) -> list[str]:
-    """One line for each thing that is missing or different, and for each binding of our queues that is not in the
-    topology.
+    """One line for each missing or different thing, and for each binding of our queues outside the topology.
 
     Each line contains the consequences of the difference and what to do about it.
     """
@@ -74,8 +73,10 @@ def differences(topology: Topology, api: ManagementApi) -> list[str]:
 
 
 def queue_differs(spec: QueueSpec, live: dict[str, Any] | None) -> bool:
-    """Whether the queue exists and has to be recreated. `live` is the management API's description, None without
-    one."""
+    """Whether the queue exists and has to be recreated.
+
+    `live` is the management API's description, None without one.
+    """
     return live is not None and any(_differences_of_queue(spec, live))
 
 

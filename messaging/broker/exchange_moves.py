@@ -34,8 +34,10 @@ _SETTLE_SECONDS = 1.0
 
 
 class _Binding(NamedTuple):
-    """From the exchange to a queue or another exchange. The arguments are JSON text, so that bindings can be
-    compared."""
+    """A binding of the exchange to a queue or another exchange.
+
+    The arguments are JSON text, so that bindings can be compared.
+    """
 
     to: str
     to_exchange: bool
@@ -44,8 +46,10 @@ class _Binding(NamedTuple):
 
 
 class ExchangeMover:
-    """Part of `queue_moves.QueueMover`, whose lock and channel it uses. `say` is called with a line for each
-    exchange."""
+    """Part of `queue_moves.QueueMover`, whose lock and channel it uses.
+
+    `say` is called with a line for each exchange.
+    """
 
     def __init__(self, wanted: Topology, api: ManagementApi, channel: amqp.Channel, say: Callable[[str], None]) -> None:
         self._topology, self._api, self._channel, self._say = wanted, api, channel, say

@@ -47,8 +47,10 @@ class CeleryPool:
                 self._acknowledgements.delivered(message)
 
     def add(self, message: AmqpMessage, queue: str) -> bool:
-        """Take a message of a subscription. Returns False for other messages and for revoked ones, which Celery
-        handles."""
+        """Take a message of a subscription.
+
+        Returns False for other messages and for revoked ones, which Celery handles.
+        """
         dispatcher = self._dispatchers.get(queue)
         if dispatcher is None or (revoked and _is_revoked(message, queue)):
             return False
@@ -165,8 +167,7 @@ class BatchRequest(EventRequest):
         self.send_event("task-succeeded", result=result, runtime=runtime)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """Return the messages to the queue, to be tried one by one, unless they were rejected or the task was
-        terminated.
+        """Return the messages to the queue, to be tried one by one, unless the task was rejected or terminated.
 
         The result of each single message is unknown.
         """

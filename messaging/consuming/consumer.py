@@ -92,8 +92,7 @@ class EventConsumer(Consumer):
         return on_message
 
     def on_ready(self) -> None:
-        """Replace dead children before Celery checks the pool at its first connection, where a dead child ends the
-        worker.
+        """Replace dead children before Celery's first check of the pool, where a dead child ends the worker.
 
         The worker may have waited hours for the broker until then.
         """
@@ -121,16 +120,20 @@ class EventConsumer(Consumer):
             self.celery_pool.dispatch()
 
     def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:
-        """The connection for task events, without confirms: these events must not make the worker wait for the
-        broker."""
+        """The connection for task events, without confirms.
+
+        These events must not make the worker wait for the broker.
+        """
         plain = {"confirm_publish": False}
         return self.ensure_connected(
             self.app.connection_for_write(url=url, heartbeat=heartbeat, transport_options=plain)
         )
 
     def on_send_event_buffered(self) -> None:
-        """Collect the task events of a moment and send them together; stock Celery sends them at each turn of its
-        loop."""
+        """Collect the task events of a moment and send them together.
+
+        Stock Celery sends them at each turn of its loop.
+        """
         if not self._events_will_leave:
             self._events_will_leave = True
             self.timer.call_after(EVENTS_TOGETHER_SECONDS, self._send_events)
@@ -141,8 +144,10 @@ class EventConsumer(Consumer):
             self.event_dispatcher.flush()
 
     def call_soon_ack(self, p: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        """Settle a message at once, as Celery does without an event loop: a delayed call would be lost at a
-        shutdown."""
+        """Settle a message at once, as Celery does without an event loop.
+
+        A delayed call would be lost at a shutdown.
+        """
         p(*args, **kwargs)
         if self.celery_pool is not None:
             self.celery_pool.settled_alone()
@@ -183,8 +188,10 @@ class EventConsumer(Consumer):
         return self._queue_by_tag.get(tag, "")
 
     def _is_task(self, message: AmqpMessage, queue: str) -> bool:
-        """Whether Celery sent the message for a known task. In the archive's queue, a dead task message must not
-        run."""
+        """Whether Celery sent the message for a known task.
+
+        In the archive's queue, a dead task message must not run.
+        """
         headers = message.headers
         return queue not in topology.RAW_SUBSCRIPTIONS and headers.get("task") in self.strategies and "id" in headers
 

@@ -70,8 +70,10 @@ def dead_letter_replay(*, letter_id: int, by: str) -> uuid.UUID:
 
 @transaction.atomic
 def dead_letters_replay(*, letter_ids: Sequence[int], by: str) -> dict[int, uuid.UUID | str]:
-    """Call `dead_letter_replay` for each letter in this order. Returns each replay's id, or the reason for refusing
-    it."""
+    """Call `dead_letter_replay` for each letter in this order.
+
+    Returns each replay's id, or the reason for refusing it.
+    """
     # Locked in the order of primary keys, to prevent deadlocks; sent in the caller's order.
     locked = DeadLetter.objects.filter(pk__in=letter_ids).order_by("pk").select_for_update(no_key=True)
     known = {letter.pk: letter for letter in locked}

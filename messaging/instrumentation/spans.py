@@ -64,8 +64,10 @@ class _Ids(RandomIdGenerator):
 
 
 class _Exporting:
-    """The OpenTelemetry objects of one process. The first span after a fork creates them, with the thread that
-    sends."""
+    """The OpenTelemetry objects of one process.
+
+    The first span after a fork creates them, with the thread that sends.
+    """
 
     def __init__(self) -> None:
         self.ids = _Ids()

@@ -27,8 +27,10 @@ def is_on() -> bool:
 
 @contextmanager
 def processing(message: ReceivedMessage) -> Iterator[None]:
-    """Report that a subscription handles one message in this block. An exception is recorded in the span and
-    re-raised."""
+    """Report that a subscription handles one message in this block.
+
+    An exception is recorded in the span and re-raised.
+    """
     if not is_on():
         yield
         return

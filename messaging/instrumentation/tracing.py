@@ -16,10 +16,10 @@ _LOWER_HALF = (1 << 64) - 1
 
 
 def traceparent(event_id: UUID) -> str:
-    """The event's header (W3C Trace Context, level 1). The trace id is the event's id, so it finds the event in any
-    tool.
+    """The event's header (W3C Trace Context, level 1).
 
-    The span id of the publisher is the lower half of the event's id. The standard forbids ids that are 0.
+    The trace id is the event's id, so it finds the event in any tool. The span id of the publisher is the lower half of
+    the event's id. The standard forbids ids that are 0.
     """
     span = event_id.int & _LOWER_HALF
     return f"00-{event_id.int or 1:032x}-{span or 1:016x}-01"

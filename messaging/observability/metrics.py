@@ -44,8 +44,7 @@ class BusCollector(Collector):
 
 
 def render(accept: str, *rooms: Collector) -> tuple[bytes, str]:
-    """The metrics of the bus and of other apps' collectors, in the format of this Accept header, and the content
-    type."""
+    """The metrics of the bus and of other apps, in the format of this Accept header, and the content type."""
     registry = CollectorRegistry()
     for collector in (BusCollector(), *rooms):
         registry.register(collector)

@@ -41,9 +41,9 @@ class BrokerTrouble(Exception):
 
 
 class Pump:
-    """Sends the outbox. `run` works until the relay is stopped or it raises BrokerTrouble; then it may be run again on
-    a new connection.
+    """Sends the outbox.
 
+    `run` works until the relay is stopped or it raises BrokerTrouble; then it may be run again on a new connection.
     Rows that are unconfirmed, or that wait for their next attempt after a nack, delay no other rows.
     """
 

@@ -147,8 +147,10 @@ class Publisher:
         return unfit
 
     def read(self, timeout: float) -> bool:
-        """Process the data that the broker has sent. Returns False if there is none. Raises if the connection is
-        unusable."""
+        """Process the data that the broker has sent.
+
+        Returns False if there is none. Raises if the connection is unusable.
+        """
         self._socket.settimeout(timeout)
         try:
             data = self._socket.recv(_READ_BYTES)

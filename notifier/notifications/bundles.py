@@ -68,12 +68,12 @@ def _one_of(waiting: QuerySet[Notification], *, due_at: datetime) -> UUID:
 
 
 def _delete_all_but_newest(waiting: QuerySet[Notification]) -> tuple[UUID, int]:
-    """Delete all rows but the newest. Returns its id, and the number of events (an older release's row may have
-    several).
+    """Delete all rows but the newest.
 
-    There may be tens of thousands, so the rows are not loaded. One statement counts and deletes the same rows: a row
-    that arrives between two statements would be deleted without being counted. A row that arrived after the lock on the
-    bundle is included, unless another transaction has locked it.
+    Returns its id, and the number of events (an older release's row may have several). There may be tens of thousands,
+    so the rows are not loaded. One statement counts and deletes the same rows: a row that arrives between two
+    statements would be deleted without being counted. A row that arrived after the lock on the bundle is included,
+    unless another transaction has locked it.
     """
     rows = waiting.order_by("pk").select_for_update(skip_locked=True, no_key=True).values("id", "count", "created_at")
     sql, params = rows.query.sql_with_params()

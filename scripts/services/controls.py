@@ -1,8 +1,8 @@
-"""Pause, resume and stop. Each takes effect at the gate: after its commit no more messages are sent, except those that
-are being sent.
+"""Pause, resume and stop assignments and plays.
 
-Pausing only changes the state: deliveries wait at the gate. Stopping commits the new state first, then clears the
-plays; if the process dies in between, the watchdog finishes this.
+Each takes effect at the gate: after its commit no more messages are sent, except those that are being sent. Pausing
+only changes the state: deliveries wait at the gate. Stopping commits the new state first, then clears the plays; if the
+process dies in between, the watchdog finishes this.
 """
 
 from datetime import datetime

@@ -1,5 +1,7 @@
-"""The progress of a play: when a step settles, the next one is queued; the last step ends the play, and the last play
-ends the assignment."""
+"""The progress of a play.
+
+When a step settles, the next one is queued; the last step ends the play, and the last play ends the assignment.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -51,8 +53,10 @@ def _why_not(delivery: Delivery) -> str:
 
 
 def play_go_on(play: Play, *, now: datetime) -> None:
-    """Queue the next step of a locked play, or end the play. A line that replies to an unsent line is not sent
-    either."""
+    """Queue the next step of a locked play, or end the play.
+
+    A line that replies to an unsent line is not sent either.
+    """
     if play.steps.filter(state=Step.State.QUEUED).exists():
         return
     if play.assignment.state == Assignment.State.STOPPED:
@@ -125,8 +129,10 @@ def play_end(play: Play, *, state: str, reason: str, now: datetime) -> None:
 
 
 def assignment_settle(*, assignment_id: UUID, now: datetime) -> None:
-    """End the assignment if none of its plays is alive and no message is queued. Publishes `ScriptFinishedEvent`
-    once."""
+    """End the assignment if none of its plays is alive and no message is queued.
+
+    Publishes `ScriptFinishedEvent` once.
+    """
     with transaction.atomic():
         assignment = assignment_locked(assignment_id)
         if assignment.finished_at is not None or assignment.state not in ENDING:

@@ -30,11 +30,11 @@ ROWS_AT_ONCE = 1000
 
 
 def assignment_prepare(*, assignment_id: str, now: datetime | None = None) -> None:
-    """Create the plays of an active assignment. A draft is activated first, because another program may publish for
-    one.
+    """Create the plays of an active assignment.
 
-    An assignment that cannot start becomes failed, with the reason in its row and in a `scripts.error` event. In any
-    other state this does nothing: the assignment was prepared already, or stopped. Raises UnknownScript.
+    A draft is activated first, because another program may publish for one. An assignment that cannot start becomes
+    failed, with the reason in its row and in a `scripts.error` event. In any other state this does nothing: the
+    assignment was prepared already, or stopped. Raises UnknownScript.
     """
     now = now or database_clock()
     with transaction.atomic():
