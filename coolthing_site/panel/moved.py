@@ -2,28 +2,40 @@
 
 import re
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, QueryDict
 from django.urls import re_path, reverse
 from django.utils.encoding import escape_uri_path
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
 # Filters of the lists go by the fields' names.
 _FIELDS = {"sfc": "assignment", "run": "play"}
+# The parameter in which a row's page keeps the filters of the list that leads to it, as a query of its own.
+_LIST_FILTERS = "_changelist_filters"
 
 
 def _moved_to(model: str) -> Callable[..., HttpResponse]:
-    """Leads from any page of the model's old name to the same page of the new one."""
+    """Redirect any page under the model's old name to the same page under the new one. A form of a page that was opened
+    before the upgrade is sent on as it is.
+    """
 
-    @require_safe
+    @require_http_methods(["GET", "HEAD", "POST"])
     def view(request: HttpRequest, rest: str) -> HttpResponse:
         address = reverse(f"admin:scripts_{model}_changelist") + escape_uri_path(rest)
-        query = [(_field_now(key), value) for key, values in request.GET.lists() for value in values]
-        return HttpResponsePermanentRedirect(f"{address}?{urlencode(query)}" if query else address)
+        query = _query_now(request.GET).urlencode()
+        address = f"{address}?{query}" if query else address
+        return HttpResponsePermanentRedirect(address, preserve_request=request.method == "POST")
 
     return admin.site.admin_view(view)
+
+
+def _query_now(query: QueryDict) -> QueryDict:
+    now = QueryDict(mutable=True)
+    for key, values in query.lists():
+        inner = key == _LIST_FILTERS
+        now.setlist(_field_now(key), [_query_now(QueryDict(value)).urlencode() if inner else value for value in values])
+    return now
 
 
 def _field_now(key: str) -> str:

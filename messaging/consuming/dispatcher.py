@@ -1,5 +1,6 @@
-"""The parent process's part: collects messages of a queue into batches while all children are busy, and settles each
-message when a child has handled it.
+"""The parent process's part: puts the messages of a queue into batches, and settles them.
+
+While all children are busy, messages are collected. A message is settled when a child has handled it.
 
 No message waits for a batch to fill: while a child is idle, a message goes to it at once, even alone. Bodies are not
 parsed here, because this process serves all children. Threads may share these objects under the lock that is passed to

@@ -1,5 +1,8 @@
-"""What happens if handling fails: the child waits for a database that is unavailable; any other failure is recorded,
-and the message is rejected to its queue's dead letters."""
+"""What happens if handling fails.
+
+The child waits for a database that is unavailable. Any other failure is recorded, and the message is rejected to the
+dead letters of its queue.
+"""
 
 import logging
 import random

@@ -135,6 +135,7 @@ def test_no_table_is_touched() -> None:
         ("?state__exact=failed&o=-1", "?state__exact=failed&o=-1"),
         ("?sfc__id__exact=1&q=a%26b", "?assignment__id__exact=1&q=a%26b"),
         ("7a1c0c5e-1111-4c7b-9f5e-0d2f6a9b0001/change/", "7a1c0c5e-1111-4c7b-9f5e-0d2f6a9b0001/change/"),
+        ("7/change/?_changelist_filters=run__id%3D1%26q%3D2", "7/change/?_changelist_filters=play__id%3D1%26q%3D2"),
         ("x%3Fy/do/pause/?next=1", "x%3Fy/do/pause/?next=1"),
     ],
 )
@@ -156,3 +157,14 @@ def test_an_old_page_opens(admin_client: Client) -> None:
     answer = admin_client.get(f"/admin/scripts/scriptforcampaign/{assignment.pk}/change/", follow=True)
     assert answer.status_code == 200
     assert answer.redirect_chain == [(reverse("admin:scripts_assignment_change", args=[assignment.pk]), 301)]
+
+
+def test_a_form_of_an_old_page_is_sent_on(admin_client: Client) -> None:
+    """An operator who has had the page open since before the upgrade stops the script with it."""
+    assignment = services.assignment_activate(assignment_id=make_assignment().pk)
+    answer = admin_client.post(f"/admin/scripts/scriptforcampaign/{assignment.pk}/do/stop/", {"_confirmed": "1"})
+    there = f"/admin/scripts/assignment/{assignment.pk}/do/stop/"
+    assert (answer.status_code, answer["Location"]) == (308, there)
+    admin_client.post(there, {"_confirmed": "1"})
+    assignment.refresh_from_db()
+    assert assignment.state == "stopped"
