@@ -1,5 +1,6 @@
 """Rules of the topology that no broker of the tests would enforce, and the wire contract that others rely on."""
 
+import inspect
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from coolthing_site.processes.beat_schedule import PERIODS, beat_schedule
 from messaging.broker import topology
 from messaging.broker.topology import TOPOLOGY
 from messaging.consuming.work_tasks import WorkTask
+from messaging.publishing import celery_producer
 
 SUBSCRIBED = [topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE, topology.LEADS_QUEUE, topology.NOTIFIER_QUEUE]
 ARCHIVE = topology.DEAD_LETTER_ARCHIVE_QUEUE
@@ -104,6 +106,32 @@ def test_every_task_has_one_home_and_every_queue_a_service():
     assert {queue.name for queue in TOPOLOGY.queues} - dead == set(topology.SERVICES)
 
 
+def test_tasks_keep_their_names_and_arguments():
+    """Messages under way, beat's rows and dead letters name them, from before an upgrade and from after it."""
+    with_arguments = {
+        "bots.tasks.run_bot": ["bot_id"],
+        "leads.tasks.answer_lead": ["job_id"],
+        "notifier.tasks.send_notification": ["notification_id"],
+    }
+    without = {
+        "bots.tasks.advance_cancellations",
+        "bots.tasks.repair_deliveries",
+        "bots.tasks.supervise_bots",
+        "campaigns.tasks.tell_expiring",
+        "leads.tasks.dispatch_due",
+        "messaging.tasks.prune",
+        "messaging.tasks_replay.advance_replays",
+        "messaging.tasks_stats.sample_queues",
+        "notifier.tasks.dispatch_due",
+        "scripts.tasks.supervise_runs",
+    }
+    assert {task for tasks in topology.TASKS.values() for task in tasks} | {"bots.tasks.run_bot"} == (
+        without | set(with_arguments)
+    )
+    for name, arguments in (with_arguments | {name: [] for name in without}).items():
+        assert list(inspect.signature(app.tasks[name].run).parameters) == arguments, name
+
+
 def test_every_task_of_a_work_queue_says_why_it_failed():
     for task in [task for tasks in topology.TASKS.values() for task in tasks]:
         assert isinstance(app.tasks[task], WorkTask), task
@@ -118,6 +146,11 @@ def test_a_beat_message_expires_with_its_period():
 def test_publishers_share_two_connections_with_ten_channels():
     assert app.conf.broker_pool_limit == 2
     assert app.conf.broker_transport_options == {"confirm_publish": True, "channel_max": 10}
+
+
+def test_a_publisher_waits_for_a_silent_broker_for_seconds_only():
+    assert 0 < app.conf.broker_connection_timeout <= 4
+    assert 0 < celery_producer.CONFIRM_SECONDS <= 4
 
 
 def test_no_handled_message_is_lost_by_celerys_defaults():
