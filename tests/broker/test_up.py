@@ -68,6 +68,9 @@ def test_up_prints_a_working_login_replaces_what_is_killed_and_leaves_no_process
     assert httpx2.get(metrics, headers=shown, timeout=60, trust_env=False).status_code == 200
 
     wait_until(lambda: up.log().count(" started (pid=") == len(procfile()), what="every process of the Procfile")
+    # It has replaced its program once, to use the sandbox, and is still the only one.
+    second = start_up(tmp_path, **ports)
+    assert second.wait() == 2 and f"runs here already (pid {up.pid})" in second.log()
     _freeze_one_and_see_it_missed(up)
     _kill_some_and_see_them_replaced(up, panel)
     up.signal(signal.SIGINT)
