@@ -38,7 +38,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ask:
+class TailRequest:
     """A request for the counted times of a budget's window from position `limit - depth + 1` to `limit`."""
 
     budget_id: int
@@ -69,49 +69,49 @@ class _Count:
     number: int
 
 
-class Headroom:
+class BudgetCache:
     """The cache of one process. Threads may share it, because a claim locks its budgets."""
 
     def __init__(self) -> None:
         self._counts: dict[Kept, _Count] = {}
 
-    def tails(self, asks: Sequence[Ask], now: datetime) -> list[list[datetime]]:
+    def tails(self, requests: Sequence[TailRequest], now: datetime) -> list[list[datetime]]:
         """The requested times of each window, newest first; fewer if the ledger has fewer.
 
         The caller must have read `now` after taking the locks.
         """
-        looks = [self._look(ask, now) for ask in asks]
+        looks = [self._look(request, now) for request in requests]
         found = iter(counted_times([look for look in looks if look is not None]))
         answers = [None if look is None else next(found) for look in looks]
-        unsure = [n for n, ask in enumerate(asks) if ask.large and answers[n] != []]
+        unsure = [n for n, request in enumerate(requests) if request.large and answers[n] != []]
         if unsure:
-            for number, times in zip(unsure, self._counted([asks[n] for n in unsure], now), strict=True):
+            for number, times in zip(unsure, self._counted([requests[n] for n in unsure], now), strict=True):
                 answers[number] = times
         return [times or [] for times in answers]
 
-    def _look(self, ask: Ask, now: datetime) -> Look | None:
+    def _look(self, request: TailRequest, now: datetime) -> Look | None:
         """The query for a window. For a cached large window it finds nothing if the new messages leave the budget room.
 
         None if the window has to be counted.
         """
-        if not ask.large:
-            return ask.look
-        count = self._counts.get(ask.kept)
+        if not request.large:
+            return request.look
+        count = self._counts.get(request.kept)
         if count is None or not timedelta() <= now - count.at <= REMEMBER:
             return None
-        room = ask.limit - ask.depth - count.number
-        since = max(ask.window.since, count.at - MARGIN)
-        return (replace(ask.window, since=since), room, 1) if room >= 0 else None
+        room = request.limit - request.depth - count.number
+        since = max(request.window.since, count.at - MARGIN)
+        return (replace(request.window, since=since), room, 1) if room >= 0 else None
 
-    def _counted(self, asks: Sequence[Ask], now: datetime) -> list[list[datetime]]:
-        fitting = [ask.limit - ask.depth for ask in asks]
-        numbers = counted([(ask.window, most + 1) for ask, most in zip(asks, fitting, strict=True)])
+    def _counted(self, requests: Sequence[TailRequest], now: datetime) -> list[list[datetime]]:
+        fitting = [request.limit - request.depth for request in requests]
+        numbers = counted([(request.window, most + 1) for request, most in zip(requests, fitting, strict=True)])
         if len(self._counts) > MOST:
             self._counts.clear()
-        self._counts |= {ask.kept: _Count(now, number) for ask, number in zip(asks, numbers, strict=True)}
+        self._counts |= {request.kept: _Count(now, number) for request, number in zip(requests, numbers, strict=True)}
         near = [n for n, most in enumerate(fitting) if numbers[n] > most]
-        tails = dict(zip(near, counted_times([asks[n].look for n in near]), strict=True))
-        return [tails.get(n, []) for n in range(len(asks))]
+        tails = dict(zip(near, counted_times([requests[n].look for n in near]), strict=True))
+        return [tails.get(n, []) for n in range(len(requests))]
 
 
-headroom = Headroom()
+process_cache = BudgetCache()

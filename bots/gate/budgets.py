@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from bots.gate.budget_cache import Ask, Headroom, headroom
+from bots.gate.budget_cache import BudgetCache, TailRequest, process_cache
 from bots.gate.recipients import Recipient, new_contacts, recipients_of
 from bots.gate.row_locks import select
 from bots.gate.rules import FullBudget
@@ -110,14 +110,14 @@ class BudgetBook:
         """Read the windows as of `now`, which the caller must have read from the database after creating the book."""
         self._now = now
         asked = {(budget.pk, subject.sources): (budget, subject) for budget, subject in self._all_concerning()}
-        asks = []
+        requests = []
         for budget, subject in asked.values():
             window, depth = window_of(budget, subject, now), min(self._depth, budget.limit)
-            asks.append(Ask(budget.pk, budget.window_seconds, window, budget.limit, depth))
+            requests.append(TailRequest(budget.pk, budget.window_seconds, window, budget.limit, depth))
         # The cache is valid only while this transaction has the locks.
-        tails = (headroom if self._locked else Headroom()).tails(asks, now)
-        for key, ask, times in zip(asked, asks, tails, strict=True):
-            self._tails[key] = _Tail([*times, *[None] * (ask.depth - len(times))])
+        tails = (process_cache if self._locked else BudgetCache()).tails(requests, now)
+        for key, request, times in zip(asked, requests, tails, strict=True):
+            self._tails[key] = _Tail([*times, *[None] * (request.depth - len(times))])
 
     def full(self, delivery: Delivery) -> tuple[FullBudget, ...]:
         found = []
