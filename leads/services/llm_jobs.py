@@ -31,7 +31,7 @@ from leads.services.ownership import (
 )
 from leads.services.sending import message_send
 from messaging.publishing.celery_tasks import send_on_commit
-from messaging.rounds import backoff
+from messaging.rounds import LOST, backoff
 from messaging.wire import storable
 from outgoing.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 
@@ -48,8 +48,6 @@ _LONGEST_COUNTDOWN_SECONDS = 5.0
 CLAIM = timedelta(seconds=2 * TIMEOUT_SECONDS + 30)
 # A task may arrive this long before its row is due, because clocks and timers are not exact.
 EARLY = timedelta(seconds=0.5)
-# The error of a row whose last attempt recorded no result.
-_LOST = "an attempt ended without a result, perhaps with its worker"
 # A due row gets another task if none has been seen for this long.
 REDISPATCH = timedelta(seconds=30)
 # Attempts count however they end: with an unusable answer, an error, or the death of the worker.
@@ -96,7 +94,7 @@ def job_claim(*, job_id: UUID, now: datetime) -> Question | None:
     """
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     due = LlmJob.objects.filter(free, _not_paused(), id=job_id, state=State.DUE, due_at__lte=now + EARLY)
-    lost = When(claimed_until__isnull=False, then=Value(_LOST))
+    lost = When(claimed_until__isnull=False, then=Value(LOST))
     taken = due.update(claimed_until=now + CLAIM, attempts=F("attempts") + 1, error=Case(lost, default=F("error")))
     if not taken:
         return None

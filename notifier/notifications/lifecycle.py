@@ -10,7 +10,7 @@ from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 
 from messaging.event_objects import name_of
 from messaging.publishing.celery_tasks import send_on_commit
-from messaging.rounds import backoff
+from messaging.rounds import LOST, backoff
 from notifier.models import Channel, Notification
 from notifier.notifications.bundles import EARLY, bundle_gather
 from notifier.notifications.links import path_of
@@ -22,8 +22,6 @@ State = Notification.State
 
 # After this time a notification whose task died may be claimed again. Longer than any transport takes.
 CLAIM = timedelta(seconds=60)
-# The error of a row whose last attempt recorded no result.
-_LOST = "an attempt ended without a result, perhaps with its worker"
 # A due row gets another task if none has been seen for this long.
 REDISPATCH = timedelta(seconds=30)
 # With the waits below, these attempts cover about half an hour in which a channel is unavailable.
@@ -55,7 +53,7 @@ def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | Non
     notification_id = gathered
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     due = Notification.objects.filter(free, id=notification_id, state=State.QUEUED, due_at__lte=now + EARLY)
-    lost = Case(When(claimed_until__isnull=False, then=Value(_LOST)), default=F("error"), output_field=TextField())
+    lost = Case(When(claimed_until__isnull=False, then=Value(LOST)), default=F("error"), output_field=TextField())
     if not due.update(claimed_until=now + CLAIM, attempts=F("attempts") + 1, error=lost):
         return None
     # Without the address, because an address that cannot be decrypted is an error of the attempt, not of the claim.
