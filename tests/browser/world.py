@@ -71,6 +71,8 @@ def build_world() -> SimpleNamespace:
     _parser(world)
     _leads(world)
     _bus(world)
+    _site(world)
+    _notifier(world)
     _schedule()
     return world
 
@@ -269,6 +271,10 @@ def _bus(world: SimpleNamespace) -> None:
     QueueSample.objects.create(
         queue="leads_queue", ready=3, unacked=1, consumers=2, published=40, publish_rate=0.5, ack_rate=0.4
     )
+    HandlingBucket.objects.create(metric="handler_seconds", subscription="leads_queue", bound=0.1, count=36, total=2.5)
+
+
+def _site(world: SimpleNamespace) -> None:
     RequestCount.objects.create(key="requests of user 1", count=3, ends_at=world.now)
     AccessAttempt.objects.create(username="olga", ip_address="192.0.2.7", failures_since_start=3)
     Process.objects.create(name="scripts laptop:71:1", kind="scripts", host="laptop", pid=71)
@@ -281,11 +287,17 @@ def _bus(world: SimpleNamespace) -> None:
         ended_by_itself=True,
         how="killed by SIGKILL",
     )
-    HandlingBucket.objects.create(metric="handler_seconds", subscription="leads_queue", bound=0.1, count=36, total=2.5)
+
+
+def _notifier(world: SimpleNamespace) -> None:
     channel = Channel.objects.create(name="Team", kind="webhook", address="https://hooks.example/secret-token")
     Rule.objects.create(channel=channel, pattern="*.crash")
     Notification.objects.create(
-        channel=channel, event_id=event, routing_key="bots.banned", title="Ben was banned", body={"a": 1}
+        channel=channel,
+        event_id=world.letter.event_id,
+        routing_key="bots.banned",
+        title="Ben was banned",
+        body={"a": 1},
     )
 
 
