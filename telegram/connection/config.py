@@ -48,7 +48,7 @@ def server() -> Server | None:
 
 
 def route(url: str) -> dict[str, Any]:
-    """How Telethon is told of a proxy, as arguments of its client. Raises ValueError (`proxies`)."""
+    """The proxy as arguments of Telethon's client. Raises ValueError (`proxies`)."""
     given = parse_proxy(url)
     if given is None:
         return {"connection": ConnectionTcpFull}

@@ -1,9 +1,9 @@
 """Who may do what, as a table: each address of the site, and the permission that each method needs.
 
-Rules: "anyone"; "staff" (whoever may enter the panel); a permission, "view_play" for one of the model itself or
+Rules: "anyone"; "staff" (users who may enter the panel); a permission, "view_play" for one of the model itself or
 "scripts.view_play"; several joined by "&" (all of them) or "|" (one of them); "never" (403 also for superusers: what
-happened is not rewritten); "405" (no such method); "404" (nothing there for whoever lacks it, see below). Whoever may
-change rows may view them. Whoever is not staff is sent to the login page, by every page of the panel.
+happened is not rewritten); "405" (no such method); "404" (nothing there for users who lack it, see below). Users who
+may change rows may view them. Every page of the panel sends users who are not staff to the login page.
 """
 
 from typing import NamedTuple

@@ -164,7 +164,7 @@ def test_a_login_that_ended_between_two_pages_leads_on_to_the_account(panel: Cli
         302,
         reverse("admin:bots_bot_change", args=[bot.pk]),
     )
-    assert panel.get(login).status_code == 200, "whoever opens it on purpose may log in anew"
+    assert panel.get(login).status_code == 200, "an operator who opens the page may log in anew"
 
 
 @pytest.mark.parametrize("look", ["progress/?shown=doing:1", "?asked="])

@@ -39,7 +39,7 @@ def test_a_killed_worker_leaves_a_login_that_says_so_and_goes_on(company: Compan
     assert (progress.doing, progress.pending.problem, progress.pending.asked) == ("", INTERRUPTED, "")
     with login_worker_runs():
         login_work(job)
-        assert not BotSession.objects.filter(bot=bot).exists(), "whoever was only frozen has lost it"
+        assert not BotSession.objects.filter(bot=bot).exists(), "the frozen worker has lost the login"
         ask_and_wait(bot, "code", code_of(user))
     assert BotSession.objects.filter(bot=bot).exists()
 

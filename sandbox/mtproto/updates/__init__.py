@@ -1,1 +1,1 @@
-"""What clients are told unasked: updates, and the world as each client sees it."""
+"""The updates that the server sends to clients, and the world as each client sees it."""
