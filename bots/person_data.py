@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from bots.gate.recipients import addressed_as
-from bots.models import Bot, BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
+from bots.models import Bot, BotBlock, Cursor, Delivery, DeliveryEvent, Incident, MassCancellation
 from messaging.database.locks import rows_lock
 from privacy.person import Person
 from privacy.registry import ERASED, Counts, PersonalData, Rows, as_dicts
@@ -26,7 +26,7 @@ class BotsPersonalData(PersonalData):
         "bots.MassCancellation",
         "bots.Cursor",
         "bots.BotBlock",
-        "bots.Trouble",
+        "bots.Incident",
     )
 
     def ids_met_as(self, username: str) -> set[int]:
@@ -53,7 +53,7 @@ class BotsPersonalData(PersonalData):
             "cancellations": as_dicts(_orders(person), without=("delivery_ids",)),
             "cursors": as_dicts(Cursor.objects.filter(peer_id__in=person.ids)),
             "blocks": as_dicts(BotBlock.objects.filter(peer_id__in=person.ids)),
-            "troubles": as_dicts(_troubles(person)),
+            "incidents": as_dicts(_incidents(person)),
         }
 
     @transaction.atomic
@@ -80,15 +80,15 @@ class BotsPersonalData(PersonalData):
         orders = MassCancellation.objects.filter(pk__in=given).update(what=ERASED)
         waits = rows_lock(BotBlock.objects.filter(peer_id__in=person.ids))
         blocks = BotBlock.objects.filter(pk__in=waits).delete()[0]
-        told = rows_lock(Trouble.objects.filter(pk__in=[row.pk for row in _troubles(person)]))
-        troubles = Trouble.objects.filter(pk__in=told).delete()[0]
+        told = rows_lock(Incident.objects.filter(pk__in=[row.pk for row in _incidents(person)]))
+        incidents = Incident.objects.filter(pk__in=told).delete()[0]
         return {
             "deliveries": erased,
             "events of deliveries": events,
             "cancellations": orders,
             "cursors": cursors,
             "blocks": blocks,
-            "troubles": troubles,
+            "incidents": incidents,
         }
 
 
@@ -105,7 +105,7 @@ def _orders(person: Person) -> list[MassCancellation]:
     return [row for row in MassCancellation.objects.filter(person.maybe_in("what")) if person.mentioned_in(row.what)]
 
 
-def _troubles(person: Person) -> list[Trouble]:
-    maybe = Trouble.objects.filter(person.maybe_in("key", "reason"))
+def _incidents(person: Person) -> list[Incident]:
+    maybe = Incident.objects.filter(person.maybe_in("key", "reason"))
     # Keys join ids by colons: message:BOT:PEER:MESSAGE.
     return [row for row in maybe if person.mentioned_in(row.reason, row.key.replace(":", " "))]

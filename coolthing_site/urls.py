@@ -16,7 +16,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/queues/", include("coolthing_site.panel.queues")),
     path("admin/trace/", include("coolthing_site.panel.trace")),
-    path("admin/scripts/", include("coolthing_site.panel.moved")),
+    path("admin/", include("coolthing_site.panel.moved")),
     path("admin/", admin.site.urls),
     path("health/", health, name="health"),
     path("metrics", metrics, name="metrics"),

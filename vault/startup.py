@@ -2,7 +2,7 @@
 
 import logging
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as DatabaseFailure
 from django.db import ProgrammingError, connection
 
 from vault.keyring import key_remember, unreadable
@@ -21,7 +21,7 @@ def problem() -> str:
             key_remember()
     except ProgrammingError:
         return ""
-    except DatabaseTrouble as error:
+    except DatabaseFailure as error:
         log.warning("whether FIELD_ENCRYPTION_KEYS fits the database is not known: %s", type(error).__name__)
         return ""
     finally:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from bots.accounts.incidents import trouble_tell
+from bots.accounts.incidents import incident_report
 from bots.accounts.states import bot_set_state
 from bots.models import Bot, BotBlock
 from messaging.database.clock import database_clock
@@ -57,7 +57,7 @@ def long_wait_tell(*, bot_id: UUID, error: RetryAfter, until: datetime) -> None:
         f"Telegram asks bot {bot_id} to wait until {until:%Y-%m-%d %H:%M} UTC with {error.method or 'everything'} "
         f"({error.reason}): look at the account in Telegram and ask @SpamBot why"
     )
-    trouble_tell(key=f"wait:{bot_id}:{error.method}", reason=reason)
+    incident_report(key=f"wait:{bot_id}:{error.method}", reason=reason)
 
 
 def method_block(*, bot_id: UUID, error: RetryAfter) -> None:

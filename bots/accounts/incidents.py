@@ -10,7 +10,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from bots.events import SERVICE
-from bots.models import Bot, Trouble
+from bots.models import Bot, Incident
 from campaigns.models import Chat
 from messaging.database.clock import database_clock
 from messaging.database.locks import rows_delete
@@ -21,13 +21,13 @@ FORGOTTEN = timedelta(days=1)
 # How long an incident must last that is normal while processes start. A worker starts within seconds, on a busy machine
 # within half a minute.
 GRACE = timedelta(minutes=1)
-# The prefix of the keys that callers pass to `trouble_tell_lasting`.
+# The prefix of the keys that callers pass to `incident_report_lasting`.
 STARTING = "hosts:"
 KEY_LENGTH, REASON_LENGTH = 200, 300
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
-def trouble_tell(*, key: str, reason: str, event: Event | None = None) -> bool:
+def incident_report(*, key: str, reason: str, event: Event | None = None) -> bool:
     """Record the incident `key` and publish an event if the incident is new. Returns whether it is.
 
     The event is `event`, or a ServiceErrorEvent of the bots with `reason`. Ids of accounts in `reason` are replaced by
@@ -35,25 +35,25 @@ def trouble_tell(*, key: str, reason: str, event: Event | None = None) -> bool:
     """
     reason = _in_names(reason)
     with transaction.atomic():
-        _, new = Trouble.objects.get_or_create(key=key[:KEY_LENGTH], defaults={"reason": reason[:REASON_LENGTH]})
+        _, new = Incident.objects.get_or_create(key=key[:KEY_LENGTH], defaults={"reason": reason[:REASON_LENGTH]})
         if new:
             publish_on_commit(event or ServiceErrorEvent(service=SERVICE, reason=reason))
         else:
-            Trouble.objects.filter(key=key[:KEY_LENGTH]).update(
+            Incident.objects.filter(key=key[:KEY_LENGTH]).update(
                 count=F("count") + 1, last_at=Now(), reason=reason[:REASON_LENGTH]
             )
     return new
 
 
-def trouble_tell_lasting(*, key: str, reason: str) -> bool:
+def incident_report_lasting(*, key: str, reason: str) -> bool:
     """Record an incident that is normal while processes start, and publish it when it has lasted for GRACE.
 
     Processes that notice the incident call this every few seconds. If no call came for GRACE before it was published,
     the time starts again, because no process was watching. Returns whether the incident was published now.
     """
     with transaction.atomic():
-        _, new = Trouble.objects.get_or_create(key=key, defaults={"reason": reason[:REASON_LENGTH]})
-        row, now = Trouble.objects.select_for_update().filter(key=key).first(), database_clock()
+        _, new = Incident.objects.get_or_create(key=key, defaults={"reason": reason[:REASON_LENGTH]})
+        row, now = Incident.objects.select_for_update().filter(key=key).first(), database_clock()
         if row is None:
             # Another process has just reported that the incident is over.
             return False
@@ -68,10 +68,10 @@ def trouble_tell_lasting(*, key: str, reason: str) -> bool:
     return due
 
 
-def troubles_shown() -> QuerySet[Trouble]:
+def incidents_shown() -> QuerySet[Incident]:
     """Open incidents, without those that may only be due to processes that are starting."""
     young = Q(key__startswith=STARTING, last_at__lt=F("since") + GRACE)
-    return Trouble.objects.exclude(young)
+    return Incident.objects.exclude(young)
 
 
 def _in_names(reason: str) -> str:
@@ -80,22 +80,22 @@ def _in_names(reason: str) -> str:
     return _ID.sub(lambda found: str(named.get(UUID(found[0]), found[0])), reason)
 
 
-def chats_about(troubles: Iterable[Trouble]) -> dict[str, Chat]:
+def chats_about(incidents: Iterable[Incident]) -> dict[str, Chat]:
     """The chats that incidents concern, by the incident's key, which contains the chat's id."""
-    ids = {trouble.key: set(_ID.findall(trouble.key)) for trouble in troubles}
+    ids = {incident.key: set(_ID.findall(incident.key)) for incident in incidents}
     chats = Chat.objects.in_bulk([UUID(chat_id) for found in ids.values() for chat_id in found])
     about = {key: [chats[UUID(chat_id)] for chat_id in found if UUID(chat_id) in chats] for key, found in ids.items()}
     return {key: found[0] for key, found in about.items() if found}
 
 
-def troubles_forget() -> int:
+def incidents_forget() -> int:
     """Delete incidents that no process has noticed for a day: none will report that they are over.
 
     Returns the number of deleted rows.
     """
-    return rows_delete(Trouble.objects.filter(last_at__lt=Now() - FORGOTTEN))
+    return rows_delete(Incident.objects.filter(last_at__lt=Now() - FORGOTTEN))
 
 
-def trouble_over(*, key: str) -> None:
+def incident_close(*, key: str) -> None:
     """Delete the incident, because it is over. If it happens again, it is reported again."""
-    Trouble.objects.filter(key=key[:KEY_LENGTH]).delete()
+    Incident.objects.filter(key=key[:KEY_LENGTH]).delete()

@@ -8,7 +8,7 @@ State = Bot.State
 
 NEXT_STEP: dict[str, str] = {
     State.OFFLINE: "Nothing to do: it connects when its role needs it.",
-    State.STARTING: "Nothing to do: it is connecting. If it stays so, see Troubles and the worker's log.",
+    State.STARTING: "Nothing to do: it is connecting. If it stays so, see Incidents and the worker's log.",
     State.ONLINE: "Nothing to do.",
     State.WAITING: "Nothing to do: Telegram asked it to wait, and it goes on by itself. Asking it for less helps.",
     State.RESTRICTED: "Open the account in Telegram, ask @SpamBot why, and release it here once the reason is gone. "

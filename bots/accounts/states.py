@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from bots.accounts.incidents import trouble_over, trouble_tell
+from bots.accounts.incidents import incident_close, incident_report
 from bots.models import Bot, BotStateChange
 from telegram.errors import SUPERGROUPS_RESTRICTED
 
@@ -65,7 +65,7 @@ def bot_reset(*, bot_id: UUID, reason: str, release: bool = False) -> bool:
             return False
         Bot.objects.filter(pk=bot_id).update(state=to, state_reason=why[:REASON_LENGTH], state_until=None)
         if to != State.RESTRICTED:
-            trouble_over(key=restriction_trouble(bot_id))
+            incident_close(key=restriction_incident(bot_id))
         _remember(bot_id, to, why)
     return True
 
@@ -89,8 +89,8 @@ def bot_restrict(*, bot_id: UUID, reason: str) -> bool:
             )
         _remember(bot_id, State.RESTRICTED, told)
         what = "write in no supergroup" if reason == SUPERGROUPS_RESTRICTED else "write to no strangers"
-        trouble_tell(
-            key=restriction_trouble(bot_id),
+        incident_report(
+            key=restriction_incident(bot_id),
             reason=f"Telegram lets bot {bot} {what} ({reason}): ask @SpamBot in the account, then release it",
         )
     return True
@@ -101,7 +101,7 @@ def is_restricted(*, bot_id: UUID) -> bool:
     return Bot.objects.filter(pk=bot_id, state=State.RESTRICTED).exists()
 
 
-def restriction_trouble(bot_id: UUID) -> str:
+def restriction_incident(bot_id: UUID) -> str:
     """The key of the incident that is open while the account is restricted."""
     return f"restricted:{bot_id}"
 

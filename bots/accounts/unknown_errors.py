@@ -1,6 +1,6 @@
 """Reports each of Telegram's errors that is not in the error table (`telegram.error_table`), once per name."""
 
-from bots.accounts.incidents import trouble_tell
+from bots.accounts.incidents import incident_report
 from telegram.error_table import note_unlisted, take_unlisted
 
 
@@ -26,4 +26,4 @@ def _tell(error: str, method: str) -> None:
         f"Telegram answered {what}, which CoolThing does not know: it counts as passing. Please report it "
         "to the developers, so that it gets a row in telegram/error_table.csv"
     )
-    trouble_tell(key=f"telegram-error:{error}", reason=reason)
+    incident_report(key=f"telegram-error:{error}", reason=reason)

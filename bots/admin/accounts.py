@@ -18,7 +18,7 @@ from bots.accounts.states import BARRED
 from bots.admin.login_forms import checked_proxy
 from bots.admin.login_pages import LOG_OUT, ConnectingAdmin
 from bots.logins.page_requests import login_summary
-from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Trouble
+from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Incident
 from bots.worker.hosts import host_drain, host_state, host_undrain, hosts_alive
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
@@ -331,8 +331,8 @@ class CursorAdmin(FactAdmin):
     ordering = ("bot__key", "peer_id")
 
 
-@admin.register(Trouble)
-class TroubleAdmin(FactAdmin):
+@admin.register(Incident)
+class IncidentAdmin(FactAdmin):
     empty_hint = "Nothing of what is looked at every few seconds has failed."
     list_display = ("last_at", "key", "reason", "count", "since")
     list_filter = (("last_at", RangeDateTimeFilter),)

@@ -132,7 +132,7 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
             "How the person is reached",
             {"fields": (("peer_id", "peer_username"), ("via_chat_id", "via_message_id"))},
         ),
-        ("Trouble", {"fields": (("error_kind", "error"), "lease_epoch")}),
+        ("Errors", {"fields": (("error_kind", "error"), "lease_epoch")}),
     )
     service_errors = (NotCancelled, NotDecided)
     operations = (

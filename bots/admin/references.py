@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from bots.accounts.incidents import chats_about
 from bots.chats.identity import unconfirmed_reason
 from bots.chats.references import insiders
-from bots.models import Bot, Presence, Trouble
+from bots.models import Bot, Incident, Presence
 from campaigns.models import Chat
 from messaging.database.clock import database_clock
 from panelkit.labels import page_of
@@ -47,8 +47,8 @@ def _does(bot: Bot, *, able: bool, now: Any) -> str:
     return "checks it within seconds" if connected else "checks it as soon as it is connected"
 
 
-def _chat_page(trouble: Trouble) -> str:
-    chat = chats_about([trouble]).get(trouble.key)
+def _chat_page(incident: Incident) -> str:
+    chat = chats_about([incident]).get(incident.key)
     return page_of(chat) if chat is not None else ""
 
 
@@ -57,4 +57,4 @@ def _may_see_chats(request: HttpRequest) -> bool:
 
 
 add_section(Chat, Section("bots/confirming.html", confirming))
-add_link(Trouble, Link("Open the chat", "forum", _chat_page, _may_see_chats))
+add_link(Incident, Link("Open the chat", "forum", _chat_page, _may_see_chats))

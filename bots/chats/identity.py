@@ -7,8 +7,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q
 
-from bots.accounts.incidents import chats_about, trouble_over, trouble_tell
-from bots.models import Bot, Trouble
+from bots.accounts.incidents import chats_about, incident_close, incident_report
+from bots.models import Bot, Incident
 from campaigns.chats.identity import chat_identify, reference_strayed
 from campaigns.models import Chat
 from campaigns.wording import chat_phrase, other_chat_phrase
@@ -71,17 +71,17 @@ def chat_elsewhere(
         f"{chat_phrase(chat)}: bot {bot} found that {chat.reference} leads to {other}.{_JOINED[error.joined]} "
         "Its permissions are suspended: correct the reference on the chat's page"
     )
-    trouble_tell(key=f"{_ELSEWHERE}{chat.id}", reason=reason)
+    incident_report(key=f"{_ELSEWHERE}{chat.id}", reason=reason)
 
 
 def unconfirmed_tell(*, chat: Chat, reason: str) -> None:
     """Report that an account could not find out where the chat's changed reference leads."""
-    trouble_tell(key=f"{_UNCONFIRMED}{chat.pk}", reason=reason)
+    incident_report(key=f"{_UNCONFIRMED}{chat.pk}", reason=reason)
 
 
 def unconfirmed_reason(chat: Chat) -> str:
     """The last reason that `unconfirmed_tell` reported for the chat; empty if the incident is not open."""
-    told = Trouble.objects.filter(key=f"{_UNCONFIRMED}{chat.pk}").values_list("reason", flat=True)
+    told = Incident.objects.filter(key=f"{_UNCONFIRMED}{chat.pk}").values_list("reason", flat=True)
     return told.first() or ""
 
 
@@ -91,13 +91,13 @@ def doubts_over() -> None:
     waiting = Chat.objects.filter(reference_changed_at__isnull=False).values_list("id", flat=True)
     still = {f"{_ELSEWHERE}{chat_id}" for chat_id in strayed} | {f"{_UNCONFIRMED}{chat_id}" for chat_id in waiting}
     about = Q(key__startswith=_ELSEWHERE) | Q(key__startswith=_UNCONFIRMED) | Q(key__startswith=_NAMELESS)
-    troubles = list(Trouble.objects.filter(about))
-    chats = chats_about(troubles)
-    for trouble in troubles:
-        chat = chats.get(trouble.key)
-        nameless = trouble.key.startswith(_NAMELESS) and chat is not None and _bears(chat) in trouble.reason
-        if trouble.key not in still and not nameless:
-            trouble_over(key=trouble.key)
+    incidents = list(Incident.objects.filter(about))
+    chats = chats_about(incidents)
+    for incident in incidents:
+        chat = chats.get(incident.key)
+        nameless = incident.key.startswith(_NAMELESS) and chat is not None and _bears(chat) in incident.reason
+        if incident.key not in still and not nameless:
+            incident_close(key=incident.key)
 
 
 def nameless_tell(*, chat: Chat, error: str) -> None:
@@ -106,7 +106,7 @@ def nameless_tell(*, chat: Chat, error: str) -> None:
         f"{chat_phrase(chat)} does not {_bears(chat)} any more ({error}): correct its reference, or no "
         "other account can join it"
     )
-    trouble_tell(key=f"{_NAMELESS}{chat.pk}", reason=reason)
+    incident_report(key=f"{_NAMELESS}{chat.pk}", reason=reason)
 
 
 def _bears(chat: Chat) -> str:

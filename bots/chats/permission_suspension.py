@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from bots.accounts.incidents import trouble_over, trouble_tell
-from bots.models import Bot, Presence, Trouble
+from bots.accounts.incidents import incident_close, incident_report
+from bots.models import Bot, Incident, Presence
 from campaigns.models import Chat, ChatPermission
 from campaigns.permissions.services import permissions_suspend
 from campaigns.wording import chat_phrase
@@ -26,7 +26,7 @@ def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
     if Presence.objects.filter(**key, peer_id=peer_id).exists():
         return
     Presence.objects.update_or_create(**key, defaults={"peer_id": peer_id})
-    trouble_over(key=_trouble(chat_id, bot_id))
+    incident_close(key=_incident(chat_id, bot_id))
 
 
 def was_present(*, bot_id: UUID, chat_id: UUID, peer_ids: Collection[int]) -> bool:
@@ -66,9 +66,9 @@ def suspensions_over() -> None:
     """Close the incidents about permissions that an operator has resumed or revoked."""
     suspended = ChatPermission.objects.filter(suspended_at__isnull=False, revoked_at=None)
     still = {str(chat_id) for chat_id in suspended.values_list("chat_id", flat=True).distinct()}
-    for key in Trouble.objects.filter(key__startswith=_PERMISSION).values_list("key", flat=True):
+    for key in Incident.objects.filter(key__startswith=_PERMISSION).values_list("key", flat=True):
         if key.removeprefix(_PERMISSION).partition(":")[0] not in still:
-            trouble_over(key=key)
+            incident_close(key=key)
 
 
 def reading_refused(*, bot_id: UUID, peer_id: int, error: ChatRefuses) -> None:
@@ -86,9 +86,9 @@ def _suspend(bot_id: UUID, chat_id: UUID, what: str, *, purpose: ChatPermission.
     if permissions_suspend(chat_id=chat_id, purpose=purpose, reason=f"{bot} {what}"):
         reason = f"bot {bot} {what}: {chat_phrase(chat)}. Its permission is suspended until an operator resumes it."
         # Report every suspension, even if the incident of an earlier one, just resumed, is still open.
-        trouble_over(key=_trouble(chat_id, bot_id))
-        trouble_tell(key=_trouble(chat_id, bot_id), reason=reason)
+        incident_close(key=_incident(chat_id, bot_id))
+        incident_report(key=_incident(chat_id, bot_id), reason=reason)
 
 
-def _trouble(chat_id: UUID, bot_id: UUID) -> str:
+def _incident(chat_id: UUID, bot_id: UUID) -> str:
     return f"{_PERMISSION}{chat_id}:{bot_id}"

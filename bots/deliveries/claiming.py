@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
-from bots.accounts.incidents import trouble_tell
+from bots.accounts.incidents import incident_report
 from bots.deliveries.queueing import delivery_finish
 from bots.deliveries.timeline import note
 from bots.gate.budgets import BudgetBook
@@ -140,7 +140,7 @@ def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> Clai
             f"a message of bot {bot_id} to {recipient} cannot be {what}: find it "
             "among the account's queued deliveries, and cancel it or report this to the developers"
         )
-        trouble_tell(key=f"delivery:{delivery_id}", reason=told)
+        incident_report(key=f"delivery:{delivery_id}", reason=told)
     # Return it as waiting too, because the database may have failed above.
     return ClaimRound(waiting={bot_id: [delivery_id]})
 

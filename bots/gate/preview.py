@@ -12,7 +12,7 @@ from bots.chats.entry_refusals import entry_incident
 from bots.gate.budgets import BudgetBook
 from bots.gate.facts import BotOwner, GateFacts, with_facts
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait, objections
-from bots.models import Bot, Delivery, Trouble
+from bots.models import Bot, Delivery, Incident
 from campaigns.models import Purpose
 from campaigns.suppressions.lookup import suppressed_bearer
 from messaging.database.clock import database_clock
@@ -85,5 +85,5 @@ def _entered(delivery: Delivery) -> Iterable[UUID]:
     chat = delivery.chat
     if chat is None or chat.telegram_id is None:
         return ()
-    outside = Trouble.objects.filter(key=entry_incident(bot_id=delivery.bot_id, chat_id=chat.id)).exists()
+    outside = Incident.objects.filter(key=entry_incident(bot_id=delivery.bot_id, chat_id=chat.id)).exists()
     return () if outside else (chat.id,)

@@ -22,7 +22,7 @@ class Host(models.Model):
         return self.name
 
 
-class Trouble(models.Model):
+class Incident(models.Model):
     """An open incident. The row is deleted when the incident is over, so that a later one is reported again."""
 
     key = models.CharField(max_length=200, primary_key=True)
@@ -30,6 +30,9 @@ class Trouble(models.Model):
     count = models.PositiveIntegerField(default=1)
     since = models.DateTimeField(db_default=Now())
     last_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "bots_trouble"
 
     def __str__(self) -> str:
         return self.reason

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from bots.accounts.incidents import trouble_tell
+from bots.accounts.incidents import incident_report
 from bots.models import Bot, Cursor
 from bots.roles import RoleHandler
 from bots.worker.leases import LeaseLost
@@ -164,7 +164,7 @@ def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseExcepti
             f"bot {reader.bot_id}: a message in {_place_told(message.peer_id)} was skipped "
             f"({type(error).__name__}): read it in Telegram's app, and report this to the developers"
         )
-        trouble_tell(key=f"message:{place}", reason=reason)
+        incident_report(key=f"message:{place}", reason=reason)
 
 
 def _place_told(peer_id: int) -> str:

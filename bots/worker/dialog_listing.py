@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from bots.accounts.flood_waits import LISTING, LOOKING, connected_show, method_block, seconds_blocked
-from bots.accounts.incidents import trouble_tell
+from bots.accounts.incidents import incident_report
 from bots.accounts.states import bot_restrict, bot_set_state
 from bots.models import Bot
 from bots.worker.cursors import Reader
@@ -31,7 +31,7 @@ async def list_refused(reader: Reader, error: TelegramError) -> float:
     if isinstance(error, BotRestricted):
         await in_db(bot_restrict, bot_id=reader.bot_id, reason=error.reason)
     told = f"Telegram does not list the chats of bot {reader.bot_id} ({error.reason}): it is asked again"
-    await in_db(trouble_tell, key=f"list:{reader.bot_id}", reason=told)
+    await in_db(incident_report, key=f"list:{reader.bot_id}", reason=told)
     return REFUSED_SECONDS
 
 

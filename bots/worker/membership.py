@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from bots.accounts.flood_waits import ENTERING, connected_show, method_block, seconds_blocked
-from bots.accounts.incidents import trouble_over, trouble_tell
+from bots.accounts.incidents import incident_close, incident_report
 from bots.accounts.states import bot_restrict, is_restricted
 from bots.chats.entry_refusals import WAITS_FOR_PEOPLE, entry_incident, entry_refusal, full_incident, full_report
 from bots.chats.identity import chat_elsewhere, chat_resolved, name_lost, nameless_tell
@@ -168,7 +168,7 @@ class Membership:
         for chat_id in (self._not_before.keys() | self._asked) - ids - self._strayed:
             self._not_before.pop(chat_id, None)
             self._asked.discard(chat_id)
-            await in_db(trouble_over, key=entry_incident(bot_id=self._reader.bot_id, chat_id=chat_id))
+            await in_db(incident_close, key=entry_incident(bot_id=self._reader.bot_id, chat_id=chat_id))
         # If the chats are wanted again, an operator has checked them.
         for chat_id in self._strayed - ids:
             self._strayed.discard(chat_id)
@@ -207,7 +207,7 @@ class Membership:
         refused = self._not_before.pop(chat.pk, None) is not None or chat.pk in self._asked
         self._asked.discard(chat.pk)
         if refused:
-            await in_db(trouble_over, key=self._trouble(chat))
+            await in_db(incident_close, key=self._incident(chat))
 
     async def _not_entered(self, chat: Chat, error: TelegramError) -> None:
         """Handle an error of entering a chat.
@@ -221,7 +221,7 @@ class Membership:
             await in_db(bot_restrict, bot_id=bot_id, reason=error.reason)
         elif isinstance(error, BotFull):
             self._flooded = time.monotonic() + FULL_SECONDS
-            await in_db(trouble_tell, key=full_incident(bot_id), reason=full_report(bot_id, error))
+            await in_db(incident_report, key=full_incident(bot_id), reason=full_report(bot_id, error))
         elif isinstance(error, ChatElsewhere):
             await in_db(chat_elsewhere, bot_id=bot_id, chat_id=chat.pk, error=error, reference=chat.reference)
             self.chats.pop(chat.pk, None)
@@ -257,7 +257,7 @@ class Membership:
         if self._flooded > time.monotonic() or await in_db(is_restricted, bot_id=self._reader.bot_id):
             return None
         found = await account.join(chat.reference, chat.telegram_id)
-        await in_db(trouble_over, key=full_incident(self._reader.bot_id))
+        await in_db(incident_close, key=full_incident(self._reader.bot_id))
         return found
 
     async def _upgraded(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
@@ -294,10 +294,10 @@ class Membership:
         if asked:
             self._asked.add(chat.pk)
         told = entry_refusal(bot_id=self._reader.bot_id, chat=chat, reason=reason)
-        if await in_db(trouble_tell, key=self._trouble(chat), reason=told):
+        if await in_db(incident_report, key=self._incident(chat), reason=told):
             log.warning("bot %s cannot enter chat %s: %s", self._reader.bot_id, chat.pk, reason)
 
-    def _trouble(self, chat: Chat) -> str:
+    def _incident(self, chat: Chat) -> str:
         return entry_incident(bot_id=self._reader.bot_id, chat_id=chat.pk)
 
     async def _show(self) -> None:

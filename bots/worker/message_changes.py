@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as DatabaseFailure
 from django.db import transaction
 from django.db.models import Case, Q, QuerySet, Value, When
 
 from bots.accounts.flood_waits import LOOKING, method_block
-from bots.accounts.incidents import trouble_tell
+from bots.accounts.incidents import incident_report
 from bots.chats.identity import in_former_group
 from bots.deliveries.timeline import note
 from bots.gate.facts import destination_id
@@ -241,7 +241,7 @@ class Afterwards:
         try:
             others = await in_db(changes_record, bot_id=self._bot_id, changes=changes)
             return await in_db(self._hand_over, others)
-        except DatabaseTrouble as error:
+        except DatabaseFailure as error:
             log.warning("bot %s: changes of messages are recorded later: %s", self._bot_id, type(error).__name__)
             self._heard.extendleft(reversed(changes))
             self._not_before = time.monotonic() + RETRY_SECONDS
@@ -256,7 +256,7 @@ class Afterwards:
                 f"bot {self._bot_id}: an edit, a deletion or a reaction was not recorded ({type(error).__name__}): "
                 "report this to the developers"
             )
-            await in_db(trouble_tell, key=f"change:{self._bot_id}:{number}", reason=reason)
+            await in_db(incident_report, key=f"change:{self._bot_id}:{number}", reason=reason)
             return []
 
     def _hand_over(self, changes: list[MessageNow]) -> list[MessageNow]:

@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as DatabaseFailure
 
-from bots.accounts.incidents import trouble_tell
+from bots.accounts.incidents import incident_report
 from bots.accounts.services import bot_facts
 from bots.accounts.unknown_errors import unknown_errors_report
 from bots.models import Bot
@@ -115,7 +115,7 @@ class Runtime:
         except Exception as error:
             log.exception("bot %s cannot be started", bot_id)
             reason = f"bot {bot_id} cannot be started: {error}"
-            await in_db(trouble_tell, key=f"session:{bot_id}", reason=reason)
+            await in_db(incident_report, key=f"session:{bot_id}", reason=reason)
         else:
             if not self._lets_go:
                 return RunningSession(lease, facts, handler)
@@ -207,7 +207,7 @@ class Runtime:
         while not stop.is_set():
             try:
                 await work()
-            except DatabaseTrouble as error:
+            except DatabaseFailure as error:
                 log.warning("the %s of %s waits for the database: %s", what, self.name, type(error).__name__)
             except Exception:
                 log.exception("the %s of %s broke", what, self.name)
@@ -218,5 +218,5 @@ class Runtime:
         try:
             async with asyncio.timeout(NOTE_LIMIT):
                 await work
-        except (DatabaseTrouble, TimeoutError) as error:
+        except (DatabaseFailure, TimeoutError) as error:
             log.warning("%s could not be noted: %s", self.name, type(error).__name__)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
-from django.db import Error as DatabaseTrouble
+from django.db import Error as DatabaseFailure
 
 from bots.worker.dialog_listing import listed_later, wait_for_list
 from bots.worker.leases import LeaseLost
@@ -204,7 +204,7 @@ def gravest(errors: BaseExceptionGroup) -> BaseException:
             return 1
         if isinstance(error, RetryAfter):
             return 2
-        return 4 if isinstance(error, TelegramError | DatabaseTrouble) else 3
+        return 4 if isinstance(error, TelegramError | DatabaseFailure) else 3
 
     return min(found, key=weight)
 

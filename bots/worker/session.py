@@ -10,9 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import Error as DatabaseTrouble
+from django.db import Error as DatabaseFailure
 
-from bots.accounts.incidents import trouble_over, trouble_tell
+from bots.accounts.incidents import incident_close, incident_report
 from bots.accounts.services import (
     BotFacts,
     bot_connected,
@@ -133,7 +133,7 @@ class RunningSession:
             try:
                 async with asyncio.timeout(left):
                     deadline = await in_lease_thread(lease_renew, bot_id=self.bot_id, epoch=self.epoch)
-            except (DatabaseTrouble, TimeoutError) as error:
+            except (DatabaseFailure, TimeoutError) as error:
                 log.warning("bot %s: its lease was not renewed yet: %s", self.bot_id, type(error).__name__)
                 due = time.monotonic() + RENEW_RETRY_SECONDS
                 continue
@@ -156,7 +156,7 @@ class RunningSession:
             await account.flush()
         except TelegramError:
             await account.disconnect()
-        except DatabaseTrouble as error:
+        except DatabaseFailure as error:
             log.warning("bot %s: its session was not saved: %s", self.bot_id, type(error).__name__)
 
     def _silence_allowed(self) -> int:
@@ -178,7 +178,7 @@ class RunningSession:
                 await in_db(bot_must_wait, bot_id=self.bot_id, epoch=self.epoch, error=error)
                 self._sent_away = True
                 return
-            except (TelegramError, DatabaseTrouble) as error:
+            except (TelegramError, DatabaseFailure) as error:
                 reason = error.reason if isinstance(error, TelegramError) else "the database does not answer"
                 log.warning("bot %s: the connection ended: %s", self.bot_id, reason)
                 if isinstance(error, PermanentError) and not self._connected:
@@ -204,7 +204,7 @@ class RunningSession:
         Every attempt will fail until an operator changes something, such as the proxy.
         """
         reason = f"bot {self.bot_id} cannot connect: {reason}"
-        await self._note(trouble_tell, key=f"session:{self.bot_id}", reason=reason)
+        await self._note(incident_report, key=f"session:{self.bot_id}", reason=reason)
 
     async def _serve_once(self) -> None:
         """Connect, and serve as long as the connection lasts. Always ends with an exception."""
@@ -229,7 +229,7 @@ class RunningSession:
     async def _become_ready(self) -> None:
         assert self.account is not None
         await self.account.flush()
-        await in_db(trouble_over, key=f"session:{self.bot_id}")
+        await in_db(incident_close, key=f"session:{self.bot_id}")
         self.ready = self._connected = True
 
     def _be_late(self) -> None:
@@ -249,14 +249,14 @@ class RunningSession:
         try:
             async with asyncio.timeout(NOTE_LIMIT):
                 await account.flush()
-        except (DatabaseTrouble, TimeoutError) as error:
+        except (DatabaseFailure, TimeoutError) as error:
             log.warning("bot %s: its session was not saved: %s", self.bot_id, type(error).__name__)
 
     async def _let_go(self, broken: str) -> None:
         """Release the bot, after the connection is closed. If the database does not answer, the lease expires."""
         if broken:
             reason = f"the session of bot {self.bot_id} broke: {broken}"
-            await self._note(trouble_tell, key=f"session:{self.bot_id}", reason=reason)
+            await self._note(incident_report, key=f"session:{self.bot_id}", reason=reason)
         if not self._sent_away:
             await self._note(bot_set_state, bot_id=self.bot_id, epoch=self.epoch, state=Bot.State.OFFLINE)
         await self._note(lease_release, bot_id=self.bot_id, epoch=self.epoch)
@@ -269,5 +269,5 @@ class RunningSession:
         try:
             async with asyncio.timeout(NOTE_LIMIT):
                 await in_db(function, **values)
-        except (DatabaseTrouble, TimeoutError) as error:
+        except (DatabaseFailure, TimeoutError) as error:
             log.warning("bot %s: %s was not written down: %s", self.bot_id, function.__name__, type(error).__name__)

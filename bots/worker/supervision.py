@@ -10,12 +10,12 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Now
 
-from bots.accounts.incidents import STARTING, trouble_over, trouble_tell, trouble_tell_lasting, troubles_forget
+from bots.accounts.incidents import STARTING, incident_close, incident_report, incident_report_lasting, incidents_forget
 from bots.accounts.states import BARRED, bot_set_state
 from bots.chats.identity import doubts_over
 from bots.chats.permission_suspension import suspensions_over
 from bots.chats.wanted import bots_wanted
-from bots.models import Bot, BotSession, Cursor, Role, Trouble
+from bots.models import Bot, BotSession, Cursor, Incident, Role
 from bots.roles import handler_of
 from bots.worker.cursors import chats_forget
 from bots.worker.hosts import hosts_alive, hosts_beating, hosts_forget, worker_of
@@ -55,7 +55,7 @@ def supervise(now: datetime, *also: Callable[[], object]) -> list[UUID]:
         hosts_forget,
         suspensions_over,
         doubts_over,
-        troubles_forget,
+        incidents_forget,
         *also,
         *(partial(unread_chats_forget, role, now) for role in Role.values),
         *(partial(start, role) for role in Role.values),
@@ -76,7 +76,7 @@ def _abandon(bot_id: UUID, epoch: int, owner: str) -> UUID | None:
         return None
     log.warning("bot %s: its worker has gone", bot_id)
     bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its worker has gone")
-    trouble_tell(key=_gone(owner), reason=f"the worker {owner} has gone without letting its bots go")
+    incident_report(key=_gone(owner), reason=f"the worker {owner} has gone without letting its bots go")
     return bot_id
 
 
@@ -92,11 +92,11 @@ def waits_over() -> None:
 
 def workers_back() -> None:
     """Close the incidents about lost workers that send heartbeats again, or that were restarted."""
-    known = Trouble.objects.filter(key__startswith=_GONE).values_list("key", flat=True)
+    known = Incident.objects.filter(key__startswith=_GONE).values_list("key", flat=True)
     beating = {worker_of(name) for name in hosts_beating()} if known else set()
     for key in known:
         if worker_of(key.removeprefix(_GONE)) in beating:
-            trouble_over(key=key)
+            incident_close(key=key)
 
 
 def _gone(owner: str) -> str:
@@ -127,15 +127,15 @@ def _supervise_role(role: str, now: datetime) -> list[UUID]:
     no_host = f"{STARTING}{role}"
     if not candidates:
         # No bot waits for a worker or a free slot, perhaps because the bots are no longer needed.
-        trouble_over(key=no_host)
+        incident_close(key=no_host)
         _tell_room(role, 0)
         return []
     room = free_capacity(role)
     if room is None:
         reason = f"{len(candidates)} {role} bots are to run and no {role} worker is there"
-        trouble_tell_lasting(key=no_host, reason=reason)
+        incident_report_lasting(key=no_host, reason=reason)
         return []
-    trouble_over(key=no_host)
+    incident_close(key=no_host)
     _tell_room(role, len(candidates) - room)
     return dispatch(role, candidates[: max(room, 0)])
 
@@ -143,9 +143,9 @@ def _supervise_role(role: str, now: datetime) -> list[UUID]:
 def _tell_room(role: str, missing: int) -> None:
     key = f"capacity:{role}"
     if missing > 0:
-        trouble_tell(key=key, reason=f"the {role} workers have no room for {missing} more bots")
+        incident_report(key=key, reason=f"the {role} workers have no room for {missing} more bots")
     else:
-        trouble_over(key=key)
+        incident_close(key=key)
 
 
 def to_be_started(role: str, now: datetime) -> list[UUID]:

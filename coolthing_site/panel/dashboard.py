@@ -9,8 +9,8 @@ from django.db.models import Count, F, Min, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
-from bots.accounts.incidents import chats_about, troubles_shown
-from bots.models import Bot, Delivery, Trouble
+from bots.accounts.incidents import chats_about, incidents_shown
+from bots.models import Bot, Delivery, Incident
 from campaigns.models import Chat
 from coolthing_site.models import Process
 from coolthing_site.panel.navigation import request_may_view
@@ -45,7 +45,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         Lead: ("leads", lambda: by_state(Lead, "state")),
         Conversation: ("talks", talks_of_people),
         Delivery: ("waiting", waiting),
-        Trouble: ("troubles", lambda: troubles(request)),
+        Incident: ("incidents", lambda: incidents(request)),
         Channel: ("channels", channels),
         Process: ("processes", processes_amiss),
         QueueControl: ("paused", lambda: list(QueueControl.objects.filter(paused=True).order_by("queue"))),
@@ -71,9 +71,9 @@ def tiles(request: HttpRequest) -> list[Tile]:
     ]
 
 
-def troubles(request: HttpRequest) -> list[Any]:
+def incidents(request: HttpRequest) -> list[Any]:
     """What is wrong, the latest first; with the page of the chat that it is about."""
-    latest = list(troubles_shown().order_by("-last_at")[:ROWS])
+    latest = list(incidents_shown().order_by("-last_at")[:ROWS])
     chats = chats_about(latest) if request_may_view(request, Chat._meta.label) else {}
     pages = {key: page_of(chat) for key, chat in chats.items()}
     return [

@@ -1,4 +1,4 @@
-"""The panel's addresses from before assignments and plays had their names: bookmarks and links in old notifications."""
+"""The panel's addresses from before models were renamed: bookmarks, and links in old notifications, lead on."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def _moved_to(model: str) -> Callable[..., HttpResponse]:
 
     @require_http_methods(["GET", "HEAD", "POST"])
     def view(request: HttpRequest, rest: str) -> HttpResponse:
-        address = reverse(f"admin:scripts_{model}_changelist") + escape_uri_path(rest)
+        address = reverse(f"admin:{model}_changelist") + escape_uri_path(rest)
         query = _query_now(request.GET).urlencode()
         address = f"{address}?{query}" if query else address
         return HttpResponsePermanentRedirect(address, preserve_request=request.method == "POST")
@@ -43,6 +43,7 @@ def _field_now(key: str) -> str:
 
 
 urlpatterns = [
-    re_path(r"^scriptforcampaign/(?P<rest>.*)$", _moved_to("assignment"), name="moved-assignment"),
-    re_path(r"^run/(?P<rest>.*)$", _moved_to("play"), name="moved-play"),
+    re_path(r"^scripts/scriptforcampaign/(?P<rest>.*)$", _moved_to("scripts_assignment"), name="moved-assignment"),
+    re_path(r"^scripts/run/(?P<rest>.*)$", _moved_to("scripts_play"), name="moved-play"),
+    re_path(r"^bots/trouble/(?P<rest>.*)$", _moved_to("bots_incident"), name="moved-incident"),
 ]

@@ -41,7 +41,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("bots.Delivery", "outgoing_mail"),
         Page("bots.DeliveryEvent", "timeline", "Events of deliveries"),
         Page("bots.MassCancellation", "playlist_remove", "Cancellations"),
-        Page("bots.Trouble", "warning"),
+        Page("bots.Incident", "warning"),
         Page("bots.BotBlock", "timer", "Blocks"),
         Page("bots.BotStateChange", "history", "History"),
         Page("bots.Host", "dns", "Workers"),

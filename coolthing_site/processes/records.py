@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from bots.accounts.incidents import trouble_over, trouble_tell
-from bots.models import Trouble
+from bots.accounts.incidents import incident_close, incident_report
+from bots.models import Incident
 from coolthing_site.models import Process
 from coolthing_site.processes.procfile import SANDBOX, procfile
 from messaging.broker import topology
@@ -104,7 +104,7 @@ def process_ended(*, kind: str, host: str, pid: int, how: str, delay: float) -> 
 def silence_check() -> None:
     """Report, once, each process that has been silent for too long, and end the incidents of those that run again."""
     silent = Process.objects.filter(ended_at__isnull=True, heartbeat_at__lt=Now() - silent_after())
-    incidents = Trouble.objects.filter(key__startswith=_INCIDENT)
+    incidents = Incident.objects.filter(key__startswith=_INCIDENT)
     if not silent.exists() and not incidents.exists():
         return
     for row in silent.filter(silence_noted=False).order_by("name"):
@@ -112,7 +112,7 @@ def silence_check() -> None:
     _end_replaced(silent.filter(silence_noted=True))
     for key in incidents.values_list("key", flat=True):
         if _runs_again(key.removeprefix(_INCIDENT)):
-            trouble_over(key=key)
+            incident_close(key=key)
 
 
 def living() -> QuerySet[Process]:
@@ -141,7 +141,7 @@ def _end(row: Process, among: QuerySet[Process]) -> bool:
 
 
 def _is_reported(kind: str) -> bool:
-    return Trouble.objects.filter(key=_key(kind)).exists()
+    return Incident.objects.filter(key=_key(kind)).exists()
 
 
 def _was_replaced(row: Process) -> bool:
@@ -159,7 +159,7 @@ def _runs_again(kind: str) -> bool:
 
 
 def _report(kind: str, reason: str) -> None:
-    trouble_tell(key=_key(kind), reason=reason, event=ServiceCrashedEvent(service=service_of(kind), reason=reason))
+    incident_report(key=_key(kind), reason=reason, event=ServiceCrashedEvent(service=service_of(kind), reason=reason))
 
 
 def _key(kind: str) -> str:

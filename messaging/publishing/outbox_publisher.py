@@ -36,14 +36,14 @@ _MARK = "UPDATE messaging_outboxevent SET published_at = now() WHERE id = ANY(%s
 _MARK_AND_TELL = f"{_MARK} RETURNING id, created_at"
 
 
-class BrokerTrouble(Exception):
+class BrokerFailure(Exception):
     """The broker cannot be used now. The text is the reason."""
 
 
 class Pump:
     """Sends the outbox.
 
-    `run` works until the relay is stopped or it raises BrokerTrouble; then it may be run again on a new connection.
+    `run` works until the relay is stopped or it raises BrokerFailure; then it may be run again on a new connection.
     Rows that are unconfirmed, or that wait for their next attempt after a nack, delay no other rows.
     """
 
@@ -192,7 +192,7 @@ class Pump:
         self._settle(publisher, mark=True)
 
     def _settle_error(self, undecided: list[OutboxRow], error: Exception) -> None:
-        """Handle a lost connection. Raises BrokerTrouble.
+        """Handle a lost connection. Raises BrokerFailure.
 
         If one row may be the cause, the next rows are sent one at a time, and that row is then marked as unpublishable.
         """
@@ -203,7 +203,7 @@ class Pump:
             self._suspects = len(undecided)
         code = getattr(error, "reply_code", 0)
         hint = " (run manage.py setup_broker)" if code == 404 and not culprits else ""
-        raise BrokerTrouble(f"{one_line(error)}{hint}") from error
+        raise BrokerFailure(f"{one_line(error)}{hint}") from error
 
 
 def one_line(problem: object) -> str:

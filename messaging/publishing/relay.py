@@ -15,7 +15,7 @@ from django.conf import settings
 from messaging.database.listen import connect_direct, retry_delay, subscribe
 from messaging.instrumentation import main_loop
 from messaging.publishing import outbox
-from messaging.publishing.outbox_publisher import POLL_SECONDS, BrokerTrouble, Pump, one_line
+from messaging.publishing.outbox_publisher import POLL_SECONDS, BrokerFailure, Pump, one_line
 from messaging.publishing.publisher import BROKER_ERRORS, Publisher
 
 # "cool" in ASCII, then a number for this use of an advisory lock.
@@ -86,7 +86,7 @@ class Relay:
                     self._report("publishing")
                     attempt = 0
                     pump.run(publisher)
-            except (BrokerTrouble, *BROKER_ERRORS) as problem:
+            except (BrokerFailure, *BROKER_ERRORS) as problem:
                 attempt += 1
                 self._report(f"waiting for the broker: {one_line(problem)}")
                 self._stop.wait(retry_delay(attempt))

@@ -11,49 +11,19 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from messaging.database.model_names import model_rename
+
 NAMES = (("scriptforcampaign", "script for campaign", "assignment", "assignment"), ("run", "run", "play", "play"))
-ACTIONS = ("add", "change", "delete", "view")
 
 
 def rename(apps: Any, schema_editor: Any) -> None:
     for old, _, new, words in NAMES:
-        _rename(apps, schema_editor.connection.alias, old, new, words)
+        model_rename(apps, schema_editor.connection.alias, app_label="scripts", old=old, new=new, words=words)
 
 
 def rename_back(apps: Any, schema_editor: Any) -> None:
     for old, words, new, _ in NAMES:
-        _rename(apps, schema_editor.connection.alias, new, old, words)
-
-
-def _rename(apps: Any, alias: str, old: str, new: str, words: str) -> None:
-    types = apps.get_model("contenttypes", "ContentType").objects.using(alias).filter(app_label="scripts")
-    permissions = apps.get_model("auth", "Permission").objects.using(alias)
-    kept, other = types.filter(model=old).first(), types.filter(model=new).first()
-    if kept is None:
-        return
-    if other is not None:
-        _merge(apps, alias, kept, other, old)
-    types.filter(pk=kept.pk).update(model=new)
-    for action in ACTIONS:
-        named = permissions.filter(content_type_id=kept.pk, codename=f"{action}_{old}")
-        named.update(codename=f"{action}_{new}", name=f"Can {action} {words}")
-
-
-def _merge(apps: Any, alias: str, kept: Any, other: Any, old: str) -> None:
-    """Code of the other version made its content type already: what refers to it refers to the older one from now on."""
-    entries = apps.get_model("admin", "LogEntry").objects.using(alias)
-    entries.filter(content_type_id=other.pk).update(content_type_id=kept.pk)
-    permissions = apps.get_model("auth", "Permission").objects.using(alias)
-    for permission in permissions.filter(content_type_id=other.pk):
-        codename = f"{permission.codename.split('_')[0]}_{old}"
-        older = permissions.filter(content_type_id=kept.pk, codename=codename).first()
-        if older is None:
-            permissions.filter(pk=permission.pk).update(content_type_id=kept.pk)
-            continue
-        older.group_set.add(*permission.group_set.all())
-        older.user_set.add(*permission.user_set.all())
-        permission.delete()
-    other.delete()
+        model_rename(apps, schema_editor.connection.alias, app_label="scripts", old=new, new=old, words=words)
 
 
 def _to_assignment(related_name: str) -> models.ForeignKey:

@@ -34,7 +34,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Incident:
+class StalledPlay:
     play: Play
     reason: str
     waits_for_login: bool = False
@@ -115,17 +115,17 @@ def _end_hopeless(now: datetime) -> None:
         .select_related("play__assignment__campaign", "play__assignment__script", "play__chat", "bot")
     )
     found = [
-        Incident(step.play, f"failed: {step.bot}, who has line {step.position}, is banned")
+        StalledPlay(step.play, f"failed: {step.bot}, who has line {step.position}, is banned")
         for step in hopeless[:AT_ONCE]
     ]
 
-    def clear(incident: Incident) -> None:
+    def clear(incident: StalledPlay) -> None:
         controls.play_clear(play_id=incident.play.pk, state=Play.State.FAILED, reason=incident.reason, now=now)
 
     for_each(_report(found, partial(_fail, now=now)), clear, what="play")
 
 
-def _fail(incident: Incident, *, now: datetime) -> bool:
+def _fail(incident: StalledPlay, *, now: datetime) -> bool:
     failed = {"state": Play.State.FAILED, "state_reason": short(incident.reason), "finished_at": now}
     return bool(_armed().filter(pk=incident.play.pk).update(**failed))
 
@@ -137,7 +137,7 @@ def _repair(now: datetime) -> None:
 
     def resume(play: Play) -> None:
         # One transaction per play, because each may lock its assignment.
-        _report([Incident(play, "lost its thread and was resumed")], lambda incident: _resume(incident.play.pk, now))
+        _report([StalledPlay(play, "lost its thread and was resumed")], lambda incident: _resume(incident.play.pk, now))
 
     for_each(list(_armed().filter(Exists(settled) | ~Exists(queued))[:AT_ONCE]), resume, what="play")
 
@@ -172,12 +172,12 @@ def _report_stalled(now: datetime, *, before: datetime) -> None:
     _report([_stalled(step, now) for step in late[:AT_ONCE]], _mark)
 
 
-def _mark(incident: Incident) -> bool:
+def _mark(incident: StalledPlay) -> bool:
     return bool(_armed().filter(pk=incident.play.pk, incident="").update(incident=incident.reason))
 
 
-def _stalled(step: Step, now: datetime) -> Incident:
-    return Incident(step.play, short(_why_stalled(step, now)), waits_for_login=_waits_for_login(step.bot))
+def _stalled(step: Step, now: datetime) -> StalledPlay:
+    return StalledPlay(step.play, short(_why_stalled(step, now)), waits_for_login=_waits_for_login(step.bot))
 
 
 def _waits_for_login(bot: Bot) -> bool:
@@ -199,18 +199,18 @@ def _why_stalled(step: Step, now: datetime) -> str:
     return f"{place}: {delivery.waiting_reason or 'no progress'}"
 
 
-def _report(incidents: Iterable[Incident], act: Callable[[Incident], bool]) -> list[Incident]:
+def _report(incidents: Iterable[StalledPlay], act: Callable[[StalledPlay], bool]) -> list[StalledPlay]:
     """Act on each incident, and report those on which the watchdog has acted.
 
     One event per assignment, in the same transaction as the action. If all of them only wait for a login, there is no
     crash event. Returns the reported incidents.
     """
-    of_assignment: dict[UUID, list[Incident]] = {}
+    of_assignment: dict[UUID, list[StalledPlay]] = {}
     for incident in sorted(incidents, key=lambda incident: incident.play.pk):
         of_assignment.setdefault(incident.play.assignment_id, []).append(incident)
 
     @transaction.atomic
-    def report(assignment_id: UUID) -> list[Incident]:
+    def report(assignment_id: UUID) -> list[StalledPlay]:
         fresh = [incident for incident in of_assignment[assignment_id] if act(incident)]
         if fresh:
             kind = ServiceErrorEvent if all(incident.waits_for_login for incident in fresh) else ServiceCrashedEvent
@@ -221,7 +221,7 @@ def _report(incidents: Iterable[Incident], act: Callable[[Incident], bool]) -> l
     return [incident for fresh in for_each(list(of_assignment), report, what="assignment") for incident in fresh]
 
 
-def _summary(incidents: Sequence[Incident]) -> str:
+def _summary(incidents: Sequence[StalledPlay]) -> str:
     assignment = incidents[0].play.assignment
     named = "; ".join(f"{incident.play.chat}: {incident.reason}" for incident in incidents[:NAMED])
     more = f"; and {len(incidents) - NAMED} more" if len(incidents) > NAMED else ""

@@ -1,4 +1,4 @@
-"""A Celery app with one subscription more than the product's: the test chooses its handler's effects and troubles.
+"""A Celery app with one subscription more than the product's: the test chooses its handler's effects and failures.
 
 `celery -A tests.broker.probe worker -Q probe_queue`
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from bots.models import Bot, Trouble
+from bots.models import Bot, Incident
 from coolthing_site.demo.environment import free_ports
 from coolthing_site.models import Process as SeenProcess
 from coolthing_site.processes.procfile import STOP_SECONDS, procfile
@@ -132,7 +132,7 @@ def _freeze_one_and_see_it_missed(up: Process) -> None:
     wait_until(lambda: _ready(up, "scripts_watchdog"), 90, "the worker")
     pid = _running(up)["scripts_watchdog"]
     os.kill(pid, signal.SIGSTOP)
-    silent = Trouble.objects.filter(key="process:scripts_watchdog")
+    silent = Incident.objects.filter(key="process:scripts_watchdog")
     missed = rf"scripts_watchdog \(pid {pid} on \S+\) has sent no heartbeat since "
     reason = wait_until(silent.values_list("reason", flat=True).first, 90, "the incident of a silent process")
     assert re.match(missed, reason)
@@ -160,7 +160,7 @@ def _kill_some_and_see_them_replaced(up: Process, panel: str) -> None:
         # An end adds nothing to the incident of a process that was missed already: then the event says that.
         how = re.findall(rf"{name} \(pid {before[name]} on \S+\) (ended by itself|has sent no heartbeat)", _crashes())
         assert how and how.count("ended by itself") <= 1
-    wait_until(lambda: not Trouble.objects.filter(key__startswith="process:").exists(), 90, "the incidents' end")
+    wait_until(lambda: not Incident.objects.filter(key__startswith="process:").exists(), 90, "the incidents' end")
     after = _running(up)
     assert {name for name in before if after[name] != before[name]} == set(killed)
     assert set(after.values()) <= _sessions()

@@ -25,10 +25,10 @@ from bots.models import (
     Delivery,
     DeliveryEvent,
     Host,
+    Incident,
     MassCancellation,
     PendingLogin,
     Presence,
-    Trouble,
 )
 from campaigns.models import Budget, Campaign, Chat, ChatPermission, HashKey, Purpose, Suppression
 from campaigns.permissions.evidence import evidence_add
@@ -135,7 +135,7 @@ def _bots(world: SimpleNamespace) -> None:
     Host.objects.create(name="actors@laptop", role="actor", capacity=50)
     Cursor.objects.create(bot=world.parser_bot, peer_id=-100123, last_message_id=42)
     Presence.objects.create(bot=world.parser_bot, chat=world.chats[0], peer_id=-100123)
-    Trouble.objects.create(key="no-worker:manager", reason="No worker carries the manager bots.")
+    Incident.objects.create(key="no-worker:manager", reason="No worker carries the manager bots.")
 
 
 def _script(world: SimpleNamespace) -> None:

@@ -22,7 +22,7 @@ _RETRY_SECONDS = 0.3
 
 
 class Sender:
-    """One connection. Any trouble ends it; what it has not confirmed is for the next one."""
+    """One connection. Any error ends it; what it has not confirmed is for the next one."""
 
     def __init__(self, url: str, rng: random.Random) -> None:
         parts = urlsplit(url)

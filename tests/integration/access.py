@@ -23,10 +23,10 @@ bots.cursor                        -
 bots.delivery                      - : cancel said not_said
 bots.deliveryevent                 -
 bots.host                          - : drain undrain
+bots.incident                      -
 bots.masscancellation              - : stop
 bots.pendinglogin                  -
 bots.presence                      -
-bots.trouble                       -
 campaigns.budget                   add change delete
 campaigns.campaign                 add change delete : start pause resume finish
 campaigns.chat                     add change delete : new_chat look_again resume
@@ -81,7 +81,7 @@ vault.keyinuse                     -
 PERSON = (
     "leads.view_lead & leads.view_conversation & leads.view_message & leads.view_unclaimedmessage & leads.view_llmjob"
     " & parser.view_hit & bots.view_delivery & bots.view_deliveryevent & bots.view_masscancellation"
-    " & bots.view_cursor & bots.view_botblock & bots.view_trouble & campaigns.view_suppression"
+    " & bots.view_cursor & bots.view_botblock & bots.view_incident & campaigns.view_suppression"
     " & campaigns.view_budget & notifier.view_notification & messaging.view_outboxevent"
     " & messaging.view_processedevent & messaging.view_handlingfailure & messaging.view_deadletter"
     " & messaging.view_deadletterentry & messaging.view_replaybatch & admin.view_logentry"
@@ -115,6 +115,7 @@ OTHERS = (
     Row("sfc-progress", "scripts.view_assignment", "405", api=True),
     Row("moved-assignment", "staff", "staff"),
     Row("moved-play", "staff", "staff"),
+    Row("moved-incident", "staff", "staff"),
     Row("queues", QUEUES, "405"),
     Row("queue-pause", PAUSES, PAUSES),
     Row("queue-resume", "405", PAUSES),

@@ -11,7 +11,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.utils import timezone
 
-from bots.models import BotBlock, Cursor, Delivery, DeliveryEvent, MassCancellation, Trouble
+from bots.models import BotBlock, Cursor, Delivery, DeliveryEvent, Incident, MassCancellation
 from campaigns.erasing import person_erase, person_named
 from campaigns.models import Budget, Suppression
 from leads.models import Conversation, Lead, LlmJob, UnclaimedMessage
@@ -88,7 +88,7 @@ def _heard(world: World, user_id: int, username: str, text: str) -> dict[str, An
 def _ledgers(world: World, talk: Conversation) -> None:
     Cursor.objects.create(bot=talk.bot, peer_id=ID, last_message_id=3)
     BotBlock.objects.create(bot=talk.bot, method="SendMessage", peer_id=ID, until=timezone.now(), reason="WAIT_3")
-    Trouble.objects.create(key=f"message:{talk.bot_id}:{ID}:7", reason=f"message 7 of chat {ID} was skipped")
+    Incident.objects.create(key=f"message:{talk.bot_id}:{ID}:7", reason=f"message 7 of chat {ID} was skipped")
     Budget.objects.create(scope="peer", key=str(ID), limit=3, window_seconds=60)
     said = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
     Delivery.objects.filter(id=said.id).update(edited_text=f"{ANSWER}!", edited_at=timezone.now(), reactions="👍 1")

@@ -25,7 +25,7 @@ class SheepCounted(Event, exchange=EXCHANGE, key=KEY):
     name: str
 
 
-class Troubles:
+class ChosenEffects:
     """What the handler shall raise, and how many events it was given each time."""
 
     def __init__(self) -> None:
@@ -34,8 +34,8 @@ class Troubles:
 
 
 @pytest.fixture
-def troubles() -> Iterator[Troubles]:
-    chosen = Troubles()
+def effects() -> Iterator[ChosenEffects]:
+    chosen = ChosenEffects()
     topology.SUBSCRIPTIONS[QUEUE], topology.BATCHES[QUEUE] = TASK, 10
 
     @subscriber(QUEUE, name=TASK, batch=True)
@@ -70,57 +70,59 @@ def _bodies(events: Sequence[SheepCounted]) -> list[bytes]:
     return [event.to_json().encode() for event in events]
 
 
-def test_a_batch_is_one_call_and_each_event_is_recorded(transactional_db: None, troubles: Troubles):
+def test_a_batch_is_one_call_and_each_event_is_recorded(transactional_db: None, effects: ChosenEffects):
     events = _events("a", "b", "c")
     assert _run(*_bodies(events)) == set()
-    assert troubles.calls == [3]
+    assert effects.calls == [3]
     assert set(ProcessedEvent.objects.values_list("event_id", flat=True)) == {event.id for event in events}
     assert not ProcessedEvent.objects.filter(seconds=None).exists()
 
 
-def test_what_was_handled_before_or_comes_twice_is_left_out(transactional_db: None, troubles: Troubles):
+def test_what_was_handled_before_or_comes_twice_is_left_out(transactional_db: None, effects: ChosenEffects):
     first, second = _events("a", "b")
     _run(*_bodies([first]))
     assert _run(*_bodies([first, second, second])) == set()
-    assert troubles.calls == [1, 1]
+    assert effects.calls == [1, 1]
     assert Group.objects.count() == 2
     assert _run(*_bodies([first, second])) == set()
-    assert troubles.calls == [1, 1]
+    assert effects.calls == [1, 1]
 
 
-def test_bad_ones_are_named_with_their_reasons_and_the_others_are_handled(transactional_db: None, troubles: Troubles):
+def test_bad_ones_are_named_with_their_reasons_and_the_others_are_handled(
+    transactional_db: None, effects: ChosenEffects
+):
     good, wolf, other = _events("a", "wolf", "b")
     failed = _run(*_bodies([good, wolf]), b"\xff", b"", *_bodies([other]), b'{"name": "a\\u0000b"}')
     assert failed == {1, 2, 3, 5}
     assert set(Group.objects.values_list("name", flat=True)) == {"a", "b"}
     # What could not be kept was refused before: it spoils nobody's batch.
-    assert troubles.calls == [3, 1, 1, 1]
+    assert effects.calls == [3, 1, 1, 1]
     errors = " | ".join(HandlingFailure.objects.order_by("id").values_list("error", flat=True))
     assert errors.startswith("ValueError: a wolf | UndecodableMessage: the body is not UTF-8")
     assert errors.endswith("the body is empty | UndecodableMessage: not a SheepCounted: name: holds a NUL character")
     assert ProcessedEvent.objects.count() == 2
 
 
-def test_a_failing_database_is_waited_for_and_no_message_is_blamed(transactional_db: None, troubles: Troubles):
-    troubles.once += [OperationalError("deadlock detected"), OperationalError("connection lost")]
+def test_a_failing_database_is_waited_for_and_no_message_is_blamed(transactional_db: None, effects: ChosenEffects):
+    effects.once += [OperationalError("deadlock detected"), OperationalError("connection lost")]
     assert _run(*_bodies(_events("a", "b"))) == set()
-    assert troubles.calls == [2, 2, 2]
+    assert effects.calls == [2, 2, 2]
     assert Group.objects.count() == 2
     assert not HandlingFailure.objects.exists()
 
 
 def test_a_database_that_stays_away_gives_all_back(
-    transactional_db: None, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, effects: ChosenEffects, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(failures, "DATABASE_PATIENCE_SECONDS", 0.3)
-    troubles.once += [OperationalError("away")] * 50
+    effects.once += [OperationalError("away")] * 50
     with pytest.raises(Reject) as rejected:
         _run(*_bodies(_events("a", "b")))
     assert vars(rejected.value)["requeue"] is True
     assert not HandlingFailure.objects.exists()
 
 
-def test_batches_with_the_same_events_at_once_have_one_effect_each(transactional_db: None, troubles: Troubles):
+def test_batches_with_the_same_events_at_once_have_one_effect_each(transactional_db: None, effects: ChosenEffects):
     bodies = _bodies(_events(*map(str, range(30))))
     start = threading.Barrier(4)
     failed: list[set[int]] = []
@@ -139,10 +141,10 @@ def test_batches_with_the_same_events_at_once_have_one_effect_each(transactional
         thread.join(60)
     assert failed == [set()] * 4
     assert Group.objects.count() == 30
-    assert sum(troubles.calls) == 30
+    assert sum(effects.calls) == 30
 
 
-def test_each_event_of_a_batch_counts_in_the_timings(transactional_db: None, troubles: Troubles):
+def test_each_event_of_a_batch_counts_in_the_timings(transactional_db: None, effects: ChosenEffects):
     timings.flush()
     HandlingBucket.objects.all().delete()
     _run(*_bodies(_events("a", "b", "c")))
@@ -153,12 +155,12 @@ def test_each_event_of_a_batch_counts_in_the_timings(transactional_db: None, tro
     assert set(counts.values()) == {3}
 
 
-def test_a_single_message_of_a_batching_queue_goes_to_the_same_handler(transactional_db: None, troubles: Troubles):
+def test_a_single_message_of_a_batching_queue_goes_to_the_same_handler(transactional_db: None, effects: ChosenEffects):
     current_app.tasks[TASK].run(EXCHANGE, KEY, _bodies(_events("a"))[0], {}, None)
-    assert troubles.calls == [1]
+    assert effects.calls == [1]
 
 
-def test_the_task_names_the_failed_positions_in_few_letters(transactional_db: None, troubles: Troubles):
+def test_the_task_names_the_failed_positions_in_few_letters(transactional_db: None, effects: ChosenEffects):
     batch = [_args(b"") if position % 2 else _args(_bodies(_events(str(position)))[0]) for position in range(200)]
     assert int(current_app.tasks[f"{TASK}.many"].run(batch), 16) == int("10" * 100, 2)
 

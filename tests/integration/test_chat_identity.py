@@ -14,7 +14,7 @@ from bots.chats.identity import chat_elsewhere, chat_resolved, chat_upgraded, do
 from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import record_refusal_of_telegram, record_sent
 from bots.deliveries.recovery import known_ids
-from bots.models import Bot, Delivery, Trouble
+from bots.models import Bot, Delivery, Incident
 from bots.worker.cursors import Reader
 from bots.worker.message_changes import changes_record, lately
 from campaigns.chats.identity import AnotherChat, SameChat, chat_identify, reference_to_new_chat
@@ -106,11 +106,11 @@ def test_what_leads_elsewhere_is_reported_once_and_nothing_is_permitted_until_it
         with pytest.raises(NotPossible, match=f"correct the reference of “{chat}”"):
             refused()
     doubts_over()
-    assert Trouble.objects.count() == 1
+    assert Incident.objects.count() == 1
     at = reference_check_again(chat_id=chat.id).reference_changed_at
     assert at is not None
     doubts_over()
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()
     permission_resume(permission_id=permission.pk)
     assert not is_permitted(chat_id=chat.id, purpose=SCRIPT)
     reference_confirmed(chat_id=chat.id, reference=chat.reference, changed_at=at)
@@ -124,7 +124,7 @@ def test_a_suspension_that_cannot_be_reported_is_not_made(monkeypatch):
     def killed(**_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bots.chats.identity.trouble_tell", killed)
+    monkeypatch.setattr("bots.chats.identity.incident_report", killed)
     with pytest.raises(KeyboardInterrupt):
         chat_elsewhere(bot_id=bot.id, chat_id=chat.id, error=ChatElsewhere(STRANGER), reference=chat.reference)
     assert is_permitted(chat_id=chat.id, purpose=SCRIPT)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from bots.deliveries import recovery
 from bots.deliveries.outcomes import LOST_BEFORE
 from bots.gate.rules import Wait
-from bots.models import Bot, BotBlock, Delivery, DeliveryEvent, Trouble
+from bots.models import Bot, BotBlock, Delivery, DeliveryEvent, Incident
 from bots.worker import attempts, sender
 from campaigns.models import Chat, Purpose
 from campaigns.services import campaign_pause, campaign_resume
@@ -235,7 +235,7 @@ def test_a_wait_of_days_is_kept_whole_and_reported(stage):
     until(delivery, lambda row: row.waiting_until is not None)
     block = BotBlock.objects.get(bot=bot)
     assert delivery.waiting_until == block.until > timezone.now() + timedelta(days=3650)
-    assert Trouble.objects.get().reason.startswith(f"Telegram asks bot {bot} to wait until ")
+    assert Incident.objects.get().reason.startswith(f"Telegram asks bot {bot} to wait until ")
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_random_id(stage, origin):

@@ -173,7 +173,7 @@ def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
     talk = world.talk(telegram_user_id=ID, username=NAME)
     world.incoming(talk, WORDS, peer_id=ID, from_user_id=ID)
     stop = threading.Event()
-    troubles: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def keep_on() -> None:
         number = 0
@@ -186,8 +186,8 @@ def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
                 for job_id in LlmJob.objects.values_list("id", flat=True):
                     job_claim(job_id=job_id, now=ledger.START)
                 claim(ledger.owners(*world.managers))
-            except Exception as trouble:
-                troubles.append(trouble)
+            except Exception as error:
+                errors.append(error)
                 return
 
     writers = [in_thread(keep_on) for _ in range(2)]
@@ -207,7 +207,7 @@ def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
     stop.set()
     for writer in writers:
         writer.join(60)
-    assert troubles == []
+    assert errors == []
     assert search(str(ID), NAME, WORDS) == [] and OutboxEvent.objects.count() == before
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from bots.accounts.incidents import trouble_tell
+from bots.accounts.incidents import incident_report
 from bots.chats.entry_refusals import entry_incident
 from bots.deliveries.claiming import claim
 from bots.gate.preview import GatePreview, delivery_would, wish_for, wish_would
@@ -124,7 +124,7 @@ def test_a_bot_that_no_worker_has_ready_is_not_connected(facts, changed):
 
 def test_a_chat_that_the_account_could_not_enter_is_waited_for(facts):
     bot, chat = facts["bot"], facts["chat"]
-    trouble_tell(key=entry_incident(bot_id=bot.id, chat_id=chat.id), reason="INVITE_HASH_EXPIRED")
+    incident_report(key=entry_incident(bot_id=bot.id, chat_id=chat.id), reason="INVITE_HASH_EXPIRED")
     assert would(facts).verdict == Wait(None, f"{bot} is not a member of “{chat}” yet; it is joining.")
 
 

@@ -283,13 +283,13 @@ def test_a_finished_campaign_contacts_nobody(world):
     assert lead.state == State.FAILED
 
 
-@pytest.mark.parametrize("trouble", ["no manager", "broken text"])
-def test_a_lead_that_cannot_be_contacted_yet_says_why_and_is_tried_again(trouble):
-    world = make_world(managers=0) if trouble == "no manager" else make_world(first_contact_template="{Hello")
+@pytest.mark.parametrize("obstacle", ["no manager", "broken text"])
+def test_a_lead_that_cannot_be_contacted_yet_says_why_and_is_tried_again(obstacle):
+    world = make_world(managers=0) if obstacle == "no manager" else make_world(first_contact_template="{Hello")
     lead = world.receive()
     assert lead.state == State.NEW and lead.state_reason
     assert leads_contact_due(now=timezone.now()) == 0
-    if trouble == "no manager":
+    if obstacle == "no manager":
         CampaignManager.objects.create(campaign=world.campaign, bot=logged_in(ledger.make_bot(role=Role.MANAGER)))
     else:
         Campaign.objects.update(first_contact_template="")

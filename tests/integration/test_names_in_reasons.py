@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from bots.accounts.incidents import trouble_tell
+from bots.accounts.incidents import incident_report
 from bots.chats.entry_refusals import ASKED, entry_refusal
 from bots.logins.sessions import bot_connect
-from bots.models import Bot, Trouble
+from bots.models import Bot, Incident
 from bots.worker.cursors import Reader, message_skip
 from bots.worker.reference_confirming import cannot_tell
 from campaigns.models import Chat
@@ -39,13 +39,13 @@ def chat() -> Chat:
 
 
 def reason() -> str:
-    [told] = Trouble.objects.values_list("reason", flat=True)
+    [told] = Incident.objects.values_list("reason", flat=True)
     assert not NUMBER.search(told), told
     return told
 
 
 def test_an_account_that_cannot_enter_a_chat_is_told_of_by_both_names(bot, chat):
-    trouble_tell(key="chat", reason=entry_refusal(bot_id=bot.pk, chat=chat, reason=ASKED))
+    incident_report(key="chat", reason=entry_refusal(bot_id=bot.pk, chat=chat, reason=ASKED))
     assert reason() == "bot Anna has asked to join “Market square”: an admin of it has to let the bot in"
 
 
@@ -90,7 +90,7 @@ def test_a_permission_that_ends_is_told_of_by_the_chats_title(chat):
 
 def test_a_long_title_leaves_room_for_what_to_do(bot, chat):
     chat.title = "x" * 200
-    trouble_tell(key="chat", reason=entry_refusal(bot_id=bot.pk, chat=chat, reason=ASKED))
+    incident_report(key="chat", reason=entry_refusal(bot_id=bot.pk, chat=chat, reason=ASKED))
     assert reason().endswith("…”: an admin of it has to let the bot in")
 
 

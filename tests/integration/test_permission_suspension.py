@@ -12,7 +12,7 @@ from bots.chats.permission_suspension import (
 )
 from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import record_failed, record_refusal_of_telegram
-from bots.models import Bot, Delivery, Presence, Trouble
+from bots.models import Bot, Delivery, Incident, Presence
 from campaigns.models import Chat, ChatPermission
 from campaigns.permissions.services import permission_grant, permission_resume
 from messaging.models import OutboxEvent
@@ -51,7 +51,7 @@ def test_a_refusal_that_is_the_owners_word_suspends_what_it_puts_in_doubt(bot, c
     writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("ITS_NAME", says=says))
     assert set(suspended()) == purposes
     assert all("ITS_NAME" in reason and str(bot) in reason for reason in suspended().values())
-    assert Trouble.objects.count() == bool(purposes)
+    assert Incident.objects.count() == bool(purposes)
 
 
 def test_the_rest_of_the_play_waits_when_one_line_was_refused(bot, chat):
@@ -87,7 +87,7 @@ def test_an_account_that_may_write_in_no_supergroup_is_restricted_and_no_owner_i
     assert (bot.state, bot.state_reason) == (Bot.State.RESTRICTED, "USER_BANNED_IN_CHANNEL")
     assert OutboxEvent.objects.filter(routing_key="bots.error", body__contains="no supergroup").count() == 1
     assert bot_release(bot_id=bot.id, reason="released by olga")
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()
     for out in leaving:
         record_failed(out, kind="permanent", reason="over")
     leaving = claim(ledger.owners(bot, chats=chats), clock=clock).outgoing
@@ -114,20 +114,20 @@ def test_a_history_that_is_closed_suspends_the_chat_it_belongs_to(bot, chat):
     assert set(suspended()) == {"script", "parse"}
 
 
-def test_every_suspension_is_told_and_its_trouble_is_over_when_the_account_is_in_again(bot, chat):
+def test_every_suspension_is_reported_and_its_incident_is_over_when_the_account_is_in_again(bot, chat):
     for round_ in (1, 2):
         writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("CHAT_WRITE_FORBIDDEN", says="silenced"))
         assert OutboxEvent.objects.filter(routing_key="bots.error").count() == round_
         for permission in ChatPermission.objects.all():
             permission_resume(permission_id=permission.pk)
     presence_note(bot_id=bot.id, chat_id=chat.id, peer_id=-5)
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()
 
 
-def test_a_suspensions_trouble_is_over_when_an_operator_has_resumed_it(bot, chat):
+def test_a_suspensions_incident_is_over_when_an_operator_has_resumed_it(bot, chat):
     writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("CHAT_WRITE_FORBIDDEN", says="silenced"))
     suspensions_over()
-    assert Trouble.objects.count() == 1
+    assert Incident.objects.count() == 1
     permission_resume(permission_id=ChatPermission.objects.get(suspended_at__isnull=False).pk)
     suspensions_over()
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from bots.models import Trouble
+from bots.models import Incident
 from coolthing_site.models import Process
 from coolthing_site.panel.processes import processes_amiss
 from coolthing_site.processes import heartbeat
@@ -57,7 +57,7 @@ def amiss() -> dict[str, str]:
 
 
 def incidents() -> list[str]:
-    return sorted(Trouble.objects.values_list("key", flat=True))
+    return sorted(Incident.objects.values_list("key", flat=True))
 
 
 def test_a_heartbeat_is_one_statement(django_assert_num_queries):
@@ -77,7 +77,7 @@ def test_a_silent_process_is_an_incident_once_and_until_it_beats_again():
     silence_check()
     assert incidents() == ["process:scripts"]
     assert crashes() == ["scripts.crash"]
-    assert "no other scripts process runs" in Trouble.objects.get().reason
+    assert "no other scripts process runs" in Incident.objects.get().reason
     process_beat(identity=scripts)
     silence_check()
     assert (incidents(), crashes(), amiss()) == ([], ["scripts.crash"], {})
@@ -108,7 +108,7 @@ def test_an_end_by_itself_is_an_incident_until_it_has_run_again_for_a_while():
     start("web", pid=9)
     silence_check()
     assert (incidents(), crashes()) == (["process:web"], ["admin.crash"])
-    assert Trouble.objects.get().count == 2
+    assert Incident.objects.get().count == 2
     text = amiss()["web"]
     assert text.endswith("(exit code 3), 2 times in the last hour. It runs again.")
     later(61, "web")
@@ -154,7 +154,7 @@ def test_of_several_one_is_silent():
     start("leads", pid=8)
     Process.objects.filter(pid=8).update(started_at=timezone.now() - timedelta(hours=1))
     silence_check()
-    assert "1 other leads processes run" in Trouble.objects.get().reason
+    assert "1 other leads processes run" in Incident.objects.get().reason
 
 
 def test_what_a_host_left_behind_is_no_news():
@@ -163,7 +163,7 @@ def test_what_a_host_left_behind_is_no_news():
     processes_left_behind(host="laptop")
     later(61)
     silence_check()
-    assert Trouble.objects.get().reason.startswith("leads (pid 7 on server)")
+    assert Incident.objects.get().reason.startswith("leads (pid 7 on server)")
 
 
 def test_after_an_outage_the_others_have_time_before_they_are_missed(time_machine):

@@ -14,7 +14,7 @@ from bots.chats.references import bots_to_check, references_to_check
 from bots.chats.wanted import bots_wanted
 from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import record_refusal_of_telegram
-from bots.models import Bot, BotSession, Delivery, Presence, Trouble
+from bots.models import Bot, BotSession, Delivery, Incident, Presence
 from bots.worker.reference_confirming import cannot_tell
 from campaigns.chats.identity import AnotherChat, chat_identify, reference_to_new_chat
 from campaigns.chats.references import reference_change, reference_check_again, reference_confirmed
@@ -110,7 +110,7 @@ def test_an_answer_about_an_older_change_is_none_about_the_newer_one(chat: Chat,
     chat_elsewhere(bot_id=ledger.make_bot().pk, error=ChatElsewhere(STRANGER), **asked)
     chat.refresh_from_db()
     assert (chat.reference_changed_at, chat.reference_leads_to) == (newer, None)
-    assert not ChatPermission.objects.filter(suspended_at__isnull=False).exists() and not Trouble.objects.exists()
+    assert not ChatPermission.objects.filter(suspended_at__isnull=False).exists() and not Incident.objects.exists()
 
 
 def test_what_a_line_met_by_the_former_reference_suspends_nothing(chat: Chat):
@@ -172,10 +172,10 @@ def test_a_chat_that_is_on_record_already_is_made_no_new_one(chat: Chat):
 def test_a_name_that_was_lost_is_no_incident_once_the_reference_is_another(chat: Chat):
     nameless_tell(chat=chat, error="USERNAME_NOT_OCCUPIED")
     doubts_over()
-    assert "“@square”" in Trouble.objects.get(key=f"name:{chat.pk}").reason
+    assert "“@square”" in Incident.objects.get(key=f"name:{chat.pk}").reason
     changed(chat)
     doubts_over()
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()
 
 
 def test_the_number_of_the_group_that_it_was_is_its_own():
@@ -217,13 +217,13 @@ def test_what_an_account_cannot_tell_is_reported_once_and_over_when_it_is_confir
     bot, at = ledger.make_bot(key="anna"), changed(chat)
     for _ in range(2):
         cannot_tell(bot_id=bot.pk, chat=chat, reason="NOT_INSIDE")
-    assert "add the account to the chat in Telegram" in Trouble.objects.get().reason
+    assert "add the account to the chat in Telegram" in Incident.objects.get().reason
     assert OutboxEvent.objects.filter(routing_key="bots.error").count() == 1
     doubts_over()
-    assert Trouble.objects.exists()
+    assert Incident.objects.exists()
     reference_confirmed(chat_id=chat.pk, reference=LINK, changed_at=at)
     doubts_over()
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()
 
 
 def test_the_chats_page_says_who_looks_and_what_to_do_when_nobody_can(chat: Chat, operator: Client):
@@ -268,15 +268,15 @@ def strayed(chat: Chat) -> None:
 
 def test_the_report_names_the_other_chat_and_what_became_of_who_joined_it(chat: Chat, operator: Client):
     strayed(chat)
-    [trouble] = Trouble.objects.all()
-    assert "“Garden” (whose id no account sees)" in trouble.reason and "could not leave" in trouble.reason
-    assert len(trouble.reason) < 300
+    [incident] = Incident.objects.all()
+    assert "“Garden” (whose id no account sees)" in incident.reason and "could not leave" in incident.reason
+    assert len(incident.reason) < 300
     assert (chat.reference_leads_to, chat.reference_changed_at) == (UNSEEN_CHAT, None)
     page = shown(operator, chat)
     assert "leads to another chat (whose id no account sees)" in page and "Make the other one a new chat" in page
     chats_page = reverse("admin:campaigns_chat_change", args=[chat.pk])
-    incident = operator.get(reverse("admin:bots_trouble_change", args=[trouble.pk])).content.decode()
-    assert chats_page in incident and "Open the chat" in incident
+    incident_page = operator.get(reverse("admin:bots_incident_change", args=[incident.pk])).content.decode()
+    assert chats_page in incident_page and "Open the chat" in incident_page
     assert chats_page in operator.get(reverse("admin:index")).content.decode()
 
 

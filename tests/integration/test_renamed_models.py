@@ -14,12 +14,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from bots.models import Incident
 from scripts import services
 from scripts.models import Assignment, Play
 from tests.integration.script_world import make_assignment
 
 BEFORE, AFTER = ("scripts", "0006_newest_first"), ("scripts", "0007_assignments_and_plays")
-NAMES = (("scriptforcampaign", "assignment"), ("run", "play"))
+NAMES = (
+    ("scripts/scriptforcampaign", "scripts/assignment"),
+    ("scripts/run", "scripts/play"),
+    ("bots/trouble", "bots/incident"),
+)
 ACTIONS = {"add", "change", "delete", "view"}
 pytestmark = pytest.mark.django_db
 
@@ -49,8 +54,8 @@ def writers(olga: User) -> Group:
     return group
 
 
-def _grant(codename: str, *, group: Group | None = None, user: User | None = None) -> None:
-    right = Permission.objects.get(content_type__app_label="scripts", codename=codename)
+def _grant(codename: str, *, group: Group | None = None, user: User | None = None, app: str = "scripts") -> None:
+    right = Permission.objects.get(content_type__app_label=app, codename=codename)
     if group is not None:
         group.permissions.add(right)
     if user is not None:
@@ -116,13 +121,31 @@ def test_what_newer_code_made_before_the_migration_becomes_one_with_the_old(olga
     assert list(writers.permissions.values_list("codename", flat=True)) == ["view_assignment"]
 
 
-def test_no_table_is_touched() -> None:
+def test_incidents_keep_their_rows_rights_and_history(olga: User, writers: Group) -> None:
+    incident = Incident.objects.create(key="session:1", reason="it broke")
+    _grant("view_incident", group=writers, app="bots")
+    _log(ContentType.objects.get_for_model(Incident), incident, olga, "read")
+    before, after = ("bots", "0014_unknown_deliveries_wording"), ("bots", "0015_incidents")
+
+    assert _migrate(before).get_model("bots", "Trouble").objects.get().reason == "it broke"
+    assert _rights(olga) == {"bots.view_trouble"}
+    _migrate(after)
+    assert _rights(olga) == {"bots.view_incident"}
+    assert Permission.objects.filter(codename__endswith="_incident").count() == len(ACTIONS)
+    history = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(Incident))
+    assert [entry.change_message for entry in history] == ["read"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(BEFORE, AFTER), (("bots", "0014_unknown_deliveries_wording"), ("bots", "0015_incidents"))],
+    ids=["scripts", "bots"],
+)
+def test_no_table_is_touched(before: tuple[str, str], after: tuple[str, str]) -> None:
     """The code before and after works on one database."""
-    with CaptureQueriesContext(
-        connection,
-    ) as executed:
-        _migrate(BEFORE)
-        _migrate(AFTER)
+    with CaptureQueriesContext(connection) as executed:
+        _migrate(before)
+        _migrate(after)
     written = {query["sql"].split()[0] for query in executed.captured_queries}
     assert "UPDATE" in written and written.isdisjoint({"ALTER", "CREATE", "DROP", "COMMENT"})
 
@@ -142,13 +165,13 @@ def test_no_table_is_touched() -> None:
 def test_an_old_address_of_the_panel_leads_to_the_new_one(
     admin_client: Client, old: str, new: str, rest: str, now: str
 ) -> None:
-    answer = admin_client.get(f"/admin/scripts/{old}/{rest}")
-    assert (answer.status_code, answer["Location"]) == (301, f"/admin/scripts/{new}/{now}")
+    answer = admin_client.get(f"/admin/{old}/{rest}")
+    assert (answer.status_code, answer["Location"]) == (301, f"/admin/{new}/{now}")
 
 
 @pytest.mark.parametrize(("old", "new"), NAMES)
 def test_an_old_address_asks_for_the_login_first(client: Client, old: str, new: str) -> None:
-    address = f"/admin/scripts/{old}/?state__exact=failed"
+    address = f"/admin/{old}/?state__exact=failed"
     assert client.get(address)["Location"].startswith(reverse("admin:login"))
 
 

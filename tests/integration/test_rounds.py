@@ -13,7 +13,7 @@ from bots.deliveries.cancelling import cancellation_start, cancellations_advance
 from bots.deliveries.claiming import claim
 from bots.deliveries.recovery import repair
 from bots.gate.rules import Refuse
-from bots.models import Bot, Delivery, MassCancellation, PendingLogin, Trouble
+from bots.models import Bot, Delivery, Incident, MassCancellation, PendingLogin
 from bots.tasks import supervise_bots
 from bots.worker.supervision import supervise
 from campaigns.models import ChatPermission
@@ -232,8 +232,8 @@ def assert_set_aside(stuck: Delivery, what: str) -> None:
     stuck.refresh_from_db()
     assert (stuck.state, stuck.waiting_reason) == ("queued", f"It could not be {what}. It is tried again.")
     assert stuck.waiting_until is not None and stuck.waiting_until > timezone.now()
-    trouble = Trouble.objects.get(key=f"delivery:{stuck.pk}")
-    assert what in trouble.reason
+    incident = Incident.objects.get(key=f"delivery:{stuck.pk}")
+    assert what in incident.reason
     [told] = OutboxEvent.objects.filter(routing_key="bots.error").values_list("body", flat=True)
     assert f"a message of bot {stuck.bot} to “{stuck.chat}” cannot be {what}" in told and str(stuck.pk) not in told
 
@@ -269,7 +269,7 @@ def test_a_connection_that_breaks_while_one_is_refused_loses_nothing_that_was_cl
     origin, owners, (stuck, _, other) = queue_of_three
     origin.told[stuck.origin_id] = Refuse("no")
     origin.failing = True
-    monkeypatch.setattr(claiming, "trouble_tell", Mock(side_effect=InterfaceError("the connection is closed")))
+    monkeypatch.setattr(claiming, "incident_report", Mock(side_effect=InterfaceError("the connection is closed")))
     batch = claim(owners, alone=owners)
     assert ([out.id for out in batch.outgoing], batch.waiting) == ([other.id], {stuck.bot_id: [stuck.id]})
 

@@ -29,7 +29,7 @@ class GroupClosed(Event, exchange=EXCHANGE, key="group.closed"):
     pass
 
 
-class Troubles:
+class ChosenEffects:
     """What the handler shall do besides its effect."""
 
     def __init__(self) -> None:
@@ -38,8 +38,8 @@ class Troubles:
 
 
 @pytest.fixture
-def troubles() -> Iterator[Troubles]:
-    chosen = Troubles()
+def effects() -> Iterator[ChosenEffects]:
+    chosen = ChosenEffects()
     topology.SUBSCRIPTIONS[QUEUE] = TASK
 
     @subscriber(QUEUE, name=TASK)
@@ -64,7 +64,7 @@ def _gives_back(reject: Reject) -> bool:
     return bool(vars(reject)["requeue"])
 
 
-def test_a_second_copy_does_nothing(db: None, troubles: Troubles):
+def test_a_second_copy_does_nothing(db: None, effects: ChosenEffects):
     event = GroupNamed(name="a")
     for _ in range(2):
         handle(QUEUE, EXCHANGE, KEY, event.to_json().encode())
@@ -72,7 +72,7 @@ def test_a_second_copy_does_nothing(db: None, troubles: Troubles):
     assert ProcessedEvent.objects.get().event_id == event.id
 
 
-def test_two_copies_at_once_have_one_effect(transactional_db: None, troubles: Troubles):
+def test_two_copies_at_once_have_one_effect(transactional_db: None, effects: ChosenEffects):
     body = GroupNamed(name="a").to_json().encode()
     start = threading.Barrier(4)
 
@@ -91,8 +91,10 @@ def test_two_copies_at_once_have_one_effect(transactional_db: None, troubles: Tr
     assert Group.objects.count() == 1
 
 
-def test_a_failing_handler_leaves_no_effect_and_no_record_but_its_reason(transactional_db: None, troubles: Troubles):
-    troubles.raises.append(ValueError("bad luck\0 and more"))
+def test_a_failing_handler_leaves_no_effect_and_no_record_but_its_reason(
+    transactional_db: None, effects: ChosenEffects
+):
+    effects.raises.append(ValueError("bad luck\0 and more"))
     event = GroupNamed(name="a")
     with pytest.raises(Reject) as rejected:
         _run(event.to_json().encode())
@@ -106,14 +108,14 @@ def test_a_failing_handler_leaves_no_effect_and_no_record_but_its_reason(transac
     assert Group.objects.count() == 1
 
 
-def test_a_failing_database_is_waited_for(transactional_db: None, troubles: Troubles):
-    troubles.raises += [OperationalError("deadlock detected"), OperationalError("connection lost")]
+def test_a_failing_database_is_waited_for(transactional_db: None, effects: ChosenEffects):
+    effects.raises += [OperationalError("deadlock detected"), OperationalError("connection lost")]
     _run(GroupNamed(name="a").to_json().encode())
     assert Group.objects.count() == 1
     assert not HandlingFailure.objects.exists()
 
 
-def test_a_connection_killed_by_the_server_is_replaced(transactional_db: None, troubles: Troubles):
+def test_a_connection_killed_by_the_server_is_replaced(transactional_db: None, effects: ChosenEffects):
     with connection.cursor() as cursor, pytest.raises(OperationalError):
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     _run(GroupNamed(name="a").to_json().encode())
@@ -121,22 +123,22 @@ def test_a_connection_killed_by_the_server_is_replaced(transactional_db: None, t
 
 
 def test_a_database_that_stays_away_gives_the_message_back(
-    transactional_db: None, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, effects: ChosenEffects, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(failures, "DATABASE_PATIENCE_SECONDS", 0.3)
-    troubles.raises += [OperationalError("away")] * 50
+    effects.raises += [OperationalError("away")] * 50
     with pytest.raises(Reject) as rejected:
         _run(GroupNamed(name="a").to_json().encode())
     assert _gives_back(rejected.value) is True
     assert not HandlingFailure.objects.exists()
 
 
-def test_an_event_of_another_kind_is_refused(transactional_db: None, troubles: Troubles):
+def test_an_event_of_another_kind_is_refused(transactional_db: None, effects: ChosenEffects):
     with pytest.raises(UndecodableMessage, match="handles GroupNamed, not GroupClosed"):
         handle(QUEUE, EXCHANGE, "group.closed", b"{}")
 
 
-def test_a_replay_is_decoded_by_its_original_type(db: None, troubles: Troubles):
+def test_a_replay_is_decoded_by_its_original_type(db: None, effects: ChosenEffects):
     known = uuid.uuid4()
     headers = {
         topology.ORIGINAL_EXCHANGE_HEADER: EXCHANGE,
@@ -148,7 +150,7 @@ def test_a_replay_is_decoded_by_its_original_type(db: None, troubles: Troubles):
     assert ProcessedEvent.objects.get().event_id == known
 
 
-def test_handlers_say_which_event_they_take(troubles: Troubles):
+def test_handlers_say_which_event_they_take(effects: ChosenEffects):
     def takes_anything(event):
         """No annotation."""
 
@@ -163,7 +165,7 @@ def test_a_handler_for_a_queue_that_the_topology_gives_to_another_task_is_refuse
         def stray(event: GroupNamed) -> None: ...
 
 
-def test_effects_commit_with_the_record(transactional_db: None, troubles: Troubles):
+def test_effects_commit_with_the_record(transactional_db: None, effects: ChosenEffects):
     with transaction.atomic():
         handle(QUEUE, EXCHANGE, KEY, GroupNamed(name="a").to_json().encode())
         transaction.set_rollback(True)

@@ -12,8 +12,8 @@ from django.db import connections
 from django.utils import timezone
 
 from bots import roles
-from bots.accounts.incidents import trouble_tell, troubles_shown
-from bots.models import Bot, BotSession, BotStateChange, Host, Trouble
+from bots.accounts.incidents import incident_report, incidents_shown
+from bots.models import Bot, BotSession, BotStateChange, Host, Incident
 from bots.worker.hosts import host_beat, host_name, no_longer_wanted
 from bots.worker.leases import lease_take
 from bots.worker.supervision import DISPATCH_SECONDS, free_capacity, supervise
@@ -117,10 +117,10 @@ def test_never_more_than_the_workers_have_room_for(broker, wanting):
         assert lease_take(bot_id=UUID(bot_id), owner="worker") is not None
     assert free_capacity("actor") == 0
     assert supervise(timezone.now()) == []
-    assert Trouble.objects.filter(key="capacity:actor").exists()
+    assert Incident.objects.filter(key="capacity:actor").exists()
     host("another", capacity=10)
     assert len(supervise(timezone.now())) == 2
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()
 
 
 def test_supervisors_beside_each_other_send_each_bot_once_and_not_too_many(broker, wanting):
@@ -183,7 +183,7 @@ def test_a_worker_that_takes_no_bots_is_no_worker_and_that_is_told_once(db, want
     host(**values)
     for _ in range(3):
         assert supervise(timezone.now()) == []
-        Trouble.objects.filter(count=1).update(since=ago(61), last_at=ago(5))
+        Incident.objects.filter(count=1).update(since=ago(61), last_at=ago(5))
     told = OutboxEvent.objects.filter(routing_key="bots.error")
     assert told.count() == 1
     assert "no actor worker" in told.get().body
@@ -224,10 +224,10 @@ def test_a_worker_that_is_back_has_not_gone_any_more(db, wanting, again):
     host(host_name("actor_bots@elsewhere"))
     supervise(timezone.now())
     supervise(timezone.now())
-    assert Trouble.objects.filter(key=f"worker:{name}").exists()
+    assert Incident.objects.filter(key=f"worker:{name}").exists()
     host(host_name(again) if again else name)
     supervise(timezone.now())
-    assert not Trouble.objects.filter(key=f"worker:{name}").exists()
+    assert not Incident.objects.filter(key=f"worker:{name}").exists()
 
 
 def test_a_wait_of_the_whole_account_that_has_passed_is_over_though_nothing_wants_the_bot(db, wanting):
@@ -247,10 +247,10 @@ def test_a_lack_of_workers_is_over_when_their_bots_are_wanted_no_more(db, wantin
     if capacity is not None:
         host(capacity=capacity)
     supervise(timezone.now())
-    assert Trouble.objects.get().key == key
+    assert Incident.objects.get().key == key
     wanting.bots.clear()
     supervise(timezone.now())
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()
 
 
 def ago(seconds: float) -> datetime:
@@ -262,15 +262,15 @@ def test_workers_that_are_still_starting_are_no_incident_until_that_has_lasted(d
     errors = OutboxEvent.objects.filter(routing_key="bots.error")
     for seconds, published in ((0, 0), (30, 0), (61, 1), (90, 1)):
         supervise(timezone.now())
-        Trouble.objects.update(since=ago(seconds), last_at=ago(5))
+        Incident.objects.update(since=ago(seconds), last_at=ago(5))
         supervise(timezone.now())
-        assert (errors.count(), troubles_shown().count()) == (published, published), seconds
+        assert (errors.count(), incidents_shown().count()) == (published, published), seconds
 
 
 def test_what_was_noticed_before_a_stop_has_not_lasted_since(db, wanting):
     make_bots(wanting, 1)
     supervise(timezone.now())
-    Trouble.objects.update(since=ago(7200), last_at=ago(7200))
+    Incident.objects.update(since=ago(7200), last_at=ago(7200))
     supervise(timezone.now())
     assert not OutboxEvent.objects.exists()
 
@@ -278,6 +278,6 @@ def test_what_was_noticed_before_a_stop_has_not_lasted_since(db, wanting):
 def test_people_read_an_accounts_name_where_a_reason_has_its_id(db, wanting):
     [bot] = make_bots(wanting, 1)
     Bot.objects.filter(pk=bot.pk).update(display_name="Nina N")
-    trouble_tell(key=f"chat:{bot.pk}", reason=f"bot {bot.pk} is not in the basic group bookclub")
+    incident_report(key=f"chat:{bot.pk}", reason=f"bot {bot.pk} is not in the basic group bookclub")
     told = "bot Nina N is not in the basic group bookclub"
-    assert Trouble.objects.get().reason == told and told in OutboxEvent.objects.get().body
+    assert Incident.objects.get().reason == told and told in OutboxEvent.objects.get().body

@@ -114,7 +114,7 @@ def test_a_clock_that_is_ahead_makes_no_negative_time(collector: Collector):
     assert span.seconds == 0
 
 
-def test_trouble_with_telling_never_fails_the_handler(collector: Collector, monkeypatch: pytest.MonkeyPatch):
+def test_telemetry_errors_never_fail_the_handler(collector: Collector, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
     handle_batch(topology.UNROUTABLE_QUEUE, [(EXCHANGE, KEY, b"{}", {}, None)])
     assert DeadLetter.objects.count() == 1

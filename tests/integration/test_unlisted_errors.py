@@ -10,7 +10,7 @@ from django.utils import timezone
 from bots.accounts import unknown_errors
 from bots.accounts.flood_waits import LONG_WAIT
 from bots.accounts.services import bot_must_wait
-from bots.models import Bot, Trouble
+from bots.models import Bot, Incident
 from messaging.models import OutboxEvent
 from telegram.error_table import note_unlisted, take_unlisted
 from telegram.errors import RetryAfter
@@ -30,7 +30,7 @@ def test_each_name_outside_the_table_is_reported_once():
         note_unlisted("SOMETHING_ELSE", "JoinChannel")
         unknown_errors.unknown_errors_report()
     assert (reported("SendMessage with SOMETHING_NEW"), reported("JoinChannel with SOMETHING_ELSE")) == (1, 1)
-    assert Trouble.objects.get(key="telegram-error:SOMETHING_NEW").count == 2
+    assert Incident.objects.get(key="telegram-error:SOMETHING_NEW").count == 2
 
 
 def test_a_name_that_could_not_be_written_down_is_reported_the_next_time(monkeypatch):
@@ -38,7 +38,7 @@ def test_a_name_that_could_not_be_written_down_is_reported_the_next_time(monkeyp
     note_unlisted("SOMETHING_LOST", "SendMessage")
     note_unlisted("SOMETHING_BEHIND", "")
     with monkeypatch.context() as broken, pytest.raises(OperationalError):
-        broken.setattr(unknown_errors, "trouble_tell", Mock(side_effect=OperationalError))
+        broken.setattr(unknown_errors, "incident_report", Mock(side_effect=OperationalError))
         unknown_errors.unknown_errors_report()
     unknown_errors.unknown_errors_report()
     assert (reported("SOMETHING_LOST"), reported("SOMETHING_BEHIND")) == (1, 1)

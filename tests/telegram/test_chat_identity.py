@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from bots.models import Cursor, Delivery, Presence, Trouble
+from bots.models import Cursor, Delivery, Incident, Presence
 from bots.worker import membership
 from campaigns.chats.references import reference_change, reference_check_again
 from campaigns.models import Chat, ChatPermission
@@ -137,7 +137,7 @@ def test_a_name_that_is_only_given_up_is_reported_and_nothing_else(company: Comp
     company.run(company.start(), anna)
     company.online(anna)
     company.sandbox.call(usernames.rename, company.world, there.id, None)
-    wait_until(lambda: Trouble.objects.filter(key=f"name:{chat.pk}").exists(), what="it is reported")
+    wait_until(lambda: Incident.objects.filter(key=f"name:{chat.pk}").exists(), what="it is reported")
     company.say(there, "Still here")
     assert company.until_heard(anna, 1) == ["Still here"]
     assert is_permitted(chat_id=chat.id, purpose=PARSE)
@@ -151,8 +151,8 @@ def test_two_rows_that_are_one_chat_are_named_to_the_operator(company: Company):
     anna = company.make_bot("anna", chat, twin)
     company.run(company.start(), anna)
     company.online(anna)
-    wait_until(lambda: Trouble.objects.filter(key=f"chat:{anna.pk}:{twin.pk}").exists())
-    [reason] = Trouble.objects.filter(key=f"chat:{anna.pk}:{twin.pk}").values_list("reason", flat=True)
+    wait_until(lambda: Incident.objects.filter(key=f"chat:{anna.pk}:{twin.pk}").exists())
+    [reason] = Incident.objects.filter(key=f"chat:{anna.pk}:{twin.pk}").values_list("reason", flat=True)
     assert "is the same chat at Telegram as @chat_square" in reason
     company.say(there, "one")
     assert company.until_heard(anna, 1) == ["one"]
@@ -189,7 +189,7 @@ def test_a_group_that_becomes_a_supergroup_is_read_on(company: Company, meanwhil
     chat.refresh_from_db()
     assert (chat.telegram_id, chat.upgraded_from_id, chat.kind) == (new.id, there.id, "supergroup")
     assert not ChatPermission.objects.filter(suspended_at__isnull=False).exists()
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()
 
 
 def cursors(bot: Any) -> list[int]:

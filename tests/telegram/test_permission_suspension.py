@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from bots.models import Cursor, Presence, Trouble
+from bots.models import Cursor, Incident, Presence
 from bots.worker import membership
 from campaigns.models import Chat, ChatPermission
 from campaigns.permissions.services import permission_grant, permission_resume
@@ -90,7 +90,7 @@ def test_a_chat_that_the_list_lacks_is_no_removal(company: Company, monkeypatch)
     company.look_again(anna)
     assert is_permitted(chat_id=chat.id, purpose=PARSE)
     assert Presence.objects.filter(bot=anna, chat=chat).exists()
-    assert not Trouble.objects.exists()
+    assert not Incident.objects.exists()
     company.say(square, "three")
     assert company.until_heard(anna, 4)[-1] == "three"
     # Once it has been removed Telegram says so, for this chat.
@@ -114,6 +114,6 @@ def test_what_to_do_about_a_basic_group_that_the_account_is_not_in_is_said_once(
     assert company.state(anna)[0] == "online"
     company.sandbox.call(company.world.join, anna.telegram_user_id, yard.id, announce="joined")
     wait_until(lambda: Presence.objects.filter(bot=anna, chat=chat).exists(), what="it is in the group")
-    wait_until(lambda: not Trouble.objects.exists(), what="the incident is over")
+    wait_until(lambda: not Incident.objects.exists(), what="the incident is over")
     company.say(yard, "Welcome")
     assert company.until_heard(anna, 1)[-1] == "Welcome"

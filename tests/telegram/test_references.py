@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bots.models import Bot, Delivery, Presence, Trouble
+from bots.models import Bot, Delivery, Incident, Presence
 from bots.worker import reference_confirming
 from campaigns.chats.references import reference_change
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
@@ -123,8 +123,8 @@ def test_without_an_account_inside_it_waits_until_one_is_added_by_hand(company: 
     monkeypatch.setattr(reference_confirming, "AGAIN_SECONDS", 0.0)
     reference_change(chat_id=chat.pk, reference=there.invite_link)
     anna = online(company, "anna", chat)
-    wait_until(lambda: Trouble.objects.filter(key=f"unconfirmed:{chat.pk}").exists(), what="it is reported")
-    assert "bot anna does not see where" in Trouble.objects.get(key=f"unconfirmed:{chat.pk}").reason
+    wait_until(lambda: Incident.objects.filter(key=f"unconfirmed:{chat.pk}").exists(), what="it is reported")
+    assert "bot anna does not see where" in Incident.objects.get(key=f"unconfirmed:{chat.pk}").reason
     company.look_again(anna)
     assert anna.telegram_user_id not in there.members and waits(chat)
     company.sandbox.call(company.world.join, anna.telegram_user_id, there.id)

@@ -1,4 +1,4 @@
-"""One worker's runtime over the sandbox: what one bot's trouble does to others, draining, clocks, Telegram's waits."""
+"""One worker's runtime over the sandbox: what one bot's failure does to others, draining, clocks, Telegram's waits."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from bots.accounts.services import bot_release
-from bots.models import Bot, BotBlock, BotSession, Delivery, Host, Trouble
+from bots.models import Bot, BotBlock, BotSession, Delivery, Host, Incident
 from bots.worker.executor import THREADS
 from bots.worker.hosts import host_drain, host_undrain
 from bots.worker.supervision import mark_abandoned, to_be_started
@@ -82,7 +82,7 @@ def test_a_session_that_breaks_takes_no_other_along(company: Company, role: Stum
     assert not broken_task.is_alive()
     assert company.state(broken)[0] == "offline"
     assert company.connections(broken) == 0
-    assert "ZeroDivisionError" in Trouble.objects.get(key=f"session:{broken.pk}").reason
+    assert "ZeroDivisionError" in Incident.objects.get(key=f"session:{broken.pk}").reason
     company.say(square, "life goes on")
     assert company.until_heard(healthy, 1) == ["life goes on"]
     assert healthy_task.is_alive()
@@ -91,7 +91,7 @@ def test_a_session_that_breaks_takes_no_other_along(company: Company, role: Stum
     role.stumbles_over = None
     company.run(company._runtimes[0], broken)
     company.online(broken)
-    assert not Trouble.objects.filter(key=f"session:{broken.pk}").exists()
+    assert not Incident.objects.filter(key=f"session:{broken.pk}").exists()
 
 
 def test_bots_that_start_at_once_share_a_few_database_connections(company: Company):
@@ -225,8 +225,8 @@ def test_peer_flood_on_joining_restricts_the_account_and_it_joins_nothing_until_
     company.role.places[anna.pk].append(other)
     company.look_again(anna)
     assert anna.telegram_user_id not in {*square.members, *market.members}
-    (trouble,) = Trouble.objects.all()
-    assert (trouble.key, "release it" in trouble.reason) == (f"restricted:{anna.pk}", True)
+    (incident,) = Incident.objects.all()
+    assert (incident.key, "release it" in incident.reason) == (f"restricted:{anna.pk}", True)
     assert bot_release(bot_id=anna.pk, reason="released by olga")
     wait_until(lambda: {anna.telegram_user_id} <= square.members.keys() & market.members.keys(), what="it joins")
 
@@ -237,8 +237,8 @@ def test_an_account_that_is_in_too_many_chats_is_reported_once_and_blames_no_cha
     company.sandbox.faults.plan(Fault(kind="CHANNELS_TOO_MUCH", user=anna.telegram_user_id, times=None))
     company.run(company.start(), anna)
     company.online(anna)
-    (trouble,) = Trouble.objects.all()
-    assert (trouble.key, trouble.count) == (f"full:{anna.pk}", 1)
+    (incident,) = Incident.objects.all()
+    assert (incident.key, incident.count) == (f"full:{anna.pk}", 1)
     assert company.state(anna)[0] == "online"
 
 

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from telethon import TelegramClient
 
-from bots.models import Bot, BotBlock, BotStateChange, Cursor, Host, Trouble
+from bots.models import Bot, BotBlock, BotStateChange, Cursor, Host, Incident
 from bots.worker import session
 from bots.worker.leases import lease_take
 from bots.worker.supervision import mark_abandoned, to_be_started
@@ -145,7 +145,7 @@ def test_a_proxy_that_is_refused_is_one_incident_however_often_it_is_tried(compa
     bot.proxy_url = "socks5://10.0.0.1:1080"
     bot.save(update_fields=["proxy_url"])
     company.run(company.start(), bot)
-    incident = Trouble.objects.filter(key=f"session:{bot.pk}")
+    incident = Incident.objects.filter(key=f"session:{bot.pk}")
     wait_until(lambda: incident.filter(count__gte=2).exists(), what="it was tried again")
     [event] = [json.loads(body) for body in events("bots.error")]
     assert event["reason"].startswith(f"bot {bot} cannot connect: the proxy cannot be used")
@@ -242,7 +242,7 @@ def test_a_chat_that_cannot_be_entered_is_told_once_and_harms_no_other(company: 
     company.online(bot)
     company.say(square, "hello")
     assert company.until_heard(bot, 1) == ["hello"]
-    assert "(INVITE_HASH_EXPIRED)" in Trouble.objects.get(key__startswith="chat:").reason
+    assert "(INVITE_HASH_EXPIRED)" in Incident.objects.get(key__startswith="chat:").reason
     assert len(events("bots.error")) == 1
 
 
@@ -256,14 +256,14 @@ def test_a_chat_whose_admins_decide_is_asked_once_and_entered_when_they_have_let
     bot = company.make_bot("ears", row, open_row)
     company.run(company.start(), bot)
     company.online(bot)
-    trouble = Trouble.objects.get(key__startswith="chat:")
-    assert trouble.reason.endswith("an admin of it has to let the bot in")
+    incident = Incident.objects.get(key__startswith="chat:")
+    assert incident.reason.endswith("an admin of it has to let the bot in")
     assert company.world.join_requests == {(bot.telegram_user_id, club.id)}
     company.say(club, "not for you")
     company.say(square, "hello")
     assert company.until_heard(bot, 1) == ["hello"]
     company.sandbox.call(company.world.approve, bot.telegram_user_id, club.id)
-    wait_until(lambda: not Trouble.objects.exists(), what="the bot in the club")
+    wait_until(lambda: not Incident.objects.exists(), what="the bot in the club")
     wait_until(lambda: Cursor.objects.filter(bot=bot, peer_id=club.id).exists(), what="the club to be read")
     company.say(club, "welcome")
     assert company.until_heard(bot, 2) == ["hello", "welcome"]

@@ -164,10 +164,10 @@ document.addEventListener("DOMContentLoaded", () => {
       sessionStorage.setItem(draft, text.value);
       counted();
     };
-    const tell = (words, trouble) => {
+    const tell = (words, isError) => {
       delete says.dataset.of;
       says.textContent = words;
-      says.classList.toggle("panel-warn", trouble);
+      says.classList.toggle("panel-warn", isError);
     };
 
     if (!text.value) text.value = sessionStorage.getItem(draft) || "";
