@@ -238,6 +238,7 @@ def address(site: Site, name: str) -> str:
         "assignment-progress": [world.assignment.pk],
         "moved-assignment": [f"{world.assignment.pk}/change/"],
         "moved-play": [""],
+        "moved-incident": [""],
         "sfc-progress": [world.assignment.pk],
         "queue-pause": ["leads_queue"],
         "queue-resume": ["leads_queue"],
