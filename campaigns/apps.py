@@ -13,7 +13,7 @@ class CampaignsConfig(AppConfig):
         CharField.register_lookup(Upper)
         from campaigns import tasks  # noqa: F401 - they register themselves with Celery
         from campaigns.person_data import CampaignsPersonalData, about_erased
-        from campaigns.policy.fences import erasing_hold
+        from campaigns.policy.locks import erasures_lock_shared
         from campaigns.selectors import campaign_names
         from messaging import event_objects
         from privacy import registry as privacy
@@ -22,4 +22,4 @@ class CampaignsConfig(AppConfig):
         event_objects.register(event_objects.CAMPAIGN_FIELD, names=campaign_names)
         # The last turn: the suppression knows the person's id and username until then.
         privacy.register(7, CampaignsPersonalData())
-        register_guard(about_erased, lock=erasing_hold)
+        register_guard(about_erased, lock=erasures_lock_shared)

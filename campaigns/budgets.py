@@ -12,7 +12,7 @@ from django.db.models import Model
 
 from campaigns.identifiers import is_person_id
 from campaigns.models import Budget, Campaign, Chat
-from campaigns.policy import fences
+from campaigns.policy import notices
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class KeyNames:
     column: str
 
 
-_named: dict[str, KeyNames] = {
+_key_names: dict[str, KeyNames] = {
     Budget.Scope.CAMPAIGN: KeyNames(Campaign, "slug"),
     Budget.Scope.CHAT: KeyNames(Chat, "key"),
 }
@@ -33,9 +33,9 @@ class UnknownKey(ValueError):
     """No object has this key. The message explains what to enter."""
 
 
-def register_scope(scope: Budget.Scope, named: KeyNames) -> None:
+def register_scope(scope: Budget.Scope, key_names: KeyNames) -> None:
     """Register the model of a scope, for rooms above this one. Call it from an app's `ready`."""
-    _named[scope] = named
+    _key_names[scope] = key_names
 
 
 def key_resolve(*, scope: str, key: str) -> str:
@@ -52,12 +52,12 @@ def key_resolve(*, scope: str, key: str) -> str:
         if not is_person_id(key):
             raise UnknownKey("A person is named by their Telegram id, a number: a username may pass to somebody else.")
         return str(int(key))
-    named = _named[scope]
-    rows = named.model._default_manager
-    row = rows.filter(pk=wanted) if (wanted := _uuid(key)) else rows.filter(**{named.column: key})
+    key_names = _key_names[scope]
+    rows = key_names.model._default_manager
+    row = rows.filter(pk=wanted) if (wanted := _uuid(key)) else rows.filter(**{key_names.column: key})
     pk = row.values_list("pk", flat=True).first()
     if pk is None:
-        raise UnknownKey(f'No {scope} is called "{key[:64]}": give its {named.column} or its id.')
+        raise UnknownKey(f'No {scope} is called "{key[:64]}": give its {key_names.column} or its id.')
     return str(pk)
 
 
@@ -70,21 +70,21 @@ def budget_names(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
     found = {
         (budget.scope, budget.key): f"{budget.key}: there is no such {budget.scope}"
         for budget in budgets
-        if _may_miss(budget)
+        if _may_be_missing(budget)
     }
-    for scope, named in _named.items():
+    for scope, key_names in _key_names.items():
         keys = {key_id for budget in budgets if budget.scope == scope and (key_id := _uuid(budget.key))}
         if keys:
-            rows = named.model._default_manager.filter(pk__in=keys).values_list("pk", named.column)
+            rows = key_names.model._default_manager.filter(pk__in=keys).values_list("pk", key_names.column)
             found |= {(scope, str(pk)): str(name) for pk, name in rows}
     return found
 
 
-def _may_miss(budget: Budget) -> bool:
+def _may_be_missing(budget: Budget) -> bool:
     """Whether the budget's object may not exist: rows may be older than the form's checks or outlive the object."""
     if budget.scope == Budget.Scope.PEER:
         return bool(budget.key) and not is_person_id(budget.key)
-    return bool(budget.key) and budget.scope in _named
+    return bool(budget.key) and budget.scope in _key_names
 
 
 def _uuid(text: str) -> UUID | None:
@@ -107,5 +107,5 @@ def budget_set(
     budget, _ = Budget.objects.update_or_create(
         scope=scope, key=key, purpose=purpose, counts=counts, window_seconds=window_seconds, defaults={"limit": limit}
     )
-    fences.rules_changed()
+    notices.rules_changed()
     return budget

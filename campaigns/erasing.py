@@ -16,7 +16,7 @@ from django.db import transaction
 
 from campaigns.identifiers import plain_username
 from campaigns.models import Suppression
-from campaigns.policy import fences
+from campaigns.policy import locks
 from campaigns.suppressions.hashing import id_hash, key_for_erasing, name_hash
 from campaigns.suppressions.recording import suppression_add
 from panelkit.errors import NotPossible
@@ -95,7 +95,7 @@ def _silence(person: Person) -> Suppression:
 @transaction.atomic
 def _mark(suppression: Suppression, person: Person) -> Suppression:
     """Once this returns, nothing about the person is recorded any more. Returns the suppression that stays."""
-    fences.erasing_close()
+    locks.erasures_lock_exclusive()
     key = key_for_erasing()
     who = person.telegram_user_id
     hashed = id_hash(key, who) if who is not None else name_hash(key, min(person.usernames))

@@ -8,7 +8,7 @@ from django.db.models.functions import Lower
 
 from campaigns.identifiers import named
 from campaigns.models import Budget, Suppression
-from campaigns.policy import fences
+from campaigns.policy import locks
 from campaigns.suppressions.lookup import erased
 from messaging.database.locks import rows_lock
 from privacy.person import Person
@@ -36,7 +36,7 @@ class CampaignsPersonalData(PersonalData):
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
         """Remove what the hash, which `campaigns.erasing` has written, replaces."""
-        fences.suppressions_close()
+        locks.suppressions_lock_exclusive()
         known = _suppressions(person).exclude(person_hash="")
         # A suppression that the erasure itself wrote does not count as erased.
         count = known.exclude(source=Suppression.Source.ERASURE).count()

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from campaigns.models import Campaign
-from campaigns.policy import fences
+from campaigns.policy import notices
 from campaigns.start_checks import start_problems
 from panelkit.errors import NotPossible
 
@@ -61,5 +61,5 @@ def _campaign_move(campaign_id: UUID, state: Campaign.State) -> Campaign:
         raise NotPossible(f"Campaign {campaign} is {campaign.state}: it cannot become {state}.")
     campaign.state = state
     campaign.save(update_fields=["state"])
-    fences.rules_changed()
+    notices.rules_changed()
     return campaign

@@ -92,8 +92,8 @@ def _bearers(people: Iterable[PersonRef]) -> Iterator[PersonRef]:
     """The people who are suppressed along with those of whom only the username is known: its owners on record."""
     for person in people:
         name = plain_username(person.username)
-        if person.telegram_user_id is None and name and (bearer := registry.bearer_of(name)) is not None:
-            yield PersonRef(bearer, person.username)
+        if person.telegram_user_id is None and name and (last_id := registry.last_id_of(name)) is not None:
+            yield PersonRef(last_id, person.username)
 
 
 def _lock(kind: int, key: UUID) -> None:

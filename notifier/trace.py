@@ -9,10 +9,10 @@ from notifier.models import Channel, Notification
 
 def steps(event_id: UUID) -> Iterator[TraceStep]:
     # By channel and event, to use the unique index: there are few channels and very many events.
-    made = Notification.objects.filter(
+    recorded = Notification.objects.filter(
         channel__in=list(Channel.objects.values_list("pk", flat=True)), event_id=event_id
     )
-    for row in made.select_related("channel"):
+    for row in recorded.select_related("channel"):
         yield TraceStep(row.created_at, "notification made", row.channel.name, row.title, row=row)
         if row.sent_at is not None:
             attempts = f"attempt {row.attempts}" if row.attempts > 1 else ""

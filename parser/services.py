@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from bots.selectors import is_own_account
-from campaigns.policy.fences import erasing_hold
+from campaigns.policy.locks import erasures_lock_shared
 from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import erased_resolve
 from campaigns.suppressions.registry import Seen
@@ -44,7 +44,7 @@ def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     found = _matching(watches, message.text)
     if not found:
         return []
-    erasing_hold()
+    erasures_lock_shared()
     # A suppression of the username gets the person's id when the event is handled. That ends conversations, whose locks
     # must not be taken during the recording of other people's messages.
     erased_resolve(telegram_user_id=author, username=message.from_username)

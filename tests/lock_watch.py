@@ -27,7 +27,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from campaigns.policy import fences
+from campaigns.policy import locks as policy_locks
 from coolthing_site.seeding import seeder
 from leads import locks
 from messaging.consuming import copies
@@ -44,8 +44,8 @@ FRAMES = 6
 # Advisory locks by their first key; of some there are many, which their second key tells apart.
 ADVISORY = {
     copies._CONTENT: "contents",
-    fences._ERASING: "erasing",
-    fences._SUPPRESSIONS: "suppressions",
+    policy_locks._ERASURES: "erasing",
+    policy_locks._SUPPRESSIONS: "suppressions",
     seeder._SEEDING: "seeding",
     locks._CAMPAIGN: "leads of a campaign",
     locks._MANAGER: "managers",

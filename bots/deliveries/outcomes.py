@@ -18,7 +18,7 @@ from bots.deliveries.timeline import note
 from bots.gate.rules import PERSON_SAID_STOP
 from bots.models import Delivery, DeliveryEvent
 from bots.selectors import is_own_account
-from campaigns.policy.fences import suppressions_hold
+from campaigns.policy.locks import suppressions_lock_shared
 from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_resolve
 from panelkit.errors import NotPossible
@@ -78,7 +78,7 @@ def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
         mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
         if not mine.update(peer_id=Coalesce("peer_id", telegram_user_id)):
             return False
-        suppressions_hold()
+        suppressions_lock_shared()
         suppressed = is_suppressed(telegram_user_id=telegram_user_id)
         if not suppressed and not is_own_account(telegram_user_id=telegram_user_id):
             return True

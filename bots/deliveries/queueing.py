@@ -20,7 +20,7 @@ from bots.gate.recipients import addressed_as
 from bots.models import Delivery, DeliveryEvent
 from campaigns.identifiers import plain_username
 from campaigns.models import Purpose
-from campaigns.policy.fences import DELIVERIES_CHANNEL, QUEUED
+from campaigns.policy.notices import DELIVERIES_CHANNEL, QUEUED
 from messaging.database.clock import database_clock
 from texts.telegram_form import as_kept
 

@@ -21,9 +21,9 @@ from bots.gate.rules import Block, Facts, Refuse
 from bots.models import Bot, BotBlock, Delivery
 from campaigns.identifiers import plain_username
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
-from campaigns.permissions.validity import permission_answer, permission_question
+from campaigns.permissions.validity import permission_gaps_of_rows, permission_gaps_query
 from campaigns.policy.disclosure import is_disclosed
-from campaigns.policy.fences import SUPPRESSIONS_HOLD
+from campaigns.policy.locks import SUPPRESSIONS_LOCK_SHARED
 from campaigns.selectors import chats_at
 from campaigns.suppressions.lookup import suppressed
 
@@ -84,7 +84,7 @@ def hold_fences(keys: Sequence[Key]) -> Held:
     _, chats, _, bots = ask(
         _UNCOMPILED,
         holding(Chat, _chats(keys), "FOR SHARE"),
-        Statement(SUPPRESSIONS_HOLD[0], SUPPRESSIONS_HOLD[1:]),
+        Statement(SUPPRESSIONS_LOCK_SHARED[0], SUPPRESSIONS_LOCK_SHARED[1:]),
         # Exclusive: of two processes that both believe that they own a bot, the second waits for the first one's claim
         # and sees it.
         holding(Bot, {key.bot_id for key in keys}, "FOR NO KEY UPDATE", but=_SECRETS),
@@ -141,11 +141,11 @@ class GateFacts:
         self._origins = origin_verdicts(deliveries, now=now)
         chat_ids = {delivery.chat_id for delivery in deliveries if delivery.chat_id is not None}
         permissions, self._blocks, self._heads = ask(
-            Statement(*permission_question(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)),
+            Statement(*permission_gaps_query(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)),
             _blocks(deliveries, now),
             _heads(deliveries),
         )
-        self._gaps = permission_answer(permissions, chat_ids=chat_ids, now=now)
+        self._gaps = permission_gaps_of_rows(permissions, chat_ids=chat_ids, now=now)
         self._suppressed = suppressed(
             user_ids=[delivery.peer_id for delivery in deliveries if delivery.peer_id is not None],
             usernames=[delivery.peer_username for delivery in deliveries],

@@ -14,7 +14,7 @@ from bots.gate.facts import BotOwner, GateFacts, with_facts
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait, objections
 from bots.models import Bot, Delivery, Incident
 from campaigns.models import Purpose
-from campaigns.suppressions.lookup import suppressed_bearer
+from campaigns.suppressions.lookup import suppressed_id_of
 from messaging.database.clock import database_clock
 
 # In these states no worker sends with the bot, although a worker may own it.
@@ -62,7 +62,7 @@ def _answer(delivery: Delivery) -> GatePreview:
     book, now = BudgetBook([delivery], lock=False), database_clock()
     policy = GateFacts([delivery], _owners(delivery, now), now, book)
     by_name = delivery.chat_id is None and delivery.peer_id is None
-    bearer = suppressed_bearer(delivery.peer_username) if by_name else None
+    bearer = suppressed_id_of(delivery.peer_username) if by_name else None
     facts = policy.facts(delivery)
     against = objections(replace(facts, suppressed=facts.suppressed or bearer is not None))
     if not against and delivery.due_at > now:

@@ -18,7 +18,7 @@ from bots.models import Bot, Cursor
 from bots.roles import RoleHandler
 from bots.worker.leases import LeaseLost
 from campaigns.models import Chat
-from campaigns.policy.fences import erasing_hold
+from campaigns.policy.locks import erasures_lock_shared
 from campaigns.selectors import at_telegram
 from campaigns.suppressions.lookup import erased, is_erased
 from campaigns.wording import chat_phrase
@@ -75,7 +75,7 @@ def cursor_start_direct(*, reader: Reader, peer_id: int, at: int) -> int:
     """Like `cursor_start`, for a direct chat. Stores nothing for a person whose data was erased."""
     with transaction.atomic():
         # This must be the transaction's first lock.
-        erasing_hold()
+        erasures_lock_shared()
         if is_erased(telegram_user_id=peer_id):
             return at
         return _locked(reader, peer_id, start=at).last_message_id
@@ -126,7 +126,7 @@ def messages_record(
     gap = False
     with transaction.atomic():
         # Before the cursor is locked: everything that records a person's messages takes this lock, as its first.
-        erasing_hold()
+        erasures_lock_shared()
         if peer_id > DIRECT_CHATS_SEEN and is_erased(telegram_user_id=peer_id):
             return Recorded(max((message.message_id for message in messages), default=0))
         cursor = _locked(reader, peer_id)

@@ -19,7 +19,7 @@ from bots.worker import attempts
 from bots.worker.executor import in_db
 from bots.worker.protocols import LiveRuntime, LiveSession
 from bots.worker.recheck_timer import WaitingRoom
-from campaigns.policy.fences import DELIVERIES_CHANNEL, QUEUED
+from campaigns.policy.notices import DELIVERIES_CHANNEL, QUEUED
 from messaging.database.listen import listen
 
 # Seconds between rounds without a notification, and between searches for deliveries that were left in `sending`.

@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from campaigns.policy import fences
+from campaigns.policy import notices
 from panelkit.base import PanelAdmin
 
 
@@ -14,12 +14,12 @@ class PolicyAdmin(PanelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        fences.rules_changed()
+        notices.rules_changed()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         super().delete_model(request, obj)
-        fences.rules_changed()
+        notices.rules_changed()
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         super().delete_queryset(request, queryset)
-        fences.rules_changed()
+        notices.rules_changed()

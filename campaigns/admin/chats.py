@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.text import capfirst
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
@@ -161,9 +162,9 @@ class ChatAdmin(PolicyAdmin):
     @display(description="in doubt")
     def doubt(self, chat: Chat) -> str:
         if chat.pk and chat.reference_changed_at is not None:
-            told = reference_unconfirmed(chat.reference_changed_at)
+            reason = reference_unconfirmed(chat.reference_changed_at)
             return (
-                f"{told[0].upper()}{told[1:]}. Until then nothing is sent, read or joined here. Below the permissions "
+                f"{capfirst(reason)}. Until then nothing is sent, read or joined here. Below the permissions "
                 "you see which account checks it."
             )
         return clipped(doubt_of(chat), 400) if chat.pk else ""

@@ -15,7 +15,7 @@ from campaigns.identifiers import is_person_id, is_username, named, plain_userna
 from campaigns.models import NOBODY_NAMED, HashKey, Suppression
 from campaigns.suppressions import csv_files
 from campaigns.suppressions.recording import suppression_add
-from campaigns.suppressions.registry import bearer_of
+from campaigns.suppressions.registry import last_id_of
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, moment
 from panelkit.lists.filters import RangeDateTimeFilter
@@ -50,7 +50,7 @@ class SuppressionForm(forms.ModelForm):
         if number is None and not name:
             raise ValidationError(NOBODY_NAMED)
         # A username stands for the person with that name in our records, as in `suppression_add`.
-        meant = bearer_of(plain_username(name)) if number is None else number
+        meant = last_id_of(plain_username(name)) if number is None else number
         known = Suppression.objects.filter(telegram_user_id=meant)
         if meant is None:
             known = known.filter(named(name))
@@ -60,38 +60,38 @@ class SuppressionForm(forms.ModelForm):
         return given
 
 
-class HoldsForFilter(DropdownFilter):
-    title = "holds for"
-    parameter_name = "holds_for"
+class AppliesToFilter(DropdownFilter):
+    title = "applies to"
+    parameter_name = "applies_to"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("id", "An id"), ("name", "A name, not found yet"), ("erased", "An erased person")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
-        held = {
+        conditions = {
             "id": Q(telegram_user_id__isnull=False),
             "name": Q(telegram_user_id=None, person_hash=""),
             "erased": ~Q(person_hash=""),
         }
-        return queryset.filter(held.get(self.value() or "", Q()))
+        return queryset.filter(conditions.get(self.value() or "", Q()))
 
 
 @admin.register(Suppression)
 class SuppressionAdmin(SuppressionImporting):
     form = SuppressionForm
     empty_hint = "Whoever says stop, blocks an account or is entered here is never written to again."
-    list_display = ("person", "telegram_user_id", "holds_for", "source_label", "reason", "created_at")
-    list_filter = (HoldsForFilter, ("source", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
+    list_display = ("person", "telegram_user_id", "applies_to", "source_label", "reason", "created_at")
+    list_filter = (AppliesToFilter, ("source", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
     search_fields = ("username", "=telegram_user_id", "reason")
     ordering = ("-created_at",)
-    readonly_fields = ("holds_for",)
+    readonly_fields = ("applies_to",)
     actions_list = ("import_file", "export_file")
 
     source_label = choice_label("source")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         entered = ["telegram_user_id", "username", "reason"]
-        return [*entered, "holds_for", "source", "created_at"] if obj else entered
+        return [*entered, "applies_to", "source", "created_at"] if obj else entered
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, help_texts={"username": NAME_HELP}, **kwargs)
@@ -100,8 +100,8 @@ class SuppressionAdmin(SuppressionImporting):
     def person(self, suppression: Suppression) -> str:
         return str(suppression)
 
-    @display(description="holds for")
-    def holds_for(self, suppression: Suppression) -> str:
+    @display(description="applies to")
+    def applies_to(self, suppression: Suppression) -> str:
         if suppression.person_hash:
             return "an erased person, by a hash"
         if suppression.telegram_user_id is None:
@@ -129,10 +129,10 @@ class SuppressionAdmin(SuppressionImporting):
 
     @action(description="Export", url_path="export", icon="download", permissions=["view"])
     def export_file(self, request: HttpRequest) -> StreamingHttpResponse:
-        answer = StreamingHttpResponse(csv_files.lines(), content_type="text/csv; charset=utf-8")
-        answer.headers["Content-Disposition"] = 'attachment; filename="suppressions.csv"'
-        answer.headers["Cache-Control"] = "private, no-store"
-        return answer
+        response = StreamingHttpResponse(csv_files.lines(), content_type="text/csv; charset=utf-8")
+        response.headers["Content-Disposition"] = 'attachment; filename="suppressions.csv"'
+        response.headers["Cache-Control"] = "private, no-store"
+        return response
 
 
 @admin.register(HashKey)

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from campaigns.models import Chat
 from campaigns.permissions.services import permissions_suspend
-from campaigns.policy import fences
+from campaigns.policy import notices
 from campaigns.selectors import chats_at
 from campaigns.wording import chat_phrase, other_chat_phrase
 from panelkit.errors import NotPossible
@@ -133,7 +133,7 @@ def reference_to_new_chat(*, chat_id: UUID) -> Chat:
     reference = old.reference
     Chat.objects.filter(id=old.id).update(reference=str(old.telegram_id), reference_leads_to=None)
     new = Chat.objects.create(key=_free_key(old.key), reference=reference)
-    fences.rules_changed()
+    notices.rules_changed()
     return new
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from campaigns.models import Chat
-from campaigns.policy import fences
+from campaigns.policy import notices
 from messaging.database.clock import database_clock
 from panelkit.errors import NotPossible
 
@@ -64,7 +64,7 @@ def reference_confirmed(*, chat_id: UUID, reference: str, changed_at: datetime) 
     asked = Chat.objects.filter(id=chat_id, reference=reference, reference_changed_at=changed_at)
     confirmed = bool(asked.update(reference_changed_at=None))
     if confirmed:
-        fences.rules_changed()
+        notices.rules_changed()
     return confirmed
 
 
@@ -73,7 +73,7 @@ def _to_be_confirmed(chat: Chat) -> Chat:
     chat.reference_leads_to = None
     chat.reference_changed_at = None if certain else database_clock()
     chat.save(update_fields=["reference", "reference_leads_to", "reference_changed_at"])
-    fences.rules_changed()
+    notices.rules_changed()
     return chat
 
 

@@ -54,10 +54,10 @@ def plain_name(name: str) -> str:
 
 def evidence_response(file: EvidenceFile) -> HttpResponse:
     """The file as a download, with headers that keep browsers from displaying, sniffing or running it in our pages."""
-    answer = HttpResponse(bytes(file.content), content_type=file.content_type)
+    response = HttpResponse(bytes(file.content), content_type=file.content_type)
     ascii_name = file.name.encode("ascii", "replace").decode().replace("?", "_")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{ascii_name}"'
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    answer.headers["Cache-Control"] = "private, no-store"
-    return answer
+    response.headers["Content-Disposition"] = f'attachment; filename="{ascii_name}"'
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.headers["Cache-Control"] = "private, no-store"
+    return response

@@ -16,7 +16,7 @@ STAGES = (14, 3, 0)
 SERVICE = "admin"
 
 
-def permissions_tell_expiring(*, now: datetime) -> int:
+def permissions_notify_expiring(*, now: datetime) -> int:
     """Publish an `admin.error` event for each permission that has reached its next stage. Returns their number.
 
     Several processes may run it at the same time: the one that updates the row publishes. Of several missed stages only
@@ -26,16 +26,16 @@ def permissions_tell_expiring(*, now: datetime) -> int:
         revoked_at__isnull=True, valid_until__lte=now + timedelta(days=STAGES[0])
     ).exclude(expiry_told=0)
     found = ending.select_related("chat").order_by("valid_until")
-    return sum(for_each(found, lambda permission: _tell(permission, now), what="permission"))
+    return sum(for_each(found, lambda permission: _notify(permission, now), what="permission"))
 
 
 @transaction.atomic
-def _tell(permission: ChatPermission, now: datetime) -> bool:
+def _notify(permission: ChatPermission, now: datetime) -> bool:
     assert permission.valid_until is not None
     left = permission.valid_until - now
     stage = min(days for days in STAGES if left <= timedelta(days=days))
-    untold = Q(expiry_told__isnull=True) | Q(expiry_told__gt=stage)
-    row = ChatPermission.objects.filter(untold, pk=permission.pk, revoked_at__isnull=True)
+    not_notified = Q(expiry_told__isnull=True) | Q(expiry_told__gt=stage)
+    row = ChatPermission.objects.filter(not_notified, pk=permission.pk, revoked_at__isnull=True)
     if not row.filter(valid_until=permission.valid_until).update(expiry_told=stage):
         return False
     publish_on_commit(ServiceErrorEvent(service=SERVICE, reason=_sentence(permission, stage)))

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from campaigns.models import Chat, ChatPermission
-from campaigns.policy import fences
+from campaigns.policy import notices
 from campaigns.wording import doubt_of
 from messaging.database.clock import database_clock
 from panelkit.errors import NotPossible
@@ -45,15 +45,15 @@ def permission_grant(
         "valid_until": valid_until,
         "members_told": members_told,
     }
-    open_ones = ChatPermission.objects.filter(chat_id=chat_id, purpose=purpose, revoked_at__isnull=True)
-    same = open_ones.filter(**facts, **({"granted_at": granted_at} if granted_at else {})).first()
+    on_record = ChatPermission.objects.filter(chat_id=chat_id, purpose=purpose, revoked_at__isnull=True)
+    same = on_record.filter(**facts, **({"granted_at": granted_at} if granted_at else {})).first()
     if same is not None:
         return same
     _check_certain(chat_id)
     now = database_clock()
-    open_ones.update(revoked_at=now, revoked_reason="Replaced by a newer one.")
+    on_record.update(revoked_at=now, revoked_reason="Replaced by a newer one.")
     permission = ChatPermission.objects.create(chat_id=chat_id, purpose=purpose, granted_at=granted_at or now, **facts)
-    fences.rules_changed()
+    notices.rules_changed()
     return permission
 
 
@@ -68,7 +68,7 @@ def permission_revoke(
     Chat.objects.select_for_update().get(id=chat_id)
     on_record = ChatPermission.objects.filter(chat_id=chat_id, purpose=purpose, revoked_at__isnull=True)
     ended = on_record.update(revoked_at=now or database_clock(), revoked_reason=reason[:300])
-    fences.rules_changed()
+    notices.rules_changed()
     return ended
 
 
@@ -100,7 +100,7 @@ def permissions_suspend(
         on_record = on_record.filter(purpose=purpose)
     suspended = on_record.update(suspended_at=now or database_clock(), suspended_reason=reason[:300])
     if suspended:
-        fences.rules_changed()
+        notices.rules_changed()
     return suspended
 
 
@@ -118,7 +118,7 @@ def permission_resume(*, permission_id: int) -> ChatPermission:
     _check_certain(chat_id)
     permission.suspended_at, permission.suspended_reason = None, ""
     permission.save(update_fields=["suspended_at", "suspended_reason"])
-    fences.rules_changed()
+    notices.rules_changed()
     return permission
 
 
@@ -137,7 +137,7 @@ def permissions_resume(*, chat_id: UUID, suspensions: Mapping[int, datetime]) ->
         for permission_id, since in sorted(suspensions.items())
     )
     if resumed:
-        fences.rules_changed()
+        notices.rules_changed()
     return resumed
 
 

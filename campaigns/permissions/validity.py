@@ -117,19 +117,21 @@ def permission_gaps(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant, 
     """The chats without a permission in force at `now`, each with the reason."""
     wanted = set(chat_ids)
     with connection.cursor() as cursor:
-        cursor.execute(*permission_question(chat_ids=wanted, purpose=purpose))
-        return permission_answer(cursor.fetchall(), chat_ids=wanted, now=now)
+        cursor.execute(*permission_gaps_query(chat_ids=wanted, purpose=purpose))
+        return permission_gaps_of_rows(cursor.fetchall(), chat_ids=wanted, now=now)
 
 
-def permission_question(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant) -> tuple[str, list[Any]]:
+def permission_gaps_query(*, chat_ids: Iterable[UUID], purpose: ChatPermission.Grant) -> tuple[str, list[Any]]:
     """The SQL and parameters of `permission_gaps`, for callers that send several statements in one round trip.
 
-    `permission_answer` turns the rows into gaps.
+    `permission_gaps_of_rows` turns the rows into gaps.
     """
     return _LATEST_TERMS, [list(chat_ids), str(purpose)]
 
 
-def permission_answer(rows: Iterable[tuple[Any, ...]], *, chat_ids: Iterable[UUID], now: datetime) -> dict[UUID, Gap]:
+def permission_gaps_of_rows(
+    rows: Iterable[tuple[Any, ...]], *, chat_ids: Iterable[UUID], now: datetime
+) -> dict[UUID, Gap]:
     latest = {chat_id: gap_of(Terms(*terms), now) for chat_id, *terms in rows}
     gaps = {chat_id: latest.get(chat_id, NONE_ON_RECORD) for chat_id in chat_ids}
     return {chat_id: gap for chat_id, gap in gaps.items() if gap is not None}

@@ -8,7 +8,7 @@ from django.db.models.functions import Lower
 
 from campaigns.identifiers import plain_username
 from campaigns.models import Suppression
-from campaigns.policy import fences
+from campaigns.policy import locks
 from campaigns.suppressions import registry
 from campaigns.suppressions.lookup import suppressed
 from campaigns.suppressions.recording import OWN_RECORDS, suppression_add
@@ -39,7 +39,7 @@ class SuppressionEntry:
 
 @dataclass(frozen=True)
 class _Person:
-    """The person of an entry. As in `suppression_add`, our records resolve a username to an id."""
+    """The person of an entry. As in `suppression_add`, our records give the id of a username."""
 
     entry: SuppressionEntry
     user_id: int | None
@@ -80,16 +80,16 @@ def _parts(entries: Sequence[SuppressionEntry]) -> Iterator[Sequence[Suppression
 def _import(part: Sequence[SuppressionEntry]) -> int:
     with transaction.atomic():
         people = _people(part)
-        fences.suppressions_close()
+        locks.suppressions_lock_exclusive()
         known = _known(people)
         fresh: dict[object, _Person] = {}
         for person in people:
             if person.key not in known:
                 fresh.setdefault(person.key, person)
-        one_by_one = _one_by_one(people)
+        affecting = _affecting_other_rows(people)
         _write(fresh.values())
-    # For people known to a room this ends their conversations. The gate has refused to write to them since the commit.
-    for person in one_by_one:
+    # This ends the conversations of people whom a room knows. Since the commit the gate has refused to write to them.
+    for person in affecting:
         entry = person.entry
         suppression_add(
             telegram_user_id=entry.telegram_user_id, username=entry.username, source=entry.source, reason=entry.reason
@@ -98,12 +98,12 @@ def _import(part: Sequence[SuppressionEntry]) -> int:
 
 
 def _people(part: Sequence[SuppressionEntry]) -> list[_Person]:
-    nameless = {plain_username(entry.username) for entry in part if entry.telegram_user_id is None}
-    bearers = registry.bearers_of(nameless)
+    names_alone = {plain_username(entry.username) for entry in part if entry.telegram_user_id is None}
+    last_ids = registry.last_ids_of(names_alone)
     return [
         _Person(
             entry,
-            bearers.get(plain_username(entry.username)) if entry.telegram_user_id is None else entry.telegram_user_id,
+            last_ids.get(plain_username(entry.username)) if entry.telegram_user_id is None else entry.telegram_user_id,
             plain_username(entry.username),
         )
         for entry in part
@@ -117,10 +117,10 @@ def _known(people: Sequence[_Person]) -> set[object]:
     return {*found.user_ids, *found.names}
 
 
-def _one_by_one(people: Sequence[_Person]) -> list[_Person]:
-    """People whose suppression changes rows of other rooms, and people whose suppressed username gets its id here.
+def _affecting_other_rows(people: Sequence[_Person]) -> list[_Person]:
+    """People whose suppression changes other rows, in the order in which they are locked: by id.
 
-    They are in the order of their ids, because they are locked.
+    These are rows of other rooms, or the suppression of a username that gets an id now.
     """
     ids = {person.user_id for person in people if person.user_id is not None}
     names = {person.name for person in people} - {""}

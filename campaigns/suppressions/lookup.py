@@ -9,12 +9,12 @@ from django.db.models.functions import Lower
 from campaigns.identifiers import named, plain_username
 from campaigns.models import Suppression
 from campaigns.suppressions.hashing import id_hash, key_if_any, name_hash
-from campaigns.suppressions.registry import bearer_of
+from campaigns.suppressions.registry import last_id_of
 
 
 @dataclass(frozen=True)
 class Suppressed:
-    """The result of a lookup: the suppressed people among those given.
+    """The suppressed people among the given ids and usernames.
 
     `names` are suppressed usernames whose Telegram ids are not known yet. A suppression that has an id applies to the
     id only, whatever username the person has today.
@@ -45,7 +45,7 @@ def suppressed(*, user_ids: Iterable[int], usernames: Iterable[str]) -> Suppress
 
 
 def erased(*, user_ids: Iterable[int], usernames: Iterable[str] = ()) -> Suppressed:
-    """Those of these people whose data was erased at their request. Nothing about them may be recorded again."""
+    """The given people whose data was erased at their request. Nothing about them may be recorded again."""
     key = key_if_any()
     if key is None:
         return Suppressed(frozenset(), frozenset())
@@ -71,16 +71,16 @@ def is_suppressed(*, telegram_user_id: int | None = None, username: str = "") ->
     return suppressed(user_ids=user_ids, usernames=[username]).covers(telegram_user_id, username)
 
 
-def suppressed_bearer(username: str) -> int | None:
+def suppressed_id_of(username: str) -> int | None:
     """The id of the suppressed person whom our records show under this username; None if there is none.
 
     Our records may be out of date: only Telegram knows whose username it is today.
     """
     name = plain_username(username)
-    bearer = bearer_of(name)
-    if bearer is not None:
-        return bearer if is_suppressed(telegram_user_id=bearer) else None
+    last_id = last_id_of(name)
+    if last_id is not None:
+        return last_id if is_suppressed(telegram_user_id=last_id) else None
     noted = Suppression.objects.filter(named(name), telegram_user_id__isnull=False)
-    # Python picks the newest: with a LIMIT PostgreSQL would read the suppressions by time until it finds the username.
+    # Python picks the newest row: with a LIMIT PostgreSQL would read suppressions by time until it finds the username.
     found = noted.values_list("created_at", "telegram_user_id")
     return max(found)[1] if found else None

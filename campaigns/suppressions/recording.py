@@ -1,6 +1,5 @@
 """Records suppressions, and binds a suppressed username to the person's id as soon as the id is known."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -8,10 +7,11 @@ from django.db.models import QuerySet
 
 from campaigns.identifiers import named, plain_username
 from campaigns.models import Suppression
-from campaigns.policy import fences
+from campaigns.policy import locks
 from campaigns.suppressions import registry
 from campaigns.suppressions.hashing import id_hash, key_if_any, name_hash
-from campaigns.suppressions.registry import Silenced
+from campaigns.suppressions.lookup import is_suppressed
+from campaigns.suppressions.registry import SuppressedPerson
 from messaging.database.clock import database_clock
 
 OWN_RECORDS = "our own records"
@@ -32,14 +32,14 @@ def suppression_add(
     if telegram_user_id is None and not name:
         raise ValueError("A suppression needs a Telegram id or a username.")
     facts: dict[str, Any] = {"source": source, "reason": reason[:300]}
-    if telegram_user_id is None and (found := registry.bearer_of(name)) is not None:
+    if telegram_user_id is None and (found := registry.last_id_of(name)) is not None:
         telegram_user_id = found
         facts |= {"resolved_at": database_clock(), "resolved_by": OWN_RECORDS}
-    silenced = Silenced(telegram_user_id, name, Suppression.Source(source), reason)
-    registry.lock_all(silenced)
-    fences.suppressions_close()
+    person = SuppressedPerson(telegram_user_id, name, Suppression.Source(source), reason)
+    registry.lock_all(person)
+    locks.suppressions_lock_exclusive()
     suppression = _put(telegram_user_id, name, facts)
-    registry.follow_all(silenced)
+    registry.after_all(person)
     return suppression
 
 
@@ -58,12 +58,12 @@ def suppression_resolve(*, telegram_user_id: int, username: str, by: str) -> boo
         row = _unresolved(name).first()
         if row is None:
             return False
-        silenced = Silenced(telegram_user_id, name, Suppression.Source(row.source), row.reason)
-        registry.lock_all(silenced)
-        fences.suppressions_close()
+        person = SuppressedPerson(telegram_user_id, name, Suppression.Source(row.source), row.reason)
+        registry.lock_all(person)
+        locks.suppressions_lock_exclusive()
         if not _bind(name, telegram_user_id, by):
             return False
-        registry.follow_all(silenced)
+        registry.after_all(person)
     return True
 
 
@@ -75,9 +75,9 @@ def erased_resolve(*, telegram_user_id: int, username: str) -> bool:
     by_name = Suppression.objects.filter(person_hash=name_hash(key, name))
     if not by_name.exists():
         return False
-    # No delivery to the person is queued. The fence keeps other transactions from writing suppressions meanwhile.
+    # No delivery to the person is queued. The lock keeps other transactions from writing suppressions meanwhile.
     with transaction.atomic():
-        fences.suppressions_close()
+        locks.suppressions_lock_exclusive()
         return _erased_resolve(by_name, id_hash(key, telegram_user_id), telegram_user_id)
 
 
@@ -91,16 +91,8 @@ def _erased_resolve(by_name: QuerySet[Suppression], wanted: str, telegram_user_i
     return bool(by_name.update(person_hash=wanted))
 
 
-def _held(ids: Sequence[int]) -> set[int]:
-    key = key_if_any()
-    hashes = {id_hash(key, user_id): user_id for user_id in ids} if key is not None else {}
-    kept = Suppression.objects.filter(person_hash__in=list(hashes)).values_list("person_hash", flat=True)
-    held = Suppression.objects.filter(telegram_user_id__in=ids).values_list("telegram_user_id", flat=True)
-    return {user_id for user_id in held if user_id is not None} | {hashes[person_hash] for person_hash in kept}
-
-
 def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Suppression:
-    """Write the suppression. The caller has closed the fence."""
+    """Write the suppression. The caller has locked the suppressions."""
     if (forgotten := _erased_row(telegram_user_id, name)) is not None:
         return forgotten
     if telegram_user_id is None:
@@ -128,8 +120,11 @@ def _erased_row(telegram_user_id: int | None, name: str) -> Suppression | None:
 
 
 def _bind(name: str, telegram_user_id: int, by: str) -> int:
-    """Turn the suppression of a username into that of an id. The caller has closed the fence. Returns 1 or 0."""
-    if _held([telegram_user_id]):
+    """Turn the suppression of a username into the suppression of an id. The caller has locked the suppressions.
+
+    Returns the number of changed suppressions, 0 or 1.
+    """
+    if is_suppressed(telegram_user_id=telegram_user_id):
         gone, _ = _unresolved(name).delete()
         return gone
     pk = _unresolved(name).values_list("pk", flat=True).first()

@@ -1,4 +1,4 @@
-"""The registry of what rooms above do when a person is suppressed, in the transaction that records the suppression.
+"""Functions of rooms above that act on a suppression, in the transaction that records it.
 
 Each room registers once, in its app's `ready`.
 """
@@ -11,8 +11,8 @@ from campaigns.models import Suppression
 
 
 @dataclass(frozen=True)
-class Silenced:
-    """A person who has been suppressed, by id, username or both, with the reason."""
+class SuppressedPerson:
+    """A person who is being suppressed, by id, username or both, and the reason."""
 
     telegram_user_id: int | None
     username: str
@@ -29,11 +29,11 @@ class Seen:
     at: datetime
 
 
-Step = Callable[[Silenced], None]
-# Called with plain usernames; returns the latest record of each of them.
+Step = Callable[[SuppressedPerson], None]
+# Called with plain usernames; returns the latest record of each username.
 Finder = Callable[[Collection[str]], Iterable[Seen]]
-# Called with ids, and with plain usernames of people without a known id; returns those whose suppression changes rows
-# of the room.
+# Called with ids, and with plain usernames of people without a known id; returns the ids and usernames whose
+# suppression changes rows of the room.
 Concerned = Callable[[Collection[int], Collection[str]], tuple[set[int], set[str]]]
 
 _steps: list[tuple[Step, Step]] = []
@@ -42,21 +42,21 @@ _concerned: list[Concerned] = []
 
 
 def register_finder(finder: Finder) -> None:
-    """Register a room's `finder` of the latest ids under usernames.
+    """Register a room's `finder`, which looks up the ids that the room last recorded with usernames.
 
-    The latest result of all rooms counts, so the order of registration has no effect.
+    The latest record of all rooms counts, so the order of registration has no effect.
     """
     if finder not in _finders:
         _finders.append(finder)
 
 
-def bearer_of(username: str) -> int | None:
+def last_id_of(username: str) -> int | None:
     """The id that had this plain username in the rooms' latest record; None without a record."""
-    return bearers_of([username]).get(username)
+    return last_ids_of([username]).get(username)
 
 
-def bearers_of(usernames: Collection[str]) -> dict[str, int]:
-    """The results of `bearer_of` for several usernames, without those that have no record."""
+def last_ids_of(usernames: Collection[str]) -> dict[str, int]:
+    """The results of `last_id_of` by username, without usernames that have no record."""
     last: dict[str, Seen] = {}
     for seen in (sighting for finder in _finders for sighting in finder(usernames)) if usernames else ():
         if seen.username not in last or last[seen.username].at < seen.at:
@@ -65,32 +65,32 @@ def bearers_of(usernames: Collection[str]) -> dict[str, int]:
 
 
 def concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
-    """The ids and usernames of those people whose suppression changes rows of a room above."""
-    told = [ask(user_ids, usernames) for ask in _concerned]
-    return set().union(*(ids for ids, _ in told)), set().union(*(names for _, names in told))
+    """The ids and usernames whose suppression changes rows of a room above."""
+    found = [concerned_of_room(user_ids, usernames) for concerned_of_room in _concerned]
+    return set().union(*(ids for ids, _ in found)), set().union(*(names for _, names in found))
 
 
 def register_steps(*, lock: Step, after: Step, concerned: Concerned) -> None:
     """Register what a room does when a person is suppressed.
 
-    `lock` is called before the suppressions' fence is closed and must lock everything that `after` changes, because
-    senders lock those rows before the fence too. `after` is called once the suppression is written. Both may be called
-    again for the same person. `concerned` returns, for many people at once, those for whom `after` would change
+    `lock` is called before the suppressions are locked and must lock everything that `after` changes, because senders
+    also lock those rows before the suppressions. `after` is called once the suppression is written. Both may be called
+    again for the same person. `concerned` returns, for many people at once, the people for whom `after` would change
     something.
 
-    The steps run in the order of registration, which is the order of INSTALLED_APPS. So far `leads` is the only room; a
-    second one whose `lock` takes other rows needs its place in the order of locks (docs/architecture.md).
+    The steps run in the order of registration, which is the order of INSTALLED_APPS. So far `leads` is the only room;
+    if the `lock` of a second room locks other rows, they need a place in the order of locks (docs/architecture.md).
     """
     if (lock, after) not in _steps:
         _steps.append((lock, after))
         _concerned.append(concerned)
 
 
-def lock_all(silenced: Silenced) -> None:
+def lock_all(person: SuppressedPerson) -> None:
     for lock, _ in _steps:
-        lock(silenced)
+        lock(person)
 
 
-def follow_all(silenced: Silenced) -> None:
+def after_all(person: SuppressedPerson) -> None:
     for _, after in _steps:
-        after(silenced)
+        after(person)

@@ -9,7 +9,7 @@ from bots.models import Bot
 from campaigns.chats.references import reference_change
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from campaigns.permissions.services import permission_grant, permission_revoke
-from campaigns.policy.fences import rules_changed
+from campaigns.policy.notices import rules_changed
 from coolthing_site.seeding import existing
 from coolthing_site.seeding.problems import SeedError
 from coolthing_site.seeding.report import Report

@@ -12,7 +12,7 @@ from django.db.models import Q
 from bots.models import Delivery
 from bots.selectors import is_own_account
 from campaigns.models import Purpose, Suppression
-from campaigns.policy.fences import erasing_hold
+from campaigns.policy.locks import erasures_lock_shared
 from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.locks import conversation_again, conversation_lock_if_there
@@ -75,7 +75,7 @@ def stop_hear(change: MessageNow) -> None:
     if change.from_user_id is None or change.text is None or not says_stop(change.text):
         return
     # This lock comes before all others.
-    erasing_hold()
+    erasures_lock_shared()
     if is_erased(telegram_user_id=change.from_user_id) or is_own_account(telegram_user_id=change.from_user_id):
         return
     _stranger(PersonRef.of(change.from_user_id, change.from_username), change.text)

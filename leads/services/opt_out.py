@@ -11,7 +11,7 @@ from bots.deliveries.queueing import deliveries_cancel_for_person, people_waited
 from campaigns.identifiers import plain_username
 from campaigns.models import Suppression
 from campaigns.suppressions.recording import suppression_add
-from campaigns.suppressions.registry import Seen, Silenced
+from campaigns.suppressions.registry import Seen, SuppressedPerson
 from leads.locks import people_lock
 from leads.models import Conversation, Lead, LlmJob
 from leads.selectors import PersonRef, leads_of
@@ -28,25 +28,25 @@ def opt_out(*, lead_id: UUID, source: Suppression.Source, reason: str = "") -> N
     suppression_add(telegram_user_id=lead.telegram_user_id, username=lead.username, source=source, reason=reason)
 
 
-def lock_conversations(silenced: Silenced) -> None:
-    people_lock(_person(silenced))
+def lock_conversations(suppressed: SuppressedPerson) -> None:
+    people_lock(_person(suppressed))
 
 
-def end_conversations(silenced: Silenced) -> None:
+def end_conversations(suppressed: SuppressedPerson) -> None:
     """Runs after every suppression, however it was entered."""
-    person = _person(silenced)
+    person = _person(suppressed)
     leads = leads_of(person)
-    ended = "Opted out: " + silenced.source.label
+    ended = "Opted out: " + suppressed.source.label
     talks = Conversation.objects.filter(lead__in=leads).exclude(owner=Conversation.Owner.NONE)
     talks.update(owner=Conversation.Owner.NONE, owner_reason=ended, epoch=F("epoch") + 1)
-    silent = {"state": Lead.State.OPTED_OUT, "state_reason": (silenced.reason or ended)[:300]}
+    silent = {"state": Lead.State.OPTED_OUT, "state_reason": (suppressed.reason or ended)[:300]}
     leads.exclude(state=Lead.State.OPTED_OUT).update(**silent)
     LlmJob.objects.filter(conversation__lead__in=leads, state=LlmJob.State.DUE).update(state=LlmJob.State.STALE)
     deliveries_cancel_for_person(telegram_user_id=person.telegram_user_id, username=person.username, reason=ended)
 
 
-def _person(silenced: Silenced) -> PersonRef:
-    return PersonRef.of(silenced.telegram_user_id, silenced.username)
+def _person(suppressed: SuppressedPerson) -> PersonRef:
+    return PersonRef.of(suppressed.telegram_user_id, suppressed.username)
 
 
 def people_concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:

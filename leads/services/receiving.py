@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from bots.selectors import is_own_account
 from campaigns.models import Campaign
-from campaigns.policy.fences import erasing_hold
+from campaigns.policy.locks import erasures_lock_shared
 from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import suppression_resolve
 from leads.locks import campaign_lock, leads_lock, managers_lock
@@ -71,7 +71,7 @@ def _lock_for(events: Sequence[NewTargetMessage]) -> None:
 
     This prevents deadlocks between batches with the same campaigns, managers or people.
     """
-    erasing_hold()
+    erasures_lock_shared()
     campaigns = sorted(filter(None, {_uuid(event.campaign_id) for event in events}))
     for campaign_id in campaigns:
         campaign_lock(campaign_id)

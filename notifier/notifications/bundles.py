@@ -33,7 +33,7 @@ def bundle_due(*, channel: Channel, bundle: str, now: datetime) -> datetime:
 
 
 @transaction.atomic
-def bundle_gather(*, notification_id: UUID, now: datetime) -> UUID | None:
+def bundle_merge(*, notification_id: UUID, now: datetime) -> UUID | None:
     """Merge all waiting notifications of a due notification's bundle, and return the id of the remaining one.
 
     Claim it in the same transaction. A notification without a bundle, or one that was tried before, is returned
@@ -55,10 +55,10 @@ def bundle_gather(*, notification_id: UUID, now: datetime) -> UUID | None:
         later = last + BUNDLED
         Notification.objects.filter(id=found.id).update(due_at=later, bundle_at=later, dispatched_at=None)
         return None
-    return _one_of(waiting, due_at=found.due_at)
+    return _merge(waiting, due_at=found.due_at)
 
 
-def _one_of(waiting: QuerySet[Notification], *, due_at: datetime) -> UUID:
+def _merge(waiting: QuerySet[Notification], *, due_at: datetime) -> UUID:
     """Merge these rows into the newest one, and delete the others. The rows that existed at the lock are locked."""
     newest_id, count = _delete_all_but_newest(waiting)
     newest = Notification.objects.only("routing_key", "body").get(id=newest_id)

@@ -12,7 +12,7 @@ from messaging.event_objects import name_of
 from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import LOST, backoff
 from notifier.models import Channel, Notification
-from notifier.notifications.bundles import EARLY, bundle_gather
+from notifier.notifications.bundles import EARLY, bundle_merge
 from notifier.notifications.links import path_of
 from notifier.notifications.titles import text_of
 from outgoing.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
@@ -47,10 +47,10 @@ def notification_claim(*, notification_id: UUID, now: datetime) -> Sending | Non
     Returns None if it is not due, claimed by another task, or settled. The result may have another id, that of the
     newest one in the bundle. A notification whose attempts are used up, the last one without a result, is given up.
     """
-    gathered = bundle_gather(notification_id=notification_id, now=now)
-    if gathered is None:
+    merged = bundle_merge(notification_id=notification_id, now=now)
+    if merged is None:
         return None
-    notification_id = gathered
+    notification_id = merged
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     due = Notification.objects.filter(free, id=notification_id, state=State.QUEUED, due_at__lte=now + EARLY)
     lost = Case(When(claimed_until__isnull=False, then=Value(LOST)), default=F("error"), output_field=TextField())
@@ -85,7 +85,7 @@ def channel_address(*, sending: Sending) -> str:
 
 
 def notification_sent(*, sending: Sending, now: datetime) -> bool:
-    return bool(_mine(sending).update(state=State.SENT, sent_at=now, claimed_until=None, error=""))
+    return bool(_claimed(sending).update(state=State.SENT, sent_at=now, claimed_until=None, error=""))
 
 
 def notification_failed(
@@ -98,10 +98,10 @@ def notification_failed(
     valid.
     """
     if permanent or sending.attempt >= MOST_ATTEMPTS:
-        return bool(_mine(sending).update(state=State.FAILED, error=error, claimed_until=None))
+        return bool(_claimed(sending).update(state=State.FAILED, error=error, claimed_until=None))
     delay = backoff(sending.attempt, first=_BACKOFF_FIRST_SECONDS, most=_BACKOFF_MOST_SECONDS)
     later = now + max(delay, timedelta(seconds=min(retry_after or 0.0, LONGEST_WAIT_SECONDS)))
-    return bool(_mine(sending).update(due_at=later, claimed_until=None, dispatched_at=None, error=error))
+    return bool(_claimed(sending).update(due_at=later, claimed_until=None, dispatched_at=None, error=error))
 
 
 @transaction.atomic
@@ -113,11 +113,11 @@ def notifications_dispatch_due(*, now: datetime, limit: int = 200) -> int:
     rows = list(due.select_for_update(skip_locked=True).only("id", "channel_id", "bundle", "attempts")[:limit])
     Notification.objects.filter(id__in=[row.id for row in rows]).update(dispatched_at=now)
     # The first claim takes all waiting notifications of the bundle.
-    alone = {(row.channel_id, row.bundle) if row.bundle and not row.attempts else row.id: row.id for row in rows}
-    for notification_id in alone.values():
+    tasks = {(row.channel_id, row.bundle) if row.bundle and not row.attempts else row.id: row.id for row in rows}
+    for notification_id in tasks.values():
         send_on_commit(SEND_TASK, str(notification_id))
-    return len(alone)
+    return len(tasks)
 
 
-def _mine(sending: Sending) -> QuerySet[Notification]:
+def _claimed(sending: Sending) -> QuerySet[Notification]:
     return Notification.objects.filter(id=sending.id, state=State.QUEUED, attempts=sending.attempt)

@@ -47,14 +47,14 @@ def event_record(*, event: Event) -> list[Notification]:
             )
         )
     Notification.objects.bulk_create(wanted, ignore_conflicts=True)
-    made = list(Notification.objects.filter(id__in={notification.id for notification in wanted}))
-    for notification in made:
+    recorded = list(Notification.objects.filter(id__in={notification.id for notification in wanted}))
+    for notification in recorded:
         if notification.dispatched_at is not None:
             send_on_commit(SEND_TASK, str(notification.id))
-    return made
+    return recorded
 
 
 def _channels_for(routing_key: str) -> list[Channel]:
     rules = Rule.objects.filter(channel__enabled=True).values_list("channel_id", "pattern")
-    hearing = {channel_id for channel_id, pattern in rules if topic_matches(pattern, routing_key)}
-    return list(Channel.objects.filter(id__in=hearing).defer("address").order_by("name"))
+    channel_ids = {channel_id for channel_id, pattern in rules if topic_matches(pattern, routing_key)}
+    return list(Channel.objects.filter(id__in=channel_ids).defer("address").order_by("name"))

@@ -71,17 +71,17 @@ def _operator_needed(occurrence: str, body: Mapping[str, Any], name_of: Names, c
     match occurrence:
         case "handover":
             what = counted(count, "conversation waits", "conversations wait")
-            told = f"{what} for an operator in {name_of('campaign_id', body.get('campaign_id', 'no campaign'))}: answer"
+            text = f"{what} for an operator in {name_of('campaign_id', body.get('campaign_id', 'no campaign'))}: answer"
         case "approval":
             what = counted(count, "first contact waits", "first contacts wait")
-            told = f"{what} in {name_of('campaign_id', body.get('campaign_id', 'no campaign'))}: approve or reject"
+            text = f"{what} in {name_of('campaign_id', body.get('campaign_id', 'no campaign'))}: approve or reject"
         case "dead_letter":
             where = _one_line(body.get("queue")) or "no queue"
-            told = f"{counted(count, 'dead letter')} of {where}: replay, edit or discard"
+            text = f"{counted(count, 'dead letter')} of {where}: replay, edit or discard"
         case _:
             script = name_of("sfc_id", body.get("sfc_id", "unknown"))
-            told = f"{counted(count, 'play')} of script {script} failed: see why"
-    return f"{told}. {'' if count == 1 else 'The last one: '}{_reason(body)}"
+            text = f"{counted(count, 'play')} of script {script} failed: see why"
+    return f"{text}. {'' if count == 1 else 'The last one: '}{_reason(body)}"
 
 
 def _dead(bot: str, comment: str) -> str:

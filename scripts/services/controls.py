@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from bots.deliveries.queueing import deliveries_cancel
 from bots.models import Delivery
-from campaigns.policy.fences import rules_changed
+from campaigns.policy.notices import rules_changed
 from messaging.database.clock import database_clock
 from scripts.errors import MoveRefused, UnknownScript
 from scripts.models import Assignment, Play, Step

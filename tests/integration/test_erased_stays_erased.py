@@ -15,7 +15,7 @@ from bots.worker.cursors import Reader, cursors_start_direct, messages_record
 from bots.worker.message_changes import changes_record, lately
 from campaigns.erasing import StillLeaving, person_erase
 from campaigns.models import Suppression
-from campaigns.policy.fences import erasing_hold
+from campaigns.policy.locks import erasures_lock_shared
 from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.llm_runner import job_run
@@ -153,7 +153,7 @@ def test_an_erasure_waits_for_what_is_being_recorded_and_takes_it_along(writer):
     world = make_world()
     suppression_add(telegram_user_id=ID, source=Suppression.Source.OPERATOR)
     with transaction.atomic():
-        erasing_hold()
+        erasures_lock_shared()
         eraser = in_thread(erase)
         wait_until(somebody_waits_for_a_lock, what="the erasure waiting for the writer")
         if writer == "an event":

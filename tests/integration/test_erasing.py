@@ -9,7 +9,7 @@ from django.db import connection
 from bots.deliveries.claiming import claim
 from campaigns.erasing import person_erase, person_named
 from campaigns.models import HashKey, Suppression
-from campaigns.policy import fences
+from campaigns.policy import locks
 from campaigns.suppressions.lookup import is_erased, is_suppressed
 from campaigns.suppressions.recording import suppression_add
 from leads.models import Lead
@@ -106,13 +106,13 @@ def test_an_erasure_counts_what_was_held_before_it_and_no_entry_of_its_own(world
 
 def test_an_entry_that_is_deleted_meanwhile_does_not_take_the_silence_along(world, monkeypatch):
     fill(world)
-    close = fences.erasing_close
+    close = locks.erasures_lock_exclusive
 
     def deleted() -> None:
         close()
         Suppression.objects.filter(telegram_user_id=ID).delete()
 
-    monkeypatch.setattr(fences, "erasing_close", deleted)
+    monkeypatch.setattr(locks, "erasures_lock_exclusive", deleted)
     erase()
     assert is_suppressed(telegram_user_id=ID) and search(NAME, WORDS) == []
 

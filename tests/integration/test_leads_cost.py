@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from campaigns.suppressions.registry import bearer_of
+from campaigns.suppressions.registry import last_id_of
 from leads.models import Conversation, Lead, Message
 from leads.selectors import MOST_SAID, conversation_with, heard_since, messages_said
 from parser.hit_changes import hits_changed
@@ -142,8 +142,8 @@ def test_what_is_read_of_conversations_does_not_grow_with_all_that_was_ever_writ
 
 def test_what_the_parser_has_met_is_found_by_an_index(hits: None) -> None:
     assert Hit.objects.count() == ROWS
-    assert bearer_of("name77") == 77
-    assert touched(lambda: bearer_of("name77"), "parser_hit") < 20
+    assert last_id_of("name77") == 77
+    assert touched(lambda: last_id_of("name77"), "parser_hit") < 20
     there, other = deletions(-1_000_000_000_001), deletions(-1_000_000_000_002)
     assert touched(lambda: hits_changed(bot_id=uuid4(), changes=other), "parser_hit") < 20
     parser = Hit.objects.values_list("bot_id", flat=True)[0]

@@ -85,7 +85,7 @@ def test_statements_by_hand_and_advisory_locks_count(found, rows):
         raw(";".join(statements), chat.pk, campaign.pk)
     assert "campaigns_campaign is locked after campaigns_chat" in found.pop()
     with transaction.atomic():
-        raw("SELECT pg_advisory_xact_lock_shared(%s)", lock_watch.fences._SUPPRESSIONS)
+        raw("SELECT pg_advisory_xact_lock_shared(%s)", lock_watch.policy_locks._SUPPRESSIONS)
         raw("UPDATE campaigns_chat AS room SET key = %s WHERE room.id = %s", "renamed", chat.pk)
     assert "campaigns_chat is locked after suppressions" in found.pop() and not found
 
@@ -186,7 +186,7 @@ def test_a_part_is_locked_under_its_whole(found, rows):
     permission = chat.permissions.create(purpose="script", granted_by="x", evidence="x", granted_at=ledger.START)
     with transaction.atomic():
         lock(chat)
-        raw("SELECT pg_advisory_xact_lock(%s)", lock_watch.fences._SUPPRESSIONS)
+        raw("SELECT pg_advisory_xact_lock(%s)", lock_watch.policy_locks._SUPPRESSIONS)
         lock(permission)
     assert found == []
     with transaction.atomic():

@@ -15,7 +15,7 @@ from bots.models import Bot, Incident
 from bots.worker.cursors import Reader, message_skip
 from bots.worker.reference_confirming import cannot_tell
 from campaigns.models import Chat
-from campaigns.permissions.expiry import permissions_tell_expiring
+from campaigns.permissions.expiry import permissions_notify_expiring
 from leads.models import Lead
 from leads.services import identity
 from messaging.models import OutboxEvent
@@ -83,7 +83,7 @@ def test_an_account_that_is_another_bots_is_told_of_by_name_and_key(bot):
 def test_a_permission_that_ends_is_told_of_by_the_chats_title(chat):
     end = datetime(2024, 12, 4, tzinfo=UTC)
     chat.permissions.update(valid_until=end)
-    permissions_tell_expiring(now=end)
+    permissions_notify_expiring(now=end)
     [body] = OutboxEvent.objects.filter(routing_key="admin.error").values_list("body", flat=True)
     assert "The permission of “Market square” for" in body
 

@@ -8,7 +8,7 @@ from django.db import connections
 from django.utils import timezone
 
 from campaigns.models import ChatPermission
-from campaigns.permissions.expiry import permissions_tell_expiring
+from campaigns.permissions.expiry import permissions_notify_expiring
 from messaging.models import OutboxEvent
 from tests.integration import ledger
 
@@ -31,27 +31,27 @@ def told() -> list[str]:
 def test_each_stage_is_told_once(permission):
     looks = [(15, 0), (14, 1), (13, 0), (3, 1), (2.9, 0), (0, 1), (-1, 0)]
     for days, expected in looks:
-        assert permissions_tell_expiring(now=END - days * DAY) == expected, days
+        assert permissions_notify_expiring(now=END - days * DAY) == expected, days
     assert ["in 14 days" in told()[0], "in 3 days" in told()[1], "expired at 2024-12-04" in told()[2]] == [True] * 3
     assert all(permission.chat.key in text for text in told())
 
 
 def test_of_missed_stages_the_latest_is_told(permission):
-    assert permissions_tell_expiring(now=END - DAY) == 1
+    assert permissions_notify_expiring(now=END - DAY) == 1
     assert len(told()) == 1 and "in 3 days" in told()[0]
 
 
 def test_what_is_revoked_or_has_no_end_is_not_told(permission):
     ledger.make_chat()
     ChatPermission.objects.filter(pk=permission.pk).update(revoked_at=timezone.now())
-    assert permissions_tell_expiring(now=END) == 0
+    assert permissions_notify_expiring(now=END) == 0
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_looks_at_the_same_moment_tell_it_once(permission):
     def look(_: int) -> int:
         try:
-            return permissions_tell_expiring(now=END)
+            return permissions_notify_expiring(now=END)
         finally:
             connections.close_all()
 

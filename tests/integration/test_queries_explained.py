@@ -20,8 +20,8 @@ from bots.models import Delivery, Role
 from bots.selectors import is_own_account
 from bots.tasks import supervise_bots
 from campaigns.models import Campaign, Purpose, Suppression
-from campaigns.permissions.expiry import permissions_tell_expiring
-from campaigns.suppressions.lookup import is_suppressed, suppressed_bearer
+from campaigns.permissions.expiry import permissions_notify_expiring
+from campaigns.suppressions.lookup import is_suppressed, suppressed_id_of
 from coolthing_site.processes.beat_schedule import PERIODS
 from leads.models import Conversation, Lead, Message
 from leads.selectors import PersonRef, manager_least_loaded
@@ -142,7 +142,7 @@ def test_what_is_sent(world: World, talk: Conversation, plans: scale.Plans) -> N
     for name in ("Name77", "Gone77", "nobody"):
         is_own_account(telegram_user_id=None, username=name)
         is_suppressed(username=name)
-        suppressed_bearer(name)
+        suppressed_id_of(name)
 
 
 def dispatch_leads() -> None:
@@ -159,7 +159,7 @@ ROUNDS: dict[str, Callable[[], object]] = {
     "leads.tasks.dispatch_due": dispatch_leads,
     "notifier.tasks.dispatch_due": lambda: notifications_dispatch_due(now=database_clock()),
     "messaging.tasks.prune": retention.prune_all,
-    "campaigns.tasks.tell_expiring": lambda: permissions_tell_expiring(now=database_clock()),
+    "campaigns.tasks.tell_expiring": lambda: permissions_notify_expiring(now=database_clock()),
     "messaging.tasks_replay.advance_replays": replays.replays_advance,
 }
 NOT_EXPLAINED = {"messaging.tasks_stats.sample_queues": "asks the broker, and its table is deleted after an hour"}

@@ -17,7 +17,7 @@ from bots.models import Bot, Delivery, Incident, MassCancellation, PendingLogin
 from bots.tasks import supervise_bots
 from bots.worker.supervision import supervise
 from campaigns.models import ChatPermission
-from campaigns.permissions.expiry import permissions_tell_expiring
+from campaigns.permissions.expiry import permissions_notify_expiring
 from leads.models import Lead, LlmJob, UnclaimedMessage
 from leads.tasks import dispatch_due
 from messaging import rounds
@@ -117,7 +117,7 @@ def test_expiring_permissions_are_reported_beside_a_poisoned_one():
     )
     poison("campaigns_chatpermission", first.pk)
     with pytest.raises(RoundFailed):
-        permissions_tell_expiring(now=timezone.now())
+        permissions_notify_expiring(now=timezone.now())
     second.refresh_from_db()
     assert second.expiry_told is not None
 

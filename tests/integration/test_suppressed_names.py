@@ -8,7 +8,7 @@ from bots.deliveries.outcomes import person_learned
 from bots.models import Delivery
 from bots.worker.executor import in_db
 from campaigns.models import Suppression
-from campaigns.policy.fences import suppressions_hold
+from campaigns.policy.locks import suppressions_lock_shared
 from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.models import Conversation, Lead
@@ -153,7 +153,7 @@ def test_a_batch_that_meets_several_suppressed_names_never_waits_in_a_circle_wit
         list(Conversation.objects.filter(lead__telegram_user_id=502).select_for_update())
         batch = in_thread(lambda: leads_receive(events=events))
         wait_until(somebody_waits_for_a_lock, what="the batch waiting for the claim")
-        suppressions_hold()
+        suppressions_lock_shared()
     batch.join(60)
     assert {lead.state for lead in Lead.objects.all()} == {Lead.State.OPTED_OUT}
     assert {row.telegram_user_id for row in Suppression.objects.all()} == {501, 502}

@@ -14,7 +14,7 @@ from bots.models import Delivery
 from campaigns.models import Campaign, ChatPermission, Suppression
 from campaigns.permissions.services import permission_grant, permission_revoke
 from campaigns.permissions.validity import is_permitted
-from campaigns.policy.fences import suppressions_hold
+from campaigns.policy.locks import suppressions_lock_shared
 from campaigns.services import campaign_finish, campaign_pause, campaign_resume, campaign_start
 from campaigns.suppressions.lookup import is_suppressed, suppressed
 from campaigns.suppressions.recording import suppression_add
@@ -158,7 +158,7 @@ def test_claims_do_not_wait_for_each_other_at_the_fences():
         with connection.cursor() as cursor:
             cursor.execute("SELECT id FROM campaigns_campaign WHERE id = %s FOR SHARE", [campaign.id])
             cursor.execute("SELECT id FROM campaigns_chat WHERE id = %s FOR SHARE", [chat.id])
-        suppressions_hold()
+        suppressions_lock_shared()
         mine = ledger.owners(first, second, chats=[chat])
         claimer = in_thread(lambda: batches.append(claim(mine, clock=ledger.Clock())))
         claimer.join(60)

@@ -30,7 +30,7 @@ def notify(address: str, content: Mapping[str, object]) -> None:
 
     Raises TransportError.
     """
-    wish = {
+    request = {
         "address": address,
         "title": shortened(str(content["title"]), LONGEST_TITLE),
         "body": str(content.get("text") or content["title"]),
@@ -40,7 +40,7 @@ def notify(address: str, content: Mapping[str, object]) -> None:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "outgoing.through_apprise"],
-            input=json.dumps(wish).encode(),
+            input=json.dumps(request).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=settings.BASE_DIR,

@@ -34,14 +34,14 @@ def post(url: str, content: Mapping[str, object]) -> None:
     }
     body = json.dumps(dict(content), ensure_ascii=False).encode()
     try:
-        answer = asyncio.run(_post(url, body, headers))
+        response = asyncio.run(_post(url, body, headers))
     except OutgoingRefused as refused:
         raise TransportError(f"webhook: {refused}", permanent=True) from None
     except (TimeoutError, OSError, ValueError, httpx2.HTTPError, httpx2.InvalidURL) as error:
         # Only the error's class, because its text may contain the address.
         raise TransportError(f"webhook: {type(error).__name__}") from None
-    if not answer.is_success:
-        _refused(answer)
+    if not response.is_success:
+        _refused(response)
 
 
 async def _post(url: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Response:
@@ -59,8 +59,8 @@ def _ssl_context() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-def _refused(answer: httpx2.Response) -> NoReturn:
-    wait = seconds_to_wait(answer.headers, now=datetime.now(UTC))
+def _refused(response: httpx2.Response) -> NoReturn:
+    wait = seconds_to_wait(response.headers, now=datetime.now(UTC))
     raise TransportError(
-        f"webhook: HTTP {answer.status_code}", permanent=is_permanent(answer.status_code), retry_after=wait
+        f"webhook: HTTP {response.status_code}", permanent=is_permanent(response.status_code), retry_after=wait
     )
