@@ -13,7 +13,7 @@ from tests.browser.login_pages import PASSWORD, PHONE
 from tests.browser.panel import Chromium, Panel
 from tests.browser.world import build_world
 from tests.telegram.accounts import point_at
-from tests.telegram.login_support import login_worker_runs
+from tests.telegram.logins.login_support import login_worker_runs
 
 # A test opens up to thirty pages, and twenty programs may share its core.
 TEST_SECONDS = 900

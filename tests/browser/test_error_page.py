@@ -1,4 +1,4 @@
-"""The page of an error in a browser; what the others say is in tests/integration/test_error_pages.py."""
+"""The page of an error in a browser; what the others say is in tests/integration/panel/test_error_pages.py."""
 
 from tests.browser.panel import Panel
 

@@ -10,7 +10,7 @@ from bots.logins.login_worker import LoginWorker
 from sandbox.server import Sandbox, SandboxConfig
 from tests.telegram.accounts import Accounts, point_at
 from tests.telegram.bots_support import Company, Listener, company_with
-from tests.telegram.login_support import login_worker_runs
+from tests.telegram.logins.login_support import login_worker_runs
 from tests.telegram.sandbox_support import Town
 
 
