@@ -44,10 +44,10 @@ def _now() -> datetime:
 class Event(BaseModel):
     """Base of all events.
 
-    `class Said(Event, exchange=topology.EVENTS_EXCHANGE, key="bots.said")` declares where the event is published. A key
-    may contain fields: `lead.{campaign_id}`. Pass `service` if the publisher is not the key's first word. A class with
-    `fallback` is used for keys that fit no other class; the key `#` fits every key. Unknown fields in a body are
-    ignored.
+    `class NewLead(Event, exchange=topology.LEADS_EXCHANGE, key="lead.{campaign_id}")` declares where the event is
+    published. A key may contain fields, such as `{campaign_id}`. Pass `service` if the publisher is not the key's first
+    word. A class with `fallback` is used for keys that fit no other class; the key `#` fits every key. Unknown fields
+    in a body are ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -240,7 +240,7 @@ def _pick(exchange: str, routing_key: str, fields: dict[str, Any]) -> type[Event
     fitting = _fitting(exchange, routing_key, len(_registry))
     if not fitting:
         raise UndecodableMessage(f"no event is known by the key {routing_key!r} on {exchange!r}")
-    return next((cls for cls in fitting if _speaks_of(cls, routing_key, fields)), fitting[0])
+    return next((cls for cls in fitting if _has_fields_of(cls, routing_key, fields)), fitting[0])
 
 
 @lru_cache(_KEYS_REMEMBERED)
@@ -255,7 +255,7 @@ def _fitting(exchange: str, routing_key: str, known: int) -> Sequence[type[Event
     return sorted(fitting, key=lambda cls: len(_key_fields(cls._key)))
 
 
-def _speaks_of(cls: type[Event], routing_key: str, fields: dict[str, Any]) -> bool:
+def _has_fields_of(cls: type[Event], routing_key: str, fields: dict[str, Any]) -> bool:
     """Whether the body has a required field of this class, or the key contains all required fields."""
     needed = _required(cls) - _key_words(cls, routing_key).keys()
     return not needed or not needed.isdisjoint(fields)

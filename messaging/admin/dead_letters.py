@@ -13,9 +13,16 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from messaging.admin.letter_editing import DOWNLOAD, EDIT, LetterEditing
-from messaging.admin.letter_filters import CampaignFilter, ErrorFilter, QueueFilter, ReasonFilter, TypeFilter
-from messaging.admin.parts import LARGE_OF_LETTER, LedgerAdmin, ReasonForm, json_shown, json_text_shown, trace_link
+from messaging.admin.dead_letter_editing import DOWNLOAD, EDIT, DeadLetterEditing
+from messaging.admin.dead_letter_filters import CampaignFilter, ErrorFilter, QueueFilter, ReasonFilter, TypeFilter
+from messaging.admin.parts import (
+    LARGE_DEAD_LETTER_COLUMNS,
+    GrowingTableAdmin,
+    ReasonForm,
+    json_shown,
+    json_text_shown,
+    trace_link,
+)
 from messaging.admin.replays import RateForm
 from messaging.dead_letters import replays, services
 from messaging.dead_letters.bodies import difference
@@ -31,7 +38,7 @@ from panelkit.operations import Offer, Operation, when_in
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(LetterEditing, FactAdmin):
+class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
     empty_hint = "Good: every message has been handled. What cannot be handled, expires or has no queue ends here."
     list_display = ("last_seen_at", "where", "what", "reason", "error_excerpt", "count", "state_label")
     list_filter = (
@@ -43,11 +50,11 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
         ErrorFilter,
         ("last_seen_at", RangeDateTimeFilter),
     )
-    list_before_template = "messaging/letters_matching.html"
+    list_before_template = "messaging/replay_matching.html"
     search_fields = ("body", "edited_body", "reason", "error", "queue", "routing_key", "=event_id")
     search_help_text = "Searches bodies, reasons, errors, queues, routing keys, and whole event ids."
     ordering = ("-last_seen_at",)
-    live_template = "messaging/letter_story.html"
+    live_template = "messaging/dead_letter_history.html"
     readonly_fields = (
         "state_label", "where", "campaign", "trace", "body_shown", "traceback_shown", "headers_shown", "x_death_shown",
     )  # fmt: skip
@@ -215,12 +222,12 @@ class DeadLetterAdmin(LetterEditing, FactAdmin):
 
 
 @admin.register(DeadLetterEntry)
-class DeadLetterEntryAdmin(LedgerAdmin):
+class DeadLetterEntryAdmin(GrowingTableAdmin):
     empty_hint = "What happens to dead letters, and who did it, is noted here."
     list_display = ("at", "what_label", "of", "by", "note_excerpt")
     list_filter = (("what", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("letter",)
-    large_fields = LARGE_OF_LETTER
+    large_fields = LARGE_DEAD_LETTER_COLUMNS
     search_fields = ("by", "note", "=replay", "=letter__event_id")
     ordering = ("-pk",)
     exclude = ("note",)

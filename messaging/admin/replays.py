@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from messaging.admin.parts import LARGE_OF_LETTER, LedgerAdmin
+from messaging.admin.parts import LARGE_DEAD_LETTER_COLUMNS, GrowingTableAdmin
 from messaging.dead_letters import replays
 from messaging.models import ReplayBatch, ReplayItem
 from messaging.services import maintenance_pause
@@ -88,12 +88,12 @@ class OutcomeFilter(DropdownFilter):
 
 
 @admin.register(ReplayItem)
-class ReplayItemAdmin(LedgerAdmin):
+class ReplayItemAdmin(GrowingTableAdmin):
     empty_hint = "What became of each replayed letter is noted here."
     list_display = ("id", "of", "outcome_label", "note_excerpt", "done_at", "batch")
     list_filter = (OutcomeFilter,)
     list_select_related = ("letter", "batch")
-    large_fields = LARGE_OF_LETTER
+    large_fields = LARGE_DEAD_LETTER_COLUMNS
     search_fields = ("=batch__id", "=letter__event_id", "letter__queue", "note")
     ordering = ("pk",)
     fields = ("of", "outcome_label", "note", "batch", "done_at", "replay")

@@ -87,12 +87,12 @@ def exchange_differs(spec: ExchangeSpec, live: dict[str, Any] | None) -> bool:
 
 def unfinished_exchange_moves(topology: Topology, found: list[dict[str, Any]]) -> list[str]:
     """A line for each temporary exchange that an interrupted `setup_broker --migrate` left."""
-    standing = {exchange["name"] for exchange in found}
+    existing = {exchange["name"] for exchange in found}
     return [
         f"exchange {spec.name}{MOVING_SUFFIX} is left of an interrupted move: messages to {spec.name} go through it;"
         " run setup_broker --migrate again"
         for spec in topology.exchanges
-        if spec.name + MOVING_SUFFIX in standing
+        if spec.name + MOVING_SUFFIX in existing
     ]
 
 
@@ -121,9 +121,9 @@ def _declare_queue(connection: Connection, spec: QueueSpec) -> None:
 
 
 def _exchange_differences(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
-    standing = {exchange["name"]: exchange for exchange in found}
+    existing = {exchange["name"]: exchange for exchange in found}
     for spec in topology.exchanges:
-        live = standing.get(spec.name)
+        live = existing.get(spec.name)
         if live is None:
             yield f"exchange {spec.name} is missing: who publishes to it is refused; {_DECLARES}"
             continue
@@ -137,9 +137,9 @@ def _exchange_differences(topology: Topology, found: list[dict[str, Any]]) -> It
 
 
 def _queue_differences(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
-    standing = {queue["name"]: queue for queue in found}
+    existing = {queue["name"]: queue for queue in found}
     for spec in topology.queues:
-        live = standing.get(spec.name)
+        live = existing.get(spec.name)
         if live is None:
             yield f"queue {spec.name} is missing: what is sent to it is unroutable; {_DECLARES}"
             continue
@@ -182,9 +182,9 @@ def _binding_differences(topology: Topology, found: list[dict[str, Any]]) -> Ite
 
 
 def _unfinished_moves(topology: Topology, found: list[dict[str, Any]]) -> Iterator[str]:
-    standing = {queue["name"] for queue in found}
+    existing = {queue["name"] for queue in found}
     for spec in topology.queues:
-        if spec.name + MOVING_SUFFIX in standing:
+        if spec.name + MOVING_SUFFIX in existing:
             yield (
                 f"queue {spec.name}{MOVING_SUFFIX} is left of an interrupted move: messages of {spec.name} wait in it;"
                 " setup_broker --migrate brings them back"

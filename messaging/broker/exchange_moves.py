@@ -48,34 +48,36 @@ class _Binding(NamedTuple):
 class ExchangeMover:
     """Part of `queue_moves.QueueMover`, whose lock and channel it uses.
 
-    `say` is called with a line for each exchange.
+    `report` is called with a line for each exchange.
     """
 
-    def __init__(self, wanted: Topology, api: ManagementApi, channel: amqp.Channel, say: Callable[[str], None]) -> None:
-        self._topology, self._api, self._channel, self._say = wanted, api, channel, say
+    def __init__(
+        self, wanted: Topology, api: ManagementApi, channel: amqp.Channel, report: Callable[[str], None]
+    ) -> None:
+        self._topology, self._api, self._channel, self._report = wanted, api, channel, report
 
     def move_all(self) -> list[str]:
         """Recreate the exchanges that have arguments, and finish the moves of an interrupted run. Returns their names.
 
         Raises `BrokerChangeRefused`.
         """
-        standing = {exchange["name"]: exchange for exchange in self._api.in_vhost("exchanges")}
-        changed = [spec for spec in self._topology.exchanges if declare.exchange_differs(spec, standing.get(spec.name))]
-        begun = [spec for spec in self._topology.exchanges if exchange_beside(spec.name) in standing]
-        chosen = [spec for spec in self._topology.exchanges if spec in changed or spec in begun]
+        existing = {exchange["name"]: exchange for exchange in self._api.in_vhost("exchanges")}
+        changed = [spec for spec in self._topology.exchanges if declare.exchange_differs(spec, existing.get(spec.name))]
+        unfinished = [spec for spec in self._topology.exchanges if exchange_beside(spec.name) in existing]
+        chosen = [spec for spec in self._topology.exchanges if spec in changed or spec in unfinished]
         if not chosen:
             return []
         self._require_no_exclusive_queues(changed)
-        self._set_policies(chosen, standing)
+        self._set_policies(chosen, existing)
         for spec in chosen:
-            self._move(spec, standing.get(spec.name))
+            self._move(spec, existing.get(spec.name))
         time.sleep(_SETTLE_SECONDS)
         for spec in chosen:
             self._channel.exchange_delete(exchange_beside(spec.name))
-            self._say(f"{spec.name}: as it should be")
+            self._report(f"{spec.name}: as it should be")
         return [spec.name for spec in chosen]
 
-    def _set_policies(self, specs: Iterable[ExchangeSpec], standing: Container[str]) -> None:
+    def _set_policies(self, specs: Iterable[ExchangeSpec], existing: Container[str]) -> None:
         try:
             policies.policies_set(self._topology, self._api)
             for spec in specs:
@@ -86,7 +88,7 @@ class ExchangeMover:
                 f" with the tag policymaker; {problem}"
             ) from None
         for spec in specs:
-            if spec.name in standing:
+            if spec.name in existing:
                 self._require_followed(_moving_policy(spec), spec.name)
 
     def _move(self, spec: ExchangeSpec, live: dict[str, Any] | None) -> None:

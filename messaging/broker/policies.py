@@ -50,15 +50,15 @@ def by_hand(policy: PolicySpec, vhost: str) -> str:
 def differences(topology: Topology, api: ManagementApi, exchanges: list[dict[str, Any]]) -> Iterator[str]:
     """Like `declare.differences`, for the policies."""
     known = {policy["name"]: policy for policy in api.in_vhost("policies")}
-    standing = {exchange["name"]: exchange for exchange in exchanges}
+    existing = {exchange["name"]: exchange for exchange in exchanges}
     for policy in topology.policies:
         if policy.name not in known:
             yield f"policy {policy.name} is missing: {_MEANING}; setup_broker sets it, or {by_hand(policy, api.vhost)}"
             continue
         yield from _differences_of(policy, known[policy.name])
         for name in policy.exchanges:
-            if name in standing:
-                yield from _not_followed(policy, standing[name], known, api.vhost)
+            if name in existing:
+                yield from _not_followed(policy, existing[name], known, api.vhost)
 
 
 def _differences_of(policy: PolicySpec, live: dict[str, Any]) -> Iterator[str]:

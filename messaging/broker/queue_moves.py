@@ -18,7 +18,7 @@ from kombu import Connection
 from messaging.broker import declare, topology
 from messaging.broker.exchange_moves import ExchangeMover
 from messaging.broker.management_api import ManagementApi
-from messaging.broker.queue_transport import Carrier
+from messaging.broker.queue_transport import QueueTransport
 from messaging.broker.topology import Topology
 from messaging.errors import BrokerChangeRefused
 from texts.wording import counted
@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.5
 
 
 class QueueMover:
-    """Moves a broker's queues. `say` is called with a line for each step.
+    """Moves a broker's queues. `report` is called with a line for each step.
 
     A context manager. Only one can be active on a virtual host; another one raises `BrokerChangeRefused`.
     """
@@ -43,12 +43,12 @@ class QueueMover:
         self,
         wanted: Topology,
         api: ManagementApi,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
         *,
         url: str = "",
         figures_seconds: float = FIGURES_SECONDS,
     ) -> None:
-        self._topology, self._api, self._say, self._figures_seconds = wanted, api, say, figures_seconds
+        self._topology, self._api, self._report, self._figures_seconds = wanted, api, report, figures_seconds
         self._url = url or settings.RABBITMQ_URL
 
     def __enter__(self) -> Self:
@@ -60,7 +60,7 @@ class QueueMover:
             self._connection.release()
             raise BrokerChangeRefused("another setup_broker --migrate is at work") from None
         self._channel: amqp.Channel = self._connection.channel()
-        self._carrier = Carrier(self._connection)
+        self._transport = QueueTransport(self._connection)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
@@ -68,7 +68,7 @@ class QueueMover:
 
     def move_exchanges(self) -> list[str]:
         """Call `ExchangeMover.move_all`. Move the exchanges before the queues, whose bindings need them."""
-        return ExchangeMover(self._topology, self._api, self._channel, self._say).move_all()
+        return ExchangeMover(self._topology, self._api, self._channel, self._report).move_all()
 
     def move_all(self) -> list[str]:
         """Recreate the queues that differ, and finish the moves of an interrupted run. Returns the names of both.
@@ -77,9 +77,9 @@ class QueueMover:
         for an exchange that differs.
         """
         declare.declare_exchanges(self._topology, self._url)
-        standing = {queue["name"]: queue for queue in self._api.in_vhost("queues")}
-        changed = [spec for spec in self._topology.queues if declare.queue_differs(spec, standing.get(spec.name))]
-        begun = [spec for spec in self._topology.queues if queue_beside(spec.name) in standing]
+        existing = {queue["name"]: queue for queue in self._api.in_vhost("queues")}
+        changed = [spec for spec in self._topology.queues if declare.queue_differs(spec, existing.get(spec.name))]
+        unfinished = [spec for spec in self._topology.queues if queue_beside(spec.name) in existing]
         for spec in changed:
             self._require_unused(spec.name)
         for spec in changed:
@@ -90,8 +90,8 @@ class QueueMover:
         declare.declare(self._topology, self._url)
         # RabbitMQ 3.10 crashes a channel that has used a classic queue and then publishes to a quorum queue of the same
         # name.
-        self._carrier = Carrier(self._connection)
-        back = [spec for spec in self._topology.queues if spec in changed or spec in begun]
+        self._transport = QueueTransport(self._connection)
+        back = [spec for spec in self._topology.queues if spec in changed or spec in unfinished]
         for spec in back:
             self._move_back(spec.name)
         return [spec.name for spec in back]
@@ -102,18 +102,18 @@ class QueueMover:
         # Bind the temporary queue before unbinding this one: a message may arrive twice in between, but is never lost.
         self._bind(queue_beside(queue), {*bindings, *wanted})
         self._unbind(queue, bindings)
-        waiting = counted(self._carrier.carry(queue, queue_beside(queue)), "message waits", "messages wait")
-        self._say(f"{queue}: {waiting} in {queue_beside(queue)}")
+        waiting = counted(self._transport.move(queue, queue_beside(queue)), "message waits", "messages wait")
+        self._report(f"{queue}: {waiting} in {queue_beside(queue)}")
 
     def _move_back(self, queue: str) -> None:
         bindings = self._bindings(queue_beside(queue))
         # Including bindings that are not in the topology, because another program may depend on them.
         self._bind(queue, set(bindings))
         self._unbind(queue_beside(queue), bindings)
-        moved = self._carrier.carry(queue_beside(queue), queue)
+        moved = self._transport.move(queue_beside(queue), queue)
         self._await_emptiness({queue_beside(queue): queue})
         self._channel.queue_delete(queue_beside(queue))
-        self._say(f"{queue}: as it should be, {counted(moved, 'message is', 'messages are')} back")
+        self._report(f"{queue}: as it should be, {counted(moved, 'message is', 'messages are')} back")
 
     def _await_emptiness(self, queues: Mapping[str, str]) -> None:
         """Wait until the queues have been empty and unused for as long as the broker's statistics may be out of date.
@@ -130,7 +130,7 @@ class QueueMover:
                 if quiet >= FIGURES_SECONDS:
                     self._require_unused(queue)
                 settled &= not self._in_use(queue)
-                if self._carrier.carry(queue, target):
+                if self._transport.move(queue, target):
                     since, settled = time.monotonic(), False
 
     def _require_unused(self, queue: str) -> None:

@@ -1,4 +1,4 @@
-"""Carries messages unchanged from one queue to another. Each is confirmed there before it is acknowledged here."""
+"""Moves messages unchanged from one queue to another. Each is confirmed there before it is acknowledged here."""
 
 import socket
 import time
@@ -17,8 +17,8 @@ _CONFIRM_SECONDS = 30.0
 _QUEUE_HEADERS = ("x-delivery-count", "x-acquired-count")
 
 
-class Carrier:
-    """Carries messages on its own channel.
+class QueueTransport:
+    """Moves messages over its own channel.
 
     Any exception makes it unusable; messages that were not acknowledged stay in their queue.
     """
@@ -34,20 +34,20 @@ class Carrier:
         self._published = 0
         self._open: set[int] = set()
 
-    def carry(self, source: str, target: str) -> int:
-        """Carry all messages that are ready in the source now, in order. Returns their number."""
+    def move(self, source: str, target: str) -> int:
+        """Move all messages that are ready in the source now, in order. Returns their number."""
         moved = 0
-        while some := self._take(source):
-            self._publish([_copy(message) for message in some], target)
-            self._channel.basic_ack(some[-1].delivery_tag, multiple=True)
-            moved += len(some)
+        while messages := self._take(source):
+            self._publish([_copy(message) for message in messages], target)
+            self._channel.basic_ack(messages[-1].delivery_tag, multiple=True)
+            moved += len(messages)
         return moved
 
     def _take(self, queue: str) -> list[amqp.Message]:
-        some: list[amqp.Message] = []
-        while len(some) < _AT_ONCE and (message := self._channel.basic_get(queue)) is not None:
-            some.append(message)
-        return some
+        messages: list[amqp.Message] = []
+        while len(messages) < _AT_ONCE and (message := self._channel.basic_get(queue)) is not None:
+            messages.append(message)
+        return messages
 
     def _publish(self, messages: Sequence[amqp.Message], queue: str) -> None:
         """Publish through the default exchange, which routes only to this queue, and wait for the confirms.

@@ -34,7 +34,7 @@ from messaging.consuming.processed_events import (
     forget,
     record_first_time,
     record_seconds,
-    record_seconds_afterwards,
+    record_seconds_after_commit,
 )
 from messaging.events import Event, UndecodableMessage, check_version, decode
 from messaging.instrumentation import telemetry, timings, tracing
@@ -217,7 +217,9 @@ def _handle_bundle(
     rest = dict(events)
     while rest:
         try:
-            done = patiently(subscription.queue, partial(_with_one_commit, subscription, messages, rest), deadline)
+            done = patiently(
+                subscription.queue, partial(_handle_in_transaction, subscription, messages, rest), deadline
+            )
         except Reject:
             raise
         except Exception as problem:
@@ -227,7 +229,7 @@ def _handle_bundle(
     return {}
 
 
-def _with_one_commit(
+def _handle_in_transaction(
     subscription: Subscription, messages: Sequence[ReceivedMessage], events: Mapping[int, Event]
 ) -> dict[int, int]:
     """Handle events in one transaction, for COMMIT_AFTER_SECONDS at most.
@@ -282,7 +284,7 @@ def _handle_each_alone(
                 failed[position] = problem
                 if subscription.raw:
                     log.exception("%s: a message cannot be archived now, it stays", subscription.queue)
-    record_seconds_afterwards(subscription.queue, handled)
+    record_seconds_after_commit(subscription.queue, handled)
     _log_handled(subscription.queue, handled, began)
     return failed
 

@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 # Seconds until a pause or a resume reaches a worker, at most.
 APPLY_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
-# After so many failed queries in a row the worker consumes nothing until the database is available again. Otherwise
+# After this many failed queries in a row the worker consumes nothing until the database is available again. Otherwise
 # each message that a handler returns would be delivered again at once, and each delivery counts: after hours of that
 # the broker would dead-letter good messages for reaching the delivery limit.
-LOOKS_BEFORE_REST = 2
+FAILURES_BEFORE_STOP = 2
 
 
 def paused_queues() -> set[str]:
@@ -47,14 +47,16 @@ class ApplyQueueControl(bootsteps.StartStopStep):
 
     def _read_or_wait(self) -> set[str]:
         """Wait for the database: a worker that does not know which queues are paused consumes nothing."""
-        told = False
+        is_logged = False
         while True:
             try:
                 return self._read()
             except (DatabaseError, InterfaceError) as problem:
-                if not told:
-                    log.warning("waiting for the database to learn which queues are paused: %s", str(problem).strip())
-                told = True
+                if not is_logged:
+                    log.warning(
+                        "waiting for the database, which stores which queues are paused: %s", str(problem).strip()
+                    )
+                is_logged = True
                 maybe_shutdown()
                 time.sleep(_RETRY_SECONDS)
 
@@ -63,9 +65,9 @@ class ApplyQueueControl(bootsteps.StartStopStep):
             paused = self._read()
         except (DatabaseError, InterfaceError) as problem:
             self._failures += 1
-            log.warning("which queues are paused cannot be read now: %s", str(problem).strip())
-            if self._failures == LOOKS_BEFORE_REST:
-                consumer.call_soon(rest, consumer)
+            log.warning("cannot read from the database which queues are paused: %s", str(problem).strip())
+            if self._failures == FAILURES_BEFORE_STOP:
+                consumer.call_soon(stop_consuming, consumer)
             return
         self._failures = 0
         # The timer of a thread pool has its own thread, but the channel belongs to the consumer's thread.
@@ -80,12 +82,12 @@ class ApplyQueueControl(bootsteps.StartStopStep):
             raise
 
 
-def rest(consumer: Any) -> None:
+def stop_consuming(consumer: Any) -> None:
     """Consume from no queue until `apply` is called. Prefetched messages are handled when the database is available."""
     tasks = consumer.task_consumer
     if tasks is None:
         return
-    log.warning("the database is away: nothing more is taken from any queue")
+    log.warning("the database is unavailable: this worker consumes from no queue until it is back")
     for queue in list(tasks.queues):
         consumer.forget_queue(queue.name)
 
@@ -96,12 +98,12 @@ def apply(consumer: Any, paused: set[str]) -> None:
     if tasks is None:
         return
     mine = consumer.app.amqp.queues.consume_from
-    held = {queue.name for queue in tasks.queues}
+    consumed = {queue.name for queue in tasks.queues}
     for name, queue in mine.items():
-        if name in paused and name in held:
+        if name in paused and name in consumed:
             consumer.forget_queue(name)
             log.warning("%s is paused", name)
-        elif name not in paused and name not in held:
+        elif name not in paused and name not in consumed:
             tasks.add_queue(queue)
             tasks.consume()
             log.warning("%s is resumed", name)

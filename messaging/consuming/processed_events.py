@@ -64,7 +64,7 @@ def record_seconds(queue: str, handled: Mapping[uuid.UUID, float]) -> None:
             cursor.execute(_SECONDS, [list(handled), list(handled.values()), queue])
 
 
-def record_seconds_afterwards(queue: str, handled: Mapping[uuid.UUID, float]) -> None:
+def record_seconds_after_commit(queue: str, handled: Mapping[uuid.UUID, float]) -> None:
     """Like `record_seconds`, after the commit. Errors of the database are only logged, since nothing depends on it."""
     try:
         record_seconds(queue, handled)

@@ -16,7 +16,7 @@ from messaging.broker import topology
 from messaging.consuming import copies
 from messaging.consuming.processed_events import record_all
 from messaging.consuming.work_tasks import as_uuid, count_expired
-from messaging.dead_letters.deaths import Dead, dead_of
+from messaging.dead_letters.deaths import DeadMessage, read_dead_message
 from messaging.event_objects import campaign_of
 from messaging.events import DeadLetterKept, event_id
 from messaging.messages import ReceivedMessage
@@ -45,17 +45,21 @@ def archive_all(messages: Sequence[ReceivedMessage], *, unroutable: bool) -> Non
     Call it in a transaction. All locks are taken before the first message is archived.
     """
     dead = [
-        dead_copy
-        for dead_copy in (dead_of(message, unroutable=unroutable) for message in messages)
-        if not _expired(dead_copy)
+        dead_message
+        for dead_message in (read_dead_message(message, unroutable=unroutable) for message in messages)
+        if not _expired(dead_message)
     ]
     fresh = _fresh(dead)
     again = _replayed(fresh)
     letters = _locked(fresh, again)
     opened = [
-        dead_copy for dead_copy in fresh if _keep(dead_copy, letters[dead_copy.record], again=dead_copy.record in again)
+        dead_message
+        for dead_message in fresh
+        if _keep(dead_message, letters[dead_message.record], again=dead_message.record in again)
     ]
-    alarms = [_alarm(letters[dead_copy.record]) for dead_copy in opened if not _is_notice(letters[dead_copy.record])]
+    alarms = [
+        _alarm(letters[dead_message.record]) for dead_message in opened if not _is_notice(letters[dead_message.record])
+    ]
     if alarms:
         publish_on_commit(*alarms)
 
@@ -78,18 +82,18 @@ def _is_notice(letter: DeadLetter) -> bool:
     return is_alarm or letter.queue == topology.NOTIFICATIONS_QUEUE
 
 
-def _expired(dead_copy: Dead) -> bool:
+def _expired(dead_message: DeadMessage) -> bool:
     """Count an expired message for a task instead of archiving it.
 
     The next message from beat, or the due row, leads to the same work. Returns whether the message has expired.
     """
-    if not dead_copy.task or dead_copy.death.reason != "expired":
+    if not dead_message.task or dead_message.death.reason != "expired":
         return False
-    transaction.on_commit(partial(count_expired, dead_copy.death.queue), robust=True)
+    transaction.on_commit(partial(count_expired, dead_message.death.queue), robust=True)
     return True
 
 
-def _fresh(dead: Sequence[Dead]) -> list[Dead]:
+def _fresh(dead: Sequence[DeadMessage]) -> list[DeadMessage]:
     """The messages that were not archived before.
 
     A message is delivered again if the worker died between its commit and its ack.
@@ -97,54 +101,56 @@ def _fresh(dead: Sequence[Dead]) -> list[Dead]:
     if not dead:
         return []
     queue = dead[0].message.queue
-    arrivals = copies.arrivals((dead_copy.message, dead_copy.event) for dead_copy in dead)
+    arrivals = copies.arrivals((dead_message.message, dead_message.event) for dead_message in dead)
     before = copies.handled_before(queue, arrivals)
     lock_erasing()
-    by_record = {dead_copy.record: dead_copy for dead_copy in dead if dead_copy.event not in before}
+    by_record = {dead_message.record: dead_message for dead_message in dead if dead_message.event not in before}
     recorded = set(record_all(queue, by_record))
-    fresh = [dead_copy for record, dead_copy in by_record.items() if record in recorded]
-    copies.remember(queue, (arrivals[dead_copy.event] for dead_copy in fresh if dead_copy.event in arrivals))
+    fresh = [dead_message for record, dead_message in by_record.items() if record in recorded]
+    copies.remember(queue, (arrivals[dead_message.event] for dead_message in fresh if dead_message.event in arrivals))
     return fresh
 
 
-def _replayed(dead: Iterable[Dead]) -> dict[uuid.UUID, int]:
+def _replayed(dead: Iterable[DeadMessage]) -> dict[uuid.UUID, int]:
     """The primary keys of the letters that these messages are replays of, by record.
 
     The body may have been edited, and the queue may have been deleted, since the replay.
     """
-    replays = {dead_copy.replay for dead_copy in dead if dead_copy.replay is not None}
+    replays = {dead_message.replay for dead_message in dead if dead_message.replay is not None}
     if not replays:
         return {}
     entries = DeadLetterEntry.objects.filter(replay__in=replays, what=DeadLetterEntry.What.REPLAYED)
     sent = {entry.replay: entry.letter for entry in entries.select_related("letter")}
     return {
-        dead_copy.record: letter.pk
-        for dead_copy in dead
-        if (letter := sent.get(dead_copy.replay)) and _is_of(dead_copy, letter)
+        dead_message.record: letter.pk
+        for dead_message in dead
+        if (letter := sent.get(dead_message.replay)) and _is_of(dead_message, letter)
     }
 
 
-def _is_of(dead_copy: Dead, letter: DeadLetter) -> bool:
+def _is_of(dead_message: DeadMessage, letter: DeadLetter) -> bool:
     """Whether the message died as a replay of this letter.
 
     If not, a queue has taken a message that was unroutable before, and it died in that queue.
     """
-    refused = dead_copy.message.exchange == topology.TASKS_EXCHANGE and dead_copy.message.routing_key == letter.queue
-    return letter.event_id == dead_copy.event and (letter.queue == dead_copy.death.queue or refused)
+    refused = (
+        dead_message.message.exchange == topology.TASKS_EXCHANGE and dead_message.message.routing_key == letter.queue
+    )
+    return letter.event_id == dead_message.event and (letter.queue == dead_message.death.queue or refused)
 
 
-def _locked(dead: Sequence[Dead], again: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, DeadLetter]:
+def _locked(dead: Sequence[DeadMessage], again: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, DeadLetter]:
     """Each message's letter by record: the existing one, or a new one with a count of 0.
 
     One statement locks all letters in the order of their primary keys, as a replay of many letters does.
     """
-    wanted = {dead_copy.letter: dead_copy for dead_copy in dead if dead_copy.record not in again}
+    wanted = {dead_message.letter: dead_message for dead_message in dead if dead_message.record not in again}
     known = letters_known(wanted)
     if missing := sorted(wanted.keys() - known.keys()):
         # Sorted as well, because another transaction may be creating the same letters.
         DeadLetter.objects.bulk_create((_new(wanted[key]) for key in missing), ignore_conflicts=True)
         known = letters_known(wanted)
-    keys = {dead_copy.record: again.get(dead_copy.record) or known[dead_copy.letter] for dead_copy in dead}
+    keys = {dead_message.record: again.get(dead_message.record) or known[dead_message.letter] for dead_message in dead}
     letters = DeadLetter.objects.filter(pk__in=keys.values()).order_by("pk").select_for_update(no_key=True)
     by_key = {letter.pk: letter for letter in letters}
     return {record: by_key[key] for record, key in keys.items()}
@@ -160,37 +166,37 @@ def letters_known(keys: Collection[LetterKey]) -> dict[LetterKey, int]:
     return {key: pk for key, pk in known.items() if key in keys}
 
 
-def _new(dead_copy: Dead) -> DeadLetter:
-    queue, event, digest = dead_copy.letter
-    body = readable(dead_copy.message.body)
+def _new(dead_message: DeadMessage) -> DeadLetter:
+    queue, event, digest = dead_message.letter
+    body = readable(dead_message.message.body)
     return DeadLetter(
         queue=queue,
         event_id=event,
         body_digest=digest,
-        reason=dead_copy.death.reason,
+        reason=dead_message.death.reason,
         body=body,
         count=0,
         campaign_id=campaign_of(body),
     )
 
 
-def _keep(dead_copy: Dead, letter: DeadLetter, *, again: bool) -> bool:
+def _keep(dead_message: DeadMessage, letter: DeadLetter, *, again: bool) -> bool:
     """Record in the locked letter how the message died. `again` means after a replay.
 
     Returns whether the letter has become open, so that an operator has to decide about it.
     """
-    message, death = dead_copy.message, dead_copy.death
+    message, death = dead_message.message, dead_message.death
     was_open = letter.count > 0 and letter.state == DeadLetter.State.OPEN
     erased = about_erased_person(readable(message.body))
     if again:
-        _died_again(dead_copy, letter)
+        _died_again(dead_message, letter)
     else:
         letter.exchange, letter.routing_key = storable(death.exchange)[:120], storable(death.routing_key)[:255]
-        letter.event_type = storable(dead_copy.task)[:255] or event_type(letter.exchange, letter.routing_key)
+        letter.event_type = storable(dead_message.task)[:255] or event_type(letter.exchange, letter.routing_key)
         letter.headers = plain({name: value for name, value in message.headers.items() if name != "x-death"})
     letter.x_death = plain(message.headers.get("x-death") or [])
     letter.reason = death.reason
-    letter.error, letter.traceback = _why(dead_copy)
+    letter.error, letter.traceback = _why(dead_message)
     letter.error_class = error_class(letter.error)
     letter.count += 1
     letter.state = DeadLetter.State.OPEN
@@ -201,10 +207,10 @@ def _keep(dead_copy: Dead, letter: DeadLetter, *, again: bool) -> bool:
     return letter.state == DeadLetter.State.OPEN and not was_open
 
 
-def _died_again(dead_copy: Dead, letter: DeadLetter) -> None:
-    why = "" if letter.decision_reason == ERASED else _why(dead_copy)[0]
-    note = ": ".join(filter(None, (dead_copy.death.reason, why)))
-    entry = DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=dead_copy.replay)
+def _died_again(dead_message: DeadMessage, letter: DeadLetter) -> None:
+    why = "" if letter.decision_reason == ERASED else _why(dead_message)[0]
+    note = ": ".join(filter(None, (dead_message.death.reason, why)))
+    entry = DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=dead_message.replay)
     DeadLetterEntry.objects.bulk_create([entry], ignore_conflicts=True)
 
 
@@ -267,21 +273,21 @@ def failures_of(
     return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
 
 
-def _why(dead_copy: Dead) -> tuple[str, str]:
-    if dead_copy.task:
+def _why(dead_message: DeadMessage) -> tuple[str, str]:
+    if dead_message.task:
         failures = HandlingFailure.objects.filter(
-            queue=dead_copy.death.queue, body_digest="", event_id=as_uuid(dead_copy.message.headers.get("id"))
+            queue=dead_message.death.queue, body_digest="", event_id=as_uuid(dead_message.message.headers.get("id"))
         )
     else:
         failures = failures_of(
-            queue=dead_copy.death.queue,
-            digest=dead_copy.message.digest,
-            event=dead_copy.event,
-            exchange=dead_copy.death.exchange,
-            routing_key=dead_copy.death.routing_key,
-            body=dead_copy.message.body,
+            queue=dead_message.death.queue,
+            digest=dead_message.message.digest,
+            event=dead_message.event,
+            exchange=dead_message.death.exchange,
+            routing_key=dead_message.death.routing_key,
+            body=dead_message.message.body,
         )
     failure = failures.order_by("-created_at").first()
-    if failure is not None and dead_copy.death.reason == "rejected":
+    if failure is not None and dead_message.death.reason == "rejected":
         return failure.error, failure.traceback
-    return (_NO_RECORD if dead_copy.death.reason == "rejected" else ""), ""
+    return (_NO_RECORD if dead_message.death.reason == "rejected" else ""), ""

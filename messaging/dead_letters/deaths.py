@@ -28,7 +28,7 @@ class Death:
 
 
 @dataclass(frozen=True)
-class Dead:
+class DeadMessage:
     """A dead message.
 
     `task` is the name of the task that the message is for, "" for an event. `event` is the event's id; for a task, an
@@ -55,11 +55,11 @@ class Dead:
         return as_uuid(self.message.headers.get(topology.REPLAY_HEADER))
 
 
-def dead_of(message: ReceivedMessage, *, unroutable: bool) -> Dead:
+def read_dead_message(message: ReceivedMessage, *, unroutable: bool) -> DeadMessage:
     """Read the death of a message of any shape."""
     death = _unroutable_death(message) if unroutable else _latest_death(message)
     task = task_name(death.queue, message.headers)
-    return Dead(message, death, task, _event_of(message, death, task))
+    return DeadMessage(message, death, task, _event_of(message, death, task))
 
 
 def _event_of(message: ReceivedMessage, death: Death, task: str) -> uuid.UUID:

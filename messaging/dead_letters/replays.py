@@ -138,13 +138,13 @@ def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
     parked = sent.alias(replay=KeyTextTransform(topology.REPLAY_HEADER, "headers")).filter(
         replay=Cast(OuterRef("replay"), CharField())
     )
-    by_somebody = Q(Exists(in_its_queue)) | Q(Exists(task_done)) | Q(Exists(anywhere), _published)
+    is_handled_record = Q(Exists(in_its_queue)) | Q(Exists(task_done)) | Q(Exists(anywhere), _published)
     cases = [
         When(state=ItemState.WAITING, batch__state=State.STOPPED, then=Value("left")),
         When(~Q(state=ItemState.SENT), then=F("state")),
         When(Exists(parked), then=Value("parked")),
         When(Exists(died), then=Value("died_again")),
-        When(by_somebody, then=Value("handled")),
+        When(is_handled_record, then=Value("handled")),
     ]
     return items.annotate(outcome=Case(*cases, default=Value("on_the_way"), output_field=CharField()))
 

@@ -31,9 +31,9 @@ class LetterSearch:
         """The filters in words, for the history."""
         given = {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name)}
         numbers = ", ".join(map(str, given.pop("ids", ())))
-        said = [f"the numbers {numbers}"] if numbers else []
-        said += [f'{name} "{value}"' for name, value in given.items()]
-        return f"all letters with {', '.join(said)}" if said else "all letters"
+        filters = [f"the numbers {numbers}"] if numbers else []
+        filters += [f'{name} "{value}"' for name, value in given.items()]
+        return f"all dead letters with {', '.join(filters)}" if filters else "all dead letters"
 
     def letters(self) -> QuerySet[DeadLetter]:
         """The matching letters, the newest first."""
@@ -46,6 +46,6 @@ class LetterSearch:
         if self.queue:
             found = found.filter(queue="" if self.queue == UNROUTABLE else self.queue)
         if self.text:
-            places = ("body", "edited_body", "reason", "error")
-            found = found.filter(Q(*((f"{place}__icontains", self.text) for place in places), _connector=Q.OR))
+            columns = ("body", "edited_body", "reason", "error")
+            found = found.filter(Q(*((f"{column}__icontains", self.text) for column in columns), _connector=Q.OR))
         return found

@@ -38,7 +38,7 @@ from messaging.instrumentation.tracing import parsed, traceparent
 from messaging.messages import OutboxRow, ReceivedMessage
 
 # A process that ends does not wait longer than this for a collector that is unavailable.
-FAREWELL_SECONDS = 3.0
+FLUSH_SECONDS = 3.0
 _SYSTEM = {"messaging.system": "rabbitmq"}
 
 
@@ -145,13 +145,13 @@ def processed_together(queue: str, messages: Sequence[ReceivedMessage], began: i
     )
 
 
-def farewell() -> None:
-    """Send the waiting spans, for at most `FAREWELL_SECONDS`. Spans recorded afterwards are lost."""
+def flush_before_exit() -> None:
+    """Send the waiting spans, for at most `FLUSH_SECONDS`. Spans recorded afterwards are lost."""
     if _exporting is None:
         return
     thread = threading.Thread(target=_exporting.provider.shutdown, daemon=True)
     thread.start()
-    thread.join(FAREWELL_SECONDS)
+    thread.join(FLUSH_SECONDS)
 
 
 def _record(

@@ -41,50 +41,50 @@ def processing(message: ReceivedMessage) -> Iterator[None]:
         problem = raised
         raise
     finally:
-        _tell(lambda spans: spans.processed(message, began, *_outcome(problem)))
+        _report(lambda spans: spans.processed(message, began, *_outcome(problem)))
 
 
 def processed(message: ReceivedMessage, began: int) -> None:
     """Report that a subscription has handled one message and committed; `began` is from `time.time_ns()`."""
     if is_on():
-        _tell(lambda spans: spans.processed(message, began))
+        _report(lambda spans: spans.processed(message, began))
 
 
 def processed_together(queue: str, messages: Sequence[ReceivedMessage], began: int) -> None:
     """Report that a batch was handled in one transaction; `began` is from `time.time_ns()`."""
     if is_on() and messages:
-        _tell(lambda spans: spans.processed_together(queue, messages, began))
+        _report(lambda spans: spans.processed_together(queue, messages, began))
 
 
 def refused(message: ReceivedMessage, problem: Exception) -> None:
     """Report that a message of a batch is not a valid event and was not passed to the handler."""
     if is_on():
-        _tell(lambda spans: spans.processed(message, time.time_ns(), type(problem).__name__, "dead-lettered"))
+        _report(lambda spans: spans.processed(message, time.time_ns(), type(problem).__name__, "dead-lettered"))
 
 
 def published(row: OutboxRow, committed_at: datetime) -> None:
     """Report that the broker has confirmed the row."""
     if is_on():
-        _tell(lambda spans: spans.published(row, committed_at))
+        _report(lambda spans: spans.published(row, committed_at))
 
 
-def parked(row: OutboxRow, committed_at: datetime) -> None:
+def unpublishable(row: OutboxRow, committed_at: datetime) -> None:
     """Report that the row cannot be published."""
     if is_on():
-        _tell(lambda spans: spans.published(row, committed_at, error="parked"))
+        _report(lambda spans: spans.published(row, committed_at, error="parked"))
 
 
-def farewell(**_: object) -> None:
+def flush_before_exit(**_: object) -> None:
     """Send the waiting spans before the process ends, for a few seconds at most."""
     if "messaging.instrumentation.spans" in sys.modules:
-        _tell(lambda spans: spans.farewell())
+        _report(lambda spans: spans.flush_before_exit())
 
 
-def _tell(what: Callable[[Any], None]) -> None:
+def _report(report: Callable[[Any], None]) -> None:
     try:
         from messaging.instrumentation import spans
 
-        what(spans)
+        report(spans)
     except Exception as problem:
         log.warning("a span is lost: %r", problem)
 
@@ -94,9 +94,9 @@ def _outcome(problem: BaseException | None) -> tuple[str, str]:
     if problem is None:
         return "", ""
     # Celery's stubs lack `requeue`. An exception that is not an Exception concerns the process, not the message.
-    given_back = getattr(problem, "requeue", not isinstance(problem, Exception))
+    is_requeued = getattr(problem, "requeue", not isinstance(problem, Exception))
     cause = problem.__cause__ or problem
-    return type(cause).__name__, "given back" if given_back else "dead-lettered"
+    return type(cause).__name__, "given back" if is_requeued else "dead-lettered"
 
 
 @celeryd_after_setup.connect
@@ -104,5 +104,5 @@ def _name_worker(sender: str, **_: object) -> None:
     name_process(sender.partition("@")[0])
 
 
-worker_process_shutdown.connect(farewell)
-worker_shutdown.connect(farewell)
+worker_process_shutdown.connect(flush_before_exit)
+worker_shutdown.connect(flush_before_exit)

@@ -16,7 +16,7 @@ _SLOW_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
-class _Rest:
+class _CircuitBreaker:
     """Whether hints are not sent at the moment. Times are on time.monotonic()."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class _Rest:
         return now < self.until or any(now - begun > _SLOW_SECONDS for begun in list(self.begun.values()))
 
 
-_rest = _Rest()
+_breaker = _CircuitBreaker()
 
 
 def send_on_commit(task_name: str, *args: str, countdown: float = 0) -> None:
@@ -54,14 +54,14 @@ def send_to_queue_rollback_unsafe(
 
 
 def _send_rollback_unsafe(task_name: str, args: tuple[str, ...], countdown: float) -> None:
-    if _rest.now:
+    if _breaker.now:
         return
     hint = object()
-    _rest.begun[hint] = time.monotonic()
+    _breaker.begun[hint] = time.monotonic()
     try:
         current_app.send_task(task_name, args=args, countdown=countdown or None, retry_policy=_HINT_POLICY)
     except Exception as problem:
-        _rest.until = time.monotonic() + _REST_SECONDS
+        _breaker.until = time.monotonic() + _REST_SECONDS
         log.warning("task %s was not sent, its due row will be found later: %s", task_name, problem)
     finally:
-        del _rest.begun[hint]
+        del _breaker.begun[hint]

@@ -15,7 +15,7 @@ from django.conf import settings
 from messaging.database.listen import connect_direct, retry_delay, subscribe
 from messaging.instrumentation import main_loop
 from messaging.publishing import outbox
-from messaging.publishing.outbox_publisher import POLL_SECONDS, BrokerFailure, Pump, one_line
+from messaging.publishing.outbox_publisher import POLL_SECONDS, BrokerFailure, OutboxPublisher, single_line
 from messaging.publishing.publisher import BROKER_ERRORS, Publisher
 
 # "cool" in ASCII, then a number for this use of an advisory lock.
@@ -30,12 +30,12 @@ AND state = 'idle' AND state_change < clock_timestamp() - make_interval(secs => 
 
 
 class Relay:
-    """`run()` works until `stop` is set. `say` is called with a line whenever the relay's activity changes."""
+    """`run()` works until `stop` is set. `show` is called with a line whenever the relay's activity changes."""
 
-    def __init__(self, stop: ThreadEvent, say: Callable[[str], None]) -> None:
+    def __init__(self, stop: ThreadEvent, show: Callable[[str], None]) -> None:
         self._stop = stop
-        self._say = say
-        self._said = ""
+        self._show = show
+        self._shown = ""
 
     def run(self) -> None:
         # Objects that exist now are permanent: garbage collection of them would delay events by a tenth of a second.
@@ -48,10 +48,10 @@ class Relay:
                 with connect_direct("coolthing-relay") as database:
                     attempt = 0
                     if self._await_lock(database):
-                        self._lead(database)
+                        self._publish_until_stopped(database)
             except psycopg.OperationalError as problem:
                 attempt += 1
-                self._report(f"waiting for the database: {one_line(problem)}")
+                self._report(f"waiting for the database: {single_line(problem)}")
                 self._stop.wait(retry_delay(attempt))
 
     def _await_lock(self, database: psycopg.Connection) -> bool:
@@ -73,11 +73,11 @@ class Relay:
         """
         return bool(database.execute(_END_SILENT, [LOCK_KEY, LOCK_KEY, settings.RELAY_SILENT_SECONDS]).fetchall())
 
-    def _lead(self, database: psycopg.Connection) -> None:
+    def _publish_until_stopped(self, database: psycopg.Connection) -> None:
         subscribe(database, [outbox.NOTIFY_CHANNEL])
         # If the database crashes and loses a mark, the row is sent again, and its handlers recognise the event.
         database.execute("SET synchronous_commit = off")
-        pump = Pump(database, self._stop, self._report)
+        outbox_publisher = OutboxPublisher(database, self._stop, self._report)
         attempt = 0
         while not self._stop.is_set():
             main_loop.turned()
@@ -85,15 +85,15 @@ class Relay:
                 with Publisher(settings.RABBITMQ_URL) as publisher:
                     self._report("publishing")
                     attempt = 0
-                    pump.run(publisher)
+                    outbox_publisher.run(publisher)
             except (BrokerFailure, *BROKER_ERRORS) as problem:
                 attempt += 1
-                self._report(f"waiting for the broker: {one_line(problem)}")
+                self._report(f"waiting for the broker: {single_line(problem)}")
                 self._stop.wait(retry_delay(attempt))
                 # Raises if the connection with the lock is lost: another relay may be publishing already.
                 database.execute("SELECT 1")
 
     def _report(self, line: str) -> None:
-        if line != self._said:
-            self._said = line
-            self._say(line)
+        if line != self._shown:
+            self._shown = line
+            self._show(line)

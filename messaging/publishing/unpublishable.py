@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _ALARM = "parked"
 _MOST_REASON = 300
 
-_PARK = """
+_MARK = """
     UPDATE messaging_outboxevent SET parked_at = now(), parked_reason = %s
     WHERE id = %s AND parked_at IS NULL RETURNING service, created_at
 """
@@ -29,20 +29,21 @@ _ENQUEUE = """
 """
 
 
-def park(database: psycopg.Connection, row: OutboxRow, reason: str) -> None:
+def mark_unpublishable(database: psycopg.Connection, row: OutboxRow, reason: str) -> None:
     """Mark the row as unpublishable, and publish an error event for the service that published the row."""
     with database.transaction():
-        parked = database.execute(_PARK, [reason, row.id]).fetchone()
-        if parked is None:
+        marked = database.execute(_MARK, [reason, row.id]).fetchone()
+        if marked is None:
             return
+        service, committed_at = marked
         # An error event that cannot be published must not cause another one.
         if topology.ALARM_HEADER not in row.headers:
-            _raise_alarm(database, row, parked[0], reason)
-    telemetry.parked(row, parked[1])
-    log.error("event %s (%s, %s) is parked: %s", row.event_id, row.exchange, row.routing_key, reason)
+            _publish_error_event(database, row, service, reason)
+    telemetry.unpublishable(row, committed_at)
+    log.error("event %s (%s, %s) is unpublishable: %s", row.event_id, row.exchange, row.routing_key, reason)
 
 
-def _raise_alarm(database: psycopg.Connection, row: OutboxRow, service: str, reason: str) -> None:
+def _publish_error_event(database: psycopg.Connection, row: OutboxRow, service: str, reason: str) -> None:
     where = f"{row.exchange[:80]!r}, {row.routing_key[:80]!r}"
     alarm = ServiceErrorEvent(
         id=uuid.uuid5(uuid.UUID(row.event_id), _ALARM),

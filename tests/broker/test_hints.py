@@ -23,7 +23,7 @@ QUEUE = topology.NOTIFICATIONS_QUEUE
 @pytest.fixture
 def proxy(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpProxy]:
     """This process reaches the broker through it, over a connection that is open already."""
-    monkeypatch.setattr(celery_tasks, "_rest", celery_tasks._Rest())
+    monkeypatch.setattr(celery_tasks, "_breaker", celery_tasks._CircuitBreaker())
     with TcpProxy.before(broker.url) as proxy:
         private.use_broker(proxy.url(broker.url))
         wait_until(lambda: arrives(broker, "first"), what="an open connection")

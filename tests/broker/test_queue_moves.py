@@ -13,7 +13,7 @@ from coolthing_site import celery_app
 from messaging.broker import declare, topology
 from messaging.broker.declare import DeclarationRefused
 from messaging.broker.queue_moves import FIGURES_SECONDS, QueueMover, queue_beside
-from messaging.broker.queue_transport import Carrier
+from messaging.broker.queue_transport import QueueTransport
 from messaging.errors import BrokerChangeRefused
 from messaging.events import decode
 from messaging.messages import ReceivedMessage
@@ -162,7 +162,7 @@ def test_a_move_that_was_interrupted_is_finished_by_the_next(
 ):
     bodies = _publish_many(changed)
     with TcpProxy.before(changed.url) as proxy, monkeypatch.context() as patch:
-        patch.setattr(Carrier, "_publish", _cutting(proxy, there))
+        patch.setattr(QueueTransport, "_publish", _cutting(proxy, there))
         with pytest.raises(BROKER_ERRORS):
             _move(changed, proxy.url(changed.url))
     assert 0 < changed.ready(there) < MANY
@@ -173,14 +173,14 @@ def test_a_move_that_was_interrupted_is_finished_by_the_next(
     assert list(dict.fromkeys(sorted(message.body for message in _take_all(changed)))) == sorted(bodies)
 
 
-def _cutting(proxy: TcpProxy, there: str) -> Callable[[Carrier, Sequence[amqp.Message], str], None]:
+def _cutting(proxy: TcpProxy, there: str) -> Callable[[QueueTransport, Sequence[amqp.Message], str], None]:
     """Cut the network when the first messages have come there, and before they have left where they were.
 
     A cut from beside would have to find the one moment between the first message and the last.
     """
-    publish = Carrier._publish
+    publish = QueueTransport._publish
 
-    def cutting(carrier: Carrier, messages: Sequence[amqp.Message], queue: str) -> None:
+    def cutting(carrier: QueueTransport, messages: Sequence[amqp.Message], queue: str) -> None:
         publish(carrier, messages, queue)
         if queue == there:
             proxy.cut()
@@ -236,14 +236,14 @@ def test_what_the_move_itself_held_when_the_broker_counted_does_not_stop_it(
     changed: Broker, monkeypatch: pytest.MonkeyPatch
 ):
     bodies = _publish_many(changed, 3)
-    publish = Carrier._publish
+    publish = QueueTransport._publish
 
-    def counted(carrier: Carrier, messages: Sequence[amqp.Message], queue: str) -> None:
+    def counted(carrier: QueueTransport, messages: Sequence[amqp.Message], queue: str) -> None:
         wait_until(lambda: changed.api.queue(QUEUE).get("messages_unacknowledged"), what="a figure of what it holds")
         publish(carrier, messages, queue)
         monkeypatch.undo()
 
-    monkeypatch.setattr(Carrier, "_publish", counted)
+    monkeypatch.setattr(QueueTransport, "_publish", counted)
     assert _move(changed) == [QUEUE]
     assert [message.body for message in _take_all(changed)] == bodies
 

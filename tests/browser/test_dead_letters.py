@@ -92,8 +92,8 @@ def test_a_letter_is_edited_looked_at_and_replayed(panel: Panel, letters: list[D
     assert "refused" not in panel.text
     panel.press("Keep and replay")
     assert "to be sent again as edited" in panel.text
-    assert panel.do(lambda page: page.locator("#story .panel-diff-plus").count()) == 1
-    assert "replayed\tby operator" in panel.do(lambda page: page.inner_text("#story"))
+    assert panel.do(lambda page: page.locator("#history .panel-diff-plus").count()) == 1
+    assert "replayed\tby operator" in panel.do(lambda page: page.inner_text("#history"))
     sent = OutboxEvent.objects.get(event_id=dead.event_id)
     assert json.loads(sent.body)["message"] == "Rye bread <b>"
 
@@ -117,7 +117,7 @@ def test_a_letter_is_discarded_with_a_reason_and_reopened(panel: Panel, letters:
     panel.press("Discard")
     panel.fill("#id_reason", "an old test")
     panel.press("Discard")
-    assert "discarded\tby operator\tan old test" in panel.do(lambda page: page.inner_text("#story"))
+    assert "discarded\tby operator\tan old test" in panel.do(lambda page: page.inner_text("#history"))
     panel.press("Reopen")
     panel.press("Reopen")
     dead.refresh_from_db()
@@ -126,7 +126,7 @@ def test_a_letter_is_discarded_with_a_reason_and_reopened(panel: Panel, letters:
 
 def test_the_trace_of_a_letter_is_one_click_away(panel: Panel, letters: list[DeadLetter]) -> None:
     panel.open(f"{LIST}{letters[0].pk}/change/")
-    panel.submit('#story a:has-text("Trace of the event")')
+    panel.submit('#history a:has-text("Trace of the event")')
     assert panel.path == f"/admin/trace/{letters[0].event_id}/"
     assert "dead-lettered" in panel.do(lambda page: page.inner_text("#steps"))
     panel.fill("input[name=id]", "nonsense")

@@ -20,11 +20,11 @@ class Command(SecretsCommand):
             signal.signal(number, lambda *_: stop.set())
         name_process("relay")
         heartbeat.start("relay")
-        Relay(stop, self._say).run()
+        Relay(stop, self._show).run()
         heartbeat.stop()
-        telemetry.farewell()
-        self._say("stopped")
+        telemetry.flush_before_exit()
+        self._show("stopped")
 
-    def _say(self, line: str) -> None:
+    def _show(self, line: str) -> None:
         self.stdout.write(f"relay: {line}")
         self.stdout.flush()

@@ -40,7 +40,7 @@ def collector(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collec
 
 
 def _told(collector: Collector) -> list[Told]:
-    telemetry.farewell()
+    telemetry.flush_before_exit()
     return collector.spans
 
 
@@ -96,7 +96,7 @@ def test_a_replay_is_a_child_in_the_trace_of_what_it_replays(collector: Collecto
 
 def test_an_event_that_is_parked_is_an_error(collector: Collector):
     event = uuid.uuid4()
-    telemetry.parked(_row(event, **{topology.TRACE_HEADER: traceparent(event)}), datetime.now(UTC))
+    telemetry.unpublishable(_row(event, **{topology.TRACE_HEADER: traceparent(event)}), datetime.now(UTC))
     (span,) = _told(collector)
     assert (span.error, span.trace) == ("parked", event.hex)
 
@@ -128,7 +128,7 @@ def test_without_a_collector_nothing_of_opentelemetry_is_loaded():
         "from messaging.instrumentation import telemetry\n"
         "from messaging.publishing import relay\n"
         "with telemetry.processing(None): pass\n"
-        "telemetry.farewell()\n"
+        "telemetry.flush_before_exit()\n"
         "optional = ('opentelemetry', 'google', 'messaging.instrumentation.spans')\n"
         "print([name for name in sys.modules if name.startswith(optional)])"
     )

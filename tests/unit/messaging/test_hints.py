@@ -19,7 +19,7 @@ def test_while_one_thread_waits_for_the_broker_no_other_does(monkeypatch: pytest
             answers.wait(60)
 
     monkeypatch.setattr(celery_tasks, "current_app", SilentBroker())
-    monkeypatch.setattr(celery_tasks, "_rest", celery_tasks._Rest())
+    monkeypatch.setattr(celery_tasks, "_breaker", celery_tasks._CircuitBreaker())
     monkeypatch.setattr(celery_tasks, "_SLOW_SECONDS", -1.0)
     first = threading.Thread(target=celery_tasks._send_rollback_unsafe, args=("first", (), 0))
     first.start()

@@ -10,7 +10,7 @@ from coolthing_site.processes.beat_scheduler import PatientScheduler
 from messaging.consuming.consumer import EventConsumer
 from messaging.instrumentation import main_loop
 from messaging.publishing import relay
-from messaging.publishing.outbox_publisher import Pump
+from messaging.publishing.outbox_publisher import OutboxPublisher
 from messaging.publishing.relay import Relay
 
 
@@ -60,13 +60,13 @@ def test_a_relay_that_waits_for_the_database_does_not_hang(monkeypatch: pytest.M
     assert noted()
 
 
-def test_each_turn_of_the_pump_is_noted(monkeypatch: pytest.MonkeyPatch):
-    pump, stop = object.__new__(Pump), Event()
-    for name in ("_look_back", "_farewell"):
-        monkeypatch.setattr(Pump, name, lambda *_: None)
-    monkeypatch.setattr(Pump, "_turn", lambda *_: stop.set())
-    pump._stop, pump._on_way = stop, {}
-    pump.run(object())  # type: ignore[arg-type]  # nothing is sent
+def test_each_turn_of_the_publisher_is_noted(monkeypatch: pytest.MonkeyPatch):
+    publisher, stop = object.__new__(OutboxPublisher), Event()
+    for name in ("_look_back", "_await_last_confirms"):
+        monkeypatch.setattr(OutboxPublisher, name, lambda *_: None)
+    monkeypatch.setattr(OutboxPublisher, "_turn", lambda *_: stop.set())
+    publisher._stop, publisher._in_flight = stop, {}
+    publisher.run(object())  # type: ignore[arg-type]  # nothing is sent
     assert noted()
 
 

@@ -39,7 +39,7 @@ _TOO_LARGE = (
 )
 
 
-class LetterForm(forms.Form):
+class DeadLetterForm(forms.Form):
     """The exchange and key for replays. An empty exchange leaves both unchanged."""
 
     exchange = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
@@ -84,7 +84,7 @@ class LetterForm(forms.Form):
         return Address(exchange, self.cleaned_data["routing_key"].strip()) if exchange else UNCHANGED
 
 
-class LetterEditing(OperatingAdmin):
+class DeadLetterEditing(OperatingAdmin):
     def may_operate(self, request: HttpRequest, operation: Operation | None = None) -> bool:
         """Editing also requires the right to operate, because the page can replay."""
         allowed = super().may_operate(request, operation)
@@ -112,7 +112,9 @@ class LetterEditing(OperatingAdmin):
         begun = draft(letter)
         fits = _fits(begun.text)
         step = request.POST.get("step", "")
-        form = LetterForm(request.POST or None, request.FILES or None, letter=letter, initial=_initial(letter, begun))
+        form = DeadLetterForm(
+            request.POST or None, request.FILES or None, letter=letter, initial=_initial(letter, begun)
+        )
         seen = None
         if request.method == "POST" and form.is_valid():
             text = form.cleaned_data["file"] or form.cleaned_data["body"]
@@ -132,9 +134,9 @@ class LetterEditing(OperatingAdmin):
             "seen": seen if step != "edit" else None,
             "back": self._change_url(letter),
         }
-        return TemplateResponse(request, "messaging/letter_edit.html", context)
+        return TemplateResponse(request, "messaging/dead_letter_edit.html", context)
 
-    def _previewed(self, letter: DeadLetter, form: LetterForm, text: str) -> services.Preview | None:
+    def _previewed(self, letter: DeadLetter, form: DeadLetterForm, text: str) -> services.Preview | None:
         try:
             return services.preview(letter, text or letter.body_to_send, form.address)
         except NotPossible as refusal:
