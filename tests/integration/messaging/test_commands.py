@@ -81,7 +81,7 @@ def test_matching_letters_are_replayed_in_the_background_and_logged():
     told = run_json("dead_letters", "replay", "--text", "rye", "--per-second", "5")
     batch = ReplayBatch.objects.get()
     assert (told["batch"], told["letters"]) == (str(batch.pk), 1)
-    assert (batch.what, batch.per_second) == ('all letters with text "rye"', 5)
+    assert (batch.what, batch.per_second) == ('all dead letters with text "rye"', 5)
     replays_advance()
     assert OutboxEvent.objects.get().event_id == dead.event_id
     other.refresh_from_db()
@@ -97,7 +97,7 @@ def test_a_replay_says_how_many_letters_it_has(number: int, said: str):
 def test_letters_are_chosen_by_their_numbers():
     first, second, _ = letter_of(), letter_of(), letter_of()
     assert run_json("dead_letters", "replay", str(first.pk), "--id", str(second.pk))["letters"] == 2
-    assert ReplayBatch.objects.get().what == f"all letters with the numbers {first.pk}, {second.pk}"
+    assert ReplayBatch.objects.get().what == f"all dead letters with the numbers {first.pk}, {second.pk}"
     assert {item.letter_id for item in ReplayBatch.objects.get().items.all()} == {first.pk, second.pk}
 
 
