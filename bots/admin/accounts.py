@@ -34,8 +34,10 @@ def _remove_box() -> forms.BooleanField:
 
 
 class BotForm(SecretForm):
-    phone = SecretField(help_text="In international form, +…")
-    api_hash = SecretField(required=False, label="API hash", help_text="None: TELEGRAM_API_HASH")
+    phone = SecretField(help_text="In international form, for example +49 151 1234567")
+    api_hash = SecretField(
+        required=False, label="API hash", help_text="If no hash is stored, the setting TELEGRAM_API_HASH is used."
+    )
     remove_api_hash = _remove_box()
     proxy_url = SecretField(
         required=False,
@@ -65,36 +67,36 @@ class NotDone(Exception):
 
 def _stop(bot: Bot, reason: str) -> None:
     if not services.bot_stop(bot_id=bot.pk, reason=reason):
-        raise NotDone("it is stopped already, or banned or logged out: then nothing connects it anyway")
+        raise NotDone("it is already stopped, or it is banned or logged out and therefore not connected")
 
 
 def _start(bot: Bot, reason: str) -> Bot:
     if not services.bot_start(bot_id=bot.pk, reason=reason):
-        raise NotDone("only a stopped bot can be started; a banned or logged-out one needs a login")
+        raise NotDone("only a stopped account can be started; log in an account that is banned or logged out")
     return Bot.objects.only("state", "enabled").get(pk=bot.pk)
 
 
 def _started(bot: Bot) -> str:
     if not bot.enabled:
-        return "is started, but disabled: nothing connects it until you enable it below."
+        return "is started but still disabled. Enable it below so that it connects."
     if bot.state == Bot.State.RESTRICTED:
-        return "is started, and restricted as before: no first contacts go out until you release it."
-    return "may work again."
+        return "is started but still restricted. It sends no first contacts until you release it."
+    return "is started."
 
 
 def _release(bot: Bot, reason: str) -> None:
     if not services.bot_release(bot_id=bot.pk, reason=reason):
-        raise NotDone("it is not restricted any more")
+        raise NotDone("it is no longer restricted")
 
 
 def _drain(host: Host) -> None:
     if not host_drain(name=host.name):
-        raise NotDone("it is being drained already, or has gone")
+        raise NotDone("it is already being drained, or it has ended")
 
 
 def _undrain(host: Host) -> None:
     if not host_undrain(name=host.name):
-        raise NotDone("nobody drains it, or it has gone")
+        raise NotDone("it is not being drained, or it has ended")
 
 
 class StateChangeInline(FactInline):
@@ -109,18 +111,18 @@ class StateChangeInline(FactInline):
 
 class BlockInline(FactInline):
     model = BotBlock
-    verbose_name_plural = "blocks"
+    verbose_name_plural = "flood waits"
     fields = ("reason", "method", "peer_id", "until")
     ordering = ("-until",)
 
 
 @admin.register(Bot)
 class BotAdmin(ConnectingAdmin):
-    instead_of_deleting = "Log it out instead: then it says and reads nothing, and Telegram forgets this login."
-    empty_hint = "Connect an account that the team owns: by its phone, a QR code or a session."
+    instead_of_deleting = "Log the account out instead: it then sends and reads nothing, and Telegram ends its session."
+    empty_hint = "Connect an account that the team owns: by phone number, with a QR code, or with an existing session."
     form = BotForm
     secret_fields = ("phone", "api_hash", "proxy_url")
-    list_display = ("name", "key", "role_label", "state_label", "why", "login", "phone_hidden", "enabled", "driven_by")
+    list_display = ("name", "key", "role_label", "state_label", "why", "login", "phone_hidden", "enabled", "worker")
     list_filter = (("role", ChoicesDropdownFilter), ("state", ChoicesDropdownFilter), "enabled")
     search_fields = ("key", "display_name", "username", "=telegram_user_id")
     ordering = ("key",)
@@ -132,16 +134,16 @@ class BotAdmin(ConnectingAdmin):
         "blocked_until",
         "telegram_user_id",
         "username",
-        "driven_by",
+        "worker",
         "lease_epoch",
         "dispatched_at",
         "created_at",
     )
     fieldsets = (
         (None, {"fields": (("key", "display_name"), ("role", "enabled"))}),
-        ("State", {"fields": (("state_label", "since"), ("why", "next_step"), ("driven_by", "blocked_until"))}),
+        ("State", {"fields": (("state_label", "since"), ("why", "next_step"), ("worker", "blocked_until"))}),
         (
-            "Secrets: written here, never shown",
+            "Secrets (stored values are never shown)",
             {
                 "fields": (
                     "phone",
@@ -152,7 +154,7 @@ class BotAdmin(ConnectingAdmin):
             },
         ),
         (
-            "As Telegram and the workers have it",
+            "Technical details",
             {
                 "fields": (
                     ("username", "telegram_user_id"),
@@ -169,7 +171,7 @@ class BotAdmin(ConnectingAdmin):
             "stop",
             "Stop",
             run=lambda bot, call: _stop(bot, f"stopped by {call.by}"),
-            done="is stopped: its worker takes it off Telegram, and what it has to send waits.",
+            done="is stopped. Its worker disconnects it within seconds, and its messages wait.",
             icon="stop",
             variant="danger",
             when=lambda bot: bot.state not in BARRED,
@@ -192,8 +194,8 @@ class BotAdmin(ConnectingAdmin):
             done="is released.",
             icon="lock_open",
             when=when_in(Bot.State.RESTRICTED),
-            confirm="Telegram restricted this account. Release it only after you have looked at it in Telegram: "
-            "first contacts go out again.",
+            confirm="Telegram has restricted this account. Release it only after you have checked it in Telegram: "
+            "it then sends first contacts again.",
         ),
         LOG_OUT,
     )
@@ -229,16 +231,18 @@ class BotAdmin(ConnectingAdmin):
     def phone_hidden(self, bot: Bot) -> str:
         return "••••••"
 
-    @display(description="driven by", ordering="lease_owner")
-    def driven_by(self, bot: Bot) -> str:
-        return f"{bot.lease_owner} until {moment_told(bot.lease_expires_at)}" if bot.lease_expires_at else "nobody"
+    @display(description="worker", ordering="lease_owner")
+    def worker(self, bot: Bot) -> str:
+        if bot.lease_expires_at is None:
+            return "none"
+        return f"{bot.lease_owner} (lease until {moment_told(bot.lease_expires_at)})"
 
 
 @admin.register(BotSession)
 class BotSessionAdmin(FactAdmin):
     """Shows that a session is stored. The session itself stays in the database."""
 
-    empty_hint = "One is kept when a bot has logged in."
+    empty_hint = "No account is logged in. The session is stored here when an account logs in."
     secret_fields = ("data",)
     fields = ("bot", "updated_at")
     list_display = ("bot", "stored", "updated_at")
@@ -257,7 +261,7 @@ class BotSessionAdmin(FactAdmin):
 
 @admin.register(BotStateChange)
 class BotStateChangeAdmin(FactAdmin):
-    empty_hint = "Each change of a bot's state is noted here with its reason."
+    empty_hint = "Each change of an account's state is listed here with its reason."
     list_display = ("at", "bot", "state_label", "reason")
     list_filter = (("state", ChoicesDropdownFilter), ("bot", AutocompleteSelectFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("bot",)
@@ -268,7 +272,7 @@ class BotStateChangeAdmin(FactAdmin):
 
 @admin.register(BotBlock)
 class BotBlockAdmin(FactAdmin):
-    empty_hint = "Nothing holds a bot back now. Telegram's waits, and what an operator must release, stand here."
+    empty_hint = "No account is in a flood wait. When Telegram asks an account to wait, the flood wait is listed here."
     list_display = ("bot", "reason", "method", "peer_id", "until")
     list_filter = (("bot", AutocompleteSelectFilter), ("until", RangeDateTimeFilter))
     list_select_related = ("bot",)
@@ -278,31 +282,32 @@ class BotBlockAdmin(FactAdmin):
 
 @admin.register(Host)
 class HostAdmin(FactAdmin):
-    empty_hint = "No bots worker has started. `make up`, or the processes named …_bots in the Procfile."
-    list_display = ("name", "role_label", "carries", "capacity", "doing", "heartbeat_at")
+    empty_hint = "No bots worker is running. Run `make up`, or start a process …_bots of the Procfile."
+    list_display = ("name", "role_label", "accounts", "capacity", "doing", "heartbeat_at")
     list_filter = (("role", ChoicesDropdownFilter), "draining")
     search_fields = ("name",)
     ordering = ("name",)
-    fields = ("name", "role_label", ("carries", "capacity"), "doing", "heartbeat_at")
-    readonly_fields = ("role_label", "carries", "doing")
+    fields = ("name", "role_label", ("accounts", "capacity"), "doing", "heartbeat_at")
+    readonly_fields = ("role_label", "accounts", "doing")
     service_errors = (NotDone,)
     operations = (
         Operation(
             "drain",
             "Drain",
             run=lambda host, call: _drain(host),
-            done="takes no more bots, and is asked to hand its own over.",
+            done="is being drained: it takes no more accounts and releases the accounts that it has.",
             icon="output",
             variant="danger",
             when=lambda host: not host.drain_requested,
-            confirm="Other workers of the role take its bots over, as far as they have room. Messages wait until then.",
+            confirm="Other workers of the same role take over its accounts if they have room. "
+            "Until then the messages of these accounts wait.",
             bulk=True,
         ),
         Operation(
             "undrain",
-            "Take bots again",
+            "Stop draining",
             run=lambda host, call: _undrain(host),
-            done="takes bots again.",
+            done="takes accounts again.",
             icon="input",
             variant="primary",
             when=lambda host: host.drain_requested,
@@ -312,8 +317,8 @@ class HostAdmin(FactAdmin):
 
     role_label = choice_label("role")
 
-    @display(description="carries")
-    def carries(self, host: Host) -> int:
+    @display(description="accounts")
+    def accounts(self, host: Host) -> int:
         return Bot.objects.filter(lease_owner=host.name, lease_expires_at__isnull=False).count()
 
     @display(description="state")
@@ -323,7 +328,7 @@ class HostAdmin(FactAdmin):
 
 @admin.register(Cursor)
 class CursorAdmin(FactAdmin):
-    empty_hint = "How far each chat has been read is noted with its first message."
+    empty_hint = "A chat is listed here, with the last message read, when an account reads its first message."
     list_display = ("bot", "peer_id", "last_message_id", "gaps", "gap_messages", "updated_at")
     list_filter = (("bot", AutocompleteSelectFilter),)
     list_select_related = ("bot",)

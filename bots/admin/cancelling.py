@@ -84,7 +84,7 @@ class CancelManyMixin(FactAdmin):
             try:
                 return HttpResponseRedirect(page_of(self._ordered(request, deliveries, chosen.what, until)))
             except CancellationRefused as refusal:
-                self.message_user(request, f"Nothing is cancelled: {refusal}.", messages.ERROR)
+                self.message_user(request, f"Nothing was cancelled: {refusal}.", messages.ERROR)
         until = database_clock()
         counts = matching(deliveries=deliveries, until=until)
         queued, leaving = counts.pop(State.QUEUED, 0), counts.pop(State.SENDING, 0)
@@ -100,7 +100,7 @@ class CancelManyMixin(FactAdmin):
             "hidden": [*chosen.hidden, (CONFIRMED, "1"), (UNTIL, until.isoformat())],
             "back": f"{self._list_url()}?{request.GET.urlencode()}",
         }
-        return TemplateResponse(request, "bots/cancel.html", context)
+        return TemplateResponse(request, "bots/cancel_deliveries.html", context)
 
     def _ordered(
         self, request: HttpRequest, deliveries: QuerySet[Delivery], what: str, until: datetime
@@ -108,7 +108,7 @@ class CancelManyMixin(FactAdmin):
         order = cancellation_start(
             deliveries=deliveries, until=until, by=str(request.user), what=what, user_id=request.user.pk
         )
-        self.log_addition(request, order, f"Cancel {order.total}: {what}.")
+        self.log_addition(request, order, f"Cancel {order.total} deliveries: {what}.")
         if order.total <= AT_ONCE:
             cancellations_advance(order_id=order.pk)
         return order
@@ -127,7 +127,9 @@ def _until(request: HttpRequest) -> datetime | None:
 
 @admin.register(MassCancellation)
 class MassCancellationAdmin(FactAdmin):
-    empty_hint = "Choose deliveries in their list, or filter it, and cancel them: the progress is shown here."
+    empty_hint = (
+        "To cancel many deliveries, select or filter them in the list of deliveries. The progress is shown here."
+    )
     list_display = ("created_at", "what_excerpt", "by", "total", "cancelled", "state_label", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
     search_fields = ("what", "by")
@@ -146,7 +148,7 @@ class MassCancellationAdmin(FactAdmin):
             done="is stopped.",
             icon="stop",
             when=when_in(MassCancellation.State.RUNNING),
-            confirm="Deliveries that still wait for their turn stay queued. What was cancelled stays cancelled.",
+            confirm="Deliveries that are not cancelled yet stay queued. Cancelled deliveries stay cancelled.",
         ),
     )
 
@@ -155,6 +157,6 @@ class MassCancellationAdmin(FactAdmin):
         percent, late = 100 * row.position / row.total, row.position - row.cancelled
         return {"order": row, "percent": percent, "late": late, "pause": pause}
 
-    @display(description="deliveries")
+    @display(description="selection")
     def what_excerpt(self, order: MassCancellation) -> str:
         return clipped(order.what)

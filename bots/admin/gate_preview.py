@@ -21,38 +21,41 @@ from panelkit.labels import moment, moment_told
 from panelkit.registry import Link, add_link
 from panelkit.rights import may_view
 
-LABEL, ICON = "Would it be sent now?", "help_center"
+TITLE, LABEL, ICON = "Gate preview", "Check against the gate", "help_center"
 PURPOSES = {
     Purpose.SCRIPT: "Script: a line in a chat",
     Purpose.FIRST_CONTACT: "First contact: the first message to a lead",
-    Purpose.REPLY: "Reply: an answer of the AI",
-    Purpose.OPERATOR: "Operator: a person's own words",
+    Purpose.REPLY: "Reply: a message that the AI writes",
+    Purpose.OPERATOR: "Operator: a message that an operator writes",
 }
 
 
-def ask_url(**known: object) -> str:
+def preview_url(**known: object) -> str:
     """The URL of the page, with these fields filled in."""
     given = {name: value for name, value in known.items() if value}
-    return reverse("admin:bots_delivery_ask") + (f"?{urlencode(given)}" if given else "")
+    return reverse("admin:bots_delivery_preview") + (f"?{urlencode(given)}" if given else "")
 
 
-def may_ask(request: HttpRequest) -> bool:
+def may_preview(request: HttpRequest) -> bool:
     return may_view(request.user, "bots.Delivery")
 
 
 def _require(request: HttpRequest) -> None:
-    if not may_ask(request):
+    if not may_preview(request):
         raise PermissionDenied
 
 
-class AskForm(forms.Form):
+class PreviewForm(forms.Form):
     campaign = forms.ModelChoiceField(Campaign.objects.order_by("name"), widget=UnfoldAdminSelectWidget)
     bot = forms.ModelChoiceField(
         Bot.objects.defer("phone", "api_hash", "proxy_url").order_by("key"), widget=UnfoldAdminSelectWidget
     )
     purpose = forms.ChoiceField(choices=list(PURPOSES.items()), widget=UnfoldAdminSelectWidget)
     chat = forms.ModelChoiceField(
-        Chat.objects.order_by("title", "key"), required=False, widget=UnfoldAdminSelectWidget, help_text="Or a person:"
+        Chat.objects.order_by("title", "key"),
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        help_text="Choose a chat, or enter a person below.",
     )
     person = forms.CharField(
         required=False,
@@ -64,7 +67,7 @@ class AskForm(forms.Form):
         required=False,
         max_length=4096,
         widget=UnfoldAdminTextareaWidget({"rows": 3}),
-        help_text="Matters for first contacts. Empty: the campaign's own first message",
+        help_text="The gate checks the text of first contacts only. Leave empty to check the campaign's first message.",
     )
 
     def clean_person(self) -> str:
@@ -81,11 +84,11 @@ class AskForm(forms.Form):
         if "person" in self.errors:
             return given
         if bool(given.get("chat")) == bool(given.get("person")):
-            raise forms.ValidationError("It goes to a chat or to a person: choose one of them.")
+            raise forms.ValidationError("Choose either a chat or a person.")
         if given.get("purpose") == Purpose.SCRIPT and not given.get("chat"):
-            self.add_error("chat", "Lines of scripts are said in chats.")
+            self.add_error("chat", "Choose the chat in which the script plays.")
         if given.get("purpose") == Purpose.FIRST_CONTACT and not given.get("person"):
-            self.add_error("person", "A first contact goes to a person.")
+            self.add_error("person", "Enter the person who gets the first contact.")
         return given
 
     def wish(self) -> Delivery:
@@ -110,33 +113,37 @@ def person_facts(person: str) -> dict[str, Any]:
         return {"peer_id": int(plain)}
     if is_username(plain):
         return {"peer_username": plain}
-    raise ValueError(f'"{person}" is no Telegram id of a person and no username: give 501 or @tea_lover, for example.')
+    raise ValueError(
+        f'"{person}" is neither a person\'s Telegram id nor a username. Enter 501 or @tea_lover, for example.'
+    )
 
 
-class AskingAdmin(FactAdmin):
+class GatePreviewMixin(FactAdmin):
     """The delivery pages with the gate preview."""
 
     def get_urls(self) -> list[URLPattern]:
-        ask, about = self.admin_site.admin_view(self.ask_view), self.admin_site.admin_view(self.ask_about_view)
+        preview = self.admin_site.admin_view(self.preview_view)
+        queued = self.admin_site.admin_view(self.preview_queued_view)
+        # These are the paths of the pages' first release: operators may have stored links to them.
         return [
-            path("ask/", ask, name="bots_delivery_ask"),
-            path("<uuid:delivery_id>/ask/", about, name="bots_delivery_ask_about"),
+            path("ask/", preview, name="bots_delivery_preview"),
+            path("<uuid:delivery_id>/ask/", queued, name="bots_delivery_preview_queued"),
             *super().get_urls(),
         ]
 
-    def ask_view(self, request: HttpRequest) -> HttpResponse:
-        """The preview's form.
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """The preview of a message that the operator describes in a form.
 
         A text is sent by POST, because URLs end up in logs; without a text the URL is complete.
         """
         _require(request)
-        form, answer = AskForm(initial=request.GET.dict()), None
-        if request.method == "POST" or is_whole(request.GET):
-            form = AskForm(request.POST if request.method == "POST" else request.GET)
+        form, answer = PreviewForm(initial=request.GET.dict()), None
+        if request.method == "POST" or is_complete(request.GET):
+            form = PreviewForm(request.POST if request.method == "POST" else request.GET)
             answer = wish_would(wish=form.wish()) if form.is_valid() else None
-        return self._page(request, {"form": form, "answer": shown(answer)})
+        return self._page(request, {"form": form, "answer": preview_context(answer)})
 
-    def ask_about_view(self, request: HttpRequest, delivery_id: Any) -> HttpResponse:
+    def preview_queued_view(self, request: HttpRequest, delivery_id: Any) -> HttpResponse:
         _require(request)
         delivery = self.get_object(request, str(delivery_id))
         if delivery is None:
@@ -145,24 +152,29 @@ class AskingAdmin(FactAdmin):
             answer = delivery_would(delivery_id=delivery.pk)
         except Delivery.DoesNotExist:
             return self._page(request, {"delivery": delivery, "moved_on": delivery.get_state_display()})
-        return self._page(request, {"delivery": delivery, "answer": shown(answer)})
+        return self._page(request, {"delivery": delivery, "answer": preview_context(answer)})
 
     def _page(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-        whole = {**self.admin_site.each_context(request), "title": LABEL, "opts": self.opts, **context}
-        return TemplateResponse(request, "bots/ask.html", whole)
+        whole = {**self.admin_site.each_context(request), "title": TITLE, "opts": self.opts, **context}
+        return TemplateResponse(request, "bots/gate_preview.html", whole)
 
 
-def is_whole(given: Mapping[str, Any]) -> bool:
+def is_complete(given: Mapping[str, Any]) -> bool:
     return all(given.get(name) for name in ("campaign", "bot", "purpose")) and bool(
         given.get("chat") or given.get("person")
     )
 
 
-BY_NAME = "Whose name that is Telegram tells before anything is said: if they asked not to be written to, nothing is."
-BY_RECORDS = "By our records that is the name of {}. Whose it is today Telegram tells before anything is said."
+USERNAME_ONLY = (
+    "Before sending, the account asks Telegram who has this username. It sends nothing if that person has opted out."
+)
+KNOWN_USERNAME = (
+    "According to our records, this is the username of person {}. "
+    "Before sending, the account asks Telegram who has it now."
+)
 
 
-def shown(answer: GatePreview | None) -> dict[str, Any] | None:
+def preview_context(answer: GatePreview | None) -> dict[str, Any] | None:
     if answer is None:
         return None
     verdict, *others = [sentence(objection) for objection in answer.objections] or [sentence(answer.verdict)]
@@ -178,8 +190,8 @@ def shown(answer: GatePreview | None) -> dict[str, Any] | None:
 def note_on(answer: GatePreview) -> str:
     """What the operator should know if the person is known only by a username; otherwise ""."""
     if answer.bearer is not None:
-        return BY_RECORDS.format(answer.bearer)
-    return BY_NAME if answer.by_name else ""
+        return KNOWN_USERNAME.format(answer.bearer)
+    return USERNAME_ONLY if answer.by_name else ""
 
 
 def kind(verdict: Verdict) -> str:
@@ -189,7 +201,7 @@ def kind(verdict: Verdict) -> str:
 
 def sentence(verdict: Verdict) -> str:
     if isinstance(verdict, Allow):
-        return "Allow: it would be sent now."
+        return "Allow: the message may be sent now."
     if isinstance(verdict, Refuse):
         return f"Refuse: {verdict.reason}"
     return f"Wait until {moment_told(verdict.until)}: {verdict.reason}" if verdict.until else f"Wait: {verdict.reason}"
@@ -197,10 +209,10 @@ def sentence(verdict: Verdict) -> str:
 
 def _about_delivery(delivery: Delivery) -> str:
     queued = delivery.state == Delivery.State.QUEUED
-    return reverse("admin:bots_delivery_ask_about", args=[delivery.pk]) if queued else ""
+    return reverse("admin:bots_delivery_preview_queued", args=[delivery.pk]) if queued else ""
 
 
-add_link(Delivery, Link(LABEL, ICON, _about_delivery, may_ask))
-add_link(Bot, Link(LABEL, ICON, lambda bot: ask_url(bot=bot.pk), may_ask))
-add_link(Campaign, Link(LABEL, ICON, lambda campaign: ask_url(campaign=campaign.pk), may_ask))
-add_link(Chat, Link(LABEL, ICON, lambda chat: ask_url(chat=chat.pk, purpose=Purpose.SCRIPT.value), may_ask))
+add_link(Delivery, Link(LABEL, ICON, _about_delivery, may_preview))
+add_link(Bot, Link(LABEL, ICON, lambda bot: preview_url(bot=bot.pk), may_preview))
+add_link(Campaign, Link(LABEL, ICON, lambda campaign: preview_url(campaign=campaign.pk), may_preview))
+add_link(Chat, Link(LABEL, ICON, lambda chat: preview_url(chat=chat.pk, purpose=Purpose.SCRIPT.value), may_preview))

@@ -40,7 +40,10 @@ class AccountForm(SecretForm):
 
     api_hash = SecretField(required=False, label="API hash")
     proxy_url = SecretField(
-        required=False, label="Proxy", help_text=f"None: a direct connection. Otherwise {FORMS}.", max_length=500
+        required=False,
+        label="Proxy",
+        help_text=f"Leave empty for a direct connection. Otherwise, {FORMS}.",
+        max_length=500,
     )
 
     class Meta:
@@ -55,7 +58,7 @@ class AccountForm(SecretForm):
         labels = {"api_id": "API id"}
         help_texts = {
             "key": "A short name for lists and seed files: letters, digits, hyphens.",
-            "api_id": "Of the application at https://my.telegram.org. Empty: the installation's own.",
+            "api_id": "From https://my.telegram.org. Leave empty to use the setting TELEGRAM_API_ID.",
         }
 
     clean_proxy_url = checked_proxy
@@ -63,9 +66,9 @@ class AccountForm(SecretForm):
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data
         if bool(given.get("api_id")) != bool(given.get("api_hash")):
-            self.add_error("api_hash", "The API id and its hash belong together: enter both, or neither.")
+            self.add_error("api_hash", "Enter both the API id and the API hash, or neither.")
         elif not (given.get("api_id") or settings.TELEGRAM_API_ID or settings.TELEGRAM_SERVER):
-            self.add_error("api_id", "The installation has no API id of its own: enter one, with its hash.")
+            self.add_error("api_id", "The setting TELEGRAM_API_ID is empty: enter an API id and its hash.")
         return given
 
 
@@ -79,7 +82,7 @@ class PhoneForm(forms.Form):
     def __init__(self, *args: Any, known: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["phone"].widget.attrs |= {
-            "placeholder": "Stored. Leave empty to use it." if known else "+49 151 …",
+            "placeholder": "Leave empty to use the stored number." if known else "+49 151 …",
             "autocomplete": "off",
         }
 
@@ -106,7 +109,7 @@ class SessionFileForm(forms.Form):
     file = forms.FileField(label="Session file", widget=UnfoldAdminFileFieldWidget({"accept": ".session"}))
 
 
-def asked_with(do: str, request: HttpRequest, bot: Bot) -> tuple[str, str]:
+def request_from(do: str, request: HttpRequest, bot: Bot) -> tuple[str, str]:
     """The request of a form on the login page, and the operator's input for it. Raises LoginError."""
     posted = request.POST
     match do:

@@ -28,7 +28,7 @@ from bots.admin.login_forms import (
     PhoneForm,
     SessionFileForm,
     StringForm,
-    asked_with,
+    request_from,
 )
 from bots.logins.page_requests import Progress, login_ask, login_cancel, login_progress, login_seen
 from bots.logins.pending_logins import code_sent, qr_code, resend_at
@@ -40,7 +40,7 @@ from telegram.logins.types import WAYS, LoginError, QrCode
 Ask, Step = PendingLogin.Ask, PendingLogin.Step
 # Seconds between two polls of a page for its login's progress, and between two reloads of a page without scripts.
 LOOK_SECONDS, RELOAD_SECONDS = 1, 3
-RESEND_LABELS = {"sms": "Send it by SMS", "call": "Have it spoken in a phone call"}
+RESEND_LABELS = {"sms": "Send the code by SMS", "call": "Get the code by phone call"}
 LOST = (Bot.State.NEEDS_LOGIN, Bot.State.BANNED)
 
 
@@ -60,12 +60,11 @@ LOG_OUT = Operation(
     "log_out",
     "Log out",
     run=_log_out,
-    done="is stopped, and its session is being ended at Telegram. Its page says when that is done.",
+    done="is stopped and is being logged out of Telegram. Its page shows when that is done.",
     icon="logout",
     variant="danger",
     when=_has_session,
-    confirm="The bot is stopped and its session is ended at Telegram. What it had to say waits until it is logged in "
-    "again.",
+    confirm="The account is stopped and logged out of Telegram. Its messages wait until you log it in again.",
 )
 
 
@@ -94,7 +93,7 @@ class ConnectingAdmin(PanelAdmin):
             self.log_addition(request, bot, "Connect an account.")
             return HttpResponseRedirect(self._login_url(bot))
         context = {**self.admin_site.each_context(request), "title": "Connect an account", "form": form}
-        return TemplateResponse(request, "bots/connect.html", context)
+        return TemplateResponse(request, "bots/connect_account.html", context)
 
     def get_urls(self) -> list[URLPattern]:
         login = self.admin_site.admin_view(self.login_view)
@@ -143,7 +142,7 @@ class ConnectingAdmin(PanelAdmin):
             login_cancel(bot_id=bot.pk)
             self.message_user(request, f"The login of {bot} is cancelled.", messages.SUCCESS)
             return self._login_url(bot)
-        ask, given = asked_with(do, request, bot)
+        ask, given = request_from(do, request, bot)
         login_ask(bot_id=bot.pk, ask=ask, by=str(request.user), given=given)
         self.log_change(request, bot, f"Login: {Ask(ask).label}.")
         # Not the login page: if a worker has finished the login already, that page would begin a new one.
@@ -253,7 +252,7 @@ def _step_context(bot: Bot, pending: PendingLogin | None) -> dict[str, Any]:
             "form": CodeForm(),
             "way": WAYS.get(sent.kind, "a message"),
             "next_way": WAYS.get(sent.next_kind, ""),
-            "resend_label": RESEND_LABELS.get(sent.next_kind, "Send it the next way"),
+            "resend_label": RESEND_LABELS.get(sent.next_kind, "Send the code in another way"),
             "resend_at": resend_at(pending),
             "phone": f"+{sent.phone[:2]}…{sent.phone[-2:]}",
         }

@@ -18,7 +18,7 @@ Ask, Step = PendingLogin.Ask, PendingLogin.Step
 class PendingLoginAdmin(FactAdmin):
     """Shows what an unfinished login waits for and which worker works on it. Its secrets stay in the database."""
 
-    empty_hint = "Nobody is logging an account in."
+    empty_hint = "No login is unfinished."
     secret_fields = ("state", "given")
     fields = ("bot", "step_label", "asked_label", ("asked_by", "asked_at"), "worker", "why", "begun_at", "expires_at")
     readonly_fields = ("step_label", "asked_label", "why")
@@ -33,13 +33,13 @@ class PendingLoginAdmin(FactAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[PendingLogin]:
         return super().get_queryset(request).defer("state", "given", "bot__phone", "bot__api_hash", "bot__proxy_url")
 
-    @display(description="asked", ordering="asked")
+    @display(description="current request", ordering="asked")
     def asked_label(self, pending: PendingLogin) -> SafeString | str:
         """What a worker is doing; "" while a QR code is shown, because then `asked` only keeps the code current."""
         if not pending.asked or (pending.asked == Ask.QR and pending.step == Step.QR):
             return ""
         return tag(pending.asked, pending.get_asked_display())
 
-    @display(description="why")
+    @display(description="problem")
     def why(self, pending: PendingLogin) -> str:
         return waits(pending.problem, pending.wait_until)

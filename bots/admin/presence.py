@@ -9,7 +9,7 @@ from panelkit.base import FactAdmin
 
 @admin.register(Presence)
 class PresenceAdmin(FactAdmin):
-    empty_hint = "Which bot is in which chat is noted when it enters."
+    empty_hint = "No account is in a chat yet. When an account joins a chat, the chat is listed here."
     list_display = ("bot", "chat", "peer_id", "since")
     list_filter = (("bot", AutocompleteSelectFilter), ("chat", AutocompleteSelectFilter))
     list_select_related = ("bot", "chat")

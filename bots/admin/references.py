@@ -15,36 +15,36 @@ from panelkit.registry import Link, Section, add_link, add_section
 from panelkit.rights import may_view
 
 
-def confirming(chat: Chat) -> dict[str, Any]:
+def confirmation(chat: Chat) -> dict[str, Any]:
     """The context of a chat's section about its changed reference.
 
-    `accounts` are the accounts in the chat, `able` is the number of those that can check the reference, `told` is the
-    problem of the last check.
+    `accounts` are the accounts in the chat with what each does next, `able` is the number of those that can check the
+    reference, `problem` is why the last check failed.
     """
     if chat.reference_changed_at is None:
-        return {"waits": False}
+        return {"pending": False}
     now = database_clock()
     able = set(insiders().filter(chat=chat).values_list("bot_id", flat=True))
-    there = Presence.objects.filter(chat=chat).select_related("bot").order_by("bot__key")
-    accounts = [(presence.bot, _does(presence.bot, able=presence.bot_id in able, now=now)) for presence in there]
+    present = Presence.objects.filter(chat=chat).select_related("bot").order_by("bot__key")
+    accounts = [(row.bot, _next_step(row.bot, able=row.bot_id in able, now=now)) for row in present]
     permitted = chat.permissions.filter(revoked_at__isnull=True).exists()
     return {
-        "waits": True,
+        "pending": True,
         "chat": chat,
         "accounts": accounts,
         "able": len(able),
-        "told": unconfirmed_reason(chat),
+        "problem": unconfirmed_reason(chat),
         "permitted": permitted,
     }
 
 
-def _does(bot: Bot, *, able: bool, now: Any) -> str:
+def _next_step(bot: Bot, *, able: bool, now: Any) -> str:
     if not able:
-        return "cannot check it: the account is disabled, logged out, stopped or banned"
+        return "Cannot check the reference: the account is disabled, logged out, stopped or banned"
     if bot.blocked_until is not None and bot.blocked_until > now:
-        return "checks it when the wait that Telegram asked for is over"
+        return "Checks the reference after its flood wait"
     connected = bot.lease_expires_at is not None and bot.lease_expires_at > now
-    return "checks it within seconds" if connected else "checks it as soon as it is connected"
+    return "Checks the reference within seconds" if connected else "Checks the reference once it is connected"
 
 
 def _chat_page(incident: Incident) -> str:
@@ -56,5 +56,5 @@ def _may_see_chats(request: HttpRequest) -> bool:
     return may_view(request.user, "campaigns.Chat")
 
 
-add_section(Chat, Section("bots/confirming.html", confirming))
+add_section(Chat, Section("bots/reference_confirmation.html", confirmation))
 add_link(Incident, Link("Open the chat", "forum", _chat_page, _may_see_chats))

@@ -115,9 +115,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "permission": lambda asking: any(request_may_view(asking, model) for model in TRACE_MODELS),
         },
         {
-            "title": "Ask the gate",
+            "title": "Gate preview",
             "icon": "help_center",
-            "link": reverse("admin:bots_delivery_ask"),
+            "link": reverse("admin:bots_delivery_preview"),
             "permission": lambda asking: request_may_view(asking, "bots.Delivery"),
         },
         {"title": "Tasks in Flower", "icon": "local_florist", "link": settings.FLOWER_URL, "active": False},

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from bots.admin.gate_preview import ICON, LABEL, ask_url, may_ask
+from bots.admin.gate_preview import ICON, LABEL, may_preview, preview_url
 from bots.models import Bot, Delivery
 from campaigns.identifiers import plain_username
 from campaigns.models import Purpose, Suppression
@@ -66,7 +66,7 @@ def _would_be_sent(lead: Lead, purpose: Purpose) -> str:
     """The URL of the gate preview with these fields filled in."""
     talk = Conversation.objects.filter(lead=lead).first()
     person = lead.telegram_user_id or f"@{lead.username}"
-    return ask_url(campaign=lead.campaign_id, bot=talk and talk.bot_id, person=person, purpose=purpose.value)
+    return preview_url(campaign=lead.campaign_id, bot=talk and talk.bot_id, person=person, purpose=purpose.value)
 
 
 def _page(row: Model | None) -> str:
@@ -88,8 +88,8 @@ def _leads_of_suppression(suppression: Suppression) -> str:
     return f"{reverse('admin:leads_lead_changelist')}?q={suppression.telegram_user_id or suppression.username}"
 
 
-add_link(Lead, Link(LABEL, ICON, lambda lead: _would_be_sent(lead, Purpose.FIRST_CONTACT), may_ask))
-add_link(Conversation, Link(LABEL, ICON, lambda talk: _would_be_sent(talk.lead, Purpose.REPLY), may_ask))
+add_link(Lead, Link(LABEL, ICON, lambda lead: _would_be_sent(lead, Purpose.FIRST_CONTACT), may_preview))
+add_link(Conversation, Link(LABEL, ICON, lambda talk: _would_be_sent(talk.lead, Purpose.REPLY), may_preview))
 add_link(Hit, Link("Lead", "person_search", lambda hit: _page(lead_of_hit(hit)), viewers_of(Lead)))
 add_link(
     Hit,

@@ -141,10 +141,10 @@ def test_all_messages_that_match_are_cancelled_after_their_number_was_shown(
 ) -> None:
     matching = Delivery.objects.get(chat=world.chats[0])
     panel.open(_list(Delivery, "?waiting=yes"))
-    panel.press("Cancel all 1 queued that match…")
-    assert "1 queued message will not be said." in panel.text
+    panel.press("Cancel all 1 queued deliveries in this list…")
+    assert "1 queued message will not be sent." in panel.text
     panel.press("Cancel 1")
-    assert "1 of 1 deliveries had their turn" in panel.text
+    assert "1 of 1 deliveries processed" in panel.text
     matching.refresh_from_db()
     assert matching.state == "cancelled"
     panel.open(_page(matching))

@@ -50,14 +50,14 @@ def unknown() -> Delivery:
 
 def test_an_unknown_delivery_is_said_with_its_id_or_was_not_said(panel: Client):
     said, not_said = unknown(), unknown()
-    assert "It was not said" in page(panel, said)
+    assert "Mark as not sent" in page(panel, said)
     operate(panel, said, "said", telegram_message_id="42")
     operate(panel, not_said, "not_said")
     said.refresh_from_db()
     not_said.refresh_from_db()
     assert (said.state, said.telegram_message_id, said.error) == (State.SENT, 42, "Said, as olga found out.")
     assert (not_said.state, not_said.error) == (State.FAILED, "Not said, as olga found out.")
-    assert "It was not said" not in page(panel, said)
+    assert "Mark as not sent" not in page(panel, said)
 
 
 def test_only_a_secret_that_is_stored_can_be_kept(panel: Client):
@@ -100,7 +100,7 @@ def test_a_bots_page_says_its_state_since_when_why_and_what_to_do(panel: Client)
     BotSession.objects.create(bot=bot, data="the session")
     BotStateChange.objects.create(bot=bot, state=Bot.State.RESTRICTED, reason="PEER_FLOOD")
     shown = page(panel, bot)
-    wanted = ("PEER_FLOOD", "@SpamBot", "Release the restriction", "tests until 2100")
+    wanted = ("PEER_FLOOD", "@SpamBot", "Release the restriction", "tests (lease until 2100")
     assert [text for text in wanted if text not in shown] == []
     assert "+15550001234" not in shown
     operate(panel, bot, "release")

@@ -227,17 +227,19 @@ def test_what_an_account_cannot_tell_is_reported_once_and_over_when_it_is_confir
 
 
 def test_the_chats_page_says_who_looks_and_what_to_do_when_nobody_can(chat: Chat, operator: Client):
-    assert "Who confirms the reference" not in shown(operator, chat)
+    assert "Confirmation of the changed reference" not in shown(operator, chat)
     changed(chat)
     page = shown(operator, chat)
     assert "the reference has waited for an account to confirm" in page
-    assert "No account that could confirm the reference is in this chat" in page
-    assert "add an account that is to work here to the chat in Telegram" in page
+    assert "No account in this chat can confirm the reference." in page
+    assert "add an account to the chat in Telegram's app" in page
     enter(ledger.make_bot(key="anna"), chat)
     enter(ledger.make_bot(key="boris", state=Bot.State.BANNED), chat)
     page = shown(operator, chat)
-    assert "No account that could confirm the reference" not in page
-    assert "checks it within seconds" in page and "cannot check it: the account is disabled" in page
+    assert "No account in this chat can confirm the reference" not in page
+    assert (
+        "Checks the reference within seconds" in page and "Cannot check the reference: the account is disabled" in page
+    )
 
 
 def test_chats_with_such_references_are_found_in_the_list(chat: Chat, operator: Client):

@@ -101,6 +101,6 @@ def _activated_twice(panel: Client, assignment: Assignment) -> str:
 
 def test_an_account_that_is_started_may_still_be_kept_from_working(panel: Client):
     bot = make_bot("ben", state="stopped", enabled=False)
-    assert "is started, but disabled" in told(panel, bot, "start")
+    assert "is started but still disabled. Enable it below so that it connects." in told(panel, bot, "start")
     Bot.objects.update(state="stopped", enabled=True)
-    assert "may work again." in told(panel, bot, "start")
+    assert "is started." in told(panel, bot, "start")

@@ -28,7 +28,7 @@ def said(panel: Client, url: str) -> str:
 
 def test_a_list_without_rows_says_where_they_come_from_and_offers_only_what_can_be_done(panel: Client):
     page = said(panel, DELIVERIES)
-    assert "No deliveries yet" in page and "Each message that a play, a conversation or an operator wants" in page
+    assert "No deliveries yet" in page and "Messages of plays, conversations and operators are listed here" in page
     assert "Show all" not in page and "Add delivery" not in page
     assert "Add script" in said(panel, "/admin/scripts/script/")
 

@@ -250,7 +250,7 @@ def address(site: Site, name: str) -> str:
         "admin:auth_user_password_change": [world.colleague.pk],
         "admin:bots_bot_login": [world.manager.pk],
         "admin:bots_bot_login_progress": [world.manager.pk],
-        "admin:bots_delivery_ask_about": [row_of(site, "bots.delivery").pk],
+        "admin:bots_delivery_preview_queued": [row_of(site, "bots.delivery").pk],
         "admin:campaigns_evidencefile_download": [EvidenceFile.objects.values_list("pk", flat=True)[0]],
         "admin:leads_lead_person": [world.new_lead.pk],
         "admin:leads_conversation_person": [world.talk.pk],

@@ -91,7 +91,7 @@ def test_the_filters_are_on_the_page(panel: Client):
         "By bot",
         "By chat",
         "By due at",
-        "in the chat",
+        "By changes after sending",
     ):
         assert title.lower() in shown.lower(), title
 
@@ -137,7 +137,7 @@ def test_some_are_cancelled_after_their_number_was_shown(panel: Client):
     rows = [ledger.queue_line(*place, f"line {number}") for number in range(4)]
     ticked = {"action": "cancel_selected", "_selected_action": [str(row.pk) for row in rows[:3]]}
     form = asked(panel, reverse(LIST), **ticked)
-    assert "3 queued messages will not be said." in form["page"]
+    assert "3 queued messages will not be sent." in form["page"]
     answer = panel.post(reverse(LIST), form["fields"])
     order = MassCancellation.objects.get()
     assert answer.status_code == 302 and answer["Location"].endswith(f"/masscancellation/{order.pk}/change/")
@@ -145,7 +145,7 @@ def test_some_are_cancelled_after_their_number_was_shown(panel: Client):
     assert [Delivery.objects.get(pk=row.pk).state for row in rows] == ["cancelled"] * 3 + ["queued"]
     assert LogEntry.objects.filter(object_id=str(order.pk)).exists()
     assert LogEntry.objects.filter(change_message__contains=str(order)).count() == 3
-    assert "3 of 3 deliveries had their turn" in page(panel, order)
+    assert "3 of 3 deliveries processed" in page(panel, order)
 
 
 @pytest.mark.parametrize("way", ["button", "select all"])
@@ -166,7 +166,7 @@ def test_all_that_match_the_filters_are_cancelled_in_the_background_when_they_ar
         target = reverse(LIST) + query
         across = {"action": "cancel_selected", "select_across": "1", "_selected_action": [str(two.line.pk)]}
         form = asked(panel, target, **across)
-    assert "61 queued messages will not be said." in form["page"]
+    assert "61 queued messages will not be sent." in form["page"]
     # Queued while the operator reads: not among the number that was shown.
     late = ledger.queue_line(*place, "late")
     Delivery.objects.filter(pk=late.pk).update(created_at=late.created_at + timedelta(hours=1))
@@ -184,7 +184,7 @@ def test_all_that_match_the_filters_are_cancelled_in_the_background_when_they_ar
 
 def test_the_button_counts_what_can_be_cancelled(panel: Client):
     two = Two()
-    assert "Cancel all 1 queued that match…" in panel.get(reverse(LIST)).content.decode()
+    assert "Cancel all 1 queued deliveries in this list…" in panel.get(reverse(LIST)).content.decode()
     only_sent = panel.get(reverse(LIST), {"bot__id__exact": str(two.reply.bot_id)}).content.decode()
     assert "Cancel all" not in only_sent and two.reply.text in only_sent
 
@@ -213,9 +213,9 @@ def test_the_confirmation_says_what_cannot_be_cancelled(panel: Client):
     two = Two()
     Delivery.objects.filter(pk=two.line.pk).update(state=State.SENDING)
     text = asked(panel, reverse("admin:bots_delivery_cancel"))["page"]
-    assert "None of them is queued." in text
-    assert "1 is leaving and cannot be called back." in text
-    assert "1 has a final state already" in text
+    assert "None of these deliveries is queued." in text
+    assert "1 message is being sent now and cannot be cancelled." in text
+    assert "1 delivery has a final state already" in text
 
 
 def test_a_confirmation_without_its_moment_asks_again(panel: Client):

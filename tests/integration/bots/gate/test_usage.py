@@ -109,7 +109,7 @@ def test_what_is_about_to_be_said_is_shown_and_one_person_once(clock):
 def test_the_page_of_a_campaign_shows_it(admin_client: Client, clock):
     campaign, empty = ledger.make_campaign(), ledger.make_campaign()
     page = reverse("admin:campaigns_campaign_change", args=[empty.pk])
-    assert "Budgets and how much" in admin_client.get(page).content.decode()
+    assert "Budget usage" in admin_client.get(page).content.decode()
     assert "No budget limits this campaign." in admin_client.get(page, {"section": "budgets"}).content.decode()
     budget_set(scope=Scope.CAMPAIGN, limit=321, window_seconds=HOUR)
     page = reverse("admin:campaigns_campaign_change", args=[campaign.pk])

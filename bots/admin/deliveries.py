@@ -17,7 +17,7 @@ from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from bots.admin.cancelling import CancelManyMixin
-from bots.admin.gate_preview import AskingAdmin
+from bots.admin.gate_preview import GatePreviewMixin
 from bots.deliveries.queueing import deliveries_leaving, delivery_cancel, delivery_resolve
 from bots.deliveries.timeline import timeline
 from bots.models import Delivery, DeliveryEvent
@@ -34,7 +34,7 @@ State = Delivery.State
 def _leaving(campaign: Campaign) -> Leaving | None:
     if campaign.state == Campaign.State.RUNNING:
         return None
-    return Leaving(deliveries_leaving(campaign_id=campaign.pk), "nothing of this campaign is said")
+    return Leaving(deliveries_leaving(campaign_id=campaign.pk), "this campaign sends nothing")
 
 
 add_leaving(Campaign, _leaving)
@@ -50,23 +50,24 @@ class NotDecided(Exception):
 
 def _cancel(delivery: Delivery, reason: str) -> None:
     if not delivery_cancel(delivery_id=delivery.pk, reason=reason):
-        raise NotCancelled("it is no longer queued, or it is leaving at this moment")
+        raise NotCancelled("it is no longer queued, or it is being sent now")
 
 
-class SaidForm(forms.Form):
+class SentForm(forms.Form):
     telegram_message_id = forms.IntegerField(
         required=False,
         min_value=1,
         widget=UnfoldAdminIntegerFieldWidget,
-        label="Telegram's id of the message",
-        help_text="From the message's link, as the bot's account sees it. Without it, replies to it stand alone.",
+        label="Telegram's message id",
+        help_text="The number at the end of the message's link in the sending account. "
+        "If empty, later replies are sent without a quote.",
     )
 
 
 def _resolve(delivery: Delivery, call: Call, *, said: bool) -> None:
     message_id = call.data.get("telegram_message_id")
     if not delivery_resolve(delivery_id=delivery.pk, said=said, by=call.by, telegram_message_id=message_id):
-        raise NotDecided("it has been decided already")
+        raise NotDecided("another operator has already decided")
 
 
 class WaitingFilter(DropdownFilter):
@@ -74,19 +75,19 @@ class WaitingFilter(DropdownFilter):
     parameter_name = "waiting"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Told to wait"), ("no", "Not told to wait")]
+        return [("yes", "Waiting"), ("no", "Not waiting")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
-        told = Q(state=State.QUEUED) & ~Q(waiting_reason="")
-        return queryset.filter({"yes": told, "no": ~told}.get(self.value() or "", Q()))
+        waiting = Q(state=State.QUEUED) & ~Q(waiting_reason="")
+        return queryset.filter({"yes": waiting, "no": ~waiting}.get(self.value() or "", Q()))
 
 
-class AfterwardsFilter(DropdownFilter):
-    title = "in the chat"
+class ChangesFilter(DropdownFilter):
+    title = "changes after sending"
     parameter_name = "afterwards"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("edited", "Edited"), ("deleted", "Deleted"), ("reacted", "Reacted to")]
+        return [("edited", "Edited"), ("deleted", "Deleted"), ("reacted", "With reactions")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
         chosen = {
@@ -98,10 +99,8 @@ class AfterwardsFilter(DropdownFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(AskingAdmin, CancelManyMixin):
-    empty_hint = (
-        "Each message that a play, a conversation or an operator wants to send stands here, with what became of it."
-    )
+class DeliveryAdmin(GatePreviewMixin, CancelManyMixin):
+    empty_hint = "Messages of plays, conversations and operators are listed here, with their states."
     list_display = ("created_at", "destination", "bot", "excerpt", "purpose_label", "state_label", "why", "sent_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -111,28 +110,36 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
         ("bot", AutocompleteSelectFilter),
         ("chat", AutocompleteSelectFilter),
         ("due_at", RangeDateTimeFilter),
-        AfterwardsFilter,
+        ChangesFilter,
     )
-    live_template = "bots/delivery_story.html"
+    live_template = "bots/delivery_timeline.html"
     live_seconds = 5
     list_select_related = ("bot", "chat", "campaign")
     search_fields = ("text", "peer_username", "=peer_id", "bot__key", "waiting_reason", "error")
     name_lookup = "upper"
     ordering = ("-created_at",)
-    readonly_fields = ("state_label", "purpose_label", "why", "destination", "answers", "reads_now", "reactions_shown")
+    readonly_fields = (
+        "state_label",
+        "purpose_label",
+        "why",
+        "destination",
+        "answered",
+        "current_text",
+        "reactions_shown",
+    )
     fieldsets = (
         (None, {"fields": (("state_label", "why"), ("bot", "destination"), "campaign", "text")}),
-        ("In the chat since", {"fields": (("reads_now", "edited_at"), ("reactions_shown", "deleted_at"))}),
-        ("When", {"fields": (("created_at", "due_at"), ("sent_at", "counted_at"), ("first_attempt_at", "attempts"))}),
+        ("Changes after sending", {"fields": (("current_text", "edited_at"), ("reactions_shown", "deleted_at"))}),
+        ("Times", {"fields": (("created_at", "due_at"), ("sent_at", "counted_at"), ("first_attempt_at", "attempts"))}),
         (
-            "What it belongs to",
-            {"fields": (("purpose_label", "answers"), ("origin", "origin_id"), ("telegram_message_id", "random_id"))},
+            "Origin",
+            {"fields": (("purpose_label", "answered"), ("origin", "origin_id"), ("telegram_message_id", "random_id"))},
         ),
         (
-            "How the person is reached",
+            "Recipient",
             {"fields": (("peer_id", "peer_username"), ("via_chat_id", "via_message_id"))},
         ),
-        ("Errors", {"fields": (("error_kind", "error"), "lease_epoch")}),
+        ("Error", {"fields": (("error_kind", "error"), "lease_epoch")}),
     )
     service_errors = (NotCancelled, NotDecided)
     operations = (
@@ -144,27 +151,29 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
             icon="close",
             variant="danger",
             when=when_in(State.QUEUED),
-            confirm="It will not be said. A play goes on with the lines that do not answer it.",
+            confirm="The message will not be sent. "
+            "A play leaves out the replies to it and continues with its other lines.",
         ),
         Operation(
             "said",
-            "It was said",
+            "Mark as sent",
             run=lambda delivery, call: _resolve(delivery, call, said=True),
-            done="counts as said.",
+            done="is marked as sent.",
             icon="check",
             variant="primary",
             when=when_in(State.UNKNOWN),
-            form=SaidForm,
-            confirm="Look in the chat, as the bot's account sees it: the message is there.",
+            form=SentForm,
+            confirm="Check the chat in the sending account. Confirm only if the message is there.",
         ),
         Operation(
             "not_said",
-            "It was not said",
+            "Mark as not sent",
             run=lambda delivery, call: _resolve(delivery, call, said=False),
-            done="counts as not said.",
+            done="is marked as not sent.",
             icon="close",
             when=when_in(State.UNKNOWN),
-            confirm="Look in the chat, as the bot's account sees it: the message is not there. It is not sent again.",
+            confirm="Check the chat in the sending account. Confirm only if the message is not there. It will not be "
+            "sent again.",
             bulk=True,
         ),
     )
@@ -180,7 +189,7 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
     def live_context(self, row: Any) -> dict[str, Any]:
         return {"entries": timeline(row)}
 
-    @display(description="to", ordering="chat__title")
+    @display(description="recipient", ordering="chat__title")
     def destination(self, delivery: Delivery) -> str:
         return link_to(delivery.chat, delivery.destination) if delivery.chat is not None else delivery.destination
 
@@ -190,16 +199,16 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
         if delivery.state in (State.QUEUED, State.SENDING):
             if delivery.waiting_reason:
                 return waits(delivery.waiting_reason, delivery.waiting_until)
-            return "is leaving" if delivery.state == State.SENDING else f"due at {moment_told(delivery.due_at)}"
+            return "being sent" if delivery.state == State.SENDING else f"due at {moment_told(delivery.due_at)}"
         return delivery.error
 
-    @display(description="answers")
-    def answers(self, delivery: Delivery) -> str:
+    @display(description="reply to")
+    def answered(self, delivery: Delivery) -> str:
         return link_to(delivery.reply_to, str(delivery.reply_to)) if delivery.reply_to else ""
 
-    @display(description="reads now")
-    def reads_now(self, delivery: Delivery) -> str:
-        return delivery.edited_text or "as it was said"
+    @display(description="current text")
+    def current_text(self, delivery: Delivery) -> str:
+        return delivery.edited_text or "unchanged"
 
     @display(description="reactions")
     def reactions_shown(self, delivery: Delivery) -> str:
@@ -208,7 +217,7 @@ class DeliveryAdmin(AskingAdmin, CancelManyMixin):
 
 @admin.register(DeliveryEvent)
 class DeliveryEventAdmin(FactAdmin):
-    empty_hint = "What happens to deliveries is noted here, step by step."
+    empty_hint = "Events of deliveries are listed here: waits, retries, errors, results and later changes."
     list_display = ("at", "of", "kind_label", "detail_excerpt", "times", "last_at")
     list_filter = (("kind", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("delivery__bot", "delivery__chat")

@@ -13,6 +13,4 @@ def _budgets(campaign: Campaign) -> dict[str, Any]:
     return {"usages": campaign_usage(campaign=campaign, now=now), "at": now}
 
 
-add_section(
-    Campaign, Section("bots/usage.html", _budgets, name="budgets", title="Budgets and how much of them is used")
-)
+add_section(Campaign, Section("bots/budget_usage.html", _budgets, name="budgets", title="Budget usage"))
