@@ -19,7 +19,7 @@ from bots.roles import handler_of
 from bots.worker.executor import in_db
 from bots.worker.hosts import host_beat, host_leave, no_longer_wanted
 from bots.worker.leases import lease_release, lease_take
-from bots.worker.sender import Sender
+from bots.worker.sending.sender import Sender
 from bots.worker.session import RunningSession
 
 # Seconds between heartbeats, and between checks whether the bots of this process are still needed.
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Runtime:
-    """Implements `protocols.LiveRuntime`.
+    """Implements `sending.protocols.LiveRuntime`.
 
     Call `start` once. `run_bot` may be called in many threads. `drain`, then `close`, end the runtime.
     """

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class RunningSession:
-    """Implements `bots.worker.protocols.LiveSession`. `run` returns when the session is over; it handles all errors."""
+    """Implements `sending.protocols.LiveSession`. `run` returns when the session is over; it handles all errors."""
 
     def __init__(self, lease: Lease, facts: BotFacts, handler: RoleHandler) -> None:
         self.bot_id = lease.bot_id
@@ -66,7 +66,7 @@ class RunningSession:
         self._stop = asyncio.Event()
         self._sent_away = False
 
-    # The interface for other parts of this process (bots.worker.protocols).
+    # The interface for the sender (sending.protocols).
 
     @property
     def chats(self) -> Mapping[UUID, int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bots.worker import attempts
+from bots.worker.sending import attempts
 from leads.models import Conversation
 from tests.integration import ledger
 from tests.integration.leads_world import World, make_world

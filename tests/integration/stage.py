@@ -9,7 +9,7 @@ from uuid import UUID
 
 from bots.models import Bot, Delivery
 from bots.worker.executor import close_connections
-from bots.worker.sender import Sender
+from bots.worker.sending.sender import Sender
 from campaigns.models import Chat
 from telegram.errors import TelegramError, TransientError
 from telegram.types import PersonTarget, SentMessage, Target

@@ -19,8 +19,8 @@ django.setup()
 from bots.deliveries import outcomes  # noqa: E402 - after setup
 from bots.gate.origins import register_origin  # noqa: E402
 from bots.models import Delivery  # noqa: E402
-from bots.worker import sender  # noqa: E402 - after setup
 from bots.worker.runtime import Runtime  # noqa: E402
+from bots.worker.sending import sender  # noqa: E402 - after setup
 from campaigns.models import Chat  # noqa: E402
 from tests.integration.ledger import ORIGIN, NotingOrigin  # noqa: E402
 from tests.telegram.bots_support import Listener, Registered  # noqa: E402

@@ -1,6 +1,6 @@
 from uuid import uuid4
 
-from bots.worker.recheck_timer import LOOK_AGAIN, MOST_A_SECOND, WaitingRoom
+from bots.worker.sending.recheck_timer import LOOK_AGAIN, MOST_A_SECOND, WaitingRoom
 
 
 class Clock:

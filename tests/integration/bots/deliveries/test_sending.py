@@ -11,7 +11,7 @@ from bots.deliveries import recovery
 from bots.deliveries.outcomes import LOST_BEFORE
 from bots.gate.rules import Wait
 from bots.models import Bot, BotBlock, Delivery, DeliveryEvent, Incident
-from bots.worker import attempts, sender
+from bots.worker.sending import attempts, sender
 from campaigns.models import Chat, Purpose
 from campaigns.services import campaign_pause, campaign_resume
 from telegram.errors import (

@@ -15,7 +15,7 @@ from django.db import DatabaseError
 from bots.deliveries import outcomes, recovery
 from bots.deliveries.claiming import Outgoing, ReplyElsewhere
 from bots.worker.executor import in_db
-from bots.worker.protocols import LiveSession
+from bots.worker.sending.protocols import LiveSession
 from messaging.database.clock import database_clock
 from telegram.client import TelegramAccount
 from telegram.errors import (

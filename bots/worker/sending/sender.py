@@ -15,10 +15,10 @@ from bots.deliveries.claiming import Outgoing, claim, forget_waits, judge_unowne
 from bots.deliveries.outcomes import LOST_BEFORE, put_back
 from bots.deliveries.recovery import stranded, take_over
 from bots.gate.facts import BotOwner, Key
-from bots.worker import attempts
 from bots.worker.executor import in_db
-from bots.worker.protocols import LiveRuntime, LiveSession
-from bots.worker.recheck_timer import WaitingRoom
+from bots.worker.sending import attempts
+from bots.worker.sending.protocols import LiveRuntime, LiveSession
+from bots.worker.sending.recheck_timer import WaitingRoom
 from campaigns.policy.notices import DELIVERIES_CHANNEL, QUEUED
 from messaging.database.listen import listen
 
