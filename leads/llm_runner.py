@@ -44,8 +44,8 @@ def _answer(job_id: UUID, now: datetime | None) -> None:
     except Exception as error:
         # Only the error's class, because its text may repeat the conversation or the key.
         kind = type(error).__name__
-        log.error("llm job %s: an attempt ended with an unforeseen %s", job_id, fault(error))
-        job_postpone(question=question, error=f"unforeseen {kind}", retry_after=None, now=database_clock())
+        log.error("llm job %s: an attempt ended with an unexpected %s", job_id, fault(error))
+        job_postpone(question=question, error=f"unexpected {kind}", retry_after=None, now=database_clock())
 
 
 def _ask(question: Question) -> LlmResponse:
@@ -54,5 +54,5 @@ def _ask(question: Question) -> LlmResponse:
         try:
             return ask(model=question.model, messages=messages)
         except LlmUseless as error:
-            log.warning("llm job %s is asked again: %s", question.job_id, error)
+            log.warning("llm job %s: the LLM is asked again: %s", question.job_id, error)
     return ask(model=question.model, messages=messages)

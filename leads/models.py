@@ -1,4 +1,4 @@
-"""Leads (people who were found by a campaign's keywords) and the conversations with them."""
+"""Leads (people whom a campaign's keywords have found) and the conversations with them."""
 
 import uuid
 
@@ -11,17 +11,17 @@ from campaigns.models import Campaign
 
 
 class CampaignManager(models.Model):
-    """A manager bot to which a campaign assigns its leads."""
+    """A manager bot that gets leads of a campaign."""
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="managers")
-    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="manages")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="manages", verbose_name="account")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["campaign", "bot"],
                 name="one_manager_entry_per_bot",
-                violation_error_message="This bot manages the campaign's leads already.",
+                violation_error_message="This account is already a manager of the campaign.",
             ),
         ]
 
@@ -30,16 +30,16 @@ class CampaignManager(models.Model):
 
 
 class Lead(models.Model):
-    """A person as a lead of one campaign. Further hits of the same person make no new lead."""
+    """A person as a lead of one campaign. A campaign has only one lead per person, however many hits there are."""
 
     class State(models.TextChoices):
         NEW = "new"
-        AWAITING_APPROVAL = "awaiting_approval", "Awaits an operator's approval"
-        CONTACTING = "contacting", "First contact on the way"
-        TALKING = "talking"
+        AWAITING_APPROVAL = "awaiting_approval", "Awaiting approval"
+        CONTACTING = "contacting", "First contact queued"
+        TALKING = "talking", "In conversation"
         CLOSED = "closed"
         OPTED_OUT = "opted_out", "Opted out"
-        FAILED = "failed", "Could not be reached"
+        FAILED = "failed", "Not reachable"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="leads")
@@ -47,25 +47,42 @@ class Lead(models.Model):
     username = models.CharField(max_length=64, blank=True, default="", help_text="Without @")
     state = models.CharField(max_length=20, choices=State, default=State.NEW)
     state_reason = models.CharField(max_length=300, blank=True, default="")
-    message = models.TextField(help_text="What they said that matched")
-    chat_id = models.BigIntegerField(help_text="Where they said it, marked id")
-    message_id = models.BigIntegerField(null=True, blank=True, help_text="As the parser bot sees it")
-    worker_id = models.CharField(max_length=64, help_text="The parser bot that heard it")
-    event_id = models.UUIDField(unique=True, help_text="The NewTargetMessage that made the lead")
-    hit_at = models.DateTimeField(help_text="When they said it: the event's said_at, else its created_at")
+    message = models.TextField(help_text="The text of the person's message that matched a keyword")
+    chat_id = models.BigIntegerField(help_text="The marked id of the chat in which the person wrote the message")
+    message_id = models.BigIntegerField(
+        null=True, blank=True, help_text="The number of the message at Telegram, for the parser account that read it"
+    )
+    worker_id = models.CharField(
+        max_length=64, verbose_name="parser account", help_text="The id of the parser account that read the message"
+    )
+    event_id = models.UUIDField(unique=True, help_text="The id of the event NewTargetMessage that created the lead")
+    hit_at = models.DateTimeField(
+        help_text="When the person wrote the message: said_at of the event or, if the event has none, its created_at"
+    )
     same_as = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
         null=True,
         blank=True,
         related_name="duplicates",
-        help_text="Turned out to be the same person as this lead, which goes on alone",
+        help_text="Another lead of the same person. This lead is closed, and the other lead continues.",
     )
-    approved_at = models.DateTimeField(null=True, blank=True, help_text="When an operator allowed the first contact")
+    approved_at = models.DateTimeField(null=True, blank=True, help_text="When an operator approved the first contact")
     approved_by = models.CharField(max_length=150, blank=True, default="")
-    tried_at = models.DateTimeField(null=True, blank=True, help_text="When a contact was last tried again")
-    attempts = models.IntegerField(default=0, help_text="That failed in a row, in a way that nobody foresaw")
-    retry_at = models.DateTimeField(null=True, blank=True, help_text="After such a failure: not tried again before")
+    tried_at = models.DateTimeField(
+        null=True, blank=True, verbose_name="last attempt at", help_text="When CoolThing last tried to contact the lead"
+    )
+    attempts = models.IntegerField(
+        default=0,
+        verbose_name="failed attempts",
+        help_text="The number of attempts in a row that ended with an unexpected error",
+    )
+    retry_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        verbose_name="next attempt at",
+        help_text="The earliest time of the next attempt after an unexpected error",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -109,16 +126,16 @@ class Conversation(models.Model):
 
     class Owner(models.TextChoices):
         AI = "ai", "AI"
-        HUMAN = "human"
+        HUMAN = "human", "Operator"
         NONE = "none", "Nobody: ended"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     lead = models.OneToOneField(Lead, on_delete=models.CASCADE, related_name="conversation")
-    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="conversations")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="conversations", verbose_name="account")
     owner = models.CharField(max_length=6, choices=Owner, default=Owner.AI)
     owner_reason = models.CharField(max_length=300, blank=True, default="")
     epoch = models.BigIntegerField(default=0)
-    peer_id = models.BigIntegerField(null=True, blank=True, help_text="The lead's Telegram id, once known")
+    peer_id = models.BigIntegerField(null=True, blank=True, help_text="The Telegram id of the lead, if it is known")
     last_incoming_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -133,7 +150,7 @@ class Conversation(models.Model):
                 F("id").desc(),
                 name="conversations_latest",
             ),
-            # The overview shows the latest of these conversations, which are few among all.
+            # For the overview, which shows the newest conversations that operators own. There are few of these.
             models.Index(
                 F("last_incoming_at").desc(nulls_last=True),
                 name="conversations_of_operators",
@@ -152,39 +169,56 @@ MESSAGES_IN_ORDER = (_PLACE.asc(nulls_last=True), F("telegram_message_id").asc(n
 
 
 class Message(models.Model):
-    """One message of a conversation.
+    """A message of a conversation.
 
-    Messages that CoolThing sends have a delivery, which also records their edits and deletions in the chat. Messages of
-    the lead, and those that a team member writes from the phone, have none; their edits and deletions are recorded
-    here.
+    A message that CoolThing sends has a delivery, which also records edits and deletion of the message in the chat. A
+    message of the lead, or of a team member who writes from the phone, has no delivery; its edits and its deletion are
+    recorded here.
     """
 
     class Author(models.TextChoices):
         LEAD = "lead"
         AI = "ai", "AI"
         OPERATOR = "operator", "Operator, from the panel"
-        PHONE = "phone", "A person, from the phone"
+        PHONE = "phone", "Team member, from the phone"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     author = models.CharField(max_length=10, choices=Author)
-    text = models.TextField(help_text="As it reads now")
-    original_text = models.TextField(blank=True, default="", help_text="The first text, if it was edited since")
+    text = models.TextField(help_text="The current text")
+    original_text = models.TextField(blank=True, default="", help_text="The first text, if the message has been edited")
     edited_at = models.DateTimeField(null=True, blank=True)
-    deleted_at = models.DateTimeField(null=True, blank=True, help_text="When it was found to be gone from the chat")
-    telegram_message_id = models.BigIntegerField(null=True, blank=True, help_text="As the manager bot sees it")
-    grouped_id = models.BigIntegerField(null=True, blank=True, help_text="The album that it belongs to")
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When CoolThing noticed that the message was deleted"
+    )
+    telegram_message_id = models.BigIntegerField(
+        null=True, blank=True, help_text="The number of the message at Telegram, for the manager account"
+    )
+    grouped_id = models.BigIntegerField(
+        null=True,
+        blank=True,
+        verbose_name="album id",
+        help_text="Telegram's id of the album, for a message of an album",
+    )
     follows_message_id = models.BigIntegerField(
-        null=True, blank=True, help_text="Of one that was not sent after all: the number at Telegram of what it answers"
+        null=True,
+        blank=True,
+        verbose_name="placed after",
+        help_text="Only for a message that was not sent: the number at Telegram of the message below which it is shown",
     )
     delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="message")
     epoch = models.BigIntegerField(
-        default=0, help_text="The lead's: the epoch that it began. Ours: the epoch that it answers"
+        default=0,
+        help_text="For a message of the lead, the epoch that began with it. For any other message, the epoch in which "
+        "it was written",
     )
     parting = models.BooleanField(
-        default=False, help_text="The AI's last word, said although the conversation is no longer the AI's"
+        default=False,
+        verbose_name="closing remark",
+        help_text="A message that the AI sends when it ends the conversation or hands it over. It is sent although the "
+        "AI no longer owns the conversation",
     )
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField(db_default=Now(), verbose_name="time")
 
     class Meta:
         ordering = MESSAGES_IN_ORDER
@@ -196,7 +230,7 @@ class Message(models.Model):
             ),
         ]
         indexes = [
-            # Telegram's updates about edits and deletions name a message only by the account's number of it.
+            # Telegram's updates about edits and deletions contain only the number that the message has for the account.
             models.Index(fields=["telegram_message_id"], name="messages_heard", condition=Q(delivery=None)),
             models.Index("conversation", _PLACE, "telegram_message_id", "at", "id", name="messages_in_order"),
             models.Index(fields=["conversation", "epoch"], name="messages_by_epoch"),
@@ -216,20 +250,36 @@ class Message(models.Model):
 class UnclaimedMessage(models.Model):
     """An outgoing message that appeared in the chat while a delivery to the same person was being sent.
 
-    It may be that delivery's message or a team member's from the phone. This is decided as soon as no delivery to the
-    person is in the state `sending`.
+    Either CoolThing sent it for that delivery, or a team member sent it from the phone. CoolThing decides this as soon
+    as no delivery to the person is in the state `sending`.
     """
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="unclaimed")
     telegram_message_id = models.BigIntegerField()
     grouped_id = models.BigIntegerField(null=True, blank=True)
     text = models.TextField()
-    said_at = models.DateTimeField()
-    tried_at = models.DateTimeField(null=True, blank=True, help_text="When it was last looked at again")
-    attempts = models.IntegerField(default=0, help_text="That failed in a row, in a way that nobody foresaw")
-    retry_at = models.DateTimeField(null=True, blank=True, help_text="After such a failure: not tried again before")
+    said_at = models.DateTimeField(verbose_name="sent at")
+    tried_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        verbose_name="last attempt at",
+        help_text="When CoolThing last tried to find out who sent the message",
+    )
+    attempts = models.IntegerField(
+        default=0,
+        verbose_name="failed attempts",
+        help_text="The number of attempts in a row that ended with an unexpected error",
+    )
+    retry_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        verbose_name="next attempt at",
+        help_text="The earliest time of the next attempt after an unexpected error",
+    )
     error = models.CharField(max_length=300, blank=True, default="")
-    given_up_at = models.DateTimeField(null=True, blank=True, help_text="When an operator got the conversation instead")
+    given_up_at = models.DateTimeField(
+        null=True, blank=True, help_text="When CoolThing stopped trying and made an operator the owner"
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -246,15 +296,15 @@ class UnclaimedMessage(models.Model):
 
 
 class LlmJob(models.Model):
-    """A request to the LLM for an answer to everything that the lead wrote up to `epoch`.
+    """A request to the LLM for an answer to everything that the lead has written up to `epoch`.
 
-    `dispatched_at` is when a task for the job was last sent. Until `claimed_until` one task works on the job alone.
+    `dispatched_at` is when a task for the job was last sent. Until `claimed_until` no other task works on the job.
     """
 
     class State(models.TextChoices):
         DUE = "due"
         DONE = "done"
-        STALE = "stale", "Stale: the conversation moved on"
+        STALE = "stale", "Stale: the conversation has changed"
         FAILED = "failed"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

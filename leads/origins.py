@@ -14,7 +14,7 @@ from leads.models import Conversation, Lead, Message
 from leads.selectors import direct_contact_gaps
 from leads.services.settlement import message_settle
 
-MOVED_ON = Refuse("The conversation moved on.")
+MOVED_ON = Refuse("The conversation has changed since this message was written.")
 _ON_THE_WAY = (Delivery.State.QUEUED, Delivery.State.SENDING)
 
 _LOCK_CONVERSATIONS = """
@@ -65,9 +65,9 @@ def _verdict(
         return Refuse("This person asked not to be written to.")
     if message.author == Message.Author.OPERATOR:
         human = conversation.owner == Conversation.Owner.HUMAN
-        return ALLOW if human else Refuse("The conversation is no longer an operator's.")
+        return ALLOW if human else Refuse("An operator no longer owns the conversation.")
     if conversation.owner != Conversation.Owner.AI and not message.parting:
-        return Refuse("The conversation is no longer the AI's.")
+        return Refuse("The AI no longer owns the conversation.")
     if delivery.purpose == Purpose.FIRST_CONTACT:
         # It may be late for somebody who wrote first: they are still told who answers them.
         if conversation.last_incoming_at is None and (late := why_late_to_send(lead, now)):
@@ -76,7 +76,7 @@ def _verdict(
     if message.epoch != conversation.epoch:
         return MOVED_ON
     if conversation.id in opening:
-        return Wait(None, "The first message of the conversation, which says who writes, goes first.")
+        return Wait(None, "The first message of the conversation, which says who writes, must be sent first.")
     return ALLOW
 
 

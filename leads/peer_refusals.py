@@ -1,36 +1,36 @@
-"""Why a person cannot be written to, in sentences for the team that say what to do.
+"""Explains to operators why an account cannot write to a person, and what they can do.
 
-The names are Telegram's (the scope "person" of telegram/error_table.csv) or the adapter's (telegram/peers.py). Each
-stays in its sentence, for who wants to look it up.
+The errors are Telegram's (those with the scope "person" in telegram/error_table.csv) or the adapter's
+(telegram/peers.py).
 """
 
-_BY_HAND = "take the conversation over and write again"
-_NOT_WANTED = "Leave them alone, unless they write first."
+_BY_HAND = "take the conversation over and send the message again"
+_NOT_WANTED = "Do not contact the person unless the person writes first."
+_ENTER_SUPERGROUP = f"Add the account to the supergroup in which the person wrote; then {_BY_HAND}."
 
 _SENTENCES = {
-    "PERSON_UNKNOWN": "The account cannot address this person: it has never met them, it is not in a supergroup where "
-    f"they wrote, and no username is on record. Let it enter the supergroup where they wrote, then {_BY_HAND}.",
+    "PERSON_UNKNOWN": "The account cannot reach this person: they have no chat and no supergroup in common, and the "
+    f"person's username is not known. {_ENTER_SUPERGROUP}",
     "NOT_A_PERSON": "The account behind this lead is a bot, deleted, or Telegram's own. Nothing can be done.",
-    "USERNAME_NOT_A_PERSON": "The username leads to a chat or channel, not to a person. Nothing can be done.",
-    "USERNAME_CHANGED_HANDS": "The username is somebody else's now, and the account cannot address the person by id. "
-    f"Let it enter the supergroup where they wrote, then {_BY_HAND}.",
-    "USERNAME_NOT_OCCUPIED": "Nobody has this username any more, and the person's id is not known. Wait until they are "
-    "heard again.",
-    "USERNAME_INVALID": "Telegram takes this for no username. Correct the program that published the lead.",
-    "USER_ID_INVALID": "The account has never met this person. Let it enter the supergroup where they wrote, then "
-    f"{_BY_HAND}.",
-    "USER_PRIVACY_RESTRICTED": f"Their privacy settings do not let this account write to them. {_NOT_WANTED}",
-    "PRIVACY_PREMIUM_REQUIRED": f"They take messages only from their contacts and Premium accounts. {_NOT_WANTED}",
-    "USER_NOT_MUTUAL_CONTACT": f"They take messages only from their contacts. {_NOT_WANTED}",
-    "USER_IS_BLOCKED": f"They have blocked the account. {_NOT_WANTED}",
-    "YOU_BLOCKED_USER": "The account itself has blocked this person. If that was not meant, unblock them in Telegram's "
-    f"app, then {_BY_HAND}.",
-    "INPUT_USER_DEACTIVATED": "Their account was deleted. Nothing can be done.",
-    "USER_IS_BOT": "This is a bot, and Telegram lets it get no such message. Nothing can be done.",
+    "USERNAME_NOT_A_PERSON": "The username belongs to a chat or channel, not to a person. Nothing can be done.",
+    "USERNAME_CHANGED_HANDS": "The username belongs to another person now, and the account cannot reach the "
+    f"person by id. {_ENTER_SUPERGROUP}",
+    "USERNAME_NOT_OCCUPIED": "Nobody has this username any more, and the person's id is not known. Wait until the "
+    "person writes again in a watched chat.",
+    "USERNAME_INVALID": "Telegram does not accept this username. Correct the program that published the lead.",
+    "USER_ID_INVALID": f"The account has never been in a chat with this person. {_ENTER_SUPERGROUP}",
+    "USER_PRIVACY_RESTRICTED": f"The person's privacy settings do not allow a message of this account. {_NOT_WANTED}",
+    "PRIVACY_PREMIUM_REQUIRED": f"The person accepts messages only from contacts and Premium accounts. {_NOT_WANTED}",
+    "USER_NOT_MUTUAL_CONTACT": f"The person accepts messages only from contacts. {_NOT_WANTED}",
+    "USER_IS_BLOCKED": f"The person has blocked the account. {_NOT_WANTED}",
+    "YOU_BLOCKED_USER": "The account has blocked this person. If this was a mistake, unblock the person in Telegram's "
+    f"app; then {_BY_HAND}.",
+    "INPUT_USER_DEACTIVATED": "The person's Telegram account was deleted. Nothing can be done.",
+    "USER_IS_BOT": "This is a bot, and Telegram does not let the account write to it. Nothing can be done.",
 }
 
 
 def refusal_text(reason: str) -> str:
-    """`reason` as the delivery's error has it; what has no sentence stays as it is."""
+    """Explain a delivery's error and append its name. An error without an explanation is returned unchanged."""
     sentence = _SENTENCES.get(reason)
     return f"{sentence} ({reason})" if sentence is not None else reason

@@ -104,7 +104,7 @@ def managers_told(*, campaign_id: UUID) -> str:
     Empty if a manager gets leads, and if the campaign has no managers.
     """
     told = accounts_advice(Bot.objects.filter(manages__campaign_id=campaign_id), manager_told)
-    return f"No manager of the campaign gets new leads. {told}" if told else ""
+    return f"No manager account of the campaign can take new leads. {told}" if told else ""
 
 
 def manager_least_loaded(*, campaign_id: UUID, person: PersonRef) -> Bot | None:

@@ -1,4 +1,4 @@
-"""What an event's trace says of leads."""
+"""The steps of leads in an event's trace."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -9,4 +9,4 @@ from messaging.observability.trace import TraceStep
 
 def steps(event_id: UUID) -> Iterator[TraceStep]:
     for lead in Lead.objects.filter(event_id=event_id).select_related("campaign"):
-        yield TraceStep(lead.created_at, "lead made", str(lead.campaign), str(lead), row=lead)
+        yield TraceStep(lead.created_at, "lead created", str(lead.campaign), str(lead), row=lead)

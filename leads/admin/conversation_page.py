@@ -121,11 +121,11 @@ class Answering:
 
 
 WITH_AI = (
-    "The AI answers here. When you send, you take the conversation over: what the AI has queued is cancelled, and it "
-    "stays silent until you hand the conversation back."
+    "The AI answers in this conversation. If you send a message, you take the conversation over: the AI's queued "
+    "messages are cancelled, and the AI sends nothing until you hand the conversation back."
 )
-ENDED = "This conversation has ended. When you send, it goes on, and an operator answers from then on."
-OPTED_OUT = "This person asked not to be written to. Nobody can answer."
+ENDED = "This conversation has ended. If you send a message, you take the conversation over, and it continues."
+OPTED_OUT = "This person asked not to be written to. You cannot send a message."
 
 
 def answering(conversation: Conversation) -> Answering:

@@ -29,13 +29,13 @@ from panelkit.operations import Operation
 from panelkit.registry import Leaving, add_leaving, leaving_of
 
 Owner = Conversation.Owner
-QUEUED = "Your message is queued: it is sent when the gate allows it. What becomes of it stands at the message."
+QUEUED = "Your message is queued and is sent as soon as the gate allows it. Its state is shown next to the message."
 
 
 def _leaving_in(talk: Conversation) -> Leaving | None:
     if talk.owner == Owner.AI:
         return None
-    return Leaving(ai_messages_leaving(conversation=talk), "the AI says nothing there")
+    return Leaving(ai_messages_leaving(conversation=talk), "the AI sends nothing more in this conversation")
 
 
 add_leaving(Conversation, _leaving_in)
@@ -63,8 +63,8 @@ class Reply:
 
 @admin.register(Conversation)
 class ConversationAdmin(PersonAdmin):
-    empty_hint = "One begins when a manager bot takes up a lead."
-    list_display = ("lead_name", "bot", "owner_label", "why", "lead_state", "last_words", "last_incoming_at")
+    empty_hint = "A conversation begins when a lead is assigned to a manager account."
+    list_display = ("lead_name", "bot", "owner_label", "reason", "lead_state", "latest_message", "last_incoming_at")
     list_filter = (
         ("owner", ChoicesDropdownFilter),
         ("lead__state", ChoicesDropdownFilter),
@@ -86,7 +86,7 @@ class ConversationAdmin(PersonAdmin):
             "take-over",
             "Take over",
             run=lambda talk, call: conversation_take_over(conversation_id=talk.pk, by=call.by),
-            done="is yours: the AI says nothing more there.",
+            done="is taken over. You answer now, and the AI sends nothing more.",
             icon="person",
             when=lambda talk: talk.owner != Owner.HUMAN and talk.lead.state != Lead.State.OPTED_OUT,
             bulk=True,
@@ -95,7 +95,7 @@ class ConversationAdmin(PersonAdmin):
             "hand-back",
             "Hand back to the AI",
             run=lambda talk, call: conversation_hand_back(conversation_id=talk.pk, by=call.by),
-            done="is the AI's again.",
+            done="is handed back. The AI answers again.",
             icon="smart_toy",
             when=lambda talk: talk.owner != Owner.AI and talk.lead.state != Lead.State.OPTED_OUT,
             bulk=True,
@@ -218,14 +218,14 @@ class ConversationAdmin(PersonAdmin):
     def campaign(self, talk: Conversation) -> str:
         return link_to(talk.lead.campaign, str(talk.lead.campaign))
 
-    @display(description="why")
-    def why(self, talk: Conversation) -> str:
+    @display(description="reason")
+    def reason(self, talk: Conversation) -> str:
         return clipped(talk.owner_reason)
 
-    @display(description="lead is", ordering="lead__state")
+    @display(description="lead state", ordering="lead__state")
     def lead_state(self, talk: Conversation) -> str:
         return talk.lead.get_state_display()
 
-    @display(description="last words")
-    def last_words(self, talk: Any) -> str:
+    @display(description="latest message")
+    def latest_message(self, talk: Any) -> str:
         return clipped(talk.newest or "")

@@ -28,17 +28,17 @@ class OptionalReasonForm(forms.Form):
 
 def _approved(lead: Lead) -> str:
     if lead.state == Lead.State.CONTACTING:
-        return "is approved: the first message is queued, and sent when the gate allows it."
+        return "is approved. The first message is queued and is sent as soon as the gate allows it."
     if lead.state == Lead.State.NEW:
-        return f"is approved, but nothing is queued yet: {lead.state_reason} It is tried again every few seconds."
-    return f"is approved, and the lead is now: {lead.get_state_display().lower()}. {lead.state_reason}".strip()
+        return f"is approved. Nothing is queued yet: {lead.state_reason} CoolThing tries again every few seconds."
+    return f"is approved. Its state is now “{lead.get_state_display()}”. {lead.state_reason}".strip()
 
 
 def _leaving_for(lead: Lead) -> Leaving | None:
     if lead.state != Lead.State.OPTED_OUT:
         return None
     number = deliveries_leaving(telegram_user_id=lead.telegram_user_id, username=lead.username)
-    return Leaving(number, "nothing is said to this person")
+    return Leaving(number, "no account sends this person a message")
 
 
 add_leaving(Lead, _leaving_for)
@@ -47,9 +47,10 @@ add_leaving(Lead, _leaving_for)
 @admin.register(Lead)
 class LeadAdmin(PersonAdmin):
     empty_hint = (
-        "They come when somebody says a campaign's keyword in a watched chat, or when another program publishes one."
+        "A lead is added when a person writes a campaign's keyword in a watched chat, or when another program "
+        "publishes a lead."
     )
-    list_display = ("person", "campaign", "state_label", "why", "excerpt", "manager", "hit_at")
+    list_display = ("person", "campaign", "state_label", "reason", "excerpt", "manager", "hit_at")
     list_filter = (
         ("state", ChoicesDropdownFilter),
         ("campaign", RelatedDropdownFilter),
@@ -70,9 +71,9 @@ class LeadAdmin(PersonAdmin):
                 )
             },
         ),
-        ("What they wrote", {"fields": ("message", "message_since", ("hit", "hit_at"), ("chat", "parser_bot"))}),
+        ("Hit", {"fields": ("message", "message_since", ("hit", "hit_at"), ("chat", "parser_bot"))}),
         (
-            "What became of it",
+            "Progress",
             {
                 "fields": (
                     ("approved_at", "approved_by"),
@@ -104,14 +105,15 @@ class LeadAdmin(PersonAdmin):
             icon="check",
             variant="primary",
             when=when_in(Lead.State.AWAITING_APPROVAL),
-            confirm="A manager bot writes to this person first, saying who writes, that an AI does, and how to stop.",
+            confirm="A manager account sends this person the first message. The message says who writes it, that an AI "
+            "writes it, and how to stop further messages.",
             bulk=True,
         ),
         Operation(
             "reject",
             "Reject",
             run=lambda lead, call: lead_reject(lead_id=lead.pk, by=call.by, **call.data),
-            done="is not written to.",
+            done="is rejected. No account writes to this person for this campaign.",
             icon="close",
             when=when_in(Lead.State.AWAITING_APPROVAL, Lead.State.NEW),
             form=OptionalReasonForm,
@@ -125,31 +127,31 @@ class LeadAdmin(PersonAdmin):
                 source=Suppression.Source.OPERATOR,
                 reason=call.data.get("reason") or f"Entered by {call.by}",
             ),
-            done="is never written to again.",
+            done="is marked as opted out. No account writes to this person again.",
             icon="block",
             variant="danger",
             when=lambda lead: lead.state != Lead.State.OPTED_OUT,
-            confirm="Nobody writes to this person again, in any campaign, and what waits for them is cancelled. "
-            "It cannot be undone here.",
+            confirm="No account writes to this person again, in any campaign, and all queued messages to the person "
+            "are cancelled. You cannot undo this on the lead's page.",
             form=OptionalReasonForm,
         ),
         ERASE,
     )
 
     state_label = choice_label("state")
-    excerpt = text_column("message", "said", 60)
+    excerpt = text_column("message", "message", 60)
 
     @display(description="person", ordering="username")
     def person(self, lead: Lead) -> str:
         return str(lead)
 
-    @display(description="why")
-    def why(self, lead: Lead) -> str:
+    @display(description="reason")
+    def reason(self, lead: Lead) -> str:
         return clipped(lead.state_reason)
 
-    @display(description="message, since then")
+    @display(description="changes to the message")
     def message_since(self, lead: Lead) -> str:
-        return beginning(lead=lead).since or "nothing known"
+        return beginning(lead=lead).since or "none known"
 
     @display(description="suppression")
     def suppression(self, lead: Lead) -> str:
@@ -163,7 +165,7 @@ class LeadAdmin(PersonAdmin):
     def chat(self, lead: Lead) -> str:
         return chat_link(lead)
 
-    @display(description="heard by")
+    @display(description="parser account")
     def parser_bot(self, lead: Lead) -> str:
         return parser_link(lead)
 

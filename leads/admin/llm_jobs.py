@@ -29,7 +29,7 @@ class ActionFilter(DropdownFilter):
 
 @admin.register(LlmJob)
 class LlmJobAdmin(FactAdmin):
-    empty_hint = "One is made when a lead has written and the AI leads the conversation."
+    empty_hint = "A job is created when a lead has written and the AI owns the conversation."
     list_display = ("created_at", "conversation_name", "epoch", "state_label", "waiting", "action", "reason", "tokens")
     list_filter = (("state", ChoicesDropdownFilter), ActionFilter, ("created_at", RangeDateTimeFilter))
     list_select_related = ("conversation__lead", "conversation__bot")
@@ -42,12 +42,12 @@ class LlmJobAdmin(FactAdmin):
     def conversation_name(self, job: LlmJob) -> str:
         return link_to(job.conversation, str(job.conversation))
 
-    @display(description="waits because")
+    @display(description="wait or error")
     def waiting(self, job: LlmJob) -> str:
         if job.state != LlmJob.State.DUE:
             return clipped(job.error)
-        return waits(clipped(job.error) or "the lead may go on writing", job.due_at)
+        return waits(clipped(job.error) or "waiting for more messages of the lead", job.due_at)
 
-    @display(description="tokens")
+    @display(description="tokens (prompt + answer)")
     def tokens(self, job: LlmJob) -> str:
         return f"{job.prompt_tokens} + {job.completion_tokens}" if job.prompt_tokens else ""

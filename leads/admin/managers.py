@@ -47,7 +47,10 @@ add_inline(Campaign, CampaignManagerInline)
 @admin.register(CampaignManager)
 class CampaignManagerAdmin(PanelAdmin):
     form = CampaignManagerForm
-    empty_hint = "A campaign's leads are contacted by its manager bots, the least loaded first."
+    empty_hint = (
+        "Add the manager accounts that contact a campaign's leads. A new lead goes to the account with the fewest open "
+        "conversations."
+    )
     list_display = ("bot", "campaign", "bot_state", "problem")
     list_filter = (("campaign", RelatedDropdownFilter),)
     list_select_related = ("campaign",)
@@ -58,7 +61,7 @@ class CampaignManagerAdmin(PanelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[CampaignManager]:
         return super().get_queryset(request).prefetch_related(Prefetch("bot", with_logins()))
 
-    @display(description="bot is", ordering="bot__state")
+    @display(description="account state", ordering="bot__state")
     def bot_state(self, manager: CampaignManager) -> str:
         return manager.bot.get_state_display()
 

@@ -12,7 +12,7 @@ from panelkit.lists.filters import RangeDateTimeFilter
 
 @admin.register(Message)
 class MessageAdmin(FactAdmin):
-    empty_hint = "What leads and managers write to each other stands here."
+    empty_hint = "The messages that leads and manager accounts send each other are listed here."
     list_display = ("at", "conversation_name", "author_label", "excerpt", "fate")
     list_filter = (("author", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("conversation__lead", "conversation__bot", "delivery")
@@ -36,7 +36,10 @@ class MessageAdmin(FactAdmin):
 
 @admin.register(UnclaimedMessage)
 class UnclaimedMessageAdmin(FactAdmin):
-    empty_hint = "A message of a manager's account that we did not send, before it is known who wrote it."
+    empty_hint = (
+        "Messages that a manager account sent are listed here while CoolThing does not know yet whether it sent them "
+        "itself or a team member did, from the phone."
+    )
     list_display = ("said_at", "conversation_name", "excerpt", "telegram_message_id", "error", "given_up_at")
     list_filter = (("said_at", RangeDateTimeFilter), ("given_up_at", RangeDateTimeFilter))
     list_select_related = ("conversation__lead", "conversation__bot")

@@ -39,12 +39,14 @@ ERASE = Operation(
     "erase",
     "Erase the person",
     run=_erase,
-    done="is erased, with all other personal data of the person. A hash stays, so that nobody writes to them.",
+    done="is erased, with all other personal data of the person. Only a hash stays, so that no account writes to the "
+    "person again.",
     icon="person_remove",
     variant="danger",
-    confirm="The person asked for it: their leads, conversations and messages, the texts sent to them, hits, dead "
-    "letters and whatever else names them are erased for good, in every campaign. Nobody writes to them again. "
-    "Export the personal data first, if they asked for that, too.",
+    confirm="Erase the person's data if the person has asked you to. This permanently erases the person's leads, hits, "
+    "conversations and messages, the texts sent to the person, and dead letters and other records that mention the "
+    "person, in every campaign. No account writes to the person again. If the person has also asked for a copy of the "
+    "data, export it first.",
     removes=True,
     right=ERASE_RIGHT,
 )

@@ -27,7 +27,7 @@ from texts.spintax import SpintaxError
 State = Lead.State
 # The most unforeseen failures in a row for one lead, and the longest wait between two attempts (seconds).
 MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
-NO_MANAGER = "The campaign has no manager: add one on its page."
+NO_MANAGER = "The campaign has no manager account: add an account on the campaign's page."
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +40,12 @@ def lead_contact(*, lead: Lead, now: datetime) -> None:
     """
     person = PersonRef.of(lead.telegram_user_id, lead.username)
     if is_suppressed(telegram_user_id=person.telegram_user_id, username=person.username):
-        lead_move(lead=lead, state=State.OPTED_OUT, reason="Asked not to be written to before this hit.")
+        lead_move(lead=lead, state=State.OPTED_OUT, reason="The person asked not to be written to before this hit.")
         return
     if lead.approved_at is None and (reason := _needs_approval(lead, now)):
-        lead_move(lead=lead, state=State.AWAITING_APPROVAL, reason=f"{reason}: an operator must approve this one.")
+        lead_move(
+            lead=lead, state=State.AWAITING_APPROVAL, reason=f"{reason}: an operator must approve the first contact."
+        )
         return
     try:
         text = first_contact_text(campaign=lead.campaign, lead_id=lead.id)
@@ -107,7 +109,7 @@ def lead_approve(*, lead_id: UUID, by: str, now: datetime | None = None) -> Lead
         lead.save(update_fields=["approved_at", "approved_by"])
         lead_contact(lead=lead, now=now)
     elif lead.approved_at is None:
-        raise NotPossible(f"This lead does not await approval: it is {lead.get_state_display().lower()}.")
+        raise NotPossible(f"This lead does not await approval: its state is “{lead.get_state_display()}”.")
     return lead
 
 
@@ -121,7 +123,7 @@ def lead_reject(*, lead_id: UUID, by: str, reason: str = "") -> Lead:
     if lead.state in (State.AWAITING_APPROVAL, State.NEW):
         lead_move(lead=lead, state=State.CLOSED, reason=f"Rejected by {by}. {reason}".strip())
     elif lead.state != State.CLOSED:
-        raise NotPossible(f"This lead does not await approval: it is {lead.get_state_display().lower()}.")
+        raise NotPossible(f"This lead does not await approval: its state is “{lead.get_state_display()}”.")
     return lead
 
 
@@ -176,24 +178,24 @@ def _postpone(lead_id: UUID, kind: str, now: datetime) -> None:
     attempts = new.values_list("attempts", flat=True).first()
     if attempts is None:
         return
-    reason = f"It could not be contacted (unforeseen {kind}) and is tried again."
+    reason = f"The lead could not be contacted (unexpected {kind}). CoolThing tries again."
     new.update(state_reason=reason, retry_at=now + backoff(attempts, first=2.0, most=MOST_SECONDS))
     if attempts >= MOST_ATTEMPTS:
-        _give_up(lead_id, f"unforeseen {kind}")
+        _give_up(lead_id, f"unexpected {kind}")
 
 
 @transaction.atomic
 def _give_up(lead_id: UUID, error: str) -> None:
     """Leave the decision to an operator, and notify the team once."""
-    reason = f"It could not be contacted in {MOST_ATTEMPTS} attempts ({error}): approve it to try again, or reject it."
+    reason = f"{MOST_ATTEMPTS} attempts to contact the lead failed ({error}): approve it to try again, or reject it."
     facts = {"state": State.AWAITING_APPROVAL, "state_reason": reason, "approved_at": None, "approved_by": ""}
     if Lead.objects.filter(id=lead_id, state=State.NEW).update(**facts, attempts=0, retry_at=None):
         log.error("lead %s could not be contacted in %d attempts (%s)", lead_id, MOST_ATTEMPTS, error)
         campaign = Lead.objects.values_list("campaign__name", flat=True).get(id=lead_id)
         # Without the person's name: events are also stored in places that erasing the person does not reach.
         reason = (
-            f"a lead of campaign “{campaign}” could not be contacted in {MOST_ATTEMPTS} attempts ({error}): find it "
-            "among the leads that await approval, and approve it to try again, or reject it"
+            f"{MOST_ATTEMPTS} attempts to contact a lead of campaign “{campaign}” failed ({error}): find the lead "
+            "among those that await approval, and approve it to try again, or reject it"
         )
         publish_on_commit(ServiceErrorEvent(service="manager", reason=reason))
 

@@ -89,7 +89,7 @@ def _one_of_two(by_id: Lead, by_name: Lead, person: PersonRef) -> Lead:
 
 def _end(goes: Lead, stays: Lead) -> None:
     _set(goes, same_as=stays)
-    reason = "The same person as another lead of this campaign: see “Same as” on the lead's page."
+    reason = "This is the same person as another lead of this campaign: see “Same as” on the lead's page."
     for conversation in Conversation.objects.filter(lead=goes).select_related("lead"):
         if conversation.owner != Conversation.Owner.NONE:
             owner_move(conversation=conversation, owner=Conversation.Owner.NONE, reason=reason)

@@ -15,6 +15,7 @@ from messaging.database.clock import database_clock
 from panelkit.errors import NotPossible
 from panelkit.labels import clipped
 from texts.telegram_form import LONGEST, as_kept, length
+from texts.wording import counted
 
 
 @transaction.atomic
@@ -60,15 +61,15 @@ def operator_send(
     if message_id is not None and (queued := Message.objects.filter(id=message_id).first()) is not None:
         return _same(queued, conversation, words)
     if not words:
-        raise NotPossible("Write something first.")
+        raise NotPossible("Enter a message first.")
     if (too_many := length(words) - LONGEST) > 0:
         raise NotPossible(
-            f"The message is too long by {too_many}: Telegram takes {LONGEST} characters, and most emojis count twice. "
-            "Shorten it, or send it in parts."
+            f"The message is {counted(too_many, 'character')} too long. Telegram takes at most {LONGEST}, and most "
+            "emojis count as two. Shorten the message, or send it in parts."
         )
     if conversation.owner != Owner.HUMAN:
         if not take_over_by:
-            raise NotPossible("Take the conversation over first: now the AI would answer in between.")
+            raise NotPossible("Take the conversation over first. Otherwise the AI may answer too.")
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Taken over by {take_over_by}.")
         lead_resume(lead=conversation.lead)
     return message_send(
@@ -83,11 +84,11 @@ def operator_send(
 def _same(queued: Message, conversation: Conversation, words: str) -> Message:
     if queued.conversation_id != conversation.id:
         # It may be any conversation's message, so the error repeats nothing of it.
-        raise NotPossible("Not sent: this form belongs to another conversation. Open this page again.")
+        raise NotPossible("Not sent: this form belongs to another conversation. Reload the page.")
     if queued.text != words:
         raise NotPossible(
-            f"Not sent: “{clipped(queued.text)}” was sent from this form before and cannot be changed. "
-            "To send this text as a further message, send it again."
+            f"Not sent: this form has already sent “{clipped(queued.text)}”, which cannot be changed. To send this "
+            "text as another message, press the button again."
         )
     return queued
 

@@ -44,7 +44,7 @@ def message_settle(*, delivery: Delivery, now: datetime) -> None:
     if delivery.state == _State.SENT:
         _sent(conversation, message, delivery)
     elif delivery.state == _State.FAILED and _BLOCKED in delivery.error:
-        opt_out(lead_id=conversation.lead_id, source=Suppression.Source.BLOCK, reason="Blocked the account.")
+        opt_out(lead_id=conversation.lead_id, source=Suppression.Source.BLOCK, reason="The person blocked the account.")
     elif delivery.purpose == Purpose.FIRST_CONTACT:
         _first_contact_not_sent(conversation, delivery, now)
     elif _leaves_a_hole(conversation, message, delivery):
@@ -87,7 +87,7 @@ def _first_contact_not_sent(conversation: Conversation, delivery: Delivery, now:
     ended = Lead.State.FAILED
     if delivery.state == _State.CANCELLED:
         # All other ways to cancel decide about the lead before. The person might be reachable.
-        ended, reason = Lead.State.CLOSED, f"An operator called off the first contact: {reason}"
+        ended, reason = Lead.State.CLOSED, f"An operator cancelled the first contact: {reason}"
     if delivery.state == _State.REFUSED and delivery.error == why_late_to_send(lead, now):
         ended = Lead.State.AWAITING_APPROVAL
     if delivery.state == _State.UNKNOWN:

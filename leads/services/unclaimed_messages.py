@@ -21,7 +21,7 @@ from messaging.rounds import backoff, for_each
 from telegram.types import IncomingMessage
 from texts.telegram_form import same_text
 
-PHONE_REASON = "A person wrote from the phone."
+PHONE_REASON = "A team member wrote from the phone."
 # The most unforeseen failures in a row for one conversation, and the longest wait between two attempts (seconds).
 MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
 
@@ -81,11 +81,11 @@ def _judge_again(conversation_id: UUID, now: datetime) -> None:
         raise
     except Exception as problem:
         kind = type(problem).__name__
-        log.exception("conversation %s: who wrote a message that left the account could not be judged", conversation_id)
+        log.exception("conversation %s: could not find out who sent a message of the account", conversation_id)
         wait = backoff(attempt, first=2.0, most=MOST_SECONDS)
-        _note(conversation_id, error=f"unforeseen {kind}", retry_at=now + wait)
+        _note(conversation_id, error=f"unexpected {kind}", retry_at=now + wait)
         if attempt >= MOST_ATTEMPTS:
-            _give_up(conversation_id, f"unforeseen {kind}", now)
+            _give_up(conversation_id, f"unexpected {kind}", now)
 
 
 @transaction.atomic
@@ -110,12 +110,14 @@ def _give_up(conversation_id: UUID, error: str, now: datetime) -> None:
     """
     with transaction.atomic():
         _note(conversation_id, given_up_at=now, error=error[:300])
-        log.error("conversation %s: who wrote what left the account could not be judged: %s", conversation_id, error)
+        log.error("conversation %s: could not find out who sent a message of the account: %s", conversation_id, error)
         publish_on_commit(ServiceErrorEvent(service="manager", reason=_told(conversation_id, error)))
     with transaction.atomic():
         conversation = conversation_lock_if_there(conversation_id)
         if conversation is not None and conversation.owner != Owner.HUMAN and not _opted_out(conversation):
-            reason = f"Look into the chat: who wrote the last message there could not be found out ({error})."
+            reason = (
+                f"Look at the chat in Telegram: CoolThing could not find out who sent the latest message ({error})."
+            )
             owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)
 
 
@@ -124,8 +126,8 @@ def _told(conversation_id: UUID, error: str) -> str:
     names = Conversation.objects.filter(id=conversation_id).values_list("bot_id", "lead__campaign__name").first()
     where = f" of {bot_name(names[0])} in campaign “{names[1]}”" if names else ""
     return (
-        f"who wrote the last message of a conversation{where} could not be found out ({error}): look into the "
-        "chat, then answer or hand the conversation back"
+        f"could not find out who sent the latest message of a conversation{where} ({error}): look at the chat in "
+        "Telegram, then answer or hand the conversation back"
     )
 
 

@@ -222,7 +222,7 @@ def test_an_open_conversation_follows_what_is_added_before_and_what_is_deleted(
     drafts = "() => Object.keys(sessionStorage).filter(one => one.startsWith('draft')).length"
     assert panel.do(lambda page: page.evaluate(drafts)) == 1
     world.talk.delete()
-    wait_until(lambda: "This conversation is gone" in panel.text, what="word of the deletion")
+    wait_until(lambda: "This conversation has been erased" in panel.text, what="word of the deletion")
     assert before[0] not in panel.text
     assert panel.do(lambda page: page.evaluate(drafts)) == 0
     panel.problems.clear()
@@ -248,7 +248,7 @@ def test_an_operator_takes_a_conversation_over_writes_and_hands_it_back(panel: P
     wait_until(lambda: "Queued: it is sent when" not in panel.text, what="the note at the box to go")
     panel.fill("#reply-text", "x" * 4097)
     panel.do(lambda page: page.click("#reply button"))
-    wait_until(lambda: "too long by 1" in panel.text, what="the refusal beside the box")
+    wait_until(lambda: "is 1 character too long" in panel.text, what="the refusal beside the box")
     assert panel.value("#reply-text") == "x" * 4097
     panel.press("Hand back to the AI")
     world.talk.refresh_from_db()

@@ -1,5 +1,5 @@
-// The page of a conversation: asks for what changed, adds what is earlier, sends without leaving the page. Without
-// this script the same links and the same form lead to whole pages.
+// The page of a conversation: requests changes, loads earlier messages, and sends messages without leaving the page.
+// Without this script the same links and the same form load whole pages.
 document.addEventListener("DOMContentLoaded", () => {
   "use strict";
   const page = document.getElementById("talk");
@@ -29,7 +29,7 @@ document.addEventListener("DOMContentLoaded", () => {
     over = true;
     sessionStorage.removeItem(draft);
     page.replaceChildren();
-    live.gone("This conversation is gone");
+    live.gone("This conversation has been erased");
   };
 
   // The answer as JSON; null when there is none, and the page has said why.
@@ -190,7 +190,7 @@ document.addEventListener("DOMContentLoaded", () => {
       text.readOnly = false;
       text.focus();
       if (!answer) {
-        tell("Not sent, as far as this page knows. Your text is kept. Send it again: even if it has arrived, it goes out once.", true);
+        tell("The server did not confirm your message. Your text is still here. Send it again: if the server has it already, it is not sent twice.", true);
         return;
       }
       const sent = form.elements.key.value;
@@ -201,7 +201,7 @@ document.addEventListener("DOMContentLoaded", () => {
         text.value = "";
         sessionStorage.removeItem(draft);
         counted();
-        tell("Queued: it is sent when the gate allows it. What becomes of it stands at the message.", false);
+        tell("Your message is queued and is sent as soon as the gate allows it. Its state is shown next to the message.", false);
         says.dataset.of = sent;
         toEnd();
       }

@@ -100,4 +100,7 @@ def test_a_lead_that_turns_out_to_be_another_one_is_closed_without_that_ones_id(
     goes, stays = (Lead.objects.create(telegram_user_id=user, event_id=uuid4(), **facts) for user in (1, 2))
     identity._end(goes, stays)
     goes.refresh_from_db()
-    assert goes.state_reason == "The same person as another lead of this campaign: see “Same as” on the lead's page."
+    assert (
+        goes.state_reason
+        == "This is the same person as another lead of this campaign: see “Same as” on the lead's page."
+    )

@@ -64,15 +64,17 @@ def told() -> list[str]:
     return list(OutboxEvent.objects.filter(routing_key="manager.error").values_list("body", flat=True))
 
 
-def test_a_lead_that_fails_in_an_unforeseen_way_is_an_operators_after_some_attempts(waiting, monkeypatch):
+def test_a_lead_that_fails_in_an_unexpected_way_is_an_operators_after_some_attempts(waiting, monkeypatch):
     failing = Failing(monkeypatch, contact, "first_contact_text", ValueError)
     every_two_seconds(leads_contact_due, minutes=10)
     waiting.refresh_from_db()
     assert failing.calls == contact.MOST_ATTEMPTS
     assert (waiting.state, waiting.attempts, waiting.approved_at) == (State.AWAITING_APPROVAL, 0, None)
-    assert "8 attempts (unforeseen ValueError): approve it to try again" in waiting.state_reason
+    assert (
+        "8 attempts to contact the lead failed (unexpected ValueError): approve it to try again" in waiting.state_reason
+    )
     [event] = told()
-    assert f"a lead of campaign “{waiting.campaign.name}” could not be contacted in 8 attempts" in event
+    assert f"8 attempts to contact a lead of campaign “{waiting.campaign.name}” failed" in event
     assert str(waiting.id) not in event and "private words" not in event
     assert not HandlingFailure.objects.exists()
 
@@ -116,8 +118,8 @@ def test_words_that_cannot_be_judged_give_the_conversation_to_an_operator(talk, 
     talk.refresh_from_db()
     left_over.refresh_from_db()
     assert failing.calls == unclaimed_messages.MOST_ATTEMPTS
-    assert talk.owner == "human" and "Look into the chat" in talk.owner_reason
-    assert left_over.given_up_at is not None and left_over.error == "unforeseen ValueError"
+    assert talk.owner == "human" and "Look at the chat in Telegram" in talk.owner_reason
+    assert left_over.given_up_at is not None and left_over.error == "unexpected ValueError"
     [event] = told()
     assert f"a conversation of {talk.bot} in campaign “{talk.lead.campaign.name}”" in event
     assert str(talk.id) not in event and "private words" not in event

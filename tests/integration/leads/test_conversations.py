@@ -42,7 +42,10 @@ def test_an_answer_is_not_sent_when_the_lead_has_written_again(world, talk):
     world.incoming(talk, "Never mind that, when?")
     assert world.send_all() == 0
     answer.delivery.refresh_from_db()
-    assert (answer.delivery.state, answer.delivery.error) == ("refused", "The conversation moved on.")
+    assert (answer.delivery.state, answer.delivery.error) == (
+        "refused",
+        "The conversation has changed since this message was written.",
+    )
     talk.refresh_from_db()
     assert talk.owner == "ai"
 

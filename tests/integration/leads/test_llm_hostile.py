@@ -169,7 +169,7 @@ def test_a_failure_that_nobody_foresaw_is_counted_and_ends_with_an_operator(worl
         job.refresh_from_db()
     talk.refresh_from_db()
     assert (job.state, job.attempts, talk.owner) == ("failed", MOST_ATTEMPTS, "human")
-    assert "unforeseen UnicodeEncodeError" in job.error
+    assert "unexpected UnicodeEncodeError" in job.error
     assert "How much" not in caplog.text and "gehe" not in caplog.text
     assert OutboxEvent.objects.filter(routing_key="manager.handover").count() == 1
 

@@ -335,7 +335,7 @@ def test_a_lead_waits_for_the_login_of_the_only_manager_and_says_so():
     lead = world.receive()
     assert lead.state == State.NEW and not Conversation.objects.exists()
     told = f"{manager} was never logged in: log it in on its page, or choose another account."
-    assert lead.state_reason == f"No manager of the campaign gets new leads. {told}"
+    assert lead.state_reason == f"No manager account of the campaign can take new leads. {told}"
     logged_in(manager)
     assert leads_contact_due(now=timezone.now()) == 1
     lead.refresh_from_db()
@@ -344,7 +344,10 @@ def test_a_lead_waits_for_the_login_of_the_only_manager_and_says_so():
 
 
 def test_a_lead_of_a_campaign_without_managers_says_that_one_is_to_be_added():
-    assert make_world(managers=0).receive().state_reason == "The campaign has no manager: add one on its page."
+    assert (
+        make_world(managers=0).receive().state_reason
+        == "The campaign has no manager account: add an account on the campaign's page."
+    )
 
 
 def handled_at_once(*events):

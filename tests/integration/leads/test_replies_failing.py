@@ -72,7 +72,7 @@ def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_a_person(world
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        ("PERSON_UNKNOWN", r"Let it enter the supergroup .* take the conversation over .*\(PERSON_UNKNOWN\)$"),
+        ("PERSON_UNKNOWN", r"Add the account to the supergroup .* take the conversation over .*\(PERSON_UNKNOWN\)$"),
         ("USER_PRIVACY_RESTRICTED", r"privacy settings .* \(USER_PRIVACY_RESTRICTED\)$"),
         ("SOMETHING_NEW", "^SOMETHING_NEW$"),
     ],
@@ -106,6 +106,6 @@ def test_a_first_contact_that_an_operator_cancels_closes_the_lead_and_says_so(wo
     for _ in range(2):
         delivery_cancel(delivery_id=said.id, reason="cancelled by olga")
     lead.refresh_from_db()
-    called_off = "An operator called off the first contact: cancelled by olga"
+    called_off = "An operator cancelled the first contact: cancelled by olga"
     assert (lead.state, lead.state_reason) == (State.CLOSED, called_off)
     assert (lead.conversation.owner, lead.conversation.owner_reason) == ("none", called_off)

@@ -114,7 +114,7 @@ def test_a_phone_message_beside_ours_is_found_when_ours_is_settled(world, talk):
     world.sent(leaving)
     talk.refresh_from_db()
     assert (talk.owner, texts(talk, "phone")) == ("human", ["Let me"])
-    assert talk.owner_reason == "A person wrote from the phone."
+    assert talk.owner_reason == "A team member wrote from the phone."
 
 
 def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, talk):

@@ -87,7 +87,7 @@ def test_leads_jobs_and_words_from_the_phone_do_not_wait_for_a_poisoned_lead():
     stuck.refresh_from_db()
     assert other.state == Lead.State.CONTACTING
     assert (stuck.state, stuck.state_reason) == (
-        Lead.State.NEW, "It could not be contacted (unforeseen InternalError) and is tried again.",
+        Lead.State.NEW, "The lead could not be contacted (unexpected InternalError). CoolThing tries again.",
     )  # fmt: skip
 
 

@@ -39,12 +39,12 @@ def test_an_approval_says_whether_a_first_message_is_queued(panel: Client):
     world = make_world(direct=False)
     ready, stuck = world.receive(), world.receive(telegram_user_id=502, username="other")
     assert {ready.state, stuck.state} == {"awaiting_approval"}
-    assert "is approved: the first message is queued, and sent when the gate allows it." in told(
+    assert "is approved. The first message is queued and is sent as soon as the gate allows it." in told(
         panel, ready, "approve"
     )
     Bot.objects.filter(role="manager").update(role="actor")
     page = told(panel, stuck, "approve")
-    assert "is approved, but nothing is queued yet: No manager of the campaign gets new leads. " in page
+    assert "is approved. Nothing is queued yet: No manager account of the campaign can take new leads. " in page
     assert "first message is queued" not in page and Lead.objects.get(pk=stuck.pk).state == "new"
 
 
@@ -55,8 +55,8 @@ def test_approvals_of_several_say_what_became_of_each_kind(panel: Client):
     url = reverse("admin:leads_lead_changelist")
     chosen = {"action": "do_approve", "_selected_action": [str(lead.pk) for lead in leads], "_confirmed": "1"}
     page = html.unescape(panel.post(url, chosen, follow=True).content.decode())
-    assert "Each of 2 leads is approved: the first message is queued" in page
-    assert "person_0 is approved, and the lead is now: talking." in page
+    assert "Each of 2 leads is approved. The first message is queued" in page
+    assert "person_0 is approved. Its state is now “In conversation”." in page
 
 
 def test_a_resumed_permission_that_is_not_in_force_is_not_said_to_hold(panel: Client):

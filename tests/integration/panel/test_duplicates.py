@@ -99,7 +99,7 @@ def _line(row: Any, **changed: Any) -> dict[str, Any]:
         (budget, "One of this scope, key, purpose, counts and window exists: change its limit."),
         (keyword, "The campaign has this keyword already."),
         (watched_chat, "This chat is watched for the campaign already."),
-        (manager, "This bot manages the campaign's leads already."),
+        (manager, "This account is already a manager of the campaign."),
         (rule, "The channel has a rule with this pattern already."),
         (slot, "The script has a slot of this name already."),
         (line_key, "The script has a line with this key already."),

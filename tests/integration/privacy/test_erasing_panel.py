@@ -48,7 +48,7 @@ def test_an_erasure_asks_first_names_nobody_afterwards_and_is_on_record(client, 
     row = talk if page == "conversation" else talk.lead
     assert "Erase the person" in client.get(url(row, "change")).content.decode()
     asked = client.get(url(row, "operate", "erase")).content.decode()
-    assert "erased for good" in asked and Lead.objects.filter(telegram_user_id=ID).exists()
+    assert "permanently erases" in asked and Lead.objects.filter(telegram_user_id=ID).exists()
     answer = client.post(url(row, "operate", "erase"), follow=True)
     assert answer.status_code == 200 and f"This {page} is erased" in answer.content.decode()
     assert NAME not in answer.content.decode()
