@@ -16,7 +16,7 @@ from campaigns.permissions.validity import NONE_ON_RECORD, Gap, permission_gaps,
 from campaigns.selectors import at_telegram, chats_at
 from leads.models import MESSAGES_IN_ORDER, Conversation, Lead, Message
 from parser.models import WatchedChat
-from parser.selectors import hit_of, hit_since
+from parser.selectors import hit_change, hit_of
 from telegram.types import is_supergroup
 
 # A bot in one of these states gets no new leads.
@@ -170,7 +170,7 @@ def beginning(*, lead: Lead) -> Beginning:
     if hit is None:
         return Beginning(lead.message)
     text = hit.edited_text if hit.edited_at is not None else lead.message
-    return Beginning(text if hit.deleted_at is None else None, hit_since(hit))
+    return Beginning(text if hit.deleted_at is None else None, hit_change(hit))
 
 
 def hit_place(*, lead: Lead) -> tuple[Chat | None, str, str]:

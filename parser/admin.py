@@ -17,7 +17,7 @@ from panelkit.labels import choice_label, text_column
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.registry import add_inline
 from parser.models import Hit, Keyword, WatchedChat
-from parser.selectors import chat_told, chats_readable, hit_since, parser_told, parsers_choosable
+from parser.selectors import chat_advice, chats_readable, hit_change, parser_advice, parsers_choosable
 
 
 class KeywordInline(RowsInline):
@@ -27,8 +27,8 @@ class KeywordInline(RowsInline):
 
 class WatchedChatForm(SuitableForm):
     suitable = {
-        "bot": Suitable(lambda _row: parsers_choosable(), parser_told),
-        "chat": Suitable(lambda _row: chats_readable(), lambda chat: chat_told(chat, database_clock())),
+        "bot": Suitable(lambda _row: parsers_choosable(), parser_advice),
+        "chat": Suitable(lambda _row: chats_readable(), lambda chat: chat_advice(chat, database_clock())),
         "campaign": OPEN_CAMPAIGN,
     }
 
@@ -43,8 +43,10 @@ offer(KeywordForm, "parser.Keyword")
 
 def _problem(watched: WatchedChat) -> str:
     """Why a stored row does not work now. The chat's permissions are prefetched."""
-    told = (parser_told(watched.bot), chat_told(watched.chat, timezone.now())) if watched.pk else ()
-    return " ".join(filter(None, told))
+    if not watched.pk:
+        return ""
+    problems = (parser_advice(watched.bot), chat_advice(watched.chat, timezone.now()))
+    return " ".join(filter(None, problems))
 
 
 class WatchedChatInline(RowsInline):
@@ -70,7 +72,7 @@ add_inline(Campaign, WatchedChatInline)
 @admin.register(Keyword)
 class KeywordAdmin(PanelAdmin):
     form = KeywordForm
-    empty_hint = "A message in a watched chat is a hit when it has a plus keyword and no minus keyword."
+    empty_hint = "A message in a watched chat is a hit if it contains a keyword to match and no keyword to exclude."
     list_display = ("text", "kind_label", "campaign")
     list_filter = (("kind", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
     list_select_related = ("campaign",)
@@ -84,7 +86,7 @@ class KeywordAdmin(PanelAdmin):
 @admin.register(WatchedChat)
 class WatchedChatAdmin(PanelAdmin):
     form = WatchedChatForm
-    empty_hint = "A parser bot listens in the chats that are added here, for one campaign each."
+    empty_hint = "Add a chat, its campaign and a parser bot. The bot then reads the chat for the campaign."
     list_display = ("chat", "campaign", "bot", "bot_state", "problem")
     list_filter = (("campaign", RelatedDropdownFilter), ("bot", AutocompleteSelectFilter))
     list_select_related = ("campaign", "chat")
@@ -92,7 +94,7 @@ class WatchedChatAdmin(PanelAdmin):
     autocomplete_fields = ("campaign", "chat", "bot")
     ordering = ("campaign__name", "chat__key")
 
-    @admin.display(description="bot is", ordering="bot__state")
+    @admin.display(description="bot state", ordering="bot__state")
     def bot_state(self, watched: WatchedChat) -> str:
         return watched.bot.get_state_display()
 
@@ -106,8 +108,8 @@ class WatchedChatAdmin(PanelAdmin):
 
 @admin.register(Hit)
 class HitAdmin(FactAdmin):
-    empty_hint = "They come when somebody says a running campaign's keyword in one of its watched chats."
-    list_display = ("said_at", "person", "excerpt", "since", "keyword", "chat", "campaign", "bot")
+    empty_hint = "A hit appears when a message in a watched chat contains a keyword of a running campaign."
+    list_display = ("said_at", "person", "excerpt", "change", "keyword", "chat", "campaign", "bot")
     list_filter = (
         ("campaign", RelatedDropdownFilter),
         ("chat", AutocompleteSelectFilter),
@@ -122,9 +124,9 @@ class HitAdmin(FactAdmin):
 
     excerpt = text_column("text", "message")
 
-    @admin.display(description="since then")
-    def since(self, hit: Hit) -> str:
-        return hit_since(hit)
+    @admin.display(description="change in the chat")
+    def change(self, hit: Hit) -> str:
+        return hit_change(hit)
 
     @admin.display(description="person", ordering="username")
     def person(self, hit: Hit) -> str:

@@ -14,13 +14,13 @@ class ParserConfig(AppConfig):
         from parser import events  # noqa: F401 - its classes register themselves
         from parser.person_data import ParserPersonalData
         from parser.roles import ParserHandler
-        from parser.selectors import parsers_told
+        from parser.selectors import parsers_advice
         from parser.services import people_last_seen
         from parser.trace import steps
         from privacy import registry as privacy
 
         roles.register(Role.PARSER, ParserHandler())
-        register_check(parsers_told)
+        register_check(parsers_advice)
         suppressions.register_finder(people_last_seen)
         trace.register_source(steps)
         privacy.register(4, ParserPersonalData())

@@ -1,4 +1,4 @@
-"""The parser's event. Other programs publish it, too."""
+"""The parser's event. Other programs may publish it too."""
 
 from typing import Self
 
@@ -13,8 +13,8 @@ class NewTargetMessage(Event, exchange=topology.LEADS_EXCHANGE, key="lead.{campa
     """A message matched the keywords of a campaign.
 
     An event of another program has only the first five fields. `chat_id` is the chat's marked id, and `message_id` is
-    the message's id for the parser bot. `chat_key` and `keyword` are the team's names for them. `username` is "" for a
-    person without a username, also if it is null or missing; then `telegram_user_id` identifies the person.
+    the message's id as the parser bot sees it. `chat_key` is the chat's key in the panel, `keyword` the keyword that
+    matched. `username` is "" if it is null or missing in the body; then `telegram_user_id` identifies the person.
     """
 
     worker_id: wire.IdText
@@ -29,7 +29,7 @@ class NewTargetMessage(Event, exchange=topology.LEADS_EXCHANGE, key="lead.{campa
     said_at: wire.Time | None = None
 
     @model_validator(mode="after")
-    def _names_somebody(self) -> Self:
+    def _identifies_a_person(self) -> Self:
         if not self.username and self.telegram_user_id is None:
-            raise ValueError("it names nobody: it has neither a username nor a telegram_user_id")
+            raise ValueError("it identifies no person: it has neither a username nor a telegram_user_id")
         return self

@@ -21,13 +21,13 @@ def hits_changed(*, bot_id: UUID, changes: Sequence[MessageNow]) -> list[Message
 
     Returns the changes of other messages.
     """
-    found = _hits_behind(bot_id, [change for change in changes if _tells(change)])
+    found = _hits_behind(bot_id, [change for change in changes if _edited_or_deleted(change)])
     if found:
         _note(found, changes)
     return [change for change in changes if (change.peer_id, change.message_id) not in found]
 
 
-def _tells(change: MessageNow) -> bool:
+def _edited_or_deleted(change: MessageNow) -> bool:
     """Whether the change is an edit or a deletion. In a busy chat most changes are reactions."""
     return change.deleted or (change.text is not None and change.edited_at is not None)
 

@@ -30,7 +30,7 @@ _stemmers = threading.local()
 
 @dataclass(frozen=True)
 class Term:
-    """A keyword as its author wrote it. With `minus`, a message that contains the keyword never matches."""
+    """A keyword as its author wrote it. If `minus`, a message that contains the keyword never matches."""
 
     text: str
     minus: bool = False
@@ -64,11 +64,11 @@ class Matcher:
 
     def match(self, text: str) -> str | None:
         """The first plus keyword in the text. None if there is none, or if the text contains a minus keyword."""
-        said = stems(text)
+        message = stems(text)
         found: str | None = None
-        for start, stem in enumerate(said):
+        for start, stem in enumerate(message):
             for phrase in self._by_first.get(stem, ()):
-                if said[start : start + len(phrase.stems)] != phrase.stems:
+                if message[start : start + len(phrase.stems)] != phrase.stems:
                     continue
                 if phrase.minus:
                     return None

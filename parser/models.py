@@ -10,22 +10,32 @@ from campaigns.models import Campaign, Chat
 
 
 class Keyword(models.Model):
-    """A word or phrase, matched by stems. One minus keyword in a message outweighs every plus keyword."""
+    """A word or phrase to look for in messages, compared by stems.
+
+    A message with a minus keyword never matches, however many plus keywords it contains.
+    """
 
     class Kind(models.TextChoices):
-        PLUS = "plus", "Plus: looks for it"
-        MINUS = "minus", "Minus: leaves the message alone"
+        PLUS = "plus", "Match"
+        MINUS = "minus", "Exclude"
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="keywords")
-    kind = models.CharField(max_length=5, choices=Kind, default=Kind.PLUS)
-    text = models.CharField(max_length=200)
+    kind = models.CharField(
+        max_length=5,
+        choices=Kind,
+        default=Kind.PLUS,
+        help_text="Match: a message with this keyword is a hit. Exclude: a message with this keyword is never a hit.",
+    )
+    text = models.CharField(
+        max_length=200, help_text="A word or phrase. It also stands for its other grammatical forms."
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["campaign", "kind", "text"],
                 name="one_keyword_per_text",
-                violation_error_message="The campaign has this keyword already.",
+                violation_error_message="The campaign already has this keyword.",
             ),
         ]
 
@@ -45,7 +55,7 @@ class WatchedChat(models.Model):
             models.UniqueConstraint(
                 fields=["campaign", "chat"],
                 name="one_watch_per_campaign_and_chat",
-                violation_error_message="This chat is watched for the campaign already.",
+                violation_error_message="This chat is already watched for the campaign.",
             ),
         ]
 
@@ -54,29 +64,31 @@ class WatchedChat(models.Model):
 
 
 class Hit(models.Model):
-    """A message that a campaign's keywords matched.
+    """A message that matched a campaign's keywords.
 
-    `message_id` is the message's id for the parser bot. `peer_id` is the marked id that the chat had at that time: a
-    group that becomes a supergroup gets new message ids.
+    `message_id` is the message's id as the parser bot sees it. `peer_id` is the marked id that the chat had when the
+    message arrived: when a group becomes a supergroup, its messages get new ids.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="hits")
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="hits")
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="hits")
-    peer_id = models.BigIntegerField(default=0, help_text="Marked id of the chat at that time")
-    message_id = models.BigIntegerField()
+    peer_id = models.BigIntegerField(default=0, help_text="The chat's marked id when the message arrived")
+    message_id = models.BigIntegerField(help_text="The message's id as the parser bot sees it")
     grouped_id = models.BigIntegerField(null=True, blank=True, help_text="The album that the message belongs to")
     telegram_user_id = models.BigIntegerField()
     username = models.CharField(max_length=64, blank=True, default="")
     text = models.TextField()
-    keyword = models.CharField(max_length=200, help_text="The plus keyword that matched")
-    said_at = models.DateTimeField(help_text="Telegram's time of the message")
+    keyword = models.CharField(max_length=200, help_text="The keyword that matched")
+    said_at = models.DateTimeField("sent at", help_text="Telegram's time of the message")
     edited_text = models.TextField(
-        blank=True, default="", db_default="", help_text="How it reads in the chat since it was edited"
+        blank=True, default="", db_default="", help_text="The message's text after its latest edit"
     )
     edited_at = models.DateTimeField(null=True, blank=True)
-    deleted_at = models.DateTimeField(null=True, blank=True, help_text="When it was found to be gone from the chat")
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When CoolThing noticed that the message was deleted in the chat"
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

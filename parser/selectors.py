@@ -54,7 +54,7 @@ def hit_of(*, event_id: UUID) -> Hit | None:
     return Hit.objects.filter(pk=event_id).first()
 
 
-def hit_since(hit: Hit) -> str:
+def hit_change(hit: Hit) -> str:
     """How the message has changed in the chat; "" if no change is known."""
     if hit.deleted_at is not None:
         return f"deleted in the chat at {moment_told(hit.deleted_at)}"
@@ -86,15 +86,15 @@ def parsers_choosable() -> QuerySet[Bot]:
     return bots_suitable(role=Role.PARSER, barred=BARRED, logged_in=True)
 
 
-def parser_told(bot: Bot) -> str:
-    """Why this account reads no chats, and what to do; "" if it reads them."""
+def parser_advice(bot: Bot) -> str:
+    """Why this account cannot read chats, and what to do; "" if it can."""
     return bot_advice(bot, role=Role.PARSER, barred=BARRED, logged_in=True)
 
 
-def parsers_told(*, campaign_id: UUID) -> str:
-    """Why none of the campaign's chats is read, and what to do; "" if one is, or if the campaign watches none."""
-    told = accounts_advice(Bot.objects.filter(watches__campaign_id=campaign_id), parser_told)
-    return f"No parser of the campaign reads its chats. {told}" if told else ""
+def parsers_advice(*, campaign_id: UUID) -> str:
+    """Why no account can read the campaign's chats, and what to do; "" if one can, or if the campaign watches none."""
+    advice = accounts_advice(Bot.objects.filter(watches__campaign_id=campaign_id), parser_advice)
+    return f"No parser of the campaign can read its chats. {advice}" if advice else ""
 
 
 def chats_readable() -> QuerySet[Chat]:
@@ -102,9 +102,12 @@ def chats_readable() -> QuerySet[Chat]:
     return Chat.objects.filter(pk__in=permitted.values("chat_id"))
 
 
-def chat_told(chat: Chat, now: datetime) -> str:
-    """Why this chat is not read at `now`, and what to do; "" if it is."""
+def chat_advice(chat: Chat, now: datetime) -> str:
+    """Why this chat cannot be read at `now`, and what to do; "" if it can."""
     gap = gap_at(chat, ChatPermission.Grant.PARSE, now)
     if gap is None or gap.unconfirmed:
         return ""
-    return f"{chat}: no permission to watch it is in force: {gap.reason}. Its owner gives it, its page records it."
+    return (
+        f"{chat}: no permission to read it is in force: {gap.reason}. Ask the chat's owner for it, and record it on "
+        "the chat's page."
+    )

@@ -11,7 +11,7 @@ from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import erased_resolve
 from campaigns.suppressions.registry import Seen
 from messaging.publishing.outbox import publish_on_commit
-from parser.eligibility import why_no_target
+from parser.eligibility import why_no_hit
 from parser.events import NewTargetMessage
 from parser.matcher_cache import matchers_of
 from parser.models import Hit, WatchedChat
@@ -32,11 +32,11 @@ _LAST_UNDER_A_NAME = """
 def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     """Record a hit and its event for every campaign whose keywords match this message. Returns the new hits.
 
-    There are no hits for messages for which `why_no_target` returns a reason, for those of the team's own accounts, and
-    for those of people whose data was erased.
+    There are no hits for messages for which `why_no_hit` returns a reason, for messages of the team's own accounts, and
+    for messages of people whose data was erased.
     """
     author = message.from_user_id
-    if author is None or why_no_target(message):
+    if author is None or why_no_hit(message):
         return []
     watches = campaigns_watching(bot_id=bot_id, telegram_id=message.peer_id)
     if not watches or is_own_account(telegram_user_id=author, username=message.from_username):
@@ -68,7 +68,7 @@ def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedCh
 
 
 def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str) -> Hit | None:
-    """The new hit. None if this message, or another one of its album, is a hit of the campaign already."""
+    """The new hit. None if this message, or another message of its album, is already a hit of the campaign."""
     place = {"peer_id": message.peer_id, "message_id": message.message_id}
     once = place if message.grouped_id is None else {"grouped_id": message.grouped_id}
     hit, created = Hit.objects.get_or_create(
@@ -105,7 +105,7 @@ def _event(hit: Hit, message: IncomingMessage) -> NewTargetMessage:
 
 
 def people_last_seen(usernames: Collection[str]) -> Iterator[Seen]:
-    """The person whom the parser has met last with each of these usernames (without @, in lower case)."""
+    """The person who wrote the latest hit under each of these usernames (without @, in lower case)."""
     with connection.cursor() as cursor:
         cursor.execute(_LAST_UNDER_A_NAME, [list(usernames)])
         for name, user_id, said_at in cursor.fetchall():

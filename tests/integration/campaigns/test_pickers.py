@@ -111,7 +111,7 @@ def test_a_campaign_watches_permitted_chats_with_parsers_that_read(world: World,
     assert offered(panel, "parser.watchedchat", "chat") == {str(world.chat)}
     values = {"campaign": world.campaign.pk, "chat": bare.pk, "bot": world.parser.pk}
     watched = WatchedChat.objects.count()
-    told = "Bare: no permission to watch it is in force: none is on record."
+    told = "Bare: no permission to read it is in force: none is on record."
     assert told in add(panel, "parser.watchedchat", **values)
     assert "it begins at" in add(panel, "parser.watchedchat", **values | {"chat": future.pk})
     manager = values | {"bot": world.managers[0].pk}
@@ -124,7 +124,7 @@ def test_a_campaign_watches_permitted_chats_with_parsers_that_read(world: World,
     BotSession.objects.filter(bot=world.parser).delete()
     for page in (_campaign(world), reverse("admin:parser_watchedchat_changelist")):
         shown = text(panel.get(page))
-        assert "no permission to watch it is in force: it was revoked" in shown
+        assert "no permission to read it is in force: it was revoked" in shown
         assert f"{world.parser} was logged out: log it in on its page" in shown
 
 

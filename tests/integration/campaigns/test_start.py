@@ -42,7 +42,7 @@ def test_it_starts_once_one_account_of_each_kind_works(world: World):
         assert f"No {role} of the campaign" in str(refusal.value)
         assert f"{bot} was never logged in: log it in on its page, or choose another account." in str(refusal.value)
     logged_in(world.managers[1])
-    with pytest.raises(NotPossible, match=r"^It is not started\. No parser of the campaign reads its chats\. "):
+    with pytest.raises(NotPossible, match=r"^It is not started\. No parser of the campaign can read its chats\. "):
         start(world)
     logged_in(world.parser)
     assert start(world) == "running"

@@ -59,8 +59,11 @@ UNFIT: dict[str, dict[str, Any]] = {
     "username: has 65 characters; 64 are the most": {"username": "a" * 65},
     "worker_id: String should have at most 64 characters": {"worker_id": "a" * 65},
     "worker_id: Input should be a valid string": {"worker_id": True},
-    "it names nobody: it has neither a username nor a telegram_user_id": {"username": None, "telegram_user_id": None},
-    "it names nobody": {"username": " @ ", "telegram_user_id": ...},
+    "it identifies no person: it has neither a username nor a telegram_user_id": {
+        "username": None,
+        "telegram_user_id": None,
+    },
+    "it identifies no person": {"username": " @ ", "telegram_user_id": ...},
     "telegram_user_id: Input should be less than 9007199254740992": {"telegram_user_id": 2**63},
     "telegram_user_id: Input should be greater than 0": {"telegram_user_id": -100},
     "chat_id: Input should be less than 9223372036854775808": {"chat_id": 2**63},
