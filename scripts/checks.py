@@ -1,4 +1,4 @@
-"""Whether a play can start: asked at activation, and again when it is prepared."""
+"""Checks whether an assignment can start, at its activation and again when its plays are prepared."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -18,8 +18,10 @@ from texts.telegram_form import LONGEST
 
 
 def problems(assignment: Assignment, lines: Sequence[SnapshotLine], *, now: datetime) -> list[str]:
-    """Everything that keeps `lines` from being played for `assignment` at `now`, in words for an operator. Empty: it
-    can start."""
+    """The reasons, in words for an operator, why `lines` cannot be played for `assignment` at `now`.
+
+    Empty if they can.
+    """
     return [
         *_campaign_problems(assignment.campaign),
         *_assignment_problems(assignment),
@@ -35,7 +37,7 @@ def _campaign_problems(campaign: Campaign) -> Iterator[str]:
 
 
 def _assignment_problems(assignment: Assignment) -> Iterator[str]:
-    """What failed may be activated again, unless its place was taken meanwhile."""
+    """An assignment that failed may be activated again, unless the script has been assigned anew meanwhile."""
     if script_assigned(campaign_id=assignment.campaign_id, script_id=assignment.script_id, beside=assignment.pk):
         yield str(AssignedAlready())
 
@@ -49,17 +51,17 @@ def _line_problems(lines: Sequence[SnapshotLine]) -> Iterator[str]:
         if reason:
             yield f"line {line.key}: {reason}"
         if line.reply_to is not None and line.reply_to not in earlier:
-            yield f"line {line.key} answers a line that is not before it"
+            yield f"line {line.key} replies to a line that is not before it"
         earlier.add(line.id)
 
 
 def text_problem(text: str) -> str:
-    """What is wrong with a line's text, or nothing."""
+    """What is wrong with a line's text; "" if nothing is."""
     try:
         if spintax.may_be_blank(text):
-            return "a variant of it is blank"
+            return "one of its variants is blank"
         if spintax.longest(text) > LONGEST:
-            return f"a variant of it is longer than {LONGEST} characters"
+            return f"one of its variants is longer than {LONGEST} characters"
     except spintax.SpintaxError as error:
         return str(error)
     return ""
@@ -73,7 +75,7 @@ def _cast_problems(assignment: Assignment, slots: set[str]) -> Iterator[str]:
     )
     cast = {casting.slot.name: casting.bot for casting in castings}
     for slot in sorted(slots - cast.keys()):
-        yield f"slot {slot} is not cast"
+        yield f"slot {slot} has no bot"
     for slot in sorted(slots & cast.keys()):
         if problem := actor_problem(cast[slot]):
             remedy = ": log it in" if problem in LOGIN_PROBLEMS else ""
@@ -81,22 +83,25 @@ def _cast_problems(assignment: Assignment, slots: set[str]) -> Iterator[str]:
 
 
 def actor_problem(bot: Bot) -> str:
-    """Why this account cannot play, or nothing."""
+    """Why this account cannot play, in a few words; "" if it can."""
     return bot_problem(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 
 def actor_advice(bot: Bot) -> str:
-    """The same as a sentence that says what to do."""
+    """`actor_problem` as a sentence with advice for the operator; "" if there is no problem."""
     return bot_advice(bot, role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 
 def target_advice(chat: Chat, now: datetime) -> str:
-    """Why nothing can be played in this chat at `now`, and what to do; or nothing."""
+    """Why nothing can be played in this chat at `now`, and what to do; "" if it can."""
     gap = gap_at(chat, ChatPermission.Grant.SCRIPT, now)
     if gap is not None and not gap.unconfirmed:
-        return f"{chat}: no permission for scripts is in force: {gap.reason}. Its owner gives it, its page records it."
+        return (
+            f"{chat}: no permission for scripts is in force: {gap.reason}. Ask the chat's owner for it, and record it "
+            "on the chat's page."
+        )
     if not chat.label.strip():
-        return f"{chat} has no label that tells its members that scripts play there: write it on the chat's page."
+        return f"{chat} has no label that informs its members about scripts: write it on the chat's page."
     return ""
 
 
@@ -108,8 +113,8 @@ def _target_problems(assignment: Assignment, now: datetime) -> Iterator[str]:
         yield "no target chats are chosen"
     gaps = permission_gaps(chat_ids=[chat.pk for chat in chats], purpose=ChatPermission.Grant.SCRIPT, now=now)
     for chat in chats:
-        # A line waits at the gate while an account has to confirm the chat's reference: the cast does that.
+        # If only the chat's reference must be confirmed, the cast does that, and the lines wait at the gate meanwhile.
         if chat.pk in gaps and not gaps[chat.pk].unconfirmed:
             yield f"chat {chat}: no permission for scripts is in force: {gaps[chat.pk].reason}"
         if not chat.label.strip():
-            yield f"chat {chat}: no label tells its members that scripts play there"
+            yield f"chat {chat}: it has no label that informs its members about scripts"

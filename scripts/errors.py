@@ -1,4 +1,4 @@
-"""Why the scripts room refuses to do something; the message is for an operator."""
+"""The errors of the scripts room. Their messages are for operators."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -14,7 +14,7 @@ class UnknownScript(ScriptsError):
 
 
 class CannotStart(ScriptsError):
-    """`problems`: each thing that keeps the play from starting."""
+    """`problems`: the reasons why the assignment cannot start."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -22,24 +22,24 @@ class CannotStart(ScriptsError):
 
 
 class AssignedAlready(ScriptsError):
-    """The script has another assignment to the campaign that has not ended."""
+    """The script has another assignment in the campaign that has not ended."""
 
     def __init__(self) -> None:
-        super().__init__("it is assigned to this campaign once more, and that has not ended")
+        super().__init__("the script has another assignment in this campaign that has not ended")
 
 
 class CastFixed(ScriptsError):
-    """It was activated: its cast, chats and script are on record."""
+    """The assignment was activated, so its cast, targets and script cannot be changed any more."""
 
     def __init__(self, assignment: str, state: str) -> None:
         super().__init__(
-            f"{assignment} is {state}: its cast and chats are what is played. When it has ended, play it again: that "
-            "makes a draft, whose cast and chats you may change"
+            f"{assignment} is in the state “{state}”, so its cast and chats can no longer be changed. When it has "
+            "ended, choose “Play again”: you can change the cast and chats of the new draft"
         )
 
 
 class MoveRefused(ScriptsError):
-    """The play is in a state from which it cannot be moved like that."""
+    """The state of the assignment or play does not allow this change."""
 
     def __init__(self, what: str, state: str, wish: str) -> None:
         super().__init__(f"{what} is {state}: it cannot be {wish}")

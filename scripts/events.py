@@ -1,4 +1,4 @@
-"""What the scripts room publishes. `NewActiveScript` may come from other programs as well."""
+"""The events of the scripts room. Other programs may publish `NewActiveScript` too."""
 
 from uuid import UUID
 
@@ -8,20 +8,20 @@ from messaging.events import Event
 
 
 class NewActiveScript(Event, exchange=topology.SCRIPTS_EXCHANGE, key="admin.script_created"):
-    """A script was activated in a campaign. The id is text: it may come from a program that knows nothing of ours."""
+    """An assignment was activated. Its id is a string, because another program may publish the event."""
 
     script_for_campaign_id: str
 
 
 class ScriptStartedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="scripts.started"):
-    """A script is prepared and plays. `chats`: marked Telegram ids, or references of chats not yet resolved."""
+    """The plays of an assignment have started. `chats`: marked ids, or references of chats without a known id."""
 
     sfc_id: UUID
     chats: list[str | int]
 
 
 class PlayFailed(Event, exchange=topology.EVENTS_EXCHANGE, key="scripts.play_failed"):
-    """A play failed by itself: nothing of it was sent. What the watchdog ends is a `scripts.crash`."""
+    """A play failed, because none of its lines was sent or because the watchdog ended it."""
 
     play_id: UUID
     sfc_id: UUID
@@ -29,7 +29,7 @@ class PlayFailed(Event, exchange=topology.EVENTS_EXCHANGE, key="scripts.play_fai
 
 
 class ScriptFinishedEvent(Event, exchange=topology.EVENTS_EXCHANGE, key="scripts.finished"):
-    """A script's last play has ended, however it ended. `problems`: the lines that some chat did not get to hear."""
+    """An assignment's last play has ended. `problems`: the ids of lines that were not sent in at least one chat."""
 
     sfc_id: UUID
     finished_at: wire.Time

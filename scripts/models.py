@@ -10,15 +10,16 @@ from django.db.models.functions import Now
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat
 from campaigns.policy.duration_limits import WEEK, at_most
+from panelkit.labels import short_choice
 
 # The states of assignments that have not ended. A script has at most one such assignment in a campaign.
 OPEN_STATES = ("draft", "active", "playing", "paused")
 # The assignment form shows this too: it checks for an existing assignment itself.
-ONE_OPEN_ASSIGNMENT = "The script is assigned to this campaign already, and that has not ended."
+ONE_OPEN_ASSIGNMENT = "The script already has an assignment in this campaign that has not ended."
 
 
 class Script(models.Model):
-    """A dialogue: lines, each of which belongs to a slot."""
+    """A dialogue. Each of its lines belongs to a slot."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slug = models.SlugField(unique=True)
@@ -30,7 +31,7 @@ class Script(models.Model):
 
 
 class Slot(models.Model):
-    """A part in a script. Each assignment casts a bot for it."""
+    """A part in a script. Each assignment chooses a bot for it."""
 
     script = models.ForeignKey(Script, on_delete=models.CASCADE, related_name="slots")
     name = models.CharField(max_length=50)
@@ -40,7 +41,7 @@ class Slot(models.Model):
             models.UniqueConstraint(
                 fields=["script", "name"],
                 name="one_slot_per_name",
-                violation_error_message="The script has a slot of this name already.",
+                violation_error_message="The script already has a slot with this name.",
             ),
         ]
 
@@ -51,15 +52,24 @@ class Slot(models.Model):
 class Line(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     script = models.ForeignKey(Script, on_delete=models.CASCADE, related_name="lines")
-    key = models.CharField(max_length=50, help_text="The line's name within the script, for reply_to in seed files")
-    position = models.PositiveIntegerField()
+    key = models.CharField(max_length=50, help_text="The line's name within the script. Seed files use it in reply_to.")
+    position = models.PositiveIntegerField(help_text="The lines are sent in the order of their positions.")
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="lines")
-    text = models.TextField(help_text="Spintax: {a|b}, nested; a backslash before {, | or } takes it literally")
-    reply_to = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="replies")
+    text = models.TextField(
+        help_text="{a|b} becomes a or b, and may be nested. Write \\{, \\| or \\} for the character itself."
+    )
+    reply_to = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="replies",
+        help_text="An earlier line. If that line is not sent, this line is not sent either.",
+    )
     delay_seconds = models.FloatField(
         default=5.0,
         validators=[MinValueValidator(0), at_most(WEEK, "a week")],
-        help_text="Seconds after the line before it",
+        help_text="Seconds between the previous line and this line",
     )
 
     class Meta:
@@ -68,13 +78,13 @@ class Line(models.Model):
             models.UniqueConstraint(
                 fields=["script", "key"],
                 name="one_line_per_key",
-                violation_error_message="The script has a line with this key already.",
+                violation_error_message="The script already has a line with this key.",
             ),
             models.UniqueConstraint(
                 fields=["script", "position"],
                 name="one_line_per_position",
                 deferrable=models.Deferrable.DEFERRED,
-                violation_error_message="The script has a line at this position already.",
+                violation_error_message="The script already has a line at this position.",
             ),
         ]
 
@@ -87,7 +97,7 @@ class Assignment(models.Model):
 
     class State(models.TextChoices):
         DRAFT = "draft"
-        ACTIVE = "active", "Active: waits to be prepared"
+        ACTIVE = "active", "Active: waiting to be prepared"
         PLAYING = "playing"
         PAUSED = "paused"
         FINISHED = "finished"
@@ -99,13 +109,19 @@ class Assignment(models.Model):
     script = models.ForeignKey(Script, on_delete=models.PROTECT, related_name="assignments")
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     state_reason = models.CharField(max_length=300, blank=True, default="")
-    seed = models.BigIntegerField(default=0, help_text="From which the variants of the lines were drawn")
-    snapshot = models.JSONField(null=True, blank=True, help_text="The script as it was when it was activated")
+    seed = models.BigIntegerField(
+        default=0,
+        help_text="Determines which variant of each line is sent: the same seed gives the same texts again. "
+        "0: a seed is chosen when you activate the assignment.",
+    )
+    snapshot = models.JSONField(null=True, blank=True, help_text="The script's lines at the activation")
     activated_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    supervised_at = models.DateTimeField(null=True, blank=True, help_text="When the watchdog armed supervision")
-    incident = models.CharField(max_length=300, blank=True, default="", help_text="What the watchdog reported last")
+    supervised_at = models.DateTimeField(
+        "monitored since", null=True, blank=True, help_text="When the watchdog began to monitor the assignment"
+    )
+    incident = models.CharField(max_length=300, blank=True, default="", help_text="The watchdog's latest report")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -130,6 +146,11 @@ class Assignment(models.Model):
     def __str__(self) -> str:
         return f"{self.script} in {self.campaign}"
 
+    @property
+    def state_name(self) -> str:
+        """The state as a word for sentences, without the explanation that its label contains."""
+        return short_choice(self.get_state_display()).lower()
+
 
 class Casting(models.Model):
     """The bot that plays a slot in an assignment."""
@@ -143,7 +164,7 @@ class Casting(models.Model):
             models.UniqueConstraint(
                 fields=["assignment", "slot"],
                 name="one_bot_per_slot",
-                violation_error_message="This slot is cast already.",
+                violation_error_message="This slot already has a bot.",
             ),
         ]
 
@@ -152,7 +173,7 @@ class Casting(models.Model):
 
 
 class Target(models.Model):
-    """A chat in which an assignment is to be played."""
+    """A chat in which an assignment is played."""
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="targets", db_column="sfc_id")
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="targeted_by")
@@ -162,7 +183,7 @@ class Target(models.Model):
             models.UniqueConstraint(
                 fields=["assignment", "chat"],
                 name="one_target_per_chat",
-                violation_error_message="The script is to be played in this chat already.",
+                violation_error_message="This chat is already a target of the assignment.",
             ),
         ]
 
@@ -171,7 +192,7 @@ class Target(models.Model):
 
 
 class Play(models.Model):
-    """A play: an assignment's run in one chat."""
+    """The performance of an assignment in one chat."""
 
     class State(models.TextChoices):
         PLAYING = "playing"
@@ -187,8 +208,10 @@ class Play(models.Model):
     state_reason = models.CharField(max_length=300, blank=True, default="")
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
-    progressed_at = models.DateTimeField(db_default=Now(), help_text="When a step last settled")
-    incident = models.CharField(max_length=300, blank=True, default="", help_text="Why it makes no progress now")
+    progressed_at = models.DateTimeField(
+        "last progress at", db_default=Now(), help_text="When a line was last sent or skipped"
+    )
+    incident = models.CharField(max_length=300, blank=True, default="", help_text="Why the play makes no progress now")
 
     class Meta:
         db_table = "scripts_run"
@@ -206,20 +229,21 @@ class Step(models.Model):
     """One line of a play. Its text is fixed: the variant of the spintax was chosen when the play was prepared."""
 
     class State(models.TextChoices):
+        # The stored values of the last two are older than their names.
         PENDING = "pending"
-        QUEUED = "queued", "Queued: its delivery is on the way"
-        SAID = "said"
-        NOT_SAID = "not_said", "Not said"
+        QUEUED = "queued", "Queued: the line is waiting to be sent"
+        SENT = "said", "Sent"
+        NOT_SENT = "not_said", "Not sent"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     play = models.ForeignKey(Play, on_delete=models.CASCADE, related_name="steps", db_column="run_id")
-    line_id = models.UUIDField(help_text="The line's id; the line itself may have changed since")
+    line_id = models.UUIDField(help_text="The script's line, which may have been changed or deleted since")
     position = models.PositiveIntegerField()
     slot_name = models.CharField(max_length=50)
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="steps")
-    text = models.TextField()
+    text = models.TextField(help_text="The variant that was chosen for this play")
     reply_to = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="replies")
-    delay_seconds = models.FloatField()
+    delay_seconds = models.FloatField(help_text="Seconds between the previous line and this line")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     reason = models.CharField(max_length=300, blank=True, default="")
     delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="step")

@@ -1,4 +1,4 @@
-"""What the bots room asks about a delivery of a script's step: its fences, the verdict, and what comes after it."""
+"""The origin of deliveries of steps: its row locks, its verdicts at the gate, and what follows a delivery."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from uuid import UUID
 from bots.gate.row_locks import Statement, ask
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
+from panelkit.labels import short_choice
 from scripts.models import Assignment, Play, Step
 from scripts.services import step_settle
 
@@ -30,7 +31,7 @@ _STANDINGS = """
 
 @dataclass(frozen=True)
 class Standing:
-    """How things stand with one step: its delivery, and the states of the step, its play and its assignment."""
+    """A step's delivery, and the states of the step, its play and its assignment."""
 
     delivery_id: UUID | None
     step: str
@@ -42,7 +43,7 @@ class StepOrigin:
     """`origin_id` is the step's id."""
 
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
-        """Lock the plays, then the assignments, against pause, stop and end until the transaction ends."""
+        """Lock the plays, then the assignments, so that they cannot be paused or stopped or end in this transaction."""
         steps = list(origin_ids)
         ask(Statement(_LOCK_PLAYS, [steps]), Statement(_LOCK_ASSIGNMENTS, [steps]))
 
@@ -57,12 +58,12 @@ class StepOrigin:
 
 def _verdict(delivery: Delivery, found: Standing | None) -> Verdict:
     if found is None or found.delivery_id != delivery.pk or found.step != Step.State.QUEUED:
-        return Refuse("the play has no such step to say")
+        return Refuse("the play does not send this line now")
     assignment, play = Assignment.State(found.assignment), Play.State(found.play)
     if assignment == Assignment.State.PAUSED or play == Play.State.PAUSED:
         return Wait(None, "the play is paused")
     if assignment != Assignment.State.PLAYING:
-        return Refuse(f"the assignment is {assignment.label.lower()}")
+        return Refuse(f"the assignment is {short_choice(assignment.label).lower()}")
     if play != Play.State.PLAYING:
         return Refuse(f"the play is {play.label.lower()}")
     return ALLOW

@@ -1,4 +1,4 @@
-"""When an actor has to be connected, and of which chats it must be a member."""
+"""The handler of bots with the role actor: when they must be connected, and in which chats."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,13 +8,13 @@ from campaigns.models import Chat
 from scripts import selectors
 from telegram.types import IncomingMessage, MessageNow
 
-# An actor connects this long before its next line, so that it has joined the chat when the line is due,
-# and stays connected when its next line is not further away than this.
+# An actor connects this long before its next line is due, so that it has joined the chat by then. It stays connected
+# if its following line is due within the same time.
 NEAR = timedelta(minutes=5)
 
 
 class ActorHandler:
-    """Actors speak; they read neither the chats nor what people write to them."""
+    """Actors send lines. They read neither the chats nor direct messages."""
 
     reads_chats = False
     reads_private = False

@@ -1,4 +1,4 @@
-"""Reads: who has to be on stage, and how far a play has come."""
+"""Queries: which actors must be connected, and the progress of assignments and plays."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
@@ -17,11 +17,11 @@ from campaigns.permissions.validity import permissions_given
 from scripts.models import OPEN_STATES, Assignment, Play, Step
 
 AssignmentState = Assignment.State
-# An account in one of these cannot begin to play.
+# An account in one of these states cannot be cast.
 UNUSABLE_BOTS = (Bot.State.BANNED, Bot.State.NEEDS_LOGIN)
 TO_COME = (Step.State.PENDING, Step.State.QUEUED)
 
-# A step's earliest moment: when its play's queued step may be said, and the delays of the steps between them.
+# A step's earliest time: the time at which its play's queued step may be sent, plus the delays of the steps up to it.
 _ON_STAGE = """
     SELECT bot_id FROM (
         SELECT step.bot_id,
@@ -47,15 +47,21 @@ _ON_STAGE = """
 
 
 def bots_on_stage(*, now: datetime, near: timedelta) -> set[UUID]:
-    """The actors with a line to say up to `near` from now, with a message leaving, or cast in what starts at once."""
+    """The actors that must be connected.
+
+    They have a line that is due within `near`, have a message that is being sent, or are cast in an active assignment,
+    which starts at once.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_ON_STAGE, [now + near])
         return {row[0] for row in cursor.fetchall()}
 
 
 def chats_of_actor(*, bot_id: UUID) -> list[Chat]:
-    """The chats in which this actor still has lines to say and whose owners permit it now, also when an account has to
-    confirm a chat's changed reference first."""
+    """The chats in which this actor has lines to send and whose owners permit it now.
+
+    They include chats whose changed reference an account must confirm first.
+    """
     plays = Play.objects.filter(
         state__in=(Play.State.PLAYING, Play.State.PAUSED),
         assignment__state__in=(AssignmentState.PLAYING, AssignmentState.PAUSED),
@@ -70,7 +76,7 @@ def chats_of_actor(*, bot_id: UUID) -> list[Chat]:
 
 @dataclass(frozen=True)
 class StepProgress:
-    """`waiting_reason` and `waiting_until` are of a queued step: why it is not said yet, and until when at least."""
+    """`waiting_reason` and `waiting_until` show why a queued step waits, and until when at least."""
 
     id: UUID
     line_id: UUID
@@ -82,7 +88,7 @@ class StepProgress:
     reason: str
     waiting_reason: str
     waiting_until: datetime | None
-    said_at: datetime | None
+    sent_at: datetime | None
     telegram_message_id: int | None
 
 
@@ -95,8 +101,8 @@ class PlayProgress:
     reason: str
     incident: str
     planned: int
-    said: int
-    not_said: int
+    sent: int
+    not_sent: int
     started_at: datetime
     finished_at: datetime | None
     steps: list[StepProgress]
@@ -104,8 +110,10 @@ class PlayProgress:
 
 @dataclass(frozen=True)
 class AssignmentProgress:
-    """`planned`, `said` and `not_said` count lines over all plays; `leaving`: messages on their way at this moment.
-    `more_after`: the last chat of this page when more follow, else empty."""
+    """`planned`, `sent` and `not_sent` count the lines of all plays, `leaving` the messages that are being sent.
+
+    `more_after` is the key of the page's last chat if more plays follow, else "".
+    """
 
     id: UUID
     campaign: str
@@ -114,8 +122,8 @@ class AssignmentProgress:
     reason: str
     incident: str
     planned: int
-    said: int
-    not_said: int
+    sent: int
+    not_sent: int
     leaving: int
     activated_at: datetime | None
     started_at: datetime | None
@@ -124,26 +132,28 @@ class AssignmentProgress:
     more_after: str
 
 
-# Plays in one answer, and how many are asked for by default: each comes with all of its lines.
-MOST_PLAYS, PLAYS_A_PAGE = 200, 50
+# The most plays of a page, and the default number: each play comes with all its lines.
+MOST_PLAYS, DEFAULT_PLAYS = 200, 50
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which of the plays, in the order of their chats' keys: one of them, the one in a chat, those in which a line
-    settled or that ended from `since` on, those after a chat's key. `next_steps_only`: of their lines only those that
-    are queued."""
+    """Which plays are wanted; their order is that of their chats' keys.
+
+    `play` and `chat` (a key) select one play, `since` the plays that ended or in which a step settled since that time,
+    `after` the plays after this chat's key. If `next_steps_only`, the plays contain only their queued steps.
+    """
 
     play: UUID | None = None
     chat: str = ""
     since: datetime | None = None
     after: str = ""
-    limit: int = PLAYS_A_PAGE
+    limit: int = DEFAULT_PLAYS
     next_steps_only: bool = False
 
 
 def assignment_current(found: QuerySet[Assignment]) -> Assignment | None:
-    """Of one script's assignments to one campaign the one that has not ended, else the last."""
+    """The assignment among `found` that has not ended, otherwise the latest. `found`: a script's in one campaign."""
     latest_first = found.order_by("-created_at")
     return latest_first.filter(state__in=OPEN_STATES).first() or latest_first.first()
 
@@ -155,8 +165,10 @@ def script_assigned(*, campaign_id: UUID, script_id: UUID, beside: UUID) -> bool
 
 
 def assignment_progress(*, assignment_id: UUID, wanted: Wanted | None = None) -> AssignmentProgress:
-    """How far an assignment has come, and a page of its plays: a fixed number of queries. The counts of the whole are
-    of all plays, whichever are wanted. Raises Assignment.DoesNotExist."""
+    """The progress of an assignment, with the wanted page of its plays. Makes a fixed number of queries.
+
+    The assignment's counts cover all plays, whichever are wanted. Raises Assignment.DoesNotExist.
+    """
     wanted = wanted or Wanted()
     assignment = Assignment.objects.select_related("campaign", "script").get(pk=assignment_id)
     all_steps = Step.objects.filter(play__assignment=assignment)
@@ -171,8 +183,8 @@ def assignment_progress(*, assignment_id: UUID, wanted: Wanted | None = None) ->
         reason=assignment.state_reason,
         incident=assignment.incident,
         planned=total.total(),
-        said=total[Step.State.SAID],
-        not_said=total[Step.State.NOT_SAID],
+        sent=total[Step.State.SENT],
+        not_sent=total[Step.State.NOT_SENT],
         leaving=leaving.count(),
         activated_at=assignment.activated_at,
         started_at=assignment.started_at,
@@ -183,7 +195,7 @@ def assignment_progress(*, assignment_id: UUID, wanted: Wanted | None = None) ->
 
 
 def _plays_wanted(assignment: Assignment, wanted: Wanted) -> tuple[list[Play], bool]:
-    """A page of them, and whether there are more."""
+    """A page of the wanted plays, and whether more follow."""
     plays = Play.objects.filter(assignment=assignment).select_related("chat")
     if wanted.play is not None:
         plays = plays.filter(pk=wanted.play)
@@ -220,8 +232,8 @@ def _play_progress(assignment: Assignment, play: Play, counts: Counter[str], ste
         reason=assignment.state_reason if paused else play.state_reason,
         incident=play.incident,
         planned=counts.total(),
-        said=counts[Step.State.SAID],
-        not_said=counts[Step.State.NOT_SAID],
+        sent=counts[Step.State.SENT],
+        not_sent=counts[Step.State.NOT_SENT],
         started_at=play.started_at,
         finished_at=play.finished_at,
         steps=[_step_progress(step) for step in steps],
@@ -231,7 +243,7 @@ def _play_progress(assignment: Assignment, play: Play, counts: Counter[str], ste
 def _step_progress(step: Step) -> StepProgress:
     delivery = step.delivery
     queued = delivery if step.state == Step.State.QUEUED else None
-    said = delivery if step.state == Step.State.SAID else None
+    sent = delivery if step.state == Step.State.SENT else None
     return StepProgress(
         id=step.pk,
         line_id=step.line_id,
@@ -243,8 +255,8 @@ def _step_progress(step: Step) -> StepProgress:
         reason=step.reason,
         waiting_reason=queued.waiting_reason if queued else "",
         waiting_until=(queued.waiting_until or queued.due_at) if queued else None,
-        said_at=said.sent_at if said else None,
-        telegram_message_id=said.telegram_message_id if said else None,
+        sent_at=sent.sent_at if sent else None,
+        telegram_message_id=sent.telegram_message_id if sent else None,
     )
 
 
@@ -253,12 +265,12 @@ def campaign_of_assignment(assignment_id: UUID) -> UUID | None:
 
 
 def script_names(assignment_ids: Collection[UUID]) -> dict[UUID, str]:
-    """The scripts' names by assignment."""
+    """Assignment id → the name of its script."""
     return dict(Assignment.objects.filter(pk__in=assignment_ids).values_list("pk", "script__name"))
 
 
 def bots_castable() -> QuerySet[Bot]:
-    """Accounts that an activation accepts."""
+    """The accounts that an activation accepts as cast."""
     return bots_suitable(role=Role.ACTOR, barred=UNUSABLE_BOTS, logged_in=True)
 
 
@@ -269,6 +281,6 @@ def chats_playable() -> QuerySet[Chat]:
 
 
 def assignments_in_preparation() -> QuerySet[Assignment]:
-    """As `scripts.services.may_be_activated` has it."""
+    """The assignments for which `scripts.services.may_be_activated` is true."""
     unplayed = Q(state=AssignmentState.FAILED) & ~Exists(Play.objects.filter(assignment=OuterRef("pk")))
     return Assignment.objects.filter(Q(state=AssignmentState.DRAFT) | unplayed)

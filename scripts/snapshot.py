@@ -1,4 +1,4 @@
-"""The script as it was when it was activated: what is played, whatever is edited afterwards."""
+"""The lines of a script at its activation. Later changes of the script do not affect what is played."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ _LINES = TypeAdapter(list[SnapshotLine])
 
 
 def lines_of(script: Script) -> list[SnapshotLine]:
-    """The script's lines now, in the order in which they are spoken."""
+    """The script's lines now, in the order in which they are sent."""
     return [_line(line) for line in script.lines.select_related("slot").order_by("position")]
 
 

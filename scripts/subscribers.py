@@ -1,4 +1,4 @@
-"""Doors: a `NewActiveScript` comes in through two queues."""
+"""The two subscribers of `NewActiveScript`."""
 
 from messaging.broker import topology
 from messaging.consuming.subscriptions import subscriber

@@ -6,5 +6,5 @@ from scripts import services
 
 @shared_task(name="scripts.tasks.supervise_runs", base=WorkTask)
 def supervise_runs() -> None:
-    """Beat's: look after every play whose supervision is armed."""
+    """Check all monitored plays. Called by beat."""
     services.plays_supervise()

@@ -21,7 +21,7 @@ def lines_by_chat() -> dict[str, dict[str, int]]:
     """Chat title → lines planned and said."""
     rows = (
         Step.objects.values(title=F("play__chat__title"))
-        .annotate(planned=Count("id"), said=Count("id", filter=Q(state=Step.State.SAID)))
+        .annotate(planned=Count("id"), said=Count("id", filter=Q(state=Step.State.SENT)))
         .order_by("title")
     )
     return {row["title"]: {"planned": row["planned"], "said": row["said"]} for row in rows}
@@ -31,7 +31,7 @@ def counts() -> dict[str, int]:
     """One number for each thing that the demo waits for or shows."""
     return {
         "plays_open": Assignment.objects.filter(state__in=[Assignment.State.ACTIVE, Assignment.State.PLAYING]).count(),
-        "steps_said": Step.objects.filter(state=Step.State.SAID).count(),
+        "steps_said": Step.objects.filter(state=Step.State.SENT).count(),
         "hits": Hit.objects.count(),
         "leads": Lead.objects.count(),
         "talking": Conversation.objects.exclude(owner=Conversation.Owner.NONE).count(),

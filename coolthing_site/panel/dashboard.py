@@ -97,8 +97,8 @@ def plays() -> list[Any]:
         under_way.annotate(
             chats=related_count(Play.objects.all(), by="assignment"),
             planned=related_count(steps, by="play__assignment"),
-            said=related_count(steps.filter(state=Step.State.SAID), by="play__assignment"),
-            not_said=related_count(steps.filter(state=Step.State.NOT_SAID), by="play__assignment"),
+            said=related_count(steps.filter(state=Step.State.SENT), by="play__assignment"),
+            not_said=related_count(steps.filter(state=Step.State.NOT_SENT), by="play__assignment"),
         ).order_by("-activated_at")[:ROWS]
     )
 

@@ -1,5 +1,5 @@
 """The pages of this room. Django finds them here."""
 
-from scripts.admin import assignments, cast, plays
+from scripts.admin import assignments, cast, plays, scripts
 
-__all__ = ["assignments", "cast", "plays"]
+__all__ = ["assignments", "cast", "plays", "scripts"]

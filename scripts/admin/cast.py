@@ -1,102 +1,83 @@
-"""Which account plays a slot, and where: the forms of both, and a page for each beside that of the assignment."""
+"""The pages of an assignment's cast and target chats, and their rows on the assignment's page."""
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from bots.accounts.suitability import with_logins
-from messaging.database.clock import database_clock
 from panelkit.base import PanelAdmin
-from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from panelkit.labels import link_to
-from scripts.checks import actor_advice, target_advice
+from scripts.admin.cast_forms import CastingForm, PreparationFormSet, TargetForm, casting_problem, target_problem
+from scripts.admin.scripts import OfOneScriptInline
 from scripts.errors import CastFixed
-from scripts.models import Assignment, Casting, Slot, Target
-from scripts.selectors import assignments_in_preparation, bots_castable, chats_playable
+from scripts.models import Assignment, Casting, Target
 from scripts.services import may_be_activated, preparation_lock
 
 
-def lock_in_preparation(*assignment_ids: Any) -> None:
-    """Lock the assignments of a form. Raises ValidationError for one that is not in preparation."""
-    try:
-        preparation_lock(assignment_ids=filter(None, assignment_ids))
-    except CastFixed as refusal:
-        raise ValidationError(f"{refusal}.") from refusal
+def in_preparation(assignment: Assignment | None) -> bool:
+    """Whether the assignment is new, or its cast, targets and script may still be changed."""
+    return assignment is None or may_be_activated(assignment)
 
 
-def _fixed(assignment: Assignment) -> str:
-    return (
-        ""
-        if may_be_activated(assignment)
-        else f"{CastFixed(str(assignment), assignment.get_state_display().partition(':')[0].lower())}."
-    )
+class PreparationInline(OfOneScriptInline):
+    """Rows that may change until the assignment is activated; from then on they are a record of what is played."""
+
+    formset = PreparationFormSet
+    readonly_fields = ("problem",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return in_preparation(obj) and super().has_add_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return in_preparation(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return in_preparation(obj) and super().has_delete_permission(request, obj)
 
 
-ASSIGNMENT = Suitable(lambda _row: assignments_in_preparation(), _fixed)
+class CastingInline(PreparationInline):
+    model = Casting
+    form = CastingForm
+    fields = ("slot", "bot", "problem")
+    autocomplete_fields = ("bot",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Casting]:
+        castings = super().get_queryset(request).select_related("assignment").defer("assignment__snapshot")
+        return castings.prefetch_related(Prefetch("bot", with_logins()))
+
+    @display(description="problem")
+    def problem(self, casting: Casting) -> str:
+        return casting_problem(casting)
+
+    def script_id(self, request: HttpRequest) -> str | None:
+        assignment_id = super().script_id(request)
+        assignment = Assignment.objects.only("script_id").filter(pk=assignment_id).first() if assignment_id else None
+        return str(assignment.script_id) if assignment else None
 
 
-class PreparationForm(SuitableForm):
-    """Of an assignment's row: saved while that is prepared."""
+class TargetInline(PreparationInline):
+    model = Target
+    form = TargetForm
+    fields = ("chat", "problem")
+    autocomplete_fields = ("chat",)
 
-    def clean(self) -> dict[str, Any]:
-        given = super().clean()
-        assignment = given.get("assignment")
-        lock_in_preparation(self.instance.assignment_id, assignment and assignment.pk)
-        return given
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:
+        targets = super().get_queryset(request).select_related("chat", "assignment").defer("assignment__snapshot")
+        return targets.prefetch_related("chat__permissions")
 
-
-class CastingForm(PreparationForm):
-    suitable = {
-        "assignment": ASSIGNMENT,
-        "slot": Suitable(lambda casting: _slots(casting), lambda _slot: ""),
-        "bot": Suitable(lambda _casting: bots_castable(), actor_advice),
-    }
-
-    def clean(self) -> dict[str, Any]:
-        given = super().clean()
-        slot = given.get("slot")
-        assignment = self.instance.assignment if self.instance.assignment_id else given.get("assignment")
-        if assignment is not None and slot is not None and slot.script_id != assignment.script_id:
-            self.add_error("slot", f"This is a slot of another script: choose one of {assignment.script}.")
-        return given
-
-
-def _slots(casting: Casting | None) -> QuerySet[Slot]:
-    if casting is not None:
-        return Slot.objects.filter(script=casting.assignment.script_id)
-    return Slot.objects.filter(script__in=assignments_in_preparation().values("script"))
-
-
-class TargetForm(PreparationForm):
-    suitable = {
-        "assignment": ASSIGNMENT,
-        "chat": Suitable(lambda _target: chats_playable(), lambda chat: target_advice(chat, database_clock())),
-    }
-
-
-offer(CastingForm, "scripts.Casting")
-offer(TargetForm, "scripts.Target")
-
-
-class PreparationFormSet(forms.BaseInlineFormSet):
-    """Also when a row is only taken away."""
-
-    def clean(self) -> None:
-        super().clean()
-        if self.deleted_forms:
-            lock_in_preparation(self.instance.pk)
+    @display(description="problem")
+    def problem(self, target: Target) -> str:
+        return target_problem(target)
 
 
 class PreparationAdmin(PanelAdmin):
-    """A page of an assignment's row: what was played stays on record."""
+    """A page of cast or targets. After the activation of the assignment they cannot be changed."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return (*super().get_readonly_fields(request, obj), *(("assignment",) if obj else ()))
@@ -118,7 +99,7 @@ class PreparationAdmin(PanelAdmin):
 
     @transaction.atomic
     def _delete(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """The page was offered while it could be done: whether it still can is decided here."""
+        """Delete the rows, unless an assignment has been activated since the page was shown."""
         preparation_lock(assignment_ids=list(queryset.values_list("assignment_id", flat=True)))
         super().delete_queryset(request, queryset)
 
@@ -130,7 +111,7 @@ class PreparationAdmin(PanelAdmin):
 @admin.register(Casting)
 class CastingAdmin(PreparationAdmin):
     form = CastingForm
-    empty_hint = "Which bot plays which slot is chosen on the assignment's page."
+    empty_hint = "Choose the bot for each slot on the assignment's page."
     list_display = ("slot", "bot", "assignment_name", "problem")
     list_filter = (("bot", AutocompleteSelectFilter),)
     list_select_related = ("assignment__script", "assignment__campaign", "slot")
@@ -143,13 +124,13 @@ class CastingAdmin(PreparationAdmin):
 
     @display(description="problem")
     def problem(self, casting: Casting) -> str:
-        return casting_shown(casting)
+        return casting_problem(casting)
 
 
 @admin.register(Target)
 class TargetAdmin(PreparationAdmin):
     form = TargetForm
-    empty_hint = "The chats are chosen on the assignment's page."
+    empty_hint = "Choose the target chats on the assignment's page."
     list_display = ("chat", "assignment_name", "problem")
     list_filter = (("chat", AutocompleteSelectFilter),)
     list_select_related = ("assignment__script", "assignment__campaign", "chat")
@@ -162,14 +143,4 @@ class TargetAdmin(PreparationAdmin):
 
     @display(description="problem")
     def problem(self, target: Target) -> str:
-        return target_shown(target)
-
-
-def casting_shown(casting: Casting) -> str:
-    """What keeps a stored row from working now; empty when nothing does, or when it is on record only."""
-    return actor_advice(casting.bot) if casting.pk and may_be_activated(casting.assignment) else ""
-
-
-def target_shown(target: Target) -> str:
-    """The same; its chat's permissions are at hand."""
-    return target_advice(target.chat, timezone.now()) if target.pk and may_be_activated(target.assignment) else ""
+        return target_problem(target)

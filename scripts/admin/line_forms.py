@@ -1,4 +1,4 @@
-"""The forms of lines: each refuses what an activation would refuse, while its writer is still there."""
+"""The forms of lines. They refuse what an activation would refuse, so that the writer can correct it at once."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from scripts.checks import text_problem
 from scripts.models import Line, Slot
 
-NOT_BEFORE = "A line answers one that is said before it: choose an earlier one."
+NOT_BEFORE = "A line can reply only to a line before it. Choose an earlier line."
 
 
 class LineForm(SuitableForm):
@@ -23,7 +23,7 @@ class LineForm(SuitableForm):
 
 
 class LineRowForm(LineForm):
-    """Of a line among the others of its script, which `choices` holds: its order is for `LineFormSet` to judge."""
+    """A line on its script's page. `LineFormSet` checks the order of the lines."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -34,7 +34,7 @@ class LineRowForm(LineForm):
 
 
 class LinePageForm(LineForm):
-    """Of one line by itself. Which script a new one is for is chosen in the same form."""
+    """A line on a page of its own. The form of a new line also chooses the script."""
 
     suitable = {
         "slot": Suitable(lambda line: _slots(line), lambda _slot: ""),
@@ -46,13 +46,13 @@ class LinePageForm(LineForm):
         script = given["script"].pk if given.get("script") else self.instance.script_id
         position, slot, answered = (given.get(name) for name in ("position", "slot", "reply_to"))
         if slot is not None and slot.script_id != script:
-            self.add_error("slot", "This is a slot of another script.")
+            self.add_error("slot", "This slot belongs to another script.")
         if answered is not None and answered.script_id != script:
-            self.add_error("reply_to", "This is a line of another script.")
+            self.add_error("reply_to", "This line belongs to another script.")
         elif answered is not None and position is not None and answered.position >= position:
             self.add_error("reply_to", NOT_BEFORE)
         if position is not None and (later := self._answered_by(position)):
-            self.add_error("position", f"Line {later.key} answers this one, which has to stay before it.")
+            self.add_error("position", f"Line {later.key} replies to this line and must come after it.")
         return given
 
     def _answered_by(self, position: int) -> Line | None:
@@ -60,7 +60,7 @@ class LinePageForm(LineForm):
 
 
 def _answerable(line: Line, value: Any) -> bool:
-    """The stored one stays also when it has got behind the line meanwhile."""
+    """Whether the line may reply to this choice. A stored choice stays, even if it now comes after the line."""
     return not value or value.value == line.reply_to_id or value.instance.position < line.position
 
 
@@ -76,7 +76,7 @@ offer(LinePageForm, "scripts.Line")
 
 
 class LineFormSet(forms.BaseInlineFormSet):
-    """All lines of a script: their order is that of the positions in this submit."""
+    """All lines of a script, in the order of the submitted positions."""
 
     def clean(self) -> None:
         super().clean()

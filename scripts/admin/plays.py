@@ -35,15 +35,15 @@ class StepInline(FactInline):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Step]:
         return super().get_queryset(request).select_related("bot", "delivery")
 
-    @display(description="why")
+    @display(description="reason")
     def why(self, step: Step) -> str:
         return _why_step(step)
 
 
 def _resumed(play: Play) -> str:
     if play.assignment.state != AssignmentState.PLAYING:
-        return f"goes on when its assignment does: that is {play.assignment.get_state_display().lower()}."
-    return "goes on."
+        return f"continues when its assignment does: the assignment is {play.assignment.state_name}."
+    return "continues."
 
 
 @admin.register(Play)
@@ -106,7 +106,7 @@ class PlayAdmin(FactAdmin):
             icon="stop",
             variant="danger",
             when=when_in(Play.State.PLAYING, Play.State.PAUSED),
-            confirm="The play ends for good in this chat; it goes on in the others.",
+            confirm="The play in this chat ends permanently. The plays in other chats continue.",
             bulk=True,
         ),
     )
@@ -120,7 +120,7 @@ class PlayAdmin(FactAdmin):
             .get_queryset(request)
             .annotate(
                 n_steps=related_count(steps, by="play"),
-                n_said=related_count(steps.filter(state=Step.State.SAID), by="play"),
+                n_sent=related_count(steps.filter(state=Step.State.SENT), by="play"),
             )
         )
 
@@ -128,11 +128,11 @@ class PlayAdmin(FactAdmin):
     def assignment_name(self, play: Play) -> str:
         return str(play.assignment)
 
-    @display(description="lines said", ordering="n_said")
+    @display(description="lines sent", ordering="n_sent")
     def progress(self, play: Any) -> str:
-        return f"{play.n_said} of {play.n_steps}"
+        return f"{play.n_sent} of {play.n_steps}"
 
-    @display(description="why")
+    @display(description="reason")
     def why(self, play: Play) -> str:
         return play.incident or play.state_reason
 
@@ -154,13 +154,13 @@ class StepAdmin(FactAdmin):
     def play_name(self, step: Step) -> str:
         return link_to(step.play, str(step.play))
 
-    @display(description="why")
+    @display(description="reason")
     def why(self, step: Step) -> str:
         return _why_step(step)
 
 
 def _why_step(step: Step) -> str:
-    """Why a step was not said, or is not said yet."""
+    """Why a step was not sent, or has not been sent yet."""
     if step.state == Step.State.QUEUED and step.delivery is not None:
         return waits(step.delivery.waiting_reason, step.delivery.waiting_until or step.delivery.due_at)
     return step.reason

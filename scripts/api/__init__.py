@@ -1,1 +1,1 @@
-"""The HTTP API: how far an assignment has come."""
+"""The HTTP API, which reports the progress of assignments."""

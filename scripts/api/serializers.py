@@ -1,5 +1,8 @@
-"""The shape of an assignment's progress over HTTP. `runs` and `run` are the plays: other programs know them by these
-names."""
+"""The JSON of an assignment's progress.
+
+Some keys are older than the names in the code, because other programs read them: `runs` and `run` are plays, `said` is
+the number of sent lines.
+"""
 
 from rest_framework import serializers
 
@@ -17,7 +20,7 @@ class StepProgressSerializer(serializers.Serializer):
     reason = serializers.CharField()
     waiting_reason = serializers.CharField()
     waiting_until = serializers.DateTimeField(allow_null=True)
-    said_at = serializers.DateTimeField(allow_null=True)
+    said_at = serializers.DateTimeField(allow_null=True, source="sent_at")
     telegram_message_id = serializers.IntegerField(allow_null=True)
 
 
@@ -29,8 +32,8 @@ class PlayProgressSerializer(serializers.Serializer):
     reason = serializers.CharField()
     incident = serializers.CharField()
     planned = serializers.IntegerField()
-    said = serializers.IntegerField()
-    not_said = serializers.IntegerField()
+    said = serializers.IntegerField(source="sent")
+    not_said = serializers.IntegerField(source="not_sent")
     started_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
     steps = StepProgressSerializer(many=True)
@@ -44,8 +47,8 @@ class AssignmentProgressSerializer(serializers.Serializer):
     reason = serializers.CharField()
     incident = serializers.CharField()
     planned = serializers.IntegerField()
-    said = serializers.IntegerField()
-    not_said = serializers.IntegerField()
+    said = serializers.IntegerField(source="sent")
+    not_said = serializers.IntegerField(source="not_sent")
     leaving = serializers.IntegerField()
     activated_at = serializers.DateTimeField(allow_null=True)
     started_at = serializers.DateTimeField(allow_null=True)
@@ -55,7 +58,7 @@ class AssignmentProgressSerializer(serializers.Serializer):
 
 
 class WantedSerializer(serializers.Serializer):
-    """The parameters of the address."""
+    """The query parameters."""
 
     run = serializers.UUIDField(required=False, source="play")
     chat = serializers.CharField(required=False)

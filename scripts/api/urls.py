@@ -6,6 +6,6 @@ progress = AssignmentProgressView.as_view()
 
 urlpatterns = [
     path("api/assignments/<uuid:assignment_id>/progress/", progress, name="assignment-progress"),
-    # The older address of the same, which programs poll.
+    # The older path of the same view, which other programs poll.
     path("api/sfc/<uuid:assignment_id>/progress/", progress, name="sfc-progress"),
 ]

@@ -13,15 +13,17 @@ from scripts.selectors import Wanted, assignment_progress
 
 
 class MayViewAssignments(BasePermission):
-    """The answer holds what the assignment's page in the panel shows: every text."""
+    """The answer contains what the assignment's page shows, all texts included, so it needs the same permission."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return may_view(request.user, "scripts.Assignment")
 
 
 class AssignmentProgressView(APIView):
-    """How far an assignment has come in each of its chats, a page of them at a time. Read-only; 404 for an id that
-    nobody has, 400 for a parameter that says nothing."""
+    """The progress of an assignment, with a page of its plays. Read-only.
+
+    Answers 404 for an unknown id, and 400 for an invalid parameter.
+    """
 
     permission_classes = (IsAuthenticated, MayViewAssignments)
 

@@ -3,10 +3,10 @@
 Each call is one transaction unless its docstring says otherwise, and may run several times at once. Locks are taken in
 one order everywhere: delivery, play (by id), assignment; a transaction that has locked a play never waits for a
 delivery. To stop plays, the new state is committed first, so that the gate refuses their deliveries; the plays are
-cleared afterwards, one by one.
+cleared afterwards, each in a transaction of its own.
 
-Callers outside this package use only the names listed here, to which these rules apply. The modules share other
-functions (locked rows, changes inside a transaction) with each other, to which they do not.
+These rules apply to the names listed here, and callers outside this package use only these. The modules of the package
+share further functions, for example for locked rows and for changes inside a caller's transaction.
 """
 
 from scripts.services.activation import (

@@ -1,4 +1,4 @@
-"""From a draft, whose cast and targets may still change, to an assignment that waits to be prepared."""
+"""The activation of drafts, whose cast and targets may change until then."""
 
 import secrets
 from collections.abc import Iterable
@@ -21,15 +21,15 @@ State = Assignment.State
 def assignment_activate(*, assignment_id: UUID, now: datetime | None = None) -> Assignment:
     """Activate the assignment: store its script in the snapshot, and publish `NewActiveScript` in the same transaction.
 
-    A seed that was set before is kept, so that a play can be repeated word for word. Activating an active or playing
-    assignment does nothing. Raises CannotStart (nothing is changed), MoveRefused, UnknownScript.
+    If the assignment has a seed, it is kept, so that a play can be repeated word for word. Nothing happens if the
+    assignment is already active or playing. Raises CannotStart (nothing is changed), MoveRefused, UnknownScript.
     """
     with transaction.atomic():
         assignment = assignment_locked(assignment_id)
         if assignment.state in (State.ACTIVE, State.PLAYING):
             return assignment
         if not may_be_activated(assignment):
-            raise MoveRefused("the assignment", assignment.get_state_display().lower(), "activated")
+            raise MoveRefused("the assignment", assignment.state_name, "activated")
         found = activate_locked(assignment, now=now or database_clock())
         if found:
             raise CannotStart(found)
@@ -60,7 +60,7 @@ def preparation_lock(*, assignment_ids: Iterable[UUID]) -> None:
     wanted = Assignment.objects.filter(pk__in=set(assignment_ids)).select_related("campaign", "script")
     for assignment in wanted.select_for_update(of=("self",)).order_by("pk"):
         if not may_be_activated(assignment):
-            raise CastFixed(str(assignment), assignment.get_state_display().partition(":")[0].lower())
+            raise CastFixed(str(assignment), assignment.state_name)
 
 
 def may_be_repeated(assignment: Assignment) -> bool:
@@ -69,14 +69,14 @@ def may_be_repeated(assignment: Assignment) -> bool:
 
 
 def assignment_repeat(*, assignment_id: UUID) -> Assignment:
-    """Create a draft with the cast and the targets of an assignment that has ended, which does not change.
+    """Create a draft with the cast and the targets of an assignment that has ended, and leave that unchanged.
 
     The draft's variants are chosen again. Raises AssignedAlready, MoveRefused, UnknownScript.
     """
     with transaction.atomic():
         ended = assignment_locked(assignment_id)
         if not may_be_repeated(ended):
-            raise MoveRefused("the assignment", ended.get_state_display().lower(), "played again")
+            raise MoveRefused("the assignment", ended.state_name, "played again")
         try:
             with transaction.atomic():
                 draft = Assignment.objects.create(campaign=ended.campaign, script=ended.script)

@@ -107,7 +107,7 @@ def _assignment_move(assignment_id: UUID, *, frm: tuple[str, ...], to: str, wish
     if assignment is None:
         raise UnknownScript(assignment_id)
     if not moved and assignment.state != to:
-        raise MoveRefused("the assignment", assignment.get_state_display().lower(), wish)
+        raise MoveRefused("the assignment", assignment.state_name, wish)
     return assignment
 
 

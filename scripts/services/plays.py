@@ -32,13 +32,13 @@ def step_settle(*, delivery: Delivery, now: datetime) -> None:
     with transaction.atomic():
         play = play_locked(Step.objects.values_list("play_id", flat=True).get(pk=delivery.origin_id))
         step = Step.objects.get(pk=delivery.origin_id)
-        said = delivery.state == Delivery.State.SENT
-        if step.state == Step.State.NOT_SAID and said and step.delivery_id == delivery.pk:
-            Step.objects.filter(pk=step.pk).update(state=Step.State.SAID, reason="", settled_at=now)
+        sent = delivery.state == Delivery.State.SENT
+        if step.state == Step.State.NOT_SENT and sent and step.delivery_id == delivery.pk:
+            Step.objects.filter(pk=step.pk).update(state=Step.State.SENT, reason="", settled_at=now)
         if step.state != Step.State.QUEUED or delivery.state not in Delivery.FINAL:
             return
-        step.state = Step.State.SAID if said else Step.State.NOT_SAID
-        step.reason = "" if said else short(_why_not(delivery))
+        step.state = Step.State.SENT if sent else Step.State.NOT_SENT
+        step.reason = "" if sent else short(_why_not(delivery))
         step.settled_at = now
         step.save(update_fields=["state", "reason", "settled_at"])
         play.progressed_at, play.incident = now, ""
@@ -48,7 +48,7 @@ def step_settle(*, delivery: Delivery, now: datetime) -> None:
 
 def _why_not(delivery: Delivery) -> str:
     if delivery.state == Delivery.State.UNKNOWN:
-        return "it is not known whether it was said"
+        return "it is not known whether the line was sent"
     return delivery.error or delivery.waiting_reason or delivery.get_state_display().lower()
 
 
@@ -66,14 +66,14 @@ def play_go_on(play: Play, *, now: datetime) -> None:
         play_end(play, state=play.state, reason=play.state_reason, now=now)
         return
     pending = play.steps.filter(state=Step.State.PENDING).select_related("reply_to").order_by("position")
-    # One at a time: usually the first one is the right one, and there may be hundreds.
+    # The steps are loaded one at a time, because usually the first is queued, and there may be hundreds.
     while (step := pending.first()) is not None:
-        if step.reply_to is None or step.reply_to.state == Step.State.SAID:
+        if step.reply_to is None or step.reply_to.state == Step.State.SENT:
             steps_queue([step], campaign_id=play.assignment.campaign_id, chat_id=play.chat_id, after=now)
             step.save(update_fields=["delivery", "state"])
             return
-        reason = f"line {step.reply_to.position}, which it answers, was not said"
-        Step.objects.filter(pk=step.pk).update(state=Step.State.NOT_SAID, reason=reason, settled_at=now)
+        reason = f"it replies to line {step.reply_to.position}, which was not sent"
+        Step.objects.filter(pk=step.pk).update(state=Step.State.NOT_SENT, reason=reason, settled_at=now)
     _play_finish(play, now=now)
 
 
@@ -101,13 +101,15 @@ def steps_queue(steps: Sequence[Step], *, campaign_id: UUID, after: datetime, ch
 
 
 def _play_finish(play: Play, *, now: datetime) -> None:
-    not_said = play.steps.filter(state=Step.State.NOT_SAID)
-    missing, planned = not_said.count(), play.steps.count()
+    not_sent = play.steps.filter(state=Step.State.NOT_SENT)
+    missing, planned = not_sent.count(), play.steps.count()
     if missing == planned:
-        first = not_said.order_by("position").values_list("reason", flat=True).first()
-        play_end(play, state=Play.State.FAILED, reason=f"no line was said: {first or 'there are none'}", now=now)
+        first = not_sent.order_by("position").values_list("reason", flat=True).first()
+        play_end(
+            play, state=Play.State.FAILED, reason=f"no line was sent: {first or 'the script has no lines'}", now=now
+        )
         return
-    reason = f"{missing} of {planned} lines were not said" if missing else ""
+    reason = f"{missing} of {planned} lines were not sent" if missing else ""
     play_end(play, state=Play.State.FINISHED, reason=reason, now=now)
 
 
@@ -123,7 +125,7 @@ def play_end(play: Play, *, state: str, reason: str, now: datetime) -> None:
             reason = f"{play.chat}: {play.state_reason}"
             publish_on_commit(PlayFailed(play_id=play.pk, sfc_id=play.assignment_id, reason=reason))
     play.steps.filter(state=Step.State.PENDING).update(
-        state=Step.State.NOT_SAID, reason=short(reason or play.get_state_display().lower()), settled_at=now
+        state=Step.State.NOT_SENT, reason=short(reason or play.get_state_display().lower()), settled_at=now
     )
     assignment_settle(assignment_id=play.assignment_id, now=now)
 
@@ -147,7 +149,7 @@ def assignment_settle(*, assignment_id: UUID, now: datetime) -> None:
         assignment.save(update_fields=["state", "state_reason", "finished_at", "incident"])
         if assignment.started_at is not None:
             publish_on_commit(
-                ScriptFinishedEvent(sfc_id=assignment.pk, finished_at=now, problems=[*lines_not_said(assignment)])
+                ScriptFinishedEvent(sfc_id=assignment.pk, finished_at=now, problems=[*lines_not_sent(assignment)])
             )
 
 
@@ -163,10 +165,10 @@ def _assignment_outcome(assignment: Assignment) -> tuple[str, str]:
     return Assignment.State.FINISHED, f"{len(worse)} of {len(plays)} plays did not finish" if worse else ""
 
 
-def lines_not_said(assignment: Assignment) -> list[UUID]:
+def lines_not_sent(assignment: Assignment) -> list[UUID]:
     """The lines that were not sent in at least one chat, in the script's order."""
     return list(
-        Step.objects.filter(play__assignment=assignment, state=Step.State.NOT_SAID)
+        Step.objects.filter(play__assignment=assignment, state=Step.State.NOT_SENT)
         .values("line_id")
         .annotate(place=Min("position"))
         .order_by("place")

@@ -1,4 +1,4 @@
-"""From an active assignment to plays: one play per target chat, with its steps and variants and the first delivery."""
+"""The preparation of an active assignment: a play per target chat, with its steps and its first delivery."""
 
 import logging
 import random
@@ -32,9 +32,9 @@ ROWS_AT_ONCE = 1000
 def assignment_prepare(*, assignment_id: str, now: datetime | None = None) -> None:
     """Create the plays of an active assignment.
 
-    A draft is activated first, because another program may publish for one. An assignment that cannot start becomes
-    failed, with the reason in its row and in a `scripts.error` event. In any other state this does nothing: the
-    assignment was prepared already, or stopped. Raises UnknownScript.
+    A draft is activated first, because another program may publish `NewActiveScript` for it. An assignment that cannot
+    start becomes failed, with the reason in its row and in a `scripts.error` event. In any other state this does
+    nothing: the assignment was already prepared, or was stopped. Raises UnknownScript.
     """
     now = now or database_clock()
     with transaction.atomic():
@@ -83,7 +83,7 @@ def _steps(play: Play, lines: Sequence[SnapshotLine], cast: dict[str, Bot], *, s
             position=line.position,
             slot_name=line.slot,
             bot=cast[line.slot],
-            text=drawn(line, seed=seed, chat=play.chat),
+            text=variant(line, seed=seed, chat=play.chat),
             reply_to_id=ids[line.reply_to] if line.reply_to else None,
             delay_seconds=line.delay_seconds,
         )
@@ -91,10 +91,10 @@ def _steps(play: Play, lines: Sequence[SnapshotLine], cast: dict[str, Bot], *, s
     ]
 
 
-def drawn(line: SnapshotLine, *, seed: int, chat: Chat) -> str:
-    """The line's variant for one chat, as Telegram will store it.
+def variant(line: SnapshotLine, *, seed: int, chat: Chat) -> str:
+    """The line's variant for a chat, in the form in which Telegram will store it.
 
-    The same for the same seed, whatever other lines and chats there are.
+    It depends only on the seed, the chat and the line.
     """
     return as_kept(spintax.render(line.text, random.Random(f"{seed}:{chat.key}:{line.key}")))
 

@@ -1,4 +1,4 @@
-"""Locked rows, and reasons that fit their columns."""
+"""Functions that lock rows, and that shorten reasons to the length of their columns."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""The watchdog: finds plays without progress, reports each incident once, repairs plays or ends hopeless ones."""
+"""The watchdog: finds plays that make no progress, reports each incident once, and repairs or ends the plays."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -115,7 +115,7 @@ def _end_hopeless(now: datetime) -> None:
         .select_related("play__assignment__campaign", "play__assignment__script", "play__chat", "bot")
     )
     found = [
-        StalledPlay(step.play, f"failed: {step.bot}, who has line {step.position}, is banned")
+        StalledPlay(step.play, f"failed: {step.bot}, which has to send line {step.position}, is banned")
         for step in hopeless[:AT_ONCE]
     ]
 
@@ -137,7 +137,10 @@ def _repair(now: datetime) -> None:
 
     def resume(play: Play) -> None:
         # One transaction per play, because each may lock its assignment.
-        _report([StalledPlay(play, "lost its thread and was resumed")], lambda incident: _resume(incident.play.pk, now))
+        _report(
+            [StalledPlay(play, "was interrupted, and has been resumed")],
+            lambda incident: _resume(incident.play.pk, now),
+        )
 
     for_each(list(_armed().filter(Exists(settled) | ~Exists(queued))[:AT_ONCE]), resume, what="play")
 
@@ -187,7 +190,7 @@ def _waits_for_login(bot: Bot) -> bool:
 def _why_stalled(step: Step, now: datetime) -> str:
     bot, delivery = step.bot, step.delivery
     assert delivery is not None
-    place = f"line {step.position} is overdue since {delivery.due_at:%H:%M:%S} UTC"
+    place = f"line {step.position} has been overdue since {delivery.due_at:%H:%M:%S} UTC"
     alive = bot.lease_expires_at is not None and bot.lease_expires_at > now
     if not bot.enabled:
         return f"{place}: {bot} is disabled"
@@ -195,7 +198,7 @@ def _why_stalled(step: Step, now: datetime) -> str:
         return f"{place}: {bot} is not logged in: log it in"
     if not alive or bot.state != Bot.State.ONLINE:
         why = f" ({bot.state_reason})" if bot.state_reason else ""
-        return f"{place}: {bot} is {bot.get_state_display().lower()}{why}{'' if alive else ', no process drives it'}"
+        return f"{place}: {bot} is {bot.get_state_display().lower()}{why}{'' if alive else ', and no worker runs it'}"
     return f"{place}: {delivery.waiting_reason or 'no progress'}"
 
 

@@ -133,7 +133,7 @@ def test_killed_workers_lose_no_line_and_say_none_twice(riverside: tuple[Install
 
 
 def _has_said(lines: int) -> bool:
-    return Step.objects.filter(state=Step.State.SAID).count() >= lines
+    return Step.objects.filter(state=Step.State.SENT).count() >= lines
 
 
 def _accounts() -> list[int]:

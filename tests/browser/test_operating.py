@@ -64,10 +64,10 @@ def test_a_script_is_paused_resumed_and_stopped_from_its_page(panel: Panel, worl
 
 def test_a_script_page_follows_the_play_without_being_reloaded(panel: Panel, world: SimpleNamespace) -> None:
     panel.open(_page(world.assignment))
-    assert "0 of 12 lines said" in panel.text
+    assert "0 of 12 lines sent" in panel.text
     step = world.assignment.plays.order_by("chat__key").first().steps.first()
     type(step).objects.filter(pk=step.pk).update(state="said")
-    wait_until(lambda: "1 of 12 lines said" in panel.text, what="the new figure on the page")
+    wait_until(lambda: "1 of 12 lines sent" in panel.text, what="the new figure on the page")
     # What stands below the live part says the same as it does.
     type(world.assignment).objects.filter(pk=world.assignment.pk).update(state="paused", state_reason="paused by olga")
     fields = "() => [...document.querySelectorAll('form .readonly')].map(one => one.textContent.trim())"
@@ -77,7 +77,7 @@ def test_a_script_page_follows_the_play_without_being_reloaded(panel: Panel, wor
     )
     Session.objects.all().delete()
     wait_until(lambda: "Your login has ended" in panel.text, what="word of the login's end")
-    assert "1 of 12 lines said" in panel.text
+    assert "1 of 12 lines sent" in panel.text
 
 
 def test_a_script_that_cannot_start_says_why(panel: Panel, world: SimpleNamespace) -> None:

@@ -102,7 +102,7 @@ def lease(bot: Bot, *, seconds: float = 300) -> Bot:
     return bot
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(300, "no progress"), (-300, "no process drives it")])
+@pytest.mark.parametrize(("seconds", "told"), [(300, "no progress"), (-300, "no worker runs it")])
 def test_the_watchdog_takes_a_lease_for_what_it_is(seconds, told):
     assignment = script_world.make_assignment(chats=1)
     services.assignment_activate(assignment_id=assignment.pk)

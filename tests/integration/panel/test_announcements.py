@@ -84,17 +84,17 @@ def test_revoking_a_permission_that_has_ended_leaves_the_newer_one_alone(panel: 
 
 def test_a_play_goes_on_only_when_nothing_else_keeps_it(panel: Client):
     assignment = services.assignment_activate(assignment_id=make_assignment(chats=1).pk)
-    assert "was activated before: it is playing." in _activated_twice(panel, assignment)
+    assert "was already activated: it is playing." in _activated_twice(panel, assignment)
     play = assignment.plays.get()
     services.play_pause(play_id=play.pk)
     services.assignment_pause(assignment_id=assignment.pk)
-    assert "goes on when its assignment does: that is paused." in told(panel, play, "resume")
+    assert "continues when its assignment does: the assignment is paused." in told(panel, play, "resume")
     Campaign.objects.update(state="paused")
-    assert "goes on when its campaign does: Campaign is paused." in told(panel, assignment, "resume")
+    assert "continues when its campaign does: Campaign is paused." in told(panel, assignment, "resume")
 
 
 def _activated_twice(panel: Client, assignment: Assignment) -> str:
-    assert "is active: its plays are prepared next." in told(panel, assignment, "activate")
+    assert "is active: its plays are being prepared." in told(panel, assignment, "activate")
     services.assignment_prepare(assignment_id=str(assignment.pk))
     return told(panel, assignment, "activate")
 

@@ -71,7 +71,7 @@ def test_no_page_changes_the_cast_or_the_chats_of_what_was_activated(panel: Clie
         panel.post(url(row, "delete"), {"post": "yes"})
         panel.post(listed, {"action": "delete_selected", "_selected_action": row.pk, "post": "yes"})
         refused = text(panel.post(add_url(row), values | {"assignment": assignment.pk}))
-        assert "its cast and chats are what is played" in refused
+        assert "its cast and chats can no longer be changed" in refused
         assert rows() == before
     inline: dict[str, Any] = {
         "cast-TOTAL_FORMS": 1,
@@ -89,7 +89,7 @@ def test_no_page_changes_the_cast_or_the_chats_of_what_was_activated(panel: Clie
     panel.post(url(assignment), inline | {"cast-0-DELETE": "on"})
     assert rows() == before
     assert assignment.script.name not in "".join(offered(panel, Casting, "assignment"))
-    with pytest.raises(CastFixed, match="play it again"):
+    with pytest.raises(CastFixed, match="choose “Play again”"):
         services.preparation_lock(assignment_ids=[assignment.pk])
 
 
@@ -106,7 +106,7 @@ def test_a_draft_is_cast_on_each_page(panel: Client):
     assert assignment.cast.count() == 2
     strange = Slot.objects.create(script=make_assignment(slug="other").script, name="third")
     refused = text(panel.post(add_url(casting), {"assignment": assignment.pk, "slot": strange.pk, "bot": bot.pk}))
-    assert "This is a slot of another script: choose one of Talk." in refused
+    assert "This slot belongs to another script. Choose a slot of Talk." in refused
 
 
 def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(panel: Client):
@@ -175,7 +175,7 @@ def test_targets_offer_only_chats_in_which_scripts_may_play(panel: Client):
     for chat, told in (
         (bare, "Bare: no permission for scripts is in force: none is on record."),
         (ended, "Ended: no permission for scripts is in force: it was revoked at"),
-        (silent, "Silent has no label that tells its members that scripts play there"),
+        (silent, "Silent has no label that informs its members about scripts"),
     ):
         assert told in text(panel.post(url(target), {"chat": chat.pk}))
         assert told in text(panel.post(add_url(target), {"assignment": assignment.pk, "chat": chat.pk}))
@@ -191,11 +191,13 @@ def test_a_line_answers_only_one_that_is_said_before_it(panel: Client):
     values = {"key": "l2", "position": 2, "slot": second.slot_id, "text": "Hi", "delay_seconds": 0}
     for answered in (second, third):
         refused = text(panel.post(url(second), values | {"reply_to": answered.pk}))
-        assert "A line answers one that is said before it" in refused
+        assert "A line can reply only to a line before it" in refused
     behind = panel.post(url(first), values | {"key": "l1", "position": 9, "slot": first.slot_id})
-    assert "Line l2 answers this one, which has to stay before it." in text(behind)
+    assert "Line l2 replies to this line and must come after it." in text(behind)
     strange = make_assignment(slug="other").script.lines.get(position=1)
-    assert "a line of another script" in text(panel.post(url(third), values | {"reply_to": strange.pk, "position": 3}))
+    assert "This line belongs to another script." in text(
+        panel.post(url(third), values | {"reply_to": strange.pk, "position": 3})
+    )
     assert list(script.lines.values_list("position", "reply_to")) == [(1, None), (2, first.pk), (3, second.pk)]
 
 
@@ -222,8 +224,8 @@ def test_so_it_is_among_the_lines_of_a_scripts_page_whatever_their_new_order(pan
         return panel.post(url(script), values)
 
     first, second, third = lines
-    assert "A line answers one that is said before it" in text(submit((1, None), (2, third), (3, None)))
-    assert "A line answers one that is said before it" in text(submit((5, None), (2, first), (3, second)))
+    assert "A line can reply only to a line before it" in text(submit((1, None), (2, third), (3, None)))
+    assert "A line can reply only to a line before it" in text(submit((5, None), (2, first), (3, second)))
     assert list(script.lines.values_list("position", "reply_to")) == [(1, None), (2, first.pk), (3, second.pk)]
     assert submit((3, second), (1, None), (5, first)).status_code == 302
     assert list(script.lines.values_list("key", "reply_to")) == [("l2", None), ("l1", second.pk), ("l3", first.pk)]

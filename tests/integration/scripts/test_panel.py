@@ -36,7 +36,7 @@ def test_a_lines_form_refuses_what_the_activation_would(panel: Client):
     assert "At most a week: 604800 seconds." in said(
         panel.post(page, values | {"text": "Hi", "delay_seconds": 700_000})
     )
-    assert "A variant of it is blank." in said(panel.post(page, values | {"text": "{|Hello}"}))
+    assert "One of its variants is blank." in said(panel.post(page, values | {"text": "{|Hello}"}))
     assert Line.objects.get(pk=line.pk).text == line.text
     assert panel.post(page, values | {"text": "{|Hello} all"}).status_code == 302
 
@@ -44,15 +44,15 @@ def test_a_lines_form_refuses_what_the_activation_would(panel: Client):
 def test_the_question_says_what_is_missing_before_it_asks_and_a_refusal_leads_to_where_it_is_mended(panel: Client):
     assignment = make_assignment()
     page = f"/admin/scripts/assignment/{assignment.pk}"
-    promise = "The bots begin to speak"
+    promise = "The bots start to send the lines"
     assert promise in said(panel.get(f"{page}/do/activate/"))
     assignment.cast.filter(slot__name="guest").delete()
     asked = said(panel.get(f"{page}/do/activate/"))
-    assert "slot guest is not cast" in asked and f'href="{page}/change/"' in asked
+    assert "slot guest has no bot" in asked and f'href="{page}/change/"' in asked
     form = asked.partition('class="panel-ask"')[2].partition("</form>")[0]
     assert promise not in form and "slot guest" in form and 'type="submit"' not in form
     selected = {"action": "do_activate", "_selected_action": assignment.pk}
-    assert "slot guest is not cast" in said(panel.post("/admin/scripts/assignment/", selected))
+    assert "slot guest has no bot" in said(panel.post("/admin/scripts/assignment/", selected))
     for refused in (
         panel.post(f"{page}/do/activate/", {"_confirmed": "1"}),
         panel.post("/admin/scripts/assignment/", selected | {"_confirmed": "1"}),
@@ -100,7 +100,7 @@ def test_a_second_one_beside_one_that_has_not_ended_is_refused(panel: Client):
     values |= {"targets-INITIAL_FORMS": 0, "targets-TOTAL_FORMS": 0}
     add = "/admin/scripts/assignment/add/"
     assert panel.post(add, values).status_code == 302
-    assert "is assigned to this campaign already, and that has not ended" in said(panel.post(add, values))
+    assert "already has an assignment in this campaign that has not ended" in said(panel.post(add, values))
     with pytest.raises(AssignedAlready):
         services.assignment_repeat(assignment_id=assignment.pk)
     assert Assignment.objects.count() == 2
@@ -116,5 +116,5 @@ def test_what_failed_before_it_began_cannot_be_activated_beside_its_successor():
     assignment = make_assignment()
     Assignment.objects.update(state="failed")
     Assignment.objects.create(campaign=assignment.campaign, script=assignment.script)
-    with pytest.raises(CannotStart, match="once more, and that has not ended"):
+    with pytest.raises(CannotStart, match="another assignment in this campaign that has not ended"):
         services.assignment_activate(assignment_id=assignment.pk)

@@ -82,10 +82,10 @@ def test_activation_names_everything_that_is_missing_and_changes_nothing():
     assert caught.value.problems == [
         "campaign “Campaign” is draft, not running",
         "line l1: { is never closed at character 1",
-        "slot guest is not cast",
+        "slot guest has no bot",
         "slot host: talk-host is banned",
         "chat Bare: no permission for scripts is in force: none is on record",
-        "chat Bare: no label tells its members that scripts play there",
+        "chat Bare: it has no label that informs its members about scripts",
     ]
     assignment.refresh_from_db()
     assert assignment.state == "draft" and assignment.snapshot is None and not OutboxEvent.objects.exists()
@@ -150,11 +150,11 @@ def test_a_refused_line_takes_those_that_answer_it_with_it_and_the_play_goes_on(
     assert [(step.state, step.reason) for step in Step.objects.all()] == [
         ("said", ""),
         ("not_said", "not here"),
-        ("not_said", "line 2, which it answers, was not said"),
+        ("not_said", "it replies to line 2, which was not sent"),
         ("said", ""),
     ]
     assignment.refresh_from_db()
-    assert assignment.state == "finished" and Play.objects.get().state_reason == "2 of 4 lines were not said"
+    assert assignment.state == "finished" and Play.objects.get().state_reason == "2 of 4 lines were not sent"
     two, three = assignment.script.lines.filter(position__in=(2, 3))
     assert outbox("scripts.finished")[0]["problems"] == [str(two.pk), str(three.pk)]
 
@@ -163,7 +163,7 @@ def test_a_play_of_which_nothing_was_said_has_failed():
     assignment = prepared(chats=1)
     play_on(assignment, refused=(1, 2, 3))
     assignment.refresh_from_db()
-    assert assignment.state == "failed" and assignment.state_reason == "no line was said: not here"
+    assert assignment.state == "failed" and assignment.state_reason == "no line was sent: not here"
     assert len(outbox("scripts.finished")[0]["problems"]) == 3
 
 
@@ -182,7 +182,7 @@ def test_an_unknown_message_that_was_found_later_counts_as_said():
     first = queued(assignment)[0]
     settle(first, Delivery.State.UNKNOWN)
     step = Step.objects.get(position=1)
-    assert (step.state, step.reason) == ("not_said", "it is not known whether it was said")
+    assert (step.state, step.reason) == ("not_said", "it is not known whether the line was sent")
     first.refresh_from_db()
     settle(first)
     step.refresh_from_db()
@@ -342,5 +342,5 @@ def test_an_unknown_or_foreign_delivery_gets_no_yes():
     origin = origin_named("scripts.step")
     assert origin is not None
     assert origin.verdicts([delivery], now=database_clock()) == {
-        delivery.pk: Refuse("the play has no such step to say")
+        delivery.pk: Refuse("the play does not send this line now")
     }

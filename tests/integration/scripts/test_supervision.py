@@ -44,7 +44,7 @@ def test_overdue_lines_are_one_event_a_script_and_are_not_reported_again():
     sweep(LATER)
     sweep(LATER)
     (crash,) = crashes()
-    assert "line 1 is overdue" in crash and "no process drives it" in crash and "and 2 more" in crash
+    assert "line 1 has been overdue" in crash and "no worker runs it" in crash and "and 2 more" in crash
     assert Play.objects.exclude(incident="").count() == 5
 
 
@@ -63,7 +63,7 @@ def test_an_incident_ends_with_the_next_line_and_a_new_one_is_reported():
     settle(queued(assignment)[0])
     assert Play.objects.get().incident == ""
     sweep(LATER)
-    assert len(crashes()) == 2 and "line 2 is overdue" in crashes()[1]
+    assert len(crashes()) == 2 and "line 2 has been overdue" in crashes()[1]
 
 
 @pytest.mark.parametrize("hold", ["waits for the gate", "campaign paused", "script paused", "not armed"])
@@ -96,7 +96,7 @@ def test_a_play_whose_next_speaker_is_banned_fails_with_the_reason():
     Bot.objects.filter(key="talk-host").update(state=Bot.State.BANNED)
     sweep()
     failed = Play.objects.get(state="failed")
-    assert failed.state_reason == "failed: talk-host, who has line 1, is banned"
+    assert failed.state_reason == "failed: talk-host, which has to send line 1, is banned"
     assert set(failed.steps.values_list("state", flat=True)) == {"not_said"}
     assert Delivery.objects.get(state="cancelled").step.play == failed
     assert len(crashes()) == 1 and Play.objects.filter(state="playing").count() == 1
@@ -112,7 +112,7 @@ def test_a_step_whose_delivery_settled_without_telling_it_is_taken_up_again():
     Delivery.objects.update(state="sent", telegram_message_id=7, sent_at=timezone.now())
     sweep()
     assert [step.state for step in Step.objects.all()] == ["said", "queued", "pending"]
-    assert "lost its thread and was resumed" in crashes()[0]
+    assert "was interrupted, and has been resumed" in crashes()[0]
     sweep()
     assert len(crashes()) == 1
     play_on(assignment)

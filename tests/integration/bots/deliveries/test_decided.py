@@ -106,9 +106,9 @@ def test_a_line_that_was_said_after_all_is_said_in_its_play():
     Delivery.objects.filter(pk=first.pk).update(state=State.SENDING, first_attempt_at=ledger.START)
     assert delivery_finish(delivery_id=first.pk, **LOST)
     step = Step.objects.get(pk=first.origin_id)
-    assert (step.state, step.reason) == (Step.State.NOT_SAID, "it is not known whether it was said")
+    assert (step.state, step.reason) == (Step.State.NOT_SENT, "it is not known whether the line was sent")
     assert delivery_resolve(delivery_id=first.pk, said=True, by="olga")
     step.refresh_from_db()
-    assert step.state == Step.State.SAID
+    assert step.state == Step.State.SENT
     play_on(assignment)
     assert Assignment.objects.get(pk=assignment.pk).state == Assignment.State.FINISHED
