@@ -17,9 +17,9 @@ def world() -> World:
 
 
 @pytest.fixture
-def talk(world: World) -> Conversation:
+def conversation(world: World) -> Conversation:
     """A conversation whose first message was said."""
-    return world.talk()
+    return world.conversation()
 
 
 @pytest.fixture

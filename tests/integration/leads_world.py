@@ -63,7 +63,7 @@ class World:
         handle_lead(event)
         return Lead.objects.filter(event_id__in=[event["id"]] if "id" in event else []).first()
 
-    def talk(self, **fields: Any) -> Conversation:
+    def conversation(self, **fields: Any) -> Conversation:
         """A conversation whose first message was said."""
         lead = self.receive(**fields)
         assert self.send_all() == 1
@@ -90,28 +90,32 @@ class World:
         )
         return message_id
 
-    def ai_says(self, talk: Conversation, text: str = "An answer", **facts: Any) -> Message:
+    def ai_says(self, conversation: Conversation, text: str = "An answer", **facts: Any) -> Message:
         """As if the LLM had answered the present epoch."""
-        talk.refresh_from_db()
-        return message_send(conversation=talk, author=Message.Author.AI, text=text, due_at=timezone.now(), **facts)
+        conversation.refresh_from_db()
+        return message_send(
+            conversation=conversation, author=Message.Author.AI, text=text, due_at=timezone.now(), **facts
+        )
 
     def claimed(self) -> Delivery:
         """One message on its way to Telegram."""
         [outgoing] = claim(ledger.owners(*self.managers)).outgoing
         return Delivery.objects.get(id=outgoing.id)
 
-    def incoming(self, talk: Conversation, text: str, **facts: Any) -> IncomingMessage:
+    def incoming(self, conversation: Conversation, text: str, **facts: Any) -> IncomingMessage:
         """The lead writes."""
-        return self.arrives(talk, text, **{"from_user_id": 501, "from_username": "tea_lover", **facts})
+        return self.arrives(conversation, text, **{"from_user_id": 501, "from_username": "tea_lover", **facts})
 
-    def outgoing(self, talk: Conversation, text: str, **facts: Any) -> IncomingMessage:
+    def outgoing(self, conversation: Conversation, text: str, **facts: Any) -> IncomingMessage:
         """The account itself wrote: we, or a person with the phone."""
-        return self.arrives(talk, text, **{"outgoing": True, "from_user_id": talk.bot.telegram_user_id, **facts})
+        return self.arrives(
+            conversation, text, **{"outgoing": True, "from_user_id": conversation.bot.telegram_user_id, **facts}
+        )
 
-    def arrives(self, talk: Conversation, text: str, **facts: Any) -> IncomingMessage:
+    def arrives(self, conversation: Conversation, text: str, **facts: Any) -> IncomingMessage:
         message = private_message(**{"message_id": next(self.ids), "text": text, **facts})
-        message_record(bot_id=talk.bot_id, message=message)
-        talk.refresh_from_db()
+        message_record(bot_id=conversation.bot_id, message=message)
+        conversation.refresh_from_db()
         return message
 
 
@@ -167,10 +171,10 @@ def role_handler(role: str) -> RoleHandler:
     return handler
 
 
-def texts(talk: Conversation, author: str | None = None) -> list[str]:
-    messages = Message.objects.filter(conversation=talk)
+def texts(conversation: Conversation, author: str | None = None) -> list[str]:
+    messages = Message.objects.filter(conversation=conversation)
     return [message.text for message in (messages.filter(author=author) if author else messages)]
 
 
-def queued(talk: Conversation) -> list[Delivery]:
-    return list(Delivery.objects.filter(message__conversation=talk, state=Delivery.State.QUEUED))
+def queued(conversation: Conversation) -> list[Delivery]:
+    return list(Delivery.objects.filter(message__conversation=conversation, state=Delivery.State.QUEUED))

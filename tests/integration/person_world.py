@@ -52,18 +52,20 @@ def fill(world: World) -> Conversation:
     """The person everywhere; their conversation."""
     event = _heard(world, ID, NAME, WORDS)
     _heard(world, OTHER_ID, OTHER_NAME, "Where is tea sold?")
-    talk = Conversation.objects.get(lead__telegram_user_id=ID)
+    conversation = Conversation.objects.get(lead__telegram_user_id=ID)
     world.send_all()
-    world.incoming(talk, WORDS, peer_id=ID, from_user_id=ID, from_username=NAME)
-    conversation_take_over(conversation_id=talk.id, by="olga")
-    operator_send(conversation_id=talk.id, text=ANSWER)
+    world.incoming(conversation, WORDS, peer_id=ID, from_user_id=ID, from_username=NAME)
+    conversation_take_over(conversation_id=conversation.id, by="olga")
+    operator_send(conversation_id=conversation.id, text=ANSWER)
     world.send_all()
-    UnclaimedMessage.objects.create(conversation=talk, telegram_message_id=9, text=WORDS, said_at=timezone.now())
-    LlmJob.objects.filter(conversation=talk).update(reason=f"They said: {WORDS}"[:300], state="done")
-    _ledgers(world, talk)
+    UnclaimedMessage.objects.create(
+        conversation=conversation, telegram_message_id=9, text=WORDS, said_at=timezone.now()
+    )
+    LlmJob.objects.filter(conversation=conversation).update(reason=f"They said: {WORDS}"[:300], state="done")
+    _ledgers(world, conversation)
     _bus(event)
-    _panel(talk)
-    return talk
+    _panel(conversation)
+    return conversation
 
 
 def _heard(world: World, user_id: int, username: str, text: str) -> dict[str, Any]:
@@ -85,10 +87,12 @@ def _heard(world: World, user_id: int, username: str, text: str) -> dict[str, An
     return event
 
 
-def _ledgers(world: World, talk: Conversation) -> None:
-    Cursor.objects.create(bot=talk.bot, peer_id=ID, last_message_id=3)
-    BotBlock.objects.create(bot=talk.bot, method="SendMessage", peer_id=ID, until=timezone.now(), reason="WAIT_3")
-    Incident.objects.create(key=f"message:{talk.bot_id}:{ID}:7", reason=f"message 7 of chat {ID} was skipped")
+def _ledgers(world: World, conversation: Conversation) -> None:
+    Cursor.objects.create(bot=conversation.bot, peer_id=ID, last_message_id=3)
+    BotBlock.objects.create(
+        bot=conversation.bot, method="SendMessage", peer_id=ID, until=timezone.now(), reason="WAIT_3"
+    )
+    Incident.objects.create(key=f"message:{conversation.bot_id}:{ID}:7", reason=f"message 7 of chat {ID} was skipped")
     Budget.objects.create(scope="peer", key=str(ID), limit=3, window_seconds=60)
     said = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
     Delivery.objects.filter(id=said.id).update(edited_text=f"{ANSWER}!", edited_at=timezone.now(), reactions="👍 1")
@@ -131,9 +135,9 @@ def _bus(event: dict[str, Any]) -> None:
         Notification.objects.create(channel=channel, event_id=uuid4(), routing_key="a.b", title="A hit", body=fields)
 
 
-def _panel(talk: Conversation) -> None:
+def _panel(conversation: Conversation) -> None:
     user = User.objects.create_superuser("olga")
-    for row, text in ((talk.lead, "Approve."), (talk, f"Write: {WORDS}")):
+    for row, text in ((conversation.lead, "Approve."), (conversation, f"Write: {WORDS}")):
         LogEntry.objects.create(
             user=user,
             content_type=ContentType.objects.get_for_model(row),

@@ -156,7 +156,7 @@ def hit(world: World) -> Lead:
 def asked() -> LlmJob:
     """The first message was sent, and the lead has asked something. The campaign waits for 60 s of quiet."""
     world = make_world()
-    world.incoming(world.talk(said_at=database_clock().isoformat()), "How much?")
+    world.incoming(world.conversation(said_at=database_clock().isoformat()), "How much?")
     return LlmJob.objects.get()
 
 
@@ -178,11 +178,11 @@ def test_a_job_that_another_task_works_on_is_left_to_it():
 
 
 def test_a_conversation_that_changes_hands_goes_on_at_once():
-    talk = asked().conversation
-    conversation_take_over(conversation_id=talk.pk, by="olga")
-    said = operator_send(conversation_id=talk.pk, text="Hello, I am Olga.")
+    conversation = asked().conversation
+    conversation_take_over(conversation_id=conversation.pk, by="olga")
+    said = operator_send(conversation_id=conversation.pk, text="Hello, I am Olga.")
     assert is_now(Delivery.objects.get(message=said).due_at)
-    conversation_hand_back(conversation_id=talk.pk, by="olga")
+    conversation_hand_back(conversation_id=conversation.pk, by="olga")
     assert is_now(LlmJob.objects.filter(state="due").get().due_at)
 
 

@@ -70,24 +70,24 @@ def panel() -> Client:
     return client
 
 
-def test_what_arrives(world: World, talk: Conversation, plans: scale.Plans) -> None:
+def test_what_arrives(world: World, conversation: Conversation, plans: scale.Plans) -> None:
     manager, parser = role_handler(Role.MANAGER), role_handler(Role.PARSER)
-    seen: dict[str, Any] = {"bot_id": talk.bot_id, "since": timezone.now() - timedelta(days=7), "most": 500}
+    seen: dict[str, Any] = {"bot_id": conversation.bot_id, "since": timezone.now() - timedelta(days=7), "most": 500}
     plans.where = "a direct message"
-    world.incoming(talk, "Tell me more")
+    world.incoming(conversation, "Tell me more")
     stranger = private_message(message_id=7, peer_id=9_999_999, from_user_id=9_999_999, text="Hello")
-    manager.on_message(bot_id=talk.bot_id, message=stranger)
+    manager.on_message(bot_id=conversation.bot_id, message=stranger)
     plans.where = "a message of the account"
-    world.outgoing(talk, "I am here")
+    world.outgoing(conversation, "I am here")
     plans.where = "an edit"
     manager.on_changes(
-        bot_id=talk.bot_id, changes=[MessageNow(None, 1001, text="Tell me"), MessageNow(None, 5, deleted=True)]
+        bot_id=conversation.bot_id, changes=[MessageNow(None, 1001, text="Tell me"), MessageNow(None, 5, deleted=True)]
     )
     plans.where = "a session that begins"
     manager.heard_since(**seen)
     manager.people_unrecorded(**seen)
     manager.wanted(timezone.now())
-    manager.chats(talk.bot_id)
+    manager.chats(conversation.bot_id)
     plans.where = "a message of a chat"
     parser.chats(world.parser.id)
     parser.wanted(timezone.now())
@@ -102,12 +102,12 @@ def test_what_arrives(world: World, talk: Conversation, plans: scale.Plans) -> N
     world.receive(username="Name78", telegram_user_id=...)
     manager_least_loaded(campaign_id=world.campaign.id, person=PersonRef(77, "Name77"))
     plans.where = "a prompt"
-    question_messages(question=Question(uuid4(), 1, talk.id, "model"))
+    question_messages(question=Question(uuid4(), 1, conversation.id, "model"))
     plans.where = "a stop"
-    opt_out(lead_id=talk.lead_id, source=Suppression.Source.WORDS, reason="stop")
+    opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason="stop")
 
 
-def test_what_is_sent(world: World, talk: Conversation, plans: scale.Plans) -> None:
+def test_what_is_sent(world: World, conversation: Conversation, plans: scale.Plans) -> None:
     assignment = make_assignment()
     scripts_services.assignment_activate(assignment_id=assignment.pk)
     scripts_services.assignment_prepare(assignment_id=str(assignment.pk))
@@ -115,7 +115,7 @@ def test_what_is_sent(world: World, talk: Conversation, plans: scale.Plans) -> N
     by_name = ledger.queue_message(
         world.managers[0], world.campaign, None, peer_username="Name9", purpose=Purpose.REPLY
     )
-    world.ai_says(talk)
+    world.ai_says(conversation)
     plans.where = "the gate's preview"
     delivery_would(delivery_id=by_name.id)
     wish_would(

@@ -30,16 +30,16 @@ def form_of(bot: Bot, **changes: str) -> dict[str, str]:
     return facts | inlines | changes
 
 
-def test_the_panel_refuses_another_role_and_says_what_to_do(talk: Conversation) -> None:
+def test_the_panel_refuses_another_role_and_says_what_to_do(conversation: Conversation) -> None:
     client = Client()
     client.force_login(User.objects.create_superuser("olga"))
-    page = reverse("admin:bots_bot_change", args=[talk.bot_id])
-    answer = client.post(page, form_of(talk.bot, role=Role.PARSER))
+    page = reverse("admin:bots_bot_change", args=[conversation.bot_id])
+    answer = client.post(page, form_of(conversation.bot, role=Role.PARSER))
     assert answer.status_code == 200
     assert REFUSED in answer.content.decode() and "connect another account" in answer.content.decode()
-    assert client.post(page, form_of(talk.bot, display_name="Anna")).status_code == 302
-    talk.bot.refresh_from_db()
-    assert (talk.bot.role, talk.bot.display_name) == (Role.MANAGER, "Anna")
+    assert client.post(page, form_of(conversation.bot, display_name="Anna")).status_code == 302
+    conversation.bot.refresh_from_db()
+    assert (conversation.bot.role, conversation.bot.display_name) == (Role.MANAGER, "Anna")
 
 
 def test_an_account_without_conversations_gets_another_role_in_the_panel(world: World) -> None:
@@ -52,30 +52,34 @@ def test_an_account_without_conversations_gets_another_role_in_the_panel(world: 
     assert idle.role == Role.ACTOR
 
 
-def test_a_seed_file_is_refused(talk: Conversation, world: World, tmp_path: Path) -> None:
-    idle = next(bot for bot in world.managers if bot.pk != talk.bot_id)
-    parts = [{"key": bot.key, "phone": f"+9996620{n:03}", "role": "actor"} for n, bot in enumerate([idle, talk.bot])]
-    for part, bot in zip(parts, (idle, talk.bot), strict=True):
+def test_a_seed_file_is_refused(conversation: Conversation, world: World, tmp_path: Path) -> None:
+    idle = next(bot for bot in world.managers if bot.pk != conversation.bot_id)
+    parts = [
+        {"key": bot.key, "phone": f"+9996620{n:03}", "role": "actor"} for n, bot in enumerate([idle, conversation.bot])
+    ]
+    for part, bot in zip(parts, (idle, conversation.bot), strict=True):
         Bot.objects.filter(pk=bot.pk).update(phone=part["phone"])
     file = tmp_path / "seed.yaml"
     file.write_text(yaml.safe_dump({"bots": parts}))
     with pytest.raises(CommandError, match=rf"bots\[1\]\.role: .*{REFUSED}"):
         call_command("seed_campaigns", str(file), stdout=io.StringIO())
-    assert set(Bot.objects.filter(pk__in=[idle.pk, talk.bot_id]).values_list("role", flat=True)) == {Role.MANAGER}
+    assert set(Bot.objects.filter(pk__in=[idle.pk, conversation.bot_id]).values_list("role", flat=True)) == {
+        Role.MANAGER
+    }
     file.write_text(yaml.safe_dump({"bots": parts[:1]}))
     call_command("seed_campaigns", str(file), stdout=io.StringIO())
     idle.refresh_from_db()
     assert idle.role == Role.ACTOR
 
 
-def test_an_account_that_was_changed_before_this_rule_may_become_a_manager_again(talk: Conversation) -> None:
-    Bot.objects.filter(pk=talk.bot_id).update(role=Role.ACTOR)
-    role_change(bot_id=talk.bot_id, role=Role.ACTOR)
+def test_an_account_that_was_changed_before_this_rule_may_become_a_manager_again(conversation: Conversation) -> None:
+    Bot.objects.filter(pk=conversation.bot_id).update(role=Role.ACTOR)
+    role_change(bot_id=conversation.bot_id, role=Role.ACTOR)
     with pytest.raises(NotPossible, match=REFUSED):
-        role_change(bot_id=talk.bot_id, role=Role.PARSER)
-    role_change(bot_id=talk.bot_id, role=Role.MANAGER)
-    talk.bot.refresh_from_db()
-    assert talk.bot.role == Role.MANAGER
+        role_change(bot_id=conversation.bot_id, role=Role.PARSER)
+    role_change(bot_id=conversation.bot_id, role=Role.MANAGER)
+    conversation.bot.refresh_from_db()
+    assert conversation.bot.role == Role.MANAGER
 
 
 @pytest.mark.django_db(transaction=True)

@@ -44,11 +44,11 @@ def parsed(world: World, user_id: int, username: str, text: str = "tea?") -> lis
 
 
 def test_a_name_that_a_room_has_seen_is_somebody_at_once(world):
-    talk = world.talk()
+    conversation = world.conversation()
     row = by_name()
     assert (row.telegram_user_id, row.username, row.resolved_by) == (501, "tea_lover", "our own records")
-    talk.refresh_from_db()
-    assert (talk.owner, talk.lead.state) == ("none", Lead.State.OPTED_OUT)
+    conversation.refresh_from_db()
+    assert (conversation.owner, conversation.lead.state) == ("none", Lead.State.OPTED_OUT)
 
 
 def test_of_several_bearers_the_one_seen_last_is_meant(world):
@@ -60,7 +60,7 @@ def test_of_several_bearers_the_one_seen_last_is_meant(world):
 
 @pytest.mark.parametrize("seen", ["a hit", "an event", "their words"])
 def test_a_name_that_nobody_knew_becomes_the_first_id_that_is_met_with_it(world, seen):
-    talk = world.talk(username="somebody") if seen == "their words" else None
+    conversation = world.conversation(username="somebody") if seen == "their words" else None
     row = by_name()
     assert is_suppressed(username="Tea_Lover") and is_suppressed(telegram_user_id=777, username="tea_lover")
     if seen == "a hit":
@@ -69,10 +69,10 @@ def test_a_name_that_nobody_knew_becomes_the_first_id_that_is_met_with_it(world,
     elif seen == "an event":
         assert world.receive().state == Lead.State.OPTED_OUT
     else:
-        assert talk is not None
-        world.incoming(talk, "Hello again")
-        talk.refresh_from_db()
-        assert talk.lead.state == Lead.State.OPTED_OUT
+        assert conversation is not None
+        world.incoming(conversation, "Hello again")
+        conversation.refresh_from_db()
+        assert conversation.lead.state == Lead.State.OPTED_OUT
     row.refresh_from_db()
     assert row.telegram_user_id == 501 and row.resolved_at is not None and row.reason == "A letter."
     assert is_suppressed(telegram_user_id=501)
@@ -88,7 +88,7 @@ def test_whoever_takes_the_name_later_is_not_silenced(world):
 
 
 def test_a_stop_does_not_touch_somebody_else_who_bears_the_name_in_another_campaign(world):
-    world.talk(telegram_user_id=501)
+    world.conversation(telegram_user_id=501)
     other = make_world()
     theirs = Conversation.objects.get(lead=other.receive(telegram_user_id=502))
     suppression_add(telegram_user_id=501, username="tea_lover", source=OPERATOR)

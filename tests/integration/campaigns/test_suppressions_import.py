@@ -76,12 +76,16 @@ def test_an_import_may_be_repeated_and_keeps_what_is_known(file, capsys, monkeyp
 def test_an_import_ends_what_is_under_way_and_what_is_queued(file, capsys):
     ledger.noting_origin()
     world = make_world()
-    talk = world.talk()
+    conversation = world.conversation()
     bare = ledger.queue_message(world.managers[0], world.campaign, 502)
     by_name = ledger.queue_message(world.managers[0], world.campaign, None, peer_username="Wanderer")
     command(capsys, "import", file)
-    talk.refresh_from_db()
-    assert (talk.owner, talk.lead.state, talk.lead.state_reason) == ("none", Lead.State.OPTED_OUT, "A letter")
+    conversation.refresh_from_db()
+    assert (conversation.owner, conversation.lead.state, conversation.lead.state_reason) == (
+        "none",
+        Lead.State.OPTED_OUT,
+        "A letter",
+    )
     for delivery in (bare, by_name):
         delivery.refresh_from_db()
         assert delivery.state == Delivery.State.CANCELLED

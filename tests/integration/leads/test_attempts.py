@@ -32,9 +32,9 @@ def waiting(world: World) -> Lead:
 
 
 @pytest.fixture
-def left_over(talk: Conversation) -> UnclaimedMessage:
+def left_over(conversation: Conversation) -> UnclaimedMessage:
     return UnclaimedMessage.objects.create(
-        conversation=talk, telegram_message_id=7, text="From the phone", said_at=timezone.now()
+        conversation=conversation, telegram_message_id=7, text="From the phone", said_at=timezone.now()
     )
 
 
@@ -112,37 +112,37 @@ def test_a_lead_for_whom_no_manager_is_usable_waits_as_long_as_it_takes(waiting,
     assert (waiting.state, waiting.attempts) == (State.NEW, 0) and not told()
 
 
-def test_words_that_cannot_be_judged_give_the_conversation_to_an_operator(talk, left_over, monkeypatch):
+def test_words_that_cannot_be_judged_give_the_conversation_to_an_operator(conversation, left_over, monkeypatch):
     failing = Failing(monkeypatch, unclaimed_messages, "_is_ours", ValueError)
     every_two_seconds(unclaimed_judge_due, minutes=10)
-    talk.refresh_from_db()
+    conversation.refresh_from_db()
     left_over.refresh_from_db()
     assert failing.calls == unclaimed_messages.MOST_ATTEMPTS
-    assert talk.owner == "human" and "Look at the chat in Telegram" in talk.owner_reason
+    assert conversation.owner == "human" and "Look at the chat in Telegram" in conversation.owner_reason
     assert left_over.given_up_at is not None and left_over.error == "unexpected ValueError"
     [event] = told()
-    assert f"a conversation of {talk.bot} in campaign “{talk.lead.campaign.name}”" in event
-    assert str(talk.id) not in event and "private words" not in event
+    assert f"a conversation of {conversation.bot} in campaign “{conversation.lead.campaign.name}”" in event
+    assert str(conversation.id) not in event and "private words" not in event
 
 
-def test_judging_without_a_trace_is_counted_too(talk, left_over, monkeypatch):
+def test_judging_without_a_trace_is_counted_too(conversation, left_over, monkeypatch):
     failing = Failing(monkeypatch, unclaimed_messages, "_is_ours", OperationalError)
     every_two_seconds(unclaimed_judge_due, minutes=2, errors=(OperationalError,))
-    talk.refresh_from_db()
-    assert failing.calls == unclaimed_messages.MOST_ATTEMPTS and talk.owner == "human"
+    conversation.refresh_from_db()
+    assert failing.calls == unclaimed_messages.MOST_ATTEMPTS and conversation.owner == "human"
     assert len(told()) == 1
 
 
-def test_what_was_given_up_is_judged_with_the_next_message_of_ours(world, talk, left_over, monkeypatch):
+def test_what_was_given_up_is_judged_with_the_next_message_of_ours(world, conversation, left_over, monkeypatch):
     with monkeypatch.context() as patch:
         Failing(patch, unclaimed_messages, "_is_ours", ValueError)
         every_two_seconds(unclaimed_judge_due, minutes=10)
-    unclaimed_messages.outgoing_judge(conversation=talk)
+    unclaimed_messages.outgoing_judge(conversation=conversation)
     assert not UnclaimedMessage.objects.exists()
 
 
-def test_words_that_wait_for_one_of_ours_wait_as_long_as_it_takes(world, talk, left_over):
-    world.ai_says(talk)
+def test_words_that_wait_for_one_of_ours_wait_as_long_as_it_takes(world, conversation, left_over):
+    world.ai_says(conversation)
     world.claimed()
     every_two_seconds(unclaimed_judge_due, minutes=5)
     left_over.refresh_from_db()

@@ -24,8 +24,8 @@ def panel() -> Client:
     return client
 
 
-def shown(panel: Client, talk) -> list[str]:
-    page = panel.get(reverse("admin:leads_conversation_change", args=(talk.pk,))).content.decode()
+def shown(panel: Client, conversation) -> list[str]:
+    page = panel.get(reverse("admin:leads_conversation_change", args=(conversation.pk,))).content.decode()
     return [text.strip() for text in re.findall(r'<div class="panel-said-text">(.*?)</div>', page, re.DOTALL)]
 
 
@@ -35,31 +35,31 @@ def in_one_second() -> None:
     Message.objects.update(at=first.at)
 
 
-def test_an_answer_of_the_same_second_stands_below_what_it_answers(world, talk, panel):
+def test_an_answer_of_the_same_second_stands_below_what_it_answers(world, conversation, panel):
     opening = Message.objects.get().text
     said = []
     for number in range(4):
-        world.incoming(talk, f"question {number}")
-        world.ai_says(talk, f"answer {number}")
+        world.incoming(conversation, f"question {number}")
+        world.ai_says(conversation, f"answer {number}")
         assert world.send_all() == 1
         said += [f"question {number}", f"answer {number}"]
         in_one_second()
-    assert shown(panel, talk) == [HIT, opening, *said]
+    assert shown(panel, conversation) == [HIT, opening, *said]
     rows = panel.get(reverse("admin:leads_conversation_changelist")).context["cl"].queryset
     assert [row.newest for row in rows] == ["answer 3"]
 
 
-def test_what_was_not_sent_stands_after_what_it_answers(world, talk, panel):
+def test_what_was_not_sent_stands_after_what_it_answers(world, conversation, panel):
     opening = Message.objects.get().text
-    world.incoming(talk, "one")
-    unsent = world.ai_says(talk, "never sent")
-    world.incoming(talk, "two")
+    world.incoming(conversation, "one")
+    unsent = world.ai_says(conversation, "never sent")
+    world.incoming(conversation, "two")
     assert world.send_all() == 0
     in_one_second()
     assert unsent.delivery is not None
     unsent.delivery.refresh_from_db()
     assert unsent.delivery.state == Delivery.State.REFUSED
-    assert shown(panel, talk) == [HIT, opening, "one", "never sent", "two"]
+    assert shown(panel, conversation) == [HIT, opening, "one", "never sent", "two"]
 
 
 def test_a_conversation_of_which_nothing_was_sent_is_shown(world, panel):
@@ -68,13 +68,13 @@ def test_a_conversation_of_which_nothing_was_sent_is_shown(world, panel):
     assert shown(panel, message.conversation) == [HIT, message.text]
 
 
-def test_a_message_says_that_it_waits_and_when_it_was_sent(world, talk, panel):
-    world.incoming(talk, "one")
-    operator_send(conversation_id=talk.pk, text="two", message_id=uuid4(), take_over_by="olga")
+def test_a_message_says_that_it_waits_and_when_it_was_sent(world, conversation, panel):
+    world.incoming(conversation, "one")
+    operator_send(conversation_id=conversation.pk, text="two", message_id=uuid4(), take_over_by="olga")
     ours = Message.objects.get(text="two")
 
     def head() -> str:
-        page = panel.get(reverse("admin:leads_conversation_change", args=(talk.pk,))).content.decode()
+        page = panel.get(reverse("admin:leads_conversation_change", args=(conversation.pk,))).content.decode()
         found = re.search(rf'id="message-{ours.pk}"(.*?)panel-said-text', page, re.DOTALL)
         assert found is not None
         return found[1]
@@ -86,6 +86,6 @@ def test_a_message_says_that_it_waits_and_when_it_was_sent(world, talk, panel):
     assert f"· sent {sent_at:%H:%M}" in head() and "data-settled" in head()
 
 
-def test_the_button_of_an_opt_out_is_a_verb(talk, panel):
-    page = panel.get(reverse("admin:leads_lead_change", args=(talk.lead_id,))).content.decode()
+def test_the_button_of_an_opt_out_is_a_verb(conversation, panel):
+    page = panel.get(reverse("admin:leads_lead_change", args=(conversation.lead_id,))).content.decode()
     assert "Mark as opted out" in page

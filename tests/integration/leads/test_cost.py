@@ -30,10 +30,10 @@ def run(statement: str, **values: Any) -> None:
 
 
 @pytest.fixture
-def history(talk: Conversation) -> Conversation:
+def history(conversation: Conversation) -> Conversation:
     """A conversation with every tenth of 200 000 messages, one every seven minutes; the others are those of 20 000
     conversations of eight managers."""
-    bots = [str(talk.bot_id), *(str(ledger.make_bot().id) for _ in range(7))]
+    bots = [str(conversation.bot_id), *(str(ledger.make_bot().id) for _ in range(7))]
     run(
         """
         INSERT INTO leads_lead (id, campaign_id, telegram_user_id, username, state, state_reason, message, chat_id,
@@ -42,7 +42,7 @@ def history(talk: Conversation) -> Conversation:
             now(), '', 0
         FROM generate_series(1, 20000) AS n
         """,
-        campaign=talk.lead.campaign_id,
+        campaign=conversation.lead.campaign_id,
     )
     run(
         """
@@ -56,16 +56,16 @@ def history(talk: Conversation) -> Conversation:
         """
         INSERT INTO leads_message (id, conversation_id, author, text, original_text, telegram_message_id, epoch,
             parting, at)
-        SELECT gen_random_uuid(), CASE WHEN n %% 10 = 0 THEN %(talk)s::uuid ELSE talk.id END, 'lead', 'Hello', '',
-            10000 + n, n, false, now() - (%(rows)s - n) * interval '7 minutes'
+        SELECT gen_random_uuid(), CASE WHEN n %% 10 = 0 THEN %(conversation)s::uuid ELSE conversation.id END, 'lead',
+            'Hello', '', 10000 + n, n, false, now() - (%(rows)s - n) * interval '7 minutes'
         FROM generate_series(1, %(rows)s) AS n
-        JOIN leads_conversation AS talk ON talk.peer_id = 100001 + n %% 20000
+        JOIN leads_conversation AS conversation ON conversation.peer_id = 100001 + n %% 20000
         """,
-        talk=talk.id,
+        conversation=conversation.id,
         rows=ROWS,
     )
     run("ANALYZE leads_lead, leads_conversation, leads_message, bots_delivery")
-    return talk
+    return conversation
 
 
 @pytest.fixture

@@ -50,15 +50,19 @@ class Two:
 
 @pytest.fixture
 def two() -> Two:
-    worlds = {talk.pk: (talk, world) for world in (make_world(), make_world()) for talk in [world.talk()]}
+    worlds = {
+        conversation.pk: (conversation, world)
+        for world in (make_world(), make_world())
+        for conversation in [world.conversation()]
+    }
     (early, _), (late, world) = (worlds[pk] for pk in sorted(worlds))
     world.incoming(late, "How much?")
     world.ai_says(late)
     return Two(early, late, world)
 
 
-def job_of(talk: Conversation) -> LlmJob:
-    return LlmJob.objects.get(conversation=talk, state=LlmJob.State.DUE)
+def job_of(conversation: Conversation) -> LlmJob:
+    return LlmJob.objects.get(conversation=conversation, state=LlmJob.State.DUE)
 
 
 def test_an_operator_takes_a_conversation_over_while_its_person_says_stop_elsewhere(two):
@@ -85,20 +89,20 @@ def test_two_leads_turn_out_to_be_one_person_who_says_stop_elsewhere(two):
     world = two.world_of_late
     by_name = world.receive(telegram_user_id=None, username="other_name")
     assert by_name is not None and by_name.pk != two.late.lead_id
-    # Of the two the one that talks goes on: let it be the new one.
+    # The lead that has progressed further continues: make it the new lead.
     Lead.objects.filter(pk=by_name.pk).update(state=Lead.State.OPTED_OUT)
     hit = partial(handle_lead, world.event(username="other_name"))
     two.beside_a_stop(hit, stopped_at=job_of(two.late))
 
 
 def test_an_edit_locks_everything_of_its_person_in_one_step(two):
-    """The campaign has two leads that are one person: the talk's, known by name, and one with the id."""
-    world, talk = two.world_of_late, two.late
-    Lead.objects.filter(pk=talk.lead_id).update(telegram_user_id=None, username="other_name")
-    sent = world.incoming(talk, "ok")
+    """The campaign has two leads that are one person: the conversation's, known by username, and one with the id."""
+    world, conversation = two.world_of_late, two.late
+    Lead.objects.filter(pk=conversation.lead_id).update(telegram_user_id=None, username="other_name")
+    sent = world.incoming(conversation, "ok")
     change = MessageNow(None, sent.message_id, "ok, and when?", edited_at=timezone.now())
     with CaptureQueriesContext(connection) as caught:
-        assert messages_changed(bot_id=talk.bot_id, changes=[change]) == []
+        assert messages_changed(bot_id=conversation.bot_id, changes=[change]) == []
     locks = [query["sql"] for query in caught if "FOR NO KEY UPDATE" in query["sql"]]
     tables = [found[1] for sql in locks if (found := re.search(r'FROM "(\w+)"', sql))]
     assert tables[0] == "leads_conversation" and "leads_lead" in tables

@@ -22,24 +22,24 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def talk() -> Conversation:
+def conversation() -> Conversation:
     """With an answer of the AI that is leaving."""
     world = make_world()
-    talk = world.talk()
-    message_send(conversation=talk, author=Message.Author.AI, text="5 euros", due_at=timezone.now())
+    conversation = world.conversation()
+    message_send(conversation=conversation, author=Message.Author.AI, text="5 euros", due_at=timezone.now())
     assert len(claim(ledger.owners(*world.managers)).outgoing) == 1
-    return talk
+    return conversation
 
 
 STOPS = {
-    "pause": lambda talk: campaign_pause(campaign_id=talk.lead.campaign_id),
-    "takeover": lambda talk: conversation_take_over(conversation_id=talk.id),
-    "opt-out": lambda talk: opt_out(lead_id=talk.lead_id, source=Suppression.Source.OPERATOR),
+    "pause": lambda conversation: campaign_pause(campaign_id=conversation.lead.campaign_id),
+    "takeover": lambda conversation: conversation_take_over(conversation_id=conversation.id),
+    "opt-out": lambda conversation: opt_out(lead_id=conversation.lead_id, source=Suppression.Source.OPERATOR),
 }
 PAGES = {
-    "pause": lambda talk: talk.lead.campaign,
-    "takeover": lambda talk: talk,
-    "opt-out": lambda talk: talk.lead,
+    "pause": lambda conversation: conversation.lead.campaign,
+    "takeover": lambda conversation: conversation,
+    "opt-out": lambda conversation: conversation.lead,
 }
 LINE = "1 message is leaving; after that "
 
@@ -52,10 +52,10 @@ def page(client: Client, row: Any, kind: str) -> str:
 
 
 @pytest.mark.parametrize("stop", STOPS)
-def test_after_a_stop_the_page_says_what_is_still_leaving(admin_client: Client, talk: Conversation, stop: str):
-    row = PAGES[stop](talk)
+def test_after_a_stop_the_page_says_what_is_still_leaving(admin_client: Client, conversation: Conversation, stop: str):
+    row = PAGES[stop](conversation)
     assert LINE not in page(admin_client, row, "change")
-    STOPS[stop](talk)
+    STOPS[stop](conversation)
     assert LINE in page(admin_client, row, "change")
     Delivery.objects.filter(state=Delivery.State.SENDING).update(state=Delivery.State.FAILED)
     assert LINE not in page(admin_client, row, "live")

@@ -24,17 +24,17 @@ GOOD = completion(says("5 euros"))
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
 
 
-def asked(world, talk, settings, answer, times=1):
+def asked(world, conversation, settings, answer, times=1):
     """The conversation's job after so many attempts at an endpoint of this kind; and the endpoint."""
     if not LlmJob.objects.exists():
-        world.incoming(talk, "How much?")
+        world.incoming(conversation, "How much?")
     job = LlmJob.objects.get()
     with hostile_server(answer) as server:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = server.url, "sk-secret"
         for _ in range(times):
             job_run(job_id=job.id, now=max(timezone.now(), job.due_at) + timedelta(minutes=5))
             job.refresh_from_db()
-    talk.refresh_from_db()
+    conversation.refresh_from_db()
     return job, server
 
 
@@ -56,19 +56,19 @@ ENDPOINT_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", ENDPOINT_FAULTS)
-def test_an_endpoint_in_trouble_costs_an_attempt_that_is_written_on_the_job(world, talk, settings, fault):
-    job, _ = asked(world, talk, settings, ENDPOINT_FAULTS[fault])
-    assert (job.state, job.attempts, job.claimed_until, talk.owner) == ("due", 1, None, "ai")
+def test_an_endpoint_in_trouble_costs_an_attempt_that_is_written_on_the_job(world, conversation, settings, fault):
+    job, _ = asked(world, conversation, settings, ENDPOINT_FAULTS[fault])
+    assert (job.state, job.attempts, job.claimed_until, conversation.owner) == ("due", 1, None, "ai")
     assert job.error and "How much" not in job.error and "sk-secret" not in job.error
     assert job.due_at <= timezone.now() + timedelta(minutes=10)
-    job, _ = asked(world, talk, settings, http(GOOD))
+    job, _ = asked(world, conversation, settings, http(GOOD))
     assert (job.state, job.attempts) == ("done", 2)
 
 
-def test_an_endpoint_that_sends_elsewhere_is_not_followed(world, talk, settings):
+def test_an_endpoint_that_sends_elsewhere_is_not_followed(world, conversation, settings):
     """Only the environment says where conversations go."""
     with hostile_server(http(GOOD)) as elsewhere:
-        job, server = asked(world, talk, settings, http(b"", "307 Temporary Redirect", Location=elsewhere.url))
+        job, server = asked(world, conversation, settings, http(b"", "307 Temporary Redirect", Location=elsewhere.url))
     assert (job.state, server.asked, elsewhere.asked) == ("due", 1, 0)
     assert "307" in job.error and "127.0.0.1" not in job.error
 
@@ -87,13 +87,13 @@ MODEL_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", MODEL_FAULTS)
-def test_an_answer_of_no_use_is_asked_for_again_and_then_an_operator_answers(world, talk, settings, fault):
-    job, server = asked(world, talk, settings, MODEL_FAULTS[fault])
-    assert (job.state, job.attempts, server.asked, talk.owner) == ("failed", 1, 2, "human")
-    assert job.error and "How much" not in talk.owner_reason
+def test_an_answer_of_no_use_is_asked_for_again_and_then_an_operator_answers(world, conversation, settings, fault):
+    job, server = asked(world, conversation, settings, MODEL_FAULTS[fault])
+    assert (job.state, job.attempts, server.asked, conversation.owner) == ("failed", 1, 2, "human")
+    assert job.error and "How much" not in conversation.owner_reason
     event = OutboxEvent.objects.get(routing_key="manager.handover")
-    assert str(talk.id) in event.body and "How much" not in event.body
-    assert len(texts(talk, "ai")) == 1
+    assert str(conversation.id) in event.body and "How much" not in event.body
+    assert len(texts(conversation, "ai")) == 1
 
 
 @pytest.mark.parametrize(
@@ -104,24 +104,26 @@ def test_an_answer_of_no_use_is_asked_for_again_and_then_an_operator_answers(wor
         {"prompt_tokens": 10**400, "completion_tokens": -(10**400)}, {"prompt_tokens": 1e308},
     ],
 )  # fmt: skip
-def test_an_answer_with_odd_usage_is_an_answer(world, talk, settings, usage):
-    job, _ = asked(world, talk, settings, http(completion(says("5 euros"), usage=usage)))
+def test_an_answer_with_odd_usage_is_an_answer(world, conversation, settings, usage):
+    job, _ = asked(world, conversation, settings, http(completion(says("5 euros"), usage=usage)))
     assert (job.state, job.error) == ("done", "")
     assert 0 <= job.prompt_tokens <= 10_000_000 and job.completion_tokens in (0, 10_000_000)
     assert Delivery.objects.get(state="queued").text == "5 euros"
 
 
-def test_of_a_reply_only_the_messages_are_sent_of_which_telegram_keeps_something(world, talk, settings):
-    job, _ = asked(world, talk, settings, http(completion(says("\u030a", "5 euros\u030a", " \r\u2029"))))
+def test_of_a_reply_only_the_messages_are_sent_of_which_telegram_keeps_something(world, conversation, settings):
+    job, _ = asked(world, conversation, settings, http(completion(says("\u030a", "5 euros\u030a", " \r\u2029"))))
     assert (job.state, job.error) == ("done", "")
-    assert texts(talk, "ai")[1:] == ["5 euros"]
+    assert texts(conversation, "ai")[1:] == ["5 euros"]
 
 
 @pytest.mark.parametrize("action", ["reply", "handover", "close", "opt_out"])
-def test_what_cannot_be_stored_is_left_out(world, talk, settings, action):
-    job, _ = asked(world, talk, settings, http(completion(says("5\0 euros", action=action, reason="\0" + "x" * 400))))
+def test_what_cannot_be_stored_is_left_out(world, conversation, settings, action):
+    job, _ = asked(
+        world, conversation, settings, http(completion(says("5\0 euros", action=action, reason="\0" + "x" * 400)))
+    )
     assert (job.state, job.action, job.error) == ("done", action, "")
-    assert texts(talk, "ai")[1:] == ([] if action == "opt_out" else ["5 euros"])
+    assert texts(conversation, "ai")[1:] == ([] if action == "opt_out" else ["5 euros"])
 
 
 @pytest.mark.parametrize(
@@ -140,42 +142,46 @@ def test_what_cannot_be_stored_is_left_out(world, talk, settings, action):
     ],
     ids=["huge", "inf", "overflow", "nan", "negative", "a word", "no ascii", "in a year", "in the past", "no date"],
 )
-def test_a_wait_that_the_endpoint_asks_for_is_bounded(world, talk, settings, wait, least, most):
+def test_a_wait_that_the_endpoint_asks_for_is_bounded(world, conversation, settings, wait, least, most):
     before = timezone.now()
-    job, _ = asked(world, talk, settings, http({}, "429 Too Many Requests", Retry_After=wait))
+    job, _ = asked(world, conversation, settings, http({}, "429 Too Many Requests", Retry_After=wait))
     assert (job.state, job.attempts) == ("due", 1)
     assert before + least <= job.due_at <= timezone.now() + most
 
 
-def test_a_wait_in_milliseconds_or_until_a_date_is_kept(world, talk, settings):
+def test_a_wait_in_milliseconds_or_until_a_date_is_kept(world, conversation, settings):
     before = timezone.now()
-    job, _ = asked(world, talk, settings, http({}, "429 Too Many Requests", Retry_After_Ms="90000", Retry_After="5"))
+    job, _ = asked(
+        world, conversation, settings, http({}, "429 Too Many Requests", Retry_After_Ms="90000", Retry_After="5")
+    )
     assert job.due_at >= before + timedelta(seconds=90)
     at = (timezone.now() + timedelta(minutes=30)).replace(microsecond=0)
-    job, _ = asked(world, talk, settings, http({}, "503 Unavailable", Retry_After=format_datetime(at, usegmt=True)))
+    job, _ = asked(
+        world, conversation, settings, http({}, "503 Unavailable", Retry_After=format_datetime(at, usegmt=True))
+    )
     assert abs(job.due_at - at) < timedelta(minutes=5)
     dates = {"Date": "Fri, 27 Nov 2026 12:00:00 GMT", "Retry_After": "Fri, 27 Nov 2026 12:30:00 GMT"}
-    job, _ = asked(world, talk, settings, http({}, "503 Unavailable", **dates))
+    job, _ = asked(world, conversation, settings, http({}, "503 Unavailable", **dates))
     assert abs(job.due_at - at) < timedelta(minutes=5), "the endpoint's clock counts"
 
 
-def test_a_failure_that_nobody_foresaw_is_counted_and_ends_with_an_operator(world, talk, settings, caplog):
+def test_a_failure_that_nobody_foresaw_is_counted_and_ends_with_an_operator(world, conversation, settings, caplog):
     """As good as any: a key that no header can carry."""
-    world.incoming(talk, "How much?")
+    world.incoming(conversation, "How much?")
     job = LlmJob.objects.get()
     settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = "http://127.0.0.1:9/v1", "sk-gehe\u0131m"
     for _ in range(MOST_ATTEMPTS):
         job_run(job_id=job.id, now=max(timezone.now(), job.due_at) + timedelta(minutes=5))
         job.refresh_from_db()
-    talk.refresh_from_db()
-    assert (job.state, job.attempts, talk.owner) == ("failed", MOST_ATTEMPTS, "human")
+    conversation.refresh_from_db()
+    assert (job.state, job.attempts, conversation.owner) == ("failed", MOST_ATTEMPTS, "human")
     assert "unexpected UnicodeEncodeError" in job.error
     assert "How much" not in caplog.text and "gehe" not in caplog.text
     assert OutboxEvent.objects.filter(routing_key="manager.handover").count() == 1
 
 
-def test_a_job_whose_task_is_killed_every_time_ends_with_an_operator(world, talk):
-    world.incoming(talk, "How much?")
+def test_a_job_whose_task_is_killed_every_time_ends_with_an_operator(world, conversation):
+    world.incoming(conversation, "How much?")
     job, now = LlmJob.objects.get(), timezone.now() + timedelta(minutes=5)
     for attempt in range(1, MOST_ATTEMPTS + 1):
         question = job_claim(job_id=job.id, now=now)
@@ -183,17 +189,19 @@ def test_a_job_whose_task_is_killed_every_time_ends_with_an_operator(world, talk
         now += CLAIM + timedelta(seconds=1)
     assert job_claim(job_id=job.id, now=now) is None
     job.refresh_from_db()
-    talk.refresh_from_db()
-    assert (job.state, talk.owner) == ("failed", "human")
-    assert f"ended without a result, perhaps with its worker, {MOST_ATTEMPTS} attempts" in talk.owner_reason
+    conversation.refresh_from_db()
+    assert (job.state, conversation.owner) == ("failed", "human")
+    assert f"ended without a result, perhaps with its worker, {MOST_ATTEMPTS} attempts" in conversation.owner_reason
     assert OutboxEvent.objects.filter(routing_key="manager.handover").count() == 1
 
 
 @pytest.mark.parametrize("head", [b"", HEAD], ids=["headers", "body"])
-def test_an_endpoint_that_drips_meets_the_deadline_and_leaves_nothing_open(world, talk, settings, monkeypatch, head):
+def test_an_endpoint_that_drips_meets_the_deadline_and_leaves_nothing_open(
+    world, conversation, settings, monkeypatch, head
+):
     monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 0.5)
     threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
-    job, server = asked(world, talk, settings, drips(0.05, head), times=2)
+    job, server = asked(world, conversation, settings, drips(0.05, head), times=2)
     assert (job.state, job.attempts, server.asked) == ("due", 2, 2)
     assert "Timeout" in job.error
     assert threading.active_count() <= threads + 1
@@ -204,8 +212,8 @@ def test_an_endpoint_that_drips_meets_the_deadline_and_leaves_nothing_open(world
 def test_while_a_request_is_under_way_the_job_is_not_asked_a_second_time(settings, monkeypatch):
     monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 1.0)
     world = make_world()
-    talk = world.talk()
-    world.incoming(talk, "How much?")
+    conversation = world.conversation()
+    world.incoming(conversation, "How much?")
     job = LlmJob.objects.get()
     now = timezone.now() + timedelta(minutes=5)
     with hostile_server(drips(0.05, HEAD)) as server:

@@ -25,47 +25,49 @@ State = Lead.State
 
 
 @pytest.mark.parametrize("word", ["stop", "Стоп!", "please, STOP"])
-def test_stop_ends_everything_at_once(world, talk, word):
-    world.incoming(talk, "How much?")
-    answer = world.ai_says(talk)
-    world.incoming(talk, word)
+def test_stop_ends_everything_at_once(world, conversation, word):
+    world.incoming(conversation, "How much?")
+    answer = world.ai_says(conversation)
+    world.incoming(conversation, word)
     answer.delivery.refresh_from_db()
     lead = Lead.objects.get()
-    assert (lead.state, talk.owner, answer.delivery.state) == (State.OPTED_OUT, "none", "cancelled")
+    assert (lead.state, conversation.owner, answer.delivery.state) == (State.OPTED_OUT, "none", "cancelled")
     assert not LlmJob.objects.filter(state="due").exists()
     assert is_suppressed(telegram_user_id=501) and not is_suppressed(username="tea_lover")
     assert Suppression.objects.get().source == "words"
-    assert texts(talk, "lead")[-1] == word
+    assert texts(conversation, "lead")[-1] == word
     assert world.send_all() == 0
 
 
 @pytest.mark.parametrize("campaign", ["running", "paused", "finished"])
 @pytest.mark.parametrize("owner", ["ai", "human", "none"])
-def test_stop_is_heard_whatever_became_of_the_campaign_and_whoever_answers(world, talk, campaign, owner):
+def test_stop_is_heard_whatever_became_of_the_campaign_and_whoever_answers(world, conversation, campaign, owner):
     Campaign.objects.update(state=campaign)
     Conversation.objects.update(owner=owner)
-    world.incoming(talk, "stop")
+    world.incoming(conversation, "stop")
     assert is_suppressed(telegram_user_id=501)
-    assert (Lead.objects.get().state, talk.owner) == (State.OPTED_OUT, "none")
+    assert (Lead.objects.get().state, conversation.owner) == (State.OPTED_OUT, "none")
 
 
 @pytest.mark.parametrize(("words", "silent"), [("STOP", True), ("Hello", False)])
-def test_a_lead_may_say_stop_to_another_account_than_the_one_that_wrote(world, talk, words, silent):
-    other = next(bot for bot in world.managers if bot != talk.bot)
+def test_a_lead_may_say_stop_to_another_account_than_the_one_that_wrote(world, conversation, words, silent):
+    other = next(bot for bot in world.managers if bot != conversation.bot)
     message_record(bot_id=other.id, message=private_message(message_id=9, text=words, from_username="tea_lover"))
     assert is_suppressed(telegram_user_id=501) is silent
     assert (Lead.objects.get().state == State.OPTED_OUT) is silent
 
 
-def test_a_stop_of_a_stranger_is_left_alone(world, talk):
-    message_record(bot_id=talk.bot_id, message=private_message(peer_id=9, from_user_id=9, message_id=9, text="stop"))
+def test_a_stop_of_a_stranger_is_left_alone(world, conversation):
+    message_record(
+        bot_id=conversation.bot_id, message=private_message(peer_id=9, from_user_id=9, message_id=9, text="stop")
+    )
     assert not Suppression.objects.exists()
 
 
-def test_stop_holds_in_every_campaign(world, talk):
+def test_stop_holds_in_every_campaign(world, conversation):
     other = make_world()
     second = Conversation.objects.get(lead=other.receive())
-    world.incoming(talk, "stop")
+    world.incoming(conversation, "stop")
     second.refresh_from_db()
     assert (second.owner, second.lead.state) == ("none", State.OPTED_OUT)
     assert Delivery.objects.get(message__conversation=second).state == "cancelled"
@@ -73,59 +75,63 @@ def test_stop_holds_in_every_campaign(world, talk):
     assert third.receive().state == State.OPTED_OUT
 
 
-def test_what_was_already_leaving_at_the_stop_is_the_last(world, talk):
-    world.incoming(talk, "How much?")
-    world.ai_says(talk, "one")
-    world.ai_says(talk, "two")
+def test_what_was_already_leaving_at_the_stop_is_the_last(world, conversation):
+    world.incoming(conversation, "How much?")
+    world.ai_says(conversation, "one")
+    world.ai_says(conversation, "two")
     leaving = world.claimed()
-    world.incoming(talk, "stop")
+    world.incoming(conversation, "stop")
     assert deliveries_leaving(telegram_user_id=501) == 1
     world.sent(leaving)
     assert world.send_all() == 0
     assert deliveries_leaving(telegram_user_id=501) == 0
-    talk.refresh_from_db()
-    assert (talk.owner, Lead.objects.get().state) == ("none", State.OPTED_OUT)
+    conversation.refresh_from_db()
+    assert (conversation.owner, Lead.objects.get().state) == ("none", State.OPTED_OUT)
 
 
-def test_after_a_stop_words_are_recorded_and_not_answered(world, talk):
-    world.incoming(talk, "stop")
-    world.incoming(talk, "How much is it, by the way?")
-    assert texts(talk, "lead")[-1].startswith("How much")
+def test_after_a_stop_words_are_recorded_and_not_answered(world, conversation):
+    world.incoming(conversation, "stop")
+    world.incoming(conversation, "How much is it, by the way?")
+    assert texts(conversation, "lead")[-1].startswith("How much")
     assert not LlmJob.objects.filter(state="due").exists()
     for refused in (conversation_take_over, conversation_hand_back):
         with pytest.raises(NotPossible):
-            refused(conversation_id=talk.id)
+            refused(conversation_id=conversation.id)
 
 
-def test_stop_outweighs_a_person_who_had_taken_over(world, talk):
-    conversation_take_over(conversation_id=talk.id, by="olga")
-    said = operator_send(conversation_id=talk.id, text="A minute, please.")
-    world.incoming(talk, "stop")
-    assert (Delivery.objects.get(message=said).state, talk.owner) == ("cancelled", "none")
+def test_stop_outweighs_a_person_who_had_taken_over(world, conversation):
+    conversation_take_over(conversation_id=conversation.id, by="olga")
+    said = operator_send(conversation_id=conversation.id, text="A minute, please.")
+    world.incoming(conversation, "stop")
+    assert (Delivery.objects.get(message=said).state, conversation.owner) == ("cancelled", "none")
 
 
-def test_an_operator_can_enter_an_opt_out(world, talk):
-    opt_out(lead_id=talk.lead_id, source=Suppression.Source.OPERATOR, reason="Called us.")
-    opt_out(lead_id=talk.lead_id, source=Suppression.Source.OPERATOR, reason="Called us.")
+def test_an_operator_can_enter_an_opt_out(world, conversation):
+    opt_out(lead_id=conversation.lead_id, source=Suppression.Source.OPERATOR, reason="Called us.")
+    opt_out(lead_id=conversation.lead_id, source=Suppression.Source.OPERATOR, reason="Called us.")
     assert Suppression.objects.count() == 1 and Lead.objects.get().state == State.OPTED_OUT
 
 
 @pytest.mark.parametrize("named", [{"telegram_user_id": 501}, {"telegram_user_id": None, "username": "@TEA_lover"}])
-def test_whoever_suppresses_a_person_ends_everything_for_them(world, talk, named):
-    world.incoming(talk, "How much?")
-    said = world.ai_says(talk)
+def test_whoever_suppresses_a_person_ends_everything_for_them(world, conversation, named):
+    world.incoming(conversation, "How much?")
+    said = world.ai_says(conversation)
     for _ in range(2):
         suppression_add(**named, source=Suppression.Source.OPERATOR, reason="Called us.")
-    talk.refresh_from_db()
-    assert (talk.owner, talk.lead.state, talk.lead.state_reason) == ("none", State.OPTED_OUT, "Called us.")
+    conversation.refresh_from_db()
+    assert (conversation.owner, conversation.lead.state, conversation.lead.state_reason) == (
+        "none",
+        State.OPTED_OUT,
+        "Called us.",
+    )
     assert Delivery.objects.get(message=said).state == "cancelled"
     assert not LlmJob.objects.filter(state="due").exists()
 
 
-def test_a_block_is_a_stop(world, talk):
-    world.incoming(talk, "How much?")
-    world.ai_says(talk, "one")
-    world.ai_says(talk, "two")
+def test_a_block_is_a_stop(world, conversation):
+    world.incoming(conversation, "How much?")
+    world.ai_says(conversation, "one")
+    world.ai_says(conversation, "two")
     failing = world.claimed()
     delivery_finish(
         delivery_id=failing.id,
@@ -134,33 +140,35 @@ def test_a_block_is_a_stop(world, talk):
         reason="USER_IS_BLOCKED",
         error_kind="peer_refuses",
     )
-    talk.refresh_from_db()
-    assert (talk.owner, talk.lead.state) == ("none", State.OPTED_OUT)
+    conversation.refresh_from_db()
+    assert (conversation.owner, conversation.lead.state) == ("none", State.OPTED_OUT)
     assert Suppression.objects.get().source == "block"
-    assert queued(talk) == []
+    assert queued(conversation) == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_whose_first_words_tell_the_id_waits_for_a_stop_before_it_touches_the_lead(world):
     """As every stop: first the conversations, then the leads. The other way round the two would deadlock."""
-    talk = world.receive(telegram_user_id=None).conversation
+    conversation = world.receive(telegram_user_id=None).conversation
     with transaction.atomic():
-        conversation_lock(talk.id)
-        speaking = in_thread(lambda: world.incoming(talk, "Hello?"))
+        conversation_lock(conversation.id)
+        speaking = in_thread(lambda: world.incoming(conversation, "Hello?"))
         wait_until(somebody_waits_for_a_lock, what="the message waiting for the stop")
         assert Lead.objects.update(state=State.OPTED_OUT) == 1
     speaking.join(60)
-    assert texts(talk, "lead") == ["Hello?"] and Lead.objects.get().telegram_user_id == 501
+    assert texts(conversation, "lead") == ["Hello?"] and Lead.objects.get().telegram_user_id == 501
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("round_", range(3))
 def test_stop_said_to_two_bots_at_the_same_moment(round_):
     worlds = [make_world(managers=1), make_world(managers=1)]
-    talks = [world.talk() for world in worlds]
-    for world, talk in zip(worlds, talks, strict=True):
-        world.ai_says(talk)
-    stops = [partial(world.incoming, talk, "stop") for world, talk in zip(worlds, talks, strict=True)]
+    conversations = [world.conversation() for world in worlds]
+    for world, conversation in zip(worlds, conversations, strict=True):
+        world.ai_says(conversation)
+    stops = [
+        partial(world.incoming, conversation, "stop") for world, conversation in zip(worlds, conversations, strict=True)
+    ]
     at_once(*stops, *(world.send_all for world in worlds))
     assert {lead.state for lead in Lead.objects.all()} == {State.OPTED_OUT}
     assert Suppression.objects.count() == 1

@@ -36,21 +36,21 @@ State = Lead.State
 
 def test_a_hit_becomes_a_lead_whose_first_message_says_who_writes(world):
     lead = world.receive()
-    talk = Conversation.objects.get(lead=lead)
+    conversation = Conversation.objects.get(lead=lead)
     delivery = Delivery.objects.get()
     assert lead.state == State.CONTACTING
-    assert (talk.owner, talk.peer_id, talk.bot in world.managers) == ("ai", 501, True)
-    assert (delivery.purpose, delivery.origin, delivery.bot) == ("first_contact", "leads.message", talk.bot)
-    assert delivery.origin_id == Message.objects.get(conversation=talk).id
+    assert (conversation.owner, conversation.peer_id, conversation.bot in world.managers) == ("ai", 501, True)
+    assert (delivery.purpose, delivery.origin, delivery.bot) == ("first_contact", "leads.message", conversation.bot)
+    assert delivery.origin_id == Message.objects.get(conversation=conversation).id
     assert is_disclosed(delivery.text, "en") and "{" not in delivery.text
     assert (delivery.peer_id, delivery.peer_username) == (501, "Tea_Lover")
     assert (delivery.via_chat_id, delivery.via_message_id) == (world.chat.telegram_id, 77)
 
 
 def test_said_the_first_message_makes_a_talk(world):
-    talk = world.talk()
-    assert talk.lead.state == State.TALKING
-    assert Message.objects.get(conversation=talk).telegram_message_id
+    conversation = world.conversation()
+    assert conversation.lead.state == State.TALKING
+    assert Message.objects.get(conversation=conversation).telegram_message_id
 
 
 def test_a_campaign_without_a_text_of_its_own_still_says_who_writes():
@@ -206,8 +206,8 @@ def test_two_campaigns_have_each_their_own_lead_and_different_bots(world):
     other = make_world(managers=0)
     for bot in world.managers:
         CampaignManager.objects.create(campaign=other.campaign, bot=bot)
-    talks = [Conversation.objects.get(lead=each.receive()) for each in (world, other)]
-    assert {talk.bot for talk in talks} == set(world.managers)
+    conversations = [Conversation.objects.get(lead=each.receive()) for each in (world, other)]
+    assert {conversation.bot for conversation in conversations} == set(world.managers)
 
 
 def test_leads_go_to_the_least_loaded_manager(world):

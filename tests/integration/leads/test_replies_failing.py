@@ -22,9 +22,9 @@ State = Lead.State
     ("kind", "reason", "lead_state", "owner"),
     [("peer_refuses", "USER_PRIVACY_RESTRICTED", State.FAILED, "none"), ("permanent", "X", State.TALKING, "human")],
 )
-def test_a_reply_that_cannot_be_said_ends_or_goes_to_a_person(world, talk, kind, reason, lead_state, owner):
-    world.incoming(talk, "How much?")
-    world.ai_says(talk)
+def test_a_reply_that_cannot_be_said_ends_or_goes_to_a_person(world, conversation, kind, reason, lead_state, owner):
+    world.incoming(conversation, "How much?")
+    world.ai_says(conversation)
     delivery_finish(
         delivery_id=world.claimed().id,
         was=Delivery.State.SENDING,
@@ -32,41 +32,41 @@ def test_a_reply_that_cannot_be_said_ends_or_goes_to_a_person(world, talk, kind,
         reason=reason,
         error_kind=kind,
     )
-    talk.refresh_from_db()
-    assert (talk.lead.state, talk.owner) == (lead_state, owner)
-    assert reason in talk.owner_reason
+    conversation.refresh_from_db()
+    assert (conversation.lead.state, conversation.owner) == (lead_state, owner)
+    assert reason in conversation.owner_reason
 
 
-def refuse_reply(world, talk):
+def refuse_reply(world, conversation):
     """The AI's answer meets a gate that says no."""
-    world.incoming(talk, "How much?")
-    world.ai_says(talk)
+    world.incoming(conversation, "How much?")
+    world.ai_says(conversation)
     assert claim(ledger.owners(*world.managers)).refused == 1
-    talk.refresh_from_db()
+    conversation.refresh_from_db()
 
 
-def test_a_reply_of_a_finished_campaign_ends_the_conversation(world, talk):
+def test_a_reply_of_a_finished_campaign_ends_the_conversation(world, conversation):
     campaign_finish(campaign_id=world.campaign.id)
-    refuse_reply(world, talk)
-    assert (talk.owner, talk.owner_reason) == ("none", "The campaign has finished.")
-    assert talk.lead.state == State.CLOSED
+    refuse_reply(world, conversation)
+    assert (conversation.owner, conversation.owner_reason) == ("none", "The campaign has finished.")
+    assert conversation.lead.state == State.CLOSED
     assert not LlmJob.objects.filter(state="due").exists()
 
 
-def test_a_reply_to_a_suppressed_person_ends_the_conversation(world, talk):
+def test_a_reply_to_a_suppressed_person_ends_the_conversation(world, conversation):
     # A row that no service wrote.
     Suppression.objects.create(telegram_user_id=501, source="operator")
-    refuse_reply(world, talk)
-    assert (talk.owner, talk.lead.state) == ("none", State.OPTED_OUT)
+    refuse_reply(world, conversation)
+    assert (conversation.owner, conversation.lead.state) == ("none", State.OPTED_OUT)
 
 
-def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_a_person(world, talk):
-    world.incoming(talk, "How much?")
-    said = world.ai_says(talk)
+def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_a_person(world, conversation):
+    world.incoming(conversation, "How much?")
+    said = world.ai_says(conversation)
     refused = Delivery.State.REFUSED
     delivery_finish(delivery_id=said.delivery_id, was=Delivery.State.QUEUED, state=refused, reason="Not this one.")
-    talk.refresh_from_db()
-    assert talk.owner == "human" and "Not this one." in talk.owner_reason
+    conversation.refresh_from_db()
+    assert conversation.owner == "human" and "Not this one." in conversation.owner_reason
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,15 @@ pytestmark = pytest.mark.django_db
 State = Lead.State
 
 
-def test_taken_over_the_ai_says_nothing_more(world, talk):
-    world.incoming(talk, "How much?")
-    answer = world.ai_says(talk)
-    conversation_take_over(conversation_id=talk.id, by="olga")
+def test_taken_over_the_ai_says_nothing_more(world, conversation):
+    world.incoming(conversation, "How much?")
+    answer = world.ai_says(conversation)
+    conversation_take_over(conversation_id=conversation.id, by="olga")
     answer.delivery.refresh_from_db()
-    talk.refresh_from_db()
-    assert (talk.owner, answer.delivery.state) == ("human", "cancelled")
+    conversation.refresh_from_db()
+    assert (conversation.owner, answer.delivery.state) == ("human", "cancelled")
     assert not LlmJob.objects.filter(state="due").exists()
-    world.incoming(talk, "Hello?")
+    world.incoming(conversation, "Hello?")
     assert not LlmJob.objects.filter(state="due").exists()
 
 
@@ -37,60 +37,60 @@ def test_taken_over_before_the_first_message_the_lead_is_not_lost(world):
     assert world.send_all() == 0
 
 
-def test_an_operator_speaks_only_in_a_conversation_of_their_own(world, talk):
+def test_an_operator_speaks_only_in_a_conversation_of_their_own(world, conversation):
     with pytest.raises(NotPossible):
-        operator_send(conversation_id=talk.id, text="Hello")
-    conversation_take_over(conversation_id=talk.id)
+        operator_send(conversation_id=conversation.id, text="Hello")
+    conversation_take_over(conversation_id=conversation.id)
     with pytest.raises(NotPossible):
-        operator_send(conversation_id=talk.id, text="  ")
-    operator_send(conversation_id=talk.id, text="Hello, I am Olga.")
+        operator_send(conversation_id=conversation.id, text="  ")
+    operator_send(conversation_id=conversation.id, text="Hello, I am Olga.")
     assert world.send_all() == 1
-    assert texts(talk, "operator") == ["Hello, I am Olga."]
+    assert texts(conversation, "operator") == ["Hello, I am Olga."]
 
 
-def test_handed_back_the_ai_does_not_speak_for_an_operator(world, talk):
-    conversation_take_over(conversation_id=talk.id)
-    said = operator_send(conversation_id=talk.id, text="Too late")
-    conversation_hand_back(conversation_id=talk.id, by="olga")
+def test_handed_back_the_ai_does_not_speak_for_an_operator(world, conversation):
+    conversation_take_over(conversation_id=conversation.id)
+    said = operator_send(conversation_id=conversation.id, text="Too late")
+    conversation_hand_back(conversation_id=conversation.id, by="olga")
     assert world.send_all() == 0
     assert Delivery.objects.get(message=said).state == "refused"
 
 
 @pytest.mark.parametrize(("last_word", "asked"), [("lead", True), ("ours", False)])
-def test_handed_back_the_ai_answers_if_the_lead_waits(world, talk, last_word, asked):
-    world.incoming(talk, "How much?")
-    conversation_take_over(conversation_id=talk.id)
+def test_handed_back_the_ai_answers_if_the_lead_waits(world, conversation, last_word, asked):
+    world.incoming(conversation, "How much?")
+    conversation_take_over(conversation_id=conversation.id)
     if last_word == "ours":
-        operator_send(conversation_id=talk.id, text="5 euros")
+        operator_send(conversation_id=conversation.id, text="5 euros")
         world.send_all()
-    conversation_hand_back(conversation_id=talk.id)
-    talk.refresh_from_db()
-    assert LlmJob.objects.filter(state="due", epoch=talk.epoch).exists() is asked
+    conversation_hand_back(conversation_id=conversation.id)
+    conversation.refresh_from_db()
+    assert LlmJob.objects.filter(state="due", epoch=conversation.epoch).exists() is asked
 
 
-def test_our_own_message_is_no_takeover(world, talk):
-    first = Message.objects.get(conversation=talk)
-    world.outgoing(talk, first.text, message_id=first.telegram_message_id)
-    assert (talk.owner, Message.objects.count(), UnclaimedMessage.objects.count()) == ("ai", 1, 0)
+def test_our_own_message_is_no_takeover(world, conversation):
+    first = Message.objects.get(conversation=conversation)
+    world.outgoing(conversation, first.text, message_id=first.telegram_message_id)
+    assert (conversation.owner, Message.objects.count(), UnclaimedMessage.objects.count()) == ("ai", 1, 0)
 
 
-def test_a_message_from_the_phone_takes_over(world, talk):
-    world.incoming(talk, "How much?")
-    answer = world.ai_says(talk)
-    world.outgoing(talk, "I will answer this myself")
+def test_a_message_from_the_phone_takes_over(world, conversation):
+    world.incoming(conversation, "How much?")
+    answer = world.ai_says(conversation)
+    world.outgoing(conversation, "I will answer this myself")
     answer.delivery.refresh_from_db()
-    assert (talk.owner, answer.delivery.state) == ("human", "cancelled")
-    assert texts(talk, "phone") == ["I will answer this myself"]
+    assert (conversation.owner, answer.delivery.state) == ("human", "cancelled")
+    assert texts(conversation, "phone") == ["I will answer this myself"]
     assert world.send_all() == 0
 
 
-def test_while_ours_is_being_sent_nothing_is_judged(world, talk):
-    world.incoming(talk, "How much?")
-    answer = world.ai_says(talk)
+def test_while_ours_is_being_sent_nothing_is_judged(world, conversation):
+    world.incoming(conversation, "How much?")
+    answer = world.ai_says(conversation)
     leaving = world.claimed()
     ours = next(world.ids)
-    world.outgoing(talk, answer.text, message_id=ours)
-    assert (talk.owner, UnclaimedMessage.objects.count()) == ("ai", 1)
+    world.outgoing(conversation, answer.text, message_id=ours)
+    assert (conversation.owner, UnclaimedMessage.objects.count()) == ("ai", 1)
     unclaimed_judge_due(now=timezone.now())
     assert UnclaimedMessage.objects.count() == 1
     delivery_finish(
@@ -100,26 +100,26 @@ def test_while_ours_is_being_sent_nothing_is_judged(world, talk):
         telegram_message_id=ours,
         sent_at=timezone.now(),
     )
-    talk.refresh_from_db()
-    assert (talk.owner, UnclaimedMessage.objects.count()) == ("ai", 0)
-    assert texts(talk, "phone") == []
+    conversation.refresh_from_db()
+    assert (conversation.owner, UnclaimedMessage.objects.count()) == ("ai", 0)
+    assert texts(conversation, "phone") == []
 
 
-def test_a_phone_message_beside_ours_is_found_when_ours_is_settled(world, talk):
-    world.incoming(talk, "How much?")
-    world.ai_says(talk)
+def test_a_phone_message_beside_ours_is_found_when_ours_is_settled(world, conversation):
+    world.incoming(conversation, "How much?")
+    world.ai_says(conversation)
     leaving = world.claimed()
-    world.outgoing(talk, "Let me")
-    assert talk.owner == "ai"
+    world.outgoing(conversation, "Let me")
+    assert conversation.owner == "ai"
     world.sent(leaving)
-    talk.refresh_from_db()
-    assert (talk.owner, texts(talk, "phone")) == ("human", ["Let me"])
-    assert talk.owner_reason == "A team member wrote from the phone."
+    conversation.refresh_from_db()
+    assert (conversation.owner, texts(conversation, "phone")) == ("human", ["Let me"])
+    assert conversation.owner_reason == "A team member wrote from the phone."
 
 
-def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, talk):
-    other = world.talk(telegram_user_id=502, username="coffee_lover")
-    for stuck in (talk, other):
+def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, conversation):
+    other = world.conversation(telegram_user_id=502, username="coffee_lover")
+    for stuck in (conversation, other):
         UnclaimedMessage.objects.create(
             conversation=stuck, telegram_message_id=9, text="hm", said_at=timezone.now() + timedelta(seconds=1)
         )
@@ -131,35 +131,35 @@ def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, talk):
     assert UnclaimedMessage.objects.filter(tried_at=None).count() == 0
 
 
-def test_our_message_whose_fate_is_unknown_is_no_takeover(world, talk):
-    world.incoming(talk, "How much?")
-    answer = world.ai_says(talk)
+def test_our_message_whose_fate_is_unknown_is_no_takeover(world, conversation):
+    world.incoming(conversation, "How much?")
+    answer = world.ai_says(conversation)
     leaving = world.claimed()
     delivery_finish(delivery_id=leaving.id, was=Delivery.State.SENDING, state=Delivery.State.UNKNOWN, reason="lost")
-    world.outgoing(talk, answer.text)
-    assert texts(talk, "phone") == []
+    world.outgoing(conversation, answer.text)
+    assert texts(conversation, "phone") == []
 
 
-def test_what_an_operator_typed_in_two_lines_is_known_again_when_its_fate_is_unknown(world, talk):
-    conversation_take_over(conversation_id=talk.id)
-    typed = operator_send(conversation_id=talk.id, text="Two\r\nlines ")
+def test_what_an_operator_typed_in_two_lines_is_known_again_when_its_fate_is_unknown(world, conversation):
+    conversation_take_over(conversation_id=conversation.id)
+    typed = operator_send(conversation_id=conversation.id, text="Two\r\nlines ")
     assert (typed.text, Delivery.objects.get(message=typed).text) == ("Two\nlines", "Two\nlines")
     leaving = world.claimed()
     delivery_finish(delivery_id=leaving.id, was=Delivery.State.SENDING, state=Delivery.State.UNKNOWN, reason="lost")
     # As it was queued by an earlier version.
     Delivery.objects.filter(id=leaving.id).update(text="Two\r\nlines ")
-    world.outgoing(talk, "Two\nlines")
-    assert texts(talk, "phone") == []
-    world.outgoing(talk, "Two lines")
-    assert texts(talk, "phone") == ["Two lines"]
+    world.outgoing(conversation, "Two\nlines")
+    assert texts(conversation, "phone") == []
+    world.outgoing(conversation, "Two lines")
+    assert texts(conversation, "phone") == ["Two lines"]
 
 
-def test_what_the_account_said_before_the_conversation_concerns_nobody(world, talk):
-    world.outgoing(talk, "An old chat", said_at=timezone.now() - timedelta(days=1))
-    assert talk.owner == "ai" and UnclaimedMessage.objects.count() == 0
+def test_what_the_account_said_before_the_conversation_concerns_nobody(world, conversation):
+    world.outgoing(conversation, "An old chat", said_at=timezone.now() - timedelta(days=1))
+    assert conversation.owner == "ai" and UnclaimedMessage.objects.count() == 0
 
 
-def test_a_phone_message_after_a_stop_wakes_nobody(world, talk):
-    world.incoming(talk, "stop")
-    world.outgoing(talk, "Sorry!")
-    assert (talk.owner, Lead.objects.get().state) == ("none", State.OPTED_OUT)
+def test_a_phone_message_after_a_stop_wakes_nobody(world, conversation):
+    world.incoming(conversation, "stop")
+    world.outgoing(conversation, "Sorry!")
+    assert (conversation.owner, Lead.objects.get().state) == ("none", State.OPTED_OUT)

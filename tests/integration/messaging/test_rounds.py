@@ -93,17 +93,17 @@ def test_leads_jobs_and_words_from_the_phone_do_not_wait_for_a_poisoned_lead():
 
 def test_what_comes_after_a_broken_piece_of_a_tick_is_done():
     world = make_world()
-    talk = world.talk()
-    world.incoming(talk, "How much?")
+    conversation = world.conversation()
+    world.incoming(conversation, "How much?")
     LlmJob.objects.update(due_at=timezone.now() - timedelta(minutes=1))
     poison("leads_llmjob", LlmJob.objects.get().id, when="UPDATE OF dispatched_at")
     UnclaimedMessage.objects.create(
-        conversation=talk, telegram_message_id=7, text="From the phone", said_at=timezone.now()
+        conversation=conversation, telegram_message_id=7, text="From the phone", said_at=timezone.now()
     )
     with pytest.raises(RoundFailed, match="jobs_dispatch_due: InternalError"):
         dispatch_due()
-    talk.refresh_from_db()
-    assert talk.owner == "human"
+    conversation.refresh_from_db()
+    assert conversation.owner == "human"
 
 
 def test_expiring_permissions_are_reported_beside_a_poisoned_one():

@@ -44,24 +44,26 @@ def told(ending: str = "") -> list[dict[str, Any]]:
     return [json.loads(row.body) for row in rows]
 
 
-def answered(world: World, talk: Conversation, **facts: Any) -> None:
+def answered(world: World, conversation: Conversation, **facts: Any) -> None:
     """The lead writes, and the LLM answers with these facts."""
-    world.incoming(talk, WORDS)
+    world.incoming(conversation, WORDS)
     question = job_claim(job_id=LlmJob.objects.latest("id").id, now=timezone.now() + timedelta(minutes=5))
     assert question is not None
     answer = LlmAnswer(messages=[], reason=WORDS, **facts)
     job_apply(question=question, answered=LlmResponse(answer, 1, 1), now=timezone.now())
 
 
-def test_an_ai_that_asks_for_an_operator_is_one_event_without_what_was_written(world: World, talk: Conversation):
-    answered(world, talk, action="handover")
+def test_an_ai_that_asks_for_an_operator_is_one_event_without_what_was_written(
+    world: World, conversation: Conversation
+):
+    answered(world, conversation, action="handover")
     [event] = told("manager.handover")
-    assert (event["conversation_id"], event["campaign_id"]) == (str(talk.id), str(world.campaign.id))
+    assert (event["conversation_id"], event["campaign_id"]) == (str(conversation.id), str(world.campaign.id))
     assert event["reason"] == "The AI asks for an operator." and WORDS not in json.dumps(told())
 
 
-def test_an_operator_who_takes_over_is_not_needed(world: World, talk: Conversation):
-    conversation_take_over(conversation_id=talk.id, by="olga")
+def test_an_operator_who_takes_over_is_not_needed(world: World, conversation: Conversation):
+    conversation_take_over(conversation_id=conversation.id, by="olga")
     assert told("manager.handover") == []
 
 

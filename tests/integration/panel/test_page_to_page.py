@@ -38,35 +38,37 @@ def hit_of(world: World, lead: Lead, **facts: Any) -> Hit:
     return Hit.objects.create(campaign=world.campaign, bot=world.parser, chat=world.chat, **facts, **moment)
 
 
-def test_a_hit_a_lead_and_their_conversation_lead_to_each_other(world: World, talk: Conversation, admin_client: Client):
-    first = hit_of(world, talk.lead, id=talk.lead.event_id)
-    later = hit_of(world, talk.lead, message_id=78)
+def test_a_hit_a_lead_and_their_conversation_lead_to_each_other(
+    world: World, conversation: Conversation, admin_client: Client
+):
+    first = hit_of(world, conversation.lead, id=conversation.lead.event_id)
+    later = hit_of(world, conversation.lead, message_id=78)
     for hit in (first, later):
-        assert path(talk.lead) in page(admin_client, hit)
-        assert path(talk) in page(admin_client, hit)
-    shown = page(admin_client, talk.lead)
-    for row in (first, talk, world.campaign, world.chat, world.parser):
+        assert path(conversation.lead) in page(admin_client, hit)
+        assert path(conversation) in page(admin_client, hit)
+    shown = page(admin_client, conversation.lead)
+    for row in (first, conversation, world.campaign, world.chat, world.parser):
         assert f'href="{path(row)}"' in shown
-    assert f'href="{path(talk.lead)}"' in page(admin_client, talk)
-    assert path(talk) in page(admin_client, Message.objects.get().delivery)
+    assert f'href="{path(conversation.lead)}"' in page(admin_client, conversation)
+    assert path(conversation) in page(admin_client, Message.objects.get().delivery)
 
 
-def test_a_lead_and_a_suppression_lead_to_each_other(talk: Conversation, admin_client: Client):
-    assert "not suppressed" in page(admin_client, talk.lead)
-    opt_out(lead_id=talk.lead_id, source=Suppression.Source.OPERATOR)
+def test_a_lead_and_a_suppression_lead_to_each_other(conversation: Conversation, admin_client: Client):
+    assert "not suppressed" in page(admin_client, conversation.lead)
+    opt_out(lead_id=conversation.lead_id, source=Suppression.Source.OPERATOR)
     suppression = Suppression.objects.get()
-    assert f'href="{path(suppression)}"' in page(admin_client, talk.lead)
+    assert f'href="{path(suppression)}"' in page(admin_client, conversation.lead)
     assert "/admin/leads/lead/?q=501" in page(admin_client, suppression)
 
 
-def test_lists_lead_to_related_rows_that_one_may_view(world: World, talk: Conversation, client: Client):
+def test_lists_lead_to_related_rows_that_one_may_view(world: World, conversation: Conversation, client: Client):
     viewer = User.objects.create_user("vera", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_conversation"))
     client.force_login(viewer)
-    assert path(talk.bot) not in listed(client, Conversation)
+    assert path(conversation.bot) not in listed(client, Conversation)
     viewer.user_permissions.add(Permission.objects.get(codename="view_bot"))
     client.force_login(User.objects.get(pk=viewer.pk))
-    assert path(talk.bot) in listed(client, Conversation)
+    assert path(conversation.bot) in listed(client, Conversation)
 
 
 def test_a_play_shows_each_line_once_with_a_link_to_its_step(admin_client: Client):
@@ -87,12 +89,14 @@ def test_a_page_without_anything_to_edit_offers_no_saving(admin_client: Client):
     assert "_save" not in shown and "_continue" not in shown and "_addanother" not in shown
 
 
-def test_conversations_that_never_had_an_answer_come_last(world: World, talk: Conversation, admin_client: Client):
-    other = world.talk(telegram_user_id=502, username="other", message_id=79)
+def test_conversations_that_never_had_an_answer_come_last(
+    world: World, conversation: Conversation, admin_client: Client
+):
+    other = world.conversation(telegram_user_id=502, username="other", message_id=79)
     for order in ("", "?o=-7"):
-        Conversation.objects.filter(pk=talk.pk).update(last_incoming_at=timezone.now())
+        Conversation.objects.filter(pk=conversation.pk).update(last_incoming_at=timezone.now())
         answer = admin_client.get(reverse("admin:leads_conversation_changelist") + order)
-        assert list(answer.context["cl"].queryset) == [talk, other]
+        assert list(answer.context["cl"].queryset) == [conversation, other]
 
 
 def test_what_is_saved_first_leads_on_to_where_one_was_going(world: World, admin_client: Client):

@@ -22,9 +22,9 @@ def in_chat(world: World, **facts: object) -> IncomingMessage:
     return private_message(**{**here, **facts})
 
 
-def turns(talk) -> list[tuple[str, object]]:
-    said = messages_said(conversation_id=talk.id)
-    prompt = conversation_prompt(campaign=talk.lead.campaign, message=talk.lead.message, said=said)
+def turns(conversation) -> list[tuple[str, object]]:
+    said = messages_said(conversation_id=conversation.id)
+    prompt = conversation_prompt(campaign=conversation.lead.campaign, message=conversation.lead.message, said=said)
     return [(turn["role"], turn.get("content")) for turn in prompt[2:]]
 
 
@@ -38,31 +38,31 @@ def test_an_album_whose_pictures_all_match_is_one_hit(world):
     assert Hit.objects.count() == 3
 
 
-def test_a_lead_s_album_is_one_message_to_the_llm(world, talk):
-    items = [world.incoming(talk, text, grouped_id=ALBUM) for text in ("Which of these?", "", "", "", "")]
-    assert (talk.epoch, LlmJob.objects.count()) == (1, 1)
-    assert turns(talk) == [("user", "Which of these?")]
+def test_a_lead_s_album_is_one_message_to_the_llm(world, conversation):
+    items = [world.incoming(conversation, text, grouped_id=ALBUM) for text in ("Which of these?", "", "", "", "")]
+    assert (conversation.epoch, LlmJob.objects.count()) == (1, 1)
+    assert turns(conversation) == [("user", "Which of these?")]
     # Each keeps its number: an edit or a deletion names nothing else.
     heard = Message.objects.filter(author="lead").order_by("telegram_message_id")
     assert [message.telegram_message_id for message in heard] == [item.message_id for item in items]
-    world.incoming(talk, "", grouped_id=ALBUM + 1)
-    world.incoming(talk, "", grouped_id=ALBUM + 1)
-    assert talk.epoch == 2
+    world.incoming(conversation, "", grouped_id=ALBUM + 1)
+    world.incoming(conversation, "", grouped_id=ALBUM + 1)
+    assert conversation.epoch == 2
     without_text = "[a message without text: a picture, a voice message, a sticker]"
-    assert turns(talk) == [("user", "Which of these?"), ("user", without_text)]
+    assert turns(conversation) == [("user", "Which of these?"), ("user", without_text)]
 
 
-def test_words_later_in_an_album_are_heard(world, talk):
-    world.incoming(talk, "", grouped_id=ALBUM)
-    world.incoming(talk, "Or this?", grouped_id=ALBUM)
+def test_words_later_in_an_album_are_heard(world, conversation):
+    world.incoming(conversation, "", grouped_id=ALBUM)
+    world.incoming(conversation, "Or this?", grouped_id=ALBUM)
     assert list(LlmJob.objects.order_by("epoch").values_list("state", flat=True)) == ["stale", "due"]
-    assert turns(talk) == [("user", "Or this?")]
-    world.incoming(talk, "STOP", grouped_id=ALBUM)
-    assert talk.owner == "none"
+    assert turns(conversation) == [("user", "Or this?")]
+    world.incoming(conversation, "STOP", grouped_id=ALBUM)
+    assert conversation.owner == "none"
 
 
-def test_an_album_from_the_phone_is_one_message_of_ours(world, talk):
+def test_an_album_from_the_phone_is_one_message_of_ours(world, conversation):
     for text in ("Our teas", "", ""):
-        world.outgoing(talk, text, grouped_id=ALBUM)
-    assert (talk.owner, texts(talk, "phone")) == ("human", ["Our teas", "", ""])
-    assert turns(talk) == [("assistant", "Our teas")]
+        world.outgoing(conversation, text, grouped_id=ALBUM)
+    assert (conversation.owner, texts(conversation, "phone")) == ("human", ["Our teas", "", ""])
+    assert turns(conversation) == [("assistant", "Our teas")]

@@ -62,33 +62,33 @@ def edited(text: str, *, seconds: int = 0) -> MessageNow:
     return MessageNow(SUPERGROUP, 77, text=text, edited_at=timezone.now() + timedelta(seconds=seconds), reactions="")
 
 
-def talk_of(world: World, hit: Hit) -> Conversation:
-    return world.talk(id=str(hit.id), message=hit.text, message_id=hit.message_id)
+def conversation_of(world: World, hit: Hit) -> Conversation:
+    return world.conversation(id=str(hit.id), message=hit.text, message_id=hit.message_id)
 
 
-def rules(talk: Conversation) -> str:
+def rules(conversation: Conversation) -> str:
     """The rules that the LLM gets before the conversation."""
-    return str(question_messages(question=Question(talk.id, 1, talk.id, "m"))[0].get("content"))
+    return str(question_messages(question=Question(conversation.id, 1, conversation.id, "m"))[0].get("content"))
 
 
-def pages(talk: Conversation) -> list[str]:
+def pages(conversation: Conversation) -> list[str]:
     client = Client()
     client.force_login(User.objects.create_superuser("olga"))
     return [
         client.get(reverse(f"admin:leads_{kind}_change", args=[key])).content.decode()
-        for kind, key in (("lead", talk.lead_id), ("conversation", talk.pk))
+        for kind, key in (("lead", conversation.lead_id), ("conversation", conversation.pk))
     ]
 
 
 def test_a_deleted_message_leaves_the_prompt_and_the_pages_say_so(world: World, hit: Hit) -> None:
-    talk = talk_of(world, hit)
-    assert FIRST in rules(talk) and not any("in the chat at" in page for page in pages(talk))
+    conversation = conversation_of(world, hit)
+    assert FIRST in rules(conversation) and not any("in the chat at" in page for page in pages(conversation))
     User.objects.all().delete()
     assert becomes(world, deleted()) == []
     hit.refresh_from_db()
     assert hit.deleted_at is not None and hit.text == FIRST
-    assert FIRST not in rules(talk) and "has been deleted since" in rules(talk)
-    assert all("deleted in the chat at 2" in page for page in pages(talk))
+    assert FIRST not in rules(conversation) and "has been deleted since" in rules(conversation)
+    assert all("deleted in the chat at 2" in page for page in pages(conversation))
     before = hit.deleted_at
     becomes(world, deleted())
     hit.refresh_from_db()
@@ -96,7 +96,7 @@ def test_a_deleted_message_leaves_the_prompt_and_the_pages_say_so(world: World, 
 
 
 def test_an_edited_message_is_in_the_prompt_as_it_reads_now(world: World, hit: Hit) -> None:
-    talk = talk_of(world, hit)
+    conversation = conversation_of(world, hit)
     becomes(world, edited(FIRST, seconds=1), MessageNow(SUPERGROUP, 77, reactions="❤ 2"))
     hit.refresh_from_db()
     assert hit.edited_at is None, "Telegram calls it edited when its reactions change, too"
@@ -104,15 +104,15 @@ def test_an_edited_message_is_in_the_prompt_as_it_reads_now(world: World, hit: H
     becomes(world, edited("Something older", seconds=2))
     hit.refresh_from_db()
     assert (hit.text, hit.edited_text) == (FIRST, LATER)
-    assert LATER in rules(talk) and FIRST not in rules(talk)
-    assert all("edited in the chat at 2" in page for page in pages(talk))
+    assert LATER in rules(conversation) and FIRST not in rules(conversation)
+    assert all("edited in the chat at 2" in page for page in pages(conversation))
     assert ParserPersonalData().texts(Person(501)) == {FIRST, LATER}
     becomes(world, edited(FIRST, seconds=9))
-    assert FIRST in rules(talk) and LATER not in rules(talk)
+    assert FIRST in rules(conversation) and LATER not in rules(conversation)
 
 
 def test_a_lead_of_another_program_has_no_hit(world: World) -> None:
-    assert FIRST in rules(world.talk(message=FIRST))
+    assert FIRST in rules(world.conversation(message=FIRST))
 
 
 def test_only_the_message_itself_and_for_every_campaign(world: World, hit: Hit) -> None:

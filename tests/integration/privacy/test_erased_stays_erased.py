@@ -69,7 +69,7 @@ def test_a_letter_that_dies_again_after_the_erasure_stays_empty_and_discarded(wo
 # The second is as some other programs write: the id as text, no username, a byte order mark before all.
 @pytest.mark.parametrize(("mark", "who"), [("", {}), ("\ufeff", {"telegram_user_id": str(ID), "username": None})])
 def test_what_was_still_on_the_bus_is_not_recorded_any_more(world, mark, who):
-    talk = fill(world)
+    conversation = fill(world)
     erase()
     event = world.event(**{"telegram_user_id": ID, "username": NAME, "message": WORDS, **who})
     handle_lead(event)
@@ -82,16 +82,16 @@ def test_what_was_still_on_the_bus_is_not_recorded_any_more(world, mark, who):
     assert not Notification.objects.filter(channel=channel).exists()
     assert DeadLetter.objects.filter(reason="rejected", body="", error="").exists()
     manager = role_handler("manager")
-    manager.on_message(bot_id=talk.bot_id, message=private_message(message_id=8, peer_id=ID, text=WORDS))
+    manager.on_message(bot_id=conversation.bot_id, message=private_message(message_id=8, peer_id=ID, text=WORDS))
     assert search(NAME, WORDS, ANSWER) == []
 
 
 def test_the_direct_chat_of_an_erased_person_is_not_read_any_more(world):
-    talk = fill(world)
+    conversation = fill(world)
     erase()
     handler = handler_of("manager")
     assert handler is not None
-    reader = Reader(talk.bot_id, 1, handler)
+    reader = Reader(conversation.bot_id, 1, handler)
     positions = cursors_start_direct(reader=reader, dialogs=[Dialog(ID, 9, "Maria", "private")])
     assert ID not in positions
     message = private_message(message_id=9, peer_id=ID, from_user_id=ID, text=WORDS)
@@ -100,8 +100,8 @@ def test_the_direct_chat_of_an_erased_person_is_not_read_any_more(world):
 
 
 def test_a_message_that_is_leaving_is_waited_for(world):
-    talk = fill(world)
-    late = ledger.queue_message(talk.bot, world.campaign, ID, origin="leads.message", origin_id=uuid4())
+    conversation = fill(world)
+    late = ledger.queue_message(conversation.bot, world.campaign, ID, origin="leads.message", origin_id=uuid4())
     Delivery.objects.filter(id=late.id).update(state="sending", lease_epoch=1)
     with pytest.raises(StillLeaving, match="1 message to this person is leaving"):
         erase()
@@ -122,19 +122,19 @@ def test_an_outcome_that_comes_late_tells_nobody_who_it_was(world):
 
 
 def test_what_becomes_of_a_message_to_an_erased_person_is_not_kept(world):
-    talk = fill(world)
+    conversation = fill(world)
     said = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
     erase()
     seen = MessageNow(None, said.telegram_message_id or 0, text=WORDS, edited_at=ledger.START, reactions="👍 2")
-    assert changes_record(bot_id=talk.bot_id, changes=[seen]) == [seen]
-    assert lately(reader=Reader(talk.bot_id, 0, role_handler("manager"))) == {}
+    assert changes_record(bot_id=conversation.bot_id, changes=[seen]) == [seen]
+    assert lately(reader=Reader(conversation.bot_id, 0, role_handler("manager"))) == {}
     assert search(WORDS) == []
 
 
 @pytest.mark.parametrize("moment", ["before it is asked", "while it answers"])
 def test_an_answer_of_the_llm_after_the_erasure_is_dropped(world, monkeypatch, moment):
-    talk = world.talk(telegram_user_id=ID, username=NAME)
-    world.incoming(talk, WORDS, peer_id=ID, from_user_id=ID)
+    conversation = world.conversation(telegram_user_id=ID, username=NAME)
+    world.incoming(conversation, WORDS, peer_id=ID, from_user_id=ID)
     job = LlmJob.objects.get()
     LlmJob.objects.update(due_at=ledger.START)
     if moment == "while it answers":
@@ -170,8 +170,8 @@ def test_an_erasure_waits_for_what_is_being_recorded_and_takes_it_along(writer):
 @pytest.mark.django_db(transaction=True)
 def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
     world = make_world()
-    talk = world.talk(telegram_user_id=ID, username=NAME)
-    world.incoming(talk, WORDS, peer_id=ID, from_user_id=ID)
+    conversation = world.conversation(telegram_user_id=ID, username=NAME)
+    world.incoming(conversation, WORDS, peer_id=ID, from_user_id=ID)
     stop = threading.Event()
     errors: list[BaseException] = []
 
@@ -182,7 +182,7 @@ def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
             try:
                 handle_lead(world.event(telegram_user_id=ID, username=NAME, message=WORDS))
                 message = private_message(message_id=10_000 + number, peer_id=ID, from_user_id=ID, text=WORDS)
-                role_handler("manager").on_message(bot_id=talk.bot_id, message=message)
+                role_handler("manager").on_message(bot_id=conversation.bot_id, message=message)
                 for job_id in LlmJob.objects.values_list("id", flat=True):
                     job_claim(job_id=job_id, now=ledger.START)
                 claim(ledger.owners(*world.managers))

@@ -28,12 +28,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def talk() -> Conversation:
+def conversation() -> Conversation:
     return fill(make_world())
 
 
 @pytest.fixture
-def client(talk) -> Client:
+def client(conversation) -> Client:
     client = Client()
     client.force_login(User.objects.get(username="olga"))
     return client
@@ -44,8 +44,8 @@ def url(row: Model, name: str, *more: str) -> str:
 
 
 @pytest.mark.parametrize("page", ["lead", "conversation"])
-def test_an_erasure_asks_first_names_nobody_afterwards_and_is_on_record(client, talk, page):
-    row = talk if page == "conversation" else talk.lead
+def test_an_erasure_asks_first_names_nobody_afterwards_and_is_on_record(client, conversation, page):
+    row = conversation if page == "conversation" else conversation.lead
     assert "Erase the person" in client.get(url(row, "change")).content.decode()
     asked = client.get(url(row, "operate", "erase")).content.decode()
     assert "permanently erases" in asked and Lead.objects.filter(telegram_user_id=ID).exists()
@@ -57,25 +57,25 @@ def test_an_erasure_asks_first_names_nobody_afterwards_and_is_on_record(client, 
     assert kept.object_repr == "an erased person" and kept.get_change_message().startswith("Erased: ")
 
 
-def test_while_a_message_is_leaving_the_page_says_so(client, talk):
+def test_while_a_message_is_leaving_the_page_says_so(client, conversation):
     Delivery.objects.filter(peer_id=ID).update(state="sending")
-    answer = client.post(url(talk, "operate", "erase"), follow=True).content.decode()
-    assert "are leaving at this moment" in answer and Conversation.objects.filter(pk=talk.pk).exists()
+    answer = client.post(url(conversation, "operate", "erase"), follow=True).content.decode()
+    assert "are leaving at this moment" in answer and Conversation.objects.filter(pk=conversation.pk).exists()
 
 
 @pytest.mark.parametrize("page", ["lead", "conversation"])
-def test_what_is_held_is_a_download(client, talk, page):
-    row = talk if page == "conversation" else talk.lead
+def test_what_is_held_is_a_download(client, conversation, page):
+    row = conversation if page == "conversation" else conversation.lead
     answer = client.get(url(row, "person"))
     assert "attachment" in answer.headers["Content-Disposition"]
     assert json.loads(answer.content)["telegram_user_id"] == ID
 
 
-def test_whoever_may_not_look_gets_nothing_and_whoever_may_only_look_erases_nothing(talk):
+def test_whoever_may_not_look_gets_nothing_and_whoever_may_only_look_erases_nothing(conversation):
     stranger = Client()
     stranger.force_login(User.objects.create_user("reader", is_staff=True))
-    assert stranger.get(url(talk, "person")).status_code == 403
-    assert stranger.post(url(talk, "operate", "erase")).status_code == 403
+    assert stranger.get(url(conversation, "person")).status_code == 403
+    assert stranger.post(url(conversation, "operate", "erase")).status_code == 403
 
 
 def _may(*names: str) -> Client:
@@ -90,29 +90,29 @@ def _viewer() -> Client:
     return _may(*Permission.objects.filter(codename__startswith="view_").values_list("codename", flat=True))
 
 
-def test_an_export_needs_the_permission_to_view_every_kind_of_row_in_it(talk):
+def test_an_export_needs_the_permission_to_view_every_kind_of_row_in_it(conversation):
     some, viewer = _may("view_lead", "view_conversation", "view_message"), _viewer()
-    for row in (talk, talk.lead):
+    for row in (conversation, conversation.lead):
         assert some.get(url(row, "person")).status_code == 403
         assert "Export personal data" not in some.get(url(row, "change")).content.decode()
         assert viewer.get(url(row, "person")).status_code == 200
         assert "Export personal data" in viewer.get(url(row, "change")).content.decode()
 
 
-def test_to_change_a_lead_or_a_conversation_is_not_the_permission_to_erase_somebody(talk):
+def test_to_change_a_lead_or_a_conversation_is_not_the_permission_to_erase_somebody(conversation):
     changer = _may("view_lead", "change_lead", "view_conversation", "change_conversation")
-    for row in (talk, talk.lead):
+    for row in (conversation, conversation.lead):
         assert "Erase the person" not in changer.get(url(row, "change")).content.decode()
         assert changer.post(url(row, "operate", "erase")).status_code == 403
-    assert Conversation.objects.filter(pk=talk.pk).exists() and search(NAME)
+    assert Conversation.objects.filter(pk=conversation.pk).exists() and search(NAME)
     eraser = _may("view_conversation", "erase_person")
-    assert "Erase the person" in eraser.get(url(talk, "change")).content.decode()
-    assert eraser.post(url(talk, "operate", "take-over")).status_code == 403
-    assert eraser.post(url(talk, "operate", "erase")).status_code == 302
+    assert "Erase the person" in eraser.get(url(conversation, "change")).content.decode()
+    assert eraser.post(url(conversation, "operate", "take-over")).status_code == 403
+    assert eraser.post(url(conversation, "operate", "erase")).status_code == 302
     assert search(NAME) == []
 
 
-def test_erasing_and_exporting_ask_for_the_permission_themselves(talk):
+def test_erasing_and_exporting_ask_for_the_permission_themselves(conversation):
     user = User.objects.create_user("nobody", is_staff=True)
     with pytest.raises(PermissionDenied, match="erase_person"):
         person_erase(Person(ID), by=user)
@@ -121,14 +121,14 @@ def test_erasing_and_exporting_ask_for_the_permission_themselves(talk):
     assert search(NAME)
 
 
-def test_each_room_names_the_models_of_which_it_exports_rows(talk):
+def test_each_room_names_the_models_of_which_it_exports_rows(conversation):
     for room in rooms():
         known = [{field.attname for field in apps.get_model(model)._meta.concrete_fields} for model in room.models]
         for kind, rows in room.export(Person(ID, frozenset({NAME.lower()}))).items():
             assert any(row.keys() <= columns for row in rows for columns in known) or not rows, (room.name, kind)
 
 
-def test_an_account_of_the_team_is_nobody_to_erase(talk):
+def test_an_account_of_the_team_is_nobody_to_erase(conversation):
     with pytest.raises(NotPossible, match="an account of the team"):
-        person_erase(Person(talk.bot.telegram_user_id), by=Shell())
-    assert not Suppression.objects.filter(telegram_user_id=talk.bot.telegram_user_id).exists()
+        person_erase(Person(conversation.bot.telegram_user_id), by=Shell())
+    assert not Suppression.objects.filter(telegram_user_id=conversation.bot.telegram_user_id).exists()

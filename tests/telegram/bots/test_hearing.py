@@ -50,13 +50,13 @@ def company(key_dir: Path, settings: Any, transactional_db: None) -> Iterator[Co
         yield company
 
 
-def talking(company: Company) -> tuple[Bot, Conversation]:
+def with_conversation(company: Company) -> tuple[Bot, Conversation]:
     """A bot that an operator answers with: no LLM is asked here."""
     bot = company.make_bot("manager")
-    return bot, talk_with(company.pavel, bot)
+    return bot, conversation_with_lead(company.pavel, bot)
 
 
-def talk_with(person: Any, bot: Bot) -> Conversation:
+def conversation_with_lead(person: Any, bot: Bot) -> Conversation:
     campaign = ledger.make_campaign()
     facts = {"message": "tea?", "chat_id": -1001, "worker_id": "ears", "event_id": uuid4(), "hit_at": timezone.now()}
     lead = Lead.objects.create(campaign=campaign, telegram_user_id=person.id, username=person.username, **facts)
@@ -77,7 +77,7 @@ def do(company: Company, what: Any, **values: Any) -> None:
 
 
 def test_a_message_edited_to_stop_is_heard(company: Company):
-    bot, _ = talking(company)
+    bot, _ = with_conversation(company)
     company.run(company.start(), bot)
     company.online(bot)
     company.say(bot.telegram_user_id, "ok")
@@ -87,7 +87,7 @@ def test_a_message_edited_to_stop_is_heard(company: Company):
 
 
 def test_an_edit_to_stop_and_a_deletion_are_found_after_a_time_without_a_connection(company: Company):
-    bot, talk = talking(company)
+    bot, conversation = with_conversation(company)
     runtime = company.start()
     [task] = company.run(runtime, bot)
     company.online(bot)
@@ -99,13 +99,13 @@ def test_an_edit_to_stop_and_a_deletion_are_found_after_a_time_without_a_connect
     do(company, message_changes.unsay, seq=2)
     company.run(runtime, bot)
     until_suppressed(company.pavel)
-    slip = Message.objects.filter(conversation=talk, text="a slip", deleted_at__isnull=False)
+    slip = Message.objects.filter(conversation=conversation, text="a slip", deleted_at__isnull=False)
     wait_until(slip.exists, what="the deletion")
 
 
 def asked_by_pavel(company: Company) -> tuple[Bot, Runtime, Thread]:
     """Another account than the one that has the conversation with him, to which he has written, too."""
-    talking(company)
+    with_conversation(company)
     other = company.make_bot("other")
     runtime = company.start()
     [task] = company.run(runtime, other)
@@ -148,7 +148,7 @@ def test_a_stop_is_heard_while_telegram_lets_the_bot_wait_for_something_else(
 ):
     """Nothing but the recording of what comes in can bring the suppression: the answer comes after it."""
     patient(monkeypatch)
-    bot, _ = talking(company)
+    bot, _ = with_conversation(company)
     runtime = company.start()
     [task] = company.run(runtime, bot)
     company.online(bot)
@@ -186,7 +186,7 @@ def test_a_stop_is_heard_while_telegram_does_not_list_the_accounts_chats(
     company: Company, monkeypatch: Any, refusal: Fault, shown: tuple[str, str]
 ):
     monkeypatch.setattr("bots.worker.dialog_listing.REFUSED_SECONDS", 0.1)
-    bot, _ = talking(company)
+    bot, _ = with_conversation(company)
     company.sandbox.call(company.sandbox.faults.plan, refusal)
     company.run(company.start(), bot)
     state = company.until_state(bot, shown[0])
@@ -199,7 +199,7 @@ def test_a_stop_is_heard_while_telegram_does_not_list_the_accounts_chats(
 @pytest.mark.parametrize("kind", ["FLOOD_WAIT", "INTERNAL"])
 def test_an_account_works_once_telegram_lists_its_chats(company: Company, monkeypatch: Any, kind: FaultKind):
     monkeypatch.setattr("bots.worker.dialog_listing.REFUSED_SECONDS", 0.1)
-    bot, _ = talking(company)
+    bot, _ = with_conversation(company)
     company.sandbox.call(company.sandbox.faults.plan, Fault(kind=kind, method="messages.getDialogs", seconds=1))
     company.run(company.start(), bot)
     company.online(bot)
@@ -214,9 +214,9 @@ def patient(monkeypatch: Any) -> None:
 
 def away_from_two(company: Company) -> tuple[Bot, User, Runtime]:
     """A bot that has heard a message of Pavel's and one of Vera's, and is not connected now."""
-    bot, _ = talking(company)
+    bot, _ = with_conversation(company)
     vera = company.make_user("Vera")
-    talk_with(vera, bot)
+    conversation_with_lead(vera, bot)
     runtime = company.start()
     [task] = company.run(runtime, bot)
     company.online(bot)
@@ -261,7 +261,7 @@ def test_one_long_history_keeps_no_other_waiting(company: Company, monkeypatch: 
 
 @pytest.mark.parametrize("speaker", ["a lead", "somebody new"])
 def test_what_telegram_does_not_tell_because_it_is_too_much_is_read(company: Company, speaker: str):
-    bot, _ = talking(company)
+    bot, _ = with_conversation(company)
     company.run(company.start(), bot)
     company.online(bot)
     company.say(bot.telegram_user_id, "ok")
@@ -287,7 +287,7 @@ def test_who_writes_while_the_bot_connects_for_the_first_time_is_heard_and_older
     company: Company, monkeypatch: Any
 ):
     patient(monkeypatch)
-    bot, _ = talking(company)
+    bot, _ = with_conversation(company)
     company.say(bot.telegram_user_id, "before")
     wait = Fault(kind="DELAY_ANSWER", method="messages.getDialogs", user=bot.telegram_user_id)
     company.sandbox.call(company.sandbox.faults.plan, wait)

@@ -57,13 +57,13 @@ def test_the_page_of_each_object_leads_to_the_preview_with_itself_filled_in(pane
 
 
 def test_the_page_of_a_person_leads_to_the_preview_about_them(panel: Client):
-    talk = make_world().talk()
-    for row in (talk, talk.lead):
+    conversation = make_world().conversation()
+    for row in (conversation, conversation.lead):
         assert LABEL in text(panel.get(change_url(row)))
-    asked = parse_qs(urlsplit(preview_of(panel, talk)).query)
-    assert asked["campaign"] == [str(talk.lead.campaign_id)] and asked["bot"] == [str(talk.bot_id)]
-    assert asked["person"] == [str(talk.lead.telegram_user_id)] and asked["purpose"] == ["reply"]
-    assert 'id="answer"' in text(panel.get(preview_of(panel, talk)))
+    asked = parse_qs(urlsplit(preview_of(panel, conversation)).query)
+    assert asked["campaign"] == [str(conversation.lead.campaign_id)] and asked["bot"] == [str(conversation.bot_id)]
+    assert asked["person"] == [str(conversation.lead.telegram_user_id)] and asked["purpose"] == ["reply"]
+    assert 'id="answer"' in text(panel.get(preview_of(panel, conversation)))
 
 
 def preview_of(panel: Client, row: Any) -> str:
