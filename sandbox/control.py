@@ -41,12 +41,12 @@ from sandbox.control_bodies import (
 from sandbox.mtproto.logins.tokens import token_of
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.server import MtprotoServer
-from sandbox.world import authors, message_changes, topics, usernames
+from sandbox.world.actions import authors, membership, message_changes, sending, topics, usernames
+from sandbox.world.actions.upgrades import upgrade
 from sandbox.world.entities import Chat, LedgerEntry, User
 from sandbox.world.errors import WorldError
 from sandbox.world.faults import Fault, FaultBook
 from sandbox.world.marks import Forward, Marks
-from sandbox.world.upgrades import upgrade
 from sandbox.world.world import World
 
 
@@ -119,8 +119,8 @@ class Control:
             reply_to = replied.id_for(user) if replied else None
             if reply_to is None:
                 raise BadRequest(f"reply_to: user {user} sees no entry {said.reply_to}")
-        return self._world.say(
-            user_id=user, peer=peer, text=said.text, reply_to=reply_to, marks=self._marks(user, peer, said)
+        return sending.send(
+            self._world, user_id=user, peer=peer, text=said.text, reply_to=reply_to, marks=self._marks(user, peer, said)
         )
 
     def _marks(self, user: int, peer: int, said: NewMessage) -> Marks:
@@ -135,11 +135,11 @@ class Control:
             forward=Forward(self._world.clock(), self._id(forward)) if forward is not None else None,
         )
 
-    async def say_album(self, request: web.Request) -> web.Response:
+    async def send_album(self, request: web.Request) -> web.Response:
         """Answers with the list of its messages' entries."""
         body = await body_of(request, Album)
         user, peer = self._user_id(body.user), self._id(body.peer)
-        said = authors.say_album(self._world, user_id=user, peer=peer, texts=body.texts)
+        said = authors.send_album(self._world, user_id=user, peer=peer, texts=body.texts)
         return web.json_response([entry.as_json() for entry in said], status=201)
 
     async def describe(self, request: web.Request) -> web.Response:
@@ -159,7 +159,7 @@ class Control:
 
     async def delete(self, request: web.Request) -> web.Response:
         body = await body_of(request, Deleted)
-        return web.json_response(message_changes.unsay(self._world, seq=self._entry(body.seq).seq).as_json())
+        return web.json_response(message_changes.delete_for_all(self._world, seq=self._entry(body.seq).seq).as_json())
 
     async def react(self, request: web.Request) -> web.Response:
         body = await body_of(request, Reaction)
@@ -170,12 +170,12 @@ class Control:
 
     async def join(self, request: web.Request) -> web.Response:
         body = await body_of(request, ChatMember)
-        self._world.join(self._user_id(body.user), self._id(body.chat))
+        membership.join(self._world, self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
     async def approve(self, request: web.Request) -> web.Response:
         body = await body_of(request, ChatMember)
-        self._world.approve(self._user_id(body.user), self._id(body.chat))
+        membership.approve(self._world, self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
     async def upgrade(self, request: web.Request) -> web.Response:
@@ -217,12 +217,12 @@ class Control:
 
     async def leave(self, request: web.Request) -> web.Response:
         body = await body_of(request, ChatMember)
-        self._world.leave(self._user_id(body.user), self._id(body.chat))
+        membership.leave(self._world, self._user_id(body.user), self._id(body.chat))
         return web.Response(status=204)
 
     async def block(self, request: web.Request) -> web.Response:
         body = await body_of(request, Blocking)
-        self._world.block(self._user_id(body.user), self._user_id(body.other))
+        membership.block(self._world, self._user_id(body.user), self._user_id(body.other))
         return web.Response(status=204)
 
     async def faults(self, _request: web.Request) -> web.Response:
@@ -291,7 +291,7 @@ def add_control_routes(app: web.Application, sandbox: ControlledSandbox) -> None
         "/users": control.add_users,
         "/chats": control.add_chats,
         "/say": control.say,
-        "/album": control.say_album,
+        "/album": control.send_album,
         "/describe": control.describe,
         "/edit": control.edit,
         "/delete": control.delete,

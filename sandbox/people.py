@@ -15,6 +15,7 @@ from typing import Literal, TypedDict
 from aiohttp import web
 
 from sandbox.scenario import Scenario, ScenarioLine, ScenarioPerson
+from sandbox.world.actions import sending
 from sandbox.world.world import LedgerEntry, World, WorldError
 
 log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ class People:
         if chat is not None and chat.migrated_to is not None:
             peer, reply_to = chat.migrated_to, None
         try:
-            return self._world.say(user_id=user_id, peer=peer, text=text, reply_to=reply_to)
+            return sending.send(self._world, user_id=user_id, peer=peer, text=text, reply_to=reply_to)
         except WorldError as error:
             # A person who was removed from a chat or blocked must not silence everybody else.
             log.warning("user %s could not write to %s: %s", user_id, peer, error)

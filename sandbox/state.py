@@ -1,4 +1,4 @@
-"""Snapshots, so that accounts stay logged in and chats keep their history across restarts."""
+"""Snapshots of the sandbox in a file: accounts stay logged in, and chats keep their history, across restarts."""
 
 import io
 import os
@@ -6,56 +6,55 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from sandbox.mtproto.encryption import authkeys
 from sandbox.mtproto.encryption.authkeys import AuthKeys
-from sandbox.world import boxes, entities, hashes, marks, registry
 from sandbox.world.world import World
 
-FORMAT = 4
-# Where the classes of a snapshot are.
-_MODULES = (authkeys, boxes, entities, hashes, marks, registry)
+FORMAT = 5
+# The older format that is still read. Its snapshots may name modules by their former names.
+_OLDER = 4
+_MOVED = {
+    "sandbox.boxes": "sandbox.world.boxes",
+    "sandbox.entities": "sandbox.world.entities",
+    "sandbox.hashes": "sandbox.world.hashes",
+    "sandbox.marks": "sandbox.world.marks",
+    "sandbox.mtproto.authkeys": "sandbox.mtproto.encryption.authkeys",
+    "sandbox.registry": "sandbox.world.registry",
+}
 
 
 class StateUnreadable(Exception):
-    """The file is no snapshot of this version of the sandbox."""
+    """The file is not a snapshot of this version of the sandbox."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds the sandbox's classes by their names alone: older snapshots name modules that have moved since."""
-
     def find_class(self, module: str, name: str) -> Any:
-        if not module.startswith("sandbox."):
-            return super().find_class(module, name)
-        for home in _MODULES:
-            if hasattr(home, name):
-                return getattr(home, name)
-        raise AttributeError(f"a snapshot has no {module}.{name}")
+        return super().find_class(_MOVED.get(module, module), name)
 
 
 class StateFile:
-    """Keeps the world and the authorization keys in one file; only its owner may read it."""
+    """Stores the world and the authorization keys in one file, which only its owner may read."""
 
     def __init__(self, path: Path, world: World, keys: AuthKeys) -> None:
         self._path, self._world, self._keys = path, world, keys
         self._saved: tuple[int, int] | None = None
 
     def load(self) -> bool:
-        """False when there is no file yet; raises StateUnreadable for one that makes no sense."""
+        """Restore the snapshot. Returns False if there is no file yet. Raises StateUnreadable."""
         if not self._path.exists():
             return False
         try:
             state = _Unpickler(io.BytesIO(self._path.read_bytes())).load()
-            if state["format"] != FORMAT:
-                raise StateUnreadable(f"{self._path}: format {state['format']}, not {FORMAT}")
-            self._world.load(state["world"])
+            if state["format"] not in (FORMAT, _OLDER):
+                raise StateUnreadable(f"{self._path}: format {state['format']}, not {FORMAT}; remove it to start anew")
+            self._world.load(_upgraded(state)["world"])
             self._keys.load(state["keys"])
-        except (pickle.UnpicklingError, AttributeError, EOFError, KeyError, TypeError) as error:
-            raise StateUnreadable(f"{self._path}: {error!r}; remove it to begin anew") from error
+        except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, KeyError, TypeError) as error:
+            raise StateUnreadable(f"{self._path}: {error!r}; remove it to start anew") from error
         self._saved = self._version
         return True
 
     def save(self) -> None:
-        """Writes a snapshot if anything changed since the last one; the file is whole at every moment."""
+        """Write a snapshot if anything has changed since the last one. The file is complete at every moment."""
         version = self._version
         if version == self._saved:
             return
@@ -70,3 +69,10 @@ class StateFile:
     @property
     def _version(self) -> tuple[int, int]:
         return self._world.revision, self._keys.revision
+
+
+def _upgraded(state: dict[str, Any]) -> dict[str, Any]:
+    """The state in the current format."""
+    if state["format"] == _OLDER:
+        state["world"]["_sent"] = state["world"].pop("_said")
+    return state

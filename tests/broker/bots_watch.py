@@ -16,6 +16,7 @@ from messaging.broker import topology
 from messaging.models import OutboxEvent
 from parser.models import Hit, Keyword, WatchedChat
 from sandbox.server import Sandbox, SandboxConfig
+from sandbox.world.actions import sending
 from tests.support import Process, wait_until
 
 PHONE = "9996622222"
@@ -73,7 +74,7 @@ class Watch:
         return Bot.objects.values_list("lease_owner", flat=True).get(pk=self.bot.pk)
 
     def say(self, text: str) -> None:
-        self.sandbox.call(self.sandbox.world.say, user_id=self.person.id, peer=self.place.id, text=text)
+        self.sandbox.call(sending.send, self.sandbox.world, user_id=self.person.id, peer=self.place.id, text=text)
 
     def connections(self) -> int:
         return len(self.sandbox.call(self.sandbox.mtproto.connections_of, self.bot.telegram_user_id))

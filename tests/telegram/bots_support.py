@@ -22,6 +22,7 @@ from bots.worker.runtime import Runtime
 from campaigns.models import Chat
 from messaging.models import OutboxEvent
 from sandbox.server import Sandbox, SandboxConfig
+from sandbox.world.actions import sending
 from telegram.types import IncomingMessage, MessageNow
 from tests import private
 from tests.support import wait_until
@@ -128,7 +129,9 @@ class Company:
 
     def say(self, chat: Any, *texts: str) -> None:
         for text in texts:
-            self.sandbox.call(self.world.say, user_id=self.pavel.id, peer=getattr(chat, "id", chat), text=text)
+            self.sandbox.call(
+                sending.send, self.world, user_id=self.pavel.id, peer=getattr(chat, "id", chat), text=text
+            )
 
     def start(self, name: str = "worker", capacity: int = 5) -> Runtime:
         """A worker process's runtime."""

@@ -8,19 +8,20 @@ from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
+from sandbox.world.actions import membership, posting, reading
+from sandbox.world.actions.upgrades import upgrade
 from sandbox.world.boxes import Action
 from sandbox.world.entities import Chat
-from sandbox.world.upgrades import upgrade
 
 
 def join(call: RpcCall, chat: Chat, action: Action) -> Any:
     """Joins and answers with what the caller's other connections are told as updates."""
     if chat.approval and call.user_id not in chat.members:
-        call.world.ask_to_join(call.user_id, chat.id)
+        membership.request_to_join(call.world, call.user_id, chat.id)
         raise RpcFailure("INVITE_REQUEST_SENT")
     world, box_id = call.world, chat.id if chat.is_channel else call.user_id
     before = world.boxes[box_id].pts
-    world.join(call.user_id, chat.id, announce=action)
+    membership.join(world, call.user_id, chat.id, announce=action)
     view = View(world, call.user_id)
     view.mention(chat.id)
     listed = [types.UpdateChannel(chat.bare_id)] if chat.is_channel else []
@@ -43,7 +44,7 @@ def leave_channel(call: RpcCall, request: Any) -> Any:
         raise RpcFailure("USER_NOT_PARTICIPANT")
     if call.user_id == chat.owner:
         raise RpcFailure("USER_CREATOR")
-    call.world.leave(call.user_id, chat.id)
+    membership.leave(call.world, call.user_id, chat.id)
     view = View(call.world, call.user_id)
     view.mention(chat.id)
     return view.updates([types.UpdateChannel(chat.bare_id)])
@@ -72,8 +73,8 @@ def leave_group(call: RpcCall, request: Any) -> Any:
     if call.user_id not in chat.members:
         raise RpcFailure("USER_NOT_PARTICIPANT")
     before = call.world.boxes[call.user_id].pts
-    call.world.leave(call.user_id, chat.id)
-    call.world.post_action(call.user_id, chat, "left")
+    membership.leave(call.world, call.user_id, chat.id)
+    posting.post_action(call.world, call.user_id, chat, "left")
     view = View(call.world, call.user_id)
     view.mention(chat.id)
     return view.updates([view.event(call.user_id, event) for event in call.world.boxes[call.user_id].since(before)])
@@ -130,7 +131,7 @@ def get_full_channel(call: RpcCall, request: Any) -> Any:
     full = types.ChannelFull(
         id=chat.bare_id,
         about="",
-        read_inbox_max_id=call.world.read_position(call.user_id, chat.id),
+        read_inbox_max_id=reading.read_position(call.world, call.user_id, chat.id),
         read_outbox_max_id=box.last_id,
         unread_count=0,
         chat_photo=types.PhotoEmpty(0),

@@ -8,6 +8,7 @@ from sandbox.mtproto import peers
 from sandbox.mtproto.handlers.updates import state
 from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.updates.views import View
+from sandbox.world.actions import reading, sending
 
 # Telegram gives at most so many dialogs in one answer.
 MAX_PAGE = 100
@@ -58,7 +59,9 @@ def _move_up(call: RpcCall, peer: int) -> None:
     if fault is not None:
         chat = call.world.chats.get(peer)
         writer = peer if chat is None else next(user for user in chat.members if user != call.user_id)
-        call.world.say(user_id=writer, peer=call.user_id if chat is None else peer, text="This came in between.")
+        sending.send(
+            call.world, user_id=writer, peer=call.user_id if chat is None else peer, text="This came in between."
+        )
 
 
 @handles(functions.messages.GetPeerDialogsRequest)
@@ -97,7 +100,7 @@ def _dialog(call: RpcCall, view: View, peer: int, ids: list[int]) -> Any:
     box = call.world.box_of(call.user_id, peer)
     chat = call.world.chats.get(peer)
     is_channel = chat is not None and chat.is_channel
-    read = call.world.read_position(call.user_id, peer)
+    read = reading.read_position(call.world, call.user_id, peer)
     unread = [i for i in ids if i > read and box.messages[i].from_user != call.user_id]
     return types.Dialog(
         peer=view.peer(peer),

@@ -8,7 +8,7 @@ from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import TOPIC_COLOUR, View
-from sandbox.world import topics
+from sandbox.world.actions import topics
 from sandbox.world.entities import Chat
 
 

@@ -7,7 +7,7 @@ from telethon.tl import functions, types
 from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.updates.views import View
-from sandbox.world import authors
+from sandbox.world.actions import authors
 from sandbox.world.entities import Chat
 from sandbox.world.errors import WorldError
 

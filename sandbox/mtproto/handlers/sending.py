@@ -8,7 +8,7 @@ from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
-from sandbox.world import authors, message_changes
+from sandbox.world.actions import authors, message_changes, reading, sending
 from sandbox.world.entities import LedgerEntry
 from sandbox.world.marks import PLAIN, Marks
 
@@ -19,7 +19,8 @@ def send_message(call: RpcCall, request: Any) -> Any:
     if not request.random_id:
         raise RpcFailure("RANDOM_ID_EMPTY")
     peer = peers.peer_id(call, request.peer)
-    entry = call.world.say(
+    entry = sending.send(
+        call.world,
         user_id=call.user_id,
         peer=peer,
         text=request.message,
@@ -67,7 +68,7 @@ def _sent(call: RpcCall, entry: LedgerEntry) -> Any:
 def edit_message(call: RpcCall, request: Any) -> Any:
     """One's own text only."""
     peer = peers.peer_id(call, request.peer)
-    entry = message_changes.said_as(call.world, call.user_id, peer, request.id)
+    entry = message_changes.entry_of(call.world, call.user_id, peer, request.id)
     message_changes.edit(call.world, user_id=call.user_id, seq=entry.seq, text=request.message or "")
     box_id = entry.peer if entry.channel_message_id is not None else call.user_id
     view = View(call.world, call.user_id)
@@ -78,7 +79,7 @@ def edit_message(call: RpcCall, request: Any) -> Any:
 def send_reaction(call: RpcCall, request: Any) -> Any:
     """The last of the emoji that are given; none takes the reaction back."""
     peer = peers.peer_id(call, request.peer)
-    entry = message_changes.said_as(call.world, call.user_id, peer, request.msg_id)
+    entry = message_changes.entry_of(call.world, call.user_id, peer, request.msg_id)
     given = [reaction.emoticon for reaction in request.reaction or [] if isinstance(reaction, types.ReactionEmoji)]
     message_changes.react(call.world, user_id=call.user_id, seq=entry.seq, emoji=given[-1] if given else None)
     view = View(call.world, call.user_id)
@@ -91,14 +92,14 @@ def read_history(call: RpcCall, request: Any) -> Any:
     chat = call.world.chats.get(peer)
     if chat and (chat.is_channel or call.user_id not in chat.members):
         raise RpcFailure("PEER_ID_INVALID")
-    call.world.read(user_id=call.user_id, peer=peer, max_id=request.max_id)
+    reading.read(call.world, user_id=call.user_id, peer=peer, max_id=request.max_id)
     return types.messages.AffectedMessages(pts=call.world.boxes[call.user_id].pts, pts_count=0)
 
 
 @handles(functions.channels.ReadHistoryRequest)
 def read_channel_history(call: RpcCall, request: Any) -> bool:
     chat = peers.readable_channel(call, request.channel)
-    call.world.read(user_id=call.user_id, peer=chat.id, max_id=request.max_id)
+    reading.read(call.world, user_id=call.user_id, peer=chat.id, max_id=request.max_id)
     return True
 
 
@@ -106,11 +107,11 @@ def read_channel_history(call: RpcCall, request: Any) -> bool:
 def set_typing(call: RpcCall, request: Any) -> bool:
     peer = peers.peer_id(call, request.peer)
     if peer < 0:
-        call.world.check_may_write(call.user_id, call.world.chats[peer])
+        sending.check_may_write(call.world, call.user_id, call.world.chats[peer])
     elif call.user_id in call.world.users[peer].blocked:
         raise RpcFailure("USER_IS_BLOCKED")
     if isinstance(request.action, types.SendMessageTypingAction):
-        call.world.type(user_id=call.user_id, peer=peer)
+        reading.show_typing(call.world, user_id=call.user_id, peer=peer)
     return True
 
 
@@ -119,7 +120,7 @@ def delete_messages(call: RpcCall, request: Any) -> Any:
     """From the caller's side only, or with `revoke` for everybody; the ledger keeps what was said."""
     if request.revoke:
         return _unsaid(call, request.id)
-    pts, count = call.world.delete(user_id=call.user_id, peer=None, message_ids=request.id)
+    pts, count = message_changes.delete(call.world, user_id=call.user_id, peer=None, message_ids=request.id)
     return types.messages.AffectedMessages(pts=pts, pts_count=count)
 
 
@@ -128,7 +129,7 @@ def _unsaid(call: RpcCall, message_ids: list[int]) -> Any:
     known = [message for message_id in message_ids if (message := box.messages.get(message_id)) is not None]
     for message in known:
         if message.seq is not None:
-            message_changes.unsay(call.world, seq=message.seq)
+            message_changes.delete_for_all(call.world, seq=message.seq)
     return types.messages.AffectedMessages(pts=box.pts, pts_count=len(known))
 
 
@@ -139,5 +140,5 @@ def delete_channel_messages(call: RpcCall, request: Any) -> Any:
     messages = call.world.boxes[chat.id].messages
     if any(i in messages and messages[i].from_user != call.user_id for i in request.id):
         raise RpcFailure("MESSAGE_DELETE_FORBIDDEN")
-    pts, count = call.world.delete(user_id=call.user_id, peer=chat.id, message_ids=request.id)
+    pts, count = message_changes.delete(call.world, user_id=call.user_id, peer=chat.id, message_ids=request.id)
     return types.messages.AffectedMessages(pts=pts, pts_count=count)

@@ -8,6 +8,7 @@ from sandbox.mtproto import peers
 from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
+from sandbox.world.actions import membership
 from sandbox.world.entities import User
 
 
@@ -65,13 +66,13 @@ def get_contacts(_call: RpcCall, _request: Any) -> Any:
 
 @handles(functions.contacts.BlockRequest)
 def block(call: RpcCall, request: Any) -> bool:
-    call.world.block(call.user_id, _person(call, request.id))
+    membership.block(call.world, call.user_id, _person(call, request.id))
     return True
 
 
 @handles(functions.contacts.UnblockRequest)
 def unblock(call: RpcCall, request: Any) -> bool:
-    call.world.unblock(call.user_id, _person(call, request.id))
+    membership.unblock(call.world, call.user_id, _person(call, request.id))
     return True
 
 

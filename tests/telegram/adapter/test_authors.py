@@ -1,10 +1,12 @@
 """What the adapter knows of authors, and an account that writes in another name still knows its own messages."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
-from sandbox.world.authors import delete_account, describe, say_album, write_as
+from sandbox.world.actions import membership, sending
+from sandbox.world.actions.authors import delete_account, describe, send_album, write_as
 from sandbox.world.marks import Forward, Marks
 from telegram.errors import PeerRefuses
 from telegram.types import Author, ChatTarget, PersonTarget
@@ -15,21 +17,22 @@ from tests.telegram.sandbox_support import Town, until
 async def test_what_an_author_is_comes_with_every_message(town: Town, accounts: Accounts):
     account = await accounts.open(await logged_in(town.anna))
     await account.dialogs()
-    say, square, now = town.world.say, town.square.id, town.world.clock()
+    square, now = town.square.id, town.world.clock()
+    post = partial(sending.send, town.world)
     helper = describe(town.world, town.world.add_user(first_name="Helper", username="helper_bot").id, bot=True)
     notices = town.world.add_user(first_name="Telegram", user_id=777000)
     news = town.world.add_chat(kind="channel", title="News", username="the_news", owner=town.boris.id)
     for member in (helper, notices):
-        town.world.join(member.id, square)
-    say(user_id=helper.id, peer=square, text="bot")
-    say(user_id=notices.id, peer=square, text="service")
-    say(user_id=town.boris.id, peer=square, text="channel", marks=Marks(send_as=news.id))
-    say(user_id=town.boris.id, peer=square, text="anonymous_admin", marks=Marks(send_as=square))
-    say(user_id=town.boris.id, peer=square, text="person", marks=Marks(via_bot=helper.id))
-    say(user_id=town.boris.id, peer=square, text="person", marks=Marks(forward=Forward(now, town.vera.id)))
-    say_album(town.world, user_id=town.boris.id, peer=square, texts=["person", ""])
+        membership.join(town.world, member.id, square)
+    post(user_id=helper.id, peer=square, text="bot")
+    post(user_id=notices.id, peer=square, text="service")
+    post(user_id=town.boris.id, peer=square, text="channel", marks=Marks(send_as=news.id))
+    post(user_id=town.boris.id, peer=square, text="anonymous_admin", marks=Marks(send_as=square))
+    post(user_id=town.boris.id, peer=square, text="person", marks=Marks(via_bot=helper.id))
+    post(user_id=town.boris.id, peer=square, text="person", marks=Marks(forward=Forward(now, town.vera.id)))
+    send_album(town.world, user_id=town.boris.id, peer=square, texts=["person", ""])
     describe(town.world, town.boris.id, scam=True)
-    say(user_id=town.boris.id, peer=square, text="person")
+    post(user_id=town.boris.id, peer=square, text="person")
     delete_account(town.world, town.vera.id)
     await until(lambda: len(accounts.heard[account]) == 9, "all messages")
     heard = accounts.heard[account]
@@ -46,15 +49,15 @@ async def test_what_an_author_is_comes_with_every_message(town: Town, accounts: 
 async def test_a_message_without_its_author_s_description_is_heard_with_what_is_known_of_them(
     town: Town, accounts: Accounts
 ):
-    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="before")
+    sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="before")
     describe(town.world, town.boris.id, bot=True)
     account = await accounts.open(await logged_in(town.anna))
-    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="nothing is known yet")
-    town.world.say(user_id=town.vera.id, peer=town.group.id, text="described")
-    town.world.say(user_id=town.vera.id, peer=town.group.id, text="known")
+    sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="nothing is known yet")
+    sending.send(town.world, user_id=town.vera.id, peer=town.group.id, text="described")
+    sending.send(town.world, user_id=town.vera.id, peer=town.group.id, text="known")
     await until(lambda: len(accounts.heard[account]) == 3, "all messages")
     await account.dialogs()
-    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="known by now")
+    sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="known by now")
     await until(lambda: len(accounts.heard[account]) == 4, "the last one")
     kinds = {message.text: message.author.kind for message in accounts.heard[account]}
     assert kinds == {
@@ -82,7 +85,7 @@ async def test_what_the_account_said_in_another_name_is_its_own(town: Town, acco
     )
     chat, since = ChatTarget(telegram_id=town.square.id), datetime.now(UTC) - timedelta(minutes=1)
     sent = await account.send(chat, "The rules", random_id=5)
-    town.world.say(user_id=town.boris.id, peer=town.square.id, text="The rules")
+    sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="The rules")
     assert await account.find_own_message(chat, "The rules", since) == sent.message_id
     assert await account.find_own_message(chat, "The rules", since, exclude=[sent.message_id]) is None
     [mine, theirs] = [message for message in await account.history(town.square.id, after_id=0) if message.text]
@@ -94,7 +97,7 @@ async def test_bots_and_accounts_that_are_gone_are_not_written_to(town: Town, ac
     account = await accounts.open(await logged_in(town.anna))
     with pytest.raises(PeerRefuses, match="NOT_A_PERSON"):
         await account.send(PersonTarget(username="helper_bot"), "Hello", random_id=1)
-    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="hi")
+    sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="hi")
     delete_account(town.world, town.boris.id)
     await account.dialogs()
     with pytest.raises(PeerRefuses, match="NOT_A_PERSON"):

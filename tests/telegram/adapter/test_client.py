@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sandbox.world.actions import membership, sending
 from sandbox.world.faults import Fault
 from telegram.errors import AlreadySent, BotDead, ChatRefuses, PeerRefuses, RetryAfter, TransientError
 from telegram.logins.client import request_code
@@ -71,8 +72,8 @@ async def test_waits_are_raised_at_once_and_do_not_reach_other_chats(town: Town,
 async def test_messages_are_heard_in_order_with_their_authors(town: Town, accounts: Accounts):
     account = await anna_of(town, accounts)
     for number in range(10):
-        town.world.say(user_id=town.boris.id, peer=town.square.id, text=f"m{number}")
-    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="psst")
+        sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text=f"m{number}")
+    sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="psst")
     await until(lambda: len(accounts.heard[account]) == 11, "all messages")
     assert accounts.texts(account) == [f"m{number}" for number in range(10)] + ["psst"]
     in_chat, private = accounts.heard[account][0], accounts.heard[account][-1]
@@ -97,7 +98,7 @@ async def test_history_is_read_upwards_in_pages(town: Town, accounts: Accounts, 
     peer = town.boris.id if kind == "private" else getattr(town, kind).id
     speak_to = town.anna.id if kind == "private" else peer
     for number in range(7):
-        town.world.say(user_id=town.boris.id, peer=speak_to, text=f"m{number}")
+        sending.send(town.world, user_id=town.boris.id, peer=speak_to, text=f"m{number}")
     await account.dialogs()
     seen: list[str] = []
     after = 0
@@ -130,7 +131,7 @@ async def test_telegram_is_asked_about_a_chat_itself(town: Town, accounts: Accou
         invite_hash="MarketInvite",
         members=[town.boris.id, town.anna.id],
     )
-    town.world.say(user_id=town.boris.id, peer=chat.id, text="Hello")
+    sending.send(town.world, user_id=town.boris.id, peer=chat.id, text="Hello")
     reference = "@the_market" if kind == "public" else "https://t.me/+MarketInvite"
     account = await accounts.open(await logged_in(town.anna))
     if known:
@@ -138,7 +139,7 @@ async def test_telegram_is_asked_about_a_chat_itself(town: Town, accounts: Accou
     there = await account.membership(reference, chat.id)
     assert there is not None
     assert (there.telegram_id, there.title) == (chat.id, "Market")
-    town.world.leave(town.anna.id, chat.id)
+    membership.leave(town.world, town.anna.id, chat.id)
     assert await account.membership(reference, chat.id) is None
 
 
@@ -155,9 +156,9 @@ async def test_a_basic_group_that_the_account_is_not_in_is_not_entered_by_its_id
     yard = town.world.add_chat(kind="group", title="Yard", members=[town.boris.id])
     for leaves in (False, True):
         if leaves:
-            town.world.join(town.anna.id, yard.id, announce="joined")
+            membership.join(town.world, town.anna.id, yard.id, announce="joined")
             assert (await account.join(str(yard.id))).telegram_id == yard.id
-            town.world.leave(town.anna.id, yard.id)
+            membership.leave(town.world, town.anna.id, yard.id)
         with pytest.raises(ChatRefuses, match="MUST_BE_ADDED"):
             await account.join(str(yard.id))
 
@@ -170,7 +171,7 @@ async def test_what_cannot_be_joined_is_refused(town: Town, accounts: Accounts):
 
 
 async def test_a_person_is_reached_by_username_or_through_a_shared_chat(town: Town, accounts: Accounts):
-    said = town.world.say(user_id=town.vera.id, peer=town.square.id, text="looking for a plumber")
+    said = sending.send(town.world, user_id=town.vera.id, peer=town.square.id, text="looking for a plumber")
     account = await anna_of(town, accounts)
     by_name = await account.send(PersonTarget(username="boris"), "hi", random_id=1)
     assert by_name.user_id == town.boris.id
@@ -188,7 +189,7 @@ async def test_a_username_that_has_gone_to_somebody_else_is_not_written_to(town:
 
 
 async def test_a_reply_in_a_basic_group_finds_its_own_id_of_the_message(town: Town, accounts: Accounts):
-    town.world.say(user_id=town.boris.id, peer=town.group.id, text="who is there?")
+    sending.send(town.world, user_id=town.boris.id, peer=town.group.id, text="who is there?")
     account = await anna_of(town, accounts)
     since = datetime.now(UTC) - timedelta(minutes=1)
     own_id = await account.find_message(town.group.id, from_user_id=town.boris.id, text="who is there?", since=since)

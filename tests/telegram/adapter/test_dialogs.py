@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sandbox.world.actions import membership, sending
 from sandbox.world.entities import Chat
 from sandbox.world.faults import Fault
 from telegram import dialogs
@@ -30,10 +31,10 @@ def halls(town: Town) -> list[Chat]:
     now, chats = town.world.clock(), []
     for number in range(10):
         chats.append(town.world.add_chat(kind="supergroup", title=f"Hall {number}", members=[town.anna.id]))
-        town.world.join(town.boris.id, chats[-1].id)
+        membership.join(town.world, town.boris.id, chats[-1].id)
         town.world.clock = lambda at=now + number: at  # type: ignore[misc]
-        town.world.say(user_id=town.boris.id, peer=chats[-1].id, text=str(number))
-    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="Hello")
+        sending.send(town.world, user_id=town.boris.id, peer=chats[-1].id, text=str(number))
+    sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="Hello")
     town.world.clock = lambda: now + 20
     return chats
 
@@ -58,7 +59,7 @@ async def test_what_moves_up_while_the_list_is_read_is_in_it_with_its_newest_mes
         now = town.world.clock()
         town.world.clock = lambda: now + 20
         for hall in halls[:4]:
-            town.world.say(user_id=town.boris.id, peer=hall.id, text="Later")
+            sending.send(town.world, user_id=town.boris.id, peer=hall.id, text="Later")
     account = await accounts.open(await logged_in(town.anna))
     for peer in peers:
         town.sandbox.faults.plan(Fault(kind="DIALOG_MOVES", user=town.anna.id, chat=peer))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sandbox.world.actions import sending
 from telegram import client
 from telegram.errors import HistoryTooLong
 from telegram.types import ChatTarget
@@ -13,7 +14,7 @@ from tests.telegram.sandbox_support import Town
 
 def chatter(town: Town, peer: int, count: int) -> None:
     for number in range(count):
-        town.world.say(user_id=town.boris.id, peer=peer, text=f"chatter {number}")
+        sending.send(town.world, user_id=town.boris.id, peer=peer, text=f"chatter {number}")
 
 
 @pytest.fixture(params=["group", "square"])

@@ -1,7 +1,9 @@
 """Under which names the adapter shows people, and what it takes a reply for."""
 
-from sandbox.world import usernames
-from sandbox.world.topics import forum_set, topic_begin
+from functools import partial
+
+from sandbox.world.actions import sending, usernames
+from sandbox.world.actions.topics import forum_set, topic_begin
 from telegram.types import PersonTarget
 from tests.telegram.accounts import Accounts, logged_in
 from tests.telegram.sandbox_support import Town, until
@@ -12,7 +14,7 @@ async def test_who_has_only_a_collectible_name_is_known_by_it(town: Town, accoun
     usernames.collect(town.world, town.anna.id, [("anna_bought", True)])
     account = await accounts.open(await logged_in(town.anna))
     assert (await account.me()).username == "anna"
-    town.world.say(user_id=town.vera.id, peer=town.square.id, text="Hello")
+    sending.send(town.world, user_id=town.vera.id, peer=town.square.id, text="Hello")
     (heard,) = await until(lambda: accounts.heard[account])
     assert heard.from_username == "Diva"
     (read,) = await account.history(town.square.id, after_id=0)
@@ -28,18 +30,18 @@ async def test_a_collectible_name_is_remembered_for_messages_that_bring_no_autho
     await account.dialogs()
     assert account._session.username_of(town.vera.id) == ""
     await account.history(town.group.id, after_id=0)
-    town.world.say(user_id=town.vera.id, peer=town.group.id, text="Hello")
+    sending.send(town.world, user_id=town.vera.id, peer=town.group.id, text="Hello")
     await until(lambda: accounts.heard[account])
     assert account._session.username_of(town.vera.id) == "diva"
 
 
 async def test_a_name_that_was_given_up_is_nobodys(town: Town, accounts: Accounts):
     account = await accounts.open(await logged_in(town.anna))
-    town.world.say(user_id=town.boris.id, peer=town.group.id, text="As Boris")
+    sending.send(town.world, user_id=town.boris.id, peer=town.group.id, text="As Boris")
     await until(lambda: len(accounts.heard[account]) == 1)
     usernames.hand_over(town.world, "boris", town.vera.id)
-    town.world.say(user_id=town.boris.id, peer=town.group.id, text="Without a name")
-    town.world.say(user_id=town.vera.id, peer=town.group.id, text="As Boris, too")
+    sending.send(town.world, user_id=town.boris.id, peer=town.group.id, text="Without a name")
+    sending.send(town.world, user_id=town.vera.id, peer=town.group.id, text="As Boris, too")
     await until(lambda: len(accounts.heard[account]) == 3)
     assert [(message.from_user_id, message.from_username) for message in accounts.heard[account]] == [
         (town.boris.id, "boris"),
@@ -52,8 +54,8 @@ async def test_what_is_said_in_a_topic_answers_nobody_but_what_it_quotes(town: T
     forum_set(town.world, town.square.id, forum=True)
     root = topic_begin(town.world, user_id=town.boris.id, chat_id=town.square.id, title="Trips")
     account = await accounts.open(await logged_in(town.anna))
-    say = town.world.say
-    first = say(user_id=town.vera.id, peer=town.square.id, text="Who comes?", reply_to=root)
-    say(user_id=town.boris.id, peer=town.square.id, text="I do", reply_to=first.channel_message_id)
+    post = partial(sending.send, town.world)
+    first = post(user_id=town.vera.id, peer=town.square.id, text="Who comes?", reply_to=root)
+    post(user_id=town.boris.id, peer=town.square.id, text="I do", reply_to=first.channel_message_id)
     await until(lambda: len(accounts.heard[account]) == 2)
     assert [message.reply_to_message_id for message in accounts.heard[account]] == [None, first.channel_message_id]

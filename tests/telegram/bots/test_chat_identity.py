@@ -15,8 +15,9 @@ from campaigns.models import Chat, ChatPermission
 from campaigns.permissions.services import permission_grant, permission_resume
 from campaigns.permissions.validity import is_permitted
 from panelkit.errors import NotPossible
-from sandbox.world import usernames
-from sandbox.world.upgrades import upgrade
+from sandbox.world.actions import usernames
+from sandbox.world.actions.membership import leave
+from sandbox.world.actions.upgrades import upgrade
 from tests.integration import ledger
 from tests.support import wait_until
 from tests.telegram.bots_support import Company, Listener, company_with, events
@@ -205,7 +206,7 @@ def test_who_was_removed_from_the_supergroup_was_removed_from_the_chat(company: 
     company.online(anna)
     first.close()
     new = company.sandbox.call(upgrade, company.world, there.id)
-    company.sandbox.call(company.world.leave, anna.telegram_user_id, new.id)
+    company.sandbox.call(leave, company.world, anna.telegram_user_id, new.id)
     company.run(company.start("second"), anna)
     wait_until(lambda: not is_permitted(chat_id=chat.id, purpose=PARSE), what="the permission is suspended")
     assert Chat.objects.get(pk=chat.pk).telegram_id == new.id

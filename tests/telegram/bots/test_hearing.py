@@ -17,7 +17,7 @@ from campaigns.suppressions.lookup import is_suppressed
 from leads.models import Conversation, Lead, Message
 from leads.selectors import heard_since, leads_unrecorded
 from leads.services.incoming import message_record, messages_changed
-from sandbox.world import message_changes
+from sandbox.world.actions import message_changes, sending
 from sandbox.world.entities import User
 from sandbox.world.faults import Fault, FaultKind
 from telegram import calls
@@ -65,7 +65,7 @@ def conversation_with_lead(person: Any, bot: Bot) -> Conversation:
 
 def say_to(company: Company, person: Any, bot: Bot, *texts: str) -> None:
     for text in texts:
-        company.sandbox.call(company.world.say, user_id=person.id, peer=bot.telegram_user_id, text=text)
+        company.sandbox.call(sending.send, company.world, user_id=person.id, peer=bot.telegram_user_id, text=text)
 
 
 def until_suppressed(person: Any) -> None:
@@ -96,7 +96,7 @@ def test_an_edit_to_stop_and_a_deletion_are_found_after_a_time_without_a_connect
     runtime.sessions[bot.pk].stop()
     task.join(60)
     do(company, message_changes.edit, user_id=company.pavel.id, seq=1, text="STOP")
-    do(company, message_changes.unsay, seq=2)
+    do(company, message_changes.delete_for_all, seq=2)
     company.run(runtime, bot)
     until_suppressed(company.pavel)
     slip = Message.objects.filter(conversation=conversation, text="a slip", deleted_at__isnull=False)

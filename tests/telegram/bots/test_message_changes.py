@@ -11,7 +11,7 @@ from bots.gate.origins import register_origin
 from bots.models import Bot, BotBlock, Delivery
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.permissions.services import permission_grant
-from sandbox.world import message_changes
+from sandbox.world.actions import message_changes
 from sandbox.world.faults import Fault
 from tests.integration import ledger
 from tests.support import wait_until
@@ -80,7 +80,7 @@ def test_what_happens_to_a_message_is_kept_with_its_delivery(company: Company, k
     until(delivery, reactions="👍 1")
     do(company, message_changes.edit, user_id=anna.telegram_user_id, seq=entry.seq, text="Hello")
     until(delivery, edited_text="Hello")
-    do(company, message_changes.unsay, seq=entry.seq)
+    do(company, message_changes.delete_for_all, seq=entry.seq)
     until_deleted(delivery)
     assert (delivery.text, delivery.state) == ("Helo", "sent")
     assert set(story(delivery)) == {"reacted", "edited", "deleted"}
@@ -101,7 +101,7 @@ def test_what_happened_while_nobody_was_connected_is_found_later(company: Compan
     opening, closing = company.world.ledger
     do(company, message_changes.edit, user_id=anna.telegram_user_id, seq=opening.seq, text="Won")
     do(company, message_changes.react, user_id=company.pavel.id, seq=opening.seq, emoji="❤")
-    do(company, message_changes.unsay, seq=closing.seq)
+    do(company, message_changes.delete_for_all, seq=closing.seq)
     company.run(runtime, anna)
     until(first, edited_text="Won", reactions="❤ 1")
     until_deleted(second)
@@ -118,7 +118,7 @@ def test_a_bot_in_the_same_supergroup_notices_for_the_one_that_is_away(company: 
     until(delivery, state="sent")
     runtime.sessions[anna.pk].stop()
     anna_task.join(60)
-    do(company, message_changes.unsay, seq=company.world.ledger[0].seq)
+    do(company, message_changes.delete_for_all, seq=company.world.ledger[0].seq)
     until_deleted(delivery)
 
 
@@ -134,7 +134,7 @@ def test_a_message_deleted_before_it_is_written_down_as_said_is_found(company: C
         """While it settles, a moderator's program deletes the message, and the bot looks for it in vain."""
 
         def settle(self, delivery: Delivery, *, now: datetime) -> None:
-            do(company, message_changes.unsay, seq=1)
+            do(company, message_changes.delete_for_all, seq=1)
             wait_until(lambda: runtime.sessions[anna.pk]._afterwards._again, what="the first look")
 
     register_origin(ledger.ORIGIN, Moderated())

@@ -12,6 +12,7 @@ from bots.worker import membership
 from campaigns.models import Chat, ChatPermission
 from campaigns.permissions.services import permission_grant, permission_resume
 from campaigns.permissions.validity import is_permitted
+from sandbox.world.actions.membership import join, leave
 from sandbox.world.faults import Fault
 from telegram import dialogs
 from tests.support import wait_until
@@ -47,7 +48,7 @@ def test_a_removed_account_does_not_enter_again_before_an_operator_says_so(compa
     company.until_heard(anna, 1)
     assert Presence.objects.filter(bot=anna, chat=chat).exists()
 
-    company.sandbox.call(company.world.leave, anna.telegram_user_id, there.id)
+    company.sandbox.call(leave, company.world, anna.telegram_user_id, there.id)
     if notices == "at the next connection":
         company.sandbox.call(company.sandbox.mtproto.drop_everyone)
     wait_until(lambda: not is_permitted(chat_id=chat.id, purpose=PARSE), what="the permission is suspended")
@@ -94,7 +95,7 @@ def test_a_chat_that_the_list_lacks_is_no_removal(company: Company, monkeypatch)
     company.say(square, "three")
     assert company.until_heard(anna, 4)[-1] == "three"
     # Once it has been removed Telegram says so, for this chat.
-    company.sandbox.call(company.world.leave, anna.telegram_user_id, square.id)
+    company.sandbox.call(leave, company.world, anna.telegram_user_id, square.id)
     wait_until(lambda: not is_permitted(chat_id=chat.id, purpose=PARSE), what="the permission is suspended")
     assert is_permitted(chat_id=other.id, purpose=PARSE)
 
@@ -112,7 +113,7 @@ def test_what_to_do_about_a_basic_group_that_the_account_is_not_in_is_said_once(
     [told] = events("bots.error")
     assert "add the account to the group in Telegram" in told
     assert company.state(anna)[0] == "online"
-    company.sandbox.call(company.world.join, anna.telegram_user_id, yard.id, announce="joined")
+    company.sandbox.call(join, company.world, anna.telegram_user_id, yard.id, announce="joined")
     wait_until(lambda: Presence.objects.filter(bot=anna, chat=chat).exists(), what="it is in the group")
     wait_until(lambda: not Incident.objects.exists(), what="the incident is over")
     company.say(yard, "Welcome")

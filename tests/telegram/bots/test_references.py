@@ -12,6 +12,7 @@ from campaigns.chats.references import reference_change
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
 from campaigns.permissions.validity import is_permitted, permissions_given
 from messaging.database.clock import database_clock
+from sandbox.world.actions import membership
 from sandbox.world.faults import Fault
 from telegram.client import TelegramAccount
 from tests.integration import ledger
@@ -112,7 +113,7 @@ def test_a_link_into_a_chat_that_shows_itself_is_found_out_by_its_id(company: Co
     other = private(company, "garden")
     other.peek = how != "anna is in both"
     if not other.peek:
-        company.sandbox.call(company.world.join, anna.telegram_user_id, other.id)
+        company.sandbox.call(membership.join, company.world, anna.telegram_user_id, other.id)
     reference_change(chat_id=chat.pk, reference=other.invite_link)
     assert until_suspended(chat).reference_leads_to == other.id
 
@@ -127,7 +128,7 @@ def test_without_an_account_inside_it_waits_until_one_is_added_by_hand(company: 
     assert "bot anna does not see where" in Incident.objects.get(key=f"unconfirmed:{chat.pk}").reason
     company.look_again(anna)
     assert anna.telegram_user_id not in there.members and waits(chat)
-    company.sandbox.call(company.world.join, anna.telegram_user_id, there.id)
+    company.sandbox.call(membership.join, company.world, anna.telegram_user_id, there.id)
     until_confirmed(chat)
     wait_until(lambda: Presence.objects.filter(bot=anna, chat=chat).exists(), what="it is in its chat")
 
@@ -136,7 +137,7 @@ def test_who_was_removed_from_the_chat_cannot_confirm_and_the_owner_is_asked(com
     there, chat = square
     anna = online(company, "anna", chat)
     link = there.invite_link
-    company.sandbox.call(company.world.leave, anna.telegram_user_id, there.id)
+    company.sandbox.call(membership.leave, company.world, anna.telegram_user_id, there.id)
     reference_change(chat_id=chat.pk, reference=link)
     chat = until_suspended(chat)
     assert (chat.reference_leads_to, waits(chat)) == (None, True)
@@ -178,7 +179,7 @@ def test_who_was_in_the_other_chat_before_stays_there_and_that_is_reported(compa
     other = private(company, "garden")
     Chat.objects.filter(pk=chat.pk).update(telegram_id=there.id, kind="supergroup", reference=other.invite_link)
     anna = company.make_bot("anna", chat)
-    company.sandbox.call(company.world.join, anna.telegram_user_id, other.id)
+    company.sandbox.call(membership.join, company.world, anna.telegram_user_id, other.id)
     company.run(company.start(), anna)
     until_suspended(chat)
     assert anna.telegram_user_id in other.members
@@ -229,7 +230,7 @@ def test_an_account_that_is_banned_while_it_looks_confirms_nothing_and_another_o
         company.until_state(bot, "banned")
     assert waits(chat) and not is_permitted(chat_id=chat.pk, purpose=SCRIPT) and not suspended(chat)
     vera = company.make_bot("vera", chat)
-    company.sandbox.call(company.world.join, vera.telegram_user_id, there.id)
+    company.sandbox.call(membership.join, company.world, vera.telegram_user_id, there.id)
     company.run(company.start("third"), vera)
     until_confirmed(chat)
 

@@ -17,6 +17,7 @@ from bots.worker.supervision import mark_abandoned, to_be_started
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.permissions.services import permission_grant
 from messaging.database.clock import database_clock
+from sandbox.world.actions import sending
 from sandbox.world.faults import Fault
 from telegram.connection.session_store import key_of
 from tests.integration import ledger
@@ -202,7 +203,7 @@ def test_peer_flood_stops_first_contacts_across_restarts_until_a_person_releases
     second = company.start("second")
     company.run(second, anna)
     company.online(anna)
-    company.sandbox.call(company.world.say, user_id=lost.id, peer=anna.telegram_user_id, text="hello?")
+    company.sandbox.call(sending.send, company.world, user_id=lost.id, peer=anna.telegram_user_id, text="hello?")
     answer = ledger.queue_message(anna, campaign, lost.id, "Hello!", peer_username=lost.username)
     until(answer, State.SENT)
     assert [entry.text for entry in company.world.ledger if entry.from_user == anna.telegram_user_id] == ["Hello!"]

@@ -12,6 +12,7 @@ from bots.models import Bot, BotBlock, BotStateChange, Delivery
 from campaigns.models import Chat, ChatPermission, Purpose
 from campaigns.permissions.services import permission_grant
 from campaigns.services import campaign_pause
+from sandbox.world.actions import membership, sending
 from sandbox.world.faults import Fault
 from tests.integration import ledger
 from tests.support import wait_until
@@ -64,7 +65,7 @@ def test_bots_answer_each_other_whatever_numbers_their_accounts_see(company: Com
     anna, boris = company.make_bot("anna", chat), company.make_bot("boris", chat)
     for number in range(3):
         company.sandbox.call(
-            company.world.say, user_id=company.pavel.id, peer=anna.telegram_user_id, text=f"private {number}"
+            sending.send, company.world, user_id=company.pavel.id, peer=anna.telegram_user_id, text=f"private {number}"
         )
     company.run(company.start(), anna, boris)
     company.online(anna, boris)
@@ -156,7 +157,7 @@ def test_whoever_blocked_the_account_is_not_written_to(company: Company):
     anna = company.make_bot("anna")
     company.run(company.start(), anna)
     company.online(anna)
-    company.sandbox.call(company.world.block, company.pavel.id, anna.telegram_user_id)
+    company.sandbox.call(membership.block, company.world, company.pavel.id, anna.telegram_user_id)
     facts = {"purpose": Purpose.FIRST_CONTACT, "peer_username": "pavel_here"}
     delivery = ledger.queue_message(anna, ledger.make_campaign(), None, ledger.DISCLOSED, **facts)
     until_settled(delivery, state=State.FAILED)

@@ -17,6 +17,7 @@ from bots.worker import session
 from bots.worker.leases import lease_take
 from bots.worker.supervision import mark_abandoned, to_be_started
 from messaging.models import OutboxEvent
+from sandbox.world.actions import membership
 from sandbox.world.faults import Fault, FaultKind
 from tests.support import wait_until
 from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company, events
@@ -262,7 +263,7 @@ def test_a_chat_whose_admins_decide_is_asked_once_and_entered_when_they_have_let
     company.say(club, "not for you")
     company.say(square, "hello")
     assert company.until_heard(bot, 1) == ["hello"]
-    company.sandbox.call(company.world.approve, bot.telegram_user_id, club.id)
+    company.sandbox.call(membership.approve, company.world, bot.telegram_user_id, club.id)
     wait_until(lambda: not Incident.objects.exists(), what="the bot in the club")
     wait_until(lambda: Cursor.objects.filter(bot=bot, peer_id=club.id).exists(), what="the club to be read")
     company.say(club, "welcome")

@@ -12,8 +12,8 @@ from panelkit.rights import Shell
 from parser.hit_changes import hits_changed
 from parser.models import Hit
 from privacy.person import Person
-from sandbox.world import message_changes
-from sandbox.world.authors import describe
+from sandbox.world.actions import membership, message_changes, sending
+from sandbox.world.actions.authors import describe
 from telegram.types import is_supergroup
 from tests.integration import ledger
 from tests.support import wait_until
@@ -97,14 +97,14 @@ def test_direct_chats_that_begin_later_are_read_whole_and_older_ones_are_not(com
     company.role.reads_chats, company.role.reads_private = False, True
     bot = company.make_bot("manager")
     stranger = company.make_user("Stranger")
-    speak = company.world.say
-    company.sandbox.call(speak, user_id=stranger.id, peer=bot.telegram_user_id, text="old times")
+    post = partial(sending.send, company.world)
+    company.sandbox.call(post, user_id=stranger.id, peer=bot.telegram_user_id, text="old times")
     first = company.start("first")
     company.run(first, bot)
     company.online(bot)
     first.close()
     company.say(bot.telegram_user_id, "new", "here")
-    company.sandbox.call(speak, user_id=stranger.id, peer=bot.telegram_user_id, text="me again")
+    company.sandbox.call(post, user_id=stranger.id, peer=bot.telegram_user_id, text="me again")
     company.run(company.start("second"), bot)
     company.until_heard(bot, 3)
     assert sorted(company.role.texts(bot)) == ["here", "me again", "new"]
@@ -137,13 +137,13 @@ def test_who_wrote_is_read_from_the_history_when_an_update_does_not_describe_the
     olga = company.make_user("Olga")
     yard, row = company.make_chat("yard", kind="group", members=[olga])
     bot = company.make_bot("ears", row)
-    company.sandbox.call(company.world.join, bot.telegram_user_id, yard.id)
-    say = partial(company.sandbox.call, company.world.say, user_id=olga.id, peer=yard.id)
-    say(text="before anybody listened")
+    company.sandbox.call(membership.join, company.world, bot.telegram_user_id, yard.id)
+    post = partial(company.sandbox.call, sending.send, company.world, user_id=olga.id, peer=yard.id)
+    post(text="before anybody listened")
     company.say(yard, "the newest, which is what a list of chats shows")
     company.run(company.start(), bot)
     company.online(bot)
-    say(text="and now")
+    post(text="and now")
     company.until_heard(bot, 1)
     [(_, message)] = company.role.heard
     assert (message.text, message.author.kind, message.from_username) == ("and now", "person", "olga_here")
@@ -154,8 +154,8 @@ def test_of_a_direct_chat_nothing_old_is_read_to_learn_who_writes(company: Compa
     helper = company.make_user("Helper")
     company.sandbox.call(describe, company.world, helper.id, bot=True)
     bot = company.make_bot("ears")
-    say = partial(company.sandbox.call, company.world.say, user_id=helper.id, peer=bot.telegram_user_id)
-    say(text="old")
+    post = partial(company.sandbox.call, sending.send, company.world, user_id=helper.id, peer=bot.telegram_user_id)
+    post(text="old")
     runtime = company.start()
     company.run(runtime, bot)
     company.online(bot)
@@ -163,7 +163,7 @@ def test_of_a_direct_chat_nothing_old_is_read_to_learn_who_writes(company: Compa
     assert account is not None
     # Nothing of the bot is remembered, as after a list of chats that is not read yet.
     account._session._authors.clear()
-    say(text="new")
+    post(text="new")
     company.until_heard(bot, 1)
     assert [(message.text, message.author.kind) for _, message in company.role.heard] == [("new", "bot")]
 
@@ -194,7 +194,7 @@ def test_what_becomes_of_a_hit_is_heard_in_a_supergroup_and_in_a_basic_group(com
         company.sandbox.call(message_changes.edit, company.world, user_id=company.pavel.id, seq=seq, text="coffee?")
     wait_until(lambda: Hit.objects.filter(edited_text="coffee?").count() == 2, what="the edits")
     for seq in (1, 2):
-        company.sandbox.call(message_changes.unsay, company.world, seq=seq)
+        company.sandbox.call(message_changes.delete_for_all, company.world, seq=seq)
     wait_until(lambda: Hit.objects.exclude(deleted_at=None).count() == 2, what="the deletions")
 
 
@@ -202,18 +202,18 @@ def test_who_was_erased_and_writes_again_keeps_nobody_else_waiting(company: Comp
     company.role.reads_private, company.role.reads_chats = True, False
     bot = company.make_bot("ears")
     olga = company.make_user("Olga")
-    say = partial(company.sandbox.call, company.world.say, user_id=olga.id, peer=bot.telegram_user_id)
+    post = partial(company.sandbox.call, sending.send, company.world, user_id=olga.id, peer=bot.telegram_user_id)
     runtime = company.start()
     company.run(runtime, bot)
     company.online(bot)
-    say(text="forget me")
+    post(text="forget me")
     company.until_heard(bot, 1)
     person_erase(Person(olga.id), by=Shell())
     account = runtime.sessions[bot.pk].account
     assert account is not None
     # As after a connection anew: the short update of a text names nobody.
     account._session._authors.clear()
-    say(text="me again")
+    post(text="me again")
     company.say(bot.telegram_user_id, "and I")
     assert company.until_heard(bot, 2) == ["forget me", "and I"]
     assert not Cursor.objects.filter(bot=bot, peer_id=olga.id).exists()

@@ -1,9 +1,12 @@
 """Who authors are and what stands on their messages, as an unmodified client sees it."""
 
+from functools import partial
+
 import pytest
 from telethon import errors, events, functions, types, utils
 
-from sandbox.world.authors import delete_account, describe, say_album, write_as
+from sandbox.world.actions import membership, sending
+from sandbox.world.actions.authors import delete_account, describe, send_album, write_as
 from sandbox.world.errors import WorldError
 from sandbox.world.marks import Forward, Marks
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
@@ -20,7 +23,7 @@ async def newest(client, chat) -> types.Message:
 async def test_bots_scams_fakes_and_deleted_accounts_are_shown_as_such(town: Town) -> None:
     helper = town.world.add_user(first_name="Helper", username="helper_bot")
     for member in (helper, town.boris, town.vera):
-        town.world.join(member.id, town.square.id)
+        membership.join(town.world, member.id, town.square.id)
     describe(town.world, helper.id, bot=True)
     describe(town.world, town.boris.id, scam=True)
     describe(town.world, town.vera.id, fake=True)
@@ -28,7 +31,7 @@ async def test_bots_scams_fakes_and_deleted_accounts_are_shown_as_such(town: Tow
     square = await input_chat(anna, town.square)
     shown = {}
     for member in (helper, town.boris, town.vera):
-        town.world.say(user_id=member.id, peer=town.square.id, text="hello")
+        sending.send(town.world, user_id=member.id, peer=town.square.id, text="hello")
         shown[member.id] = (await newest(anna, square)).described[member.id]
     # The account has not met the bot: what somebody is stands on "min" users, too.
     assert shown[helper.id].min and not shown[town.boris.id].min
@@ -38,7 +41,7 @@ async def test_bots_scams_fakes_and_deleted_accounts_are_shown_as_such(town: Tow
         town.vera.id: (False, False, True),
     }
     delete_account(town.world, town.boris.id)
-    town.world.say(user_id=town.vera.id, peer=town.square.id, text="He is gone")
+    sending.send(town.world, user_id=town.vera.id, peer=town.square.id, text="He is gone")
     answer = await anna(functions.messages.GetHistoryRequest(square, 0, None, 0, 10, 0, 0, 0))
     [gone] = [user for user in answer.users if user.id == town.boris.id]
     assert (gone.deleted, gone.first_name, gone.username, town.world.find_username("boris")) == (True, None, None, None)
@@ -49,8 +52,8 @@ async def test_via_bots_and_forwards_stand_on_the_message(town: Town) -> None:
     anna = await town.login(town.anna)
     square = await input_chat(anna, town.square)
     inbox = Inbox(anna)
-    say = town.world.say
-    say(user_id=town.boris.id, peer=town.square.id, text="by way of a bot", marks=Marks(via_bot=helper.id))
+    post = partial(sending.send, town.world)
+    post(user_id=town.boris.id, peer=town.square.id, text="by way of a bot", marks=Marks(via_bot=helper.id))
     said = await newest(anna, square)
     assert (said.via_bot_id, said.from_id, said.described[helper.id].bot) == (
         helper.id,
@@ -58,11 +61,11 @@ async def test_via_bots_and_forwards_stand_on_the_message(town: Town) -> None:
         True,
     )
     now = town.world.clock()
-    say(user_id=town.boris.id, peer=town.square.id, text="Vera's", marks=Marks(forward=Forward(now, town.vera.id)))
+    post(user_id=town.boris.id, peer=town.square.id, text="Vera's", marks=Marks(forward=Forward(now, town.vera.id)))
     forwarded = await newest(anna, square)
     assert forwarded.fwd_from.from_id == types.PeerUser(town.vera.id)
     assert {town.boris.id, town.vera.id} <= forwarded.described.keys()
-    say(user_id=town.boris.id, peer=town.square.id, text="hidden", marks=Marks(forward=Forward(now, name="Somebody")))
+    post(user_id=town.boris.id, peer=town.square.id, text="hidden", marks=Marks(forward=Forward(now, name="Somebody")))
     hidden = (await newest(anna, square)).fwd_from
     assert (hidden.from_id, hidden.from_name) == (None, "Somebody")
     await inbox.wait_for(3)
@@ -77,13 +80,13 @@ async def test_an_album_is_a_message_for_each_picture(town: Town) -> None:
         albums.append([(message.id, message.message) for message in event.messages])
 
     anna.add_event_handler(collect, events.Album())
-    said = say_album(town.world, user_id=town.boris.id, peer=town.anna.id, texts=["Our teas", "", ""])
+    said = send_album(town.world, user_id=town.boris.id, peer=town.anna.id, texts=["Our teas", "", ""])
     await until(lambda: albums, "the album")
     assert albums == [[(entry.id_for(town.anna.id), entry.text) for entry in said]]
     [message] = await anna.get_messages("boris", ids=[said[1].id_for(town.anna.id)])
     assert message.grouped_id == said[0].marks.album and isinstance(message.media, types.MessageMediaPhoto)
     with pytest.raises(WorldError):
-        town.world.say(user_id=town.boris.id, peer=town.anna.id, text="")
+        sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="")
 
 
 async def test_who_writes_as_a_channel_is_seen_as_the_channel(town: Town) -> None:
@@ -128,7 +131,7 @@ async def test_an_anonymous_admin_is_seen_as_the_group(town: Town) -> None:
     said = await newest(boris, seen_by_boris)
     assert (said.from_id, said.out, said.post_author) == (types.PeerChannel(town.square.bare_id), False, None)
     marks = Marks(send_as=town.square.id, post_author="Anna")
-    town.world.say(user_id=town.anna.id, peer=town.square.id, text="Signed", marks=marks)
+    sending.send(town.world, user_id=town.anna.id, peer=town.square.id, text="Signed", marks=marks)
     assert (await newest(boris, seen_by_boris)).post_author == "Anna"
     with pytest.raises(WorldError):
         write_as(town.world, user_id=town.boris.id, chat_id=town.square.id, peer=town.square.id)
@@ -139,7 +142,7 @@ async def test_in_a_channel_only_its_owner_writes_in_its_own_name(town: Town) ->
     news = town.world.add_chat(kind="channel", title="News", username="the_news", owner=town.anna.id, members=everyone)
     boris = await town.login(town.boris)
     seen = await input_chat(boris, news)
-    town.world.say(user_id=town.anna.id, peer=news.id, text="Today")
+    sending.send(town.world, user_id=town.anna.id, peer=news.id, text="Today")
     post = await newest(boris, seen)
     assert (post.post, post.from_id, town.anna.id in post.described) == (True, None, False)
     with pytest.raises(errors.ChatAdminRequiredError):
@@ -158,7 +161,7 @@ async def test_a_plain_text_of_somebody_who_wrote_before_comes_without_its_autho
     inbox = Inbox(anna)
     peer = town.anna.id if kind == "private" else town.group.id
     for text in ("first", "second"):
-        town.world.say(user_id=town.boris.id, peer=peer, text=text)
+        sending.send(town.world, user_id=town.boris.id, peer=peer, text=text)
     assert await inbox.wait_for(2) == ["first", "second"]
     short = types.UpdateShortMessage if kind == "private" else types.UpdateShortChatMessage
     first, second = (update for update in raw if isinstance(update, types.UpdateNewMessage | short))

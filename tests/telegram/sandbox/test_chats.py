@@ -3,6 +3,7 @@
 import pytest
 from telethon import errors, functions, types
 
+from sandbox.world.actions import membership, sending
 from tests.telegram.sandbox_support import Inbox, Town, until
 
 
@@ -33,7 +34,7 @@ async def test_a_public_chat_is_joined_by_its_username(town: Town, plaza) -> Non
     await anna(functions.channels.JoinChannelRequest(entity))
     assert town.anna.id in plaza.members
     inbox = Inbox(anna)
-    town.world.say(user_id=town.boris.id, peer=plaza.id, text="Welcome")
+    sending.send(town.world, user_id=town.boris.id, peer=plaza.id, text="Welcome")
     assert await inbox.wait_for(1) == ["Welcome"]
     await anna.send_message(entity, "Thanks")
     assert town.world.ledger[-1].peer == plaza.id
@@ -59,7 +60,7 @@ async def test_a_basic_group_is_joined_by_its_invite_link(town: Town, kitchen) -
     anna = await town.login(town.anna)
     await anna(functions.messages.ImportChatInviteRequest(kitchen.invite_hash))
     inbox = Inbox(anna)
-    town.world.say(user_id=town.boris.id, peer=kitchen.id, text="Tea?")
+    sending.send(town.world, user_id=town.boris.id, peer=kitchen.id, text="Tea?")
     assert await inbox.wait_for(1) == ["Tea?"]
 
 
@@ -100,7 +101,7 @@ async def test_a_private_chat_shows_nothing_to_those_who_left_it(town: Town, cel
     with pytest.raises(errors.ChannelPrivateError):
         await anna(functions.channels.JoinChannelRequest(channel))
     inbox = Inbox(anna)
-    town.world.say(user_id=town.boris.id, peer=cellar.id, text="Unheard")
+    sending.send(town.world, user_id=town.boris.id, peer=cellar.id, text="Unheard")
     assert (await anna.get_me()).id == town.anna.id
     assert inbox.texts == []
 
@@ -138,8 +139,8 @@ async def test_the_creator_of_a_supergroup_does_not_leave_it(town: Town, plaza) 
 
 async def test_participants_are_listed(town: Town, plaza, kitchen) -> None:
     boris = await town.login(town.boris)
-    town.world.join(town.anna.id, plaza.id)
-    town.world.join(town.anna.id, kitchen.id)
+    membership.join(town.world, town.anna.id, plaza.id)
+    membership.join(town.world, town.anna.id, kitchen.id)
     await boris.get_dialogs()
     for chat in (plaza, kitchen):
         listed = await boris.get_participants(chat.id)
@@ -167,7 +168,7 @@ async def test_chats_tell_their_details(town: Town, plaza) -> None:
 async def test_dialogs_show_the_last_message_and_what_is_unread(town: Town) -> None:
     anna = await town.login(town.anna)
     for text in ("One", "Two"):
-        town.world.say(user_id=town.boris.id, peer=town.square.id, text=text)
+        sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text=text)
     dialogs = {dialog.id: dialog for dialog in await anna.get_dialogs()}
     square = dialogs[town.square.id]
     assert (square.message.raw_text, square.unread_count) == ("Two", 2)

@@ -6,6 +6,7 @@ from typing import Any
 from telethon import TelegramClient, utils
 from telethon.tl import functions, types
 
+from sandbox.world.actions import sending
 from sandbox.world.entities import Chat
 from sandbox.world.faults import Fault
 from tests.telegram.sandbox_support import Town, send
@@ -17,7 +18,7 @@ def add_chats(town: Town, count: int) -> list[Chat]:
     for number in range(count):
         chat = town.world.add_chat(kind="supergroup", title=f"Hall {number}", members=[town.anna.id, town.boris.id])
         town.world.clock = lambda at=now + number: at  # type: ignore[misc]
-        town.world.say(user_id=town.boris.id, peer=chat.id, text=str(number))
+        sending.send(town.world, user_id=town.boris.id, peer=chat.id, text=str(number))
         chats.append(chat)
     town.world.clock = lambda: now + count
     return chats
@@ -64,7 +65,7 @@ async def test_a_dialog_that_moves_up_between_two_pages_is_on_neither(town: Town
 
 
 async def test_a_private_dialog_moves_up_when_the_other_one_writes(town: Town) -> None:
-    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="Hello")
+    sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="Hello")
     now = town.world.clock()
     town.world.clock = lambda: now + timedelta(hours=1).total_seconds()
     chats = add_chats(town, 2)

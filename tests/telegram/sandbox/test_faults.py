@@ -1,10 +1,12 @@
 """Faults on demand."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from telethon import errors, functions
 
+from sandbox.world.actions import sending
 from sandbox.world.faults import Fault, FaultKind
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
@@ -163,7 +165,7 @@ async def test_a_delayed_answer_comes_when_the_faults_are_cleared_and_delays_no_
     listing = asyncio.ensure_future(anna.get_dialogs())
     await until(lambda: town.sandbox.faults.delayed, "the delayed answer")
     assert (await anna.get_me()).id == town.anna.id
-    town.world.say(user_id=town.boris.id, peer=town.anna.id, text="Meanwhile")
+    sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="Meanwhile")
     assert await heard.wait_for(1) == ["Meanwhile"]
     assert not listing.done()
     town.sandbox.faults.clear()
@@ -175,13 +177,13 @@ async def test_what_was_too_much_to_be_told_is_in_the_history_only(town: Town) -
     anna = await town.login(town.anna)
     await anna.get_dialogs()
     heard = Inbox(anna)
-    say = town.world.say
+    post = partial(sending.send, town.world)
     for fault in (Fault(kind="UPDATE_LOST", user=town.anna.id), Fault(kind="DIFFERENCE_TOO_LONG", user=town.anna.id)):
         town.sandbox.faults.plan(fault)
-    say(user_id=town.boris.id, peer=town.anna.id, text="Lost on its way")
-    say(user_id=town.boris.id, peer=town.anna.id, text="Shows the gap")
+    post(user_id=town.boris.id, peer=town.anna.id, text="Lost on its way")
+    post(user_id=town.boris.id, peer=town.anna.id, text="Shows the gap")
     await until(lambda: not town.sandbox.faults.as_json(), "the difference asked for")
-    say(user_id=town.boris.id, peer=town.anna.id, text="Afterwards")
+    post(user_id=town.boris.id, peer=town.anna.id, text="Afterwards")
     assert await heard.wait_for(1) == ["Afterwards"]
     history = await anna.get_messages("boris", limit=5)
     assert [message.text for message in reversed(history)] == ["Lost on its way", "Shows the gap", "Afterwards"]

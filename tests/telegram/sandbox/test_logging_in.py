@@ -7,6 +7,7 @@ from telethon import errors, functions, types
 from telethon.password import compute_check
 
 from sandbox.mtproto.logins.tokens import token_of
+from sandbox.world.actions import membership, sending
 from sandbox.world.faults import Fault
 from tests.telegram.sandbox_support import Inbox, Town, send, until
 
@@ -173,7 +174,7 @@ async def test_whoever_asks_to_join_is_in_once_approved(town: Town) -> None:
     with pytest.raises(errors.InviteRequestSentError):
         await anna(functions.messages.ImportChatInviteRequest("ClubInvite"))
     assert town.anna.id not in club.members
-    town.world.approve(town.anna.id, club.id)
+    membership.approve(town.world, town.anna.id, club.id)
     assert town.anna.id in club.members
 
 
@@ -182,13 +183,13 @@ async def test_an_update_that_is_lost_is_made_up_for_by_the_next_and_one_that_is
 ) -> None:
     anna = await town.login(town.anna)
     heard = Inbox(anna)
-    town.world.say(user_id=town.boris.id, peer=town.square.id, text="one")
+    sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="one")
     await heard.wait_for(1)
     town.sandbox.faults.plan(Fault(kind="UPDATE_LOST", user=town.anna.id, chat=town.square.id))
-    town.world.say(user_id=town.boris.id, peer=town.square.id, text="two")
+    sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="two")
     town.sandbox.faults.plan(Fault(kind="UPDATE_DOUBLED", user=town.anna.id, chat=town.square.id))
-    town.world.say(user_id=town.boris.id, peer=town.square.id, text="three")
-    town.world.say(user_id=town.boris.id, peer=town.square.id, text="four")
+    sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="three")
+    sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="four")
     await until(lambda: "four" in heard.texts)
     assert sorted(heard.texts) == sorted(["one", "two", "three", "four"])
     assert not town.sandbox.faults.as_json()

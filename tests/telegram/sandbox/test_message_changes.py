@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from telethon import TelegramClient, errors, functions, types
 
-from sandbox.world import message_changes
+from sandbox.world.actions import message_changes, sending
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
 HEART, THUMB = types.ReactionEmoji("❤"), types.ReactionEmoji("👍")
@@ -103,9 +103,9 @@ async def test_what_was_edited_and_deleted_meanwhile_is_in_the_difference(town: 
     anna = await town.login(town.anna)
     state = await anna(functions.updates.GetStateRequest())
     world = town.world
-    said = [world.say(user_id=town.boris.id, peer=town.anna.id, text=text) for text in ("one", "two")]
+    said = [sending.send(world, user_id=town.boris.id, peer=town.anna.id, text=text) for text in ("one", "two")]
     message_changes.edit(world, user_id=town.boris.id, seq=said[0].seq, text="first")
-    message_changes.unsay(world, seq=said[1].seq)
+    message_changes.delete_for_all(world, seq=said[1].seq)
     found = await anna(functions.updates.GetDifferenceRequest(state.pts, state.date, state.qts))
     assert [message.message for message in found.new_messages] == ["first"]
     edits = [update for update in found.other_updates if isinstance(update, types.UpdateEditMessage)]
@@ -115,7 +115,7 @@ async def test_what_was_edited_and_deleted_meanwhile_is_in_the_difference(town: 
 
 
 async def test_the_control_api_edits_deletes_and_reacts(town: Town) -> None:
-    entry = town.world.say(user_id=town.boris.id, peer=town.square.id, text="Anyone?")
+    entry = sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="Anyone?")
 
     async def post(path: str, body: Any) -> tuple[int, Any]:
         async with http.post(path, json=body) as answer:

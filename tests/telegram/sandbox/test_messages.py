@@ -5,6 +5,7 @@ import random
 import pytest
 from telethon import errors, functions, types
 
+from sandbox.world.actions import membership, sending
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
 
@@ -112,10 +113,10 @@ async def test_a_foreign_channel_hash_is_refused(town: Town) -> None:
 
 async def test_a_stranger_in_a_supergroup_is_addressed_through_their_message(town: Town) -> None:
     stranger = town.world.add_user(first_name="Sonya")
-    town.world.join(stranger.id, town.square.id)
+    membership.join(town.world, stranger.id, town.square.id)
     anna = await town.login(town.anna)
     heard = Inbox(anna)
-    town.world.say(user_id=stranger.id, peer=town.square.id, text="Anyone?")
+    sending.send(town.world, user_id=stranger.id, peer=town.square.id, text="Anyone?")
     await heard.wait_for(1)
     shown = heard.events[0].sender
     assert shown.min
@@ -135,7 +136,7 @@ async def test_nobody_writes_where_they_are_not_a_member(town: Town) -> None:
     anna = await town.login(town.anna)
     group, square, secret = [await input_chat(anna, c) for c in (town.group, town.square, hidden)]
     for chat in (town.group, town.square, hidden):
-        town.world.leave(town.anna.id, chat.id)
+        membership.leave(town.world, town.anna.id, chat.id)
     with pytest.raises(errors.ChatWriteForbiddenError):
         await send(anna, group, "Hello", random_id=1)
     with pytest.raises(errors.ChatWriteForbiddenError):
@@ -172,7 +173,7 @@ async def test_an_empty_or_overlong_text_is_refused(town: Town) -> None:
 async def test_history_pages_in_both_directions(town: Town) -> None:
     anna = await town.login(town.anna)
     for number in range(1, 251):
-        town.world.say(user_id=town.boris.id, peer=town.square.id, text=str(number))
+        sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text=str(number))
     square = await anna.get_entity("the_square")
     newest_first = [int(m.raw_text) async for m in anna.iter_messages(square, wait_time=0)]
     assert newest_first == list(range(250, 0, -1))
@@ -200,7 +201,7 @@ async def test_private_history_belongs_to_its_owner(town: Town) -> None:
 async def test_search_finds_words_and_authors(town: Town) -> None:
     anna = await town.login(town.anna)
     for user, text in ((town.boris, "Нужен репетитор"), (town.vera, "Репетитор найден"), (town.boris, "Ok")):
-        town.world.say(user_id=user.id, peer=town.square.id, text=text)
+        sending.send(town.world, user_id=user.id, peer=town.square.id, text=text)
     found = await anna.get_messages("the_square", search="репетитор", limit=10)
     assert [m.raw_text for m in found] == ["Репетитор найден", "Нужен репетитор"]
     by_boris = await anna.get_messages("the_square", search="репетитор", from_user="boris", limit=10)
@@ -210,7 +211,7 @@ async def test_search_finds_words_and_authors(town: Town) -> None:
 async def test_single_messages_are_found_by_their_number(town: Town) -> None:
     anna = await town.login(town.anna)
     sent = await anna.send_message("boris", "Here")
-    said = town.world.say(user_id=town.boris.id, peer=town.square.id, text="There")
+    said = sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="There")
     assert (await anna.get_messages("boris", ids=sent.id)).raw_text == "Here"
     assert (await anna.get_messages("the_square", ids=said.channel_message_id)).raw_text == "There"
     assert await anna.get_messages("the_square", ids=999) is None

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import re
 import signal
 import stat
@@ -14,24 +15,39 @@ import pytest
 from coolthing_site.demo.environment import free_ports
 from sandbox.mtproto.encryption.authkeys import AuthKeys
 from sandbox.server import Sandbox, SandboxConfig
-from sandbox.state import StateFile, StateUnreadable
-from sandbox.world import entities
+from sandbox.state import _MOVED, StateFile, StateUnreadable
+from sandbox.world.actions import sending
 from sandbox.world.world import World
 from tests.support import ROOT
 from tests.telegram.sandbox_support import Inbox, Town, send, until
 
 
-def test_a_snapshot_from_before_a_module_moved_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, world = tmp_path / "state", World(seed=0)
+def test_a_snapshot_of_the_older_format_is_read_where_modules_had_their_former_names(tmp_path: Path) -> None:
+    path, world, keys = tmp_path / "state", World(seed=0), AuthKeys()
     anna = world.add_user(first_name="Anna", phone="9996611111")
-    with monkeypatch.context() as before:
-        before.setitem(sys.modules, "sandbox.entities", entities)
-        before.setattr(entities.User, "__module__", "sandbox.entities")
-        StateFile(path, world, AuthKeys()).save()
-    assert b"sandbox.entities" in path.read_bytes()
+    boris = world.add_user(first_name="Boris")
+    once = sending.send(world, user_id=anna.id, peer=boris.id, text="Once", random_id=5)
+    older = world.dump()
+    older["_said"] = older.pop("_sent")
+    # Protocol 2 writes the names of modules as lines, so that they can be replaced.
+    data = pickle.dumps({"format": 4, "world": older, "keys": keys.dump()}, protocol=2)
+    for former, module in _MOVED.items():
+        data = data.replace(f"c{module}\n".encode(), f"c{former}\n".encode())
+    for former in ("sandbox.boxes", "sandbox.entities", "sandbox.hashes", "sandbox.marks", "sandbox.registry"):
+        assert f"c{former}\n".encode() in data
+    path.write_bytes(data)
     now = World(seed=0)
     assert StateFile(path, now, AuthKeys()).load()
     assert now.users[anna.id].first_name == "Anna"
+    repeated = sending.send(now, user_id=anna.id, peer=boris.id, text="Once", random_id=5)
+    assert (repeated.seq, repeated.repeats, len(now.ledger)) == (once.seq, 1, 1)
+
+
+def test_a_snapshot_of_another_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(pickle.dumps({"format": 3, "world": {}, "keys": {}}))
+    with pytest.raises(StateUnreadable, match="format 3, not 5; remove it"):
+        StateFile(path, World(seed=0), AuthKeys()).load()
 
 
 async def test_accounts_stay_logged_in_over_a_restart(key_dir: Path, tmp_path: Path) -> None:
@@ -83,7 +99,7 @@ async def test_it_runs_in_a_thread_of_its_own(key_dir: Path) -> None:
         town = sandbox.call(Town, sandbox)
         anna = await town.login(town.anna)
         inbox = Inbox(anna)
-        sandbox.call(sandbox.world.say, user_id=town.boris.id, peer=town.anna.id, text="Hello")
+        sandbox.call(sending.send, sandbox.world, user_id=town.boris.id, peer=town.anna.id, text="Hello")
         assert await inbox.wait_for(1) == ["Hello"]
         await town.close()
 

@@ -3,7 +3,7 @@
 import pytest
 from telethon import errors, functions, types
 
-from sandbox.world.topics import forum_set, topic_begin
+from sandbox.world.actions.topics import forum_set, topic_begin
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send
 
 

@@ -4,6 +4,7 @@ import pytest
 from telethon import TelegramClient, functions, types
 from telethon.sessions import MemorySession
 
+from sandbox.world.actions import sending
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
 
@@ -42,7 +43,7 @@ def _everywhere(town: Town, text: str) -> list[str]:
     """Boris says it in private, in the group and in the supergroup."""
     said = []
     for peer in (town.anna.id, town.group.id, town.square.id):
-        entry = town.world.say(user_id=town.boris.id, peer=peer, text=f"{text} {peer}")
+        entry = sending.send(town.world, user_id=town.boris.id, peer=peer, text=f"{text} {peer}")
         said.append(entry.text)
     return said
 

@@ -3,7 +3,8 @@
 import pytest
 from telethon import errors, functions, types
 
-from sandbox.world.upgrades import upgrade
+from sandbox.world.actions import sending
+from sandbox.world.actions.upgrades import upgrade
 from tests.telegram.sandbox_support import Inbox, Town, send, until
 
 
@@ -39,7 +40,7 @@ async def test_its_creator_upgrades_a_group_and_everybody_is_told(town: Town) ->
 
 async def test_both_chats_are_in_the_list_and_each_names_the_other(town: Town) -> None:
     boris = await town.login(town.boris)
-    town.world.say(user_id=town.vera.id, peer=town.group.id, text="Before")
+    sending.send(town.world, user_id=town.vera.id, peer=town.group.id, text="Before")
     new = upgrade(town.world, town.group.id)
     listed = {dialog.id: dialog for dialog in await boris.get_dialogs()}
     assert {town.group.id, new.id} <= listed.keys()
@@ -61,11 +62,11 @@ async def test_both_chats_are_in_the_list_and_each_names_the_other(town: Town) -
 async def test_the_old_chat_is_read_but_not_written_to_and_the_new_one_begins_empty(town: Town) -> None:
     boris = await town.login(town.boris)
     inbox = Inbox(boris)
-    town.world.say(user_id=town.vera.id, peer=town.group.id, text="Before")
+    sending.send(town.world, user_id=town.vera.id, peer=town.group.id, text="Before")
     new = upgrade(town.world, town.group.id)
     with pytest.raises(errors.PeerIdInvalidError):
         await send(boris, types.InputPeerChat(town.group.bare_id), "Anybody?", random_id=1)
-    town.world.say(user_id=town.vera.id, peer=new.id, text="After")
+    sending.send(town.world, user_id=town.vera.id, peer=new.id, text="After")
     assert await inbox.wait_for(2) == ["Before", "After"]
     await boris.get_dialogs()
     left, before = await boris.get_messages(town.group.id, limit=5)

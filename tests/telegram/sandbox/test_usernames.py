@@ -3,7 +3,7 @@
 import pytest
 from telethon import errors, functions, types
 
-from sandbox.world import usernames
+from sandbox.world.actions import sending, usernames
 from sandbox.world.errors import WorldError
 from tests.telegram.sandbox_support import Town, until
 
@@ -57,7 +57,7 @@ async def test_collectible_names_stand_in_a_list_and_the_plain_name_is_empty(tow
     anna = await town.login(town.anna)
     usernames.collect(town.world, town.vera.id, [("asleep_vera", False), ("diva", True)])
     usernames.collect(town.world, town.square.id, [("plaza", True)])
-    town.world.say(user_id=town.vera.id, peer=town.square.id, text="Hello")
+    sending.send(town.world, user_id=town.vera.id, peer=town.square.id, text="Hello")
     (message,) = await anna.get_messages("the_square", limit=1)
     vera, square = await message.get_sender(), await message.get_chat()
     assert (vera.username, square.username) == (None, None)

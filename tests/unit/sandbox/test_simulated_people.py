@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from sandbox.llm.answers import REASONS, answer
 from sandbox.people import People, add_people_routes
 from sandbox.scenario import Scenario
+from sandbox.world.actions import membership, sending
 from sandbox.world.world import World
 
 SPEED = 100.0
@@ -42,7 +43,7 @@ class Town:
         return self
 
     def write(self, person: str, text: str = "Hello", account: str = "mira") -> None:
-        self.world.say(user_id=self.users[account], peer=self.users[person], text=text, by="account")
+        sending.send(self.world, user_id=self.users[account], peer=self.users[person], text=text, by="account")
 
     def heard(self, person: str, account: str = "mira") -> list[str]:
         pair = (self.users[person], self.users[account])
@@ -144,16 +145,16 @@ async def test_a_burst_is_answered_once(town: Town) -> None:
 
 
 async def test_people_do_not_answer_each_other_nor_in_chats(town: Town) -> None:
-    town.world.say(user_id=town.users["olga"], peer=town.users["irina"], text="Hi")
+    sending.send(town.world, user_id=town.users["olga"], peer=town.users["irina"], text="Hi")
     chat = town.scenario.chat_ids()["expats"]
-    town.world.say(user_id=town.users["mira"], peer=chat, text="Hi", by="account")
+    sending.send(town.world, user_id=town.users["mira"], peer=chat, text="Hi", by="account")
     assert town.people.status()["waiting"] == 0
 
 
 async def test_whoever_was_blocked_does_not_silence_the_others(town: Town) -> None:
     town.write("irina")
     town.write("emily")
-    town.world.block(town.users["mira"], town.users["irina"])
+    membership.block(town.world, town.users["mira"], town.users["irina"])
     await until(lambda: not town.people.status()["waiting"])
     assert (len(town.heard("irina")), len(town.heard("emily"))) == (0, 1)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.world.actions import membership, message_changes, reading, sending
 from sandbox.world.entities import CHANNEL_MARK, Chat, User
 from sandbox.world.notices import BoxChanged, InboxRead, MembershipChanged, OutboxRead, WorldReset
 from sandbox.world.world import LedgerEntry, UnknownPeer, World, WorldError
@@ -95,7 +96,7 @@ def test_given_ids_are_kept_and_new_ones_avoid_them(world: World) -> None:
 
 
 def test_a_private_message_has_a_number_on_each_side(world: World, anna: User, boris: User) -> None:
-    entry = world.say(user_id=anna.id, peer=boris.id, text="Hello")
+    entry = sending.send(world, user_id=anna.id, peer=boris.id, text="Hello")
     assert set(entry.message_ids) == {anna.id, boris.id}
     mine = world.boxes[anna.id].messages[entry.message_ids[anna.id]]
     theirs = world.boxes[boris.id].messages[entry.message_ids[boris.id]]
@@ -105,14 +106,14 @@ def test_a_private_message_has_a_number_on_each_side(world: World, anna: User, b
 
 
 def test_a_note_to_oneself_is_stored_once(world: World, anna: User) -> None:
-    entry = world.say(user_id=anna.id, peer=anna.id, text="Milk")
+    entry = sending.send(world, user_id=anna.id, peer=anna.id, text="Milk")
     assert len(world.boxes[anna.id].messages) == 1
     assert list(entry.message_ids) == [anna.id]
 
 
 def test_a_reply_points_to_everyones_own_number(world: World, anna: User, boris: User, group: Chat) -> None:
-    asked = world.say(user_id=anna.id, peer=group.id, text="When?")
-    reply = world.say(user_id=boris.id, peer=group.id, text="At six", reply_to=asked.message_ids[boris.id])
+    asked = sending.send(world, user_id=anna.id, peer=group.id, text="When?")
+    reply = sending.send(world, user_id=boris.id, peer=group.id, text="At six", reply_to=asked.message_ids[boris.id])
     assert reply.reply_to == asked.seq
     for user in (anna, boris):
         message = world.boxes[user.id].messages[reply.message_ids[user.id]]
@@ -122,25 +123,25 @@ def test_a_reply_points_to_everyones_own_number(world: World, anna: User, boris:
 def test_whoever_joined_later_sees_a_reply_without_what_it_replies_to(
     world: World, anna: User, boris: User, group: Chat
 ) -> None:
-    asked = world.say(user_id=anna.id, peer=group.id, text="When?")
+    asked = sending.send(world, user_id=anna.id, peer=group.id, text="When?")
     vera = world.add_user(first_name="Vera")
-    world.join(vera.id, group.id)
-    reply = world.say(user_id=boris.id, peer=group.id, text="At six", reply_to=asked.message_ids[boris.id])
+    membership.join(world, vera.id, group.id)
+    reply = sending.send(world, user_id=boris.id, peer=group.id, text="At six", reply_to=asked.message_ids[boris.id])
     assert asked.id_for(vera.id) is None
     assert world.boxes[vera.id].messages[reply.message_ids[vera.id]].reply_to is None
 
 
 def test_a_reply_to_what_the_speaker_cannot_see_is_refused(world: World, anna: User, boris: User, group: Chat) -> None:
-    private = world.say(user_id=anna.id, peer=boris.id, text="Psst")
+    private = sending.send(world, user_id=anna.id, peer=boris.id, text="Psst")
     for unseen in (private.message_ids[boris.id], 99_999):
         with pytest.raises(WorldError, match="REPLY_MESSAGE_ID_INVALID"):
-            world.say(user_id=boris.id, peer=group.id, text="What?", reply_to=unseen)
+            sending.send(world, user_id=boris.id, peer=group.id, text="What?", reply_to=unseen)
     assert len(world.ledger) == 1
 
 
 def test_a_supergroup_numbers_for_everybody(world: World, anna: User, square: Chat) -> None:
-    first = world.say(user_id=anna.id, peer=square.id, text="One")
-    second = world.say(user_id=anna.id, peer=square.id, text="Two")
+    first = sending.send(world, user_id=anna.id, peer=square.id, text="One")
+    second = sending.send(world, user_id=anna.id, peer=square.id, text="Two")
     assert (first.channel_message_id, second.channel_message_id) == (1, 2)
     assert first.message_ids == {}
 
@@ -148,11 +149,11 @@ def test_a_supergroup_numbers_for_everybody(world: World, anna: User, square: Ch
 def test_a_repeat_is_the_original_even_where_one_may_no_longer_write(
     world: World, anna: User, boris: User, square: Chat
 ) -> None:
-    original = world.say(user_id=anna.id, peer=square.id, text="Once", random_id=5)
-    world.leave(anna.id, square.id)
-    assert world.say(user_id=anna.id, peer=square.id, text="Changed", random_id=5) is original
+    original = sending.send(world, user_id=anna.id, peer=square.id, text="Once", random_id=5)
+    membership.leave(world, anna.id, square.id)
+    assert sending.send(world, user_id=anna.id, peer=square.id, text="Changed", random_id=5) is original
     assert (original.text, original.repeats, len(world.ledger)) == ("Once", 1, 1)
-    assert world.say(user_id=boris.id, peer=square.id, text="Mine", random_id=5) is not original
+    assert sending.send(world, user_id=boris.id, peer=square.id, text="Mine", random_id=5) is not original
 
 
 def test_a_refused_message_leaves_no_trace(world: World, anna: User, boris: User) -> None:
@@ -160,23 +161,23 @@ def test_a_refused_message_leaves_no_trace(world: World, anna: User, boris: User
     world.subscribe(heard.append)
     hidden = world.add_chat(kind="supergroup", title="Hidden")
     pts = world.boxes[anna.id].pts
-    world.block(boris.id, anna.id)
+    membership.block(world, boris.id, anna.id)
     for peer, error in ((hidden.id, "CHANNEL_PRIVATE"), (boris.id, "USER_IS_BLOCKED"), (5, "PEER_ID_INVALID")):
         with pytest.raises(WorldError) as refused:
-            world.say(user_id=anna.id, peer=peer, text="Hello", random_id=1)
+            sending.send(world, user_id=anna.id, peer=peer, text="Hello", random_id=1)
         assert refused.value.name == error
     assert (world.ledger, heard, world.boxes[anna.id].pts) == ([], [], pts)
 
 
 def test_pts_grows_by_one_a_message_and_by_the_count_of_a_deletion(world: World, anna: User, square: Chat) -> None:
-    said = [world.say(user_id=anna.id, peer=square.id, text=str(n)) for n in range(5)]
+    said = [sending.send(world, user_id=anna.id, peer=square.id, text=str(n)) for n in range(5)]
     box = world.boxes[square.id]
     assert box.pts == 6
     gone = [said[1].channel_message_id or 0, said[3].channel_message_id or 0, 999]
-    assert world.delete(user_id=anna.id, peer=square.id, message_ids=gone) == (8, 2)
+    assert message_changes.delete(world, user_id=anna.id, peer=square.id, message_ids=gone) == (8, 2)
     assert box.history(square.id) == [1, 3, 5]
     assert [event.pts for event in box.since(4)] == [5, 6, 8]
-    assert world.delete(user_id=anna.id, peer=square.id, message_ids=gone) == (8, 0)
+    assert message_changes.delete(world, user_id=anna.id, peer=square.id, message_ids=gone) == (8, 0)
 
 
 def test_listeners_hear_of_an_entry_when_all_its_numbers_are_known(
@@ -184,19 +185,19 @@ def test_listeners_hear_of_an_entry_when_all_its_numbers_are_known(
 ) -> None:
     numbers: list[set[int]] = []
     stop = world.subscribe(lambda entry: numbers.append(set(entry.message_ids)))
-    world.say(user_id=anna.id, peer=group.id, text="One")
+    sending.send(world, user_id=anna.id, peer=group.id, text="One")
     stop()
-    world.say(user_id=anna.id, peer=group.id, text="Two")
+    sending.send(world, user_id=anna.id, peer=group.id, text="Two")
     assert numbers == [{anna.id, boris.id}]
 
 
 def test_reading_moves_forward_only_and_is_told_to_the_author(world: World, anna: User, boris: User) -> None:
     seen: list[object] = []
-    first = world.say(user_id=anna.id, peer=boris.id, text="One")
-    second = world.say(user_id=anna.id, peer=boris.id, text="Two")
+    first = sending.send(world, user_id=anna.id, peer=boris.id, text="One")
+    second = sending.send(world, user_id=anna.id, peer=boris.id, text="Two")
     world.watch(seen.append)
-    position = world.read(user_id=boris.id, peer=anna.id, max_id=second.message_ids[boris.id])
-    assert world.read(user_id=boris.id, peer=anna.id, max_id=first.message_ids[boris.id]) == position
+    position = reading.read(world, user_id=boris.id, peer=anna.id, max_id=second.message_ids[boris.id])
+    assert reading.read(world, user_id=boris.id, peer=anna.id, max_id=first.message_ids[boris.id]) == position
     assert seen == [
         InboxRead(boris.id, anna.id, second.message_ids[boris.id]),
         OutboxRead(anna.id, boris.id, second.message_ids[anna.id]),
@@ -204,17 +205,17 @@ def test_reading_moves_forward_only_and_is_told_to_the_author(world: World, anna
 
 
 def test_in_a_supergroup_everybody_reads_for_themselves(world: World, anna: User, boris: User, square: Chat) -> None:
-    world.say(user_id=anna.id, peer=square.id, text="One")
-    world.read(user_id=boris.id, peer=square.id, max_id=0)
-    assert world.read_position(boris.id, square.id) == 1
-    assert world.read_position(anna.id, square.id) == 0
+    sending.send(world, user_id=anna.id, peer=square.id, text="One")
+    reading.read(world, user_id=boris.id, peer=square.id, max_id=0)
+    assert reading.read_position(world, boris.id, square.id) == 1
+    assert reading.read_position(world, anna.id, square.id) == 0
 
 
 def test_people_are_known_through_private_talk_and_basic_groups_only(world: World) -> None:
     a, b, c, d = (world.add_user(first_name=name) for name in "ABCD")
     world.add_chat(kind="supergroup", title="S", members=[a.id, b.id, c.id, d.id])
     world.add_chat(kind="group", title="G", members=[a.id, b.id])
-    world.say(user_id=a.id, peer=c.id, text="Hello")
+    sending.send(world, user_id=a.id, peer=c.id, text="Hello")
     assert [world.knows(a.id, user.id) for user in (a, b, c, d)] == [True, True, True, False]
     assert world.knows(c.id, a.id)
 
@@ -231,8 +232,8 @@ def test_joining_twice_changes_nothing(world: World, anna: User) -> None:
     chat = world.add_chat(kind="supergroup", title="S")
     seen: list[object] = []
     world.watch(seen.append)
-    world.join(anna.id, chat.id, announce="joined")
-    world.join(anna.id, chat.id, announce="joined")
+    membership.join(world, anna.id, chat.id, announce="joined")
+    membership.join(world, anna.id, chat.id, announce="joined")
     assert [type(notice) for notice in seen] == [MembershipChanged, BoxChanged]
     assert world.boxes[chat.id].messages[1].action == "joined"
     assert world.ledger == []
@@ -241,7 +242,7 @@ def test_joining_twice_changes_nothing(world: World, anna: User) -> None:
 def test_reset_forgets_everything_and_says_so(world: World, anna: User, square: Chat) -> None:
     seen: list[object] = []
     world.watch(seen.append)
-    world.say(user_id=anna.id, peer=square.id, text="One", random_id=1)
+    sending.send(world, user_id=anna.id, peer=square.id, text="One", random_id=1)
     world.reset()
     assert (world.users, world.chats, world.ledger) == ({}, {}, [])
     assert isinstance(seen[-1], WorldReset)
@@ -249,12 +250,12 @@ def test_reset_forgets_everything_and_says_so(world: World, anna: User, square: 
 
 
 def test_a_dumped_world_goes_on_where_it_was(world: World, anna: User, boris: User, group: Chat) -> None:
-    entry = world.say(user_id=anna.id, peer=group.id, text="Once", random_id=1)
+    entry = sending.send(world, user_id=anna.id, peer=group.id, text="Once", random_id=1)
     fresh = World(clock=world.clock)
     fresh.load(pickle.loads(pickle.dumps(world.dump())))
-    again = fresh.say(user_id=anna.id, peer=group.id, text="Once", random_id=1)
+    again = sending.send(fresh, user_id=anna.id, peer=group.id, text="Once", random_id=1)
     assert (again.seq, again.repeats, again.message_ids) == (1, 1, entry.message_ids)
     assert fresh.find_username("anna_a") == anna
-    reply = fresh.say(user_id=boris.id, peer=group.id, text="Yes", reply_to=entry.message_ids[boris.id])
+    reply = sending.send(fresh, user_id=boris.id, peer=group.id, text="Yes", reply_to=entry.message_ids[boris.id])
     assert reply.message_ids[anna.id] == entry.message_ids[anna.id] + 1
     assert fresh.hashes.of(anna.id, boris.id, "user") == world.hashes.of(anna.id, boris.id, "user")

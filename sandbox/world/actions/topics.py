@@ -4,6 +4,7 @@ began it (https://core.telegram.org/api/forum): whoever writes in it replies to 
 What replies to nothing is in the topic General, which has no root here.
 """
 
+from sandbox.world.actions import posting, sending
 from sandbox.world.entities import Chat
 from sandbox.world.errors import WorldError
 from sandbox.world.notices import MembershipChanged
@@ -25,12 +26,12 @@ def topic_begin(world: World, *, user_id: int, chat_id: int, title: str) -> int:
     """A member begins a topic; gives the id of its root."""
     chat = world.registry.chat(chat_id)
     _check_forum(chat)
-    world.check_may_write(user_id, chat)
+    sending.check_may_write(world, user_id, chat)
     if not title.strip():
         raise WorldError("TOPIC_TITLE_EMPTY")
     root = world.boxes[chat.id].last_id + 1
     chat.topics[root] = title
-    world.post_action(user_id, chat, "topic")
+    posting.post_action(world, user_id, chat, "topic")
     return root
 
 

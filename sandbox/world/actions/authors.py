@@ -4,6 +4,7 @@ channel or as an anonymous admin; and albums, which are several messages.
 
 from collections.abc import Sequence
 
+from sandbox.world.actions import membership, sending
 from sandbox.world.entities import Chat, LedgerEntry, User
 from sandbox.world.errors import WorldError
 from sandbox.world.marks import PLAIN, Marks
@@ -36,7 +37,7 @@ def delete_account(world: World, user_id: int) -> User:
         world.registry.exchange_username(user.username, None, user.id)
     user.deleted, user.username, user.first_name, user.last_name = True, None, "", ""
     for chat in [chat for chat in world.chats.values() if user.id in chat.members]:
-        world.leave(user.id, chat.id)
+        membership.leave(world, user.id, chat.id)
     world.revision += 1
     return user
 
@@ -61,10 +62,10 @@ def check_send_as(world: World, user_id: int, chat: Chat, peer: int) -> None:
         raise WorldError("SEND_AS_PEER_INVALID", f"{user_id} may not write as {peer} in {chat.id}")
 
 
-def say_album(
+def send_album(
     world: World, *, user_id: int, peer: int, texts: Sequence[str], marks: Marks = PLAIN
 ) -> list[LedgerEntry]:
     """Pictures that are shown as one: a message each, with the captions `texts`, most of them empty."""
     album = FIRST_ALBUM + len(world.ledger)
     facts = Marks(marks.send_as, marks.post_author, marks.via_bot, marks.forward, album, photo=True)
-    return [world.say(user_id=user_id, peer=peer, text=text, marks=facts) for text in texts]
+    return [sending.send(world, user_id=user_id, peer=peer, text=text, marks=facts) for text in texts]

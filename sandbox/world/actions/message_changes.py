@@ -1,14 +1,17 @@
-"""What becomes of what was said: edits, deletions for everybody, reactions. The ledger keeps what was said first."""
+"""Changes of sent messages: edits, deletions and reactions. The ledger keeps the text that was sent first."""
 
 from sandbox.world.entities import LedgerEntry
 from sandbox.world.errors import WorldError
 from sandbox.world.notices import BoxChanged, Reacted
-from sandbox.world.texts import as_stored
-from sandbox.world.world import World, check_text
+from sandbox.world.texts import as_stored, check_text
+from sandbox.world.world import World
 
 
-def said_as(world: World, user_id: int, peer: int, message_id: int) -> LedgerEntry:
-    """The entry behind a message as this account numbers it. Raises WorldError when it is gone or nobody's words."""
+def entry_of(world: World, user_id: int, peer: int, message_id: int) -> LedgerEntry:
+    """The entry of a message, given this account's number of it.
+
+    Raises WorldError if the message is gone, or is a service message.
+    """
     message = world.box_of(user_id, peer).messages.get(message_id)
     entry = world.entry(message.seq or 0) if message is not None and message.peer == peer else None
     if entry is None:
@@ -17,7 +20,7 @@ def said_as(world: World, user_id: int, peer: int, message_id: int) -> LedgerEnt
 
 
 def edit(world: World, *, user_id: int, seq: int, text: str) -> LedgerEntry:
-    """The author gives what they said another text, for everybody who can see it."""
+    """Change the text of a message for everyone. `user_id` must be its author."""
     entry = _existing(world, seq)
     text = as_stored(text)
     check_text(text)
@@ -33,8 +36,8 @@ def edit(world: World, *, user_id: int, seq: int, text: str) -> LedgerEntry:
     return entry
 
 
-def unsay(world: World, *, seq: int) -> LedgerEntry:
-    """Deletes it for everybody; the ledger keeps it."""
+def delete_for_all(world: World, *, seq: int) -> LedgerEntry:
+    """Delete a message for everyone; the ledger keeps its entry."""
     entry = _existing(world, seq)
     entry.deleted = True
     world.revision += 1
@@ -44,8 +47,23 @@ def unsay(world: World, *, seq: int) -> LedgerEntry:
     return entry
 
 
+def delete(world: World, *, user_id: int, peer: int | None, message_ids: list[int]) -> tuple[int, int]:
+    """Delete messages from the account's box, or from the supergroup `peer`. Returns the box's pts and the count."""
+    box_id = peer if peer is not None else user_id
+    box = world.boxes[box_id]
+    for message_id in message_ids if box_id < 0 else ():
+        if (message := box.messages.get(message_id)) and (entry := world.entry(message.seq or 0)):
+            entry.deleted = True
+    event = box.delete(message_ids)
+    if event is None:
+        return box.pts, 0
+    world.revision += 1
+    world.notify(BoxChanged(box_id, event))
+    return event.pts, event.pts_count
+
+
 def react(world: World, *, user_id: int, seq: int, emoji: str | None) -> LedgerEntry:
-    """A user's one reaction to it; None takes it back."""
+    """Set the user's only reaction to a message; None removes it."""
     entry = _existing(world, seq)
     if entry.id_for(user_id) is None or (entry.peer < 0 and user_id not in world.registry.chat(entry.peer).members):
         raise WorldError("MESSAGE_ID_INVALID", f"{user_id} sees no entry {seq}")

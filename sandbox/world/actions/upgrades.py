@@ -4,6 +4,7 @@ The old chat stays in everybody's list and can be read, but takes no messages an
 (https://core.telegram.org/api/channel#migration).
 """
 
+from sandbox.world.actions import posting
 from sandbox.world.entities import Chat
 from sandbox.world.errors import WorldError
 from sandbox.world.notices import MembershipChanged
@@ -28,6 +29,6 @@ def upgrade(world: World, chat_id: int, *, by: int | None = None) -> Chat:
     old.migrated_to, new.migrated_from = new.id, old.id
     for member in new.members:
         world.notify(MembershipChanged(member, new.id))
-    world.post_action(creator, old, "migrate_to")
-    world.post_action(creator, new, "migrate_from")
+    posting.post_action(world, creator, old, "migrate_to")
+    posting.post_action(world, creator, new, "migrate_from")
     return new
