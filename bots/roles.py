@@ -44,7 +44,7 @@ class RoleHandler(Protocol):
         groups (without `peer_id`). Must not use the network. May be called again with the same changes.
         """
 
-    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+    def received_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         """The Telegram ids of direct messages that others wrote after `since` and that are not deleted.
 
         Returns the newest `most` of them.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from bots.gate.row_locks import Statement, ask
+from bots.gate.row_locks import Statement, execute
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from campaigns.models import Purpose
@@ -27,7 +27,7 @@ class LeadsOrigin:
     """`origin_id` is the id of a `leads.Message`."""
 
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
-        ask(Statement(_LOCK_CONVERSATIONS, [list(origin_ids)]))
+        execute(Statement(_LOCK_CONVERSATIONS, [list(origin_ids)]))
 
     def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> Mapping[UUID, Verdict]:
         messages = {

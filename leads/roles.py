@@ -7,7 +7,7 @@ from uuid import UUID
 from campaigns.models import Chat
 from leads.locks import managers_lock
 from leads.models import Conversation
-from leads.selectors import bots_wanted, chats_of, heard_since, leads_unrecorded
+from leads.selectors import bots_wanted, chats_of, leads_unrecorded, received_since
 from leads.services.incoming import message_record, messages_changed
 from telegram.types import IncomingMessage, MessageNow
 
@@ -33,8 +33,8 @@ class ManagerHandler:
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         return messages_changed(bot_id=bot_id, changes=changes)
 
-    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
-        return heard_since(bot_id=bot_id, since=since, most=most)
+    def received_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return received_since(bot_id=bot_id, since=since, most=most)
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return leads_unrecorded(bot_id=bot_id, since=since, most=most)

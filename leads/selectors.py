@@ -191,7 +191,7 @@ def heard(*, bot_id: UUID) -> QuerySet[Message]:
     return Message.objects.filter(conversation__bot_id=bot_id, delivery=None, telegram_message_id__isnull=False)
 
 
-def heard_since(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
+def received_since(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
     """The Telegram ids of messages of `heard` after `since` that are not deleted, newest first, at most `most`."""
     there = heard(bot_id=bot_id).filter(at__gt=since, deleted_at=None).order_by("-at")
     return [number for number in there.values_list("telegram_message_id", flat=True)[:most] if number is not None]

@@ -27,7 +27,7 @@ class ParserHandler:
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         return hits_changed(bot_id=bot_id, changes=changes)
 
-    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+    def received_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from bots.gate.row_locks import Statement, ask
+from bots.gate.row_locks import Statement, execute
 from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from panelkit.labels import short_choice
@@ -45,10 +45,10 @@ class StepOrigin:
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
         """Lock the plays, then the assignments, so that they cannot be paused or stopped or end in this transaction."""
         steps = list(origin_ids)
-        ask(Statement(_LOCK_PLAYS, [steps]), Statement(_LOCK_ASSIGNMENTS, [steps]))
+        execute(Statement(_LOCK_PLAYS, [steps]), Statement(_LOCK_ASSIGNMENTS, [steps]))
 
     def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> dict[UUID, Verdict]:
-        (rows,) = ask(Statement(_STANDINGS, [[delivery.origin_id for delivery in deliveries]]))
+        (rows,) = execute(Statement(_STANDINGS, [[delivery.origin_id for delivery in deliveries]]))
         found = {step_id: Standing(*facts) for step_id, *facts in rows}
         return {delivery.pk: _verdict(delivery, found.get(delivery.origin_id)) for delivery in deliveries}
 

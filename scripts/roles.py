@@ -31,7 +31,7 @@ class ActorHandler:
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         return []
 
-    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+    def received_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:

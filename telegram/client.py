@@ -236,19 +236,19 @@ class TelegramAccount:
     @within(JOIN_LIMIT)
     async def join(self, reference: str, known_id: int | None = None) -> ResolvedChat:
         """Become a member; no error when the account is one. ChatRefuses(INVITE_REQUEST_SENT): an admin decides.
-        ChatElsewhere: the reference leads to another chat than the one with the marked id `known_id`.
+        ReferenceLeadsElsewhere: the reference leads to another chat than the one with the marked id `known_id`.
         """
         return await peers.join(self._client, reference, known_id)
 
     @within(JOIN_LIMIT)
     async def find_chat(self, reference: str, known_id: int | None = None) -> ResolvedChat:
-        """What a reference leads to, without joining it. Raises ChatElsewhere as `join`."""
+        """What a reference leads to, without joining it. Raises ReferenceLeadsElsewhere as `join`."""
         return await peers.resolve(self._client, reference, known_id)
 
     @within(JOIN_LIMIT)
     async def check_reference(self, reference: str, known_id: int) -> ResolvedChat:
         """The chat with the marked id `known_id`, when the reference leads to it; nothing is joined. Raises
-        ChatElsewhere as `join`, and ChatRefuses(NOT_INSIDE) when this account cannot see where it leads.
+        ReferenceLeadsElsewhere as `join`, and ChatRefuses(NOT_INSIDE) when this account cannot see where it leads.
         """
         return await check_reference(self._client, reference, known_id)
 

@@ -119,7 +119,7 @@ class AlreadySent(TelegramError):
     kind = "already_sent"
 
 
-class ChatElsewhere(TelegramError):
+class ReferenceLeadsElsewhere(TelegramError):
     """The reference leads to the chat with the marked id `leads_to`, which is not the expected chat.
 
     `leads_to` is 0 when Telegram sends only the `title`. Nothing was done, unless the account had to join the chat to

@@ -8,7 +8,14 @@ from telethon.tl import functions, types
 
 from telegram.calls import call
 from telegram.convert import resolved_chat, updates_of
-from telegram.errors import ChatElsewhere, ChatRefuses, ChatUpgraded, PeerRefuses, PermanentError, TelegramError
+from telegram.errors import (
+    ChatRefuses,
+    ChatUpgraded,
+    PeerRefuses,
+    PermanentError,
+    ReferenceLeadsElsewhere,
+    TelegramError,
+)
 from telegram.types import Author, ChatTarget, PersonTarget, ResolvedChat, Target, is_group
 from telegram.upgrades import follow, supergroup_of
 
@@ -101,21 +108,21 @@ async def _met_in_chat(client: TelegramClient, target: PersonTarget) -> Any | No
 async def resolve(client: TelegramClient, reference: str, known_id: int | None = None) -> ResolvedChat:
     """The chat behind @name, t.me/name, an invite link of a chat that the account is in, or a marked id.
 
-    With `known_id`, the marked id of the chat that is meant, it raises ChatElsewhere for any other chat than that, or
-    than the supergroup that it was upgraded to.
+    `known_id` is the marked id of the expected chat. Raises ReferenceLeadsElsewhere if the reference leads to a chat
+    that is neither this chat nor the supergroup to which this chat was upgraded.
     """
     return await expected(client, await _resolve(client, reference), known_id)
 
 
 async def expected(client: TelegramClient, found: ResolvedChat, known_id: int | None) -> ResolvedChat:
-    """What was found, when that is the chat with the marked id `known_id`; raises ChatElsewhere as `resolve`."""
+    """Return `found` if it is the chat with the marked id `known_id`; raises ReferenceLeadsElsewhere as `resolve`."""
     if known_id in (None, found.telegram_id, found.upgraded_from):
         return found
     if known_id is not None and is_group(known_id):
         now = await supergroup_of(client, known_id)
         if now is not None and now.telegram_id == found.telegram_id:
             return replace(now, title=found.title, joined=found.joined)
-    raise ChatElsewhere(found.telegram_id, found.title)
+    raise ReferenceLeadsElsewhere(found.telegram_id, found.title)
 
 
 async def _resolve(client: TelegramClient, reference: str) -> ResolvedChat:
@@ -143,7 +150,7 @@ async def join(client: TelegramClient, reference: str, known_id: int | None = No
         found = await _join_by_invite(client, name)
         try:
             return await expected(client, found, known_id)
-        except ChatElsewhere as error:
+        except ReferenceLeadsElsewhere as error:
             error.joined = "before"
             if found.joined:
                 error.joined = "left" if await leave(client, found.telegram_id) else "stays"

@@ -4,15 +4,18 @@ from telethon import TelegramClient
 from telethon.tl import functions, types
 
 from telegram.calls import call
-from telegram.errors import NOT_INSIDE, ChatElsewhere, ChatRefuses
+from telegram.errors import NOT_INSIDE, ChatRefuses, ReferenceLeadsElsewhere
 from telegram.membership import membership
 from telegram.peers import expected, group, parse_reference, resolve
 from telegram.types import ResolvedChat
 
 
 async def check_reference(client: TelegramClient, reference: str, known_id: int) -> ResolvedChat:
-    """The chat with the marked id `known_id`, when the reference leads to it. Raises ChatElsewhere when it leads to
-    another one, and ChatRefuses(NOT_INSIDE) when this account cannot see which one."""
+    """Return the chat with the marked id `known_id` if the reference leads to it.
+
+    Raises ReferenceLeadsElsewhere if it leads to another chat, and ChatRefuses(NOT_INSIDE) if this account cannot see
+    to which chat it leads.
+    """
     name, invite = parse_reference(reference)
     if not invite:
         return await resolve(client, reference, known_id)
@@ -24,7 +27,7 @@ async def check_reference(client: TelegramClient, reference: str, known_id: int)
         return await expected(client, await group(client, answer.chat), known_id)
     if inside and await _is_inside(client, known_id):
         # Of a chat that the account is in Telegram would have said so.
-        raise ChatElsewhere(0, answer.title)
+        raise ReferenceLeadsElsewhere(0, answer.title)
     raise ChatRefuses(NOT_INSIDE)
 
 

@@ -17,7 +17,7 @@ from bench.world import Trouble
 from bots.deliveries.claiming import due_keys, judge_batch
 from bots.deliveries.outcomes import put_back
 from bots.gate.budgets import BudgetBook
-from bots.gate.facts import BotOwner, GateFacts, Key, hold_fences, locked_deliveries
+from bots.gate.facts import BotOwner, GateFacts, Key, gate_rows_lock, locked_deliveries
 from bots.gate.rules import Allow, judge
 from bots.models import Delivery
 from bots.worker.leases import lease_release, lease_take
@@ -69,11 +69,11 @@ def measure(company: Company, samples: int) -> Decisions:
     gc.freeze()
     with _owned(company) as owners:
         now = database_clock()
-        keys = due_keys(owners, asleep=(), now=now)
+        keys = due_keys(owners, skip=(), now=now)
         if not keys:
             raise Trouble("no delivery is due")
         # As the sender asks for a round of all its bots.
-        firsts = due_keys(owners, asleep=(), alone=list(owners), now=now)
+        firsts = due_keys(owners, skip=(), first_only=list(owners), now=now)
         alone, processor = _each_alone(keys, owners, samples)
         batched = [_decide(firsts, owners) / len(firsts) for _ in range(samples // 4 + WARM_UP)]
         claimed = [_claim(key, owners) for key in islice(cycle(firsts), samples // 2 + WARM_UP)]
@@ -96,7 +96,7 @@ def _decide(keys: Sequence[Key], owners: dict[UUID, BotOwner]) -> float:
     """Seconds that judging takes; the locks are let go and nothing has changed afterwards."""
     with transaction.atomic():
         began = time.perf_counter()
-        deliveries = locked_deliveries(keys, hold_fences(keys), Delivery.State.QUEUED)
+        deliveries = locked_deliveries(keys, gate_rows_lock(keys), Delivery.State.QUEUED)
         book = BudgetBook(deliveries)
         policy = GateFacts(deliveries, owners, database_clock(), book)
         allowed = 0

@@ -110,7 +110,7 @@ class CancelManyMixin(FactAdmin):
         )
         self.log_addition(request, order, f"Cancel {order.total} deliveries: {what}.")
         if order.total <= AT_ONCE:
-            cancellations_advance(order_id=order.pk)
+            cancellations_advance(cancellation_id=order.pk)
         return order
 
     def _list_url(self) -> str:
@@ -144,7 +144,7 @@ class MassCancellationAdmin(FactAdmin):
         Operation(
             "stop",
             "Stop",
-            run=lambda order, call: cancellation_stop(order_id=order.pk),
+            run=lambda order, call: cancellation_stop(cancellation_id=order.pk),
             done="is stopped.",
             icon="stop",
             when=when_in(MassCancellation.State.RUNNING),

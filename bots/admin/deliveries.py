@@ -66,7 +66,7 @@ class SentForm(forms.Form):
 
 def _resolve(delivery: Delivery, call: Call, *, said: bool) -> None:
     message_id = call.data.get("telegram_message_id")
-    if not delivery_resolve(delivery_id=delivery.pk, said=said, by=call.by, telegram_message_id=message_id):
+    if not delivery_resolve(delivery_id=delivery.pk, sent=said, by=call.by, telegram_message_id=message_id):
         raise NotDecided("another operator has already decided")
 
 

@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from bots.gate.preview import GatePreview, delivery_would, wish_for, wish_would
+from bots.gate.preview import GatePreview, delivery_preview, draft_for, draft_preview
 from bots.gate.rules import Allow, Refuse, Verdict, Wait
 from bots.models import Bot, Delivery
 from campaigns.identifiers import is_person_id, is_username
@@ -93,7 +93,7 @@ class PreviewForm(forms.Form):
 
     def wish(self) -> Delivery:
         given = self.cleaned_data
-        return wish_for(
+        return draft_for(
             text=given["text"],
             campaign=given["campaign"],
             bot=given["bot"],
@@ -140,7 +140,7 @@ class GatePreviewMixin(FactAdmin):
         form, answer = PreviewForm(initial=request.GET.dict()), None
         if request.method == "POST" or is_complete(request.GET):
             form = PreviewForm(request.POST if request.method == "POST" else request.GET)
-            answer = wish_would(wish=form.wish()) if form.is_valid() else None
+            answer = draft_preview(draft=form.wish()) if form.is_valid() else None
         return self._page(request, {"form": form, "answer": preview_context(answer)})
 
     def preview_queued_view(self, request: HttpRequest, delivery_id: Any) -> HttpResponse:
@@ -149,7 +149,7 @@ class GatePreviewMixin(FactAdmin):
         if delivery is None:
             raise Http404
         try:
-            answer = delivery_would(delivery_id=delivery.pk)
+            answer = delivery_preview(delivery_id=delivery.pk)
         except Delivery.DoesNotExist:
             return self._page(request, {"delivery": delivery, "moved_on": delivery.get_state_display()})
         return self._page(request, {"delivery": delivery, "answer": preview_context(answer)})

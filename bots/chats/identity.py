@@ -12,7 +12,7 @@ from bots.models import Bot, Incident
 from campaigns.chats.identity import chat_identify, reference_strayed
 from campaigns.models import Chat
 from campaigns.wording import chat_phrase, other_chat_phrase
-from telegram.errors import ChatElsewhere
+from telegram.errors import ReferenceLeadsElsewhere
 from telegram.types import Dialog, ResolvedChat
 
 # The prefixes of the incidents' keys; the chat's id follows.
@@ -56,7 +56,7 @@ def chat_upgraded(*, chat_id: UUID, telegram_id: int, upgraded_from: int) -> Non
 
 @transaction.atomic
 def chat_elsewhere(
-    *, bot_id: UUID, chat_id: UUID, error: ChatElsewhere, reference: str, changed_at: datetime | None = None
+    *, bot_id: UUID, chat_id: UUID, error: ReferenceLeadsElsewhere, reference: str, changed_at: datetime | None = None
 ) -> None:
     """Suspend the chat's permissions, because its reference leads to another chat, and notify operators once.
 

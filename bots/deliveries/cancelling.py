@@ -22,7 +22,7 @@ TASK = "bots.tasks.advance_cancellations"
 # The most deliveries of one mass cancellation. Operators who select more have to narrow their selection.
 MOST = 100_000
 # The number of deliveries after which the position is stored, and the most that one run of the task cancels.
-SLICE, A_RUN = 100, 1000
+SLICE, PER_RUN = 100, 1000
 
 State = MassCancellation.State
 
@@ -51,55 +51,59 @@ def cancellation_start(
     queued = deliveries.filter(state=Delivery.State.QUEUED, created_at__lte=until).order_by("due_at", "pk")
     ids = list(queued.values_list("pk", flat=True)[: MOST + 1])
     if not ids:
-        raise CancellationRefused("none of them is queued")
+        raise CancellationRefused("none of these deliveries is queued")
     if len(ids) > MOST:
-        raise CancellationRefused(f"more than {MOST} are too many for one order: choose fewer")
-    order = MassCancellation.objects.create(by=by[:150], user_id=user_id, what=what, delivery_ids=ids, total=len(ids))
+        raise CancellationRefused(f"a cancellation can have {MOST} deliveries at most: select fewer")
+    cancellation = MassCancellation.objects.create(
+        by=by[:150], user_id=user_id, what=what, delivery_ids=ids, total=len(ids)
+    )
     send_on_commit(TASK)
-    return order
+    return cancellation
 
 
 @transaction.atomic
-def cancellation_stop(*, order_id: UUID) -> None:
+def cancellation_stop(*, cancellation_id: UUID) -> None:
     """Stop a mass cancellation: deliveries that it has not processed yet stay queued.
 
     Raises CancellationRefused if it has ended.
     """
-    if not _finish(order_id, State.STOPPED):
-        raise CancellationRefused("it has ended already")
+    if not _finish(cancellation_id, State.STOPPED):
+        raise CancellationRefused("the cancellation has ended already")
 
 
-def cancellations_advance(*, order_id: UUID | None = None) -> int:
+def cancellations_advance(*, cancellation_id: UUID | None = None) -> int:
     """Continue all running mass cancellations, or the given one. Returns the number of processed deliveries.
 
     Several processes may run it at the same time.
     """
     running = MassCancellation.objects.filter(state=State.RUNNING).order_by("created_at")
-    if order_id is not None:
-        running = running.filter(pk=order_id)
+    if cancellation_id is not None:
+        running = running.filter(pk=cancellation_id)
     return sum(for_each(list(running.values_list("pk", flat=True)), _advance, what="cancellation"))
 
 
-def _advance(order_id: UUID) -> int:
+def _advance(cancellation_id: UUID) -> int:
     done = 0
-    while done < A_RUN and (moved := _slice(order_id)):
+    while done < PER_RUN and (moved := _slice(cancellation_id)):
         done += moved
     return done
 
 
-def _slice(order_id: UUID) -> int:
+def _slice(cancellation_id: UUID) -> int:
     """Process the next SLICE deliveries and return their number.
 
     Returns 0 if the mass cancellation has ended, or if another process has just finished this slice.
     """
-    order = MassCancellation.objects.defer("delivery_ids").get(pk=order_id)
-    if order.state != State.RUNNING:
+    cancellation = MassCancellation.objects.defer("delivery_ids").get(pk=cancellation_id)
+    if cancellation.state != State.RUNNING:
         return 0
-    start, end = order.position, order.position + SLICE
-    ids: list[UUID] = MassCancellation.objects.values_list(f"delivery_ids__{start}_{end}", flat=True).get(pk=order_id)
+    start, end = cancellation.position, cancellation.position + SLICE
+    ids: list[UUID] = MassCancellation.objects.values_list(f"delivery_ids__{start}_{end}", flat=True).get(
+        pk=cancellation_id
+    )
     for delivery_id in ids:
-        _cancel(delivery_id, order.reason)
-    return len(ids) if _move_on(order, ids) else 0
+        _cancel(delivery_id, cancellation.reason)
+    return len(ids) if _move_on(cancellation, ids) else 0
 
 
 def _cancel(delivery_id: UUID, reason: str) -> None:
@@ -113,22 +117,22 @@ def _cancel(delivery_id: UUID, reason: str) -> None:
 
 
 @transaction.atomic
-def _move_on(order: MassCancellation, ids: list[UUID]) -> bool:
+def _move_on(cancellation: MassCancellation, ids: list[UUID]) -> bool:
     # Count the cancelled deliveries by their stored reason: an earlier run may have crashed before this line.
-    cancelled = Delivery.objects.filter(pk__in=ids, state=Delivery.State.CANCELLED, error=order.reason)
+    cancelled = Delivery.objects.filter(pk__in=ids, state=Delivery.State.CANCELLED, error=cancellation.reason)
     # The admin log needs the bots' names, but not their secrets, which this process may not be able to decrypt.
     secrets = ("bot__phone", "bot__api_hash", "bot__proxy_url")
     gone = list(cancelled.select_related("bot", "chat").defer(*secrets))
-    here = MassCancellation.objects.filter(pk=order.pk, state=State.RUNNING, position=order.position)
+    here = MassCancellation.objects.filter(pk=cancellation.pk, state=State.RUNNING, position=cancellation.position)
     if not here.update(position=F("position") + len(ids), cancelled=F("cancelled") + len(gone)):
         return False
-    if order.user_id is not None:
-        audit.record(*gone, message=f"Cancel, with others ({order}).", user_id=order.user_id)
-    if order.position + len(ids) >= order.total:
-        _finish(order.pk, State.DONE)
+    if cancellation.user_id is not None:
+        audit.record(*gone, message=f"Cancel, with others ({cancellation}).", user_id=cancellation.user_id)
+    if cancellation.position + len(ids) >= cancellation.total:
+        _finish(cancellation.pk, State.DONE)
     return True
 
 
-def _finish(order_id: UUID, state: MassCancellation.State) -> bool:
-    running = MassCancellation.objects.filter(pk=order_id, state=State.RUNNING)
+def _finish(cancellation_id: UUID, state: MassCancellation.State) -> bool:
+    running = MassCancellation.objects.filter(pk=cancellation_id, state=State.RUNNING)
     return bool(running.update(state=state, finished_at=database_clock()))

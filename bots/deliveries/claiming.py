@@ -15,7 +15,7 @@ from bots.accounts.incidents import incident_report
 from bots.deliveries.queueing import delivery_finish
 from bots.deliveries.timeline import note
 from bots.gate.budgets import BudgetBook
-from bots.gate.facts import BotOwner, GateFacts, Key, asks_history, hold_fences, locked_deliveries
+from bots.gate.facts import BotOwner, GateFacts, Key, gate_rows_lock, locked_deliveries, needs_reply_lookup
 from bots.gate.rules import Allow, Refuse, Wait, judge
 from bots.models import Delivery, DeliveryEvent
 from campaigns.models import Chat
@@ -37,17 +37,17 @@ SET_ASIDE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
-class ReplyElsewhere:
+class ReplyLookup:
     """Identifies the message to reply to when the replying account numbers it differently from its author's account."""
 
     author_id: int
     text: str
-    said_at: datetime
+    sent_at: datetime
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A claimed delivery, with everything that is needed to send it without the database."""
+    """A claimed delivery, with everything that the worker needs to send it without the database."""
 
     id: UUID
     bot_id: UUID
@@ -57,7 +57,7 @@ class Outgoing:
     destination_id: int | None
     text: str
     random_id: int
-    reply_to: int | ReplyElsewhere | None
+    reply_to: int | ReplyLookup | None
     attempts: int
     first_attempt_at: datetime
 
@@ -90,20 +90,20 @@ class ClaimRound:
 def claim(
     owners: Mapping[UUID, BotOwner],
     *,
-    asleep: Collection[UUID] = (),
-    alone: Collection[UUID] = (),
+    skip: Collection[UUID] = (),
+    first_only: Collection[UUID] = (),
     clock: Clock = database_clock,
 ) -> ClaimRound:
     """Let the gate check the due deliveries of these bots and claim at most one per bot: a bot sends one at a time.
 
     When this returns, a claimed delivery is `sending`, is counted against its budgets and has the owner's epoch. The
-    deliveries in `asleep` are skipped. For a bot in `alone` only the first delivery in its queue is checked. Pass the
-    bots whose first delivery is probably allowed: to check more would be useless and would lock their fences longer.
+    deliveries in `skip` are left out. For a bot in `first_only` only the first delivery in its queue is checked. Pass
+    the bots whose first delivery is probably allowed: to check more would be useless and would lock more rows.
 
     If a delivery cannot be checked or refused because of an error, it waits with that reason and is reported; the other
     deliveries are claimed all the same.
     """
-    return _judge_all(due_keys(owners, asleep=asleep, alone=alone, now=clock()), owners, clock)
+    return _judge_all(due_keys(owners, skip=skip, first_only=first_only, now=clock()), owners, clock)
 
 
 def _judge_all(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clock) -> ClaimRound:
@@ -112,11 +112,11 @@ def _judge_all(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Cloc
     except DATABASE_ERRORS:
         raise
     except Exception:
-        log.exception("of %d due deliveries each is judged alone", len(keys))
-        return _each_alone(keys, owners, clock)
+        log.exception("%d due deliveries are judged one by one", len(keys))
+        return _judge_each(keys, owners, clock)
 
 
-def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clock) -> ClaimRound:
+def _judge_each(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clock) -> ClaimRound:
     whole = ClaimRound()
     for key in keys:
         try:
@@ -124,23 +124,25 @@ def _each_alone(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clo
         except DATABASE_ERRORS:
             raise
         except Exception as problem:
-            whole.add(_set_aside(key.id, key.bot_id, f"judged ({type(problem).__name__})", clock))
+            whole.add(_set_aside(key.id, key.bot_id, "check", problem, clock))
     return whole
 
 
-def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, clock: Clock) -> ClaimRound:
+def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, error: Exception, clock: Clock) -> ClaimRound:
     """Let a delivery wait after an error, so that it does not block those behind it, and report it once."""
-    log.error("delivery %s of bot %s cannot be %s", delivery_id, bot_id, what)
+    name = type(error).__name__
+    log.error("cannot %s delivery %s of bot %s: %s", what, delivery_id, bot_id, name)
     with suppress(DatabaseError, InterfaceError), transaction.atomic():
         queued = Delivery.objects.filter(id=delivery_id, state=State.QUEUED)
-        queued.update(waiting_reason=f"It could not be {what}. It is tried again.", waiting_until=clock() + SET_ASIDE)
+        reason = f"CoolThing could not {what} this message ({name}) and tries again."
+        queued.update(waiting_reason=reason, waiting_until=clock() + SET_ASIDE)
         chat = Chat.objects.filter(deliveries=delivery_id).first()
         recipient = "a person" if chat is None else chat_phrase(chat)
-        told = (
-            f"a message of bot {bot_id} to {recipient} cannot be {what}: find it "
+        report = (
+            f"CoolThing cannot {what} a message of bot {bot_id} to {recipient} ({name}): find it "
             "among the account's queued deliveries, and cancel it or report this to the developers"
         )
-        incident_report(key=f"delivery:{delivery_id}", reason=told)
+        incident_report(key=f"delivery:{delivery_id}", reason=report)
     # Return it as waiting too, because the database may have failed above.
     return ClaimRound(waiting={bot_id: [delivery_id]})
 
@@ -151,7 +153,7 @@ def judge_batch(keys: Sequence[Key], owners: Mapping[UUID, BotOwner], clock: Clo
     if not keys:
         return batch
     with transaction.atomic():
-        deliveries = locked_deliveries(keys, hold_fences(keys), State.QUEUED)
+        deliveries = locked_deliveries(keys, gate_rows_lock(keys), State.QUEUED)
         if deliveries:
             # This takes the last locks. Read the clock only after all of them.
             book = BudgetBook(deliveries)
@@ -173,13 +175,13 @@ def _refuse(delivery: Delivery, refusal: Refuse, clock: Clock) -> ClaimRound:
         )
     except Exception as problem:
         log.exception("delivery %s could not be refused", delivery.id)
-        return _set_aside(delivery.id, delivery.bot_id, f"refused ({type(problem).__name__})", clock)
+        return _set_aside(delivery.id, delivery.bot_id, "refuse", problem, clock)
     return ClaimRound(refused=int(done))
 
 
 def judge_unowned(bot_ids: Collection[UUID], *, clock: Clock = database_clock) -> ClaimRound:
     """Store for the due deliveries of these bots why they wait. Claims nothing."""
-    return _judge_all(due_keys(bot_ids, asleep=(), now=clock()), {}, clock)
+    return _judge_all(due_keys(bot_ids, skip=(), now=clock()), {}, clock)
 
 
 def _judge(
@@ -198,10 +200,10 @@ def _judge(
             busy.add(delivery.bot_id)
             book.count(delivery)
             opens = book.opens_contact(delivery)
-            batch.outgoing.append(_take(delivery, owners[delivery.bot_id], now, opens_contact=opens))
+            batch.outgoing.append(_mark_claimed(delivery, owners[delivery.bot_id], now, opens_contact=opens))
         elif isinstance(verdict, Wait):
             batch.waiting.setdefault(delivery.bot_id, []).append(delivery.id)
-            tell_wait(delivery, verdict, now)
+            record_wait(delivery, verdict, now)
             if facts.chat is not None and not facts.member:
                 batch.joining.add(delivery.bot_id)
         else:
@@ -210,9 +212,9 @@ def _judge(
 
 
 def due_keys(
-    owners: Collection[UUID], *, asleep: Collection[UUID], alone: Collection[UUID] = (), now: datetime
+    owners: Collection[UUID], *, skip: Collection[UUID], first_only: Collection[UUID] = (), now: datetime
 ) -> list[Key]:
-    """The first due deliveries of the bots that are not sending: PER_BOT of each, one of each bot in `alone`."""
+    """The first due deliveries of the bots that are not sending: PER_BOT of each, one of each bot in `first_only`."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -220,18 +222,18 @@ def due_keys(
             CROSS JOIN LATERAL (
                 SELECT id, bot_id, campaign_id, chat_id, via_chat_id, origin, origin_id FROM bots_delivery
                 WHERE bot_id = owned.bot_id AND state = 'queued' AND due_at <= %(now)s
-                    AND (waiting_until IS NULL OR waiting_until <= %(now)s) AND id <> ALL(%(asleep)s::uuid[])
+                    AND (waiting_until IS NULL OR waiting_until <= %(now)s) AND id <> ALL(%(skip)s::uuid[])
                 ORDER BY due_at, created_at
-                LIMIT CASE WHEN owned.bot_id = ANY(%(alone)s::uuid[]) THEN 1 ELSE %(few)s END
+                LIMIT CASE WHEN owned.bot_id = ANY(%(first_only)s::uuid[]) THEN 1 ELSE %(few)s END
             ) AS due
             WHERE NOT EXISTS (SELECT 1 FROM bots_delivery WHERE bot_id = owned.bot_id AND state = 'sending')
             """,
-            {"bots": list(owners), "now": now, "asleep": list(asleep), "alone": list(alone), "few": PER_BOT},
+            {"bots": list(owners), "now": now, "skip": list(skip), "first_only": list(first_only), "few": PER_BOT},
         )
         return [Key(*row) for row in cursor.fetchall()]
 
 
-def _take(delivery: Delivery, owner: BotOwner, now: datetime, **counted: bool) -> Outgoing:
+def _mark_claimed(delivery: Delivery, owner: BotOwner, now: datetime, **counted: bool) -> Outgoing:
     first = delivery.first_attempt_at or now
     return mark_sending(delivery, owner, first_attempt_at=first, counted_at=now, **counted)
 
@@ -274,13 +276,13 @@ def outgoing(delivery: Delivery, owner: BotOwner, first_attempt_at: datetime) ->
     )
 
 
-def _reply(delivery: Delivery) -> int | ReplyElsewhere | None:
+def _reply(delivery: Delivery) -> int | ReplyLookup | None:
     reply_to = delivery.reply_to
     if reply_to is None or _is_in_former_group(reply_to, delivery.chat):
         return None
     author_id = reply_to.bot.telegram_user_id
-    if asks_history(delivery) and author_id is not None and reply_to.sent_at is not None:
-        return ReplyElsewhere(author_id, reply_to.text, reply_to.sent_at)
+    if needs_reply_lookup(delivery) and author_id is not None and reply_to.sent_at is not None:
+        return ReplyLookup(author_id, reply_to.text, reply_to.sent_at)
     return reply_to.telegram_message_id
 
 
@@ -291,7 +293,7 @@ def _is_in_former_group(reply_to: Delivery, chat: Chat | None) -> bool:
     return chat.telegram_id_at(reply_to.first_attempt_at) != chat.telegram_id
 
 
-def tell_wait(delivery: Delivery, wait: Wait, now: datetime) -> None:
+def record_wait(delivery: Delivery, wait: Wait, now: datetime) -> None:
     """Store why the delivery waits, for the panel, if that has changed."""
     reason = wait.reason[:300]
     if delivery.waiting_reason != reason:

@@ -15,7 +15,7 @@ from bots.chats.permission_suspension import writing_refused
 from bots.deliveries.claiming import Outgoing
 from bots.deliveries.queueing import delivery_finish
 from bots.deliveries.timeline import note
-from bots.gate.rules import PERSON_SAID_STOP
+from bots.gate.rules import PERSON_OPTED_OUT
 from bots.models import Delivery, DeliveryEvent
 from bots.selectors import is_own_account
 from campaigns.policy.locks import suppressions_lock_shared
@@ -23,7 +23,15 @@ from campaigns.suppressions.lookup import is_suppressed
 from campaigns.suppressions.recording import suppression_resolve
 from panelkit.errors import NotPossible
 from telegram.error_table import entry_of
-from telegram.errors import BotDead, BotRestricted, ChatElsewhere, ChatRefuses, ChatUpgraded, RetryAfter, TelegramError
+from telegram.errors import (
+    BotDead,
+    BotRestricted,
+    ChatRefuses,
+    ChatUpgraded,
+    ReferenceLeadsElsewhere,
+    RetryAfter,
+    TelegramError,
+)
 from telegram.types import ChatTarget, SentMessage
 
 State, Kind = Delivery.State, DeliveryEvent.Kind
@@ -67,8 +75,8 @@ def record_failed(out: Outgoing, *, kind: str, reason: str) -> bool:
     )
 
 
-def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
-    """Store the id of the recipient, which Telegram sent for a username before the message is sent.
+def recipient_identified(out: Outgoing, telegram_user_id: int, username: str) -> bool:
+    """Store the recipient's id, which Telegram has sent for the username before the message is sent.
 
     Suppressions apply to ids, so they are checked again. False if the message must not be sent: the person is
     suppressed or is one of the team's accounts, and the delivery is refused; or another owner has taken it over.
@@ -82,7 +90,7 @@ def person_learned(out: Outgoing, telegram_user_id: int, username: str) -> bool:
         suppressed = is_suppressed(telegram_user_id=telegram_user_id)
         if not suppressed and not is_own_account(telegram_user_id=telegram_user_id):
             return True
-    record_refused(out, PERSON_SAID_STOP if suppressed else OWN_ACCOUNT)
+    record_refused(out, PERSON_OPTED_OUT if suppressed else OWN_ACCOUNT)
     return False
 
 
@@ -114,28 +122,28 @@ def put_back(
 def note_unanswered(out: Outgoing, error: TelegramError) -> None:
     """Record that Telegram did not answer. The delivery stays `sending` until `bots.deliveries.recovery` settles it."""
     mine = Delivery.objects.filter(id=out.id, state=State.SENDING, lease_epoch=out.epoch)
-    reason = f"No answer from Telegram ({error.reason}): whether it was said is being found out."[:300]
+    reason = f"Telegram did not answer ({error.reason}): CoolThing is checking whether the message was sent."[:300]
     if mine.update(waiting_reason=reason):
         note(Kind.UNANSWERED, {out.id: error.reason})
 
 
 def record_refusal_of_telegram(out: Outgoing, error: TelegramError, now: datetime) -> None:
-    """Store the outcome of an attempt that Telegram answered with an error, so that the message was not sent."""
+    """Store the outcome of an attempt that Telegram answered with an error: the message was not sent."""
     if isinstance(error, RetryAfter):
         until = now + timedelta(seconds=error.seconds)
         with transaction.atomic():
-            put_back(out, f"{error.reason}: Telegram asked to wait.", until=until)
-            block_bot(out, error, until)
+            put_back(out, f"{error.reason}: Telegram asked the account to wait.", until=until)
+            flood_wait_store(out, error, until)
     elif isinstance(error, BotRestricted):
         with transaction.atomic():
             put_back(out, f"{error.reason}: Telegram restricts the account.", error_kind=error.kind)
             bot_restrict(bot_id=out.bot_id, reason=error.reason)
     elif isinstance(error, BotDead):
         how = "needs to be logged in again" if error.needs_login else "is banned"
-        put_back(out, f"{error.reason}: the account {how}. Its messages are not handed to another account.")
+        put_back(out, f"{error.reason}: the account {how}. No other account sends its messages.")
     elif isinstance(error, ChatUpgraded) and out.chat_id is not None:
         _follow(out, error)
-    elif isinstance(error, ChatElsewhere) and out.chat_id is not None:
+    elif isinstance(error, ReferenceLeadsElsewhere) and out.chat_id is not None:
         assert isinstance(out.target, ChatTarget)
         chat_elsewhere(bot_id=out.bot_id, chat_id=out.chat_id, error=error, reference=out.target.reference)
         put_back(out, "The chat's reference leads to another chat.")
@@ -154,10 +162,10 @@ def _follow(out: Outgoing, error: ChatUpgraded) -> None:
     except NotPossible as same:
         record_failed(out, kind=error.kind, reason=str(same))
         return
-    put_back(out, "The group has become a supergroup: it is sent there.")
+    put_back(out, "The group has become a supergroup: the message will be sent there.")
 
 
-def block_bot(out: Outgoing, error: RetryAfter, until: datetime) -> None:
+def flood_wait_store(out: Outgoing, error: RetryAfter, until: datetime) -> None:
     """Store the flood wait, for the chat if it is the chat's own, otherwise for the whole account."""
     entry = entry_of(error.reason)
     peer_id = (out.destination_id or 0) if entry is not None and entry.scope == "chat" else 0

@@ -147,19 +147,19 @@ def delivery_cancel(*, delivery_id: UUID, reason: str) -> bool:
     return delivery_finish(delivery_id=delivery_id, was=State.QUEUED, state=State.CANCELLED, reason=reason)
 
 
-def delivery_resolve(*, delivery_id: UUID, said: bool, by: str, telegram_message_id: int | None = None) -> bool:
+def delivery_resolve(*, delivery_id: UUID, sent: bool, by: str, telegram_message_id: int | None = None) -> bool:
     """Store an operator's finding whether an unknown delivery was sent, and settle it with its origin again.
 
     `telegram_message_id` is the sending bot's number of the message, if the operator knows it. False if the delivery is
     not unknown. A delivery that was not sent no longer counts against its budgets. It is not sent again; its origin may
     queue another.
     """
-    if not said:
+    if not sent:
         return delivery_finish(
             delivery_id=delivery_id,
             was=State.UNKNOWN,
             state=State.FAILED,
-            reason=f"Not said, as {by} found out.",
+            reason=f"Not sent, according to {by}.",
             error_kind=RESOLVED,
             counted_at=None,
         )
@@ -168,7 +168,7 @@ def delivery_resolve(*, delivery_id: UUID, said: bool, by: str, telegram_message
         delivery_id=delivery_id,
         was=State.UNKNOWN,
         state=State.SENT,
-        reason=f"Said, as {by} found out.",
+        reason=f"Sent, according to {by}.",
         error_kind=RESOLVED,
         sent_at=at,
         telegram_message_id=telegram_message_id,

@@ -20,7 +20,7 @@ from bots.deliveries.claiming import Clock, Outgoing, judge_batch, mark_sending,
 from bots.deliveries.outcomes import put_back, record_failed, record_refused
 from bots.deliveries.queueing import delivery_finish
 from bots.deliveries.timeline import note
-from bots.gate.facts import BotOwner, GateFacts, Key, hold_fences, locked_deliveries
+from bots.gate.facts import BotOwner, GateFacts, Key, gate_rows_lock, locked_deliveries
 from bots.gate.rules import Allow, Refuse, Verdict, Wait, judge
 from bots.models import Bot, Delivery, DeliveryEvent
 from campaigns.models import Chat
@@ -70,7 +70,7 @@ def take_over(key: Key, owners: Mapping[UUID, BotOwner], *, clock: Clock = datab
 
     None if there is nothing to do: the delivery is settled or locked, or the bot has another owner.
     """
-    found = locked_deliveries([key], hold_fences([key]), State.SENDING)
+    found = locked_deliveries([key], gate_rows_lock([key]), State.SENDING)
     if not found:
         return None
     delivery, owner, now = found[0], owners[key.bot_id], clock()
@@ -94,20 +94,20 @@ def _owner(delivery: Delivery) -> str:
 def known_ids(out: Outgoing) -> set[int]:
     """The message ids of the bot's other deliveries with the same text in the same chat, or to people.
 
-    A search in the history must not take them for this delivery's message. Older messages are left out, since the
-    history is not searched further back than the first attempt.
+    The search in the history must skip them, because none of them is this message. Older messages are left out, since
+    the history is not searched further back than the first attempt.
     """
-    said = Delivery.objects.filter(bot_id=out.bot_id, state=State.SENT, text=out.text)
+    sent = Delivery.objects.filter(bot_id=out.bot_id, state=State.SENT, text=out.text)
     since = out.first_attempt_at - COUNTED_BEFORE
-    said = said.filter(Q(counted_at=None) | Q(counted_at__gte=since), sent_at__gte=since)
-    said = said.filter(chat_id__isnull=True) if out.chat_id is None else said.filter(chat_id=out.chat_id)
+    sent = sent.filter(Q(counted_at=None) | Q(counted_at__gte=since), sent_at__gte=since)
+    sent = sent.filter(chat_id__isnull=True) if out.chat_id is None else sent.filter(chat_id=out.chat_id)
     if out.chat_id is not None:
         former = Chat.objects.filter(pk=out.chat_id, upgraded_from_id=out.destination_id).exists()
-        said = said.filter(in_former_group()) if former else said.exclude(in_former_group())
-    return {found for found in said.values_list("telegram_message_id", flat=True) if found is not None}
+        sent = sent.filter(in_former_group()) if former else sent.exclude(in_former_group())
+    return {found for found in sent.values_list("telegram_message_id", flat=True) if found is not None}
 
 
-def record_not_said(recovery: Recovery) -> None:
+def record_not_sent(recovery: Recovery) -> None:
     """Store the outcome of a delivery whose message is not in the history."""
     out, verdict = recovery.out, recovery.verdict
     if isinstance(verdict, Refuse):
@@ -117,7 +117,9 @@ def record_not_said(recovery: Recovery) -> None:
     elif out.attempts > MAX_ATTEMPTS:
         record_failed(out, kind="transient", reason=f"Telegram did not answer in {out.attempts - 1} attempts.")
     else:
-        put_back(out, "Telegram did not answer, and it was not said; it will be sent again.", answered=False)
+        put_back(
+            out, "Telegram did not answer, and the message is not in the chat: it will be sent again.", answered=False
+        )
 
 
 def repair(*, clock: Clock = database_clock) -> None:
@@ -136,7 +138,7 @@ def _judge_orphans(now: datetime, clock: Clock) -> None:
     except DATABASE_ERRORS:
         raise
     except Exception:
-        log.exception("of %d deliveries without an owner each is judged alone", len(keys))
+        log.exception("%d deliveries without an owner are judged one by one", len(keys))
         refused = sum(for_each(keys, lambda key: judge_batch([key], {}, clock).refused, what="delivery"))
     if refused:
         log.info("deliveries without an owner: %d refused", refused)
@@ -164,7 +166,7 @@ def _give_up(now: datetime) -> None:
     lost = Delivery.objects.filter(_unowned(now), state=State.SENDING).filter(
         Q(first_attempt_at__lte=now - ORPHAN_AFTER) | Q(bot__state=Bot.State.BANNED)
     )
-    reason = "Its account was lost before Telegram answered: look in the chat whether it was said."
+    reason = "The account was lost before Telegram answered: check in the chat whether the message was sent."
 
     def give_up(delivery_id: UUID) -> bool:
         return delivery_finish(

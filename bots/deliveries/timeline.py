@@ -68,11 +68,11 @@ def _by_columns(delivery: Delivery) -> Iterator[TimelineEntry]:
         yield TimelineEntry("claimed", "Claimed", claimed_at, f"under epoch {delivery.lease_epoch}")
     if delivery.sent_at is not None and delivery.error_kind != RESOLVED:
         # Telegram's time, in whole seconds.
-        said_at = max(delivery.sent_at, claimed_at or delivery.sent_at)
-        yield TimelineEntry("sent", "Sent", said_at, f"message {delivery.telegram_message_id}")
-        yield _settled(delivery, said_at)
+        sent_at = max(delivery.sent_at, claimed_at or delivery.sent_at)
+        yield TimelineEntry("sent", "Sent", sent_at, f"message {delivery.telegram_message_id}")
+        yield _settled(delivery, sent_at)
 
 
 def _settled(delivery: Delivery, at: datetime) -> TimelineEntry:
     """The entry about the origin, which is settled in the same transaction in which the final state is written."""
-    return TimelineEntry("settled", "Settled", at, f"{delivery.origin} was told")
+    return TimelineEntry("settled", "Settled", at, f"{delivery.origin} was notified")

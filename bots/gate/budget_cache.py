@@ -27,7 +27,7 @@ MARGIN = timedelta(seconds=10)
 MOST = 10_000
 
 
-class Kept(NamedTuple):
+class CacheKey(NamedTuple):
     """The cache key of a window: one budget for one subject, at any time."""
 
     budget_id: int
@@ -48,9 +48,9 @@ class TailRequest:
     depth: int
 
     @property
-    def kept(self) -> Kept:
+    def cache_key(self) -> CacheKey:
         window = self.window
-        return Kept(self.budget_id, self.seconds, window.sources, window.purpose, window.new_contacts)
+        return CacheKey(self.budget_id, self.seconds, window.sources, window.purpose, window.new_contacts)
 
     @property
     def look(self) -> Look:
@@ -73,7 +73,7 @@ class BudgetCache:
     """The cache of one process. Threads may share it, because a claim locks its budgets."""
 
     def __init__(self) -> None:
-        self._counts: dict[Kept, _Count] = {}
+        self._counts: dict[CacheKey, _Count] = {}
 
     def tails(self, requests: Sequence[TailRequest], now: datetime) -> list[list[datetime]]:
         """The requested times of each window, newest first; fewer if the ledger has fewer.
@@ -96,7 +96,7 @@ class BudgetCache:
         """
         if not request.large:
             return request.look
-        count = self._counts.get(request.kept)
+        count = self._counts.get(request.cache_key)
         if count is None or not timedelta() <= now - count.at <= REMEMBER:
             return None
         room = request.limit - request.depth - count.number
@@ -108,7 +108,9 @@ class BudgetCache:
         numbers = counted([(request.window, most + 1) for request, most in zip(requests, fitting, strict=True)])
         if len(self._counts) > MOST:
             self._counts.clear()
-        self._counts |= {request.kept: _Count(now, number) for request, number in zip(requests, numbers, strict=True)}
+        self._counts |= {
+            request.cache_key: _Count(now, number) for request, number in zip(requests, numbers, strict=True)
+        }
         near = [n for n, most in enumerate(fitting) if numbers[n] > most]
         tails = dict(zip(near, counted_times([requests[n].look for n in near]), strict=True))
         return [tails.get(n, []) for n in range(len(requests))]

@@ -109,14 +109,14 @@ class BudgetBook:
     def open(self, now: datetime) -> None:
         """Read the windows as of `now`, which the caller must have read from the database after creating the book."""
         self._now = now
-        asked = {(budget.pk, subject.sources): (budget, subject) for budget, subject in self._all_concerning()}
+        windows = {(budget.pk, subject.sources): (budget, subject) for budget, subject in self._all_concerning()}
         requests = []
-        for budget, subject in asked.values():
+        for budget, subject in windows.values():
             window, depth = window_of(budget, subject, now), min(self._depth, budget.limit)
             requests.append(TailRequest(budget.pk, budget.window_seconds, window, budget.limit, depth))
         # The cache is valid only while this transaction has the locks.
         tails = (process_cache if self._locked else BudgetCache()).tails(requests, now)
-        for key, request, times in zip(asked, requests, tails, strict=True):
+        for key, request, times in zip(windows, requests, tails, strict=True):
             self._tails[key] = _Tail([*times, *[None] * (request.depth - len(times))])
 
     def full(self, delivery: Delivery) -> tuple[FullBudget, ...]:

@@ -1,6 +1,6 @@
 """Reads and locks the facts for the gate, for a batch of deliveries at once.
 
-Every claim takes the locks in this order: campaigns, the origins' own fences in the order of the origins' names, chats,
+Every claim takes the locks in this order: campaigns, the rows of the origins in the order of the origins' names, chats,
 suppressions, bots, deliveries, budgets.
 """
 
@@ -16,8 +16,8 @@ from django.db.models import QuerySet
 from bots.accounts.suitability import login_problem
 from bots.gate.budgets import BudgetBook
 from bots.gate.origins import origin_verdicts, origins_lock
-from bots.gate.row_locks import Statement, ask, holding, select, selecting
-from bots.gate.rules import Block, Facts, Refuse
+from bots.gate.row_locks import Statement, execute, locking, select, selecting
+from bots.gate.rules import Facts, FloodWait, Refuse
 from bots.models import Bot, BotBlock, Delivery
 from campaigns.identifiers import plain_username
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
@@ -34,7 +34,9 @@ _SEND = {"SendMessage", ""}
 _RESOLVE = {"ResolveUsername"}
 _HISTORY = {"GetHistory", "Search", "GetMessages"}
 
-BEHIND = "Waits behind an earlier message of the same bot to the same place."
+BEHIND = "The account has to send an earlier message to the same chat or person first."
+
+ORIGIN_GONE = "The play or conversation that this message belongs to no longer exists."
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class BotOwner:
 
 @dataclass(frozen=True)
 class Key:
-    """The columns of a delivery that are needed to lock its fences."""
+    """The columns of a delivery that are needed to lock the rows that the gate reads about it."""
 
     id: UUID
     bot_id: UUID
@@ -59,8 +61,8 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Held:
-    """The rows that a claim has locked, by id. What the gate reads in them cannot change until the transaction ends."""
+class LockedRows:
+    """The rows that a claim has locked, by id. They cannot change until the transaction ends."""
 
     campaigns: Mapping[UUID, Campaign]
     chats: Mapping[UUID, Chat]
@@ -74,22 +76,22 @@ _UNCOMPILED = Statement("SELECT set_config('jit', 'off', true)", ())
 _SECRETS = ("phone", "api_hash", "proxy_url")
 
 
-def hold_fences(keys: Sequence[Key]) -> Held:
-    """Lock what the gate reads about these deliveries until the transaction ends, in the module's order up to bots.
+def gate_rows_lock(keys: Sequence[Key]) -> LockedRows:
+    """Lock the rows that the gate reads about these deliveries, until the transaction ends.
 
-    Returns the locked campaigns, chats and bots.
+    This takes the locks of the module's order up to bots. Returns the locked campaigns, chats and bots.
     """
-    (campaigns,) = ask(holding(Campaign, {key.campaign_id for key in keys}, "FOR SHARE"))
+    (campaigns,) = execute(locking(Campaign, {key.campaign_id for key in keys}, "FOR SHARE"))
     origins_lock((key.origin, key.origin_id) for key in keys)
-    _, chats, _, bots = ask(
+    _, chats, _, bots = execute(
         _UNCOMPILED,
-        holding(Chat, _chats(keys), "FOR SHARE"),
+        locking(Chat, _chats(keys), "FOR SHARE"),
         Statement(SUPPRESSIONS_LOCK_SHARED[0], SUPPRESSIONS_LOCK_SHARED[1:]),
         # Exclusive: of two processes that both believe that they own a bot, the second waits for the first one's claim
         # and sees it.
-        holding(Bot, {key.bot_id for key in keys}, "FOR NO KEY UPDATE", but=_SECRETS),
+        locking(Bot, {key.bot_id for key in keys}, "FOR NO KEY UPDATE", deferred=_SECRETS),
     )
-    return Held(campaigns, chats, bots)
+    return LockedRows(campaigns, chats, bots)
 
 
 def _chats(keys: Sequence[Key]) -> set[UUID]:
@@ -99,22 +101,22 @@ def _chats(keys: Sequence[Key]) -> set[UUID]:
     return met | {key.chat_id for key in keys if key.chat_id is not None}
 
 
-def locked_deliveries(keys: Sequence[Key], held: Held, state: Delivery.State) -> list[Delivery]:
+def locked_deliveries(keys: Sequence[Key], locked: LockedRows, state: Delivery.State) -> list[Delivery]:
     """Lock the deliveries that are still in `state`; return them in sending order, with the related rows for the facts.
 
     Deliveries that another transaction has locked are left out.
     """
     wanted = "WHERE id = ANY(%s) AND state = %s ORDER BY due_at, created_at, id FOR UPDATE SKIP LOCKED"
     deliveries = select(Delivery, wanted, [[key.id for key in keys], state])
-    answered = _answered(deliveries)
+    replied_to = _replied_to(deliveries)
     for delivery in deliveries:
-        delivery.campaign, delivery.bot = held.campaigns[delivery.campaign_id], held.bots[delivery.bot_id]
-        delivery.chat = None if delivery.chat_id is None else held.chats[delivery.chat_id]
-        delivery.reply_to = None if delivery.reply_to_id is None else answered[delivery.reply_to_id]
+        delivery.campaign, delivery.bot = locked.campaigns[delivery.campaign_id], locked.bots[delivery.bot_id]
+        delivery.chat = None if delivery.chat_id is None else locked.chats[delivery.chat_id]
+        delivery.reply_to = None if delivery.reply_to_id is None else replied_to[delivery.reply_to_id]
     return deliveries
 
 
-def _answered(deliveries: Sequence[Delivery]) -> dict[UUID, Delivery]:
+def _replied_to(deliveries: Sequence[Delivery]) -> dict[UUID, Delivery]:
     """The deliveries that these reply to, with their bots, by id."""
     ids = {delivery.reply_to_id for delivery in deliveries if delivery.reply_to_id is not None}
     if not ids:
@@ -135,14 +137,14 @@ class GateFacts:
     def __init__(
         self, deliveries: Sequence[Delivery], owners: Mapping[UUID, BotOwner], now: datetime, book: BudgetBook | None
     ) -> None:
-        """Pass no `book` for deliveries that are claimed already: budgets and sending order concern them no more."""
+        """Pass no `book` for deliveries that are claimed already: budgets and sending order no longer concern them."""
         self._owners, self._now, self._book = owners, now, book
         self._logged_in: dict[UUID, bool] = {}
         self._origins = origin_verdicts(deliveries, now=now)
         chat_ids = {delivery.chat_id for delivery in deliveries if delivery.chat_id is not None}
-        permissions, self._blocks, self._heads = ask(
+        permissions, self._flood_waits, self._heads = execute(
             Statement(*permission_gaps_query(chat_ids=chat_ids, purpose=ChatPermission.Grant.SCRIPT)),
-            _blocks(deliveries, now),
+            _flood_waits(deliveries, now),
             _heads(deliveries),
         )
         self._gaps = permission_gaps_of_rows(permissions, chat_ids=chat_ids, now=now)
@@ -168,14 +170,14 @@ class GateFacts:
             bot_state=bot.state,
             bot_state_reason=bot.state_reason,
             met_restriction=delivery.error_kind == "bot_restricted",
-            blocks=self._blocks_of(delivery),
+            flood_waits=self._flood_waits_of(delivery),
             blocked_until=bot.blocked_until,
             campaign=str(campaign),
             campaign_state=campaign.state,
             time_zone=campaign.time_zone,
             quiet_from=campaign.quiet_from,
             quiet_to=campaign.quiet_to,
-            origin=self._origins.get(delivery.id, Refuse("Whoever asked for this message no longer knows of it.")),
+            origin=self._origins.get(delivery.id, Refuse(ORIGIN_GONE)),
             suppressed=chat is None and self._suppressed.covers(delivery.peer_id, delivery.peer_username),
             disclosed=delivery.purpose != Purpose.FIRST_CONTACT or is_disclosed(delivery.text, campaign.locale),
             chat=None if chat is None else str(chat),
@@ -195,14 +197,14 @@ class GateFacts:
         return self._logged_in[bot.pk]
 
     def _owned(self, bot: Bot, owner: BotOwner | None) -> bool:
-        held = bot.lease_expires_at is not None and bot.lease_expires_at > self._now
-        return owner is not None and held and bot.lease_epoch == owner.epoch
+        leased = bot.lease_expires_at is not None and bot.lease_expires_at > self._now
+        return owner is not None and leased and bot.lease_epoch == owner.epoch
 
-    def _blocks_of(self, delivery: Delivery) -> tuple[Block, ...]:
+    def _flood_waits_of(self, delivery: Delivery) -> tuple[FloodWait, ...]:
         return tuple(
-            Block(block.until, block.reason)
-            for block in self._blocks.get(delivery.bot_id, ())
-            if block.method in _methods(delivery) and block.peer_id in (0, destination_id(delivery))
+            FloodWait(wait.until, wait.reason)
+            for wait in self._flood_waits.get(delivery.bot_id, ())
+            if wait.method in _methods(delivery) and wait.peer_id in (0, destination_id(delivery))
         )
 
 
@@ -211,7 +213,7 @@ def destination_id(delivery: Delivery) -> int | None:
     return delivery.chat.telegram_id if delivery.chat is not None else delivery.peer_id
 
 
-def asks_history(delivery: Delivery) -> bool:
+def needs_reply_lookup(delivery: Delivery) -> bool:
     """Whether the bot must look up its own number of the message that it replies to.
 
     This is so for another bot's message in a basic group, where every account numbers messages itself.
@@ -224,18 +226,18 @@ def asks_history(delivery: Delivery) -> bool:
 
 def _methods(delivery: Delivery) -> set[str]:
     by_name = delivery.chat_id is None and delivery.peer_id is None
-    return _SEND | (_RESOLVE if by_name else set()) | (_HISTORY if asks_history(delivery) else set())
+    return _SEND | (_RESOLVE if by_name else set()) | (_HISTORY if needs_reply_lookup(delivery) else set())
 
 
-def _blocks(deliveries: Sequence[Delivery], now: datetime) -> Statement:
+def _flood_waits(deliveries: Sequence[Delivery], now: datetime) -> Statement:
     """The flood waits of the deliveries' bots, by bot."""
     bots = list({delivery.bot_id for delivery in deliveries})
     wanted = selecting(BotBlock, "WHERE bot_id = ANY(%s) AND until > %s", [bots, now])
 
     def by_bot(rows: list[Any]) -> dict[UUID, list[BotBlock]]:
         found: dict[UUID, list[BotBlock]] = defaultdict(list)
-        for block in wanted.read(rows):
-            found[block.bot_id].append(block)
+        for wait in wanted.read(rows):
+            found[wait.bot_id].append(wait)
         return found
 
     return wanted._replace(read=by_bot)

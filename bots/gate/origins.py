@@ -22,7 +22,7 @@ class Origin(Protocol):
     """
 
     def lock_fences(self, origin_ids: Collection[UUID]) -> None:
-        """Lock FOR SHARE, in a fixed order, every row that `verdicts` reads and whose change must stop a message."""
+        """Lock FOR SHARE, in a fixed order, the rows that `verdicts` reads and whose change must stop a message."""
 
     def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> Mapping[UUID, Verdict]:
         """The verdicts by delivery id. Called after `lock_fences`.
@@ -33,8 +33,8 @@ class Origin(Protocol):
     def settle(self, delivery: Delivery, *, now: datetime) -> None:
         """Continue after the delivery has got its final state, which this transaction has written.
 
-        Called once for each delivery. Must not take a lock that a transaction which has a fence and cancels deliveries
-        may have.
+        Called once for each delivery. It must not wait for a row that a transaction may have locked which has closed a
+        fence and cancels deliveries.
         """
 
 
@@ -73,15 +73,15 @@ def origin_verdicts(deliveries: Sequence[Delivery], *, now: datetime) -> dict[UU
     for delivery in deliveries:
         by_origin[delivery.origin].append(delivery)
     verdicts: dict[UUID, Verdict] = {}
-    for name, asked in by_origin.items():
+    for name, theirs in by_origin.items():
         origin = origin_named(name)
         if not name:
-            verdicts |= {delivery.id: ALLOW for delivery in asked}
+            verdicts |= {delivery.id: ALLOW for delivery in theirs}
         elif origin is None:
-            unknown = Wait(None, f"No code for “{name}” runs in this worker.")
-            verdicts |= {delivery.id: unknown for delivery in asked}
+            unknown = Wait(None, f"This worker has no code for messages of the kind “{name}”.")
+            verdicts |= {delivery.id: unknown for delivery in theirs}
         else:
-            verdicts |= origin.verdicts(asked, now=now)
+            verdicts |= origin.verdicts(theirs, now=now)
     return verdicts
 
 

@@ -25,9 +25,9 @@ _NOT_READY = (Bot.State.OFFLINE, Bot.State.STARTING)
 class GatePreview:
     """The gate's verdict at the time `at`. `objections` are all reasons against sending; the first is the verdict.
 
-    `by_name`: only the person's username is known. A sender would first ask Telegram for the id, because the person
-    with that username may be suppressed. The preview looks into our records instead: `bearer` is the id of a suppressed
-    person whom they show under the username.
+    `by_name`: only the person's username is known. A sender would first request the id from Telegram, because the
+    person with that username may be suppressed. The preview reads CoolThing's records instead: `bearer` is the id of a
+    suppressed person who has that username in these records.
     """
 
     verdict: Verdict
@@ -37,28 +37,28 @@ class GatePreview:
     bearer: int | None = None
 
 
-def delivery_would(*, delivery_id: UUID) -> GatePreview:
+def delivery_preview(*, delivery_id: UUID) -> GatePreview:
     """The preview of a queued delivery. Raises Delivery.DoesNotExist if it is not queued."""
-    return _answer(with_facts(Delivery.objects.filter(id=delivery_id, state=Delivery.State.QUEUED)).get())
+    return _preview(with_facts(Delivery.objects.filter(id=delivery_id, state=Delivery.State.QUEUED)).get())
 
 
-def wish_would(*, wish: Delivery) -> GatePreview:
-    """The preview of an unsaved delivery that `wish_for` has made."""
-    return _answer(wish)
+def draft_preview(*, draft: Delivery) -> GatePreview:
+    """The preview of an unsaved delivery that `draft_for` has made."""
+    return _preview(draft)
 
 
-def wish_for(*, text: str, **facts: object) -> Delivery:
+def draft_for(*, text: str, **facts: object) -> Delivery:
     """Make an unsaved delivery without an origin, for a preview.
 
     Without `text`, a first contact gets its campaign's template of the first message.
     """
-    wish = Delivery(text=text, origin="", due_at=database_clock(), **facts)
-    if not text and wish.purpose == Purpose.FIRST_CONTACT:
-        wish.text = wish.campaign.first_contact_template
-    return wish
+    draft = Delivery(text=text, origin="", due_at=database_clock(), **facts)
+    if not text and draft.purpose == Purpose.FIRST_CONTACT:
+        draft.text = draft.campaign.first_contact_template
+    return draft
 
 
-def _answer(delivery: Delivery) -> GatePreview:
+def _preview(delivery: Delivery) -> GatePreview:
     book, now = BudgetBook([delivery], lock=False), database_clock()
     policy = GateFacts([delivery], _owners(delivery, now), now, book)
     by_name = delivery.chat_id is None and delivery.peer_id is None
@@ -77,8 +77,8 @@ def _owners(delivery: Delivery, now: datetime) -> dict[UUID, BotOwner]:
     an incident says that the bot could not join it.
     """
     bot = delivery.bot
-    held = bot.lease_expires_at is not None and bot.lease_expires_at > now and bot.state not in _NOT_READY
-    return {bot.id: BotOwner(bot.lease_epoch, frozenset(_entered(delivery)))} if held else {}
+    leased = bot.lease_expires_at is not None and bot.lease_expires_at > now and bot.state not in _NOT_READY
+    return {bot.id: BotOwner(bot.lease_epoch, frozenset(_entered(delivery)))} if leased else {}
 
 
 def _entered(delivery: Delivery) -> Iterable[UUID]:

@@ -59,8 +59,8 @@ def _ids_of(names: Collection[str]) -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT asked.name, found.peer_id FROM unnest(%s::text[]) AS asked(name) CROSS JOIN LATERAL (
-                SELECT peer_id FROM bots_delivery WHERE upper(peer_username) = asked.name AND peer_id IS NOT NULL
+            SELECT wanted.name, found.peer_id FROM unnest(%s::text[]) AS wanted(name) CROSS JOIN LATERAL (
+                SELECT peer_id FROM bots_delivery WHERE upper(peer_username) = wanted.name AND peer_id IS NOT NULL
                 ORDER BY counted_at DESC NULLS LAST LIMIT 1
             ) AS found
             """,
@@ -82,9 +82,9 @@ def _names_of(ids: Collection[int]) -> Mapping[int, set[str]]:
         cursor.execute(
             """
             WITH RECURSIVE named(id, name) AS (
-                SELECT asked.id, (SELECT min(upper(peer_username)) FROM bots_delivery
-                    WHERE peer_id = asked.id AND peer_username <> '')
-                FROM unnest(%s::bigint[]) AS asked(id)
+                SELECT wanted.id, (SELECT min(upper(peer_username)) FROM bots_delivery
+                    WHERE peer_id = wanted.id AND peer_username <> '')
+                FROM unnest(%s::bigint[]) AS wanted(id)
                 UNION ALL
                 SELECT named.id, (SELECT min(upper(peer_username)) FROM bots_delivery
                     WHERE peer_id = named.id AND peer_username <> '' AND upper(peer_username) > named.name)
@@ -104,27 +104,27 @@ def new_contacts(deliveries: Sequence[Delivery], people: Mapping[UUID, Recipient
 
     Only messages that have been counted against budgets are earlier messages, so these deliveries themselves are not.
     """
-    asked = [delivery for delivery in deliveries if delivery.id in people and delivery.purpose != Purpose.REPLY]
-    pairs = [(delivery, user_id) for delivery in asked if (user_id := people[delivery.id].id) is not None]
-    pairs_by_name = [(delivery, name) for delivery in asked for name in sorted(people[delivery.id].names)]
-    if not asked:
+    wanted = [delivery for delivery in deliveries if delivery.id in people and delivery.purpose != Purpose.REPLY]
+    pairs = [(delivery, user_id) for delivery in wanted if (user_id := people[delivery.id].id) is not None]
+    pairs_by_name = [(delivery, name) for delivery in wanted for name in sorted(people[delivery.id].names)]
+    if not wanted:
         return set()
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT asked.id FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[]) AS asked(id, bot_id, peer_id)
-            WHERE EXISTS (SELECT 1 FROM bots_delivery AS said WHERE said.peer_id = asked.peer_id
-                AND said.bot_id = asked.bot_id AND said.counted_at IS NOT NULL)
+            SELECT wanted.id FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[]) AS wanted(id, bot_id, peer_id)
+            WHERE EXISTS (SELECT 1 FROM bots_delivery AS earlier WHERE earlier.peer_id = wanted.peer_id
+                AND earlier.bot_id = wanted.bot_id AND earlier.counted_at IS NOT NULL)
             UNION ALL
-            SELECT asked.id FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS asked(id, bot_id, name)
-            WHERE EXISTS (SELECT 1 FROM bots_delivery AS said WHERE upper(said.peer_username) = asked.name
-                AND said.peer_id IS NULL AND said.peer_username <> ''
-                AND said.bot_id = asked.bot_id AND said.counted_at IS NOT NULL)
+            SELECT wanted.id FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS wanted(id, bot_id, name)
+            WHERE EXISTS (SELECT 1 FROM bots_delivery AS earlier WHERE upper(earlier.peer_username) = wanted.name
+                AND earlier.peer_id IS NULL AND earlier.peer_username <> ''
+                AND earlier.bot_id = wanted.bot_id AND earlier.counted_at IS NOT NULL)
             """,
             [*_columns(pairs), *_columns(pairs_by_name)],
         )
         written_before = {row[0] for row in cursor.fetchall()}
-    return {delivery.id for delivery in asked} - written_before
+    return {delivery.id for delivery in wanted} - written_before
 
 
 def _columns(pairs: Sequence[tuple[Delivery, object]]) -> list[list[object]]:

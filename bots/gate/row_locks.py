@@ -1,4 +1,4 @@
-"""SQL statements that lock rows and read them at the same time, so that a claim decides by the rows that it has locked.
+"""SQL statements that lock rows and read them in one step, so that a claim judges exactly the rows that it has locked.
 
 They are written by hand. A claim of one message needs some fifteen statements, and Django took longer to build their
 SQL than the database takes to answer.
@@ -22,7 +22,7 @@ class Statement(NamedTuple):
     read: Callable[[list[Any]], Any] = list
 
 
-def ask(*statements: Statement) -> list[Any]:
+def execute(*statements: Statement) -> list[Any]:
     """Run the statements in order, in one round trip to the database. Returns each result, converted by `read`.
 
     The database gets one text that contains the parameters. That requires client-side binding, which is Django's
@@ -41,34 +41,42 @@ def ask(*statements: Statement) -> list[Any]:
     return found
 
 
-def holding(model: type[models.Model], ids: Collection[Any], lock: Lock, *, but: tuple[str, ...] = ()) -> Statement:
-    """The rows by id, locked in the order of their ids until the transaction ends. Columns in `but` are not loaded."""
-    wanted = selecting(model, f"WHERE id = ANY(%s) ORDER BY id {lock}", [sorted(ids)], but=but)
+def locking(
+    model: type[models.Model], ids: Collection[Any], lock: Lock, *, deferred: tuple[str, ...] = ()
+) -> Statement:
+    """The rows by id, locked in the order of their ids until the transaction ends.
+
+    The columns in `deferred` are not loaded.
+    """
+    wanted = selecting(model, f"WHERE id = ANY(%s) ORDER BY id {lock}", [sorted(ids)], deferred=deferred)
     return wanted._replace(read=lambda rows: {row.pk: row for row in wanted.read(rows)})
 
 
-def selecting(model: type[models.Model], rest: str, params: Sequence[Any], *, but: tuple[str, ...] = ()) -> Statement:
-    """A statement for the rows of "SELECT … FROM" the model's table followed by `rest`. Columns in `but` are deferred.
+def selecting(
+    model: type[models.Model], rest: str, params: Sequence[Any], *, deferred: tuple[str, ...] = ()
+) -> Statement:
+    """A statement for the rows of "SELECT … FROM" the model's table followed by `rest`.
 
-    Raises TypeError if the model has fields that are converted when they are read (encrypted, JSON) and not in `but`.
+    The columns in `deferred` are not loaded. Raises TypeError if the model has fields that are converted when they are
+    read (encrypted, JSON) and that are not in `deferred`.
     """
-    names, columns = _columns(model, but)
+    names, columns = _columns(model, deferred)
     sql = f"SELECT {columns} FROM {connection.ops.quote_name(model._meta.db_table)} {rest}"
     return Statement(sql, params, lambda rows: [model.from_db(connection.alias, names, row) for row in rows])
 
 
 def select(model: type[Row], rest: str, params: Sequence[Any]) -> list[Row]:
     """Run `selecting` and return the rows."""
-    rows: list[Row] = ask(selecting(model, rest, params))[0]
+    rows: list[Row] = execute(selecting(model, rest, params))[0]
     return rows
 
 
 @cache
-def _columns(model: type[models.Model], but: tuple[str, ...]) -> tuple[list[str], str]:
-    fields = [field for field in model._meta.concrete_fields if field.attname not in but]
+def _columns(model: type[models.Model], deferred: tuple[str, ...]) -> tuple[list[str], str]:
+    fields = [field for field in model._meta.concrete_fields if field.attname not in deferred]
     converted = [field.attname for field in fields if hasattr(field, "from_db_value")]
     if converted:
-        raise TypeError(f"{model.__name__}: {', '.join(converted)} are stored otherwise than Python sees them")
+        raise TypeError(f"{model.__name__}: {', '.join(converted)} are converted when they are read: defer them")
     return [field.attname for field in fields], ", ".join(
         connection.ops.quote_name(str(field.column)) for field in fields
     )

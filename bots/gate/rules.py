@@ -37,14 +37,14 @@ class Refuse:
 
 
 State = Delivery.State
-PERSON_SAID_STOP = "This person asked not to be written to."
+PERSON_OPTED_OUT = "This person asked not to be written to."
 
 Verdict = Allow | Wait | Refuse
 ALLOW = Allow()
 
 
 @dataclass(frozen=True)
-class Block:
+class FloodWait:
     """A flood wait of the bot."""
 
     until: datetime
@@ -82,7 +82,7 @@ class Facts:
     bot_state: str
     bot_state_reason: str
     met_restriction: bool
-    blocks: tuple[Block, ...]
+    flood_waits: tuple[FloodWait, ...]
     blocked_until: datetime | None
     campaign: str
     campaign_state: str
@@ -131,7 +131,7 @@ def _campaign_over(facts: Facts) -> Refuse | None:
 
 
 def _peer_suppressed(facts: Facts) -> Refuse | None:
-    return Refuse(PERSON_SAID_STOP) if facts.suppressed else None
+    return Refuse(PERSON_OPTED_OUT) if facts.suppressed else None
 
 
 def _chat_not_permitted(facts: Facts) -> Refuse | None:
@@ -145,26 +145,26 @@ def _permission_waits(facts: Facts) -> Wait | None:
 
 
 def _ungranted(chat: str | None, gap: Gap) -> str:
-    return f"No permission of the owner of “{chat}” to post there is in force: {gap.reason}."
+    return f"No permission of the owner of “{chat}” is in force: {gap.reason}."
 
 
 def _not_disclosed(facts: Facts) -> Refuse | None:
     if facts.purpose != Purpose.FIRST_CONTACT or facts.disclosed:
         return None
-    return Refuse("A first message must say that an AI writes it and how to stop; this one does not.")
+    return Refuse("A first message must say that an AI writes it and how to opt out; this text does not.")
 
 
 def _not_labelled(facts: Facts) -> Refuse | None:
     if facts.purpose != Purpose.SCRIPT or facts.chat is None or facts.chat_labelled:
         return None
-    return Refuse(f"No label tells the members of “{facts.chat}” that scripts play there.")
+    return Refuse(f"“{facts.chat}” has no label, the text that informs its members that scripts play there.")
 
 
-def _answers_nothing(facts: Facts) -> Refuse | None:
+def _reply_impossible(facts: Facts) -> Refuse | None:
     if facts.replies_to in (State.FAILED, State.REFUSED, State.CANCELLED):
-        return Refuse("The message that it replies to was not said.")
+        return Refuse("The message to which this one replies was not sent.")
     if facts.replies_to == State.UNKNOWN:
-        return Refuse("Whether the message that it replies to was said is not known.")
+        return Refuse("It is not known whether the message to which this one replies was sent.")
     return None
 
 
@@ -201,7 +201,7 @@ def _bot_unusable(facts: Facts) -> Wait | None:
     if how is None:
         return None
     why = f" ({facts.bot_state_reason})" if facts.bot_state_reason else ""
-    return Wait(None, f"{facts.bot} {how}{why}; its messages are not handed to another account.")
+    return Wait(None, f"{facts.bot} {how}{why}. No other account sends its messages.")
 
 
 def _bot_restricted(facts: Facts) -> Wait | None:
@@ -209,41 +209,43 @@ def _bot_restricted(facts: Facts) -> Wait | None:
         return None
     if facts.in_supergroup and SUPERGROUPS_RESTRICTED in facts.bot_state_reason.split(", "):
         return Wait(
-            None, f"Telegram lets {facts.bot} write in no supergroup: its lines wait until a person has looked at it."
+            None,
+            f"Telegram does not let {facts.bot} write in supergroups: "
+            "its lines there wait until an operator releases it.",
         )
     if facts.purpose == Purpose.FIRST_CONTACT or facts.met_restriction:
-        return Wait(None, f"Telegram restricts {facts.bot}: first contacts wait until a person has looked at it.")
+        return Wait(None, f"Telegram restricts {facts.bot}: its first contacts wait until an operator releases it.")
     return None
 
 
 def _not_a_member(facts: Facts) -> Wait | None:
     if facts.chat is None or facts.member:
         return None
-    how = "is joining" if facts.permission_gap is None else "joins once the permission is in force"
-    return Wait(None, f"{facts.bot} is not a member of “{facts.chat}” yet; it {how}.")
+    how = "is joining it" if facts.permission_gap is None else "joins it when the permission is in force"
+    return Wait(None, f"{facts.bot} is not a member of “{facts.chat}” yet and {how}.")
 
 
-def _others_first(facts: Facts) -> Wait | None:
+def _earlier_message(facts: Facts) -> Wait | None:
     return Wait(None, facts.ahead) if facts.ahead else None
 
 
-def _answers_later(facts: Facts) -> Wait | None:
+def _reply_not_yet_possible(facts: Facts) -> Wait | None:
     if facts.replies_to in (None, State.SENT):
         return None
-    return Wait(None, "The message that it replies to has not been said yet.")
+    return Wait(None, "The message to which this one replies has not been sent yet.")
 
 
 def _account_waits(facts: Facts) -> bool:
     return facts.blocked_until is not None and facts.blocked_until > facts.now
 
 
-def _blocked(facts: Facts) -> Wait | None:
-    ahead = [block for block in facts.blocks if block.until > facts.now]
+def _flood_wait(facts: Facts) -> Wait | None:
+    ahead = [wait for wait in facts.flood_waits if wait.until > facts.now]
     if facts.blocked_until is not None and _account_waits(facts):
-        ahead.append(Block(facts.blocked_until, facts.bot_state_reason or "FLOOD_WAIT"))
+        ahead.append(FloodWait(facts.blocked_until, facts.bot_state_reason or "FLOOD_WAIT"))
     if not ahead:
         return None
-    longest = max(ahead, key=lambda block: block.until)
+    longest = max(ahead, key=lambda wait: wait.until)
     return Wait(longest.until, f"{longest.reason}: Telegram asked {facts.bot} to wait.")
 
 
@@ -254,7 +256,11 @@ def _quiet_hours(facts: Facts) -> Wait | None:
     try:
         until = quiet_until(facts.now, time_zone=facts.time_zone, start=facts.quiet_from, end=facts.quiet_to)
     except (ZoneInfoNotFoundError, ValueError):
-        return Wait(None, f"The time zone “{facts.time_zone}” of campaign “{facts.campaign}” is not known.")
+        return Wait(
+            None,
+            f"The time zone “{facts.time_zone}” of campaign “{facts.campaign}” is unknown: "
+            "correct it on the campaign's page.",
+        )
     if until is None:
         return None
     # In the campaign's time zone. The panel adds the time at which the wait ends.
@@ -270,7 +276,8 @@ def _no_budget(facts: Facts) -> Wait | None:
         return Wait(None, f"The budget of {never.name} is 0.")
     latest = max(facts.full_budgets, key=lambda budget: budget.until or facts.now)
     return Wait(
-        latest.until, f"The budget of {latest.name} is used up: {latest.limit} in {_span(latest.window_seconds)}."
+        latest.until,
+        f"The budget of {latest.name} is used up: at most {latest.limit} in {_span(latest.window_seconds)}.",
     )
 
 
@@ -289,7 +296,7 @@ _REFUSALS: tuple[Callable[[Facts], Refuse | None], ...] = (
     _chat_not_permitted,
     _not_disclosed,
     _not_labelled,
-    _answers_nothing,
+    _reply_impossible,
 )
 _WAITS: tuple[Callable[[Facts], Wait | None], ...] = (
     _campaign_not_running,
@@ -299,9 +306,9 @@ _WAITS: tuple[Callable[[Facts], Wait | None], ...] = (
     _bot_restricted,
     _not_owned,
     _not_a_member,
-    _answers_later,
-    _others_first,
-    _blocked,
+    _reply_not_yet_possible,
+    _earlier_message,
+    _flood_wait,
     _quiet_hours,
     _no_budget,
 )

@@ -11,19 +11,19 @@ from django.db import connection
 # The condition for each kind of subject in the ledger. Messages to a username without an id are a kind of their own.
 _WHERE = {
     "team": "TRUE",
-    "campaign": "campaign_id = ask.key::uuid",
-    "bot": "bot_id = ask.key::uuid",
-    "chat": "chat_id = ask.key::uuid",
-    "peer": "peer_id = ask.key::bigint",
-    "name": "peer_id IS NULL AND peer_username <> '' AND upper(peer_username) = ask.key",
+    "campaign": "campaign_id = wanted.key::uuid",
+    "bot": "bot_id = wanted.key::uuid",
+    "chat": "chat_id = wanted.key::uuid",
+    "peer": "peer_id = wanted.key::bigint",
+    "name": "peer_id IS NULL AND peer_username <> '' AND upper(peer_username) = wanted.key",
 }
 # The index over the messages of all bots is on another expression than the other indexes: `bots.models.ledger` explains
 # why.
 _AT = dict.fromkeys(_WHERE, "counted_at") | {"team": "(counted_at AT TIME ZONE 'UTC')"}
-_SINCE = dict.fromkeys(_WHERE, "ask.since") | {"team": "(ask.since AT TIME ZONE 'UTC')"}
-_ASKED = (
+_SINCE = dict.fromkeys(_WHERE, "wanted.since") | {"team": "(wanted.since AT TIME ZONE 'UTC')"}
+_WANTED = (
     "unnest(%s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::int[], %s::int[]) "
-    "AS ask(n, key, purpose, since, skip, take)"
+    "AS wanted(n, key, purpose, since, skip, take)"
 )
 
 
@@ -58,15 +58,15 @@ def counted_times(windows: Sequence[tuple[Window, int, int]]) -> list[list[datet
 
     The first `skip` times are left out, and at most `take` are returned.
     """
-    asks = []
+    requests = []
     for number, (window, skip, take) in enumerate(windows):
         # The newest messages of several sources are known only after the sources have been merged.
         place = (skip, take) if len(window.sources) == 1 else (0, skip + take)
-        asks += [(number, window, source, *place) for source in window.sources]
-    select = "SELECT ask.n, found.counted_at FROM {asked} CROSS JOIN LATERAL (SELECT counted_at {of} "
-    select += "ORDER BY {at} DESC OFFSET ask.skip LIMIT ask.take) AS found"
+        requests += [(number, window, source, *place) for source in window.sources]
+    select = "SELECT wanted.n, found.counted_at FROM {wanted} CROSS JOIN LATERAL (SELECT counted_at {of} "
+    select += "ORDER BY {at} DESC OFFSET wanted.skip LIMIT wanted.take) AS found"
     times: list[list[datetime]] = [[] for _ in windows]
-    for number, at in _ask(select, asks):
+    for number, at in _run(select, requests):
         times[number].append(at)
     for number, (window, skip, take) in enumerate(windows):
         times[number].sort(reverse=True)
@@ -77,11 +77,11 @@ def counted_times(windows: Sequence[tuple[Window, int, int]]) -> list[list[datet
 
 def totals(windows: Sequence[Window]) -> list[Total]:
     """The number of messages in each window, and the time at which the oldest of them was counted."""
-    select = "SELECT ask.n, found.number, found.oldest FROM {asked} CROSS JOIN LATERAL "
+    select = "SELECT wanted.n, found.number, found.oldest FROM {wanted} CROSS JOIN LATERAL "
     select += "(SELECT count(*) AS number, min(counted_at) AS oldest {of}) AS found"
     found = [Total(0, None)] * len(windows)
-    asks = [(number, window, source, 0, 0) for number, window in enumerate(windows) for source in window.sources]
-    for number, count, oldest in _ask(select, asks):
+    requests = [(number, window, source, 0, 0) for number, window in enumerate(windows) for source in window.sources]
+    for number, count, oldest in _run(select, requests):
         known = found[number]
         ends = [at for at in (known.oldest, oldest) if at is not None]
         found[number] = Total(known.count + count, min(ends, default=None))
@@ -93,29 +93,29 @@ def counted(windows: Sequence[tuple[Window, int]]) -> list[int]:
 
     The query sorts by time so that PostgreSQL counts in the index and not in the table.
     """
-    select = "SELECT ask.n, found.number FROM {asked} CROSS JOIN LATERAL (SELECT count(*) AS number FROM "
-    select += "(SELECT counted_at {of} ORDER BY {at} DESC LIMIT ask.take) AS newest) AS found"
-    asks = [(n, window, source, 0, most) for n, (window, most) in enumerate(windows) for source in window.sources]
+    select = "SELECT wanted.n, found.number FROM {wanted} CROSS JOIN LATERAL (SELECT count(*) AS number FROM "
+    select += "(SELECT counted_at {of} ORDER BY {at} DESC LIMIT wanted.take) AS newest) AS found"
+    requests = [(n, window, source, 0, most) for n, (window, most) in enumerate(windows) for source in window.sources]
     numbers = [0] * len(windows)
-    for n, number in _ask(select, asks):
+    for n, number in _run(select, requests):
         numbers[n] += number
     return numbers
 
 
-def _ask(select: str, asks: Sequence[tuple[int, Window, Source, int, int]]) -> list[tuple[Any, ...]]:
+def _run(select: str, requests: Sequence[tuple[int, Window, Source, int, int]]) -> list[tuple[Any, ...]]:
     """Run one query with a part for each kind of source; the sources are its parameters."""
     # A condition on a column that the index lacks, even if it is always true, makes PostgreSQL fetch each row from the
     # table. So windows with other conditions are other parts.
     groups: dict[tuple[str, bool, bool], list[tuple[Any, ...]]] = defaultdict(list)
-    for number, window, source, skip, take in asks:
+    for number, window, source, skip, take in requests:
         row = (number, source.key, window.purpose, window.since, skip, take)
         groups[source.kind, window.new_contacts, bool(window.purpose)].append(row)
     parts, params = [], list[Any]()
     for (kind, new, of_purpose), rows in groups.items():
         opening = " AND opens_contact" if new else ""
         of = f"FROM bots_delivery WHERE {_WHERE[kind]}{opening} AND {_AT[kind]} > {_SINCE[kind]}"
-        of += " AND purpose = ask.purpose" if of_purpose else ""
-        parts.append(f"({select.format(asked=_ASKED, of=of, at=_AT[kind])})")
+        of += " AND purpose = wanted.purpose" if of_purpose else ""
+        parts.append(f"({select.format(wanted=_WANTED, of=of, at=_AT[kind])})")
         params += [list(column) for column in zip(*rows, strict=True)]
     if not parts:
         return []

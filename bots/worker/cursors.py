@@ -161,13 +161,13 @@ def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseExcepti
             traceback="".join(traceback.format_exception(error)),
         )
         reason = (
-            f"bot {reader.bot_id}: a message in {_place_told(message.peer_id)} was skipped "
+            f"bot {reader.bot_id}: a message in {_chat_in_words(message.peer_id)} was skipped "
             f"({type(error).__name__}): read it in Telegram's app, and report this to the developers"
         )
         incident_report(key=f"message:{place}", reason=reason)
 
 
-def _place_told(peer_id: int) -> str:
+def _chat_in_words(peer_id: int) -> str:
     chat = Chat.objects.filter(at_telegram([peer_id])).first() if peer_id < 0 else None
     return (
         chat_phrase(chat) if chat is not None else "a private chat" if peer_id > 0 else "a chat that is not on record"

@@ -1,4 +1,4 @@
-"""A bot while Telegram does not list its chats: the bot records updates and tries again, and does nothing else."""
+"""What a bot does while Telegram does not list its account's chats: record updates, and request the list again."""
 
 import asyncio
 import logging
@@ -30,8 +30,8 @@ async def list_refused(reader: Reader, error: TelegramError) -> float:
         return error.seconds
     if isinstance(error, BotRestricted):
         await in_db(bot_restrict, bot_id=reader.bot_id, reason=error.reason)
-    told = f"Telegram does not list the chats of bot {reader.bot_id} ({error.reason}): it is asked again"
-    await in_db(incident_report, key=f"list:{reader.bot_id}", reason=told)
+    report = f"Telegram does not list the chats of bot {reader.bot_id} ({error.reason}): the bot tries again"
+    await in_db(incident_report, key=f"list:{reader.bot_id}", reason=report)
     return REFUSED_SECONDS
 
 
@@ -44,7 +44,7 @@ async def listed_later(reader: Reader, error: TelegramError) -> None:
     if isinstance(error, RetryAfter):
         await _wait(reader, seconds)
         return
-    reason = f"Telegram does not list its chats: {error.reason}"
+    reason = f"Telegram does not list the account's chats: {error.reason}"
     await in_db(bot_set_state, bot_id=reader.bot_id, epoch=reader.epoch, state=Bot.State.WAITING, reason=reason)
     await asyncio.sleep(seconds)
 

@@ -75,8 +75,8 @@ def host_state(host: Host, now: datetime) -> str:
     if host.heartbeat_at <= now - timedelta(seconds=SILENT_SECONDS):
         return f"silent since {host.heartbeat_at:%H:%M:%S} UTC"
     if host.drain_requested:
-        return "drained by a person"
-    return "is ending" if host.draining else "takes bots"
+        return "drained by an operator"
+    return "is stopping" if host.draining else "takes bots"
 
 
 def hosts_forget() -> int:

@@ -16,7 +16,7 @@ from bots.worker.cursors import chats_forget
 from bots.worker.dialog_listing import list_refused
 from bots.worker.executor import in_db
 from bots.worker.reading import Reading
-from bots.worker.reference_confirming import References
+from bots.worker.reference_confirming import ReferenceChecks
 from campaigns.chats.identity import AnotherChat, SameChat
 from campaigns.models import Chat
 from messaging.rounds import backoff
@@ -25,10 +25,10 @@ from telegram.errors import (
     BotDead,
     BotFull,
     BotRestricted,
-    ChatElsewhere,
     ChatRefuses,
     PassingError,
     PeerRefuses,
+    ReferenceLeadsElsewhere,
     RetryAfter,
     TelegramError,
     TransientError,
@@ -67,43 +67,43 @@ class Membership:
         self._listed = 0.0
         # On time.monotonic(): Telegram does not list the chats before this moment.
         self._not_listed_before = 0.0
-        self._asked_for: set[UUID] = set()
+        self._listed_for: set[UUID] = set()
         self._not_before: dict[UUID, float] = {}
         # How often in a row each chat refused the bot, by chat and reference.
         self._refusals: dict[tuple[UUID, str], int] = {}
         # Chats whose admins have to approve the bot's request to join.
-        self._asked: set[UUID] = set()
+        self._waiting_for_approval: set[UUID] = set()
         # Chats that the bot was in and that its list lacks. The list proves nothing, so Telegram has to confirm it.
-        self._doubted: set[UUID] = set()
+        self._to_confirm: set[UUID] = set()
         # Basic groups (marked ids) that Telegram has reported as upgraded to supergroups.
         self.upgraded: set[int] = set()
         # Chats whose reference led to another chat, while they are wanted.
-        self._strayed: set[UUID] = set()
+        self._led_elsewhere: set[UUID] = set()
         # Chats with the reference that was checked since the account's chats were last listed.
         self._checked: set[tuple[UUID, str]] = set()
         # On time.monotonic(): Telegram does not let the account enter chats before this moment.
-        self._flooded = 0.0
-        self._references = References(self._reader.bot_id)
+        self._no_entry_before = 0.0
+        self._references = ReferenceChecks(self._reader.bot_id)
 
     async def begin(self, dialogs: Iterable[Dialog]) -> None:
         """Start a new connection with the account's list of chats."""
         self._list(dialogs)
         # An admin may have approved the bot while it was disconnected.
-        self.perhaps_let_in()
+        self.retry_approvals()
         left = await in_db(seconds_blocked, bot_id=self._reader.bot_id, methods=ENTERING)
-        self._flooded = time.monotonic() + left
+        self._no_entry_before = time.monotonic() + left
 
     def _list(self, dialogs: Iterable[Dialog]) -> None:
         self._listed = time.monotonic()
         # After an upgrade the list contains both the group and its supergroup.
         self._dialogs = {dialog.peer_id: dialog for dialog in dialogs if not dialog.upgraded}
         self._checked.clear()
-        self._doubted = {chat for chat, peer in self.chats.items() if peer not in self._dialogs}
+        self._to_confirm = {chat for chat, peer in self.chats.items() if peer not in self._dialogs}
 
     async def _list_again(self, account: TelegramAccount, wanted: list[Chat]) -> None:
         ids = {chat.pk for chat in wanted}
-        bearable = FRESH_SECONDS if ids - self._asked_for else DIALOGS_SECONDS
-        self._asked_for = ids
+        bearable = FRESH_SECONDS if ids - self._listed_for else DIALOGS_SECONDS
+        self._listed_for = ids
         if time.monotonic() < max(self._listed + bearable, self._not_listed_before):
             return
         try:
@@ -111,14 +111,14 @@ class Membership:
         except TelegramError as error:
             self._not_listed_before = time.monotonic() + await list_refused(self._reader, error)
 
-    def perhaps_let_in(self) -> bool:
+    def retry_approvals(self) -> bool:
         """Retry the chats that wait for an approval, because Telegram reports that the account's chats have changed.
 
         Returns whether there are any; then call `look_after` at once.
         """
-        for chat_id in self._asked:
+        for chat_id in self._waiting_for_approval:
             self._not_before.pop(chat_id, None)
-        return bool(self._asked)
+        return bool(self._waiting_for_approval)
 
     async def look_after(self, account: TelegramAccount) -> None:
         """Enter the wanted chats, as far as Telegram allows it now. Raises BotDead and TransientError."""
@@ -136,7 +136,7 @@ class Membership:
 
     async def _check_references(self, account: TelegramAccount, wanted: list[Chat]) -> bool:
         """Check changed references. Returns whether the set of wanted chats may have changed."""
-        if self._flooded > time.monotonic():
+        if self._no_entry_before > time.monotonic():
             return False
         try:
             return await self._references.check(account, [chat.pk for chat in wanted])
@@ -148,11 +148,11 @@ class Membership:
 
     async def _wait(self, error: RetryAfter) -> None:
         await in_db(method_block, bot_id=self._reader.bot_id, error=error)
-        self._flooded = time.monotonic() + error.seconds
+        self._no_entry_before = time.monotonic() + error.seconds
 
     def _settled(self, chat: Chat) -> bool:
         peer_id = self.chats.get(chat.pk)
-        if peer_id is None or peer_id != chat.telegram_id or peer_id in self.upgraded or chat.pk in self._doubted:
+        if peer_id is None or peer_id != chat.telegram_id or peer_id in self.upgraded or chat.pk in self._to_confirm:
             return False
         return self._reading.reads(peer_id) and not self._to_be_checked(chat)
 
@@ -165,13 +165,13 @@ class Membership:
         ids, waiting = {chat.pk for chat in wanted}, {chat.pk for chat in wanted if _waits(chat)}
         self.chats = {chat: peer for chat, peer in self.chats.items() if chat in ids - waiting}
         self._reading.keep_only(set(self.chats.values()))
-        for chat_id in (self._not_before.keys() | self._asked) - ids - self._strayed:
+        for chat_id in (self._not_before.keys() | self._waiting_for_approval) - ids - self._led_elsewhere:
             self._not_before.pop(chat_id, None)
-            self._asked.discard(chat_id)
+            self._waiting_for_approval.discard(chat_id)
             await in_db(incident_close, key=entry_incident(bot_id=self._reader.bot_id, chat_id=chat_id))
         # If the chats are wanted again, an operator has checked them.
-        for chat_id in self._strayed - ids:
-            self._strayed.discard(chat_id)
+        for chat_id in self._led_elsewhere - ids:
+            self._led_elsewhere.discard(chat_id)
             self._not_before.pop(chat_id, None)
         if self._reader.handler.reads_chats and ids != self._wanted:
             but = {telegram_id for chat in wanted for telegram_id in chat.telegram_ids}
@@ -201,11 +201,11 @@ class Membership:
         self.chats[chat.pk] = found.telegram_id
         self._checked.add((chat.pk, chat.reference))
         self._refusals.pop((chat.pk, chat.reference), None)
-        self._doubted.discard(chat.pk)
+        self._to_confirm.discard(chat.pk)
         # The bot joined the chat after the list was made.
         self._dialogs.setdefault(found.telegram_id, Dialog(found.telegram_id, 0, found.title, found.kind))
-        refused = self._not_before.pop(chat.pk, None) is not None or chat.pk in self._asked
-        self._asked.discard(chat.pk)
+        refused = self._not_before.pop(chat.pk, None) is not None or chat.pk in self._waiting_for_approval
+        self._waiting_for_approval.discard(chat.pk)
         if refused:
             await in_db(incident_close, key=self._incident(chat))
 
@@ -220,13 +220,13 @@ class Membership:
         elif isinstance(error, BotRestricted):
             await in_db(bot_restrict, bot_id=bot_id, reason=error.reason)
         elif isinstance(error, BotFull):
-            self._flooded = time.monotonic() + FULL_SECONDS
+            self._no_entry_before = time.monotonic() + FULL_SECONDS
             await in_db(incident_report, key=full_incident(bot_id), reason=full_report(bot_id, error))
-        elif isinstance(error, ChatElsewhere):
+        elif isinstance(error, ReferenceLeadsElsewhere):
             await in_db(chat_elsewhere, bot_id=bot_id, chat_id=chat.pk, error=error, reference=chat.reference)
             self.chats.pop(chat.pk, None)
             self._not_before[chat.pk] = time.monotonic() + REFUSED_SECONDS
-            self._strayed.add(chat.pk)
+            self._led_elsewhere.add(chat.pk)
         elif isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
             raise error
         else:
@@ -254,7 +254,7 @@ class Membership:
             self.chats.pop(chat.pk, None)
             await in_db(presence_ended, **place)
             return None
-        if self._flooded > time.monotonic() or await in_db(is_restricted, bot_id=self._reader.bot_id):
+        if self._no_entry_before > time.monotonic() or await in_db(is_restricted, bot_id=self._reader.bot_id):
             return None
         found = await account.join(chat.reference, chat.telegram_id)
         await in_db(incident_close, key=full_incident(self._reader.bot_id))
@@ -276,10 +276,10 @@ class Membership:
     async def _check_name(self, account: TelegramAccount, chat: Chat, dialog: Dialog) -> None:
         """Check the reference of a chat that has lost the username in it, where the account is a member.
 
-        Raises ChatElsewhere if another chat has taken the username. If the username is free, an operator is only
-        notified.
+        Raises ReferenceLeadsElsewhere if another chat has taken the username. If the username is free, this only
+        notifies the operators.
         """
-        if not self._to_be_checked(chat) or self._flooded > time.monotonic():
+        if not self._to_be_checked(chat) or self._no_entry_before > time.monotonic():
             return
         try:
             await account.find_chat(chat.reference, chat.telegram_id)
@@ -287,14 +287,14 @@ class Membership:
             await in_db(nameless_tell, chat=chat, error=error.reason)
 
     async def _refused(self, chat: Chat, reason: str) -> None:
-        asked = reason in WAITS_FOR_PEOPLE
+        waits = reason in WAITS_FOR_PEOPLE
         tries = self._refusals[chat.pk, chat.reference] = self._refusals.get((chat.pk, chat.reference), 0) + 1
         again = backoff(tries, first=REFUSED_SECONDS, most=REFUSED_MOST_SECONDS).total_seconds()
-        self._not_before[chat.pk] = time.monotonic() + (APPROVAL_SECONDS if asked else again)
-        if asked:
-            self._asked.add(chat.pk)
-        told = entry_refusal(bot_id=self._reader.bot_id, chat=chat, reason=reason)
-        if await in_db(incident_report, key=self._incident(chat), reason=told):
+        self._not_before[chat.pk] = time.monotonic() + (APPROVAL_SECONDS if waits else again)
+        if waits:
+            self._waiting_for_approval.add(chat.pk)
+        report = entry_refusal(bot_id=self._reader.bot_id, chat=chat, reason=reason)
+        if await in_db(incident_report, key=self._incident(chat), reason=report):
             log.warning("bot %s cannot enter chat %s: %s", self._reader.bot_id, chat.pk, reason)
 
     def _incident(self, chat: Chat) -> str:

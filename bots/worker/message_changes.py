@@ -59,25 +59,25 @@ log = logging.getLogger(__name__)
 def changes_record(*, bot_id: UUID, changes: Collection[MessageNow]) -> list[MessageNow]:
     """Record changes of delivered messages that this bot has seen. Known changes have no effect.
 
-    Returns the changes of messages that are not deliveries. The lease is not checked, because what a former owner of
-    the session has seen is true as well.
+    Returns the changes of messages that are not deliveries. The lease is not checked, because a change that a former
+    owner of the session has seen did happen.
     """
-    ours = _said_by_us(bot_id, changes)
+    delivered = _deliveries_of(bot_id, changes)
     deleted = []
     for change in changes:
-        delivery = ours.get((change.peer_id, change.message_id))
+        delivery = delivered.get((change.peer_id, change.message_id))
         if delivery is not None and change.deleted:
             deleted.append(delivery.id)
         elif delivery is not None:
             _record(delivery, change, bot_id)
     _record_deletions(deleted)
-    return [change for change in changes if (change.peer_id, change.message_id) not in ours]
+    return [change for change in changes if (change.peer_id, change.message_id) not in delivered]
 
 
 Place = tuple[int | None, int | None]
 
 
-def _said_by_us(bot_id: UUID, changes: Collection[MessageNow]) -> dict[Place, Delivery]:
+def _deliveries_of(bot_id: UUID, changes: Collection[MessageNow]) -> dict[Place, Delivery]:
     """The deliveries of these messages, by (supergroup id, message id); the first is None for the bot's own numbers."""
     sent = _kept().order_by("sent_at")
     peers = {change.peer_id for change in changes} - {None}
@@ -133,7 +133,7 @@ def _record(delivery: Delivery, change: MessageNow, bot_id: UUID) -> None:
         # Reactions have no time.
         reactions = change.reactions[:REACTIONS_LENGTH]
         if row.exclude(reactions=reactions).update(reactions=reactions):
-            note(Kind.REACTED, {delivery.id: reactions or "none any more"})
+            note(Kind.REACTED, {delivery.id: reactions or "none left"})
 
 
 def _record_edit(delivery: Delivery, change: MessageNow, row: QuerySet[Delivery], *, same_second: bool) -> None:
@@ -147,32 +147,32 @@ def _record_edit(delivery: Delivery, change: MessageNow, row: QuerySet[Delivery]
         note(Kind.EDITED, {delivery.id: change.text or ""}, at=change.edited_at)
 
 
-def lately(*, reader: Reader) -> dict[int | None, list[int]]:
+def recent_messages(*, reader: Reader) -> dict[int | None, list[int]]:
     """The messages of the last days that the bot sent or received and that are not deleted.
 
     Returns message ids by supergroup id, with None for all other chats. Empty while a flood wait forbids the bot to
     check messages.
     """
     now = database_clock()
-    if _may_not_look(reader, now):
+    if _checks_forbidden(reader, now):
         return {}
     found = _sent_since(reader.bot_id, now - LOOK_BACK)
     if reader.handler.reads_private:
         # These come first: a person may have edited a message to say "stop".
-        heard = reader.handler.heard_since(bot_id=reader.bot_id, since=now - LOOK_BACK, most=LOOK_BACK_MOST)
-        found = {None: heard + found.pop(None, []), **found}
+        received = reader.handler.received_since(bot_id=reader.bot_id, since=now - LOOK_BACK, most=LOOK_BACK_MOST)
+        found = {None: received + found.pop(None, []), **found}
     return {peer_id: numbers for peer_id, numbers in found.items() if numbers}
 
 
-def unrecorded(*, reader: Reader) -> list[int]:
+def unrecorded_chats(*, reader: Reader) -> list[int]:
     """The people whose direct chats with the bot are checked although none of their messages is recorded."""
     now = database_clock()
-    if not reader.handler.reads_private or _may_not_look(reader, now):
+    if not reader.handler.reads_private or _checks_forbidden(reader, now):
         return []
     return reader.handler.people_unrecorded(bot_id=reader.bot_id, since=now - LOOK_BACK, most=LOOK_BACK_CHATS)
 
 
-def _may_not_look(reader: Reader, now: datetime) -> bool:
+def _checks_forbidden(reader: Reader, now: datetime) -> bool:
     return BotBlock.objects.filter(bot_id=reader.bot_id, method=LOOKING, until__gt=now).exists()
 
 
@@ -187,7 +187,7 @@ def _sent_since(bot_id: UUID, since: datetime) -> dict[int | None, list[int]]:
     return found
 
 
-class Afterwards:
+class MessageChanges:
     """The changes of earlier messages that one bot is notified of.
 
     Used from the event loop; one task calls `take_in`.
@@ -196,25 +196,25 @@ class Afterwards:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._bot_id = reader.bot_id
-        self._heard: deque[MessageNow] = deque()
+        self._received: deque[MessageNow] = deque()
         # Set when there are changes to record.
         self.news = asyncio.Event()
         # Changes of unknown messages, each with the moment (on time.monotonic()) of the second try.
         self._again: deque[tuple[float, MessageNow]] = deque()
         self._not_before = 0.0
         # Messages that updates have reported during a look back: the updates are newer than its results.
-        self._told: set[Place] | None = None
+        self._updated: set[Place] | None = None
 
-    def heard(self, change: MessageNow) -> None:
-        self._heard.append(change)
+    def receive(self, change: MessageNow) -> None:
+        self._received.append(change)
         self.news.set()
-        if self._told is not None:
-            self._told.add((change.peer_id, change.message_id))
+        if self._updated is not None:
+            self._updated.add((change.peer_id, change.message_id))
 
     @property
     def due(self) -> float:
         """When (on time.monotonic()) there is work for `take_in`; infinity if there is none."""
-        if self._heard:
+        if self._received:
             return self._not_before
         return max(self._again[0][0], self._not_before) if self._again else float("inf")
 
@@ -231,7 +231,7 @@ class Afterwards:
         unknown = await self._record(again)
         if catching_up:
             self._again.extend((now + ONCE_MORE, change) for change in unknown)
-        fresh = [self._heard.popleft() for _ in range(min(len(self._heard), BATCH))]
+        fresh = [self._received.popleft() for _ in range(min(len(self._received), BATCH))]
         self._again.extend((now + ONCE_MORE, change) for change in await self._record(fresh))
 
     async def _record(self, changes: Sequence[MessageNow]) -> list[MessageNow]:
@@ -240,10 +240,10 @@ class Afterwards:
             return []
         try:
             others = await in_db(changes_record, bot_id=self._bot_id, changes=changes)
-            return await in_db(self._hand_over, others)
+            return await in_db(self._pass_on, others)
         except DatabaseFailure as error:
             log.warning("bot %s: changes of messages are recorded later: %s", self._bot_id, type(error).__name__)
-            self._heard.extendleft(reversed(changes))
+            self._received.extendleft(reversed(changes))
             self._not_before = time.monotonic() + RETRY_SECONDS
             return []
         except Exception as error:
@@ -259,7 +259,7 @@ class Afterwards:
             await in_db(incident_report, key=f"change:{self._bot_id}:{number}", reason=reason)
             return []
 
-    def _hand_over(self, changes: list[MessageNow]) -> list[MessageNow]:
+    def _pass_on(self, changes: list[MessageNow]) -> list[MessageNow]:
         handler = self._reader.handler
         if handler.reads_chats:
             theirs, others = changes, []
@@ -275,29 +275,29 @@ class Afterwards:
 
         Raises BotDead and TransientError.
         """
-        self._told = set()
+        self._updated = set()
         try:
-            for peer_id, message_ids in (await in_db(lately, reader=self._reader)).items():
-                await self._look_at(account, peer_id, message_ids)
-            for peer_id in await in_db(unrecorded, reader=self._reader):
-                await self._look_through(account, peer_id)
+            for peer_id, message_ids in (await in_db(recent_messages, reader=self._reader)).items():
+                await self._check_messages(account, peer_id, message_ids)
+            for peer_id in await in_db(unrecorded_chats, reader=self._reader):
+                await self._check_chat(account, peer_id)
         except RetryAfter as error:
             await in_db(method_block, bot_id=self._bot_id, error=error)
         finally:
-            self._told = None
+            self._updated = None
 
-    async def _look_at(self, account: TelegramAccount, peer_id: int | None, message_ids: list[int]) -> None:
+    async def _check_messages(self, account: TelegramAccount, peer_id: int | None, message_ids: list[int]) -> None:
         for start in range(0, len(message_ids), PAGE):
             try:
                 found = await account.look_at(peer_id, message_ids[start : start + PAGE])
             except TelegramError as error:
                 if isinstance(error, BotDead | TransientError | RetryAfter) and not isinstance(error, PassingError):
                     raise
-                log.info("bot %s cannot look at older messages: %s", self._bot_id, error.reason)
+                log.info("bot %s cannot check older messages: %s", self._bot_id, error.reason)
                 return
             self._found(found)
 
-    async def _look_through(self, account: TelegramAccount, peer_id: int) -> None:
+    async def _check_chat(self, account: TelegramAccount, peer_id: int) -> None:
         """Find edits among the newest messages of a direct chat, because no message ids of this chat are recorded."""
         try:
             found = await account.newest(peer_id, limit=PAGE)
@@ -307,11 +307,11 @@ class Afterwards:
         except TelegramError as error:
             if isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
                 raise
-            log.info("bot %s cannot look at the chat with %s: %s", self._bot_id, peer_id, error.reason)
+            log.info("bot %s cannot check the chat with %s: %s", self._bot_id, peer_id, error.reason)
             return
         self._found([change for change in found if change.edited_at is not None])
 
     def _found(self, changes: Sequence[MessageNow]) -> None:
-        told = self._told or set()
-        self._heard.extend(change for change in changes if (change.peer_id, change.message_id) not in told)
+        updated = self._updated or set()
+        self._received.extend(change for change in changes if (change.peer_id, change.message_id) not in updated)
         self.news.set()

@@ -73,7 +73,7 @@ class Reading:
         # Chats whose histories are to be read. The next one comes first.
         self.behind: dict[int, Behind] = {}
         # Set when a chat has fallen behind.
-        self.asked = asyncio.Event()
+        self.has_work = asyncio.Event()
         # Set while no history is due to be read.
         self.caught_up = asyncio.Event()
         # Grows whenever Telegram has not reported everything: a list of chats requested before that does not count.
@@ -217,7 +217,7 @@ class Reading:
         self.behind[peer_id] = Behind(not_before, live if before.live is None else before.live)
         if not seconds:
             self.caught_up.clear()
-        self.asked.set()
+        self.has_work.set()
 
     @property
     def due(self) -> float:
@@ -250,33 +250,33 @@ class Reading:
     async def _read_page(self, peer_id: int) -> None:
         """Read one page of the history after the cursor."""
         assert self.account is not None
-        asked = self.behind[peer_id]
-        after = await self._position(peer_id, asked)
+        request = self.behind[peer_id]
+        after = await self._position(peer_id, request)
         if after is None:
             self._drop(peer_id)
             return
-        if asked.live is not None:
-            await self.account.meet(peer_id, message_id=asked.live)
+        if request.live is not None:
+            await self.account.meet(peer_id, message_id=request.live)
         page = await self.account.history(peer_id, after_id=after, limit=PAGE)
         if not page:
             # If another live message was left out meanwhile, the history is read again.
-            if self.behind.get(peer_id) is asked:
+            if self.behind.get(peer_id) is request:
                 self._caught_up_with(peer_id)
             return
         # After a failure of a handler, record messages one by one: this finds the message that causes the failure.
         careful = any(peer == peer_id for peer, _ in self._failures)
         await self._record(peer_id, page[:1] if careful else page, live=False)
 
-    async def _position(self, peer_id: int, asked: Behind) -> int | None:
+    async def _position(self, peer_id: int, request: Behind) -> int | None:
         """The id of the message to read after, or None if the bot does not read the chat any more."""
         cursors = await in_db(cursors_of, self.reader.bot_id)
         position = cursors.get(peer_id)
         if position is None and peer_id < 0:
             return None
-        if position is None and asked.live is not None and (self._compared or DIRECT_CHATS_SEEN not in cursors):
+        if position is None and request.live is not None and (self._compared or DIRECT_CHATS_SEEN not in cursors):
             # Either no message of this chat was missed, or the bot connects for the first time and older messages do
             # not count.
-            position = await in_db(cursor_start_direct, reader=self.reader, peer_id=peer_id, at=asked.live - 1)
+            position = await in_db(cursor_start_direct, reader=self.reader, peer_id=peer_id, at=request.live - 1)
         return max(position or 0, self._passed.get(peer_id, 0))
 
     def _caught_up_with(self, peer_id: int) -> None:

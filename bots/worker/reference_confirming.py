@@ -21,9 +21,9 @@ from telegram.errors import (
     NOT_INSIDE,
     BotDead,
     BotRestricted,
-    ChatElsewhere,
     ChatRefuses,
     PassingError,
+    ReferenceLeadsElsewhere,
     RetryAfter,
     TelegramError,
     TransientError,
@@ -35,7 +35,7 @@ AGAIN_SECONDS = 120.0
 log = logging.getLogger(__name__)
 
 
-class References:
+class ReferenceChecks:
     """The checks of references by one bot during one lease."""
 
     def __init__(self, bot_id: UUID) -> None:
@@ -61,27 +61,27 @@ class References:
         return changed
 
     async def _look(self, account: TelegramAccount, chat: Chat, changed_at: datetime) -> bool:
-        asked: dict[str, Any] = {"chat_id": chat.pk, "reference": chat.reference, "changed_at": changed_at}
+        which: dict[str, Any] = {"chat_id": chat.pk, "reference": chat.reference, "changed_at": changed_at}
         assert chat.telegram_id is not None
         try:
             found = await account.check_reference(chat.reference, chat.telegram_id)
             if found.telegram_id not in chat.telegram_ids:
                 # The chat is the supergroup that the group was upgraded to.
                 await in_db(chat_resolved, chat_id=chat.pk, found=found)
-        except ChatElsewhere as error:
-            await in_db(chat_elsewhere, bot_id=self._bot_id, error=error, **asked)
+        except ReferenceLeadsElsewhere as error:
+            await in_db(chat_elsewhere, bot_id=self._bot_id, error=error, **which)
             return True
         except PassingError as error:
-            log.warning("bot %s cannot tell where the reference of chat %s leads: %s", self._bot_id, chat.pk, error)
+            log.warning("bot %s cannot find out where the reference of chat %s leads: %s", self._bot_id, chat.pk, error)
             return False
         except (BotDead, BotRestricted, RetryAfter, TransientError):
             raise
         except (TelegramError, NotPossible) as error:
             if str(error) == NOT_INSIDE and await self._was_removed(account, chat):
                 return True
-            await in_db(cannot_tell, bot_id=self._bot_id, chat=chat, reason=str(error))
+            await in_db(report_unconfirmed, bot_id=self._bot_id, chat=chat, reason=str(error))
             return False
-        confirmed = await in_db(reference_confirmed, **asked)
+        confirmed = await in_db(reference_confirmed, **which)
         if confirmed:
             log.info("bot %s has confirmed the reference of chat %s", self._bot_id, chat.pk)
         return confirmed
@@ -100,7 +100,7 @@ class References:
         return there is None and await in_db(presence_ended, **place)
 
 
-def cannot_tell(*, bot_id: UUID, chat: Chat, reason: str) -> None:
+def report_unconfirmed(*, bot_id: UUID, chat: Chat, reason: str) -> None:
     """Notify the operators that a reference could not be checked.
 
     `reason` is the error's name in Telegram or the adapter.

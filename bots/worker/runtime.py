@@ -49,13 +49,13 @@ class Runtime:
         self.sessions: dict[UUID, RunningSession] = {}
         # All of `sessions`, and those that are still ending and have lost their bot, maybe to a later session here.
         self._hosted: set[RunningSession] = set()
-        # The number of bots whose leases are being taken.
-        self._coming = 0
+        # The number of bots whose leases this process is taking.
+        self._starting = 0
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="bots-loop", daemon=True)
-        # `_draining`: the process ends. `_resting`: an operator drains the worker (Host.drain_requested).
-        self._draining = threading.Event()
-        self._resting = False
+        # `_ending`: the process ends. `_drained`: an operator drains the worker (Host.drain_requested).
+        self._ending = threading.Event()
+        self._drained = False
         self._slots = threading.BoundedSemaphore(capacity)
         self._drain: asyncio.Event | None = None
         self._started = threading.Event()
@@ -67,7 +67,7 @@ class Runtime:
 
     def drain(self) -> None:
         """Take no more bots and release those of this process. Returns at once; safe in a signal handler."""
-        self._draining.set()
+        self._ending.set()
         if self._drain is not None:
             with suppress(RuntimeError):  # The loop has ended already.
                 self.loop.call_soon_threadsafe(self._drain.set)
@@ -79,7 +79,7 @@ class Runtime:
 
     def run_bot(self, bot_id: UUID) -> None:
         """Own the bot until its session ends. Returns at once if the lease or a slot is not free."""
-        if self._lets_go or not self._slots.acquire(blocking=False):
+        if self._releases_bots or not self._slots.acquire(blocking=False):
             # Let the supervision send it to another worker in its next round.
             Bot.objects.filter(pk=bot_id).update(dispatched_at=None)
             return
@@ -93,16 +93,16 @@ class Runtime:
 
         Database calls go through the executor's few connections: the many threads of `run_bot` would open one each.
         """
-        self._coming += 1
+        self._starting += 1
         try:
             session = await self._begin(bot_id)
         finally:
-            self._coming -= 1
+            self._starting -= 1
         if session is not None:
             await self._host(session)
 
     async def _begin(self, bot_id: UUID) -> RunningSession | None:
-        if self._lets_go:
+        if self._releases_bots:
             return None
         lease = await in_db(lease_take, bot_id=bot_id, owner=self.name)
         if lease is None:
@@ -111,13 +111,13 @@ class Runtime:
             facts = await in_db(bot_facts, bot_id=bot_id)
             handler = handler_of(facts.role)
             if handler is None:
-                raise LookupError(f"nobody has registered a handler for the role {facts.role}")
+                raise LookupError(f"no handler is registered for the role {facts.role}")
         except Exception as error:
             log.exception("bot %s cannot be started", bot_id)
             reason = f"bot {bot_id} cannot be started: {error}"
             await in_db(incident_report, key=f"session:{bot_id}", reason=reason)
         else:
-            if not self._lets_go:
+            if not self._releases_bots:
                 return RunningSession(lease, facts, handler)
         await in_db(lease_release, bot_id=bot_id, epoch=lease.epoch)
         return None
@@ -134,7 +134,7 @@ class Runtime:
 
     def is_open(self) -> bool:
         """Whether the worker takes new bots and logins: it is not being drained, and the process is not ending."""
-        return not self._lets_go
+        return not self._releases_bots
 
     # The work on the event loop.
 
@@ -146,16 +146,16 @@ class Runtime:
             self.loop.close()
 
     @property
-    def _lets_go(self) -> bool:
-        return self._resting or self._draining.is_set()
+    def _releases_bots(self) -> bool:
+        return self._drained or self._ending.is_set()
 
     async def _main(self) -> None:
         self._drain = asyncio.Event()
         beat = asyncio.create_task(self._again(self._beat, self._drain, "heartbeat"))
         self._started.set()
-        while not self._draining.is_set():
+        while not self._ending.is_set():
             await self._serve()
-            await self._until(lambda: not self._resting)
+            await self._until(lambda: not self._drained)
         beat.cancel()
         await asyncio.gather(beat, return_exceptions=True)
         await self._quietly(in_db(host_leave, name=self.name))
@@ -164,43 +164,45 @@ class Runtime:
         """Run bots until they have to be released, then release them."""
         stop_sender = asyncio.Event()
         sender = asyncio.create_task(self._again(lambda: Sender(self).run(stop_sender), stop_sender, "sender"))
-        await self._until(lambda: self._resting)
-        await self._quietly(self._note())
+        await self._until(lambda: self._drained)
+        await self._quietly(self._heartbeat())
         # First the sender: it still needs the sessions' connections to settle what it is sending.
         stop_sender.set()
         await asyncio.wait([sender], timeout=SENDER_LIMIT)
         for session in list(self._hosted):
             session.stop()
-        while self._hosted or self._coming:
+        while self._hosted or self._starting:
             await asyncio.sleep(0.05)
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)
 
-    async def _until(self, come: Callable[[], bool]) -> None:
-        """Wait until `come()` is true or the process ends."""
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition()` is true, or the process ends."""
         assert self._drain is not None
-        while not come() and not self._draining.is_set():
+        while not condition() and not self._ending.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._drain.wait()
 
-    async def _note(self) -> bool:
-        return await in_db(host_beat, name=self.name, role=self.role, capacity=self.capacity, draining=self._lets_go)
+    async def _heartbeat(self) -> bool:
+        return await in_db(
+            host_beat, name=self.name, role=self.role, capacity=self.capacity, draining=self._releases_bots
+        )
 
     async def _beat(self) -> None:
         while True:
             began = time.monotonic()
-            self._rest(await self._note())
+            self._set_drained(await self._heartbeat())
             await in_db(unknown_errors_report)
             for bot_id in await in_db(no_longer_wanted, role=self.role, bot_ids=set(self.sessions)):
                 if (session := self.sessions.get(bot_id)) is not None:
                     session.stop()
             await asyncio.sleep(max(0.1, began + BEAT_SECONDS - time.monotonic()))
 
-    def _rest(self, wanted: bool) -> None:
-        if wanted != self._resting:
-            log.warning("%s: %s", self.name, "drained by a person" if wanted else "takes bots again")
-        self._resting = wanted
+    def _set_drained(self, wanted: bool) -> None:
+        if wanted != self._drained:
+            log.warning("%s: %s", self.name, "drained by an operator" if wanted else "takes bots again")
+        self._drained = wanted
 
     async def _again(self, work: Any, stop: asyncio.Event, what: str) -> None:
         """Run a part of the runtime, and start it again after an error. The sessions continue meanwhile."""
@@ -210,7 +212,7 @@ class Runtime:
             except DatabaseFailure as error:
                 log.warning("the %s of %s waits for the database: %s", what, self.name, type(error).__name__)
             except Exception:
-                log.exception("the %s of %s broke", what, self.name)
+                log.exception("the %s of %s failed", what, self.name)
             if not stop.is_set():
                 await asyncio.sleep(RESTART_SECONDS)
 
@@ -219,4 +221,4 @@ class Runtime:
             async with asyncio.timeout(NOTE_LIMIT):
                 await work
         except (DatabaseFailure, TimeoutError) as error:
-            log.warning("%s could not be noted: %s", self.name, type(error).__name__)
+            log.warning("the row of host %s could not be updated: %s", self.name, type(error).__name__)

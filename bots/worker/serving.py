@@ -14,7 +14,7 @@ from django.db import Error as DatabaseFailure
 from bots.worker.dialog_listing import listed_later, wait_for_list
 from bots.worker.leases import LeaseLost
 from bots.worker.membership import Membership
-from bots.worker.message_changes import Afterwards
+from bots.worker.message_changes import MessageChanges
 from bots.worker.reading import Reading
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
@@ -39,16 +39,16 @@ class Serving:
         account: TelegramAccount,
         reading: Reading,
         membership: Membership,
-        afterwards: Afterwards,
+        changes: MessageChanges,
         when_ready: Callable[[], Awaitable[None]],
         when_late: Callable[[], None],
     ) -> None:
         self._account = account
         self._reading = reading
         self._membership = membership
-        self._afterwards = afterwards
+        self._changes = changes
         self._when_ready, self._when_late = when_ready, when_late
-        self._news = afterwards.news
+        self._news = changes.news
         self._look_now = asyncio.Event()
         self._missed = asyncio.Event()
         self._compared = 0.0
@@ -56,15 +56,15 @@ class Serving:
         self._looked = asyncio.Event()
         self._reported: asyncio.Future[BotDead] = asyncio.get_running_loop().create_future()
         reading.begin(account)
-        reading.when_read_out = self.want_chats
+        reading.when_read_out = self.check_chats_now
         handler = reading.reader.handler
         if handler.reads_chats or handler.reads_private:
-            account.on_message(self._heard)
-            account.on_missed(self._not_told)
-        account.on_change(self._changed)
-        account.on_chats_changed(self._moved)
+            account.on_message(self._on_message)
+            account.on_missed(self._updates_missed)
+        account.on_change(self._on_change)
+        account.on_chats_changed(self._on_chats_changed)
 
-    def want_chats(self) -> None:
+    def check_chats_now(self) -> None:
         """Check at once which chats the bot is to join, without waiting for the next round."""
         self._look_now.set()
 
@@ -72,20 +72,20 @@ class Serving:
         if not self._reported.done():
             self._reported.set_result(error)
 
-    def _heard(self, message: IncomingMessage) -> None:
+    def _on_message(self, message: IncomingMessage) -> None:
         self._reading.inbox.append(message)
         self._news.set()
 
-    def _changed(self, change: MessageNow) -> None:
-        self._afterwards.heard(change)
+    def _on_change(self, change: MessageNow) -> None:
+        self._changes.receive(change)
 
-    def _moved(self, upgraded: int | None) -> None:
+    def _on_chats_changed(self, upgraded: int | None) -> None:
         if upgraded is not None:
             self._membership.upgraded.add(upgraded)
-        if self._membership.perhaps_let_in() or upgraded is not None:
-            self.want_chats()
+        if self._membership.retry_approvals() or upgraded is not None:
+            self.check_chats_now()
 
-    def _not_told(self, peer_id: int | None) -> None:
+    def _updates_missed(self, peer_id: int | None) -> None:
         """Note missing updates. Called before any update that Telegram sends after them."""
         if peer_id is not None:
             self._reading.mark(peer_id)
@@ -119,16 +119,16 @@ class Serving:
         while True:
             self._news.clear()
             await self._reading.take_in()
-            await self._afterwards.take_in(catching_up=bool(self._reading.behind))
+            await self._changes.take_in(catching_up=bool(self._reading.behind))
             if not self._reading.inbox:
-                await _until(self._news, self._afterwards.due)
+                await _until(self._news, self._changes.due)
 
     async def _catch_up(self) -> None:
         """Read histories."""
         while True:
-            self._reading.asked.clear()
+            self._reading.has_work.clear()
             if not await self._reading.catch_up():
-                await _until(self._reading.asked, self._reading.due)
+                await _until(self._reading.has_work, self._reading.due)
 
     async def _look_after(self) -> None:
         """Enter the chats that the bot is to be in."""
@@ -171,7 +171,7 @@ class Serving:
             if self._missed.is_set():
                 self._when_late()
             # Deliveries need not wait for this.
-            await self._afterwards.look_back(self._account)
+            await self._changes.look_back(self._account)
             await self._missed.wait()
 
     async def _compare_again(self) -> None:

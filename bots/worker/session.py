@@ -27,7 +27,7 @@ from bots.worker.cursors import Reader
 from bots.worker.executor import in_db, in_lease_thread
 from bots.worker.leases import Lease, LeaseLost, lease_release, lease_renew
 from bots.worker.membership import Membership
-from bots.worker.message_changes import Afterwards
+from bots.worker.message_changes import MessageChanges
 from bots.worker.reading import Reading
 from bots.worker.serving import Serving
 from messaging.instrumentation.error_names import fault
@@ -60,11 +60,11 @@ class RunningSession:
         reader = Reader(lease.bot_id, lease.epoch, handler)
         self._reading = Reading(reader)
         self._membership = Membership(self._reading)
-        self._afterwards = Afterwards(reader)
+        self._changes = MessageChanges(reader)
         self._serving: Serving | None = None
         self._connected = False
         self._stop = asyncio.Event()
-        self._sent_away = False
+        self._must_wait = False
 
     # The interface for the sender (sending.protocols).
 
@@ -75,9 +75,9 @@ class RunningSession:
     def lease_valid(self) -> bool:
         return self._lease.valid() and not self._stop.is_set()
 
-    def want_chats(self) -> None:
+    def check_chats_now(self) -> None:
         if self._serving is not None:
-            self._serving.want_chats()
+            self._serving.check_chats_now()
 
     def report(self, error: TelegramError) -> None:
         if isinstance(error, BotDead) and self._serving is not None:
@@ -92,15 +92,15 @@ class RunningSession:
 
     async def run(self) -> None:
         """Own the bot until `stop`, until the account is dead or must wait as a whole, or until the lease is lost."""
-        broken = ""
+        failure = ""
         parts = [
             asyncio.create_task(self._keep_lease(), name=f"lease {self.bot_id}"),
-            asyncio.create_task(self._live(), name=f"life {self.bot_id}"),
+            asyncio.create_task(self._serve(), name=f"connection {self.bot_id}"),
             asyncio.create_task(self._stop.wait(), name=f"stop {self.bot_id}"),
         ]
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            broken = self._why(done)
+            failure = self._failure(done)
         finally:
             self.ready = False
             for part in parts:
@@ -108,17 +108,17 @@ class RunningSession:
             await self._disconnect()
             await asyncio.gather(*parts, return_exceptions=True)
             await self._disconnect()
-            await self._let_go(broken)
+            await self._release(failure)
 
-    def _why(self, done: Iterable[asyncio.Task[Any]]) -> str:
+    def _failure(self, done: Iterable[asyncio.Task[Any]]) -> str:
         """The unexpected error that ended the session; empty if there was none."""
         for part in done:
             error = part.exception()
             if isinstance(error, LeaseLost):
-                log.warning("bot %s: its lease is lost, it has been let go", self.bot_id)
+                log.warning("bot %s: its lease is lost, it was released", self.bot_id)
             elif error is not None:
                 frames = "".join(traceback.format_tb(error.__traceback__))
-                log.error("bot %s: its session broke: %s\n%s", self.bot_id, fault(error), frames)
+                log.error("bot %s: its session failed: %s\n%s", self.bot_id, fault(error), frames)
                 return fault(error)
         return ""
 
@@ -163,7 +163,7 @@ class RunningSession:
         """Whole seconds without a ping after which the server should disconnect: before the lease ends."""
         return max(1, int(self._lease.stop_at - time.monotonic()))
 
-    async def _live(self) -> None:
+    async def _serve(self) -> None:
         """Connect, serve, connect again. Returns if the account is dead or must wait as a whole."""
         wait = RECONNECT_FIRST
         await self._set_state(Bot.State.STARTING, "")
@@ -176,7 +176,7 @@ class RunningSession:
                 return
             except RetryAfter as error:
                 await in_db(bot_must_wait, bot_id=self.bot_id, epoch=self.epoch, error=error)
-                self._sent_away = True
+                self._must_wait = True
                 return
             except (TelegramError, DatabaseFailure) as error:
                 reason = error.reason if isinstance(error, TelegramError) else "the database does not answer"
@@ -216,7 +216,7 @@ class RunningSession:
             account=account,
             reading=self._reading,
             membership=self._membership,
-            afterwards=self._afterwards,
+            changes=self._changes,
             when_ready=self._become_ready,
             when_late=self._be_late,
         )
@@ -252,12 +252,12 @@ class RunningSession:
         except (DatabaseFailure, TimeoutError) as error:
             log.warning("bot %s: its session was not saved: %s", self.bot_id, type(error).__name__)
 
-    async def _let_go(self, broken: str) -> None:
+    async def _release(self, failure: str) -> None:
         """Release the bot, after the connection is closed. If the database does not answer, the lease expires."""
-        if broken:
-            reason = f"the session of bot {self.bot_id} broke: {broken}"
+        if failure:
+            reason = f"the session of bot {self.bot_id} failed: {failure}"
             await self._note(incident_report, key=f"session:{self.bot_id}", reason=reason)
-        if not self._sent_away:
+        if not self._must_wait:
             await self._note(bot_set_state, bot_id=self.bot_id, epoch=self.epoch, state=Bot.State.OFFLINE)
         await self._note(lease_release, bot_id=self.bot_id, epoch=self.epoch)
 
@@ -270,4 +270,4 @@ class RunningSession:
             async with asyncio.timeout(NOTE_LIMIT):
                 await in_db(function, **values)
         except (DatabaseFailure, TimeoutError) as error:
-            log.warning("bot %s: %s was not written down: %s", self.bot_id, function.__name__, type(error).__name__)
+            log.warning("bot %s: %s was not stored: %s", self.bot_id, function.__name__, type(error).__name__)

@@ -74,9 +74,9 @@ def _abandon(bot_id: UUID, epoch: int, owner: str) -> UUID | None:
     expired = Bot.objects.filter(pk=bot_id, lease_epoch=epoch, lease_expires_at__lte=Now())
     if not expired.update(lease_owner="", lease_expires_at=None):
         return None
-    log.warning("bot %s: its worker has gone", bot_id)
-    bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its worker has gone")
-    incident_report(key=_gone(owner), reason=f"the worker {owner} has gone without letting its bots go")
+    log.warning("bot %s: its worker has stopped", bot_id)
+    bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its worker has stopped")
+    incident_report(key=_gone(owner), reason=f"the worker {owner} stopped without releasing its bots")
     return bot_id
 
 
@@ -85,7 +85,7 @@ def waits_over() -> None:
     over = Bot.objects.filter(state=Bot.State.WAITING, state_until__lte=Now(), lease_expires_at__isnull=True)
 
     def end(bot: tuple[UUID, int]) -> None:
-        bot_set_state(bot_id=bot[0], epoch=bot[1], state=Bot.State.OFFLINE, reason="Its wait is over")
+        bot_set_state(bot_id=bot[0], epoch=bot[1], state=Bot.State.OFFLINE, reason="The flood wait is over")
 
     for_each(list(over.values_list("pk", "lease_epoch")), end, what="bot")
 
@@ -128,22 +128,22 @@ def _supervise_role(role: str, now: datetime) -> list[UUID]:
     if not candidates:
         # No bot waits for a worker or a free slot, perhaps because the bots are no longer needed.
         incident_close(key=no_host)
-        _tell_room(role, 0)
+        _report_missing_slots(role, 0)
         return []
-    room = free_capacity(role)
-    if room is None:
-        reason = f"{len(candidates)} {role} bots are to run and no {role} worker is there"
+    free = free_capacity(role)
+    if free is None:
+        reason = f"{len(candidates)} {role} bots should run, but no {role} worker is running"
         incident_report_lasting(key=no_host, reason=reason)
         return []
     incident_close(key=no_host)
-    _tell_room(role, len(candidates) - room)
-    return dispatch(role, candidates[: max(room, 0)])
+    _report_missing_slots(role, len(candidates) - free)
+    return dispatch(role, candidates[: max(free, 0)])
 
 
-def _tell_room(role: str, missing: int) -> None:
+def _report_missing_slots(role: str, missing: int) -> None:
     key = f"capacity:{role}"
     if missing > 0:
-        incident_report(key=key, reason=f"the {role} workers have no room for {missing} more bots")
+        incident_report(key=key, reason=f"the {role} workers have no free slots for {missing} more bots")
     else:
         incident_close(key=key)
 
@@ -157,8 +157,8 @@ def to_be_started(role: str, now: datetime) -> list[UUID]:
         Exists(BotSession.objects.filter(bot_id=OuterRef("pk"))), pk__in=wanted, role=role, enabled=True
     ).exclude(state__in=BARRED)
     # Only a wait of the whole account: during a flood wait for single methods a bot can be connected and read.
-    told_to_wait = Q(blocked_until__gt=now)
-    free = ready.filter(lease_expires_at__isnull=True).exclude(told_to_wait).filter(_not_dispatched())
+    must_wait = Q(blocked_until__gt=now)
+    free = ready.filter(lease_expires_at__isnull=True).exclude(must_wait).filter(_not_dispatched())
     return list(free.order_by(F("dispatched_at").asc(nulls_first=True), "pk").values_list("pk", flat=True))
 
 

@@ -87,7 +87,7 @@ class FakeSession:
     def lease_valid(self) -> bool:
         return self.held
 
-    def want_chats(self) -> None:
+    def check_chats_now(self) -> None:
         self.wanted_chats += 1
 
     def report(self, error: TelegramError) -> None:

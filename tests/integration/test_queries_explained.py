@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from bots.deliveries import cancelling, recovery
 from bots.deliveries.claiming import claim, judge_unowned
-from bots.gate.preview import delivery_would, wish_for, wish_would
+from bots.gate.preview import delivery_preview, draft_for, draft_preview
 from bots.models import Delivery, Role
 from bots.selectors import is_own_account
 from bots.tasks import supervise_bots
@@ -84,7 +84,7 @@ def test_what_arrives(world: World, conversation: Conversation, plans: scale.Pla
         bot_id=conversation.bot_id, changes=[MessageNow(None, 1001, text="Tell me"), MessageNow(None, 5, deleted=True)]
     )
     plans.where = "a session that begins"
-    manager.heard_since(**seen)
+    manager.received_since(**seen)
     manager.people_unrecorded(**seen)
     manager.wanted(timezone.now())
     manager.chats(conversation.bot_id)
@@ -117,9 +117,9 @@ def test_what_is_sent(world: World, conversation: Conversation, plans: scale.Pla
     )
     world.ai_says(conversation)
     plans.where = "the gate's preview"
-    delivery_would(delivery_id=by_name.id)
-    wish_would(
-        wish=wish_for(
+    delivery_preview(delivery_id=by_name.id)
+    draft_preview(
+        draft=draft_for(
             text="",
             bot=world.managers[0],
             campaign=world.campaign,

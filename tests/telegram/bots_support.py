@@ -75,7 +75,7 @@ class Listener:
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         return list(changes)
 
-    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+    def received_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
@@ -186,7 +186,7 @@ class Company:
         def looked() -> bool:
             for runtime in self._runtimes:
                 if (session := runtime.sessions.get(bot.pk)) is not None:
-                    runtime.loop.call_soon_threadsafe(session.want_chats)
+                    runtime.loop.call_soon_threadsafe(session.check_chats_now)
             return self.role.looks[bot.pk] >= before + 3
 
         wait_until(looked, what=f"{bot.key} looks at its chats")

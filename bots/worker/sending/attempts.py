@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 from django.db import DatabaseError
 
 from bots.deliveries import outcomes, recovery
-from bots.deliveries.claiming import Outgoing, ReplyElsewhere
+from bots.deliveries.claiming import Outgoing, ReplyLookup
 from bots.worker.executor import in_db
 from bots.worker.sending.protocols import LiveSession
 from messaging.database.clock import database_clock
@@ -35,7 +35,7 @@ REPLY_WAIT = timedelta(seconds=3)
 # A basic group's messages reach its members within seconds: a message that is not in the history after this time never
 # arrives.
 REPLY_VISIBLE_WITHIN = timedelta(minutes=2)
-NEVER_VISIBLE = "The message that it replies to never reached this account."
+NEVER_VISIBLE = "The message to which this one replies never reached this account."
 # If the message is not in the history, it is searched for again after this many seconds: the request may be on its way.
 LOOKUP_PAUSE = 2.0
 # Seconds before a delivery is tried again after a temporary error: doubled each time, at most the second value.
@@ -52,13 +52,13 @@ log = logging.getLogger(__name__)
 
 
 class _NotVisible(Exception):
-    """The message to reply to, which was sent at `said_at`, has not reached this account."""
+    """The message to reply to, which was sent at `sent_at`, has not reached this account."""
 
-    def __init__(self, said_at: datetime) -> None:
-        self.said_at = said_at
+    def __init__(self, sent_at: datetime) -> None:
+        self.sent_at = sent_at
 
 
-async def say(session: LiveSession, out: Outgoing) -> None:
+async def send(session: LiveSession, out: Outgoing) -> None:
     """Send a delivery that was never sent before."""
     account = session.account
     if account is None or not session.lease_valid():
@@ -71,7 +71,7 @@ async def say(session: LiveSession, out: Outgoing) -> None:
         out = known
         reply_to = await _reply_to(account, out)
     except _NotVisible as missing:
-        await _wait_for_visibility(out, missing.said_at)
+        await _wait_for_visibility(out, missing.sent_at)
         return
     except TelegramError as error:
         await _not_sent(session, out, error)
@@ -143,16 +143,21 @@ async def look_up(session: LiveSession, found: recovery.Recovery, answer: Telegr
     if message_id is not None:
         await written(outcomes.record_sent, out, SentMessage(message_id, out.first_attempt_at, out.destination_id))
     elif isinstance(answer, AlreadySent):
-        await written(outcomes.record_unknown, out, "Telegram says that it was said, but the history does not show it.")
+        await written(
+            outcomes.record_unknown, out, "Telegram reports that the message was sent, but it is not in the history."
+        )
     elif answer is not None:
         await _not_sent(session, out, answer)
     else:
-        await written(recovery.record_not_said, found)
+        await written(recovery.record_not_sent, found)
     return 0.0
 
 
 def _unreadable(error: TelegramError) -> str:
-    return f"No answer from Telegram, and the history cannot be read ({error.reason}): look whether it was said."
+    return (
+        f"Telegram did not answer, and the history cannot be read ({error.reason}): "
+        "check in the chat whether the message was sent."
+    )
 
 
 async def _looked_long_enough(out: Outgoing) -> bool:
@@ -170,25 +175,25 @@ async def _not_sent(session: LiveSession, out: Outgoing, error: TelegramError) -
     if isinstance(error, BotDead | TransientError):
         session.report(error)
     elif isinstance(error, ChatUpgraded):
-        session.want_chats()
+        session.check_chats_now()
 
 
 def _try_later(out: Outgoing, error: PassingError) -> None:
     """Put the delivery back to try it again. The attempt counts, because the error may be lasting."""
     if out.attempts >= recovery.MAX_ATTEMPTS:
-        outcomes.record_failed(out, kind=error.kind, reason=f"{error.reason}, in {out.attempts} attempts.")
+        outcomes.record_failed(out, kind=error.kind, reason=f"{error.reason} in {out.attempts} attempts.")
         return
     pause = min(PASSING_FIRST * 2 ** max(out.attempts - 1, 0), PASSING_MOST)
-    reason = f"Telegram answered {error.reason}, which may pass: it is tried again."
+    reason = f"Telegram answered {error.reason}, which may be temporary: the message will be sent again."
     outcomes.put_back(out, reason, until=database_clock() + timedelta(seconds=pause), answered=False)
 
 
-async def _wait_for_visibility(out: Outgoing, said_at: datetime) -> None:
+async def _wait_for_visibility(out: Outgoing, sent_at: datetime) -> None:
     now = await in_db(database_clock)
-    if now - said_at > REPLY_VISIBLE_WITHIN:
+    if now - sent_at > REPLY_VISIBLE_WITHIN:
         await written(outcomes.record_failed, out, kind="permanent", reason=NEVER_VISIBLE)
         return
-    reason = "The message that it replies to has not reached this account."
+    reason = "The message to which this one replies has not reached this account yet."
     await written(outcomes.put_back, out, reason, until=now + REPLY_WAIT)
 
 
@@ -201,14 +206,14 @@ async def _identified(account: TelegramAccount, out: Outgoing) -> Outgoing | Non
     if not isinstance(target, PersonTarget) or target.user_id is not None:
         return out
     user_id = await account.person_id(target)
-    if not await written(outcomes.person_learned, out, user_id, target.username):
+    if not await written(outcomes.recipient_identified, out, user_id, target.username):
         return None
     return replace(out, target=replace(target, user_id=user_id), destination_id=user_id)
 
 
 async def _reply_to(account: TelegramAccount, out: Outgoing) -> int | None:
     """This account's number of the message to reply to."""
-    if not isinstance(out.reply_to, ReplyElsewhere):
+    if not isinstance(out.reply_to, ReplyLookup):
         return out.reply_to
     assert out.destination_id is not None
     wanted = out.reply_to
@@ -216,11 +221,11 @@ async def _reply_to(account: TelegramAccount, out: Outgoing) -> int | None:
         if lookup:
             await asyncio.sleep(REPLY_PAUSE)
         found = await account.find_message(
-            out.destination_id, from_user_id=wanted.author_id, text=wanted.text, since=wanted.said_at
+            out.destination_id, from_user_id=wanted.author_id, text=wanted.text, since=wanted.sent_at
         )
         if found is not None:
             return found
-    raise _NotVisible(wanted.said_at)
+    raise _NotVisible(wanted.sent_at)
 
 
 async def _find(account: TelegramAccount, out: Outgoing) -> int | None:

@@ -26,7 +26,7 @@ class LiveSession(Protocol):
     def lease_valid(self) -> bool:
         """Whether this process still owns the bot, by its own monotonic clock. Call it just before each send."""
 
-    def want_chats(self) -> None:
+    def check_chats_now(self) -> None:
         """Join missing chats at once, not in the next round, because a delivery waits for one."""
 
     def report(self, error: TelegramError) -> None:

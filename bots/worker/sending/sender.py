@@ -18,7 +18,7 @@ from bots.gate.facts import BotOwner, Key
 from bots.worker.executor import in_db
 from bots.worker.sending import attempts
 from bots.worker.sending.protocols import LiveRuntime, LiveSession
-from bots.worker.sending.recheck_timer import WaitingRoom
+from bots.worker.sending.recheck_timer import RecheckTimer
 from campaigns.policy.notices import DELIVERIES_CHANNEL, QUEUED
 from messaging.database.listen import listen
 
@@ -42,13 +42,13 @@ class Sender:
 
     def __init__(self, runtime: LiveRuntime) -> None:
         self._runtime = runtime
-        self._call = asyncio.Event()
+        self._notified = asyncio.Event()
         self._rules_changed = False
         # bot → the epoch under which the waits of its deliveries were last reset.
-        self._met: dict[UUID, int] = {}
-        self._waiting = WaitingRoom()
+        self._known_epochs: dict[UUID, int] = {}
+        self._recheck = RecheckTimer()
         # bot → the delivery that it is sending or recovering.
-        self._leaving: dict[UUID, UUID] = {}
+        self._sending: dict[UUID, UUID] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # stranded delivery → when (monotonic) to check it again, and the pause after that.
         self._looks: dict[UUID, tuple[float, float]] = {}
@@ -71,27 +71,27 @@ class Sender:
     def _listen(self, silence: threading.Event) -> None:
         def on_notify(_channel: str, payload: str) -> None:
             try:
-                self._runtime.loop.call_soon_threadsafe(self._called, payload)
+                self._runtime.loop.call_soon_threadsafe(self._on_notification, payload)
             except RuntimeError:  # The loop is closed: the process ends.
                 silence.set()
 
         listen([DELIVERIES_CHANNEL], on_notify, silence)
 
-    def _called(self, payload: str) -> None:
+    def _on_notification(self, payload: str) -> None:
         # RULES_CHANGED, or LISTEN has begun (again) and earlier notifications were lost.
         self._rules_changed |= payload != QUEUED
-        self._call.set()
+        self._notified.set()
 
     async def _rest(self, stop: asyncio.Event) -> None:
         """Wait for a notification or `stop`, at most POLL seconds."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._call, stop)]
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._notified, stop)]
         await asyncio.wait(waits, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
 
     async def _safe_round(self) -> bool:
         """Run a round. True if the gate checked any delivery, so that the next round follows at once."""
-        self._call.clear()
+        self._notified.clear()
         try:
             return await self._round()
         except Exception:
@@ -102,43 +102,43 @@ class Sender:
     async def _round(self) -> bool:
         if self._rules_changed:
             self._rules_changed = False
-            self._waiting.wake_all()
+            self._recheck.due_now_all()
             await in_db(forget_waits, list(self._runtime.sessions))
-        await self._meet()
+        await self._reset_waits_of_new_bots()
         await self._look_after_stranded()
         owners = self._owners()
         if not owners:
             return False
-        asleep = self._waiting.asleep()
-        # If a bot's first delivery has just been told to wait, another may be allowed: check several of them.
-        alone = owners.keys() - self._waiting.bots()
-        batch = await in_db(claim, owners, asleep=asleep, alone=alone)
+        not_due = self._recheck.not_due()
+        # If a bot's first delivery has just had to wait, another may be allowed: check several of them.
+        first_only = owners.keys() - self._recheck.bots()
+        batch = await in_db(claim, owners, skip=not_due, first_only=first_only)
         for bot_id, delivery_ids in batch.waiting.items():
-            self._waiting.seat(bot_id, delivery_ids)
+            self._recheck.start(bot_id, delivery_ids)
         for bot_id in batch.joining:
             if (session := self._runtime.sessions.get(bot_id)) is not None:
-                session.want_chats()
+                session.check_chats_now()
         for out in batch.outgoing:
-            self._start(out.bot_id, out.id, self._say(out))
+            self._start(out.bot_id, out.id, self._send(out))
         return batch.judged > 0
 
-    async def _meet(self) -> None:
-        """Reset the waits of bots that are new in this process: it got no notification of earlier changes of rules."""
+    async def _reset_waits_of_new_bots(self) -> None:
+        """Reset the waits of bots that are new here: this process received no notifications of earlier rule changes."""
         here = {bot_id: session.epoch for bot_id, session in self._runtime.sessions.items()}
-        if new := [bot_id for bot_id, epoch in here.items() if self._met.get(bot_id) != epoch]:
+        if new := [bot_id for bot_id, epoch in here.items() if self._known_epochs.get(bot_id) != epoch]:
             await in_db(forget_waits, new)
-        self._met = here
+        self._known_epochs = here
 
     def _owners(self) -> dict[UUID, BotOwner]:
         """The bots that can send at this moment."""
         return {
             bot_id: BotOwner(session.epoch, frozenset(session.chats))
             for bot_id, session in self._runtime.sessions.items()
-            if session.ready and session.lease_valid() and bot_id not in self._leaving
+            if session.ready and session.lease_valid() and bot_id not in self._sending
         }
 
     def _start(self, bot_id: UUID, delivery_id: UUID, work: Coroutine[Any, Any, None]) -> None:
-        self._leaving[bot_id] = delivery_id
+        self._sending[bot_id] = delivery_id
         task = asyncio.create_task(self._guard(bot_id, delivery_id, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -149,16 +149,16 @@ class Sender:
         except Exception:
             log.exception("delivery %s of bot %s was left sending", delivery_id, bot_id)
         finally:
-            del self._leaving[bot_id]
+            del self._sending[bot_id]
             # Deliveries that waited behind it may be allowed now.
-            self._waiting.wake(bot_id)
-            self._call.set()
+            self._recheck.due_now(bot_id)
+            self._notified.set()
 
-    async def _say(self, out: Outgoing) -> None:
+    async def _send(self, out: Outgoing) -> None:
         session = self._session(out)
         self._look_later(out.id)
         if session is not None:
-            await attempts.say(session, out)
+            await attempts.send(session, out)
         else:
             await in_db(put_back, out, LOST_BEFORE)
 
@@ -172,16 +172,16 @@ class Sender:
         if now < self._next_stranded:
             return
         self._next_stranded = now + STRANDED_POLL
-        await self._tell_why_disconnected_wait()
+        await self._record_waits_of_disconnected()
         owners = self._owners()
-        keys = await in_db(stranded, list(owners), leaving=list(self._leaving.values())) if owners else []
+        keys = await in_db(stranded, list(owners), leaving=list(self._sending.values())) if owners else []
         self._looks = {found.id: self._looks[found.id] for found in keys if found.id in self._looks}
         for key in keys:
             due, _ = self._looks.get(key.id, (0.0, 0.0))
-            if key.bot_id not in self._leaving and now >= due:
+            if key.bot_id not in self._sending and now >= due:
                 self._start(key.bot_id, key.id, self._recover(key, owners))
 
-    async def _tell_why_disconnected_wait(self) -> None:
+    async def _record_waits_of_disconnected(self) -> None:
         """Store why the due deliveries of this process's bots that cannot send now wait."""
         away = [bot_id for bot_id, session in self._runtime.sessions.items() if not session.ready]
         if away:

@@ -5,7 +5,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.models import Model, QuerySet
 
 from bots.admin.gate_preview import note_on, person_facts, sentence
-from bots.gate.preview import GatePreview, delivery_would, wish_for, wish_would
+from bots.gate.preview import GatePreview, delivery_preview, draft_for, draft_preview
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat, Purpose
 from vault.commands import SecretsCommand
@@ -38,7 +38,7 @@ class Command(SecretsCommand):
 
 def _about(delivery_id: UUID) -> GatePreview:
     try:
-        return delivery_would(delivery_id=delivery_id)
+        return delivery_preview(delivery_id=delivery_id)
     except Delivery.DoesNotExist:
         raise CommandError(f"delivery {delivery_id} is not queued") from None
 
@@ -63,7 +63,7 @@ def _ask(
         "purpose": purpose or (Purpose.REPLY if person else Purpose.SCRIPT),
     }
     facts |= _person(person) if person else {"chat": _named(Chat.objects.all(), "key", chat)}
-    return wish_would(wish=wish_for(text=text, **facts))
+    return draft_preview(draft=draft_for(text=text, **facts))
 
 
 def _person(person: str) -> dict[str, Any]:

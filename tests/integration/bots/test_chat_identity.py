@@ -16,7 +16,7 @@ from bots.deliveries.outcomes import record_refusal_of_telegram, record_sent
 from bots.deliveries.recovery import known_ids
 from bots.models import Bot, Delivery, Incident
 from bots.worker.cursors import Reader
-from bots.worker.message_changes import changes_record, lately
+from bots.worker.message_changes import changes_record, recent_messages
 from campaigns.chats.identity import AnotherChat, SameChat, chat_identify, reference_to_new_chat
 from campaigns.chats.references import reference_check_again, reference_confirmed
 from campaigns.models import Chat, ChatPermission
@@ -27,7 +27,7 @@ from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
 from panelkit.errors import NotPossible
 from parser.models import Hit
-from telegram.errors import ChatElsewhere, ChatUpgraded
+from telegram.errors import ChatUpgraded, ReferenceLeadsElsewhere
 from telegram.types import ChatTarget, MessageNow, ResolvedChat, SentMessage
 from tests.integration import ledger
 from tests.integration.leads_world import permit, role_handler
@@ -85,7 +85,9 @@ def test_neither_id_of_a_chat_can_be_another_rows(group: Chat, found: int):
 def strayed() -> Chat:
     chat, bot = ledger.make_chat(telegram_id=SUPERGROUP), ledger.make_bot()
     for _ in range(2):
-        chat_elsewhere(bot_id=bot.id, chat_id=chat.id, error=ChatElsewhere(STRANGER), reference=chat.reference)
+        chat_elsewhere(
+            bot_id=bot.id, chat_id=chat.id, error=ReferenceLeadsElsewhere(STRANGER), reference=chat.reference
+        )
     chat.refresh_from_db()
     return chat
 
@@ -126,7 +128,9 @@ def test_a_suspension_that_cannot_be_reported_is_not_made(monkeypatch):
 
     monkeypatch.setattr("bots.chats.identity.incident_report", killed)
     with pytest.raises(KeyboardInterrupt):
-        chat_elsewhere(bot_id=bot.id, chat_id=chat.id, error=ChatElsewhere(STRANGER), reference=chat.reference)
+        chat_elsewhere(
+            bot_id=bot.id, chat_id=chat.id, error=ReferenceLeadsElsewhere(STRANGER), reference=chat.reference
+        )
     assert is_permitted(chat_id=chat.id, purpose=SCRIPT)
 
 
@@ -178,7 +182,7 @@ def test_a_line_whose_reference_leads_elsewhere_waits(group: Chat):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     line = ledger.queue_line(bot, campaign, group)
     [out] = claim(ledger.owners(bot, chats=[group])).outgoing
-    record_refusal_of_telegram(out, ChatElsewhere(STRANGER), database_clock())
+    record_refusal_of_telegram(out, ReferenceLeadsElsewhere(STRANGER), database_clock())
     assert claim(ledger.owners(bot, chats=[group])).outgoing == []
     line.refresh_from_db()
     assert line.state == Delivery.State.QUEUED and "led to another chat than" in line.waiting_reason
@@ -195,7 +199,7 @@ def test_numbers_of_the_group_and_of_the_supergroup_are_not_mixed_up(group: Chat
     [out] = claim(ledger.owners(bot, chats=[group])).outgoing
     assert (known_ids(lost), known_ids(out)) == ({5}, set())
     record_sent(out, SentMessage(5, database_clock()))
-    assert lately(reader=Reader(bot.pk, 1, role_handler("actor"))) == {None: [5], SUPERGROUP: [5]}
+    assert recent_messages(reader=Reader(bot.pk, 1, role_handler("actor"))) == {None: [5], SUPERGROUP: [5]}
     changes_record(bot_id=other.pk, changes=[MessageNow(SUPERGROUP, 5, deleted=True)])
     before.refresh_from_db()
     after.refresh_from_db()

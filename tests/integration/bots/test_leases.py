@@ -38,7 +38,7 @@ class Deaf:
     def on_changes(self, *, bot_id, changes):
         return []
 
-    def heard_since(self, *, bot_id, since, most):
+    def received_since(self, *, bot_id, since, most):
         return []
 
     def people_unrecorded(self, *, bot_id, since, most):

@@ -13,7 +13,7 @@ from bots.chats.entry_refusals import ASKED, entry_refusal
 from bots.logins.sessions import bot_connect
 from bots.models import Bot, Incident
 from bots.worker.cursors import Reader, message_skip
-from bots.worker.reference_confirming import cannot_tell
+from bots.worker.reference_confirming import report_unconfirmed
 from campaigns.models import Chat
 from campaigns.permissions.expiry import permissions_notify_expiring
 from leads.models import Lead
@@ -50,7 +50,7 @@ def test_an_account_that_cannot_enter_a_chat_is_told_of_by_both_names(bot, chat)
 
 
 def test_an_account_that_cannot_confirm_a_reference_is_told_of_by_both_names(bot, chat):
-    cannot_tell(bot_id=bot.pk, chat=chat, reason="FLOOD")
+    report_unconfirmed(bot_id=bot.pk, chat=chat, reason="FLOOD")
     assert reason() == (
         "“Market square” waits since its reference was changed: bot Anna cannot see where @square leads: FLOOD"
     )

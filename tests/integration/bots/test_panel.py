@@ -55,8 +55,8 @@ def test_an_unknown_delivery_is_said_with_its_id_or_was_not_said(panel: Client):
     operate(panel, not_said, "not_said")
     said.refresh_from_db()
     not_said.refresh_from_db()
-    assert (said.state, said.telegram_message_id, said.error) == (State.SENT, 42, "Said, as olga found out.")
-    assert (not_said.state, not_said.error) == (State.FAILED, "Not said, as olga found out.")
+    assert (said.state, said.telegram_message_id, said.error) == (State.SENT, 42, "Sent, according to olga.")
+    assert (not_said.state, not_said.error) == (State.FAILED, "Not sent, according to olga.")
     assert "Mark as not sent" not in page(panel, said)
 
 
@@ -90,7 +90,7 @@ def test_a_worker_is_drained_and_takes_bots_again(panel: Client):
     host = Host.objects.get()
     operate(panel, host, "drain")
     assert Host.objects.get().drain_requested
-    assert "drained by a person" in page(panel, host)
+    assert "drained by an operator" in page(panel, host)
     operate(panel, host, "undrain")
     assert not Host.objects.get().drain_requested
 

@@ -15,7 +15,7 @@ from bots.chats.wanted import bots_wanted
 from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import record_refusal_of_telegram
 from bots.models import Bot, BotSession, Delivery, Incident, Presence
-from bots.worker.reference_confirming import cannot_tell
+from bots.worker.reference_confirming import report_unconfirmed
 from campaigns.chats.identity import AnotherChat, chat_identify, reference_to_new_chat
 from campaigns.chats.references import reference_change, reference_check_again, reference_confirmed
 from campaigns.models import UNSEEN_CHAT, Chat, ChatPermission
@@ -24,7 +24,7 @@ from campaigns.permissions.validity import is_permitted
 from messaging.database.clock import database_clock
 from messaging.models import OutboxEvent
 from panelkit.errors import NotPossible
-from telegram.errors import ChatElsewhere
+from telegram.errors import ReferenceLeadsElsewhere
 from tests.integration import ledger
 
 pytestmark = pytest.mark.django_db
@@ -107,7 +107,7 @@ def test_an_answer_about_an_older_change_is_none_about_the_newer_one(chat: Chat,
     changed(chat, "@square")
     newer = changed(chat, to)
     assert not reference_confirmed(**asked)
-    chat_elsewhere(bot_id=ledger.make_bot().pk, error=ChatElsewhere(STRANGER), **asked)
+    chat_elsewhere(bot_id=ledger.make_bot().pk, error=ReferenceLeadsElsewhere(STRANGER), **asked)
     chat.refresh_from_db()
     assert (chat.reference_changed_at, chat.reference_leads_to) == (newer, None)
     assert not ChatPermission.objects.filter(suspended_at__isnull=False).exists() and not Incident.objects.exists()
@@ -118,7 +118,7 @@ def test_what_a_line_met_by_the_former_reference_suspends_nothing(chat: Chat):
     line = ledger.queue_line(bot, ledger.make_campaign(), chat)
     [out] = claim(ledger.owners(bot, chats=[chat])).outgoing
     changed(chat)
-    record_refusal_of_telegram(out, ChatElsewhere(STRANGER), database_clock())
+    record_refusal_of_telegram(out, ReferenceLeadsElsewhere(STRANGER), database_clock())
     line.refresh_from_db()
     chat.refresh_from_db()
     assert line.state == Delivery.State.QUEUED
@@ -162,7 +162,10 @@ def test_a_chat_that_is_on_record_already_is_made_no_new_one(chat: Chat):
     other = ledger.make_chat(key="garden")
     assert other.telegram_id is not None
     chat_elsewhere(
-        bot_id=ledger.make_bot().pk, chat_id=chat.pk, error=ChatElsewhere(other.telegram_id), reference="@square"
+        bot_id=ledger.make_bot().pk,
+        chat_id=chat.pk,
+        error=ReferenceLeadsElsewhere(other.telegram_id),
+        reference="@square",
     )
     with pytest.raises(NotPossible, match=f"“{other}”, which is .*“{chat}”: {chat.telegram_id} always leads"):
         reference_to_new_chat(chat_id=chat.pk)
@@ -216,7 +219,7 @@ def test_one_account_is_connected_to_look_and_not_for_ever(chat: Chat):
 def test_what_an_account_cannot_tell_is_reported_once_and_over_when_it_is_confirmed(chat: Chat):
     bot, at = ledger.make_bot(key="anna"), changed(chat)
     for _ in range(2):
-        cannot_tell(bot_id=bot.pk, chat=chat, reason="NOT_INSIDE")
+        report_unconfirmed(bot_id=bot.pk, chat=chat, reason="NOT_INSIDE")
     assert "add the account to the chat in Telegram" in Incident.objects.get().reason
     assert OutboxEvent.objects.filter(routing_key="bots.error").count() == 1
     doubts_over()
@@ -257,7 +260,7 @@ def test_chats_with_such_references_are_found_in_the_list(chat: Chat, operator: 
 
 def strayed(chat: Chat) -> None:
     permission_grant(chat_id=chat.pk, purpose=PARSE, granted_by="owner", evidence="a letter")
-    error = ChatElsewhere(UNSEEN_CHAT, "Garden", "stays")
+    error = ReferenceLeadsElsewhere(UNSEEN_CHAT, "Garden", "stays")
     chat_elsewhere(
         bot_id=ledger.make_bot(key="anna").pk,
         chat_id=chat.pk,

@@ -41,7 +41,7 @@ class Wanting:
     def on_changes(self, *, bot_id, changes):
         return []
 
-    def heard_since(self, *, bot_id, since, most):
+    def received_since(self, *, bot_id, since, most):
         return []
 
     def people_unrecorded(self, *, bot_id, since, most):
@@ -238,7 +238,7 @@ def test_a_wait_of_the_whole_account_that_has_passed_is_over_though_nothing_want
         Bot.objects.filter(pk=bot.pk).update(state_until=until, blocked_until=until)
     supervise(timezone.now())
     assert dict(Bot.objects.values_list("pk", "state")) == {over.pk: "offline", still.pk: "waiting"}
-    assert BotStateChange.objects.get().reason == "Its wait is over"
+    assert BotStateChange.objects.get().reason == "The flood wait is over"
 
 
 @pytest.mark.parametrize(("capacity", "key"), [(None, "hosts:actor"), (0, "capacity:actor")])

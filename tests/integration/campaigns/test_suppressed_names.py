@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 
 from bots.deliveries.claiming import claim
-from bots.deliveries.outcomes import person_learned
+from bots.deliveries.outcomes import recipient_identified
 from bots.models import Delivery
 from bots.worker.executor import in_db
 from campaigns.models import Suppression
@@ -136,7 +136,7 @@ def test_a_lead_known_by_name_who_turns_out_to_have_said_stop_is_opted_out(world
     suppression_add(telegram_user_id=501, username="other_name", source=OPERATOR)
     lead = world.receive(telegram_user_id=None)
     [out] = claim(ledger.owners(*world.managers)).outgoing
-    assert not person_learned(out, 501, "tea_lover")
+    assert not recipient_identified(out, 501, "tea_lover")
     lead.refresh_from_db()
     assert (lead.state, lead.telegram_user_id, lead.conversation.owner) == (Lead.State.OPTED_OUT, 501, "none")
 

@@ -11,7 +11,7 @@ from campaigns.models import Suppression
 from campaigns.suppressions.lookup import is_suppressed
 from leads.llm.prompt import conversation_prompt
 from leads.models import Conversation, Lead, LlmJob, Message
-from leads.selectors import heard_since, leads_unrecorded, messages_said
+from leads.selectors import leads_unrecorded, messages_said, received_since
 from leads.services.incoming import message_record, messages_changed
 from leads.services.operators import conversation_hand_back, conversation_take_over
 from telegram.types import IncomingMessage, MessageNow
@@ -253,8 +253,8 @@ def test_what_is_looked_at_again_is_what_others_wrote_lately(world: World, conve
     delete(conversation, gone)
     world.ai_says(conversation)
     world.send_all()
-    assert heard_since(bot_id=conversation.bot_id, since=NOON - timedelta(days=7), most=9) == [new.message_id]
-    assert heard_since(bot_id=conversation.bot_id, since=NOON - timedelta(days=9), most=9) == [
+    assert received_since(bot_id=conversation.bot_id, since=NOON - timedelta(days=7), most=9) == [new.message_id]
+    assert received_since(bot_id=conversation.bot_id, since=NOON - timedelta(days=9), most=9) == [
         new.message_id,
         old.message_id,
     ]

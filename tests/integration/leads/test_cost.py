@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from campaigns.suppressions.registry import last_id_of
 from leads.models import Conversation, Lead, Message
-from leads.selectors import MOST_SAID, conversation_with, heard_since, messages_said
+from leads.selectors import MOST_SAID, conversation_with, messages_said, received_since
 from parser.hit_changes import hits_changed
 from parser.models import Hit
 from telegram.types import MessageNow
@@ -121,7 +121,7 @@ def test_what_is_read_of_conversations_does_not_grow_with_all_that_was_ever_writ
     since = timezone.now() - timedelta(days=7)
 
     def lately() -> list[int]:
-        return heard_since(bot_id=history.bot_id, since=since, most=500)
+        return received_since(bot_id=history.bot_id, since=since, most=500)
 
     assert 200 < len(lately()) < 400
     assert touched(lately, "leads_message") < 2_000

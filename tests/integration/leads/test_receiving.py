@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bots.deliveries.claiming import claim
-from bots.deliveries.outcomes import person_learned
+from bots.deliveries.outcomes import recipient_identified
 from bots.models import Bot, BotSession, Delivery, Role
 from campaigns.models import Campaign, ChatPermission, Suppression
 from campaigns.permissions.services import permission_revoke
@@ -142,7 +142,7 @@ def test_somebody_who_took_over_a_name_of_ours_is_a_lead(world):
     lead = world.receive(telegram_user_id=None, username="old_name")
     named = PersonTarget(username="old_name", via_chat_id=world.chat.telegram_id, via_message_id=77)
     out = next(out for out in claim(ledger.owners(*world.managers)).outgoing if out.target == named)
-    assert not person_learned(out, world.managers[1].telegram_user_id, "old_name")
+    assert not recipient_identified(out, world.managers[1].telegram_user_id, "old_name")
     lead.refresh_from_db()
     assert (lead.state, lead.state_reason) == (Lead.State.FAILED, "The recipient is one of the team's own accounts.")
 

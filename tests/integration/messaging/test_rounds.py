@@ -228,14 +228,18 @@ def queue_of_three():
     return origin, ledger.owners(*bots, chats=chats), rows
 
 
-def assert_set_aside(stuck: Delivery, what: str) -> None:
+def assert_set_aside(stuck: Delivery, what: str, error: str) -> None:
     stuck.refresh_from_db()
-    assert (stuck.state, stuck.waiting_reason) == ("queued", f"It could not be {what}. It is tried again.")
+    assert (stuck.state, stuck.waiting_reason) == (
+        "queued",
+        f"CoolThing could not {what} this message ({error}) and tries again.",
+    )
     assert stuck.waiting_until is not None and stuck.waiting_until > timezone.now()
     incident = Incident.objects.get(key=f"delivery:{stuck.pk}")
-    assert what in incident.reason
-    [told] = OutboxEvent.objects.filter(routing_key="bots.error").values_list("body", flat=True)
-    assert f"a message of bot {stuck.bot} to “{stuck.chat}” cannot be {what}" in told and str(stuck.pk) not in told
+    assert error in incident.reason
+    [body] = OutboxEvent.objects.filter(routing_key="bots.error").values_list("body", flat=True)
+    report = f"CoolThing cannot {what} a message of bot {stuck.bot} to “{stuck.chat}” ({error})"
+    assert report in body and str(stuck.pk) not in body
 
 
 def test_a_poisoned_delivery_keeps_no_other_from_being_claimed(queue_of_three):
@@ -243,26 +247,26 @@ def test_a_poisoned_delivery_keeps_no_other_from_being_claimed(queue_of_three):
     poison("bots_delivery", stuck.pk, when="UPDATE OF state")
     batch = claim(owners)
     assert {out.id for out in batch.outgoing} == {behind.id, other.id}
-    assert_set_aside(stuck, "judged (InternalError)")
+    assert_set_aside(stuck, "check", "InternalError")
 
 
-def test_a_poisoned_delivery_that_is_judged_alone_leaves_its_place_to_the_next(queue_of_three):
+def test_a_poisoned_delivery_that_is_judged_by_itself_does_not_block_the_next(queue_of_three):
     _, owners, (stuck, behind, other) = queue_of_three
     poison("bots_delivery", stuck.pk, when="UPDATE OF state")
-    first, second = claim(owners, alone=owners), claim(owners, alone=owners)
+    first, second = claim(owners, first_only=owners), claim(owners, first_only=owners)
     assert ([out.id for out in first.outgoing], first.waiting) == ([other.id], {stuck.bot_id: [stuck.id]})
     assert [out.id for out in second.outgoing] == [behind.id]
-    assert_set_aside(stuck, "judged (InternalError)")
+    assert_set_aside(stuck, "check", "InternalError")
 
 
-def test_a_delivery_that_cannot_be_refused_leaves_its_place_to_the_next(queue_of_three):
+def test_a_delivery_that_cannot_be_refused_does_not_block_the_next(queue_of_three):
     origin, owners, (stuck, behind, other) = queue_of_three
     origin.told[stuck.origin_id] = Refuse("no")
     origin.failing = True
-    first, second = claim(owners, alone=owners), claim(owners, alone=owners)
+    first, second = claim(owners, first_only=owners), claim(owners, first_only=owners)
     assert ([out.id for out in first.outgoing], first.refused) == ([other.id], 0)
     assert [out.id for out in second.outgoing] == [behind.id]
-    assert_set_aside(stuck, "refused (RuntimeError)")
+    assert_set_aside(stuck, "refuse", "RuntimeError")
 
 
 def test_a_connection_that_breaks_while_one_is_refused_loses_nothing_that_was_claimed(queue_of_three, monkeypatch):
@@ -270,7 +274,7 @@ def test_a_connection_that_breaks_while_one_is_refused_loses_nothing_that_was_cl
     origin.told[stuck.origin_id] = Refuse("no")
     origin.failing = True
     monkeypatch.setattr(claiming, "incident_report", Mock(side_effect=InterfaceError("the connection is closed")))
-    batch = claim(owners, alone=owners)
+    batch = claim(owners, first_only=owners)
     assert ([out.id for out in batch.outgoing], batch.waiting) == ([other.id], {stuck.bot_id: [stuck.id]})
 
 

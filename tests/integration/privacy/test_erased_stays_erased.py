@@ -12,7 +12,7 @@ from bots.deliveries.outcomes import record_sent
 from bots.models import Cursor, Delivery
 from bots.roles import handler_of
 from bots.worker.cursors import Reader, cursors_start_direct, messages_record
-from bots.worker.message_changes import changes_record, lately
+from bots.worker.message_changes import changes_record, recent_messages
 from campaigns.erasing import StillLeaving, person_erase
 from campaigns.models import Suppression
 from campaigns.policy.locks import erasures_lock_shared
@@ -127,7 +127,7 @@ def test_what_becomes_of_a_message_to_an_erased_person_is_not_kept(world):
     erase()
     seen = MessageNow(None, said.telegram_message_id or 0, text=WORDS, edited_at=ledger.START, reactions="👍 2")
     assert changes_record(bot_id=conversation.bot_id, changes=[seen]) == [seen]
-    assert lately(reader=Reader(conversation.bot_id, 0, role_handler("manager"))) == {}
+    assert recent_messages(reader=Reader(conversation.bot_id, 0, role_handler("manager"))) == {}
     assert search(WORDS) == []
 
 

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
-from bots.gate.row_locks import ask, holding
+from bots.gate.row_locks import execute, locking
 from bots.models import Bot, BotSession
 from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from campaigns.permissions.services import permission_grant, permissions_suspend
@@ -213,7 +213,7 @@ def test_a_permission_is_revoked_behind_the_fence_of_its_chat(seed, data):
     chat["permissions"] = [given for given in chat["permissions"] if given["purpose"] != "first_contact"]
     given = ChatPermission.objects.get(chat__key="expats", purpose="first_contact")
     with transaction.atomic():
-        ask(holding(Chat, [given.chat_id], "FOR SHARE"))
+        execute(locking(Chat, [given.chat_id], "FOR SHARE"))
         seeding = in_thread(lambda: seed(data))
         wait_until(somebody_waits_for_a_lock, what="the seed waiting for the claim")
     seeding.join(60)

@@ -15,7 +15,7 @@ from bots.models import Bot, BotBlock, BotStateChange
 from bots.worker.runtime import Runtime
 from campaigns.suppressions.lookup import is_suppressed
 from leads.models import Conversation, Lead, Message
-from leads.selectors import heard_since, leads_unrecorded
+from leads.selectors import leads_unrecorded, received_since
 from leads.services.incoming import message_record, messages_changed
 from sandbox.world.actions import message_changes, sending
 from sandbox.world.entities import User
@@ -37,8 +37,8 @@ class Manager(Listener):
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         return messages_changed(bot_id=bot_id, changes=changes)
 
-    def heard_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
-        return heard_since(bot_id=bot_id, since=since, most=most)
+    def received_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
+        return received_since(bot_id=bot_id, since=since, most=most)
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return leads_unrecorded(bot_id=bot_id, since=since, most=most)
@@ -177,7 +177,10 @@ def test_a_stop_is_heard_while_telegram_lets_the_bot_wait_for_something_else(
             Fault(kind="FLOOD_WAIT", method="messages.getDialogs", seconds=500),
             ("waiting", "FLOOD_WAIT_500 (GetDialogs)"),
         ),
-        (Fault(kind="INTERNAL", method="messages.getDialogs", times=None), ("waiting", "does not list its chats")),
+        (
+            Fault(kind="INTERNAL", method="messages.getDialogs", times=None),
+            ("waiting", "does not list the account's chats"),
+        ),
         (Fault(kind="PEER_FLOOD", method="messages.getDialogs", times=None), ("restricted", "PEER_FLOOD")),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",

@@ -135,7 +135,7 @@ def test_a_message_deleted_before_it_is_written_down_as_said_is_found(company: C
 
         def settle(self, delivery: Delivery, *, now: datetime) -> None:
             do(company, message_changes.delete_for_all, seq=1)
-            wait_until(lambda: runtime.sessions[anna.pk]._afterwards._again, what="the first look")
+            wait_until(lambda: runtime.sessions[anna.pk]._changes._again, what="the first look")
 
     register_origin(ledger.ORIGIN, Moderated())
     delivery = queued(company, anna, chat, "Buy now")

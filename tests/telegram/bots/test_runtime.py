@@ -101,7 +101,7 @@ def test_bots_that_start_at_once_share_a_few_database_connections(company: Compa
     with transaction.atomic():
         list(Bot.objects.select_for_update())
         company.run(runtime, *bots)
-        wait_until(lambda: runtime._coming == len(bots), what="all bots on their way")
+        wait_until(lambda: runtime._starting == len(bots), what="all bots on their way")
         wait_until(lambda: lock_waits() == THREADS, what="all of the executor's threads waiting for us")
     company.online(*bots)
 
@@ -197,7 +197,7 @@ def test_peer_flood_stops_first_contacts_across_restarts_until_a_person_releases
         for name in (lost.username, next_one.username)
     ]
     for contact in contacts:
-        until(contact, State.QUEUED, "until a person has looked")
+        until(contact, State.QUEUED, "until an operator releases it")
     first.close()
     assert company.state(anna) == ("restricted", "PEER_FLOOD")
     second = company.start("second")

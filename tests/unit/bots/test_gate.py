@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bots.gate.rules import ALLOW, Block, Facts, FullBudget, Refuse, Wait, judge, objections
+from bots.gate.rules import ALLOW, Facts, FloodWait, FullBudget, Refuse, Wait, judge, objections
 from campaigns.permissions.validity import Gap
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -22,7 +22,7 @@ FACTS = Facts(
     bot_state="online",
     bot_state_reason="",
     met_restriction=False,
-    blocks=(),
+    flood_waits=(),
     blocked_until=None,
     campaign="Autumn",
     campaign_state="running",
@@ -64,17 +64,23 @@ def test_allows_what_nothing_forbids(facts):
         (replace(OPERATOR, suppressed=True), "This person asked not to be written to."),
         (
             replace(FACTS, permission_gap=Gap("it expired at 2026-11-23 11:00 UTC")),
-            "No permission of the owner of “Gardeners” to post there is in force: it expired at 2026-11-23 11:00 UTC.",
+            "No permission of the owner of “Gardeners” is in force: it expired at 2026-11-23 11:00 UTC.",
         ),
         (
             replace(FIRST, disclosed=False),
-            "A first message must say that an AI writes it and how to stop; this one does not.",
+            "A first message must say that an AI writes it and how to opt out; this text does not.",
         ),
-        (replace(FACTS, chat_labelled=False), "No label tells the members of “Gardeners” that scripts play there."),
-        (replace(FACTS, replies_to="refused"), "The message that it replies to was not said."),
-        (replace(FACTS, replies_to="failed"), "The message that it replies to was not said."),
-        (replace(FACTS, replies_to="cancelled"), "The message that it replies to was not said."),
-        (replace(FACTS, replies_to="unknown"), "Whether the message that it replies to was said is not known."),
+        (
+            replace(FACTS, chat_labelled=False),
+            "“Gardeners” has no label, the text that informs its members that scripts play there.",
+        ),
+        (replace(FACTS, replies_to="refused"), "The message to which this one replies was not sent."),
+        (replace(FACTS, replies_to="failed"), "The message to which this one replies was not sent."),
+        (replace(FACTS, replies_to="cancelled"), "The message to which this one replies was not sent."),
+        (
+            replace(FACTS, replies_to="unknown"),
+            "It is not known whether the message to which this one replies was sent.",
+        ),
     ],
 )
 def test_refuses(facts, reason):
@@ -89,7 +95,7 @@ def test_refuses(facts, reason):
         (replace(FACTS, owned=False, blocked_until=NOON), "Anna is not connected."),
         (
             replace(FACTS, permission_gap=Gap("it is suspended", lasting=False)),
-            "No permission of the owner of “Gardeners” to post there is in force: it is suspended.",
+            "No permission of the owner of “Gardeners” is in force: it is suspended.",
         ),
         (replace(FACTS, campaign_state="paused"), "Campaign “Autumn” is paused."),
         (replace(OPERATOR, campaign_state="paused"), "Campaign “Autumn” is paused."),
@@ -97,32 +103,32 @@ def test_refuses(facts, reason):
         (replace(FACTS, origin=Wait(None, "The play is paused.")), "The play is paused."),
         (
             replace(FACTS, bot_state="banned", bot_state_reason="USER_DEACTIVATED_BAN"),
-            "Anna is banned (USER_DEACTIVATED_BAN); its messages are not handed to another account.",
+            "Anna is banned (USER_DEACTIVATED_BAN). No other account sends its messages.",
         ),
         (
             replace(FACTS, bot_state="needs_login"),
-            "Anna needs to be logged in again; its messages are not handed to another account.",
+            "Anna needs to be logged in again. No other account sends its messages.",
         ),
-        (replace(FACTS, bot_state="stopped"), "Anna is stopped; its messages are not handed to another account."),
+        (replace(FACTS, bot_state="stopped"), "Anna is stopped. No other account sends its messages."),
         (
             replace(FACTS, bot_state="restricted", bot_state_reason="PEER_FLOOD, USER_BANNED_IN_CHANNEL"),
-            "Telegram lets Anna write in no supergroup: its lines wait until a person has looked at it.",
+            "Telegram does not let Anna write in supergroups: its lines there wait until an operator releases it.",
         ),
         (
             replace(FIRST, bot_state="restricted"),
-            "Telegram restricts Anna: first contacts wait until a person has looked at it.",
+            "Telegram restricts Anna: its first contacts wait until an operator releases it.",
         ),
         (
             replace(REPLY, bot_state="restricted", met_restriction=True),
-            "Telegram restricts Anna: first contacts wait until a person has looked at it.",
+            "Telegram restricts Anna: its first contacts wait until an operator releases it.",
         ),
-        (replace(FACTS, member=False), "Anna is not a member of “Gardeners” yet; it is joining."),
-        (replace(FACTS, replies_to="sending"), "The message that it replies to has not been said yet."),
-        (replace(FACTS, replies_to="queued"), "The message that it replies to has not been said yet."),
+        (replace(FACTS, member=False), "Anna is not a member of “Gardeners” yet and is joining it."),
+        (replace(FACTS, replies_to="sending"), "The message to which this one replies has not been sent yet."),
+        (replace(FACTS, replies_to="queued"), "The message to which this one replies has not been sent yet."),
         (replace(FACTS, ahead="Another goes first."), "Another goes first."),
         (
             replace(FACTS, time_zone="Mars/Olympus", **QUIET_NOW),
-            "The time zone “Mars/Olympus” of campaign “Autumn” is not known.",
+            "The time zone “Mars/Olympus” of campaign “Autumn” is unknown: correct it on the campaign's page.",
         ),
         (replace(FACTS, full_budgets=(FullBudget("Anna", 0, 60, None),)), "The budget of Anna is 0."),
     ],
@@ -135,7 +141,7 @@ def test_waits_without_a_known_end(facts, reason):
     ("facts", "until", "reason"),
     [
         (
-            replace(FACTS, blocks=(Block(LATER, "FLOOD_WAIT_300"), Block(NOON, "FLOOD_WAIT_1"))),
+            replace(FACTS, flood_waits=(FloodWait(LATER, "FLOOD_WAIT_300"), FloodWait(NOON, "FLOOD_WAIT_1"))),
             LATER,
             "FLOOD_WAIT_300: Telegram asked Anna to wait.",
         ),
@@ -157,17 +163,17 @@ def test_waits_without_a_known_end(facts, reason):
         (
             replace(FACTS, full_budgets=(FullBudget("Anna", 20, 3600, LATER), FullBudget("the team", 1, 90, NOON))),
             LATER,
-            "The budget of Anna is used up: 20 in 1 hour.",
+            "The budget of Anna is used up: at most 20 in 1 hour.",
         ),
         (
             replace(FACTS, full_budgets=(FullBudget("this person", 3, 172_800, LATER),)),
             LATER,
-            "The budget of this person is used up: 3 in 2 days.",
+            "The budget of this person is used up: at most 3 in 2 days.",
         ),
         (
             replace(FACTS, full_budgets=(FullBudget("this person", 3, 90, LATER),)),
             LATER,
-            "The budget of this person is used up: 3 in 90 s.",
+            "The budget of this person is used up: at most 3 in 90 s.",
         ),
         (replace(FACTS, origin=Wait(LATER, "Not before five past.")), LATER, "Not before five past."),
     ],
@@ -188,7 +194,7 @@ def test_waits_until(facts, until, reason):
         replace(FACTS, bot_state="restricted", bot_state_reason="USER_BANNED_IN_CHANNEL", in_supergroup=False),
         replace(REPLY, disclosed=False),
         replace(FACTS, purpose="operator", chat_labelled=False),
-        replace(FACTS, blocks=(Block(NOON, "FLOOD_WAIT_1"),)),
+        replace(FACTS, flood_waits=(FloodWait(NOON, "FLOOD_WAIT_1"),)),
         replace(FACTS, replies_to="sent"),
         replace(FACTS, quiet_from=time(22), quiet_to=time(8)),
     ],
@@ -199,21 +205,21 @@ def test_allows_what_the_clause_does_not_concern(facts):
 
 def test_a_refusal_comes_before_every_wait():
     facts = replace(
-        REPLY, suppressed=True, campaign_state="paused", owned=False, blocks=(Block(LATER, "FLOOD_WAIT_300"),)
+        REPLY, suppressed=True, campaign_state="paused", owned=False, flood_waits=(FloodWait(LATER, "FLOOD_WAIT_300"),)
     )
     assert isinstance(judge(facts), Refuse)
 
 
 def test_a_wait_with_an_open_end_comes_before_one_with_a_known_end():
-    facts = replace(FACTS, campaign_state="paused", blocks=(Block(LATER, "FLOOD_WAIT_300"),))
+    facts = replace(FACTS, campaign_state="paused", flood_waits=(FloodWait(LATER, "FLOOD_WAIT_300"),))
     assert judge(facts) == Wait(None, "Campaign “Autumn” is paused.")
 
 
 def test_of_known_ends_the_latest_is_told():
     facts = replace(
-        FACTS, blocks=(Block(LATER, "FLOOD_WAIT_300"),), full_budgets=(FullBudget("Anna", 1, 60, MUCH_LATER),)
+        FACTS, flood_waits=(FloodWait(LATER, "FLOOD_WAIT_300"),), full_budgets=(FullBudget("Anna", 1, 60, MUCH_LATER),)
     )
-    assert judge(facts) == Wait(MUCH_LATER, "The budget of Anna is used up: 1 in 1 minute.")
+    assert judge(facts) == Wait(MUCH_LATER, "The budget of Anna is used up: at most 1 in 1 minute.")
 
 
 def test_everything_that_speaks_against_it_is_told_what_decides_first():
@@ -221,7 +227,7 @@ def test_everything_that_speaks_against_it_is_told_what_decides_first():
         FIRST,
         suppressed=True,
         campaign_state="paused",
-        blocks=(Block(LATER, "FLOOD_WAIT_300"),),
+        flood_waits=(FloodWait(LATER, "FLOOD_WAIT_300"),),
         full_budgets=(FullBudget("Anna", 1, 60, MUCH_LATER),),
     )
     assert [type(objection).__name__ for objection in objections(facts)] == ["Refuse", "Wait", "Wait", "Wait"]
@@ -235,5 +241,5 @@ def test_everything_that_speaks_against_it_is_told_what_decides_first():
 
 def test_while_the_permission_waits_nobody_is_said_to_be_joining():
     waiting = replace(FACTS, member=False, permission_gap=Gap("the chat's reference is being confirmed", lasting=False))
-    told = [objection.reason for objection in objections(waiting)]
-    assert "Anna is not a member of “Gardeners” yet; it joins once the permission is in force." in told
+    reasons = [objection.reason for objection in objections(waiting)]
+    assert "Anna is not a member of “Gardeners” yet and joins it when the permission is in force." in reasons

@@ -1,6 +1,6 @@
 from uuid import uuid4
 
-from bots.worker.sending.recheck_timer import LOOK_AGAIN, MOST_A_SECOND, WaitingRoom
+from bots.worker.sending.recheck_timer import LOOK_AGAIN, MOST_A_SECOND, RecheckTimer
 
 
 class Clock:
@@ -10,31 +10,31 @@ class Clock:
         return self.now
 
 
-def test_a_seated_delivery_sleeps_until_it_is_looked_at_again():
+def test_a_waiting_delivery_is_not_due_until_it_is_checked_again():
     clock, delivery = Clock(), uuid4()
-    room = WaitingRoom(clock)
-    room.seat(uuid4(), [delivery])
-    assert room.asleep() == [delivery]
+    timer = RecheckTimer(clock)
+    timer.start(uuid4(), [delivery])
+    assert timer.not_due() == [delivery]
     clock.now += LOOK_AGAIN
-    assert room.asleep() == []
+    assert timer.not_due() == []
 
 
-def test_waking_a_bot_wakes_its_deliveries_only():
-    room, bot, mine, other = WaitingRoom(Clock()), uuid4(), uuid4(), uuid4()
-    room.seat(bot, [mine])
-    room.seat(uuid4(), [other])
-    assert bot in room.bots()
-    room.wake(bot)
-    assert room.asleep() == [other]
-    assert bot not in room.bots()
-    room.wake_all()
-    assert room.asleep() == []
+def test_the_deliveries_of_one_bot_can_be_made_due_at_once():
+    timer, bot, mine, other = RecheckTimer(Clock()), uuid4(), uuid4(), uuid4()
+    timer.start(bot, [mine])
+    timer.start(uuid4(), [other])
+    assert bot in timer.bots()
+    timer.due_now(bot)
+    assert timer.not_due() == [other]
+    assert bot not in timer.bots()
+    timer.due_now_all()
+    assert timer.not_due() == []
 
 
-def test_thousands_are_looked_at_more_rarely():
+def test_thousands_are_checked_less_often():
     clock = Clock()
-    room, bot = WaitingRoom(clock), uuid4()
+    timer, bot = RecheckTimer(clock), uuid4()
     for _ in range(10):
-        room.seat(bot, [uuid4() for _ in range(MOST_A_SECOND)])
+        timer.start(bot, [uuid4() for _ in range(MOST_A_SECOND)])
     clock.now += LOOK_AGAIN
-    assert len(room.asleep()) == 8 * MOST_A_SECOND
+    assert len(timer.not_due()) == 8 * MOST_A_SECOND

@@ -166,22 +166,22 @@ def test_two_that_work_on_one_order_cancel_and_count_each_once(origin, small_sli
 
 def test_a_stopped_order_leaves_the_rest_queued(place, small_slices, monkeypatch):
     lines(place, 10)
-    monkeypatch.setattr(cancelling, "A_RUN", 4)
+    monkeypatch.setattr(cancelling, "PER_RUN", 4)
     given = order()
     assert cancellations_advance() == 4
-    cancellation_stop(order_id=given.pk)
+    cancellation_stop(cancellation_id=given.pk)
     assert cancellations_advance() == 0
     assert states() == ["cancelled"] * 4 + ["queued"] * 6
     with pytest.raises(CancellationRefused):
-        cancellation_stop(order_id=given.pk)
+        cancellation_stop(cancellation_id=given.pk)
 
 
-def test_an_order_of_nothing_or_of_too_many_is_refused(place, monkeypatch):
-    with pytest.raises(CancellationRefused, match="none of them is queued"):
+def test_a_cancellation_of_nothing_or_of_too_many_is_refused(place, monkeypatch):
+    with pytest.raises(CancellationRefused, match="none of these deliveries is queued"):
         order()
     lines(place, 3)
     monkeypatch.setattr(cancelling, "MOST", 2)
-    with pytest.raises(CancellationRefused, match="more than 2"):
+    with pytest.raises(CancellationRefused, match="can have 2 deliveries at most"):
         order()
     assert not MassCancellation.objects.exists()
 

@@ -68,7 +68,7 @@ def test_whoever_cancels_a_delivery_under_judgement_waits_for_the_verdict(origin
 @pytest.mark.parametrize("message_id", [None, 42])
 def test_what_a_person_found_said_counts_as_said(origin, message_id):
     delivery = unknown()
-    assert delivery_resolve(delivery_id=delivery.pk, said=True, by="olga", telegram_message_id=message_id)
+    assert delivery_resolve(delivery_id=delivery.pk, sent=True, by="olga", telegram_message_id=message_id)
     delivery.refresh_from_db()
     assert (delivery.state, delivery.telegram_message_id) == (State.SENT, message_id)
     assert delivery.sent_at == delivery.first_attempt_at
@@ -80,7 +80,7 @@ def test_what_a_person_found_said_counts_as_said(origin, message_id):
 @pytest.mark.django_db
 def test_what_a_person_found_not_said_gives_its_budget_back_and_is_not_sent_again(origin):
     delivery = unknown()
-    assert delivery_resolve(delivery_id=delivery.pk, said=False, by="olga")
+    assert delivery_resolve(delivery_id=delivery.pk, sent=False, by="olga")
     delivery.refresh_from_db()
     assert (delivery.state, delivery.counted_at, delivery.sent_at) == (State.FAILED, None, None)
     assert [state for _, state in origin.settled] == [State.UNKNOWN, State.FAILED]
@@ -89,10 +89,10 @@ def test_what_a_person_found_not_said_gives_its_budget_back_and_is_not_sent_agai
 @pytest.mark.django_db
 def test_only_an_unknown_delivery_is_decided_and_only_once(origin):
     delivery, _ = queue()
-    assert not delivery_resolve(delivery_id=delivery.pk, said=True, by="olga")
+    assert not delivery_resolve(delivery_id=delivery.pk, sent=True, by="olga")
     other = unknown()
-    assert delivery_resolve(delivery_id=other.pk, said=False, by="olga")
-    assert not delivery_resolve(delivery_id=other.pk, said=True, by="boris")
+    assert delivery_resolve(delivery_id=other.pk, sent=False, by="olga")
+    assert not delivery_resolve(delivery_id=other.pk, sent=True, by="boris")
 
 
 @pytest.mark.django_db
@@ -107,7 +107,7 @@ def test_a_line_that_was_said_after_all_is_said_in_its_play():
     assert delivery_finish(delivery_id=first.pk, **LOST)
     step = Step.objects.get(pk=first.origin_id)
     assert (step.state, step.reason) == (Step.State.NOT_SENT, "it is not known whether the line was sent")
-    assert delivery_resolve(delivery_id=first.pk, said=True, by="olga")
+    assert delivery_resolve(delivery_id=first.pk, sent=True, by="olga")
     step.refresh_from_db()
     assert step.state == Step.State.SENT
     play_on(assignment)

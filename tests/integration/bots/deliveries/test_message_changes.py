@@ -8,7 +8,7 @@ import pytest
 
 from bots.models import Bot, BotBlock, Delivery
 from bots.worker.cursors import Reader
-from bots.worker.message_changes import changes_record, lately
+from bots.worker.message_changes import changes_record, recent_messages
 from campaigns.models import Chat
 from messaging.database.clock import database_clock
 from telegram.types import MessageNow
@@ -93,7 +93,7 @@ def test_reactions_that_come_and_go_stay_a_short_story():
             record(bot, MessageNow(chat.telegram_id, 5, reactions=reactions))
     delivery.refresh_from_db()
     assert delivery.reactions == ""
-    assert story(delivery) == [("reacted", "❤ 1", 3), ("reacted", "none any more", 3)]
+    assert story(delivery) == [("reacted", "❤ 1", 3), ("reacted", "none left", 3)]
 
 
 def test_reactions_as_another_account_saw_them_before_undo_nothing_while_the_author_is_connected():
@@ -159,7 +159,7 @@ def test_the_look_back_asks_for_the_last_days_by_place_unless_telegram_said_wait
     Delivery.objects.filter(pk=old.pk).update(counted_at=database_clock() - timedelta(days=8))
     sent(ledger.make_bot(), chat, 10)
     reader = Reader(bot.pk, 0, role_handler("actor"))
-    assert lately(reader=reader) == {chat.telegram_id: [5], None: [7, 6]}
+    assert recent_messages(reader=reader) == {chat.telegram_id: [5], None: [7, 6]}
     until = database_clock() + timedelta(minutes=1)
     BotBlock.objects.create(bot=bot, method="GetMessages", until=until, reason="FLOOD_WAIT_60")
-    assert lately(reader=reader) == {}
+    assert recent_messages(reader=reader) == {}

@@ -120,7 +120,7 @@ def test_an_unreadable_history_leaves_it_to_a_person(stage, origin):
     left.account.lookup_errors = [PeerRefuses("USER_ID_INVALID")]
     stage.start()
     delivery = left.until(State.UNKNOWN)
-    assert "look whether it was said" in delivery.error
+    assert "check in the chat whether the message was sent" in delivery.error
     assert origin.settled == [(delivery.id, State.UNKNOWN)]
 
 
@@ -213,7 +213,7 @@ class TestRepair:
         refused.refresh_from_db()
         assert (waiting.state, waiting.waiting_reason) == (
             State.QUEUED,
-            f"{bot.key} is banned (USER_DEACTIVATED_BAN); its messages are not handed to another account.",
+            f"{bot.key} is banned (USER_DEACTIVATED_BAN). No other account sends its messages.",
         )
         assert refused.state == State.REFUSED
         assert origin.settled == [(refused.id, State.REFUSED)]

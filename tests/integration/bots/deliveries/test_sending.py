@@ -104,7 +104,7 @@ def test_a_restriction_stops_first_contacts_until_a_person_has_looked(stage):
     account.answers = [BotRestricted("PEER_FLOOD")]
     first = ledger.queue_message(bot, campaign, 7, ledger.DISCLOSED, purpose=Purpose.FIRST_CONTACT)
     stage.start()
-    until(first, lambda row: row.state == State.QUEUED and "until a person has looked" in row.waiting_reason)
+    until(first, lambda row: row.state == State.QUEUED and "until an operator releases it" in row.waiting_reason)
     assert Bot.objects.get(id=bot.id).state == Bot.State.RESTRICTED
     answer = ledger.queue_message(bot, campaign, 8)
     until_state(answer, State.SENT)
@@ -117,7 +117,7 @@ def test_an_answer_that_met_the_restriction_is_not_repeated_against_it(stage):
     account.answers = [BotRestricted("PEER_FLOOD")]
     answer = ledger.queue_message(bot, campaign, 7)
     stage.start()
-    until(answer, lambda row: row.state == State.QUEUED and "until a person has looked" in row.waiting_reason)
+    until(answer, lambda row: row.state == State.QUEUED and "until an operator releases it" in row.waiting_reason)
     Bot.objects.filter(id=bot.id).update(state=Bot.State.ONLINE)
     until_state(answer, State.SENT)
     assert account.requests == [answer.random_id] * 2
@@ -291,7 +291,7 @@ def test_only_attempts_without_an_answer_are_counted(stage):
     account.answers = [BotRestricted("PEER_FLOOD")]
     delivery = ledger.queue_message(bot, campaign, 7)
     stage.start()
-    until(delivery, lambda row: row.state == State.QUEUED and "until a person has looked" in row.waiting_reason)
+    until(delivery, lambda row: row.state == State.QUEUED and "until an operator releases it" in row.waiting_reason)
     assert delivery.attempts == 0
     account.answers = [LOST]
     Bot.objects.filter(id=bot.id).update(state=Bot.State.ONLINE)
@@ -348,7 +348,10 @@ def test_in_a_basic_group_a_reply_waits_until_its_account_sees_the_message(stage
     answer = ledger.queue_line(answering, campaign, chat, "An answer", reply_to_id=asked.id)
     stage.start()
     until_state(asked, State.SENT)
-    until(answer, lambda row: row.waiting_reason == "The message that it replies to has not reached this account.")
+    until(
+        answer,
+        lambda row: row.waiting_reason == "The message to which this one replies has not reached this account yet.",
+    )
     assert (answer.state, account.requests) == (State.QUEUED, [])
     account.visible = {"A question": 77}.get
     until_state(answer, State.SENT)

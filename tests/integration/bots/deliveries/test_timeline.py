@@ -64,7 +64,7 @@ def test_a_delivery_that_simply_leaves_is_created_claimed_sent_and_settled(stage
         ("created", f"by {ledger.ORIGIN}", 1),
         ("claimed", "under epoch 1", 1),
         ("sent", "message 42", 1),
-        ("settled", f"{ledger.ORIGIN} was told", 1),
+        ("settled", f"{ledger.ORIGIN} was notified", 1),
     ]
     assert not DeliveryEvent.objects.exists()
 
@@ -96,7 +96,7 @@ def test_a_wait_of_telegrams_is_told_with_the_attempt_that_met_it(stage: Stage):
     for _ in range(3):
         out = stage.take()
         outcomes.record_refusal_of_telegram(out, RetryAfter(7, "FLOOD_WAIT_7", "SendMessage"), stage.clock.now)
-    assert stage.story()[1:] == [("put_back", "FLOOD_WAIT_7: Telegram asked to wait.", 3)]
+    assert stage.story()[1:] == [("put_back", "FLOOD_WAIT_7: Telegram asked the account to wait.", 3)]
 
 
 def test_a_lost_answer_is_told_with_what_was_done_about_it(stage: Stage):
@@ -108,14 +108,14 @@ def test_a_lost_answer_is_told_with_what_was_done_about_it(stage: Stage):
     found = recovery.take_over(stage.key(), stage.owners, clock=stage.clock)
     assert found is not None and not found.repeat
     assert "claimed" in [kind for kind, _, _ in stage.story()]
-    recovery.record_not_said(found)
+    recovery.record_not_sent(found)
     kinds = [(kind, detail) for kind, detail, _ in stage.story()[1:]]
     assert sorted(kinds) == sorted(
         [
             ("unanswered", "CONNECTION_LOST"),
             ("repeated", "attempt 2, by tests"),
             ("looked_up", "by tests"),
-            ("put_back", "Telegram did not answer, and it was not said; it will be sent again."),
+            ("put_back", "Telegram did not answer, and the message is not in the chat: it will be sent again."),
         ]
     )
 
@@ -125,14 +125,14 @@ def test_what_people_and_rules_end_says_who_and_why(origin: ledger.NotingOrigin)
     delivery_cancel(delivery_id=cancelled.delivery.pk, reason="cancelled by olga")
     assert cancelled.story()[1:3] == [
         ("cancelled", "cancelled by olga", 1),
-        ("settled", f"{ledger.ORIGIN} was told", 1),
+        ("settled", f"{ledger.ORIGIN} was notified", 1),
     ]
     origin.told[refused.delivery.origin_id] = Refuse("The play is over.")
     refused.judge()
     assert refused.story()[1][:2] == ("refused", "The play is over.")
     unknown.take()
     delivery_finish(delivery_id=unknown.delivery.pk, was=State.SENDING, state=State.UNKNOWN, reason="Look.")
-    delivery_resolve(delivery_id=unknown.delivery.pk, said=True, by="olga")
+    delivery_resolve(delivery_id=unknown.delivery.pk, sent=True, by="olga")
     kinds = [kind for kind, _, _ in unknown.story()]
     assert kinds.count("settled") == 2
     assert [kind for kind in kinds if kind in Delivery.FINAL] == ["unknown", "sent"]

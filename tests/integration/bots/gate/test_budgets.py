@@ -60,7 +60,7 @@ def test_a_place_frees_when_the_oldest_counted_message_leaves_the_window(clock):
     assert say_all(bot, clock=clock) == 0
     waiting = Delivery.objects.filter(state=State.QUEUED)
     assert {row.waiting_until for row in waiting} == {first + timedelta(seconds=60)}
-    assert reasons() == {f"The budget of {bot.key} is used up: 2 in 1 minute."}
+    assert reasons() == {f"The budget of {bot.key} is used up: at most 2 in 1 minute."}
     clock.forward(seconds=1)
     assert say_all(bot, clock=clock) == 2
     clock.forward(seconds=60)
@@ -96,7 +96,9 @@ def test_a_budget_can_name_one_object_and_one_purpose(clock):
             ledger.queue_message(bot, campaign, peer * 10, ledger.DISCLOSED, purpose=Purpose.FIRST_CONTACT)
             ledger.queue_message(bot, campaign, peer)
     assert say_all(bot, clock=clock) == 3 + 3 + 3 + 1
-    assert reasons() == {f"The budget of campaign “{strict.name}” for first contact messages is used up: 1 in 1 hour."}
+    assert reasons() == {
+        f"The budget of campaign “{strict.name}” for first contact messages is used up: at most 1 in 1 hour."
+    }
 
 
 def test_the_narrowest_of_several_budgets_decides(clock):
@@ -117,7 +119,7 @@ def test_a_person_known_by_name_counts_by_name(clock):
     for name in ("maria", "MARIA", "pavel"):
         ledger.queue_message(bot, campaign, None, peer_username=name, purpose=Purpose.REPLY)
     assert say_all(bot, clock=clock) == 2
-    assert reasons() == {"The budget of this person is used up: 1 in 1 minute."}
+    assert reasons() == {"The budget of this person is used up: at most 1 in 1 minute."}
 
 
 def test_a_budget_of_nothing_allows_nothing_and_gives_no_time(clock):

@@ -15,7 +15,7 @@ from tests.integration import ledger
 pytestmark = pytest.mark.django_db
 State, Scope = Delivery.State, Budget.Scope
 MARIA, PAVEL = 7, 8
-CAP = "The budget of this person is used up: 1 in 1 hour."
+CAP = "The budget of this person is used up: at most 1 in 1 hour."
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_new_contacts_are_people_whom_the_bot_had_not_written_to(clock):
     budget_set(scope=Scope.BOT, counts=Budget.Counts.NEW_CONTACTS, limit=1, window_seconds=86_400)
     assert first_contact(MARIA, clock, bot).opens_contact
     held = first_contact(PAVEL, clock, bot)
-    assert held.waiting_reason == f"The budget of {bot.key} for new contacts is used up: 1 in 1 day."
+    assert held.waiting_reason == f"The budget of {bot.key} for new contacts is used up: at most 1 in 1 day."
     for purpose in (Purpose.REPLY, Purpose.OPERATOR, Purpose.FIRST_CONTACT):
         again = write({"id": MARIA}, clock, learns=MARIA, bot=bot, text=ledger.DISCLOSED, purpose=purpose)
         assert (again.state, again.opens_contact) == (State.SENT, False)
@@ -117,7 +117,7 @@ def test_each_bot_has_its_own_new_contacts_and_the_team_has_all(clock):
     budget_set(scope=Scope.TEAM, counts=Budget.Counts.NEW_CONTACTS, limit=2, window_seconds=3600)
     said = [first_contact(MARIA, clock, bot) for bot in bots]
     assert [delivery.state for delivery in said] == [State.SENT, State.SENT, State.QUEUED]
-    assert said[-1].waiting_reason == "The budget of the team for new contacts is used up: 2 in 1 hour."
+    assert said[-1].waiting_reason == "The budget of the team for new contacts is used up: at most 2 in 1 hour."
 
 
 def test_a_new_contact_that_was_not_made_gives_its_place_back(clock):

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from bots.deliveries.claiming import PER_BOT, ReplyElsewhere, claim, forget_waits
+from bots.deliveries.claiming import PER_BOT, ReplyLookup, claim, forget_waits
 from bots.deliveries.queueing import delivery_finish
 from bots.gate.facts import BEHIND, BotOwner
 from bots.gate.rules import Refuse, Wait
@@ -116,7 +116,7 @@ def test_many_waiting_deliveries_do_not_hide_the_next(bot, campaign, clock, orig
     mine = ledger.owners(bot)
     batch = claim(mine, clock=clock)
     assert sorted(batch.waiting[bot.id]) == sorted(delivery.id for delivery in paused)
-    assert [out.id for out in claim(mine, asleep=batch.waiting[bot.id], clock=clock).outgoing] == [due.id]
+    assert [out.id for out in claim(mine, skip=batch.waiting[bot.id], clock=clock).outgoing] == [due.id]
 
 
 def test_of_a_bot_that_is_asked_alone_only_the_first_in_line_is_judged(bot, campaign, clock, origin):
@@ -125,10 +125,10 @@ def test_of_a_bot_that_is_asked_alone_only_the_first_in_line_is_judged(bot, camp
     others = [ledger.queue_message(other, campaign, peer) for peer in (9, 10)]
     origin.told = {delivery.origin_id: Wait(None, "Paused.") for delivery in (first, second, *others)}
     mine = ledger.owners(bot, other)
-    batch = claim(mine, alone=[bot.id], clock=clock)
+    batch = claim(mine, first_only=[bot.id], clock=clock)
     assert batch.waiting == {bot.id: [first.id], other.id: [delivery.id for delivery in others]}
     del origin.told[second.origin_id]
-    assert [out.id for out in claim(mine, asleep=[first.id], alone=[bot.id], clock=clock).outgoing] == [second.id]
+    assert [out.id for out in claim(mine, skip=[first.id], first_only=[bot.id], clock=clock).outgoing] == [second.id]
 
 
 def test_pausing_a_campaign_holds_its_messages_and_resuming_lets_them_go(bot, campaign, chat, clock):
@@ -160,7 +160,7 @@ def test_a_delivery_that_its_origin_leaves_out_is_refused(bot, campaign, chat, c
 def test_an_origin_without_code_here_makes_it_wait(bot, campaign, chat, clock):
     delivery = ledger.queue_line(bot, campaign, chat, origin="tests.elsewhere")
     claim(ledger.owners(bot, chats=[chat]), clock=clock)
-    assert waiting(delivery) == ("No code for “tests.elsewhere” runs in this worker.", None)
+    assert waiting(delivery) == ("This worker has no code for messages of the kind “tests.elsewhere”.", None)
 
 
 def test_without_the_owners_permission_nothing_is_said_in_a_chat(bot, campaign, clock):
@@ -169,9 +169,7 @@ def test_without_the_owners_permission_nothing_is_said_in_a_chat(bot, campaign, 
     permission_revoke(chat_id=chat.id, purpose=ChatPermission.Grant.SCRIPT)
     assert claim(ledger.owners(bot, chats=[chat]), clock=clock).refused == 1
     delivery.refresh_from_db()
-    assert delivery.error.startswith(
-        f"No permission of the owner of “{chat.title}” to post there is in force: it was rev"
-    )
+    assert delivery.error.startswith(f"No permission of the owner of “{chat.title}” is in force: it was rev")
 
 
 def test_a_label_that_was_taken_away_ends_the_scripts_of_its_chat(bot, campaign, clock, origin):
@@ -183,7 +181,7 @@ def test_a_label_that_was_taken_away_ends_the_scripts_of_its_chat(bot, campaign,
     Chat.objects.filter(id=chat.id).update(label=" ")
     assert claim(ledger.owners(bot, chats=[chat]), clock=clock).refused == 1
     after.refresh_from_db()
-    assert after.error == f"No label tells the members of “{chat.title}” that scripts play there."
+    assert after.error == f"“{chat.title}” has no label, the text that informs its members that scripts play there."
     assert out.id == before.id and origin.settled == [(before.id, State.SENT), (after.id, State.REFUSED)]
 
 
@@ -191,7 +189,7 @@ def test_a_chat_that_the_account_is_not_in_is_waited_for_and_reported(bot, campa
     delivery = ledger.queue_line(bot, campaign, chat)
     batch = claim(ledger.owners(bot), clock=clock)
     assert batch.joining == {bot.id}
-    assert waiting(delivery) == (f"{bot.key} is not a member of “{chat.title}” yet; it is joining.", None)
+    assert waiting(delivery) == (f"{bot.key} is not a member of “{chat.title}” yet and is joining it.", None)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +301,7 @@ def test_a_restricted_bot_makes_no_first_contacts_but_answers(bot, campaign, clo
     first = ledger.queue_message(bot, campaign, 7, ledger.DISCLOSED, purpose=Purpose.FIRST_CONTACT)
     answer = ledger.queue_message(bot, campaign, 8)
     assert [out.id for out in claim(ledger.owners(bot), clock=clock).outgoing] == [answer.id]
-    assert "until a person has looked" in waiting(first)[0]
+    assert "until an operator releases it" in waiting(first)[0]
 
 
 @pytest.mark.parametrize(
@@ -326,7 +324,7 @@ def test_a_reply_names_the_message_as_the_replying_account_numbers_it(
     ledger.queue_line(answering, campaign, chat, "An answer", reply_to_id=said.id)
     [out] = claim(mine, clock=clock).outgoing
     assert author.telegram_user_id is not None
-    expected = ReplyElsewhere(author.telegram_user_id, "A question", ledger.START) if looked_up else 41
+    expected = ReplyLookup(author.telegram_user_id, "A question", ledger.START) if looked_up else 41
     assert out.reply_to == expected
 
 
@@ -335,7 +333,7 @@ def test_an_answer_waits_for_what_it_answers(campaign, chat, clock, origin):
     asked = ledger.queue_line(author, campaign, chat, "A question", due_at=clock.now + timedelta(seconds=5))
     answer = ledger.queue_line(answering, campaign, chat, "An answer", reply_to_id=asked.id)
     claim(ledger.owners(answering, chats=[chat]), clock=clock)
-    assert waiting(answer) == ("The message that it replies to has not been said yet.", None)
+    assert waiting(answer) == ("The message to which this one replies has not been sent yet.", None)
 
 
 def test_a_finished_campaign_refuses_what_is_queued(bot, chat, clock):

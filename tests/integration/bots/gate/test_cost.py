@@ -132,7 +132,7 @@ def test_no_query_of_a_batch_is_compiled_by_the_database() -> None:
     world = World()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL jit_above_cost = 0")
-        for sql in [sql for sql in world.claim() if "ask.since" in sql]:
+        for sql in [sql for sql in world.claim() if "wanted.since" in sql]:
             cursor.execute(f"EXPLAIN (FORMAT JSON, ANALYZE) {sql}")
             assert "JIT" not in str(cursor.fetchone())
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from bots.accounts.incidents import incident_report
 from bots.chats.entry_refusals import entry_incident
 from bots.deliveries.claiming import claim
-from bots.gate.preview import GatePreview, delivery_would, wish_for, wish_would
+from bots.gate.preview import GatePreview, delivery_preview, draft_for, draft_preview
 from bots.gate.rules import ALLOW, Allow, Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
 from campaigns.budgets import budget_set
@@ -36,7 +36,7 @@ def facts(origin: ledger.NotingOrigin) -> dict[str, Any]:
 
 
 def would(facts: dict[str, Any], **changed: Any) -> GatePreview:
-    return wish_would(wish=wish_for(**{"text": "", **facts, **changed}))
+    return draft_preview(draft=draft_for(**{"text": "", **facts, **changed}))
 
 
 def to_person(facts: dict[str, Any], **changed: Any) -> GatePreview:
@@ -52,12 +52,12 @@ def test_refuses_with_the_reason(facts):
     permission_revoke(chat_id=facts["chat"].id, purpose=ChatPermission.Grant.SCRIPT)
     verdict = would(facts).verdict
     assert isinstance(verdict, Refuse)
-    gap = f"No permission of the owner of “{facts['chat']}” to post there is in force: it was revoked at "
+    gap = f"No permission of the owner of “{facts['chat']}” is in force: it was revoked at "
     assert verdict.reason.startswith(gap)
     Suppression.objects.create(telegram_user_id=7, source=Suppression.Source.WORDS)
     assert to_person(facts, text=ledger.DISCLOSED).verdict == Refuse("This person asked not to be written to.")
     assert to_person(facts, text="Hi!", peer_id=8).verdict == Refuse(
-        "A first message must say that an AI writes it and how to stop; this one does not."
+        "A first message must say that an AI writes it and how to opt out; this text does not."
     )
 
 
@@ -95,7 +95,7 @@ def test_waits_until_the_budget_frees_and_counts_nothing(facts):
     claim(ledger.owners(facts["bot"], chats=[facts["chat"]]))
     said.refresh_from_db()
     assert said.counted_at is not None
-    reason = f"The budget of {facts['bot']} is used up: 1 in 1 hour."
+    reason = f"The budget of {facts['bot']} is used up: at most 1 in 1 hour."
     assert would(facts).verdict == Wait(said.counted_at + timedelta(hours=1), reason)
 
 
@@ -125,28 +125,28 @@ def test_a_bot_that_no_worker_has_ready_is_not_connected(facts, changed):
 def test_a_chat_that_the_account_could_not_enter_is_waited_for(facts):
     bot, chat = facts["bot"], facts["chat"]
     incident_report(key=entry_incident(bot_id=bot.id, chat_id=chat.id), reason="INVITE_HASH_EXPIRED")
-    assert would(facts).verdict == Wait(None, f"{bot} is not a member of “{chat}” yet; it is joining.")
+    assert would(facts).verdict == Wait(None, f"{bot} is not a member of “{chat}” yet and is joining it.")
 
 
 def test_a_queued_delivery_gets_the_answer_that_its_sender_gets(facts, origin):
     delivery = ledger.queue_line(facts["bot"], facts["campaign"], facts["chat"])
     mine = ledger.owners(facts["bot"], chats=[facts["chat"]])
     origin.told[delivery.origin_id] = Wait(None, "The play is paused.")
-    assert delivery_would(delivery_id=delivery.id).verdict == Wait(None, "The play is paused.")
+    assert delivery_preview(delivery_id=delivery.id).verdict == Wait(None, "The play is paused.")
     claim(mine)
     delivery.refresh_from_db()
     assert delivery.waiting_reason == "The play is paused."
     origin.told.clear()
-    assert isinstance(delivery_would(delivery_id=delivery.id).verdict, Allow)
+    assert isinstance(delivery_preview(delivery_id=delivery.id).verdict, Allow)
     assert [out.id for out in claim(mine).outgoing] == [delivery.id]
     with pytest.raises(Delivery.DoesNotExist):
-        delivery_would(delivery_id=delivery.id)
+        delivery_preview(delivery_id=delivery.id)
 
 
 def test_what_is_not_due_waits_for_its_time(facts):
     due_at = timezone.now() + timedelta(hours=2)
     delivery = ledger.queue_line(facts["bot"], facts["campaign"], facts["chat"], due_at=due_at)
-    assert delivery_would(delivery_id=delivery.id).verdict == Wait(due_at, "It is not due yet.")
+    assert delivery_preview(delivery_id=delivery.id).verdict == Wait(due_at, "It is not due yet.")
 
 
 def test_asking_writes_and_locks_nothing(facts):
@@ -155,7 +155,7 @@ def test_asking_writes_and_locks_nothing(facts):
     with CaptureQueriesContext(connection) as queries:
         would(facts)
         to_person(facts, text=ledger.DISCLOSED, peer_username="maria")
-        delivery_would(delivery_id=delivery.id)
+        delivery_preview(delivery_id=delivery.id)
     for query in queries.captured_queries:
         assert query["sql"].lstrip().startswith(("SELECT", "WITH", "(SELECT"))
         assert "FOR UPDATE" not in query["sql"] and "FOR SHARE" not in query["sql"]
