@@ -34,7 +34,7 @@ class World:
             outgoing = claim(ledger.owners(self.bot), clock=self.clock).outgoing
         for out in outgoing:
             Delivery.objects.filter(pk=out.id).update(state="failed")
-        return outgoing, [query["sql"] for query in queries.captured_queries if "ask.since" in query["sql"]]
+        return outgoing, [query["sql"] for query in queries.captured_queries if "wanted.since" in query["sql"]]
 
     def others_say(self, count: int, at: datetime) -> None:
         """What other processes have counted by then."""
