@@ -20,7 +20,7 @@ from campaigns.policy import locks
 from campaigns.suppressions.hashing import id_hash, key_for_erasing, name_hash
 from campaigns.suppressions.recording import suppression_add
 from panelkit.errors import NotPossible
-from panelkit.rights import Asking, require
+from panelkit.rights import PermissionHolder, require
 from privacy.exporting import ids_met_as, person_complete
 from privacy.person import Person
 from privacy.registry import rooms
@@ -53,7 +53,7 @@ def person_named(who: str) -> Person:
     return Person(next(iter(ids), None), frozenset({name}))
 
 
-def person_erase(person: Person, *, by: Asking) -> tuple[dict[str, int], Suppression]:
+def person_erase(person: Person, *, by: PermissionHolder) -> tuple[dict[str, int], Suppression]:
     """Erase the person's data. Returns the numbers of erased rows by "room: kind", and the suppression that stays.
 
     That suppression has only the person's hash. May be called again, also after a crash. Raises PermissionDenied

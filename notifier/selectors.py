@@ -8,7 +8,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, JSONObject, Now
 
 from notifier.models import Channel, Notification
-from panelkit.labels import moment_told
+from panelkit.labels import moment_with_zone
 from texts.wording import counted
 
 # The most failures of a channel that are counted; beyond that the text is "or more".
@@ -51,7 +51,7 @@ def failure_text(channel: Any) -> str:
     failed = Notification.objects.filter(failing(), channel_id=channel.pk, due_at__gt=channel.arrived_at or _BEGINNING)
     number = len(failed.order_by("-due_at").values_list("pk")[:MOST_COUNTED])
     more = " or more" if number == MOST_COUNTED else ""
-    since = f"since {moment_told(channel.arrived_at)}" if channel.arrived_at else "so far"
+    since = f"since {moment_with_zone(channel.arrived_at)}" if channel.arrived_at else "so far"
     again = "it is tried again" if last["state"] == Notification.State.QUEUED else "given up"
     what = counted(number, "notification", "notifications")
     return (

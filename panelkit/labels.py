@@ -95,7 +95,7 @@ def moment(at: datetime | None) -> str:
     return f"{at.astimezone(timezone.get_current_timezone()):%Y-%m-%d %H:%M:%S}" if at else ""
 
 
-def moment_told(at: datetime) -> str:
+def moment_with_zone(at: datetime) -> str:
     """A time with its time zone, for sentences: 2026-11-23 14:05:09 UTC."""
     return f"{moment(at)} {at.astimezone(timezone.get_current_timezone()):%Z}"
 
@@ -105,7 +105,7 @@ def waits(reason: str, until: datetime | None) -> str:
     if not reason and not until:
         return ""
     why = reason.rstrip(".") or "waits"
-    return f"{why} · until {moment_told(until)}" if until else why
+    return f"{why} · until {moment_with_zone(until)}" if until else why
 
 
 def clipped(text: str, length: int = 80) -> str:

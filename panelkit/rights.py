@@ -7,7 +7,7 @@ from django.apps import apps
 from django.core.exceptions import PermissionDenied
 
 
-class Asking(Protocol):
+class PermissionHolder(Protocol):
     """The object whose permissions are checked: a user, or `Shell`."""
 
     def has_perm(self, perm: str) -> bool: ...
@@ -20,25 +20,25 @@ class Shell:
         return True
 
 
-def may_view(asking: Asking, model: str) -> bool:
+def may_view(holder: PermissionHolder, model: str) -> bool:
     """Whether the user may view the model, whose label is `model` ("scripts.Play").
 
     As in Django's admin, the permission to change includes viewing.
     """
     app_label, name = model.lower().split(".")
-    return asking.has_perm(f"{app_label}.view_{name}") or asking.has_perm(f"{app_label}.change_{name}")
+    return holder.has_perm(f"{app_label}.view_{name}") or holder.has_perm(f"{app_label}.change_{name}")
 
 
-def require(asking: Asking, right: str) -> None:
+def require(holder: PermissionHolder, right: str) -> None:
     """Raises PermissionDenied without the permission `right`."""
-    if not asking.has_perm(right):
+    if not holder.has_perm(right):
         raise PermissionDenied(f"This needs the permission {right}.")
 
 
-def require_view(asking: Asking, models: Iterable[str]) -> None:
+def require_view(holder: PermissionHolder, models: Iterable[str]) -> None:
     """Raises PermissionDenied unless the user may view all these models. Its text names the models that are missing."""
     missing = sorted(
-        str(apps.get_model(model)._meta.verbose_name_plural) for model in models if not may_view(asking, model)
+        str(apps.get_model(model)._meta.verbose_name_plural) for model in models if not may_view(holder, model)
     )
     if missing:
         raise PermissionDenied(f"This needs the permission to view {', '.join(missing)}.")

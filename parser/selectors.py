@@ -12,7 +12,7 @@ from bots.models import Bot, Role
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.permissions.validity import gap_at, permissions_given, permissions_in_force
 from campaigns.selectors import at_telegram
-from panelkit.labels import moment_told
+from panelkit.labels import moment_with_zone
 from parser.models import Hit, Keyword, WatchedChat
 
 
@@ -57,8 +57,8 @@ def hit_of(*, event_id: UUID) -> Hit | None:
 def hit_change(hit: Hit) -> str:
     """How the message has changed in the chat; "" if no change is known."""
     if hit.deleted_at is not None:
-        return f"deleted in the chat at {moment_told(hit.deleted_at)}"
-    return f"edited in the chat at {moment_told(hit.edited_at)}" if hit.edited_at is not None else ""
+        return f"deleted in the chat at {moment_with_zone(hit.deleted_at)}"
+    return f"edited in the chat at {moment_with_zone(hit.edited_at)}" if hit.edited_at is not None else ""
 
 
 def keyword_versions(*, campaign_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from panelkit.rights import Asking, require_view
+from panelkit.rights import PermissionHolder, require_view
 from privacy.person import Person
 from privacy.registry import Rows, rooms
 
@@ -35,12 +35,12 @@ def person_find(person: Person) -> Found:
     return Found(complete, {room.name: room.export(complete) for room in rooms()}, notes)
 
 
-def export_require(by: Asking) -> None:
+def export_require(by: PermissionHolder) -> None:
     """Raises PermissionDenied unless the user may view the models of all rooms, since an export contains their rows."""
     require_view(by, (model for room in rooms() for model in room.models))
 
 
-def person_export(person: Person, *, by: Asking) -> dict[str, Any]:
+def person_export(person: Person, *, by: PermissionHolder) -> dict[str, Any]:
     """The result of `person_find` as plain values, for a JSON file. Raises PermissionDenied, see `export_require`."""
     export_require(by)
     found = person_find(person)

@@ -23,7 +23,7 @@ from bots.worker.hosts import host_drain, host_state, host_undrain, hosts_alive
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, FactInline
 from panelkit.forms.secret_fields import SecretField, SecretForm
-from panelkit.labels import choice_label, moment, moment_told, waits
+from panelkit.labels import choice_label, moment, moment_with_zone, waits
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation, when_in
 from telegram.logins.types import LoginError
@@ -235,7 +235,7 @@ class BotAdmin(ConnectingAdmin):
     def worker(self, bot: Bot) -> str:
         if bot.lease_expires_at is None:
             return "none"
-        return f"{bot.lease_owner} (lease until {moment_told(bot.lease_expires_at)})"
+        return f"{bot.lease_owner} (lease until {moment_with_zone(bot.lease_expires_at)})"
 
 
 @admin.register(BotSession)

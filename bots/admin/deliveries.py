@@ -23,7 +23,7 @@ from bots.deliveries.timeline import timeline
 from bots.models import Delivery, DeliveryEvent
 from campaigns.models import Campaign
 from panelkit.base import FactAdmin
-from panelkit.labels import choice_label, link_to, moment_told, text_column, waits
+from panelkit.labels import choice_label, link_to, moment_with_zone, text_column, waits
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Call, Operation, when_in
 from panelkit.registry import Leaving, add_leaving
@@ -199,7 +199,7 @@ class DeliveryAdmin(GatePreviewMixin, CancelManyMixin):
         if delivery.state in (State.QUEUED, State.SENDING):
             if delivery.waiting_reason:
                 return waits(delivery.waiting_reason, delivery.waiting_until)
-            return "being sent" if delivery.state == State.SENDING else f"due at {moment_told(delivery.due_at)}"
+            return "being sent" if delivery.state == State.SENDING else f"due at {moment_with_zone(delivery.due_at)}"
         return delivery.error
 
     @display(description="reply to")

@@ -17,7 +17,7 @@ from bots.models import Bot, Delivery
 from campaigns.identifiers import is_person_id, is_username
 from campaigns.models import Campaign, Chat, Purpose
 from panelkit.base import FactAdmin
-from panelkit.labels import moment, moment_told
+from panelkit.labels import moment, moment_with_zone
 from panelkit.registry import Link, add_link
 from panelkit.rights import may_view
 
@@ -204,7 +204,11 @@ def sentence(verdict: Verdict) -> str:
         return "Allow: the message may be sent now."
     if isinstance(verdict, Refuse):
         return f"Refuse: {verdict.reason}"
-    return f"Wait until {moment_told(verdict.until)}: {verdict.reason}" if verdict.until else f"Wait: {verdict.reason}"
+    return (
+        f"Wait until {moment_with_zone(verdict.until)}: {verdict.reason}"
+        if verdict.until
+        else f"Wait: {verdict.reason}"
+    )
 
 
 def _about_delivery(delivery: Delivery) -> str:

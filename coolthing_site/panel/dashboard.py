@@ -19,7 +19,7 @@ from leads.models import Conversation, Lead
 from messaging.models import DeadLetter, OutboxEvent, QueueControl
 from notifier.models import Channel
 from notifier.selectors import channels_failing, failure_text
-from panelkit.labels import moment_told, page_of, short_choice, waits
+from panelkit.labels import moment_with_zone, page_of, short_choice, waits
 from panelkit.lists.bounded_counts import count_of
 from panelkit.lists.related_counts import related_count
 from scripts.models import Assignment, Play, Step
@@ -128,7 +128,8 @@ def waiting() -> list[dict[str, Any]]:
     reasons = _queued().values("waiting_reason").annotate(n=Count("pk"), until=Min("waiting_until"), due=Min("due_at"))
     return [
         {
-            "why": waits(row["waiting_reason"], row["until"]) or f"Not due yet: the first at {moment_told(row['due'])}",
+            "why": waits(row["waiting_reason"], row["until"])
+            or f"Not due yet: the first at {moment_with_zone(row['due'])}",
             "number": row["n"],
         }
         for row in reasons.order_by("-n")[:ROWS]

@@ -106,19 +106,19 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "title": "Queues",
             "icon": "stacks",
             "link": reverse("queues"),
-            "permission": lambda asking: request_may_view(asking, "messaging.QueueControl"),
+            "permission": lambda request: request_may_view(request, "messaging.QueueControl"),
         },
         {
             "title": "Trace",
             "icon": "timeline",
             "link": reverse("trace-search"),
-            "permission": lambda asking: any(request_may_view(asking, model) for model in TRACE_MODELS),
+            "permission": lambda request: any(request_may_view(request, model) for model in TRACE_MODELS),
         },
         {
             "title": "Gate preview",
             "icon": "help_center",
             "link": reverse("admin:bots_delivery_preview"),
-            "permission": lambda asking: request_may_view(asking, "bots.Delivery"),
+            "permission": lambda request: request_may_view(request, "bots.Delivery"),
         },
         {"title": "Tasks in Flower", "icon": "local_florist", "link": settings.FLOWER_URL, "active": False},
     ]

@@ -9,7 +9,7 @@ from django.db.models import Count, Max, Q
 from coolthing_site.models import Process
 from coolthing_site.processes.records import WITHOUT_HEARTBEAT, expected_kinds, silent_after
 from messaging.database.clock import database_clock
-from panelkit.labels import moment_told
+from panelkit.labels import moment_with_zone
 
 COUNTED = timedelta(hours=1)
 _TO_DO = "Look at its output. One that ended is started again; a frozen one has to be killed first."
@@ -60,17 +60,17 @@ def _amiss(kind: str, figures: Figures) -> Amiss | None:
     if figures.silent_since is not None:
         which = "It has" if figures.silent == 1 else f"{figures.silent} of them have"
         others = f"{figures.running} others run" if figures.running else "No other one runs"
-        since = moment_told(figures.silent_since)
+        since = moment_with_zone(figures.silent_since)
         return Amiss(kind, "silent", f"{which} sent no heartbeat since {since}. {others}. {_TO_DO}")
     if figures.last is not None and figures.last.ended_at is not None:
         times = "" if figures.ends == 1 else f", {figures.ends} times in the last hour"
-        last = f"{moment_told(figures.last.ended_at)} ({figures.last.how})"
+        last = f"{moment_with_zone(figures.last.ended_at)} ({figures.last.how})"
         now = "It runs again." if figures.running else f"It does not run now. {_TO_DO}"
         if kind in WITHOUT_HEARTBEAT:
             now = "It is started again; it sends no heartbeats."
         return Amiss(kind, "ended", f"Ended by itself at {last}{times}. {now}")
     if not figures.running and kind in expected_kinds():
-        return Amiss(kind, "stopped", f"Does not run since {moment_told(figures.seen)}. {_START}")
+        return Amiss(kind, "stopped", f"Does not run since {moment_with_zone(figures.seen)}. {_START}")
     return None
 
 

@@ -22,7 +22,7 @@ from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation, when_in
 
 # The bar's parts by outcome, in the order of OUTCOMES. The colours are in panel.css.
-_BAR = {"handled": "panel-bar-said", "on_the_way": "panel-bar-sent", "died_again": "panel-bar-missed"}
+_BAR = {"handled": "panel-bar-done", "on_the_way": "panel-bar-sent", "died_again": "panel-bar-missed"}
 _BAR_REFUSED = "panel-bar-refused"
 
 

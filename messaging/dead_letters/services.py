@@ -20,7 +20,7 @@ from messaging.messages import ReceivedMessage, body_digest
 from messaging.models import DeadLetter, DeadLetterEntry, OutboxEvent
 from messaging.publishing import outbox
 from panelkit.errors import NotPossible
-from panelkit.rights import Asking, require
+from panelkit.rights import PermissionHolder, require
 
 # An edited message can have any effect that its event can have, so the right to replay does not include editing.
 EDIT_RIGHT = "messaging.edit_deadletter"
@@ -115,7 +115,12 @@ def goes_by_name(letter: DeadLetter) -> bool:
 
 @transaction.atomic
 def dead_letter_edit(
-    *, letter_id: int, body: str | None = None, address: tuple[str, str] | None = None, by: str, asking: Asking
+    *,
+    letter_id: int,
+    body: str | None = None,
+    address: tuple[str, str] | None = None,
+    by: str,
+    asking: PermissionHolder,
 ) -> DeadLetter:
     """Store another body, or another exchange and key, for replays.
 

@@ -40,7 +40,7 @@ def test_a_new_account_is_connected_by_code_and_password_with_a_reload_in_the_mi
     panel.submit('a:has-text("Connect an account")')
     panel.fill("[name=key]", "gleb")
     panel.do(lambda page: page.select_option("[name=role]", "manager"))
-    panel.submit('form.panel-ask button[type="submit"]')
+    panel.submit('form.panel-confirm button[type="submit"]')
     bot = Bot.objects.get(key="gleb")
     assert panel.path == login_page(bot)
     act(panel, "send", phone=PHONE)

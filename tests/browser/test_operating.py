@@ -130,7 +130,7 @@ def test_a_message_that_waits_can_be_cancelled_and_its_play_goes_on(panel: Panel
     delivery = Delivery.objects.get(chat=world.chats[0])
     panel.open(_page(delivery))
     panel.press("Cancel")
-    panel.submit("form.panel-ask button[type=submit]")
+    panel.submit("form.panel-confirm button[type=submit]")
     delivery.refresh_from_db()
     assert (delivery.state, delivery.error) == ("cancelled", "cancelled by operator")
     assert "is cancelled." in panel.text
@@ -185,7 +185,7 @@ def test_a_conversation_shows_its_newest_message_unless_its_reader_scrolled_up(
         Message.objects.create(conversation=world.talk, author="lead", text=text)
 
     def sees(text: str) -> bool:
-        box = panel.page.locator(".panel-talk").bounding_box()
+        box = panel.page.locator(".panel-conversation").bounding_box()
         line = panel.page.get_by_text(text, exact=True).bounding_box()
         return bool(box and line and box["y"] <= line["y"] < box["y"] + box["height"])
 
@@ -197,7 +197,7 @@ def test_a_conversation_shows_its_newest_message_unless_its_reader_scrolled_up(
     wait_until(lambda: "line 40" in panel.text, what="the live refresh")
     # It is scrolled to when it is there already.
     wait_until(lambda: panel.do(lambda _: sees("line 40")), what="the newest line")
-    panel.do(lambda page: page.eval_on_selector(".panel-talk", "talk => { talk.scrollTop = 0 }"))
+    panel.do(lambda page: page.eval_on_selector(".panel-conversation", "talk => { talk.scrollTop = 0 }"))
     say("line 41")
     wait_until(lambda: "line 41" in panel.text, what="the live refresh")
     assert not panel.do(lambda _: sees("line 41"))

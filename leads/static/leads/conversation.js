@@ -5,7 +5,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const page = document.getElementById("talk");
   if (!page) return;
   const live = window.panelLive;
-  const box = page.querySelector(".panel-talk");
+  const box = page.querySelector(".panel-conversation");
   const list = document.getElementById("talk-messages");
   const earlier = document.getElementById("talk-earlier");
   const MOST_KNOWN = 200;
@@ -88,7 +88,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const now = id in changed ? element(changed[id]) : before;
       if (!now) continue;
       isNews ||= Boolean(before);
-      if (!before && isNews && "heard" in now.dataset) heard.push(now.querySelector(".panel-said-text:last-child").textContent.trim());
+      if (!before && isNews && "heard" in now.dataset) heard.push(now.querySelector(".panel-message-text:last-child").textContent.trim());
       if (before && now !== before) {
         before.replaceWith(now);
         if (place === before) place = now;

@@ -26,7 +26,7 @@ def panel() -> Client:
 
 def shown(panel: Client, conversation) -> list[str]:
     page = panel.get(reverse("admin:leads_conversation_change", args=(conversation.pk,))).content.decode()
-    return [text.strip() for text in re.findall(r'<div class="panel-said-text">(.*?)</div>', page, re.DOTALL)]
+    return [text.strip() for text in re.findall(r'<div class="panel-message-text">(.*?)</div>', page, re.DOTALL)]
 
 
 def in_one_second() -> None:
@@ -75,7 +75,7 @@ def test_a_message_says_that_it_waits_and_when_it_was_sent(world, conversation, 
 
     def head() -> str:
         page = panel.get(reverse("admin:leads_conversation_change", args=(conversation.pk,))).content.decode()
-        found = re.search(rf'id="message-{ours.pk}"(.*?)panel-said-text', page, re.DOTALL)
+        found = re.search(rf'id="message-{ours.pk}"(.*?)panel-message-text', page, re.DOTALL)
         assert found is not None
         return found[1]
 

@@ -49,7 +49,7 @@ def test_the_question_says_what_is_missing_before_it_asks_and_a_refusal_leads_to
     assignment.cast.filter(slot__name="guest").delete()
     asked = said(panel.get(f"{page}/do/activate/"))
     assert "slot guest has no bot" in asked and f'href="{page}/change/"' in asked
-    form = asked.partition('class="panel-ask"')[2].partition("</form>")[0]
+    form = asked.partition('class="panel-confirm"')[2].partition("</form>")[0]
     assert promise not in form and "slot guest" in form and 'type="submit"' not in form
     selected = {"action": "do_activate", "_selected_action": assignment.pk}
     assert "slot guest has no bot" in said(panel.post("/admin/scripts/assignment/", selected))
