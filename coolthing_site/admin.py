@@ -21,7 +21,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from coolthing_site.api import token_admin  # noqa: F401  Its page registers itself.
+from coolthing_site.api import token_admin  # noqa: F401  The module registers its page.
 from coolthing_site.models import Process, RequestCount
 from coolthing_site.panel.processes import process_state
 from coolthing_site.web.login_limits import unlock
@@ -45,7 +45,7 @@ for model in (
 
 
 def _may_manage(request: HttpRequest, user: Any) -> bool:
-    """A superuser's password would be as good as all permissions."""
+    """Only superusers may change superusers, whose passwords give all permissions."""
     return user is None or not user.is_superuser or request.user.is_superuser
 
 
@@ -57,7 +57,7 @@ class UserAdmin(StockUserAdmin, PanelAdmin):
     ordering = ("username",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Only a superuser gives permissions: other operators could give themselves all of them."""
+        """Only superusers may give permissions; other operators could give themselves all of them."""
         fixed = () if request.user.is_superuser else ("is_superuser", "groups", "user_permissions")
         return (*super().get_readonly_fields(request, obj), *fixed)
 
@@ -73,16 +73,16 @@ class GroupAdmin(StockGroupAdmin, PanelAdmin):
     list_filter = (("user", RelatedDropdownFilter),)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """As with users."""
+        """Only superusers may give permissions, as for users."""
         fixed = () if request.user.is_superuser else ("permissions",)
         return (*super().get_readonly_fields(request, obj), *fixed)
 
 
 @admin.register(KeyInUse)
 class KeyInUseAdmin(FactAdmin):
-    """Which keys must stay in FIELD_ENCRYPTION_KEYS; what they are is not here."""
+    """The fingerprints of the keys that must stay in FIELD_ENCRYPTION_KEYS, never the keys themselves."""
 
-    empty_hint = "A key is noted when the first process that uses it starts."
+    empty_hint = "CoolThing records an encryption key when the first process that uses it starts."
     secret_fields = ("probe",)
     fields = ("fingerprint", "since")
     list_display = ("fingerprint", "since")
@@ -101,7 +101,7 @@ def _account_and_address(row: AccessAttempt) -> str:
 
 
 class _Renamed:
-    """A model's options under our word for its rows. Changed options themselves would be a migration of axes."""
+    """A model's options with CoolThing's name for the rows. Changed options would need a migration of axes."""
 
     verbose_name, verbose_name_plural = "failed login", "failed logins"
 
@@ -114,7 +114,7 @@ class _Renamed:
 
 @admin.register(AccessAttempt)
 class FailedLoginAdmin(FactAdmin):
-    """Failures of an account from an address. The other models of axes have no rows: what they would keep is off."""
+    """Failed logins by account and address. The other models of axes have no rows, because their features are off."""
 
     def __init__(self, model: Any, admin_site: Any) -> None:
         super().__init__(model, admin_site)
@@ -128,7 +128,7 @@ class FailedLoginAdmin(FactAdmin):
     def row_name(self, row: Any) -> str:
         return _account_and_address(row)
 
-    empty_hint = "A login that fails appears here, and is forgotten when the account logs in from the same address."
+    empty_hint = "Failed logins appear here. They are deleted when the account logs in from the same address."
     secret_fields = ("get_data", "post_data")
     list_display = ("attempt_time", "username", "ip_address", "failures_since_start", "user_agent")
     list_filter = (("attempt_time", RangeDateTimeFilter),)
@@ -140,9 +140,9 @@ class FailedLoginAdmin(FactAdmin):
             "unlock",
             "Unlock",
             run=lambda row, _call: _unlock(row),
-            done=lambda who: f"of {who} was forgotten: the account may log in from that address.",
+            done=lambda who: f"of {who} was deleted: the account may log in from this address.",
             icon="lock_open",
-            confirm="The account may log in from this address at once.",
+            confirm="This deletes the failed logins. The account may then log in from this address at once.",
             bulk=True,
             removes=True,
             right="auth.change_user",
@@ -152,7 +152,7 @@ class FailedLoginAdmin(FactAdmin):
 
 @admin.register(RequestCount)
 class RequestCountAdmin(FactAdmin):
-    empty_hint = "The API counts here what its limits are about."
+    empty_hint = "The counters of the API's request limits appear here after the first request."
     list_display = ("key", "count", "ends_at")
     list_filter = (("ends_at", RangeDateTimeFilter),)
     search_fields = ("key",)
@@ -161,7 +161,7 @@ class RequestCountAdmin(FactAdmin):
 
 @admin.register(Process)
 class ProcessAdmin(FactAdmin):
-    empty_hint = "A process of the Procfile appears here with its first heartbeat: `make up` or `docker compose up`."
+    empty_hint = "Processes of the Procfile appear here. Start them with `make up` or `docker compose up -d`."
     list_display = ("kind", "state", "pid", "host", "started_at", "heartbeat_at", "ended_at")
     list_filter = ("ended_by_itself", ("heartbeat_at", RangeDateTimeFilter))
     search_fields = ("kind", "host", "=pid")
@@ -187,21 +187,21 @@ class PeriodicTaskForm(StockPeriodicTaskForm):
 
 @admin.register(beat.PeriodicTask)
 class PeriodicTaskAdmin(StockPeriodicTaskAdmin, PanelAdmin):
-    """The schedule itself is code: what a deployment starts with is written again at the next start of beat."""
+    """Periodic tasks. CoolThing's own are code: at each start beat overwrites operators' changes to them."""
 
     form = PeriodicTaskForm
-    # The stock template has a script in the page, which translates a crontab that is chosen; a field does the same.
+    # The library's template has an inline script, which describes the selected crontab. A field does the same here.
     change_form_template = None
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """The library's run, enable and disable tasks: they need the permission to change them."""
+        """The library's actions that run, enable and disable tasks need the permission to change periodic tasks."""
         actions: dict[str, Any] = super().get_actions(request)
         if self.has_change_permission(request):
             return actions
         return {name: action for name, action in actions.items() if name not in StockPeriodicTaskAdmin.actions}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        obj.save()  # the form fills columns from fields of other names
+        obj.save()  # the form sets columns from fields with other names
 
 
 class PeriodicTaskInline(FactInline):

@@ -1,4 +1,4 @@
-"""Checks of this site's own settings for `manage.py check --deploy`."""
+"""Checks of CoolThing's own settings for `manage.py check --deploy`."""
 
 from typing import Any
 
@@ -15,10 +15,11 @@ def metrics_have_a_token(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def proxies_are_named(**_: Any) -> list[CheckMessage]:
-    """Behind TLS there is a proxy: the panel does not speak it."""
+    """The panel does not terminate TLS, so with HTTPS there is a proxy."""
     if settings.TRUSTED_PROXIES or not settings.HTTPS:
         return []
     line = (
-        "TRUSTED_PROXIES is empty: every login comes from the proxy's address, and one attacker locks accounts for all."
+        "TRUSTED_PROXIES is empty: all logins seem to come from the proxy's address, so one attacker can lock out all "
+        "users."
     )
     return [Warning(line, id="coolthing_site.W002")]

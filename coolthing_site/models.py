@@ -1,4 +1,4 @@
-"""What the site itself remembers: the processes of the Procfile, the tokens of its API, and its requests."""
+"""The processes of the Procfile, the tokens of the API, and the counters of its requests."""
 
 from django.conf import settings
 from django.db import models
@@ -6,19 +6,19 @@ from django.db.models.functions import Now
 
 
 class Process(models.Model):
-    """One process from its start to its end: it renews its heartbeat while it lives.
+    """A process from its start to its end. A live process renews its heartbeat.
 
-    A frozen, killed or unreachable process has no end here: it is silent. `ended_by_itself` is false for one that was
-    asked to stop.
+    A frozen, killed or unreachable process has no `ended_at`, but its heartbeat is old: it is silent. `ended_by_itself`
+    is false if the process was asked to stop.
     """
 
     name = models.CharField(max_length=200, primary_key=True)
-    kind = models.CharField(max_length=40, help_text="Its name in the Procfile")
+    kind = models.CharField(max_length=40, help_text="The process's name in the Procfile")
     host = models.CharField(max_length=120)
-    pid = models.PositiveIntegerField(help_text="What `kill` takes on that host; of `web` the master's")
+    pid = models.PositiveIntegerField(help_text="The process id on the host; for web, the id of the master process")
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
-    silence_noted = models.BooleanField(default=False, help_text="Its silence was reported")
+    silence_noted = models.BooleanField(default=False, help_text="Whether the missing heartbeat was reported")
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_by_itself = models.BooleanField(default=False)
     how = models.CharField("how it ended", max_length=60, blank=True, default="")
@@ -32,16 +32,16 @@ class Process(models.Model):
 
 
 class ApiToken(models.Model):
-    """A program's way into the API: it may do what its owner may do. The key itself is nowhere.
+    """A program's access to the API, with the rights of `user`. The key itself is not stored.
 
     `digest` is the SHA-256 of the key in hexadecimal digits.
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=100, help_text="The program that uses it")
+    name = models.CharField(max_length=100, help_text="The program that uses the token")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="To the minute")
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Accurate to the minute")
 
     class Meta:
         verbose_name = "API token"
@@ -51,9 +51,11 @@ class ApiToken(models.Model):
 
 
 class RequestCount(models.Model):
-    """Requests to the API that one limit has counted in its span (`coolthing_site.api.limits`)."""
+    """The number of requests that a limit of the API has counted in its span (`coolthing_site.api.limits`)."""
 
-    key = models.CharField(max_length=120, unique=True, help_text="What is counted, and of whom")
+    key = models.CharField(
+        max_length=120, unique=True, help_text="The kind of requests, and the user or address that sent them"
+    )
     count = models.PositiveIntegerField()
     ends_at = models.DateTimeField(db_index=True)
 

@@ -1,1 +1,1 @@
-"""The parts of every room's admin pages. It knows no room."""
+"""What the admin pages of all rooms share. It imports no other room."""

@@ -1,4 +1,4 @@
-"""Django's admin log for what is not done by a click on one row: background work and the command line."""
+"""Entries in Django's admin log for background work and for the command line."""
 
 import getpass
 
@@ -7,12 +7,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 
-# Entries of the log belong to an account; whoever works on the command line has none. Nobody can log in with this one.
+# Every log entry needs a user of the panel, which the command line does not have. This user cannot log in.
 COMMAND_LINE = "command-line"
 
 
 def record(*rows: Model, message: str, user_id: int) -> None:
-    """As if the account had changed each of the rows in the panel."""
+    """Log a change of each row, as if the user had changed it in the panel."""
     LogEntry.objects.bulk_create(
         LogEntry(
             user_id=user_id,
@@ -27,13 +27,13 @@ def record(*rows: Model, message: str, user_id: int) -> None:
 
 
 def command_line_user_id() -> int:
-    """The account that the command line's actions are logged for, made at its first use."""
+    """The id of the user to whom actions on the command line are logged. The first call creates the user."""
     user, _ = get_user_model().objects.get_or_create(username=COMMAND_LINE, defaults={"is_active": False})
     return int(user.pk)
 
 
 def command_line_name() -> str:
-    """Who types: the login name, as far as the system knows it."""
+    """The login name of the system's user, for the log: "ann (command line)"."""
     try:
         return f"{getpass.getuser()} (command line)"
     except (KeyError, OSError):

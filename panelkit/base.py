@@ -33,7 +33,7 @@ NOTHING_TO_SAVE = {"show_save": False, "show_save_and_continue": False, "show_sa
 # The POST parameter with the page to open after the form is saved.
 THEN = "_then"
 log = logging.getLogger(__name__)
-TOO_LATE = "Nothing was saved: somebody saved the same at that moment. This is what is there now."
+TOO_LATE = "Nothing was saved: another user saved the same values a moment before. The page shows the stored values."
 
 
 class EmptyLastChangeList(BoundedChangeList):
@@ -52,7 +52,7 @@ class PanelAdmin(OperatingAdmin):
 
     - `secret_fields` are neither loaded nor shown.
     - `live_template`, rendered with `live_context(row)`, is shown above the form and reloaded every `live_seconds`
-      seconds. So are messages on their way (`registry.add_leaving`), until none is left.
+      seconds. The number of messages that are still being sent (`registry.add_leaving`) is shown there too.
     - Sections (`registry.add_section`) are shown below the form.
     - `empty_hint` is the text of an empty list: where its rows come from.
     - `instead_of_deleting` is the advice for a row that cannot be deleted because something has already happened to it.
@@ -74,7 +74,7 @@ class PanelAdmin(OperatingAdmin):
     # Long columns that lists do not show, so they are not loaded; also columns of related rows
     # (`assignment__snapshot`).
     large_fields: Sequence[str] = ()
-    # The case in which this model's index has usernames: a search by username uses the lookup "lower" or "upper".
+    # Whether this model's index on usernames is on "lower" or on "upper". A search for a @name uses the same lookup.
     name_lookup = "lower"
     live_template = ""
     live_seconds = 3
@@ -94,7 +94,7 @@ class PanelAdmin(OperatingAdmin):
         return super().get_search_results(request, queryset, search_term)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Hide secrets from users without the right to change the row, to whom forms show values as text.
+        """Hide secrets from users who may not change the row: their form shows all values as text.
 
         On the form of a new row also hide read-only fields that the database fills in.
         """

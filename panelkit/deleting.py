@@ -1,4 +1,4 @@
-"""Counts the rows that a deletion would take along. Django's own list reads the name of each of them."""
+"""Counts the rows that Django deletes together with a row. Django's own list would load the name of each of them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,8 +16,13 @@ Consequences = tuple[list[str], dict[str, int], set[str], list[str]]
 
 
 def consequences(rows: Iterable[Any], request: HttpRequest, site: AdminSite) -> Consequences:
-    """As `ModelAdmin.get_deleted_objects`: the rows, how many go by kind, the kinds that this user may not delete, and
-    what has to stay ("12 deliveries"): rows that protect, and those that nobody may delete on their own page."""
+    """The result of `ModelAdmin.get_deleted_objects`, which has four parts:
+
+    - the names of `rows`,
+    - the number of rows that would be deleted, by kind,
+    - the kinds of rows that this user may not delete,
+    - the rows that prevent the deletion ("12 deliveries"): protected rows, and rows whose own page allows no deletion.
+    """
     rows = list(rows)
     if not rows:
         return [], {}, set(), []

@@ -1,4 +1,4 @@
-"""Columns and phrases of the panel: coloured labels of states, times, why something waits, links."""
+"""Columns and phrases of the panel: coloured labels of states, times, reasons for waiting, links."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-# Unfold's label variants by the value of a state, purpose or owner; a value that is not named stays grey.
+# Unfold's label variants by the value of a state, purpose or owner. Other values get a grey label.
 VARIANTS = {
     "active": "info",
     "ai": "info",
@@ -101,7 +101,7 @@ def moment_with_zone(at: datetime) -> str:
 
 
 def waits(reason: str, until: datetime | None) -> str:
-    """Why something waits and until when, in one line; empty when it does not wait."""
+    """The reason for a wait and its end, in one line. Empty without a wait."""
     if not reason and not until:
         return ""
     why = reason.rstrip(".") or "waits"

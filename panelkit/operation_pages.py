@@ -17,11 +17,11 @@ from panelkit.operations import Call, Offer, Operation
 from panelkit.registry import Link, links_of
 
 CONFIRMED = "_confirmed"
-# More rows than this are not operated on in one request.
+# The most rows of one request.
 BULK_LIMIT = 1000
-# The page that asks names so many rows.
+# The most rows that a confirmation page names.
 ROWS_NAMED = 20
-# Of so many rows the page that asks says what is missing: finding that out takes queries for each.
+# The most rows for which a confirmation page lists what is missing: each of them takes queries.
 MISSING_SHOWN = 20
 
 
@@ -32,14 +32,17 @@ class OperatingAdmin(ModelAdmin):
     service_errors: tuple[type[Exception], ...] = ()
 
     def may_operate(self, request: HttpRequest, operation: Operation | None = None) -> bool:
-        """With the permission to change the model; read-only pages have operations, too. An operation with a right of
-        its own needs that one and the permission to view."""
+        """Whether the user may carry out the operation.
+
+        This needs the permission to change the model, also on read-only pages. An operation with its own `right` needs
+        that permission and the permission to view the model instead.
+        """
         if operation is not None and operation.right:
             return request.user.has_perm(operation.right) and self.has_view_permission(request)
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
     def row_name(self, row: Any) -> str:
-        """What a page that asks calls the row."""
+        """The row's name on a confirmation page."""
         return str(row)
 
     def offers(self, request: HttpRequest, row: Model) -> list[Offer]:
@@ -64,7 +67,7 @@ class OperatingAdmin(ModelAdmin):
         if request.method == "POST" and form.is_valid():
             results = self._operate(operation, [row], Call(request, form.cleaned_data))
             return HttpResponseRedirect(self._url_after(operation, row, results))
-        return self._ask(request, operation, [row], form, back=self._change_url(row))
+        return self._confirmation_page(request, operation, [row], form, back=self._change_url(row))
 
     def _url_after(self, operation: Operation, row: Model, results: Sequence[Any]) -> str:
         if operation.removes and not type(row)._default_manager.filter(pk=row.pk).exists():
@@ -86,19 +89,19 @@ class OperatingAdmin(ModelAdmin):
         rows = list(selected[: BULK_LIMIT + 1])
         if len(rows) > BULK_LIMIT:
             self.message_user(request, f"Select at most {BULK_LIMIT} rows.", messages.ERROR)
-        elif not operation.asks or (confirmed and form.is_valid()):
+        elif not operation.has_page or (confirmed and form.is_valid()):
             results = self._operate(operation, rows, Call(request, form.cleaned_data if confirmed else {}))
             if len(rows) == 1 and not results:
-                # To where what the refusal names can be mended.
+                # The row's page, where the user can solve the problem that the message reports.
                 return HttpResponseRedirect(self._change_url(rows[0]))
         else:
-            return self._ask(request, operation, rows, form, back=request.get_full_path(), bulk=True)
+            return self._confirmation_page(request, operation, rows, form, back=request.get_full_path(), bulk=True)
         return None
 
     def _operate(self, operation: Operation, rows: Sequence[Model], call: Call) -> list[Any]:
-        """What the operation returned for each row that did not refuse it."""
+        """The operation's results for the rows for which the service did not refuse it."""
         results = []
-        # What was done, and with which rows: the same operation may end differently for each of them.
+        # The names of the rows by result: the same operation may have a different result for each row.
         done: dict[str, list[str]] = {}
         for row in rows:
             try:
@@ -110,13 +113,13 @@ class OperatingAdmin(ModelAdmin):
             name = f"This {self.opts.verbose_name}" if operation.removes else str(row)
             if not operation.removes:
                 self.log_change(call.request, row, f"{operation.label}.")
-            done.setdefault(operation.told(result), []).append(name)
-        for told, names in done.items():
+            done.setdefault(operation.result_text(result), []).append(name)
+        for text, names in done.items():
             what = names[0] if len(names) == 1 else f"Each of {len(names)} {self.opts.verbose_name_plural}"
-            self.message_user(call.request, f"{what} {told}", messages.SUCCESS)
+            self.message_user(call.request, f"{what} {text}", messages.SUCCESS)
         return results
 
-    def _ask(
+    def _confirmation_page(
         self,
         request: HttpRequest,
         operation: Operation,
@@ -136,7 +139,7 @@ class OperatingAdmin(ModelAdmin):
             "rows": rows,
             "names": [self.row_name(row) for row in rows[:ROWS_NAMED]],
             "missing": [(row, self._change_url(row), found) for row, found in missing.items()],
-            # Of several rows the others can be operated on.
+            # If only some of the rows have problems, the user can continue with the others.
             "possible": len(missing) < len(rows),
             "form": form,
             "back": back,

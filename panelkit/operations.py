@@ -43,7 +43,7 @@ class Operation:
     - `removes`: `run` removes the row. The panel then neither logs the operation nor shows the row's name, which is
       meant to be forgotten; `run` itself records what has to stay on record.
     - `makes`: `run` creates another row of the model and returns it; the panel shows that row's page next.
-    - `missing(row)` returns what prevents the operation now. The confirmation page lists that instead of asking.
+    - `missing(row)` returns what prevents the operation now. The confirmation page lists these reasons.
     - `done` completes the sentence "NAME …" that reports success, or is a function that makes it from `run`'s result.
     - `right` is the permission that the operation needs; if it is empty, the permission to change the model.
     """
@@ -65,14 +65,14 @@ class Operation:
     right: str = ""
     missing: Callable[[Any], Sequence[str]] | None = None
 
-    def told(self, result: object) -> str:
+    def result_text(self, result: object) -> str:
         return self.done if isinstance(self.done, str) else self.done(result)
 
     def missing_of(self, row: Any) -> list[str]:
         return [] if self.missing is None else list(self.missing(row))
 
     @property
-    def asks(self) -> bool:
+    def has_page(self) -> bool:
         return bool(self.confirm or self.form or self.form_for or self.page)
 
     def bound_form(self, request: HttpRequest, *, submitted: bool, row: Any = None) -> forms.Form:

@@ -1,4 +1,5 @@
-"""The registry of inlines, sections and links that rooms add to the pages of rooms below, which do not import them.
+"""The registry of inlines, sections and links that rooms add to the pages of lower rooms.
+
 Admin modules register when `coolthing_site.urls` has Django discover them, in the order of INSTALLED_APPS. A page shows
 inlines, sections and links in the order of registration.
 """
@@ -25,7 +26,7 @@ def add_inline(model: type[Model], inline: type[InlineModelAdmin]) -> None:
 
 @dataclass(frozen=True)
 class Leaving:
-    """The number of messages on their way that can no longer be cancelled, and what is true after they were sent."""
+    """The number of messages that are still being sent and can no longer be cancelled, and what is true afterwards."""
 
     number: int
     then: str
@@ -98,7 +99,7 @@ _leaving: dict[type[Model], Callable[[Any], Leaving | None]] = {}
 
 
 def add_leaving(model: type[Model], look: Callable[[Any], Leaving | None]) -> None:
-    """Show messages on their way on the page of a row of `model` that was stopped.
+    """Show the messages that are still being sent on the page of a row of `model` that was stopped.
 
     `look(row)` returns them, or None for a row that was not stopped.
     """
@@ -106,7 +107,7 @@ def add_leaving(model: type[Model], look: Callable[[Any], Leaving | None]) -> No
 
 
 def leaving_of(row: Model) -> Leaving | None:
-    """The row's messages on their way; None if there are none."""
+    """The row's messages that are still being sent; None if there are none."""
     look = _leaving.get(type(row))
     leaving = look(row) if look is not None else None
     return leaving if leaving is not None and leaving.number else None

@@ -14,7 +14,7 @@ class PermissionHolder(Protocol):
 
 
 class Shell:
-    """A user of the command line. Has all permissions: they can read and change the database anyway."""
+    """A user of the command line, who has all permissions: they can read and change the database directly."""
 
     def has_perm(self, perm: str) -> bool:
         return True
@@ -30,13 +30,13 @@ def may_view(holder: PermissionHolder, model: str) -> bool:
 
 
 def require(holder: PermissionHolder, right: str) -> None:
-    """Raises PermissionDenied without the permission `right`."""
+    """Raises PermissionDenied if the permission `right` is missing."""
     if not holder.has_perm(right):
         raise PermissionDenied(f"This needs the permission {right}.")
 
 
 def require_view(holder: PermissionHolder, models: Iterable[str]) -> None:
-    """Raises PermissionDenied unless the user may view all these models. Its text names the models that are missing."""
+    """Raises PermissionDenied, with the names of the missing models, unless the user may view all these models."""
     missing = sorted(
         str(apps.get_model(model)._meta.verbose_name_plural) for model in models if not may_view(holder, model)
     )

@@ -1,7 +1,7 @@
-"""Limits requests to the API by span of time, counted in the database, so that they hold over all web processes.
+"""Limits the requests to the API in a span of time. The counters are in the database, shared by all web processes.
 
-A counter's span begins with its first request. One statement counts a request and says how many there were, so that
-requests at the same moment all count.
+A counter's span begins with its first request. One statement counts a request and returns the count, so simultaneous
+requests are all counted.
 """
 
 from datetime import timedelta
@@ -30,14 +30,14 @@ RETURNING count, EXTRACT(EPOCH FROM ends_at - statement_timestamp())
 
 
 class Counted(NamedTuple):
-    """Requests in this span, and the seconds until it ends."""
+    """The number of requests in the current span, and the seconds until the span ends."""
 
     requests: int
     seconds: float
 
 
 def count(key: str, span: timedelta) -> Counted:
-    """Count one more request."""
+    """Count a request for `key`. A new span lasts for `span`."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, {"key": key, "span": span.total_seconds()})
         requests, seconds = cursor.fetchone()
@@ -45,8 +45,11 @@ def count(key: str, span: timedelta) -> Counted:
 
 
 class LimitedTokenAuthentication(ApiTokenAuthentication):
-    """Wrong tokens of an address are counted, and refused with 429 when there were too many. A right token is taken all
-    the same: nobody guesses one, and its owner may share the address with whoever sends the wrong ones."""
+    """Answers 429 to wrong tokens from an address that has sent too many of them.
+
+    Valid tokens are still accepted from this address: tokens cannot be guessed, and the owner of a valid token may
+    share the address with the client that sends wrong tokens.
+    """
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         try:
@@ -64,8 +67,10 @@ class LimitedSessionAuthentication(SessionAuthentication):
 
 
 def _within_limit(found: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
-    """The limit of all tokens and sessions of a user together. It is looked at before the permissions, so that refused
-    requests count."""
+    """Check the limit of a user, for all tokens and sessions together.
+
+    The check precedes that of the permissions, so requests without the permission count as well.
+    """
     if found is not None:
         now = count(f"requests of user {found[0].pk}", MINUTE)
         if now.requests > settings.API_USER_PER_MINUTE:
@@ -74,7 +79,7 @@ def _within_limit(found: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
 
 
 class AnonymousLimit(BaseAuthentication):
-    """The last of the authentication classes: who comes here has no login."""
+    """The last authentication class. It gets only requests that no other class has authenticated."""
 
     def authenticate(self, request: Request) -> None:
         now = count(f"anonymous requests of {client_address(_plain(request))}", MINUTE)

@@ -19,10 +19,15 @@ from panelkit.lists.filters import RangeDateTimeFilter
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(PanelAdmin):
-    """With the permission to add tokens you add your own: a token does what its owner may do. Superusers add them for
-    others, too. Owners revoke their own, the permission to delete tokens revokes all."""
+    """API tokens. A token has the rights of its owner.
 
-    empty_hint = "A program that reads the API shows a token. Add one for each, so that you can revoke it alone."
+    Users with the permission to add tokens add and revoke their own tokens. Superusers can add tokens for others, and
+    users with the permission to delete tokens can revoke any token.
+    """
+
+    empty_hint = (
+        "Programs use tokens to read the API. Add a token for each program, so that you can revoke each separately."
+    )
     list_display = ("name", "user", "created_at", "last_used_at")
     list_filter = (("created_at", RangeDateTimeFilter), ("last_used_at", RangeDateTimeFilter))
     list_select_related = ("user",)
@@ -46,7 +51,7 @@ class ApiTokenAdmin(PanelAdmin):
         return super().has_delete_permission(request, obj) or self._is_own(request, obj)
 
     def has_view_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """With the permission to add tokens you see a list of your own."""
+        """Users with the permission to add tokens may view their own tokens."""
         if super().has_view_permission(request, obj):
             return True
         return self.has_add_permission(request) if obj is None else self._is_own(request, obj)
@@ -58,11 +63,11 @@ class ApiTokenAdmin(PanelAdmin):
         return tokens.filter(user__username=request.user.get_username())
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> ApiToken | None:
-        """Others' too: their pages are refused, not unknown."""
+        """Also finds tokens of other users, whose pages answer 403 and not 404."""
         return ApiToken.objects.select_related("user").filter(pk=object_id).first() if object_id.isdecimal() else None
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Consequences:
-        """Nothing goes with a token, and its owner may revoke it."""
+        """Owners need no permission to delete their tokens; no other rows are deleted with a token."""
         rows, counts, forbidden, stays = super().get_deleted_objects(objs, request)
         return rows, counts, set() if all(self._is_own(request, token) for token in objs) else forbidden, stays
 
@@ -77,7 +82,7 @@ class ApiTokenAdmin(PanelAdmin):
 
     @sensitive_variables()
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        """In the answer itself: a message or a page of its own would have to store the key first."""
+        """Show the key in the response itself: for a message or another page the key would have to be stored."""
         context = {
             **self.admin_site.each_context(request),
             "title": f"Token {obj.name}",

@@ -1,4 +1,4 @@
-"""Tokens of the API: made from random bytes, shown once, kept as digests."""
+"""API tokens: made from random bytes, shown once, stored as digests."""
 
 import hashlib
 import secrets
@@ -14,9 +14,9 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from coolthing_site.models import ApiToken
 
-# Bytes of a key. So many cannot be guessed, so that a digest without salt and stretching keeps them.
+# Bytes of a key. A key of this length cannot be guessed, so its digest needs neither salt nor stretching.
 KEY_BYTES = 32
-# A program that asks every second does not write as often.
+# A token's last use is stored at most once in this time, however often a program sends requests.
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -27,13 +27,13 @@ def digest_of(key: str) -> str:
 
 @sensitive_variables("key")
 def token_issue(*, user: User, name: str) -> tuple[ApiToken, str]:
-    """A new token and its key, which nobody can find out later."""
+    """Create a token. Returns it and its key, which is not stored."""
     key = secrets.token_urlsafe(KEY_BYTES)
     return ApiToken.objects.create(user=user, name=name, digest=digest_of(key)), key
 
 
 class ApiTokenAuthentication(TokenAuthentication):
-    """`Authorization: Token KEY`, as Django REST framework has it, by the key's digest."""
+    """Django REST framework's `Authorization: Token KEY`, with tokens that are found by the key's digest."""
 
     def authenticate_credentials(self, key: str) -> tuple[Any, Any]:
         token = ApiToken.objects.select_related("user").filter(digest=digest_of(key)).first()

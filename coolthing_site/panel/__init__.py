@@ -1,1 +1,1 @@
-"""The panel's pages beside the rooms' own: sidebar, dashboard, queues, traces, health check."""
+"""The panel's pages that belong to no other room: sidebar, dashboard, queues, traces, health check."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 WIDTH, HEIGHT = 88, 28
-# Half a pixel more than the line's width, so that the highest and the lowest value are drawn whole.
+# Half a pixel more than the line's width, so that the highest and the lowest value are not cut off.
 _MARGIN = 1.5
 
 Point = tuple[datetime, float]
@@ -13,7 +13,7 @@ Point = tuple[datetime, float]
 
 @dataclass(frozen=True)
 class Chart:
-    """`line` is the `d` of a path in a box of `width` × `height`; empty without points. The scale begins at 0."""
+    """`line` is the `d` attribute of a path in a box of `width` × `height`; "" without points."""
 
     line: str
     most: float
@@ -22,7 +22,7 @@ class Chart:
 
 
 def chart(points: Sequence[Point], *, until: datetime, span: timedelta, gap: timedelta) -> Chart:
-    """Draw the points of the `span` before `until`. Where two are further apart than `gap` the line is broken."""
+    """Draw the points of the `span` before `until`. The line is interrupted between points further apart than `gap`."""
     most = max((value for _, value in points), default=0.0)
     drawn, last = [], None
     for at, value in points:
@@ -33,7 +33,7 @@ def chart(points: Sequence[Point], *, until: datetime, span: timedelta, gap: tim
 
 
 def _visible(commands: Iterable[str]) -> Iterable[str]:
-    """A point alone gets a line of no length, which a round cap makes visible."""
+    """Give each single point a line of length 0, which is visible because of its round cap."""
     listed = list(commands)
     for place, command in enumerate(listed):
         yield command

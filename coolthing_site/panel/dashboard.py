@@ -1,4 +1,4 @@
-"""The dashboard: what is under way, what waits and why, and what needs an operator."""
+"""The dashboard: the work under way, the messages that wait and why, and the problems that need an operator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from panelkit.lists.bounded_counts import count_of
 from panelkit.lists.related_counts import related_count
 from scripts.models import Assignment, Play, Step
 
-# Rows of a card: the rest is on the list that its title links to.
+# The most rows of a card. The card's title links to the complete list.
 ROWS = 8
 UNDER_WAY = (Assignment.State.ACTIVE, Assignment.State.PLAYING, Assignment.State.PAUSED)
 
@@ -38,12 +38,12 @@ class Tile:
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Unfold's DASHBOARD_CALLBACK: what the index template shows, as far as this person may view it."""
+    """Unfold's DASHBOARD_CALLBACK: the data of the index template that the user may view."""
     cards: dict[type[Model], tuple[str, Callable[[], Any]]] = {
-        Assignment: ("plays", plays),
+        Assignment: ("assignments", assignments_under_way),
         Bot: ("bots", lambda: by_state(Bot, "state")),
         Lead: ("leads", lambda: by_state(Lead, "state")),
-        Conversation: ("talks", talks_of_people),
+        Conversation: ("conversations", conversations_of_operators),
         Delivery: ("waiting", waiting),
         Incident: ("incidents", lambda: incidents(request)),
         Channel: ("channels", channels),
@@ -58,7 +58,7 @@ def tiles(request: HttpRequest) -> list[Tile]:
     wanted: list[tuple[str, QuerySet[Any], str, str]] = [
         ("Assignments under way", Assignment.objects.filter(state__in=UNDER_WAY), "", ""),
         ("Leads to approve", _awaiting_approval(), "state__exact=awaiting_approval", "warn"),
-        ("Talks led by people", Conversation.objects.filter(owner="human"), "owner__exact=human", "warn"),
+        ("Conversations led by operators", Conversation.objects.filter(owner="human"), "owner__exact=human", "warn"),
         ("Messages waiting", _queued(), "state__exact=queued", ""),
         ("Open dead letters", DeadLetter.objects.filter(state="open"), "state__exact=open", "bad"),
         ("Events to publish", _unpublished(), "is=waiting", ""),
@@ -83,13 +83,13 @@ def incidents(request: HttpRequest) -> list[Any]:
 
 
 def channels() -> list[Any]:
-    """Channels in which notifications do not arrive."""
+    """The channels that could not deliver notifications."""
     failing = channels_failing(most=ROWS)
     return [SimpleNamespace(name=each.name, url=page_of(each), problem=failure_text(each)) for each in failing]
 
 
-def plays() -> list[Any]:
-    """What is under way, the newest first, with how many lines were said."""
+def assignments_under_way() -> list[Any]:
+    """The assignments under way, the newest first, with the numbers of their chats and lines."""
     steps = Step.objects.all()
     under_way = Assignment.objects.filter(state__in=UNDER_WAY).select_related("script", "campaign")
     under_way = under_way.defer("snapshot")
@@ -97,14 +97,14 @@ def plays() -> list[Any]:
         under_way.annotate(
             chats=related_count(Play.objects.all(), by="assignment"),
             planned=related_count(steps, by="play__assignment"),
-            said=related_count(steps.filter(state=Step.State.SENT), by="play__assignment"),
-            not_said=related_count(steps.filter(state=Step.State.NOT_SENT), by="play__assignment"),
+            sent=related_count(steps.filter(state=Step.State.SENT), by="play__assignment"),
+            not_sent=related_count(steps.filter(state=Step.State.NOT_SENT), by="play__assignment"),
         ).order_by("-activated_at")[:ROWS]
     )
 
 
 def by_state(model: type[Model], field: str) -> list[dict[str, Any]]:
-    """How many rows are in each state, up to a bound, the most frequent first, with a link to them."""
+    """The number of rows in each state, up to a bound, with a link to them. The most frequent state comes first."""
     choices = model._meta.get_field(field).flatchoices  # type: ignore[union-attr]  # a choice field
     found = [
         {
@@ -118,18 +118,18 @@ def by_state(model: type[Model], field: str) -> list[dict[str, Any]]:
     return sorted((row for row in found if row["number"]), key=lambda row: -row["number"])
 
 
-def talks_of_people() -> list[Conversation]:
-    mine = Conversation.objects.filter(owner=Conversation.Owner.HUMAN).select_related("lead__campaign", "bot")
-    return list(mine.order_by(F("last_incoming_at").desc(nulls_last=True))[:ROWS])
+def conversations_of_operators() -> list[Conversation]:
+    found = Conversation.objects.filter(owner=Conversation.Owner.HUMAN).select_related("lead__campaign", "bot")
+    return list(found.order_by(F("last_incoming_at").desc(nulls_last=True))[:ROWS])
 
 
 def waiting() -> list[dict[str, Any]]:
-    """Why messages wait, the most frequent reason first."""
+    """The reasons for which messages wait, the most frequent first."""
     reasons = _queued().values("waiting_reason").annotate(n=Count("pk"), until=Min("waiting_until"), due=Min("due_at"))
     return [
         {
             "why": waits(row["waiting_reason"], row["until"])
-            or f"Not due yet: the first at {moment_with_zone(row['due'])}",
+            or f"Not due yet; the first is due at {moment_with_zone(row['due'])}",
             "number": row["n"],
         }
         for row in reasons.order_by("-n")[:ROWS]

@@ -1,4 +1,4 @@
-"""The health check: load balancers ask without a login whether this process can do its work."""
+"""The health check, for load balancers: whether this process can do its work. It needs no login."""
 
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse

@@ -1,4 +1,4 @@
-"""The panel's addresses from before models were renamed: bookmarks, and links in old notifications, lead on."""
+"""Redirects from former addresses of the panel, for bookmarks and for links in old notifications."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from django.urls import re_path, reverse
 from django.utils.encoding import escape_uri_path
 from django.views.decorators.http import require_http_methods
 
-# Filters of the lists go by the fields' names.
+# Former and present names of fields by which lists are filtered.
 _FIELDS = {"sfc": "assignment", "run": "play"}
 # The parameter in which a row's page keeps the filters of the list that leads to it, as a query of its own.
 _LIST_FILTERS = "_changelist_filters"

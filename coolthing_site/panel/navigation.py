@@ -1,4 +1,4 @@
-"""The sidebar. Every registered model is in it; people see what they may view."""
+"""The sidebar. It contains every registered model; each user sees the models that they may view."""
 
 from typing import Any, NamedTuple
 
@@ -39,11 +39,11 @@ GROUPS: dict[str, tuple[Page, ...]] = {
     "Bots": (
         Page("bots.Bot", "badge"),
         Page("bots.Delivery", "outgoing_mail"),
-        Page("bots.DeliveryEvent", "timeline", "Events of deliveries"),
+        Page("bots.DeliveryEvent", "timeline", "Delivery events"),
         Page("bots.MassCancellation", "playlist_remove", "Cancellations"),
         Page("bots.Incident", "warning"),
-        Page("bots.BotBlock", "timer", "Blocks"),
-        Page("bots.BotStateChange", "history", "History"),
+        Page("bots.BotBlock", "timer", "Flood waits"),
+        Page("bots.BotStateChange", "history", "State changes"),
         Page("bots.Host", "dns", "Workers"),
         Page("bots.BotSession", "key", "Sessions"),
         Page("bots.PendingLogin", "login", "Unfinished logins"),
@@ -66,10 +66,10 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("messaging.DeadLetter", "markunread_mailbox"),
         Page("messaging.ReplayBatch", "replay", "Replays"),
         Page("messaging.ReplayItem", "published_with_changes"),
-        Page("messaging.DeadLetterEntry", "history", "Letters' history"),
+        Page("messaging.DeadLetterEntry", "history", "Dead letter history"),
         Page("messaging.OutboxEvent", "outbox", "Outbox"),
-        Page("messaging.QueueControl", "pause_circle", "Pauses"),
-        Page("messaging.HandlingFailure", "error", "Failures"),
+        Page("messaging.QueueControl", "pause_circle", "Paused queues"),
+        Page("messaging.HandlingFailure", "error", "Handling failures"),
         Page("messaging.ProcessedEvent", "task_alt"),
         Page("messaging.HandledCopy", "content_copy"),
         Page("coolthing_site.Process", "memory"),
@@ -83,8 +83,8 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("django_celery_beat.PeriodicTask", "schedule"),
         Page("django_celery_beat.IntervalSchedule", "more_time", "Intervals"),
         Page("django_celery_beat.CrontabSchedule", "calendar_month", "Crontabs"),
-        Page("django_celery_beat.ClockedSchedule", "alarm", "Clocked"),
-        Page("django_celery_beat.SolarSchedule", "sunny", "Solar events"),
+        Page("django_celery_beat.ClockedSchedule", "alarm", "Clocked schedules"),
+        Page("django_celery_beat.SolarSchedule", "sunny", "Solar schedules"),
         Page("auth.User", "person"),
         Page("auth.Group", "group"),
         Page("coolthing_site.RequestCount", "speed", "API requests"),
@@ -95,7 +95,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
 }
 
 
-# Whoever may see one of these may ask for an event's story.
+# Users who may view at least one of these models may open the trace page.
 TRACE_MODELS = ("messaging.OutboxEvent", "messaging.DeadLetter", "messaging.ProcessedEvent")
 
 
@@ -144,7 +144,7 @@ def request_may_view(request: HttpRequest, model: str) -> bool:
 
 
 def without_colors(_request: HttpRequest) -> dict[str, Any]:
-    """What every page's context has in place of Unfold's: no colours to write into a <style>."""
+    """The context in place of Unfold's: without colours, which Unfold would write into a <style> element."""
     return {"colors": None}
 
 

@@ -12,13 +12,13 @@ from messaging.database.clock import database_clock
 from panelkit.labels import moment_with_zone
 
 COUNTED = timedelta(hours=1)
-_TO_DO = "Look at its output. One that ended is started again; a frozen one has to be killed first."
-_START = "Start it with make up, or with docker compose up -d."
+_TO_DO = "Look at its output. If the process is frozen, kill it; `make up` and docker compose restart ended processes."
+_START = "Start it with `make up` or `docker compose up -d`."
 
 
 @dataclass(frozen=True)
 class Amiss:
-    """Why one process of the Procfile needs a look; `state` is a label's value."""
+    """Why a process of the Procfile needs attention; `state` is the value of a label."""
 
     kind: str
     state: str
@@ -27,7 +27,7 @@ class Amiss:
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one kind; only of what is remembered, which is a day. `last` ended by itself within the last hour."""
+    """The last day of one kind of process. `last` is the process that ended by itself last, within the last hour."""
 
     running: int
     silent: int
@@ -38,7 +38,7 @@ class Figures:
 
 
 def process_state(row: Process, now: datetime) -> tuple[str, str]:
-    """A label's value and text."""
+    """The value and the text of the state's label."""
     if row.ended_at is not None:
         return ("ended", f"ended by itself ({row.how})") if row.ended_by_itself else ("stopped", row.how)
     if row.heartbeat_at < now - silent_after():
@@ -47,7 +47,7 @@ def process_state(row: Process, now: datetime) -> tuple[str, str]:
 
 
 def processes_amiss() -> list[Amiss]:
-    """What does not run, is silent, or has ended by itself within the last hour, in the Procfile's order."""
+    """The processes that do not run, are silent, or ended by themselves in the last hour, in the Procfile's order."""
     figures = _figures(database_clock())
     kinds = [*expected_kinds(), *sorted(figures.keys() - set(expected_kinds()))]
     found = [_amiss(kind, figures[kind]) for kind in kinds if kind in figures]
@@ -59,7 +59,9 @@ def processes_amiss() -> list[Amiss]:
 def _amiss(kind: str, figures: Figures) -> Amiss | None:
     if figures.silent_since is not None:
         which = "It has" if figures.silent == 1 else f"{figures.silent} of them have"
-        others = f"{figures.running} others run" if figures.running else "No other one runs"
+        others = (
+            f"Other running {kind} processes: {figures.running}" if figures.running else f"No other {kind} process runs"
+        )
         since = moment_with_zone(figures.silent_since)
         return Amiss(kind, "silent", f"{which} sent no heartbeat since {since}. {others}. {_TO_DO}")
     if figures.last is not None and figures.last.ended_at is not None:
@@ -67,10 +69,10 @@ def _amiss(kind: str, figures: Figures) -> Amiss | None:
         last = f"{moment_with_zone(figures.last.ended_at)} ({figures.last.how})"
         now = "It runs again." if figures.running else f"It does not run now. {_TO_DO}"
         if kind in WITHOUT_HEARTBEAT:
-            now = "It is started again; it sends no heartbeats."
-        return Amiss(kind, "ended", f"Ended by itself at {last}{times}. {now}")
+            now = "It is restarted. Whether it runs is not known, because it sends no heartbeats."
+        return Amiss(kind, "ended", f"It ended by itself at {last}{times}. {now}")
     if not figures.running and kind in expected_kinds():
-        return Amiss(kind, "stopped", f"Does not run since {moment_with_zone(figures.seen)}. {_START}")
+        return Amiss(kind, "stopped", f"It has not run since {moment_with_zone(figures.seen)}. {_START}")
     return None
 
 

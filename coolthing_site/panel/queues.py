@@ -1,4 +1,4 @@
-"""The page "Queues": what waits in each queue, who takes it out, how fast; and pausing and resuming them."""
+"""The page "Queues": the messages, consumers and rates of each queue, and the operations to pause and resume it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ _GAP = timedelta(seconds=queue_stats.STALE_SECONDS)
 
 @dataclass(frozen=True)
 class QueueRow:
-    """One queue. `now` is None when the broker's last answer lacks it; `dead` is its DLQ's depth, if it has one."""
+    """A queue. `now` is None if the broker's last answer did not contain it. `dead` is the depth of its DLQ, if any."""
 
     queue: str
     service: str
@@ -44,8 +44,8 @@ class QueueRow:
         return self.control is not None and self.control.paused
 
     @property
-    def is_forsaken(self) -> bool:
-        """Nobody consumes, and nobody meant it so."""
+    def has_no_consumer(self) -> bool:
+        """No worker consumes the queue, although it is not paused."""
         return self.now is not None and self.now.consumers == 0 and not self.is_paused
 
 
@@ -70,14 +70,15 @@ def queues(request: HttpRequest) -> HttpResponse:
 
 
 def pause(request: HttpRequest, queue: str) -> HttpResponse:
-    """Asks for the reason, then pauses."""
+    """The page that asks for the reason, and then pauses the queue."""
     _require(request, "change")
     if queue not in SERVICES:
         raise Http404
     form = ReasonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         services.queue_pause(queue=queue, reason=form.cleaned_data["reason"], by=request.user.get_username())
-        return _done(request, queue, "Pause.", "workers stop taking from it within seconds; what they hold is handled.")
+        text = "workers stop consuming it within seconds; they still handle their prefetched messages."
+        return _done(request, queue, "Pause.", text)
     context = {**admin.site.each_context(request), "title": f"Pause {queue}", "queue": queue, "form": form}
     return TemplateResponse(request, "panel/queue_pause.html", context)
 
@@ -88,7 +89,7 @@ def resume(request: HttpRequest, queue: str) -> HttpResponse:
     if queue not in SERVICES:
         raise Http404
     services.queue_resume(queue=queue, by=request.user.get_username())
-    return _done(request, queue, "Resume.", "workers take from it again within seconds.")
+    return _done(request, queue, "Resume.", "workers consume it again within seconds.")
 
 
 def pause_service(request: HttpRequest, service: str) -> HttpResponse:
@@ -98,7 +99,7 @@ def pause_service(request: HttpRequest, service: str) -> HttpResponse:
     form = ReasonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         services.service_pause(service=service, reason=form.cleaned_data["reason"], by=request.user.get_username())
-        text = "workers stop taking from its queues within seconds; what they hold is handled."
+        text = "workers stop consuming its queues within seconds; they still handle their prefetched messages."
         return _done_with(request, service, "Pause.", text)
     context = {
         **admin.site.each_context(request),
@@ -114,7 +115,7 @@ def resume_service(request: HttpRequest, service: str) -> HttpResponse:
     _require(request, "change")
     _queues_of(service)
     services.service_resume(service=service, by=request.user.get_username())
-    return _done_with(request, service, "Resume.", "workers take from its queues again within seconds.")
+    return _done_with(request, service, "Resume.", "workers consume its queues again within seconds.")
 
 
 def _queues_of(service: str) -> list[str]:
@@ -125,7 +126,7 @@ def _queues_of(service: str) -> list[str]:
 
 
 def _services(controls: dict[str, QueueControl]) -> list[dict[str, Any]]:
-    """Each service with its queues, and whether all or some of them are paused."""
+    """Each service with its queues, those of them that are paused, and whether all are paused."""
     found = []
     for service in dict.fromkeys(SERVICES.values()):
         queues = services.queues_of(service)
@@ -176,9 +177,9 @@ def _done_with(request: HttpRequest, service: str, what: str, text: str) -> Http
 
 def _log(request: HttpRequest, controls: list[QueueControl], what: str) -> None:
     for control in controls:
-        # The row forgets the reason when the queue is resumed.
-        told = f"{what} {control.reason}".strip() if control.paused else what
-        admin.site.get_model_admin(QueueControl).log_change(request, control, told)
+        # The reason is not stored in the row after the queue is resumed.
+        text = f"{what} {control.reason}".strip() if control.paused else what
+        admin.site.get_model_admin(QueueControl).log_change(request, control, text)
 
 
 def _require(request: HttpRequest, right: str) -> None:
@@ -193,7 +194,7 @@ def _may(request: HttpRequest, right: str) -> bool:
 
 
 def _page(view: Any) -> Any:
-    """For staff who are logged in; others are sent to the login page."""
+    """A view for staff who are logged in. Other users are redirected to the login page."""
     return admin.site.admin_view(view)
 
 

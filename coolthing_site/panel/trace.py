@@ -1,4 +1,4 @@
-"""The trace page: everything that happened to one event, and a search box for events."""
+"""The trace page: the history of an event, and a search box for event ids."""
 
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ SOURCES = (*TRACE_MODELS, "parser.Hit", "leads.Lead", "notifier.Notification")
 
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
-    """The search box; a whole id leads to its event's page."""
+    """The search box. A complete id opens the page of its event."""
     _require(request)
     asked = request.GET.get("id", "").strip()
     if not asked:
@@ -28,18 +28,21 @@ def search(request: HttpRequest) -> HttpResponse:
     try:
         return HttpResponseRedirect(reverse("trace", args=(UUID(asked),)))
     except ValueError:
-        return _page(request, {"asked": asked, "problem": "That is no event id: 32 hexadecimal digits, as a UUID."})
+        return _page(
+            request,
+            {"asked": asked, "problem": "This is not an event id. An event id is a UUID: 32 hexadecimal digits."},
+        )
 
 
 @require_safe
-def story(request: HttpRequest, event_id: UUID) -> HttpResponse:
+def history(request: HttpRequest, event_id: UUID) -> HttpResponse:
     _require(request)
     found = trace(event_id)
     return _page(request, {"asked": str(event_id), "trace": found, "steps": _shown(request, found)})
 
 
 def _sources(request: HttpRequest) -> list[tuple[str, str]]:
-    """The lists on whose rows' pages an event's id is found: address and name."""
+    """The lists (address and name) of the objects whose pages show event ids."""
     metas = [apps.get_model(model)._meta for model in SOURCES if request_may_view(request, model)]
     return [
         (reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist"), str(meta.verbose_name_plural))
@@ -48,7 +51,7 @@ def _sources(request: HttpRequest) -> list[tuple[str, str]]:
 
 
 def _shown(request: HttpRequest, found: Trace) -> list[dict[str, Any]]:
-    """Each step is for those who may see its row."""
+    """The steps whose rows the user may view."""
     steps = [step for step in found.steps if step.row is None or request_may_view(request, step.row._meta.label)]
     first = steps[0].at if steps else None
     return [
@@ -73,5 +76,5 @@ def _require(request: HttpRequest) -> None:
 
 urlpatterns = [
     path("", admin.site.admin_view(search), name="trace-search"),
-    path("<uuid:event_id>/", admin.site.admin_view(story), name="trace"),
+    path("<uuid:event_id>/", admin.site.admin_view(history), name="trace"),
 ]

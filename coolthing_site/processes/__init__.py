@@ -1,1 +1,1 @@
-"""The processes of the Procfile: started, watched, and recorded in the database."""
+"""Starts, watches and records the processes of the Procfile."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# task → seconds between two runs.
+# task → seconds between two runs
 PERIODS: dict[str, float] = {
     "bots.tasks.supervise_bots": 2,
     "bots.tasks.repair_deliveries": 5,
@@ -11,7 +11,7 @@ PERIODS: dict[str, float] = {
     "leads.tasks.dispatch_due": 2,
     "notifier.tasks.dispatch_due": 5,
     "messaging.tasks.prune": 600,
-    # Permissions that expire: each stage is told once, within an hour.
+    # Reports each stage of an expiring permission within an hour.
     "campaigns.tasks.tell_expiring": 3600,
     "messaging.tasks_stats.sample_queues": 15,
     "messaging.tasks_replay.advance_replays": 2,
@@ -19,9 +19,9 @@ PERIODS: dict[str, float] = {
 
 
 def beat_schedule() -> dict[str, dict[str, Any]]:
-    """Each message expires with its period: when a worker is late only the newest run is of use.
+    """The schedule in Celery's format. Each message expires after its period, so a late worker skips outdated runs.
 
-    `expire_seconds` is django-celery-beat's name for it; Celery's own `expires` would be dropped without a word.
+    `expire_seconds` is django-celery-beat's option. It would silently drop Celery's own option `expires`.
     """
     return {
         task: {"task": task, "schedule": period, "options": {"expire_seconds": period}}

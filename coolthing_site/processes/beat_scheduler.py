@@ -1,4 +1,4 @@
-"""Celery beat's scheduler: it survives a database outage, and ends when it is asked to."""
+"""Celery beat's scheduler, which survives an outage of the database and ends cleanly after a signal."""
 
 import logging
 import signal
@@ -14,27 +14,27 @@ from messaging.instrumentation import main_loop
 
 log = logging.getLogger(__name__)
 
-# A stop is heeded within so many seconds: Python goes on sleeping after a signal.
+# The longest sleep: Python continues to sleep after a signal, so beat ends within this time.
 _SLEEP_MOST_SECONDS = 1.0
 
 
 class PatientScheduler(DatabaseScheduler):
-    """django-celery-beat's own waits while it runs; at its start it would end with a traceback.
+    """Waits for a database that is down, also at its start. django-celery-beat's scheduler would end with a traceback.
 
-    Celery's handler of SIGTERM writes to the database and raises wherever the process happens to be: in the middle of a
-    query the first fails, in code that catches everything the second is lost, and beat ticks on. Here a signal is
-    remembered, and the loop ends by itself.
+    Celery's handler of SIGTERM writes to the database and raises an exception wherever the process has arrived. The
+    write fails in the middle of a query, and the exception is lost in code that catches all exceptions; then beat
+    would continue. This scheduler only records the signal, and ends at the next turn of its loop.
 
-    Each turn, and each step of it that may wait for a server, is noted for the heartbeat.
+    It reports each turn, and each step that may wait for a server, to the heartbeat.
     """
 
     def setup_schedule(self) -> None:
-        self._ending = ThreadEvent()
+        self._stopped = ThreadEvent()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._ending.set())
+            signal.signal(number, lambda *_: self._stopped.set())
         attempt = 0
         while True:
-            self._end_if_asked()
+            self._exit_if_stopped()
             main_loop.turned()
             try:
                 super().setup_schedule()
@@ -43,13 +43,13 @@ class PatientScheduler(DatabaseScheduler):
                 attempt += 1
                 log.warning("beat waits for the database: %s", str(problem).strip())
                 connection.close()
-                # Or it would take the schedule that it failed to read for one that has not changed.
+                # Otherwise it would treat the schedule that it could not read as unchanged.
                 self._initial_read = True
-                self._ending.wait(retry_delay(attempt))
+                self._stopped.wait(retry_delay(attempt))
 
     def tick(self, *args: object, **kwargs: object) -> float:
-        """Send what is due; the seconds until the next look."""
-        self._end_if_asked()
+        """Send the due messages. Returns the seconds until the next turn."""
+        self._exit_if_stopped()
         main_loop.turned()
         return min(float(super().tick(*args, **kwargs)), _SLEEP_MOST_SECONDS)
 
@@ -58,14 +58,14 @@ class PatientScheduler(DatabaseScheduler):
         super().apply_entry(entry, producer)
 
     def _ensure_connected(self) -> Any:
-        """Beat's first connection to the broker, for which it waits."""
-        return self.connection.ensure_connection(self._broker_is_away, self.app.conf.broker_connection_max_retries)
+        """Wait for the first connection to the broker."""
+        return self.connection.ensure_connection(self._broker_is_down, self.app.conf.broker_connection_max_retries)
 
-    def _broker_is_away(self, problem: Exception, seconds: float) -> None:
+    def _broker_is_down(self, problem: Exception, seconds: float) -> None:
         main_loop.turned()
         log.warning("beat waits for the broker, %.0f s until the next attempt: %s", seconds, problem)
 
-    def _end_if_asked(self) -> None:
-        if self._ending.is_set():
+    def _exit_if_stopped(self) -> None:
+        if self._stopped.is_set():
             heartbeat.stop()
             raise SystemExit

@@ -1,5 +1,5 @@
-"""Helpers for a command in the foreground: only one may run, its ports must be free, signals end it, and it survives an
-output that nobody reads any more.
+"""Helpers for a command in the foreground: a lock against a second instance, a check of its ports, handlers of signals,
+and an output that survives the end of its reader.
 """
 
 import fcntl
@@ -14,20 +14,21 @@ from typing import Any, NoReturn, TextIO
 
 from django.core.management.base import CommandError
 
-UNAVAILABLE = 2  # exit code, as `bin/services` has it: something outside our reach is in the way
+UNAVAILABLE = 2  # exit code, as in `bin/services`: a cause outside CoolThing
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Inside, no other process comes past this with the same file; it is told whose turn it is."""
+def single_instance(path: Path) -> Iterator[None]:
+    """Lock `path` inside the context. Raises CommandError, with the process id, if another process has the lock."""
     with path.open("a+") as file:
         try:
-            # Not flock: that would be inherited by the processes started here, and outlive this one with them.
+            # Not flock: the child processes would inherit the lock and keep it after this process has ended.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             file.seek(0)
             raise CommandError(
-                f"`make up` runs here already (pid {file.read()}); Ctrl-C there ends it", returncode=UNAVAILABLE
+                f"`make up` is already running in this directory (pid {file.read()}); Ctrl-C in its terminal ends it",
+                returncode=UNAVAILABLE,
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -36,18 +37,18 @@ def only_one(path: Path) -> Iterator[None]:
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Refuse before anything is started when another program has one of these loopback ports (0: any free one)."""
+    """Raises CommandError if another program uses one of these loopback ports. Port 0 stands for any free port."""
     for name, port in ports.items():
         if not _is_free(port):
             raise CommandError(
-                f"port {port} ({name}) is taken by another program: end that, or set {name} in .env",
+                f"another program uses port {port} ({name}): end that program, or set {name} in .env",
                 returncode=UNAVAILABLE,
             )
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: a connection that has just ended does not hold the port.
+        # As servers do: a connection that has just ended does not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -57,21 +58,21 @@ def _is_free(port: int) -> bool:
 
 
 def on_end_signals(handler: Callable[..., object]) -> None:
-    """Call `handler` for Ctrl-C, for SIGTERM, and when the terminal is closed, unless `nohup` has that ignored."""
+    """Call `handler` on Ctrl-C, SIGTERM, and SIGHUP (the terminal was closed) unless `nohup` has disabled SIGHUP."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def interrupt(*_: Any) -> NoReturn:
-    """A handler that lets whatever is under way clean up, as Ctrl-C does."""
+    """A handler that raises KeyboardInterrupt, so that the running code cleans up as after Ctrl-C."""
     raise KeyboardInterrupt
 
 
 class LastingOutput(io.TextIOBase):
-    """Writes to a stream, line by line, for as long as somebody reads it.
+    """Writes to a stream, line by line, until its reader ends (`| head`, a closed terminal).
 
-    After that (`| head`, a closed terminal) writing does nothing and raises nothing.
+    After that, writing has no effect and raises no error.
     """
 
     def __init__(self, stream: TextIO | io.TextIOBase) -> None:
@@ -82,7 +83,7 @@ class LastingOutput(io.TextIOBase):
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            # Also for what is left in buffers: Python flushes them at its end.
+            # Also for the text that is still in buffers: Python flushes them when it ends.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)

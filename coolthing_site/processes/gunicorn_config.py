@@ -4,14 +4,14 @@ from typing import Any
 
 
 def post_worker_init(worker: Any) -> None:
-    # Not before: the master has neither settings nor models.
+    # Not at the top of the module: the master process has neither settings nor models.
     from coolthing_site.processes import heartbeat
 
     heartbeat.start("web", pid=worker.ppid)
 
 
 def worker_abort(worker: Any) -> None:
-    """It has not answered the master for longer than `--timeout`: nobody asked it to stop."""
+    """Called if the worker has not answered the master for `--timeout`. The worker was not asked to stop."""
     worker.was_aborted = True
 
 

@@ -1,7 +1,8 @@
 """The heartbeat of a Procfile process: a thread renews the process's row and checks the other processes' rows.
 
-In a prefork worker it is the main process. The connection to the database is closed after each heartbeat. A process
-whose main loop notes its turns (`messaging.instrumentation.main_loop`) sends none while that loop hangs.
+In a prefork worker the thread runs in the main process. It closes its database connection after each heartbeat. A
+process that reports the turns of its main loop (`messaging.instrumentation.main_loop`) sends no heartbeat while this
+loop hangs.
 """
 
 import logging
@@ -18,9 +19,9 @@ from messaging.instrumentation import main_loop
 
 log = logging.getLogger(__name__)
 
-# Heartbeats in the time after which a process counts as silent: three may be late or lost.
+# The number of heartbeats in PROCESS_SILENT_SECONDS: three of them may be late or lost.
 BEATS = 4
-# A loop without a turn for so long hangs. Turns come every few seconds; a slow machine does not need minutes for one.
+# A loop without a turn for this time hangs. A turn takes a few seconds, and never minutes, even on a slow machine.
 HANGS_AFTER_SECONDS = 300.0
 
 
@@ -34,7 +35,7 @@ class _Heartbeat(threading.Thread):
         self.identity = Identity(name, kind[:40], host, pid)
         self._period = settings.PROCESS_SILENT_SECONDS / BEATS
         self._stop_asked = threading.Event()
-        # Since when heartbeats have come on time, on the wall clock: it goes on while the machine sleeps.
+        # Since when heartbeats have been on time, by the wall clock, which continues while the machine sleeps.
         self._regular_since: float | None = None
         self._last = 0.0
         self._failing = False
@@ -46,7 +47,7 @@ class _Heartbeat(threading.Thread):
             self._stop_asked.wait(self._period)
 
     def end(self) -> None:
-        """It was asked to stop: others need not miss it."""
+        """Record that the process was asked to stop, so that other processes do not report its silence."""
         from coolthing_site.processes.records import process_stopped
 
         self._stop_asked.set()
@@ -54,7 +55,7 @@ class _Heartbeat(threading.Thread):
         try:
             process_stopped(name=self.identity.name)
         except Error as problem:
-            log.warning("that this process stops could not be recorded: %s", type(problem).__name__)
+            log.warning("cannot record that this process stops: %s", type(problem).__name__)
 
     def _beat(self) -> None:
         from coolthing_site.processes.records import process_beat, silence_check
@@ -68,7 +69,7 @@ class _Heartbeat(threading.Thread):
         except Error as problem:
             self._regular_since = None
             if not self._failing:
-                log.warning("no heartbeat: the database is away (%s)", type(problem).__name__)
+                log.warning("no heartbeat: the database does not answer (%s)", type(problem).__name__)
             self._failing = True
         except Exception:
             log.exception("no heartbeat")
@@ -84,7 +85,7 @@ class _Heartbeat(threading.Thread):
         return hangs
 
     def _may_judge(self) -> bool:
-        """Whether the others have had time for a heartbeat since the database, or this machine, was last away."""
+        """Whether other processes have had time for a heartbeat since this machine or the database was last down."""
         now = time.time()
         if self._regular_since is None or not 0 <= now - self._last <= 2 * self._period:
             self._regular_since = now
@@ -96,14 +97,14 @@ _current: _Heartbeat | None = None
 
 
 def start(kind: str, *, pid: int | None = None) -> None:
-    """Beat until the process ends. `kind` is its name in the Procfile, `pid` what `kill` takes if not its own."""
+    """Send heartbeats until the process ends. `kind` is its name in the Procfile; `pid` replaces its own id."""
     global _current
     _current = _Heartbeat(kind, pid or os.getpid())
     _current.start()
 
 
 def stop() -> None:
-    """Call when the process ends because it was asked to; without it its silence will be reported."""
+    """Call this when the process ends because it was asked to. Otherwise its silence will be reported."""
     global _current
     if _current is not None:
         _current.end()

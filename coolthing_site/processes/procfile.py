@@ -1,4 +1,4 @@
-"""The processes of the Procfile: their environment, and starting and ending them together."""
+"""The processes of the Procfile: their commands and environment, and groups that start and end together."""
 
 import os
 import secrets
@@ -13,7 +13,7 @@ from types import TracebackType
 from django.conf import settings
 from honcho.environ import parse_procfile
 
-STOP_SECONDS = 15.0  # a warm shutdown takes a few seconds; whoever needs longer than this is killed
+STOP_SECONDS = 15.0  # a warm shutdown takes a few seconds; a process that needs longer than this is killed
 SANDBOX = "sandbox"
 
 
@@ -24,7 +24,7 @@ def procfile() -> dict[str, str]:
 
 
 def base_environment() -> dict[str, str]:
-    """What every child process needs beside what this process was given."""
+    """This process's environment, with the variables that every child process needs as well."""
     venv_bin = str(Path(sys.executable).parent)
     return {
         **os.environ,
@@ -36,7 +36,7 @@ def base_environment() -> dict[str, str]:
 def sandbox_environment(*, mtproto_port: int, http_port: int, key_dir: Path) -> dict[str, str]:
     """The variables that point Telethon and the openai client at a sandbox on these loopback ports.
 
-    It takes any hash and key. Each run has its own, so that a test can find out where they went.
+    The sandbox accepts any API hash and key. Each call makes new ones, so that a test can find where they were sent.
     """
     return {
         "TELEGRAM_API_ID": "1",
@@ -51,7 +51,7 @@ def sandbox_environment(*, mtproto_port: int, http_port: int, key_dir: Path) -> 
 
 
 class ProcessGroup:
-    """Child processes that end together. Each has its own session, so that ending it ends its children too."""
+    """Child processes that end together. Each has its own session, so that its own children can be ended with it."""
 
     def __init__(self, *, environment: Mapping[str, str], log_dir: Path) -> None:
         self.environment = dict(environment)
@@ -59,7 +59,7 @@ class ProcessGroup:
         self.children: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: str) -> None:
-        """Run `command` in a shell; what it prints goes to `log_dir/name.log`."""
+        """Run `command` in a shell. Its output goes to `log_dir/NAME.log`."""
         self.log_dir.mkdir(parents=True, exist_ok=True)
         with (self.log_dir / f"{name}.log").open("ab") as log:
             self.children[name] = subprocess.Popen(
@@ -74,17 +74,17 @@ class ProcessGroup:
             )
 
     def ended(self) -> dict[str, int]:
-        """Name → exit code of every child that is not running any more."""
+        """Name → exit code of every child that has ended."""
         codes = {name: child.poll() for name, child in self.children.items()}
         return {name: code for name, code in codes.items() if code is not None}
 
     def tail(self, name: str, lines: int = 20) -> str:
-        """The last lines that a child printed."""
+        """The last lines of a child's output."""
         path = self.log_dir / f"{name}.log"
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
     def stop(self, names: Iterable[str]) -> None:
-        """Ask each to end, wait, and kill what is left of its session, so that nothing stays behind."""
+        """Send SIGTERM to each child, wait, and kill the rest of its session, so that no process is left."""
         chosen = [self.children[name] for name in names]
         for child in chosen:
             signal_session(child, signal.SIGTERM, only_leader=True)
@@ -107,13 +107,13 @@ class ProcessGroup:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The sandbox last: bots say good-bye to their server before it goes.
+        # The sandbox last: the bots disconnect from it before it ends.
         self.stop([name for name in self.children if name != SANDBOX])
         self.stop([SANDBOX] if SANDBOX in self.children else [])
 
 
 def signal_session(child: subprocess.Popen[bytes], number: signal.Signals, *, only_leader: bool = False) -> None:
-    """To a process that leads a session, and to its children unless `only_leader`."""
+    """Send a signal to a session's leader and, unless `only_leader`, to its children."""
     # A prefork worker ends its own children on SIGTERM; signalling them as well makes it report them as lost.
     try:
         if only_leader:

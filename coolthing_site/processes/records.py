@@ -1,7 +1,7 @@
-"""Records of the Procfile's processes in the database: which live, which are silent, which ended and how.
+"""Records of the Procfile's processes in the database: which are alive, which are silent, which ended and how.
 
-A process that has died cannot report it, so each one that lives looks after the others (`silence_check`). What one
-notices is noted by a conditional UPDATE, so it is reported once.
+A process that has died cannot report its end, so every live process checks the others (`silence_check`). A conditional
+UPDATE records each silence, so that only one process reports it.
 """
 
 import re
@@ -25,18 +25,18 @@ from messaging.database.locks import rows_change, rows_delete
 from messaging.events import ServiceCrashedEvent
 from messaging.publishing.outbox import publish_on_commit
 
-# These know nothing of the database. `make up` restarts them as it does the others, and records that they ended.
+# Processes without access to the database. `make up` restarts them like the others, and records their ends.
 WITHOUT_HEARTBEAT = frozenset({"flower", SANDBOX})
 NO_HEARTBEAT = "no heartbeat"
 STOPPED = "stopped"
-# Rows are kept for so long: the panel counts the ends of the last hour.
+# How long rows are kept. The panel counts the ends of the last hour.
 KEPT = timedelta(days=1)
 _INCIDENT = "process:"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """`name` is unique to one start of one process; `kind` is its name in the Procfile."""
+    """`name` is unique to one start of a process; `kind` is the process's name in the Procfile."""
 
     name: str
     kind: str
@@ -52,7 +52,7 @@ def expected_kinds() -> tuple[str, ...]:
 
 @cache
 def service_of(kind: str) -> str:
-    """The service, as the wire contract names it, that a process of the Procfile works for."""
+    """The service of a process of the Procfile, as the wire contract names it."""
     queue = re.search(r"-Q (\w+)", procfile().get(kind, ""))
     return topology.SERVICES[queue[1]] if queue else "admin"
 
@@ -62,7 +62,7 @@ def silent_after() -> timedelta:
 
 
 def process_beat(*, identity: Identity) -> None:
-    """The process lives. One UPDATE, except the first time and after its silence was reported."""
+    """Record a heartbeat with one UPDATE, or more for the first heartbeat and the first after a reported silence."""
     known = Process.objects.filter(name=identity.name, silence_noted=False, ended_at__isnull=True)
     if known.update(heartbeat_at=Now()):
         return
@@ -73,36 +73,36 @@ def process_beat(*, identity: Identity) -> None:
 
 
 def process_stopped(*, name: str) -> None:
-    """It ends because it was asked to."""
+    """Record that the process ends because it was asked to."""
     Process.objects.filter(name=name, ended_at__isnull=True).update(ended_at=Now(), how=STOPPED)
 
 
 def processes_left_behind(*, host: str) -> int:
-    """Nothing of what ran on this host runs any more, and nobody need hear of it: the host, or `make up`, was ended."""
+    """Record, without a report, that no process runs on this host any more, because the host or `make up` was ended."""
     left = Process.objects.filter(host=host, ended_at__isnull=True)
     return rows_change(left, ended_at=Now(), how=STOPPED)
 
 
 @transaction.atomic
 def process_ended(*, kind: str, host: str, pid: int, how: str, delay: float) -> None:
-    """It ended by itself and is started again after `delay` seconds: recorded, and reported if that is news."""
+    """Record and report that a process ended by itself and will be restarted in `delay` seconds."""
     now = database_clock()
     end = {"ended_at": now, "ended_by_itself": True, "how": how}
-    # Asked to stop by a signal that did not come from `make up`, it has just recorded that it stops.
+    # If a signal that did not come from `make up` ended it, it has just recorded that it stops.
     its_last = Q(ended_at__isnull=True) | Q(ended_at__gte=now - silent_after())
     if not rows_change(Process.objects.filter(its_last, host=host, pid=pid, kind=kind), **end):
         # It ended before its first heartbeat.
         name = f"{kind} {host}:{pid}:{now:%H%M%S.%f}"
         Process.objects.create(name=name, kind=kind, host=host, pid=pid, started_at=now, heartbeat_at=now, **end)
     reason = (
-        f"{kind} (pid {pid} on {host}) ended by itself at {told(now)}: {how}. "
-        f"`make up` starts it again in {delay:.0f} s; its output says why it ended"
+        f"{kind} (pid {pid} on {host}) ended by itself at {in_utc(now)}: {how}. "
+        f"`make up` restarts it in {delay:.0f} s. See its output for the cause"
     )
     _report(kind, reason)
 
 
 def silence_check() -> None:
-    """Report, once, each process that has been silent for too long, and end the incidents of those that run again."""
+    """Report each process that has been silent for too long, once, and end the incidents of those that run again."""
     silent = Process.objects.filter(ended_at__isnull=True, heartbeat_at__lt=Now() - silent_after())
     incidents = Incident.objects.filter(key__startswith=_INCIDENT)
     if not silent.exists() and not incidents.exists():
@@ -116,7 +116,7 @@ def silence_check() -> None:
 
 
 def living() -> QuerySet[Process]:
-    """Those whose heartbeat is recent."""
+    """The processes with a recent heartbeat."""
     return Process.objects.filter(ended_at__isnull=True, heartbeat_at__gte=Now() - silent_after())
 
 
@@ -127,7 +127,7 @@ def _note_silence(row: Process, unless_noted: QuerySet[Process]) -> None:
 
 
 def _end_replaced(silent: QuerySet[Process]) -> None:
-    """A silent process in whose place another one was started has died: its host restarted it."""
+    """Record the end of silent processes after whose last heartbeat another one of the same kind was started."""
     replaced = silent.filter(Exists(living().filter(kind=OuterRef("kind"), started_at__gt=OuterRef("heartbeat_at"))))
     with transaction.atomic():
         ended = [row for row in replaced.order_by("name") if _end(row, replaced) and not _is_reported(row.kind)]
@@ -149,7 +149,7 @@ def _was_replaced(row: Process) -> bool:
 
 
 def _runs_again(kind: str) -> bool:
-    """Nothing of this kind is silent, and the last one that ended by itself did so a while ago."""
+    """Whether no process of this kind is silent, and none ended by itself within the last PROCESS_SILENT_SECONDS."""
     rows = Process.objects.filter(kind=kind)
     if rows.filter(ended_at__isnull=True, silence_noted=True).exists():
         return False
@@ -168,17 +168,18 @@ def _key(kind: str) -> str:
 
 def _silence(row: Process) -> str:
     others = living().filter(kind=row.kind).count()
-    running = f"{others} other {row.kind} processes run" if others else f"no other {row.kind} process runs"
+    running = f"{others} other {row.kind} {'process runs' if others == 1 else 'processes run'}"
+    running = running if others else f"no other {row.kind} process runs"
     return (
-        f"{row} has sent no heartbeat since {told(row.heartbeat_at)}; {running}. "
-        "It is frozen, killed or cut off: look at its output, and kill it if it is frozen"
+        f"{row} has sent no heartbeat since {in_utc(row.heartbeat_at)}; {running}. "
+        "It is frozen, has been killed, or cannot reach the database: look at its output, and kill it if it is frozen"
     )
 
 
 def _replacement(ended: Iterable[Process]) -> str:
-    each = ", ".join(f"{row} (last heartbeat {told(row.heartbeat_at)})" for row in ended)
-    return f"ended without being asked to, and another was started in each one's place: {each}"
+    each = ", ".join(f"{row} (last heartbeat {in_utc(row.heartbeat_at)})" for row in ended)
+    return f"processes ended by themselves and were replaced by new ones: {each}"
 
 
-def told(at: datetime) -> str:
+def in_utc(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"

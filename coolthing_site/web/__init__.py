@@ -1,1 +1,1 @@
-"""What every request meets: middleware, error pages, login limits, metrics."""
+"""Middleware, error pages, limits of logins, and the metrics endpoint."""

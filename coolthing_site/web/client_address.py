@@ -1,4 +1,4 @@
-"""Finds the client's address, by which the limits of logins and of the API count."""
+"""Finds the client's address, for the limits of logins and of API requests."""
 
 import ipaddress
 import logging
@@ -14,16 +14,16 @@ log = logging.getLogger(__name__)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# A provider gives each customer a network of this size: single addresses in it cost nothing.
+# A provider gives each customer a network of this size, so a client can use any address in it.
 IPV6_PREFIX = 64
 _WITH_PORT = re.compile(r"^(?:\[([^\]]*)\]|([^:]*))(?::\d{1,5})?$")
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """The address of the client; for IPv6 that of its /64 network. None when the web server does not know it.
+    """The client's address, or for IPv6 its /64 network. None if the web server does not know it.
 
-    `X-Forwarded-For` counts only if TRUSTED_PROXIES has the peer. It is read from its end, where our own proxies write:
-    what stands before them is whatever the client has sent.
+    `X-Forwarded-For` counts only if TRUSTED_PROXIES contains the peer. It is read from its end, where trusted proxies
+    append addresses. The client may have sent any text before that.
     """
     client = parsed(request.META.get("REMOTE_ADDR", ""))
     trusted, forwarded = settings.TRUSTED_PROXIES, request.META.get("HTTP_X_FORWARDED_FOR", "")
@@ -42,13 +42,12 @@ def client_address(request: HttpRequest) -> str | None:
 @cache
 def _warn_once() -> None:
     log.warning(
-        "requests come through a proxy, and TRUSTED_PROXIES names none: whoever fails to log in locks the account for "
-        "everybody"
+        "requests come through a proxy, but TRUSTED_PROXIES is empty: failed logins of one client lock out all clients"
     )
 
 
 def counting_address(address: Address) -> Address:
-    """What is counted together with this address."""
+    """The address or network under which requests from this address are counted."""
     if address.version == 4:
         return address
     return ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False).network_address

@@ -1,6 +1,6 @@
 """Error pages: what happened, what to do next, and a way back. Addresses below /api/ answer JSON.
 
-They need neither a login nor the database, since it may be the database that is away.
+They need neither a login nor the database, because the database may be the cause.
 """
 
 import sys
@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-# A database that is started again is back by then.
+# A database that restarts is back by then.
 RETRY_SECONDS = 30
 _API = "/api/"
 _API_NOT_FOUND = "Not found: the API has no such endpoint."
@@ -31,12 +31,12 @@ def error_page(
     ways: list[Way] | None = None,
     retry_after: int | None = None,
 ) -> HttpResponse:
-    """`ways` lead on from here; without them, to the overview and to the page before."""
+    """`ways` are links from this page, by default to the overview and to the previous page."""
     if request.path.startswith(_API):
         answer: HttpResponse = JsonResponse({"detail": text}, status=status)
     else:
         context = {"status": status, "title": title, "text": text, "advice": advice, "ways": ways or _ways(request)}
-        # Without the request: the context processors would ask the database who is logged in.
+        # Without the request: the context processors would read the user from the database.
         answer = HttpResponse(render_to_string("errors/page.html", context), status=status)
     if retry_after is not None:
         answer["Retry-After"] = str(retry_after)
@@ -63,19 +63,19 @@ def _host(request: HttpRequest) -> str:
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    text = "Your browser sent something that no page understands."
-    advice = "Go back, reload the page and try again. An address that you typed may have a mistake."
+    text = "Your browser sent a request that CoolThing does not understand."
+    advice = "Go back, reload the page and try again. If you typed the address, check it for mistakes."
     if isinstance(exception, DisallowedHost):
         text = "The panel does not answer under this host name."
         advice = "Use the usual address, or add this name to DJANGO_ALLOWED_HOSTS."
-    return error_page(request, 400, "The request is not valid", text, advice)
+    return error_page(request, 400, "Invalid request", text, advice)
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return error_page(
         request,
         403,
-        "You may not do this",
+        "Permission denied",
         str(exception or "") or "Your login does not have the permission for this page.",
         "Ask an administrator for the permission, or log in with another account.",
     )
@@ -85,9 +85,11 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     return error_page(
         request,
         404,
-        "There is nothing here",
-        _API_NOT_FOUND if request.path.startswith(_API) else "No page has this address, or what it showed was deleted.",
-        "Look for it in the lists of the panel. An address that you typed may have a mistake.",
+        "Page not found",
+        _API_NOT_FOUND
+        if request.path.startswith(_API)
+        else "No page has this address, or the object on this page was deleted.",
+        "Look for the object in the lists of the panel. If you typed the address, check it for mistakes.",
     )
 
 
@@ -98,21 +100,21 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return error_page(
         request,
         500,
-        "This page failed",
-        "CoolThing could not answer. What you sent may not have been saved.",
-        "Try again in a minute. If it fails again, look into the log of the web process at "
-        f"{timezone.now():%H:%M:%S} UTC; /health/ says whether the database answers.",
+        "Internal error",
+        "CoolThing could not answer because of an error. Your changes may not have been saved.",
+        "Try again in a minute. If it fails again, look at the log of the web process at "
+        f"{timezone.now():%H:%M:%S} UTC. /health/ shows whether the database answers.",
     )
 
 
 def _database_away(request: HttpRequest) -> HttpResponse:
-    lost = "" if request.method in ("GET", "HEAD") else " What you sent may not have been saved."
+    lost = "" if request.method in ("GET", "HEAD") else " Your changes may not have been saved."
     return error_page(
         request,
         503,
-        "The database does not answer",
-        f"CoolThing could not answer because its database is away.{lost}",
-        "Try again in a minute; /health/ says whether it is back.",
+        "Database unavailable",
+        f"CoolThing could not answer because its database does not respond.{lost}",
+        "Try again in a minute. /health/ shows whether the database is back.",
         retry_after=RETRY_SECONDS,
     )
 
@@ -121,13 +123,13 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return error_page(
         request,
         403,
-        "The form was not accepted",
-        "Nothing was saved: the form is older than your login, or your browser did not send the panel's cookie.",
+        "Form not accepted",
+        "Nothing was saved: you opened the form before you logged in, or your browser did not send the panel's cookie.",
         "Go back, reload the page and send the form again. If that does not help, allow cookies for this address. "
         "Behind a proxy the address must be in DJANGO_CSRF_TRUSTED_ORIGINS.",
     )
 
 
 def nul_in_address(request: HttpRequest) -> HttpResponse:
-    text = "The address has a NUL character (%00)."
-    return error_page(request, 400, "The request is not valid", text, "Remove it from the address.")
+    text = "The address contains a NUL character (%00)."
+    return error_page(request, 400, "Invalid request", text, "Remove it from the address.")

@@ -1,4 +1,4 @@
-"""Limits what error pages and error reports show. In debug mode Django would show every address with its password."""
+"""Limits what error pages and error reports show. In debug mode Django would show addresses with passwords."""
 
 import re
 
@@ -7,7 +7,7 @@ from django.views.debug import SafeExceptionReporterFilter
 
 
 class SecretiveFilter(SafeExceptionReporterFilter):
-    """Hides settings that hold passwords in an address too, and `@sensitive_variables` in debug mode too."""
+    """Also hides settings with passwords in addresses, and hides `@sensitive_variables` in debug mode too."""
 
     hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|URL|DATABASE", flags=re.I)
 

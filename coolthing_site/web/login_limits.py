@@ -1,9 +1,9 @@
-"""Limits of failed logins, on django-axes.
+"""Limits failed logins, with django-axes.
 
-Failures are counted by account and address together: failures from elsewhere lock nobody out of an account. A second,
-higher limit counts all failures of an address, so that a password cannot be tried on every account. Both locks end by
-themselves. An attack from many addresses at once is left to the length of the passwords: a limit of the account alone
-would let anybody lock its owner out.
+Failures are counted for each pair of account and address, so failures from other addresses do not lock out the owner of
+an account. A second, higher limit counts all failures of an address, so that a client cannot try a password on every
+account. Both locks end by themselves. Against attacks from many addresses only long passwords help: with a limit for
+the account alone, any client could lock out its owner.
 """
 
 from datetime import datetime, timedelta
@@ -26,13 +26,13 @@ Credentials = dict[str, Any] | None
 
 
 class LoginLimits(AxesDatabaseHandler):
-    """The handler that AXES_HANDLER names."""
+    """The handler in the setting AXES_HANDLER."""
 
     def is_locked(self, request: HttpRequest, credentials: Credentials = None) -> bool:
         return bool(self.locking(request, credentials))
 
     def locking(self, request: HttpRequest, credentials: Credentials) -> list["QuerySet[AccessAttempt]"]:
-        """The failures that lock this account for this address, or the address for every account."""
+        """The failed logins that lock this account for this address, or all accounts for this address."""
         limits = [(failures, settings.AXES_FAILURE_LIMIT) for failures in self.get_user_attempts(request, credentials)]
         address = getattr(request, "axes_ip_address", None)
         if address is not None:
@@ -41,7 +41,7 @@ class LoginLimits(AxesDatabaseHandler):
         return [failures for failures, limit in limits if _count(failures) >= limit]
 
     def clean_expired_user_attempts(self, request: HttpRequest | None = None, credentials: Credentials = None) -> int:
-        """This account's from this address alone: the panel shows the others until beat prunes them."""
+        """Delete this account's failures from this address only. The panel shows the others until beat prunes them."""
         threshold = get_cool_off_threshold(request)
         expired = [
             attempts.filter(attempt_time__lte=threshold) for attempts in self.filter_user_attempts(request, credentials)
@@ -54,7 +54,7 @@ def _count(failures: "QuerySet[AccessAttempt]") -> int:
 
 
 def locked_out(request: HttpRequest, _response: HttpResponse | None, credentials: Credentials) -> HttpResponse:
-    """The page of AXES_LOCKOUT_CALLABLE. It says the same for accounts that do not exist."""
+    """The page of AXES_LOCKOUT_CALLABLE. It is the same for accounts that do not exist."""
     left = max(1, round((_locked_until(request, credentials) - timezone.now()).total_seconds()))
     until = timezone.now() + timedelta(seconds=left)
     minutes = -(-left // 60)
@@ -72,7 +72,7 @@ def locked_out(request: HttpRequest, _response: HttpResponse | None, credentials
 
 
 def _login_url(request: HttpRequest) -> str:
-    """With the page that was wanted: the login decides whether it leads there."""
+    """The login's address, with the page to open after the login. The login checks that page's address."""
     wanted = request.POST.get("next") or request.GET.get("next")
     return f"{reverse('admin:login')}?{urlencode({'next': wanted})}" if wanted else reverse("admin:login")
 
@@ -80,13 +80,15 @@ def _login_url(request: HttpRequest) -> str:
 def _locked_until(request: HttpRequest, credentials: Credentials) -> datetime:
     locking = LoginLimits().locking(request, credentials)
     newest = [failures.aggregate(newest=Max("attempt_time"))["newest"] for failures in locking]
-    # Nothing is left of them if they were unlocked a moment ago.
+    # They were deleted if an administrator has unlocked them a moment ago.
     return max((time + settings.AXES_COOLOFF_TIME for time in newest if time), default=timezone.now())
 
 
 def unlock(*, username: str = "", address: str = "") -> int:
-    """Forget the failed logins to this account, from this address, or those that are both; how many rows they were.
-    Without either it forgets none: to forget all takes a command of its own."""
+    """Delete the failed logins to this account, from this address, or, with both, to the account from the address.
+
+    Returns the number of deleted rows. Without an account and an address it deletes nothing.
+    """
     if not (username or address):
         return 0
     return int(AxesProxyHandler.reset_attempts(username=username or None, ip_address=address or None))

@@ -1,6 +1,6 @@
 """`/metrics` for Prometheus, with the bearer token of METRICS_TOKEN.
 
-A request from loopback shows the token too: a reverse proxy on the same host asks for the whole world.
+Requests from loopback need the token too, because a reverse proxy on the same host forwards requests from anywhere.
 """
 
 import logging
@@ -41,7 +41,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 @cache
 def _warn_once() -> None:
-    log.warning("/metrics was asked for, but METRICS_TOKEN is not set: the answer is 404")
+    log.warning("/metrics was requested, but METRICS_TOKEN is not set: it answers 404")
 
 
 def _has_token(request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""Middleware for every address of the panel and the API."""
+"""Middleware for all addresses of the panel and the API."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from django.middleware.gzip import GZipMiddleware
 
 from coolthing_site.web.error_pages import nul_in_address
 
-# Of what a browser can do besides showing pages, the panel needs nothing.
+# Features of browsers, none of which the panel needs.
 PERMISSIONS_POLICY = ", ".join(
     f"{feature}=()"
     for feature in (
@@ -17,18 +17,18 @@ PERMISSIONS_POLICY = ", ".join(
     )
 )  # fmt: skip
 
-# Their answers show a secret: a new API token, the login that a QR code carries.
+# Pages that show a secret: a new API token, or a QR code for a login.
 WITH_SECRETS = frozenset(
     {"admin:coolthing_site_apitoken_add", "admin:bots_bot_login", "admin:bots_bot_login_progress"},
 )
 
 
 class Compression(GZipMiddleware):
-    """Lists are 20 times smaller so.
+    """Compresses responses. Lists become 20 times smaller.
 
-    BREACH guesses a secret from the size of compressed answers that repeat what the attacker sent beside it. Django
-    pads each answer by a random length, which makes that slower, and masks the CSRF token anew each time; other
-    secrets are on the pages of WITH_SECRETS alone, and these are sent as they are.
+    The BREACH attack guesses a secret from the sizes of compressed responses that contain both the secret and input of
+    the attacker. Django makes this slower by adding a random length to each response, and masks the CSRF token
+    differently each time. Other secrets are only on the pages in WITH_SECRETS, which are not compressed.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -48,7 +48,7 @@ def permissions_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> C
 
 
 def refuse_nul(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """PostgreSQL's texts hold no NUL, and psycopg raises where one is looked for: no page could answer."""
+    """Refuse addresses with NUL characters: PostgreSQL's texts cannot contain them, and psycopg raises an error."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):

@@ -1,1 +1,1 @@
-"""Form fields: secrets that are written and never read back, and choices that offer only what works."""
+"""Form fields: secrets, which are written but never shown, and pickers that offer only suitable rows."""

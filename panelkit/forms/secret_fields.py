@@ -1,16 +1,16 @@
-"""Secrets in forms: written, never read back."""
+"""Secrets in forms: operators can write them, but forms never show them."""
 
 from typing import Any
 
 from django import forms
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-STORED = "Stored. Leave empty to keep it."
-NOT_KEPT = "Enter it again: a secret is never shown, and this one was not saved."
+STORED = "A value is stored. Leave empty to keep it."
+NOT_KEPT = "Enter this value again: it was not saved, and forms never show secrets."
 
 
 class SecretInput(UnfoldAdminPasswordWidget):
-    """A password input that never renders what it was given, not even what was just typed into a form with errors."""
+    """A password input that never renders its value, not even when a form with errors is shown again."""
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__(attrs={"autocomplete": "new-password", "spellcheck": "false", **(attrs or {})})
@@ -25,11 +25,11 @@ class SecretField(forms.CharField):
 
 
 class SecretForm(forms.ModelForm):
-    """A model form whose SecretFields stand for encrypted model fields of the same names.
+    """A model form whose SecretFields write encrypted model fields of the same names.
 
-    Exclude those model fields in Meta: Django then neither reads nor fills them, and the stored value is not even
-    decrypted. An empty submit keeps what is stored. An optional secret gets a box that removes it. A form that comes
-    back with errors says at each secret that was typed to enter it again.
+    Exclude these model fields in Meta: then Django neither reads nor fills them, and the stored value is not decrypted.
+    An empty field keeps the stored value. A BooleanField `remove_NAME` removes an optional secret. If the form has
+    errors, each secret that was typed gets a note to enter it again.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -43,7 +43,7 @@ class SecretForm(forms.ModelForm):
                 field.widget.attrs["placeholder"] = STORED
 
     def _is_stored(self, name: str) -> bool:
-        # Asked of the database: the instance would have to decrypt it.
+        # The database compares: the instance would have to decrypt the value.
         this = type(self.instance)._base_manager.filter(pk=self.instance.pk)
         return this.exclude(**{name: ""}).exists()
 
@@ -56,7 +56,7 @@ class SecretForm(forms.ModelForm):
             setattr(self.instance, name, self.cleaned_data[name])
         typed = [name for name in self.secret_names() if self.data.get(self.add_prefix(name))]
         for name in typed:
-            # For the errors of other forms on the page, too.
+            # Also when only another form on the page has errors.
             self.fields[name].widget.attrs["placeholder"] = NOT_KEPT
         if self.errors:
             for name in typed:
@@ -64,6 +64,6 @@ class SecretForm(forms.ModelForm):
 
     @property
     def written_secrets(self) -> list[str]:
-        """The secrets that this submit replaces or removes."""
+        """The secrets that the submitted form replaces or removes."""
         given = self.cleaned_data
         return [name for name in self.secret_names() if given.get(name) or given.get(f"remove_{name}")]

@@ -1,8 +1,8 @@
-"""Form fields that offer only the rows that work.
+"""Pickers that offer only suitable rows.
 
-A form names for a foreign key which rows are suitable and what is wrong with others. Its picker offers the suitable
-ones, a choice that is not is refused with the reason, and a stored one that has become unsuitable stays, with the
-reason beside it: whoever saves something else of the row is not made to change it.
+A form declares for a foreign key which rows are suitable and what is wrong with the others. The picker offers the
+suitable rows, and the form refuses any other choice with the reason. A stored choice that has become unsuitable stays,
+with the reason as its help text, so an operator can still change the other fields.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,16 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-# Names the row whose form asks for choices. Filters of lists ask without it: they offer everything.
+# The parameter with the id of the row whose form requests choices. Filters of lists do not send it and offer all rows.
 ROW_PARAMETER = "for_row"
 
 
 @dataclass(frozen=True)
 class Suitable:
-    """`rows(row)` are offered on the form of `row`, which is None on that of a new one; `problem(choice)` is a sentence
-    that says why a choice does not work and what to do, empty when it does."""
+    """`rows(row)` returns the rows to offer on the form of `row`; `row` is None for a new row.
+
+    `problem(choice)` explains in a sentence why a choice does not work and what to do; it is empty if the choice works.
+    """
 
     rows: Callable[[Any], QuerySet[Any]]
     problem: Callable[[Any], str]
@@ -62,15 +64,17 @@ class SuitableForm(forms.ModelForm):
 
 
 def offer(form: type[SuitableForm], model: str) -> type[SuitableForm]:
-    """Make the pickers of `model`'s forms (a label) ask for what is suitable in `form`. Call it from an
-    admin module, once for each model."""
+    """Register the suitable rows of `form` for the pickers of the model with the label `model`.
+
+    Call it from an admin module, once for each model.
+    """
     for name, suitable in form.suitable.items():
         _offered[model.lower(), name] = suitable
     return form
 
 
 def narrowed(request: HttpRequest, choices: QuerySet[Any]) -> QuerySet[Any]:
-    """Of the rows that a picker would offer, the suitable ones; all of them to whoever else searches."""
+    """The suitable rows of `choices` for a request of a picker; all of `choices` for any other request."""
     match = request.resolver_match
     if match is None or match.url_name != "autocomplete" or ROW_PARAMETER not in request.GET:
         return choices

@@ -9,25 +9,25 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from unfold.views import ChangeList
 
-# Counting a million rows takes a second; nobody pages this far: who has so many rows filters them.
+# Counting a million rows takes a second. Nobody pages through this many rows: operators filter them.
 MOST_COUNTED = 10_000
 
 
 class AtLeast(int):
-    """A count that was ended at its bound. As text it says so."""
+    """A count that stopped at its bound. Its text ends in a plus sign: "10000+"."""
 
     def __str__(self) -> str:
         return f"{int(self)}+"
 
 
 def count_of(rows: QuerySet[Any], most: int = MOST_COUNTED) -> int:
-    """How many rows there are, `AtLeast(most)` when there are more."""
+    """The number of rows, or `AtLeast(most)` if there are more than `most`."""
     found = rows.order_by()[: most + 1].count()
     return AtLeast(most) if found > most else found
 
 
 class BoundedPaginator(Paginator):
-    """Of more rows than are counted it has the first pages."""
+    """Has pages only for the rows that are counted."""
 
     @cached_property
     def count(self) -> int:
@@ -35,7 +35,7 @@ class BoundedPaginator(Paginator):
 
 
 class BoundedChangeList(ChangeList):
-    """Counts the rows without filters only where there are filters, and up to the bound as well."""
+    """Counts all rows, up to the bound, only if the list is filtered; otherwise the result's count is the same."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -46,7 +46,7 @@ class BoundedChangeList(ChangeList):
             self.show_admin_actions = bool(self.full_result_count)
 
 
-# From one value of an index to the next, so that it costs as much as there are values, not rows.
+# Goes from one value of the index to the next: the cost depends on the number of values, not of rows.
 _DISTINCT = """
     WITH RECURSIVE found(value) AS (
         (SELECT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY {column} LIMIT 1)
@@ -59,7 +59,7 @@ _DISTINCT = """
 
 
 def values_of(model: type[Model], column: str, *, most: int) -> list[Any]:
-    """The values that a column has, in order; not null. The column must be the first of an index."""
+    """The first `most` distinct values of a column, sorted, without null. The column must be the first of an index."""
     names = connection.ops.quote_name
     statement = _DISTINCT.format(column=names(column), table=names(model._meta.db_table))
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The rows that a list action is about: those that are ticked, or all that the list's filters match."""
+"""The rows that a list action applies to: the selected rows, or all rows that match the list's filters."""
 
 import re
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from django.http import HttpRequest
 
 from panelkit.labels import short_choice
 
-# A list's parameters that choose no rows.
+# A list's parameters that filter nothing.
 _NO_FILTERS = frozenset({ALL_VAR, ORDER_VAR, PAGE_VAR})
-# The parameters of a range of moments: a date and a time for each of its ends.
+# The parameters of a range of times: a date and a time for each end.
 _END_OF_RANGE = re.compile(r"(.+_(?:from|to))_[01]")
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """`what` says it in words, for whoever reads it later; a page that asks first repeats `hidden` in its form."""
+    """`what` describes the rows for operators and records. The confirmation page repeats `hidden` in its form."""
 
     what: str
     hidden: list[tuple[str, str]]
 
 
 def chosen_for(request: HttpRequest, *, action: str, model: type[Model], noun: str) -> Chosen:
-    """What the list's form has chosen for `action`; `noun` is what its rows are called."""
+    """The rows that the list's form submitted for `action`; `noun` is the plural name of the rows."""
     across = request.POST.get("select_across", "0")
     ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
-    what = all_matching(request, model=model, noun=noun) if across == "1" else f"{len(ticked)} {noun} picked by hand"
-    # Of all that match, Django wants one to be ticked.
+    what = all_matching(request, model=model, noun=noun) if across == "1" else f"{len(ticked)} {noun} selected by hand"
+    # Django requires one selected row even for all matching rows.
     named = ticked[:1] if across == "1" else ticked
     hidden = [("action", action), ("select_across", across), ("index", "0")]
     return Chosen(what, [*hidden, *((helpers.ACTION_CHECKBOX_NAME, pk) for pk in named)])
@@ -38,17 +38,17 @@ def chosen_for(request: HttpRequest, *, action: str, model: type[Model], noun: s
 
 def all_matching(request: HttpRequest, *, model: type[Model], noun: str) -> str:
     """The filters of the model's list in words. The list has accepted them already."""
-    said: dict[str, list[str]] = {}
+    filters: dict[str, list[str]] = {}
     for parameter, value in request.GET.dict().items():
         if value and parameter not in _NO_FILTERS:
             name, shown = _in_words(model, parameter, value)
-            said.setdefault(name, []).append(shown)
-    filters = [f'{name} "{" ".join(values)}"' for name, values in said.items()]
-    return f"all {noun} with {', '.join(filters)}" if filters else f"all {noun}"
+            filters.setdefault(name, []).append(shown)
+    texts = [f'{name} "{" ".join(values)}"' for name, values in filters.items()]
+    return f"all {noun} with {', '.join(texts)}" if texts else f"all {noun}"
 
 
 def _in_words(model: type[Model], parameter: str, value: str) -> tuple[str, str]:
-    """As the page says it: of `purpose__exact=reply` purpose, Reply; of `campaign__id__exact=…` campaign, its name."""
+    """A filter's name and value as the page shows them: ("purpose", "Reply") for `purpose__exact=reply`."""
     if parameter == SEARCH_VAR:
         return "text", value
     if end := _END_OF_RANGE.fullmatch(parameter):
@@ -61,7 +61,7 @@ def _shown(model: type[Model], path: str, value: str) -> str:
     try:
         field = model._meta.get_field(path)
     except FieldDoesNotExist:
-        # A filter of the page's own.
+        # A filter that is not a field.
         return value
     if field.related_model is not None:
         row = field.related_model._base_manager.filter(pk=value).first()

@@ -7,6 +7,9 @@ from django.db.models.functions import Coalesce
 
 
 def related_count(rows: QuerySet[Any], *, by: str) -> Coalesce:
-    """How many of `rows` point with `by` to the row that is listed. Unlike Count over a join it groups nothing else."""
+    """The number of `rows` whose foreign key `by` refers to the listed row.
+
+    Unlike Count over a join, it does not group the listed rows.
+    """
     per_row = rows.filter(**{by: OuterRef("pk")}).order_by().values(by).annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(per_row, output_field=IntegerField()), 0)

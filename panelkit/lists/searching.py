@@ -1,4 +1,4 @@
-"""Interprets a list's search terms: an id or a @name is looked up, anything else is searched for in texts."""
+"""Interprets a list's search term: ids and @names are looked up, other terms are searched for in texts."""
 
 import re
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from uuid import UUID
 from django.contrib.admin.utils import get_fields_from_path
 from django.db.models import IntegerField, Model, Q, UUIDField
 
-# What PostgreSQL's bigint holds.
+# As many digits as surely fit into PostgreSQL's bigint.
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 def meant_by(term: str, *, model: type[Model], fields: Sequence[str], name_lookup: str) -> Q | None:
-    """The rows that an id or a @name names, by indexes: a search in texts reads the table as a whole. None when the
-    term is neither, or no field of the search can hold it.
+    """A condition for the rows with the id or @name `term`. None if the term is neither, or if no field can contain it.
 
-    Ids are looked up in the fields with a `=`, names in those called username, as `name_lookup` ("lower", "upper") says
-    that their indexes have them.
+    The condition uses indexes, while a search in texts reads the whole table. Ids are looked up in the fields with a
+    leading `=`. Names are looked up in the fields whose names end in `username`, by their index on `name_lookup`
+    ("lower" or "upper").
     """
     text = term.strip()
     found = Q()

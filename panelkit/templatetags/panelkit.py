@@ -1,4 +1,4 @@
-"""Labels in templates, as in columns."""
+"""Template tags for labels and durations."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def variant(value: str) -> str:
 
 @register.filter
 def age(seconds: float) -> str:
-    """A span of time as people say it, in its largest unit: 45 s, 1.5 min, 12 min, 3 h, 2 d."""
+    """A duration in its largest unit, rounded: 45 s, 1.5 min, 12 min, 3 h, 2 d."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if (count := seconds / size) >= 1:
             return f"{count:.0f} {unit}" if count >= 10 else f"{count:.2g} {unit}"
@@ -28,7 +28,7 @@ def age(seconds: float) -> str:
 
 @register.filter
 def span(seconds: float) -> str:
-    """A short span with the digits that matter: 1.4 ms, 350 ms, 2.41 s, 12 min, 3 h."""
+    """A short duration with three digits: 1.4 ms, 350 ms, 2.41 s, 12 min, 3 h."""
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
     return f"{seconds:.3g} s" if seconds < 60 else age(seconds)
@@ -36,7 +36,7 @@ def span(seconds: float) -> str:
 
 @register.simple_tag
 def instead_of_deleting(opts: "Options[Any]") -> str:
-    """What the pages of this kind say to do with a row that cannot be deleted."""
+    """The advice of this kind of pages for a row that cannot be deleted."""
     return str(getattr(admin.site.get_model_admin(opts.model), "instead_of_deleting", ""))
 
 

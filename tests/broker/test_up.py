@@ -70,7 +70,7 @@ def test_up_prints_a_working_login_replaces_what_is_killed_and_leaves_no_process
     wait_until(lambda: up.log().count(" started (pid=") == len(procfile()), what="every process of the Procfile")
     # It has replaced its program once, to use the sandbox, and is still the only one.
     second = start_up(tmp_path, **ports)
-    assert second.wait() == 2 and f"runs here already (pid {up.pid})" in second.log()
+    assert second.wait() == 2 and f"is already running in this directory (pid {up.pid})" in second.log()
     _freeze_one_and_see_it_missed(up)
     _kill_some_and_see_them_replaced(up, panel)
     up.signal(signal.SIGINT)
@@ -93,7 +93,8 @@ def test_a_second_up_says_at_once_who_runs_and_leaves_it_alone(start_up: Callabl
         assert second.wait() == 2
     finally:
         first.signal(signal.SIGCONT)
-    assert second.log() == f"CommandError: `make up` runs here already (pid {first.pid}); Ctrl-C there ends it\n"
+    running = f"`make up` is already running in this directory (pid {first.pid}); Ctrl-C in its terminal ends it"
+    assert second.log() == f"CommandError: {running}\n"
     assert first.is_running()
     first.wait_for_log("web started")
     first.signal(signal.SIGINT)
@@ -107,7 +108,7 @@ def test_a_taken_port_is_named_before_anything_is_started(start_up: Callable[...
         port = other.getsockname()[1]
         up = start_up(tmp_path, "--empty", FLOWER_PORT=str(port))
         assert up.wait() == 2
-    taken = f"port {port} (FLOWER_PORT) is taken by another program: end that, or set FLOWER_PORT in .env"
+    taken = f"another program uses port {port} (FLOWER_PORT): end that program, or set FLOWER_PORT in .env"
     assert up.log() == f"CommandError: {taken}\n"
 
 
@@ -150,7 +151,7 @@ def _kill_some_and_see_them_replaced(up: Process, panel: str) -> None:
     for name in killed:
         os.kill(before[name], signal.SIGKILL)
     for name in killed:
-        up.wait_for_log(f"{name} ended by itself (killed by SIGKILL); it is started again in 1 s")
+        up.wait_for_log(f"{name} ended by itself (killed by SIGKILL); restarting it in 1 s")
     wait_until(lambda: all(_running(up)[name] != before[name] for name in killed), what="the three in their places")
     wait_until(lambda: _ready(up, "leads") == 2 and up.log().count("beat: Starting...") == 2, 90, "beat and the worker")
     wait_until(lambda: _answers(panel) == 200, 90, "the panel again")

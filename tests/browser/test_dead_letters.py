@@ -131,10 +131,10 @@ def test_the_trace_of_a_letter_is_one_click_away(panel: Panel, letters: list[Dea
     assert "dead-lettered" in panel.do(lambda page: page.inner_text("#steps"))
     panel.fill("input[name=id]", "nonsense")
     panel.submit('form[role=search] button:has-text("Trace")')
-    assert "That is no event id" in panel.text
+    assert "This is not an event id." in panel.text
     panel.fill("input[name=id]", str(uuid.uuid4()))
     panel.submit('form[role=search] button:has-text("Trace")')
-    assert "Nothing is known of this event" in panel.text
+    assert "CoolThing has no record of this event" in panel.text
 
 
 def test_a_whole_service_is_paused_and_resumed(panel: Panel, world: SimpleNamespace) -> None:

@@ -92,7 +92,7 @@ def test_a_script_that_cannot_start_says_why(panel: Panel, world: SimpleNamespac
 
 def test_an_operation_asks_before_it_leaves_edits_behind(panel: Panel, world: SimpleNamespace) -> None:
     draft = Assignment.objects.create(campaign=world.campaign, script=Script.objects.create(slug="empty", name="Empty"))
-    activate, stay = '.panel-operations a:has-text("Activate")', 'dialog button:has-text("Stay here")'
+    activate, stay = '.panel-operations a:has-text("Activate")', 'dialog button:has-text("Stay on this page")'
     panel.open(_page(draft))
     # A choice in a field that must be filled in is an edit like what is typed.
     chosen = (
@@ -222,7 +222,7 @@ def test_an_open_conversation_follows_what_is_added_before_and_what_is_deleted(
     drafts = "() => Object.keys(sessionStorage).filter(one => one.startsWith('draft')).length"
     assert panel.do(lambda page: page.evaluate(drafts)) == 1
     world.talk.delete()
-    wait_until(lambda: "This conversation has been erased" in panel.text, what="word of the deletion")
+    wait_until(lambda: "This conversation was deleted in the meantime." in panel.text, what="word of the deletion")
     assert before[0] not in panel.text
     assert panel.do(lambda page: page.evaluate(drafts)) == 0
     panel.problems.clear()

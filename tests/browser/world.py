@@ -171,7 +171,7 @@ def _script(world: SimpleNamespace) -> None:
         delivery=waiting, kind="waited", detail=WAITING_REASON, at=world.now, last_at=world.now, times=3
     )
     MassCancellation.objects.create(
-        by="operator", what="1 picked by hand", delivery_ids=[uuid.uuid4()], total=1, position=1, state="done"
+        by="operator", what="1 selected by hand", delivery_ids=[uuid.uuid4()], total=1, position=1, state="done"
     )
 
 

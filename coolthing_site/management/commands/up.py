@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, OutputWrapper
 from django.db import Error, connection
 
 from coolthing_site.local_world.setup import prepare_local_world
-from coolthing_site.processes.foreground import LastingOutput, interrupt, on_end_signals, only_one, require_free
+from coolthing_site.processes.foreground import LastingOutput, interrupt, on_end_signals, require_free, single_instance
 from coolthing_site.processes.keeper import Keeper
 from coolthing_site.processes.procfile import SANDBOX, base_environment, procfile, sandbox_environment
 from coolthing_site.processes.records import process_ended, processes_left_behind
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         self.stdout, self.stderr = _lasting(self.stdout), _lasting(self.stderr)
         run_dir = options["run_dir"]
         run_dir.mkdir(exist_ok=True)
-        with only_one(run_dir / "up.pid"):
+        with single_instance(run_dir / "up.pid"):
             require_free(_ports())
             if not settings.TELEGRAM_API_ID:
                 _become_sandboxed(run_dir)

@@ -29,7 +29,7 @@ document.addEventListener("DOMContentLoaded", () => {
     over = true;
     sessionStorage.removeItem(draft);
     page.replaceChildren();
-    live.gone("This conversation has been erased");
+    live.gone("This conversation");
   };
 
   // The answer as JSON; null when there is none, and the page has said why.
@@ -111,7 +111,7 @@ document.addEventListener("DOMContentLoaded", () => {
   };
 
   const refresh = async () => {
-    if (over || asking || !live.mayAsk()) return;
+    if (over || asking || !live.mayRequest()) return;
     asking = true;
     const known = messages().slice(-MOST_KNOWN).map((one) => one.dataset.version).join(",");
     const asked = new URLSearchParams({ known, parts: page.dataset.parts });

@@ -1,6 +1,6 @@
-// What all live parts of the panel share. They ask nothing while nobody looks at the page, ask more and more rarely
-// while the server does not answer, and say on the page that it may be out of date, and why. htmx's parts ("every 3s")
-// are watched here; a script that asks by itself uses window.panelLive.
+// What all live parts of the panel share. They send no requests while the page is hidden, and fewer and fewer requests
+// while the server does not answer. Then a notice on the page explains that the page may be out of date, and why. The
+// parts that htmx reloads ("every 3s") are watched here; a script with its own requests uses window.panelLive.
 window.panelLive = (() => {
   "use strict";
   const FIRST_SECONDS = 4;
@@ -21,7 +21,7 @@ window.panelLive = (() => {
     return found;
   };
 
-  const say = (text, address) => {
+  const show = (text, address) => {
     const notice = bar();
     notice.textContent = text;
     if (address) {
@@ -42,19 +42,19 @@ window.panelLive = (() => {
   };
 
   return {
-    mayAsk: () => !document.hidden && Date.now() >= notBefore,
+    mayRequest: () => !document.hidden && Date.now() >= notBefore,
     answered: () => {
       failures = 0;
       notBefore = 0;
       if (!bar().hidden) bar().hidden = true;
     },
-    failed: (why) => say(`This page may be out of date: ${why}. It asks again in ${later()} s.`),
-    gone: (what) => say(`${what}: it was deleted meanwhile.`),
-    changed: () => say("This has changed meanwhile. Copy what you have not saved, and open the page again."),
-    // Another window may log in: this one goes on then, with what was typed here.
+    failed: (why) => show(`This page may be out of date: ${why}. It will be updated again in ${later()} s.`),
+    gone: (what) => show(`${what} was deleted in the meantime.`),
+    changed: () => show("The values on this page have changed in the meantime. Copy your unsaved changes, then reload the page."),
+    // The user can log in again in another window; this page then continues and keeps what was typed into it.
     loginEnded: () => {
       later();
-      say("Your login has ended, and this page may be out of date.", `${LOGIN}?next=/admin/`);
+      show("Your login has ended, and this page may be out of date.", `${LOGIN}?next=/admin/`);
     },
     // The panel's own login page, to which a request without a login is redirected; accounts have login pages, too.
     isLogin: (address) => new URL(address, location.href).pathname === LOGIN,
@@ -68,7 +68,7 @@ window.panelLive = (() => {
   const isLive = (event) => /(^|,)\s*every\s/.test(event.detail.elt?.getAttribute?.("hx-trigger") || "");
 
   const watch = (name, act) => document.addEventListener(name, (event) => isLive(event) && act(event));
-  watch("htmx:beforeRequest", (event) => live.mayAsk() || event.preventDefault());
+  watch("htmx:beforeRequest", (event) => live.mayRequest() || event.preventDefault());
   watch("htmx:beforeSwap", (event) => {
     if (live.isLogin(event.detail.xhr.responseURL)) {
       event.detail.shouldSwap = false;
@@ -80,8 +80,8 @@ window.panelLive = (() => {
   watch("htmx:responseError", (event) => live.failed(`the server answered ${event.detail.xhr.status}`));
   watch("htmx:sendError", () => live.failed("the server does not answer"));
 
-  // The fields below a live part say the same as it does. When the row has changed they are read anew; when other
-  // fields than before can be edited, the whole page is, unless something in it has not been saved.
+  // The fields below a live part show the same row. When the row has changed, they are loaded again. If the editable
+  // fields have changed as well, the whole page is reloaded, unless it has unsaved changes.
   const RENEWS_AFTER_MS = 10000;
   let version;
   let renewedAt = 0;
@@ -98,7 +98,7 @@ window.panelLive = (() => {
     const [here, there] = [form(), page.querySelector("#content-main form[id$=_form]")];
     const [old, fresh] = [texts(here), texts(there)];
     if (old.length === fresh.length && inputs(here) === inputs(there)) {
-      old.forEach((one, place) => { one.innerHTML = fresh[place].innerHTML; });
+      old.forEach((text, place) => { text.innerHTML = fresh[place].innerHTML; });
       version = wanted;
     } else if (!window.panelUnsaved?.()) {
       location.reload();

@@ -1,5 +1,5 @@
-// A form with edits that were not saved. An operation works with what is saved: whoever presses one is asked whether to
-// save first. Whatever else leads away from the page makes the browser ask.
+// Warns about unsaved changes in a form. An operation uses the saved values, so a dialog before it offers to save first.
+// Before any other way of leaving the page, the browser warns.
 (() => {
   "use strict";
   let leaving = false;
@@ -16,13 +16,13 @@
     if (field.tagName === "SELECT") {
       const options = [...field.options];
       // The first option of a required autocomplete is the choice itself: there is no empty one before it.
-      if (!field.multiple && !options.some((one) => one.defaultSelected)) return field.value !== "";
-      return options.some((one) => one.selected !== one.defaultSelected);
+      if (!field.multiple && !options.some((option) => option.defaultSelected)) return field.value !== "";
+      return options.some((option) => option.selected !== option.defaultSelected);
     }
     return ["INPUT", "TEXTAREA"].includes(field.tagName) && field.type !== "hidden" && field.value !== field.defaultValue;
   };
 
-  // What was sent back with an error is not saved either.
+  // Values that the server sent back with an error are not saved either.
   const unsaved = () => {
     const edited = form();
     return Boolean(edited) && (edited.querySelector(".errorlist, .errornote") !== null || [...edited.elements].some(differs));
@@ -38,11 +38,11 @@
     return made;
   };
 
-  const ask = (name, address, goOn) => {
+  const confirm = (name, address, proceed) => {
     const dialog = document.createElement("dialog");
     dialog.className = "panel-dialog";
     const text = document.createElement("p");
-    text.textContent = `You have changes here that are not saved. “${name}” works with what is saved.`;
+    text.textContent = `You have unsaved changes on this page. “${name}” uses the saved values.`;
     const choices = document.createElement("div");
     choices.className = "panel-operations";
     const save = () => {
@@ -54,12 +54,12 @@
     };
     const without = () => {
       leaving = true;
-      goOn();
+      proceed();
     };
     choices.append(
       button(`Save, then ${name}`, save, true),
-      button("Go on without saving", without),
-      button("Stay here", () => dialog.close()),
+      button("Continue without saving", without),
+      button("Stay on this page", () => dialog.close()),
     );
     dialog.append(text, choices);
     dialog.addEventListener("close", () => dialog.remove());
@@ -67,7 +67,7 @@
     dialog.showModal();
   };
 
-  // The icon's name is a text, too.
+  // An icon's name is text as well; it is not part of the label.
   const named = (element) => {
     const copy = element.cloneNode(true);
     copy.querySelectorAll(".material-symbols-outlined").forEach((icon) => icon.remove());
@@ -78,7 +78,7 @@
     const link = event.target.closest?.(".panel-operations a[href]");
     if (!link || link.closest("dialog") || link.target === "_blank" || event.ctrlKey || event.metaKey || !unsaved()) return;
     event.preventDefault();
-    ask(named(link), link.getAttribute("href"), () => location.assign(link.href));
+    confirm(named(link), link.getAttribute("href"), () => location.assign(link.href));
   });
   document.addEventListener("submit", (event) => {
     if (event.target === form()) {
@@ -86,7 +86,7 @@
     } else if (event.target.closest(".panel-operations") && unsaved()) {
       event.preventDefault();
       const pressed = event.submitter || event.target.querySelector("button");
-      ask(named(pressed), event.target.getAttribute("action"), () => event.target.submit());
+      confirm(named(pressed), event.target.getAttribute("action"), () => event.target.submit());
     }
   });
   window.addEventListener("beforeunload", (event) => {

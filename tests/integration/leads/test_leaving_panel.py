@@ -41,7 +41,7 @@ PAGES = {
     "takeover": lambda conversation: conversation,
     "opt-out": lambda conversation: conversation.lead,
 }
-LINE = "1 message is leaving; after that "
+LINE = "1 message is still being sent; after that "
 
 
 def page(client: Client, row: Any, kind: str) -> str:

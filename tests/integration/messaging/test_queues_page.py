@@ -73,26 +73,26 @@ def test_figures_of_a_broker_that_is_away_stay_with_their_age(operator: Client):
     text = shown(operator)
     assert "These figures are 10 min old." in text
     assert ">77<" in text
-    assert "the broker, its management API, beat or the maintenance worker is away" in text
+    assert "Check whether the broker, its management API, beat and the maintenance worker are running." in text
 
 
 def test_a_pause_that_stops_the_sampler_is_named_as_the_reason(operator: Client):
     make_samples(600)
     QueueControl.objects.create(queue=topology.MAINTENANCE_QUEUE, paused=True)
-    assert "maintenance_queue is paused, and with it the task that asks" in shown(operator)
+    assert "No newer figures arrive while maintenance_queue is paused. Resume it." in shown(operator)
 
 
-def test_a_queue_that_the_broker_does_not_have_is_said(operator: Client):
+def test_a_queue_that_the_broker_does_not_have_is_shown(operator: Client):
     make_samples()
     QueueSample.objects.filter(queue=topology.LEADS_QUEUE).delete()
-    assert "the broker has no such queue" in shown(operator)
+    assert "The broker does not have this queue." in shown(operator)
 
 
 def test_a_queue_without_consumers_is_marked_unless_it_is_paused(operator: Client):
     make_samples(leads_queue={"consumers": 0}, llm_queue={"consumers": 0})
     QueueControl.objects.create(queue=topology.LLM_QUEUE, paused=True, reason="the model is ill", changed_by="ann")
-    assert row(operator, topology.LEADS_QUEUE).is_forsaken
-    assert not row(operator, topology.LLM_QUEUE).is_forsaken
+    assert row(operator, topology.LEADS_QUEUE).has_no_consumer
+    assert not row(operator, topology.LLM_QUEUE).has_no_consumer
     text = shown(operator)
     assert "the model is ill" in text
     assert "ann" in text
@@ -100,7 +100,7 @@ def test_a_queue_without_consumers_is_marked_unless_it_is_paused(operator: Clien
 
 def test_pausing_asks_for_a_reason_and_remembers_who(operator: Client):
     address = f"{PAGE}leads_queue/pause/"
-    assert "prefetched already still finish" in operator.get(address).content.decode()
+    assert "Workers still handle the messages that they have prefetched;" in operator.get(address).content.decode()
     assert operator.post(address, {"reason": ""}).status_code == 200
     assert not QueueControl.objects.filter(paused=True).exists()
     assert operator.post(address, {"reason": "too many leads"}).status_code == 302

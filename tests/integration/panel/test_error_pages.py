@@ -53,11 +53,11 @@ def assert_is_page(answer: Any, status: int, *texts: str) -> None:
 @pytest.mark.parametrize(
     ("address", "status", "text"),
     [
-        ("/nothing/", 404, "There is nothing here"),
-        ("/accounts/profile/", 404, "There is nothing here"),
-        ("/fail/bad/", 400, "The request is not valid"),
-        ("/fail/forbidden/", 403, "You may not do this"),
-        ("/fail/broken/", 500, "This page failed"),
+        ("/nothing/", 404, "Page not found"),
+        ("/accounts/profile/", 404, "Page not found"),
+        ("/fail/bad/", 400, "Invalid request"),
+        ("/fail/forbidden/", 403, "Permission denied"),
+        ("/fail/broken/", 500, "Internal error"),
         ("/admin/%00/", 400, "NUL character"),
     ],
 )

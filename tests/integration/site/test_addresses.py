@@ -31,7 +31,7 @@ def panel(db: None) -> Client:
 def test_a_nul_in_an_address_is_refused_in_a_sentence(panel: Client, address: str) -> None:
     answer = panel.get(address)
     assert answer.status_code == 400
-    assert "The address has a NUL character (%00)." in answer.content.decode()
+    assert "The address contains a NUL character (%00)." in answer.content.decode()
 
 
 def test_a_percent_sign_before_zeros_is_no_nul(panel: Client) -> None:

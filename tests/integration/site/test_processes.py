@@ -97,7 +97,7 @@ def test_a_stop_that_was_asked_for_is_no_incident():
     later(600)
     silence_check()
     assert (incidents(), crashes()) == ([], [])
-    assert amiss()["scripts"].startswith("Does not run since ")
+    assert amiss()["scripts"].startswith("It has not run since ")
 
 
 def test_an_end_by_itself_is_an_incident_until_it_has_run_again_for_a_while():
@@ -154,7 +154,7 @@ def test_of_several_one_is_silent():
     start("leads", pid=8)
     Process.objects.filter(pid=8).update(started_at=timezone.now() - timedelta(hours=1))
     silence_check()
-    assert "1 other leads processes run" in Incident.objects.get().reason
+    assert "1 other leads process runs" in Incident.objects.get().reason
 
 
 def test_what_a_host_left_behind_is_no_news():
@@ -225,5 +225,5 @@ def test_the_overview_and_the_list_show_who_is_silent(admin_client: Client):
     start("scripts")
     later(61)
     page = admin_client.get("/admin/").content.decode()
-    assert "Processes that need a look" in page and "It has sent no heartbeat since" in page
+    assert "Processes that need attention" in page and "It has sent no heartbeat since" in page
     assert ">silent<" in "".join(admin_client.get("/admin/coolthing_site/process/").content.decode().split())

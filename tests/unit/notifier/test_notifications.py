@@ -105,7 +105,9 @@ def test_a_title_says_what_waits_and_what_to_do(key, body, count, title):
 
 
 def test_a_long_title_ends_with_its_advice_or_is_seen_to_be_cut():
-    advice = "It is frozen, killed or cut off: look at its output, and kill it if it is frozen"
+    advice = (
+        "It is frozen, has been killed, or cannot reach the database: look at its output, and kill it if it is frozen"
+    )
     reason = f"leads (pid 7 on a-host-with-a-name.example.internal) {'has sent no heartbeat ' * 10}. {advice}"
     assert title_of("manager.crash", {"reason": reason}, name_of).endswith(advice)
     cut = title_of("parser.error", {"reason": "word " * 1000}, name_of)

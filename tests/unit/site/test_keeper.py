@@ -69,7 +69,7 @@ def test_one_that_ends_at_once_is_started_again_ever_more_slowly_and_explained(
     assert [delay for _, _, delay in ends] == [0.01, 0.02, 0.04, 0.04, 0.04, 0.04]
     said = capsys.readouterr().out
     assert said.count("steady started") == 1 and "steady stopped (killed by SIGTERM)" in said
-    assert "failing has ended 5 times in a row; the last lines it printed:" in said
+    assert "failing has ended 5 times in a row; the last lines of its output:" in said
     assert "system  |     no such thing" in said
 
 

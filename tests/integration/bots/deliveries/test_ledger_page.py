@@ -141,7 +141,7 @@ def test_some_are_cancelled_after_their_number_was_shown(panel: Client):
     answer = panel.post(reverse(LIST), form["fields"])
     order = MassCancellation.objects.get()
     assert answer.status_code == 302 and answer["Location"].endswith(f"/masscancellation/{order.pk}/change/")
-    assert (order.by, order.what, order.total, order.cancelled) == ("olga", "3 deliveries picked by hand", 3, 3)
+    assert (order.by, order.what, order.total, order.cancelled) == ("olga", "3 deliveries selected by hand", 3, 3)
     assert [Delivery.objects.get(pk=row.pk).state for row in rows] == ["cancelled"] * 3 + ["queued"]
     assert LogEntry.objects.filter(object_id=str(order.pk)).exists()
     assert LogEntry.objects.filter(change_message__contains=str(order)).count() == 3
