@@ -134,9 +134,9 @@ def test_the_command_prints_the_story_for_people_and_for_programs():
         call_command("trace", str(uuid.uuid4()), stdout=io.StringIO())
 
 
-def test_the_search_box_tells_where_ids_are_to_whom_may_look_there():
+def test_the_search_box_links_to_the_lists_with_ids_that_the_user_may_view():
     page = person("view_outboxevent", "view_hit").get("/admin/trace/").content.decode()
-    told = page[page.index("Where is an id?") :]
+    told = page[page.index("You find event ids on the pages of these objects") :]
     assert 'href="/admin/messaging/outboxevent/">' in told and 'href="/admin/parser/hit/">hits' in told
     assert "/admin/leads/lead/" not in told
 
@@ -144,9 +144,9 @@ def test_the_search_box_tells_where_ids_are_to_whom_may_look_there():
 def test_the_search_box_leads_to_the_page():
     client, event = person("view_outboxevent"), _publish()
     assert client.get(f"/admin/trace/?id={event.id.hex}").headers["Location"] == f"/admin/trace/{event.id}/"
-    assert "no event id" in client.get("/admin/trace/?id=nonsense").content.decode()
+    assert "This is not an event id." in client.get("/admin/trace/?id=nonsense").content.decode()
     assert "bots.error" in client.get(f"/admin/trace/{event.id}/").content.decode()
-    assert "Nothing is known" in client.get(f"/admin/trace/{uuid.uuid4()}/").content.decode()
+    assert "CoolThing has no record of this event" in client.get(f"/admin/trace/{uuid.uuid4()}/").content.decode()
 
 
 def test_steps_are_shown_to_those_who_may_see_their_rows():
@@ -160,7 +160,7 @@ def test_steps_are_shown_to_those_who_may_see_their_rows():
     assert "Secret channel" in person("view_outboxevent", "view_notification").get(page).content.decode()
 
 
-def test_a_story_asks_the_database_a_fixed_number_of_times(django_assert_max_num_queries):
+def test_a_trace_takes_a_fixed_number_of_queries(django_assert_max_num_queries):
     event = _publish()
     with django_assert_max_num_queries(12):
         trace(event.id)

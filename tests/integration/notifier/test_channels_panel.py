@@ -47,7 +47,7 @@ def add(panel: Client, kind: str, address: str) -> str:
 def test_an_address_that_cannot_work_is_refused_at_the_door(panel, kind, address, said):
     answer = add(panel, kind, address)
     assert said in answer and address not in answer
-    assert "Enter it again" in answer and ("`.env`" in answer or "OUTGOING" not in answer)
+    assert "Enter this value again" in answer and ("`.env`" in answer or "OUTGOING" not in answer)
     assert not Channel.objects.exists()
 
 

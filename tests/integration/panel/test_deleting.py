@@ -40,9 +40,7 @@ def campaign() -> Campaign:
 
 
 def test_what_has_a_record_stays_and_the_page_says_what_to_do_instead(panel: Client, campaign: Campaign):
-    why = (
-        f"This campaign ({campaign}) cannot be deleted: 1 delivery would go with it, and what happened stays on record."
-    )
+    why = f"This campaign ({campaign}) cannot be deleted, because CoolThing keeps the records that belong to it: 1 delivery."
     page = said(panel.get(page_of(campaign)))
     assert f"{why} Finish it instead: " in page and "your account" not in page
     assert why in said(panel.post(page_of(campaign), {"post": "yes"}))
@@ -50,7 +48,7 @@ def test_what_has_a_record_stays_and_the_page_says_what_to_do_instead(panel: Cli
     many = {"action": "delete_selected", "_selected_action": [campaign.pk]}
     for confirmed in ({}, {"post": "yes"}):
         page = said(panel.post("/admin/campaigns/campaign/", many | confirmed))
-        assert "The selected campaign cannot be deleted: 1 delivery would go with it" in page
+        assert "records that belong to them: 1 delivery." in page
     assert Campaign.objects.filter(pk=campaign.pk).exists()
 
 

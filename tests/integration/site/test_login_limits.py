@@ -188,7 +188,7 @@ def test_who_may_change_accounts_unlocks_in_the_panel(olga: User) -> None:
     who = f"boris from {row.ip_address}"
     assert who in panel.get(page).content.decode()
     answer = panel.post(page, follow=True)
-    assert f"This failed login of {who} was forgotten" in answer.content.decode()
+    assert f"This failed login of {who} was deleted" in answer.content.decode()
     assert "ccess attempt" not in answer.content.decode()
     assert not AccessAttempt.objects.exists()
 
