@@ -40,11 +40,11 @@ def campaign() -> Campaign:
 
 
 def test_what_has_a_record_stays_and_the_page_says_what_to_do_instead(panel: Client, campaign: Campaign):
-    why = f"This campaign ({campaign}) cannot be deleted, because CoolThing keeps the records that belong to it: 1 delivery."
+    why = f"This campaign ({campaign}) cannot be deleted, because CoolThing keeps the records that belong to it"
     page = said(panel.get(page_of(campaign)))
-    assert f"{why} Finish it instead: " in page and "your account" not in page
+    assert f"{why}: 1 delivery. Finish it instead: " in page and "your account" not in page
     assert why in said(panel.post(page_of(campaign), {"post": "yes"}))
-    assert "Log it out instead: " in said(panel.get(page_of(Bot.objects.get())))
+    assert "Log the account out instead: " in said(panel.get(page_of(Bot.objects.get())))
     many = {"action": "delete_selected", "_selected_action": [campaign.pk]}
     for confirmed in ({}, {"post": "yes"}):
         page = said(panel.post("/admin/campaigns/campaign/", many | confirmed))

@@ -24,7 +24,7 @@ def scheduler(monkeypatch: pytest.MonkeyPatch) -> PatientScheduler:
     for name, result in (("tick", 5.0), ("apply_entry", None), ("setup_schedule", None)):
         monkeypatch.setattr(DatabaseScheduler, name, lambda *_, result=result, **__: result)
     made = object.__new__(PatientScheduler)
-    made._ending = Event()
+    made._stopped = Event()
     return made
 
 
@@ -43,7 +43,7 @@ def test_each_task_that_beat_sends_is_a_turn(scheduler: PatientScheduler):
 
 
 def test_beat_that_waits_for_the_broker_does_not_hang(scheduler: PatientScheduler):
-    scheduler._broker_is_away(ConnectionRefusedError(), 2)
+    scheduler._broker_is_down(ConnectionRefusedError(), 2)
     assert noted()
 
 
