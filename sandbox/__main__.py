@@ -17,25 +17,25 @@ log = logging.getLogger("sandbox")
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, mtproto_port: int, http_port: int, key_dir: Path) -> None:
-    """The sandbox's options, named as the fields of SandboxConfig, with these defaults."""
+    """Add the sandbox's options, which have the names of SandboxConfig's fields, with these defaults."""
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--mtproto-port", type=int, default=mtproto_port, help="0: a free one")
-    parser.add_argument("--http-port", type=int, default=http_port, help="0: a free one")
-    parser.add_argument("--key-dir", type=Path, default=key_dir, help="where the server's RSA key is kept")
+    parser.add_argument("--mtproto-port", type=int, default=mtproto_port, help="0: a free port")
+    parser.add_argument("--http-port", type=int, default=http_port, help="0: a free port")
+    parser.add_argument("--key-dir", type=Path, default=key_dir, help="the directory of the server's RSA key")
     parser.add_argument("--scenario", help="a file, or a name in sandbox/scenarios/")
-    parser.add_argument("--speed", type=float, default=1.0, help="how fast the scenario's people are")
-    parser.add_argument("--state", type=Path, help="keep the world and the logins in this file")
+    parser.add_argument("--speed", type=float, default=1.0, help="2: the scenario's people are twice as fast")
+    parser.add_argument("--state", type=Path, help="store the world and the logins in this file")
 
 
 def config_from(options: Mapping[str, Any]) -> SandboxConfig:
-    """The configuration in parsed options, of which there may be more than the sandbox's."""
+    """The configuration from parsed options. Options that are not the sandbox's are ignored."""
     return SandboxConfig(
         **{field.name: options[field.name] for field in fields(SandboxConfig) if field.name in options}
     )
 
 
 def run(config: SandboxConfig) -> int:
-    """Run until SIGINT or SIGTERM; the exit code is 2 when it cannot start."""
+    """Run until SIGINT or SIGTERM. Returns the exit code, 2 if the sandbox cannot start."""
     try:
         asyncio.run(serve(config))
     except (ScenarioError, StateUnreadable, OSError) as error:

@@ -1,12 +1,17 @@
-"""The control API: JSON over HTTP, on loopback only, to look at the world and to change it.
+"""The control API, which shows and changes the world: JSON over HTTP, on loopback only.
 
-`GET /health`, `GET /world`, `GET /ledger?since=SEQ`, `GET /faults`; `POST /users`, `POST /chats`, `POST /say` (people
-write); these three take an object or a list; `POST /album` (pictures sent as one), `POST /describe` (a user is a Bot
-API bot, a scam, a fake, or gone), `POST /edit`, `POST /delete`, `POST /react` (what becomes of the ledger entry `seq`),
-`POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /upgrade` (a basic group becomes a
-supergroup), `POST /topics` (a topic of a forum), `POST /rename`, `POST /hand_over` and `POST /collect` (usernames),
-`POST /block`, `POST /scan` (somebody scans a QR code to log in), `POST /faults`; `DELETE /faults`; `POST /reset`. Users
-and peers are named by id (marked for chats) or `@username`. Whatever is wrong with a request is answered with 400 and
+- `GET /health`, `GET /world`, `GET /ledger?since=SEQ`
+- `POST /users`, `POST /chats`, `POST /say` (people send messages): each takes an object or a list
+- `POST /album` (pictures sent as one), `POST /describe` (a user is a Bot API bot, a scam, a fake, or deleted)
+- `POST /edit`, `POST /delete`, `POST /react`: changes of the message with the ledger entry `seq`
+- `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /block`
+- `POST /upgrade` (a basic group becomes a supergroup), `POST /topics` (a new topic of a forum)
+- `POST /rename`, `POST /hand_over`, `POST /collect`: usernames
+- `POST /scan` (a user scans a QR code to log in)
+- `GET /faults`, `POST /faults`, `DELETE /faults`
+- `POST /reset`
+
+Users and peers are given by id (marked for chats) or `@username`. An invalid request is answered with 400 and
 `{"error": …}`.
 """
 
@@ -64,7 +69,7 @@ class ControlledSandbox(Protocol):
 
 
 class Control:
-    """The handlers; they run in the loop that owns the world."""
+    """The handlers. They run in the event loop that owns the world."""
 
     def __init__(self, sandbox: ControlledSandbox) -> None:
         self._sandbox = sandbox
@@ -79,7 +84,7 @@ class Control:
     async def ledger(self, request: web.Request) -> web.Response:
         since = request.query.get("since", "0")
         if not since.isdigit():
-            raise BadRequest(f"since: {since!r} is no sequence number")
+            raise BadRequest(f"since: {since!r} is not a sequence number")
         return web.json_response([entry.as_json() for entry in self._world.ledger[int(since) :]])
 
     async def world(self, _request: web.Request) -> web.Response:
@@ -106,41 +111,41 @@ class Control:
         added = [self._add_chat(new) for new in await bodies_of(request, NewChat)]
         return web.json_response([_chat(chat) for chat in added], status=201)
 
-    async def say(self, request: web.Request) -> web.Response:
-        """Answers an object with its entry, a list with the list of them."""
-        said = [self._say(new).as_json() for new in await bodies_of(request, NewMessage)]
-        return web.json_response(said if isinstance(await json_of(request), list) else said[0], status=201)
+    async def send_messages(self, request: web.Request) -> web.Response:
+        """Answers an object with its entry, and a list with the list of entries."""
+        sent = [self._send(new).as_json() for new in await bodies_of(request, NewMessage)]
+        return web.json_response(sent if isinstance(await json_of(request), list) else sent[0], status=201)
 
-    def _say(self, said: NewMessage) -> LedgerEntry:
-        user, peer = self._user_id(said.user), self._id(said.peer)
+    def _send(self, new: NewMessage) -> LedgerEntry:
+        user, peer = self._user_id(new.user), self._id(new.peer)
         reply_to = None
-        if said.reply_to is not None:
-            replied = self._world.entry(said.reply_to)
+        if new.reply_to is not None:
+            replied = self._world.entry(new.reply_to)
             reply_to = replied.id_for(user) if replied else None
             if reply_to is None:
-                raise BadRequest(f"reply_to: user {user} sees no entry {said.reply_to}")
+                raise BadRequest(f"reply_to: user {user} sees no entry {new.reply_to}")
         return sending.send(
-            self._world, user_id=user, peer=peer, text=said.text, reply_to=reply_to, marks=self._marks(user, peer, said)
+            self._world, user_id=user, peer=peer, text=new.text, reply_to=reply_to, marks=self._marks(user, peer, new)
         )
 
-    def _marks(self, user: int, peer: int, said: NewMessage) -> Marks:
-        send_as = self._id(said.send_as) if said.send_as is not None else None
+    def _marks(self, user: int, peer: int, new: NewMessage) -> Marks:
+        send_as = self._id(new.send_as) if new.send_as is not None else None
         if send_as is not None:
             authors.check_send_as(self._world, user, self._world.registry.chat(peer), send_as)
-        forward = said.forwarded_from
+        forward = new.forwarded_from
         return Marks(
             send_as=send_as,
-            post_author=said.post_author,
-            via_bot=self._user_id(said.via_bot) if said.via_bot is not None else None,
+            post_author=new.post_author,
+            via_bot=self._user_id(new.via_bot) if new.via_bot is not None else None,
             forward=Forward(self._world.clock(), self._id(forward)) if forward is not None else None,
         )
 
     async def send_album(self, request: web.Request) -> web.Response:
-        """Answers with the list of its messages' entries."""
+        """Answers with the list of the entries."""
         body = await body_of(request, Album)
         user, peer = self._user_id(body.user), self._id(body.peer)
-        said = authors.send_album(self._world, user_id=user, peer=peer, texts=body.texts)
-        return web.json_response([entry.as_json() for entry in said], status=201)
+        sent = authors.send_album(self._world, user_id=user, peer=peer, texts=body.texts)
+        return web.json_response([entry.as_json() for entry in sent], status=201)
 
     async def describe(self, request: web.Request) -> web.Response:
         body = await body_of(request, Described)
@@ -262,13 +267,13 @@ class Control:
             return name
         found = self._world.find_username(name)
         if found is None:
-            raise BadRequest(f"nobody has the username {name!r}")
+            raise BadRequest(f"no user or chat has the username {name!r}")
         return found.id
 
     def _user_id(self, name: Name) -> int:
         user_id = self._id(name)
         if user_id not in self._world.users:
-            raise BadRequest(f"{name!r} is no user")
+            raise BadRequest(f"{name!r} is not a user")
         return user_id
 
     def _user(self, user: User) -> dict[str, Any]:
@@ -290,7 +295,7 @@ def add_control_routes(app: web.Application, sandbox: ControlledSandbox) -> None
     posts = {
         "/users": control.add_users,
         "/chats": control.add_chats,
-        "/say": control.say,
+        "/say": control.send_messages,
         "/album": control.send_album,
         "/describe": control.describe,
         "/edit": control.edit,
@@ -310,17 +315,17 @@ def add_control_routes(app: web.Application, sandbox: ControlledSandbox) -> None
         "/reset": control.reset,
     }
     for path, handler in (gets | {"/faults": control.faults}).items():
-        app.router.add_get(path, _telling(handler))
+        app.router.add_get(path, _with_errors(handler))
     for path, handler in posts.items():
-        app.router.add_post(path, _telling(handler))
-    app.router.add_delete("/faults", _telling(control.clear_faults))
+        app.router.add_post(path, _with_errors(handler))
+    app.router.add_delete("/faults", _with_errors(control.clear_faults))
 
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def _telling(handler: Handler) -> Handler:
-    """The handler, with what is wrong with a request answered as a 400."""
+def _with_errors(handler: Handler) -> Handler:
+    """The handler, but an invalid request is answered with 400."""
 
     async def wrapped(request: web.Request) -> web.Response:
         try:

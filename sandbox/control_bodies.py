@@ -1,4 +1,4 @@
-"""Request bodies of the control API: their shapes, and how they are read and checked."""
+"""The request bodies of the control API, and their validation."""
 
 from typing import Any, Literal, TypeVar
 
@@ -10,7 +10,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 class BadRequest(Exception):
-    """The request makes no sense; the text says why."""
+    """The request is invalid. The text contains the reason."""
 
 
 class Strict(BaseModel):
@@ -47,8 +47,11 @@ class NewTopic(Strict):
 
 
 class NewMessage(Strict):
-    """`reply_to` is the seq of a ledger entry. `send_as`: a channel, or the chat itself for an anonymous admin, who may
-    sign as `post_author`. `via_bot`: an inline bot. `forwarded_from`: whose message is forwarded."""
+    """`reply_to` is the seq of a ledger entry.
+
+    `send_as` is a channel, or the chat itself for an anonymous admin, who may sign as `post_author`. `via_bot` is an
+    inline bot, `forwarded_from` the author of a forwarded message.
+    """
 
     user: Name
     peer: Name
@@ -61,7 +64,7 @@ class NewMessage(Strict):
 
 
 class Album(Strict):
-    """Pictures that `user` sends as one, a message for each of the `texts`, which are captions; most are empty."""
+    """Pictures that `user` sends together: one message for each caption in `texts`. Most captions are empty."""
 
     user: Name
     peer: Name
@@ -69,7 +72,7 @@ class Album(Strict):
 
 
 class Described(Strict):
-    """What everybody is shown of a user: a Bot API bot, a scam, a fake; with `deleted` the account is gone."""
+    """How clients show a user: as a Bot API bot, a scam or a fake. With `deleted` the account is deleted."""
 
     user: Name
     bot: bool | None = None
@@ -79,20 +82,20 @@ class Described(Strict):
 
 
 class Edited(Strict):
-    """Its author gives the ledger entry `seq` another text."""
+    """The author changes the text of the ledger entry `seq`."""
 
     seq: int
     text: str
 
 
 class Deleted(Strict):
-    """The ledger entry `seq` is deleted for everybody."""
+    """The ledger entry `seq` is deleted for everyone."""
 
     seq: int
 
 
 class Reaction(Strict):
-    """`user` reacts to the ledger entry `seq`; without `emoji` they take that back."""
+    """`user` reacts to the ledger entry `seq`; without `emoji`, the reaction is removed."""
 
     user: Name
     seq: int
@@ -105,20 +108,20 @@ class ChatMember(Strict):
 
 
 class Upgrade(Strict):
-    """The basic group becomes a supergroup."""
+    """The basic group `chat` becomes a supergroup."""
 
     chat: int
 
 
 class Renaming(Strict):
-    """`who` bears `username` from now on; null: none."""
+    """`who` gets `username` instead of the current username; null removes it."""
 
     who: Name
     username: str | None
 
 
 class HandingOver(Strict):
-    """`username` goes from its bearer to `to`."""
+    """`username` moves from its owner to `to`."""
 
     username: str
     to: Name
@@ -130,7 +133,7 @@ class Bought(Strict):
 
 
 class Collecting(Strict):
-    """The collectible usernames of `who` are these, in this order."""
+    """Sets the collectible usernames of `who`, in this order."""
 
     who: Name
     usernames: list[Bought]
@@ -144,7 +147,7 @@ class Blocking(Strict):
 
 
 class Scan(Strict):
-    """`user` scans the QR code that stands for `url`."""
+    """`user` scans the QR code that contains `url`."""
 
     user: Name
     url: str
@@ -155,7 +158,7 @@ async def body_of(request: web.Request, model: type[Body]) -> Body:
 
 
 async def bodies_of(request: web.Request, model: type[Body]) -> list[Body]:
-    """All of them are checked before the first one is used."""
+    """The bodies of a request. All are validated before the first is used."""
     data = await json_of(request)
     if isinstance(data, list):
         return [_valid(model, item, f"{index}.") for index, item in enumerate(data)]

@@ -1,9 +1,9 @@
-"""Simulated people: they chat by a scenario's lines and answer whoever of the team writes to them in private.
+"""Simulated people. They send the lines of a scenario to the chats, and answer direct messages of the team's accounts.
 
-They know the World only: no network, no Telegram library. Everything they write is fixed by the scenario and the
-seed; only the moment of an answer is free.
+They use only the World: no network, no Telegram library. The scenario and the seed determine every text and its order;
+only the times of the answers vary.
 
-HTTP: `GET /people` tells {state, said, of, waiting}; `POST /people/start` lets them begin.
+HTTP: `GET /people` returns {state, said, of, waiting}; `POST /people/start` starts the lines.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from sandbox.world.world import LedgerEntry, World, WorldError
 
 log = logging.getLogger(__name__)
 
-# Seconds at speed 1.0 between being written to and answering.
+# Seconds at speed 1.0 between a direct message and its answer.
 ANSWER_AFTER = (0.3, 1.0)
 
 State = Literal["idle", "talking", "done"]
 
 
 class Status(TypedDict):
-    """`said` of `of` lines are said; `waiting` answers are about to be written."""
+    """`said` of `of` lines were sent; `waiting` answers will be sent in a moment."""
 
     state: State
     said: int
@@ -38,8 +38,8 @@ class Status(TypedDict):
 class People:
     """The people of a scenario that has been applied to `world`.
 
-    `run()` answers private messages from the moment it is called and plays the lines once `start()` was called;
-    it goes on answering until it is cancelled. At `speed` 2.0 everything takes half as long.
+    `run()` answers direct messages until it is cancelled. It sends the lines once `start()` has been called. At `speed`
+    2.0 everything takes half as long.
     """
 
     def __init__(self, world: World, scenario: Scenario, *, speed: float = 1.0, seed: int | None = None) -> None:
@@ -52,14 +52,14 @@ class People:
         self._people: dict[int, ScenarioPerson] = {users[person.key]: person for person in self._scenario.people}
         self._accounts = {users[account.key] for account in self._scenario.accounts}
         self._rng = random.Random(self._scenario.seed)
-        self._said: dict[str, LedgerEntry] = {}
+        self._sent: dict[str, LedgerEntry] = {}
         self._count = 0
         self._answered: dict[tuple[int, int], int] = defaultdict(int)
         self._pending: dict[tuple[int, int], asyncio.TimerHandle] = {}
         self._started = asyncio.Event()
 
     def start(self) -> None:
-        """Lets the people begin with their lines; a second call changes nothing."""
+        """Start to send the lines. A second call changes nothing."""
         self._started.set()
 
     def status(self) -> Status:
@@ -68,7 +68,7 @@ class People:
         return {"state": state, "said": self._count, "of": len(self._script), "waiting": len(self._pending)}
 
     async def run(self) -> None:
-        unsubscribe = self._world.subscribe(self._heard)
+        unsubscribe = self._world.subscribe(self._on_message)
         try:
             await self._started.wait()
             await self._play()
@@ -84,51 +84,51 @@ class People:
         pause = self._scenario.play_seconds / self._speed / max(1, len(self._script))
         begun = loop.time()
         for index, line in enumerate(self._script):
-            # Counted from the beginning, so that late wake-ups do not add up.
+            # Measured from the start, so that late wake-ups do not add up.
             await asyncio.sleep(begun + index * pause - loop.time())
-            self._speak(line)
+            self._send_line(line)
             self._count += 1
 
-    def _speak(self, line: ScenarioLine) -> None:
-        speaker = self._users[line.who]
-        answered = self._said.get(line.reply_to) if line.reply_to else None
-        entry = self._say(
-            speaker,
+    def _send_line(self, line: ScenarioLine) -> None:
+        sender = self._users[line.who]
+        answered = self._sent.get(line.reply_to) if line.reply_to else None
+        entry = self._send(
+            sender,
             self._chats[line.chat],
             line.text,
-            reply_to=answered.id_for(speaker) if answered else None,
+            reply_to=answered.id_for(sender) if answered else None,
         )
         if entry and line.key:
-            self._said[line.key] = entry
+            self._sent[line.key] = entry
 
-    def _heard(self, entry: LedgerEntry) -> None:
-        """Answers a private message of one of the team's accounts, a burst of them only once."""
+    def _on_message(self, entry: LedgerEntry) -> None:
+        """Answer a direct message of one of the team's accounts. Messages in quick succession get one answer."""
         person = self._people.get(entry.peer)
-        talk = (entry.peer, entry.from_user)
-        if person is None or entry.from_user not in self._accounts or talk in self._pending:
+        conversation = (entry.peer, entry.from_user)
+        if person is None or entry.from_user not in self._accounts or conversation in self._pending:
             return
         answers = self._scenario.private_answers(person)
-        turn = self._answered[talk]
+        turn = self._answered[conversation]
         if turn >= len(answers):
             return
         delay = self._rng.uniform(*ANSWER_AFTER) / self._speed
         loop = asyncio.get_running_loop()
-        self._pending[talk] = loop.call_later(delay, self._answer, talk, answers[turn])
+        self._pending[conversation] = loop.call_later(delay, self._answer, conversation, answers[turn])
 
-    def _answer(self, talk: tuple[int, int], text: str) -> None:
-        del self._pending[talk]
-        self._answered[talk] += 1
-        person, account = talk
-        self._say(person, account, text)
+    def _answer(self, conversation: tuple[int, int], text: str) -> None:
+        del self._pending[conversation]
+        self._answered[conversation] += 1
+        person, account = conversation
+        self._send(person, account, text)
 
-    def _say(self, user_id: int, peer: int, text: str, *, reply_to: int | None = None) -> LedgerEntry | None:
+    def _send(self, user_id: int, peer: int, text: str, *, reply_to: int | None = None) -> LedgerEntry | None:
         chat = self._world.chats.get(peer)
         if chat is not None and chat.migrated_to is not None:
             peer, reply_to = chat.migrated_to, None
         try:
             return sending.send(self._world, user_id=user_id, peer=peer, text=text, reply_to=reply_to)
         except WorldError as error:
-            # A person who was removed from a chat or blocked must not silence everybody else.
+            # One person who was removed or blocked must not stop the others.
             log.warning("user %s could not write to %s: %s", user_id, peer, error)
             return None
 

@@ -1,7 +1,7 @@
-"""A scenario: who lives in the sandbox's world, what they write in the chats, how they answer in private.
+"""Scenarios: the people and chats of the sandbox's world, the lines that people send, and their answers in private.
 
-A scenario is a YAML file. It says by itself which lines are meant to be found (`wants`), so that what the product
-finds can be compared with something that knows nothing of the product's matching.
+A scenario is a YAML file. Each line lists the campaigns that should find it (`wants`), so that the hits of the product
+can be compared with a list that does not depend on the product's matching.
 """
 
 import random
@@ -22,7 +22,7 @@ Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-# How often a small-talk line answers the one before it in its chat.
+# The share of small-talk lines that reply to the line before them in their chat.
 SMALL_TALK_REPLIES = 0.3
 # Marked ids: a supergroup's begins with -100, a basic group's is just negative.
 FIRST_USER_ID = 7_100_000_001
@@ -30,7 +30,7 @@ FIRST_CHAT_ID = {"supergroup": -1_002_100_000_001, "group": -4_100_001}
 
 
 class ScenarioError(ValueError):
-    """The file is no scenario; the message names the file, the path inside it and the reason."""
+    """The file is not a scenario. The message contains the file, the path inside it and the reason."""
 
 
 class ScenarioPart(BaseModel):
@@ -51,7 +51,7 @@ class Account(Resident):
 
 
 class ScenarioPerson(Resident):
-    """Somebody who is not ours. `turns` overrides how often they answer before their last word."""
+    """A person outside the team. `turns` overrides how often they answer before their last answer."""
 
     language: Language
     behaviour: Behaviour = "curious"
@@ -59,7 +59,7 @@ class ScenarioPerson(Resident):
 
 
 class ScenarioChat(ScenarioPart):
-    """A group. `id` is its marked id, needed only where a file elsewhere has to name a chat without a link."""
+    """A group. `id` is its marked id, needed only if another file refers to a chat without a link."""
 
     key: Key
     kind: Literal["group", "supergroup"]
@@ -72,7 +72,7 @@ class ScenarioChat(ScenarioPart):
 
 
 class ScenarioLine(ScenarioPart):
-    """Something a person writes in a chat. `wants` names the campaigns that are meant to find it."""
+    """A message that a person sends to a chat. `wants`: the campaigns that should find it."""
 
     key: Key | None = None
     who: Key
@@ -87,8 +87,8 @@ class ScenarioLine(ScenarioPart):
         return (value,) if isinstance(value, str) else value
 
 
-class SmallTalk(ScenarioPart):
-    """Phrases that nobody looks for; the seed picks who of the chat's people says each of them."""
+class Chatter(ScenarioPart):
+    """Phrases that no campaign looks for. The seed determines which member of the chat sends each of them."""
 
     chat: Key
     phrases: tuple[Text, ...]
@@ -117,7 +117,7 @@ class Replies(ScenarioPart):
 
 
 class Scenario(ScenarioPart):
-    """A valid scenario: every name in it exists, and whoever writes in a chat is its member."""
+    """A valid scenario: every name in it exists, and people send only to chats of which they are members."""
 
     name: Text
     seed: int = 1
@@ -127,7 +127,7 @@ class Scenario(ScenarioPart):
     people: tuple[ScenarioPerson, ...]
     chats: tuple[ScenarioChat, ...]
     lines: tuple[ScenarioLine, ...] = ()
-    small_talk: tuple[SmallTalk, ...] = ()
+    small_talk: tuple[Chatter, ...] = ()
     replies: dict[Behaviour, Replies] = {}
 
     @classmethod
@@ -143,7 +143,7 @@ class Scenario(ScenarioPart):
         except yaml.YAMLError as error:
             raise ScenarioError(f"{path}: not YAML: {error}") from error
         except ValidationError as error:
-            raise ScenarioError(_told(path, error)) from error
+            raise ScenarioError(_described(path, error)) from error
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Scenario":
@@ -160,23 +160,23 @@ class Scenario(ScenarioPart):
         return next(chat for chat in self.chats if chat.key == key)
 
     def script(self) -> tuple[ScenarioLine, ...]:
-        """Every line in the order in which it is said: the written ones in their order, small talk in between."""
+        """All lines in the order in which they are sent. The small talk is spread between the written lines."""
         placed = [((index + 0.5) / len(self.lines), line) for index, line in enumerate(self.lines)]
-        for talk in self.small_talk:
-            said = _small_talk(self, talk)
-            placed += [((index + 0.5) / len(said), line) for index, line in enumerate(said)]
+        for chatter in self.small_talk:
+            lines = _chatter_lines(self, chatter)
+            placed += [((index + 0.5) / len(lines), line) for index, line in enumerate(lines)]
         return tuple(line for _, line in sorted(placed, key=lambda pair: pair[0]))
 
     def expected_leads(self) -> set[tuple[str, str]]:
-        """(campaign, person) of every line that a campaign is meant to find: one lead each."""
+        """(campaign, person) of every line that a campaign should find: one lead each."""
         return {(campaign, line.who) for line in self.lines for campaign in line.wants}
 
     def expected_hits(self) -> list[tuple[str, ScenarioLine]]:
-        """(campaign, line) of every line that a campaign is meant to find."""
+        """(campaign, line) of every line that a campaign should find."""
         return [(campaign, line) for line in self.lines for campaign in line.wants]
 
     def private_answers(self, person: ScenarioPerson) -> tuple[str, ...]:
-        """What the person writes in private, one text for each time they are written to; silence after the last."""
+        """The person's answers to direct messages, one for each time. After the last the person is silent."""
         replies = self.replies.get(person.behaviour)
         if replies is None:
             return ()
@@ -186,7 +186,7 @@ class Scenario(ScenarioPart):
         return (*rng.sample(phrases.answers, turns), rng.choice(phrases.last))
 
     def user_ids(self) -> dict[str, int]:
-        """The user id of every account and person, by key: always the same ones for the same file."""
+        """The user id of every account and person, by key. The same file always gives the same ids."""
         return {user.key: FIRST_USER_ID + index for index, user in enumerate(self.residents)}
 
     def chat_ids(self) -> dict[str, int]:
@@ -197,7 +197,7 @@ class Scenario(ScenarioPart):
         }
 
     def apply(self, world: World) -> None:
-        """Creates the users and chats, under `user_ids()` and `chat_ids()`, in a world that has none of them."""
+        """Create the users and chats in a new world, with the ids of `user_ids()` and `chat_ids()`."""
         users, chats = self.user_ids(), self.chat_ids()
         for user in self.residents:
             world.add_user(
@@ -219,27 +219,27 @@ class Scenario(ScenarioPart):
             )
 
 
-def _small_talk(scenario: Scenario, talk: SmallTalk) -> list[ScenarioLine]:
-    rng = random.Random(f"{scenario.seed}:{talk.chat}")
-    members = set(scenario.chat(talk.chat).members)
-    said: list[ScenarioLine] = []
-    for index, text in enumerate(talk.phrases):
+def _chatter_lines(scenario: Scenario, chatter: Chatter) -> list[ScenarioLine]:
+    rng = random.Random(f"{scenario.seed}:{chatter.chat}")
+    members = set(scenario.chat(chatter.chat).members)
+    lines: list[ScenarioLine] = []
+    for index, text in enumerate(chatter.phrases):
         language = _language(text)
         able = [p.key for p in scenario.people if p.key in members and p.language == language]
-        # Nobody talks twice in a row if somebody else can.
-        others = [key for key in able if not said or key != said[-1].who] or able
-        answers = bool(said) and rng.random() < SMALL_TALK_REPLIES
-        reply_to = said[-1].key if answers else None
-        key = f"talk-{talk.chat}-{index}"
-        said.append(ScenarioLine(key=key, who=rng.choice(others), chat=talk.chat, text=text, reply_to=reply_to))
-    return said
+        # No person sends two lines in a row if another person can send the second.
+        others = [key for key in able if not lines or key != lines[-1].who] or able
+        answers = bool(lines) and rng.random() < SMALL_TALK_REPLIES
+        reply_to = lines[-1].key if answers else None
+        key = f"talk-{chatter.chat}-{index}"
+        lines.append(ScenarioLine(key=key, who=rng.choice(others), chat=chatter.chat, text=text, reply_to=reply_to))
+    return lines
 
 
 def _language(text: str) -> Language:
     return "ru" if re.search("[а-яё]", text, re.IGNORECASE) else "en"
 
 
-def _told(path: Path, error: ValidationError) -> str:
+def _described(path: Path, error: ValidationError) -> str:
     """One line for each problem: file, path inside it, reason."""
     lines = []
     for problem in error.errors():
@@ -250,16 +250,16 @@ def _told(path: Path, error: ValidationError) -> str:
 
 
 def _problems(scenario: Scenario) -> Iterable[str]:
-    """What no single part can know: names that do not exist or exist twice."""
+    """Problems between parts: names that do not exist or exist twice."""
     yield from _doubles(scenario)
     users = {user.key for user in scenario.residents}
     for index, chat in enumerate(scenario.chats):
         wanted = (*chat.members, chat.owner) if chat.owner else chat.members
-        yield from (f"chats.{index}: {key} is nobody" for key in wanted if key not in users)
+        yield from (f"chats.{index}: there is no account or person {key}" for key in wanted if key not in users)
     chats = {chat.key: chat for chat in scenario.chats}
     yield from _line_problems(scenario, chats)
-    for index, talk in enumerate(scenario.small_talk):
-        yield from _talk_problems(scenario, f"small_talk.{index}", talk, chats)
+    for index, chatter in enumerate(scenario.small_talk):
+        yield from _chatter_problems(scenario, f"small_talk.{index}", chatter, chats)
     for index, person in enumerate(scenario.people):
         yield from _reply_problems(scenario, f"people.{index}", person)
 
@@ -273,7 +273,7 @@ def _doubles(scenario: Scenario) -> Iterable[str]:
         "username": [name.lower() for name in (*_usernames(scenario.residents), *_usernames(scenario.chats))],
     }
     for what, names in named.items():
-        yield from (f"the {what} {name} is there twice" for name in sorted(set(names)) if names.count(name) > 1)
+        yield from (f"the {what} {name} exists twice" for name in sorted(set(names)) if names.count(name) > 1)
 
 
 def _usernames(named: Iterable[Resident | ScenarioChat]) -> Iterable[str]:
@@ -286,11 +286,11 @@ def _line_problems(scenario: Scenario, chats: Mapping[str, ScenarioChat]) -> Ite
     for index, line in enumerate(scenario.lines):
         where = f"lines.{index}"
         if line.who not in people:
-            yield f"{where}.who: {line.who} is none of the people"
+            yield f"{where}.who: there is no person {line.who}"
         if line.chat not in chats:
             yield f"{where}.chat: there is no chat {line.chat}"
         elif line.who not in chats[line.chat].members:
-            yield f"{where}.who: {line.who} is no member of {line.chat}"
+            yield f"{where}.who: {line.who} is not a member of {line.chat}"
         if line.reply_to and line.reply_to not in earlier[line.chat]:
             yield f"{where}.reply_to: no earlier line of {line.chat} has the key {line.reply_to}"
         for campaign in line.wants:
@@ -300,14 +300,16 @@ def _line_problems(scenario: Scenario, chats: Mapping[str, ScenarioChat]) -> Ite
             earlier[line.chat].add(line.key)
 
 
-def _talk_problems(scenario: Scenario, where: str, talk: SmallTalk, chats: Mapping[str, ScenarioChat]) -> Iterable[str]:
-    if talk.chat not in chats:
-        yield f"{where}.chat: there is no chat {talk.chat}"
+def _chatter_problems(
+    scenario: Scenario, where: str, chatter: Chatter, chats: Mapping[str, ScenarioChat]
+) -> Iterable[str]:
+    if chatter.chat not in chats:
+        yield f"{where}.chat: there is no chat {chatter.chat}"
         return
-    spoken = {person.language for person in scenario.people if person.key in chats[talk.chat].members}
-    for index, text in enumerate(talk.phrases):
+    spoken = {person.language for person in scenario.people if person.key in chats[chatter.chat].members}
+    for index, text in enumerate(chatter.phrases):
         if _language(text) not in spoken:
-            yield f"{where}.phrases.{index}: nobody in {talk.chat} speaks {_language(text)}"
+            yield f"{where}.phrases.{index}: no person in {chatter.chat} speaks {_language(text)}"
 
 
 def _reply_problems(scenario: Scenario, where: str, person: ScenarioPerson) -> Iterable[str]:

@@ -31,8 +31,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class SandboxConfig:
-    """Port 0 takes a free one. `scenario` is a file or the name of one in `sandbox/scenarios/`; it is applied to an
-    empty world only. Its people speak once `POST /people/start` was called, `speed` times as fast as written.
+    """Port 0 means a free port. `scenario` is a file, or a name in `sandbox/scenarios/`. It is applied only to an empty
+    world. Its people send their lines once `POST /people/start` was called, `speed` times as fast as in the file.
     """
 
     key_dir: Path
@@ -46,7 +46,7 @@ class SandboxConfig:
 
 
 class Sandbox:
-    """`async with Sandbox(config)` runs it in the caller's loop; `with Sandbox(config)` in a thread of its own.
+    """The running sandbox: in the caller's event loop by `async with`, in a thread of its own by `with`.
 
     From another thread, use `call` for everything that touches `world` or `faults`.
     """
@@ -84,7 +84,7 @@ class Sandbox:
         return self._key.public_path
 
     async def start(self) -> None:
-        """Listens on both ports when it returns. Raises ScenarioError, StateUnreadable or OSError."""
+        """Start to listen on both ports. Raises ScenarioError, StateUnreadable or OSError."""
         scenario = Scenario.load(self.config.scenario) if self.config.scenario else None
         if self._state:
             self._state.load()
@@ -111,15 +111,15 @@ class Sandbox:
             self._state.save()
 
     def reset(self) -> None:
-        """Forgets everything, a scenario's world too: users, chats, messages, faults; all accounts are logged out."""
+        """Remove all users, chats, messages and faults, the scenario's too, and log all accounts out."""
         self.world.reset()
         self.faults.clear()
         self.llm.reset()
 
     def call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-        """Runs the function in the sandbox's loop, from another thread, and gives its result."""
+        """Run the function in the sandbox's event loop, from another thread, and return its result."""
         if self._loop is None:
-            raise RuntimeError("call is for a sandbox that runs in a thread")
+            raise RuntimeError("call is only for a sandbox that runs in a thread")
 
         async def inside() -> Result:
             return function(*args, **kwargs)
@@ -186,7 +186,7 @@ class Sandbox:
 
 
 async def serve(config: SandboxConfig, ready: Callable[[Sandbox], None] | None = None) -> None:
-    """Runs the sandbox until SIGINT or SIGTERM, or until it is cancelled; calls `ready` once it listens."""
+    """Run the sandbox until SIGINT, SIGTERM or cancellation. Calls `ready` when it listens."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):

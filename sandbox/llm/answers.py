@@ -1,8 +1,8 @@
-"""The replies of the local LLM: a small rule book that plays a sales manager, without any model.
+"""The replies of the local LLM. A few rules play a sales manager; there is no model.
 
-`answer(messages)` reads a conversation in the chat-completions shape and decides what a manager would send and do.
-The same conversation always gets the same answer, and the answer depends on the number of turns, on the words and
-the language of what the person wrote last, and on the `Product:` and `Price:` lines of the system prompt.
+`answer(messages)` gets a conversation as chat-completions messages, and decides what a manager would send and do. The
+same conversation always gets the same answer. The answer depends on the number of turns, on the words and the language
+of the person's last messages, and on the `Product:` and `Price:` lines of the system prompt.
 """
 
 import re
@@ -13,13 +13,13 @@ from typing import Any, Literal
 Action = Literal["reply", "wait", "handover", "opt_out", "close"]
 Language = Literal["ru", "en"]
 
-# The quote of the person's own words is cut here, so that an answer stays one short message.
+# The longest quote of the person's words, in characters, so that an answer is a short message.
 QUOTE_LIMIT = 60
 
 
 @dataclass(frozen=True)
 class ManagerReply:
-    """What the manager sends (possibly nothing), what it does next, and why."""
+    """The messages that the manager sends, if any, its next action, and the reason."""
 
     messages: tuple[str, ...]
     action: Action
@@ -31,17 +31,17 @@ class ManagerReply:
 
 @dataclass(frozen=True)
 class ChatHistory:
-    """What the rules look at. `turns` counts the runs of user messages, so a burst is one turn."""
+    """A conversation as the rules use it. Consecutive user messages count as one turn."""
 
     system: str
     turns: int
     last: str
     open: bool  # the person wrote last, so an answer is due
     language: Language
-    answered: str  # everything that the manager has said so far
+    answered: str  # all messages of the manager so far
 
 
-# Patterns are searched in the order of this table: a refusal outweighs everything said beside it.
+# Patterns are searched in the order of this table: a refusal outweighs every other intent in the text.
 INTENTS: tuple[tuple[str, str], ...] = (
     (
         "opt_out",
@@ -54,7 +54,7 @@ INTENTS: tuple[tuple[str, str], ...] = (
         r"(с|со|позовите|позвать|переключите|соедините|дайте)\s[^.?!]{0,30}"
         r"(человек|оператор|менеджер|сотрудник)|жив(ым|ого|ому|ой)\s+(человек|оператор|менеджер)"
         r"|\b(a|real|actual|live) (human|person)\b|\boperator\b"
-        r"|(speak|talk) (to|with) (a |your |the )?(human|person|manager|someone)",
+        r"|(speak|history) (to|with) (a |your |the )?(human|person|manager|someone)",
     ),
     ("bot", r"\b(вы|ты|это)( \w+)? (бот|робот|ии)\b|\b(are you|is this) (a |an )?(bot|robot|ai)\b"),
     (
@@ -80,7 +80,7 @@ INTENTS: tuple[tuple[str, str], ...] = (
 )
 _COMPILED = tuple((name, re.compile(pattern, re.IGNORECASE | re.MULTILINE)) for name, pattern in INTENTS)
 
-# Texts take {product}, {price} and {quote}. `turn1` and so on are what is said when no word gave a hint.
+# Texts take {product}, {price} and {quote}. `turn1` and so on are used if no intent was found.
 TEXTS: dict[Language, dict[str, str]] = {
     "ru": {
         "price": "{product}: {price}. Что для вас важнее: цена или гибкость?",
@@ -107,7 +107,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "later": "Noted: “{quote}”. That was message {turns} from you, shall we have a short call? Is tomorrow fine?",
     },
 }
-# Put before an answer that was given in this conversation already: nobody says the same words twice.
+# Put before an answer that was already given in this conversation, so that no text is sent twice.
 AGAIN: dict[Language, str] = {
     "ru": "Ещё раз, на ваше {turns}-е сообщение. ",
     "en": "Once more, to your message {turns}. ",
@@ -117,7 +117,7 @@ DEFAULTS: dict[Language, dict[str, str]] = {
     "en": {"product": "Our service", "price": "from 20 euros"},
 }
 _LABELS = {"product": r"(?:product|продукт)", "price": r"(?:price|цена)"}
-# Why it answers so, as a team reads it beside the conversation.
+# The reason of an answer, which the team sees beside the conversation.
 REASONS = {
     "bot": "The person asks whether a bot writes.",
     "handover": "The person asks for a human.",
@@ -133,20 +133,20 @@ _ACTIONS: dict[str, Action] = {"handover": "handover", "close": "close"}
 
 def answer(messages: Iterable[Mapping[str, Any]]) -> ManagerReply:
     """The manager's answer to a conversation given as chat-completions messages, oldest first."""
-    talk = read_conversation(messages)
-    if not talk.open:
+    history = read_conversation(messages)
+    if not history.open:
         return ManagerReply((), "wait", "The person has not written since our last message.")
-    intent = intent_of(talk.last)
+    intent = intent_of(history.last)
     if intent == "opt_out":
         return ManagerReply((), "opt_out", "The person does not want this.")
     if intent == "wait":
         return ManagerReply((), "wait", "The person asks for time.")
     action = _ACTIONS.get(intent or "", "reply")
-    return ManagerReply((_text(talk, intent),), action, REASONS.get(intent or "", NO_TOPIC))
+    return ManagerReply((_text(history, intent),), action, REASONS.get(intent or "", NO_TOPIC))
 
 
 def read_conversation(messages: Iterable[Mapping[str, Any]]) -> ChatHistory:
-    """The conversation as the rules see it; unknown roles are left out."""
+    """The conversation as the rules use it. Messages with an unknown role are ignored."""
     system: list[str] = []
     burst: list[str] = []
     everything: list[str] = []
@@ -170,7 +170,7 @@ def read_conversation(messages: Iterable[Mapping[str, Any]]) -> ChatHistory:
 
 
 def text_of(content: object) -> str:
-    """The text of a message's content, which is a string, a list of parts, or nothing."""
+    """The text of a message's content: a string, a list of parts, or None."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -193,21 +193,21 @@ def _language(*texts: str) -> Language:
     return "en"
 
 
-def _text(talk: ChatHistory, intent: str | None) -> str:
-    key = intent or ("turn1" if talk.turns <= 1 else "turn2" if talk.turns == 2 else "later")
-    text = TEXTS[talk.language][key].format(
-        product=_labelled(talk, "product"),
-        price=_labelled(talk, "price"),
-        quote=_quote(talk.last),
-        turns=talk.turns,
+def _text(history: ChatHistory, intent: str | None) -> str:
+    key = intent or ("turn1" if history.turns <= 1 else "turn2" if history.turns == 2 else "later")
+    text = TEXTS[history.language][key].format(
+        product=_labelled(history, "product"),
+        price=_labelled(history, "price"),
+        quote=_quote(history.last),
+        turns=history.turns,
     )
-    return AGAIN[talk.language].format(turns=talk.turns) + text if text in talk.answered else text
+    return AGAIN[history.language].format(turns=history.turns) + text if text in history.answered else text
 
 
-def _labelled(talk: ChatHistory, label: str) -> str:
+def _labelled(history: ChatHistory, label: str) -> str:
     """The value of a `Product:` or `Price:` line of the system prompt."""
-    found = re.search(rf"^\W*{_LABELS[label]}\s*:\s*(.+?)[\s.]*$", talk.system, re.IGNORECASE | re.MULTILINE)
-    return found.group(1) if found else DEFAULTS[talk.language][label]
+    found = re.search(rf"^\W*{_LABELS[label]}\s*:\s*(.+?)[\s.]*$", history.system, re.IGNORECASE | re.MULTILINE)
+    return found.group(1) if found else DEFAULTS[history.language][label]
 
 
 def _quote(text: str) -> str:

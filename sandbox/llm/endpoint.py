@@ -1,11 +1,11 @@
 """A local LLM endpoint that speaks OpenAI's chat completions, good enough for the real `openai` client.
 
 `POST /v1/chat/completions` (no streaming) and `GET /v1/models` are OpenAI's own; the answers come from
-`sandbox.llm.answers` and satisfy a `response_format` of kind `json_schema`. Beside them:
+`sandbox.llm.answers` and satisfy a `response_format` of kind `json_schema`. In addition:
 
 - `POST /llm/faults {"kind": "429"|"500"|"slow"|"malformed", "times": n, "seconds": s}` makes the next n completions
-  fail that way; `seconds` is the pause of `slow` and the `retry-after` of `429`. Faults are used up in order.
-- `DELETE /llm/faults` forgets them; `GET /llm/requests` tells what was asked and answered (never a key).
+  fail in this way; `seconds` is the pause of `slow` and the `retry-after` of `429`. Faults are used up in order.
+- `DELETE /llm/faults` removes them. `GET /llm/requests` returns the requests with their answers, without keys.
 
 Wire format: https://platform.openai.com/docs/api-reference/chat
 """
@@ -25,7 +25,7 @@ from sandbox.llm.answers import ManagerReply, answer, text_of
 from sandbox.llm.schema import SchemaError, shape
 
 MODELS = ("sandbox-1", "gpt-4o-mini")
-# The log is for tests and for a look at a demo; a long run must not grow without an end.
+# Tests and operators of a demo read the list; its size is limited so that a long run needs no more memory.
 REQUESTS_KEPT = 2000
 # A token of a real model is about four characters; the figures only need to grow with the text.
 CHARACTERS_PER_TOKEN = 4
@@ -38,7 +38,7 @@ FaultKind = Literal["429", "500", "slow", "malformed"]
 
 
 class LLMFault(BaseModel):
-    """One or more completions that go wrong."""
+    """A fault of the next `times` completions."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,12 +77,12 @@ class SandboxLLM:
 
     @property
     def requests(self) -> list[Fields]:
-        """What was asked, oldest first: model, messages, response_format, status, fault and the answer's content."""
+        """The requests, oldest first: model, messages, response_format, status, fault and the answer's content."""
         return list(self._requests)
 
     @property
     def faults(self) -> list[LLMFault]:
-        """The faults still to come, in the order in which they will be used."""
+        """The remaining faults, in the order in which they will be used."""
         return list(self._faults)
 
     def add_fault(self, fault: LLMFault) -> None:
@@ -92,7 +92,7 @@ class SandboxLLM:
         self._faults.clear()
 
     def reset(self) -> None:
-        """Forgets faults and requests."""
+        """Remove all faults and requests."""
         self._faults.clear()
         self._requests.clear()
 
@@ -101,17 +101,17 @@ class SandboxLLM:
         entry: Fields = {"at": self._clock(), "status": 200, "fault": None, "content": None}
         self._requests.append(entry)
         try:
-            asked = check_request(body)
-            entry |= {key: asked.get(key) for key in ("model", "messages", "response_format")}
+            request_body = check_request(body)
+            entry |= {key: request_body.get(key) for key in ("model", "messages", "response_format")}
             fault = self._next_fault()
             entry["fault"] = fault.kind if fault else None
-            await _suffer(fault)
-            entry["content"] = _content(asked, malformed=fault is not None and fault.kind == "malformed")
+            await _apply_fault(fault)
+            entry["content"] = _content(request_body, malformed=fault is not None and fault.kind == "malformed")
         except ApiError as error:
             entry["status"] = error.status
             raise
         self._count += 1
-        return _completion(f"chatcmpl-sandbox-{self._count}", int(self._clock()), asked, entry["content"])
+        return _completion(f"chatcmpl-sandbox-{self._count}", int(self._clock()), request_body, entry["content"])
 
     def _next_fault(self) -> LLMFault | None:
         if not self._faults:
@@ -123,8 +123,8 @@ class SandboxLLM:
         return fault
 
 
-async def _suffer(fault: LLMFault | None) -> None:
-    """Waits or raises as the fault says; `malformed` shows only in the content."""
+async def _apply_fault(fault: LLMFault | None) -> None:
+    """Wait or raise ApiError, as the fault's kind requires. `malformed` concerns only the content."""
     if fault is None:
         return
     if fault.kind == "slow":
@@ -159,9 +159,9 @@ def check_request(body: object) -> Fields:
     return body
 
 
-def _schema(asked: Fields) -> Fields | None:
+def _schema(request_body: Fields) -> Fields | None:
     """The JSON schema that the answer must satisfy, if one was given. Raises ApiError 400."""
-    wanted = asked.get("response_format") or {"type": "text"}
+    wanted = request_body.get("response_format") or {"type": "text"}
     kind = wanted.get("type") if isinstance(wanted, dict) else None
     if kind in ("text", "json_object"):
         return None
@@ -175,32 +175,32 @@ def _schema(asked: Fields) -> Fields | None:
     return schema
 
 
-def _content(asked: Fields, *, malformed: bool) -> str:
-    said = answer(asked["messages"])
-    content = _shaped(asked, said)
-    # Cut inside the JSON: what a model leaves behind that ran out of tokens in the middle.
+def _content(request_body: Fields, *, malformed: bool) -> str:
+    reply = answer(request_body["messages"])
+    content = _shaped(request_body, reply)
+    # Cut inside the JSON, like the answer of a model that ran out of tokens.
     return content[: max(1, len(content) // 2)] if malformed else content
 
 
-def _shaped(asked: Fields, said: ManagerReply) -> str:
-    schema = _schema(asked)
+def _shaped(request_body: Fields, reply: ManagerReply) -> str:
+    schema = _schema(request_body)
     if schema is not None:
         try:
-            return json.dumps(shape(schema, said.as_json()), ensure_ascii=False)
+            return json.dumps(shape(schema, reply.as_json()), ensure_ascii=False)
         except SchemaError as error:
             raise ApiError(400, str(error), param="response_format", code="invalid_json_schema") from error
-    if (asked.get("response_format") or {}).get("type") == "json_object":
-        return json.dumps(said.as_json(), ensure_ascii=False)
-    return "\n".join(said.messages)
+    if (request_body.get("response_format") or {}).get("type") == "json_object":
+        return json.dumps(reply.as_json(), ensure_ascii=False)
+    return "\n".join(reply.messages)
 
 
-def _completion(completion_id: str, created: int, asked: Fields, content: str) -> Fields:
-    prompt = sum(_tokens(text_of(message.get("content"))) for message in asked["messages"])
+def _completion(completion_id: str, created: int, request_body: Fields, content: str) -> Fields:
+    prompt = sum(_tokens(text_of(message.get("content"))) for message in request_body["messages"])
     return {
         "id": completion_id,
         "object": "chat.completion",
         "created": created,
-        "model": asked["model"],
+        "model": request_body["model"],
         "choices": [
             {
                 "index": 0,
@@ -245,15 +245,15 @@ def add_llm_routes(app: web.Application, llm: SandboxLLM) -> None:
     async def requests(request: web.Request) -> web.Response:
         return web.json_response({"requests": llm.requests})
 
-    app.router.add_post("/v1/chat/completions", _telling(completions))
-    app.router.add_get("/v1/models", _telling(models))
-    app.router.add_post("/llm/faults", _telling(add_fault))
-    app.router.add_delete("/llm/faults", _telling(clear_faults))
-    app.router.add_get("/llm/requests", _telling(requests))
+    app.router.add_post("/v1/chat/completions", _with_errors(completions))
+    app.router.add_get("/v1/models", _with_errors(models))
+    app.router.add_post("/llm/faults", _with_errors(add_fault))
+    app.router.add_delete("/llm/faults", _with_errors(clear_faults))
+    app.router.add_get("/llm/requests", _with_errors(requests))
 
 
-def _telling(handler: Handler) -> Handler:
-    """The handler, with an ApiError answered in OpenAI's format."""
+def _with_errors(handler: Handler) -> Handler:
+    """The handler, but an ApiError is answered in OpenAI's format."""
 
     async def wrapped(request: web.Request) -> web.Response:
         try:
@@ -273,7 +273,7 @@ def _fault(body: object) -> LLMFault:
 
 
 def _check_key(request: web.Request) -> None:
-    """Any key will do, but there has to be one: a client without a key must fail here as it would there."""
+    """Accept any key, but require one: a client without a key must fail as it would at OpenAI."""
     kind, _, key = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not key.strip():
         raise ApiError(401, "You didn't provide an API key.", code="invalid_api_key")

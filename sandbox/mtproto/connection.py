@@ -1,4 +1,4 @@
-"""One TCP connection: packets in, packets out, and the MTProto session inside it."""
+"""A TCP connection: its packets, and the MTProto session inside it."""
 
 import asyncio
 import logging
@@ -22,17 +22,18 @@ log = logging.getLogger(__name__)
 
 KEY_UNKNOWN = 404  # the transport error for a packet whose key the server does not have
 MAX_UNSENT_BYTES = 16 * 1024 * 1024
-# How long a client's id may be off, in seconds (core.telegram.org/mtproto/description#message-identifier-msg-id).
+# The most seconds by which a client's message id may be too old or too new
+# (core.telegram.org/mtproto/description#message-identifier-msg-id).
 TOO_OLD, TOO_NEW = 300, 30
 BAD_SALT, ID_TOO_LOW, ID_TOO_HIGH = 48, 16, 17
-# Before two connections with one key are judged, the loop gets this long to see that the older one is gone:
-# a client that reconnects has closed it already, but its end of file may still be on its way to us.
+# How long the server waits before it treats two connections with the same key as duplicates. A client that reconnects
+# has already closed the older connection, but the server may not have received its end of file yet.
 RIVAL_PROBES, RIVAL_PROBE_SECONDS = 10, 0.01
 REMEMBERED_IDS = 512
 
 
 class ClientConnection(asyncio.Protocol):
-    """A client. `key` is set by the first packet it sends encrypted, `user_id` follows from the key."""
+    """A client. Its first encrypted packet sets `key`; `user_id` is the user who is logged in with the key."""
 
     def __init__(self, server: ServerState, dispatcher: Dispatcher) -> None:
         self.server = server
@@ -47,7 +48,7 @@ class ClientConnection(asyncio.Protocol):
         self._session_id: int | None = None
         self._content_messages = 0
         self._seen_ids: deque[int] = deque(maxlen=REMEMBERED_IDS)
-        self._held: list[EncryptedMessagePacket] | None = None
+        self._waiting: list[EncryptedMessagePacket] | None = None
         self._judging: asyncio.Task[None] | None = None
         self._drop_timer: asyncio.TimerHandle | None = None
 
@@ -82,13 +83,13 @@ class ClientConnection(asyncio.Protocol):
             self.drop()
 
     def drop(self) -> None:
-        """Ends the connection without another word; what is not sent yet is lost."""
+        """End the connection at once. Data that has not been sent yet is lost."""
         self.gone = True
         if self._transport:
             self._transport.abort()
 
     def drop_after(self, seconds: float) -> None:
-        """Drops the connection then, unless this is called again before."""
+        """Drop the connection after this time, unless this is called again before."""
         if self._drop_timer:
             self._drop_timer.cancel()
         self._drop_timer = asyncio.get_running_loop().call_later(seconds, self.drop)
@@ -116,20 +117,20 @@ class ClientConnection(asyncio.Protocol):
         self._write(UnencryptedMessagePacket(self.server.next_message_id(answer=True), answer))
 
     def _encrypted_received(self, packet: EncryptedMessagePacket) -> None:
-        if self._held is not None:
-            self._held.append(packet)
+        if self._waiting is not None:
+            self._waiting.append(packet)
             return
         key = self.server.auth_keys.get(packet.auth_key_id)
         if key is None:
             self._refuse_key()
         elif self.key is None and not key.destroyed and self.server.rivals(self, key):
-            self._held = [packet]
+            self._waiting = [packet]
             self._judging = asyncio.get_running_loop().create_task(self._judge(key))
         else:
             self._open(key, packet)
 
     async def _judge(self, key: AuthKey) -> None:
-        """Destroys the key if another connection that uses it stays open."""
+        """Destroy the key if another connection that uses it stays open."""
         for _ in range(RIVAL_PROBES):
             await asyncio.sleep(RIVAL_PROBE_SECONDS)
             if not self.server.rivals(self, key):
@@ -137,8 +138,8 @@ class ClientConnection(asyncio.Protocol):
         else:
             log.warning("Two open connections use the key %s of user %s", key.short_id, key.user_id)
             self.server.auth_keys.destroy(key, "AUTH_KEY_DUPLICATED")
-        held, self._held = self._held or [], None
-        for packet in held:
+        waiting, self._waiting = self._waiting or [], None
+        for packet in waiting:
             if not self.gone:
                 self._open(key, packet)
 
@@ -146,7 +147,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             plain = crypto.decrypt(key.key, bytes(packet.message_key), bytes(packet.encrypted_data))
         except crypto.BadPacket as error:
-            log.warning("A packet under the key %s is not genuine: %s", key.short_id, error)
+            log.warning("A packet under the key %s cannot be decrypted: %s", key.short_id, error)
             self._refuse_key()
             return
         self.key = key
@@ -198,7 +199,7 @@ class ClientConnection(asyncio.Protocol):
     # Sending
 
     def send(self, message: Any, *, content: bool = False) -> None:
-        """Sends a TL object, or bytes of one, to the client's session."""
+        """Send a TL object, or its bytes, to the client's session."""
         self.send_bytes(bytes(message), content=content, answer=True)
 
     def send_bytes(self, body: bytes, *, content: bool, answer: bool) -> None:
@@ -214,7 +215,7 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def can_push(self) -> bool:
-        """Whether updates may be sent: a logged-in session that has asked for something."""
+        """Whether updates may be sent: only to a session that has made a request after its login."""
         return self.wants_updates and self._session_id is not None and not self.gone
 
     def _write(self, packet: Any) -> None:
@@ -222,5 +223,5 @@ class ClientConnection(asyncio.Protocol):
             return
         self._transport.write(bytes(self._framing.send(packet)))
         if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            log.warning("A client reads nothing any more; the connection is dropped")
+            log.warning("A client no longer reads its data; the connection is dropped")
             self.drop()

@@ -37,7 +37,7 @@ class Dispatcher:
         try:
             message = BinaryReader(body).tgread_object()
         except (TypeNotFoundError, BufferError, struct.error, RuntimeError, AttributeError) as error:
-            log.warning("A request that cannot be read: %s", error)
+            log.warning("A request cannot be decoded: %s", error)
             self._answer(connection, message_id, RpcFailure("INPUT_REQUEST_INVALID", 400).as_tl())
             return
         if service_messages.handle(connection, message_id, message):
@@ -67,7 +67,7 @@ class Dispatcher:
         self._answer(connection, message_id, result)
 
     def _result(self, call: RpcCall, request: Any) -> tuple[Any, Fault | None]:
-        """The answer, and what loses it on its way."""
+        """The answer, and the fault that loses it."""
         try:
             chat = peers.mentioned(call, request)
             user = _about(call, request)
@@ -113,7 +113,7 @@ class Dispatcher:
 
 
 def _about(call: RpcCall, request: Any) -> int | None:
-    """Whose request it is; while somebody logs in, whose phone number it names."""
+    """The user who makes the request; during a login, the user with the phone number in the request."""
     if call.connection.user_id is not None:
         return call.connection.user_id
     if call.connection.key and call.connection.key.awaits_password:
@@ -123,7 +123,7 @@ def _about(call: RpcCall, request: Any) -> int | None:
 
 
 def _unwrapped(request: Any) -> tuple[Any, bool]:
-    """The request itself, and whether it asked for no updates on this connection."""
+    """The request without its wrappers, and whether they exclude updates on this connection."""
     silent = False
     while isinstance(request, WRAPPERS):
         silent = silent or isinstance(request, functions.InvokeWithoutUpdatesRequest)

@@ -65,7 +65,7 @@ def group(call: RpcCall, bare_id: int) -> Chat:
 
 
 def mentioned(call: RpcCall, request: Any) -> int | None:
-    """The user or marked chat id that a request is about, unchecked: faults can be planned for a chat."""
+    """The user id or marked chat id that a request contains, unchecked; faults can be planned for a chat."""
     wanted = next((found for name in ("peer", "channel") if (found := getattr(request, name, None))), None)
     if isinstance(wanted, types.InputPeerSelf):
         return call.connection.user_id
@@ -85,7 +85,7 @@ def _user(call: RpcCall, user_id: int, access_hash: int, error: str) -> User:
 
 
 def _user_from_message(call: RpcCall, wanted: Any, error: str) -> User:
-    """A user whom the caller knows only as the author of a message that the caller can see."""
+    """A user that the caller knows only as the author of a visible message."""
     chat = peer_id(call, wanted.peer)
     if chat < 0:
         readable(call, call.world.chats[chat])

@@ -1,4 +1,4 @@
-"""RPC errors: a request is answered with an error's name and code instead of a result."""
+"""RPC errors, which contain a name and a code. They are answers to requests."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ class RpcFailure(Exception):
 
 
 def code_of(name: str) -> int:
-    """The code with which Telegram sends this error (400 for one that Telethon does not know)."""
+    """Telegram's code for this error; 400 if Telethon does not know the error."""
     known = errors.rpc_errors_dict.get(name)
     if known is None:
         known = next((cls for pattern, cls in errors.rpc_errors_re if re.match(pattern, name)), None)

@@ -1,4 +1,4 @@
-"""The MTProto server: it accepts connections and shows them the world."""
+"""The MTProto server: accepts connections, and sends them the changes of the world."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from sandbox.world.world import World
 
 
 class MtprotoServer(ServerState):
-    """`host` and `port` are those it listens on once `start` has returned."""
+    """The server. After `start`, `host` and `port` are the address on which it listens."""
 
     def __init__(self, world: World, server_key: ServerKey, *, faults: FaultBook, host: str, port: int) -> None:
         super().__init__(world, server_key, faults=faults, host=host, port=port)

@@ -1,4 +1,4 @@
-"""What all connections of the MTProto server share: the world, the keys, the logins under way, the open connections."""
+"""The state that all connections share: the world, the keys, the unfinished logins and the open connections."""
 
 import time
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from sandbox.world.world import World
 
 
 class Client(Protocol):
-    """A connection as the code that answers its requests and sends it updates sees it."""
+    """The interface of a connection for the code that answers its requests and sends it updates."""
 
     server: "ServerState"
     opened_at: float
@@ -39,7 +39,7 @@ class Client(Protocol):
 
 
 class ServerState:
-    """`host` and `port` are the address that clients reach the server at."""
+    """The server's state. Clients connect to `host` and `port`."""
 
     def __init__(self, world: World, server_key: ServerKey, *, faults: FaultBook, host: str, port: int) -> None:
         self.world = world
@@ -50,7 +50,7 @@ class ServerState:
         self.codes = LoginCodes(clock=lambda: self.world.clock())
         self.tokens = LoginTokens(clock=lambda: self.world.clock())
         self.passwords = Passwords()
-        # Logins on their way to another data centre: secret → user.
+        # Logins that move to another data centre: secret → user.
         self.exported_logins: dict[bytes, int] = {}
         self.connections: set[Client] = set()
         # The connection whose request is being answered.
@@ -73,10 +73,10 @@ class ServerState:
         return self._last_message_id + (1 if answer else 3)
 
     def accept_token(self, token: bytes, user_id: int) -> None:
-        """The user has scanned a QR code: the client that shows it learns of it and logs in. Raises RpcFailure."""
+        """Accept a QR code that the user has scanned, and notify the client that shows it. Raises RpcFailure."""
         key = self.tokens.accept(token, user_id).key
         update = types.UpdateShort(types.UpdateLoginToken(), int(self.wall_clock()))
-        # Nobody is logged in with this key yet, so the update goes to the key's connections, not to a user's.
+        # No user is logged in with this key yet, so the update goes to the connections of the key.
         for connection in list(self.connections):
             if connection.key is key:
                 connection.send_bytes(bytes(update), content=True, answer=False)
@@ -86,7 +86,7 @@ class ServerState:
             connection.drop()
 
     def log_everyone_out(self) -> None:
-        """Forgets all logins, finished and unfinished, and ends all connections."""
+        """Remove all logins, finished and unfinished, and end all connections."""
         self.auth_keys.log_everyone_out()
         self.codes.clear()
         self.tokens.clear()

@@ -1,4 +1,4 @@
-"""Answers service messages (pings, salts, acknowledgements), which lie below Telegram's methods."""
+"""Answers service messages of the protocol: pings, salts, acknowledgements."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ TOLERATED = (types.MsgsAck, types.MsgResendReq, types.MsgsAllInfo, types.MsgsSta
 
 
 def handle(connection: Client, message_id: int, message: Any) -> bool:
-    """True when this was a service message and has been answered."""
+    """Answer the message if it is a service message. Returns whether it is."""
     if isinstance(message, functions.PingRequest | functions.PingDelayDisconnectRequest):
         if isinstance(message, functions.PingDelayDisconnectRequest):
             connection.drop_after(message.disconnect_delay)

@@ -1,4 +1,4 @@
-"""Bytes of requests and answers, in the places where Telethon's classes do not write them."""
+"""The bytes of requests and answers where Telethon's classes do not encode them."""
 
 import gzip
 import struct
@@ -13,7 +13,7 @@ GZIP_PACKED = 0x3072CFA1
 VECTOR = 0x1CB5C415
 BOOL_TRUE, BOOL_FALSE = 0x997275B5, 0xBC799737
 RPC_RESULT = 0xF35C6D01
-# Below this an answer is not worth compressing.
+# Smaller answers are not compressed.
 GZIP_FROM_BYTES = 4096
 MAX_UNPACKED = 8 * 1024 * 1024
 
@@ -49,7 +49,7 @@ def unpacked(body: bytes) -> bytes:
     packed = BinaryReader(body[4:]).tgread_bytes()
     data = gzip.decompress(packed)
     if len(data) > MAX_UNPACKED:
-        raise ValueError("unpacks to too much")
+        raise ValueError("the unpacked data is too large")
     return data
 
 

@@ -1,1 +1,1 @@
-"""The sandbox's world: users, chats, messages. Pure memory, no network."""
+"""The sandbox's world: users, chats and messages. In memory, no network."""

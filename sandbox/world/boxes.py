@@ -1,8 +1,8 @@
-"""Message boxes: numbered messages and the pts sequence of what happened to them.
+"""Message boxes: numbered messages, and the sequence of their changes, which is numbered by pts.
 
 Every account has one box for its private chats and basic groups; every supergroup has its own
-(https://core.telegram.org/api/updates). `pts` grows by `pts_count` with each event, so that a client can
-tell whether it missed something and ask for the difference.
+(https://core.telegram.org/api/updates). `pts` grows by `pts_count` with each event, so that a client
+notices that it has missed events and requests the difference.
 """
 
 from bisect import bisect_right
@@ -18,10 +18,10 @@ EventKind = Literal["message", "edit", "delete"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as its box numbers it; `peer` and `reply_to` are the box owner's view.
+    """A message in a box, with the box's number. `peer` and `reply_to` are as the box's owner sees them.
 
-    `topic` is the root of the forum's topic that it belongs to. `action` marks a service message, which has no text and
-    no ledger entry. `edited_at`: the text is not the first.
+    `topic` is the root message of its forum topic. `action` marks a service message, which has no text and no ledger
+    entry. `edited_at` is the time of the latest change of the text.
     """
 
     id: int
@@ -38,13 +38,13 @@ class Message:
 
     @property
     def shown_author(self) -> int:
-        """Who everybody sees as the author: a user id, or the marked id of whom they write as."""
+        """The author that clients show: a user id, or the marked id of the peer as which the user writes."""
         return self.marks.send_as or self.from_user
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """After this event the box is at `pts`; it consists of `pts_count` changes."""
+    """An event of `pts_count` changes. After it the box is at `pts`."""
 
     pts: int
     pts_count: int
@@ -74,7 +74,7 @@ class Box:
         return self._record("message", (message.id,))
 
     def edit(self, message_id: int, *, text: str, at: float) -> Event | None:
-        """Gives a message another text; None when it is gone."""
+        """Change a message's text. Returns None if the message is gone."""
         message = self.messages.get(message_id)
         if message is None:
             return None
@@ -82,7 +82,7 @@ class Box:
         return self._record("edit", (message_id,))
 
     def delete(self, message_ids: list[int]) -> Event | None:
-        """Removes those that exist; None when none did."""
+        """Delete the messages that exist. Returns None if there are none."""
         gone = tuple(i for i in message_ids if i in self.messages)
         for message_id in gone:
             message = self.messages.pop(message_id)
@@ -96,7 +96,7 @@ class Box:
             yield self.events[index]
 
     def event_of(self, message_id: int) -> Event | None:
-        """The event that brought this message, unless the message is gone."""
+        """The event that added this message; None if the message is gone."""
         if message_id not in self.messages:
             return None
         brought = (e for e in reversed(self.events) if e.kind == "message" and e.message_ids == (message_id,))

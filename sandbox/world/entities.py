@@ -22,9 +22,9 @@ class Collectible:
 
 @dataclass
 class User:
-    """A Telegram account: a simulated person's or one that CoolThing drives; the sandbox makes no difference.
+    """A Telegram account, of a simulated person or of the team. The sandbox treats both in the same way.
 
-    `bot`: a Bot API bot.
+    `bot`: the account is a Bot API bot.
     """
 
     id: int
@@ -45,7 +45,7 @@ class User:
 
 @dataclass
 class Chat:
-    """A basic group, a supergroup, or a channel, in which only the owner writes.
+    """A basic group, a supergroup or a channel. In a channel only the owner writes.
 
     `id` is the marked id; `members` maps the ids of users to the times when they joined.
     """
@@ -62,7 +62,7 @@ class Chat:
     approval: bool = False
     # Users who have the invite link may read the chat before they join.
     peek: bool = False
-    # The marked id of the supergroup that a basic group became, and of the group that a supergroup was.
+    # The marked ids of the supergroup that this basic group became, and of the basic group that this supergroup was.
     migrated_to: int | None = None
     migrated_from: int | None = None
     # `topics` of a forum: their titles by the ids of the service messages that began them.

@@ -1,8 +1,8 @@
-"""Refusals of the world, named as Telegram names them."""
+"""The errors of the world, with Telegram's error names."""
 
 
 class WorldError(Exception):
-    """A refusal; `name` is Telegram's error name, for example `CHAT_WRITE_FORBIDDEN`."""
+    """The world refuses a change. `name` is Telegram's error name, for example `CHAT_WRITE_FORBIDDEN`."""
 
     def __init__(self, name: str, detail: str = "") -> None:
         super().__init__(f"{name}: {detail}" if detail else name)

@@ -1,4 +1,4 @@
-"""Faults on demand: what the server is to do wrong, to whom, and how often."""
+"""Planned faults: what the server does wrong, for which requests, and how often."""
 
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -36,12 +36,16 @@ FaultKind = Literal[
     "DIFFERENCE_TOO_LONG",
     "AUTH_KEY_DUPLICATED",
 ]
-# These carry their seconds in the error's name: FLOOD_WAIT_30.
+# Kinds whose error name contains the seconds: FLOOD_WAIT_30.
 TIMED: frozenset[str] = frozenset({"FLOOD_WAIT", "SLOWMODE_WAIT"})
-# When a fault strikes, if not before its request is carried out: only the answer is lost, with its connection or
-# without, or delayed until the faults are cleared; what a client missed is too much to be told (private chats and basic
-# groups); the QR code's token is good elsewhere; an update is lost or comes twice on its way to `user`; the dialog
-# `chat` moves up between two pages of the list.
+# When a fault takes effect:
+# - before: before the request is carried out, which is the default
+# - after: the request is carried out, but its answer is lost (with or without its connection), or delayed until the
+#   faults are cleared
+# - difference: the events that a client missed are too many to be sent (private chats and basic groups)
+# - token: the QR code's token is valid at another data centre
+# - push: an update to `user` is lost or sent twice
+# - page: the dialog `chat` moves up between two pages of the list
 Stage = Literal["before", "after", "difference", "token", "push", "page"]
 STAGES: dict[str, Stage] = {
     "DROP_ANSWER": "after",
@@ -53,11 +57,11 @@ STAGES: dict[str, Stage] = {
     "UPDATE_LOST": "push",
     "UPDATE_DOUBLED": "push",
 }
-# These strike in supergroups alone: with `times` null such an account may write in none of them.
+# Kinds that concern only supergroups. With `times` null the account may write in no supergroup.
 OF_SUPERGROUPS: frozenset[str] = frozenset({"USER_BANNED_IN_CHANNEL"})
 SENDING = "messages.sendMessage"
 ANY_METHOD = "*"
-# What these hit when no method is given; all others hit the sending of a message.
+# The methods that faults of these kinds concern by default. The default of all other kinds is sending a message.
 USUAL_METHODS: dict[str, str] = {
     "AUTH_KEY_DUPLICATED": ANY_METHOD,
     "USER_DEACTIVATED_BAN": ANY_METHOD,
@@ -75,17 +79,17 @@ USUAL_METHODS: dict[str, str] = {
     "UPDATE_LOST": ANY_METHOD,
     "UPDATE_DOUBLED": ANY_METHOD,
 }
-# These carry the data centre to which they send a client, OTHER_DC.
+# Kinds whose error name contains the data centre to which they send a client, OTHER_DC.
 MIGRATING: frozenset[str] = frozenset({"PHONE_MIGRATE", "USER_MIGRATE"})
 OTHER_DC = 4
 
 
 class Fault(BaseModel):
-    """One planned fault. It hits requests that match every field that is given.
+    """A planned fault. It concerns the requests that match all given fields.
 
-    `method` is TL's name (`messages.sendMessage`) or `*` for any; by default what its kind is about. `user` is who
-    asks, who logs in, or who an update is for; `chat` is a marked chat id or a user id; `times` null means until it
-    is removed.
+    `method` is a TL name (`messages.sendMessage`) or `*` for any method; the default depends on the kind. `user` is the
+    user who makes the request, logs in or gets an update. `chat` is a marked chat id or a user id. `times` null: until
+    the fault is removed.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -101,7 +105,7 @@ class Fault(BaseModel):
     @classmethod
     def _not_empty(cls, method: str | None) -> str | None:
         if method is not None and not method.strip():
-            raise ValueError("must not be empty; leave it out, or say *")
+            raise ValueError("must not be empty; leave it out, or give *")
         return method
 
     @property
@@ -110,7 +114,7 @@ class Fault(BaseModel):
             return f"{self.kind}_{OTHER_DC}"
         return f"{self.kind}_{self.seconds}" if self.kind in TIMED else self.kind
 
-    def hits(self, *, method: str, user: int | None, chat: int | None) -> bool:
+    def concerns(self, *, method: str, user: int | None, chat: int | None) -> bool:
         wanted = self.method or USUAL_METHODS.get(self.kind, SENDING)
         return (
             (wanted == ANY_METHOD or wanted.lower() == method.lower())
@@ -121,7 +125,7 @@ class Fault(BaseModel):
 
 
 class FaultBook:
-    """The planned faults, used up in the order in which they were planned."""
+    """The planned faults. They are used in the order in which they were planned."""
 
     def __init__(self) -> None:
         self._planned: dict[int, Fault] = {}
@@ -129,26 +133,26 @@ class FaultBook:
         self._delayed: list[Callable[[], None]] = []
 
     def plan(self, fault: Fault) -> int:
-        """Gives the fault's number."""
+        """Add a fault. Returns its number."""
         number = next(self._numbers)
         self._planned[number] = fault.model_copy()
         return number
 
     def take(self, *, method: str, user: int | None, chat: int | None, stage: Stage = "before") -> Fault | None:
-        """The fault that hits this request (or update) at this stage, if any, counted down."""
+        """Use the fault that concerns this request or update at this stage. Returns None if there is none."""
         for number, fault in self._planned.items():
-            if STAGES.get(fault.kind, "before") == stage and fault.hits(method=method, user=user, chat=chat):
+            if STAGES.get(fault.kind, "before") == stage and fault.concerns(method=method, user=user, chat=chat):
                 self._count_down(number, fault)
                 return fault
         return None
 
     @property
     def delayed(self) -> int:
-        """How many answers wait."""
+        """The number of delayed answers."""
         return len(self._delayed)
 
     def delay(self, answer: Callable[[], None]) -> None:
-        """`answer` is called when the faults are cleared."""
+        """Call `answer` when the faults are cleared."""
         self._delayed.append(answer)
 
     def clear(self) -> None:

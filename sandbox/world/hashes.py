@@ -1,6 +1,6 @@
-"""Access hashes: a user or channel can be addressed only with the hash that was given to the viewer.
+"""Access hashes: an account can address a user or channel only with the hash that the server has sent to the account.
 
-A min user's hash is another one: it names the user, but does not let the viewer address them
+A min user has a different hash, with which the account cannot address the user
 (https://core.telegram.org/api/min).
 """
 
@@ -18,7 +18,7 @@ class AccessHashes:
         self._known: dict[tuple[int, int, Purpose], int] = {}
 
     def of(self, viewer: int, target: int, purpose: Purpose) -> int:
-        """The signed 64-bit hash by which `viewer` may address `target`; never zero."""
+        """The signed 64-bit hash with which `viewer` may address `target`; never zero."""
         key = (viewer, target, purpose)
         if key not in self._known:
             text = f"{viewer} {target} {purpose}".encode()

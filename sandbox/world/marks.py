@@ -1,4 +1,4 @@
-"""What a message carries beside its text: its visible sender, via-bot, forward and album."""
+"""The properties of a message besides its text: its shown sender, inline bot, forward and album."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """What was forwarded: sent at `at` by `author`, a user id or marked chat id; None: somebody who hides it, so that
-    only `name` is shown."""
+    """The origin of a forwarded message, which was sent at `at`.
+
+    `author` is a user id or a marked chat id; None if the author hides the account, so that only `name` is shown.
+    """
 
     at: float
     author: int | None = None
@@ -16,9 +18,10 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """`send_as`: the marked id of the channel that the sender writes as, or of the chat itself, as whose anonymous
-    admin they write; `post_author` is what it is signed with. `via_bot`: the inline bot that made the text. `album`:
-    the same for all items of one album. `photo`: it has a picture, and need not have a text."""
+    """`send_as`: the marked id of the channel as which the sender writes, or of the chat itself for an anonymous admin,
+    who may sign as `post_author`. `via_bot`: the inline bot that wrote the text. `album`: the same number for all
+    messages of an album. `photo`: the message has a picture, so its text may be empty.
+    """
 
     send_as: int | None = None
     post_author: str = ""
@@ -28,7 +31,7 @@ class Marks:
     photo: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Only what is there."""
+        """Only the values that are set."""
         return {name: value for name, value in asdict(self).items() if value}
 
 

@@ -1,4 +1,4 @@
-"""Notices of changes in the world, from which servers make updates for their clients."""
+"""Changes of the world, from which the server makes updates for its clients."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class BoxChanged:
 
 @dataclass(frozen=True, slots=True)
 class InboxRead:
-    """`reader` has read `peer` up to `max_id` (the reader's numbering)."""
+    """`reader` has read the messages of `peer` up to `max_id`, the reader's number."""
 
     reader: int
     peer: int
@@ -24,7 +24,7 @@ class InboxRead:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRead:
-    """What `author` wrote to `peer` was read up to `max_id` (the author's numbering)."""
+    """`peer` has read the messages of `author` up to `max_id`, the author's number."""
 
     author: int
     peer: int
@@ -41,7 +41,7 @@ class Reacted:
 
 @dataclass(frozen=True, slots=True)
 class Typing:
-    """`user` types in `peer`: a marked chat id, or the user id of the one it is addressed to."""
+    """`user` types in `peer`: a marked chat id, or the id of the recipient."""
 
     user: int
     peer: int
@@ -57,14 +57,14 @@ class MembershipChanged:
 
 @dataclass(frozen=True, slots=True)
 class NameChanged:
-    """The usernames of a user or chat are others."""
+    """The usernames of a user or chat have changed."""
 
     bearer: int
 
 
 @dataclass(frozen=True, slots=True)
 class WorldReset:
-    """Everything is gone: users, chats, messages."""
+    """All users, chats and messages were removed."""
 
 
 Notice = BoxChanged | Reacted | InboxRead | OutboxRead | Typing | MembershipChanged | NameChanged | WorldReset

@@ -8,7 +8,7 @@ from typing import get_args
 from sandbox.world.entities import CHANNEL_MARK, Chat, ChatKind, User
 from sandbox.world.errors import UnknownPeer, WorldError
 
-# Beyond 32 bits, as Telegram's newer ids are, so that a column that is too narrow shows up here.
+# Beyond 32 bits, like Telegram's newer ids, so that a database column that is too narrow fails in tests.
 FIRST_USER_ID = 7_000_000_001
 FIRST_GROUP_ID = 4_000_000_001
 FIRST_CHANNEL_ID = 2_000_000_001
@@ -91,7 +91,7 @@ class Registry:
         return chat
 
     def find_username(self, username: str) -> User | Chat | None:
-        """Whoever has this username, with or without the @, in any case."""
+        """The user or chat with this username, given with or without the @, in any case."""
         found = self._usernames.get(username.removeprefix("@").lower())
         if found is None:
             return None
@@ -106,7 +106,7 @@ class Registry:
         return None if found is None else self.chats[found]
 
     def exchange_username(self, former: str | None, username: str | None, bearer: int) -> None:
-        """`bearer` bears `username` instead of `former`. Raises WorldError when it is somebody else's or malformed."""
+        """Give `bearer` the username instead of `former`. Raises WorldError if it is taken or malformed."""
         if username and self._usernames.get(username.lower()) != bearer:
             self._check_username(username)
         if former:
@@ -115,12 +115,12 @@ class Registry:
             self._usernames[username.lower()] = bearer
 
     def exchange_invites(self, chat: Chat, other: Chat) -> None:
-        """Each chat gets the other's invite link."""
+        """Exchange the invite links of two chats."""
         chat.invite_hash, other.invite_hash = other.invite_hash, chat.invite_hash
         self._invites |= {chat.invite_hash: chat.id, other.invite_hash: other.id}
 
     def used_message_ids(self) -> int:
-        """How many message ids a new account has used up before: no two accounts number alike."""
+        """How many message ids a new account has already used, so that accounts number messages differently."""
         return self._random.randrange(10, 1000)
 
     def _check_user(self, user_id: int | None, phone: str | None, username: str | None) -> None:
@@ -153,7 +153,7 @@ class Registry:
             return self._new_group_id() if kind == "group" else self._new_channel_id()
         in_range = -CHANNEL_MARK < wanted < 0 if kind == "group" else wanted < -CHANNEL_MARK
         if not in_range or wanted in self.chats:
-            raise WorldError("CHAT_ID_INVALID", f"{wanted} is taken or is no marked id of a {kind}")
+            raise WorldError("CHAT_ID_INVALID", f"{wanted} is taken or is not a marked id of a {kind}")
         return wanted
 
     def _new_group_id(self) -> int:

@@ -1,4 +1,4 @@
-"""Authorization keys: what a client's saved session is worth on this server."""
+"""Authorization keys, by which the server recognises a client's saved session."""
 
 import os
 import struct
@@ -8,14 +8,14 @@ from hashlib import sha1
 
 @dataclass
 class AuthKey:
-    """A 2048-bit key, the server salt that goes with it, and who is logged in with it."""
+    """A 2048-bit key, its server salt, and the user who is logged in with it."""
 
     key: bytes
     salt: int
     user_id: int | None = None
-    # Who has given the first factor with this key, and owes the password.
+    # The user who has given the first factor with this key, but not yet the password.
     awaits_password: int | None = None
-    # The error name that every request gets once the key is of no use any more.
+    # The error with which every request is answered once the key is destroyed.
     destroyed: str | None = None
 
     @property
@@ -45,7 +45,7 @@ class AuthKeys:
         return self._keys.get(key_id)
 
     def bind(self, key: AuthKey, user_id: int | None) -> None:
-        """Logs the user in with this key, or out (None)."""
+        """Log the user in with this key; None logs out."""
         key.user_id = user_id
         key.awaits_password = None
         self.revision += 1

@@ -14,7 +14,7 @@ from telethon.tl import functions, types
 
 from sandbox.mtproto.encryption.server_key import ServerKey
 
-# Small primes of the size Telegram uses: clients have to factor p·q, which proves no more than goodwill.
+# Small primes, as Telegram uses them: clients have to factor p·q.
 P, Q = 1229739323, 1402015859
 PQ = P * Q
 
@@ -31,16 +31,16 @@ DH_PRIME = int(
     16,
 )
 G = 3
-# 256 bits are as hard to find as the prime allows, and make a login eight times cheaper than 2048.
+# 256 bits are enough for this prime, and make a login eight times faster than 2048 bits.
 SECRET_BYTES = 32
 
 
 class HandshakeFailed(Exception):
-    """The client sent something that the exchange does not allow at this point."""
+    """The client sent a message that the exchange does not allow at this point."""
 
 
 class Handshake:
-    """One client's exchange; `answer` takes each plain request in turn, `auth_key` is set at its end."""
+    """A client's key exchange. Call `answer` with each plain request; at the end `auth_key` is set."""
 
     def __init__(self, server_key: ServerKey) -> None:
         self._server_key = server_key
@@ -49,7 +49,7 @@ class Handshake:
         self.auth_key: bytes | None = None
 
     def answer(self, data: bytes) -> bytes:
-        """Raises HandshakeFailed on anything unexpected."""
+        """The answer to the client's next request. Raises HandshakeFailed."""
         try:
             request = BinaryReader(data).tgread_object()
             if isinstance(request, functions.ReqPqMultiRequest | functions.ReqPqRequest):

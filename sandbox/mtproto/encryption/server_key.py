@@ -1,4 +1,4 @@
-"""The server's RSA key: it proves to a client that it talks to this sandbox."""
+"""The server's RSA key, by which a client verifies that the server is this sandbox."""
 
 import os
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ class ServerKey:
     def decrypt(self, data: bytes) -> bytes:
         """Raw RSA: the 256 bytes that the client encrypted."""
         key, value = self.private, int.from_bytes(data, "big")
-        # By the Chinese remainder theorem: a login costs a quarter of what one long power would take.
+        # By the Chinese remainder theorem, which takes a quarter of the time.
         by_p, by_q = pow(value, key.exp1, key.p), pow(value, key.exp2, key.q)
         plain = by_q + key.q * ((by_p - by_q) * key.coef % key.p)
         return int(plain).to_bytes(256, "big")
 
 
 def load_or_create(directory: Path) -> ServerKey:
-    """Reads the key kept in `directory`, or makes one there (private file 0600)."""
+    """The key that `directory` contains. Creates a key if there is none; the private file has the mode 0600."""
     directory.mkdir(parents=True, exist_ok=True)
     private_path, public_path = directory / PRIVATE_KEY_FILE, directory / PUBLIC_KEY_FILE
     if not private_path.exists():

@@ -1,4 +1,4 @@
-"""help.* and account.*: what a client asks about the server and about itself."""
+"""help.* and account.*: the configuration of the server, and the state of the client's account."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from telethon.tl import functions, types
 from sandbox.mtproto.rpc import RpcCall, handles
 
 THIS_DC = 2
-# All data centres of the sandbox are this one; a client can be sent from one to another all the same.
+# Both data centres of the sandbox have the same address, but a client can be sent from one to the other.
 DATA_CENTRES = (2, 4)
 CONFIG_VALID_SECONDS = 3600
 # Figures of Telegram's own configuration; no client of the sandbox depends on them.

@@ -15,7 +15,7 @@ from sandbox.world.entities import Chat
 
 
 def join(call: RpcCall, chat: Chat, action: Action) -> Any:
-    """Joins and answers with what the caller's other connections are told as updates."""
+    """Join the chat. The answer contains the updates that the caller's other connections get."""
     if chat.approval and call.user_id not in chat.members:
         membership.request_to_join(call.world, call.user_id, chat.id)
         raise RpcFailure("INVITE_REQUEST_SENT")
@@ -52,7 +52,7 @@ def leave_channel(call: RpcCall, request: Any) -> Any:
 
 @handles(functions.messages.MigrateChatRequest)
 def migrate_chat(call: RpcCall, request: Any) -> Any:
-    """The creator makes the basic group a supergroup."""
+    """The owner upgrades the basic group to a supergroup."""
     old = peers.group(call, request.chat_id)
     before = call.world.boxes[call.user_id].pts
     new = upgrade(call.world, old.id, by=call.user_id)
@@ -66,7 +66,7 @@ def migrate_chat(call: RpcCall, request: Any) -> Any:
 
 @handles(functions.messages.DeleteChatUserRequest)
 def leave_group(call: RpcCall, request: Any) -> Any:
-    """Only oneself: nobody is thrown out here."""
+    """Leave a group. Removing other users is not supported."""
     chat = peers.group(call, request.chat_id)
     if peers.user(call, request.user_id).id != call.user_id:
         raise RpcFailure("CHAT_ADMIN_REQUIRED")
@@ -92,7 +92,7 @@ def get_chats(call: RpcCall, request: Any) -> Any:
 
 
 def _group(call: RpcCall, chat: Chat) -> Any:
-    """A basic group as it is shown to a member, or to somebody who was one."""
+    """A basic group as the server sends it to a member or a former member."""
     if call.user_id not in chat.members and call.world.boxes[call.user_id].history(chat.id):
         return types.ChatForbidden(chat.bare_id, chat.title)
     return View(call.world, call.user_id).chat(peers.readable(call, chat))
@@ -146,7 +146,7 @@ def get_full_channel(call: RpcCall, request: Any) -> Any:
 
 
 def _migrated_from(call: RpcCall, view: View, chat: Chat) -> dict[str, Any]:
-    """Which basic group it was, and the caller's number of the last message there."""
+    """The basic group that became this supergroup, and the caller's number of the last message there."""
     if chat.migrated_from is None:
         return {}
     view.mention(chat.migrated_from)

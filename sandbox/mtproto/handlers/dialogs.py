@@ -1,4 +1,4 @@
-"""messages.getDialogs and its kin: the list of chats."""
+"""messages.getDialogs and similar methods: the list of chats."""
 
 from typing import Any
 
@@ -10,15 +10,18 @@ from sandbox.mtproto.rpc import RpcCall, handles
 from sandbox.mtproto.updates.views import View
 from sandbox.world.actions import reading, sending
 
-# Telegram gives at most so many dialogs in one answer.
+# The most dialogs in one answer of Telegram.
 MAX_PAGE = 100
-# A dialog's place in the list: when its newest message was written, that message's number, and whose dialog it is.
+# A dialog's place in the list: the time and the number of its newest message, and its peer.
 Place = tuple[float, int, int]
 
 
 @handles(functions.messages.GetDialogsRequest)
 def get_dialogs(call: RpcCall, request: Any) -> Any:
-    """The most recent first, page by page: each page goes on after the offset, wherever the dialogs are by then."""
+    """The dialogs with the newest messages first, in pages.
+
+    A page continues after the offset, even if dialogs have moved since the page before.
+    """
     places = {peer: _place(call, peer) for peer in _peers(call)}
     everything = sorted(places, key=lambda peer: places[peer], reverse=True)
     rest = _after(everything, places, call, request)
@@ -34,7 +37,7 @@ def get_dialogs(call: RpcCall, request: Any) -> Any:
 
 
 def _place(call: RpcCall, peer: int) -> Place:
-    """A chat in which nothing was ever said comes last."""
+    """The dialog's place. A chat without messages comes last."""
     box = call.world.box_of(call.user_id, peer)
     ids = box.history(peer)
     return (box.messages[ids[-1]].at, ids[-1], peer) if ids else (0.0, 0, peer)
@@ -48,13 +51,15 @@ def _after(everything: list[int], places: dict[int, Place], call: RpcCall, reque
     last = None if isinstance(request.offset_peer, types.InputPeerEmpty) else peers.peer_id(call, request.offset_peer)
     if last in places and places[last][1] == request.offset_id:
         return [peer for peer in everything if places[peer] < places[last]]
-    # Its newest message is another one by now. Clients know whole seconds.
+    # The dialog has a newer message now. Clients know times in whole seconds.
     return [peer for peer in everything if (int(places[peer][0]), places[peer][1]) < (seconds, request.offset_id)]
 
 
 def _move_up(call: RpcCall, peer: int) -> None:
-    """A planned DIALOG_MOVES: while the client has this page and asks for the next, somebody writes in a dialog that
-    was still to come. It is on neither of the two pages then."""
+    """Carry out a planned DIALOG_MOVES fault.
+
+    Between two pages, a message arrives in a dialog of the later page. The dialog is then on neither page.
+    """
     fault = call.server.faults.take(method=call.method, user=call.user_id, chat=peer, stage="page")
     if fault is not None:
         chat = call.world.chats.get(peer)

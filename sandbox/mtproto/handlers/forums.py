@@ -35,7 +35,7 @@ def create_topic(call: RpcCall, request: Any) -> Any:
 
 @handles(functions.messages.GetForumTopicsRequest)
 def get_topics(call: RpcCall, request: Any) -> Any:
-    """All of them at once, the newest first."""
+    """All topics in one answer, the newest first."""
     chat = _forum(call, request)
     box, view = call.world.boxes[chat.id], View(call.world, call.user_id)
     roots = [root for root in sorted(chat.topics, reverse=True) if root in box.messages]

@@ -1,4 +1,4 @@
-"""messages.* that look back: history, search, single messages."""
+"""The methods of messages.* that read messages: history, search, single messages."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -23,7 +23,7 @@ def get_history(call: RpcCall, request: Any) -> Any:
 
 @handles(functions.messages.SearchRequest)
 def search(call: RpcCall, request: Any) -> Any:
-    """By words, author and dates; only texts exist, so a filter for anything else finds nothing."""
+    """Search by words, author and dates. All messages are texts, so a filter for other kinds finds nothing."""
     peer, box = _readable_box(call, request.peer)
     author = peers.peer_id(call, request.from_id) if request.from_id else None
     found = [message for i in reversed(box.history(peer)) if _matches(message := box.messages[i], request, author)]
@@ -50,7 +50,7 @@ def get_channel_messages(call: RpcCall, request: Any) -> Any:
 
 @handles(functions.messages.GetRepliesRequest)
 def get_replies(call: RpcCall, request: Any) -> Any:
-    """What a forum's topic holds, or who replied to a message."""
+    """The messages of a forum's topic, or the replies to a message."""
     peer, box = _readable_box(call, request.peer)
     newest_first = [box.messages[i] for i in reversed(box.history(peer))]
     found = [message for message in newest_first if request.msg_id in (message.topic, message.reply_to)]
@@ -84,7 +84,7 @@ def _matches(message: Message, request: Any, author: int | None) -> bool:
 
 
 def _page(call: RpcCall, peer: int, box: Box, newest_first: list[Message], request: Any, until: datetime | None) -> Any:
-    """The window that https://core.telegram.org/api/offsets describes."""
+    """The page of messages, as https://core.telegram.org/api/offsets defines it."""
     start = _start(newest_first, request.offset_id, _seconds(until)) + request.add_offset
     stop = start + min(max(request.limit, 0), MAX_PAGE)
     window = newest_first[max(start, 0) : max(stop, 0)]
@@ -103,7 +103,7 @@ def _page(call: RpcCall, peer: int, box: Box, newest_first: list[Message], reque
 
 
 def _start(newest_first: Iterable[Message], offset_id: int, until: int) -> int:
-    """How many messages are too new for the offset."""
+    """The number of messages that are newer than the offset."""
     newest_first = list(newest_first)
     if offset_id:
         return sum(1 for m in newest_first if m.id >= offset_id)

@@ -1,4 +1,4 @@
-"""Invite links: looking at one and joining by one."""
+"""Invite links: checking a link, and joining by it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.updates.views import View
 from sandbox.world.entities import Chat
 
-# How long somebody may look into a chat without joining it.
+# How long a user may read a chat without joining it.
 PEEK_SECONDS = 300
 
 

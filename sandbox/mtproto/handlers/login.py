@@ -26,7 +26,7 @@ NEXT: dict[CodeKind, Any] = {"sms": types.auth.CodeTypeSms, "call": types.auth.C
 
 @handles(functions.auth.SendCodeRequest, login=False)
 def send_code(call: RpcCall, request: Any) -> Any:
-    """A code for any well-formed number: that nobody has it shows only at sign-in, as on Telegram."""
+    """Send a code to any well-formed number. As on Telegram, an unknown number fails only at the sign-in."""
     phone = normalised_phone(request.phone_number)
     if not PHONE.fullmatch(phone):
         raise RpcFailure("PHONE_NUMBER_INVALID")
@@ -90,7 +90,7 @@ def check_password(call: RpcCall, request: Any) -> Any:
 
 @handles(functions.auth.ExportLoginTokenRequest, login=False)
 def export_login_token(call: RpcCall, _request: Any) -> Any:
-    """The token to show; once somebody has accepted it, the login itself."""
+    """The token to show. Once a user has accepted it, the login."""
     assert call.connection.key
     token = call.server.tokens.of(call.connection.key)
     if token.user_id is None:
@@ -107,7 +107,7 @@ def import_login_token(call: RpcCall, request: Any) -> Any:
 
 @handles(functions.auth.AcceptLoginTokenRequest)
 def accept_login_token(call: RpcCall, request: Any) -> Any:
-    """An account that is logged in has scanned the code."""
+    """Accept a token that the caller has scanned."""
     call.server.accept_token(request.token, call.user_id)
     now = int(call.server.wall_clock())
     return types.Authorization(
@@ -157,7 +157,7 @@ def _by_token(call: RpcCall, token: LoginToken) -> Any:
 
 
 def _first_factor(call: RpcCall, user: User) -> Any:
-    """Logged in, unless the account has a password as well."""
+    """Log the user in, unless the account also has a password."""
     if not user.password:
         return _logged_in(call, user)
     if call.connection.key:
@@ -172,6 +172,6 @@ def _logged_in(call: RpcCall, user: User) -> Any:
 
 
 def _waiting(call: RpcCall) -> User | None:
-    """Whose password this key has still to give."""
+    """The user whose password is still missing for this key."""
     key = call.connection.key
     return call.world.users.get(key.awaits_password) if key and key.awaits_password else None

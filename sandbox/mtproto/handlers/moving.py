@@ -1,4 +1,4 @@
-"""auth.exportAuthorization and its kin: taking a login along to another data centre."""
+"""auth.exportAuthorization and auth.importAuthorization, which move a login to another data centre."""
 
 from secrets import token_bytes
 from typing import Any
@@ -22,7 +22,7 @@ def export_authorization(call: RpcCall, request: Any) -> Any:
 
 @handles(functions.auth.ImportAuthorizationRequest, login=False)
 def import_authorization(call: RpcCall, request: Any) -> Any:
-    """Good once, for the account that it was exported for."""
+    """Log in with an exported login. It is valid once, for the account that exported it."""
     user_id = call.server.exported_logins.pop(request.bytes, None)
     if user_id is None or user_id != request.id or call.connection.key is None:
         raise RpcFailure("AUTH_BYTES_INVALID")

@@ -1,4 +1,4 @@
-"""messages.* that change something: sending, editing, reacting, reading, typing, deleting."""
+"""The methods of messages.* that change messages: sending, editing, reacting, reading, typing, deleting."""
 
 from typing import Any
 
@@ -27,12 +27,12 @@ def send_message(call: RpcCall, request: Any) -> Any:
         reply_to=_reply_to(request.reply_to),
         random_id=request.random_id,
         by="account",
-        marks=_in_the_name_of(call, peer, request.send_as),
+        marks=_marks(call, peer, request.send_as),
     )
     return _sent(call, entry)
 
 
-def _in_the_name_of(call: RpcCall, peer: int, send_as: Any) -> Marks:
+def _marks(call: RpcCall, peer: int, send_as: Any) -> Marks:
     wanted = peers.peer_id(call, send_as) if send_as is not None else call.user_id
     if wanted == call.user_id:
         return PLAIN if send_as is None else Marks(send_as=call.user_id)
@@ -49,7 +49,7 @@ def _reply_to(reply: Any) -> int | None:
 
 
 def _sent(call: RpcCall, entry: LedgerEntry) -> Any:
-    """Short for private chats and basic groups, a full update for a supergroup, as Telegram answers."""
+    """The answer to a sent message: short in private chats and basic groups, a full update in a supergroup."""
     box_id = entry.peer if entry.channel_message_id is not None else call.user_id
     message_id = entry.id_for(call.user_id)
     event = call.world.boxes[box_id].event_of(message_id or 0)
@@ -66,7 +66,7 @@ def _sent(call: RpcCall, entry: LedgerEntry) -> Any:
 
 @handles(functions.messages.EditMessageRequest)
 def edit_message(call: RpcCall, request: Any) -> Any:
-    """One's own text only."""
+    """Change the text of the caller's own message."""
     peer = peers.peer_id(call, request.peer)
     entry = message_changes.entry_of(call.world, call.user_id, peer, request.id)
     message_changes.edit(call.world, user_id=call.user_id, seq=entry.seq, text=request.message or "")
@@ -77,7 +77,7 @@ def edit_message(call: RpcCall, request: Any) -> Any:
 
 @handles(functions.messages.SendReactionRequest)
 def send_reaction(call: RpcCall, request: Any) -> Any:
-    """The last of the emoji that are given; none takes the reaction back."""
+    """Set the last of the given emoji as the reaction; without emoji, remove it."""
     peer = peers.peer_id(call, request.peer)
     entry = message_changes.entry_of(call.world, call.user_id, peer, request.msg_id)
     given = [reaction.emoticon for reaction in request.reaction or [] if isinstance(reaction, types.ReactionEmoji)]
@@ -117,14 +117,14 @@ def set_typing(call: RpcCall, request: Any) -> bool:
 
 @handles(functions.messages.DeleteMessagesRequest)
 def delete_messages(call: RpcCall, request: Any) -> Any:
-    """From the caller's side only, or with `revoke` for everybody; the ledger keeps what was said."""
+    """Delete messages for the caller, or with `revoke` for everyone. The ledger keeps their entries."""
     if request.revoke:
-        return _unsaid(call, request.id)
+        return _deleted_for_all(call, request.id)
     pts, count = message_changes.delete(call.world, user_id=call.user_id, peer=None, message_ids=request.id)
     return types.messages.AffectedMessages(pts=pts, pts_count=count)
 
 
-def _unsaid(call: RpcCall, message_ids: list[int]) -> Any:
+def _deleted_for_all(call: RpcCall, message_ids: list[int]) -> Any:
     box = call.world.boxes[call.user_id]
     known = [message for message_id in message_ids if (message := box.messages.get(message_id)) is not None]
     for message in known:
@@ -135,7 +135,7 @@ def _unsaid(call: RpcCall, message_ids: list[int]) -> Any:
 
 @handles(functions.channels.DeleteMessagesRequest)
 def delete_channel_messages(call: RpcCall, request: Any) -> Any:
-    """The caller's own messages only."""
+    """Delete messages of the caller in a supergroup."""
     chat = peers.readable_channel(call, request.channel)
     messages = call.world.boxes[chat.id].messages
     if any(i in messages and messages[i].from_user != call.user_id for i in request.id):

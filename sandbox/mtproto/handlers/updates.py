@@ -1,4 +1,4 @@
-"""updates.*: where the account's boxes stand, and what a client missed (core.telegram.org/api/updates)."""
+"""updates.*: the state of an account's boxes, and the events that a client missed (core.telegram.org/api/updates)."""
 
 from itertools import islice
 from typing import Any
@@ -22,14 +22,14 @@ def get_state(call: RpcCall, _request: Any) -> Any:
 
 
 def state(call: RpcCall, pts: int | None = None) -> Any:
-    """The account's state; `seq` and `qts` stay 0, as nothing here is numbered by them."""
+    """The account's state. `seq` and `qts` stay 0, because the sandbox does not use them."""
     box = call.world.boxes[call.user_id]
     return types.updates.State(pts=pts or box.pts, qts=0, date=int(call.world.clock()), seq=0, unread_count=0)
 
 
 @handles(functions.updates.GetDifferenceRequest)
 def get_difference(call: RpcCall, request: Any) -> Any:
-    """Private chats and basic groups as messages; each supergroup as a hint to ask for its own difference."""
+    """The missed events of private chats and basic groups, and hints to request the differences of supergroups."""
     box = call.world.boxes[call.user_id]
     too_long = call.server.faults.take(method=call.method, user=call.user_id, chat=None, stage="difference")
     if request.pts > box.pts or too_long:
@@ -78,7 +78,7 @@ def _split(view: View, box_id: int, box: Box, events: list[Event]) -> tuple[list
 
 
 def _channel_hints(call: RpcCall, view: View) -> list[Any]:
-    """For each supergroup in which anything ever happened: the server does not know how far a client got."""
+    """A hint for each supergroup with events, because the server does not know which events a client has."""
     hints = []
     for chat in call.world.chats.values():
         if chat.is_channel and call.user_id in chat.members and call.world.boxes[chat.id].events:

@@ -1,4 +1,4 @@
-"""users.* and contacts.*: who people are, and blocking them."""
+"""users.* and contacts.*: data about users, and blocking."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from sandbox.world.entities import User
 
 @handles(functions.users.GetUsersRequest)
 def get_users(call: RpcCall, request: Any) -> list[Any]:
-    """An empty user for everyone whom the caller may not address."""
+    """The users. A user whom the caller may not address is empty."""
     return [_user_or_empty(call, wanted) for wanted in request.id]
 
 
@@ -23,7 +23,7 @@ def _user_or_empty(call: RpcCall, wanted: Any) -> Any:
         user = peers.user(call, wanted)
     except RpcFailure:
         return types.UserEmpty(getattr(wanted, "user_id", 0))
-    # Whoever names a user by a message of theirs is told the user's full hash.
+    # A client that identifies a user by their message gets the user's full hash.
     call.world.meet(call.user_id, user.id)
     return View(call.world, call.user_id).user(user)
 

@@ -1,4 +1,4 @@
-"""Login codes: the second half of a phone number's login."""
+"""Login codes, with which a login by phone number continues."""
 
 import re
 import secrets
@@ -12,7 +12,7 @@ CODE_VALID_SECONDS = 120
 TEST_NUMBER = re.compile(r"99966(\d)\d{4}")
 
 CodeKind = Literal["app", "sms", "call"]
-# How a code is sent, and in which way when it is asked for again.
+# How a code is sent at first, and in which ways when it is requested again.
 WAYS: tuple[CodeKind, ...] = ("app", "sms", "call")
 # Seconds before a code may be sent in the next way.
 RESEND_AFTER: dict[CodeKind, int | None] = {"app": None, "sms": 60, "call": None}
@@ -33,7 +33,7 @@ class LoginCode:
 
 
 class LoginCodes:
-    """Codes that were asked for and not used yet, one a phone number. `clock` gives unix seconds."""
+    """Codes that were requested and not used yet, one per phone number. `clock` returns Unix seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -43,7 +43,7 @@ class LoginCodes:
         return self._send(phone, secrets.token_hex(9), "app")
 
     def resend(self, pending: LoginCode) -> LoginCode | None:
-        """A new code for the same hash, sent in the next way; None when there is no other way."""
+        """A new code for the same hash, sent in the next way; None if there is no other way."""
         return self._send(pending.phone, pending.hash, pending.next_kind) if pending.next_kind else None
 
     def pending(self, phone: str | None) -> LoginCode | None:
@@ -52,7 +52,7 @@ class LoginCodes:
         return found if found and self._clock() < found.expires_at else None
 
     def expire(self, phone: str) -> None:
-        """As if the time of the code was over."""
+        """Let the code expire now."""
         if found := self._pending.get(phone):
             self._pending[phone] = replace(found, expires_at=0.0)
 

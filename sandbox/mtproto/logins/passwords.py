@@ -22,7 +22,7 @@ REMEMBERED_CHALLENGES = 64
 
 @dataclass(frozen=True)
 class Verifier:
-    """What the server keeps of a password."""
+    """The server's record of a password."""
 
     password: str
     algorithm: Any
@@ -43,7 +43,7 @@ class Passwords:
         self._challenges: OrderedDict[int, Challenge] = OrderedDict()
 
     def challenge(self, user: User) -> Any:
-        """The account.Password of an account that has one."""
+        """The account.Password of an account with a password."""
         verifier = self._verifier(user)
         secret = int.from_bytes(os.urandom(SIZE))
         public = _number((_k() * verifier.value + pow(G, secret, DH_PRIME)) % DH_PRIME)
@@ -83,7 +83,7 @@ class Passwords:
 
 
 def fresh_algorithms() -> dict[str, Any]:
-    """What account.Password says about a password that might be set: nobody sets one here."""
+    """The algorithms for a new password in account.Password. The sandbox cannot set passwords."""
     return {
         "new_algo": types.PasswordKdfAlgoUnknown(),
         "new_secure_algo": types.SecurePasswordKdfAlgoUnknown(),

@@ -1,4 +1,4 @@
-"""Login tokens: what a QR code shows, and who has scanned it (https://core.telegram.org/api/qr-login)."""
+"""Login tokens: the contents of QR codes, and the users who have scanned them (https://core.telegram.org/api/qr-login)."""
 
 import base64
 import os
@@ -14,7 +14,7 @@ URL = "tg://login?token="
 
 @dataclass
 class LoginToken:
-    """Made for `key`; `user_id` is who has accepted it."""
+    """A token for `key`. `user_id` is the user who has accepted it."""
 
     token: bytes
     key: AuthKey
@@ -31,7 +31,7 @@ class LoginTokens:
         self.valid_seconds = float(TOKEN_VALID_SECONDS)
 
     def of(self, key: AuthKey) -> LoginToken:
-        """The key's token: the accepted one, else the same until it expires, else a new one."""
+        """The key's token, if it is accepted or has not expired; otherwise a new token."""
         for login_token in list(self._tokens.values()):
             if login_token.user_id is None and login_token.expires_at <= self._clock():
                 del self._tokens[login_token.token]
@@ -53,7 +53,7 @@ class LoginTokens:
         return found
 
     def accepted(self, token: bytes) -> LoginToken:
-        """The token that somebody has accepted, for the client that brings it to another data centre."""
+        """The accepted token, for a client that uses it at another data centre."""
         found = self._tokens.get(token)
         if found is None or found.user_id is None:
             raise RpcFailure("AUTH_TOKEN_INVALID")

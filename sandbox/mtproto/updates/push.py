@@ -1,4 +1,4 @@
-"""Sends updates: every connected client learns what happens in its chats."""
+"""Sends updates to the connected clients about the changes in their chats."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -24,8 +24,10 @@ Build = Callable[[View], Any]
 
 
 class Pusher:
-    """Sends each notice to those whom it concerns, but not to the connection whose request caused it:
-    that one learns it from its answer."""
+    """Sends updates for each notice to the users that it concerns.
+
+    The connection whose request caused the notice gets no update, because the answer contains the change.
+    """
 
     def __init__(self, server: ServerState) -> None:
         self._server = server
@@ -52,15 +54,15 @@ class Pusher:
             self._send([notice.user], lambda view: self._channel(view, notice.chat))
 
     def _renamed(self, bearer: int) -> None:
-        """Of people those who may address them are told, of a chat its members."""
+        """Send a user's new names to those who may address the user, and a chat's to its members."""
         world = self._server.world
         if bearer < 0:
             members = world.chats[bearer].members if world.chats[bearer].is_channel else ()
             self._send(members, lambda view: self._channel(view, bearer))
             return
         user = world.users[bearer]
-        told = types.UpdateUserName(user.id, user.first_name, user.last_name, usernames_of(user))
-        self._send([viewer for viewer in world.users if world.knows(viewer, bearer)], lambda view: told)
+        update = types.UpdateUserName(user.id, user.first_name, user.last_name, usernames_of(user))
+        self._send([viewer for viewer in world.users if world.knows(viewer, bearer)], lambda view: update)
 
     def _box_changed(self, box: int, event: Event) -> None:
         receivers = self._server.world.chats[box].members if box < 0 else (box,)
@@ -103,7 +105,7 @@ class Pusher:
         return types.UpdateChannel(self._server.world.chats[chat].bare_id)
 
     def _send(self, receivers: Iterable[int], build: Build, *, chat: int | None = None) -> None:
-        """Builds the update once for each receiver who is connected. Faults lose and double what is said in `chat`."""
+        """Build and send an update for each connected receiver. Faults may lose or double the updates of `chat`."""
         wanted = set(receivers)
         built: dict[int, bytes] = {}
         for connection in list(self._server.connections):

@@ -1,5 +1,8 @@
-"""Short updates: a plain text from somebody whom the receiver has met. They name ids only and describe neither the
-author nor the chat (https://core.telegram.org/constructor/updateShortMessage)."""
+"""Short updates, for plain texts from users that the receiver knows.
+
+They contain only ids, and do not describe the author or the chat
+(https://core.telegram.org/constructor/updateShortMessage).
+"""
 
 from typing import Any
 
@@ -13,8 +16,10 @@ SHORT = (types.UpdateShortMessage, types.UpdateShortChatMessage)
 
 
 def short_update(box_id: int, box: Box, event: Event) -> Any | None:
-    """None when Telegram sends the whole message: it is no new text, a supergroup's, or its author writes to this
-    account for the first time."""
+    """The short update for an event; None if Telegram would send the whole message.
+
+    It does so for changes, in supergroups, and when the author writes to this account for the first time.
+    """
     message = box.messages.get(event.message_ids[0])
     if box_id < 0 or event.kind != "message" or message is None or not _plain(message) or not _met(box, message):
         return None

@@ -11,9 +11,9 @@ from sandbox.world.entities import Chat, User
 from sandbox.world.marks import Forward
 from sandbox.world.world import World
 
-# Telegram lets people choose among a few.
+# Telegram offers only a few choices.
 TOPIC_COLOUR = 0x6FB9F0
-# What tells of a message, by kind of event and whether it is a supergroup's.
+# The update of a message, by the kind of event and by whether it is in a supergroup.
 _TELLS = {
     ("message", False): types.UpdateNewMessage,
     ("message", True): types.UpdateNewChannelMessage,
@@ -23,7 +23,7 @@ _TELLS = {
 
 
 def usernames_of(bearer: User | Chat) -> list[Any]:
-    """All of them in their order; the one that the bearer may change is `editable`."""
+    """All usernames in their order. The owner may change the `editable` username."""
     chosen = [types.Username(bearer.username, editable=True, active=True)] if bearer.username else []
     return chosen + [types.Username(name.username, active=name.active) for name in bearer.collectibles]
 
@@ -33,7 +33,7 @@ def _names(bearer: User | Chat) -> dict[str, Any]:
 
 
 def _reply_header(message: Message) -> Any:
-    """In a topic everything is a reply: to a message of the topic, or else to its root."""
+    """The reply header. In a topic each message is a reply, to another message of the topic or to its root."""
     if message.topic is None:
         return types.MessageReplyHeader(reply_to_msg_id=message.reply_to) if message.reply_to else None
     return types.MessageReplyHeader(
@@ -44,7 +44,7 @@ def _reply_header(message: Message) -> Any:
 
 
 class View:
-    """Builds TL objects for `viewer` and remembers who they mention; `users` and `chats` give those."""
+    """Builds TL objects for `viewer`. `users` and `chats` contain everyone that these objects mention."""
 
     def __init__(self, world: World, viewer: int) -> None:
         self._world = world
@@ -66,7 +66,7 @@ class View:
             (self._user_ids if mentioned > 0 else self._chat_ids).setdefault(mentioned)
 
     def user(self, user: User) -> Any:
-        """Complete for those whom the viewer may address, else a "min" user."""
+        """A complete user if the viewer may address them, otherwise a "min" user."""
         known = self._world.knows(self._viewer, user.id)
         is_self = user.id == self._viewer
         access_hash = self._world.hashes.of(self._viewer, user.id, "user" if known else "min")
@@ -125,7 +125,7 @@ class View:
         return types.InputChannel(self._world.chats[chat_id].bare_id, access_hash)
 
     def peer(self, peer: int) -> Any:
-        """A Peer, mentioned."""
+        """The Peer, which is added to the mentioned users or chats."""
         self.mention(peer)
         if peer > 0:
             return types.PeerUser(peer)
@@ -149,7 +149,7 @@ class View:
         return types.Message(message=message.text, reply_to=_reply_header(message), **marked, **edited, **common)
 
     def _author(self, message: Message) -> Any:
-        """In a private chat the peer or `out` already says who wrote it; a channel's posts are the channel's."""
+        """The author; None in private chats, where the peer or `out` shows it, and in channels."""
         if message.peer < 0 and not self._world.chats[message.peer].is_broadcast:
             return self.peer(message.shown_author)
         if message.peer > 0:
@@ -157,7 +157,7 @@ class View:
         return None
 
     def _marked(self, message: Message) -> dict[str, Any]:
-        """What stands on it beside its text."""
+        """The message's properties besides its text."""
         marks = message.marks
         if marks.via_bot is not None:
             self.mention(marks.via_bot)
@@ -176,7 +176,7 @@ class View:
         return types.MessageFwdHeader(date=int(forward.at), from_id=author, from_name=forward.name or None)
 
     def reacted(self, message: Message) -> Any:
-        """The update that tells of a message's reactions."""
+        """The update with a message's reactions."""
         reactions = self._reactions(message) or types.MessageReactions([])
         return types.UpdateMessageReactions(self.peer(message.peer), message.id, reactions)
 
@@ -190,7 +190,7 @@ class View:
         )
 
     def event(self, box_id: int, event: Event) -> Any:
-        """The update that tells of an event of a box."""
+        """The update for an event of a box."""
         box = self._world.boxes[box_id]
         if event.kind != "delete":
             message = self.message(box.messages[event.message_ids[0]])
@@ -201,12 +201,12 @@ class View:
         return types.UpdateDeleteMessages(list(event.message_ids), event.pts, event.pts_count)
 
     def updates(self, updates: Iterable[Any]) -> Any:
-        """An `updates` container; `seq` 0 means that its order does not matter, pts does."""
+        """An `updates` container; `seq` 0 means that clients order it by pts."""
         listed = list(updates)
         return types.Updates(listed, self.users, self.chats, int(self._world.clock()), seq=0)
 
     def _moved(self, chat_id: int) -> int:
-        """The other one of a basic group and the supergroup that it became; mentioned, as Telegram sends both."""
+        """The supergroup that a basic group became, or that group. It is mentioned, because Telegram sends both."""
         chat = self._world.chats[chat_id]
         other = chat.migrated_to or chat.migrated_from or chat_id
         self.mention(other)

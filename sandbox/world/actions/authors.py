@@ -1,5 +1,7 @@
-"""Who authors are: Bot API bots, accounts that Telegram calls a scam or a fake, deleted ones; people who write as a
-channel or as an anonymous admin; and albums, which are several messages.
+"""Special authors and albums.
+
+Authors may be Bot API bots, accounts that Telegram marks as scam or fake, and deleted accounts. People may write as a
+channel or as an anonymous admin. An album consists of several messages.
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ def describe(
     scam: bool | None = None,
     fake: bool | None = None,
 ) -> User:
-    """What everybody is shown of a user from now on; None leaves it as it is."""
+    """Change how clients show a user; None leaves a value unchanged."""
     user = world.registry.user(user_id)
     user.bot = user.bot if bot is None else bot
     user.scam = user.scam if scam is None else scam
@@ -31,7 +33,7 @@ def describe(
 
 
 def delete_account(world: World, user_id: int) -> User:
-    """The account is gone for good; what it wrote stays, without a name."""
+    """Delete the account. Its messages stay, without a name."""
     user = world.registry.user(user_id)
     if user.username:
         world.registry.exchange_username(user.username, None, user.id)
@@ -43,8 +45,10 @@ def delete_account(world: World, user_id: int) -> User:
 
 
 def write_as(world: World, *, user_id: int, chat_id: int, peer: int | None) -> None:
-    """From now on the user writes in the chat as `peer`: a public channel of theirs, or the chat itself, as an
-    anonymous admin. None or their own id: as themselves. Raises WorldError when they may not."""
+    """Let the user write in the chat as `peer`: their public channel, or the chat itself for an anonymous admin.
+
+    None or the user's own id ends this. Raises WorldError if the user may not write as `peer`.
+    """
     chat = world.registry.chat(chat_id)
     if peer is None or peer == user_id:
         world.send_as.pop((user_id, chat_id), None)
@@ -55,7 +59,7 @@ def write_as(world: World, *, user_id: int, chat_id: int, peer: int | None) -> N
 
 
 def check_send_as(world: World, user_id: int, chat: Chat, peer: int) -> None:
-    """Raises WorldError when the user may not write as `peer` there."""
+    """Raises WorldError if the user may not write as `peer` in the chat."""
     other = world.chats.get(peer)
     theirs = other is not None and other.owner == user_id and other.is_channel
     if not chat.is_channel or not theirs or not (peer == chat.id or (other and other.is_broadcast and other.is_public)):
@@ -65,7 +69,7 @@ def check_send_as(world: World, user_id: int, chat: Chat, peer: int) -> None:
 def send_album(
     world: World, *, user_id: int, peer: int, texts: Sequence[str], marks: Marks = PLAIN
 ) -> list[LedgerEntry]:
-    """Pictures that are shown as one: a message each, with the captions `texts`, most of them empty."""
+    """Send pictures that clients show together: one message for each caption in `texts`. Most captions are empty."""
     album = FIRST_ALBUM + len(world.ledger)
     facts = Marks(marks.send_as, marks.post_author, marks.via_bot, marks.forward, album, photo=True)
     return [sending.send(world, user_id=user_id, peer=peer, text=text, marks=facts) for text in texts]

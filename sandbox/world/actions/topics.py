@@ -1,7 +1,6 @@
 """Forums: supergroups whose messages belong to topics. A topic is the thread of replies to the service message that
-began it (https://core.telegram.org/api/forum): whoever writes in it replies to that root, or to a message in it.
-
-What replies to nothing is in the topic General, which has no root here.
+began it (https://core.telegram.org/api/forum). Each message in a topic replies to this root or to another message of
+the topic. A message that replies to no message is in the topic General, which has no root here.
 """
 
 from sandbox.world.actions import posting, sending
@@ -12,10 +11,10 @@ from sandbox.world.world import World
 
 
 def forum_set(world: World, chat_id: int, *, forum: bool) -> None:
-    """Makes a supergroup a forum, or a plain one again. Raises WorldError for anything else."""
+    """Make a supergroup a forum, or end this. Raises WorldError for a chat of another kind."""
     chat = world.registry.chat(chat_id)
     if not chat.is_channel:
-        raise WorldError("CHANNEL_INVALID", f"{chat_id} is no supergroup")
+        raise WorldError("CHANNEL_INVALID", f"{chat_id} is not a supergroup")
     chat.forum = forum
     world.revision += 1
     for member in chat.members:
@@ -23,7 +22,7 @@ def forum_set(world: World, chat_id: int, *, forum: bool) -> None:
 
 
 def topic_begin(world: World, *, user_id: int, chat_id: int, title: str) -> int:
-    """A member begins a topic; gives the id of its root."""
+    """Begin a topic as a member of the forum. Returns the id of the topic's root."""
     chat = world.registry.chat(chat_id)
     _check_forum(chat)
     sending.check_may_write(world, user_id, chat)
@@ -37,4 +36,4 @@ def topic_begin(world: World, *, user_id: int, chat_id: int, title: str) -> int:
 
 def _check_forum(chat: Chat) -> None:
     if not chat.forum:
-        raise WorldError("CHANNEL_FORUM_MISSING", f"{chat.id} is no forum")
+        raise WorldError("CHANNEL_FORUM_MISSING", f"{chat.id} is not a forum")

@@ -1,6 +1,6 @@
-"""A basic group becomes a supergroup: a new chat with a new id, for the same people, beside the old one.
+"""The upgrade of a basic group to a supergroup, a new chat with a new id and the same members.
 
-The old chat stays in everybody's list and can be read, but takes no messages any more
+The old chat stays in the members' lists of chats and can be read, but accepts no more messages
 (https://core.telegram.org/api/channel#migration).
 """
 
@@ -12,19 +12,19 @@ from sandbox.world.world import World
 
 
 def upgrade(world: World, chat_id: int, *, by: int | None = None) -> Chat:
-    """Gives the supergroup. `by` is the creator; without it whoever owns the chat, or else is in it first.
+    """Upgrade the group and return the supergroup. `by` must be its owner, or without an owner its first member.
 
-    Raises WorldError when it is no basic group, was upgraded before, or is not theirs.
+    Raises WorldError if the chat is not a basic group, was already upgraded, or belongs to another user.
     """
     old = world.registry.chat(chat_id)
     if old.is_channel or old.migrated_to is not None:
-        raise WorldError("CHAT_ID_INVALID", f"{chat_id} is no basic group that can be upgraded")
+        raise WorldError("CHAT_ID_INVALID", f"{chat_id} is not a basic group that can be upgraded")
     creator = old.owner or next(iter(old.members))
     if by not in (None, creator):
         raise WorldError("CHAT_ADMIN_REQUIRED")
     new = world.add_chat(kind="supergroup", title=old.title, owner=old.owner, approval=old.approval)
     new.members = dict(old.members)
-    # Whoever has the link comes to where the people are now.
+    # The old group's link must lead to the supergroup.
     world.registry.exchange_invites(old, new)
     old.migrated_to, new.migrated_from = new.id, old.id
     for member in new.members:

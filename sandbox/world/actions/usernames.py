@@ -1,6 +1,6 @@
-"""Usernames of people and chats: they are changed, given up, taken over by somebody else, and bought on top.
+"""Changes of the usernames of users and chats.
 
-Collectible usernames stand beside the one that its bearer chose; with any of them Telegram lists them all in
+A user or chat may have collectible usernames besides the chosen username. Then Telegram lists all of them in
 `usernames` and leaves `username` empty (https://core.telegram.org/api/fragment).
 """
 
@@ -13,7 +13,7 @@ from sandbox.world.world import World
 
 
 def rename(world: World, bearer_id: int, username: str | None) -> User | Chat:
-    """A user or chat gets another username; None takes it away. Raises WorldError when it is taken or malformed."""
+    """Change the username of a user or chat; None removes it. Raises WorldError if it is taken or malformed."""
     bearer = _bearer(world, bearer_id)
     if username is not None and isinstance(bearer, Chat) and not bearer.is_channel:
         raise WorldError("USERNAME_INVALID", "a basic group has no username")
@@ -26,7 +26,7 @@ def rename(world: World, bearer_id: int, username: str | None) -> User | Chat:
 
 
 def hand_over(world: World, username: str, to: int) -> User | Chat:
-    """A username goes from whoever bears it to somebody else at one moment. Raises WorldError when nobody bears it."""
+    """Move a username from its owner to another user or chat at once. Raises WorldError if it is not in use."""
     former = world.find_username(username)
     if former is None:
         raise WorldError("USERNAME_NOT_OCCUPIED", username)
@@ -37,9 +37,9 @@ def hand_over(world: World, username: str, to: int) -> User | Chat:
 
 
 def collect(world: World, bearer_id: int, names: Iterable[tuple[str, bool]]) -> User | Chat:
-    """The collectible usernames of a user or chat, in their order, with whether each is active, are these from now on.
+    """Set the collectible usernames of a user or chat, in their order, each with whether it is active.
 
-    Only active ones lead to their bearer. Raises WorldError when one is taken or malformed.
+    Only active usernames lead to their owner. Raises WorldError if a username is taken or malformed.
     """
     bearer = _bearer(world, bearer_id)
     for former in bearer.collectibles:

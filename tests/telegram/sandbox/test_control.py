@@ -153,7 +153,7 @@ async def test_reset_forgets_everything_and_logs_everyone_out(town: Town, contro
         ("/chats", {"kind": "forum", "title": "A"}, "kind"),
         ("/chats", {"kind": "group", "title": "A", "members": ["@nobody"]}, "nobody"),
         ("/say", {"user": "@boris", "peer": "@nobody", "text": "x"}, "nobody"),
-        ("/say", {"user": 5, "peer": "@anna", "text": "x"}, "no user"),
+        ("/say", {"user": 5, "peer": "@anna", "text": "x"}, "5 is not a user"),
         ("/say", {"user": "@boris", "peer": 5, "text": "x"}, "PEER_ID_INVALID"),
         ("/say", {"user": "@boris", "peer": "@anna", "text": "x", "reply_to": 7}, "reply_to"),
         ("/say", {"user": "@boris", "peer": "@anna", "text": ""}, "MESSAGE_EMPTY"),

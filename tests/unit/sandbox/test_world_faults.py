@@ -27,11 +27,11 @@ def test_account_wide_faults_hit_any_method() -> None:
 
 def test_every_given_field_has_to_match() -> None:
     fault = Fault(kind="FLOOD_WAIT", user=1, chat=-5, method="messages.SENDMESSAGE")
-    assert fault.hits(method="messages.sendMessage", user=1, chat=-5)
-    assert not fault.hits(method="messages.sendMessage", user=1, chat=-6)
-    assert not fault.hits(method="messages.sendMessage", user=2, chat=-5)
-    assert not fault.hits(method="messages.getHistory", user=1, chat=-5)
-    assert Fault(kind="FLOOD_WAIT", method="*").hits(method="anything", user=None, chat=None)
+    assert fault.concerns(method="messages.sendMessage", user=1, chat=-5)
+    assert not fault.concerns(method="messages.sendMessage", user=1, chat=-6)
+    assert not fault.concerns(method="messages.sendMessage", user=2, chat=-5)
+    assert not fault.concerns(method="messages.getHistory", user=1, chat=-5)
+    assert Fault(kind="FLOOD_WAIT", method="*").concerns(method="anything", user=None, chat=None)
 
 
 def test_times_counts_down_and_none_lasts() -> None:
