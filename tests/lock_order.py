@@ -96,7 +96,7 @@ FREE = {
     # Django's own.
     "django_session",
     "django_admin_log",
-    # Changed by migrations alone.
+    # Changed by migrations and `manage.py merge_renamed_models` alone.
     "django_content_type",
     "auth_permission",
     # Written by axes while somebody logs in, in transactions of its own.

@@ -48,7 +48,8 @@ class Command(BaseCommand):
     def _run(self, run_dir: Path, *, sandboxed: bool, empty: bool) -> None:
         outputs = {"stdout": self.stdout, "stderr": self.stderr}
         call_command("migrate", verbosity=0, interactive=False, **outputs)
-        # Nothing of ours runs yet, so queues of an older release can be made anew at once.
+        # Nothing of ours runs yet: what an older version left behind can be changed now.
+        call_command("merge_renamed_models", **outputs)
         call_command("setup_broker", verbosity=0, migrate=bool(settings.RABBITMQ_MANAGEMENT_URL), **outputs)
         login = _operator_login(run_dir / "operator.json")
         commands = _commands(run_dir, sandboxed=sandboxed)

@@ -1,0 +1,17 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from coolthing_site.renamed_models import renamed_models_merge
+
+
+class Command(BaseCommand):
+    help = (
+        "Move permissions and the panel's history that processes of an older version recorded under a model's old name"
+        " to its new name. Run this command after an upgrade, when no such process runs any more. A second run changes"
+        " nothing."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for merged in renamed_models_merge():
+            self.stdout.write(f"{merged.app_label}: merged {merged.old} into {merged.new}")
