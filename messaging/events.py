@@ -181,9 +181,11 @@ def check_version(headers: Mapping[str, Any]) -> None:
         return
     major = str(version).partition(".")[0]
     if not (major.isascii() and major.isdecimal()):
-        raise UndecodableMessage(f"{topology.VERSION_HEADER} is no version: {str(version)[:40]!r}")
+        raise UndecodableMessage(f"the header {topology.VERSION_HEADER} is not a version: {str(version)[:40]!r}")
     if int(major[:10]) > topology.MAJOR_VERSION:
-        raise UndecodableMessage(f"its version is {major[:10]}; {topology.MAJOR_VERSION} is the last one known here")
+        raise UndecodableMessage(
+            f"the message has version {major[:10]}; the highest supported version is {topology.MAJOR_VERSION}"
+        )
 
 
 def event_id(exchange: str, routing_key: str, body: bytes, *, message_id: str | None = None) -> uuid.UUID:
@@ -219,7 +221,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise UndecodableMessage("the body is empty")
     if len(body) > MAX_BODY_BYTES:
-        raise UndecodableMessage(f"the body has {len(body)} bytes; {MAX_BODY_BYTES} are the most")
+        raise UndecodableMessage(f"the body has {len(body)} bytes; the maximum is {MAX_BODY_BYTES}")
     try:
         fields = from_json(body.decode("utf-8"))
     except UnicodeDecodeError as problem:
@@ -239,7 +241,7 @@ def _pick(exchange: str, routing_key: str, fields: dict[str, Any]) -> type[Event
     """
     fitting = _fitting(exchange, routing_key, len(_registry))
     if not fitting:
-        raise UndecodableMessage(f"no event is known by the key {routing_key!r} on {exchange!r}")
+        raise UndecodableMessage(f"no event has the routing key {routing_key!r} on the exchange {exchange!r}")
     return next((cls for cls in fitting if _has_fields_of(cls, routing_key, fields)), fitting[0])
 
 

@@ -23,12 +23,12 @@ class OutboxEvent(models.Model):
     service = models.CharField(max_length=40)
     exchange = models.CharField(max_length=120)
     routing_key = models.CharField(max_length=255)
-    body = models.TextField(help_text="The JSON text as it goes on the wire")
+    body = models.TextField(help_text="The JSON text that is sent")
     headers = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(null=True, blank=True)
-    parked_at = models.DateTimeField(null=True, blank=True)
-    parked_reason = models.TextField(blank=True, default="")
+    parked_at = models.DateTimeField("unpublishable since", null=True, blank=True)
+    parked_reason = models.TextField("reason", blank=True, default="")
 
     class Meta:
         indexes = [
@@ -50,11 +50,17 @@ class ProcessedEvent(models.Model):
     """A record that a subscription has handled an event, written in the transaction of the handler's changes."""
 
     event_id = models.UUIDField()
-    subscription = models.CharField(max_length=120, help_text="The queue that the event came through")
+    subscription = models.CharField(max_length=120, help_text="The queue from which the event was consumed")
     processed_at = models.DateTimeField(db_default=Now())
-    seconds = models.FloatField(null=True, blank=True, help_text="How long its handler took; of a batch: all of it")
+    seconds = models.FloatField(
+        "duration",
+        null=True,
+        blank=True,
+        help_text="How many seconds the handler took; for an event of a batch, the time of the whole batch",
+    )
 
     class Meta:
+        verbose_name = "handled event"
         constraints = [
             models.UniqueConstraint(fields=["event_id", "subscription"], name="event_handled_once"),
         ]
@@ -72,12 +78,13 @@ class HandledCopy(models.Model):
     """
 
     subscription = models.CharField(max_length=120)
-    content = models.UUIDField(help_text="Made of exchange, routing key and body")
-    found = models.PositiveIntegerField()
+    content = models.UUIDField(help_text="An id derived from exchange, routing key and body")
+    found = models.PositiveIntegerField("earlier deliveries")
     handled_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name_plural = "handled copies"
+        verbose_name = "handled message without an id"
+        verbose_name_plural = "handled messages without an id"
         indexes = [
             models.Index(fields=["subscription", "content", "handled_at"], name="copies_by_content"),
             models.Index(fields=["handled_at"], name="copies_by_age"),
@@ -91,7 +98,7 @@ class HandlingFailure(models.Model):
     """Why a handler rejected a message. AMQP's reject has no reason, so the archive takes it from these rows."""
 
     queue = models.CharField(max_length=120)
-    body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, hexadecimal")
+    body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, in hexadecimal digits")
     # Several events may have the same body and fail for different reasons. Null: the message had no id.
     event_id = models.UUIDField(null=True)
     error = models.TextField()
@@ -117,7 +124,9 @@ class DeadLetter(models.Model):
         DISCARDED = "discarded"
 
     event_id = models.UUIDField()
-    queue = models.CharField(max_length=120, blank=True, help_text="Where it died; empty when it was unroutable")
+    queue = models.CharField(
+        max_length=120, blank=True, help_text="The queue in which the message died; empty if it was unroutable"
+    )
     exchange = models.CharField(max_length=120, blank=True)
     routing_key = models.CharField(max_length=255, blank=True)
     event_type = models.CharField(
@@ -125,33 +134,41 @@ class DeadLetter(models.Model):
         max_length=255,
         blank=True,
         default="",
-        help_text="Exchange and routing key, with * for the ids in it",
+        help_text="Exchange and routing key; * stands for an id",
     )
-    campaign_id = models.UUIDField("campaign", null=True, blank=True, help_text="As far as the body tells")
-    body = models.TextField(help_text="The body; bytes that are not UTF-8 are shown as \\xNN")
+    campaign_id = models.UUIDField("campaign", null=True, blank=True, help_text="The campaign that the body refers to")
+    body = models.TextField(help_text="The original body; bytes that are not UTF-8 are shown as \\xNN")
     body_digest = models.CharField(max_length=64)
-    edited_body = models.TextField(blank=True, default="", help_text="What a replay sends instead of the body")
+    edited_body = models.TextField(
+        blank=True, default="", help_text="The body that replays send instead of the original"
+    )
     edited_exchange = models.CharField(
         max_length=120,
         blank=True,
         default="",
         db_default="",
-        help_text="Where an operator has it published instead; empty: as it came",
+        help_text="The exchange to which replays are published; empty: the original exchange and routing key",
     )
     edited_routing_key = models.CharField(max_length=255, blank=True, default="", db_default="")
     headers = models.JSONField(default=dict, blank=True)
     x_death = models.JSONField(default=list, blank=True)
     reason = models.CharField(
-        max_length=40, help_text="rejected, expired, delivery_limit, maxlen, unroutable, unpublished"
+        max_length=40,
+        help_text="Why the message died: rejected, expired, delivery_limit, maxlen, unroutable or unpublished",
     )
     error = models.TextField(blank=True, default="")
     error_class = models.CharField(max_length=120, blank=True, default="")
     traceback = models.TextField(blank=True, default="")
-    count = models.PositiveIntegerField(default=1)
+    count = models.PositiveIntegerField("deaths", default=1)
     first_seen_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=12, choices=State, default=State.OPEN)
-    decided_by = models.CharField(max_length=150, blank=True, default="", help_text="Who replayed or discarded it last")
+    decided_by = models.CharField(
+        max_length=150,
+        blank=True,
+        default="",
+        help_text="The user who last replayed, discarded or reopened the dead letter",
+    )
     decision_reason = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
@@ -203,15 +220,18 @@ class DeadLetterEntry(models.Model):
         DISCARDED = "discarded"
         REOPENED = "reopened"
 
-    letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="history")
-    at = models.DateTimeField(db_default=Now())
-    what = models.CharField(max_length=12, choices=What)
-    by = models.CharField(max_length=150, blank=True, default="")
+    letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="history", verbose_name="dead letter")
+    at = models.DateTimeField("time", db_default=Now())
+    what = models.CharField("action", max_length=12, choices=What)
+    by = models.CharField("user", max_length=150, blank=True, default="")
     note = models.TextField(blank=True, default="")
-    replay = models.UUIDField(null=True, blank=True, help_text="Which replay: it is in the message's headers, too")
+    replay = models.UUIDField(
+        null=True, blank=True, help_text="The id of the replay, which is also in the message's headers"
+    )
 
     class Meta:
-        verbose_name_plural = "dead letter entries"
+        verbose_name = "entry of a dead letter's history"
+        verbose_name_plural = "dead letter history"
         constraints = [
             models.UniqueConstraint(fields=["replay", "what"], name="one_entry_per_replay"),
         ]
@@ -231,12 +251,12 @@ class ReplayBatch(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     created_at = models.DateTimeField(db_default=Now())
-    by = models.CharField(max_length=150)
+    by = models.CharField("user", max_length=150)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
-    what = models.TextField()
-    per_second = models.PositiveIntegerField(help_text="At most so many letters a second")
+    what = models.TextField("selection")
+    per_second = models.PositiveIntegerField("rate", help_text="The maximum number of dead letters per second")
     state = models.CharField(max_length=8, choices=State, default=State.RUNNING)
-    advanced_at = models.DateTimeField(null=True, blank=True, help_text="When the last letters were sent")
+    advanced_at = models.DateTimeField(null=True, blank=True, help_text="The time of the latest step of this replay")
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -250,22 +270,27 @@ class ReplayBatch(models.Model):
 
 
 class ReplayItem(models.Model):
-    """One dead letter of a batch. `sent`: the outbox has it. `refused`: it cannot be replayed, see `note`."""
+    """One dead letter of a `ReplayBatch`.
+
+    `sent`: its message has been written to the outbox. `refused`: it cannot be replayed; `note` contains the reason.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting"
         SENT = "sent"
         REFUSED = "refused"
 
-    batch = models.ForeignKey(ReplayBatch, on_delete=models.CASCADE, related_name="items")
-    letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="replay_items")
+    batch = models.ForeignKey(ReplayBatch, on_delete=models.CASCADE, related_name="items", verbose_name="replay")
+    letter = models.ForeignKey(
+        DeadLetter, on_delete=models.CASCADE, related_name="replay_items", verbose_name="dead letter"
+    )
     state = models.CharField(max_length=8, choices=State, default=State.WAITING, db_default=State.WAITING)
     note = models.TextField(blank=True, default="", db_default="")
-    replay = models.UUIDField(null=True, blank=True)
-    done_at = models.DateTimeField(null=True, blank=True)
+    replay = models.UUIDField("replay id", null=True, blank=True)
+    done_at = models.DateTimeField("processed at", null=True, blank=True)
 
     class Meta:
-        verbose_name = "replayed letter"
+        verbose_name = "replayed dead letter"
         constraints = [models.UniqueConstraint(fields=["batch", "letter"], name="one_item_per_letter")]
         indexes = [models.Index(fields=["batch", "state", "id"], name="items_of_batch")]
 
@@ -289,14 +314,16 @@ class QueueControl(models.Model):
 class QueueSample(models.Model):
     """The broker's statistics of a queue at one moment. All samples of one request to the broker have the same `at`."""
 
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField("time", db_default=Now())
     queue = models.CharField(max_length=120)
-    ready = models.BigIntegerField()
-    unacked = models.BigIntegerField()
+    ready = models.BigIntegerField("messages ready")
+    unacked = models.BigIntegerField("messages unacknowledged")
     consumers = models.PositiveIntegerField()
-    published = models.BigIntegerField(help_text="Messages that publishers sent here since the broker counts")
-    publish_rate = models.FloatField(help_text="A second, since about the sample before")
-    ack_rate = models.FloatField(help_text="A second, since about the sample before")
+    published = models.BigIntegerField(
+        "messages published", help_text="Messages that publishers have sent to the queue since the broker started"
+    )
+    publish_rate = models.FloatField("published per second", help_text="The average since the previous sample")
+    ack_rate = models.FloatField("acknowledged per second", help_text="The average since the previous sample")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["at", "queue"], name="one_sample_per_look_and_queue")]
@@ -312,10 +339,10 @@ class HandlingBucket(models.Model):
     """
 
     metric = models.CharField(max_length=40)
-    subscription = models.CharField(max_length=120, help_text="The queue that the events came through")
-    bound = models.FloatField()
+    subscription = models.CharField(max_length=120, help_text="The queue from which the events were consumed")
+    bound = models.FloatField("upper bound (s)")
     count = models.BigIntegerField()
-    total = models.FloatField()
+    total = models.FloatField("sum (s)")
 
     class Meta:
         constraints = [

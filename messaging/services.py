@@ -27,11 +27,11 @@ def outbox_release(*, outbox_id: int, by: str) -> OutboxEvent:
     """Let the relay try an unpublishable event again. Raises NotPossible if the event is not unpublishable."""
     row = OutboxEvent.objects.select_for_update().get(pk=outbox_id)
     if row.parked_at is None:
-        raise NotPossible("the event is not parked")
+        raise NotPossible("the event is not unpublishable")
     row.parked_at, row.parked_reason = None, ""
     row.save(update_fields=["parked_at", "parked_reason"])
     outbox.notify_relay()
-    log.info("parked event %s is released by %s", row.event_id, by)
+    log.info("unpublishable event %s is released by %s", row.event_id, by)
     return row
 
 
@@ -44,11 +44,11 @@ def outbox_give_up(*, outbox_id: int, by: str) -> DeadLetter:
     """
     row = OutboxEvent.objects.select_for_update().get(pk=outbox_id)
     if row.parked_at is None:
-        raise NotPossible("the event is not parked")
+        raise NotPossible("the event is not unpublishable")
     replay = row.headers.get(topology.REPLAY_HEADER)
     letter = _unpublished(row) if replay is None else _back_again(row, replay, by)
     row.delete()
-    log.info("parked event %s is made dead letter %s by %s", row.event_id, letter.pk, by)
+    log.info("unpublishable event %s becomes dead letter %s by %s", row.event_id, letter.pk, by)
     return letter
 
 
@@ -111,7 +111,7 @@ def queues_of(service: str) -> list[str]:
     queues = [queue for queue, owner in topology.SERVICES.items() if owner == service]
     if not queues:
         known = ", ".join(dict.fromkeys(topology.SERVICES.values()))
-        raise NotPossible(f"no queue is the work of a service {service!r}; those that have queues: {known}")
+        raise NotPossible(f"the service {service!r} has no queues; services with queues: {known}")
     return queues
 
 

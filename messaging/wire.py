@@ -46,7 +46,7 @@ def _none_to_empty(value: object) -> object:
 def _username(value: str) -> str:
     plain = value.strip().removeprefix("@")
     if len(plain) > _NAME_LENGTH:
-        raise ValueError(f"has {len(plain)} characters; {_NAME_LENGTH} are the most")
+        raise ValueError(f"has {len(plain)} characters; the maximum is {_NAME_LENGTH}")
     return plain
 
 
@@ -69,7 +69,7 @@ def storable(text: str) -> str:
 def unfit_key(routing_key: str) -> str:
     """Why an event with this routing key is refused; empty if it is not. A replay's key comes from a header."""
     if len(routing_key) > _KEY_LENGTH:
-        return f"has {len(routing_key)} characters; {_KEY_LENGTH} are the most"
+        return f"has {len(routing_key)} characters; the maximum is {_KEY_LENGTH}"
     return _text_problem(routing_key)
 
 
@@ -78,7 +78,7 @@ def unstorable(value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         return _text_problem(value)
     if isinstance(value, float):
-        return "" if math.isfinite(value) else "holds a number that is too large, or none"
+        return "" if math.isfinite(value) else "contains a number that is infinite or not a number"
     if not isinstance(value, Mapping | list):
         return ""
     if depth == DEEPEST:
@@ -89,9 +89,9 @@ def unstorable(value: Any, depth: int = 0) -> str:
 
 def _text_problem(text: str) -> str:
     if "\0" in text:
-        return "holds a NUL character"
+        return "contains a NUL character"
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "holds half of a surrogate pair"
+        return "contains half of a surrogate pair"
     return ""

@@ -1,4 +1,4 @@
-"""The page to edit a dead letter: enter or upload a body, see the diff, then save, or save and replay."""
+"""The page on which operators edit a dead letter: they enter or upload a body, see the diff, then save or replay."""
 
 from typing import Any
 
@@ -29,13 +29,13 @@ from panelkit.operations import Operation
 from texts import decoding
 
 EDIT = Operation("edit", "Edit", run=lambda *_: None, done="", icon="edit", page=True, right=services.EDIT_RIGHT)
-DOWNLOAD = Operation("body", "Download the body", run=lambda *_: None, done="", icon="download", page=True)
+DOWNLOAD = Operation("body", "Download body", run=lambda *_: None, done="", icon="download", page=True)
 
 # How much of Django's limit for a form is reserved for the other fields (bytes).
 _OTHER_FIELDS = 64 * 1024
 _TOO_LARGE = (
-    "The body is too large for this page. Download it, edit the file and upload it here; without a file only exchange "
-    "and routing key change."
+    "The body is too large for this page: download it, edit the file, and upload the file here. Without a file you "
+    "change only the exchange and the routing key."
 )
 
 
@@ -50,21 +50,22 @@ class DeadLetterForm(forms.Form):
         label="Body", required=False, strip=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 24})
     )
     file = forms.FileField(
-        label="Or a file with the body",
+        label="File with the body",
         required=False,
         widget=UnfoldAdminFileFieldWidget,
-        help_text=f"JSON, at most {MAX_BODY_BYTES // 2**20} MiB. It is kept at once; the letter shows what changes.",
+        help_text=f"A JSON file of at most {MAX_BODY_BYTES // 2**20} MiB, used instead of the text above. "
+        "CoolThing saves it without a preview; the page of the dead letter then shows the changes.",
     )
 
     def __init__(self, *args: Any, letter: DeadLetter, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        came = Address(letter.exchange, letter.routing_key)
+        original = Address(letter.exchange, letter.routing_key)
         exchanges = addresses.event_exchanges()
         choice: Any = self.fields["exchange"]
-        choice.choices = [("", f"As it came: {came}"), *((name, name) for name in exchanges)]
-        choice.help_text = "Exchange and routing key make the type of the event."
-        known = "; ".join(f"{name}: {addresses.keys_in_words(name)}" for name in exchanges)
-        self.fields["routing_key"].help_text = f"Only with an exchange. {known}."
+        choice.choices = [("", f"Unchanged: {original}"), *((name, name) for name in exchanges)]
+        choice.help_text = "The exchange and the routing key determine the type of the event."
+        known = " ".join(f"{name}: {addresses.keys_in_words(name)}." for name in exchanges)
+        self.fields["routing_key"].help_text = f"Needed if you choose an exchange. {known}"
 
     def clean_file(self) -> str:
         """The text of the file."""
@@ -72,7 +73,7 @@ class DeadLetterForm(forms.Form):
         if upload is None:
             return ""
         if (upload.size or 0) > MAX_BODY_BYTES:
-            raise ValidationError(f"The file has {upload.size} bytes; {MAX_BODY_BYTES} are the most.")
+            raise ValidationError(f"The file has {upload.size} bytes; the maximum is {MAX_BODY_BYTES}.")
         try:
             return decoding.only_certain(upload.read())
         except decoding.NotText as problem:
@@ -91,7 +92,7 @@ class DeadLetterEditing(OperatingAdmin):
         return allowed and (operation is not EDIT or super().may_operate(request))
 
     def body_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The body as a download, because no browser should render it in our pages."""
+        """The body as a download: a browser must not render it as a page of the panel."""
         letter = self.get_object(request, unquote(object_id))
         if letter is None:
             raise Http404
@@ -109,29 +110,29 @@ class DeadLetterEditing(OperatingAdmin):
             raise Http404
         if not self.may_operate(request, EDIT):
             raise PermissionDenied
-        begun = draft(letter)
-        fits = _fits(begun.text)
+        current = draft(letter)
+        fits = _fits(current.text)
         step = request.POST.get("step", "")
         form = DeadLetterForm(
-            request.POST or None, request.FILES or None, letter=letter, initial=_initial(letter, begun)
+            request.POST or None, request.FILES or None, letter=letter, initial=_initial(letter, current)
         )
-        seen = None
+        preview = None
         if request.method == "POST" and form.is_valid():
             text = form.cleaned_data["file"] or form.cleaned_data["body"]
             if form.cleaned_data["file"] or (not text and not fits):
-                step = "keep"
-            seen = self._previewed(letter, form, text)
-            kept = seen is not None and step in ("keep", "replay")
-            if kept and self._keep(request, letter, text or None, form.address, replay=step == "replay"):
+                step = "save"
+            preview = self._previewed(letter, form, text)
+            is_to_be_saved = preview is not None and step in ("save", "replay")
+            if is_to_be_saved and self._save(request, letter, text or None, form.address, replay=step == "replay"):
                 return HttpResponseRedirect(self._change_url(letter))
         context = {
             **self.admin_site.each_context(request),
-            "title": "Edit before a replay",
+            "title": "Edit dead letter",
             "opts": self.opts,
             "letter": letter,
-            "note": begun.note if fits else _TOO_LARGE,
+            "note": current.note if fits else _TOO_LARGE,
             "form": form,
-            "seen": seen if step != "edit" else None,
+            "preview": preview if step != "edit" else None,
             "back": self._change_url(letter),
         }
         return TemplateResponse(request, "messaging/dead_letter_edit.html", context)
@@ -143,7 +144,7 @@ class DeadLetterEditing(OperatingAdmin):
             form.add_error(None, str(refusal))
             return None
 
-    def _keep(
+    def _save(
         self, request: HttpRequest, letter: DeadLetter, body: str | None, address: Address, *, replay: bool
     ) -> bool:
         by = str(request.user)
@@ -156,16 +157,18 @@ class DeadLetterEditing(OperatingAdmin):
         except NotPossible as refusal:
             self.message_user(request, f"{letter}: {refusal}", messages.ERROR)
             return False
-        done = "is in the outbox, to be sent again as edited." if replay else "is kept as edited for its next replay."
+        done = (
+            "has been saved and is in the outbox." if replay else "has been saved. The next replay sends it as edited."
+        )
         self.message_user(request, f"{letter} {done}", messages.SUCCESS)
         return True
 
 
-def _initial(letter: DeadLetter, begun: Draft) -> dict[str, str]:
+def _initial(letter: DeadLetter, current: Draft) -> dict[str, str]:
     address = Address(letter.edited_exchange, letter.edited_routing_key)
     if not letter.is_readdressed and not is_known(letter.exchange, letter.routing_key):
-        address = addresses.suggested(letter.queue, begun.text)
-    body = begun.text if _fits(begun.text) else ""
+        address = addresses.suggested(letter.queue, current.text)
+    body = current.text if _fits(current.text) else ""
     return {"exchange": address.exchange, "routing_key": address.routing_key, "body": body}
 
 

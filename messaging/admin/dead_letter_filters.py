@@ -11,7 +11,7 @@ from messaging.event_objects import CAMPAIGN_FIELD, names_of
 from messaging.models import DeadLetter
 from panelkit.lists.bounded_counts import values_of
 
-# A filter with more choices is of no use; operators can search instead.
+# A filter with more choices would be unusable; operators can search instead.
 _MOST_CHOICES = 200
 _NONE = "-"
 # The reasons that RabbitMQ sets, and our own.

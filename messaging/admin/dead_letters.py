@@ -1,4 +1,4 @@
-"""The pages of dead letters: search, view, edit, replay, discard."""
+"""The pages of dead letters and of their history."""
 
 from typing import Any
 
@@ -39,8 +39,8 @@ from panelkit.operations import Offer, Operation, when_in
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
-    empty_hint = "Good: every message has been handled. What cannot be handled, expires or has no queue ends here."
-    list_display = ("last_seen_at", "where", "what", "reason", "error_excerpt", "count", "state_label")
+    empty_hint = "No dead letters. Messages that cannot be handled, expire or reach no queue are listed here."
+    list_display = ("last_seen_at", "queue_label", "key_or_task", "reason", "error_excerpt", "count", "state_label")
     list_filter = (
         ("state", ChoicesDropdownFilter),
         QueueFilter,
@@ -56,12 +56,13 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
     ordering = ("-last_seen_at",)
     live_template = "messaging/dead_letter_history.html"
     readonly_fields = (
-        "state_label", "where", "campaign", "trace", "body_shown", "traceback_shown", "headers_shown", "x_death_shown",
+        "state_label", "queue_label", "campaign", "trace", "body_shown", "traceback_shown", "headers_shown",
+        "x_death_shown",
     )  # fmt: skip
     fieldsets = (
         (None, {"fields": (("reason", "error"), "body_shown", "traceback_shown")}),
-        ("Where", {"fields": (("where", "event_type"), ("exchange", "routing_key"), ("campaign", "trace"))}),
-        ("As it came", {"fields": ("headers_shown", "x_death_shown")}),
+        ("Origin", {"fields": (("queue_label", "event_type"), ("exchange", "routing_key"), ("campaign", "trace"))}),
+        ("Original message", {"fields": ("headers_shown", "x_death_shown")}),
     )
     service_errors = (NotPossible,)
     actions = ("replay_selected",)
@@ -70,7 +71,7 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
             "replay",
             "Replay",
             run=lambda letter, call: services.dead_letter_replay(letter_id=letter.pk, by=call.by),
-            done="is in the outbox, to be sent to its queue again: its history says what became of it.",
+            done="is in the outbox and will be sent to its queue again. Its history shows the outcome.",
             icon="replay",
             variant="primary",
             when=when_in(DeadLetter.State.OPEN),
@@ -79,11 +80,11 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
             "discard",
             "Discard",
             run=lambda letter, call: services.dead_letter_discard(letter_id=letter.pk, by=call.by, **call.data),
-            done="is discarded.",
+            done="has been discarded.",
             icon="delete",
             variant="danger",
             when=when_in(DeadLetter.State.OPEN),
-            confirm="It will not be handled. It stays readable here, with your reason.",
+            confirm="The message will not be handled. The dead letter and your reason stay readable here.",
             form=ReasonForm,
             bulk=True,
         ),
@@ -94,7 +95,7 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
             done="is open again.",
             icon="undo",
             when=when_in(DeadLetter.State.REPLAYED, DeadLetter.State.DISCARDED),
-            confirm="It can be replayed again then. An event that was handled is not handled twice.",
+            confirm="An open dead letter can be replayed again. An event that was handled is not handled twice.",
             bulk=True,
         ),
     )
@@ -135,14 +136,14 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
             "handled": handled,
         }
 
-    # Replaying many: the selected letters, or all that the list's filters and search match.
+    # Replaying many: the selected dead letters, or all that match the list's filters and search.
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return self.may_operate(request)
 
     @admin.action(description="Replay", permissions=["operate"])
     def replay_selected(self, request: HttpRequest, selected: QuerySet[DeadLetter]) -> HttpResponse | None:
-        chosen = chosen_for(request, action="replay_selected", model=DeadLetter, noun="letters")
+        chosen = chosen_for(request, action="replay_selected", model=DeadLetter, noun="dead letters")
         return self._replay(request, selected, chosen, submitted=CONFIRMED in request.POST)
 
     def replay_view(self, request: HttpRequest) -> HttpResponse:
@@ -150,7 +151,7 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
             letters = self.get_changelist_instance(request).get_queryset(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._list_url())
-        chosen = Chosen(all_matching(request, model=DeadLetter, noun="letters"), [])
+        chosen = Chosen(all_matching(request, model=DeadLetter, noun="dead letters"), [])
         return self._replay(request, letters, chosen, submitted=request.method == "POST")
 
     def _replay(
@@ -170,7 +171,7 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
                 )
                 return HttpResponseRedirect(page_of(batch))
             except NotPossible as refusal:
-                self.message_user(request, f"Nothing is replayed: {refusal}.", messages.ERROR)
+                self.message_user(request, f"No dead letter was replayed: {refusal}.", messages.ERROR)
         context = {
             **self.admin_site.each_context(request),
             "title": "Replay dead letters",
@@ -187,11 +188,11 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
         return reverse(f"admin:{self._url_name('changelist')}")
 
     @display(description="queue", ordering="queue")
-    def where(self, letter: DeadLetter) -> str:
+    def queue_label(self, letter: DeadLetter) -> str:
         return letter.queue or "unroutable"
 
     @display(description="routing key or task", ordering="routing_key")
-    def what(self, letter: DeadLetter) -> str:
+    def key_or_task(self, letter: DeadLetter) -> str:
         return letter.task or letter.routing_key
 
     @display(description="campaign")
@@ -223,8 +224,8 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
 
 @admin.register(DeadLetterEntry)
 class DeadLetterEntryAdmin(GrowingTableAdmin):
-    empty_hint = "What happens to dead letters, and who did it, is noted here."
-    list_display = ("at", "what_label", "of", "by", "note_excerpt")
+    empty_hint = "No entries. Edits, replays and decisions are listed here, with the users who made them."
+    list_display = ("at", "action_label", "letter_link", "by", "note_excerpt")
     list_filter = (("what", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("letter",)
     large_fields = LARGE_DEAD_LETTER_COLUMNS
@@ -232,10 +233,10 @@ class DeadLetterEntryAdmin(GrowingTableAdmin):
     ordering = ("-pk",)
     exclude = ("note",)
     readonly_fields = ("note_shown",)
-    what_label = choice_label("what")
+    action_label = choice_label("what", "action")
 
-    @display(description="letter")
-    def of(self, entry: DeadLetterEntry) -> SafeString:
+    @display(description="dead letter")
+    def letter_link(self, entry: DeadLetterEntry) -> SafeString:
         return link_to(entry.letter, str(entry.letter))
 
     @display(description="note")

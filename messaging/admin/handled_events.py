@@ -15,8 +15,8 @@ class SubscriptionFilter(QueueNameFilter):
 
 @admin.register(ProcessedEvent)
 class ProcessedEventAdmin(GrowingTableAdmin):
-    empty_hint = "Each event that a subscription has handled is noted here."
-    list_display = ("trace", "subscription", "processed_at", "took")
+    empty_hint = "No events. Each event that a subscription has handled is listed here for a week."
+    list_display = ("trace", "subscription", "processed_at", "duration")
     list_filter = (("processed_at", RangeDateTimeFilter),)
     search_fields = ("=event_id", "subscription")
     ordering = ("-id",)
@@ -24,8 +24,8 @@ class ProcessedEventAdmin(GrowingTableAdmin):
     readonly_fields = ("trace",)
     trace = trace_link
 
-    @display(description="took", ordering="seconds")
-    def took(self, row: ProcessedEvent) -> str:
+    @display(description="duration", ordering="seconds")
+    def duration(self, row: ProcessedEvent) -> str:
         return f"{row.seconds * 1000:.1f} ms" if row.seconds is not None else ""
 
 
@@ -40,7 +40,7 @@ class HandledCopyAdmin(GrowingTableAdmin):
 
 @admin.register(HandlingFailure)
 class HandlingFailureAdmin(GrowingTableAdmin):
-    empty_hint = "No handler has failed. The error stands here until the dead letter is archived with it."
+    empty_hint = "No failures. Each error of a handler is listed here for a week; its dead letter keeps the error."
     list_display = ("created_at", "queue", "error_excerpt")
     list_filter = (QueueNameFilter, ("created_at", RangeDateTimeFilter))
     search_fields = ("queue", "error", "=body_digest")
@@ -59,7 +59,7 @@ class HandlingFailureAdmin(GrowingTableAdmin):
 
 @admin.register(HandlingBucket)
 class HandlingBucketAdmin(GrowingTableAdmin):
-    empty_hint = "Handlers' seconds and events' ages are counted here once the first event is handled."
+    empty_hint = "No statistics. Handlers' durations and events' ages are counted from the first handled event on."
     list_display = ("metric", "subscription", "bound", "count", "total")
     list_filter = (("metric", admin.AllValuesFieldListFilter), ("subscription", admin.AllValuesFieldListFilter))
     search_fields = ("metric", "subscription")

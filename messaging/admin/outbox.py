@@ -22,7 +22,7 @@ class OutboxStateFilter(DropdownFilter):
     parameter_name = "is"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("waiting", "Waiting"), ("parked", "Parked"), ("published", "Published")]
+        return [("waiting", "Waiting"), ("parked", "Unpublishable"), ("published", "Published")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
         waiting = Q(published_at__isnull=True, parked_at__isnull=True)
@@ -32,8 +32,8 @@ class OutboxStateFilter(DropdownFilter):
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(GrowingTableAdmin):
-    empty_hint = "Events stand here from their commit until they are published and pruned."
-    list_display = ("id", "routing_key", "state_label", "why", "service", "trace", "created_at", "published_at")
+    empty_hint = "No events. Each event is listed here from its commit until a day after it was published."
+    list_display = ("id", "routing_key", "state_label", "reason", "service", "trace", "created_at", "published_at")
     list_filter = (OutboxStateFilter, ("created_at", RangeDateTimeFilter))
     search_fields = ("routing_key", "=event_id", "service")
     ordering = ("-id",)
@@ -45,7 +45,7 @@ class OutboxEventAdmin(GrowingTableAdmin):
             "release",
             "Try again",
             run=lambda row, call: services.outbox_release(outbox_id=row.pk, by=call.by),
-            done="goes to the relay again.",
+            done="waits for the relay again.",
             icon="replay",
             variant="primary",
             when=lambda row: row.parked_at is not None,
@@ -55,10 +55,10 @@ class OutboxEventAdmin(GrowingTableAdmin):
             "give-up",
             "Give up",
             run=lambda row, call: services.outbox_give_up(outbox_id=row.pk, by=call.by),
-            done="is a dead letter now.",
+            done="has become a dead letter.",
             icon="inbox",
             when=lambda row: row.parked_at is not None,
-            confirm="It leaves the outbox and becomes a dead letter: there it can be edited, replayed or discarded.",
+            confirm="The event leaves the outbox and becomes a dead letter, which you can edit, replay or discard.",
             bulk=True,
             removes=True,
         ),
@@ -69,14 +69,14 @@ class OutboxEventAdmin(GrowingTableAdmin):
     @display(description="state")
     def state_label(self, row: OutboxEvent) -> str:
         if row.parked_at is not None:
-            return tag("parked")
+            return tag("parked", "unpublishable")
         return tag("published" if row.published_at is not None else "waiting")
 
-    @display(description="waits because")
-    def why(self, row: OutboxEvent) -> str:
+    @display(description="reason")
+    def reason(self, row: OutboxEvent) -> str:
         if row.parked_at is not None:
             return clipped(row.parked_reason)
-        return "" if row.published_at else "the relay has not had the broker's confirmation yet"
+        return "" if row.published_at else "not confirmed by the broker yet"
 
     @display(description="body")
     def body_shown(self, row: OutboxEvent) -> str:

@@ -68,5 +68,7 @@ def json_shown(value: Any) -> SafeString:
 def json_text_shown(text: str) -> SafeString:
     """JSON with indentation; other text unchanged. Only the beginning of a very long text."""
     if len(text) > _MOST_SHOWN:
-        return preformatted(f"{text[:_MOST_SHOWN]}\n… {len(text) - _MOST_SHOWN} characters more: download the body.")
+        return preformatted(
+            f"{text[:_MOST_SHOWN]}\n… {len(text) - _MOST_SHOWN} more characters. Download the body to read them."
+        )
     return preformatted(indented(text))

@@ -15,7 +15,7 @@ from panelkit.operations import Operation
 
 @admin.register(QueueControl)
 class QueueControlAdmin(FactAdmin):
-    empty_hint = "No queue was ever paused. Pause one on the page Queues."
+    empty_hint = "No queue has ever been paused. You can pause a queue on the page Queues."
     list_display = ("queue", "state_label", "reason", "service", "changed")
     list_filter = ("paused",)
     search_fields = ("queue", "reason", "changed_by")
@@ -26,7 +26,7 @@ class QueueControlAdmin(FactAdmin):
             "pause",
             "Pause",
             run=lambda control, call: services.queue_pause(queue=control.queue, by=call.by, **call.data),
-            done="is being paused: workers stop taking from it within a few seconds, what they hold is still handled.",
+            done="is being paused. Workers stop within seconds; messages that they have prefetched are still handled.",
             icon="pause",
             when=lambda control: not control.paused,
             form=ReasonForm,
@@ -48,7 +48,7 @@ class QueueControlAdmin(FactAdmin):
     def state_label(self, control: QueueControl) -> str:
         return tag("paused" if control.paused else "running")
 
-    @display(description="works for")
+    @display(description="service")
     def service(self, control: QueueControl) -> str:
         return topology.SERVICES.get(control.queue, "")
 
@@ -59,7 +59,7 @@ class QueueControlAdmin(FactAdmin):
 
 @admin.register(QueueSample)
 class QueueSampleAdmin(GrowingTableAdmin):
-    empty_hint = "Beat asks the broker for the figures of each queue every few seconds."
+    empty_hint = "No samples. A periodic task reads each queue's statistics from the broker every 15 seconds."
     list_display = ("at", "queue", "ready", "unacked", "consumers", "publish_rate", "ack_rate")
     list_filter = (QueueNameFilter,)
     search_fields = ("queue",)

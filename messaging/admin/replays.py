@@ -1,4 +1,4 @@
-"""The pages of replays in the background: their progress, and the outcome of each letter."""
+"""The pages of replays in the background: their progress, and the outcome of each dead letter."""
 
 from typing import Any
 
@@ -28,18 +28,20 @@ _BAR_REFUSED = "panel-bar-refused"
 
 class RateForm(forms.Form):
     per_second = forms.IntegerField(
-        label="Letters a second",
+        label="Dead letters per second",
         min_value=1,
         max_value=replays.MOST_PER_SECOND,
-        help_text="So that whatever made them fail is not run over when it is back.",
+        help_text=f"At most {replays.MOST_PER_SECOND}. A low rate protects a service that has just recovered.",
         widget=UnfoldAdminIntegerFieldWidget,
     )
 
 
 @admin.register(ReplayBatch)
 class ReplayBatchAdmin(FactAdmin):
-    empty_hint = "Choose dead letters in their list, or filter it, and replay them: the progress is shown here."
-    list_display = ("created_at", "what_excerpt", "by", "per_second", "state_label", "finished_at")
+    empty_hint = (
+        "No replays. Select or filter dead letters in their list and replay them; this list shows the progress."
+    )
+    list_display = ("created_at", "selection_excerpt", "by", "per_second", "state_label", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
     search_fields = ("what", "by")
     ordering = ("-created_at",)
@@ -53,10 +55,10 @@ class ReplayBatchAdmin(FactAdmin):
             "stop",
             "Stop",
             run=lambda batch, call: replays.replay_stop(batch_id=batch.pk),
-            done="is stopped.",
+            done="has been stopped.",
             icon="stop",
             when=when_in(ReplayBatch.State.RUNNING),
-            confirm="Letters that still wait for their turn stay as they are. What was sent is not taken back.",
+            confirm="Dead letters that have not been replayed yet stay open. Messages that were sent are not recalled.",
         ),
     )
 
@@ -69,8 +71,8 @@ class ReplayBatchAdmin(FactAdmin):
         pause = maintenance_pause() if row.state == ReplayBatch.State.RUNNING else None
         return {"batch": row, "outcomes": outcomes, "bars": bars, "done": done, "total": total, "pause": pause}
 
-    @display(description="letters")
-    def what_excerpt(self, batch: ReplayBatch) -> str:
+    @display(description="selection")
+    def selection_excerpt(self, batch: ReplayBatch) -> str:
         return clipped(batch.what)
 
 
@@ -89,15 +91,15 @@ class OutcomeFilter(DropdownFilter):
 
 @admin.register(ReplayItem)
 class ReplayItemAdmin(GrowingTableAdmin):
-    empty_hint = "What became of each replayed letter is noted here."
-    list_display = ("id", "of", "outcome_label", "note_excerpt", "done_at", "batch")
+    empty_hint = "No replayed dead letters. The outcome of each is listed here."
+    list_display = ("id", "letter_link", "outcome_label", "note_excerpt", "done_at", "batch")
     list_filter = (OutcomeFilter,)
     list_select_related = ("letter", "batch")
     large_fields = LARGE_DEAD_LETTER_COLUMNS
     search_fields = ("=batch__id", "=letter__event_id", "letter__queue", "note")
     ordering = ("pk",)
-    fields = ("of", "outcome_label", "note", "batch", "done_at", "replay")
-    readonly_fields = ("of", "outcome_label")
+    fields = ("letter_link", "outcome_label", "note", "batch", "done_at", "replay")
+    readonly_fields = ("letter_link", "outcome_label")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Look up outcomes only for the rows of this page: for the whole list the database would read all events."""
@@ -112,8 +114,8 @@ class ReplayItemAdmin(GrowingTableAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup == "batch" or super().lookup_allowed(lookup, value, request)
 
-    @display(description="letter")
-    def of(self, item: ReplayItem) -> SafeString:
+    @display(description="dead letter")
+    def letter_link(self, item: ReplayItem) -> SafeString:
         return link_to(item.letter, str(item.letter))
 
     @display(description="outcome")

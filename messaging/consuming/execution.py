@@ -121,7 +121,7 @@ def event_of(subscription: Subscription, message: ReceivedMessage) -> Event:
     assumed = subscription.only_type if message.is_straight else None
     if message.is_straight and assumed is None:
         raise UndecodableMessage(
-            f"{subscription.queue} takes events of several types: choose this one's exchange and routing key (Edit)"
+            f"{subscription.queue} receives several types of event: choose this event's exchange and routing key (Edit)"
         )
     event = decode(exchange, routing_key, message.body, message_id=message.stable_message_id, assumed=assumed)
     if not isinstance(event, subscription.event_type):

@@ -30,14 +30,14 @@ def refusal(address: Address) -> str:
     """Why no event can be published with this address; "" if one can."""
     exchanges = event_exchanges()
     if address.exchange not in exchanges:
-        return f"no events come from the exchange {address.exchange[:80]!r}: choose one of {', '.join(exchanges)}"
+        return f"the exchange {address.exchange[:80]!r} has no events: choose one of {', '.join(exchanges)}"
     if problem := wire.unfit_key(address.routing_key):
         return f"the routing key {problem}"
     if not address.routing_key:
-        return f"choose a routing key: {keys_in_words(address.exchange)}"
+        return f"choose a routing key of {address.exchange}: {keys_in_words(address.exchange)}"
     if not receivers(address) or not is_known(*address):
-        key = address.routing_key[:80]
-        return f"no event has the routing key {key!r} on {address.exchange}: {keys_in_words(address.exchange)}"
+        key, keys = address.routing_key[:80], keys_in_words(address.exchange)
+        return f"{address.exchange} has no event with the routing key {key!r}; its routing keys: {keys}"
     return ""
 
 
@@ -51,15 +51,17 @@ def difference_from_body(address: Address, body: str) -> str:
     for name, word in words.items():
         own = fields.get(name)
         if name not in _FREE_WORDS and own is not None and str(own) != word:
-            return f"the routing key names the {name} {word[:80]!r}, the body {str(own)[:80]!r}: make them the same"
+            return (
+                f"the {name} is {word[:80]!r} in the routing key and {str(own)[:80]!r} in the body: use the same value"
+            )
     return ""
 
 
 def keys_in_words(exchange: str) -> str:
-    """The exchange's routing keys as text, such as `the keys there are lead.{campaign_id}`."""
+    """The exchange's routing keys as text: "lead.{campaign_id}", or "{service}.error or any other key"."""
     known = ", ".join(known_keys(exchange))
     anything = any(pattern == "#" for name in topology.SUBSCRIPTIONS for pattern in _patterns(name, exchange))
-    return f"the keys there are {known}{' and any other' if anything else ''}"
+    return f"{known} or any other key" if anything else known
 
 
 def suggested(queue: str, body: str) -> Address:

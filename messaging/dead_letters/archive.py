@@ -29,7 +29,7 @@ from privacy.registry import ERASED
 _ID_WORD = re.compile(r"\d+|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 # AMQP's names are short strings (4.2.5.3).
 _NAME_BYTES = 255
-_NO_RECORD = "rejected without a record of an error: revoked or terminated, or refused before its handler ran"
+_NO_RECORD = "rejected without a recorded error: revoked or terminated, or refused before its handler ran"
 
 # The service of messages that no queue has taken.
 _ADMIN = "admin"
@@ -67,7 +67,7 @@ def archive_all(messages: Sequence[ReceivedMessage], *, unroutable: bool) -> Non
 def _alarm(letter: DeadLetter) -> DeadLetterKept:
     """The event about a new dead letter, without the error's text, which may contain parts of the message."""
     # A message of the default exchange has only its queue's name as key.
-    kind = f"sent straight to {letter.event_type[1:]}" if letter.event_type.startswith("/") else letter.event_type
+    kind = f"sent directly to {letter.event_type[1:]}" if letter.event_type.startswith("/") else letter.event_type
     reason = ", ".join(filter(None, (kind, letter.reason, letter.error_class)))
     service = topology.SERVICES.get(letter.queue, _ADMIN)
     return DeadLetterKept(service=service, queue=letter.queue, letter_id=letter.pk, reason=reason)

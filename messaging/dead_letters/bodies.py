@@ -38,9 +38,13 @@ def draft(letter: DeadLetter) -> Draft:
         plain = decoding.unpacked(original, MAX_BODY_BYTES)
         found = decoding.decode(plain)
     except decoding.NotText as problem:
-        return Draft(letter.body, f"The body is no text that can be read: {problem}. Write it anew, or discard it.")
+        return Draft(
+            letter.body, f"The body cannot be read as text: {problem}. Enter a new body, or discard the dead letter."
+        )
     packed = "compressed and " if plain != original else ""
-    note = f"The body came {packed}in {found.encoding_name}; events are plain UTF-8. This is what it says: check it."
+    note = (
+        f"The body was {packed}in {found.encoding_name}, but events must be plain UTF-8. Check the decoded text below."
+    )
     return Draft(_without_other_id(letter, storable(found.text)), note)
 
 
@@ -58,7 +62,7 @@ def check_body(letter: DeadLetter, body: str) -> str:
     An unreadable id that the original body contained is removed.
     """
     if letter.task:
-        raise NotPossible("a task's arguments are ids and cannot be edited: replay or discard it")
+        raise NotPossible("the arguments of a task are ids and cannot be edited: replay or discard the dead letter")
     text = body.replace("\r\n", "\n").strip().removeprefix("\ufeff")
     try:
         fields = from_json(text, parse_constant=_refuse_constant)
@@ -70,13 +74,13 @@ def check_body(letter: DeadLetter, body: str) -> str:
     own = fields.get("id")
     if own is not None and _uuid(own) != letter.event_id:
         if own != _id_in(letter.body):
-            raise NotPossible(f'the "id" of this event is {letter.event_id}: keep it, or leave it out')
+            raise NotPossible(f'the "id" of this event is {letter.event_id}: keep this id, or leave it out')
         del fields["id"]
         text = _compact(fields)
     if len(text.encode()) > MAX_BODY_BYTES:
         text = _compact(fields)
     if (size := len(text.encode())) > MAX_BODY_BYTES:
-        raise NotPossible(f"the body has {size} bytes; {MAX_BODY_BYTES} are the most: make it shorter")
+        raise NotPossible(f"the body has {size} bytes; the maximum is {MAX_BODY_BYTES}: shorten it")
     return text
 
 
@@ -119,7 +123,7 @@ def _difference_of_many(old: list[str], new: list[str]) -> list[str]:
     shown = [f"-{line}" for line in gone] + [f"+{line}" for line in come]
     head = ["--- original", "+++ edited", f"@@ -{first + 1},{len(gone)} +{first + 1},{len(come)} @@"]
     rest = len(shown) - _MOST_COMPARED_LINES
-    return [*head, *shown[:_MOST_COMPARED_LINES], *([f"@@ and {rest} lines more @@"] if rest > 0 else [])]
+    return [*head, *shown[:_MOST_COMPARED_LINES], *([f"@@ and {rest} more lines @@"] if rest > 0 else [])]
 
 
 def _compact(fields: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Replays of many dead letters in the background: throttled, with progress, and resumed after any crash.
+"""Replays many dead letters in the background, at a limited rate. A replay continues after any crash.
 
 A batch and its items are rows. Beat's task sends a slice of them every few seconds. One transaction changes the letter,
 the outbox row and the item, so if a worker dies, each letter has been replayed once or not at all.
@@ -42,8 +42,8 @@ State, ItemState = ReplayBatch.State, ReplayItem.State
 
 # The outcomes of an item, with their texts on the item's page and in the batch's progress.
 OUTCOMES = {
-    "waiting": "waits for its turn",
-    "left": "left as it was: the replay was stopped",
+    "waiting": "not sent yet",
+    "left": "not sent: the replay was stopped",
     "refused": "could not be replayed",
     "parked": "could not be published",
     "on_the_way": "sent, not handled yet",
@@ -54,7 +54,7 @@ OUTCOMES = {
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a replay of these letters would send: letters by queue ("" for their exchange), and the skipped ones."""
+    """What a replay would send: the number of dead letters by queue ("" for their exchange), and the skipped ones."""
 
     by_queue: dict[str, int]
     skipped: dict[str, int]
@@ -71,11 +71,11 @@ def dry_run(letters: QuerySet[DeadLetter]) -> DryRun:
     skipped: Counter[str] = Counter()
     for state, queue, *edited, count in counted.annotate(n=Count("pk")):
         if state != DeadLetter.State.OPEN:
-            skipped[f"{state} already"] += count
+            skipped[f"already {state}"] += count
         elif edited[0]:
             by_queue[queue if queue in addresses.receivers(Address(*edited)) else ""] += count
         elif queue and not is_handled(queue):
-            skipped[f"nobody subscribes to {queue}"] += count
+            skipped[f"of {queue}, which has no subscriber"] += count
         else:
             by_queue[queue] += count
     return DryRun(dict(sorted(by_queue.items())), dict(sorted(skipped.items())))
@@ -96,10 +96,10 @@ def replay_start(
     progress. Raises `NotPossible` if there are no open letters.
     """
     if not 1 <= per_second <= MOST_PER_SECOND:
-        raise NotPossible(f"between 1 and {MOST_PER_SECOND} letters a second")
+        raise NotPossible(f"the rate must be between 1 and {MOST_PER_SECOND} dead letters per second")
     batch = ReplayBatch.objects.create(by=by[:150], user_id=user_id, what=what, per_second=per_second)
-    if not _take(batch, letters):
-        raise NotPossible("no open letter is among them")
+    if not _add_items(batch, letters):
+        raise NotPossible("none of the selected dead letters is open")
     send_on_commit(TASK)
     return batch
 
@@ -109,7 +109,7 @@ def replay_stop(*, batch_id: UUID) -> ReplayBatch:
     """Stop the batch. The waiting letters stay open; sent messages are not taken back. Raises `NotPossible`."""
     batch = ReplayBatch.objects.select_for_update().get(pk=batch_id)
     if batch.state != State.RUNNING:
-        raise NotPossible(f"it is {batch.state} already")
+        raise NotPossible(f"the replay is {batch.state} already")
     return _finish(batch, State.STOPPED)
 
 
@@ -138,13 +138,13 @@ def with_outcome(items: QuerySet[ReplayItem]) -> QuerySet[Any]:
     parked = sent.alias(replay=KeyTextTransform(topology.REPLAY_HEADER, "headers")).filter(
         replay=Cast(OuterRef("replay"), CharField())
     )
-    is_handled_record = Q(Exists(in_its_queue)) | Q(Exists(task_done)) | Q(Exists(anywhere), _published)
+    is_processed = Q(Exists(in_its_queue)) | Q(Exists(task_done)) | Q(Exists(anywhere), _published)
     cases = [
         When(state=ItemState.WAITING, batch__state=State.STOPPED, then=Value("left")),
         When(~Q(state=ItemState.SENT), then=F("state")),
         When(Exists(parked), then=Value("parked")),
         When(Exists(died), then=Value("died_again")),
-        When(is_handled_record, then=Value("handled")),
+        When(is_processed, then=Value("handled")),
     ]
     return items.annotate(outcome=Case(*cases, default=Value("on_the_way"), output_field=CharField()))
 
@@ -173,7 +173,7 @@ def progress(batch: ReplayBatch) -> dict[str, int]:
     return {name: dict(counted).get(name, 0) for name in OUTCOMES}
 
 
-def _take(batch: ReplayBatch, letters: QuerySet[DeadLetter]) -> int:
+def _add_items(batch: ReplayBatch, letters: QuerySet[DeadLetter]) -> int:
     """Create items for the open letters and return their number. One SQL statement, as there may be very many."""
     chosen = letters.filter(state=DeadLetter.State.OPEN).order_by("first_seen_at", "pk").values("pk")
     sql, params = chosen.query.sql_with_params()

@@ -95,11 +95,11 @@ def replay_refusal(letter: DeadLetter) -> str:
     if problem := _address_refusal(letter):
         return problem
     if not letter.body_to_send:
-        return "its content was erased, or it never had any: edit it, or discard it"
+        return "the body is empty or was erased: edit the body, or discard the dead letter"
     if not letter.edited_body and body_digest(letter.body.encode()) != letter.body_digest:
-        return "the body is not UTF-8 text: it cannot be sent as it was, and it would be refused again. Edit it"
+        return "the body is not UTF-8 text and would be refused again: edit the body"
     if len(letter.body_to_send.encode()) > MAX_BODY_BYTES:
-        return f"the body is too large: {MAX_BODY_BYTES} bytes are the most. Edit it"
+        return f"the body is too large, the maximum is {MAX_BODY_BYTES} bytes: edit the body"
     return ""
 
 
@@ -155,7 +155,7 @@ def dead_letter_reopen(*, letter_id: int, by: str) -> DeadLetter:
     """
     letter = DeadLetter.objects.select_for_update(no_key=True).get(pk=letter_id)
     if letter.state == State.OPEN:
-        raise NotPossible("the letter is open already")
+        raise NotPossible("the dead letter is open already")
     _decide(letter, State.OPEN, What.REOPENED, by=by)
     return letter
 
@@ -164,7 +164,7 @@ def preview(letter: DeadLetter, body: str, address: tuple[str, str] | None = Non
     """What a replay of the letter with these edits would do. Saves nothing. Raises `NotPossible` for invalid edits."""
     _edit(letter, body, address)
     queues = [letter.queue] if goes_by_name(letter) else addresses.receivers(letter.address)
-    nowhere = "" if queues else f"no queue of ours takes what is published as {letter.address}"
+    nowhere = "" if queues else f"no queue of CoolThing receives messages that are published as {letter.address}"
     refusals = (_refusal_of(letter, queue) for queue in queues)
     refusal = _address_refusal(letter) or nowhere or next(filter(None, refusals), "")
     sent = check_body(letter, body)
@@ -173,7 +173,7 @@ def preview(letter: DeadLetter, body: str, address: tuple[str, str] | None = Non
 
 def _edit(letter: DeadLetter, body: str | None, address: tuple[str, str] | None) -> None:
     if letter.task:
-        raise NotPossible("a task's arguments are ids and cannot be edited: replay or discard it")
+        raise NotPossible("the arguments of a task are ids and cannot be edited: replay or discard the dead letter")
     if body is not None:
         edited = check_body(letter, body)
         # If workers do not support the original's version, the same body without that version is a different message.
@@ -190,20 +190,20 @@ def _edit(letter: DeadLetter, body: str | None, address: tuple[str, str] | None)
 def _edit_note(letter: DeadLetter) -> str:
     diff = difference(letter.body, letter.edited_body) if letter.edited_body else []
     readdressed = [f"published as {letter.address}"] if letter.is_readdressed else []
-    return "\n".join([*readdressed, *diff]) or "back to the original message"
+    return "\n".join([*readdressed, *diff]) or "changed back to the original message"
 
 
 def _address_refusal(letter: DeadLetter) -> str:
     """Why a replay of the letter would reach no handler; "" if it would."""
-    choose = "choose another exchange and routing key (Edit), or discard it"
+    choose = "choose another exchange and routing key (Edit), or discard the dead letter"
     if letter.is_readdressed:
         return addresses.refusal(letter.address)
     if letter.queue in topology.TASKS and letter.task not in topology.TASKS[letter.queue]:
-        return f"{letter.queue} takes no such message: it is for none of the queue's tasks. If it is an event, {choose}"
+        return f"the message is for none of the tasks of {letter.queue}. If it is an event, {choose}"
     if letter.queue and not is_handled(letter.queue):
-        return f"nobody subscribes to {letter.queue} any more: {choose}"
+        return f"the queue {letter.queue} has no subscriber any more: {choose}"
     if not letter.queue and letter.exchange == topology.DEFAULT_EXCHANGE:
-        return f"it was published straight to {letter.routing_key}, which handles no events: {choose}"
+        return f"the message was published directly to {letter.routing_key}, which handles no events: {choose}"
     return ""
 
 
@@ -245,7 +245,7 @@ def _message(letter: DeadLetter, replay: uuid.UUID) -> OutboxEvent:
 
 
 def _replayed(letter: DeadLetter, replay: uuid.UUID, by: str) -> DeadLetterEntry:
-    changed = ["with the edited body"] if letter.edited_body else []
+    changed = ["with an edited body"] if letter.edited_body else []
     changed += [f"published as {letter.address}"] if letter.is_readdressed else []
     return DeadLetterEntry(letter=letter, what=What.REPLAYED, by=by[:150], note=", ".join(changed), replay=replay)
 
@@ -274,7 +274,7 @@ def _open_letter(letter_id: int, verb: str) -> DeadLetter:
 
 
 def _closed(letter: DeadLetter, verb: str) -> str:
-    return "" if letter.state == State.OPEN else f"the letter is {letter.state} already and cannot be {verb}"
+    return "" if letter.state == State.OPEN else f"the dead letter is {letter.state} already and cannot be {verb}"
 
 
 def _decide(

@@ -123,7 +123,7 @@ def _published(rows: list[OutboxEvent]) -> Iterator[TraceStep]:
             waited = max(0.0, (row.published_at - row.created_at).total_seconds())
             yield TraceStep(row.published_at, f"{what}confirmed", "broker", f"{waited:.3f} s after its commit", row=row)
         if row.parked_at is not None:
-            yield TraceStep(row.parked_at, f"{what}parked", "relay", row.parked_reason, row=row)
+            yield TraceStep(row.parked_at, f"{what}unpublishable", "relay", row.parked_reason, row=row)
 
 
 def _handled(rows: list[ProcessedEvent]) -> Iterator[TraceStep]:

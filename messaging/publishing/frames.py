@@ -58,7 +58,7 @@ def publish(
     properties = _FLAGS + _JSON + table + _PERSISTENT + _short(message_id) + _APP_ID
     header = _CONTENT.pack(_BASIC, 0, len(body)) + properties
     if len(header) > (most := min(frame_max - OVERHEAD, MAX_HEADERS_BYTES)):
-        raise Unfit(f"the headers have {len(header)} bytes; {most} are the most")
+        raise Unfit(f"the headers have {len(header)} bytes; the maximum is {most}")
     parts = [_method(channel, exchange, routing_key), *_frame(HEADER, channel, header)]
     room = frame_max - OVERHEAD
     for begin in range(0, len(body), room):

@@ -151,7 +151,7 @@ class OutboxPublisher:
         if len(self._confirmed) >= BATCH or (mark and self._confirmed):
             self._mark()
         for row_id in outcome.refused:
-            self._mark_unpublishable(row_id, "the broker has no queue for it (returned)")
+            self._mark_unpublishable(row_id, "no queue is bound for it (returned by the broker)")
         for row_id in outcome.nacked:
             self._on_nack(row_id)
 

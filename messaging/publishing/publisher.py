@@ -51,7 +51,7 @@ class Outcome:
 def unfit_reason(row: OutboxRow) -> str:
     """Why no broker would ever take this row, judged by its texts; "" if one may."""
     if len(row.body) > MAX_BODY_BYTES // 4 and (size := len(row.body.encode())) > MAX_BODY_BYTES:
-        return f"the body has {size} bytes; {MAX_BODY_BYTES} are the most"
+        return f"the body has {size} bytes; the maximum is {MAX_BODY_BYTES}"
     if len(row.routing_key.encode()) > MAX_SHORT_STRING_BYTES:
         return f"the routing key has more than {MAX_SHORT_STRING_BYTES} bytes"
     if len(row.exchange.encode()) > MAX_SHORT_STRING_BYTES:

@@ -84,7 +84,7 @@ POISON = {
     "not an object": (b"[1, 2]", KEY, {}, "not an object"),
     "an unknown type": (b"{}", "probe.unheard", {}, "no event is known"),
     "a wrong field": (b'{"text": 5}', KEY, {}, "text: Input should be a valid string"),
-    "nul in a text": (b'{"text": "a\\u0000b"}', KEY, {}, "text: holds a NUL character"),
+    "nul in a text": (b'{"text": "a\\u0000b"}', KEY, {}, "text: contains a NUL character"),
     "a broken compression": (b"{}x", KEY, {"application_headers": {"compression": "application/x-gzip"}}, "not JSON"),
     "an unknown content type": (b"{x", KEY, {"content_type": "application/x-python-serialize"}, "not JSON"),
 }
@@ -117,7 +117,7 @@ def test_bodies_of_10_mb_or_of_a_later_version_are_dead_lettered_and_unknown_fie
     probed.broker.publish(PROBE_EXCHANGE, KEY, json.dumps(fields).encode(), application_headers=headers)
     wait_until(lambda: DeadLetter.objects.count() == 2, what="two archived letters")
     errors = {letter.event_id: letter.error for letter in DeadLetter.objects.all()}
-    assert "1048576 are the most" in errors[large]
+    assert "the maximum is 1048576" in errors[large]
     assert "its version is 2" in errors[later.id]
     wait_until(lambda: probed.effects(newer) == 1)
     assert worker.is_running()

@@ -62,9 +62,9 @@ def test_all_that_match_are_replayed_after_a_dry_run(panel: Panel, letters: list
     batch = ReplayBatch.objects.get(state="running")
     assert batch.per_second == 20
     assert panel.path == f"/admin/messaging/replaybatch/{batch.pk}/change/"
-    assert "0 of 1 letters had their turn" in panel.text
+    assert "0 of 1 dead letters processed" in panel.text
     replays_advance()
-    wait_until(lambda: "1 of 1 letters had their turn" in panel.text, what="the progress on the page")
+    wait_until(lambda: "1 of 1 dead letters processed" in panel.text, what="the progress on the page")
     ProcessedEvent.objects.create(event_id=letters[0].event_id, subscription=topology.LEADS_QUEUE)
     panel.submit('#progress a:has-text("What became of each")')
     assert panel.rows() == 1
@@ -79,19 +79,19 @@ def test_a_letter_is_edited_looked_at_and_replayed(panel: Panel, letters: list[D
     typed = json.loads(panel.value("#id_body"))
     assert typed["message"] == "Rye bread, anyone?"
     panel.fill("#id_body", "{")
-    panel.press("Show what changes")
+    panel.press("Show changes")
     assert "the body is not JSON" in panel.text
     panel.fill("#id_body", json.dumps({**typed, "chat_id": "no number"}, indent=2))
-    panel.press("Show what changes")
+    panel.press("Show changes")
     assert "It would be refused again: not a NewTargetMessage: chat_id" in panel.text
-    panel.press("Edit further")
+    panel.press("Continue editing")
     panel.fill("#id_body", json.dumps({**typed, "message": "Rye bread <b>"}, indent=2))
-    panel.press("Show what changes")
+    panel.press("Show changes")
     assert '-  "message": "Rye bread, anyone?"' in panel.text
     assert '+  "message": "Rye bread <b>"' in panel.text
     assert "refused" not in panel.text
-    panel.press("Keep and replay")
-    assert "to be sent again as edited" in panel.text
+    panel.press("Save and replay")
+    assert "has been saved and is in the outbox." in panel.text
     assert panel.do(lambda page: page.locator("#history .panel-diff-plus").count()) == 1
     assert "replayed\tby operator" in panel.do(lambda page: page.inner_text("#history"))
     sent = OutboxEvent.objects.get(event_id=dead.event_id)
@@ -102,8 +102,8 @@ def test_an_edit_may_be_kept_for_later_and_the_original_stays(panel: Panel, lett
     dead = letters[1]
     panel.open(f"{LIST}{dead.pk}/edit/")
     panel.fill("#id_body", panel.value("#id_body").replace("Friday", "Sunday"))
-    panel.press("Show what changes")
-    panel.press("Keep for later")
+    panel.press("Show changes")
+    panel.press("Save")
     dead.refresh_from_db()
     assert "Sunday" in dead.edited_body
     assert "Friday" in dead.body

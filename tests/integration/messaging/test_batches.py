@@ -99,7 +99,7 @@ def test_bad_ones_are_named_with_their_reasons_and_the_others_are_handled(
     assert effects.calls == [3, 1, 1, 1]
     errors = " | ".join(HandlingFailure.objects.order_by("id").values_list("error", flat=True))
     assert errors.startswith("ValueError: a wolf | UndecodableMessage: the body is not UTF-8")
-    assert errors.endswith("the body is empty | UndecodableMessage: not a SheepCounted: name: holds a NUL character")
+    assert errors.endswith("the body is empty | UndecodableMessage: not a SheepCounted: name: contains a NUL character")
     assert ProcessedEvent.objects.count() == 2
 
 

@@ -121,7 +121,7 @@ def test_everything_is_only_meant_when_it_is_said(action: str):
 
 
 def test_nothing_to_replay_is_an_error():
-    with pytest.raises(CommandError, match="no open letter"):
+    with pytest.raises(CommandError, match="none of the selected dead letters is open"):
         run("dead_letters", "replay", "--all")
 
 

@@ -56,7 +56,7 @@ def test_a_lead_that_another_program_found_is_taken_as_it_is_meant(
 
 
 UNFIT: dict[str, dict[str, Any]] = {
-    "username: has 65 characters; 64 are the most": {"username": "a" * 65},
+    "username: has 65 characters; the maximum is 64": {"username": "a" * 65},
     "worker_id: String should have at most 64 characters": {"worker_id": "a" * 65},
     "worker_id: Input should be a valid string": {"worker_id": True},
     "it identifies no person: it has neither a username nor a telegram_user_id": {
@@ -69,15 +69,15 @@ UNFIT: dict[str, dict[str, Any]] = {
     "chat_id: Input should be less than 9223372036854775808": {"chat_id": 2**63},
     "chat_id: Input should be greater than or equal to -9223372036854775808": {"chat_id": -(2**63) - 1},
     "message_id: Input should be less than 2147483648": {"message_id": 2**31},
-    "message: holds a NUL character": {"message": "tea\0"},
-    "username: holds a NUL character": {"username": "tea\0"},
-    "message: holds half of a surrogate pair": {"message": "tea \ud83d"},
-    "worker_id: holds half of a surrogate pair": {"worker_id": "\udc00"},
+    "message: contains a NUL character": {"message": "tea\0"},
+    "username: contains a NUL character": {"username": "tea\0"},
+    "message: contains half of a surrogate pair": {"message": "tea \ud83d"},
+    "worker_id: contains half of a surrogate pair": {"worker_id": "\udc00"},
     "said_at: its year is not between 1970 and 9998": {"said_at": "9999-12-31T23:00:00-12:00"},
     "created_at: its year is not between 1970 and 9998": {"created_at": "0001-01-01T00:00:00+14:00"},
-    "chat_id: holds a number that is too large, or none": {"chat_id": float("nan")},
+    "chat_id: contains a number that is infinite or not a number": {"chat_id": float("nan")},
     "message: Field required": {"message": ...},
-    "campaign_id: holds a NUL character": {"campaign_id": "\0"},
+    "campaign_id: contains a NUL character": {"campaign_id": "\0"},
 }
 
 
@@ -101,10 +101,10 @@ def test_a_lead_that_cannot_be_kept_is_refused_in_words_and_harms_no_other(
 
 
 UNFIT_EVENTS: list[tuple[str, dict[str, Any], str]] = [
-    ("bots.error", {"service": "bots", "reason": "a\0"}, "reason: holds a NUL character"),
-    ("bots.crash", {"service": "\udfff", "reason": "x"}, "service: holds half of a surrogate pair"),
-    ("bots.banned", {"worker_id": str(uuid4()), "comment": "\0"}, "comment: holds a NUL character"),
-    ("scripts.started", {"sfc_id": str(uuid4()), "chats": ["@a", "\0"]}, "chats: holds a NUL character"),
+    ("bots.error", {"service": "bots", "reason": "a\0"}, "reason: contains a NUL character"),
+    ("bots.crash", {"service": "\udfff", "reason": "x"}, "service: contains half of a surrogate pair"),
+    ("bots.banned", {"worker_id": str(uuid4()), "comment": "\0"}, "comment: contains a NUL character"),
+    ("scripts.started", {"sfc_id": str(uuid4()), "chats": ["@a", "\0"]}, "chats: contains a NUL character"),
     ("scripts.started", {"sfc_id": "x", "chats": []}, "sfc_id: Input should be a valid UUID"),
     (
         "scripts.finished",
@@ -114,11 +114,11 @@ UNFIT_EVENTS: list[tuple[str, dict[str, Any], str]] = [
     ("billing.crash", {"service": "a" * 256, "reason": "x"}, "service: String should have at most 255 characters"),
     ("billing.error", {"service": "a" * 256, "reason": "x"}, "service: String should have at most 255 characters"),
     ("billing.started", {"service": "a" * 256}, "service: String should have at most 255 characters"),
-    ("b" * 256, {}, "the routing key has 256 characters; 255 are the most"),
-    ("billing.\0", {}, "the routing key holds a NUL character"),
-    ("billing.paid", {"sum": float("inf")}, "sum: holds a number that is too large"),
-    ("billing.paid", {"who": {"name\0": 1}}, "who: holds a NUL character"),
-    ("billing.paid", {"n\0": 1}, "n\\x00: holds a NUL character"),
+    ("b" * 256, {}, "the routing key has 256 characters; the maximum is 255"),
+    ("billing.\0", {}, "the routing key contains a NUL character"),
+    ("billing.paid", {"sum": float("inf")}, "sum: contains a number that is infinite"),
+    ("billing.paid", {"who": {"name\0": 1}}, "who: contains a NUL character"),
+    ("billing.paid", {"n\0": 1}, "n\\x00: contains a NUL character"),
     ("billing.paid", {"tree": json.loads("[" * 60 + "]" * 60)}, "tree: is nested deeper than 50 levels"),
 ]
 
@@ -179,7 +179,7 @@ def test_an_event_is_notified_under_the_key_that_it_came_with_whatever_service_i
 def test_an_activated_script_whose_id_cannot_be_kept_is_refused_in_words(queue: str, text: str):
     body = json.dumps({"script_for_campaign_id": text}).encode()
     message = ReceivedMessage(queue, topology.SCRIPTS_EXCHANGE, "admin.script_created", body, {}, None)
-    with pytest.raises(UndecodableMessage, match="script_for_campaign_id: holds"):
+    with pytest.raises(UndecodableMessage, match="script_for_campaign_id: contains"):
         event_of(subscription_of(queue), message)
 
 
@@ -200,5 +200,5 @@ def test_a_letter_with_a_byte_order_mark_is_searched_edited_and_erased_like_any_
     assert letter.body_digest == body_digest(letter.body.encode())
     assert preview(letter, letter.body).diff == [] == preview(letter, letter.body.removeprefix(BOM)).diff
     assert preview(letter, letter.body).refusal == ""
-    assert "holds a NUL" in preview(letter, letter.body.replace("Where", "\\u0000")).refusal
+    assert "contains a NUL" in preview(letter, letter.body.replace("Where", "\\u0000")).refusal
     assert Person(501).mentioned_in(letter.body)

@@ -17,7 +17,7 @@ from messaging.services import queue_pause, queue_resume
 from tests.integration import ledger
 from tests.integration.letters import letter_of
 
-WHY = "maintenance_queue</a> was paused now by ann (a migration). It goes on when the queue is resumed."
+WHY = "maintenance_queue</a> was paused now by ann (a migration). The work continues when the queue is resumed."
 
 
 @pytest.fixture
@@ -38,18 +38,18 @@ def pause() -> None:
 def test_a_replay_that_waits_names_the_pause_until_it_is_over(said):
     letter_of()
     batch = replay_start(letters=DeadLetter.objects.all(), by="olga", what="all letters")
-    assert "This waits" not in said(batch)
+    assert "This work is waiting" not in said(batch)
     pause()
     assert WHY in said(batch)
     queue_resume(queue=topology.MAINTENANCE_QUEUE, by="ann")
-    assert "This waits" not in said(batch)
+    assert "This work is waiting" not in said(batch)
 
 
 def test_a_replay_that_was_stopped_waits_for_nothing(said):
     letter_of()
     batch = replay_start(letters=DeadLetter.objects.all(), by="olga", what="all letters")
     pause()
-    assert "This waits" not in said(replay_stop(batch_id=batch.pk))
+    assert "This work is waiting" not in said(replay_stop(batch_id=batch.pk))
 
 
 def test_a_cancellation_that_waits_names_the_pause(said):

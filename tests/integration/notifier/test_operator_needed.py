@@ -113,7 +113,7 @@ def test_what_would_notify_of_itself_is_kept_and_notifies_of_nothing(queue, exch
 
 def test_a_message_of_the_default_exchange_is_named_by_its_queue_in_words():
     dies(queue=topology.LEADS_QUEUE, exchange="", **{"routing-keys": [topology.LEADS_QUEUE]})
-    assert told("manager.dead_letter")[0]["reason"] == "sent straight to leads_queue, rejected"
+    assert told("manager.dead_letter")[0]["reason"] == "sent directly to leads_queue, rejected"
 
 
 def test_another_event_that_the_notifier_cannot_handle_is_notified_of():

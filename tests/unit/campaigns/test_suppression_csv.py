@@ -193,7 +193,7 @@ def test_a_username_is_taken_with_its_at_sign_or_as_a_link(cell: str, name: str 
         ("username,reason\n,x\n", "line 2: has neither a telegram_user_id nor a username"),
         ("username,source\nmaria,friend\n", "line 2: source 'friend' is none of"),
         (f"username,reason\nmaria,{'x' * 301}\n", "line 2: the reason has 301 characters"),
-        ("username,reason\nmaria,a\0b\n", "line 2: the reason holds a NUL character"),
+        ("username,reason\nmaria,a\0b\n", "line 2: the reason contains a NUL character"),
         ('username,reason\nmaria,"two\nlines"\nno\n', "line 4: has 1 fields"),
     ],
 )

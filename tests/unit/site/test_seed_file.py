@@ -174,8 +174,8 @@ def test_all_problems_are_told_at_once_with_their_lines(tmp_path):
         ("bots: []\nbots: []\n", "bots: is there twice"),
         ("a: &a [*a]", "is too much"),
         ("bots: !!python/object/apply:os.system ['true']", "is no YAML: could not determine a constructor"),
-        ('budgets: ["\\0"]', "budgets[0]: holds a NUL character"),
-        ('budgets: ["\\ud83d"]', "budgets[0]: holds half of a surrogate pair"),
+        ('budgets: ["\\0"]', "budgets[0]: contains a NUL character"),
+        ('budgets: ["\\ud83d"]', "budgets[0]: contains half of a surrogate pair"),
         ("a: \x07", "is no YAML: "),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_replay_header_of_another_event_makes_a_letter_of_its_own():
         ('"\ud800"', "not JSON"),
         ("[" * 100_000, "not JSON"),
         ("[1]", "not an object"),
-        ('{"id": "6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11"}', "keep it, or leave it out"),
+        ('{"id": "6f1f2c0e-0d5c-5f0e-9d6e-6d1b7f0f5a11"}', "keep this id, or leave it out"),
     ],
 )
 def test_only_a_json_object_of_the_same_event_is_kept(body: str, reason: str):

@@ -77,18 +77,19 @@ MISPUBLISHED: dict[str, tuple[Make, bool, str]] = {
     "a queue of tasks": (
         _died_in(topology.LLM_QUEUE, "", topology.LLM_QUEUE),
         False,
-        "llm_queue takes no such message: it is for none of the queue's tasks. If it is an event, choose another",
+        "the message is for none of the tasks of llm_queue. If it is an event, choose another",
     ),
     "another subscription": (_died_in(topology.NOTIFIER_QUEUE, "", topology.NOTIFIER_QUEUE), False, ""),
     "a queue that is gone": (
         _died_in("old_queue", EXCHANGE, "lead.1"),
         False,
-        "nobody subscribes to old_queue any more: choose another exchange and routing key (Edit), or discard it",
+        "the queue old_queue has no subscriber any more: choose another exchange and routing key (Edit), or discard "
+        "the dead letter",
     ),
     "the archive itself": (
         _put_into_the_archive,
         False,
-        "it was published straight to dead_letter_archive_queue, which handles no events: choose another",
+        "the message was published directly to dead_letter_archive_queue, which handles no events: choose another",
     ),
 }
 
@@ -134,7 +135,7 @@ def test_a_body_that_is_no_plain_utf_8_is_mended_from_what_it_says(world: World,
     dead = _died_in(QUEUE, EXCHANGE, _key(world), {"content_encoding": "gzip"})(
         encode(json.dumps(event, ensure_ascii=False))
     )
-    assert "Edit it" in replay_refusal(dead)
+    assert "edit the body" in replay_refusal(dead)
     begun = draft(dead)
     assert says in begun.note
     dead_letter_edit(letter_id=dead.pk, body=begun.text, by="ann", asking=Shell())
@@ -144,7 +145,7 @@ def test_a_body_that_is_no_plain_utf_8_is_mended_from_what_it_says(world: World,
 
 
 def test_a_body_that_is_no_text_says_so():
-    assert "no text that can be read: it is a spreadsheet" in draft(letter(b"PK\x03\x04\xff\0")).note
+    assert "The body cannot be read as text: it is a spreadsheet" in draft(letter(b"PK\x03\x04\xff\0")).note
     assert "has more than" in draft(letter(gzip.compress(b" " * (MAX_BODY_BYTES + 1)))).note
 
 
@@ -165,15 +166,15 @@ def test_a_version_that_nobody_reads_goes_when_somebody_has_looked_at_the_body(w
     [
         (
             ("leads", "lead.1"),
-            "no events come from the exchange 'leads': choose one of scripts_exchange, ",
+            "the exchange 'leads' has no events: choose one of scripts_exchange, ",
         ),
-        ((topology.TASKS_EXCHANGE, QUEUE), "no events come from the exchange 'tasks'"),
-        ((EXCHANGE, ""), r"choose a routing key: the keys there are lead\.\{campaign_id\}$"),
-        ((EXCHANGE, "lead."), r"no event has the routing key 'lead\.' on leads_exchange: the keys there are lead"),
-        ((EXCHANGE, "lead.1.2"), r"no event has the routing key 'lead\.1\.2'"),
-        ((EXCHANGE, "lead." + "1" * 255), "the routing key has 260 characters; 255 are the most"),
-        ((topology.EVENTS_EXCHANGE, "a\0.error"), "the routing key holds a NUL character"),
-        ((EXCHANGE, "lead.2"), "the routing key names the campaign_id '2', the body '1': make them the same"),
+        ((topology.TASKS_EXCHANGE, QUEUE), "the exchange 'tasks' has no events"),
+        ((EXCHANGE, ""), r"choose a routing key of leads_exchange: lead\.\{campaign_id\}$"),
+        ((EXCHANGE, "lead."), r"leads_exchange has no event with the routing key 'lead\.'; its routing keys: lead"),
+        ((EXCHANGE, "lead.1.2"), r"leads_exchange has no event with the routing key 'lead\.1\.2'"),
+        ((EXCHANGE, "lead." + "1" * 255), "the routing key has 260 characters; the maximum is 255"),
+        ((topology.EVENTS_EXCHANGE, "a\0.error"), "the routing key contains a NUL character"),
+        ((EXCHANGE, "lead.2"), "the campaign_id is '2' in the routing key and '1' in the body: use the same value"),
     ],
 )
 def test_an_address_that_cannot_be_meant_is_refused_in_words(address: tuple[str, str], says: str):
@@ -204,13 +205,13 @@ def test_an_address_is_taken_back_and_a_replay_that_dies_again_keeps_it(world: W
         dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, "lead."), by="ann", asking=Shell()).is_readdressed
         is False
     )
-    assert dead.history.latest("pk").note == "back to the original message"
+    assert dead.history.latest("pk").note == "changed back to the original message"
 
 
 def test_a_body_that_is_too_large_is_made_shorter():
     dead = letter(json.dumps({"message": "x" * MAX_BODY_BYTES}).encode())
     assert "too large" in replay_refusal(dead)
-    with pytest.raises(NotPossible, match="make it shorter"):
+    with pytest.raises(NotPossible, match="shorten it"):
         dead_letter_edit(
             letter_id=dead.pk, body=json.dumps({"message": "y" * MAX_BODY_BYTES}), by="ann", asking=Shell()
         )
@@ -248,17 +249,17 @@ def _page(name: str, dead: DeadLetter) -> str:
 def test_the_page_suggests_and_keeps_an_address(client: Client, world: World):
     dead = _died_in(QUEUE, EXCHANGE, "lead.")(json.dumps(world.event()).encode())
     page = client.get(_page("edit", dead)).content.decode()
-    assert f'value="{_key(world)}"' in page and "the keys there are lead.{campaign_id}" in page
+    assert f'value="{_key(world)}"' in page and "leads_exchange: lead.{campaign_id}." in page
     typed = {"exchange": EXCHANGE, "routing_key": _key(world), "body": dead.body}
     seen = client.post(_page("edit", dead), {**typed, "step": "preview"}).content.decode()
-    assert "Nothing in the body." in seen and "it goes to leads_queue" in seen and "It is readable" in seen
+    assert "The body is unchanged." in seen and "reaches leads_queue" in seen and "is a valid event of its type" in seen
     refused = client.post(_page("edit", dead), {**typed, "routing_key": "lead.x", "step": "preview"}).content.decode()
-    assert "the routing key names the campaign_id &#x27;x&#x27;" in refused
+    assert "the campaign_id is &#x27;x&#x27; in the routing key" in refused
     client.post(_page("edit", dead), {**typed, "step": "replay"})
-    assert "Nothing has handled it yet" in client.get(_page("change", dead)).content.decode()
+    assert "The event has not been handled yet" in client.get(_page("change", dead)).content.decode()
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
-    assert "It was handled in leads_queue at" in client.get(_page("change", dead)).content.decode()
+    assert "The event was handled in leads_queue at" in client.get(_page("change", dead)).content.decode()
 
 
 def test_a_body_beyond_the_limit_of_a_form_is_downloaded_and_uploaded(client: Client, world: World, settings: Any):
@@ -270,7 +271,7 @@ def test_a_body_beyond_the_limit_of_a_form_is_downloaded_and_uploaded(client: Cl
     file = SimpleUploadedFile("letter.json", json.dumps(event, separators=(",", ":")).encode("utf-8-sig"))
     answer = client.post(_page("edit", dead), {"file": file, "step": "preview"}, follow=True)
     assert answer.redirect_chain == [(_page("change", dead), 302)]
-    assert "is kept as edited" in answer.content.decode()
+    assert "has been saved. The next replay sends it as edited." in answer.content.decode()
     dead_letter_replay(letter_id=dead.pk, by="ann")
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
@@ -279,7 +280,7 @@ def test_a_body_beyond_the_limit_of_a_form_is_downloaded_and_uploaded(client: Cl
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"x" * (MAX_BODY_BYTES + 1), "The file has 1048577 bytes; 1048576 are the most."),
+        (b"x" * (MAX_BODY_BYTES + 1), "The file has 1048577 bytes; the maximum is 1048576."),
         (b'{"a": "\xff"}', "it is not UTF-8: invalid start byte at byte 7, line 1. Save it as UTF-8."),
         (b"[1]", "the body is JSON, but not an object"),
     ],

@@ -34,7 +34,7 @@ def test_a_dry_run_counts_by_queue_and_says_what_it_leaves():
     dead_letter_discard(letter_id=closed.pk, reason="old", by="ann")
     counted = dry_run(ALL)
     assert counted.by_queue == {topology.LEADS_QUEUE: 3, topology.SCRIPTS_QUEUE: 1}
-    assert counted.skipped == {"discarded already": 1, "nobody subscribes to gone_queue": 1}
+    assert counted.skipped == {"already discarded": 1, "of gone_queue, which has no subscriber": 1}
     assert counted.total == 4
     assert not OutboxEvent.objects.exists()
 
@@ -101,7 +101,7 @@ def test_a_letter_in_two_batches_is_sent_once():
     second = _start()
     replays_advance()
     assert OutboxEvent.objects.count() == 1
-    assert second.items.get().note == "the letter is replayed already and cannot be replayed"
+    assert second.items.get().note == "the dead letter is replayed already and cannot be replayed"
 
 
 def test_a_stopped_batch_leaves_the_rest_alone():
@@ -118,10 +118,10 @@ def test_a_stopped_batch_leaves_the_rest_alone():
 
 
 def test_there_must_be_something_to_replay_at_a_sensible_rate():
-    with pytest.raises(NotPossible, match="no open letter"):
+    with pytest.raises(NotPossible, match="none of the selected dead letters is open"):
         _start()
     letter_of()
-    with pytest.raises(NotPossible, match="letters a second"):
+    with pytest.raises(NotPossible, match="the rate must be between 1 and 500 dead letters per second"):
         _start(per_second=0)
     assert not ReplayBatch.objects.exists()
 

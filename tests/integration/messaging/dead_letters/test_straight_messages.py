@@ -67,7 +67,7 @@ def test_a_body_without_what_its_key_would_tell_is_refused_in_words(world: World
 def test_what_was_not_meant_for_the_queue_is_not_assumed(
     world: World, exchange: str, key: str, headers: dict[str, str]
 ):
-    with pytest.raises(UndecodableMessage, match="no event is known by the key"):
+    with pytest.raises(UndecodableMessage, match="no event has the routing key"):
         handle(QUEUE, exchange, key, _body(world), headers)
 
 
@@ -85,7 +85,7 @@ def test_of_a_queue_with_several_types_the_operator_says_which():
         channel=Channel.objects.create(name="Team", kind="file", address="/dev/null"), pattern="*.crash"
     )
     body = b'{"reason": "out of memory"}'
-    with pytest.raises(UndecodableMessage, match="notifier_queue takes events of several types: choose"):
+    with pytest.raises(UndecodableMessage, match="notifier_queue receives several types of event: choose"):
         handle(queue, "", queue, body)
     dead = letter(body, death(queue, exchange="", **{"routing-keys": [queue]}))
     dead_letter_edit(letter_id=dead.pk, address=(topology.EVENTS_EXCHANGE, "billing.crash"), by="ann", asking=Shell())
