@@ -131,9 +131,9 @@ def test_known_versions_are_read(version: object):
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
-        ("2", "version is 2"),
+        ("2", "has version 2"),
         ("2.0", "the highest supported version is 1"),
-        (3, "version is 3"),
+        (3, "has version 3"),
         ("new", "not a version"),
         ("", "not a version"),
     ],
