@@ -58,15 +58,15 @@ class BotsPersonalData(PersonalData):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        # The same pseudonym in all rows, so that they still are one person's. Telegram's ids are never negative.
-        nobody = -secrets.randbelow(2**62) - 1
+        # The same in all rows, so that they still belong to the same person. Telegram's ids are never negative.
+        pseudonym = -secrets.randbelow(2**62) - 1
         cursors = Cursor.objects.filter(pk__in=rows_lock(Cursor.objects.filter(peer_id__in=person.ids))).delete()[0]
         ids = rows_lock(_deliveries(person).exclude(state__in=(State.QUEUED, State.SENDING)))
         settled = Delivery.objects.filter(pk__in=ids)
         # Timelines contain texts: why a delivery waited, and what its text was edited to.
         events = DeliveryEvent.objects.filter(delivery__in=ids).delete()[0]
         erased = settled.update(
-            peer_id=nobody,
+            peer_id=pseudonym,
             peer_username="",
             via_chat_id=None,
             via_message_id=None,
@@ -80,8 +80,8 @@ class BotsPersonalData(PersonalData):
         orders = MassCancellation.objects.filter(pk__in=given).update(what=ERASED)
         waits = rows_lock(BotBlock.objects.filter(peer_id__in=person.ids))
         blocks = BotBlock.objects.filter(pk__in=waits).delete()[0]
-        told = rows_lock(Incident.objects.filter(pk__in=[row.pk for row in _incidents(person)]))
-        incidents = Incident.objects.filter(pk__in=told).delete()[0]
+        found = rows_lock(Incident.objects.filter(pk__in=[row.pk for row in _incidents(person)]))
+        incidents = Incident.objects.filter(pk__in=found).delete()[0]
         return {
             "deliveries": erased,
             "events of deliveries": events,

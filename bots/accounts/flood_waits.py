@@ -54,8 +54,8 @@ def long_wait_tell(*, bot_id: UUID, error: RetryAfter, until: datetime) -> None:
     if error.seconds <= LONG_WAIT.total_seconds():
         return
     reason = (
-        f"Telegram asks bot {bot_id} to wait until {until:%Y-%m-%d %H:%M} UTC with {error.method or 'everything'} "
-        f"({error.reason}): look at the account in Telegram and ask @SpamBot why"
+        f"Telegram does not let account {bot_id} call {error.method or 'any method'} until {until:%Y-%m-%d %H:%M} UTC "
+        f"({error.reason}): check the account in Telegram and ask @SpamBot why"
     )
     incident_report(key=f"wait:{bot_id}:{error.method}", reason=reason)
 
@@ -85,6 +85,6 @@ def connected_show(*, bot_id: UUID, epoch: int, bearable: Collection[str] = (LOO
     if block is None:
         bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.ONLINE)
         return
-    what = "lets it enter no chats for now" if block.method in ENTERING else "asked it to wait"
+    what = "does not let the account join chats" if block.method in ENTERING else "asked the account to wait"
     reason = f"Telegram {what}: {block.reason} ({block.method})"
     bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=reason, until=block.until)

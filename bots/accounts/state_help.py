@@ -7,24 +7,27 @@ from bots.models import Bot, Role
 State = Bot.State
 
 NEXT_STEP: dict[str, str] = {
-    State.OFFLINE: "Nothing to do: it connects when its role needs it.",
-    State.STARTING: "Nothing to do: it is connecting. If it stays so, see Incidents and the worker's log.",
+    State.OFFLINE: "Nothing to do. The account connects when its role needs it.",
+    State.STARTING: "Nothing to do. The account is connecting. If this takes longer than a minute, see Incidents "
+    "and the worker's log.",
     State.ONLINE: "Nothing to do.",
-    State.WAITING: "Nothing to do: Telegram asked it to wait, and it goes on by itself. Asking it for less helps.",
-    State.RESTRICTED: "Open the account in Telegram, ask @SpamBot why, and release it here once the reason is gone. "
-    "Replies go on meanwhile; first contacts wait.",
-    State.NEEDS_LOGIN: "Telegram has ended its login. Look at the account's active sessions, then log it in again.",
-    State.BANNED: "Telegram has closed the account: appeal there. If it is given back, log the bot in again. "
-    "Its messages wait, or cancel them: they are not handed to another account.",
-    State.STOPPED: "Start it when it may work again.",
+    State.WAITING: "Nothing to do. Telegram asked the account to wait; it continues automatically. "
+    "If this happens often, use the account less.",
+    State.RESTRICTED: "Open the account in Telegram, ask @SpamBot why it is restricted, and release it here when the "
+    "reason is gone. Until then its first contacts wait; it still sends replies.",
+    State.NEEDS_LOGIN: "Telegram has ended the login. Check the account's active sessions in Telegram, "
+    "then log it in again.",
+    State.BANNED: "Telegram has banned the account. Appeal in Telegram. If the ban is lifted, log the account in "
+    "again. Its messages wait until then, unless you cancel them. No other account sends them.",
+    State.STOPPED: "Start the account when it may work again.",
 }
-_NEVER_LOGGED_IN = "It was never logged in: log it in."
-_LOGGED_OUT = "It was logged out: log it in again when it may work."
+_NEVER_LOGGED_IN = "The account was never logged in. Log it in."
+_LOGGED_OUT = "The account was logged out. Log it in again when it may work."
 _MANAGER_OFFLINE = (
-    "It connects while a campaign that runs or pauses has it as a manager, and once it has conversations: "
-    "assign it to a campaign if it has none."
+    "The account connects while it is a manager of a running or paused campaign, or has conversations. "
+    "If it has no campaign, assign it to one."
 )
-_DISABLED = "It is switched off: tick “enabled” when it may connect."
+_DISABLED = "The account is disabled. Tick “enabled” to let it connect."
 _LOGIN_STATES = (State.NEEDS_LOGIN, State.BANNED)
 
 
@@ -37,8 +40,8 @@ def next_step(bot: Bot, *, has_session: bool = True, has_worker: bool = True) ->
         return _NEVER_LOGGED_IN if bot.telegram_user_id is None else _LOGGED_OUT
     if not has_worker and bot.state == State.OFFLINE:
         return (
-            f"No worker takes bots of the role {bot.role}: start the process {bot.role}_bots of the Procfile, "
-            "or let a drained one take bots again."
+            f"No worker takes accounts of the role {bot.role}. Start the process {bot.role}_bots of the Procfile, "
+            "or stop draining a worker of this role."
         )
     if bot.state == State.OFFLINE and bot.role == Role.MANAGER:
         return _MANAGER_OFFLINE

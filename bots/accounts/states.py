@@ -82,16 +82,17 @@ def bot_restrict(*, bot_id: UUID, reason: str) -> bool:
         reasons = known.split(", ") if known is not None else []
         if reason in reasons:
             return False
-        told = ", ".join([*reasons, reason])
+        joined = ", ".join([*reasons, reason])
         if bot.state not in BARRED:
             Bot.objects.filter(pk=bot_id).update(
-                state=State.RESTRICTED, state_reason=told[:REASON_LENGTH], state_until=None
+                state=State.RESTRICTED, state_reason=joined[:REASON_LENGTH], state_until=None
             )
-        _remember(bot_id, State.RESTRICTED, told)
-        what = "write in no supergroup" if reason == SUPERGROUPS_RESTRICTED else "write to no strangers"
+        _remember(bot_id, State.RESTRICTED, joined)
+        what = "write in supergroups" if reason == SUPERGROUPS_RESTRICTED else "write to strangers"
         incident_report(
             key=restriction_incident(bot_id),
-            reason=f"Telegram lets bot {bot} {what} ({reason}): ask @SpamBot in the account, then release it",
+            reason=f"Telegram does not let account {bot} {what} ({reason}): "
+            "ask @SpamBot in Telegram why, then release the account",
         )
     return True
 

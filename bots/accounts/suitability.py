@@ -24,7 +24,7 @@ _REMEDIES = {
     NEVER_LOGGED_IN: "log it in on its page",
     LOGGED_OUT: "log it in on its page",
     _PROBLEMS[State.STOPPED]: "start it on its page",
-    _PROBLEMS[State.RESTRICTED]: "look at it in Telegram and release it on its page",
+    _PROBLEMS[State.RESTRICTED]: "check it in Telegram and release it on its page",
 }
 
 
@@ -62,7 +62,7 @@ def login_problem(bot: Bot) -> str:
 def bot_problem(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool = False) -> str:
     """Why `bots_suitable` does not include this account, in a few words; empty if it does."""
     if bot.role != role:
-        return f"is no {role}"
+        return f"does not have the role {role}"
     if not bot.enabled:
         return DISABLED
     if bot.state in barred:

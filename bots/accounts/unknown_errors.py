@@ -23,7 +23,7 @@ def unknown_errors_report() -> None:
 def _tell(error: str, method: str) -> None:
     what = f"{method} with {error}" if method else error
     reason = (
-        f"Telegram answered {what}, which CoolThing does not know: it counts as passing. Please report it "
-        "to the developers, so that it gets a row in telegram/error_table.csv"
+        f"Telegram answered {what}, an error that CoolThing does not know and treats as temporary. Please report it "
+        "to the developers, so that they can add it to telegram/error_table.csv"
     )
     incident_report(key=f"telegram-error:{error}", reason=reason)

@@ -222,8 +222,8 @@ class BotAdmin(ConnectingAdmin):
 
     @display(description="what to do")
     def next_step(self, bot: Bot) -> str:
-        if told := login_summary(bot_id=bot.pk):
-            return told
+        if summary := login_summary(bot_id=bot.pk):
+            return summary
         has_session = BotSession.objects.filter(bot=bot).exists()
         return next_step(bot, has_session=has_session, has_worker=hosts_alive(bot.role).exists())
 

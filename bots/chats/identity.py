@@ -20,11 +20,14 @@ _ELSEWHERE, _UNCONFIRMED, _NAMELESS = "elsewhere:", "unconfirmed:", "name:"
 # Sentences about an account that had to join a chat to see where its invite link leads.
 _JOINED = {
     "": "",
-    "left": " The account joined it by the link and has left it again.",
-    "stays": " The account joined it by the link and could not leave: leave that chat in Telegram's app.",
+    "left": " The account joined that chat by the link and has left it again.",
+    "stays": " The account joined that chat by the link and could not leave it: leave it in Telegram's app.",
     # It may have joined just now, and lost its connection before it could leave.
     "before": " The account is in that chat: leave it in Telegram's app unless the account belongs there.",
 }
+# The part of an incident's reason that contains the reference. It is more than the reference, because the chat's title
+# may be the same text. Incidents that opened before the wording changed have the second text.
+_LOST_NAME, _LOST_NAME_BEFORE = "no longer has the username “{}”", "bear the name “{}”"
 # References that are usernames: @name, t.me/name, name.
 _NAME = re.compile(r"(?:@|(?:https?://)?(?:www\.)?(?:t\.me|telegram\.me)/)?([A-Za-z]\w{2,31})/?", re.ASCII)
 
@@ -68,8 +71,8 @@ def chat_elsewhere(
     bot = Bot.objects.only("key", "display_name").get(pk=bot_id)
     other = other_chat_phrase(error.leads_to, title=error.title)
     reason = (
-        f"{chat_phrase(chat)}: bot {bot} found that {chat.reference} leads to {other}.{_JOINED[error.joined]} "
-        "Its permissions are suspended: correct the reference on the chat's page"
+        f"{chat_phrase(chat)}: account {bot} found that {chat.reference} leads to {other}.{_JOINED[error.joined]} "
+        "The chat's permissions are suspended: correct the reference on the chat's page"
     )
     incident_report(key=f"{_ELSEWHERE}{chat.id}", reason=reason)
 
@@ -81,8 +84,8 @@ def unconfirmed_tell(*, chat: Chat, reason: str) -> None:
 
 def unconfirmed_reason(chat: Chat) -> str:
     """The last reason that `unconfirmed_tell` reported for the chat; empty if the incident is not open."""
-    told = Incident.objects.filter(key=f"{_UNCONFIRMED}{chat.pk}").values_list("reason", flat=True)
-    return told.first() or ""
+    reasons = Incident.objects.filter(key=f"{_UNCONFIRMED}{chat.pk}").values_list("reason", flat=True)
+    return reasons.first() or ""
 
 
 def doubts_over() -> None:
@@ -95,7 +98,7 @@ def doubts_over() -> None:
     chats = chats_about(incidents)
     for incident in incidents:
         chat = chats.get(incident.key)
-        nameless = incident.key.startswith(_NAMELESS) and chat is not None and _bears(chat) in incident.reason
+        nameless = incident.key.startswith(_NAMELESS) and chat is not None and _is_about_reference(incident, chat)
         if incident.key not in still and not nameless:
             incident_close(key=incident.key)
 
@@ -103,18 +106,15 @@ def doubts_over() -> None:
 def nameless_tell(*, chat: Chat, error: str) -> None:
     """Report that the chat no longer has the username of its reference, and no other chat or person has it."""
     reason = (
-        f"{chat_phrase(chat)} does not {_bears(chat)} any more ({error}): correct its reference, or no "
-        "other account can join it"
+        f"{chat_phrase(chat)} {_LOST_NAME.format(chat.reference)} ({error}): correct the reference, "
+        "because no other account can join the chat by it"
     )
     incident_report(key=f"{_NAMELESS}{chat.pk}", reason=reason)
 
 
-def _bears(chat: Chat) -> str:
-    """A part of the incident's reason, by which `doubts_over` sees whether the incident is about the present reference.
-
-    It contains more than the reference, because the chat's title may be the same text.
-    """
-    return f"bear the name “{chat.reference}”"
+def _is_about_reference(incident: Incident, chat: Chat) -> bool:
+    """Whether a `nameless` incident is about the chat's present reference."""
+    return any(part.format(chat.reference) in incident.reason for part in (_LOST_NAME, _LOST_NAME_BEFORE))
 
 
 def name_lost(chat: Chat, dialog: Dialog) -> bool:

@@ -58,8 +58,8 @@ def writing_refused(*, bot_id: UUID, chat_id: UUID, error: ChatRefuses) -> None:
             Presence.objects.filter(bot_id=bot_id, chat_id=chat_id).delete()
             _suspend(bot_id, chat_id, f"was removed from the chat ({error.reason})", purpose=None)
     elif error.says == "silenced":
-        told = f"may not write in the chat any more ({error.reason})"
-        _suspend(bot_id, chat_id, told, purpose=ChatPermission.Grant.SCRIPT)
+        what = f"may not write in the chat any more ({error.reason})"
+        _suspend(bot_id, chat_id, what, purpose=ChatPermission.Grant.SCRIPT)
 
 
 def suspensions_over() -> None:
@@ -84,7 +84,7 @@ def reading_refused(*, bot_id: UUID, peer_id: int, error: ChatRefuses) -> None:
 def _suspend(bot_id: UUID, chat_id: UUID, what: str, *, purpose: ChatPermission.Grant | None) -> None:
     bot, chat = Bot.objects.only("key", "display_name").get(pk=bot_id), Chat.objects.get(pk=chat_id)
     if permissions_suspend(chat_id=chat_id, purpose=purpose, reason=f"{bot} {what}"):
-        reason = f"bot {bot} {what}: {chat_phrase(chat)}. Its permission is suspended until an operator resumes it."
+        reason = f"{chat_phrase(chat)}: account {bot} {what}. The permission is suspended until an operator resumes it."
         # Report every suspension, even if the incident of an earlier one, just resumed, is still open.
         incident_close(key=_incident(chat_id, bot_id))
         incident_report(key=_incident(chat_id, bot_id), reason=reason)

@@ -22,8 +22,8 @@ def references_to_check(*, bot_id: UUID, wanted: Collection[UUID]) -> list[Chat]
     it (`wanted`).
     """
     inside = Exists(insiders().filter(chat_id=OuterRef("pk"), bot_id=bot_id))
-    somebody = Exists(insiders().filter(chat_id=OuterRef("pk")))
-    return list(_waiting().filter(inside | (Q(pk__in=list(wanted)) & ~somebody)).order_by("key"))
+    an_account = Exists(insiders().filter(chat_id=OuterRef("pk")))
+    return list(_waiting().filter(inside | (Q(pk__in=list(wanted)) & ~an_account)).order_by("key"))
 
 
 def insiders() -> QuerySet[Presence]:

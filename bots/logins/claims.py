@@ -40,12 +40,12 @@ ASK_SECONDS = 180.0
 RESUMED = frozenset({Ask.QR, Ask.LOG_OUT})
 
 INTERRUPTED = (
-    "Interrupted: the worker that talked to Telegram was stopped. Do this step again; "
-    "if Telegram refuses the code then, start again with a new one."
+    "This step was interrupted because its worker was stopped. Repeat the step. "
+    "If Telegram then refuses the code, request a new code."
 )
 NOT_TAKEN = (
-    "No bots worker had a free slot for this within three minutes. "
-    "See under Workers whether one runs and takes bots, then try again."
+    "No worker had a free slot for this login within three minutes. "
+    "Check on the page Workers that a worker is running and takes accounts, then try again."
 )
 
 

@@ -30,10 +30,10 @@ _WITHIN: dict[str, Step] = {Ask.RESEND: Step.CODE, Ask.CODE: Step.CODE, Ask.PASS
 # Requests that open a connection, which a running session of the bot forbids.
 _CONNECTING = frozenset({Ask.SEND, Ask.QR, Ask.IMPORT})
 
-NOT_LOGGED_IN = "The bot is not logged in."
-LOGGING_OUT = "The bot is being logged out. Wait until that is done; it takes less than a minute."
-NO_WORKER = "No bots worker takes logins: start one of the processes …_bots. This goes on by itself then."
-STARTING = "A worker takes this up at any moment."
+NOT_LOGGED_IN = "The account is not logged in."
+LOGGING_OUT = "The account is being logged out. Wait until that is done; it takes less than a minute."
+NO_WORKER = "No worker takes logins: start a process …_bots of the Procfile. The login then continues automatically."
+STARTING = "A worker will start this in a moment."
 
 
 @dataclass(frozen=True)
@@ -127,4 +127,4 @@ def _why_it_waits() -> str:
     busy = claims_alive()
     if busy < workers * settings.LOGINS_PER_WORKER:
         return STARTING
-    return f"It waits for a free slot: {busy} logins are being worked on. This goes on by itself."
+    return f"The login waits for a free slot (logins under way: {busy}). It continues automatically."

@@ -28,14 +28,12 @@ from telegram.types import Credentials, Me
 # Seconds that the lease on a bot lasts during a step of a login: more than any step takes.
 BORROW_SECONDS = STEP_SECONDS + 30
 # Seconds that a worker has to release a bot before a log-out fails, and seconds between checks.
-LET_GO_SECONDS, LET_GO_POLL = 20.0, 0.25
+RELEASE_SECONDS, RELEASE_POLL = 20.0, 0.25
 
 BORROWER = "a login"
-CONNECTED = "The bot is connected right now. Stop it, wait until nobody drives it, and try again."
-CANCELLED = "This login was cancelled meanwhile, or begun anew. Start again."
-TAKEN_OVER = (
-    "This session is being taken over at this moment, perhaps for another bot. See which bot has it afterwards."
-)
+CONNECTED = "The account is connected. Stop it, wait until it is disconnected, and try again."
+CANCELLED = "This login was cancelled or started anew in the meantime. Start again."
+TAKEN_OVER = "Another login is taking over this session now. Wait a minute, then check which account has the session."
 
 
 def bot_connect(*, bot_id: UUID, session: str, me: Me, claim: Claim | None = None) -> Bot:
@@ -50,7 +48,9 @@ def bot_connect(*, bot_id: UUID, session: str, me: Me, claim: Claim | None = Non
         bot = Bot.objects.select_for_update(no_key=True).get(pk=bot_id)
         other = Bot.objects.filter(telegram_user_id=me.user_id).exclude(pk=bot_id).first()
         if other is not None:
-            raise LoginError(f"This is the account of another bot already, {other.named}. Use that one, or log it out.")
+            raise LoginError(
+                f"This account is already connected as {other.named}. Use that account, or log it out first."
+            )
         if bot.telegram_user_id not in (None, me.user_id):
             _forget_account(bot_id)
         if me.phone and _digits(bot.phone) != _digits(me.phone):
@@ -107,8 +107,8 @@ def _kept(bot_id: UUID, session: str, me: Me, claim: Claim | None) -> Bot:
     bot = Bot.objects.get(pk=bot_id)
     if bot.telegram_user_id not in (None, me.user_id):
         raise LoginError(
-            f"This is another account{_at(me.username)} than the bot's{_at(bot.username)}. "
-            "Log in with the bot's own, or connect the other one as a new bot."
+            f"This login belongs to another account{_at(me.username)}, not to the expected one{_at(bot.username)}. "
+            "Log in to the expected account, or connect the other account separately."
         )
     return bot_connect(bot_id=bot_id, session=session, me=me, claim=claim)
 
@@ -138,8 +138,8 @@ def bot_log_out(*, bot_id: UUID, by: str, claim: Claim | None = None) -> None:
     bot = Bot.objects.get(pk=bot_id)
     stored = BotSession.objects.filter(bot_id=bot_id).first()
     if stored is None:
-        raise LoginError("The bot is not logged in.")
-    _wait_until_let_go(bot_id, claim)
+        raise LoginError("The account is not logged in.")
+    _wait_until_released(bot_id, claim)
     with borrowed(bot):
         at_telegram(client.log_out(credentials_of(bot), stored.data), claim=claim)
         if claim is None:
@@ -167,14 +167,16 @@ def borrowed(bot: Bot) -> Iterator[None]:
         lease_release(bot_id=bot.pk, epoch=epoch)
 
 
-def _wait_until_let_go(bot_id: UUID, claim: Claim | None) -> None:
-    deadline = time.monotonic() + LET_GO_SECONDS
+def _wait_until_released(bot_id: UUID, claim: Claim | None) -> None:
+    deadline = time.monotonic() + RELEASE_SECONDS
     while is_driven(bot_id):
         if claim is not None and (claim.stop.is_set() or not claim.renew()):
             raise ClaimLost
         if time.monotonic() > deadline:
-            raise LoginError("The bot is stopped, but its worker has not let it go yet. Log out again in a minute.")
-        time.sleep(LET_GO_POLL)
+            raise LoginError(
+                "The account is stopped, but its worker has not released it yet. Log out again in a minute."
+            )
+        time.sleep(RELEASE_POLL)
 
 
 @contextmanager
@@ -193,7 +195,7 @@ def _refuse_others_session(bot: Bot, session: str) -> None:
     for stored in BotSession.objects.exclude(bot=bot).select_related("bot").iterator(chunk_size=50):
         with suppress(UnreadableSession):
             if key_of(stored.data) == key:
-                raise LoginError(f"This is the session of another bot already, {stored.bot.named}.")
+                raise LoginError(f"This session already belongs to another account, {stored.bot.named}.")
 
 
 def _forget_account(bot_id: UUID) -> None:

@@ -39,10 +39,10 @@ from telegram.types import Me
 
 Step = PendingLogin.Step
 
-BUSY = "This login is being worked on at this moment, perhaps in another window. Wait a little, then try again."
-OVER = "This login is over or was never begun. Start again."
+BUSY = "A step of this login is under way, perhaps in another window. Wait a moment, then try again."
+OVER = "This login has ended or was never started. Start again."
 NO_PHONE = "The phone number is missing. Enter it in international form, beginning with +."
-UNFORESEEN = "Something went wrong that CoolThing does not know. Try again; the worker's log says what it was."
+UNFORESEEN = "An unexpected error occurred. Try again. The worker's log contains the details."
 # The owner of a login that a terminal works on.
 TERMINAL = "a terminal"
 # Seconds beyond QR_SECONDS, to connect and to disconnect.
@@ -70,7 +70,9 @@ def login_resend_code(*, bot_id: UUID, claim: Claim | None = None) -> PendingLog
     with _step(bot_id, Step.CODE, claim, within=Step.CODE) as work:
         allowed_at = resend_at(work.pending)
         if allowed_at and database_clock() < allowed_at:
-            raise LoginError(f"Telegram sends it in another way from {allowed_at:%H:%M:%S} UTC on. Wait until then.")
+            raise LoginError(
+                f"Telegram sends the code in another way only from {allowed_at:%H:%M:%S} UTC on. Wait until then."
+            )
         resent = at_telegram(client.resend_code(work.credentials, code_sent(work.pending)), claim=work.claim)
         keep(work, Step.CODE, resent)
     return work.pending
@@ -92,8 +94,8 @@ def login_enter_password(*, bot_id: UUID, password: str, claim: Claim | None = N
     with _step(bot_id, Step.PASSWORD, claim, within=Step.PASSWORD) as work:
         if not password:
             raise LoginError(SENTENCES["PASSWORD_EMPTY"], reason="PASSWORD_EMPTY")
-        held = json.loads(work.pending.state)["session"]
-        session, me = at_telegram(client.check_password(work.credentials, held, password), claim=work.claim)
+        unfinished = json.loads(work.pending.state)["session"]
+        session, me = at_telegram(client.check_password(work.credentials, unfinished, password), claim=work.claim)
         return _done(work, session, me)
 
 

@@ -31,8 +31,8 @@ UNSEEN_SECONDS = 90.0
 # Seconds between checks whether a page shows the QR code.
 SEEN_LOOK_SECONDS = 5.0
 
-UNSEEN = "The QR code was put away because nobody looked at it. Show it again when the phone is at hand."
-SLOW = "Telegram did not answer in time. Check the network of this machine and try again."
+UNSEEN = "The QR code was withdrawn because no page showed it any more. Show a new code when the phone is at hand."
+SLOW = "Telegram did not answer in time. Check this machine's network connection and try again."
 
 
 class TooSoon(LoginError):

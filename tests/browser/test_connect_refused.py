@@ -80,7 +80,7 @@ def test_another_account_does_not_slip_into_a_bot(panel: Panel, telegram: Simple
     panel.open(login_page(bot))
     act(panel, "send", phone="+9996633333")
     act(panel, "code", code="33333")
-    assert "This is another account (@vera) than the bot's (@gleb)" in panel.text
+    assert "This login belongs to another account (@vera), not to the expected one (@gleb)" in panel.text
     assert not has_logged_in(bot, telegram.vera)
     keys = telegram.mtproto.auth_keys.dump()
     assert not any(key.user_id == telegram.vera.id for key in keys), "the login that nobody wants has ended"
@@ -97,7 +97,7 @@ def test_a_login_may_be_begun_in_another_way_and_two_bots_never_share_an_account
     assert "By phone number" in panel.text
     act(panel, "send", phone="+9996633333")
     act(panel, "code", code="33333")
-    assert "This is the account of another bot already, Olga (other)." in panel.text
+    assert "This account is already connected as Olga (other)." in panel.text
 
 
 def test_a_proxy_that_does_not_answer_is_said(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:

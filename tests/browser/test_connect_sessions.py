@@ -72,7 +72,7 @@ def test_nobody_connects_with_a_session_that_a_worker_uses(panel: Panel, telegra
     panel.open(login_page(owner))
     for do in ("string", "qr", "send"):
         act(panel, do, **({"text": text} if do == "string" else {}))
-        assert "The bot is connected right now" in panel.text
+        assert "The account is connected" in panel.text
     assert not telegram.mtproto.connections
 
 

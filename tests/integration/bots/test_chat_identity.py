@@ -97,7 +97,7 @@ def test_what_leads_elsewhere_is_reported_once_and_nothing_is_permitted_until_it
     permission = ChatPermission.objects.get()
     assert f"{chat.reference} led to another chat than “{chat}”" in permission.suspended_reason
     [event] = OutboxEvent.objects.filter(routing_key="bots.error").values_list("body", flat=True)
-    assert f"“{chat}”: bot {Bot.objects.get()} found that {chat.reference} leads to another chat." in event
+    assert f"“{chat}”: account {Bot.objects.get()} found that {chat.reference} leads to another chat." in event
     assert str(STRANGER) not in event and str(SUPERGROUP) not in event
     given: Any = {"chat_id": chat.id, "granted_by": "owner", "evidence": "a newer letter"}
     for refused in (

@@ -140,13 +140,13 @@ def test_a_connected_bot_waits_while_telegram_makes_all_of_it_wait_and_is_online
         connected_show(bot_id=bot.pk, epoch=lease.epoch)
         return state(bot)
 
-    assert shown(method="SendMessage") == ("waiting", "Telegram asked it to wait: FLOOD_WAIT_60 (SendMessage)")
+    assert shown(method="SendMessage") == ("waiting", "Telegram asked the account to wait: FLOOD_WAIT_60 (SendMessage)")
     bot.refresh_from_db()
     assert bot.state_until is not None and bot.state_until > timezone.now()
     assert shown(method="SendMessage", until=timezone.now() - timedelta(seconds=1)) == ("online", "")
     assert shown(method="SendMessage", peer_id=-100501) == ("online", ""), "one chat alone"
     assert shown(method="GetMessages") == ("online", ""), "what it can do without"
-    assert shown(method="JoinChannel")[1].startswith("Telegram lets it enter no chats for now")
+    assert shown(method="JoinChannel")[1].startswith("Telegram does not let the account join chats")
     assert shown() == ("online", "")
 
 
@@ -166,9 +166,9 @@ def test_a_worker_that_is_silent_and_a_role_without_a_worker_are_told(capsys):
     call_command("bots", "hosts")
     call_command("bots", "list")
     said = capsys.readouterr().out
-    assert "takes bots" in said and f"{bot.key:20} offline: It connects while a campaign" in said
+    assert "takes bots" in said and f"{bot.key:20} offline: The account connects while it is a manager" in said
     Host.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
     call_command("bots", "hosts")
     call_command("bots", "list")
     said = capsys.readouterr().out
-    assert "silent since" in said and f"{bot.key:20} offline: No worker takes bots of the role manager" in said
+    assert "silent since" in said and f"{bot.key:20} offline: No worker takes accounts of the role manager" in said

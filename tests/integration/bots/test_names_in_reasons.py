@@ -44,15 +44,15 @@ def reason() -> str:
     return told
 
 
-def test_an_account_that_cannot_enter_a_chat_is_told_of_by_both_names(bot, chat):
+def test_an_account_that_cannot_join_a_chat_is_reported_with_both_names(bot, chat):
     incident_report(key="chat", reason=entry_refusal(bot_id=bot.pk, chat=chat, reason=ASKED))
-    assert reason() == "bot Anna has asked to join “Market square”: an admin of it has to let the bot in"
+    assert reason() == "account Anna has asked to join “Market square”: ask an admin of the chat to admit the account"
 
 
-def test_an_account_that_cannot_confirm_a_reference_is_told_of_by_both_names(bot, chat):
+def test_an_account_that_cannot_confirm_a_reference_is_reported_with_both_names(bot, chat):
     report_unconfirmed(bot_id=bot.pk, chat=chat, reason="FLOOD")
     assert reason() == (
-        "“Market square” waits since its reference was changed: bot Anna cannot see where @square leads: FLOOD"
+        "the changed reference of “Market square” is not confirmed: account Anna cannot see where @square leads: FLOOD"
     )
 
 
@@ -73,10 +73,10 @@ def test_a_message_that_is_skipped_is_told_of_by_its_chat(bot, chat, place, told
     assert reason().startswith(f"bot Anna: a message in {told} was skipped (KeyError): read it in Telegram's app")
 
 
-def test_an_account_that_is_another_bots_is_told_of_by_name_and_key(bot):
+def test_an_account_that_is_connected_already_is_reported_with_name_and_key(bot):
     bot.telegram_user_id = 7
     bot.save()
-    with pytest.raises(LoginError, match=r"account of another bot already, Anna \(bot-anna\)\."):
+    with pytest.raises(LoginError, match=r"already connected as Anna \(bot-anna\)\."):
         bot_connect(bot_id=ledger.make_bot().pk, session="", me=Me(7, "", ""))
 
 
@@ -91,7 +91,7 @@ def test_a_permission_that_ends_is_told_of_by_the_chats_title(chat):
 def test_a_long_title_leaves_room_for_what_to_do(bot, chat):
     chat.title = "x" * 200
     incident_report(key="chat", reason=entry_refusal(bot_id=bot.pk, chat=chat, reason=ASKED))
-    assert reason().endswith("…”: an admin of it has to let the bot in")
+    assert reason().endswith("…”: ask an admin of the chat to admit the account")
 
 
 def test_a_lead_that_turns_out_to_be_another_one_is_closed_without_that_ones_id():

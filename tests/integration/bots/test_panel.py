@@ -121,8 +121,8 @@ def test_the_pages_tell_a_silent_worker_and_a_bot_that_was_logged_out(panel: Cli
     Host.objects.update(heartbeat_at=ledger.START)
     assert f"silent since {ledger.START:%H:%M:%S} UTC" in page(panel, Host.objects.get())
     BotSession.objects.all().delete()
-    assert "It was logged out" in page(panel, ledger.make_bot(state=Bot.State.STOPPED, telegram_user_id=5))
-    assert "It was never logged in" in page(panel, ledger.make_bot(telegram_user_id=None))
+    assert "The account was logged out" in page(panel, ledger.make_bot(state=Bot.State.STOPPED, telegram_user_id=5))
+    assert "The account was never logged in" in page(panel, ledger.make_bot(telegram_user_id=None))
 
 
 def test_a_wait_over_quiet_hours_tells_one_end_and_whose_clock_each_time_is(panel: Client):

@@ -68,11 +68,11 @@ def test_a_campaign_gets_only_managers_that_take_leads(world: World, panel: Clie
     assert offered(panel, "leads.campaignmanager", "bot") == {str(bot) for bot in world.managers}
     before = CampaignManager.objects.count()
     for key, told in (
-        ("anna-actor", "anna-actor is no manager: choose an account of the role manager."),
+        ("anna-actor", "anna-actor does not have the role manager: choose an account of the role manager."),
         ("off-manager", "off-manager is disabled: enable it on its page, or choose another account."),
         ("out-manager", "out-manager needs login: log it in on its page, or choose another account."),
         ("halted-manager", "halted-manager is stopped: start it on its page, or choose another account."),
-        ("limited-manager", "limited-manager is restricted: look at it in Telegram and release it on its page, or"),
+        ("limited-manager", "limited-manager is restricted: check it in Telegram and release it on its page, or"),
         ("fresh-manager", "fresh-manager was never logged in: log it in on its page, or choose another account."),
     ):
         bot = Bot.objects.get(key=key)
@@ -97,7 +97,7 @@ def test_a_manager_that_takes_no_leads_any_more_is_shown_with_the_reason(world: 
     BotSession.objects.filter(bot=world.managers[1]).delete()
     for page in (_campaign(world), reverse("admin:leads_campaignmanager_changelist")):
         shown = text(panel.get(page))
-        assert f"{world.managers[0]} is no manager: choose an account of the role manager." in shown
+        assert f"{world.managers[0]} does not have the role manager: choose an account of the role manager." in shown
         assert f"{world.managers[1]} was logged out: log it in on its page, or choose another account." in shown
 
 
@@ -115,7 +115,9 @@ def test_a_campaign_watches_permitted_chats_with_parsers_that_read(world: World,
     assert told in add(panel, "parser.watchedchat", **values)
     assert "it begins at" in add(panel, "parser.watchedchat", **values | {"chat": future.pk})
     manager = values | {"bot": world.managers[0].pk}
-    assert "is no parser: choose an account of the role parser." in add(panel, "parser.watchedchat", **manager)
+    assert "does not have the role parser: choose an account of the role parser." in add(
+        panel, "parser.watchedchat", **manager
+    )
     fresh = values | {"chat": world.chat.pk, "bot": Bot.objects.get(key="fresh-parser").pk}
     told = "fresh-parser was never logged in: log it in on its page, or choose another account."
     assert told in add(panel, "parser.watchedchat", **fresh)

@@ -126,7 +126,7 @@ def test_a_restricted_account_is_one_event():
     bot_restrict(bot_id=bot.pk, reason="PEER_FLOOD")
     bot_restrict(bot_id=bot.pk, reason="PEER_FLOOD")
     [event] = told()
-    assert "ask @SpamBot in the account, then release it" in event["reason"]
+    assert "ask @SpamBot in Telegram why, then release the account" in event["reason"]
 
 
 def test_a_play_that_fails_is_one_event_and_one_that_the_watchdog_ends_is_its_crash():

@@ -124,7 +124,7 @@ def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(pa
     make_bot("lost", telegram_user_id=7)
     assert offered(panel, Casting, "bot", casting) == offered(panel, Casting, "bot") == {"talk-host", "talk-guest"}
     for key, told in (
-        ("max", "max is no actor: choose an account of the role actor."),
+        ("max", "max does not have the role actor: choose an account of the role actor."),
         ("off", "off is disabled: enable it on its page, or choose another account."),
         ("out", "out needs login: log it in on its page, or choose another account."),
         ("gone", "gone is banned: choose another account."),

@@ -125,7 +125,7 @@ def test_without_an_account_inside_it_waits_until_one_is_added_by_hand(company: 
     reference_change(chat_id=chat.pk, reference=there.invite_link)
     anna = online(company, "anna", chat)
     wait_until(lambda: Incident.objects.filter(key=f"unconfirmed:{chat.pk}").exists(), what="it is reported")
-    assert "bot anna does not see where" in Incident.objects.get(key=f"unconfirmed:{chat.pk}").reason
+    assert "account anna cannot see where" in Incident.objects.get(key=f"unconfirmed:{chat.pk}").reason
     company.look_again(anna)
     assert anna.telegram_user_id not in there.members and waits(chat)
     company.sandbox.call(membership.join, company.world, anna.telegram_user_id, there.id)

@@ -258,7 +258,7 @@ def test_a_chat_whose_admins_decide_is_asked_once_and_entered_when_they_have_let
     company.run(company.start(), bot)
     company.online(bot)
     incident = Incident.objects.get(key__startswith="chat:")
-    assert incident.reason.endswith("an admin of it has to let the bot in")
+    assert incident.reason.endswith("ask an admin of the chat to admit the account")
     assert company.world.join_requests == {(bot.telegram_user_id, club.id)}
     company.say(club, "not for you")
     company.say(square, "hello")

@@ -86,7 +86,7 @@ def test_a_borrowed_bot_is_nobody_elses(company: Company) -> None:
     assert lease_borrow(bot_id=bot.pk, owner="another", seconds=60) is None
     assert lease_release(bot_id=bot.pk, epoch=epoch)
     assert lease_take(bot_id=bot.pk, owner="worker")
-    with pytest.raises(LoginError, match="The bot is connected right now"):
+    with pytest.raises(LoginError, match="The account is connected"):
         bot_import(bot_id=bot.pk, session=BotSession.objects.get(bot=bot).data)
     assert not company.connections(bot)
 

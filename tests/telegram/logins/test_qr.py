@@ -1,4 +1,4 @@
-"""QR codes that workers show: taken over by another worker, and put away when no page shows them."""
+"""QR codes that workers show: taken over by another worker, and withdrawn when no page shows them."""
 
 import asyncio
 import threading

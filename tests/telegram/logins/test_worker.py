@@ -76,7 +76,7 @@ def test_without_scripts_the_page_goes_on_by_reloading(company: Company) -> None
     client.post(login, {"do": "send"})
     page = client.get(login).content.decode()
     assert f'<noscript><meta http-equiv="refresh" content="3;url={progress}"></noscript>' in page
-    assert "No bots worker takes logins" in page
+    assert "No worker takes logins" in page
     assert client.get(progress).headers["Location"] == f"{login}?asked="
     with login_worker_runs():
         wait_until_idle(bot)
@@ -154,7 +154,7 @@ def test_a_login_waits_for_a_free_slot_and_says_so(company: Company, settings: A
         wait_until_claimed(first)
         ask_worker(second, "send")
         assert login_progress(bot_id=second.pk).why == (
-            "It waits for a free slot: 1 logins are being worked on. This goes on by itself."
+            "The login waits for a free slot (logins under way: 1). It continues automatically."
         )
         assert login_progress(bot_id=first.pk).why == ""
         answers_again(company)

@@ -235,7 +235,7 @@ def test_a_wait_of_days_is_kept_whole_and_reported(stage):
     until(delivery, lambda row: row.waiting_until is not None)
     block = BotBlock.objects.get(bot=bot)
     assert delivery.waiting_until == block.until > timezone.now() + timedelta(days=3650)
-    assert Incident.objects.get().reason.startswith(f"Telegram asks bot {bot} to wait until ")
+    assert Incident.objects.get().reason.startswith(f"Telegram does not let account {bot} call ")
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_random_id(stage, origin):
