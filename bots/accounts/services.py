@@ -113,7 +113,7 @@ def bot_died(*, bot_id: UUID, epoch: int, error: BotDead) -> None:
     No process connects the bot before an operator has logged it in.
     """
     state = Bot.State.NEEDS_LOGIN if error.needs_login else Bot.State.BANNED
-    comment = f"{error.reason}: log the account in again" if error.needs_login else error.reason
+    comment = f"{error.reason}: it has to be logged in again" if error.needs_login else error.reason
     with transaction.atomic():
         if bot_set_state(bot_id=bot_id, epoch=epoch, state=state, reason=error.reason):
             publish_on_commit(BotBannedEvent(worker_id=bot_id, comment=comment))

@@ -116,6 +116,6 @@ def test_what_is_wrong_with_an_account_is_said_before_anything_is_made(panel: Pa
     panel.fill("[name=api_id]", "12")
     panel.submit('form.panel-confirm button[type="submit"]')
     assert "A proxy's URL is socks5://user:password@host:port" in panel.text
-    assert "enter both, or neither" in panel.text
+    assert "Enter both the API id and the API hash, or neither." in panel.text
     assert "hunter2" not in panel.html
     assert not Bot.objects.filter(key="fresh").exists()

@@ -68,7 +68,7 @@ def test_nobody_connects_with_a_session_that_a_worker_uses(panel: Panel, telegra
     assert lease_take(bot_id=owner.pk, owner="worker")
     panel.open(login_page(bot))
     act(panel, "string", text=text)
-    assert "the session of another bot already" in panel.text
+    assert "This session already belongs to another account" in panel.text
     panel.open(login_page(owner))
     for do in ("string", "qr", "send"):
         act(panel, do, **({"text": text} if do == "string" else {}))

@@ -100,7 +100,7 @@ def test_every_state_says_what_to_do():
     assert "never logged in" in next_step(Bot(), has_session=False)
     logged_out = Bot(state=State.STOPPED, telegram_user_id=5)
     assert "was logged out" in next_step(logged_out, has_session=False)
-    assert "switched off" in next_step(Bot(enabled=False))
+    assert "The account is disabled." in next_step(Bot(enabled=False))
     assert "assign it to a campaign" in next_step(Bot(role="manager"))
     assert "log it in again" in next_step(Bot(state=State.NEEDS_LOGIN), has_session=False)
 

@@ -171,7 +171,7 @@ def test_who_has_joined_another_chat_by_a_link_leaves_it_again(company: Company,
     said = [message for box in company.world.boxes.values() for message in box.messages.values()]
     assert any(message.action == "joined_by_link" for message in said)
     [told] = events("bots.error")
-    assert "joined it by the link and has left it again" in told
+    assert "joined that chat by the link and has left it again" in told
 
 
 def test_who_was_in_the_other_chat_before_stays_there_and_that_is_reported(company: Company, square):
@@ -216,7 +216,7 @@ def test_who_is_not_let_go_is_reported(company: Company, square):
     company.run(company.start(), anna)
     until_suspended(chat)
     assert anna.telegram_user_id in other.members
-    assert "could not leave: leave that chat in Telegram's app" in events("bots.error")[0]
+    assert "could not leave it: leave it in Telegram's app" in events("bots.error")[0]
 
 
 def test_an_account_that_is_banned_while_it_looks_confirms_nothing_and_another_one_does(company: Company, square):

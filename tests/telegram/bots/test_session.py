@@ -317,5 +317,5 @@ def test_connect_bot_logs_a_bot_in_and_says_what_went_wrong(company: Company):
     bot.refresh_from_db()
     assert (bot.state, bot.telegram_user_id) == ("offline", user.id)
     other = Bot.objects.create(key="other", role="parser", phone=user.phone)
-    with pytest.raises(CommandError, match="another bot"):
+    with pytest.raises(CommandError, match="already connected as"):
         call_command("connect_bot", other.key, code=user.phone[5] * 5)

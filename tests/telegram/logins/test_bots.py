@@ -101,7 +101,7 @@ def test_two_windows_never_use_the_new_key_at_once(company: Company) -> None:
         lambda: steps.login_resend_code(bot_id=bot.pk),
         lambda: login_ask(bot_id=bot.pk, ask="qr", by="olga"),
     ):
-        with pytest.raises(LoginError, match="at this moment"):
+        with pytest.raises(LoginError, match="A step of this login is under way"):
             act()
     PendingLogin.objects.filter(bot=bot).update(busy_until=timezone.now() - timedelta(seconds=1))
     logged_in = steps.login_enter_code(bot_id=bot.pk, code=_code(user))
@@ -114,7 +114,7 @@ def test_a_login_that_nobody_finishes_is_forgotten_with_what_it_held(company: Co
     steps.login_send_code(bot_id=bot.pk)
     PendingLogin.objects.filter(bot=bot).update(expires_at=timezone.now())
     assert login_pending(bot_id=bot.pk) is None
-    with pytest.raises(LoginError, match="over or was never begun"):
+    with pytest.raises(LoginError, match="This login has ended or was never started"):
         steps.login_enter_code(bot_id=bot.pk, code=_code(user))
     supervise_bots()
     assert not PendingLogin.objects.exists()
@@ -126,10 +126,10 @@ def test_steps_in_the_wrong_order_are_refused(company: Company) -> None:
         lambda: steps.login_enter_code(bot_id=bot.pk, code="1"),
         lambda: steps.login_enter_password(bot_id=bot.pk, password="x"),
     ):
-        with pytest.raises(LoginError, match="over or was never begun"):
+        with pytest.raises(LoginError, match="This login has ended or was never started"):
             step()
     steps.login_send_code(bot_id=bot.pk)
-    with pytest.raises(LoginError, match="over or was never begun"):
+    with pytest.raises(LoginError, match="This login has ended or was never started"):
         steps.login_enter_password(bot_id=bot.pk, password="x")
 
 
@@ -284,7 +284,7 @@ def test_sessions_are_taken_over_in_a_terminal(
     assert key_of(first) == sha256(key.key).hexdigest()
     with pytest.raises(CommandError, match="No such file"):
         call_command("connect_bot", "anna2", session_file=tmp_path / "none.session")
-    with pytest.raises(CommandError, match="session of another bot already"):
+    with pytest.raises(CommandError, match="This session already belongs to another account"):
         call_command("connect_bot", _bot("third").key, session_file=tmp_path / "anna.session")
     assert not _destroyed(company)
 

@@ -120,12 +120,12 @@ def test_what_was_typed_is_encrypted_until_a_worker_takes_it_and_then_gone(compa
 def test_a_second_submit_and_a_second_worker_change_nothing(company: Company) -> None:
     bot, _ = fresh(company)
     ask_worker(bot, "send")
-    with pytest.raises(LoginError, match="at this moment"):
+    with pytest.raises(LoginError, match="A step of this login is under way"):
         ask_worker(bot, "send", "+49151234567")
     job = claim_next(owner="a", stop=threading.Event())
     assert job is not None
     assert claim_next(owner="b", stop=threading.Event()) is None
-    with pytest.raises(LoginError, match="at this moment"):
+    with pytest.raises(LoginError, match="A step of this login is under way"):
         ask_worker(bot, "qr")
     login_work(job)
     login_work(job)
@@ -136,7 +136,7 @@ def test_a_second_submit_and_a_second_worker_change_nothing(company: Company) ->
 def test_steps_that_were_not_reached_are_refused_at_once(company: Company) -> None:
     bot, _ = fresh(company)
     for ask in ("code", "password", "resend"):
-        with pytest.raises(LoginError, match="over or was never begun"):
+        with pytest.raises(LoginError, match="This login has ended or was never started"):
             ask_worker(bot, ask, "1")
     assert not PendingLogin.objects.exists()
 
