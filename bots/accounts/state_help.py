@@ -25,7 +25,7 @@ _NEVER_LOGGED_IN = "The account was never logged in. Log it in."
 _LOGGED_OUT = "The account was logged out. Log it in again when it may work."
 _MANAGER_OFFLINE = (
     "The account connects while it is a manager of a running or paused campaign, or has conversations. "
-    "If it has no campaign, assign it to one."
+    "If it has none, assign it to a campaign."
 )
 _DISABLED = "The account is disabled. Tick “enabled” to let it connect."
 _LOGIN_STATES = (State.NEEDS_LOGIN, State.BANNED)
