@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from bots.gate.row_locks import Statement, execute
-from bots.gate.rules import ALLOW, Refuse, Verdict, Wait
+from bots.gate.verdicts import ALLOW, Refuse, Verdict, Wait
 from bots.models import Delivery
 from panelkit.labels import short_choice
 from scripts.models import Assignment, Play, Step

@@ -18,7 +18,8 @@ from bots.deliveries.claiming import due_keys, judge_batch
 from bots.deliveries.outcomes import put_back
 from bots.gate.budgets import BudgetBook
 from bots.gate.facts import BotOwner, GateFacts, Key, gate_rows_lock, locked_deliveries
-from bots.gate.rules import Allow, judge
+from bots.gate.rules import judge
+from bots.gate.verdicts import Allow
 from bots.models import Delivery
 from bots.worker.leases import lease_release, lease_take
 from messaging.database.clock import database_clock

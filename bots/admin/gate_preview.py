@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from bots.gate.preview import GatePreview, delivery_preview, draft_for, draft_preview
-from bots.gate.rules import Allow, Refuse, Verdict, Wait
+from bots.gate.verdicts import Allow, Refuse, Verdict, Wait
 from bots.models import Bot, Delivery
 from campaigns.identifiers import is_person_id, is_username
 from campaigns.models import Campaign, Chat, Purpose

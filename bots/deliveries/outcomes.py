@@ -12,7 +12,7 @@ from bots.accounts.flood_waits import block_keep, long_wait_tell
 from bots.accounts.states import bot_restrict
 from bots.chats.identity import chat_elsewhere, chat_upgraded
 from bots.chats.permission_suspension import writing_refused
-from bots.deliveries.claiming import Outgoing
+from bots.deliveries.outgoing import Outgoing
 from bots.deliveries.queueing import delivery_finish
 from bots.deliveries.timeline import note
 from bots.gate.rules import PERSON_OPTED_OUT

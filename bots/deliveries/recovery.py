@@ -16,12 +16,14 @@ from django.db import transaction
 from django.db.models import Q
 
 from bots.chats.identity import in_former_group
-from bots.deliveries.claiming import Clock, Outgoing, judge_batch, mark_sending, outgoing
+from bots.deliveries.claiming import Clock, judge_batch
 from bots.deliveries.outcomes import put_back, record_failed, record_refused
+from bots.deliveries.outgoing import Outgoing, mark_sending, outgoing
 from bots.deliveries.queueing import delivery_finish
 from bots.deliveries.timeline import note
 from bots.gate.facts import BotOwner, GateFacts, Key, gate_rows_lock, locked_deliveries
-from bots.gate.rules import Allow, Refuse, Verdict, Wait, judge
+from bots.gate.rules import judge
+from bots.gate.verdicts import Allow, Refuse, Verdict, Wait
 from bots.models import Bot, Delivery, DeliveryEvent
 from campaigns.models import Chat
 from messaging.database.clock import database_clock

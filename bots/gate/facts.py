@@ -17,7 +17,8 @@ from bots.accounts.suitability import login_problem
 from bots.gate.budgets import BudgetBook
 from bots.gate.origins import origin_verdicts, origins_lock
 from bots.gate.row_locks import Statement, execute, locking, select, selecting
-from bots.gate.rules import Facts, FloodWait, Refuse
+from bots.gate.rules import Facts, FloodWait
+from bots.gate.verdicts import Refuse
 from bots.models import Bot, BotBlock, Delivery
 from campaigns.identifiers import plain_username
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from bots.gate.rules import ALLOW, Verdict, Wait
+from bots.gate.verdicts import ALLOW, Verdict, Wait
 from bots.models import Delivery
 
 

@@ -11,7 +11,8 @@ from uuid import UUID
 from bots.chats.entry_refusals import entry_incident
 from bots.gate.budgets import BudgetBook
 from bots.gate.facts import BotOwner, GateFacts, with_facts
-from bots.gate.rules import ALLOW, Refuse, Verdict, Wait, objections
+from bots.gate.rules import objections
+from bots.gate.verdicts import ALLOW, Refuse, Verdict, Wait
 from bots.models import Bot, Delivery, Incident
 from campaigns.models import Purpose
 from campaigns.suppressions.lookup import suppressed_id_of

@@ -9,38 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from zoneinfo import ZoneInfoNotFoundError
 
+from bots.gate.verdicts import ALLOW, Refuse, Verdict, Wait
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Purpose
 from campaigns.permissions.validity import Gap
 from campaigns.policy.quiet_hours import quiet_until
 from telegram.errors import SUPERGROUPS_RESTRICTED
 
-
-@dataclass(frozen=True)
-class Allow:
-    pass
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Not now. `until` is None if the end is not known; the gate checks the delivery again within seconds then."""
-
-    until: datetime | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Refuse:
-    """The delivery will never be sent."""
-
-    reason: str
-
-
 State = Delivery.State
 PERSON_OPTED_OUT = "This person asked not to be written to."
-
-Verdict = Allow | Wait | Refuse
-ALLOW = Allow()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from bots.deliveries.queueing import delivery_queue
 from bots.gate.facts import BotOwner
 from bots.gate.origins import register_origin
-from bots.gate.rules import ALLOW, Verdict
+from bots.gate.verdicts import ALLOW, Verdict
 from bots.models import Bot, Delivery, Role
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose
 

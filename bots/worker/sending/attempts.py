@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 from django.db import DatabaseError
 
 from bots.deliveries import outcomes, recovery
-from bots.deliveries.claiming import Outgoing, ReplyLookup
+from bots.deliveries.outgoing import Outgoing, ReplyLookup
 from bots.worker.executor import in_db
 from bots.worker.sending.protocols import LiveSession
 from messaging.database.clock import database_clock

@@ -11,8 +11,9 @@ from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
-from bots.deliveries.claiming import Outgoing, claim, forget_waits, judge_unowned
+from bots.deliveries.claiming import claim, forget_waits, judge_unowned
 from bots.deliveries.outcomes import LOST_BEFORE, put_back
+from bots.deliveries.outgoing import Outgoing
 from bots.deliveries.recovery import stranded, take_over
 from bots.gate.facts import BotOwner, Key
 from bots.worker.executor import in_db

@@ -12,7 +12,7 @@ from bots.deliveries import claiming
 from bots.deliveries.cancelling import cancellation_start, cancellations_advance
 from bots.deliveries.claiming import claim
 from bots.deliveries.recovery import repair
-from bots.gate.rules import Refuse
+from bots.gate.verdicts import Refuse
 from bots.models import Bot, Delivery, Incident, MassCancellation, PendingLogin
 from bots.tasks import supervise_bots
 from bots.worker.supervision import supervise

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, connections, transaction
 
 from bots.gate.origins import origin_named
-from bots.gate.rules import Wait
+from bots.gate.verdicts import Wait
 from bots.models import Delivery
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from bots.gate.origins import origin_named
-from bots.gate.rules import Allow, Refuse, Wait
+from bots.gate.verdicts import Allow, Refuse, Wait
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign
 from messaging.broker import topology

@@ -10,7 +10,7 @@ from django.db import connection
 from django.urls import reverse
 
 from bots.gate.origins import origin_named
-from bots.gate.rules import ALLOW
+from bots.gate.verdicts import ALLOW
 from bots.models import Bot, Delivery
 from campaigns.models import Campaign, Chat
 from messaging.broker import topology

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bots.gate.rules import ALLOW, Facts, FloodWait, FullBudget, Refuse, Wait, judge, objections
+from bots.gate.rules import Facts, FloodWait, FullBudget, judge, objections
+from bots.gate.verdicts import ALLOW, Refuse, Wait
 from campaigns.permissions.validity import Gap
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 
 from bots.deliveries import recovery
-from bots.deliveries.claiming import Outgoing, claim
+from bots.deliveries.claiming import claim
+from bots.deliveries.outgoing import Outgoing
 from bots.gate.facts import BotOwner
 from bots.models import Bot, Delivery
 from campaigns.budgets import budget_set

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bots.deliveries import recovery
 from bots.deliveries.outcomes import LOST_BEFORE
-from bots.gate.rules import Wait
+from bots.gate.verdicts import Wait
 from bots.models import Bot, BotBlock, Delivery, DeliveryEvent, Incident
 from bots.worker.sending import attempts, sender
 from campaigns.models import Chat, Purpose

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from bots.deliveries import outcomes, recovery
-from bots.deliveries.claiming import Outgoing, claim
+from bots.deliveries.claiming import claim
+from bots.deliveries.outgoing import Outgoing
 from bots.deliveries.queueing import delivery_cancel, delivery_finish, delivery_resolve
 from bots.deliveries.timeline import timeline
 from bots.gate.facts import Key
-from bots.gate.rules import Refuse, Wait
+from bots.gate.verdicts import Refuse, Wait
 from bots.models import Bot, Delivery, DeliveryEvent
 from campaigns.models import Campaign
 from messaging.database.clock import database_clock

@@ -5,10 +5,11 @@ from uuid import uuid4
 
 import pytest
 
-from bots.deliveries.claiming import PER_BOT, ReplyLookup, claim, forget_waits
+from bots.deliveries.claiming import PER_BOT, claim, forget_waits
+from bots.deliveries.outgoing import ReplyLookup
 from bots.deliveries.queueing import delivery_finish
 from bots.gate.facts import BEHIND, BotOwner
-from bots.gate.rules import Refuse, Wait
+from bots.gate.verdicts import Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
 from campaigns.models import Campaign, Chat, ChatPermission, Purpose, Suppression
 from campaigns.permissions.services import permission_revoke

@@ -12,7 +12,7 @@ from bots.accounts.incidents import incident_report
 from bots.chats.entry_refusals import entry_incident
 from bots.deliveries.claiming import claim
 from bots.gate.preview import GatePreview, delivery_preview, draft_for, draft_preview
-from bots.gate.rules import ALLOW, Allow, Refuse, Wait
+from bots.gate.verdicts import ALLOW, Allow, Refuse, Wait
 from bots.models import Bot, BotBlock, BotSession, Delivery
 from campaigns.budgets import budget_set
 from campaigns.models import Budget, ChatPermission, Purpose, Suppression
