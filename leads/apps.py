@@ -15,16 +15,16 @@ class LeadsConfig(AppConfig):
         from leads.origins import LeadsOrigin
         from leads.person_data import LeadsPersonalData
         from leads.roles import ManagerHandler
-        from leads.selectors import managers_told
+        from leads.selectors import managers_advice
         from leads.services import opt_out
-        from leads.services.sending import ORIGIN
+        from leads.services.outgoing_messages import ORIGIN
         from leads.trace import steps
         from messaging.observability import trace
         from privacy import registry as privacy
 
         roles.register(Role.MANAGER, ManagerHandler())
         register_origin(ORIGIN, LeadsOrigin())
-        register_check(managers_told)
+        register_check(managers_advice)
         suppressions.register_steps(
             lock=opt_out.lock_conversations, after=opt_out.end_conversations, concerned=opt_out.people_concerned
         )

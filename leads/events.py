@@ -1,4 +1,4 @@
-"""What the leads room publishes when an operator is needed: ids and technical reasons, nothing of what leads write."""
+"""Events that report that an operator is needed. They contain ids and technical reasons, but no texts of leads."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ from messaging.events import Event
 
 
 class ConversationHandedOver(Event, exchange=topology.EVENTS_EXCHANGE, key="manager.handover"):
-    """A conversation waits for an operator: the AI asks for one, or cannot go on."""
+    """A conversation waits for an operator: the AI asks for an operator, or cannot continue."""
 
     conversation_id: UUID
     campaign_id: UUID

@@ -1,4 +1,4 @@
-"""The first message to a lead: its text, and when it comes too late for a message out of the blue."""
+"""The first message to a lead: its text, and when it is too late to send it without approval."""
 
 import random
 from datetime import datetime, timedelta
@@ -20,12 +20,12 @@ _DEFAULTS = {
     ),
 }
 
-# A person who wrote longer ago no longer expects an answer: after an outage nobody is written to out of the blue.
+# A person who wrote longer ago no longer expects an answer. This prevents belated messages after an outage.
 FRESH = timedelta(hours=24)
 
 
 def first_contact_text(*, campaign: Campaign, lead_id: UUID) -> str:
-    """One variant of the campaign's text, always the same one for the same lead. Raises SpintaxError."""
+    """A variant of the campaign's text; a lead always gets the same variant. Raises SpintaxError."""
     template = campaign.first_contact_template.strip()
     if template:
         return spintax.render(template, random.Random(str(lead_id))).strip()
@@ -33,15 +33,15 @@ def first_contact_text(*, campaign: Campaign, lead_id: UUID) -> str:
     return _DEFAULTS[language].format(name=campaign.name)
 
 
-def why_late(lead: Lead, now: datetime, *, meant: timedelta = timedelta(0)) -> str:
-    """Empty when it is not too late. `meant`: how long after the message the campaign wants to write."""
-    if now - lead.hit_at <= FRESH + meant:
+def why_late(lead: Lead, now: datetime, *, interval: timedelta = timedelta(0)) -> str:
+    """Why it is too late for a first contact; empty if it is not. `interval`: the campaign's wait after the hit."""
+    if now - lead.hit_at <= FRESH + interval:
         return ""
     hours = FRESH.total_seconds() / 3600
     return f"The message that was the hit is more than {hours:.0f} hours old ({lead.hit_at:%Y-%m-%d %H:%M} UTC)"
 
 
 def why_late_to_send(lead: Lead, now: datetime) -> str:
-    """Why a first contact that is queued needs an approval now, in a sentence; empty when it does not."""
-    late = why_late(lead, now, meant=timedelta(seconds=lead.campaign.first_contact_interval_seconds))
+    """Why a queued first contact now needs an approval, as a sentence; empty if it needs none."""
+    late = why_late(lead, now, interval=timedelta(seconds=lead.campaign.first_contact_interval_seconds))
     return f"{late}: an operator must approve the first contact." if late and lead.approved_at is None else ""

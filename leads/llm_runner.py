@@ -12,8 +12,8 @@ from messaging.instrumentation.error_names import fault
 
 log = logging.getLogger(__name__)
 
-# After a useless answer the LLM is asked once more.
-_ASKED_AT_MOST = 2
+# After a useless answer the same request is sent once more.
+_MOST_REQUESTS = 2
 
 
 def job_run(*, job_id: UUID, now: datetime | None = None) -> None:
@@ -50,7 +50,7 @@ def _answer(job_id: UUID, now: datetime | None) -> None:
 
 def _ask(question: Question) -> LlmResponse:
     messages = question_messages(question=question)
-    for _ in range(_ASKED_AT_MOST - 1):
+    for _ in range(_MOST_REQUESTS - 1):
         try:
             return ask(model=question.model, messages=messages)
         except LlmUseless as error:

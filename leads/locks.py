@@ -75,12 +75,12 @@ def leads_lock(leads: QuerySet[Lead]) -> list[Conversation]:
         return []
     # NO KEY, so that messages and jobs that refer to the conversation can still be written. One statement per table:
     # for a joined row whose lock it had to wait for, PostgreSQL would return an old version.
-    talks = list(Conversation.objects.filter(lead__in=ids).order_by("id").select_for_update(no_key=True))
+    conversations = list(Conversation.objects.filter(lead__in=ids).order_by("id").select_for_update(no_key=True))
     locked = Lead.objects.filter(id__in=ids).order_by("id").select_for_update(no_key=True, of=("self",))
     by_id = {lead.id: lead for lead in locked.select_related("campaign")}
-    for talk in talks:
-        talk.lead = by_id[talk.lead_id]
-    return talks
+    for conversation in conversations:
+        conversation.lead = by_id[conversation.lead_id]
+    return conversations
 
 
 def conversation_again(conversation: Conversation) -> Conversation:

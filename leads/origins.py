@@ -1,4 +1,4 @@
-"""What the gate asks of a conversation before one of its messages is sent, and what follows afterwards."""
+"""The conversation's part of the gate: whether its messages may be sent now, and what follows from the outcome."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -37,7 +37,7 @@ class LeadsOrigin:
             )
         }
         known = [(delivery, messages[delivery.origin_id]) for delivery in deliveries if delivery.origin_id in messages]
-        # After the locks: what an operator revokes from here on waits for the claim.
+        # Read after the locks: a revocation from now on waits for the claim.
         gaps = direct_contact_gaps({message.conversation.lead.chat_id for _, message in known}, now=now)
         opening = _opening({message.conversation_id for _, message in known})
         return {delivery.id: _verdict(delivery, message, gaps, opening, now) for delivery, message in known}
@@ -47,7 +47,7 @@ class LeadsOrigin:
 
 
 def _opening(conversation_ids: set[UUID]) -> set[UUID]:
-    """The conversations whose first message is still to be sent."""
+    """The conversations whose first message has not been sent yet."""
     first = Message.objects.filter(
         conversation_id__in=conversation_ids,
         delivery__purpose=Purpose.FIRST_CONTACT,
@@ -69,7 +69,7 @@ def _verdict(
     if conversation.owner != Conversation.Owner.AI and not message.parting:
         return Refuse("The AI no longer owns the conversation.")
     if delivery.purpose == Purpose.FIRST_CONTACT:
-        # It may be late for somebody who wrote first: they are still told who answers them.
+        # If the lead has written first, the first contact is sent late too, because it explains who answers.
         if conversation.last_incoming_at is None and (late := why_late_to_send(lead, now)):
             return Refuse(late)
         return ALLOW if lead.approved_at is not None else _of_the_owner(gaps.get(lead.chat_id))

@@ -29,7 +29,7 @@ class LeadsPersonalData(PersonalData):
         return set(_leads(person).values_list("event_id", flat=True))
 
     def texts(self, person: Person) -> set[str]:
-        written = Message.objects.filter(conversation__in=_talks(person), author=Message.Author.LEAD)
+        written = Message.objects.filter(conversation__in=_conversations(person), author=Message.Author.LEAD)
         before = written.exclude(original_text="").values_list("original_text", flat=True)
         return {
             *_leads(person).values_list("message", flat=True),
@@ -38,15 +38,15 @@ class LeadsPersonalData(PersonalData):
         }
 
     def export(self, person: Person) -> Rows:
-        talks = _talks(person)
+        conversations = _conversations(person)
         return {
             "leads": as_dicts(_leads(person)),
-            "conversations": as_dicts(talks),
+            "conversations": as_dicts(conversations),
             "messages": as_dicts(
-                Message.objects.filter(conversation__in=talks).order_by("conversation_id", *MESSAGES_IN_ORDER)
+                Message.objects.filter(conversation__in=conversations).order_by("conversation_id", *MESSAGES_IN_ORDER)
             ),
-            "unclaimed_messages": as_dicts(UnclaimedMessage.objects.filter(conversation__in=talks)),
-            "llm_calls": as_dicts(LlmJob.objects.filter(conversation__in=talks)),
+            "unclaimed_messages": as_dicts(UnclaimedMessage.objects.filter(conversation__in=conversations)),
+            "llm_calls": as_dicts(LlmJob.objects.filter(conversation__in=conversations)),
         }
 
     @transaction.atomic
@@ -55,11 +55,11 @@ class LeadsPersonalData(PersonalData):
         for campaign_id in sorted(set(_leads(person).values_list("campaign_id", flat=True))):
             campaign_lock(campaign_id)
         leads = list(_leads(person).values_list("pk", flat=True))
-        talks = leads_lock(Lead.objects.filter(pk__in=leads))
+        conversations = leads_lock(Lead.objects.filter(pk__in=leads))
         return {
-            "messages": Message.objects.filter(conversation__in=talks).delete()[0],
-            "unclaimed_messages": UnclaimedMessage.objects.filter(conversation__in=talks).delete()[0],
-            "llm_calls": LlmJob.objects.filter(conversation__in=talks).delete()[0],
+            "messages": Message.objects.filter(conversation__in=conversations).delete()[0],
+            "unclaimed_messages": UnclaimedMessage.objects.filter(conversation__in=conversations).delete()[0],
+            "llm_calls": LlmJob.objects.filter(conversation__in=conversations).delete()[0],
             "conversations": Conversation.objects.filter(lead__in=leads).delete()[0],
             "leads": Lead.objects.filter(pk__in=leads).delete()[0],
         }
@@ -68,12 +68,12 @@ class LeadsPersonalData(PersonalData):
 def _leads(person: Person) -> QuerySet[Lead]:
     """Leads with the id, leads whose conversation turned out to be with that id, and leads with one of the usernames
     whose id is not known."""
-    talks = Conversation.objects.filter(peer_id__in=person.ids)
-    who = Q(telegram_user_id__in=person.ids) | Q(pk__in=talks.values("lead_id"))
+    conversations = Conversation.objects.filter(peer_id__in=person.ids)
+    who = Q(telegram_user_id__in=person.ids) | Q(pk__in=conversations.values("lead_id"))
     for name in person.usernames:
         who |= named(name) & Q(telegram_user_id=None)
     return Lead.objects.filter(who)
 
 
-def _talks(person: Person) -> QuerySet[Conversation]:
+def _conversations(person: Person) -> QuerySet[Conversation]:
     return Conversation.objects.filter(lead__in=_leads(person))

@@ -1,4 +1,4 @@
-"""What a bot of the role manager does: it talks with leads in private."""
+"""The role of the manager bots, which exchange direct messages with leads."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from leads.selectors import bots_wanted, chats_of, leads_unrecorded, received_si
 from leads.services.incoming import message_record, messages_changed
 from telegram.types import IncomingMessage, MessageNow
 
-HEARS_STOPS = (
+RECEIVES_STOPS = (
     "This account has conversations with leads. Only as a manager does it receive the leads' answers, including every "
     "“stop”. Keep the account's role, and connect another account for the other role."
 )
@@ -41,4 +41,4 @@ class ManagerHandler:
 
     def why_kept(self, bot_id: UUID) -> str:
         managers_lock([bot_id])
-        return HEARS_STOPS if Conversation.objects.filter(bot_id=bot_id).exists() else ""
+        return RECEIVES_STOPS if Conversation.objects.filter(bot_id=bot_id).exists() else ""

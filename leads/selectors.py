@@ -89,8 +89,8 @@ def managers_choosable() -> QuerySet[Bot]:
     return bots_suitable(role=Role.MANAGER, barred=UNUSABLE, logged_in=True)
 
 
-def manager_told(bot: Bot) -> str:
-    """Why this account gets no new leads and what the operator should do; empty if it gets some."""
+def manager_advice(bot: Bot) -> str:
+    """Why this account gets no new leads and what the operator should do; empty if it can get leads."""
     return bot_advice(bot, role=Role.MANAGER, barred=UNUSABLE, logged_in=True)
 
 
@@ -98,20 +98,20 @@ def managers_usable(*, campaign_id: UUID) -> QuerySet[Bot]:
     return managers_choosable().filter(manages__campaign_id=campaign_id)
 
 
-def managers_told(*, campaign_id: UUID) -> str:
-    """Why none of the campaign's managers gets new leads and what the operator should do.
+def managers_advice(*, campaign_id: UUID) -> str:
+    """Why no manager of the campaign can get new leads and what the operator should do.
 
-    Empty if a manager gets leads, and if the campaign has no managers.
+    The text is empty if at least one manager can get leads, or if the campaign has no managers.
     """
-    told = accounts_advice(Bot.objects.filter(manages__campaign_id=campaign_id), manager_told)
-    return f"No manager account of the campaign can take new leads. {told}" if told else ""
+    advice = accounts_advice(Bot.objects.filter(manages__campaign_id=campaign_id), manager_advice)
+    return f"No manager account of the campaign can take new leads. {advice}" if advice else ""
 
 
 def manager_least_loaded(*, campaign_id: UUID, person: PersonRef) -> Bot | None:
     """The usable manager with the fewest open conversations; None if no manager is usable.
 
-    Bots that already have a conversation with the person come last. Telegram has only one direct chat between a bot and
-    a person, so the messages of two conversations could not be distinguished.
+    A bot that already has a conversation with the person is chosen only if there is no other. Telegram has only one
+    direct chat between a bot and a person, so the messages of two conversations could not be distinguished.
     """
     strangers = Count("conversations", filter=Q(conversations__lead__in=leads_of(person)))
     load = Count("conversations", filter=~Q(conversations__owner=Conversation.Owner.NONE))
@@ -122,8 +122,8 @@ def manager_least_loaded(*, campaign_id: UUID, person: PersonRef) -> Bot | None:
 def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = "") -> Conversation | None:
     """The conversation of this bot's direct chat with the person; None if there is none.
 
-    If there are several, open conversations come first, then the one in which the bot wrote last. The lead is loaded
-    too; an erasure may delete it a moment later.
+    If there are several, open conversations take precedence, then the conversation in which the bot has written last.
+    The lead is loaded too; an erasure may delete it a moment later.
     """
     leads = dict(leads_of(PersonRef.of(telegram_user_id, username)).values_list("id", "telegram_user_id"))
     by_id = [lead_id for lead_id, known in leads.items() if known is not None]
@@ -137,28 +137,27 @@ def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = ""
     return spoken.order_by("ended", F("spoken").desc(nulls_last=True), "-created_at").first()
 
 
-# The most messages of a conversation, from the newest back, that are read for the LLM. These are 60 albums of ten
-# messages each.
-MOST_SAID = 600
+# The LLM gets at most this many of the newest messages: 60 albums of ten messages each.
+MOST_FOR_LLM = 600
 
 
-def messages_said(*, conversation_id: UUID, most: int = MOST_SAID) -> list[Message]:
+def messages_in_chat(*, conversation_id: UUID, most: int = MOST_FOR_LLM) -> list[Message]:
     """The newest messages of both sides that were sent and are not deleted, oldest first.
 
     An answer follows the message that it answers, even if other messages were sent in between.
     """
-    said = Q(author__in=(Message.Author.LEAD, Message.Author.PHONE)) | Q(delivery__state=Delivery.State.SENT)
+    sent = Q(author__in=(Message.Author.LEAD, Message.Author.PHONE)) | Q(delivery__state=Delivery.State.SENT)
     messages = Message.objects.filter(
-        said, conversation_id=conversation_id, deleted_at=None, delivery__deleted_at=None
+        sent, conversation_id=conversation_id, deleted_at=None, delivery__deleted_at=None
     ).select_related("delivery")
     return list(messages.order_by("epoch", *MESSAGES_IN_ORDER).reverse()[:most])[::-1]
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """The message in the chat that made a lead.
+    """The message that was the lead's hit.
 
-    `text` is its latest known text, None if it was deleted. `since` describes in words what happened to it.
+    `text` is its latest known text, None if it was deleted. `since` describes its edit or deletion, if there was one.
     """
 
     text: str | None
@@ -174,7 +173,7 @@ def beginning(*, lead: Lead) -> Beginning:
 
 
 def hit_place(*, lead: Lead) -> tuple[Chat | None, str, str]:
-    """The chat of the message that made the lead, what to call the chat, and a link to the message.
+    """The chat of the message that was the lead's hit, the chat's name, and a link to the message.
 
     The chat is None if it is not on record; its marked id is the name then. The link is empty for a basic group, whose
     messages have no links, and if the message's id is not known. Only members of the chat can open it.
@@ -186,21 +185,21 @@ def hit_place(*, lead: Lead) -> tuple[Chat | None, str, str]:
     return chat, str(chat) if chat is not None else str(lead.chat_id), link
 
 
-def heard(*, bot_id: UUID) -> QuerySet[Message]:
-    """Messages in this bot's conversations that leads wrote, or team members from the phone."""
+def messages_without_delivery(*, bot_id: UUID) -> QuerySet[Message]:
+    """The messages in this bot's conversations that leads have written, or team members have written from the phone."""
     return Message.objects.filter(conversation__bot_id=bot_id, delivery=None, telegram_message_id__isnull=False)
 
 
 def received_since(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
-    """The Telegram ids of messages of `heard` after `since` that are not deleted, newest first, at most `most`."""
-    there = heard(bot_id=bot_id).filter(at__gt=since, deleted_at=None).order_by("-at")
+    """The Telegram ids of `messages_without_delivery` after `since` that are not deleted: the newest `most`."""
+    there = messages_without_delivery(bot_id=bot_id).filter(at__gt=since, deleted_at=None).order_by("-at")
     return [number for number in there.values_list("telegram_message_id", flat=True)[:most] if number is not None]
 
 
 def leads_unrecorded(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
     """The Telegram ids of leads who wrote to this bot after `since` although it has no conversation with them.
 
-    The latest come first; at most `most` are returned.
+    Returns the latest `most` of them.
     """
     theirs = Conversation.objects.filter(bot_id=bot_id, peer_id=OuterRef("peer_id"))
     leads = Lead.objects.filter(telegram_user_id=OuterRef("peer_id"))
@@ -210,7 +209,7 @@ def leads_unrecorded(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
 
 
 def bots_wanted() -> set[UUID]:
-    """The ids of managers of running or paused campaigns, and of every manager bot that ever had a conversation.
+    """The ids of managers of running or paused campaigns, and of all manager bots that have ever had a conversation.
 
     Leads may answer long after a campaign has finished, and a "stop" must be recorded then too.
     """

@@ -171,14 +171,14 @@ _LOOKALIKES = str.maketrans("aceopxyktmh", "асеорхуктмн")
 _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 
 
-def says_stop(text: str) -> bool:
+def is_stop_request(text: str) -> bool:
     """True when the message asks for silence by its words (see the module's rules)."""
     plain = unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold().translate(_QUOTES).strip()
     if not _LETTER.search(plain):
         return any(sign in _SIGNS for sign in plain)
     tokens = [_unmask(token) for token in _TOKEN.findall(plain)]
     tokens = _beginning(tokens, _POLITE | _MARKS)
-    return bool(tokens) and (_whole(tokens) or _clause(tokens, _STRONG) or any(map(_asks, _clauses(tokens))))
+    return bool(tokens) and (_whole(tokens) or _clause(tokens, _STRONG) or any(map(_requests_stop, _clauses(tokens))))
 
 
 def _whole(tokens: list[str]) -> bool:
@@ -199,7 +199,7 @@ def _clauses(tokens: list[str]) -> list[list[str]]:
     return [_beginning(tokens[at:], _POLITE | _JOINING | _MARKS) for at in starts]
 
 
-def _asks(tokens: list[str]) -> bool:
+def _requests_stop(tokens: list[str]) -> bool:
     """The clause asks for silence, be it as a request."""
     for request in _REQUESTS:
         if tokens[: len(request)] == request:

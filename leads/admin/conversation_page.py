@@ -1,4 +1,4 @@
-"""The contents of a conversation's page, and the changes since an open page's last request.
+"""The contents of a conversation's page, and what has changed since an open page's last request.
 
 An open page sends a request every few seconds. The request contains the versions (digests) of the messages on the page,
 and the response contains those of the newest messages that differ: new, edited and deleted ones, and those whose
@@ -148,28 +148,28 @@ def parts(conversation: Conversation, *, offers: list[Any], leaving: Any) -> dic
     """The parts of the page around the messages. `version` changes whenever any part does."""
     jobs = list(conversation.llm_jobs.filter(state=LlmJob.State.DUE).order_by("due_at").values("due_at", "error"))
     lead = conversation.lead
-    told = {
+    facts = {
         "owner": conversation.owner,
         "who_answers": WHO_ANSWERS[conversation.owner],
         "owner_reason": conversation.owner_reason,
         "last_incoming_at": conversation.last_incoming_at,
         "lead_state": lead.state,
-        "lead_told": lead.get_state_display(),
+        "lead_state_label": lead.get_state_display(),
         "lead_reason": lead.state_reason,
         "leaving": leaving,
         "jobs": jobs,
         "answering": answering(conversation),
         "last": _last_of_operator(conversation),
     }
-    version = _digest((told, [(offer.operation.name, offer.url) for offer in offers]))
-    return {**told, "offers": offers, "version": version}
+    version = _digest((facts, [(offer.operation.name, offer.url) for offer in offers]))
+    return {**facts, "offers": offers, "version": version}
 
 
-def parts_html(told: dict[str, Any], request: HttpRequest) -> dict[str, str]:
+def parts_html(facts: dict[str, Any], request: HttpRequest) -> dict[str, str]:
     """The HTML of the parts, by the id of the element that contains it."""
     names = ("head", "jobs", "how")
     return {
-        f"talk-{name}": render_to_string(f"leads/talk_{name}.html", {"parts": told}, request=request) for name in names
+        f"talk-{name}": render_to_string(f"leads/talk_{name}.html", {"parts": facts}, request=request) for name in names
     }
 
 

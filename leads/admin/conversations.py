@@ -21,7 +21,7 @@ from leads.admin.personal_data import ERASE, PersonAdmin
 from leads.models import Conversation, Lead, Message
 from leads.selectors import beginning, hit_place
 from leads.services.operators import conversation_hand_back, conversation_take_over, operator_send
-from leads.services.sending import ai_messages_leaving
+from leads.services.outgoing_messages import ai_messages_leaving
 from panelkit.errors import NotPossible
 from panelkit.labels import choice_label, clipped, link_to
 from panelkit.lists.filters import RangeDateTimeFilter
@@ -32,10 +32,10 @@ Owner = Conversation.Owner
 QUEUED = "Your message is queued and is sent as soon as the gate allows it. Its state is shown next to the message."
 
 
-def _leaving_in(talk: Conversation) -> Leaving | None:
-    if talk.owner == Owner.AI:
+def _leaving_in(conversation: Conversation) -> Leaving | None:
+    if conversation.owner == Owner.AI:
         return None
-    return Leaving(ai_messages_leaving(conversation=talk), "the AI sends nothing more in this conversation")
+    return Leaving(ai_messages_leaving(conversation=conversation), "the AI sends nothing more in this conversation")
 
 
 add_leaving(Conversation, _leaving_in)
@@ -44,7 +44,8 @@ add_leaving(Conversation, _leaving_in)
 class ReplyForm(forms.Form):
     """The form for an answer.
 
-    `key` is the message's id, so submitting twice sends one message. The service checks the text.
+    `key` is the message's id, so CoolThing sends only one message even if the form is submitted twice. The service
+    checks the text.
     """
 
     text = forms.CharField(required=False, strip=False)
@@ -85,19 +86,23 @@ class ConversationAdmin(PersonAdmin):
         Operation(
             "take-over",
             "Take over",
-            run=lambda talk, call: conversation_take_over(conversation_id=talk.pk, by=call.by),
+            run=lambda conversation, call: conversation_take_over(conversation_id=conversation.pk, by=call.by),
             done="is taken over. You answer now, and the AI sends nothing more.",
             icon="person",
-            when=lambda talk: talk.owner != Owner.HUMAN and talk.lead.state != Lead.State.OPTED_OUT,
+            when=lambda conversation: (
+                conversation.owner != Owner.HUMAN and conversation.lead.state != Lead.State.OPTED_OUT
+            ),
             bulk=True,
         ),
         Operation(
             "hand-back",
             "Hand back to the AI",
-            run=lambda talk, call: conversation_hand_back(conversation_id=talk.pk, by=call.by),
+            run=lambda conversation, call: conversation_hand_back(conversation_id=conversation.pk, by=call.by),
             done="is handed back. The AI answers again.",
             icon="smart_toy",
-            when=lambda talk: talk.owner != Owner.AI and talk.lead.state != Lead.State.OPTED_OUT,
+            when=lambda conversation: (
+                conversation.owner != Owner.AI and conversation.lead.state != Lead.State.OPTED_OUT
+            ),
             bulk=True,
         ),
         ERASE,
@@ -184,8 +189,8 @@ class ConversationAdmin(PersonAdmin):
         return row
 
     def _page(self, request: HttpRequest, row: Conversation) -> dict[str, Any]:
-        asked = request.GET.get("shown", "")
-        most = min(max(int(asked[:9]) if asked.isdecimal() else 0, shown.SHOWN), shown.MOST_SHOWN)
+        wanted = request.GET.get("shown", "")
+        most = min(max(int(wanted[:9]) if wanted.isdecimal() else 0, shown.SHOWN), shown.MOST_SHOWN)
         messages = shown.newest(row, most=most + 1)
         _, name, link = hit_place(lead=row.lead)
         return {
@@ -211,21 +216,21 @@ class ConversationAdmin(PersonAdmin):
         return shown.parts(row, offers=self.offers(request, row), leaving=leaving_of(row))
 
     @display(description="lead", ordering="lead__username")
-    def lead_name(self, talk: Conversation) -> str:
-        return str(talk.lead)
+    def lead_name(self, conversation: Conversation) -> str:
+        return str(conversation.lead)
 
     @display(description="campaign")
-    def campaign(self, talk: Conversation) -> str:
-        return link_to(talk.lead.campaign, str(talk.lead.campaign))
+    def campaign(self, conversation: Conversation) -> str:
+        return link_to(conversation.lead.campaign, str(conversation.lead.campaign))
 
     @display(description="reason")
-    def reason(self, talk: Conversation) -> str:
-        return clipped(talk.owner_reason)
+    def reason(self, conversation: Conversation) -> str:
+        return clipped(conversation.owner_reason)
 
     @display(description="lead state", ordering="lead__state")
-    def lead_state(self, talk: Conversation) -> str:
-        return talk.lead.get_state_display()
+    def lead_state(self, conversation: Conversation) -> str:
+        return conversation.lead.get_state_display()
 
     @display(description="latest message")
-    def latest_message(self, talk: Any) -> str:
-        return clipped(talk.newest or "")
+    def latest_message(self, conversation: Any) -> str:
+        return clipped(conversation.newest or "")

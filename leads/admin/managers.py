@@ -10,7 +10,7 @@ from bots.accounts.suitability import with_logins
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from leads.models import CampaignManager
-from leads.selectors import manager_told, managers_choosable
+from leads.selectors import manager_advice, managers_choosable
 from panelkit.base import PanelAdmin, RowsInline
 from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from panelkit.registry import add_inline
@@ -18,7 +18,7 @@ from panelkit.registry import add_inline
 
 class CampaignManagerForm(SuitableForm):
     suitable = {
-        "bot": Suitable(lambda _row: managers_choosable(), manager_told),
+        "bot": Suitable(lambda _row: managers_choosable(), manager_advice),
         "campaign": OPEN_CAMPAIGN,
     }
 
@@ -38,7 +38,7 @@ class CampaignManagerInline(RowsInline):
 
     @display(description="problem")
     def problem(self, manager: CampaignManager) -> str:
-        return manager_told(manager.bot) if manager.pk else ""
+        return manager_advice(manager.bot) if manager.pk else ""
 
 
 add_inline(Campaign, CampaignManagerInline)
@@ -67,4 +67,4 @@ class CampaignManagerAdmin(PanelAdmin):
 
     @display(description="problem")
     def problem(self, manager: CampaignManager) -> str:
-        return manager_told(manager.bot)
+        return manager_advice(manager.bot)

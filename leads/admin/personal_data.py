@@ -24,8 +24,8 @@ EXPORT = Operation("person", "Export personal data", run=lambda *_: None, done="
 def person_of(row: Lead | Conversation) -> Person:
     """The person behind the row. Raises NotPossible if only a username is known and several people have had it."""
     lead = row.lead if isinstance(row, Conversation) else row
-    talk = getattr(lead, "conversation", None)
-    who = lead.telegram_user_id or (talk.peer_id if talk is not None else None)
+    conversation = getattr(lead, "conversation", None)
+    who = lead.telegram_user_id or (conversation.peer_id if conversation is not None else None)
     return Person(who) if who is not None else person_named(f"@{lead.username}")
 
 

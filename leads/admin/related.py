@@ -14,7 +14,7 @@ from campaigns.identifiers import plain_username
 from campaigns.models import Purpose, Suppression
 from leads.models import Conversation, Lead, Message
 from leads.selectors import PersonRef, hit_place, leads_of
-from leads.services.sending import ORIGIN
+from leads.services.outgoing_messages import ORIGIN
 from panelkit.labels import link_to, page_of
 from panelkit.registry import Link, add_link, viewers_of
 from parser.models import Hit
@@ -64,9 +64,11 @@ def chat_link(lead: Lead) -> SafeString | str:
 
 def _would_be_sent(lead: Lead, purpose: Purpose) -> str:
     """The URL of the gate preview with these fields filled in."""
-    talk = Conversation.objects.filter(lead=lead).first()
+    conversation = Conversation.objects.filter(lead=lead).first()
     person = lead.telegram_user_id or f"@{lead.username}"
-    return preview_url(campaign=lead.campaign_id, bot=talk and talk.bot_id, person=person, purpose=purpose.value)
+    return preview_url(
+        campaign=lead.campaign_id, bot=conversation and conversation.bot_id, person=person, purpose=purpose.value
+    )
 
 
 def _page(row: Model | None) -> str:
@@ -89,7 +91,9 @@ def _leads_of_suppression(suppression: Suppression) -> str:
 
 
 add_link(Lead, Link(LABEL, ICON, lambda lead: _would_be_sent(lead, Purpose.FIRST_CONTACT), may_preview))
-add_link(Conversation, Link(LABEL, ICON, lambda talk: _would_be_sent(talk.lead, Purpose.REPLY), may_preview))
+add_link(
+    Conversation, Link(LABEL, ICON, lambda conversation: _would_be_sent(conversation.lead, Purpose.REPLY), may_preview)
+)
 add_link(Hit, Link("Lead", "person_search", lambda hit: _page(lead_of_hit(hit)), viewers_of(Lead)))
 add_link(
     Hit,

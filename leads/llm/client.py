@@ -192,13 +192,13 @@ def _ssl_context() -> "ssl.SSLContext":
     return httpx2.create_ssl_context()
 
 
-class _Said(BaseModel):
+class _CompletionMessage(BaseModel):
     content: str | None = None
     refusal: Any = None
 
 
 class _Choice(BaseModel):
-    message: _Said
+    message: _CompletionMessage
     finish_reason: Any = None
 
 
@@ -256,5 +256,5 @@ def _reason(error: Exception) -> str:
     """The error's class and status only: the endpoint's message may repeat the question or the key."""
     status = getattr(error, "status_code", None)
     code = getattr(error, "code", None)
-    said = code if isinstance(code, str) and _CODE.fullmatch(code) else None
-    return " ".join(str(part) for part in (type(error).__name__, status, said) if part)
+    safe_code = code if isinstance(code, str) and _CODE.fullmatch(code) else None
+    return " ".join(str(part) for part in (type(error).__name__, status, safe_code) if part)

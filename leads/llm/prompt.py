@@ -11,7 +11,7 @@ from leads.models import Message
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
 
-# The most messages of a conversation in a prompt, the latest ones. An album counts as one.
+# A prompt contains at most this many messages of a conversation, the latest ones. An album counts as one message.
 MOST_MESSAGES = 60
 _WITHOUT_TEXT = "[a message without text: a picture, a voice message, a sticker]"
 
@@ -41,29 +41,29 @@ How it began: {beginning}."""
 
 
 def conversation_prompt(
-    *, campaign: Campaign, message: str | None, said: Iterable[Message]
+    *, campaign: Campaign, hit_text: str | None, messages: Iterable[Message]
 ) -> "list[ChatCompletionMessageParam]":
     """The conversation as messages for chat completions, with the rules first.
 
-    `message` is what the person wrote in the public chat, None if it was deleted there. `said` is in order, the oldest
-    first.
+    `hit_text` is what the person wrote in the public chat, None if it was deleted there. `messages` are in order, the
+    oldest first.
     """
     rules = _RULES.format(
         name=campaign.name,
         brief=campaign.llm_brief.strip() or "Nothing but the name: hand over whatever asks for more.",
-        beginning=_beginning(message),
+        beginning=_beginning(hit_text),
     )
-    turns = [list(messages) for _, messages in groupby(said, key=_one_turn)]
-    return [{"role": "system", "content": rules}, *(_turn(messages) for messages in turns[-MOST_MESSAGES:])]
+    turns = [list(turn) for _, turn in groupby(messages, key=_turn_key)]
+    return [{"role": "system", "content": rules}, *(_turn(turn) for turn in turns[-MOST_MESSAGES:])]
 
 
-def _beginning(message: str | None) -> str:
-    if message is None:
+def _beginning(hit_text: str | None) -> str:
+    if hit_text is None:
         return "the person wrote in a public chat, and that message has been deleted since"
-    return f"in a public chat the person wrote {json.dumps(message[:1000], ensure_ascii=False)}"
+    return f"in a public chat the person wrote {json.dumps(hit_text[:1000], ensure_ascii=False)}"
 
 
-def _one_turn(message: Message) -> tuple[str, object]:
+def _turn_key(message: Message) -> tuple[str, object]:
     """A key that is the same for all messages of an album."""
     return message.author, message.pk if message.grouped_id is None else message.grouped_id
 

@@ -1,4 +1,4 @@
-"""From a lead to its first message: which manager writes, when, and whether an operator has to approve."""
+"""The first contact with a lead: which manager writes, when, and whether an operator has to approve it."""
 
 import logging
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ from campaigns.suppressions.lookup import is_suppressed
 from leads.first_contact import first_contact_text, why_late
 from leads.locks import campaign_lock, conversation_lock_if_there, managers_lock
 from leads.models import Conversation, Lead, Message
-from leads.selectors import PersonRef, direct_contact_permitted, manager_least_loaded, managers_told, managers_usable
+from leads.selectors import PersonRef, direct_contact_permitted, manager_least_loaded, managers_advice, managers_usable
+from leads.services.outgoing_messages import message_send
 from leads.services.ownership import lead_move, owner_move
-from leads.services.sending import message_send
 from messaging.database.clock import database_clock
 from messaging.database.errors import DATABASE_ERRORS
 from messaging.events import ServiceErrorEvent
@@ -25,7 +25,7 @@ from panelkit.errors import NotPossible
 from texts.spintax import SpintaxError
 
 State = Lead.State
-# The most unforeseen failures in a row for one lead, and the longest wait between two attempts (seconds).
+# The most unexpected errors in a row for a lead, and the longest wait between two attempts (seconds).
 MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
 NO_MANAGER = "The campaign has no manager account: add an account on the campaign's page."
 
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 
 def lead_contact(*, lead: Lead, now: datetime) -> None:
-    """Assign the lead to a manager and queue the first message, or record in the lead's state why not.
+    """Assign the lead to a manager and queue the first message, or record in the lead's state why this is not possible.
 
-    The caller has locked the campaign and its managers (`leads.locks`). `leads_contact_due` tries again with a lead
-    that stays `new`.
+    The caller has locked the campaign and its managers (`leads.locks`). `leads_contact_due` tries again with leads
+    that stay `new`.
     """
     person = PersonRef.of(lead.telegram_user_id, lead.username)
     if is_suppressed(telegram_user_id=person.telegram_user_id, username=person.username):
@@ -64,7 +64,7 @@ def _needs_approval(lead: Lead, now: datetime) -> str:
 def _contact_through_manager(lead: Lead, person: PersonRef, text: str, now: datetime) -> None:
     bot = manager_least_loaded(campaign_id=lead.campaign_id, person=person)
     if bot is None:
-        _wait(lead, managers_told(campaign_id=lead.campaign_id) or NO_MANAGER)
+        _wait(lead, managers_advice(campaign_id=lead.campaign_id) or NO_MANAGER)
         return
     conversation = _conversation(lead, bot)
     lead_move(lead=lead, state=State.CONTACTING)
@@ -130,8 +130,8 @@ def lead_reject(*, lead_id: UUID, by: str, reason: str = "") -> Lead:
 def leads_contact_due(*, now: datetime, limit: int = 50) -> int:
     """Try again with leads that found no manager or no usable text. Returns how many have left the state `new`.
 
-    The leads that were tried longest ago come first, so all get their turn even if many are stuck. After an unforeseen
-    failure a lead waits longer each time, and after MOST_ATTEMPTS an operator has to decide.
+    The leads whose last attempt is oldest come first, so all get their turn even if many cannot be contacted. After
+    each unexpected error in a row a lead waits longer, and after MOST_ATTEMPTS an operator has to decide.
     """
     due = Lead.objects.filter(Q(retry_at=None) | Q(retry_at__lte=now), state=State.NEW)
     waiting = due.order_by(F("tried_at").asc(nulls_first=True), "created_at")

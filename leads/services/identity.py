@@ -10,7 +10,7 @@ from leads.models import Conversation, Lead
 from leads.selectors import PersonRef, leads_of
 from leads.services.ownership import lead_move, owner_move
 
-# If two leads turn out to be one person, the one that comes first in this order continues.
+# If two leads turn out to be one person, the lead whose state comes first in this order continues.
 _PROGRESS = (
     Lead.State.OPTED_OUT,
     Lead.State.TALKING,
@@ -36,7 +36,7 @@ def lead_find(*, campaign_id: UUID, person: PersonRef) -> Lead | None:
     if by_id is not None and by_name is None and person.username:
         _set(by_id, username=person.username)
     if by_id is not None and by_name is not None and by_id.id != by_name.id:
-        return _one_of_two(by_id, by_name, person)
+        return _merge(by_id, by_name, person)
     return by_id
 
 
@@ -74,7 +74,7 @@ def _named(lead: Lead, person: PersonRef) -> Lead | None:
     return lead
 
 
-def _one_of_two(by_id: Lead, by_name: Lead, person: PersonRef) -> Lead:
+def _merge(by_id: Lead, by_name: Lead, person: PersonRef) -> Lead:
     if by_name.telegram_user_id is not None:
         _set(by_name, username="")
         _set(by_id, username=person.username)

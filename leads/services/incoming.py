@@ -17,13 +17,13 @@ from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import suppression_add, suppression_resolve
 from leads.locks import conversation_again, conversation_lock_if_there
 from leads.models import Conversation, LlmJob, Message
-from leads.selectors import PersonRef, conversation_with, heard, leads_of
+from leads.selectors import PersonRef, conversation_with, leads_of, messages_without_delivery
 from leads.services.identity import leads_learn, person_learn
 from leads.services.llm_jobs import job_queue
 from leads.services.opt_out import opt_out
 from leads.services.ownership import jobs_drop
 from leads.services.unclaimed_messages import outgoing_note
-from leads.stop_words import says_stop
+from leads.stop_words import is_stop_request
 from messaging.database.clock import database_clock
 from telegram.types import IncomingMessage, MessageNow
 
@@ -67,12 +67,12 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
 
 
 @transaction.atomic
-def stop_hear(change: MessageNow) -> None:
-    """Handle the edit of a direct message that is not recorded, which may be a stop as a message may.
+def unrecorded_edit_handle(change: MessageNow) -> None:
+    """Handle the edit of a direct message that is not recorded. The new text may be a stop.
 
     Such messages are from a lead who wrote to another account, or from before the conversation.
     """
-    if change.from_user_id is None or change.text is None or not says_stop(change.text):
+    if change.from_user_id is None or change.text is None or not is_stop_request(change.text):
         return
     # This lock comes before all others.
     erasures_lock_shared()
@@ -84,12 +84,12 @@ def stop_hear(change: MessageNow) -> None:
 def _stranger(person: PersonRef, text: str) -> None:
     """Handle a message from a person without a conversation with this account.
 
-    A lead may ask another account than the one that wrote to them to stop. Other strangers are ignored.
+    A lead may send the stop to another account than the account that wrote to the lead. Other strangers are ignored.
     """
     if not leads_of(person).exists():
         return
     leads_learn(person=person)
-    if says_stop(text):
+    if is_stop_request(text):
         suppression_add(
             telegram_user_id=person.telegram_user_id,
             username=person.username,
@@ -107,7 +107,7 @@ def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
     conversation.last_incoming_at = message.said_at
     conversation.save(update_fields=["epoch", "last_incoming_at"])
     _keep(conversation, message, epoch=conversation.epoch)
-    if says_stop(message.text):
+    if is_stop_request(message.text):
         opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason=message.text[:200])
     elif conversation.owner == Conversation.Owner.AI:
         campaign = conversation.lead.campaign
@@ -144,14 +144,14 @@ def messages_changed(*, bot_id: UUID, changes: Sequence[MessageNow]) -> list[Mes
     """
     known = {
         message.telegram_message_id: message
-        for message in heard(bot_id=bot_id)
+        for message in messages_without_delivery(bot_id=bot_id)
         .filter(telegram_message_id__in=[change.message_id for change in changes])
         .order_by("at")
     }
     for change in changes:
         message = known.get(change.message_id)
         if message is None:
-            stop_hear(change)
+            unrecorded_edit_handle(change)
         elif _is_news(message, change):
             _change(message, change)
     return [change for change in changes if change.message_id not in known]
@@ -162,7 +162,7 @@ def _is_news(message: Message, change: MessageNow) -> bool:
         return message.deleted_at is None
     if change.text is None or change.edited_at is None or change.text == message.text:
         return False
-    # Telegram reports whole seconds: of two edits in one second the one that arrives later counts.
+    # Telegram reports whole seconds: of two edits in the same second the edit that arrives later counts.
     return message.edited_at is None or message.edited_at <= change.edited_at
 
 
@@ -190,17 +190,17 @@ def _change(message: Message, change: MessageNow) -> None:
 
 def _follow(conversation: Conversation, message: Message, change: MessageNow) -> None:
     """React to a change by the lead. A stop always counts; other changes only before the message is answered."""
-    if not change.deleted and says_stop(message.text):
+    if not change.deleted and is_stop_request(message.text):
         opt_out(lead_id=conversation.lead_id, source=Suppression.Source.WORDS, reason=message.text[:200])
         return
     if conversation.owner != Conversation.Owner.AI or _is_answered(message):
         return
     if not change.deleted or _answer_pending(conversation):
-        _ask_anew(conversation)
+        _request_new_answer(conversation)
 
 
-def _ask_anew(conversation: Conversation) -> None:
-    """Discard the answer to the earlier text and ask the LLM again, unless nothing is left to answer."""
+def _request_new_answer(conversation: Conversation) -> None:
+    """Discard the answer to the earlier text and queue a new LLM job, unless nothing is left to answer."""
     conversation.epoch += 1
     conversation.save(update_fields=["epoch"])
     there = Message.objects.filter(conversation=conversation, author=Message.Author.LEAD, deleted_at=None)
@@ -220,7 +220,7 @@ def _is_answered(message: Message) -> bool:
 
 def _answer_pending(conversation: Conversation) -> bool:
     """Whether the AI is about to answer: a job is due, or the answer waits to be sent."""
-    asked = LlmJob.objects.filter(conversation=conversation, state=LlmJob.State.DUE)
+    jobs = LlmJob.objects.filter(conversation=conversation, state=LlmJob.State.DUE)
     queued = Message.objects.filter(
         conversation=conversation,
         author=Message.Author.AI,
@@ -228,4 +228,4 @@ def _answer_pending(conversation: Conversation) -> bool:
         delivery__state=_State.QUEUED,
         delivery__purpose=Purpose.REPLY,
     )
-    return asked.exists() or queued.exists()
+    return jobs.exists() or queued.exists()

@@ -18,18 +18,18 @@ from leads.llm.client import TIMEOUT_SECONDS, LlmResponse
 from leads.llm.prompt import conversation_prompt
 from leads.locks import ConversationGone, conversation_lock
 from leads.models import Conversation, Lead, LlmJob, Message
-from leads.selectors import beginning, messages_said
+from leads.selectors import beginning, messages_in_chat
 from leads.services.opt_out import opt_out
+from leads.services.outgoing_messages import message_send
 from leads.services.ownership import (
     Owner,
     conversation_end,
     jobs_drop,
     lead_move,
+    operator_needed,
     over_because,
     owner_move,
-    owner_needed,
 )
-from leads.services.sending import message_send
 from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import LOST, backoff
 from messaging.wire import storable
@@ -125,8 +125,8 @@ def question_messages(*, question: Question) -> "list[ChatCompletionMessageParam
     lead = Lead.objects.select_related("campaign").filter(conversation__id=question.conversation_id).first()
     if lead is None:
         raise ConversationGone
-    said = messages_said(conversation_id=question.conversation_id)
-    return conversation_prompt(campaign=lead.campaign, message=beginning(lead=lead).text, said=said)
+    messages = messages_in_chat(conversation_id=question.conversation_id)
+    return conversation_prompt(campaign=lead.campaign, hit_text=beginning(lead=lead).text, messages=messages)
 
 
 @transaction.atomic
@@ -149,7 +149,7 @@ def job_apply(*, question: Question, answered: LlmResponse, now: datetime) -> Ll
             _send(conversation, answer.texts, now)
         case "handover":
             reason = f"Handed over by the AI: {answer.reason}"
-            owner_needed(conversation=conversation, reason=reason, told="The AI asks for an operator.")
+            operator_needed(conversation=conversation, reason=reason, event_reason="The AI asks for an operator.")
             _send(conversation, answer.texts, now, parting=True)
         case "close":
             owner_move(conversation=conversation, owner=Owner.NONE, reason=f"Ended by the AI: {answer.reason}")
@@ -189,7 +189,7 @@ def job_hand_over(*, question: Question, error: str) -> LlmJob:
         return _finish(job, State.STALE)
     _finish(job, State.FAILED)
     reason = f"The AI could not answer: {error}"
-    owner_needed(conversation=conversation, reason=reason, told=reason)
+    operator_needed(conversation=conversation, reason=reason, event_reason=reason)
     return job
 
 

@@ -1,4 +1,4 @@
-"""Operations of operators on a conversation: take it over, hand it back, write."""
+"""What operators do in a conversation: take it over, hand it back, send messages."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,10 +7,10 @@ from django.db import transaction
 
 from leads.locks import conversation_lock
 from leads.models import Conversation, Lead, Message
-from leads.selectors import messages_said
+from leads.selectors import messages_in_chat
 from leads.services.llm_jobs import job_queue
+from leads.services.outgoing_messages import message_send
 from leads.services.ownership import Owner, lead_resume, owner_move
-from leads.services.sending import message_send
 from messaging.database.clock import database_clock
 from panelkit.errors import NotPossible
 from panelkit.labels import clipped
@@ -21,7 +21,7 @@ from texts.wording import counted
 @transaction.atomic
 def conversation_take_over(*, conversation_id: UUID, by: str = "") -> Conversation:
     """Make an operator the owner. The AI's queued messages are cancelled, and none is claimed from now on."""
-    conversation = _alive(conversation_id)
+    conversation = _conversation_locked(conversation_id)
     if conversation.owner != Owner.HUMAN:
         owner_move(conversation=conversation, owner=Owner.HUMAN, reason=f"Taken over by {by or 'an operator'}.")
         lead_resume(lead=conversation.lead)
@@ -31,12 +31,12 @@ def conversation_take_over(*, conversation_id: UUID, by: str = "") -> Conversati
 @transaction.atomic
 def conversation_hand_back(*, conversation_id: UUID, by: str = "", now: datetime | None = None) -> Conversation:
     """Make the AI the owner again. The AI answers at once if the last message is the lead's."""
-    conversation = _alive(conversation_id)
+    conversation = _conversation_locked(conversation_id)
     if conversation.owner != Owner.AI:
         owner_move(conversation=conversation, owner=Owner.AI, reason=f"Handed back by {by or 'an operator'}.")
         lead_resume(lead=conversation.lead)
-        said = messages_said(conversation_id=conversation.id, most=1)
-        if said and said[-1].author == Message.Author.LEAD:
+        latest = messages_in_chat(conversation_id=conversation.id, most=1)
+        if latest and latest[-1].author == Message.Author.LEAD:
             job_queue(conversation=conversation, now=now or database_clock(), quiet_seconds=0)
     return conversation
 
@@ -56,7 +56,7 @@ def operator_send(
     is refused. `message_id` is the caller's id for the message: a second call with the same id queues nothing. Raises
     NotPossible.
     """
-    conversation = _alive(conversation_id)
+    conversation = _conversation_locked(conversation_id)
     words = as_kept(text)
     if message_id is not None and (queued := Message.objects.filter(id=message_id).first()) is not None:
         return _same(queued, conversation, words)
@@ -93,7 +93,7 @@ def _same(queued: Message, conversation: Conversation, words: str) -> Message:
     return queued
 
 
-def _alive(conversation_id: UUID) -> Conversation:
+def _conversation_locked(conversation_id: UUID) -> Conversation:
     conversation = conversation_lock(conversation_id)
     if conversation.lead.state == Lead.State.OPTED_OUT:
         raise NotPossible("This person asked not to be written to.")

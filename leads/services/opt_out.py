@@ -37,8 +37,8 @@ def end_conversations(suppressed: SuppressedPerson) -> None:
     person = _person(suppressed)
     leads = leads_of(person)
     ended = "Opted out: " + suppressed.source.label
-    talks = Conversation.objects.filter(lead__in=leads).exclude(owner=Conversation.Owner.NONE)
-    talks.update(owner=Conversation.Owner.NONE, owner_reason=ended, epoch=F("epoch") + 1)
+    conversations = Conversation.objects.filter(lead__in=leads).exclude(owner=Conversation.Owner.NONE)
+    conversations.update(owner=Conversation.Owner.NONE, owner_reason=ended, epoch=F("epoch") + 1)
     silent = {"state": Lead.State.OPTED_OUT, "state_reason": (suppressed.reason or ended)[:300]}
     leads.exclude(state=Lead.State.OPTED_OUT).update(**silent)
     LlmJob.objects.filter(conversation__lead__in=leads, state=LlmJob.State.DUE).update(state=LlmJob.State.STALE)

@@ -9,7 +9,7 @@ from campaigns.suppressions.lookup import is_suppressed
 from leads.events import ApprovalNeeded, ConversationHandedOver
 from leads.locks import conversation_lock
 from leads.models import Conversation, Lead, LlmJob
-from leads.services.sending import ai_messages_cancel
+from leads.services.outgoing_messages import ai_messages_cancel
 from messaging.publishing.outbox import publish_on_commit
 from messaging.wire import storable
 
@@ -26,15 +26,15 @@ def owner_move(*, conversation: Conversation, owner: Owner, reason: str) -> None
     ai_messages_cancel(conversation=conversation, reason=reason)
 
 
-def owner_needed(*, conversation: Conversation, reason: str, told: str) -> None:
-    """Make an operator the owner and notify the team with the text `told`. The caller has locked the conversation.
+def operator_needed(*, conversation: Conversation, reason: str, event_reason: str) -> None:
+    """Make an operator the owner and notify the team by an event. The caller has locked the conversation.
 
-    `told` must not quote messages; `reason`, which the page shows, may.
+    `reason` is shown on the page and may quote messages. `event_reason` is published and must not.
     """
     owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)
     campaign_id = conversation.lead.campaign_id
     publish_on_commit(
-        ConversationHandedOver(conversation_id=conversation.pk, campaign_id=campaign_id, reason=storable(told))
+        ConversationHandedOver(conversation_id=conversation.pk, campaign_id=campaign_id, reason=storable(event_reason))
     )
 
 

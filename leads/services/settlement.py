@@ -15,7 +15,7 @@ from leads.peer_refusals import refusal_text
 from leads.selectors import PersonRef
 from leads.services.identity import person_learn
 from leads.services.opt_out import opt_out
-from leads.services.ownership import Owner, conversation_end_if_over, lead_move, owner_move, owner_needed
+from leads.services.ownership import Owner, conversation_end_if_over, lead_move, operator_needed, owner_move
 from leads.services.unclaimed_messages import outgoing_judge
 
 # Telegram's error if a person has blocked the account (telegram.errors.PeerRefuses).
@@ -40,26 +40,26 @@ def message_settle(*, delivery: Delivery, now: datetime) -> None:
             conversation = conversation_again(conversation)
         person_learn(conversation=conversation, telegram_user_id=delivery.peer_id)
     if delivery.telegram_message_id is None:
-        _keep_place(message)
+        _set_place(message)
     if delivery.state == _State.SENT:
         _sent(conversation, message, delivery)
     elif delivery.state == _State.FAILED and _BLOCKED in delivery.error:
         opt_out(lead_id=conversation.lead_id, source=Suppression.Source.BLOCK, reason="The person blocked the account.")
     elif delivery.purpose == Purpose.FIRST_CONTACT:
         _first_contact_not_sent(conversation, delivery, now)
-    elif _leaves_a_hole(conversation, message, delivery):
+    elif _reply_is_missing(conversation, message, delivery):
         _reply_not_sent(conversation, delivery)
     outgoing_judge(conversation=conversation_again(conversation))
 
 
-def _keep_place(message: Message) -> None:
+def _set_place(message: Message) -> None:
     """Place a message without a Telegram id below the messages that it answers."""
     there = Message.objects.filter(conversation_id=message.conversation_id, epoch__lte=message.epoch)
     last = there.aggregate(last=Max("telegram_message_id"))["last"]
     Message.objects.filter(id=message.id).update(follows_message_id=last or 0)
 
 
-def _leaves_a_hole(conversation: Conversation, message: Message, delivery: Delivery) -> bool:
+def _reply_is_missing(conversation: Conversation, message: Message, delivery: Delivery) -> bool:
     """Whether an answer that the lead waits for was not sent. The gate also refuses answers that are out of date."""
     if conversation.owner != Owner.AI:
         return False
@@ -92,7 +92,7 @@ def _first_contact_not_sent(conversation: Conversation, delivery: Delivery, now:
         ended = Lead.State.AWAITING_APPROVAL
     if delivery.state == _State.UNKNOWN:
         reason = f"Check in Telegram whether the first contact was sent: {reason}"
-        owner_needed(conversation=conversation, reason=reason, told=reason)
+        operator_needed(conversation=conversation, reason=reason, event_reason=reason)
         return
     stopped = is_suppressed(telegram_user_id=lead.telegram_user_id, username=lead.username)
     lead_move(lead=lead, state=Lead.State.OPTED_OUT if stopped else ended, reason=reason)
@@ -112,4 +112,4 @@ def _reply_not_sent(conversation: Conversation, delivery: Delivery) -> None:
         owner_move(conversation=conversation, owner=Owner.NONE, reason=reason)
     else:
         reason = f"A reply was not sent ({delivery.get_state_display()}): {delivery.error}"
-        owner_needed(conversation=conversation, reason=reason, told=reason)
+        operator_needed(conversation=conversation, reason=reason, event_reason=reason)

@@ -1,4 +1,4 @@
-"""Messages that left the account: sent by CoolThing, or by a person from the phone."""
+"""Finds out who sent a message of the account: CoolThing, or a team member from the phone."""
 
 import logging
 from datetime import datetime
@@ -22,7 +22,7 @@ from telegram.types import IncomingMessage
 from texts.telegram_form import same_text
 
 PHONE_REASON = "A team member wrote from the phone."
-# The most unforeseen failures in a row for one conversation, and the longest wait between two attempts (seconds).
+# The most unexpected errors in a row for a conversation, and the longest wait between two attempts (seconds).
 MOST_ATTEMPTS, MOST_SECONDS = 8, 600.0
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def outgoing_judge(*, conversation: Conversation) -> None:
     """Decide about the messages that may not be CoolThing's, if this is possible now.
 
     The caller has locked the conversation. While one of our messages is `sending`, its id is not known yet, and an
-    unknown message may be that one.
+    unknown message may be that message.
     """
     unclaimed = list(UnclaimedMessage.objects.filter(conversation=conversation).order_by("telegram_message_id"))
     if not unclaimed or _to_person(conversation).filter(state=Delivery.State.SENDING).exists():
@@ -60,7 +60,7 @@ def outgoing_judge(*, conversation: Conversation) -> None:
 def unclaimed_judge_due(*, now: datetime, limit: int = 100) -> int:
     """Judge the remaining messages, beginning with those tried longest ago. Returns the number of conversations tried.
 
-    After an unforeseen failure a conversation waits longer each time, and after MOST_ATTEMPTS an operator gets it.
+    After an unexpected error a conversation waits longer each time, and after MOST_ATTEMPTS an operator gets it.
     """
     due = UnclaimedMessage.objects.filter(Q(retry_at=None) | Q(retry_at__lte=now), given_up_at=None)
     waiting = due.values("conversation_id").annotate(tried=Min("tried_at"))
@@ -111,7 +111,7 @@ def _give_up(conversation_id: UUID, error: str, now: datetime) -> None:
     with transaction.atomic():
         _note(conversation_id, given_up_at=now, error=error[:300])
         log.error("conversation %s: could not find out who sent a message of the account: %s", conversation_id, error)
-        publish_on_commit(ServiceErrorEvent(service="manager", reason=_told(conversation_id, error)))
+        publish_on_commit(ServiceErrorEvent(service="manager", reason=_event_reason(conversation_id, error)))
     with transaction.atomic():
         conversation = conversation_lock_if_there(conversation_id)
         if conversation is not None and conversation.owner != Owner.HUMAN and not _opted_out(conversation):
@@ -121,7 +121,7 @@ def _give_up(conversation_id: UUID, error: str, now: datetime) -> None:
             owner_move(conversation=conversation, owner=Owner.HUMAN, reason=reason)
 
 
-def _told(conversation_id: UUID, error: str) -> str:
+def _event_reason(conversation_id: UUID, error: str) -> str:
     """The event's text, without the person's name: events are also stored in places that erasing does not reach."""
     names = Conversation.objects.filter(id=conversation_id).values_list("bot_id", "lead__campaign__name").first()
     where = f" of {bot_name(names[0])} in campaign “{names[1]}”" if names else ""

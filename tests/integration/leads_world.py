@@ -1,4 +1,4 @@
-"""A campaign that listens in one chat and has managers, and the hands that play Telegram's part."""
+"""A campaign that watches a chat and has managers, and functions that act as Telegram."""
 
 import json
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from bots.roles import RoleHandler, handler_of
 from campaigns.models import Campaign, Chat, ChatPermission
 from leads.models import CampaignManager, Conversation, Lead, Message
 from leads.services.incoming import message_record
-from leads.services.sending import message_send
+from leads.services.outgoing_messages import message_send
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle
 from parser.models import Keyword, WatchedChat
@@ -64,19 +64,19 @@ class World:
         return Lead.objects.filter(event_id__in=[event["id"]] if "id" in event else []).first()
 
     def conversation(self, **fields: Any) -> Conversation:
-        """A conversation whose first message was said."""
+        """A conversation whose first message was sent."""
         lead = self.receive(**fields)
         assert self.send_all() == 1
         return Conversation.objects.get(lead=lead)
 
     def send_all(self) -> int:
-        """Everything that the gate lets through is said; how many."""
-        said = 0
+        """Send all messages that the gate allows. Returns their number."""
+        number = 0
         while outgoing := claim(ledger.owners(*self.managers)).outgoing:
             for each in outgoing:
                 self.sent(Delivery.objects.get(id=each.id))
-                said += 1
-        return said
+                number += 1
+        return number
 
     def sent(self, delivery: Delivery, *, user_id: int = 501) -> int:
         message_id = next(self.ids)
@@ -90,7 +90,7 @@ class World:
         )
         return message_id
 
-    def ai_says(self, conversation: Conversation, text: str = "An answer", **facts: Any) -> Message:
+    def ai_sends(self, conversation: Conversation, text: str = "An answer", **facts: Any) -> Message:
         """As if the LLM had answered the present epoch."""
         conversation.refresh_from_db()
         return message_send(

@@ -1,4 +1,4 @@
-"""A person who is in every table that can hold one, beside another who must not be touched."""
+"""A person with rows in every table that can contain personal data, and another person whose rows must stay."""
 
 import json
 from dataclasses import dataclass
@@ -50,8 +50,8 @@ def erase() -> None:
 
 def fill(world: World) -> Conversation:
     """The person everywhere; their conversation."""
-    event = _heard(world, ID, NAME, WORDS)
-    _heard(world, OTHER_ID, OTHER_NAME, "Where is tea sold?")
+    event = _receive_hit(world, ID, NAME, WORDS)
+    _receive_hit(world, OTHER_ID, OTHER_NAME, "Where is tea sold?")
     conversation = Conversation.objects.get(lead__telegram_user_id=ID)
     world.send_all()
     world.incoming(conversation, WORDS, peer_id=ID, from_user_id=ID, from_username=NAME)
@@ -68,7 +68,7 @@ def fill(world: World) -> Conversation:
     return conversation
 
 
-def _heard(world: World, user_id: int, username: str, text: str) -> dict[str, Any]:
+def _receive_hit(world: World, user_id: int, username: str, text: str) -> dict[str, Any]:
     [hit] = message_match(
         bot_id=world.parser.id,
         message=private_message(
@@ -94,10 +94,10 @@ def _ledgers(world: World, conversation: Conversation) -> None:
     )
     Incident.objects.create(key=f"message:{conversation.bot_id}:{ID}:7", reason=f"message 7 of chat {ID} was skipped")
     Budget.objects.create(scope="peer", key=str(ID), limit=3, window_seconds=60)
-    said = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
-    Delivery.objects.filter(id=said.id).update(edited_text=f"{ANSWER}!", edited_at=timezone.now(), reactions="👍 1")
+    sent = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
+    Delivery.objects.filter(id=sent.id).update(edited_text=f"{ANSWER}!", edited_at=timezone.now(), reactions="👍 1")
     now = timezone.now()
-    DeliveryEvent.objects.create(delivery=said, kind="edited", detail=f"{ANSWER}!", at=now, last_at=now)
+    DeliveryEvent.objects.create(delivery=sent, kind="edited", detail=f"{ANSWER}!", at=now, last_at=now)
     MassCancellation.objects.create(
         by="olga", what=f'all deliveries with q "{NAME}"', delivery_ids=[], total=0, state="done"
     )

@@ -115,7 +115,7 @@ def test_what_is_sent(world: World, conversation: Conversation, plans: scale.Pla
     by_name = ledger.queue_message(
         world.managers[0], world.campaign, None, peer_username="Name9", purpose=Purpose.REPLY
     )
-    world.ai_says(conversation)
+    world.ai_sends(conversation)
     plans.where = "the gate's preview"
     delivery_preview(delivery_id=by_name.id)
     draft_preview(

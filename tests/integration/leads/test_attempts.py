@@ -60,7 +60,7 @@ def every_two_seconds(round_: Round, *, minutes: int, errors: tuple[type[Excepti
             continue
 
 
-def told() -> list[str]:
+def error_events() -> list[str]:
     return list(OutboxEvent.objects.filter(routing_key="manager.error").values_list("body", flat=True))
 
 
@@ -73,7 +73,7 @@ def test_a_lead_that_fails_in_an_unexpected_way_is_an_operators_after_some_attem
     assert (
         "8 attempts to contact the lead failed (unexpected ValueError): approve it to try again" in waiting.state_reason
     )
-    [event] = told()
+    [event] = error_events()
     assert f"8 attempts to contact a lead of campaign “{waiting.campaign.name}” failed" in event
     assert str(waiting.id) not in event and "private words" not in event
     assert not HandlingFailure.objects.exists()
@@ -92,7 +92,7 @@ def test_attempts_that_leave_no_trace_are_counted_too(waiting, monkeypatch):
     every_two_seconds(leads_contact_due, minutes=2, errors=(OperationalError,))
     waiting.refresh_from_db()
     assert failing.calls == contact.MOST_ATTEMPTS and waiting.state == State.AWAITING_APPROVAL
-    assert len(told()) == 1
+    assert len(error_events()) == 1
 
 
 def test_each_wait_after_a_failure_is_longer_and_no_attempt_in_between(waiting, monkeypatch):
@@ -109,10 +109,12 @@ def test_a_lead_for_whom_no_manager_is_usable_waits_as_long_as_it_takes(waiting,
     Bot.objects.update(enabled=False)
     every_two_seconds(leads_contact_due, minutes=5)
     waiting.refresh_from_db()
-    assert (waiting.state, waiting.attempts) == (State.NEW, 0) and not told()
+    assert (waiting.state, waiting.attempts) == (State.NEW, 0) and not error_events()
 
 
-def test_words_that_cannot_be_judged_give_the_conversation_to_an_operator(conversation, left_over, monkeypatch):
+def test_a_message_whose_sender_stays_unknown_gives_the_conversation_to_an_operator(
+    conversation, left_over, monkeypatch
+):
     failing = Failing(monkeypatch, unclaimed_messages, "_is_ours", ValueError)
     every_two_seconds(unclaimed_judge_due, minutes=10)
     conversation.refresh_from_db()
@@ -120,7 +122,7 @@ def test_words_that_cannot_be_judged_give_the_conversation_to_an_operator(conver
     assert failing.calls == unclaimed_messages.MOST_ATTEMPTS
     assert conversation.owner == "human" and "Look at the chat in Telegram" in conversation.owner_reason
     assert left_over.given_up_at is not None and left_over.error == "unexpected ValueError"
-    [event] = told()
+    [event] = error_events()
     assert f"a conversation of {conversation.bot} in campaign “{conversation.lead.campaign.name}”" in event
     assert str(conversation.id) not in event and "private words" not in event
 
@@ -130,7 +132,7 @@ def test_judging_without_a_trace_is_counted_too(conversation, left_over, monkeyp
     every_two_seconds(unclaimed_judge_due, minutes=2, errors=(OperationalError,))
     conversation.refresh_from_db()
     assert failing.calls == unclaimed_messages.MOST_ATTEMPTS and conversation.owner == "human"
-    assert len(told()) == 1
+    assert len(error_events()) == 1
 
 
 def test_what_was_given_up_is_judged_with_the_next_message_of_ours(world, conversation, left_over, monkeypatch):
@@ -141,9 +143,9 @@ def test_what_was_given_up_is_judged_with_the_next_message_of_ours(world, conver
     assert not UnclaimedMessage.objects.exists()
 
 
-def test_words_that_wait_for_one_of_ours_wait_as_long_as_it_takes(world, conversation, left_over):
-    world.ai_says(conversation)
+def test_a_message_that_waits_for_a_delivery_under_way_waits_as_long_as_it_takes(world, conversation, left_over):
+    world.ai_sends(conversation)
     world.claimed()
     every_two_seconds(unclaimed_judge_due, minutes=5)
     left_over.refresh_from_db()
-    assert (left_over.attempts, left_over.given_up_at) == (0, None) and not told()
+    assert (left_over.attempts, left_over.given_up_at) == (0, None) and not error_events()

@@ -1,4 +1,4 @@
-"""Edits and deletions by the lead: heard, kept, and followed like words."""
+"""Edits and deletions by the lead are recorded and have the same effects as messages."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from campaigns.models import Suppression
 from campaigns.suppressions.lookup import is_suppressed
 from leads.llm.prompt import conversation_prompt
 from leads.models import Conversation, Lead, LlmJob, Message
-from leads.selectors import leads_unrecorded, messages_said, received_since
+from leads.selectors import leads_unrecorded, messages_in_chat, received_since
 from leads.services.incoming import message_record, messages_changed
 from leads.services.operators import conversation_hand_back, conversation_take_over
 from telegram.types import IncomingMessage, MessageNow
@@ -43,8 +43,8 @@ def due(conversation: Conversation) -> list[int]:
 def in_prompt(conversation: Conversation) -> list[str]:
     prompt = conversation_prompt(
         campaign=conversation.lead.campaign,
-        message=conversation.lead.message,
-        said=messages_said(conversation_id=conversation.id),
+        hit_text=conversation.lead.message,
+        messages=messages_in_chat(conversation_id=conversation.id),
     )
     return [str(turn.get("content")) for turn in prompt][2:]
 
@@ -52,15 +52,15 @@ def in_prompt(conversation: Conversation) -> list[str]:
 @pytest.mark.parametrize("owner", ["ai", "human", "none"])
 def test_a_message_edited_to_stop_is_a_stop(world: World, conversation: Conversation, owner: str):
     message = world.incoming(conversation, "ok")
-    answer = world.ai_says(conversation)
+    answer = world.ai_sends(conversation)
     Conversation.objects.update(owner=owner)
     edit(conversation, message, "STOP")
     assert answer.delivery is not None
     answer.delivery.refresh_from_db()
     assert is_suppressed(telegram_user_id=501)
     assert (conversation.owner, Lead.objects.get().state, answer.delivery.state) == ("none", "opted_out", "cancelled")
-    said = Message.objects.get(author="lead")
-    assert (said.text, said.original_text, said.edited_at) == ("STOP", "ok", NOON)
+    recorded = Message.objects.get(author="lead")
+    assert (recorded.text, recorded.original_text, recorded.edited_at) == ("STOP", "ok", NOON)
 
 
 def test_a_stop_that_is_edited_away_or_deleted_stays_a_stop(world: World, conversation: Conversation):
@@ -79,21 +79,21 @@ def test_a_stop_by_edit_counts_though_the_message_is_gone_already(world: World, 
 
 def test_before_the_answer_an_edit_is_what_is_answered(world: World, conversation: Conversation):
     message = world.incoming(conversation, "How much?")
-    answer = world.ai_says(conversation)
+    answer = world.ai_sends(conversation)
     edit(conversation, message, "How much is green tea?")
     assert due(conversation) == [2] and in_prompt(conversation) == ["How much is green tea?"]
     assert world.send_all() == 0
     assert answer.delivery is not None
     answer.delivery.refresh_from_db()
     assert answer.delivery.state == "refused"
-    world.ai_says(conversation, "Five euros.")
+    world.ai_sends(conversation, "Five euros.")
     assert world.send_all() == 1
 
 
 def test_after_the_answer_an_edit_is_recorded_and_not_answered_again(world: World, conversation: Conversation):
     message = world.incoming(conversation, "How much?")
     LlmJob.objects.update(state="done")
-    world.ai_says(conversation)
+    world.ai_sends(conversation)
     assert world.send_all() == 1
     edit(conversation, message, "How much is it?")
     assert (
@@ -108,7 +108,7 @@ def test_after_the_answer_an_edit_is_recorded_and_not_answered_again(world: Worl
 def test_while_an_answer_is_leaving_an_edit_is_late(world: World, conversation: Conversation):
     message = world.incoming(conversation, "How much?")
     LlmJob.objects.update(state="done")
-    world.ai_says(conversation)
+    world.ai_sends(conversation)
     leaving = world.claimed()
     edit(conversation, message, "How much is it?")
     assert due(conversation) == []
@@ -122,7 +122,7 @@ def test_an_edit_that_is_known_changes_nothing(world: World, conversation: Conve
     assert (conversation.epoch, due(conversation)) == (2, [2])
 
 
-def test_an_older_edit_that_comes_late_changes_nothing_and_a_later_one_of_the_same_second_does(
+def test_an_older_edit_that_comes_late_changes_nothing_and_a_later_edit_of_the_same_second_does(
     world: World, conversation: Conversation
 ):
     message = world.incoming(conversation, "one")
@@ -146,7 +146,7 @@ def test_reactions_are_no_edits(world: World, conversation: Conversation):
     assert conversation.epoch == 1 and Message.objects.get(author="lead").edited_at is None
 
 
-def test_where_all_that_waits_for_an_answer_is_deleted_nothing_is_asked(world: World, conversation: Conversation):
+def test_when_every_unanswered_message_is_deleted_the_llm_is_not_asked(world: World, conversation: Conversation):
     first, second = world.incoming(conversation, "How much?"), world.incoming(conversation, "And when?")
     delete(conversation, first)
     assert len(due(conversation)) == 1 and in_prompt(conversation) == ["And when?"]
@@ -158,7 +158,7 @@ def test_where_all_that_waits_for_an_answer_is_deleted_nothing_is_asked(world: W
 def test_an_answer_to_a_deleted_question_is_not_sent(world: World, conversation: Conversation):
     message = world.incoming(conversation, "How much?")
     LlmJob.objects.update(state="done")
-    world.ai_says(conversation)
+    world.ai_sends(conversation)
     delete(conversation, message)
     assert world.send_all() == 0 and due(conversation) == [] and conversation.owner == "ai"
 
@@ -183,7 +183,7 @@ def test_a_deleted_message_is_not_what_the_ai_answers_when_it_gets_the_conversat
 def test_what_we_sent_is_in_the_prompt_as_it_stands_in_the_chat(world: World, conversation: Conversation):
     world.incoming(conversation, "How much?")
     for text in ("5 euros", "A slip"):
-        world.ai_says(conversation, text)
+        world.ai_sends(conversation, text)
     world.send_all()
     Delivery.objects.filter(message__text="A slip").update(deleted_at=NOON)
     Delivery.objects.filter(message__text="5 euros").update(edited_text="6 euros")
@@ -201,7 +201,7 @@ def test_a_change_of_another_message_is_given_back(world: World, conversation: C
 
 @pytest.mark.parametrize("known_by", ["id", "name"])
 @pytest.mark.parametrize("owner", ["ai", "human", "none"])
-def test_an_edit_to_stop_is_heard_by_an_account_that_has_no_record_of_the_message(
+def test_an_edit_to_stop_counts_for_an_account_that_has_no_record_of_the_message(
     world: World, conversation: Conversation, owner: str, known_by: str
 ):
     Conversation.objects.update(owner=owner)
@@ -215,7 +215,7 @@ def test_an_edit_to_stop_is_heard_by_an_account_that_has_no_record_of_the_messag
     assert (conversation.owner, Lead.objects.get().state) == ("none", "opted_out")
 
 
-def test_an_edit_of_a_message_from_before_the_conversation_is_heard(world: World, conversation: Conversation):
+def test_an_edit_to_stop_of_a_message_from_before_the_conversation_counts(world: World, conversation: Conversation):
     messages_changed(bot_id=conversation.bot_id, changes=[MessageNow(None, 9, "STOP", NOON, from_user_id=501)])
     assert is_suppressed(telegram_user_id=501)
 
@@ -251,7 +251,7 @@ def test_what_is_looked_at_again_is_what_others_wrote_lately(world: World, conve
     old = world.incoming(conversation, "old", said_at=NOON - timedelta(days=8))
     new, gone = world.incoming(conversation, "new"), world.incoming(conversation, "gone")
     delete(conversation, gone)
-    world.ai_says(conversation)
+    world.ai_sends(conversation)
     world.send_all()
     assert received_since(bot_id=conversation.bot_id, since=NOON - timedelta(days=7), most=9) == [new.message_id]
     assert received_since(bot_id=conversation.bot_id, since=NOON - timedelta(days=9), most=9) == [

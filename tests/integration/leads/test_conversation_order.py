@@ -1,4 +1,4 @@
-"""A conversation is shown as it stands in the chat, from the message that made the hit on."""
+"""A conversation's page shows the messages in the order of the chat, beginning with the hit."""
 
 from datetime import UTC, datetime
 from importlib import import_module
@@ -23,15 +23,15 @@ SECOND = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 def within_one_second(world: World, conversation: Conversation) -> list[str]:
-    """Six questions with their answers; what was said, in its order."""
-    said = texts(conversation)
+    """Write six questions and their answers; return all texts in order."""
+    expected = texts(conversation)
     for number in range(6):
         world.incoming(conversation, f"question {number}")
-        world.ai_says(conversation, f"answer {number}")
+        world.ai_sends(conversation, f"answer {number}")
         assert world.send_all() == 1
-        said += [f"question {number}", f"answer {number}"]
+        expected += [f"question {number}", f"answer {number}"]
     Message.objects.update(at=SECOND)
-    return said
+    return expected
 
 
 def page(client: Client, conversation: Conversation) -> str:
@@ -43,18 +43,18 @@ def in_order(content: str, wanted: list[str]) -> bool:
     return -1 not in places and places == sorted(places)
 
 
-def test_within_one_second_an_answer_stands_below_its_question(world: World, conversation: Conversation):
-    said = within_one_second(world, conversation)
-    assert texts(conversation) == said
+def test_within_one_second_an_answer_is_shown_below_its_question(world: World, conversation: Conversation):
+    expected = within_one_second(world, conversation)
+    assert texts(conversation) == expected
     person = Person(501)
-    assert [row["text"] for row in LeadsPersonalData().export(person)["messages"]] == said
+    assert [row["text"] for row in LeadsPersonalData().export(person)["messages"]] == expected
 
 
 def test_what_is_still_to_be_sent_comes_last_and_what_was_not_sent_stays_where_it_was(
     world: World, conversation: Conversation
 ):
     world.incoming(conversation, "How much?")
-    world.ai_says(conversation, "not sent")
+    world.ai_sends(conversation, "not sent")
     conversation_take_over(conversation_id=conversation.id)
     operator_send(conversation_id=conversation.id, text="to be sent")
     world.incoming(conversation, "Hello?")
@@ -96,7 +96,7 @@ def test_messages_from_before_stand_below_what_they_answer(
 ):
     """As the migration finds them."""
     world.incoming(conversation, "How much?", said_at=SECOND)
-    world.ai_says(conversation, "not sent")
+    world.ai_sends(conversation, "not sent")
     conversation_take_over(conversation_id=conversation.id)
     Message.objects.filter(text="not sent").update(follows_message_id=None, at=SECOND)
     world.incoming(conversation, "Hello?")

@@ -40,7 +40,7 @@ def test_a_stranger_is_left_alone(world, conversation):
 
 def test_an_answer_is_not_sent_when_the_lead_has_written_again(world, conversation):
     world.incoming(conversation, "How much?")
-    answer = world.ai_says(conversation)
+    answer = world.ai_sends(conversation)
     world.incoming(conversation, "Never mind that, when?")
     assert world.send_all() == 0
     answer.delivery.refresh_from_db()
@@ -54,17 +54,17 @@ def test_an_answer_is_not_sent_when_the_lead_has_written_again(world, conversati
 
 def test_the_parts_of_an_answer_leave_in_their_order(world, conversation):
     for text in ("one", "two", "three"):
-        world.ai_says(conversation, text)
+        world.ai_sends(conversation, text)
     assert world.send_all() == 3
-    said = Message.objects.filter(conversation=conversation, author="ai").order_by("telegram_message_id")
-    assert [message.text for message in said][1:] == ["one", "two", "three"]
+    sent = Message.objects.filter(conversation=conversation, author="ai").order_by("telegram_message_id")
+    assert [message.text for message in sent][1:] == ["one", "two", "three"]
 
 
-def test_who_writes_first_is_still_told_who_answers(world):
+def test_a_lead_who_writes_first_still_gets_the_first_contact(world):
     lead = world.receive()
     conversation = Conversation.objects.get(lead=lead)
     world.incoming(conversation, "Hello?")
-    world.ai_says(conversation)
+    world.ai_sends(conversation)
     first = world.claimed()
     assert first.purpose == "first_contact"
     world.sent(first)

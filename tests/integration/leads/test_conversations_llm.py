@@ -1,4 +1,4 @@
-"""The LLM's jobs, asked of a real endpoint through the real client."""
+"""LLM jobs with a real endpoint and the real client."""
 
 from datetime import timedelta
 
@@ -74,13 +74,13 @@ def test_a_burst_is_answered_as_one(world, conversation, llm):
     assert len(texts(conversation, "ai")) == 2
 
 
-def test_before_its_time_a_job_is_not_asked(world, conversation, llm):
+def test_a_job_does_not_ask_the_llm_before_it_is_due(world, conversation, llm):
     world.incoming(conversation, "How much?")
     job_run(job_id=LlmJob.objects.get().id)
     assert llm.asked == 0 and LlmJob.objects.get().state == "due"
 
 
-def test_while_the_campaign_is_paused_nothing_is_asked(world, conversation, llm):
+def test_while_the_campaign_is_paused_the_llm_is_not_asked(world, conversation, llm):
     world.incoming(conversation, "How much?")
     campaign_pause(campaign_id=world.campaign.id)
     assert answer(conversation).state == "due" and jobs_dispatch_due(now=soon()) == 0
@@ -92,7 +92,7 @@ def test_while_the_campaign_is_paused_nothing_is_asked(world, conversation, llm)
 @pytest.mark.parametrize(
     ("over", "lead_state"), [("finished", Lead.State.CLOSED), ("suppressed", Lead.State.OPTED_OUT)]
 )
-def test_where_nothing_may_be_said_nothing_is_asked_and_the_conversation_ends(
+def test_where_nothing_may_be_sent_the_llm_is_not_asked_and_the_conversation_ends(
     world, conversation, llm, over, lead_state
 ):
     world.incoming(conversation, "How much?")
@@ -105,7 +105,7 @@ def test_where_nothing_may_be_said_nothing_is_asked_and_the_conversation_ends(
     assert (conversation.owner, conversation.lead.state) == ("none", lead_state)
 
 
-def test_a_job_that_is_done_is_not_asked_again(world, conversation, llm):
+def test_a_job_that_is_done_does_not_ask_the_llm_again(world, conversation, llm):
     world.incoming(conversation, "How much?")
     answer(conversation)
     answer(conversation)
@@ -141,7 +141,7 @@ def test_who_lost_the_claim_changes_nothing(world, conversation):
     assert texts(conversation, "ai")[1:] == ["fast"]
 
 
-def test_asked_for_a_human_the_ai_says_so_and_is_silent(world, conversation, llm):
+def test_when_a_lead_asks_for_a_human_the_ai_hands_over_and_is_silent(world, conversation, llm):
     world.incoming(conversation, "May I talk to a human?")
     job = answer(conversation)
     assert (job.action, conversation.owner) == ("handover", "human")
@@ -151,14 +151,14 @@ def test_asked_for_a_human_the_ai_says_so_and_is_silent(world, conversation, llm
     assert not LlmJob.objects.filter(state="due").exists()
 
 
-def test_a_farewell_is_said_and_the_conversation_ended(world, conversation, llm):
+def test_a_closing_remark_is_sent_and_the_conversation_ends(world, conversation, llm):
     world.incoming(conversation, "Goodbye")
     answer(conversation)
     assert (conversation.owner, conversation.lead.state) == ("none", Lead.State.CLOSED)
     assert world.send_all() == 1
 
 
-def test_a_farewell_is_not_said_once_a_person_has_taken_over(world, conversation, llm):
+def test_a_closing_remark_is_not_sent_once_an_operator_has_taken_over(world, conversation, llm):
     world.incoming(conversation, "Goodbye")
     answer(conversation)
     conversation_take_over(conversation_id=conversation.id)
@@ -180,7 +180,7 @@ def test_who_needs_time_gets_it(world, conversation, llm):
     assert world.send_all() == 0
 
 
-def test_an_answer_said_late_does_not_hide_the_next_question(world, conversation, llm):
+def test_an_answer_sent_late_does_not_hide_the_next_question(world, conversation, llm):
     world.incoming(conversation, "How much?")
     answer(conversation)
     leaving = Delivery.objects.get(state="queued")
@@ -192,7 +192,7 @@ def test_an_answer_said_late_does_not_hide_the_next_question(world, conversation
 
 
 @pytest.mark.parametrize("fault", ["429", "500"])
-def test_an_endpoint_in_trouble_is_asked_later(world, conversation, llm, fault):
+def test_a_failing_endpoint_is_asked_again_later(world, conversation, llm, fault):
     llm.fail(fault, seconds=30)
     world.incoming(conversation, "How much?")
     job = answer(conversation)
@@ -203,7 +203,7 @@ def test_an_endpoint_in_trouble_is_asked_later(world, conversation, llm, fault):
     assert answer(conversation).state == "done"
 
 
-def test_after_many_attempts_a_person_answers_and_the_team_hears_of_it(world, conversation, llm):
+def test_after_many_attempts_an_operator_owns_the_conversation_and_the_team_is_notified(world, conversation, llm):
     llm.fail("500", times=MOST_ATTEMPTS)
     world.incoming(conversation, "How much?")
     for _ in range(MOST_ATTEMPTS):

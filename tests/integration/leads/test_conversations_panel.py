@@ -37,14 +37,14 @@ def in_one_second() -> None:
 
 def test_an_answer_of_the_same_second_stands_below_what_it_answers(world, conversation, panel):
     opening = Message.objects.get().text
-    said = []
+    expected = []
     for number in range(4):
         world.incoming(conversation, f"question {number}")
-        world.ai_says(conversation, f"answer {number}")
+        world.ai_sends(conversation, f"answer {number}")
         assert world.send_all() == 1
-        said += [f"question {number}", f"answer {number}"]
+        expected += [f"question {number}", f"answer {number}"]
         in_one_second()
-    assert shown(panel, conversation) == [HIT, opening, *said]
+    assert shown(panel, conversation) == [HIT, opening, *expected]
     rows = panel.get(reverse("admin:leads_conversation_changelist")).context["cl"].queryset
     assert [row.newest for row in rows] == ["answer 3"]
 
@@ -52,7 +52,7 @@ def test_an_answer_of_the_same_second_stands_below_what_it_answers(world, conver
 def test_what_was_not_sent_stands_after_what_it_answers(world, conversation, panel):
     opening = Message.objects.get().text
     world.incoming(conversation, "one")
-    unsent = world.ai_says(conversation, "never sent")
+    unsent = world.ai_sends(conversation, "never sent")
     world.incoming(conversation, "two")
     assert world.send_all() == 0
     in_one_second()

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from campaigns.suppressions.registry import last_id_of
 from leads.models import Conversation, Lead, Message
-from leads.selectors import MOST_SAID, conversation_with, messages_said, received_since
+from leads.selectors import MOST_FOR_LLM, conversation_with, messages_in_chat, received_since
 from parser.hit_changes import hits_changed
 from parser.models import Hit
 from telegram.types import MessageNow
@@ -90,8 +90,8 @@ def touched(ask: Callable[[], object], *tables: str) -> int:
     """How many rows of these tables are read for it, with those that are dropped."""
     with CaptureQueriesContext(connection) as queries:
         ask()
-    asked = [query["sql"] for query in queries.captured_queries]
-    plans = [plan(statement) for statement in asked if any(table in statement for table in tables)]
+    statements = [query["sql"] for query in queries.captured_queries]
+    plans = [plan(statement) for statement in statements if any(table in statement for table in tables)]
     assert plans
     return sum(rows(node) for top in plans for node in nodes(top) if node.get("Relation Name") in tables)
 
@@ -126,12 +126,12 @@ def test_what_is_read_of_conversations_does_not_grow_with_all_that_was_ever_writ
     assert 200 < len(lately()) < 400
     assert touched(lately, "leads_message") < 2_000
 
-    def said(most: int) -> list[int]:
-        return [message.epoch for message in messages_said(conversation_id=history.id, most=most)]
+    def newest(most: int) -> list[int]:
+        return [message.epoch for message in messages_in_chat(conversation_id=history.id, most=most)]
 
-    assert said(3) == [ROWS - 20, ROWS - 10, ROWS]
-    assert touched(lambda: said(1), "leads_message") < 50
-    assert touched(lambda: messages_said(conversation_id=history.id), "leads_message") < MOST_SAID + 100
+    assert newest(3) == [ROWS - 20, ROWS - 10, ROWS]
+    assert touched(lambda: newest(1), "leads_message") < 50
+    assert touched(lambda: messages_in_chat(conversation_id=history.id), "leads_message") < MOST_FOR_LLM + 100
 
     def met() -> Conversation | None:
         return conversation_with(bot_id=history.bot_id, telegram_user_id=501, username="tea_lover")

@@ -57,7 +57,7 @@ def two() -> Two:
     }
     (early, _), (late, world) = (worlds[pk] for pk in sorted(worlds))
     world.incoming(late, "How much?")
-    world.ai_says(late)
+    world.ai_sends(late)
     return Two(early, late, world)
 
 
@@ -65,19 +65,19 @@ def job_of(conversation: Conversation) -> LlmJob:
     return LlmJob.objects.get(conversation=conversation, state=LlmJob.State.DUE)
 
 
-def test_an_operator_takes_a_conversation_over_while_its_person_says_stop_elsewhere(two):
+def test_an_operator_takes_a_conversation_over_while_its_person_sends_stop_elsewhere(two):
     take_over = partial(conversation_take_over, conversation_id=two.late.id, by="olga")
     two.beside_a_stop(take_over, stopped_at=job_of(two.late))
 
 
-def test_an_operator_hands_a_conversation_back_while_its_person_says_stop_elsewhere(two):
+def test_an_operator_hands_a_conversation_back_while_its_person_sends_stop_elsewhere(two):
     conversation_take_over(conversation_id=two.late.id, by="olga")
     job = LlmJob.objects.create(conversation=two.late, epoch=1000, due_at=timezone.now())
-    two.world_of_late.ai_says(two.late, parting=True)
+    two.world_of_late.ai_sends(two.late, parting=True)
     two.beside_a_stop(partial(conversation_hand_back, conversation_id=two.late.id, by="olga"), stopped_at=job)
 
 
-def test_words_from_the_phone_are_judged_while_their_person_says_stop_elsewhere(two):
+def test_a_message_from_the_phone_is_judged_while_its_person_sends_stop_elsewhere(two):
     wrote = UnclaimedMessage.objects.create(
         conversation=two.late, telegram_message_id=9_000, text="It's me, Olga", said_at=timezone.now()
     )
@@ -85,7 +85,7 @@ def test_words_from_the_phone_are_judged_while_their_person_says_stop_elsewhere(
     assert not UnclaimedMessage.objects.filter(pk=wrote.pk).exists()
 
 
-def test_two_leads_turn_out_to_be_one_person_who_says_stop_elsewhere(two):
+def test_two_leads_turn_out_to_be_the_same_person_who_sends_stop_elsewhere(two):
     world = two.world_of_late
     by_name = world.receive(telegram_user_id=None, username="other_name")
     assert by_name is not None and by_name.pk != two.late.lead_id
@@ -95,7 +95,7 @@ def test_two_leads_turn_out_to_be_one_person_who_says_stop_elsewhere(two):
     two.beside_a_stop(hit, stopped_at=job_of(two.late))
 
 
-def test_an_edit_locks_everything_of_its_person_in_one_step(two):
+def test_an_edit_locks_all_rows_of_its_person_in_one_step(two):
     """The campaign has two leads that are one person: the conversation's, known by username, and one with the id."""
     world, conversation = two.world_of_late, two.late
     Lead.objects.filter(pk=conversation.lead_id).update(telegram_user_id=None, username="other_name")

@@ -36,12 +36,12 @@ def test_a_first_contact_that_waited_for_more_than_a_day_awaits_an_approval(worl
     lead = late(world)
     assert lead.state == State.AWAITING_APPROVAL
     assert "more than 24 hours old" in lead.state_reason and "an operator must approve" in lead.state_reason
-    said = Delivery.objects.get()
-    assert (said.state, said.error) == ("refused", lead.state_reason)
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.error) == ("refused", lead.state_reason)
     assert lead.conversation.owner == "none"
 
 
-def test_one_that_waited_for_less_is_sent(world: World):
+def test_a_first_contact_that_waited_for_less_is_sent(world: World):
     queued_for(23, world)
     assert world.send_all() == 1
 
@@ -77,7 +77,7 @@ def test_an_operator_may_write_instead(world: World):
     assert lead.state == State.TALKING and texts(lead.conversation, "operator") == ["Sorry for the delay"]
 
 
-def test_who_has_written_to_the_account_meanwhile_is_told_who_answers(world: World):
+def test_a_lead_who_has_written_meanwhile_still_gets_the_first_contact(world: World):
     lead = queued_for(25, world)
     world.incoming(lead.conversation, "Hello?")
     assert world.send_all() == 1

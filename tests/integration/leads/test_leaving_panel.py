@@ -14,7 +14,7 @@ from campaigns.services import campaign_pause
 from leads.models import Conversation, Message
 from leads.services.operators import conversation_take_over
 from leads.services.opt_out import opt_out
-from leads.services.sending import message_send
+from leads.services.outgoing_messages import message_send
 from tests.integration import ledger
 from tests.integration.leads_world import make_world
 

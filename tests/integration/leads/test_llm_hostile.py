@@ -1,4 +1,4 @@
-"""Endpoints that answer as none should, asked by the real openai client: each attempt is counted and ends in time."""
+"""The real openai client and faulty endpoints: each attempt is counted and ends in time."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ ENDPOINT_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", ENDPOINT_FAULTS)
-def test_an_endpoint_in_trouble_costs_an_attempt_that_is_written_on_the_job(world, conversation, settings, fault):
+def test_a_failing_endpoint_costs_an_attempt_that_is_recorded_on_the_job(world, conversation, settings, fault):
     job, _ = asked(world, conversation, settings, ENDPOINT_FAULTS[fault])
     assert (job.state, job.attempts, job.claimed_until, conversation.owner) == ("due", 1, None, "ai")
     assert job.error and "How much" not in job.error and "sk-secret" not in job.error
@@ -209,7 +209,7 @@ def test_an_endpoint_that_drips_meets_the_deadline_and_leaves_nothing_open(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_while_a_request_is_under_way_the_job_is_not_asked_a_second_time(settings, monkeypatch):
+def test_while_a_request_is_under_way_the_job_sends_no_second_request(settings, monkeypatch):
     monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 1.0)
     world = make_world()
     conversation = world.conversation()
@@ -226,6 +226,6 @@ def test_while_a_request_is_under_way_the_job_is_not_asked_a_second_time(setting
 
 def test_two_requests_fit_into_a_claim():
     from leads.llm.client import TIMEOUT_SECONDS
-    from leads.llm_runner import _ASKED_AT_MOST
+    from leads.llm_runner import _MOST_REQUESTS
 
-    assert CLAIM.total_seconds() > _ASKED_AT_MOST * TIMEOUT_SECONDS
+    assert CLAIM.total_seconds() > _MOST_REQUESTS * TIMEOUT_SECONDS

@@ -1,4 +1,4 @@
-"""“Stop” ends everything at once, however it is said."""
+"""“Stop” ends everything at once, in whatever words and in whatever way it comes."""
 
 from functools import partial
 
@@ -27,7 +27,7 @@ State = Lead.State
 @pytest.mark.parametrize("word", ["stop", "Стоп!", "please, STOP"])
 def test_stop_ends_everything_at_once(world, conversation, word):
     world.incoming(conversation, "How much?")
-    answer = world.ai_says(conversation)
+    answer = world.ai_sends(conversation)
     world.incoming(conversation, word)
     answer.delivery.refresh_from_db()
     lead = Lead.objects.get()
@@ -41,7 +41,7 @@ def test_stop_ends_everything_at_once(world, conversation, word):
 
 @pytest.mark.parametrize("campaign", ["running", "paused", "finished"])
 @pytest.mark.parametrize("owner", ["ai", "human", "none"])
-def test_stop_is_heard_whatever_became_of_the_campaign_and_whoever_answers(world, conversation, campaign, owner):
+def test_stop_counts_in_every_state_of_the_campaign_and_with_every_owner(world, conversation, campaign, owner):
     Campaign.objects.update(state=campaign)
     Conversation.objects.update(owner=owner)
     world.incoming(conversation, "stop")
@@ -50,7 +50,7 @@ def test_stop_is_heard_whatever_became_of_the_campaign_and_whoever_answers(world
 
 
 @pytest.mark.parametrize(("words", "silent"), [("STOP", True), ("Hello", False)])
-def test_a_lead_may_say_stop_to_another_account_than_the_one_that_wrote(world, conversation, words, silent):
+def test_a_lead_may_send_stop_to_another_account_than_the_account_that_wrote(world, conversation, words, silent):
     other = next(bot for bot in world.managers if bot != conversation.bot)
     message_record(bot_id=other.id, message=private_message(message_id=9, text=words, from_username="tea_lover"))
     assert is_suppressed(telegram_user_id=501) is silent
@@ -77,8 +77,8 @@ def test_stop_holds_in_every_campaign(world, conversation):
 
 def test_what_was_already_leaving_at_the_stop_is_the_last(world, conversation):
     world.incoming(conversation, "How much?")
-    world.ai_says(conversation, "one")
-    world.ai_says(conversation, "two")
+    world.ai_sends(conversation, "one")
+    world.ai_sends(conversation, "two")
     leaving = world.claimed()
     world.incoming(conversation, "stop")
     assert deliveries_leaving(telegram_user_id=501) == 1
@@ -89,7 +89,7 @@ def test_what_was_already_leaving_at_the_stop_is_the_last(world, conversation):
     assert (conversation.owner, Lead.objects.get().state) == ("none", State.OPTED_OUT)
 
 
-def test_after_a_stop_words_are_recorded_and_not_answered(world, conversation):
+def test_after_a_stop_messages_are_recorded_and_not_answered(world, conversation):
     world.incoming(conversation, "stop")
     world.incoming(conversation, "How much is it, by the way?")
     assert texts(conversation, "lead")[-1].startswith("How much")
@@ -101,9 +101,9 @@ def test_after_a_stop_words_are_recorded_and_not_answered(world, conversation):
 
 def test_stop_outweighs_a_person_who_had_taken_over(world, conversation):
     conversation_take_over(conversation_id=conversation.id, by="olga")
-    said = operator_send(conversation_id=conversation.id, text="A minute, please.")
+    message = operator_send(conversation_id=conversation.id, text="A minute, please.")
     world.incoming(conversation, "stop")
-    assert (Delivery.objects.get(message=said).state, conversation.owner) == ("cancelled", "none")
+    assert (Delivery.objects.get(message=message).state, conversation.owner) == ("cancelled", "none")
 
 
 def test_an_operator_can_enter_an_opt_out(world, conversation):
@@ -115,7 +115,7 @@ def test_an_operator_can_enter_an_opt_out(world, conversation):
 @pytest.mark.parametrize("named", [{"telegram_user_id": 501}, {"telegram_user_id": None, "username": "@TEA_lover"}])
 def test_whoever_suppresses_a_person_ends_everything_for_them(world, conversation, named):
     world.incoming(conversation, "How much?")
-    said = world.ai_says(conversation)
+    message = world.ai_sends(conversation)
     for _ in range(2):
         suppression_add(**named, source=Suppression.Source.OPERATOR, reason="Called us.")
     conversation.refresh_from_db()
@@ -124,14 +124,14 @@ def test_whoever_suppresses_a_person_ends_everything_for_them(world, conversatio
         State.OPTED_OUT,
         "Called us.",
     )
-    assert Delivery.objects.get(message=said).state == "cancelled"
+    assert Delivery.objects.get(message=message).state == "cancelled"
     assert not LlmJob.objects.filter(state="due").exists()
 
 
 def test_a_block_is_a_stop(world, conversation):
     world.incoming(conversation, "How much?")
-    world.ai_says(conversation, "one")
-    world.ai_says(conversation, "two")
+    world.ai_sends(conversation, "one")
+    world.ai_sends(conversation, "two")
     failing = world.claimed()
     delivery_finish(
         delivery_id=failing.id,
@@ -147,7 +147,7 @@ def test_a_block_is_a_stop(world, conversation):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whose_first_words_tell_the_id_waits_for_a_stop_before_it_touches_the_lead(world):
+def test_a_first_message_that_shows_the_id_waits_for_a_stop_before_it_changes_the_lead(world):
     """As every stop: first the conversations, then the leads. The other way round the two would deadlock."""
     conversation = world.receive(telegram_user_id=None).conversation
     with transaction.atomic():
@@ -161,11 +161,11 @@ def test_whose_first_words_tell_the_id_waits_for_a_stop_before_it_touches_the_le
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("round_", range(3))
-def test_stop_said_to_two_bots_at_the_same_moment(round_):
+def test_stop_sent_to_two_bots_at_the_same_moment(round_):
     worlds = [make_world(managers=1), make_world(managers=1)]
     conversations = [world.conversation() for world in worlds]
     for world, conversation in zip(worlds, conversations, strict=True):
-        world.ai_says(conversation)
+        world.ai_sends(conversation)
     stops = [
         partial(world.incoming, conversation, "stop") for world, conversation in zip(worlds, conversations, strict=True)
     ]

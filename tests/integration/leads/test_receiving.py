@@ -47,7 +47,7 @@ def test_a_hit_becomes_a_lead_whose_first_message_says_who_writes(world):
     assert (delivery.via_chat_id, delivery.via_message_id) == (world.chat.telegram_id, 77)
 
 
-def test_said_the_first_message_makes_a_talk(world):
+def test_once_the_first_message_is_sent_the_lead_is_in_conversation(world):
     conversation = world.conversation()
     assert conversation.lead.state == State.TALKING
     assert Message.objects.get(conversation=conversation).telegram_message_id
@@ -68,7 +68,7 @@ def test_the_first_message_keeps_the_campaigns_interval():
     assert world.send_all() == 0
 
 
-def test_the_interval_counts_from_when_the_words_were_said():
+def test_the_interval_counts_from_the_time_of_the_persons_message():
     world = make_world(first_contact_interval_seconds=600)
     said_at = timezone.now() - timedelta(seconds=500)
     world.receive(said_at=said_at.isoformat())
@@ -121,8 +121,8 @@ def test_an_event_of_no_campaign_is_refused_with_a_reason(world, field):
         world.receive(**field)
 
 
-def test_an_event_that_names_nobody_is_refused(world):
-    with pytest.raises(UndecodableMessage, match="nobody"):
+def test_an_event_that_identifies_no_person_is_refused(world):
+    with pytest.raises(UndecodableMessage, match="it identifies no person"):
         world.receive(username="", telegram_user_id=None)
 
 
@@ -135,7 +135,7 @@ def test_our_own_accounts_become_no_leads(world):
     assert not Lead.objects.exists()
 
 
-def test_somebody_who_took_over_a_name_of_ours_is_a_lead(world):
+def test_a_person_who_took_over_a_username_of_ours_is_a_lead(world):
     Bot.objects.filter(id=world.managers[0].id).update(username="mira")
     assert world.receive(telegram_user_id=501, username="mira") is not None
     # Whose name it is now Telegram says: an account of ours is not written to, whatever it was called in between.
@@ -160,7 +160,7 @@ def test_somebody_who_took_over_a_name_of_ours_is_a_lead(world):
         ({"telegram_user_id": None}, {"telegram_user_id": None, "username": "TEA_LOVER"}),
     ],
 )
-def test_one_person_is_one_lead(world, first, second):
+def test_a_person_is_one_lead_of_a_campaign(world, first, second):
     world.receive(**first)
     world.receive(**second)
     assert Lead.objects.count() == Conversation.objects.count() == Delivery.objects.count() == 1
@@ -181,7 +181,7 @@ def test_an_id_is_learned_when_the_first_message_is_said(world):
     assert Lead.objects.count() == 1
 
 
-def test_two_leads_that_turn_out_to_be_one_person_go_on_as_one(world):
+def test_two_leads_that_turn_out_to_be_the_same_person_continue_as_one_lead(world):
     by_name = world.receive(telegram_user_id=None)
     by_id = world.receive(username="")
     assert Delivery.objects.filter(state="queued").count() == 2
@@ -334,8 +334,8 @@ def test_a_lead_waits_for_the_login_of_the_only_manager_and_says_so():
     Bot.objects.filter(pk=manager.pk).update(telegram_user_id=None)
     lead = world.receive()
     assert lead.state == State.NEW and not Conversation.objects.exists()
-    told = f"{manager} was never logged in: log it in on its page, or choose another account."
-    assert lead.state_reason == f"No manager account of the campaign can take new leads. {told}"
+    advice = f"{manager} was never logged in: log it in on its page, or choose another account."
+    assert lead.state_reason == f"No manager account of the campaign can take new leads. {advice}"
     logged_in(manager)
     assert leads_contact_due(now=timezone.now()) == 1
     lead.refresh_from_db()
@@ -343,7 +343,7 @@ def test_a_lead_waits_for_the_login_of_the_only_manager_and_says_so():
     assert manager.conversations.count() == 1
 
 
-def test_a_lead_of_a_campaign_without_managers_says_that_one_is_to_be_added():
+def test_a_lead_of_a_campaign_without_managers_asks_the_operator_to_add_a_manager():
     assert (
         make_world(managers=0).receive().state_reason
         == "The campaign has no manager account: add an account on the campaign's page."

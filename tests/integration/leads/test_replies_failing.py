@@ -1,4 +1,4 @@
-"""A reply that cannot be said ends the conversation, or goes to a person."""
+"""A reply that cannot be sent ends the conversation, or an operator becomes the owner."""
 
 import re
 
@@ -22,9 +22,11 @@ State = Lead.State
     ("kind", "reason", "lead_state", "owner"),
     [("peer_refuses", "USER_PRIVACY_RESTRICTED", State.FAILED, "none"), ("permanent", "X", State.TALKING, "human")],
 )
-def test_a_reply_that_cannot_be_said_ends_or_goes_to_a_person(world, conversation, kind, reason, lead_state, owner):
+def test_a_reply_that_cannot_be_sent_ends_the_conversation_or_goes_to_an_operator(
+    world, conversation, kind, reason, lead_state, owner
+):
     world.incoming(conversation, "How much?")
-    world.ai_says(conversation)
+    world.ai_sends(conversation)
     delivery_finish(
         delivery_id=world.claimed().id,
         was=Delivery.State.SENDING,
@@ -40,7 +42,7 @@ def test_a_reply_that_cannot_be_said_ends_or_goes_to_a_person(world, conversatio
 def refuse_reply(world, conversation):
     """The AI's answer meets a gate that says no."""
     world.incoming(conversation, "How much?")
-    world.ai_says(conversation)
+    world.ai_sends(conversation)
     assert claim(ledger.owners(*world.managers)).refused == 1
     conversation.refresh_from_db()
 
@@ -62,22 +64,22 @@ def test_a_reply_to_a_suppressed_person_ends_the_conversation(world, conversatio
 
 def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_a_person(world, conversation):
     world.incoming(conversation, "How much?")
-    said = world.ai_says(conversation)
+    reply = world.ai_sends(conversation)
     refused = Delivery.State.REFUSED
-    delivery_finish(delivery_id=said.delivery_id, was=Delivery.State.QUEUED, state=refused, reason="Not this one.")
+    delivery_finish(delivery_id=reply.delivery_id, was=Delivery.State.QUEUED, state=refused, reason="Not this one.")
     conversation.refresh_from_db()
     assert conversation.owner == "human" and "Not this one." in conversation.owner_reason
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "explanation"),
     [
         ("PERSON_UNKNOWN", r"Add the account to the supergroup .* take the conversation over .*\(PERSON_UNKNOWN\)$"),
         ("USER_PRIVACY_RESTRICTED", r"privacy settings .* \(USER_PRIVACY_RESTRICTED\)$"),
         ("SOMETHING_NEW", "^SOMETHING_NEW$"),
     ],
 )
-def test_a_person_who_cannot_be_reached_is_a_failed_lead_that_says_what_to_do(world, reason, told):
+def test_a_person_who_cannot_be_reached_is_a_failed_lead_whose_reason_explains_what_to_do(world, reason, explanation):
     lead = world.receive()
     delivery_finish(
         delivery_id=world.claimed().id,
@@ -88,7 +90,7 @@ def test_a_person_who_cannot_be_reached_is_a_failed_lead_that_says_what_to_do(wo
     )
     lead.refresh_from_db()
     assert (lead.state, lead.conversation.owner) == (State.FAILED, "none")
-    assert re.search(told, lead.state_reason) and re.search(told, lead.conversation.owner_reason)
+    assert re.search(explanation, lead.state_reason) and re.search(explanation, lead.conversation.owner_reason)
 
 
 def test_every_refusal_of_a_person_that_telegram_knows_has_its_sentence_or_is_a_matter_of_money():
@@ -102,9 +104,9 @@ def test_every_refusal_of_a_person_that_telegram_knows_has_its_sentence_or_is_a_
 
 def test_a_first_contact_that_an_operator_cancels_closes_the_lead_and_says_so(world):
     lead = world.receive()
-    said = lead.conversation.messages.get().delivery
+    delivery = lead.conversation.messages.get().delivery
     for _ in range(2):
-        delivery_cancel(delivery_id=said.id, reason="cancelled by olga")
+        delivery_cancel(delivery_id=delivery.id, reason="cancelled by olga")
     lead.refresh_from_db()
     called_off = "An operator cancelled the first contact: cancelled by olga"
     assert (lead.state, lead.state_reason) == (State.CLOSED, called_off)

@@ -69,7 +69,7 @@ def test_a_form_that_is_sent_twice_sends_one_message(conversation: Conversation,
 def test_where_the_ai_answers_sending_takes_over_and_the_page_says_so(
     world: World, conversation: Conversation, admin_client: Client
 ):
-    queued = world.ai_says(conversation)
+    queued = world.ai_sends(conversation)
     page = html.unescape(admin_client.get(url(conversation, "change")).content.decode())
     assert "Send and take over" in page and "If you send a message, you take the conversation over" in page
     assert (
@@ -126,22 +126,22 @@ def test_an_open_page_gets_what_changed_and_nothing_else(
     have = {"known": versions(first), "parts": first["version"]}
     same = news(admin_client, conversation, **have)
     assert (same["changed"], same["order"]) == ({}, []) and "parts" not in same
-    heard = Message.objects.get(text="How much?")
-    Message.objects.filter(pk=heard.pk).update(text="How much is it?", original_text="How much?")
-    assert list(news(admin_client, conversation, **have)["changed"]) == [str(heard.pk)]
+    question = Message.objects.get(text="How much?")
+    Message.objects.filter(pk=question.pk).update(text="How much is it?", original_text="How much?")
+    assert list(news(admin_client, conversation, **have)["changed"]) == [str(question.pk)]
     conversation_take_over(conversation_id=conversation.id, by="olga")
-    said = operator_send(conversation_id=conversation.id, text="5 euros")
+    reply = operator_send(conversation_id=conversation.id, text="5 euros")
     newer = news(admin_client, conversation, **have)
-    assert set(newer["changed"]) == {str(heard.pk), str(said.pk)} and newer["order"][-1] == str(said.pk)
+    assert set(newer["changed"]) == {str(question.pk), str(reply.pk)} and newer["order"][-1] == str(reply.pk)
     assert "Taken over by olga." in newer["parts"]["talk-head"] and "take_over" not in newer["parts"]["talk-how"]
     have = {"known": ",".join([have["known"], versions(newer)]), "parts": newer["version"]}
-    Delivery.objects.filter(message=said).update(state="refused", error="USER_PRIVACY_RESTRICTED")
+    Delivery.objects.filter(message=reply).update(state="refused", error="USER_PRIVACY_RESTRICTED")
     newest = news(admin_client, conversation, **have)
-    assert list(newest["changed"]) == [str(said.pk)]
+    assert list(newest["changed"]) == [str(reply.pk)]
     assert "privacy settings" in newest["parts"]["talk-how"]
 
 
-def test_an_open_page_hears_what_was_deleted_but_not_what_newer_messages_pushed_out(
+def test_an_open_page_gets_deletions_but_not_messages_that_newer_messages_pushed_out(
     conversation: Conversation, admin_client: Client
 ):
     def add(*numbers: int) -> None:

@@ -19,7 +19,7 @@ State = Lead.State
 
 def test_taken_over_the_ai_says_nothing_more(world, conversation):
     world.incoming(conversation, "How much?")
-    answer = world.ai_says(conversation)
+    answer = world.ai_sends(conversation)
     conversation_take_over(conversation_id=conversation.id, by="olga")
     answer.delivery.refresh_from_db()
     conversation.refresh_from_db()
@@ -37,7 +37,7 @@ def test_taken_over_before_the_first_message_the_lead_is_not_lost(world):
     assert world.send_all() == 0
 
 
-def test_an_operator_speaks_only_in_a_conversation_of_their_own(world, conversation):
+def test_an_operator_sends_only_in_a_conversation_that_operators_own(world, conversation):
     with pytest.raises(NotPossible):
         operator_send(conversation_id=conversation.id, text="Hello")
     conversation_take_over(conversation_id=conversation.id)
@@ -48,16 +48,16 @@ def test_an_operator_speaks_only_in_a_conversation_of_their_own(world, conversat
     assert texts(conversation, "operator") == ["Hello, I am Olga."]
 
 
-def test_handed_back_the_ai_does_not_speak_for_an_operator(world, conversation):
+def test_after_a_handback_an_operators_queued_message_is_refused(world, conversation):
     conversation_take_over(conversation_id=conversation.id)
-    said = operator_send(conversation_id=conversation.id, text="Too late")
+    message = operator_send(conversation_id=conversation.id, text="Too late")
     conversation_hand_back(conversation_id=conversation.id, by="olga")
     assert world.send_all() == 0
-    assert Delivery.objects.get(message=said).state == "refused"
+    assert Delivery.objects.get(message=message).state == "refused"
 
 
 @pytest.mark.parametrize(("last_word", "asked"), [("lead", True), ("ours", False)])
-def test_handed_back_the_ai_answers_if_the_lead_waits(world, conversation, last_word, asked):
+def test_after_a_handback_the_ai_answers_if_the_lead_waits(world, conversation, last_word, asked):
     world.incoming(conversation, "How much?")
     conversation_take_over(conversation_id=conversation.id)
     if last_word == "ours":
@@ -76,7 +76,7 @@ def test_our_own_message_is_no_takeover(world, conversation):
 
 def test_a_message_from_the_phone_takes_over(world, conversation):
     world.incoming(conversation, "How much?")
-    answer = world.ai_says(conversation)
+    answer = world.ai_sends(conversation)
     world.outgoing(conversation, "I will answer this myself")
     answer.delivery.refresh_from_db()
     assert (conversation.owner, answer.delivery.state) == ("human", "cancelled")
@@ -86,7 +86,7 @@ def test_a_message_from_the_phone_takes_over(world, conversation):
 
 def test_while_ours_is_being_sent_nothing_is_judged(world, conversation):
     world.incoming(conversation, "How much?")
-    answer = world.ai_says(conversation)
+    answer = world.ai_sends(conversation)
     leaving = world.claimed()
     ours = next(world.ids)
     world.outgoing(conversation, answer.text, message_id=ours)
@@ -107,7 +107,7 @@ def test_while_ours_is_being_sent_nothing_is_judged(world, conversation):
 
 def test_a_phone_message_beside_ours_is_found_when_ours_is_settled(world, conversation):
     world.incoming(conversation, "How much?")
-    world.ai_says(conversation)
+    world.ai_sends(conversation)
     leaving = world.claimed()
     world.outgoing(conversation, "Let me")
     assert conversation.owner == "ai"
@@ -123,7 +123,7 @@ def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, conversa
         UnclaimedMessage.objects.create(
             conversation=stuck, telegram_message_id=9, text="hm", said_at=timezone.now() + timedelta(seconds=1)
         )
-        world.ai_says(stuck)
+        world.ai_sends(stuck)
     # Messages to both are being sent, so that neither can be judged.
     Delivery.objects.filter(state="queued").update(state="sending")
     for number in range(2):
@@ -133,7 +133,7 @@ def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, conversa
 
 def test_our_message_whose_fate_is_unknown_is_no_takeover(world, conversation):
     world.incoming(conversation, "How much?")
-    answer = world.ai_says(conversation)
+    answer = world.ai_sends(conversation)
     leaving = world.claimed()
     delivery_finish(delivery_id=leaving.id, was=Delivery.State.SENDING, state=Delivery.State.UNKNOWN, reason="lost")
     world.outgoing(conversation, answer.text)
@@ -154,7 +154,7 @@ def test_what_an_operator_typed_in_two_lines_is_known_again_when_its_fate_is_unk
     assert texts(conversation, "phone") == ["Two lines"]
 
 
-def test_what_the_account_said_before_the_conversation_concerns_nobody(world, conversation):
+def test_messages_of_the_account_from_before_the_conversation_are_ignored(world, conversation):
     world.outgoing(conversation, "An old chat", said_at=timezone.now() - timedelta(days=1))
     assert conversation.owner == "ai" and UnclaimedMessage.objects.count() == 0
 

@@ -6,7 +6,7 @@ import pytest
 
 from leads.llm.prompt import conversation_prompt
 from leads.models import LlmJob, Message
-from leads.selectors import messages_said
+from leads.selectors import messages_in_chat
 from messaging.models import OutboxEvent
 from parser.models import Hit
 from parser.services import message_match
@@ -23,8 +23,10 @@ def in_chat(world: World, **facts: object) -> IncomingMessage:
 
 
 def turns(conversation) -> list[tuple[str, object]]:
-    said = messages_said(conversation_id=conversation.id)
-    prompt = conversation_prompt(campaign=conversation.lead.campaign, message=conversation.lead.message, said=said)
+    messages = messages_in_chat(conversation_id=conversation.id)
+    prompt = conversation_prompt(
+        campaign=conversation.lead.campaign, hit_text=conversation.lead.message, messages=messages
+    )
     return [(turn["role"], turn.get("content")) for turn in prompt[2:]]
 
 

@@ -123,9 +123,9 @@ def test_an_outcome_that_comes_late_tells_nobody_who_it_was(world):
 
 def test_what_becomes_of_a_message_to_an_erased_person_is_not_kept(world):
     conversation = fill(world)
-    said = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
+    sent = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
     erase()
-    seen = MessageNow(None, said.telegram_message_id or 0, text=WORDS, edited_at=ledger.START, reactions="👍 2")
+    seen = MessageNow(None, sent.telegram_message_id or 0, text=WORDS, edited_at=ledger.START, reactions="👍 2")
     assert changes_record(bot_id=conversation.bot_id, changes=[seen]) == [seen]
     assert recent_messages(reader=Reader(conversation.bot_id, 0, role_handler("manager"))) == {}
     assert search(WORDS) == []

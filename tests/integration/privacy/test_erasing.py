@@ -55,7 +55,7 @@ def test_nothing_of_an_erased_person_is_in_any_table(world, asked):
     assert search(str(OTHER_ID), OTHER_NAME) == others
 
 
-def test_only_somebody_elses_event_still_has_the_number(world):
+def test_only_another_persons_event_still_has_the_number(world):
     fill(world)
     erase()
     tables = {place.table for place in search(str(ID))}
@@ -97,7 +97,7 @@ def test_erasing_again_finds_nothing_and_harms_nothing(world):
 
 
 @pytest.mark.parametrize("asked", [str(ID), f"@{NAME}"])
-def test_an_erasure_counts_what_was_held_before_it_and_no_entry_of_its_own(world, asked):
+def test_an_erasure_counts_the_rows_from_before_it_and_no_entry_of_its_own(world, asked):
     fill(world)
     assert sum(person_erase(person_named(asked), by=Shell())[0].values()) > 20
     assert sum(person_erase(person_named(asked), by=Shell())[0].values()) == 0
@@ -166,7 +166,7 @@ def test_who_is_meant_must_be_said(who):
         person_named(who)
 
 
-def test_a_name_of_several_people_must_be_told_apart_and_is_left_to_the_others(world):
+def test_a_username_of_several_people_needs_an_id_and_is_left_to_the_others(world):
     world.receive(telegram_user_id=ID, username=NAME)
     other = world.receive(telegram_user_id=OTHER_ID, username=NAME)
     Hit.objects.create(
@@ -181,7 +181,7 @@ def test_a_name_of_several_people_must_be_told_apart_and_is_left_to_the_others(w
     assert [lead.pk for lead in Lead.objects.all()] == [other.pk]
 
 
-def test_somebody_known_by_name_only_is_erased_by_name_and_bound_when_met(world):
+def test_a_person_known_by_username_only_is_erased_by_username_and_gets_the_id_when_it_is_learned(world):
     world.receive(telegram_user_id=None, username=NAME)
     person_erase(person_named(f"@{NAME}"), by=Shell())
     assert search(NAME) == []
@@ -193,7 +193,7 @@ def test_somebody_known_by_name_only_is_erased_by_name_and_bound_when_met(world)
     assert Lead.objects.get().telegram_user_id == OTHER_ID
 
 
-def test_somebody_erased_by_name_stays_erased_though_an_entry_of_the_id_was_there(world):
+def test_a_person_erased_by_username_stays_erased_though_a_suppression_of_the_id_existed(world):
     suppression_add(telegram_user_id=ID, source=Suppression.Source.OPERATOR, reason="from a file")
     world.receive(telegram_user_id=None, username=NAME)
     person_erase(person_named(f"@{NAME}"), by=Shell())

@@ -64,14 +64,14 @@ def test_while_a_message_is_leaving_the_page_says_so(client, conversation):
 
 
 @pytest.mark.parametrize("page", ["lead", "conversation"])
-def test_what_is_held_is_a_download(client, conversation, page):
+def test_personal_data_is_a_download(client, conversation, page):
     row = conversation if page == "conversation" else conversation.lead
     answer = client.get(url(row, "person"))
     assert "attachment" in answer.headers["Content-Disposition"]
     assert json.loads(answer.content)["telegram_user_id"] == ID
 
 
-def test_whoever_may_not_look_gets_nothing_and_whoever_may_only_look_erases_nothing(conversation):
+def test_a_user_who_may_not_view_gets_nothing_and_a_viewer_erases_nothing(conversation):
     stranger = Client()
     stranger.force_login(User.objects.create_user("reader", is_staff=True))
     assert stranger.get(url(conversation, "person")).status_code == 403
@@ -99,7 +99,7 @@ def test_an_export_needs_the_permission_to_view_every_kind_of_row_in_it(conversa
         assert "Export personal data" in viewer.get(url(row, "change")).content.decode()
 
 
-def test_to_change_a_lead_or_a_conversation_is_not_the_permission_to_erase_somebody(conversation):
+def test_the_permission_to_change_a_lead_or_a_conversation_does_not_allow_erasing(conversation):
     changer = _may("view_lead", "change_lead", "view_conversation", "change_conversation")
     for row in (conversation, conversation.lead):
         assert "Erase the person" not in changer.get(url(row, "change")).content.decode()

@@ -109,7 +109,7 @@ def test_an_interrupted_rotation_goes_on_where_it_stopped(keys: Keys):
 
 
 @pytest.mark.django_db
-def test_what_no_key_decrypts_is_named_left_alone_and_keeps_its_key_asked_for(keys: Keys):
+def test_a_value_that_no_key_decrypts_is_named_and_unchanged_and_its_key_stays_required(keys: Keys):
     lost, fine = make_bot("lost"), make_bot("fine")
     keyring.key_remember()
     token = Fernet(OTHER).encrypt(b"+1666").decode()

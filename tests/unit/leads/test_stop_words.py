@@ -2,7 +2,7 @@
 
 import pytest
 
-from leads.stop_words import says_stop
+from leads.stop_words import is_stop_request
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ from leads.stop_words import says_stop
     ],
 )
 def test_a_stop_is_understood(text):
-    assert says_stop(text)
+    assert is_stop_request(text)
 
 
 @pytest.mark.parametrize(
@@ -149,4 +149,4 @@ def test_a_stop_is_understood(text):
     ],
 )
 def test_ordinary_talk_is_no_stop(text):
-    assert not says_stop(text)
+    assert not is_stop_request(text)

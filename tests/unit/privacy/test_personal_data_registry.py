@@ -21,7 +21,7 @@ def test_rooms_come_in_the_order_of_their_turns_whatever_order_they_register_in(
     assert registry.rooms()[0] is again
 
 
-def test_two_rooms_with_one_turn_are_refused(monkeypatch):
+def test_two_rooms_with_the_same_turn_are_refused(monkeypatch):
     monkeypatch.setattr(registry, "_rooms", {})
     registry.register(1, Part("first"))
     with pytest.raises(ValueError, match="first and other have both turn 1"):

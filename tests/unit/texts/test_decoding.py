@@ -34,7 +34,7 @@ def test_what_is_chosen_counts_and_its_mark_is_no_text(encoding: str):
     assert decode(text.encode(encoding), encoding).text == "Да"
 
 
-def test_what_is_not_in_the_chosen_encoding_is_told_with_its_place():
+def test_a_text_that_is_not_in_the_chosen_encoding_is_refused_with_the_place():
     with pytest.raises(NotText, match=r"^it is not UTF-8: invalid start byte at byte 4, line 3$"):
         decode(b"a\r\nb\xff\n".replace(b"b", b"\n"), "utf-8")
     with pytest.raises(NotText, match="it is not UTF-8"):

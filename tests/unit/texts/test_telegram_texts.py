@@ -23,7 +23,7 @@ def test_a_text_is_kept_as_telegram_does(typed: str, kept: str):
     assert same_text(typed, kept) and same_text(kept, typed)
 
 
-def test_other_words_and_other_lines_are_another_text():
+def test_texts_with_other_words_or_lines_differ():
     assert not same_text("Two\nlines", "Two lines")
     assert not same_text("two", "Two")
 
