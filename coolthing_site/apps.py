@@ -6,7 +6,7 @@ class CoolthingSiteConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
-        from coolthing_site import checks  # noqa: F401  It registers them.
+        from coolthing_site import checks  # noqa: F401  The module registers the checks.
         from coolthing_site.person_data import PanelPersonalData
         from privacy import registry as privacy
 

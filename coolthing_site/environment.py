@@ -1,4 +1,4 @@
-"""The environment, read strictly: a missing or malformed variable ends the process with one line that names it."""
+"""Reads the environment strictly: a missing or malformed variable ends the process with a line that names it."""
 
 import ipaddress
 from collections.abc import Callable
@@ -16,7 +16,7 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
 class Environment:
-    """`files` fill in what the process's environment lacks, the first of them first. Empty counts as not set."""
+    """The process's environment, completed from `files`; earlier files take precedence. Empty values count as unset."""
 
     def __init__(self, *files: Path) -> None:
         self._env = environ.Env()
@@ -27,21 +27,21 @@ class Environment:
     def _read(self, file: Path) -> None:
         known = set(self._env.ENVIRON)
         self._env.read_env(str(file), parse_comments=True)
-        # A name that a file leaves empty must not hide the value that the next file has for it.
+        # An empty value in a file must not hide the next file's value.
         for name in self._env.ENVIRON.keys() - known:
             self._env.ENVIRON[name] = self._env.ENVIRON[name].strip()
             if not self._env.ENVIRON[name]:
                 del self._env.ENVIRON[name]
 
     def text(self, name: str, default: str | None = None) -> str:
-        # Read as it is: django-environ would take a leading $ for the name of another variable.
+        # Read directly: django-environ would treat a value with a leading $ as the name of another variable.
         value = self._env.ENVIRON.get(name, "")
         if not value and default is None:
-            fail(name, "is not set; .env.example says what it is for")
+            fail(name, "is not set; .env.example explains it")
         return value or default or ""
 
     def text_or(self, name: str, default: Callable[[], str | None]) -> str:
-        """As `text`, with a default that is made only when it is needed: it may miss variables of its own."""
+        """Like `text`, with a default that is computed only if it is needed, because it may need other variables."""
         return self.text(name, "") or self.text(name, default())
 
     def whole(self, name: str, default: int, *, least: int = 0, most: int = 2**31) -> int:
@@ -56,7 +56,7 @@ class Environment:
         return self.whole(name, default, least=least, most=65535)
 
     def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        """One of them, however it is written."""
+        """One of `choices`, in upper or lower case."""
 
         def cast(value: str) -> str:
             if value.upper() not in choices:
@@ -87,15 +87,17 @@ class Environment:
         return entries
 
     def url(self, name: str, schemes: set[str], default: str | None = None) -> str:
-        """An address with one of `schemes` and a host. Errors never repeat the value: it holds a password."""
+        """A URL with one of `schemes` and a host. Errors never show the value, because it contains a password."""
         value = self.text(name, default)
         if value and not _is_address(value, schemes):
             fail(name, f"must look like {min(schemes)}://user:password@host:port/…")
         return value
 
     def address_from_parts(self, scheme: str, prefix: str, *, port: int, path: str = "/coolthing") -> str | None:
-        """The address of {prefix}_HOST for the user `coolthing` with {prefix}_PASSWORD, percent-encoded as an address
-        needs it: docker compose cannot do that. None without a host."""
+        """The URL of {prefix}_HOST for the user `coolthing` with {prefix}_PASSWORD. None without a host.
+
+        The password is percent-encoded, which docker compose cannot do.
+        """
         host = self.text(f"{prefix}_HOST", "")
         if not host:
             return None
@@ -145,12 +147,12 @@ class Environment:
 def _is_address(value: str, schemes: set[str]) -> bool:
     try:
         parts = urlsplit(value)
-        # Reading a port that is none raises.
+        # Reading an invalid port raises ValueError.
         return parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
 
 
 def fail(name: str, reason: str) -> NoReturn:
-    """End the process: nothing works without its configuration, and a traceback would hide the one line that helps."""
+    """End the process with a line that names the variable; a traceback would hide this line."""
     raise SystemExit(f"configuration: {name} {reason}")

@@ -1,7 +1,7 @@
 """Flower behind its login: `python -m coolthing_site.flower_server -A coolthing_site flower --port=5555`.
 
-By itself Flower answers /metrics to everybody, and without FLOWER_BASIC_AUTH everything. Only /healthcheck ("OK"),
-its style sheets and "not found" stay open.
+Flower itself serves /metrics without a login, and without FLOWER_BASIC_AUTH all pages. Here only /healthcheck ("OK"),
+the style sheets and "not found" need no login.
 """
 
 import os
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
 
 
 def require_login(logins: str) -> None:
-    """End the process unless each login is a user and a password. Flower takes several, separated by commas."""
+    """End the process unless each login is a user and a password. Flower accepts several, separated by commas."""
     if not logins:
         fail("FLOWER_BASIC_AUTH", "is not set: Flower has no other login")
     for login in logins.split(","):

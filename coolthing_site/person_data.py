@@ -17,7 +17,7 @@ class PanelPersonalData(PersonalData):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """Who changed something and when stays; the row's name and the message are erased."""
+        """Erase the row's name and the message of each entry. The user, the time and the kind of change stay."""
         found = rows_lock(LogEntry.objects.filter(pk__in=[row.pk for row in _entries(person)]))
         LogEntry.objects.filter(pk__in=found).update(object_repr=ERASED, change_message="")
         return {"history": len(found)}

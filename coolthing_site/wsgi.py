@@ -7,7 +7,7 @@ from django.core.wsgi import get_wsgi_application
 
 def _end(line: object) -> NoReturn:
     sys.stderr.write(f"{line}\n")
-    # Gunicorn ends at this code; at any other it would start the worker again, for ever.
+    # Gunicorn ends after this exit code; after any other it would restart the worker forever.
     sys.exit(3)
 
 
@@ -16,7 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coolthing_site.settings")
 try:
     application = get_wsgi_application()
 except SystemExit as ended:
-    # The configuration is not usable; `ended` says why.
+    # The configuration is not valid; `ended` contains the reason.
     _end(ended)
 
 from vault.startup import problem  # noqa: E402 - needs the apps

@@ -1,1 +1,1 @@
-"""`manage.py demo`: plays both modes against the sandbox, then compares what was sent with our ledger."""
+"""`manage.py demo`: runs scripts and leads in the sandbox, then compares the sandbox's messages with the ledger."""

@@ -1,4 +1,4 @@
-"""Compares the messages that Telegram has with those in our ledger, one by one."""
+"""Compares each message in the sandbox with the ledger of deliveries."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LedgerMessage:
-    """One outgoing message, told by either side.
+    """An outgoing message, as recorded in the sandbox or in the ledger.
 
-    `peer` is a marked chat id or a user id; `message_id` is the sender's; `reply_to` is the `random_id` of the
-    message of ours that it answers, or None.
+    `peer` is a marked chat id or a user id. `message_id` is the id in the sender's account. `reply_to` is the
+    `random_id` of the outgoing message to which it replies, or None.
     """
 
     random_id: int
@@ -24,7 +24,7 @@ class LedgerMessage:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`missing`: ours says sent, Telegram does not know it. `unexpected`: the other way round."""
+    """`missing`: messages that only the ledger has as sent. `unexpected`: messages that only the sandbox has."""
 
     matched: int
     missing: list[str] = field(default_factory=list)
@@ -37,8 +37,8 @@ class Comparison:
         return not (self.missing or self.unexpected or self.different or self.duplicates)
 
 
-def said_by(accounts: set[int], entries: Iterable[Mapping[str, Any]]) -> list[LedgerMessage]:
-    """The entries of the sandbox's ledger (`GET /ledger`) that these accounts of ours wrote."""
+def sent_by(accounts: set[int], entries: Iterable[Mapping[str, Any]]) -> list[LedgerMessage]:
+    """The messages that `accounts` sent, from the entries of the sandbox (`GET /ledger`)."""
     entries = list(entries)
     random_ids = {entry["seq"]: entry["random_id"] for entry in entries}
     return [
@@ -56,19 +56,23 @@ def said_by(accounts: set[int], entries: Iterable[Mapping[str, Any]]) -> list[Le
 
 
 def compare(ours: Iterable[LedgerMessage], theirs: Iterable[LedgerMessage]) -> Comparison:
-    """Match by `random_id`; every field must agree. A thing said to the same peer in the same words, as an answer
-    to the same message, counts as said twice even under another `random_id`."""
+    """Match the messages by `random_id` and compare all fields.
+
+    Two messages with the same sender, peer, text and `reply_to` are duplicates, even if their `random_id`s differ.
+    """
     our_list, their_list = list(ours), list(theirs)
-    our_by_id = {said.random_id: said for said in our_list}
-    their_by_id = {said.random_id: said for said in their_list}
+    our_by_id = {message.random_id: message for message in our_list}
+    their_by_id = {message.random_id: message for message in their_list}
     common = our_by_id.keys() & their_by_id.keys()
-    repeated = Counter((said.sender, said.peer, said.text, said.reply_to) for said in their_list)
+    repeated = Counter((message.sender, message.peer, message.text, message.reply_to) for message in their_list)
     return Comparison(
         matched=sum(our_by_id[key] == their_by_id[key] for key in common),
         missing=[str(our_by_id[key]) for key in our_by_id.keys() - common],
         unexpected=[str(their_by_id[key]) for key in their_by_id.keys() - common],
         different=[
-            f"ours {our_by_id[key]}, theirs {their_by_id[key]}" for key in common if our_by_id[key] != their_by_id[key]
+            f"ledger {our_by_id[key]}, sandbox {their_by_id[key]}"
+            for key in common
+            if our_by_id[key] != their_by_id[key]
         ],
         duplicates=[f"{count} times: {key}" for key, count in repeated.items() if count > 1]
         + [f"random_id {key} twice" for key, count in Counter(s.random_id for s in their_list).items() if count > 1],

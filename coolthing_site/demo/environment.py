@@ -1,4 +1,4 @@
-"""Makes the demo's own database and virtual host, anew each time, so that nothing older is counted."""
+"""Creates the demo's own database and virtual host anew at each start, so that they contain no older data."""
 
 import secrets
 import socket
@@ -15,15 +15,15 @@ from messaging.broker.management_api import ManagementApi, ManagementUnavailable
 
 SUFFIX = "_demo"
 TIMEOUT_SECONDS = 10.0
-# Bound and never listening: whoever is to listen on such a port starts seconds after it was chosen, and until then the
-# kernel would give it to any other server or connection.
+# Bound sockets that never listen. A process starts to listen on its port seconds after the port was chosen; without
+# these sockets the kernel could give the port to another program meanwhile.
 _kept: list[socket.socket] = []
 
 
 def demo_environment(work_dir: Path) -> dict[str, str]:
-    """Make the demo's database and virtual host, and return the environment that points every process at them."""
+    """Create the demo's database and virtual host. Returns the environment that points all processes at them."""
     if not settings.RABBITMQ_MANAGEMENT_URL:
-        raise CommandError("the demo reads its queues: set RABBITMQ_MANAGEMENT_URL beside RABBITMQ_URL")
+        raise CommandError("set RABBITMQ_MANAGEMENT_URL: the demo reads its queues from the management API")
     database_url = _with_path_suffix(settings.DATABASE_DIRECT_URL)
     rabbitmq_url = _with_path_suffix(settings.RABBITMQ_URL)
     _recreate_database(settings.DATABASE_DIRECT_URL, urlsplit(database_url).path.lstrip("/"))
@@ -43,9 +43,9 @@ def demo_environment(work_dir: Path) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on, all different; nobody gets one by chance while this process lives.
+    """Different free loopback ports, which the kernel gives to no other program while this process runs.
 
-    A server may listen there if it sets SO_REUSEADDR, as servers do.
+    A server can listen on them if it sets SO_REUSEADDR, as servers usually do.
     """
     sockets = [socket.socket() for _ in range(count)]
     for listener in sockets:
@@ -67,11 +67,11 @@ def _recreate_database(server_url: str, name: str) -> None:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     except psycopg.Error as error:
-        raise CommandError(f"the demo cannot make its database {name}: {str(error).strip()}") from error
+        raise CommandError(f"the demo cannot create its database {name}: {str(error).strip()}") from error
 
 
 def _recreate_vhost(name: str) -> None:
     try:
         ManagementApi(settings.RABBITMQ_MANAGEMENT_URL, name).recreate_vhost()
     except ManagementUnavailable as problem:
-        raise CommandError(f"the demo cannot make its virtual host {name}: {problem}") from None
+        raise CommandError(f"the demo cannot create its virtual host {name}: {problem}") from None

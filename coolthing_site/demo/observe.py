@@ -18,7 +18,7 @@ from scripts.models import Assignment, Step
 
 
 def lines_by_chat() -> dict[str, dict[str, int]]:
-    """Chat title → lines planned and said."""
+    """Chat title → number of planned and of sent lines."""
     rows = (
         Step.objects.values(title=F("play__chat__title"))
         .annotate(planned=Count("id"), said=Count("id", filter=Q(state=Step.State.SENT)))
@@ -28,13 +28,13 @@ def lines_by_chat() -> dict[str, dict[str, int]]:
 
 
 def counts() -> dict[str, int]:
-    """One number for each thing that the demo waits for or shows."""
+    """The numbers that the demo waits for or shows."""
     return {
         "plays_open": Assignment.objects.filter(state__in=[Assignment.State.ACTIVE, Assignment.State.PLAYING]).count(),
-        "steps_said": Step.objects.filter(state=Step.State.SENT).count(),
+        "lines_sent": Step.objects.filter(state=Step.State.SENT).count(),
         "hits": Hit.objects.count(),
         "leads": Lead.objects.count(),
-        "talking": Conversation.objects.exclude(owner=Conversation.Owner.NONE).count(),
+        "conversations": Conversation.objects.exclude(owner=Conversation.Owner.NONE).count(),
         "llm_due": LlmJob.objects.filter(state=LlmJob.State.DUE).count(),
         "deliveries_open": Delivery.objects.filter(state__in=[Delivery.State.QUEUED, Delivery.State.SENDING]).count(),
         "deliveries_sent": Delivery.objects.filter(state=Delivery.State.SENT).count(),
@@ -48,13 +48,13 @@ def counts() -> dict[str, int]:
 
 
 def bots_not_online(roles: list[str]) -> list[str]:
-    """`key: state (reason)` of every enabled bot of these roles that is not online."""
+    """`key: state reason` of each enabled bot of these roles that is not online."""
     bots = Bot.objects.filter(role__in=roles, enabled=True).exclude(state=Bot.State.ONLINE)
     return [f"{bot.key}: {bot.state} {bot.state_reason}".strip() for bot in bots]
 
 
 def _peer(delivery: Delivery) -> int | None:
-    """Under which id it went out: a group may have become a supergroup since."""
+    """The id to which the delivery was sent: the group may have become a supergroup since."""
     if delivery.chat is None or delivery.first_attempt_at is None:
         return delivery.peer_id
     return delivery.chat.telegram_id_at(delivery.first_attempt_at)
@@ -77,7 +77,7 @@ def our_ledger() -> list[LedgerMessage]:
 
 
 def bus() -> dict[str, Any]:
-    """Events published, handled and dead-lettered: in all, by queue, and how many each queue should have handled."""
+    """The numbers of published, handled and dead-lettered events, and of those that each queue should have handled."""
     published = OutboxEvent.objects.filter(published_at__isnull=False).values_list("exchange", "routing_key")
     expected: dict[str, int] = defaultdict(int)
     for exchange, routing_key in published:
@@ -97,10 +97,10 @@ def bus() -> dict[str, Any]:
 
 
 def events_open() -> int:
-    """Events that some queue has yet to handle. The broker's own figures are seconds old."""
-    told = bus()
-    done = Counter(told["handled_by_queue"]) + Counter(told["dead_lettered_by_queue"])
-    return (Counter(told["expected_by_queue"]) - done).total()
+    """The number of events that are not handled yet, over all queues. The broker's own figures are seconds old."""
+    figures = bus()
+    done = Counter(figures["handled_by_queue"]) + Counter(figures["dead_lettered_by_queue"])
+    return (Counter(figures["expected_by_queue"]) - done).total()
 
 
 def queue_depths() -> dict[str, int]:
@@ -109,16 +109,18 @@ def queue_depths() -> dict[str, int]:
 
 
 def lowest(before: dict[str, int], depths: dict[str, int]) -> dict[str, int]:
-    """The lowest depth of each queue in a row of looks, of which `depths` is the latest. A message that stays is in
-    every look; what beat publishes every few seconds is not, but some queue may have one of those at any moment.
+    """The lowest depth of each queue over several reads, of which `depths` is the latest.
+
+    A message that stays in a queue is counted in every read. Messages that beat publishes every few seconds may be in a
+    queue at any single read, but not at every read.
     """
     return {queue: min(depth, before.get(queue, depth)) for queue, depth in depths.items()}
 
 
 def hit_to_lead_ms() -> list[float]:
-    """Milliseconds from the record of a hit to that of the lead made of it, sorted.
+    """The sorted milliseconds between the records of each hit and its lead.
 
-    When the words were said Telegram tells in whole seconds only.
+    The time of the message itself is not used, because Telegram reports it in whole seconds only.
     """
     leads = dict(Lead.objects.values_list("event_id", "created_at"))
     hits = Hit.objects.filter(id__in=leads).values_list("id", "created_at")
@@ -126,7 +128,7 @@ def hit_to_lead_ms() -> list[float]:
 
 
 def percentile(sorted_values: list[float], share: float) -> float:
-    """The value below which `share` (0…1) of the sorted values lie; 0 when there are none."""
+    """The value below which `share` (0 to 1) of the sorted values lie; 0 without values."""
     if not sorted_values:
         return 0.0
     return round(sorted_values[min(len(sorted_values) - 1, int(share * len(sorted_values)))], 1)

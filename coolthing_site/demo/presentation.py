@@ -12,12 +12,12 @@ from coolthing_site.demo import observe
 
 def progress_line(people: dict[str, Any], now: dict[str, int]) -> str:
     figures = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in now.items())
-    return f"  people said {people['said']} of {people['of']}, {figures}"
+    return f"  messages from people {people['said']} of {people['of']}, {figures}"
 
 
 def progress_table(people: dict[str, Any], now: dict[str, int]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_row("people said", f"{people['said']} of {people['of']}")
+    table.add_row("messages from people", f"{people['said']} of {people['of']}")
     for title, lines in observe.lines_by_chat().items():
         table.add_row(f"play in {title}", f"{lines['said']} of {lines['planned']} lines")
     for name, count in now.items():
@@ -26,13 +26,13 @@ def progress_table(people: dict[str, Any], now: dict[str, int]) -> Table:
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:
-    """The report for people; `problems` last."""
+    """Print the report as a table, and then its problems."""
     table = Table(show_header=False, box=None, padding=(0, 2))
     scripts, leads, bus, ledger = report["scripts"], report["leads"], report["bus"], report["ledger"]
     for title, lines in scripts["by_chat"].items():
-        table.add_row(f"lines said in {title}", f"{lines['said']} of {lines['planned']}")
+        table.add_row(f"lines sent in {title}", f"{lines['said']} of {lines['planned']}")
     table.add_row(
-        "people wrote", f"{report['people']['said']} messages, {leads['expected_hits']} of them meant as hits"
+        "messages from people", f"{report['people']['said']}, of which {leads['expected_hits']} should be hits"
     )
     table.add_row("leads", f"{leads['created']} of {leads['expected']} expected: {_words(leads['by_state'])}")
     table.add_row("conversations by owner", _words(report["conversations"]))
@@ -48,15 +48,15 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     table.add_row("notifications", _words(report["notifications"]))
     table.add_row("deliveries", _words(report["deliveries"]))
     table.add_row(
-        "Telegram's ledger and ours",
-        f"{ledger['matched']} messages agree, {ledger['duplicates']} said twice, "
+        "sandbox and ledger",
+        f"{ledger['matched']} messages match, {ledger['duplicates']} duplicates, "
         f"{len(ledger['missing']) + len(ledger['unexpected']) + len(ledger['different'])} differ",
     )
     table.add_row("time", f"{report['seconds']} s")
     console.print(table)
     for problem in report["problems"]:
         console.print(f"✗ {problem}", markup=False)
-    console.print("✗ not as it should be" if report["problems"] else "✓ everything is as it should be")
+    console.print("✗ problems found" if report["problems"] else "✓ everything is as expected")
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The demo's report: what happened, what should have happened, and every difference in words."""
+"""The demo's report: actual and expected figures, and each difference as a sentence."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from django.db.models import Count, F
 from bots.models import Bot, Delivery
 from campaigns.models import Suppression
 from coolthing_site.demo import observe
-from coolthing_site.demo.comparison import compare, said_by
+from coolthing_site.demo.comparison import compare, sent_by
 from leads.models import Conversation, Lead
 from notifier.models import Notification
 from notifier.selectors import collecting
@@ -19,7 +19,7 @@ MIN_LINES, MIN_CHATS = 8, 3
 
 @dataclass(frozen=True)
 class Outside:
-    """What the sandbox says, asked once everything has settled."""
+    """The sandbox's data, read after all work has ended."""
 
     entries: list[dict[str, Any]]
     people: dict[str, Any]
@@ -27,8 +27,11 @@ class Outside:
 
 
 def build_report(outside: Outside, *, queues: dict[str, int], seconds: float) -> dict[str, Any]:
-    """The demo's figures as a JSON-ready object; `queues` has the messages left in each queue, `problems` is empty when
-    everything is as it should be."""
+    """The demo's figures as an object for JSON.
+
+    `queues` contains the number of messages left in each queue. The report's `problems` are empty if everything is as
+    expected.
+    """
     report: dict[str, Any] = {
         "seconds": round(seconds, 1),
         "scripts": _scripts(),
@@ -48,29 +51,29 @@ def build_report(outside: Outside, *, queues: dict[str, int], seconds: float) ->
 
 
 def problems(report: dict[str, Any]) -> list[str]:
-    """Everything in the report that is not as it should be, one sentence each."""
+    """The problems in the report, a sentence for each."""
     found: list[str] = []
     scripts, leads, bus, ledger = report["scripts"], report["leads"], report["bus"], report["ledger"]
     if len(scripts["by_chat"]) < MIN_CHATS or any(c["planned"] < MIN_LINES for c in scripts["by_chat"].values()):
-        found.append(f"the play was planned too small: {scripts['by_chat']}")
+        found.append(f"too few chats or planned lines: {scripts['by_chat']}")
     if scripts["lines_said"] != scripts["lines_planned"]:
-        found.append(f"{scripts['lines_said']} of {scripts['lines_planned']} lines were said")
+        found.append(f"{scripts['lines_said']} of {scripts['lines_planned']} lines were sent")
     if report["people"]["said"] != report["people"]["of"]:
-        found.append(f"the people said {report['people']['said']} of {report['people']['of']} lines")
+        found.append(f"people sent {report['people']['said']} of {report['people']['of']} messages")
     found += [f"no lead for {who}" for who in leads["missing"]]
-    found += [f"a lead that nobody meant: {who}" for who in leads["unexpected"]]
-    found += [f"said no, but is not suppressed: {who}" for who in report["opt_outs"]["not_honoured"]]
-    found += [f"said after an opt-out: {what}" for what in report["opt_outs"]["said_after"]]
+    found += [f"unexpected lead: {who}" for who in leads["unexpected"]]
+    found += [f"opted out, but is not suppressed: {who}" for who in report["opt_outs"]["not_honoured"]]
+    found += [f"sent after an opt-out: {what}" for what in report["opt_outs"]["said_after"]]
     for queue, expected in bus["expected_by_queue"].items():
         handled = bus["handled_by_queue"].get(queue, 0)
         if handled != expected:
             found.append(f"{queue} handled {handled} of {expected} events")
     if bus["dead_lettered"] or bus["parked"]:
-        found.append(f"{bus['dead_lettered']} messages dead-lettered, {bus['parked']} parked in the outbox")
+        found.append(f"{bus['dead_lettered']} messages dead-lettered, {bus['parked']} unpublishable in the outbox")
     found += [f"{depth} messages left in {queue}" for queue, depth in report["queues"].items() if depth]
     unsettled = {s: n for s, n in report["deliveries"].items() if s not in ("sent", "cancelled", "refused")}
     if unsettled:
-        found.append(f"deliveries that did not end well: {unsettled}")
+        found.append(f"deliveries that were not sent, cancelled or refused: {unsettled}")
     if report["notifications"].get("sent", 0) == 0 or report["notifications"].keys() - {"sent", "collecting"}:
         found.append(f"notifications: {report['notifications'] or 'none'}")
     for kind in ("missing", "unexpected", "different", "twice"):
@@ -104,7 +107,7 @@ def _leads(scenario: Scenario) -> dict[str, Any]:
 
 
 def _opt_outs(outside: Outside) -> dict[str, Any]:
-    """Who said no in private, whether we took it as that, and what was claimed for sending after we had."""
+    """The people who opted out in direct chats, whether each is suppressed, and deliveries claimed after that."""
     ids = outside.scenario.user_ids()
     refused = {
         ids[person.key]: person.key
@@ -119,7 +122,7 @@ def _opt_outs(outside: Outside) -> dict[str, Any]:
     suppressed = dict(
         Suppression.objects.filter(telegram_user_id__isnull=False).values_list("telegram_user_id", "created_at")
     )
-    said_after = [
+    sent_after = [
         f"delivery {delivery_id} to {peer_id}"
         for delivery_id, peer_id, counted_at in Delivery.objects.filter(
             peer_id__in=suppressed, state=Delivery.State.SENT
@@ -130,13 +133,13 @@ def _opt_outs(outside: Outside) -> dict[str, Any]:
         "said": len(refused),
         "honoured": len(refused.keys() & suppressed.keys()),
         "not_honoured": sorted(key for user_id, key in refused.items() if user_id not in suppressed),
-        "said_after": said_after,
+        "said_after": sent_after,
     }
 
 
 def _ledger(outside: Outside) -> dict[str, Any]:
     accounts = set(Bot.objects.filter(telegram_user_id__isnull=False).values_list("telegram_user_id", flat=True))
-    result = compare(observe.our_ledger(), said_by({a for a in accounts if a}, outside.entries))
+    result = compare(observe.our_ledger(), sent_by({a for a in accounts if a}, outside.entries))
     return {
         "matches": result.matches,
         "matched": result.matched,
@@ -158,8 +161,10 @@ def _latency() -> dict[str, float]:
 
 
 def notifications() -> dict[str, int]:
-    """By state; those that wait for more of their kind (BUNDLED in `notifier.notifications.bundles`) have one of
-    their own here."""
+    """The number of notifications in each state.
+
+    Queued notifications that wait for further events of their bundle are counted as "collecting".
+    """
     waiting = Notification.objects.filter(collecting()).count()
     rows = Notification.objects.exclude(collecting()).values("state").annotate(n=Count("pk")).order_by("state")
     return {row["state"]: row["n"] for row in rows} | ({"collecting": waiting} if waiting else {})

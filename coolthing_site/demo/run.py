@@ -1,4 +1,4 @@
-"""The demo's stages, in order. Runs inside the demo's own environment (see `environment.py`)."""
+"""The demo's stages, in order. They run in the demo's own environment (see `environment.py`)."""
 
 import time
 from collections.abc import Callable
@@ -26,15 +26,15 @@ from scripts.models import Assignment
 from scripts.services import assignment_activate
 
 SCENARIO = "demo"
-START_SECONDS = 180.0  # until a process or a bot must be up; two idle cores start fourteen Pythons in about 30
-SETTLE_SECONDS = 240.0  # until play and conversations must have ended; they take about 40
-QUIET_SECONDS = 8.0  # longer than a person's answer plus the pause before the LLM's, on a machine that is busy
+START_SECONDS = 180.0  # within which processes and bots must be up; on two idle cores this takes about 30 s
+SETTLE_SECONDS = 240.0  # within which plays and conversations must end; this takes about 40 s
+QUIET_SECONDS = 8.0  # longer than a person's answer and the pause before the LLM's reply, on a busy machine
 POLL_SECONDS = 0.5
-PRINT_SECONDS = 5.0  # between two progress lines where there is no terminal
+PRINT_SECONDS = 5.0  # between two lines of progress if the output is not a terminal
 
 
 class Demo:
-    """One run. `work_dir` receives the logs, the sandbox's key and the notifier's file."""
+    """A run of the demo. `work_dir` is for the logs, the sandbox's key and the notifier's file."""
 
     def __init__(self, *, console: Console, work_dir: Path, processes: ProcessGroup) -> None:
         self.console = console
@@ -45,14 +45,14 @@ class Demo:
         self.began = time.monotonic()
 
     def run(self, *, local_hour: int | None = None) -> dict[str, Any]:
-        """Play everything to its end and return the report."""
+        """Run all stages and return the report."""
         self._stage("database and topology", self._prepare)
         self._stage("sandbox", self._start_sandbox)
         self._stage(f"seed {SEED_FILE}", lambda: self._seed(local_hour))
         self._stage("log the bots in", lambda: connect_bots(self.control))
         self._stage("start the processes", self._start_processes)
         self._stage("parser and manager bots online", self._wait_for_bots)
-        self._stage("activate the script, let people talk", self._activate)
+        self._stage("activate the script and start the people", self._activate)
         queues = self._settle()
         outside = Outside(self.control.get("/ledger"), self.control.get("/people"), self.scenario)
         return build_report(outside, queues=queues, seconds=time.monotonic() - self.began)
@@ -75,7 +75,7 @@ class Demo:
     def _seed(self, local_hour: int | None) -> None:
         call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
         if local_hour is not None:
-            Campaign.objects.update(time_zone=time_zone_where_it_is(local_hour, datetime.now(UTC)))
+            Campaign.objects.update(time_zone=time_zone_at_hour(local_hour, datetime.now(UTC)))
 
     def _start_processes(self) -> None:
         for name, command in procfile().items():
@@ -96,9 +96,9 @@ class Demo:
         self.control.post("/people/start")
 
     def _settle(self) -> dict[str, int]:
-        """Wait until nothing is under way, nothing has changed for a while, and each queue has been empty since.
+        """Wait until no work is under way, nothing has changed for QUIET_SECONDS, and each queue was empty since then.
 
-        Shows progress. Returns the number of messages that stayed in each queue.
+        Shows the progress. Returns the number of messages that stayed in each queue.
         """
         left: dict[str, int] = {}
         deadline, since = time.monotonic() + SETTLE_SECONDS, time.monotonic()
@@ -129,16 +129,16 @@ class Demo:
         while not ready():
             self._check_processes()
             if time.monotonic() > deadline:
-                raise CommandError(f"after {START_SECONDS:.0f} s it is still not true that {what}: {why()}")
+                raise CommandError(f"{what} not within {START_SECONDS:.0f} s: {why()}")
             time.sleep(POLL_SECONDS)
 
     def _check_processes(self) -> None:
         for name, code in self.processes.ended().items():
-            raise CommandError(f"{name} ended with {code}. It last said:\n{self.processes.tail(name)}")
+            raise CommandError(f"{name} ended with exit code {code}. Its last output:\n{self.processes.tail(name)}")
 
 
-def time_zone_where_it_is(hour: int, now: datetime) -> str:
-    """The IANA name of a fixed-offset zone in which the clock now shows `hour` (its minutes are UTC's)."""
+def time_zone_at_hour(hour: int, now: datetime) -> str:
+    """The IANA name of a time zone with a fixed offset, in which it is now `hour` o'clock (with the minutes of UTC)."""
     offset = (hour - now.astimezone(UTC).hour + 12) % 24 - 12
     # POSIX signs: Etc/GMT-3 is three hours ahead of UTC.
     return "Etc/GMT" if offset == 0 else f"Etc/GMT{-offset:+d}"

@@ -1,1 +1,1 @@
-"""The sandbox with campaigns in it, as `make up` and the demo use it."""
+"""The sandbox with the demo's campaigns, for `make up` and the demo."""

@@ -1,4 +1,4 @@
-"""The sandbox's control API, as `make up`, the demo and the benchmarks call it."""
+"""A client of the sandbox's control API, for `make up`, the demo and the benchmarks."""
 
 from dataclasses import dataclass
 from typing import Any

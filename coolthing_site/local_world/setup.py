@@ -29,24 +29,26 @@ def start_sandbox(processes: ProcessGroup, command: str) -> SandboxControl:
     deadline = time.monotonic() + START_SECONDS
     while not control.is_up():
         if processes.ended() or time.monotonic() > deadline:
-            raise CommandError(f"the sandbox did not start. It last said:\n{processes.tail(SANDBOX)}")
+            raise CommandError(f"the sandbox did not start. Its last output:\n{processes.tail(SANDBOX)}")
         time.sleep(POLL_SECONDS)
     return control
 
 
 def bots_never_connected() -> QuerySet[Bot]:
-    """Those of the seed file that were never logged in, nor is anybody at it. Whoever was logged out, or was added by
-    hand, is left alone."""
+    """The seed file's bots without a session, an unfinished login or a history.
+
+    Bots that were logged out, and bots that an operator added, are not among them.
+    """
     data, _ = document.load(str(settings.BASE_DIR / SEED_FILE))
     keys = [bot["key"] for bot in data["bots"]]
     untouched = Bot.objects.filter(session__isnull=True, pending_login__isnull=True, history__isnull=True)
     return untouched.filter(key__in=keys).order_by("key")
 
 
-def bots_left_alone() -> list[str]:
-    """The keys of the others that are not logged in: that is the operator's matter."""
-    theirs = Bot.objects.filter(session__isnull=True).exclude(pk__in=bots_never_connected().values("pk"))
-    return list(theirs.order_by("key").values_list("key", flat=True))
+def bots_to_log_in_by_hand() -> list[str]:
+    """The keys of the other bots without a session, which operators log in themselves."""
+    others = Bot.objects.filter(session__isnull=True).exclude(pk__in=bots_never_connected().values("pk"))
+    return list(others.order_by("key").values_list("key", flat=True))
 
 
 def connect_bots(control: SandboxControl) -> int:
@@ -65,16 +67,16 @@ def login_code(control: SandboxControl, phone: str) -> str:
 
 
 def prepare_local_world(
-    environment: Mapping[str, str], sandbox_command: str, run_dir: Path, *, say: Callable[[str], object]
+    environment: Mapping[str, str], sandbox_command: str, run_dir: Path, *, report: Callable[[str], object]
 ) -> None:
     """Seed the demo's campaigns into a database that has none, and log their bots in."""
     if not Campaign.objects.exists():
         call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
-        say(f"seeded {SEED_FILE}")
-    if theirs := bots_left_alone():
-        say(f"left alone, log them in yourself: {', '.join(theirs)}")
+        report(f"seeded {SEED_FILE}")
+    if keys := bots_to_log_in_by_hand():
+        report(f"not logged in automatically, log them in yourself: {', '.join(keys)}")
     if not bots_never_connected().exists():
         return
     with ProcessGroup(environment=environment, log_dir=run_dir / "logs") as processes:
         count = connect_bots(start_sandbox(processes, sandbox_command))
-    say(f"logged {count} bots in at the sandbox")
+    report(f"logged {count} bots in at the sandbox")

@@ -1,4 +1,4 @@
-"""Checks that a shape cannot express: unique names, references that lead somewhere, texts that may be sent."""
+"""Checks across the parts of a seed file: unique names, valid references, texts that may be sent."""
 
 import random
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from notifier.channels.addresses import address_problem
 from scripts.checks import text_problem
 from texts import spintax
 
-# First contacts are looked at in every variant up to this many, and beyond that in as many random ones.
+# All variants of a first contact are checked if there are at most this many; otherwise this many random variants.
 VARIANTS_READ = 2000
 
 
 def problems(seed: SeedFile) -> list[Problem]:
-    """Everything that is wrong across the file, in the file's order."""
+    """All problems across the parts of the file, in the file's order."""
     return [
         *_names(seed),
         *_permissions(seed),
@@ -31,17 +31,23 @@ def problems(seed: SeedFile) -> list[Problem]:
 
 
 def _names(seed: SeedFile) -> Iterator[Problem]:
-    yield from repeated(("bots",), (bot.key for bot in seed.bots), field="key", what='a bot before is called "{}" too')
-    yield from repeated(("bots",), (bot.phone for bot in seed.bots), field="phone", what="a bot before has it too")
-    yield from repeated(("chats",), (c.key for c in seed.chats), field="key", what='a chat before is called "{}" too')
+    yield from repeated(
+        ("bots",), (bot.key for bot in seed.bots), field="key", what='an earlier bot has the same key: "{}"'
+    )
+    yield from repeated(
+        ("bots",), (bot.phone for bot in seed.bots), field="phone", what="an earlier bot has the same phone number"
+    )
+    yield from repeated(
+        ("chats",), (c.key for c in seed.chats), field="key", what='an earlier chat has the same key: "{}"'
+    )
     references = (chat.telegram.lower() for chat in seed.chats)
-    yield from repeated(("chats",), references, field="telegram", what="a chat before is {} too")
+    yield from repeated(("chats",), references, field="telegram", what="an earlier chat has the same reference: {}")
     slugs = (campaign.slug for campaign in seed.campaigns)
-    yield from repeated(("campaigns",), slugs, field="slug", what='a campaign before is called "{}" too')
+    yield from repeated(("campaigns",), slugs, field="slug", what='an earlier campaign has the same slug: "{}"')
     for index, chat in enumerate(seed.chats):
         purposes = (permission.purpose for permission in chat.permissions)
         path = ("chats", index, "permissions")
-        yield from repeated(path, purposes, field="purpose", what='the permission "{}" is there twice')
+        yield from repeated(path, purposes, field="purpose", what='the purpose "{}" appears twice')
     yield from _script_names(seed)
 
 
@@ -50,7 +56,7 @@ def _script_names(seed: SeedFile) -> Iterator[Problem]:
     for place, campaign in enumerate(seed.campaigns):
         for index, script in enumerate(campaign.scripts):
             if script.slug in seen:
-                reason = f'a script before is called "{script.slug}" too'
+                reason = f'an earlier script has the same slug: "{script.slug}"'
                 yield Problem(("campaigns", place, "scripts", index, "slug"), reason)
             seen.add(script.slug)
 
@@ -68,7 +74,7 @@ def _budgets(seed: SeedFile) -> Iterator[Problem]:
     windows = (
         (budget.scope, budget.key, budget.purpose, budget.counts, budget.window_seconds) for budget in seed.budgets
     )
-    what = "a budget before has the same scope, key, purpose, counts and window"
+    what = "an earlier budget has the same scope, key, purpose, counts and window"
     yield from repeated(("budgets",), windows, what=what)
     named = {
         "campaign": {campaign.slug for campaign in seed.campaigns},
@@ -80,7 +86,7 @@ def _budgets(seed: SeedFile) -> Iterator[Problem]:
         if reason:
             yield Problem(("budgets", index, "key"), reason)
         if budget.counts == "new_contacts" and budget.scope in ("chat", "peer"):
-            reason = "new contacts are counted for the team, a campaign or a bot"
+            reason = "new contacts can be counted only for the team, a campaign or a bot"
             yield Problem(("budgets", index, "counts"), reason)
 
 
@@ -88,9 +94,9 @@ def _budget_key_problem(budget: BudgetPart, known: set[str]) -> str:
     if not budget.key:
         return ""
     if budget.scope == "team":
-        return "the team is one: a budget of it has no key"
+        return "a budget of the team has no key"
     if budget.scope == "peer":
-        return "" if is_person_id(budget.key) else "a peer is named by their Telegram id"
+        return "" if is_person_id(budget.key) else "the key of a peer is a Telegram id"
     return "" if budget.key in known else f'no {budget.scope} is called "{budget.key}"'
 
 
@@ -101,7 +107,7 @@ def _campaign(seed: SeedFile, index: int) -> Iterator[Problem]:
     if not is_time_zone(campaign.time_zone):
         yield Problem((*path, "time_zone"), f'no time zone is called "{campaign.time_zone}" (such as Europe/Berlin)')
     if campaign.quiet_hours and campaign.quiet_hours.start == campaign.quiet_hours.end:
-        yield Problem((*path, "quiet_hours"), "from and to are the same: null means that there are none")
+        yield Problem((*path, "quiet_hours"), "from and to are the same: write null if there are no quiet hours")
     yield from _first_contact(campaign, (*path, "first_contact"))
     yield from _keywords(campaign, (*path, "keywords"))
     yield from _managers(campaign, roles, (*path, "managers"))
@@ -114,7 +120,7 @@ def _first_contact(campaign: CampaignPart, path: Path) -> Iterator[Problem]:
     text = campaign.first_contact
     if not text:
         if campaign.managers:
-            yield Problem(path, "the campaign has managers: say what they write first")
+            yield Problem(path, "is missing: the campaign has managers, who need a first message")
         return
     reason = text_problem(text)
     if reason:
@@ -122,8 +128,8 @@ def _first_contact(campaign: CampaignPart, path: Path) -> Iterator[Problem]:
         return
     for variant in _some_variants(text):
         if not is_disclosed(variant, campaign.locale):
-            reason = f'does not say, in the language "{campaign.locale}", that an AI writes it and how to stop it'
-            yield Problem(path, reason if variant == text else f"a variant of it {reason}: {variant[:80]}…")
+            reason = f'does not say, in the language "{campaign.locale}", that an AI writes the message and how to stop'
+            yield Problem(path, reason if variant == text else f"a variant {reason}: {variant[:80]}…")
             return
 
 
@@ -140,11 +146,11 @@ def _keywords(campaign: CampaignPart, path: Path) -> Iterator[Problem]:
         for index, text in enumerate(texts):
             before = seen.setdefault(text.casefold(), kind)
             if before != kind or text.casefold() in {earlier.casefold() for earlier in texts[:index]}:
-                yield Problem((*path, kind, index), f'"{text}" is among the {before} keywords already')
+                yield Problem((*path, kind, index), f'"{text}" is already among the {before} keywords')
 
 
 def _managers(campaign: CampaignPart, roles: dict[str, str], path: Path) -> Iterator[Problem]:
-    yield from repeated(path, campaign.managers, what='"{}" is there twice')
+    yield from repeated(path, campaign.managers, what='"{}" appears twice')
     for index, bot in enumerate(campaign.managers):
         reason = bot_reference_problem(bot, roles, "manager")
         if reason:
@@ -160,19 +166,19 @@ def _watches(
         if reason:
             yield Problem((*path, index, "bot"), reason)
         for place, key in enumerate(watch.chats):
-            reason = "is watched for this campaign already" if key in seen else chat_problem(key, chats, "parse")
+            reason = "is already watched for this campaign" if key in seen else chat_problem(key, chats, "parse")
             if reason:
                 yield Problem((*path, index, "chats", place), reason)
             seen.add(key)
     if campaign.watches and not campaign.keywords.plus:
-        yield Problem((*path[:-1], "keywords", "plus"), "chats are watched, but there is no keyword to look for")
+        yield Problem((*path[:-1], "keywords", "plus"), "chats are watched, but the campaign has no plus keywords")
 
 
 def _channel(seed: SeedFile, index: int) -> Iterator[Problem]:
     channels, path = seed.notifier.channels, ("notifier", "channels", index)
     channel = channels[index]
     if channel.name in {earlier.name for earlier in channels[:index]}:
-        yield Problem((*path, "name"), f'a channel before is called "{channel.name}" too')
+        yield Problem((*path, "name"), f'an earlier channel has the same name: "{channel.name}"')
     if reason := address_problem(kind=channel.kind, address=channel.address):
         yield Problem((*path, "address"), reason)
-    yield from repeated((*path, "events"), channel.events, what='"{}" is there twice')
+    yield from repeated((*path, "events"), channel.events, what='"{}" appears twice')

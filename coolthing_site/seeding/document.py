@@ -1,7 +1,7 @@
-"""Loads a YAML file as plain data, with the line of everything in it.
+"""Loads a YAML file as plain data, with the line of each value.
 
-Only what YAML 1.2 calls core is read as anything but text: null, true, false and numbers. So `22:00`, `no` and
-`2026-11-02` stay what they look like.
+The loader uses the core schema of YAML 1.2: all values except null, true, false and numbers are texts. So `22:00`, `no`
+and `2026-11-02` are texts.
 """
 
 import re
@@ -15,7 +15,7 @@ from messaging.wire import unstorable
 from texts.decoding import NotText, only_certain
 
 Lines = dict[Path, int]
-# Against aliases that hold themselves, or each other many times over.
+# Limits against aliases that contain themselves, or each other many times.
 DEEPEST = 20
 MOST_VALUES = 500_000
 
@@ -35,21 +35,21 @@ for _tag, _pattern, _first in (
 
 
 def load(file: str) -> tuple[Any, Lines]:
-    """The file's data and the line of each path in it. Raises SeedError when there is no file or it is no YAML."""
+    """The file's data and the line of each path in it. Raises SeedError without a file or valid YAML."""
     try:
         text = only_certain(FilePath(file).read_bytes())
     except OSError as error:
         raise SeedError(file, [Problem((), error.strerror or "cannot be read")]) from error
     except NotText as error:
-        raise SeedError(file, [Problem((), f"is no text that can be read: {error}. Save it as UTF-8")]) from error
+        raise SeedError(file, [Problem((), f"cannot be decoded: {error}. Save the file as UTF-8")]) from error
     try:
         return _parse(file, text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        reason = f"is no YAML: {error.problem or error.context}"
+        reason = f"is not valid YAML: {error.problem or error.context}"
         raise SeedError(file, [Problem((), reason, mark.line + 1 if mark else None)]) from error
     except yaml.YAMLError as error:
-        raise SeedError(file, [Problem((), f"is no YAML: {' '.join(str(error).split())}")]) from error
+        raise SeedError(file, [Problem((), f"is not valid YAML: {' '.join(str(error).split())}")]) from error
 
 
 def _parse(file: str, text: str) -> tuple[Any, Lines]:
@@ -64,7 +64,9 @@ def _parse(file: str, text: str) -> tuple[Any, Lines]:
 
 def _walk(file: str, node: yaml.Node, path: Path, lines: Lines) -> None:
     if len(path) > DEEPEST or len(lines) > MOST_VALUES:
-        raise SeedError(file, [Problem(path[:DEEPEST], "is too much: an alias that holds itself, or a file too large")])
+        raise SeedError(
+            file, [Problem(path[:DEEPEST], "is too deep, or the file is too large; an alias may contain itself")]
+        )
     lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode) and (problem := unstorable(node.value)):
         raise SeedError(file, [Problem(path, problem, lines[path])])
@@ -75,6 +77,6 @@ def _walk(file: str, node: yaml.Node, path: Path, lines: Lines) -> None:
         for key, value in node.value:
             inner = (*path, str(key.value))
             if inner in lines:
-                raise SeedError(file, [Problem(inner, "is there twice", key.start_mark.line + 1)])
+                raise SeedError(file, [Problem(inner, "appears twice", key.start_mark.line + 1)])
             _walk(file, value, inner, lines)
             lines[inner] = key.start_mark.line + 1

@@ -15,7 +15,7 @@ def problems(seed: SeedFile) -> list[Problem]:
 
 
 def role_problems(seed: SeedFile) -> list[Problem]:
-    """Asked before the rows are locked: what these answers lock comes first."""
+    """Problems with changed roles. Call it before the rows are locked: `role_problem` takes earlier locks."""
     parts = {part.key: (index, part) for index, part in enumerate(seed.bots)}
     found = []
     for bot_id, key in Bot.objects.filter(key__in=parts).order_by("pk").values_list("pk", "key"):
@@ -33,9 +33,11 @@ def _bots(seed: SeedFile) -> Iterator[Problem]:
         path, bot = ("bots", index, "phone"), known.get(part.key)
         owner = owners.get(part.phone, part.key)
         if owner != part.key:
-            yield Problem(path, f'bot "{owner}" has this phone already')
+            yield Problem(path, f'bot "{owner}" already has this phone number')
         elif bot is not None and bot.phone != part.phone and hasattr(bot, "session"):
-            yield Problem(path, f'bot "{part.key}" is logged in with another phone: a new account needs a new key')
+            yield Problem(
+                path, f'bot "{part.key}" is logged in with another phone number: use a new key for a new account'
+            )
 
 
 def _chats(seed: SeedFile) -> Iterator[Problem]:
@@ -44,6 +46,6 @@ def _chats(seed: SeedFile) -> Iterator[Problem]:
     for index, part in enumerate(seed.chats):
         owner = owners.get(part.telegram, part.key)
         if owner != part.key:
-            yield Problem(("chats", index, "telegram"), f'chat "{owner}" is {part.telegram} already')
+            yield Problem(("chats", index, "telegram"), f'chat "{owner}" already has the reference {part.telegram}')
         elif part.key in ids and (wrong := reference_problem(chat_id=ids[part.key], reference=part.telegram)):
             yield Problem(("chats", index, "telegram"), wrong)

@@ -1,4 +1,4 @@
-"""A problem in a seed file: the file, the path inside it, the reason, and the line where there is one."""
+"""A problem in a seed file: the path inside the file, the reason, and the line if it is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Problem:
 
 
 class SeedError(Exception):
-    """The file is refused whole. The text has one line a problem, each beginning with the file's name."""
+    """The file is refused. The text has a line for each problem, which begins with the file's name."""
 
     def __init__(self, file: str, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(f"{file}: {problem}" for problem in problems))
@@ -27,7 +27,7 @@ class SeedError(Exception):
 
 
 def dotted(path: Path) -> str:
-    """campaigns[0].scripts[0].lines[3].reply_to"""
+    """The path as text: campaigns[0].scripts[0].lines[3].reply_to"""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

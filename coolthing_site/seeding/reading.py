@@ -6,18 +6,18 @@ from coolthing_site.seeding import checks, document
 from coolthing_site.seeding.problems import Path, Problem, SeedError
 from coolthing_site.seeding.shape import SeedFile
 
-# Pydantic's words for what people do most often.
+# Texts in place of pydantic's for the most frequent mistakes.
 REASONS = {
-    "extra_forbidden": "nothing of this name belongs here",
+    "extra_forbidden": "is not a known key",
     "missing": "is missing",
-    "string_type": "is no text: put it in quotes",
+    "string_type": "is not a text: put it in quotes",
     "string_too_short": "is empty",
     "timezone_aware": "has no time zone: end it with Z or +03:00",
 }
 
 
 def read(file: str) -> SeedFile:
-    """The file, checked whole. Raises SeedError with everything that is wrong with it."""
+    """Read and check the file. Raises SeedError with all problems."""
     data, lines = document.load(file)
     try:
         seed = SeedFile.model_validate(data)
@@ -37,7 +37,7 @@ def _problem(path: Path, kind: str, message: str) -> Problem:
 
 
 def _located(problem: Problem, lines: document.Lines) -> Problem:
-    """With the line of the path, or of the nearest thing around it that the file has."""
+    """Add the line of the problem's path, or of its longest beginning that the file contains."""
     for length in range(len(problem.path), 0, -1):
         if problem.path[:length] in lines:
             return Problem(problem.path, problem.reason, lines[problem.path[:length]])

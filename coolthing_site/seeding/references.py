@@ -1,4 +1,4 @@
-"""Finds duplicate names, and references that lead nowhere."""
+"""Finds duplicate names and invalid references."""
 
 from collections.abc import Hashable, Iterable, Iterator
 

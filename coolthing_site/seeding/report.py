@@ -8,7 +8,7 @@ ACTIONS = ("created", "updated", "removed", "kept", "unchanged")
 
 @dataclass
 class Report:
-    """`entries`: (action, kind, name, detail). Kept: differs from the file, but is not for a seed to change."""
+    """`entries`: (action, kind, name, detail). "kept": the row differs from the file, but seeding may not change it."""
 
     entries: list[tuple[str, str, str, str]] = field(default_factory=list)
 
@@ -24,12 +24,12 @@ class Report:
         return not any(self.counts[action] for action in ("created", "updated", "removed"))
 
     def lines(self) -> list[str]:
-        """For people: everything that is not unchanged, by kind and name; then the counts."""
-        told = [
+        """The report as text: all entries except the unchanged rows, then the counts."""
+        lines = [
             f"{action:9} {kind} {name}{f' ({detail})' if detail else ''}"
             for action, kind, name, detail in self.entries
             if action != "unchanged"
         ]
         counts = self.counts
-        told.append(", ".join(f"{counts[action]} {action}" for action in ACTIONS))
-        return told
+        lines.append(", ".join(f"{counts[action]} {action}" for action in ACTIONS))
+        return lines

@@ -1,4 +1,4 @@
-"""Checks whether a script of a seed file could be played: lines, cast, targets."""
+"""Checks whether a script of a seed file can be played: its lines, cast and targets."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ from scripts.checks import text_problem
 def script_problems(
     script: ScriptPart, roles: dict[str, str], chats: dict[str, ChatPart], path: Path
 ) -> Iterator[Problem]:
-    yield from repeated((*path, "slots"), script.slots, what='a slot before is called "{}" too')
+    yield from repeated((*path, "slots"), script.slots, what='an earlier slot has the same name: "{}"')
     yield from _lines(script, (*path, "lines"))
     yield from _cast(script, roles, (*path, "cast"))
     yield from _targets(script, chats, (*path, "targets"))
 
 
 def line_key(script: ScriptPart, index: int) -> str:
-    """A line without a key is called by its place."""
+    """The key of a line; without one, its position is the key."""
     return script.lines[index].key or f"line-{index + 1}"
 
 
@@ -27,7 +27,7 @@ def _lines(script: ScriptPart, path: Path) -> Iterator[Problem]:
     for index, line in enumerate(script.lines):
         key, at = line_key(script, index), (*path, index)
         if key in earlier:
-            yield Problem((*at, "key"), f'a line before is called "{key}" too')
+            yield Problem((*at, "key"), f'an earlier line has the same key: "{key}"')
         if line.slot not in script.slots:
             yield Problem((*at, "slot"), f'no slot is called "{line.slot}"')
         if line.reply_to is not None and line.reply_to not in earlier:
@@ -40,20 +40,22 @@ def _lines(script: ScriptPart, path: Path) -> Iterator[Problem]:
 
 def _cast(script: ScriptPart, roles: dict[str, str], path: Path) -> Iterator[Problem]:
     for slot, bot in script.cast.items():
-        reason = bot_reference_problem(bot, roles, "actor") if slot in script.slots else "no slot is called like that"
+        reason = (
+            bot_reference_problem(bot, roles, "actor") if slot in script.slots else "there is no slot with this name"
+        )
         if reason:
             yield Problem((*path, slot), reason)
-    speaking = dict.fromkeys(line.slot for line in script.lines if line.slot in script.slots)
-    for slot in speaking:
+    used = dict.fromkeys(line.slot for line in script.lines if line.slot in script.slots)
+    for slot in used:
         if slot not in script.cast:
-            yield Problem(path, f'slot "{slot}" has lines, but no bot')
+            yield Problem(path, f'slot "{slot}" has lines, but no bot is cast for it')
 
 
 def _targets(script: ScriptPart, chats: dict[str, ChatPart], path: Path) -> Iterator[Problem]:
-    yield from repeated(path, script.targets, what='"{}" is there twice')
+    yield from repeated(path, script.targets, what='"{}" appears twice')
     for index, key in enumerate(script.targets):
         reason = chat_problem(key, chats, "script")
         if not reason and not chats[key].label:
-            reason = f'chat "{key}" has no label that tells its members that scripts play there'
+            reason = f'chat "{key}" has no label, which informs its members that scripts play in the chat'
         if reason:
             yield Problem((*path, index), reason)

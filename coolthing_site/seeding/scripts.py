@@ -1,4 +1,4 @@
-"""Writes a campaign's scripts: lines, cast, targets. What plays already is not touched."""
+"""Writes a campaign's scripts: lines, cast and targets. Assignments that were activated are not changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -45,7 +45,7 @@ def _lines(report: Report, script: Script, part: ScriptPart, slots: Mapping[str,
         }
         lines[key] = put(report, Line, {"script": script, "key": key}, values, name=f"{script.slug}: {key}")
     gone = script.lines.exclude(key__in=lines)
-    # A line is protected by those that answer it; here they go together.
+    # A line is protected by its replies. Here both may be deleted.
     gone.update(reply_to=None)
     for row in gone:
         report.add("removed", "line", f"{script.slug}: {row.key}")
@@ -63,10 +63,10 @@ def _assignment(
 ) -> None:
     name = f"{campaign.slug}: {script.slug}"
     where: dict[str, Any] = {"campaign": campaign, "script": script}
-    # Locked, so that it is not activated with half of its cast.
+    # Lock it, so that it cannot be activated with half of its cast.
     before = assignment_current(Assignment.objects.select_for_update().filter(**where))
     if before is not None and not may_be_activated(before):
-        _tell_kept(report, before, part, name)
+        _report_kept(report, before, part, name)
         return
     if before is not None:
         where["pk"] = before.pk
@@ -85,15 +85,15 @@ def _assignment(
     drop(report, assignment.targets.exclude(pk__in=aimed), name=f"{name}: {{}}")
 
 
-def _tell_kept(report: Report, assignment: Assignment, part: ScriptPart, name: str) -> None:
-    """Its cast and targets belong to a play; say so where the file wants others."""
+def _report_kept(report: Report, assignment: Assignment, part: ScriptPart, name: str) -> None:
+    """Report the assignment as kept if the file has another cast or other targets."""
     cast = dict(assignment.cast.values_list("slot__name", "bot__key"))
     targets = set(assignment.targets.values_list("chat__key", flat=True))
     if cast == part.cast and targets == set(part.targets):
         report.add("unchanged", "assignment", name)
     else:
         state = assignment.get_state_display().partition(":")[0].lower()
-        report.add("kept", "assignment", name, f"it is {state}: cast and targets stay as they are")
+        report.add("kept", "assignment", name, f"it is {state}, so cast and targets are not changed")
 
 
 def _unassign(report: Report, assignment: Assignment) -> None:
@@ -102,14 +102,14 @@ def _unassign(report: Report, assignment: Assignment) -> None:
         assignment.delete()
         report.add("removed", "assignment", name)
     else:
-        report.add("kept", "assignment", name, "the file no longer has it, but it was played")
+        report.add("kept", "assignment", name, "it is no longer in the file, but it was activated")
 
 
 def _drop_slots(report: Report, script: Script, slots: Mapping[str, Slot]) -> None:
     for slot in script.slots.exclude(name__in=slots):
         name = f"{script.slug}: {slot.name}"
         if slot.castings.exists():
-            report.add("kept", "slot", name, "it is cast in a play")
+            report.add("kept", "slot", name, "it is cast in an assignment")
         else:
             slot.delete()
             report.add("removed", "slot", name)

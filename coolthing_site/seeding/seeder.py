@@ -1,4 +1,4 @@
-"""Writes the seed file's content in one transaction."""
+"""Writes the content of a seed file in one transaction."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,15 +30,15 @@ from notifier.models import Channel, Rule
 from parser.models import Keyword, WatchedChat
 from scripts.models import Assignment
 
-# Any number that no other lock of this database uses: one seed at a time.
+# The key of the advisory lock for one seeding at a time. No other lock of the database uses this number.
 _SEEDING = 0x5EED_C0_01
 
 
 def write(seed: SeedFile, *, file: str, dry_run: bool = False) -> Report:
-    """Create and update what the file names; remove what its parts no longer list. All or nothing.
+    """Create and update the file's objects, and remove what their lists no longer contain. All or nothing.
 
-    What the file does not name at all stays; so does everything that plays already. `dry_run` reports and changes
-    nothing. Raises SeedError when the file contradicts what exists.
+    Objects that are not in the file, and assignments that were activated, are not changed. With `dry_run` nothing is
+    changed, only reported. Raises SeedError if the file contradicts existing rows.
     """
     report = Report()
     with transaction.atomic():
@@ -58,8 +58,10 @@ def write(seed: SeedFile, *, file: str, dry_run: bool = False) -> Report:
 
 
 def _lock_all(seed: SeedFile) -> None:
-    """What is there already of all that the file names, before any of it is written: the file's order is not that of
-    the locks (docs/architecture.md), and whatever plays goes on beside it."""
+    """Lock the file's existing rows before any of them is written.
+
+    The file's order differs from the order of locks (docs/architecture.md), and other processes use these rows.
+    """
     slugs = [part.slug for part in seed.campaigns]
     rows_lock(Campaign.objects.filter(slug__in=slugs))
     rows_lock(Assignment.objects.filter(campaign__slug__in=slugs))
@@ -97,7 +99,7 @@ def _chat(report: Report, part: ChatPart) -> Chat:
         values["title"] = part.title
     moved = Chat.objects.filter(key=part.key).exclude(reference=part.telegram).first()
     if moved is not None:
-        # Another way to the same chat: an account confirms that, or finds out that it is none.
+        # A new reference to the same chat. An account will confirm it, or find that it leads to another chat.
         reference_change(chat_id=moved.pk, reference=part.telegram)
     written, at_first = ["reference"] if moved is not None else [], {"reference": part.telegram}
     chat = put(report, Chat, {"key": part.key}, values, name=part.key, at_first=at_first, written=written)
@@ -112,8 +114,10 @@ def _chat(report: Report, part: ChatPart) -> Chat:
 
 
 def _permission(report: Report, chat: Chat, part: PermissionPart) -> None:
-    """A permission that was revoked stays revoked, until the owner has given a newer one; so does one on record that
-    is newer than the file's. Whether it is suspended the file does not say."""
+    """Write a permission, unless a newer one is on record or the latest one was revoked after it was granted.
+
+    Seeding never changes whether a permission is suspended.
+    """
     name = f"{chat.key}: {part.purpose}"
     Chat.objects.select_for_update().get(pk=chat.pk)
     given = chat.permissions.filter(purpose=part.purpose)
@@ -122,17 +126,21 @@ def _permission(report: Report, chat: Chat, part: PermissionPart) -> None:
     if on_record is None:
         latest = given.filter(revoked_at__gt=part.granted_at).order_by("-revoked_at").first()
         if latest is not None:
-            report.add("kept", "chat permission", name, f"revoked on {latest.revoked_at:%Y-%m-%d}, after it was given")
+            report.add(
+                "kept", "chat permission", name, f"revoked on {latest.revoked_at:%Y-%m-%d}, after it was granted"
+            )
             return
     elif on_record.granted_at > part.granted_at:
-        report.add("kept", "chat permission", name, f"a newer one of {on_record.granted_at:%Y-%m-%d} is on record")
+        report.add(
+            "kept", "chat permission", name, f"a newer permission of {on_record.granted_at:%Y-%m-%d} is on record"
+        )
         return
     elif on_record.granted_at < part.granted_at:
-        report.add("updated", "chat permission", name, "given anew")
+        report.add("updated", "chat permission", name, "granted again")
         permission_grant(chat_id=chat.pk, purpose=ChatPermission.Grant(part.purpose), **facts)
         return
     elif "valid_until" in facts and facts["valid_until"] != on_record.valid_until:
-        # Its stages are told anew.
+        # The stages of the new expiry are to be reported again.
         chat.permissions.filter(pk=on_record.pk).update(expiry_told=None)
     where = {"chat": chat, "purpose": part.purpose, "revoked_at": None}
     put(report, ChatPermission, where, facts, name=name)

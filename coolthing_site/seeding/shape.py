@@ -1,4 +1,4 @@
-"""The shape of a seed file. Unknown keys are refused; what refers to something else is checked in `checks.py`."""
+"""The structure of a seed file. Unknown keys are refused. `checks.py` checks references between the parts."""
 
 import re
 from datetime import time
@@ -28,7 +28,7 @@ def _number_to_text(value: object) -> object:
 def _phone(text: str) -> str:
     plain = re.sub(r"[ ()-]", "", text)
     if not re.fullmatch(r"\+\d{7,15}", plain):
-        raise ValueError("is no phone number in international form: +, then 7 to 15 digits, in quotes")
+        raise ValueError("is not a phone number in international form: write + and 7 to 15 digits, in quotes")
     return plain
 
 
@@ -41,7 +41,7 @@ def _reference(text: str) -> str:
 def _time(value: object) -> time:
     if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
         return time.fromisoformat(value)
-    raise ValueError('is no time of day: write it as "22:00"')
+    raise ValueError('is not a time of day: write it like "22:00"')
 
 
 def _pattern(text: str) -> str:
@@ -53,7 +53,7 @@ def _pattern(text: str) -> str:
 def _link(text: str) -> str:
     if not text or re.fullmatch(r"https?://[^\s/]+\S*", text):
         return text
-    raise ValueError("is no link: it begins with https://")
+    raise ValueError("is not a link: a link begins with https:// or http://")
 
 
 Slug = Annotated[str, _text(50, pattern=r"^[-a-zA-Z0-9_]+$")]
@@ -71,7 +71,7 @@ class Part(BaseModel):
 
 
 class BotPart(Part):
-    """`api_id`, `api_hash` and `proxy_url` are for accounts that do not use the installation's own."""
+    """`api_id`, `api_hash` and `proxy_url` are for accounts that do not use those of the installation."""
 
     key: Slug
     phone: Phone
@@ -83,7 +83,7 @@ class BotPart(Part):
 
 
 class PermissionPart(Part):
-    """What the file leaves out stays as it is: an end that is on record is lifted by `valid_until: null` only."""
+    """Seeding does not change fields that the file leaves out. Only `valid_until: null` removes an end on record."""
 
     purpose: Literal["script", "parse", "first_contact"]
     granted_by: Annotated[str, _text(200)]
@@ -133,7 +133,7 @@ class LlmPart(Part):
 
 
 class LinePart(Part):
-    """`key` is needed by those who answer the line, and keeps its identity when lines are put in another order."""
+    """Replies refer to the line by `key`. With a key, the line keeps its identity when the lines are reordered."""
 
     key: Slug | None = None
     slot: Annotated[str, _text(50)]
@@ -143,7 +143,7 @@ class LinePart(Part):
 
 
 class ScriptPart(Part):
-    """`seed` repeats a play word for word; without one each activation draws its own variants."""
+    """With `seed`, all activations choose the same variants of the lines; without it, each chooses its own."""
 
     slug: Slug
     name: Annotated[str, _text(200)]
@@ -155,7 +155,7 @@ class ScriptPart(Part):
 
 
 class CampaignPart(Part):
-    """`state` is for a new campaign only: whether an existing one runs is decided in the panel."""
+    """`state` applies to a new campaign only. Operators start and pause existing campaigns in the panel."""
 
     slug: Slug
     name: Annotated[str, _text(200)]

@@ -20,8 +20,10 @@ def put(
     at_first: Mapping[str, Any] | None = None,
     written: Sequence[str] = (),
 ) -> AnyModel:
-    """The one row at `where`, with `values`. `at_first` is for a row that did not exist; `written` names the fields
-    that a service has changed already."""
+    """Create or update the row with the unique values `where`, so that it has `values`, and report this.
+
+    `at_first` contains further values of a new row. `written` names fields that a service has already changed.
+    """
     kind = str(model._meta.verbose_name)
     row = model._default_manager.filter(**where).first()
     if row is None:
@@ -40,7 +42,7 @@ def put(
 
 
 def drop(report: Report, rows: QuerySet[Any] | Iterable[Model], *, name: str) -> None:
-    """Delete rows that the file no longer names. `name` may use the row: "{}"."""
+    """Delete rows that the file no longer contains. "{}" in `name` stands for the row."""
     for row in list(rows):
         report.add("removed", str(row._meta.verbose_name), name.format(row))
         row.delete()

@@ -12,7 +12,7 @@ from django.core.management import call_command
 
 from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot, BotSession
-from coolthing_site.demo.comparison import compare, said_by
+from coolthing_site.demo.comparison import compare, sent_by
 from coolthing_site.demo.observe import our_ledger
 from coolthing_site.processes.procfile import procfile, sandbox_environment
 from leads.models import Lead
@@ -125,7 +125,7 @@ def test_killed_workers_lose_no_line_and_say_none_twice(riverside: tuple[Install
     wait_until(lambda: installation.assignment.state == Assignment.State.FINISHED, 120, "the end of the play")
 
     entries = sandbox.call(lambda: [entry.as_json() for entry in sandbox.world.ledger])
-    result = compare(our_ledger(), said_by(set(_accounts()), entries))
+    result = compare(our_ledger(), sent_by(set(_accounts()), entries))
     assert result.matches, result
     assert result.matched == Step.objects.count() == 40
     spoken = Counter((entry["peer"], entry["text"]) for entry in entries)

@@ -208,4 +208,4 @@ def test_an_old_exchange_is_named_with_the_remedy(old: Broker, start_process: St
     assert "setup_broker --migrate makes the exchange anew and loses no message" in found
     process = start_process("manage.py", "setup_broker", "--migrate")
     assert process.wait() == 0
-    assert "made anew: 4 exchanges, 0 queues" in process.log()
+    assert "replaced: 4 exchanges, 0 queues" in process.log()

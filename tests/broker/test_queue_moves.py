@@ -80,14 +80,14 @@ def _take_all(broker: Broker) -> list[amqp.Message]:
         return list(iter(lambda: channel.basic_get(QUEUE, no_ack=True), None))
 
 
-def _is_as_it_should_be(broker: Broker) -> bool:
+def _matches_the_topology(broker: Broker) -> bool:
     return not declare.differences(topology.TOPOLOGY, broker.api)
 
 
 def test_a_moved_queue_has_its_messages_in_order_and_the_right_arguments(changed: Broker):
     bodies = _publish_many(changed)
     assert _move(changed) == [QUEUE]
-    assert _is_as_it_should_be(changed)
+    assert _matches_the_topology(changed)
     assert [message.body for message in _take_all(changed)] == bodies
     assert queue_beside(QUEUE) not in [queue["name"] for queue in changed.api.in_vhost("queues")]
 
@@ -126,7 +126,7 @@ def test_work_queues_of_an_older_release_get_their_dead_letters_and_keep_their_t
         queue: celery_app.send_task(tasks[0], args=["1"], expires=3600).id for queue, tasks in topology.TASKS.items()
     }
     assert sorted(_move(broker)) == sorted(topology.TASKS)
-    assert _is_as_it_should_be(broker)
+    assert _matches_the_topology(broker)
     for queue, task_id in sent.items():
         found = broker.take(queue)
         assert (found.headers["id"], found.headers["task"]) == (task_id, topology.TASKS[queue][0])
@@ -166,9 +166,9 @@ def test_a_move_that_was_interrupted_is_finished_by_the_next(
         with pytest.raises(BROKER_ERRORS):
             _move(changed, proxy.url(changed.url))
     assert 0 < changed.ready(there) < MANY
-    assert not _is_as_it_should_be(changed)
+    assert not _matches_the_topology(changed)
     wait_until(lambda: _next_run(changed) == [QUEUE], what="a run that is not locked out by the dead one")
-    assert _is_as_it_should_be(changed)
+    assert _matches_the_topology(changed)
     # What was on its way when the connection broke may have come twice.
     assert list(dict.fromkeys(sorted(message.body for message in _take_all(changed)))) == sorted(bodies)
 
@@ -207,7 +207,7 @@ def test_the_check_names_what_an_interrupted_move_left(broker: Broker):
     (line,) = declare.differences(topology.TOPOLOGY, broker.api)
     assert "is left of an interrupted move" in line
     assert _move(broker) == [QUEUE]
-    assert _is_as_it_should_be(broker)
+    assert _matches_the_topology(broker)
 
 
 def test_a_queue_with_consumers_is_left_alone(changed: Broker):
@@ -216,7 +216,7 @@ def test_a_queue_with_consumers_is_left_alone(changed: Broker):
         worker.basic_consume(QUEUE)
         with pytest.raises(BrokerChangeRefused, match="has 1 consumer: stop its workers"):
             _move(changed)
-    assert not _is_as_it_should_be(changed)
+    assert not _matches_the_topology(changed)
     wait_until(lambda: changed.ready(QUEUE) == len(bodies))
 
 
@@ -279,7 +279,9 @@ def test_an_exchange_that_is_otherwise_stops_everything_before_it_begins(changed
             channel.exchange_delete(topology.EVENTS_DLX)
 
 
-def test_the_command_has_nothing_to_move_on_a_broker_as_it_should_be(broker: Broker, start_process: StartProcess):
+def test_the_command_has_nothing_to_move_on_a_broker_that_matches_the_topology(
+    broker: Broker, start_process: StartProcess
+):
     process = start_process("manage.py", "setup_broker", "--migrate")
     assert process.wait() == 0
-    assert process.log().strip() == "made anew: 0 exchanges, 0 queues; the broker is as the topology says"
+    assert process.log().strip() == "replaced: 0 exchanges, 0 queues; the broker matches the topology"

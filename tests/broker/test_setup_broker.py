@@ -32,7 +32,7 @@ def _run(*options: str, **settings: str) -> tuple[int, str]:
 def test_declaring_twice_changes_nothing_and_the_check_agrees(broker: Broker):
     assert _run()[0] == 0
     code, output = _run("--check")
-    assert (code, output.strip()) == (0, "the broker is as the topology says")
+    assert (code, output.strip()) == (0, "the broker matches the topology")
 
 
 def test_the_check_names_each_difference(broker: Broker):
@@ -111,7 +111,7 @@ def test_who_may_not_set_policies_declares_the_rest_and_names_what_an_administra
 
 
 def test_a_migration_calls_the_broker_right_only_when_the_policy_holds(broker: Broker, modest_url: str):
-    nothing = "made anew: 0 exchanges, 0 queues"
+    nothing = "replaced: 0 exchanges, 0 queues"
     policies.policy_delete(ALTERNATE_POLICY, broker.api)
     code, output = _run("--migrate", RABBITMQ_MANAGEMENT_URL=modest_url)
     assert (code, output.splitlines()[-1]) == (0, nothing)
@@ -123,7 +123,7 @@ def test_a_migration_calls_the_broker_right_only_when_the_policy_holds(broker: B
         assert "exchange events_exchange follows the policy other" in output
     finally:
         policies.policy_delete(OTHER, broker.api)
-    assert _run("--migrate") == (0, f"{nothing}; the broker is as the topology says\n")
+    assert _run("--migrate") == (0, f"{nothing}; the broker matches the topology\n")
 
 
 def test_without_the_management_api_everything_else_is_declared(broker: Broker):

@@ -112,7 +112,7 @@ def test_a_taken_port_is_named_before_anything_is_started(start_up: Callable[...
     assert up.log() == f"CommandError: {taken}\n"
 
 
-@pytest.mark.parametrize(("moment", "number"), [("made anew", signal.SIGTERM), ("web started", signal.SIGINT)])
+@pytest.mark.parametrize(("moment", "number"), [("replaced: ", signal.SIGTERM), ("web started", signal.SIGINT)])
 def test_an_end_while_processes_are_being_started_is_quiet(
     start_up: Callable[..., Process], tmp_path: Path, moment: str, number: int
 ):

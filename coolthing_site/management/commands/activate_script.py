@@ -11,7 +11,9 @@ from vault.commands import SecretsCommand
 
 
 class Command(SecretsCommand):
-    help = "Activates a campaign's script and prints the id under which its progress can be followed."
+    help = (
+        "Activate a campaign's script. Prints the assignment's id, which you need to query its progress, and its state."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--campaign", required=True, metavar="SLUG")
@@ -21,7 +23,7 @@ class Command(SecretsCommand):
         campaign, script = options["campaign"], options["script"]
         assignment = assignment_current(Assignment.objects.filter(campaign__slug=campaign, script__slug=script))
         if assignment is None:
-            raise CommandError(f'campaign "{campaign}" has no script "{script}"')
+            raise CommandError(f'script "{script}" is not assigned to campaign "{campaign}"')
         try:
             assignment = assignment_activate(assignment_id=assignment.pk)
         except ScriptsError as error:

@@ -1,4 +1,4 @@
-"""The bots and the workers that carry them, for a terminal."""
+"""Show the bots and the bots workers in a terminal, and drain workers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,16 +14,18 @@ from vault.commands import SecretsCommand
 
 
 class Command(SecretsCommand):
-    help = "Show the bots (list) and their workers (hosts); drain a worker, or let it take bots again."
+    help = "List the bots (list) or the bots workers (hosts), drain a worker, or end the draining (undrain)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        actions.add_parser("list", help="every bot: state, reason, what to do")
-        actions.add_parser("hosts", help="every bots worker: role, load, state")
-        drain = actions.add_parser("drain", help="have a worker hand its bots over within seconds and take no more")
-        undrain = actions.add_parser("undrain", help="let a drained worker take bots again")
+        actions.add_parser("list", help="all bots with state, reason and next step")
+        actions.add_parser("hosts", help="all bots workers with role, load and state")
+        drain = actions.add_parser(
+            "drain", help="let other workers run this worker's bots within seconds; it gets no new bots"
+        )
+        undrain = actions.add_parser("undrain", help="let a drained worker run bots again")
         for command in (drain, undrain):
-            command.add_argument("host", help="its name, or how the name begins, as `bots hosts` shows it")
+            command.add_argument("host", help="the worker's name, or its beginning, as `bots hosts` shows it")
 
     def handle(self, *, action: str, host: str = "", **options: Any) -> None:
         actions: dict[str, Callable[[], None]] = {"list": self._list, "hosts": self._hosts}
@@ -32,8 +34,8 @@ class Command(SecretsCommand):
             return
         name = _named(host)
         done = host_drain(name=name) if action == "drain" else host_undrain(name=name)
-        already = "is drained already" if action == "drain" else "takes bots already"
-        doing = "hands its bots over and takes no more" if action == "drain" else "takes bots again"
+        already = "is already draining" if action == "drain" else "is not draining"
+        doing = "hands its bots over and gets no new bots" if action == "drain" else "can run bots again"
         self.stdout.write(f"{name} {doing if done else already}")
 
     def _list(self) -> None:
@@ -57,5 +59,5 @@ def _named(beginning: str) -> str:
     found = list(Host.objects.filter(name__startswith=beginning).values_list("name", flat=True))
     if len(found) == 1:
         return found[0]
-    known = ", ".join(Host.objects.order_by("name").values_list("name", flat=True)) or "none runs"
-    raise CommandError(f"{beginning!r} names {len(found) or 'no'} workers. Known: {known}")
+    known = ", ".join(Host.objects.order_by("name").values_list("name", flat=True)) or "none is running"
+    raise CommandError(f"{beginning!r} matches {len(found) or 'no'} workers. Workers: {known}")

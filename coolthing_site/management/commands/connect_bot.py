@@ -23,9 +23,9 @@ from vault.commands import SecretsCommand
 
 T = TypeVar("T")
 
-# How often a code or a password may be entered: more wrong ones make Telegram refuse the account for a day.
+# How often the user may enter a code or a password: after more wrong ones Telegram refuses the account for a day.
 TRIES = 3
-# Telegram's names for what is asked for again, and for a code that can be replaced by a new one.
+# Telegram's errors after which the user may enter the value again, and errors after which a new code can be sent.
 _MISTYPED = frozenset(
     {
         "PHONE_CODE_INVALID",
@@ -41,32 +41,37 @@ _REPLACED = frozenset({"PHONE_CODE_EXPIRED", "PHONE_CODE_HASH_EMPTY", "PHONE_COD
 
 class Command(SecretsCommand):
     help = (
-        "Log a bot in. Telegram sends a code to the account's other devices, which you enter here; "
-        "or you scan a QR code, or hand over a session that another program has made with Telethon."
+        "Log a bot in to its Telegram account: with the code that Telegram sends to the account's other devices, "
+        "with a QR code, or with a session that another program has made with Telethon."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("key", help="the bot's key, as in the seed file")
-        parser.add_argument("--phone", default="", help="the account's number, when it is not the one the bot has")
+        parser.add_argument(
+            "--phone", default="", help="the account's phone number, if it is not the bot's stored number"
+        )
         way = parser.add_mutually_exclusive_group()
-        way.add_argument("--code", help="the login code, when it is known beforehand (Telegram's test accounts)")
-        way.add_argument("--qr", action="store_true", help="show a QR code, to be scanned with Telegram on a phone")
-        way.add_argument("--session-file", type=Path, metavar="FILE", help="take over a .session file of Telethon")
+        way.add_argument("--code", help="the login code, if you know it beforehand (Telegram's test accounts)")
+        way.add_argument("--qr", action="store_true", help="show a QR code to scan with Telegram on a phone")
+        way.add_argument("--session-file", type=Path, metavar="FILE", help="import a .session file of Telethon")
         way.add_argument(
-            "--string-session", action="store_true", help="take over a StringSession of Telethon, read from stdin"
+            "--string-session", action="store_true", help="import a StringSession of Telethon from standard input"
         )
 
     def handle(self, *, key: str, **options: Any) -> None:
         bot = Bot.objects.filter(key=key).first()
         if bot is None:
-            known = ", ".join(Bot.objects.order_by("key").values_list("key", flat=True)) or "none; seed some first"
-            raise CommandError(f"there is no bot {key!r}. Known: {known}")
+            known = (
+                ", ".join(Bot.objects.order_by("key").values_list("key", flat=True))
+                or "none; create some with seed_campaigns"
+            )
+            raise CommandError(f"there is no bot {key!r}. Bots: {known}")
         try:
             bot = self._connect(bot, options)
         except LoginError as error:
             raise CommandError(f"{key} is not logged in: {error}") from error
         except BrokenPipeError:
-            # Of the output: `manage.py` knows what to do.
+            # The reader of the output has ended: `manage.py` handles this.
             raise
         except OSError as error:
             raise CommandError(f"{key} is not logged in: {error.filename}: {error.strerror}") from error
@@ -92,7 +97,7 @@ class Command(SecretsCommand):
             return self._tried(lambda: second(password=_ask_password()))
 
     def _by_code(self, bot: Bot, phone: str, code: str | None) -> Bot:
-        """In the panel's steps: what was begun there or here goes on, with the code that was sent then."""
+        """Use the panel's steps. A login that was begun there or here continues with the code that was sent then."""
         pending = login_pending(bot_id=bot.pk)
         if phone or code or pending is None or pending.step != PendingLogin.Step.CODE:
             _send_code(bot, phone)
@@ -103,17 +108,17 @@ class Command(SecretsCommand):
         return logged_in or self._tried(lambda: enter(password=_ask_password()))
 
     def _code_entered(self, bot: Bot) -> Bot | None:
-        """None when the password is needed. A code that has expired or never came is replaced, if one likes."""
+        """Enter the code; offer a new one if it has expired or is missing. Returns None if the password is needed."""
         while True:
             try:
                 return steps.login_enter_code(bot_id=bot.pk, code=_ask_code(bot))
             except LoginError as error:
-                if error.reason not in _REPLACED or not _agreed(f"{error} Have Telegram send a new one?"):
+                if error.reason not in _REPLACED or not _agreed(f"{error} Should Telegram send a new code?"):
                     raise
             steps.login_send_code(bot_id=bot.pk)
 
     def _tried(self, step: Callable[[], T]) -> T:
-        """The step's answer, in so many tries as one may need who mistypes. Raises LoginError."""
+        """The step's result. After a mistyped value the user may try again, TRIES times in all. Raises LoginError."""
         for _ in range(TRIES - 1):
             try:
                 return step()
@@ -130,12 +135,12 @@ class Command(SecretsCommand):
         until: datetime = code.expires_at.astimezone()
         self.stdout.write(
             "On the phone: Telegram, Settings, Devices, Link Desktop Device. "
-            f"A new code follows at {until:%H:%M:%S} unless this one is scanned."
+            f"If you do not scan this code before {until:%H:%M:%S}, a new one will be shown."
         )
 
 
 def _send_code(bot: Bot, phone: str) -> None:
-    number = phone or bot.phone or input("Phone number of the account, beginning with + and the country: ").strip()
+    number = phone or bot.phone or input("Phone number of the account, with + and the country code: ").strip()
     steps.login_send_code(bot_id=bot.pk, phone=number)
 
 
@@ -144,7 +149,7 @@ def _ask_code(bot: Bot) -> str:
     if pending is None or pending.step != PendingLogin.Step.CODE:
         raise LoginError(steps.OVER)
     phone = _masked(f"+{code_sent(pending).phone}")
-    return input(f"Code that Telegram has sent to {phone} (only Enter: for a new one): ").strip()
+    return input(f"Code that Telegram has sent to {phone} (press only Enter for a new code): ").strip()
 
 
 def _agreed(question: str) -> bool:
@@ -156,7 +161,7 @@ def _ask_password() -> str:
 
 
 def _read_secret() -> str:
-    """From a pipe, or typed without being shown."""
+    """Read a secret from a pipe, or from the terminal without showing it."""
     return getpass("StringSession: ") if sys.stdin.isatty() else sys.stdin.readline()
 
 

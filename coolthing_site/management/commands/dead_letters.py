@@ -28,25 +28,36 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        found = actions.add_parser("list", help="the letters that match, the newest first")
-        found.add_argument("--limit", type=int, default=50, help="at most so many (50)")
+        found = actions.add_parser("list", help="list matching dead letters, the newest first")
+        found.add_argument("--limit", type=int, default=50, help="the most dead letters to list (default: 50)")
         _add_filters(found, state="")
-        shown = actions.add_parser("show", help="one letter with its body, headers, traceback and history")
+        shown = actions.add_parser("show", help="show a dead letter with its body, headers, traceback and history")
         shown.add_argument("id", type=int, metavar="ID")
-        edited = actions.add_parser("edit", help="what a replay of an open letter sends instead of what came")
+        edited = actions.add_parser("edit", help="change what a replay of an open dead letter sends")
         edited.add_argument("id", type=int, metavar="ID")
-        edited.add_argument("--body", metavar="FILE.json", help="another body; - reads standard input")
-        edited.add_argument("--exchange", choices=addresses.event_exchanges(), help="together with --key")
-        edited.add_argument("--key", help="the routing key, as lead.CAMPAIGN_ID; with the exchange it makes the type")
-        edited.add_argument("--as-it-came", action="store_true", help="take another exchange and key back")
-        edited.add_argument("--dry-run", action="store_true", help="show what would be sent, change nothing")
-        sent = actions.add_parser("replay", help="send matching open letters to their queues again, in the background")
-        sent.add_argument("--per-second", type=int, default=replays.DEFAULT_PER_SECOND, help="at most so many (50)")
-        dropped = actions.add_parser("discard", help="decide that matching open letters shall not be handled")
-        dropped.add_argument("--reason", default="", help="why, for whoever asks later; required without --dry-run")
+        edited.add_argument("--body", metavar="FILE.json", help="the new body; - reads standard input")
+        edited.add_argument("--exchange", choices=addresses.event_exchanges(), help="the new exchange; requires --key")
+        edited.add_argument("--key", help="the new routing key, such as lead.CAMPAIGN_ID; requires --exchange")
+        edited.add_argument("--as-it-came", action="store_true", help="restore the original exchange and key")
+        edited.add_argument("--dry-run", action="store_true", help="show what would be sent without changing anything")
+        sent = actions.add_parser(
+            "replay", help="send matching open dead letters to their queues again, in the background"
+        )
+        sent.add_argument(
+            "--per-second",
+            type=int,
+            default=replays.DEFAULT_PER_SECOND,
+            help="the most dead letters per second (default: 50)",
+        )
+        dropped = actions.add_parser(
+            "discard", help="discard matching open dead letters, so that they are never handled"
+        )
+        dropped.add_argument("--reason", default="", help="the reason, for the record; required without --dry-run")
         for action in (sent, dropped):
-            action.add_argument("--dry-run", action="store_true", help="count by queue, change nothing")
-            action.add_argument(EVERYTHING, action="store_true", help="every open letter: needed without any filter")
+            action.add_argument("--dry-run", action="store_true", help="count by queue without changing anything")
+            action.add_argument(
+                EVERYTHING, action="store_true", help="all open dead letters; required if you give no filter"
+            )
             _add_filters(action, state=None)
         for action in (found, shown, edited, sent, dropped):
             action.add_argument("--json", action="store_true", help="print JSON")
@@ -71,7 +82,7 @@ class Command(BaseCommand):
                 f"  {where:<22} {letter.reason:<14} {letter.routing_key}  {error}"
             )
         total = letters.count()
-        self.stdout.write(f"{len(shown)} of {counted(total, 'letter')}" if total else "no letters")
+        self.stdout.write(f"{len(shown)} of {counted(total, 'dead letter')}" if total else "no dead letters")
 
     def _show(self, options: dict[str, Any]) -> None:
         letter = self._letter(options["id"])
@@ -92,19 +103,23 @@ class Command(BaseCommand):
         letter = self._letter(options["id"])
         body, address = self._new_body(options["body"]), _new_address(options)
         if body is None and address is None:
-            raise CommandError("say what to change: --body, or --exchange and --key")
+            raise CommandError("specify what to change: --body, or --exchange and --key")
         seen = services.preview(letter, letter.body_to_send if body is None else body, address)
         if not options["dry_run"]:
             by = audit.command_line_name()
             letter = services.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by, asking=Shell())
             audit.record(letter, message=f"Edit, by {by}.", user_id=audit.command_line_user_id())
         if options["json"]:
-            told = {"exchange": seen.address.exchange, "routing_key": seen.address.routing_key, "queues": seen.queues}
-            self._print_json({**told, "diff": seen.diff, "refusal": seen.refusal})
+            address_sent = {
+                "exchange": seen.address.exchange,
+                "routing_key": seen.address.routing_key,
+                "queues": seen.queues,
+            }
+            self._print_json({**address_sent, "diff": seen.diff, "refusal": seen.refusal})
             return
-        self.stdout.write("\n".join(seen.diff) or "nothing in the body changes")
-        self.stdout.write(f"published as {seen.address}, for {', '.join(seen.queues) or 'no queue'}")
-        self.stdout.write(f"it would be refused again: {seen.refusal}" if seen.refusal else "it is a sound event")
+        self.stdout.write("\n".join(seen.diff) or "the body does not change")
+        self.stdout.write(f"published as {seen.address}, to {', '.join(seen.queues) or 'no queue'}")
+        self.stdout.write(f"the event would be refused again: {seen.refusal}" if seen.refusal else "the event is valid")
 
     def _letter(self, letter_id: int) -> DeadLetter:
         letter = DeadLetter.objects.filter(pk=letter_id).first()
@@ -138,7 +153,9 @@ class Command(BaseCommand):
         if options["json"]:
             self._print_json({"batch": batch.pk, "letters": total})
         else:
-            self.stdout.write(f"replay {batch.pk}: {counted(total, 'letter')}, at most {batch.per_second} a second")
+            self.stdout.write(
+                f"replay {batch.pk}: {counted(total, 'dead letter')}, at most {batch.per_second} per second"
+            )
 
     def _discard(self, options: dict[str, Any]) -> None:
         search, reason = _chosen(options), options["reason"].strip()
@@ -147,12 +164,12 @@ class Command(BaseCommand):
             self._print_dry_run(replays.dry_run(letters), options, "discarded")
             return
         if not reason:
-            raise CommandError("say why: --reason")
+            raise CommandError("give the reason: --reason")
         count = self._discard_each(list(letters.values_list("pk", flat=True)), reason)
         if options["json"]:
             self._print_json({"discarded": count})
         else:
-            self.stdout.write(f"{counted(count, 'letter is', 'letters are')} discarded")
+            self.stdout.write(f"{counted(count, 'dead letter was', 'dead letters were')} discarded")
 
     def _discard_each(self, ids: list[int], reason: str) -> int:
         by, user_id, count = audit.command_line_name(), audit.command_line_user_id(), 0
@@ -160,7 +177,7 @@ class Command(BaseCommand):
             try:
                 letter = services.dead_letter_discard(letter_id=letter_id, reason=reason, by=by)
             except NotPossible as refusal:
-                # Somebody else decided about it meanwhile.
+                # An operator has replayed or discarded it in the meantime.
                 self.stderr.write(f"{letter_id}: {refusal}")
                 continue
             audit.record(letter, message=f"Discard, by {by}: {reason}", user_id=user_id)
@@ -175,7 +192,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{count:>7}  {queue or 'unroutable'}")
         self.stdout.write(f"{counted.total:>7}  would be {verb}")
         for why, count in counted.skipped.items():
-            self.stdout.write(f"{count:>7}  left as they are: {why}")
+            self.stdout.write(f"{count:>7}  skipped: {why}")
 
     def _section(self, title: str, text: str) -> None:
         if text:
@@ -186,17 +203,19 @@ class Command(BaseCommand):
 
 
 def _add_filters(parser: ArgumentParser, *, state: str | None) -> None:
-    parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="letters' numbers")
-    parser.add_argument("--id", type=int, action="append", default=[], help="the same; may be repeated")
+    parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="ids of dead letters")
+    parser.add_argument(
+        "--id", type=int, action="append", default=[], help="another way to give an id; can be repeated"
+    )
     parser.add_argument("--event", type=UUID, help="the event's id")
-    parser.add_argument("--queue", default="", help="where it died, or: unroutable")
-    parser.add_argument("--type", default="", help="exchange/key, with * for ids: leads_exchange/lead.*")
+    parser.add_argument("--queue", default="", help="the queue in which the message died, or: unroutable")
+    parser.add_argument("--type", default="", help="exchange and key, with * for ids: leads_exchange/lead.*")
     parser.add_argument("--campaign", type=UUID, help="the campaign's id")
     parser.add_argument(
         "--reason-of-death", default="", help="rejected, expired, delivery_limit, unroutable, unpublished"
     )
-    parser.add_argument("--error", default="", help="the error's class: BadLead")
-    parser.add_argument("--text", default="", help="in the body, the reason or the error")
+    parser.add_argument("--error", default="", help="the class of the error, such as BadLead")
+    parser.add_argument("--text", default="", help="a text in the body, the reason or the error")
     if state is not None:
         parser.add_argument("--state", default=state, choices=DeadLetter.State.values, help="open, replayed, discarded")
 
@@ -206,7 +225,7 @@ def _new_address(options: dict[str, Any]) -> Address | None:
     if options["as_it_came"]:
         return addresses.UNCHANGED
     if (exchange is None) != (key is None):
-        raise CommandError("--exchange and --key belong together")
+        raise CommandError("give --exchange and --key together")
     return None if exchange is None else Address(exchange, key)
 
 
@@ -227,7 +246,7 @@ def _search(options: dict[str, Any]) -> LetterSearch:
 def _chosen(options: dict[str, Any]) -> LetterSearch:
     search = _search(options)
     if search == LetterSearch() and not options["all"]:
-        raise CommandError(f"say which letters, or {EVERYTHING}")
+        raise CommandError(f"give filters, or {EVERYTHING}")
     return search
 
 

@@ -1,4 +1,4 @@
-"""Play both modes from end to end against the sandbox, and compare what was said with our ledger."""
+"""Run scripts and leads from end to end in the sandbox, and compare the sandbox's messages with the ledger."""
 
 import fcntl
 import os
@@ -24,7 +24,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
         parser.add_argument(
-            "--local-hour", type=int, choices=range(24), metavar="0-23", help="play where it is now this hour"
+            "--local-hour",
+            type=int,
+            choices=range(24),
+            metavar="0-23",
+            help="use a time zone in which it is now this hour",
         )
         parser.add_argument("--prepared", action="store_true", help=SUPPRESS)
 
@@ -48,7 +52,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _become_prepared(self, work_dir: Path) -> None:
-        """Replace this process by one whose settings are the demo's own: settings are read once, at start."""
+        """Replace this process by one with the demo's own settings, because settings are read only at the start."""
         work_dir.mkdir(parents=True, exist_ok=True)
         for log in (work_dir / "logs").glob("*.log"):
             log.unlink()
@@ -56,7 +60,7 @@ class Command(BaseCommand):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CommandError("a demo of this clone is running already") from None
+            raise CommandError("a demo is already running in this directory") from None
         os.set_inheritable(lock, True)
         environment = demo_environment(work_dir)
         os.execve(sys.executable, [sys.executable, *sys.argv, "--prepared"], environment)

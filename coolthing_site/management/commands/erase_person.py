@@ -14,16 +14,16 @@ from texts.wording import counted
 from vault.commands import SecretsCommand
 
 # How long, and how often, the command waits for messages that are being sent (seconds).
-PATIENCE, PAUSE = 60.0, 1.0
+WAIT_AT_MOST, PAUSE = 60.0, 1.0
 
 
 class Command(SecretsCommand):
-    help = "Erases all personal data of a person; they are never written to again (docs/people.md)."
+    help = "Erase all personal data of a person. CoolThing never writes to this person again (docs/people.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("person", metavar="ID|@name", help="a Telegram id, or a username with its @")
-        parser.add_argument("--dry-run", action="store_true", help="count the rows, change nothing")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--dry-run", action="store_true", help="count the rows without changing anything")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -42,18 +42,18 @@ class Command(SecretsCommand):
         for kind, count in found.counts.items():
             if count:
                 self.stdout.write(f"{count:>7}  {kind}")
-        self.stdout.write(f"{found.total:>7}  rows in all")
+        self.stdout.write(f"{found.total:>7}  rows in total")
         for note in found.notes:
             self.stdout.write(f"note: {note}")
 
     def _agreed(self) -> bool:
         try:
-            return input("Erase all of it, for good? Type yes: ").strip().lower() == "yes"
+            return input("Erase all these data permanently? Type yes: ").strip().lower() == "yes"
         except EOFError:
             return False
 
     def _erase(self, person: Person) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_AT_MOST
         while True:
             try:
                 counts, suppression = person_erase(person, by=Shell())
@@ -66,4 +66,6 @@ class Command(SecretsCommand):
         by = audit.command_line_name()
         audit.record(suppression, message=f"Erased by {by}.", user_id=audit.command_line_user_id())
         erased = counted(sum(counts.values()), "row")
-        self.stdout.write(f"erased: {erased}; a hash stays, so that nobody writes to them again")
+        self.stdout.write(
+            f"erased: {erased}; CoolThing keeps a hash of the id, so that it never writes to this person again"
+        )

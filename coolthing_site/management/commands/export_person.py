@@ -13,7 +13,7 @@ from vault.commands import SecretsCommand
 
 
 class Command(SecretsCommand):
-    help = "Exports all personal data of a person as JSON (docs/people.md)."
+    help = "Export all personal data of a person as JSON (docs/people.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("person", metavar="ID|@name", help="a Telegram id, or a username with its @")

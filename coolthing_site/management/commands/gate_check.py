@@ -15,18 +15,20 @@ Row = TypeVar("Row", bound=Model)
 
 class Command(SecretsCommand):
     help = (
-        "Would this be sent now? Asks the gate about a queued delivery, or about a message that nobody has asked for. "
-        "Nothing is sent, claimed or counted. The first line is the verdict, the others speak against it as well."
+        "Show whether the gate would now allow a queued delivery, or a message that you describe. Nothing is sent, "
+        "claimed or counted. The first line is the verdict; the other lines are further objections."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("delivery", nargs="?", type=UUID, help="id of a queued delivery; or else:")
-        parser.add_argument("--campaign", help="its slug")
-        parser.add_argument("--bot", help="its key")
-        parser.add_argument("--chat", help="its key")
+        parser.add_argument(
+            "delivery", nargs="?", type=UUID, help="the id of a queued delivery; without it, describe a message:"
+        )
+        parser.add_argument("--campaign", help="the campaign's slug")
+        parser.add_argument("--bot", help="the bot's key")
+        parser.add_argument("--chat", help="the chat's key")
         parser.add_argument("--person", help="Telegram id or @username")
-        parser.add_argument("--purpose", choices=Purpose.values, help="default: script in a chat, reply to a person")
-        parser.add_argument("--text", default="", help="default: the campaign's own first message")
+        parser.add_argument("--purpose", choices=Purpose.values, help="default: script for a chat, reply for a person")
+        parser.add_argument("--text", default="", help="for first contacts; default: the campaign's first message")
 
     def handle(self, *, delivery: UUID | None, **options: Any) -> None:
         answer = _about(delivery) if delivery is not None else _ask(**options)
@@ -54,9 +56,9 @@ def _ask(
     **_: Any,
 ) -> GatePreview:
     if not campaign or not bot:
-        raise CommandError("name a delivery, or --campaign and --bot with --chat or --person")
+        raise CommandError("give a delivery's id, or --campaign and --bot with --chat or --person")
     if bool(chat) == bool(person):
-        raise CommandError("it goes to a chat or a person: give one of --chat and --person")
+        raise CommandError("give either --chat or --person")
     facts: dict[str, Any] = {
         "campaign": _named(Campaign.objects.all(), "slug", campaign),
         "bot": _named(Bot.objects.defer("phone", "api_hash", "proxy_url"), "key", bot),

@@ -12,7 +12,7 @@ from messaging.observability import queue_stats
 from panelkit import audit
 from panelkit.errors import NotPossible
 
-_PREFETCHED = "Workers stop taking from them within seconds; what they have prefetched already still finishes."
+_PREFETCHED = "Workers stop consuming within seconds. They still handle the messages that they have prefetched."
 
 
 class Command(BaseCommand):
@@ -20,10 +20,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        listed = actions.add_parser("list", help="every queue: its service, state, figures and why it is paused")
+        listed = actions.add_parser(
+            "list", help="list all queues with service, state, figures and the reason of a pause"
+        )
         listed.add_argument("--json", action="store_true", help="print JSON")
-        paused = actions.add_parser("pause", help="stop consuming, on every worker and across restarts")
-        paused.add_argument("--reason", required=True, help="why; shown wherever the queue is")
+        paused = actions.add_parser("pause", help="stop consuming on all workers, also across restarts")
+        paused.add_argument("--reason", required=True, help="the reason, which is shown with the queue")
         resumed = actions.add_parser("resume", help="consume again")
         for action in (paused, resumed):
             action.add_argument("target", metavar="QUEUE_OR_SERVICE", help=", ".join((*SERVICES, *_services())))
@@ -52,7 +54,9 @@ class Command(BaseCommand):
             return
         if newest.is_stale:
             old = "missing" if newest.age_seconds is None else f"{newest.age_seconds:.0f} s old"
-            self.stdout.write(f"The figures are {old}: is beat running, maintenance_queue paused, the broker away?")
+            self.stdout.write(
+                f"The figures are {old}. Check that the broker and beat run, and that maintenance_queue is not paused."
+            )
         self.stdout.write(f"{'queue':<26} {'service':<17} {'state':<8} {'ready':>7} {'unacked':>7} {'consumers':>9}")
         for row in rows:
             figures = (row["ready"], row["unacked"], row["consumers"])

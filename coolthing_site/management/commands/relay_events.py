@@ -10,8 +10,10 @@ from vault.commands import SecretsCommand
 
 
 class Command(SecretsCommand):
-    help = "Publish the outbox's events to the broker. Several may run: one publishes, the others stand by."
-    # They would import the whole panel into a process that needs nothing of it.
+    help = (
+        "Publish the events of the outbox to the broker. If several relays run, one publishes and the others stand by."
+    )
+    # The checks would import the whole panel, which this process does not need.
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -11,11 +11,11 @@ from vault.fields import UnreadableSecret
 
 
 class Command(SecretsCommand):
-    help = "Creates and updates bots, chats, budgets, campaigns and their scripts from a YAML file (docs/seeding.md)."
+    help = "Create and update bots, chats, budgets, campaigns and their scripts from a YAML file (docs/seeding.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE.yaml")
-        parser.add_argument("--dry-run", action="store_true", help="only tell what would change")
+        parser.add_argument("--dry-run", action="store_true", help="show what would change without changing anything")
 
     def handle(self, *args: Any, **options: Any) -> None:
         file, dry_run = options["file"], options["dry_run"]

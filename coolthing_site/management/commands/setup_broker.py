@@ -14,24 +14,28 @@ from messaging.broker.topology import ALTERNATE_POLICY, TOPOLOGY
 from messaging.errors import BrokerChangeRefused
 from texts.wording import counted
 
-_AS_IT_SHOULD_BE = "the broker is as the topology says"
+_AS_DECLARED = "the broker matches the topology"
 
 
 class Command(BaseCommand):
     help = (
-        "Declare exchanges, queues, bindings and policies on the broker; with --check only compare them with it, with"
-        " --migrate also make exchanges and queues anew whose arguments have changed: no message is lost."
+        "Declare exchanges, queues, bindings and policies on the broker. --check only compares them with the topology."
+        " --migrate also replaces exchanges and queues whose arguments have changed, without losing messages."
     )
-    # It runs before anything else does, the database included.
+    # This command runs before everything else, even before the database.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--check", action="store_true", help="change nothing; name each difference, then exit 1")
+        what.add_argument(
+            "--check",
+            action="store_true",
+            help="change nothing; list the differences, and exit with code 1 if there are any",
+        )
         what.add_argument(
             "--migrate",
             action="store_true",
-            help="make exchanges and queues anew whose arguments changed; stop the workers of such queues before",
+            help="replace exchanges and queues whose arguments have changed; stop the workers of these queues first",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -39,10 +43,10 @@ class Command(BaseCommand):
         try:
             code, lines = work()
         except ManagementUnavailable as problem:
-            self._end(2, f"the management API cannot be asked: {problem}")
+            self._end(2, f"the management API cannot be reached: {problem}")
         except (OSError, KombuError) as problem:
             self._end(2, f"the broker cannot be reached: {problem}")
-        # Out here, where a reader of the output that has gone is not taken for the broker.
+        # Outside the try block: a closed output must not be reported as an unreachable broker.
         for line in lines:
             self.stdout.write(line)
         if code:
@@ -58,7 +62,7 @@ class Command(BaseCommand):
         try:
             declare.declare()
         except declare.DeclarationRefused as problem:
-            self._end(1, f"{problem}\nsetup_broker --check says more; setup_broker --migrate makes it anew")
+            self._end(1, f"{problem}\nsetup_broker --check shows the details; setup_broker --migrate replaces it")
         if api is None:
             self._warn(f"{refused}\n{policies.by_hand(ALTERNATE_POLICY, _vhost())}")
         else:
@@ -66,7 +70,7 @@ class Command(BaseCommand):
         return 0, [f"declared {len(TOPOLOGY.exchanges)} exchanges and {len(TOPOLOGY.queues)} queues"]
 
     def _set_policies(self, api: ManagementApi) -> bool:
-        """Whether they hold now: one that an administrator has set already is as good, and a stronger one wins."""
+        """Set the policies. Returns whether they have effect; an administrator's equivalent policy counts as well."""
         refused = ""
         try:
             policies.policies_set(TOPOLOGY, api)
@@ -78,28 +82,28 @@ class Command(BaseCommand):
         return not found
 
     def _warn(self, why: str) -> None:
-        """No reason to stop: our own publishers ask for what no queue wants, and keep it."""
-        self.stderr.write(f"what other programs publish and no queue wants is lost without its policy: {why}")
+        """Warn only: CoolThing's own messages are published with the flag `mandatory` and are not lost."""
+        self.stderr.write(f"without this policy, unroutable messages of other programs are lost: {why}")
 
     def _migrate(self) -> tuple[int, list[str]]:
         api = ManagementApi.from_settings()
         try:
-            with QueueMover(TOPOLOGY, api, self._say) as mover:
+            with QueueMover(TOPOLOGY, api, self._print) as mover:
                 exchanges, queues = mover.move_exchanges(), mover.move_all()
         except (declare.DeclarationRefused, BrokerChangeRefused) as problem:
             self._end(1, str(problem))
-        as_it_should_be = f"; {_AS_IT_SHOULD_BE}" if self._set_policies(api) else ""
-        made = f"{counted(len(exchanges), 'exchange')}, {counted(len(queues), 'queue')}"
-        return 0, [f"made anew: {made}{as_it_should_be}"]
+        match = f"; {_AS_DECLARED}" if self._set_policies(api) else ""
+        replaced = f"{counted(len(exchanges), 'exchange')}, {counted(len(queues), 'queue')}"
+        return 0, [f"replaced: {replaced}{match}"]
 
-    def _say(self, line: str) -> None:
-        """What has begun is finished, whether or not somebody reads about it."""
+    def _print(self, line: str) -> None:
+        """Print progress. A closed output does not stop the migration."""
         with suppress(BrokenPipeError):
             self.stdout.write(line)
 
     def _check(self) -> tuple[int, list[str]]:
         found = declare.differences(TOPOLOGY, ManagementApi.from_settings())
-        return (1, found) if found else (0, [_AS_IT_SHOULD_BE])
+        return (1, found) if found else (0, [_AS_DECLARED])
 
     def _end(self, code: int, line: str) -> NoReturn:
         self.stderr.write(line)

@@ -17,17 +17,29 @@ STDIN = "-"
 
 
 class Command(SecretsCommand):
-    help = "Imports or exports the people whom nobody writes to again, as CSV (docs/people.md)."
+    help = "Import or export suppressions (people to whom CoolThing never writes again) as CSV (docs/people.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        taken = actions.add_parser("import", help="suppress everybody in a file; one with damaged lines is refused")
+        taken = actions.add_parser("import", help="suppress all people in a file; a file with damaged lines is refused")
         taken.add_argument("file", metavar="FILE.csv", help="- reads standard input")
-        taken.add_argument("--dry-run", action="store_true", help="say what is in the file and count, change nothing")
-        taken.add_argument("--skip-damaged", action="store_true", help="leave damaged lines out")
-        taken.add_argument("--encoding", default="", choices=list(ENCODINGS), help="when it is not found out rightly")
-        taken.add_argument("--separator", default="", choices=list(SEPARATORS.values()), help="likewise")
-        actions.add_parser("export", help="print everybody who is suppressed")
+        taken.add_argument(
+            "--dry-run", action="store_true", help="show what the file contains without changing anything"
+        )
+        taken.add_argument("--skip-damaged", action="store_true", help="skip damaged lines")
+        taken.add_argument(
+            "--encoding",
+            default="",
+            choices=list(ENCODINGS),
+            help="the file's encoding, if it is not recognised correctly",
+        )
+        taken.add_argument(
+            "--separator",
+            default="",
+            choices=list(SEPARATORS.values()),
+            help="the file's separator, if it is not recognised correctly",
+        )
+        actions.add_parser("export", help="print all suppressed people")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "import":
@@ -47,12 +59,14 @@ class Command(SecretsCommand):
         if refused or dry_run:
             damaged = counted(reading.damaged.count, "line is", "lines are")
             if refused:
-                raise CommandError(f"{file}: {damaged} damaged, nothing was changed: mend them, or --skip-damaged")
+                raise CommandError(
+                    f"{file}: {damaged} damaged, nothing was changed: correct them, or use --skip-damaged"
+                )
             self.stdout.write(f"{file}: nothing was changed")
             return
         new = suppressions_import(entries=reading.entries)
         now, before = counted(new, "is", "are"), counted(len(reading.entries) - new, "was", "were")
-        self.stdout.write(f"{file}: {now} suppressed now, {before} already")
+        self.stdout.write(f"{file}: {now} now suppressed, {before} suppressed before")
 
     def _report(self, file: str, reading: ParsedFile, known: int) -> None:
         for line in reading.understood():
@@ -64,7 +78,7 @@ class Command(SecretsCommand):
                 self.stdout.write(f"{file}: {what}: and {notes.more} more")
         already = counted(known, "is", "are")
         self.stdout.write(
-            f"{file}: {len(reading.entries) - known} would be suppressed, {already} already,"
+            f"{file}: {len(reading.entries) - known} would be suppressed, {already} already suppressed,"
             f" {reading.damaged.count} damaged, {reading.skipped.count} skipped"
         )
 
@@ -73,11 +87,12 @@ class Command(SecretsCommand):
             self.stdout.write(line, ending="")
         erased = Suppression.objects.exclude(person_hash="").count()
         if erased:
-            self.stderr.write(f"{erased} erased people are not in it: they are only known by a hash.")
+            people = counted(erased, "erased person is", "erased people are")
+            self.stderr.write(f"{people} not in the export: CoolThing keeps only a hash of each.")
 
 
 def _content(file: str) -> bytes:
-    """One byte more than may be is enough to refuse it."""
+    """The file's content, up to one byte more than is allowed: that is enough to refuse the file."""
     try:
         if file == STDIN:
             return sys.stdin.buffer.read(MOST_BYTES + 1)

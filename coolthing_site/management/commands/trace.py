@@ -10,7 +10,7 @@ from panelkit.labels import clipped
 
 
 class Command(BaseCommand):
-    help = "Print an event's whole story: published, confirmed, handled, dead, replayed, and what came of it."
+    help = "Print the history of an event: published, confirmed, handled, dead-lettered, replayed, and its effects."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("event_id", type=UUID, metavar="EVENT_ID")
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         elif found.is_known:
             self._print(found)
         if not found.is_known:
-            raise CommandError(f"nothing is known of event {options['event_id']}")
+            raise CommandError(f"CoolThing has no record of event {options['event_id']}")
 
     def _print(self, found: Trace) -> None:
         self.stdout.write(f"{found.event_id}  {found.exchange} {found.routing_key}".rstrip())

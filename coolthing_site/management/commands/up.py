@@ -1,4 +1,4 @@
-"""Run every process of the Procfile in the foreground until Ctrl-C; one that ends by itself is started again."""
+"""Run all processes of the Procfile in the foreground until Ctrl-C. A process that ends by itself is restarted."""
 
 import json
 import os
@@ -28,9 +28,14 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--empty", action="store_true", help="leave an empty database empty")
         parser.add_argument(
-            "--run-dir", type=Path, default=settings.BASE_DIR / ".run", help="keeps the login and the sandbox's state"
+            "--empty", action="store_true", help="do not seed the demo's campaigns into an empty database"
+        )
+        parser.add_argument(
+            "--run-dir",
+            type=Path,
+            default=settings.BASE_DIR / ".run",
+            help="the directory for the login and the sandbox's state",
         )
         parser.add_argument("--sandbox", action="store_true", help=SUPPRESS)
 
@@ -48,7 +53,7 @@ class Command(BaseCommand):
     def _run(self, run_dir: Path, *, sandboxed: bool, empty: bool) -> None:
         outputs = {"stdout": self.stdout, "stderr": self.stderr}
         call_command("migrate", verbosity=0, interactive=False, **outputs)
-        # Nothing of ours runs yet: what an older version left behind can be changed now.
+        # No worker runs yet, so rows and queues of an older release can be changed now.
         call_command("merge_renamed_models", **outputs)
         call_command("setup_broker", verbosity=0, migrate=bool(settings.RABBITMQ_MANAGEMENT_URL), **outputs)
         login = _operator_login(run_dir / "operator.json")
@@ -61,17 +66,17 @@ class Command(BaseCommand):
             "METRICS_TOKEN": _metrics_token(run_dir / "metrics_token"),
         }
         if sandboxed and not empty:
-            prepare_local_world(environment, commands[SANDBOX], run_dir, say=self.stdout.write)
+            prepare_local_world(environment, commands[SANDBOX], run_dir, report=self.stdout.write)
         self.stdout.write(f"panel   http://127.0.0.1:{settings.WEB_PORT}/admin/")
         self.stdout.write(f"flower  http://127.0.0.1:{settings.FLOWER_PORT}/")
         self.stdout.write(f"login   {login['username']} / {login['password']} (also in {run_dir / 'operator.json'})")
         if sandboxed:
             address = f"http://127.0.0.1:{settings.SANDBOX_HTTP_PORT}/"
-            self.stdout.write(f"sandbox {address} (docs/operations.md: how to let its people talk)")
-        self.stdout.write("Ctrl-C ends everything; RabbitMQ and PostgreSQL go on until `make stop`.")
+            self.stdout.write(f"sandbox {address} (docs/operations.md explains how to start its people)")
+        self.stdout.write("Ctrl-C ends all processes. RabbitMQ and PostgreSQL run until `make stop`.")
         keeper = Keeper(commands, environment=environment, directory=settings.BASE_DIR, on_end=self._record_end)
         host = socket.gethostname()
-        # Those of a `make up` that could not end them; one that still lives shows so itself.
+        # Rows of an earlier `make up` that was killed. A process that is still alive sends another heartbeat.
         processes_left_behind(host=host)
         keeper.run()
         processes_left_behind(host=host)
@@ -80,7 +85,7 @@ class Command(BaseCommand):
         try:
             process_ended(kind=name, host=socket.gethostname(), pid=pid, how=how, delay=delay)
         except Error as problem:
-            self.stdout.write(f"that {name} ended could not be recorded: {type(problem).__name__}")
+            self.stdout.write(f"cannot record the end of {name}: {type(problem).__name__}")
         finally:
             connection.close()
 
@@ -90,7 +95,7 @@ def _lasting(output: OutputWrapper) -> OutputWrapper:
 
 
 def _ports() -> dict[str, int]:
-    """Variable → port of what will listen."""
+    """Variable → port, for all ports that will be used."""
     names = ["WEB_PORT", "FLOWER_PORT"]
     if not settings.TELEGRAM_API_ID:
         names += ["SANDBOX_MTPROTO_PORT", "SANDBOX_HTTP_PORT"]
@@ -98,7 +103,7 @@ def _ports() -> dict[str, int]:
 
 
 def _become_sandboxed(run_dir: Path) -> NoReturn:
-    """Replace this process by one whose settings point at the sandbox: settings are read once, at start."""
+    """Replace this process by one whose settings point at the sandbox, because settings are read only at the start."""
     environment = base_environment() | sandbox_environment(
         mtproto_port=settings.SANDBOX_MTPROTO_PORT,
         http_port=settings.SANDBOX_HTTP_PORT,
@@ -108,7 +113,7 @@ def _become_sandboxed(run_dir: Path) -> NoReturn:
 
 
 def _commands(run_dir: Path, *, sandboxed: bool) -> dict[str, str]:
-    """The Procfile's commands; the sandbox is among them only when Telegram itself is not configured."""
+    """The Procfile's commands. They include the sandbox only if Telegram itself is not configured."""
     commands = procfile()
     if sandboxed:
         commands[SANDBOX] += f" --scenario demo --key-dir {run_dir / SANDBOX} --state {run_dir / SANDBOX / 'state'}"
@@ -118,7 +123,7 @@ def _commands(run_dir: Path, *, sandboxed: bool) -> dict[str, str]:
 
 
 def _metrics_token(path: Path) -> str:
-    """The token of /metrics, in the file where deploy/prometheus/prometheus.yml looks for it."""
+    """The token of /metrics. It is also written to `path`, where deploy/prometheus/prometheus.yml expects it."""
     given = settings.METRICS_TOKEN or (path.read_text() if path.exists() else secrets.token_urlsafe(24))
     path.touch(mode=0o600)
     path.write_text(given)
@@ -126,7 +131,10 @@ def _metrics_token(path: Path) -> str:
 
 
 def _operator_login(path: Path) -> dict[str, str]:
-    """The local operator's login: made once, kept readable by this user only, the password in force each time."""
+    """The local operator's login, from `path`, which only this user can read. The first call creates it.
+
+    The account gets this password again at each start.
+    """
     if path.exists():
         login: dict[str, str] = json.loads(path.read_text())
     else:

@@ -111,7 +111,7 @@ def test_a_drained_host_takes_no_bots_until_a_person_lets_it(capsys):
     call_command("bots", "drain", "actors-1")
     assert [host.name for host in hosts_alive("actor")] == ["actors-2@laptop"]
     assert host_beat(name="actors-1@laptop", role="actor", capacity=3, draining=True) is True
-    with pytest.raises(CommandError, match="names 2 workers"):
+    with pytest.raises(CommandError, match="matches 2 workers"):
         call_command("bots", "drain", "actors")
     call_command("bots", "hosts")
     assert "drained" in capsys.readouterr().out

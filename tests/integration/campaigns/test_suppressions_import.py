@@ -56,7 +56,7 @@ def test_a_dry_run_says_what_is_in_a_file_and_changes_nothing(tmp_path, capsys):
         "separator: tab",
         "columns: telegram_user_id, username, reason",
         "skipped: line 5: is the same person as line 4",
-        "2 would be suppressed, 1 is already, 0 damaged, 1 skipped",
+        "2 would be suppressed, 1 is already suppressed, 0 damaged, 1 skipped",
         "nothing was changed",
     ):
         assert f"{path}: {line}" in said
@@ -66,8 +66,8 @@ def test_a_dry_run_says_what_is_in_a_file_and_changes_nothing(tmp_path, capsys):
 def test_an_import_may_be_repeated_and_keeps_what_is_known(file, capsys, monkeypatch):
     monkeypatch.setattr(bulk, "ROWS_AT_ONCE", 1)
     suppression_add(telegram_user_id=502, source=WORDS, reason="stop")
-    assert "2 are suppressed now, 1 was already" in command(capsys, "import", file)
-    assert "0 are suppressed now, 3 were already" in command(capsys, "import", file)
+    assert "2 are now suppressed, 1 was suppressed before" in command(capsys, "import", file)
+    assert "0 are now suppressed, 3 were suppressed before" in command(capsys, "import", file)
     assert Suppression.objects.get(telegram_user_id=501).source == "import"
     assert Suppression.objects.get(telegram_user_id=502).reason == "stop"
     assert is_suppressed(username="wanderer") and Suppression.objects.count() == 3
@@ -139,7 +139,7 @@ def test_a_file_with_damaged_lines_is_refused_unless_they_are_to_be_left_out(tmp
     with pytest.raises(CommandError, match="No such file"):
         call_command("suppressions", "import", str(tmp_path / "none.csv"))
     assert not Suppression.objects.exists()
-    assert "1 is suppressed now, 0 were already" in command(capsys, "import", path, "--skip-damaged")
+    assert "1 is now suppressed, 0 were suppressed before" in command(capsys, "import", path, "--skip-damaged")
 
 
 def test_what_cannot_be_read_is_refused_with_what_to_do(tmp_path):

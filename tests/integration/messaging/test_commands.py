@@ -32,11 +32,11 @@ def run_json(*argv: str) -> Any:
 
 def test_letters_are_listed_with_filters():
     lead, script = letter_of(message="rye bread"), letter_of(topology.SCRIPTS_QUEUE)
-    assert "2 of 2 letters" in run("dead_letters", "list")
+    assert "2 of 2 dead letters" in run("dead_letters", "list")
     assert [letter["id"] for letter in run_json("dead_letters", "list", "--queue", "scripts_queue")] == [script.pk]
     assert [letter["id"] for letter in run_json("dead_letters", "list", "--text", "RYE")] == [lead.pk]
-    assert "1 of 2 letters" in run("dead_letters", "list", "--limit", "1")
-    assert "no letters" in run("dead_letters", "list", "--state", "discarded")
+    assert "1 of 2 dead letters" in run("dead_letters", "list", "--limit", "1")
+    assert "no dead letters" in run("dead_letters", "list", "--state", "discarded")
 
 
 def test_a_letter_is_shown_whole():
@@ -89,7 +89,7 @@ def test_matching_letters_are_replayed_in_the_background_and_logged():
     assert LogEntry.objects.get().user.username == "command-line"
 
 
-@pytest.mark.parametrize(("number", "said"), [(1, ": 1 letter, at most"), (2, ": 2 letters, at most")])
+@pytest.mark.parametrize(("number", "said"), [(1, ": 1 dead letter, at most"), (2, ": 2 dead letters, at most")])
 def test_a_replay_says_how_many_letters_it_has(number: int, said: str):
     assert said in run("dead_letters", "replay", *(str(letter_of().pk) for _ in range(number)))
 
@@ -105,7 +105,7 @@ def test_letters_are_discarded_with_a_reason_and_logged():
     dead = letter_of()
     with pytest.raises(CommandError, match="--reason"):
         run("dead_letters", "discard", str(dead.pk))
-    assert "1 letter is discarded" in run("dead_letters", "discard", "--id", str(dead.pk), "--reason", "a test")
+    assert "1 dead letter was discarded" in run("dead_letters", "discard", "--id", str(dead.pk), "--reason", "a test")
     dead.refresh_from_db()
     assert (dead.state, dead.decision_reason) == ("discarded", "a test")
     entry = LogEntry.objects.get()

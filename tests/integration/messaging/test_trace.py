@@ -130,7 +130,7 @@ def test_the_command_prints_the_story_for_people_and_for_programs():
     assert told["subscriptions"] == [
         {"queue": "notifier_queue", "state": "waiting", "text": "not confirmed by the broker yet"}
     ]
-    with pytest.raises(CommandError, match="nothing is known"):
+    with pytest.raises(CommandError, match="CoolThing has no record of event"):
         call_command("trace", str(uuid.uuid4()), stdout=io.StringIO())
 
 

@@ -244,7 +244,7 @@ def test_a_terminal_offers_a_new_code(company: Company, monkeypatch: pytest.Monk
 
     typist = Typist(monkeypatch, _code(user) if why == "expired" else "", "y", newest)
     call_command("connect_bot", "fresh", stdout=StringIO())
-    assert "Have Telegram send a new one?" in typist.questions[1]
+    assert "Should Telegram send a new code?" in typist.questions[1]
     assert len(set(sent)) == 2
     bot.refresh_from_db()
     assert bot.telegram_user_id == user.id

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from coolthing_site.demo.comparison import LedgerMessage, compare, said_by
+from coolthing_site.demo.comparison import LedgerMessage, compare, sent_by
 from coolthing_site.demo.observe import lowest
-from coolthing_site.demo.run import time_zone_where_it_is
+from coolthing_site.demo.run import time_zone_at_hour
 
 ONE = LedgerMessage(random_id=1, sender=10, peer=-100, text="hello", message_id=5, reply_to=None)
 TWO = LedgerMessage(random_id=2, sender=11, peer=-100, text="hi", message_id=6, reply_to=1)
@@ -52,14 +52,14 @@ def test_entries_of_people_are_left_out_and_replies_are_named_by_random_id():
     entry = {"seq": 1, "from_user": 10, "peer": -100, "text": "hello", "reply_to": None, "random_id": 1}
     person = {**entry, "seq": 2, "from_user": 99, "random_id": None, "channel_message_id": 6, "message_ids": {}}
     group = {**entry, "seq": 3, "reply_to": 1, "random_id": 2, "channel_message_id": None, "message_ids": {"10": 3}}
-    said = said_by({10}, [{**entry, "channel_message_id": 5, "message_ids": {}}, person, group])
+    said = sent_by({10}, [{**entry, "channel_message_id": 5, "message_ids": {}}, person, group])
     assert said == [ONE, LedgerMessage(random_id=2, sender=10, peer=-100, text="hello", message_id=3, reply_to=1)]
 
 
 @pytest.mark.parametrize("utc_hour", range(24))
 def test_zone_shows_the_wanted_hour_now(utc_hour):
     now = datetime(2026, 11, 23, utc_hour, 17, tzinfo=UTC)
-    assert now.astimezone(ZoneInfo(time_zone_where_it_is(3, now))).hour == 3
+    assert now.astimezone(ZoneInfo(time_zone_at_hour(3, now))).hour == 3
 
 
 def test_a_message_that_stays_is_left_in_its_queue_and_one_of_beats_is_not() -> None:

@@ -60,47 +60,47 @@ CASES = [
     ("campaigns.0.scripts.0.lines.2.reply_to", "x", 'no earlier line is called "x"'),
     ("campaigns.0.scripts.0.lines.2.reply_to", "bye", 'no earlier line is called "bye"'),
     ("campaigns.0.scripts.0.lines.2.slot", "chorus", 'no slot is called "chorus"'),
-    ("campaigns.0.scripts.0.lines.2.key", "hello", 'a line before is called "hello" too'),
+    ("campaigns.0.scripts.0.lines.2.key", "hello", 'an earlier line has the same key: "hello"'),
     ("campaigns.0.scripts.0.lines.2.text", "{a", "{ is never closed at character 1"),
     ("campaigns.0.scripts.0.lines.2.text", "{a| }", "one of its variants is blank"),
     ("campaigns.0.scripts.0.lines.2.text", "x" * 4097, "one of its variants is longer than 4096 characters"),
     ("campaigns.0.scripts.0.lines.2.delay_seconds", -1, "input should be greater than or equal to 0"),
-    ("campaigns.0.scripts.0.lines.2.colour", "red", "nothing of this name belongs here"),
+    ("campaigns.0.scripts.0.lines.2.colour", "red", "is not a known key"),
     ("campaigns.0.scripts.0.cast.host", "mira", 'bot "mira" has the role manager, not actor'),
     ("campaigns.0.scripts.0.cast.host", "nobody", 'no bot is called "nobody"'),
-    ("campaigns.0.scripts.0.cast.chorus", "anna", "no slot is called like that"),
-    ("campaigns.0.scripts.0.targets.1", "expats", '"expats" is there twice'),
+    ("campaigns.0.scripts.0.cast.chorus", "anna", "there is no slot with this name"),
+    ("campaigns.0.scripts.0.targets.1", "expats", '"expats" appears twice'),
     ("campaigns.0.scripts.0.targets.1", "nowhere", 'no chat is called "nowhere"'),
     ("campaigns.0.scripts.0.targets.1", "neighbours", 'chat "neighbours" has no permission for the purpose "script"'),
     ("campaigns.0.time_zone", "Europe/Nowhere", 'no time zone is called "Europe/Nowhere" (such as Europe/Berlin)'),
     ("campaigns.0.locale", "de", "input should be 'en' or 'ru'"),
-    ("campaigns.0.managers.1", "mira", '"mira" is there twice'),
+    ("campaigns.0.managers.1", "mira", '"mira" appears twice'),
     ("campaigns.0.managers.1", "anna", 'bot "anna" has the role actor, not manager'),
     ("campaigns.0.watches.0.bot", "anna", 'bot "anna" has the role actor, not parser'),
-    ("campaigns.0.watches.0.chats.1", "expats", "is watched for this campaign already"),
-    ("campaigns.0.keywords.minus.1", "IELTS", '"IELTS" is among the plus keywords already'),
-    ("campaigns.0.keywords.plus", [], "chats are watched, but there is no keyword to look for"),
-    ("campaigns.0.first_contact", "", "the campaign has managers: say what they write first"),
+    ("campaigns.0.watches.0.chats.1", "expats", "is already watched for this campaign"),
+    ("campaigns.0.keywords.minus.1", "IELTS", '"IELTS" is already among the plus keywords'),
+    ("campaigns.0.keywords.plus", [], "chats are watched, but the campaign has no plus keywords"),
+    ("campaigns.0.first_contact", "", "is missing: the campaign has managers, who need a first message"),
     ("campaigns.0.slug", ..., "is missing"),
-    ("campaigns.1.slug", "english-school", 'a campaign before is called "english-school" too'),
-    ("campaigns.0.name", 7, "is no text: put it in quotes"),
-    ("bots.3.key", "anna", 'a bot before is called "anna" too'),
-    ("bots.1.phone", "12", "is no phone number in international form: +, then 7 to 15 digits, in quotes"),
-    ("bots.1.phone", "+9996620001", "a bot before has it too"),
+    ("campaigns.1.slug", "english-school", 'an earlier campaign has the same slug: "english-school"'),
+    ("campaigns.0.name", 7, "is not a text: put it in quotes"),
+    ("bots.3.key", "anna", 'an earlier bot has the same key: "anna"'),
+    ("bots.1.phone", "12", "is not a phone number in international form: write + and 7 to 15 digits, in quotes"),
+    ("bots.1.phone", "+9996620001", "an earlier bot has the same phone number"),
     ("bots.1.role", "singer", "input should be 'actor', 'parser' or 'manager'"),
     ("chats.0.telegram", "expats", None),
-    ("chats.1.telegram", "@Riverside_Expats", "a chat before is @riverside_expats too"),
+    ("chats.1.telegram", "@Riverside_Expats", "an earlier chat has the same reference: @riverside_expats"),
     ("chats.0.permissions.0.evidence", " ", "is empty"),
     ("chats.0.permissions.0.granted_at", "2026-11-02T10:00:00", "has no time zone: end it with Z or +03:00"),
     ("chats.0.permissions.0.valid_until", "2026-11-02T10:00:00Z", "the permission would end before it begins"),
     ("chats.0.permissions.0.granted_at", "9999-12-31T23:00:00-12:00", "its year is not between 1970 and 9998"),
     ("chats.0.permissions.0.valid_until", "2027-01-01", "has no time zone: end it with Z or +03:00"),
-    ("chats.0.permissions.0.evidence_link", "a letter", "is no link: it begins with https://"),
-    ("chats.0.permissions.1.purpose", "script", 'the permission "script" is there twice'),
+    ("chats.0.permissions.0.evidence_link", "a letter", "is not a link: a link begins with https:// or http://"),
+    ("chats.0.permissions.1.purpose", "script", 'the purpose "script" appears twice'),
     ("budgets.0.limit", -1, "input should be greater than or equal to 0"),
     ("budgets.0.key", "nobody", 'no bot is called "nobody"'),
-    ("budgets.3.key", "²", "a peer is named by their Telegram id"),
-    ("budgets.3.counts", "new_contacts", "new contacts are counted for the team, a campaign or a bot"),
+    ("budgets.3.key", "²", "the key of a peer is a Telegram id"),
+    ("budgets.3.counts", "new_contacts", "new contacts can be counted only for the team, a campaign or a bot"),
 ]
 
 
@@ -115,7 +115,7 @@ def test_a_mistake_is_named_with_its_path_and_reason(tmp_path, path, value, reas
 
 def test_a_slot_with_lines_and_no_bot_is_refused(tmp_path):
     data = change(demo(), "campaigns.0.scripts.0.cast.host", ...)
-    assert refused(tmp_path, data) == ['campaigns[0].scripts[0].cast: slot "host" has lines, but no bot']
+    assert refused(tmp_path, data) == ['campaigns[0].scripts[0].cast: slot "host" has lines, but no bot is cast for it']
 
 
 def test_a_target_without_a_label_is_refused(tmp_path):
@@ -126,7 +126,7 @@ def test_a_target_without_a_label_is_refused(tmp_path):
 def test_one_variant_without_the_disclosure_is_enough_to_refuse(tmp_path):
     text = "{An AI assistant writes this, reply stop to end it.|Hi, I am Mira.}"
     (problem,) = refused(tmp_path, change(demo(), "campaigns.1.first_contact", text))
-    assert problem.startswith('campaigns[1].first_contact: a variant of it does not say, in the language "en"')
+    assert problem.startswith('campaigns[1].first_contact: a variant does not say, in the language "en"')
     assert "Hi, I am Mira." in problem
 
 
@@ -150,18 +150,18 @@ def test_quiet_hours_stay_what_they_look_like_without_quotes(tmp_path):
 def test_quiet_hours_that_are_no_hours_are_refused(tmp_path):
     campaign = {"slug": "a", "name": "A", "quiet_hours": {"from": "25:00", "to": "8"}}
     assert refused(tmp_path, {"campaigns": [campaign]}) == [
-        'campaigns[0].quiet_hours.from: is no time of day: write it as "22:00"',
-        'campaigns[0].quiet_hours.to: is no time of day: write it as "22:00"',
+        'campaigns[0].quiet_hours.from: is not a time of day: write it like "22:00"',
+        'campaigns[0].quiet_hours.to: is not a time of day: write it like "22:00"',
     ]
 
 
-def test_all_problems_are_told_at_once_with_their_lines(tmp_path):
+def test_all_problems_are_reported_at_once_with_their_lines(tmp_path):
     file = tmp_path / "seed.yaml"
     file.write_text("bots:\n- key: a\n  role: actor\n  phone: x\nchats:\n- key: b\n  telegram: '@abcdef'\n  extra: 1\n")
     with pytest.raises(SeedError) as caught:
         read(str(file))
     assert [problem.line for problem in caught.value.problems] == [4, 8]
-    assert str(caught.value).splitlines()[1] == f"{file}: chats[0].extra: nothing of this name belongs here (line 8)"
+    assert str(caught.value).splitlines()[1] == f"{file}: chats[0].extra: is not a known key (line 8)"
 
 
 @pytest.mark.parametrize(
@@ -169,14 +169,14 @@ def test_all_problems_are_told_at_once_with_their_lines(tmp_path):
     [
         ("", "is empty"),
         ("- 1", "input should be a valid dictionary"),
-        ("bots: [", "is no YAML: "),
-        ("bots:\n- {key: a\n  b", "is no YAML: "),
-        ("bots: []\nbots: []\n", "bots: is there twice"),
-        ("a: &a [*a]", "is too much"),
-        ("bots: !!python/object/apply:os.system ['true']", "is no YAML: could not determine a constructor"),
+        ("bots: [", "is not valid YAML: "),
+        ("bots:\n- {key: a\n  b", "is not valid YAML: "),
+        ("bots: []\nbots: []\n", "bots: appears twice"),
+        ("a: &a [*a]", "is too deep, or the file is too large"),
+        ("bots: !!python/object/apply:os.system ['true']", "is not valid YAML: could not determine a constructor"),
         ('budgets: ["\\0"]', "budgets[0]: contains a NUL character"),
         ('budgets: ["\\ud83d"]', "budgets[0]: contains half of a surrogate pair"),
-        ("a: \x07", "is no YAML: "),
+        ("a: \x07", "is not valid YAML: "),
     ],
 )
 def test_what_is_no_seed_file_is_refused_in_words(tmp_path, text, reason):

@@ -307,7 +307,7 @@ def test_the_command_edits_as_the_page_does(world: World, tmp_path, capsys):
     file.write_text(json.dumps(world.event(id=...)), encoding="utf-8-sig")
     edit = ["dead_letters", "edit", str(dead.pk), "--exchange", EXCHANGE, "--key", _key(world), "--body", str(file)]
     call_command(*edit, "--dry-run")
-    assert f"published as {EXCHANGE} / {_key(world)}, for leads_queue\nit is a sound event" in capsys.readouterr().out
+    assert f"published as {EXCHANGE} / {_key(world)}, to leads_queue\nthe event is valid" in capsys.readouterr().out
     dead.refresh_from_db()
     assert not dead.is_readdressed
     call_command(*edit)
