@@ -181,7 +181,7 @@ def test_what_plays_keeps_its_cast_targets_and_snapshot(seed, data):
     assert Assignment.objects.values().get() == before
     assert Target.objects.count() == 4 and assignment.cast.get(slot__name="host").bot.key == "anna"
     data["campaigns"][0]["scripts"] = []
-    assert "but it was played" in seed(data)
+    assert "but it was activated" in seed(data)
     assert Assignment.objects.values().get() == before
 
 

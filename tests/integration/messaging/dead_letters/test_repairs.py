@@ -314,6 +314,10 @@ def test_the_command_edits_as_the_page_does(world: World, tmp_path, capsys):
     dead_letter_replay(letter_id=dead.pk, by="ann")
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
-    for wrong, says in ((["--key", "x"], "belong together"), ([], "say what to change"), (["--body", "no"], "No such")):
+    for wrong, says in (
+        (["--key", "x"], "give --exchange and --key together"),
+        ([], "specify what to change"),
+        (["--body", "no"], "No such"),
+    ):
         with pytest.raises(CommandError, match=says):
             call_command("dead_letters", "edit", str(dead.pk), *wrong)
