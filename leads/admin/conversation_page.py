@@ -167,9 +167,10 @@ def parts(conversation: Conversation, *, offers: list[Any], leaving: Any) -> dic
 
 def parts_html(facts: dict[str, Any], request: HttpRequest) -> dict[str, str]:
     """The HTML of the parts, by the id of the element that contains it."""
-    names = ("head", "jobs", "how")
+    names = ("head", "jobs", "send")
     return {
-        f"talk-{name}": render_to_string(f"leads/talk_{name}.html", {"parts": facts}, request=request) for name in names
+        f"conversation-{name}": render_to_string(f"leads/conversation_{name}.html", {"parts": facts}, request=request)
+        for name in names
     }
 
 

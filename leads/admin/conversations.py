@@ -79,7 +79,7 @@ class ConversationAdmin(PersonAdmin):
     # Values that change are only in the live part of the page.
     fields = (("lead", "bot"), ("campaign", "created_at"))
     readonly_fields = ("campaign",)
-    change_form_outer_before_template = "leads/talk.html"
+    change_form_outer_before_template = "leads/conversation.html"
     live_seconds = 3
     service_errors = (NotPossible,)
     operations = (
@@ -126,7 +126,7 @@ class ConversationAdmin(PersonAdmin):
     ) -> HttpResponse:
         row = kwargs.get("obj")
         if row is not None:
-            context["talk"] = self._page(request, row)
+            context["conversation"] = self._page(request, row)
             context.setdefault("reply", Reply(key=str(uuid4())))
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -182,7 +182,7 @@ def test_a_conversation_shows_its_newest_message_unless_its_reader_scrolled_up(
     panel: Panel, world: SimpleNamespace
 ) -> None:
     def say(text: str) -> None:
-        Message.objects.create(conversation=world.talk, author="lead", text=text)
+        Message.objects.create(conversation=world.conversation, author="lead", text=text)
 
     def sees(text: str) -> bool:
         box = panel.page.locator(".panel-conversation").bounding_box()
@@ -191,13 +191,13 @@ def test_a_conversation_shows_its_newest_message_unless_its_reader_scrolled_up(
 
     for number in range(40):
         say(f"line {number}")
-    panel.open(_page(world.talk))
+    panel.open(_page(world.conversation))
     wait_until(lambda: panel.do(lambda _: sees("line 39")), what="the newest line")
     say("line 40")
     wait_until(lambda: "line 40" in panel.text, what="the live refresh")
     # It is scrolled to when it is there already.
     wait_until(lambda: panel.do(lambda _: sees("line 40")), what="the newest line")
-    panel.do(lambda page: page.eval_on_selector(".panel-conversation", "talk => { talk.scrollTop = 0 }"))
+    panel.do(lambda page: page.eval_on_selector(".panel-conversation", "box => { box.scrollTop = 0 }"))
     say("line 41")
     wait_until(lambda: "line 41" in panel.text, what="the live refresh")
     assert not panel.do(lambda _: sees("line 41"))
@@ -208,20 +208,22 @@ def test_an_open_conversation_follows_what_is_added_before_and_what_is_deleted(
     panel: Panel, world: SimpleNamespace
 ) -> None:
     def shown() -> list[str]:
-        return panel.do(lambda page: page.locator("#talk-messages > div > div:last-child").all_inner_texts())
+        return panel.do(lambda page: page.locator("#conversation-messages > div > div:last-child").all_inner_texts())
 
-    panel.open(_page(world.talk))
+    panel.open(_page(world.conversation))
     before = shown()
-    late = Message.objects.create(conversation=world.talk, author="lead", text="I came late", telegram_message_id=1)
+    late = Message.objects.create(
+        conversation=world.conversation, author="lead", text="I came late", telegram_message_id=1
+    )
     wait_until(lambda: shown() == ["I came late", *before], what="the message that is the first")
-    assert not panel.do(lambda page: page.is_visible("#talk-earlier"))
-    assert panel.do(lambda page: page.inner_text("#talk-news")) == "", "what is older is no news"
+    assert not panel.do(lambda page: page.is_visible("#conversation-earlier"))
+    assert panel.do(lambda page: page.inner_text("#conversation-news")) == "", "what is older is no news"
     late.delete()
     wait_until(lambda: shown() == before, what="the deleted message to go")
     panel.fill("#reply-text", "Dear Wanda")
     drafts = "() => Object.keys(sessionStorage).filter(one => one.startsWith('draft')).length"
     assert panel.do(lambda page: page.evaluate(drafts)) == 1
-    world.talk.delete()
+    world.conversation.delete()
     wait_until(lambda: "This conversation was deleted in the meantime." in panel.text, what="word of the deletion")
     assert before[0] not in panel.text
     assert panel.do(lambda page: page.evaluate(drafts)) == 0
@@ -229,30 +231,35 @@ def test_an_open_conversation_follows_what_is_added_before_and_what_is_deleted(
 
 
 def test_an_operator_takes_a_conversation_over_writes_and_hands_it_back(panel: Panel, world: SimpleNamespace) -> None:
-    panel.open(_page(world.talk))
+    panel.open(_page(world.conversation))
     assert "What does a loaf cost?" in panel.text
     panel.fill("#reply-text", "This is Anna from the bakery: come by!")
     panel.do(lambda page: page.press("#reply-text", "Control+Enter"))
     wait_until(lambda: panel.value("#reply-text") == "", what="the box to be free again")
     wait_until(lambda: "An operator answers" in panel.html, what="the takeover on the page")
-    said = Message.objects.get(conversation=world.talk, author="operator")
-    assert said.delivery is not None and said.delivery.purpose == "operator"
-    world.talk.refresh_from_db()
-    assert world.talk.owner == Conversation.Owner.HUMAN
+    reply = Message.objects.get(conversation=world.conversation, author="operator")
+    assert reply.delivery is not None and reply.delivery.purpose == "operator"
+    world.conversation.refresh_from_db()
+    assert world.conversation.owner == Conversation.Owner.HUMAN
     focused = "() => [document.activeElement.id, document.querySelector('#reply button').textContent]"
     assert panel.do(lambda page: page.evaluate(focused)) == ["reply-text", "Send"]
-    assert "come by!" in panel.text and "Queued: it is sent when" in panel.text
-    sent = {"state": "sent", "sent_at": said.at, "telegram_message_id": 4711}
-    Delivery.objects.filter(pk=said.delivery.pk).update(**sent)
-    wait_until(lambda: f"sent {said.at:%H:%M}" in panel.text, what="the message to say that it was sent")
-    wait_until(lambda: "Queued: it is sent when" not in panel.text, what="the note at the box to go")
+    assert (
+        "come by!" in panel.text and "Your message is queued and is sent as soon as the gate allows it." in panel.text
+    )
+    sent = {"state": "sent", "sent_at": reply.at, "telegram_message_id": 4711}
+    Delivery.objects.filter(pk=reply.delivery.pk).update(**sent)
+    wait_until(lambda: f"sent {reply.at:%H:%M}" in panel.text, what="the message to be shown as sent")
+    wait_until(
+        lambda: "Your message is queued and is sent as soon as the gate allows it." not in panel.text,
+        what="the note at the box to go",
+    )
     panel.fill("#reply-text", "x" * 4097)
     panel.do(lambda page: page.click("#reply button"))
     wait_until(lambda: "is 1 character too long" in panel.text, what="the refusal beside the box")
     assert panel.value("#reply-text") == "x" * 4097
     panel.press("Hand back to the AI")
-    world.talk.refresh_from_db()
-    assert world.talk.owner == Conversation.Owner.AI
+    world.conversation.refresh_from_db()
+    assert world.conversation.owner == Conversation.Owner.AI
     assert panel.value("#reply-text") == "x" * 4097, "a draft outlives a new page"
     Session.objects.all().delete()
     panel.fill("#reply-text", "Are you still there?")

@@ -210,7 +210,7 @@ def _leads(world: SimpleNamespace) -> None:
     CampaignManager.objects.create(campaign=world.campaign, bot=world.manager)
     world.new_lead = _lead(world, 901, "dora", "awaiting_approval")
     lead = _lead(world, 900, "carla", "talking")
-    world.talk = Conversation.objects.create(
+    world.conversation = Conversation.objects.create(
         lead=lead, bot=world.manager, peer_id=900, last_incoming_at=world.now, owner_reason=""
     )
     led = Conversation.objects.create(
@@ -221,8 +221,10 @@ def _leads(world: SimpleNamespace) -> None:
         last_incoming_at=world.now - timedelta(minutes=4),
     )
     Message.objects.create(conversation=led, author="lead", text="Can you keep a loaf for me?")
-    Message.objects.create(conversation=world.talk, author="lead", text="What does a loaf cost?", telegram_message_id=8)
-    answer = Message.objects.create(conversation=world.talk, author="ai", text="Four euros and fifty cents.")
+    Message.objects.create(
+        conversation=world.conversation, author="lead", text="What does a loaf cost?", telegram_message_id=8
+    )
+    answer = Message.objects.create(conversation=world.conversation, author="ai", text="Four euros and fifty cents.")
     answer.delivery = delivery_queue(
         bot_id=world.manager.pk,
         campaign_id=world.campaign.pk,
@@ -234,8 +236,10 @@ def _leads(world: SimpleNamespace) -> None:
         peer_id=900,
     )
     answer.save()
-    UnclaimedMessage.objects.create(conversation=world.talk, telegram_message_id=9, text="Hm", said_at=world.now)
-    LlmJob.objects.create(conversation=world.talk, epoch=3, due_at=world.now + timedelta(seconds=5))
+    UnclaimedMessage.objects.create(
+        conversation=world.conversation, telegram_message_id=9, text="Hm", said_at=world.now
+    )
+    LlmJob.objects.create(conversation=world.conversation, epoch=3, due_at=world.now + timedelta(seconds=5))
 
 
 def _bus(world: SimpleNamespace) -> None:

@@ -2,17 +2,17 @@
 // Without this script the same links and the same form load whole pages.
 document.addEventListener("DOMContentLoaded", () => {
   "use strict";
-  const page = document.getElementById("talk");
+  const page = document.getElementById("conversation");
   if (!page) return;
   const live = window.panelLive;
   const box = page.querySelector(".panel-conversation");
-  const list = document.getElementById("talk-messages");
-  const earlier = document.getElementById("talk-earlier");
+  const list = document.getElementById("conversation-messages");
+  const earlier = document.getElementById("conversation-earlier");
   const MOST_KNOWN = 200;
-  const ASKS_FOR_AT_MOST_MS = 20000;
-  let asking = false;
+  const REQUEST_TIMEOUT_MS = 20000;
+  let requesting = false;
   let over = false;
-  // Within this window the draft outlives a reload and a new login.
+  // In this window the draft is kept during a reload and a new login.
   const draft = `draft of ${document.getElementById("reply")?.action}`;
 
   const messages = () => [...list.children];
@@ -24,7 +24,7 @@ document.addEventListener("DOMContentLoaded", () => {
     return template.content.firstElementChild;
   };
 
-  // A person may have been erased: nothing of them stays readable here, nor what was to be sent to them.
+  // The person may have been erased: then neither the messages nor the draft may stay readable here.
   const end = () => {
     over = true;
     sessionStorage.removeItem(draft);
@@ -32,14 +32,14 @@ document.addEventListener("DOMContentLoaded", () => {
     live.gone("This conversation");
   };
 
-  // The answer as JSON; null when there is none, and the page has said why.
-  const ask = async (address, options = {}) => {
+  // Returns the response's JSON. Returns null if there is none; the page then shows the reason.
+  const request = async (address, options = {}) => {
     let answer;
     try {
       answer = await fetch(address, {
         redirect: "manual",
         headers: { Accept: "application/json" },
-        signal: AbortSignal.timeout(ASKS_FOR_AT_MOST_MS),
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
         ...options,
       });
       if (answer.type === "opaqueredirect") {
@@ -60,27 +60,27 @@ document.addEventListener("DOMContentLoaded", () => {
     return null;
   };
 
-  // A gap would look as if nothing had been written in between: then the page begins anew with the newest messages.
+  // Called when the page lacks messages between its own and the new ones: the page starts again with the newest ones.
   const beginAnew = (there, more) => {
     list.replaceChildren();
     earlier.hidden = !more;
     there.clear();
   };
 
-  // What was deleted leaves the page. `kept`: the ids that are in the conversation, perhaps in another version.
+  // Removes deleted messages. `kept`: the ids of messages that the conversation still has, perhaps in another version.
   const drop = (gone, kept, more) => {
-    const deleted = messages().filter((one) => gone.includes(one.dataset.version) && !kept.includes(one.dataset.id));
-    for (const one of deleted) one.remove();
+    const deleted = messages().filter((message) => gone.includes(message.dataset.version) && !kept.includes(message.dataset.id));
+    for (const message of deleted) message.remove();
     if (deleted.length && more) earlier.hidden = false;
   };
 
   const take = ({ order, changed, gone, more }) => {
-    const there = new Map(messages().map((one) => [one.dataset.id, one]));
+    const there = new Map(messages().map((message) => [message.dataset.id, message]));
     const first = order.find((id) => there.has(id));
     if (there.size && order.length && first === undefined) beginAnew(there, more);
     drop(gone, order, more);
-    const heard = [];
-    // What stands before all that was shown is older, no news.
+    const received = [];
+    // Messages above all shown messages are older, not new.
     let isNews = first === undefined;
     let place = there.get(first) || null;
     for (const id of order) {
@@ -88,7 +88,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const now = id in changed ? element(changed[id]) : before;
       if (!now) continue;
       isNews ||= Boolean(before);
-      if (!before && isNews && "heard" in now.dataset) heard.push(now.querySelector(".panel-message-text:last-child").textContent.trim());
+      if (!before && isNews && "incoming" in now.dataset) received.push(now.querySelector(".panel-message-text:last-child").textContent.trim());
       if (before && now !== before) {
         before.replaceWith(now);
         if (place === before) place = now;
@@ -96,8 +96,8 @@ document.addEventListener("DOMContentLoaded", () => {
       if (place === now) place = now.nextElementSibling;
       else list.insertBefore(now, place);
     }
-    document.getElementById("talk-empty").hidden = list.children.length > 0;
-    if (heard.length) document.getElementById("talk-news").textContent = `New from the lead: ${heard.join(" ")}`;
+    document.getElementById("conversation-empty").hidden = list.children.length > 0;
+    if (received.length) document.getElementById("conversation-news").textContent = `New from the lead: ${received.join(" ")}`;
   };
 
   const replace = (parts) => {
@@ -111,12 +111,12 @@ document.addEventListener("DOMContentLoaded", () => {
   };
 
   const refresh = async () => {
-    if (over || asking || !live.mayRequest()) return;
-    asking = true;
-    const known = messages().slice(-MOST_KNOWN).map((one) => one.dataset.version).join(",");
-    const asked = new URLSearchParams({ known, parts: page.dataset.parts });
-    const news = await ask(`${page.dataset.url}?${asked}`);
-    asking = false;
+    if (over || requesting || !live.mayRequest()) return;
+    requesting = true;
+    const known = messages().slice(-MOST_KNOWN).map((message) => message.dataset.version).join(",");
+    const query = new URLSearchParams({ known, parts: page.dataset.parts });
+    const news = await request(`${page.dataset.url}?${query}`);
+    requesting = false;
     if (!news) return;
     const stay = !atEnd();
     if (news.order.length || news.gone.length) take(news);
@@ -124,11 +124,11 @@ document.addEventListener("DOMContentLoaded", () => {
       replace(news.parts);
       page.dataset.parts = news.version;
     }
-    // "Queued" is no longer so: what became of the message stands at it.
-    const says = document.getElementById("reply-says");
-    if (says?.dataset.of && document.getElementById(`message-${says.dataset.of}`)?.matches("[data-settled]")) {
-      says.textContent = "";
-      delete says.dataset.of;
+    // The message is no longer queued, and its state is shown next to it.
+    const notice = document.getElementById("reply-notice");
+    if (notice?.dataset.of && document.getElementById(`message-${notice.dataset.of}`)?.matches("[data-settled]")) {
+      notice.textContent = "";
+      delete notice.dataset.of;
     }
     for (const token of page.querySelectorAll("[name=csrfmiddlewaretoken]")) token.value = news.csrf;
     if (!stay) toEnd();
@@ -136,10 +136,10 @@ document.addEventListener("DOMContentLoaded", () => {
 
   earlier.querySelector("a").addEventListener("click", async (event) => {
     event.preventDefault();
-    const found = await ask(`${page.dataset.url}?skip=${list.children.length}`);
+    const found = await request(`${page.dataset.url}?skip=${list.children.length}`);
     if (!found) return;
     const fromEnd = box.scrollHeight - box.scrollTop;
-    const there = new Set(messages().map((one) => one.dataset.id));
+    const there = new Set(messages().map((message) => message.dataset.id));
     list.prepend(...found.messages.filter(([id]) => !there.has(id)).map(([, html]) => element(html)));
     earlier.hidden = !found.more;
     box.scrollTop = box.scrollHeight - fromEnd;
@@ -149,7 +149,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const form = document.getElementById("reply");
     if (!form) return;
     const text = document.getElementById("reply-text");
-    const says = document.getElementById("reply-says");
+    const notice = document.getElementById("reply-notice");
     const count = document.getElementById("reply-count");
     const LONGEST = 4096;
     let sending = false;
@@ -164,10 +164,10 @@ document.addEventListener("DOMContentLoaded", () => {
       sessionStorage.setItem(draft, text.value);
       counted();
     };
-    const tell = (words, isError) => {
-      delete says.dataset.of;
-      says.textContent = words;
-      says.classList.toggle("panel-warn", isError);
+    const show = (words, isError) => {
+      delete notice.dataset.of;
+      notice.textContent = words;
+      notice.classList.toggle("panel-warn", isError);
     };
 
     if (!text.value) text.value = sessionStorage.getItem(draft) || "";
@@ -184,25 +184,25 @@ document.addEventListener("DOMContentLoaded", () => {
       if (sending) return;
       sending = true;
       text.readOnly = true;
-      tell("Sending…", false);
-      const answer = await ask(form.action, { method: "POST", body: new FormData(form, event.submitter) });
+      show("Sending…", false);
+      const answer = await request(form.action, { method: "POST", body: new FormData(form, event.submitter) });
       sending = false;
       text.readOnly = false;
       text.focus();
       if (!answer) {
-        tell("The server did not confirm your message. Your text is still here. Send it again: if the server has it already, it is not sent twice.", true);
+        show("The server did not confirm your message. Your text is still here. Send it again: if the server has it already, it is not sent twice.", true);
         return;
       }
       const sent = form.elements.key.value;
       form.elements.key.value = answer.key;
       if (answer.refused) {
-        tell(answer.refused, true);
+        show(answer.refused, true);
       } else {
         text.value = "";
         sessionStorage.removeItem(draft);
         counted();
-        tell("Your message is queued and is sent as soon as the gate allows it. Its state is shown next to the message.", false);
-        says.dataset.of = sent;
+        show("Your message is queued and is sent as soon as the gate allows it. Its state is shown next to the message.", false);
+        notice.dataset.of = sent;
         toEnd();
       }
       refresh();

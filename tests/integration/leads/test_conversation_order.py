@@ -80,10 +80,10 @@ def test_of_a_long_conversation_the_page_shows_the_end(
     world: World, conversation: Conversation, admin_client: Client, monkeypatch: Any
 ):
     within_one_second(world, conversation)
-    assert 'id="talk-earlier" hidden' in page(admin_client, conversation)
+    assert 'id="conversation-earlier" hidden' in page(admin_client, conversation)
     monkeypatch.setattr("leads.admin.conversation_page.SHOWN", 4)
     content = page(admin_client, conversation)
-    assert 'id="talk-earlier">' in content
+    assert 'id="conversation-earlier">' in content
     assert in_order(content, ["All messages", "question 4", "answer 4", "question 5", "answer 5"])
     assert "answer 3" not in content
     everything = reverse("admin:leads_message_changelist")

@@ -133,12 +133,15 @@ def test_an_open_page_gets_what_changed_and_nothing_else(
     reply = operator_send(conversation_id=conversation.id, text="5 euros")
     newer = news(admin_client, conversation, **have)
     assert set(newer["changed"]) == {str(question.pk), str(reply.pk)} and newer["order"][-1] == str(reply.pk)
-    assert "Taken over by olga." in newer["parts"]["talk-head"] and "take_over" not in newer["parts"]["talk-how"]
+    assert (
+        "Taken over by olga." in newer["parts"]["conversation-head"]
+        and "take_over" not in newer["parts"]["conversation-send"]
+    )
     have = {"known": ",".join([have["known"], versions(newer)]), "parts": newer["version"]}
     Delivery.objects.filter(message=reply).update(state="refused", error="USER_PRIVACY_RESTRICTED")
     newest = news(admin_client, conversation, **have)
     assert list(newest["changed"]) == [str(reply.pk)]
-    assert "privacy settings" in newest["parts"]["talk-how"]
+    assert "privacy settings" in newest["parts"]["conversation-send"]
 
 
 def test_an_open_page_gets_deletions_but_not_messages_that_newer_messages_pushed_out(

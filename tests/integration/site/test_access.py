@@ -253,8 +253,8 @@ def address(site: Site, name: str) -> str:
         "admin:bots_delivery_preview_queued": [row_of(site, "bots.delivery").pk],
         "admin:campaigns_evidencefile_download": [EvidenceFile.objects.values_list("pk", flat=True)[0]],
         "admin:leads_lead_person": [world.new_lead.pk],
-        "admin:leads_conversation_person": [world.talk.pk],
-        "admin:leads_conversation_reply": [world.talk.pk],
+        "admin:leads_conversation_person": [world.conversation.pk],
+        "admin:leads_conversation_reply": [world.conversation.pk],
         "admin:messaging_deadletter_edit": [world.letter.pk],
         "admin:messaging_deadletter_body": [world.letter.pk],
     }
