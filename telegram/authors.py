@@ -1,8 +1,8 @@
-"""Who wrote a message, as far as Telegram shows it.
+"""Identifies the author of a message, as far as Telegram shows the author.
 
-What somebody is stands on every description of them, also on the short ("min") one that a busy chat's updates bring
-(https://core.telegram.org/api/min). Only an update without descriptions leaves it open: then what the account has been
-told of them before counts.
+Every description of a user contains the kind of user, even the short ("min") description in updates of busy chats
+(https://core.telegram.org/api/min). If an update contains no description of the author, the last description that the
+account has received counts.
 """
 
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from telethon.tl import types
 
 from telegram.types import UNKNOWN_AUTHOR, Author
 
-# Telegram's own notices come from this account, login codes among them.
+# Telegram sends its own notices from this account, for example login codes.
 SERVICE_USERS = frozenset({777000})
 
 
-class Met(Protocol):
-    """What an account remembers of people."""
+class KnownUsers(Protocol):
+    """The users that an account has received descriptions of."""
 
     def username_of(self, user_id: int) -> str:
-        """In lower case; empty without one."""
+        """The last known username in lower case; empty if there is none."""
 
     def author_of(self, user_id: int) -> Author | None:
-        """None: they were not described yet."""
+        """The author by the last description; None if there was none since the connection began."""
 
 
 def described(user: Any) -> Author:
-    """By Telegram's description of a user."""
+    """The author by Telegram's description of a user."""
     if not isinstance(user, types.User):
         return UNKNOWN_AUTHOR
     flags = {"scam": bool(user.scam), "fake": bool(user.fake)}
@@ -39,7 +39,7 @@ def described(user: Any) -> Author:
 
 
 def author_id(message: Any, self_id: int) -> int | None:
-    """The user who wrote it; None when it is shown as somebody else's: a channel's, an anonymous admin's."""
+    """The id of the user who wrote the message; None if Telegram shows a channel or an anonymous admin instead."""
     if isinstance(message.from_id, types.PeerUser):
         return int(message.from_id.user_id)
     if message.from_id is None and isinstance(message.peer_id, types.PeerUser):
@@ -47,14 +47,16 @@ def author_id(message: Any, self_id: int) -> int | None:
     return None
 
 
-def author_in(message: Any, user_id: int | None, self_id: int, entities: Mapping[int, Any], met: Met) -> Author:
-    """`user_id` as `author_id` found it; `entities` came with the message."""
+def author_in(
+    message: Any, user_id: int | None, self_id: int, entities: Mapping[int, Any], known: KnownUsers
+) -> Author:
+    """The author of the message. `user_id` is from `author_id`; `entities` came with the message."""
     if user_id is None:
-        # A channel's own posts have no author. In a group no author means the group itself: an anonymous admin.
+        # A channel's own posts have no author. In a group, a message of the group itself is from an anonymous admin.
         anonymous = not getattr(message, "post", False) and message.from_id in (None, message.peer_id)
         return Author("anonymous_admin" if anonymous else "channel")
     if user_id == self_id:
         return Author("person")
     if (entity := entities.get(user_id)) is not None:
         return described(entity)
-    return met.author_of(user_id) or UNKNOWN_AUTHOR
+    return known.author_of(user_id) or UNKNOWN_AUTHOR

@@ -20,8 +20,10 @@ log = logging.getLogger(__name__)
 
 
 async def guarded(awaitable: Awaitable[R], limit: float = REQUEST_TIMEOUT) -> R:
-    """Await, or raise a TelegramError. A cancellation that is not the caller's own is a lost connection:
-    Telethon cancels pending requests when it disconnects.
+    """Await and return the result; raise errors as TelegramError.
+
+    If the awaitable is cancelled although the caller is not, the connection is lost: Telethon cancels pending requests
+    when it disconnects.
     """
     task = asyncio.current_task()
     try:
@@ -38,7 +40,7 @@ async def guarded(awaitable: Awaitable[R], limit: float = REQUEST_TIMEOUT) -> R:
 def within(
     limit: float,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
-    """Give an operation of several requests one deadline: it ends within `limit` seconds, or with a TelegramError."""
+    """Decorate an operation of several requests with one time limit in seconds, after which it raises TelegramError."""
 
     def limited(operation: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         @wraps(operation)
@@ -52,7 +54,7 @@ def within(
 
 async def call(client: TelegramClient, request: Any) -> Any:
     """Send one request and return Telethon's answer to it."""
-    # Telethon would refuse the same method in every other chat as well; the waits are kept by who asks.
+    # During a flood wait Telethon would refuse the method in all other chats too. The callers obey flood waits.
     client._flood_waited_requests.clear()
     return await guarded(client(request))
 

@@ -1,4 +1,4 @@
-"""One Telegram account, for as long as one connection lasts."""
+"""One Telegram account during one connection."""
 
 import asyncio
 import logging
@@ -32,18 +32,18 @@ from telegram.types import (
     SentMessage,
     Target,
 )
-from telegram.upgrades import explained, supergroup_of, upgraded_by
+from telegram.upgrades import supergroup_of, upgrade_or, upgraded_by
 from telegram.usernames import username_in
 from texts.telegram_form import same_text
 
 # Seconds for TCP, the transport and the first answer.
 CONNECT_LIMIT = 25
-# Seconds for what takes several requests: joining, reading page after page.
+# Seconds for operations of several requests: joining a chat, reading several pages.
 JOIN_LIMIT, PAGES_LIMIT = 60, 120
-# Messages a request, the most that Telegram gives; and how many of the newest are searched for one that was said.
+# The messages per request (Telegram's limit), and how many of the newest messages a search covers.
 SEARCH_PAGE = 100
 SEARCH_DEPTH = 2000
-# Telegram's times are whole seconds of its own clock.
+# Telegram's times are whole seconds by its own clock.
 CLOCK_MARGIN = timedelta(seconds=5)
 
 Save = Callable[[str], Awaitable[None]]
@@ -54,12 +54,11 @@ log = logging.getLogger(__name__)
 
 
 class TelegramAccount:
-    """Connects once; after `closed` a new object takes its place.
+    """A connection of one account. It connects once; create a new object to connect again.
 
-    Every method has one deadline for all that it asks, and raises nothing but TelegramErrors (and what `save` raises).
-
-    `save` is awaited with the session's text whenever `flush` finds that it has changed.
-    Nothing is repeated, waited out or reconnected behind the caller's back.
+    Every method has a time limit for all its requests. Methods raise only TelegramErrors, and the errors of `save`,
+    which `flush` awaits with the session's text if the session has changed. The object never repeats a request, waits
+    for the end of a flood wait, or reconnects by itself.
     """
 
     def __init__(self, credentials: Credentials, session: str, save: Save, *, receive_updates: bool = True) -> None:
@@ -71,16 +70,16 @@ class TelegramAccount:
             self._client = new_client(self._session, credentials, receive_updates=receive_updates, logged_in=True)
         except ValueError as error:
             raise PermanentError(str(error)) from error
-        # Short updates bring no author: whose name is whose must be known without.
+        # Short updates contain no description of the author, so changes of usernames are recorded as they come.
         self._client.add_event_handler(self._renamed, events.Raw(types=[types.UpdateUserName]))
         self._save = save
         self._self_id = 0
         self._watch: asyncio.Task[None] | None = None
-        # Done when the connection is gone, with the reason: None when disconnect() was called.
+        # Done when the connection has ended, with the error; None after disconnect().
         self.closed: asyncio.Future[TelegramError | None] = asyncio.get_running_loop().create_future()
 
     async def connect(self) -> None:
-        """Connect and make sure that the account is signed in; raises BotDead(needs_login) when it is not."""
+        """Connect, and check that the account is logged in. Raises BotDead(needs_login) if it is not."""
         try:
             await guarded(self._client.connect(), CONNECT_LIMIT)
             self._watch = asyncio.get_running_loop().create_task(self._until_closed())
@@ -91,11 +90,11 @@ class TelegramAccount:
 
     @property
     def connected(self) -> bool:
-        """Whether requests can be sent now: not before `connect` has come so far, nor once the connection is gone."""
+        """Whether requests can be sent now: `connect` has opened the connection, and the connection has not ended."""
         return self._client.is_connected()
 
     async def disconnect(self) -> None:
-        """Close the connection, whatever state it is in. What has changed in the session is not saved: `flush`."""
+        """Close the connection in any state. This does not save changes of the session; `flush` does."""
         await close(self._client)
         if self._watch is not None:
             await asyncio.wait([self._watch], timeout=1)
@@ -113,7 +112,7 @@ class TelegramAccount:
             self.closed.set_result(map_error(error) if error is not None else TransientError("CONNECTION_LOST"))
 
     async def flush(self) -> None:
-        """Hand the session's text to `save` if it has changed."""
+        """Pass the session's text to `save` if the session has changed."""
         if self._session.dirty:
             self._session.dirty = False
             try:
@@ -130,19 +129,19 @@ class TelegramAccount:
         return Me(users[0].id, username_in(users[0]), users[0].phone or "")
 
     async def keep_alive(self, seconds: int) -> None:
-        """Tell the server to drop this connection unless it hears this again within `seconds`."""
+        """Request that the server drops this connection unless it gets another such request within `seconds`."""
         ping = functions.PingDelayDisconnectRequest(random.getrandbits(63), disconnect_delay=seconds)
 
         async def send() -> None:
-            # Past client(…): it would wrap the ping in invokeWithoutUpdates, which is not for service messages.
+            # Not by client(…), which would wrap the ping in invokeWithoutUpdates. Service messages must not be wrapped.
             await self._client._sender.send(ping)
 
         await guarded(send(), min(seconds, 15))
 
     def on_message(self, callback: OnMessage) -> None:
-        """Call `callback` for each new message, in the order in which Telegram's updates put them.
+        """Call `callback` for each new message that this connection did not send, in the order of Telegram's updates.
 
-        Messages that this very connection has sent are not among them. Call it before `connect`.
+        Call this method before `connect`.
         """
 
         async def handle(update: Any) -> None:
@@ -163,7 +162,7 @@ class TelegramAccount:
         self._session.rename(update.user_id, username_in(update))
 
     def on_change(self, callback: OnChange) -> None:
-        """Call `callback` for each message that is edited, deleted or reacted to, whoever wrote it."""
+        """Call `callback` for each message that is edited or deleted or gets a reaction, whoever its author is."""
 
         async def handle(update: Any) -> None:
             for change in now(update, getattr(update, "_entities", None) or {}, self._session):
@@ -179,8 +178,10 @@ class TelegramAccount:
         self._client.add_event_handler(handle, events.Raw(types=kinds))
 
     def on_missed(self, callback: Callable[[int | None], None]) -> None:
-        """Call `callback` when Telegram does not tell what this connection has missed: with the marked id of a
-        supergroup, or None for private chats and basic groups. It comes before whatever is heard after it.
+        """Call `callback` when Telegram does not send the updates that this connection has missed.
+
+        The argument is the marked id of a supergroup, or None for private chats and basic groups. The call precedes the
+        calls for later updates.
         """
 
         def missed(channel: int | None) -> None:
@@ -189,8 +190,10 @@ class TelegramAccount:
         self._client.missed = missed
 
     def on_chats_changed(self, callback: Callable[[int | None], None]) -> None:
-        """Call `callback` when something about the account's chats may have changed: it was let into one. With a marked
-        id: this basic group is a supergroup from now on."""
+        """Call `callback` when the account's chats may have changed, for example after an admin approved the account.
+
+        The argument is the marked id of a basic group that has just become a supergroup, otherwise None.
+        """
 
         async def handle(update: Any) -> None:
             message = getattr(update, "message", None)
@@ -205,9 +208,11 @@ class TelegramAccount:
 
     @within(REQUEST_TIMEOUT)
     async def send(self, target: Target, text: str, *, random_id: int, reply_to: int | None = None) -> SentMessage:
-        """Say `text`, plain. A repeat with the same `random_id` says nothing: it returns the first one's id
-        or raises AlreadySent, as does an answer that names no message. After a TransientError it is not known
-        whether it was said.
+        """Send `text` without formatting.
+
+        Another call with the same `random_id` sends nothing: it returns the first message's id or raises AlreadySent.
+        AlreadySent is also raised if Telegram's answer contains no message id. After a TransientError it is not known
+        whether the message was sent.
         """
         peer, user_id = await peers.input_peer(self._client, target)
         request = functions.messages.SendMessageRequest(
@@ -220,68 +225,73 @@ class TelegramAccount:
         try:
             answer = await call(self._client, request)
         except TelegramError as error:
-            raise await explained(self._client, peer, error) from error
-        said = sent(answer, random_id, user_id)
-        if said is None:
+            raise await upgrade_or(self._client, peer, error) from error
+        message = sent(answer, random_id, user_id)
+        if message is None:
             raise AlreadySent("SENT_WITHOUT_AN_ID")
-        return said
+        return message
 
     @within(REQUEST_TIMEOUT)
     async def person_id(self, target: PersonTarget) -> int:
-        """Who that is. Raises PeerRefuses when there is no such person."""
+        """The person's Telegram id. Raises PeerRefuses if there is no such person."""
         _, user_id = await peers.input_peer(self._client, target)
         assert user_id is not None
         return user_id
 
     @within(JOIN_LIMIT)
     async def join(self, reference: str, known_id: int | None = None) -> ResolvedChat:
-        """Become a member; no error when the account is one. ChatRefuses(INVITE_REQUEST_SENT): an admin decides.
-        ReferenceLeadsElsewhere: the reference leads to another chat than the one with the marked id `known_id`.
+        """Join the chat, or return it if the account is a member already.
+
+        Raises ChatRefuses(INVITE_REQUEST_SENT) if an admin has to approve the account, and ReferenceLeadsElsewhere if
+        the reference does not lead to the chat with the marked id `known_id`.
         """
         return await peers.join(self._client, reference, known_id)
 
     @within(JOIN_LIMIT)
     async def find_chat(self, reference: str, known_id: int | None = None) -> ResolvedChat:
-        """What a reference leads to, without joining it. Raises ReferenceLeadsElsewhere as `join`."""
+        """The chat that a reference leads to, without joining it. Raises ReferenceLeadsElsewhere as `join` does."""
         return await peers.resolve(self._client, reference, known_id)
 
     @within(JOIN_LIMIT)
     async def check_reference(self, reference: str, known_id: int) -> ResolvedChat:
-        """The chat with the marked id `known_id`, when the reference leads to it; nothing is joined. Raises
-        ReferenceLeadsElsewhere as `join`, and ChatRefuses(NOT_INSIDE) when this account cannot see where it leads.
+        """The chat with the marked id `known_id`, if the reference leads to it. Joins nothing.
+
+        Raises ReferenceLeadsElsewhere as `join` does, and ChatRefuses(NOT_INSIDE) if this account cannot see to which
+        chat the reference leads.
         """
         return await check_reference(self._client, reference, known_id)
 
     @within(REQUEST_TIMEOUT)
     async def leave(self, telegram_id: int) -> bool:
-        """Leave a chat. False: Telegram does not let the account go, or does not answer."""
+        """Leave a chat. False if Telegram refuses or does not answer."""
         return await peers.leave(self._client, telegram_id)
 
     @within(REQUEST_TIMEOUT)
     async def membership(self, reference: str, telegram_id: int) -> ResolvedChat | None:
-        """The chat, if the account is in it; None: Telegram says that it is not. ChatRefuses(MEMBERSHIP_UNKNOWN) when
-        it says neither.
+        """The chat if the account is in it, None if it is not.
+
+        Raises ChatRefuses(MEMBERSHIP_UNKNOWN) if Telegram's answer does not show which is true.
         """
         return await membership(self._client, reference, telegram_id)
 
     @within(JOIN_LIMIT)
     async def supergroup_of(self, group_id: int) -> ResolvedChat | None:
-        """What the basic group with this marked id has become, as far as this account is told."""
+        """The supergroup that this basic group (a marked id) was upgraded to, if Telegram shows it to this account."""
         return await supergroup_of(self._client, group_id)
 
     @within(PAGES_LIMIT)
     async def dialogs(self) -> list[Dialog]:
-        """All chats of the account: those it is a member of, and people it has talked with."""
+        """All chats of the account: those that it is a member of, and its private chats."""
         return await list_dialogs(self._client)
 
     @within(REQUEST_TIMEOUT)
     async def history(self, peer_id: int, *, after_id: int, limit: int = 100) -> list[IncomingMessage]:
-        """At most `limit` messages with ids above `after_id`, the oldest of them, ascending. Empty: no more."""
+        """The first `limit` messages with ids above `after_id`, in ascending order. Empty if there are none."""
         peer = await self._peer(peer_id)
         try:
             raw = await self._page(peer, offset_id=after_id + 1, add_offset=-limit, limit=limit)
         except TelegramError as error:
-            raise await explained(self._client, peer, error) from error
+            raise await upgrade_or(self._client, peer, error) from error
         people = {utils.get_peer_id(entity): entity for entity in [*raw.users, *raw.chats]}
         newer = sorted((message for message in raw.messages if message.id > after_id), key=lambda message: message.id)
         found = [self._incoming(message, people) for message in newer]
@@ -289,7 +299,7 @@ class TelegramAccount:
 
     @within(REQUEST_TIMEOUT)
     async def top_message_id(self, peer_id: int) -> int:
-        """The newest message's id in a chat; 0 when it is empty."""
+        """The id of the newest message in a chat; 0 if the chat is empty."""
         raw = await self._page(await self._peer(peer_id), offset_id=0, add_offset=0, limit=1)
         return max((message.id for message in raw.messages), default=0)
 
@@ -297,10 +307,10 @@ class TelegramAccount:
     async def find_own_message(
         self, target: Target, text: str, since: datetime, exclude: Collection[int] = ()
     ) -> int | None:
-        """The id of the account's own newest message with this text since then, also one that it sent as a channel or
-        as an anonymous admin; None if there is none.
+        """The id of the account's newest message with this text since then; None if there is none.
 
-        Raises HistoryTooLong when so much was said since then that it is not known.
+        Messages that the account sent as a channel or as an anonymous admin count too. Raises HistoryTooLong if the
+        chat has too many newer messages to search all of them.
         """
         peer, _ = await peers.input_peer(self._client, target)
         return await self._find(peer, lambda seen: seen.outgoing, text, since, exclude)
@@ -309,26 +319,26 @@ class TelegramAccount:
     async def find_message(
         self, peer_id: int, *, from_user_id: int, text: str, since: datetime, exclude: Collection[int] = ()
     ) -> int | None:
-        """This account's id of somebody's newest message with this text since then, as `find_own_message`."""
+        """This account's id of the user's newest message with this text since then; see `find_own_message`."""
         peer = await self._peer(peer_id)
         return await self._find(peer, lambda seen: seen.from_user_id == from_user_id, text, since, exclude)
 
     async def _find(
-        self, peer: Any, theirs: Callable[[IncomingMessage], bool], text: str, since: datetime, exclude: Collection[int]
+        self, peer: Any, wanted: Callable[[IncomingMessage], bool], text: str, since: datetime, exclude: Collection[int]
     ) -> int | None:
         searched = offset_id = 0
         while searched < SEARCH_DEPTH:
             raw = await self._page(peer, offset_id=offset_id, add_offset=0, limit=SEARCH_PAGE)
             page = sorted(raw.messages, key=lambda message: message.id, reverse=True)
             for message in page:
-                # Deleted ones have no date.
+                # Deleted messages have no date.
                 at = getattr(message, "date", None)
                 if at is not None and at < since - CLOCK_MARGIN:
                     return None
                 seen = self._incoming(message, {})
                 if seen is None or seen.message_id in exclude:
                     continue
-                if theirs(seen) and same_text(seen.text, text):
+                if wanted(seen) and same_text(seen.text, text):
                     return seen.message_id
             if not page:
                 return None
@@ -336,8 +346,11 @@ class TelegramAccount:
         raise HistoryTooLong
 
     @within(REQUEST_TIMEOUT)
-    async def look_at(self, peer_id: int | None, message_ids: Sequence[int]) -> list[MessageNow]:
-        """How these messages are now (at most 100): those of a supergroup, or without `peer_id` the account's own."""
+    async def messages_now(self, peer_id: int | None, message_ids: Sequence[int]) -> list[MessageNow]:
+        """The present state of these messages (at most 100).
+
+        `peer_id` is the supergroup that they are in; None for messages that the account numbers itself.
+        """
         wanted = [types.InputMessageID(message_id) for message_id in message_ids]
         request: Any = functions.messages.GetMessagesRequest(wanted)
         if peer_id is not None:
@@ -348,7 +361,7 @@ class TelegramAccount:
 
     @within(REQUEST_TIMEOUT)
     async def newest(self, peer_id: int, *, limit: int) -> list[MessageNow]:
-        """How the newest messages of a chat are now, at most `limit` (100)."""
+        """The present state of the newest messages of a chat, at most `limit` (up to 100)."""
         return self._messages_now(await self._page(await self._peer(peer_id), offset_id=0, add_offset=0, limit=limit))
 
     def _messages_now(self, answer: Any) -> list[MessageNow]:
@@ -358,9 +371,12 @@ class TelegramAccount:
 
     @within(REQUEST_TIMEOUT)
     async def meet(self, peer_id: int, *, message_id: int) -> None:
-        """Learn how to address somebody who wrote this message in a direct chat. No request if that is known."""
+        """Make the author of this direct message known to the session, so that it can be addressed.
+
+        Sends no request if the author is known already.
+        """
         if peer_id > 0 and peers.known_peer(self._client, peer_id) is None:
-            # Telethon keeps the people of every answer.
+            # Telethon stores the users in every answer.
             await call(self._client, functions.messages.GetMessagesRequest([types.InputMessageID(message_id)]))
 
     async def _page(self, peer: Any, *, offset_id: int, add_offset: int, limit: int) -> Any:

@@ -6,15 +6,15 @@ from typing import Any
 from telethon import utils
 from telethon.tl import types
 
-from telegram.authors import Met, author_id, author_in
+from telegram.authors import KnownUsers, author_id, author_in
 from telegram.types import IncomingMessage, MessageNow, ResolvedChat, SentMessage, is_supergroup
 from telegram.usernames import username_in
 
 
-def incoming(message: Any, entities: Mapping[int, Any], self_id: int, met: Met) -> IncomingMessage | None:
-    """The message as one account sees it; None for what is no message (deleted, unknown).
+def incoming(message: Any, entities: Mapping[int, Any], self_id: int, known: KnownUsers) -> IncomingMessage | None:
+    """The message as one account sees it; None for a deleted message or an unknown object.
 
-    A service message (somebody joined) has `service` set and no text: it only takes up an id.
+    A service message (for example "a member joined") has `service` set and no text. It only uses up an id.
     """
     if not isinstance(message, types.Message | types.MessageService):
         return None
@@ -22,13 +22,13 @@ def incoming(message: Any, entities: Mapping[int, Any], self_id: int, met: Met) 
     peer_id = utils.get_peer_id(message.peer_id)
     private = isinstance(message.peer_id, types.PeerUser)
     user_id = author_id(message, self_id)
-    known = entities.get(user_id) if user_id is not None else None
+    author = entities.get(user_id) if user_id is not None else None
     return IncomingMessage(
         peer_id=peer_id,
         message_id=message.id,
         from_user_id=user_id,
-        from_username=_username(user_id, entities, met),
-        from_name=utils.get_display_name(known) if known is not None else "",
+        from_username=_username(user_id, entities, known),
+        from_name=utils.get_display_name(author) if author is not None else "",
         text="" if service else message.message or "",
         said_at=message.date,
         outgoing=bool(message.out),
@@ -36,32 +36,34 @@ def incoming(message: Any, entities: Mapping[int, Any], self_id: int, met: Met) 
         private=private,
         service=service,
         edited_at=getattr(message, "edit_date", None),
-        author=author_in(message, user_id, self_id, entities, met),
+        author=author_in(message, user_id, self_id, entities, known),
         via_bot_id=getattr(message, "via_bot_id", None),
         forwarded=getattr(message, "fwd_from", None) is not None,
         grouped_id=getattr(message, "grouped_id", None),
     )
 
 
-def _username(user_id: int | None, entities: Mapping[int, Any], met: Met) -> str:
-    """A name that somebody has given up is not theirs any more: what was known before counts only without a
-    description."""
+def _username(user_id: int | None, entities: Mapping[int, Any], known: KnownUsers) -> str:
+    """The user's username. The last known username counts only if no description of the user came with the message."""
     if user_id is None:
         return ""
-    known = entities.get(user_id)
-    return username_in(known) if known is not None else met.username_of(user_id)
+    described = entities.get(user_id)
+    return username_in(described) if described is not None else known.username_of(user_id)
 
 
 def _replied(header: Any) -> int | None:
-    """The message that it answers. In a forum's topic a header that names nothing but the root answers nobody: every
-    message of the topic has it (https://core.telegram.org/api/forum)."""
+    """The id of the message that this message replies to.
+
+    In a topic of a forum every message has a reply header. A header with only the topic's root message is not a reply
+    (https://core.telegram.org/api/forum).
+    """
     if not isinstance(header, types.MessageReplyHeader) or (header.forum_topic and header.reply_to_top_id is None):
         return None
     return header.reply_to_msg_id
 
 
 def new_message(update: Any, self_id: int) -> Any:
-    """The message that an update brings. A plain text of somebody whom the account has met comes in parts."""
+    """The new message in an update. A short update contains the parts of a plain text message of a known user."""
     if isinstance(update, types.UpdateShortMessage):
         author = self_id if update.out else update.user_id
         return _of_parts(update, types.PeerUser(update.user_id), types.PeerUser(author))
@@ -84,11 +86,11 @@ def _of_parts(update: Any, peer: Any, author: Any) -> types.Message:
     )
 
 
-def now(update: Any, entities: Mapping[int, Any], met: Met) -> list[MessageNow]:
-    """What an update says of messages that were there before it."""
+def now(update: Any, entities: Mapping[int, Any], known: KnownUsers) -> list[MessageNow]:
+    """The present state of the older messages that an update is about."""
     if isinstance(update, types.UpdateEditMessage | types.UpdateEditChannelMessage):
         message = update.message
-        return [message_now(message, entities, met)] if isinstance(message, types.Message) else []
+        return [message_now(message, entities, known)] if isinstance(message, types.Message) else []
     if isinstance(update, types.UpdateMessageReactions):
         peer = numbered_in(update.peer)
         return [MessageNow(peer, update.msg_id, reactions=reactions_text(update.reactions))]
@@ -100,7 +102,7 @@ def now(update: Any, entities: Mapping[int, Any], met: Met) -> list[MessageNow]:
     return []
 
 
-def message_now(message: Any, entities: Mapping[int, Any], met: Met) -> MessageNow:
+def message_now(message: Any, entities: Mapping[int, Any], known: KnownUsers) -> MessageNow:
     private = isinstance(message.peer_id, types.PeerUser) and not message.out
     writer = int(message.peer_id.user_id) if private else None
     return MessageNow(
@@ -110,12 +112,12 @@ def message_now(message: Any, entities: Mapping[int, Any], met: Met) -> MessageN
         edited_at=message.edit_date,
         reactions=reactions_text(message.reactions),
         from_user_id=writer,
-        from_username=_username(writer, entities, met),
+        from_username=_username(writer, entities, known),
     )
 
 
 def numbered_in(peer: Any) -> int | None:
-    """The marked id of a supergroup, which numbers its messages itself; None for what the account numbers."""
+    """The marked id of a supergroup, which numbers its messages itself; None for chats that the account numbers."""
     marked = utils.get_peer_id(peer)
     return marked if is_supergroup(marked) else None
 
@@ -133,7 +135,7 @@ def _reaction(reaction: Any) -> str:
 
 
 def sent(result: Any, random_id: int, user_id: int | None) -> SentMessage | None:
-    """What Telegram answered to a SendMessageRequest with `random_id`; None when it names no message."""
+    """The message that Telegram's answer to a SendMessageRequest with `random_id` reports; None if it reports none."""
     if isinstance(result, types.UpdateShortSentMessage):
         return SentMessage(result.id, result.date, user_id)
     updates = getattr(result, "updates", None) or [getattr(result, "update", None)]
@@ -155,7 +157,7 @@ def sent(result: Any, random_id: int, user_id: int | None) -> SentMessage | None
 
 
 def resolved_chat(chat: Any) -> ResolvedChat | None:
-    """A group or supergroup that the account may look into; None for anything else."""
+    """A group or supergroup that the account may read; None for anything else."""
     if isinstance(chat, types.Channel):
         return ResolvedChat(utils.get_peer_id(chat), "supergroup", chat.title, left=bool(chat.left))
     if isinstance(chat, types.Chat):
@@ -164,5 +166,5 @@ def resolved_chat(chat: Any) -> ResolvedChat | None:
 
 
 def updates_of(result: Any) -> Any:
-    """The updates within an answer to a join: newer layers wrap them."""
+    """The updates in an answer to a join request. Newer layers of the API wrap them."""
     return getattr(result, "updates", None) if isinstance(result, types.messages.ChatInviteJoinResultOk) else result

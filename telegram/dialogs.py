@@ -1,8 +1,8 @@
-"""Reads the account's list of chats page by page, though it changes meanwhile.
+"""Reads the account's list of chats page by page, although the list changes meanwhile.
 
-A dialog in which somebody writes between two pages moves to the top: it is on neither of them. So after the last page
-the list is read once more from the top, until a page brings nothing that was not there before. What the list lacks
-nevertheless proves nothing; `telegram.membership` asks about a chat itself.
+If a message arrives in a dialog between two requests, the dialog moves to the top and is on neither of the two pages.
+So after the last page the list is read again from the top, until a page contains nothing new. If a chat is missing in
+the list nevertheless, the account may still be in it; `telegram.membership` requests a single chat.
 """
 
 from dataclasses import dataclass, field
@@ -18,20 +18,20 @@ from telegram.usernames import usernames_in
 
 # Dialogs in one request, Telegram's limit.
 PAGE = 100
-# So often the list is read from the top again, on an account in which people write all the time.
+# How often the list is read again from the top at most, for accounts with constant traffic.
 ROUNDS = 5
 
 
 @dataclass
 class _Found:
-    """`dialogs` by marked id; `whole`: Telegram has said that a single page is all."""
+    """`dialogs` by marked id. `whole`: Telegram has answered that a single page is the whole list."""
 
     dialogs: dict[int, Dialog] = field(default_factory=dict)
     whole: bool = False
 
 
 async def list_dialogs(client: TelegramClient) -> list[Dialog]:
-    """Every dialog once, as it was when it was seen last."""
+    """Every dialog once, in its latest state."""
     found = _Found()
     await _read(client, found, to_the_end=True)
     for _ in range(ROUNDS):
@@ -41,7 +41,7 @@ async def list_dialogs(client: TelegramClient) -> list[Dialog]:
 
 
 async def _read(client: TelegramClient, found: _Found, *, to_the_end: bool) -> bool:
-    """Read from the top, to the end or to a page that has nothing new. Whether there was anything new."""
+    """Read from the top to the end, or to a page with nothing new. Returns whether anything was new."""
     offset, news = _Offset(), False
     while True:
         page = await call(client, offset.request())
@@ -50,7 +50,7 @@ async def _read(client: TelegramClient, found: _Found, *, to_the_end: bool) -> b
         if not isinstance(page, types.messages.DialogsSlice):
             found.whole = True
             return news
-        # A page may have fewer dialogs than were asked for, so that alone is no end.
+        # A page may have fewer dialogs than requested, so a short page is not the end.
         if not page.dialogs or not offset.move(page) or not (fresh or to_the_end):
             return news
 
@@ -62,7 +62,7 @@ class _Offset:
         self._date: Any = None
         self._id = 0
         self._peer: Any = types.InputPeerEmpty()
-        # They come first, on the first page, however old they are.
+        # Pinned dialogs are on the first page, however old they are.
         self._pinned = True
 
     def request(self) -> Any:
@@ -76,7 +76,7 @@ class _Offset:
         )
 
     def move(self, page: Any) -> bool:
-        """Past this page. False: there is nowhere to go on."""
+        """Move to the next page. False if there is none."""
         before = (self._date, self._id, self._pinned)
         # A deleted message has no date.
         tops = {(utils.get_peer_id(top.peer_id), top.id): top for top in page.messages if getattr(top, "date", None)}
@@ -92,7 +92,7 @@ class _Offset:
 
 
 def _take(client: TelegramClient, page: Any, found: _Found) -> bool:
-    """Keep what the page has. Whether a dialog is new, or has a newer message than it had."""
+    """Store the dialogs of the page. Returns whether any of them is new or has a newer message."""
     client._mb_entity_cache.extend(page.users, page.chats)
     entities, fresh = _entities(page), False
     for raw in page.dialogs:
@@ -101,7 +101,7 @@ def _take(client: TelegramClient, page: Any, found: _Found) -> bool:
         if entity is None or not isinstance(raw, types.Dialog):
             continue
         if raw.pts:
-            # From here on Telethon notices what it misses in this supergroup.
+            # From now on Telethon detects missing updates of this supergroup.
             client._message_box.try_set_channel_state(utils.get_peer_id(raw.peer, add_mark=False), raw.pts)
         known = found.dialogs.get(peer_id)
         if known is None or known.top_message_id < raw.top_message:
@@ -123,7 +123,7 @@ def _dialog(peer_id: int, raw: Any, entity: Any) -> Dialog:
 
 
 def _kind(entity: Any) -> Any:
-    """A chat that the account has left, or was removed from, may stay in its list: it is no group of it any more."""
+    """The dialog's kind. A chat that the account has left or was removed from may stay in the list, as "other"."""
     if isinstance(entity, types.User):
         return "other" if described(entity).kind in ("bot", "service") else "private"
     if isinstance(entity, types.Channel) and not entity.left:

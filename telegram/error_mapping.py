@@ -24,13 +24,13 @@ from telegram.errors import (
     TransientError,
 )
 
-# Waits that Telegram asks for without saying how long (seconds).
+# The wait (seconds) if Telegram's error contains no time.
 UNSPECIFIED_WAIT_SECONDS = 60
-# Telegram's code for “too often”, and those for failures of its own (negative ones are the transport's).
+# Telegram's code for flood waits, and its codes for failures of its servers (negative codes are the transport's).
 _FLOOD_CODE = 420
 _SERVER_CODES = (-500, -503, 500, 503)
 _FIRST_SERVER_CODE = 500
-# Where Telethon's classes keep the number of a name.
+# The attributes in which Telethon's classes store the number of an error name.
 _NUMBERS = ("seconds", "new_dc")
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def _spelled(error_type: type[BaseException]) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", error_type.__name__.removesuffix("Error")).upper()
 
 
-# Errors with a number in them are found by pattern, their classes spell the name; but SLOWMODE is one word.
+# Telethon matches errors with a number by pattern, and their class names spell the error; but SLOWMODE is one word.
 _NAMES: dict[type[BaseException], str] = {
     **{error_type: name for name, error_type in rpc.rpcerrorlist.rpc_errors_dict.items()},
     **{error_type: _spelled(error_type) for _, error_type in rpc.rpcerrorlist.rpc_errors_re},
@@ -49,7 +49,7 @@ _NAMES: dict[type[BaseException], str] = {
 
 
 def map_error(error: BaseException) -> TelegramError:
-    """Name the kind of `error`. What nobody here knows may pass; its name is kept for a report."""
+    """The kind of `error`. An unknown error counts as temporary, and its name is recorded for a report."""
     if isinstance(error, TelegramError):
         return error
     if isinstance(error, rpc.RPCError | rpc.common.AuthKeyNotFound):
@@ -59,7 +59,7 @@ def map_error(error: BaseException) -> TelegramError:
     if isinstance(error, rpc.SecurityError | rpc.InvalidChecksumError | sqlite3.Error):
         return TransientError(type(error).__name__)
     kind, frames = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
-    # Not its own words: Telethon's have the bytes of messages in them.
+    # Do not log the error's text: Telethon's texts contain bytes of messages.
     log.error("a request to Telegram failed with an unforeseen %s\n%s", kind, frames)
     note_unlisted(kind, method_of(error))
     return PassingError(kind)

@@ -1,8 +1,8 @@
-"""Reads `error_table.csv`: what each of Telegram's errors is about and what follows from it. Free of Telethon.
+"""Reads `error_table.csv`: the scope and the consequence of each of Telegram's errors. Does not import Telethon.
 
-It has every error that the methods which telegram/ calls are known to answer. An X in a name stands for a number, a *
-for any words. An error that is not in it counts as passing, and `take_unlisted` hands its name to a worker, which
-reports it.
+The table contains every error that the methods called by telegram/ are known to return. An X in a name stands for a
+number, a * for any words. An error that is not in the table counts as temporary, and `take_unlisted` returns its name
+to a worker, which reports it.
 """
 
 import csv
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-# Whom or what an error is about: the whole account, one chat, one person, the text and what it refers to, the method
-# in all of the account's chats, a login, or nothing that lasts.
+# The scope of an error: the whole account, one chat, one person, the message and what it refers to, the method in all
+# chats of the account, a login, or a temporary failure.
 Scope = Literal["account", "chat", "person", "message", "method", "login", "passing"]
-# ban, login: the account is lost, until somebody logs it in. restrict, restrict_supergroups: until a person has looked
-# it makes no first contacts, or writes in no supergroup either. full: it can be in no more chats. move: Telegram keeps
-# it elsewhere. wait: for the time that the error names. removed, silenced: the account is not in the chat any more, or
-# may not write there. refuse: this chat or person will not have it. fail: the same request never succeeds.
-# done, sent: it is so already. retry: the same request may succeed later.
+# ban, login: the account cannot be used until an operator logs it in. restrict: the account makes no first contacts
+# until an operator releases it; restrict_supergroups: it does not write in supergroups either. full: the account cannot
+# join more chats. move: Telegram has moved the account to another data centre. wait: for the time in the error.
+# removed, silenced: the account is no longer in the chat, or may not write there. refuse: this chat or person does not
+# accept the request. fail: the same request never succeeds. done, sent: the request was carried out before. retry: the
+# same request may succeed later.
 Follows = Literal[
     "ban",
     "login",
@@ -42,7 +43,7 @@ TABLE_FILE = Path(__file__).with_name("error_table.csv")
 
 @dataclass(frozen=True)
 class ErrorEntry:
-    """One row. `note`: why neither Telethon nor Telegram's own pages list the error."""
+    """A row of the table. `note` is why neither Telethon nor Telegram's documentation lists the error."""
 
     error: str
     scope: Scope
@@ -63,7 +64,7 @@ def _read(path: Path) -> list[ErrorEntry]:
 
 
 def _pattern(name: str) -> re.Pattern[str]:
-    # A class of Telethon's may have lost the number: USER_MIGRATE.
+    # The name from one of Telethon's classes may lack the number: USER_MIGRATE.
     return re.compile(re.sub(r"_X(?=_|$)", r"(?:_\\d+)?", name).replace("*", "[A-Z_]+"))
 
 
@@ -73,22 +74,22 @@ _PATTERNS = [(_pattern(name), entry) for name, entry in _BY_NAME.items() if re.s
 
 
 def entry_of(error: str) -> ErrorEntry | None:
-    """The row of an error as Telegram named it (FLOOD_WAIT_42); None when the table does not have it."""
+    """The row of an error by Telegram's name (FLOOD_WAIT_42); None if the table does not contain it."""
     found = _BY_NAME.get(error)
     if found is not None:
         return found
     return next((entry for pattern, entry in _PATTERNS if pattern.fullmatch(error)), None)
 
 
-# Names that were met and are not in the table, with the method that was refused, until somebody reports them.
+# Errors that occurred and are not in the table, with the method that was refused, until `take_unlisted` returns them.
 _unlisted: dict[str, str] = {}
 _lock = threading.Lock()
-# A server that makes up names must not fill the memory.
+# Limits, so that a server that invents names does not fill the memory.
 UNLISTED_MOST, NAME_MOST = 100, 80
 
 
 def note_unlisted(error: str, method: str) -> None:
-    """Numbers in a name are left out, as in the table: the same error with another number is known."""
+    """Record an error that is not in the table. Numbers in its name become X, as in the table."""
     name = re.sub(r"\d+", "X", error)[:NAME_MOST]
     with _lock:
         if len(_unlisted) < UNLISTED_MOST:
@@ -96,7 +97,7 @@ def note_unlisted(error: str, method: str) -> None:
 
 
 def take_unlisted() -> dict[str, str]:
-    """Errors outside the table that this process has met since the last call, each with the method it refused."""
+    """The errors outside the table that occurred in this process since the last call, with the refused methods."""
     with _lock:
         taken = dict(_unlisted)
         _unlisted.clear()

@@ -10,7 +10,8 @@ SUPERGROUPS_RESTRICTED = "USER_BANNED_IN_CHANNEL"
 # The adapter's own reason: the account is neither in the chat nor in the one that the invite link leads to, so Telegram
 # does not show whether the two are the same.
 NOT_INSIDE = "NOT_INSIDE"
-# Bounds of a wait, in seconds. A caller would repeat at once after 0, and a time too far ahead overflows a datetime.
+# Bounds of a wait, in seconds. After a wait of 0 a caller would repeat the request at once, and a very long wait would
+# overflow a datetime.
 SHORTEST_WAIT, LONGEST_WAIT = 1, 10 * 366 * 86_400
 
 
@@ -106,8 +107,8 @@ class PassingError(TransientError):
     """The connection works, but Telegram answered with an error that is temporary or that `error_table` does not list.
 
     The same request may succeed later. Callers that repeat it must limit the attempts, since the error may be lasting.
-    `refused`: Telegram has not carried the request out. Otherwise (a failure of Telegram, an unreadable answer) it is
-    not known.
+    `refused`: Telegram has not carried the request out. If it is False (a failure of Telegram, an unreadable answer),
+    it is not known whether Telegram has carried the request out.
     """
 
     refused = False

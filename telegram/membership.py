@@ -1,4 +1,4 @@
-"""Asks Telegram about a chat whether the account is in it: no list of chats proves it."""
+"""Requests one chat from Telegram to find out whether the account is in it: the list of chats does not prove it."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ from telegram.errors import ChatRefuses, PeerRefuses, PermanentError
 from telegram.peers import known_peer, parse_reference
 from telegram.types import ResolvedChat
 
-# Telegram did not say it.
+# The reason if Telegram's answer does not show whether the account is in the chat.
 UNKNOWN = "MEMBERSHIP_UNKNOWN"
 
 
 async def membership(client: TelegramClient, reference: str, telegram_id: int) -> ResolvedChat | None:
-    """The chat with this marked id, if the account is in it; None: Telegram says that it is not.
+    """The chat with this marked id if the account is in it, None if it is not.
 
-    Raises ChatRefuses(UNKNOWN) when Telegram says neither.
+    Raises ChatRefuses(UNKNOWN) if Telegram's answer does not show which is true.
     """
     try:
-        chat = await _asked(client, reference, telegram_id)
+        chat = await _requested(client, reference, telegram_id)
     except ChatRefuses as error:
         if error.says == "removed":
             return None
@@ -36,7 +36,7 @@ async def membership(client: TelegramClient, reference: str, telegram_id: int) -
     return None if chat.left else found
 
 
-async def _asked(client: TelegramClient, reference: str, telegram_id: int) -> Any:
+async def _requested(client: TelegramClient, reference: str, telegram_id: int) -> Any:
     peer = known_peer(client, telegram_id)
     if isinstance(peer, types.InputPeerChannel):
         channel = types.InputChannel(peer.channel_id, peer.access_hash)
@@ -44,12 +44,12 @@ async def _asked(client: TelegramClient, reference: str, telegram_id: int) -> An
     elif isinstance(peer, types.InputPeerChat):
         answer = await call(client, functions.messages.GetChatsRequest([peer.chat_id]))
     else:
-        return await _asked_by_reference(client, reference)
+        return await _requested_by_reference(client, reference)
     return next(iter(answer.chats), None)
 
 
-async def _asked_by_reference(client: TelegramClient, reference: str) -> Any:
-    """The account has no access hash of the chat: it has never seen it, or its session is a new one."""
+async def _requested_by_reference(client: TelegramClient, reference: str) -> Any:
+    """Request a chat whose access hash the account lacks: it has never seen the chat, or its session is new."""
     name, invite = parse_reference(reference)
     if not name or name.lstrip("-").isdigit():
         return None

@@ -1,4 +1,4 @@
-"""Resolves references, ids and people met elsewhere to the input peers of one account."""
+"""Resolves references, ids and people to the input peers of one account."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,14 +19,14 @@ from telegram.errors import (
 from telegram.types import Author, ChatTarget, PersonTarget, ResolvedChat, Target, is_group
 from telegram.upgrades import follow, supergroup_of
 
-# A basic group that somebody in it has to add the account to.
+# The reason for a basic group: one of its members has to add the account.
 MUST_BE_ADDED = "MUST_BE_ADDED"
-# As Telegram answers an account that leaves a chat which it is not in.
+# Telegram's errors for an account that leaves a chat that it is not in.
 _OUTSIDE = ("USER_NOT_PARTICIPANT", "CHANNEL_PRIVATE")
 
 
 async def input_peer(client: TelegramClient, target: Target) -> tuple[Any, int | None]:
-    """The peer to write to and, for a person, their id. Raises ChatRefuses or PeerRefuses when there is no way."""
+    """The peer to write to and, for a person, their id. Raises ChatRefuses or PeerRefuses if there is no such peer."""
     if isinstance(target, ChatTarget):
         return await _chat_peer(client, target), None
     return await _person_peer(client, target)
@@ -49,7 +49,7 @@ async def _chat_peer(client: TelegramClient, target: ChatTarget) -> Any:
 
 
 def known_peer(client: TelegramClient, peer_id: int) -> Any | None:
-    """The input peer of a marked id, as far as this account has met it."""
+    """The input peer of a marked id; None if this account does not know it."""
     real_id, kind = utils.resolve_id(peer_id)
     if kind is types.PeerChat:
         return types.InputPeerChat(real_id)
@@ -62,7 +62,7 @@ def known_peer(client: TelegramClient, peer_id: int) -> Any | None:
 async def _person_peer(client: TelegramClient, target: PersonTarget) -> tuple[Any, int]:
     if target.user_id is not None:
         _refuse_no_person(client.session.author_of(target.user_id))
-        known = known_peer(client, target.user_id) or await _met_in_chat(client, target)
+        known = known_peer(client, target.user_id) or await _peer_by_message(client, target)
         if known is not None:
             return known, target.user_id
     if not target.username:
@@ -81,13 +81,16 @@ async def _person_peer(client: TelegramClient, target: PersonTarget) -> tuple[An
 
 
 def _refuse_no_person(known: Author | None) -> None:
-    """Bots have usernames like people."""
+    """Raise PeerRefuses for bots, deleted accounts and service accounts: they may have usernames like people."""
     if known is not None and known.kind in ("bot", "deleted", "service"):
         raise PeerRefuses("NOT_A_PERSON")
 
 
-async def _met_in_chat(client: TelegramClient, target: PersonTarget) -> Any | None:
-    """Through a message of theirs in a shared supergroup (in a basic group ids differ by account)."""
+async def _peer_by_message(client: TelegramClient, target: PersonTarget) -> Any | None:
+    """The peer of a person by a message that they wrote in a shared supergroup; None if this is impossible.
+
+    Basic groups do not work, because their message ids differ by account.
+    """
     if target.via_chat_id is None or target.via_message_id is None:
         return None
     chat = known_peer(client, target.via_chat_id)
@@ -106,7 +109,9 @@ async def _met_in_chat(client: TelegramClient, target: PersonTarget) -> Any | No
 
 
 async def resolve(client: TelegramClient, reference: str, known_id: int | None = None) -> ResolvedChat:
-    """The chat behind @name, t.me/name, an invite link of a chat that the account is in, or a marked id.
+    """The chat that a reference leads to.
+
+    A reference is @name, t.me/name, an invite link of a chat that the account is in, or a marked id.
 
     `known_id` is the marked id of the expected chat. Raises ReferenceLeadsElsewhere if the reference leads to a chat
     that is neither this chat nor the supergroup to which this chat was upgraded.
@@ -143,8 +148,11 @@ async def _resolve(client: TelegramClient, reference: str) -> ResolvedChat:
 
 
 async def join(client: TelegramClient, reference: str, known_id: int | None = None) -> ResolvedChat:
-    """Become a member, and say of what. A chat that the account is in already is no error. `known_id` as `resolve`;
-    what an invite leads to is known only once the account is in it, and if it is another chat the account leaves it."""
+    """Join the chat that the reference leads to and return it; also if the account is in it already.
+
+    `known_id` is the marked id of the expected chat, as in `resolve`. The chat behind an invite link is known only
+    after joining; if it is not the expected chat, the account leaves it again.
+    """
     name, invite = parse_reference(reference)
     if invite:
         found = await _join_by_invite(client, name)
@@ -165,7 +173,7 @@ async def join(client: TelegramClient, reference: str, known_id: int | None = No
 
 
 async def leave(client: TelegramClient, telegram_id: int) -> bool:
-    """Leave the chat with this marked id. False: Telegram does not let the account go, or does not answer."""
+    """Leave the chat with this marked id. False if Telegram refuses or does not answer."""
     peer = known_peer(client, telegram_id)
     try:
         if isinstance(peer, types.InputPeerChannel):
@@ -194,7 +202,7 @@ async def _join_by_invite(client: TelegramClient, invite: str) -> ResolvedChat:
 
 
 async def _joining(client: TelegramClient, request: Any) -> Any | None:
-    """The updates of a join; None when the account was a member already."""
+    """The updates of a join request; None if the account was a member already."""
     try:
         return updates_of(await call(client, request))
     except TelegramError as error:
@@ -216,7 +224,7 @@ async def _by_id(client: TelegramClient, telegram_id: int) -> ResolvedChat:
 
 
 async def _basic_group(client: TelegramClient, peer: Any) -> ResolvedChat:
-    """A basic group that the account is in: there is no way into another one by its id."""
+    """A basic group that the account is in. An account cannot join a basic group by its id."""
     try:
         answer = await call(client, functions.messages.GetChatsRequest([peer.chat_id]))
     except (ChatRefuses, PermanentError) as error:
@@ -228,7 +236,7 @@ async def _basic_group(client: TelegramClient, peer: Any) -> ResolvedChat:
 
 
 async def group(client: TelegramClient, chat: Any) -> ResolvedChat:
-    """What a chat of an answer is. Raises ChatRefuses(NOT_A_GROUP) for a person, a bot or nothing."""
+    """The group or supergroup in an answer. Raises ChatRefuses(NOT_A_GROUP) for anything else."""
     found = await follow(client, chat) or resolved_chat(chat)
     if found is None:
         raise ChatRefuses("NOT_A_GROUP")
@@ -236,7 +244,7 @@ async def group(client: TelegramClient, chat: Any) -> ResolvedChat:
 
 
 def parse_reference(reference: str) -> tuple[str, bool]:
-    """A username, an id's digits or an invite's hash, and whether it is an invite."""
+    """Split a reference: a username, the digits of an id or the hash of an invite; and whether it is an invite."""
     text = reference.strip()
     if text.lstrip("-").isdigit():
         return text, False

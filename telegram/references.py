@@ -1,4 +1,4 @@
-"""Finds out where a reference leads, without joining anything."""
+"""Checks to which chat a reference leads, without joining any chat."""
 
 from telethon import TelegramClient
 from telethon.tl import functions, types
@@ -19,20 +19,20 @@ async def check_reference(client: TelegramClient, reference: str, known_id: int)
     name, invite = parse_reference(reference)
     if not invite:
         return await resolve(client, reference, known_id)
-    # Before and after: somebody may let the account in at this moment.
+    # Checked before and after, because an admin may add the account at this moment.
     inside = await _is_inside(client, known_id)
     answer = await call(client, functions.messages.CheckChatInviteRequest(name))
     if isinstance(answer, types.ChatInviteAlready | types.ChatInvitePeek):
         client.session.process_entities([answer.chat])
         return await expected(client, await group(client, answer.chat), known_id)
     if inside and await _is_inside(client, known_id):
-        # Of a chat that the account is in Telegram would have said so.
+        # If the invite led to this chat, Telegram would have answered that the account is in it.
         raise ReferenceLeadsElsewhere(0, answer.title)
     raise ChatRefuses(NOT_INSIDE)
 
 
 async def _is_inside(client: TelegramClient, known_id: int) -> bool:
-    """Asked of the chat itself, never by the reference."""
+    """Whether the account is in the chat. Requests the chat by its id, never by the reference."""
     try:
         return await membership(client, str(known_id), known_id) is not None
     except ChatRefuses:

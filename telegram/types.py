@@ -58,12 +58,12 @@ UNKNOWN_AUTHOR = Author("unknown")
 
 @dataclass(frozen=True)
 class IncomingMessage:
-    """A message as one account sees it. Ids in private chats and basic groups are that account's own.
+    """A message as one account sees it. In private chats and basic groups each account numbers the messages itself.
 
     `service`: a notice without text (a member joined, the title changed), which only uses up an id. `outgoing`: the
     account sent the message, even if Telegram shows a channel as the author. `from_user_id` is None if Telegram shows
-    no user as the author. With `via_bot_id` (an inline bot wrote the text) or `forwarded` the author did not write the
-    text. Messages with the same `grouped_id` form one album.
+    no user as the author. If `via_bot_id` (an inline bot wrote the text) or `forwarded` is set, the author did not
+    write the text. Messages with the same `grouped_id` form one album.
     """
 
     peer_id: int
@@ -133,7 +133,7 @@ Target = ChatTarget | PersonTarget
 class ResolvedChat:
     """A chat that a reference leads to.
 
-    `upgraded_from`: the marked id of the basic group that this supergroup was, if Telegram has sent that. `left`: the
+    `upgraded_from`: the marked id of the basic group that became this supergroup, if known. `left`: the
     account is known not to be in the chat. `joined`: the account has joined the chat just now.
     """
 
@@ -162,7 +162,10 @@ class Dialog:
 
 @dataclass(frozen=True)
 class SentMessage:
-    """A sent message: `message_id` is the sending account's number of it, `user_id` the recipient's id if a person."""
+    """A sent message. `message_id` is the id that the sending account sees.
+
+    `user_id` is the recipient's id; None for a message to a chat.
+    """
 
     message_id: int
     at: datetime

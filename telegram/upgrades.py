@@ -1,5 +1,6 @@
-"""Basic groups that were upgraded to supergroups: the same people under a new id. The old chat can be read, and takes
-no messages any more (https://core.telegram.org/api/channel#migration).
+"""Basic groups that were upgraded to supergroups, which have the same members and a new id.
+
+The old chat can still be read, but accepts no messages (https://core.telegram.org/api/channel#migration).
 """
 
 from typing import Any
@@ -11,13 +12,15 @@ from telegram.calls import call
 from telegram.errors import ChatRefuses, ChatUpgraded, PeerRefuses, PermanentError, TelegramError
 from telegram.types import ResolvedChat, is_group
 
-# As Telegram answers who writes to a group that is no more.
+# Telegram's errors for messages to a group that no longer exists.
 _NO_SUCH_CHAT = ("PEER_ID_INVALID", "CHAT_ID_INVALID")
 
 
 async def supergroup_of(client: TelegramClient, group_id: int) -> ResolvedChat | None:
-    """What the basic group with this marked id has become. None: it was not upgraded, or Telegram does not say so to
-    this account. Afterwards the account can address the supergroup."""
+    """The supergroup that the basic group with this marked id was upgraded to; afterwards the account can address it.
+
+    None if the group was not upgraded, or if Telegram does not show that to this account.
+    """
     real_id, _ = utils.resolve_id(group_id)
     try:
         answer = await call(client, functions.messages.GetChatsRequest([real_id]))
@@ -27,7 +30,7 @@ async def supergroup_of(client: TelegramClient, group_id: int) -> ResolvedChat |
 
 
 async def follow(client: TelegramClient, group: Any) -> ResolvedChat | None:
-    """The supergroup that this group has become; None for anything else."""
+    """The supergroup that this group was upgraded to; None if it was not upgraded."""
     to = getattr(group, "migrated_to", None)
     if not isinstance(to, types.InputChannel):
         return None
@@ -41,8 +44,8 @@ async def follow(client: TelegramClient, group: Any) -> ResolvedChat | None:
     return ResolvedChat(marked, "supergroup", group.title, upgraded_from=former, left=left)
 
 
-async def explained(client: TelegramClient, peer: Any, error: TelegramError) -> TelegramError:
-    """The refusal of a request about `peer`, or ChatUpgraded when that is why."""
+async def upgrade_or(client: TelegramClient, peer: Any, error: TelegramError) -> TelegramError:
+    """ChatUpgraded if a request about `peer` failed because the group was upgraded, otherwise `error` itself."""
     refused = isinstance(error, ChatRefuses | PeerRefuses | PermanentError) or error.reason in _NO_SUCH_CHAT
     if not refused or not isinstance(peer, types.InputPeerChat):
         return error
@@ -51,7 +54,7 @@ async def explained(client: TelegramClient, peer: Any, error: TelegramError) -> 
 
 
 def upgraded_by(message: Any) -> int | None:
-    """The marked id of the basic group that this service message closes."""
+    """The marked id of the basic group whose upgrade this service message reports; None for other messages."""
     if not isinstance(getattr(message, "action", None), types.MessageActionChatMigrateTo):
         return None
     marked = utils.get_peer_id(message.peer_id)

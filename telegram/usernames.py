@@ -4,16 +4,16 @@ from typing import Any
 
 
 def username_in(entity: Any) -> str:
-    """The username of a user or channel, as it is written there; empty without one.
+    """The username that Telegram shows for a user or channel; empty if there is none.
 
-    Who has collectible usernames has an empty `username`: the first active one of `usernames` is what people see
+    Users with collectible usernames have an empty `username`: Telegram shows the first active one of `usernames`
     (https://core.telegram.org/api/fragment).
     """
     return next(iter(usernames_in(entity)), "")
 
 
 def usernames_in(entity: Any) -> list[str]:
-    """All usernames that lead to a user or channel, the one that people see first."""
+    """All usernames that lead to a user or channel. The first is the one that Telegram shows."""
     plain = [entity.username] if getattr(entity, "username", None) else []
     listed = getattr(entity, "usernames", None) or []
     return plain + [name.username for name in listed if name.active and name.username not in plain]

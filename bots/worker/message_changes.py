@@ -289,7 +289,7 @@ class MessageChanges:
     async def _check_messages(self, account: TelegramAccount, peer_id: int | None, message_ids: list[int]) -> None:
         for start in range(0, len(message_ids), PAGE):
             try:
-                found = await account.look_at(peer_id, message_ids[start : start + PAGE])
+                found = await account.messages_now(peer_id, message_ids[start : start + PAGE])
             except TelegramError as error:
                 if isinstance(error, BotDead | TransientError | RetryAfter) and not isinstance(error, PassingError):
                     raise

@@ -1,4 +1,4 @@
-"""Connects to an operator's proxy only at an address that was checked (`outgoing`)."""
+"""Checks the address of an operator's proxy before a connection through it (`outgoing`)."""
 
 import asyncio
 import socket
@@ -10,16 +10,16 @@ from telegram.connection.proxy_settings import parse_proxy
 from telegram.errors import PermanentError, TransientError
 from telegram.types import Credentials
 
-# Seconds for its name.
+# Seconds to resolve the proxy's name.
 RESOLVE_LIMIT = 10
 
 
 class ProxyNotFound(OSError):
-    """The proxy's name leads nowhere."""
+    """The proxy's name cannot be resolved."""
 
 
 async def through_checked_proxy(credentials: Credentials) -> Credentials:
-    """The same credentials, whose proxy is named by its address: Telethon would resolve the name again.
+    """The same credentials with the proxy's checked address instead of its name, which Telethon would resolve again.
 
     Raises ValueError (`telegram.connection.proxy_settings`), OutgoingRefused and ProxyNotFound.
     """
@@ -35,7 +35,7 @@ async def through_checked_proxy(credentials: Credentials) -> Credentials:
 
 
 async def credentials_to_connect(credentials: Credentials) -> Credentials:
-    """As `through_checked_proxy`, for a session. Raises TelegramError."""
+    """Like `through_checked_proxy`, for a session. Raises only TelegramErrors."""
     try:
         return await through_checked_proxy(credentials)
     except (OutgoingRefused, ValueError) as error:

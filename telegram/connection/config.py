@@ -1,4 +1,4 @@
-"""Telethon's configuration: the server, and settings for accounts that several parties rely on."""
+"""Telethon's configuration: the server, the proxy, and the settings of a client."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,7 @@ from telegram.types import Credentials
 
 # Seconds for one attempt at a TCP connection.
 CONNECT_TIMEOUT = 10
-# The data centre that another server (the sandbox) plays.
+# The data centre whose place another server (the sandbox) takes.
 SERVER_DC = 2
 
 
@@ -43,12 +43,12 @@ def _server(address: str, key_file: str) -> Server | None:
 
 
 def server() -> Server | None:
-    """The server of TELEGRAM_SERVER, its key made known to Telethon; None means Telegram itself."""
+    """The server of TELEGRAM_SERVER, whose key is registered with Telethon; None for Telegram itself."""
     return _server(settings.TELEGRAM_SERVER, settings.TELEGRAM_SERVER_KEY)
 
 
 def route(url: str) -> dict[str, Any]:
-    """The proxy as arguments of Telethon's client. Raises ValueError (`proxies`)."""
+    """The proxy as arguments of Telethon's client. Raises ValueError, as `parse_proxy` does."""
     given = parse_proxy(url)
     if given is None:
         return {"connection": ConnectionTcpFull}
@@ -74,10 +74,10 @@ def _socks(given: Proxy) -> dict[str, Any]:
 def new_client(
     session: StoredSession, credentials: Credentials, *, receive_updates: bool, logged_in: bool
 ) -> NoticingClient:
-    """A Telethon client that decides nothing by itself: it neither reconnects, nor waits out a flood,
-    nor repeats what Telegram refused. To be called within the loop that it will run in.
+    """A Telethon client that does not reconnect, wait for the end of flood waits or repeat requests by itself.
 
-    `logged_in`: the session is; then the login goes along when Telegram keeps the account elsewhere.
+    Call this in the event loop that the client runs in. `logged_in`: the session is logged in, so the login moves with
+    it when Telegram has moved the account to another data centre.
     """
     override = server()
     if override is not None:

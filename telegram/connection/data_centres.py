@@ -11,10 +11,10 @@ from telegram.connection.missed_updates import NoticingClient
 
 
 class LoggedInClient(NoticingClient):
-    """The client of a session that is logged in. Telethon's own would throw its key away when Telegram moves it.
+    """The client of a session that is logged in: it keeps the login when Telegram moves the account.
 
-    After a move its session is that of the new data centre, and the connection is closed: connect again. The request
-    that was answered with the move has not been carried out. When the move fails, everything is as before.
+    After a move the session belongs to the new data centre, and the connection is closed: connect again. Telegram has
+    not carried out the request that it answered with the move. If the move fails, nothing has changed.
     """
 
     _moving = False
@@ -23,15 +23,15 @@ class LoggedInClient(NoticingClient):
         try:
             await super().connect()
         except errors.UserMigrateError as error:
-            # The first answer of a connection does not pass where Telethon follows.
+            # Telethon does not handle a move in the first answer of a connection.
             if self.is_connected():
                 await self._switch_dc(error.new_dc)
             await super().connect()
 
     async def _switch_dc(self, new_dc: int) -> None:
-        """Telethon calls it when Telegram answers USER_MIGRATE_X."""
+        """Move to another data centre. Telethon calls this when Telegram answers USER_MIGRATE_X."""
         if self._moving:
-            # Sent on while it is on its way: the request that was sent on fails, and with it the move.
+            # The new data centre moves the account again: that request fails, and with it the first move.
             return
         self._moving = True
         try:
@@ -45,13 +45,13 @@ class LoggedInClient(NoticingClient):
         key = await self._imported(there, login)
         await self._disconnect()
         self.session.set_dc(there.id, there.ip_address, there.port)
-        # The sender's own: connecting again hands it to the session.
+        # Change the sender's own key object, because the next connection copies it to the session.
         self._sender.auth_key.key = key
         self.session.auth_key = self._sender.auth_key
         self.session.save()
 
     async def _imported(self, there: Any, login: Any) -> bytes:
-        """A new key that the account is logged in with at `there`; nobody is connected with it any more."""
+        """A new key with which the account is logged in at `there`. No connection uses it."""
         sender = MTProtoSender(
             None,
             loggers=self._log,

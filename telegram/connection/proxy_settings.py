@@ -1,4 +1,4 @@
-"""Parses a proxy's settings. Free of Telethon: forms check with it what an operator has typed."""
+"""Parses a proxy's settings. Does not import Telethon, because forms use it to check an operator's input."""
 
 import binascii
 import re
@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 KINDS = ("socks5", "socks4", "http")
 FORMS = (
-    "a proxy's URL is socks5://user:password@host:port, socks4://… or http://…; an MTProxy's is "
-    "mtproxy://secret@host:port or its link, https://t.me/proxy?server=…&port=…&secret=…"
+    "enter a proxy as socks5://user:password@host:port, socks4://… or http://…, and an MTProxy as "
+    "mtproxy://secret@host:port or as its link, https://t.me/proxy?server=…&port=…&secret=…"
 )
-# Bytes of an MTProxy's secret, without the mark of its kind in front.
+# Bytes of an MTProxy's secret, without the byte in front that marks its kind.
 SECRET_BYTES = 16
 
 
@@ -28,14 +28,14 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """As `parse_proxy` reads it."""
+        """The proxy in the form that `parse_proxy` reads."""
         who = self.secret if self.kind == "mtproxy" else f"{quote(self.username, '')}:{quote(self.password, '')}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.kind}://{who}@{host}:{self.port}"
 
 
 def parse_proxy(url: str) -> Proxy | None:
-    """None for an empty text. Raises ValueError with a sentence that repeats nothing of what was given."""
+    """Parse a proxy's URL; None for an empty text. Raises ValueError with a text that repeats no part of the input."""
     url = url.strip()
     if not url:
         return None
@@ -61,11 +61,11 @@ def _mtproxy(host: str | None, port: int | None, secret: str) -> Proxy:
         raise ValueError(FORMS)
     key = _bytes(secret)
     if key[:1] == b"\xee" and len(key) > SECRET_BYTES:
-        raise ValueError("this MTProxy speaks fake TLS only (its secret begins with ee), which is not supported")
+        raise ValueError("CoolThing does not support fake TLS, which this MTProxy requires (its secret begins with ee)")
     if key[:1] == b"\xdd" and len(key) == SECRET_BYTES + 1:
         key = key[1:]
     if len(key) != SECRET_BYTES:
-        raise ValueError("an MTProxy's secret has 32 hexadecimal digits, perhaps with dd in front")
+        raise ValueError("an MTProxy's secret has 32 hexadecimal digits, or 34 that begin with dd")
     return Proxy("mtproxy", host, port, secret=key.hex())
 
 

@@ -1,4 +1,4 @@
-"""Stores a Telethon session as one text: auth key, data centre, update state, and the entities that it has met."""
+"""Stores a Telethon session as one text: auth key, data centre, update state, and known entities."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from telegram.authors import described
 from telegram.types import Author
 from telegram.usernames import username_in
 
-# Busy chats show thousands of people; those met longest ago are forgotten. Chats are always kept.
+# The most users in a session; those seen longest ago are removed first. Chats are never removed.
 MAX_USERS = 3000
 FORMAT = 1
 
@@ -23,11 +23,11 @@ Entity = tuple[int, str]
 
 
 class UnreadableSession(Exception):
-    """The text is no session of ours."""
+    """The text is not a session that `StoredSession.dumps` has written."""
 
 
 def session_of_key(dc: tuple[int, str, int], key: bytes) -> str:
-    """The text of a session that knows nothing but its key and its data centre."""
+    """The text of a session with only a key and a data centre."""
     session = StoredSession()
     session.set_dc(*dc)
     session.auth_key = AuthKey(key)
@@ -35,19 +35,19 @@ def session_of_key(dc: tuple[int, str, int], key: bytes) -> str:
 
 
 def key_of(text: str) -> str:
-    """A session's key, as a digest to compare with others'; empty without a key. Raises UnreadableSession."""
+    """A digest of the session's key, for comparisons; empty if there is no key. Raises UnreadableSession."""
     auth_key = StoredSession(text).auth_key
     return sha256(auth_key.key).hexdigest() if auth_key else ""
 
 
 class StoredSession(MemorySession):
-    """Keeps access hashes and usernames only: neither phone numbers nor people's names."""
+    """A session that stores access hashes and usernames, but no phone numbers or people's names."""
 
     def __init__(self, text: str = "") -> None:
         super().__init__()
         self.dirty = False
         self._known: OrderedDict[int, Entity] = OrderedDict()
-        # What those of them are that were described since the connection began: it may have changed meanwhile.
+        # The authors by the descriptions of this connection. They are not stored, because they may change.
         self._authors: dict[int, Author] = {}
         if text:
             try:
@@ -56,7 +56,7 @@ class StoredSession(MemorySession):
                 raise UnreadableSession("the stored session is damaged") from error
 
     def dumps(self) -> str:
-        """The whole session as text. It holds the account's key: store it encrypted."""
+        """The whole session as text. It contains the account's key: store it encrypted."""
         return json.dumps(
             {
                 "format": FORMAT,
@@ -80,18 +80,18 @@ class StoredSession(MemorySession):
             self._keep(peer, access_hash, username)
         self.dirty = False
 
-    # What Telethon calls.
+    # Called by Telethon.
 
     def process_entities(self, tlo: Any) -> None:
         for peer, access_hash, username, _phone, _name in self._entities_to_rows(tlo):
             self._keep(peer, access_hash, username or "")
-        # Of updates Telethon gives the users as chats and the chats as users.
+        # For updates Telethon swaps users and chats.
         for entity in [*(getattr(tlo, "users", None) or ()), *(getattr(tlo, "chats", None) or ())]:
             if isinstance(entity, types.User) and entity.id in self._known:
                 self._authors[entity.id] = described(entity)
 
     def _entity_to_row(self, e: Any) -> Any:
-        """Telethon reads `username` alone."""
+        """Add collectible usernames: Telethon reads only `username`."""
         row = super()._entity_to_row(e)
         return row and (*row[:2], username_in(e).lower(), *row[3:])
 
@@ -101,7 +101,7 @@ class StoredSession(MemorySession):
         return None if found is None else (found, self._known[found][0])
 
     def get_entity_rows_by_username(self, username: str) -> None:
-        """Never from memory: a username may have gone to somebody else since."""
+        """Return nothing, so that Telethon asks Telegram: the username may have passed to another user."""
 
     def get_entity_rows_by_phone(self, phone: str) -> None:
         return None
@@ -120,17 +120,17 @@ class StoredSession(MemorySession):
         self.auth_key = None
         self.dirty = True
 
-    # What the adapter asks.
+    # Called by the adapter.
 
     def username_of(self, user_id: int) -> str:
-        """The last known username, in lower case; empty when there is none."""
+        """The last known username, in lower case; empty if there is none."""
         return self._known[user_id][1] if user_id in self._known else ""
 
     def author_of(self, user_id: int) -> Author | None:
         return self._authors.get(user_id)
 
     def rename(self, user_id: int, username: str) -> None:
-        """Telegram says how a person whom it has met is called now; empty: without a username."""
+        """Store the new username of a known user; empty if the user has none any more."""
         if user_id in self._known:
             self._keep(user_id, self._known[user_id][0], username.lower())
 

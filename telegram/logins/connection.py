@@ -1,4 +1,4 @@
-"""The connection of one login step, and its requests: each error of Telegram's becomes a LoginError."""
+"""The connection of one login step and its requests, with Telegram's errors as LoginErrors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from telegram.logins.types import PASSWORD_NEEDED, LoginError, PasswordNeeded, l
 from telegram.types import Credentials, Me
 from telegram.usernames import username_in
 
-# Seconds for the connection, the proxy's part and the key exchange included.
+# Seconds for the connection, including the proxy and the key exchange; and for the check whether a proxy answers.
 CONNECT_LIMIT = 15
 PROBE_LIMIT = 3
 
@@ -33,9 +33,10 @@ _MOVED = (rpc.PhoneMigrateError, rpc.NetworkMigrateError, rpc.UserMigrateError)
 async def connected(
     session: StoredSession, credentials: Credentials, *, receive_updates: bool = False, logged_in: bool = False
 ) -> AsyncIterator[TelegramClient]:
-    """A client on `session`, closed at the end: then `session` is whole. `logged_in`: it is so already.
+    """A connected client of `session`, which is complete when the client is closed at the end.
 
-    Raises LoginError, and PasswordNeeded (with the session as it is then) when the account asks for its password.
+    `logged_in`: the session is logged in already. Raises LoginError, and PasswordNeeded (with the present session) if
+    the account has a password.
     """
     try:
         credentials = await through_checked_proxy(credentials)
@@ -61,14 +62,14 @@ async def connected(
         await close(client)
 
 
-async def ask(client: TelegramClient, request: Any) -> Any:
-    """Telegram's answer. Raises LoginError. What another data centre answers is asked there."""
+async def answer_to(client: TelegramClient, request: Any) -> Any:
+    """Send a request, again in another data centre if necessary, and return Telegram's answer. Raises LoginError."""
     try:
         return await call(client, request)
     except TelegramError as error:
         if not isinstance(error.__cause__, _MOVED) and error.reason != "AUTH_RESTART":
             raise login_error(error) from error
-    # The session is that of the other data centre already, but nothing has been repeated.
+    # The session belongs to the other data centre already, but the request was not repeated.
     try:
         if not client.is_connected():
             await guarded(client.connect(), CONNECT_LIMIT)
@@ -78,9 +79,9 @@ async def ask(client: TelegramClient, request: Any) -> Any:
 
 
 async def logged_in(client: TelegramClient, user: Any) -> Me:
-    """Who has just logged in, once the session knows where the account's updates stand."""
+    """The account that has just logged in, after its update state is in the session."""
     if not isinstance(user, types.User) or user.bot:
-        raise LoginError("This is the session of a Bot API bot. CoolThing drives user accounts: log in with a phone.")
+        raise LoginError("This is the session of a Bot API bot. Log in with the phone number of a user account.")
     try:
         await guarded(client._on_login(user), REQUEST_TIMEOUT)
     except TelegramError as error:
@@ -89,7 +90,7 @@ async def logged_in(client: TelegramClient, user: Any) -> Me:
 
 
 async def move_to(client: TelegramClient, dc_id: int) -> None:
-    """Go on in another data centre, with a new key."""
+    """Continue in another data centre, with a new key."""
     try:
         await guarded(client._switch_dc(dc_id), CONNECT_LIMIT)
     except TelegramError as error:
@@ -101,13 +102,13 @@ async def _connect(client: TelegramClient, credentials: Credentials) -> None:
         await guarded(client.connect(), CONNECT_LIMIT)
     except TransientError as error:
         proxy = parse_proxy(credentials.proxy_url)
-        raise (await _blame(proxy, error) if proxy else login_error(error)) from error
+        raise (await _proxy_error(proxy, error) if proxy else login_error(error)) from error
     except TelegramError as error:
         raise login_error(error) from error
 
 
-async def _blame(proxy: Proxy, error: TransientError) -> LoginError:
-    """Whether it is the proxy that cannot be reached, or Telegram through it."""
+async def _proxy_error(proxy: Proxy, error: TransientError) -> LoginError:
+    """The LoginError that shows whether the proxy cannot be reached, or Telegram through the proxy."""
     try:
         async with asyncio.timeout(PROBE_LIMIT):
             _, writer = await asyncio.open_connection(proxy.host, proxy.port)
@@ -116,6 +117,6 @@ async def _blame(proxy: Proxy, error: TransientError) -> LoginError:
         return LoginError(_NO_PROXY, reason=_UNREACHABLE)
     return LoginError(
         "The proxy answers, but Telegram cannot be reached through it. "
-        "Check its user name, password or secret in the bot's settings, or use another one.",
+        "Check its user name, password or secret in the bot's settings, or use another proxy.",
         reason="PROXY_REFUSES",
     )

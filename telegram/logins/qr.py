@@ -1,4 +1,4 @@
-"""Notice when a QR code is scanned: Telegram sends an update to the client that shows it."""
+"""Detects when a QR code is scanned: Telegram sends an update to the client that shows the code."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from telethon.tl import types
 
 @contextmanager
 def scans(client: TelegramClient) -> Iterator[asyncio.Event]:
-    """An event that is set whenever Telegram says that the client's token was accepted."""
+    """An event that is set whenever Telegram reports that the client's token was accepted."""
     scanned = asyncio.Event()
 
     async def on_update(_update: object) -> None:
@@ -25,7 +25,7 @@ def scans(client: TelegramClient) -> Iterator[asyncio.Event]:
 
 
 async def until_scanned(scanned: asyncio.Event, seconds: float) -> None:
-    """Wait until the code is scanned, for `seconds` at most."""
+    """Wait until the code is scanned, at most `seconds`."""
     try:
         async with asyncio.timeout(max(0.0, seconds)):
             await scanned.wait()

@@ -1,7 +1,7 @@
-"""Read sessions that another program made with Telethon: a StringSession's text, or a `.session` file.
+"""Reads sessions that another program has created with Telethon: the text of a StringSession, or a `.session` file.
 
-Only the key and the number of its data centre are taken. The address is Telegram's own, never the given one: a session
-from elsewhere must not lead this machine to a server of another's choice.
+Only the key and the number of its data centre are used. The server's address comes from a list of Telegram's own
+addresses, so that an imported session cannot make this machine connect to another server.
 """
 
 import base64
@@ -16,7 +16,7 @@ from urllib.parse import quote
 from telegram.connection.session_store import session_of_key
 from telegram.logins.types import LoginError
 
-# Telegram's data centres: https://core.telegram.org/api/datacenter; addresses as in help.getConfig.
+# Telegram's data centres (https://core.telegram.org/api/datacenter), with the addresses from help.getConfig.
 DATA_CENTRES = {
     1: "149.154.175.53",
     2: "149.154.167.51",
@@ -27,24 +27,24 @@ DATA_CENTRES = {
 PORT = 443
 KEY_BYTES = 256
 STRING_VERSION = "1"
-# A StringSession's text has one of these layouts: number, address (IPv4 or IPv6), port, key.
+# The layouts of a StringSession: number, address (IPv4 or IPv6), port, key.
 LAYOUTS = (">B4sH256s", ">B16sH256s")
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 SQLITE_MAGIC = b"SQLite format 3\x00"
-# Steps of SQLite's machine between two looks at a query, and how many looks it may take: far more than reading one row.
-STEPS, MAX_LOOKS = 1000, 1000
+# Steps of SQLite's virtual machine between two checks of a query, and the most checks: far more than one row needs.
+STEPS, MAX_CHECKS = 1000, 1000
 
 NO_STRING = (
-    "This is no StringSession of Telethon. Copy the whole text, about 350 characters that begin with 1, "
-    "as StringSession.save() gives it."
+    "This is not a StringSession of Telethon. Copy the whole text that StringSession.save() returns: "
+    "about 350 characters, of which the first is 1."
 )
-NO_FILE = "This is no session file of Telethon. It is an SQLite file whose name ends in .session."
-NO_LOGIN = "The session file holds no login. Stop the program that uses it, so that it is complete, and copy it again."
+NO_FILE = "This is not a session file of Telethon. Choose the SQLite file whose name ends in .session."
+NO_LOGIN = "The session file contains no login. Stop the program that uses the file, then copy the file again."
 
 
 def from_string(text: str) -> str:
-    """A session's text in our form. Raises LoginError."""
+    """Convert a StringSession to the text of a StoredSession. Raises LoginError."""
     given = text.strip()
     if given[:1] != STRING_VERSION:
         raise LoginError(NO_STRING)
@@ -60,7 +60,7 @@ def from_string(text: str) -> str:
 
 
 def from_file(data: bytes) -> str:
-    """A session's text in our form, from the bytes of a `.session` file. Raises LoginError."""
+    """Convert the bytes of a `.session` file to the text of a StoredSession. Raises LoginError."""
     if not data.startswith(SQLITE_MAGIC) or len(data) > MAX_FILE_BYTES:
         raise LoginError(NO_FILE)
     with NamedTemporaryFile(suffix=".session") as file:
@@ -81,10 +81,10 @@ def from_file(data: bytes) -> str:
 
 @contextmanager
 def _opened(path: str) -> Iterator[sqlite3.Connection]:
-    """Read-only, and for queries that end soon: a hostile file may define views of any kind."""
-    looks = iter(range(MAX_LOOKS))
+    """Open the file read-only, for short queries: a hostile file may contain views that run for ever."""
+    checks = iter(range(MAX_CHECKS))
     with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True)) as database:
-        database.set_progress_handler(lambda: int(next(looks, None) is None), STEPS)
+        database.set_progress_handler(lambda: int(next(checks, None) is None), STEPS)
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA query_only = ON")
         yield database

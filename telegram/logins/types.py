@@ -78,29 +78,29 @@ SENTENCES = {
     "PHONE_NUMBER_INVALID": "Telegram does not accept this phone number. "
     "Enter it in international form, beginning with + and the country.",
     "PHONE_NUMBER_UNOCCUPIED": "There is no Telegram account with this phone number. "
-    "Check it, or sign up with Telegram's own app first.",
+    "Check the number, or sign up in Telegram's own app first.",
     "PHONE_NUMBER_BANNED": "Telegram has banned this phone number. Use another account, or appeal in Telegram's app.",
-    "PHONE_NUMBER_FLOOD": "Too many codes were asked for with this phone number. Try again tomorrow.",
+    "PHONE_NUMBER_FLOOD": "Too many codes were requested for this phone number. Try again tomorrow.",
     "PHONE_PASSWORD_FLOOD": "Too many attempts to log in. Try again tomorrow.",
-    "PHONE_CODE_INVALID": "The code is wrong. Look at the newest message from Telegram and enter its code.",
-    "PHONE_CODE_EMPTY": "The code is missing. Enter the one that Telegram has sent.",
-    "PHONE_CODE_EXPIRED": "The code has expired. Ask for a new one.",
-    "PHONE_CODE_HASH_EMPTY": "This login has expired. Ask for a new code.",
+    "PHONE_CODE_INVALID": "The code is wrong. Enter the code from Telegram's newest message.",
+    "PHONE_CODE_EMPTY": "The code is missing. Enter the code that Telegram has sent.",
+    "PHONE_CODE_EXPIRED": "The code has expired. Request a new code.",
+    "PHONE_CODE_HASH_EMPTY": "This login has expired. Request a new code.",
     "SEND_CODE_UNAVAILABLE": "Telegram has no other way to send the code. "
-    "Look for it in the apps where the account is logged in, or use a QR code.",
+    "Look for the code in the apps where the account is logged in, or use a QR code.",
     "PHONE_PASSWORD_PROTECTED": "The account has a password (two-step verification). Enter it.",
     "PASSWORD_HASH_INVALID": "The password is wrong. Enter the account's two-step verification password again.",
     "PASSWORD_EMPTY": "The password is missing. Enter the account's two-step verification password.",
     "SRP_ID_INVALID": "The password could not be checked. Enter it again.",
-    "SRP_PASSWORD_CHANGED": "The password was changed a moment ago. Enter the new one.",
+    "SRP_PASSWORD_CHANGED": "The password was changed a moment ago. Enter the new password.",
     "API_ID_INVALID": "Telegram does not know this API id and hash. "
     "Compare them with those at https://my.telegram.org, the bot's own or TELEGRAM_API_ID and TELEGRAM_API_HASH.",
     "API_ID_PUBLISHED_FLOOD": "This API id is public and may not be used. Get your own at https://my.telegram.org.",
-    "UPDATE_APP_TO_LOGIN": "Telegram wants a newer application for this login. Use a QR code, or update CoolThing.",
-    "SET_UP_EMAIL_REQUIRED": "Telegram wants the account to have a login email address. "
-    "Set one up in Telegram's own app, then ask for a new code.",
-    "AUTH_TOKEN_EXPIRED": "The QR code has expired. Show a new one.",
-    "AUTH_TOKEN_INVALID": "The QR code is not valid any more. Show a new one.",
+    "UPDATE_APP_TO_LOGIN": "Telegram requires a newer application for this login. Use a QR code, or update CoolThing.",
+    "SET_UP_EMAIL_REQUIRED": "Telegram requires a login email address for this account. "
+    "Enter one in Telegram's own app, then request a new code.",
+    "AUTH_TOKEN_EXPIRED": "The QR code has expired. Show a new code.",
+    "AUTH_TOKEN_INVALID": "The QR code is no longer valid. Show a new code.",
     "AUTH_KEY_UNREGISTERED": f"Telegram has ended this session or does not know it. {_NEW_LOGIN}",
     "AUTH_KEY_NOT_FOUND": f"Telegram does not know this session. {_NEW_LOGIN}",
     "SESSION_REVOKED": f"This session was ended from another device of the account. {_NEW_LOGIN}",
@@ -114,14 +114,16 @@ SENTENCES = {
 
 
 def login_error(error: TelegramError) -> LoginError:
-    """The LoginError for an error of Telegram's."""
+    """The LoginError for one of Telegram's errors."""
     reason = error.reason
     if reason in SENTENCES:
         return LoginError(SENTENCES[reason], reason=reason)
     if isinstance(error, RetryAfter):
         return LoginError(_too_many(f"for {error.seconds} seconds"), reason=reason, wait_seconds=error.seconds)
     if isinstance(error, PassingError):
-        return LoginError(f"Telegram answered {reason}, which may pass. Try again in some minutes.", reason=reason)
+        return LoginError(
+            f"Telegram answered {reason}, which may be temporary. Try again in some minutes.", reason=reason
+        )
     if isinstance(error, TransientError):
         return LoginError(
             f"Telegram cannot be reached ({reason}). Check this machine's network, or use a proxy; then try again.",
@@ -129,7 +131,7 @@ def login_error(error: TelegramError) -> LoginError:
         )
     if isinstance(error, BotDead) and error.needs_login:
         return LoginError(f"Telegram has ended this session ({reason}). {_NEW_LOGIN}", reason=reason)
-    return LoginError(f"Telegram refused: {reason}. Try again later, or in another way.", reason=reason)
+    return LoginError(f"Telegram refused the login: {reason}. Try again later, or log in another way.", reason=reason)
 
 
 def too_many(until: datetime) -> str:
@@ -138,4 +140,4 @@ def too_many(until: datetime) -> str:
 
 
 def _too_many(when: str) -> str:
-    return f"Too many attempts: Telegram accepts no other {when}. Wait so long; trying earlier only makes it longer."
+    return f"Too many attempts: Telegram accepts no attempt {when}. An earlier attempt makes the wait longer."

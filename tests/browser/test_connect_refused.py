@@ -17,7 +17,7 @@ from tests.browser.panel import Panel
     ("kind", "values", "words"),
     [
         ("PHONE_NUMBER_BANNED", {}, "has banned this phone number"),
-        ("PHONE_NUMBER_FLOOD", {}, "Too many codes were asked for"),
+        ("PHONE_NUMBER_FLOOD", {}, "Too many codes were requested"),
         ("API_ID_INVALID", {}, "does not know this API id"),
         ("FROZEN_METHOD_INVALID", {"method": "auth.sendCode"}, "has frozen this account"),
     ],
@@ -67,7 +67,7 @@ def test_an_expired_code_is_asked_for_anew(panel: Panel, telegram: SimpleNamespa
     act(panel, "send", phone="+9996633333")
     telegram.sandbox.call(telegram.mtproto.codes.expire, "9996633333")
     act(panel, "code", code="33333")
-    assert "The code has expired. Ask for a new one." in panel.text
+    assert "The code has expired. Request a new code." in panel.text
     act(panel, "send")
     act(panel, "code", code="33333")
     assert has_logged_in(bot, telegram.vera)
@@ -115,7 +115,7 @@ def test_what_is_wrong_with_an_account_is_said_before_anything_is_made(panel: Pa
     panel.fill("[name=proxy_url]", "hunter2.example")
     panel.fill("[name=api_id]", "12")
     panel.submit('form.panel-confirm button[type="submit"]')
-    assert "A proxy's URL is socks5://user:password@host:port" in panel.text
+    assert "Enter a proxy as socks5://user:password@host:port" in panel.text
     assert "Enter both the API id and the API hash, or neither." in panel.text
     assert "hunter2" not in panel.html
     assert not Bot.objects.filter(key="fresh").exists()

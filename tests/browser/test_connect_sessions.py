@@ -40,7 +40,7 @@ def test_a_string_session_is_taken_over(panel: Panel, telegram: SimpleNamespace,
     text = _as_string(_session_of(telegram))
     panel.open(login_page(bot))
     act(panel, "string", text="hello")
-    assert "This is no StringSession of Telethon" in panel.text
+    assert "This is not a StringSession of Telethon" in panel.text
     act(panel, "string", text=text)
     assert has_logged_in(bot, telegram.vera)
     assert text not in panel.html
@@ -54,7 +54,7 @@ def test_a_session_file_is_taken_over(panel: Panel, telegram: SimpleNamespace, b
     file.close()
     (tmp_path / "wrong.session").write_text("hello")
     panel.open(login_page(bot))
-    for name, words in (("wrong", "This is no session file"), ("vera", "is logged in as @vera")):
+    for name, words in (("wrong", "This is not a session file"), ("vera", "is logged in as @vera")):
         panel.do(partial(_choose_file, tmp_path / f"{name}.session"))
         act(panel, "file")
         assert words in panel.text

@@ -79,7 +79,7 @@ async def test_what_is_wrong_with_a_code_is_said(town: Town) -> None:
     await says(client.sign_in(CREDENTIALS, sent, "00000"), "The code is wrong")
     await says(client.sign_in(CREDENTIALS, sent, ""), "The code is missing")
     town.sandbox.mtproto.codes.expire("9996611111")
-    await says(client.sign_in(CREDENTIALS, sent, code_of(town.anna)), "has expired", "Ask for a new one")
+    await says(client.sign_in(CREDENTIALS, sent, code_of(town.anna)), "has expired", "Request a new code")
     await says(client.resend_code(CREDENTIALS, sent), "has expired")
 
 
@@ -215,7 +215,7 @@ async def test_waiting_for_a_scan_hears_of_it_from_telegram_and_shows_a_new_code
 
 
 async def test_nobody_scanning_is_said(town: Town) -> None:
-    await says(client.qr_wait(CREDENTIALS, Screen(town).show, limit=0), "Nobody has scanned")
+    await says(client.qr_wait(CREDENTIALS, Screen(town).show, limit=0), "was not scanned")
 
 
 async def test_a_string_session_of_another_program_is_taken_over(town: Town) -> None:
@@ -303,13 +303,13 @@ async def test_nothing_secret_is_in_a_refusal_or_a_log(town: Town, gleb, caplog:
 
 def test_other_texts_and_files_are_no_sessions(tmp_path: Path) -> None:
     for text in ("", "hello", "1", "1" + "A" * 352, "2" + "A" * 352, StringSession().save()):
-        with pytest.raises(LoginError, match="no StringSession"):
+        with pytest.raises(LoginError, match="not a StringSession"):
             from_string(text)
     for data in (b"", b"hello", b"SQLite format 3\x00" + b"x" * 5000):
-        with pytest.raises(LoginError, match="no session file"):
+        with pytest.raises(LoginError, match="not a session file"):
             from_file(data)
     SQLiteSession(str(tmp_path / "empty")).close()
-    with pytest.raises(LoginError, match="holds no login"):
+    with pytest.raises(LoginError, match="contains no login"):
         from_file((tmp_path / "empty.session").read_bytes())
 
 
@@ -327,7 +327,7 @@ def test_a_hostile_file_is_refused_at_once(schema: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "bad.session") as database:
         database.execute(schema)
     database.close()
-    with pytest.raises(LoginError, match="no session file"):
+    with pytest.raises(LoginError, match="not a session file"):
         from_file((tmp_path / "bad.session").read_bytes())
 
 
