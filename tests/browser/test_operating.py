@@ -265,7 +265,8 @@ def test_an_operator_takes_a_conversation_over_writes_and_hands_it_back(panel: P
     panel.fill("#reply-text", "Are you still there?")
     panel.do(lambda page: page.click("#reply button"))
     wait_until(
-        lambda: "Your login has ended" in panel.text and "Not sent" in panel.text, what="word of the login's end"
+        lambda: "Your login has ended" in panel.text and "The server did not confirm your message." in panel.text,
+        what="word of the login's end",
     )
     assert panel.value("#reply-text") == "Are you still there?"
 
