@@ -1,4 +1,4 @@
-"""`python -m bench [--quick]`: measure the bus beside what people would use instead."""
+"""`python -m bench [--quick]`: compare the bus with the libraries that a team would use instead."""
 
 import argparse
 import os
@@ -21,14 +21,16 @@ RESULT = Path(__file__).parent / "results" / "bus.json"
 
 def main() -> int:
     names = [contender.name for contender in harness.CONTENDERS]
-    parser = argparse.ArgumentParser(prog="make bench-bus", description="Measure the bus beside other frameworks.")
-    parser.add_argument("--quick", action="store_true", help="one short run: a rough answer in under two minutes")
-    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")
+    parser = argparse.ArgumentParser(prog="make bench-bus", description="Compare the bus with other frameworks.")
+    parser.add_argument("--quick", action="store_true", help="one short run with rough figures, in under two minutes")
+    parser.add_argument(
+        "--only", nargs="+", choices=names, metavar="NAME", help=f"measure only these: {', '.join(names)}"
+    )
     parser.add_argument("--output", type=Path, default=None, help=f"the JSON file (default: {RESULT})")
     options = parser.parse_args()
     console = Console(width=110 if not sys.stdout.isatty() else None)
     if not settings.RABBITMQ_MANAGEMENT_URL:
-        console.print("the benchmark makes its own virtual host: set RABBITMQ_MANAGEMENT_URL beside RABBITMQ_URL")
+        console.print("the benchmark creates a virtual host: set RABBITMQ_MANAGEMENT_URL besides RABBITMQ_URL")
         return 2
     began = time.monotonic()
     with world.private_world(settings.BASE_DIR / ".run" / "bench") as made:
@@ -36,7 +38,7 @@ def main() -> int:
         run.take()
         measured = run.document()
     report.show(console, run.results, measured)
-    # A part of the measures must not pass for the whole.
+    # The result file must contain all measurements.
     path = options.output or (None if options.only else RESULT)
     if path is not None:
         document.write(path, measured)

@@ -1,8 +1,8 @@
-"""What runs in a peer's own process: `python -m bench.child MODULE publish|pace|consume …`.
+"""The process of a peer: `python -m bench.child MODULE publish|pace|consume …`.
 
-`MODULE` is one of bench.peers. It has `publisher()`, a context manager (async or not) that gives a function which takes
-one payload and returns once the broker has confirmed it; or `publish_all` and `pace`, if it works another way.
-The broker's URL and the queue come by the environment.
+`MODULE` is a module of bench.peers. Its `publisher()` is a context manager, async or not, that returns a function. The
+function takes a payload and returns once the broker has confirmed it. A module that works differently has `publish_all`
+and `pace` instead. The broker's URL and the queue are in the environment.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _publish(module: ModuleType, count: int, limit: float) -> dict[str, float]:
-    """Publish `count` messages, or as many as go in `limit` seconds, after a few to warm up."""
+    """Publish a few messages to warm up, then `count` messages, for at most `limit` seconds."""
     if hasattr(module, "publish_all"):
         return {"count": count, "seconds": module.publish_all(count)}
     return _run(module, lambda send: _timed(send, count, limit), lambda send: _timed_async(send, count, limit))
@@ -116,7 +116,7 @@ async def _paced_async(send: Send, rate: float, count: int) -> Stamps:
 
 
 def _due(rate: float, count: int) -> Iterator[float]:
-    """Seconds to wait before each message; one that is late is sent at once and delays no other."""
+    """The seconds to wait before each message. A late message is sent at once, and delays no other message."""
     began = time.monotonic()
     for number in range(count):
         yield max(0.0, began + number / rate - time.monotonic())

@@ -1,4 +1,4 @@
-"""Who is measured, and how a peer is: every measure is taken in processes of the peer's own."""
+"""The contenders of the benchmark. Each peer is measured in processes of its own."""
 
 import json
 import subprocess
@@ -11,23 +11,23 @@ from typing import Any, Protocol
 
 from bench import effect, recorder
 from bench.child import WARM_UP
-from bench.world import POLL_SECONDS, Trouble, World, wait_for
+from bench.world import POLL_SECONDS, BenchError, World, wait_for
 from coolthing_site.processes.procfile import ProcessGroup
 
 LATENCY_RATE = 200.0
-# Not measured: the first messages find caches and connections cold.
+# The share of first messages that are not measured, because caches and connections are cold.
 LATENCY_WARM_UP = 0.1
-# The rate of a drain is taken between these shares of the messages: without the ramp, and without the last few.
+# The rate of a drain is measured between these shares of the messages, without the start and the last few messages.
 DRAIN_FROM, DRAIN_TO = 0.1, 0.98
 START_SECONDS = 60.0
-# A measure that takes this many times as long as it should ends early: its rate is what was reached until then.
+# A measurement that takes this many times as long as planned ends early. Its rate counts the messages up to then.
 LATE = 2.0
 QUEUE = "bench_queue"
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long each measure should take, in seconds; counts of messages follow from what one is thought to do."""
+    """The planned seconds of each measurement. The number of messages follows from the expected rates."""
 
     publish: float
     drain: float
@@ -49,7 +49,7 @@ class Latency:
         started = {str(key): at for key, at in stamps.items()}
         lost = begun.keys() - started.keys()
         if lost:
-            raise Trouble(f"{len(lost)} of {len(begun)} messages were never handled")
+            raise BenchError(f"{len(lost)} of {len(begun)} messages were never handled")
         measured = list(begun.items())[int(len(begun) * LATENCY_WARM_UP) :]
         values = sorted((started[key] - at) / 1e6 for key, at in measured)
         return cls(values[len(values) // 2], values[min(len(values) - 1, int(len(values) * 0.99))])
@@ -57,7 +57,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run a worker, with about how many no-op messages it handles a second (for the counts alone)."""
+    """A way to run a worker. `hint`: about how many no-op messages it handles per second, only to plan their number."""
 
     name: str
     command: str
@@ -95,20 +95,20 @@ class Peer:
         return list(self.effect_modes)
 
     def publish(self, world: World, bounds: Bounds) -> float:
-        """Confirmed publishes a second, from one process."""
+        """Confirmed publishes per second, from one process."""
         count = bounds.count(self.publish_hint, bounds.publish)
         world.fresh_queue(QUEUE, self.arguments)
         answer = self._child(world, "publish", str(count), str(LATE * bounds.publish))
-        said = json.loads(answer.splitlines()[-1])
+        measured = json.loads(answer.splitlines()[-1])
         arrived = world.ready(QUEUE)
-        if arrived != said["count"] + WARM_UP:
-            raise Trouble(f"{self.name}: {arrived} messages arrived, not {said['count'] + WARM_UP}")
-        return said["count"] / said["seconds"]
+        if arrived != measured["count"] + WARM_UP:
+            raise BenchError(f"{self.name}: {arrived} messages arrived, not {measured['count'] + WARM_UP}")
+        return measured["count"] / measured["seconds"]
 
     def consume(
         self, world: World, bounds: Bounds, variant: str, effect_mode: str, latency: bool
     ) -> tuple[float, Latency | None]:
-        """Handled messages a second of a queue that was full before, then the latency at a trickle."""
+        """The handled messages per second of a full queue, and then the latency at a low rate."""
         worker = next(worker for worker in self.workers if worker.name == variant)
         world.fresh_queue(QUEUE, self.arguments)
         self._child(world, "publish", "1", "1")
@@ -126,7 +126,7 @@ class Peer:
             measured = self._latency(world, bounds, records) if latency else None
         left = world.ready(QUEUE)
         if left:
-            raise Trouble(f"{self.name}: {left} messages were handled and not acknowledged")
+            raise BenchError(f"{self.name}: {left} messages were handled and not acknowledged")
         return drained.rate, measured
 
     def _latency(self, world: World, bounds: Bounds, records: Path) -> Latency:
@@ -147,20 +147,20 @@ class Peer:
             check=False,
         )
         if done.returncode:
-            raise Trouble(f"{self.name} {arguments[0]}: {done.stderr[-2000:]}")
+            raise BenchError(f"{self.name} {arguments[0]}: {done.stderr[-2000:]}")
         return done.stdout
 
 
 @dataclass(frozen=True)
 class Drain:
-    """Handled messages a second; `complete` unless the time for it was over before the queue was empty."""
+    """Handled messages per second; `complete` if the queue became empty in time."""
 
     rate: float
     complete: bool
 
 
 def drain(records: Path, count: int, processes: ProcessGroup, bounds: Bounds) -> Drain:
-    """Watch a worker that was just started empty a queue of `count` messages."""
+    """Measure how a worker that has just started empties a queue of `count` messages."""
 
     def handled(share: float) -> Callable[[], bool]:
         return lambda: recorder.total(records) >= share * count
@@ -175,7 +175,7 @@ def drain(records: Path, count: int, processes: ProcessGroup, bounds: Bounds) ->
 
 
 def reached(condition: Callable[[], bool], seconds: float, processes: ProcessGroup) -> bool:
-    """Whether it came true in time; a process that ends is trouble."""
+    """Whether the condition became true in time. Raises BenchError if a process has ended."""
     deadline = time.monotonic() + seconds
     while not condition():
         if processes.ended():
@@ -187,10 +187,10 @@ def reached(condition: Callable[[], bool], seconds: float, processes: ProcessGro
 
 
 def await_stamps(records: Path, count: int) -> None:
-    """Until the handlers have started so often; what is missing after a while is found by whoever looks for it."""
+    """Wait until `count` handlers have started, or for 10 seconds. The caller checks for missing messages."""
     try:
         wait_for(lambda: len(recorder.stamps(records)) >= count, what="handled messages", seconds=10)
-    except Trouble:
+    except BenchError:
         pass
 
 

@@ -1,4 +1,4 @@
-"""What every result file has in common."""
+"""The common parts of all result files."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from bench.world import World
 
 
 def services(world: World) -> dict[str, Any]:
-    """The broker and the database that were used, and how safely the database writes."""
+    """The versions of broker and database, and the database's settings for durable writes."""
     return {
         "broker": world.api.call("GET", "overview")["rabbitmq_version"],
         "database": world.execute("SHOW server_version")[0][0],

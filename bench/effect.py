@@ -1,7 +1,7 @@
-"""The effect that handlers of peers have in PostgreSQL: one row a message, committed before the acknowledgement.
+"""The effect of a peer's handler in PostgreSQL: a row per message, committed before the acknowledgement.
 
-As cheap as it can be had: a statement of its own, which commits by itself, over a connection that stays open. There is
-no record of the message being handled: a message that comes twice has its effect twice.
+It is as cheap as possible: a single statement, which commits by itself, over a connection that stays open. There is no
+record of the handled message, so a message that arrives twice has its effect twice.
 """
 
 import os
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DATABASE_VARIABLE = "BENCH_DATABASE"
 TABLE = "CREATE TABLE IF NOT EXISTS bench_effect (event_id uuid NOT NULL, note text NOT NULL)"
 INSERT = "INSERT INTO bench_effect (event_id, note) VALUES (%s, %s)"
-# What our own subscriber does in its one transaction, for a peer that would give the same promise.
+# The record that our subscriber writes in its transaction, for a peer with the same guarantee.
 RECORD = "INSERT INTO messaging_processedevent (event_id, subscription) VALUES (%s, 'peer') ON CONFLICT DO NOTHING"
 POOL_SIZE = 8
 NONE, EFFECT, ONCE = "none", "effect", "once"
@@ -26,7 +26,7 @@ _pool: "AsyncConnectionPool | None" = None
 
 
 def mode() -> str:
-    """`none`; `effect`: the row; `once`: the row and the record that the message was handled, in one transaction."""
+    """`none`, `effect` (the row), or `once` (the row and the record of the handled message in one transaction)."""
     return os.environ.get("BENCH_EFFECT", NONE)
 
 
@@ -58,7 +58,7 @@ def _connection() -> psycopg.Connection:
 
 
 async def _async_pool() -> "AsyncConnectionPool":
-    # Here, so that what measures no peers needs none of their packages.
+    # Imported here, so that processes that measure no peers do not need the package.
     from psycopg_pool import AsyncConnectionPool
 
     global _pool

@@ -1,4 +1,4 @@
-"""The run: who is measured, how often, for how long. Runs are interleaved, so that a slow minute slows everybody."""
+"""A run of the benchmark. The contenders' runs are interleaved, so that a slow minute slows all contenders."""
 
 import os
 import time
@@ -11,17 +11,17 @@ from rich.console import Console
 from bench import document, effect, payload, report
 from bench.contenders import PEERS, Bounds, Contender
 from bench.ours import OURS
-from bench.world import Trouble, World
+from bench.world import BenchError, World
 
 CONTENDERS: tuple[Contender, ...] = (*PEERS, *OURS)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A thorough one measures all peers with the database effect and in all variants of their workers.
+    """A thorough plan measures all peers with the database effect, and all variants of their workers.
 
-    Else Celery alone is measured with the effect, and of each peer's variants the first, which is the best one or
-    close to it.
+    Other plans measure only Celery with the effect, and only the first variant of each peer, which is the best variant
+    or close to it.
     """
 
     name: str
@@ -35,7 +35,7 @@ QUICK = Plan("quick", 1, Bounds(publish=0.6, drain=0.7, latency=1.2), thorough=F
 
 
 class Run:
-    """Takes all measures of a plan. One that cannot be taken is a line in `failures`; the others go on."""
+    """Takes all measurements of a plan. A failed measurement is recorded in `failures`, and the others continue."""
 
     def __init__(self, world: World, plan: Plan, console: Console, only: Sequence[str] = ()) -> None:
         self._world, self._plan, self._console = world, plan, console
@@ -70,7 +70,7 @@ class Run:
     def _publish(self, contender: Contender) -> None:
         try:
             self.results[contender.name].publish.append(contender.publish(self._world, self._plan.bounds))
-        except Trouble as problem:
+        except BenchError as problem:
             self._failed(contender, "publish", problem)
 
     def _consume(self, contender: Contender) -> None:
@@ -82,7 +82,7 @@ class Run:
                     rate, latency = contender.consume(
                         self._world, self._plan.bounds, variant, effect_mode, latency=first
                     )
-                except Trouble as problem:
+                except BenchError as problem:
                     self._failed(contender, f"drain, {variant}, effect {effect_mode}", problem)
                     continue
                 figures.drain.setdefault((variant, effect_mode), []).append(rate)
@@ -100,7 +100,7 @@ class Run:
         wanted = {modes[0], effect.EFFECT} if contender.name == "celery_stock" else {modes[0]}
         return [mode for mode in modes if mode in wanted]
 
-    def _failed(self, contender: Contender, what: str, problem: Trouble) -> None:
+    def _failed(self, contender: Contender, what: str, problem: BenchError) -> None:
         text = str(problem).splitlines()[0] if str(problem) else "no reason given"
         self.failures.append(f"{contender.title}: {what}: {text}")
         self._console.print(f"  {what}: {problem}", style="yellow", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""Ours: the relay as it is and workers as the Procfile runs them, on the benchmark's own subscriptions."""
+"""Our contenders: the product's relay, and workers as the Procfile runs them, with subscriptions of the benchmark."""
 
 import json
 import subprocess
@@ -15,12 +15,12 @@ from bench import effect, ours_app, recorder
 from bench.child import WARM_UP
 from bench.contenders import LATE, LATENCY_RATE, START_SECONDS, Bounds, Latency, await_stamps, drain, reached
 from bench.payload import payload
-from bench.world import Trouble, World, wait_for
+from bench.world import BenchError, World, wait_for
 from coolthing_site.processes.procfile import ProcessGroup, procfile
 from messaging.broker import declare
 from messaging.publishing.outbox import publish_on_commit
 
-# About how many a second; only the counts of messages follow from them.
+# Expected rates per second, only to plan the number of messages.
 HINTS = {"noop": 2_000, "single": 900, "batched": 8_000}
 RELAY_HINT, COMMIT_HINT = 9_000, 500
 _PREPARE_AT_ONCE = 2_000
@@ -28,19 +28,19 @@ _WAITING = "published_at IS NULL AND parked_at IS NULL"
 
 
 def worker_command(lane: str) -> str:
-    """The Procfile's line for leads, with our app and queue: the options are what the product runs with."""
+    """The Procfile's line for leads, with the benchmark's app and queue and the product's options."""
     line = procfile()["leads"]
     wanted = {"coolthing_site": "bench.ours_app", "leads_queue": ours_app.queue_name(lane), "leads@%h": "bench@%h"}
     for old, new in wanted.items():
         if old not in line:
-            raise Trouble(f"the Procfile's line for leads has no {old!r}: {line}")
+            raise BenchError(f"the Procfile's line for leads has no {old!r}: {line}")
         line = line.replace(old, new)
     return line
 
 
 @dataclass(frozen=True)
 class Ours:
-    """`lanes` are subscriptions of bench.ours_app. With `full` the publisher has an effect of its own as well."""
+    """`lanes` are subscriptions of bench.ours_app. If `full`, the publisher also has an effect of its own."""
 
     name: str
     title: str
@@ -58,7 +58,7 @@ class Ours:
         return effect.ONCE if self.full else effect.NONE
 
     def publish(self, world: World, bounds: Bounds) -> float:
-        """Rows of the outbox that the broker has confirmed, a second."""
+        """Confirmed rows of the outbox per second."""
         lane = self.lanes[0]
         _prepare(world, lane)
         with world.processes(world.site_environment(world.records())) as processes:
@@ -66,7 +66,7 @@ class Ours:
             rate, count = (self._commits if self.full else self._prepared)(world, bounds, lane, processes)
         arrived = world.ready(ours_app.queue_name(lane))
         if arrived < count:
-            raise Trouble(f"{self.name}: {arrived} messages arrived, not {count}")
+            raise BenchError(f"{self.name}: {arrived} messages arrived, not {count}")
         return rate
 
     def consume(
@@ -89,13 +89,13 @@ class Ours:
             measured = self._latency(world, bounds, variant, records) if latency else None
         left = world.ready(queue)
         if left and drained.complete:
-            raise Trouble(f"{self.name}: {left} messages were handled and not acknowledged")
+            raise BenchError(f"{self.name}: {left} messages were handled and not acknowledged")
         if self.full:
             _check_effects(world, recorder.total(records))
         return drained.rate, measured
 
     def _prepared(self, world: World, bounds: Bounds, lane: str, processes: ProcessGroup) -> tuple[float, int]:
-        """All rows become visible with one commit; the clock starts when that has returned."""
+        """Publish rows that all become visible with one commit. The clock starts after the commit."""
         count = bounds.count(RELAY_HINT, bounds.publish)
         with transaction.atomic():
             for begin in range(0, count, _PREPARE_AT_ONCE):
@@ -105,12 +105,12 @@ class Ours:
         return published / (time.monotonic() - began), published
 
     def _commits(self, world: World, bounds: Bounds, lane: str, processes: ProcessGroup) -> tuple[float, int]:
-        """One process commits one event a transaction, beside an effect of its own, while the relay publishes."""
+        """Publish while a process commits transactions of one event and one effect each."""
         count = bounds.count(COMMIT_HINT, bounds.publish)
         answer = _application(world, "commit", lane, self._mode, count, LATE * bounds.publish)
-        said = json.loads(answer.splitlines()[-1])
+        measured = json.loads(answer.splitlines()[-1])
         left = _await_published(world, processes, LATE * bounds.publish)
-        return (said["count"] - left) / (time.monotonic() - said["began"]), said["count"] + WARM_UP - left
+        return (measured["count"] - left) / (time.monotonic() - measured["began"]), measured["count"] + WARM_UP - left
 
     def _latency(self, world: World, bounds: Bounds, lane: str, records: Path) -> Latency:
         count = int(LATENCY_RATE * bounds.latency)
@@ -149,7 +149,7 @@ def _event(lane: str) -> ours_app.BenchHappened:
 
 
 def _await_published(world: World, processes: ProcessGroup, seconds: float) -> int:
-    """Until the relay has had the confirms of all rows; how many are left when the time is over."""
+    """Wait until all rows are confirmed. Returns the number of rows that are left when the time is over."""
     with psycopg.connect(world.database_url, autocommit=True) as connection:
 
         def left(most: int) -> int:
@@ -162,14 +162,14 @@ def _await_published(world: World, processes: ProcessGroup, seconds: float) -> i
 
 
 def _check_effects(world: World, handled: int) -> None:
-    """Each event was handled exactly once: its record is there, and its effect as often as its handler committed."""
+    """Check that each event was handled exactly once, by its record and its effect."""
     ((records, events, effects),) = world.execute(
         "SELECT count(*), count(DISTINCT event_id),"
         " (SELECT count(*) FROM bench_effect JOIN messaging_processedevent USING (event_id))"
         " FROM messaging_processedevent"
     )
     if not records == events == handled <= effects:
-        raise Trouble(f"{handled} handled, {records} records of {events} events, {effects} effects")
+        raise BenchError(f"{handled} handled, {records} records of {events} events, {effects} effects")
 
 
 def _application(world: World, *arguments: object) -> str:
@@ -183,5 +183,5 @@ def _application(world: World, *arguments: object) -> str:
         check=False,
     )
     if done.returncode:
-        raise Trouble(f"our publisher: {done.stderr[-2000:]}")
+        raise BenchError(f"our publisher: {done.stderr[-2000:]}")
     return done.stdout

@@ -1,7 +1,7 @@
-"""The product's Celery app with the benchmark's subscriptions, which work exactly as the product's own.
+"""The product's Celery app with the benchmark's subscriptions, which work exactly like the product's.
 
-`noop` is the bus alone: a task without a database. `single` has the full guarantee: its effect and the record that the
-event was handled commit together. `batched` is the same for whole batches.
+`noop` measures only the bus: its task uses no database. `single` has the full guarantee: its effect and the record of
+the handled event commit together. `batched` is the same for batches.
 """
 
 import os
@@ -50,7 +50,7 @@ QUEUES = [
 ]
 TOPOLOGY = topology.Topology((topology.ExchangeSpec(EXCHANGE, "topic"),), tuple(QUEUES))
 topology.SUBSCRIPTIONS.update({queue_name(lane): task_name(lane) for lane in LANES})
-# As many as the product's own subscriptions take.
+# The same size as in the product's subscription of leads.
 topology.BATCHES[queue_name("batched")] = topology.BATCHES[topology.LEADS_QUEUE]
 app.conf.task_queues = [*app.conf.task_queues, *map(kombu_queue, QUEUES)]
 
@@ -76,7 +76,7 @@ def noop(
     given_id: str | None = None,
     deliveries: int = 0,
 ) -> None:
-    """Decodes, as every subscriber does, and does nothing."""
+    """Decode the event, as every subscriber does, and do nothing else."""
     raw = body.encode() if isinstance(body, str) else body
     event = decode(exchange, routing_key, raw, message_id=message_id or given_id)
     note_start(event)

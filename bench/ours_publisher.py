@@ -1,4 +1,4 @@
-"""A process of the application that commits events: `python -m bench.ours_publisher commit|pace …`."""
+"""A process that commits events: `python -m bench.ours_publisher commit|pace …`."""
 
 import json
 import sys
@@ -22,7 +22,10 @@ def main() -> None:
 
 
 def publish(message: dict[str, object], *, with_effect: bool) -> int:
-    """One event in one transaction, with an effect of the application's or without. Returns when its commit began."""
+    """Publish an event in a transaction, with or without an effect of the application.
+
+    Returns the time when the commit began, in monotonic nanoseconds.
+    """
     with transaction.atomic():
         if with_effect:
             with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The message that everybody sends: flat JSON of about 300 bytes, the shape of one of our events."""
+"""The message that all contenders send: flat JSON of about 300 bytes, like our events."""
 
 import json
 import uuid
@@ -10,7 +10,7 @@ _TEXT = "Is there a studio near the river that still takes newcomers for the eve
 
 
 def payload(lane: str = "peer", *, stamp: bool = False) -> dict[str, Any]:
-    """`stamp` asks the handler to note the moment at which it got the message."""
+    """A message. If `stamp`, its handler records the time at which it started."""
     return {
         "id": str(uuid.uuid4()),
         "created_at": datetime.now(UTC).isoformat(),

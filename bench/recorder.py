@@ -1,6 +1,6 @@
-"""How handlers tell the harness what they did: a counter and a list of moments per process, in shared files.
+"""Records what handlers did, for the harness: a counter and a list of times per process, in shared files.
 
-Costs a handler about a microsecond, whatever its framework, and asks nothing of the broker or of the database.
+A record takes about a microsecond in any framework, and uses neither the broker nor the database.
 """
 
 import mmap
@@ -19,7 +19,7 @@ _STAMP = struct.Struct("<16sq")
 
 
 class Recorder:
-    """Of one process; its threads may share it."""
+    """The recorder of a process. Its threads may share it."""
 
     def __init__(self, directory: Path) -> None:
         self._lock = Lock()
@@ -50,7 +50,7 @@ _making = Lock()
 
 
 def recorder() -> Recorder:
-    """This process's own; a forked child gets a new one."""
+    """The recorder of this process. A forked child gets a new recorder."""
     global _mine
     if _mine is None:
         with _making:
@@ -60,7 +60,7 @@ def recorder() -> Recorder:
 
 
 def total(directory: Path) -> int:
-    """How many messages all processes have handled."""
+    """The number of messages that all processes have handled."""
     return sum(_COUNT.unpack(data)[0] for data in _contents(directory, "*.count", _COUNT.size))
 
 

@@ -1,4 +1,4 @@
-"""What was measured: collected, put into relation, shown as a table and written as JSON."""
+"""The results of the bus's benchmark and their ratios, as a table and as JSON."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ PACKAGES = (
     "pika",
     "psycopg",
 )
-# Ratio → (what it compares, its target, whether more is better).
+# Ratio → (what it compares, its target, whether a higher ratio is better).
 RATIOS = {
     "publish_vs_celery": ("our relay's confirmed publishing / stock Celery's apply_async", 10.0, True),
     "publish_vs_ceiling": ("our relay's confirmed publishing / the faster of the ceilings", 0.4, True),
@@ -43,7 +43,7 @@ RATIOS = {
 
 @dataclass
 class Figures:
-    """Of one contender: what each run measured."""
+    """The measurements of a contender, one per run."""
 
     title: str
     publish: list[float] = field(default_factory=list)
@@ -97,7 +97,7 @@ Results = dict[str, Figures]
 
 
 def ratios(results: Results, reasons: dict[str, str]) -> dict[str, float | None]:
-    """Every ratio of `RATIOS`; None where a figure is missing, with the reason in `reasons`."""
+    """Every ratio of `RATIOS`; None if a figure is missing, with the reason in `reasons`."""
     none, once = effect.NONE, effect.ONCE
     ours_publish = results["ours_bus"].published()
     celery = results["celery_stock"]
@@ -161,7 +161,7 @@ def show(console: Console, results: Results, report: dict[str, Any]) -> None:
 
 
 def _rows(figures: Figures) -> list[tuple[str, ...]]:
-    """One line, or one for each variant where there are several."""
+    """The rows of a contender, one per variant."""
     variants = list(dict.fromkeys(name for name, _ in figures.drain)) or [""]
     rows = []
     for number, variant in enumerate(variants):

@@ -1,6 +1,7 @@
-"""AMQP 0-9-1 by hand, on a socket that py-amqp has opened: as much as a Python process can send and take.
+"""Hand-written AMQP 0-9-1 frames on a socket of py-amqp, as fast as a Python process can send and receive.
 
-It fills queues for the drain measures and is one of the ceilings. No recovery, no large bodies, no returned messages.
+It fills queues for the drain measurements, and is a ceiling. It has no recovery, and supports neither large bodies nor
+returned messages.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ _IDS = re.compile(
 
 
 class Refused(Exception):
-    """The broker did not take a message."""
+    """The broker did not confirm a message."""
 
 
 def connect(url: str) -> amqp.Connection:
@@ -54,7 +55,7 @@ def channel(url: str) -> Iterator[amqp.Channel]:
 
 
 class Frames:
-    """One message as it goes over the wire; `copies` have ids of their own and are equal otherwise."""
+    """The frames of a message. `copies` have new ids and are otherwise equal."""
 
     def __init__(self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]) -> None:
         self._method = struct.pack(">HHH", *_PUBLISH, 0) + _short(exchange) + _short(routing_key) + b"\0"
@@ -67,7 +68,7 @@ class Frames:
         return b"".join((_frame(_METHOD, self._method), _frame(_HEADER, header), _frame(_BODY, body)))
 
     def copies(self, count: int) -> Iterator[bytes]:
-        """Every UUID in body and headers is replaced by a new one, the same where it was the same."""
+        """Copies in which every UUID in body and headers is replaced by a new UUID. Equal UUIDs stay equal."""
         known = set(_IDS.findall(self._body)) | set(_IDS.findall(self._properties))
         for _ in range(count):
             body, properties = self._body, self._properties
@@ -79,7 +80,7 @@ class Frames:
 
 
 class Publisher:
-    """Confirmed and pipelined: at most `window` messages are open at a time."""
+    """Publishes with pipelined confirms. At most `window` messages are unconfirmed at a time."""
 
     def __init__(self, url: str, window: int = 2000) -> None:
         self._connection = connect(url)
@@ -92,7 +93,7 @@ class Publisher:
         self._open: set[int] = set()
 
     def publish(self, messages: Iterable[bytes]) -> None:
-        """Returns when the broker has confirmed all of them."""
+        """Publish the messages. Returns when the broker has confirmed all of them."""
         source = iter(messages)
         while chunk := list(islice(source, _CHUNK)):
             self.send(b"".join(chunk), len(chunk))
@@ -125,7 +126,7 @@ class Publisher:
 
 
 def consume(url: str, queue: str, handle: Callable[[bytes], None], prefetch: int = 2000) -> None:
-    """Hand over each body, then acknowledge all of one read from the socket together. Does not return."""
+    """Call `handle` with each body, and acknowledge the bodies of one read together. Does not return."""
     connection = connect(url)
     opened = connection.channel(1)
     opened.basic_qos(0, prefetch, False)
@@ -153,7 +154,7 @@ class _Reader:
         self._rest = b""
 
     def read(self, *, wait: bool = True) -> Iterator[tuple[int, bytes]]:
-        """Everything that one read brings, as whole frames; what is left waits for the next."""
+        """The complete frames of one read. An incomplete frame is kept for the next read."""
         if not wait:
             self._socket.setblocking(False)
         try:

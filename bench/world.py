@@ -1,4 +1,4 @@
-"""A database and a virtual host of the benchmark's own, its queues, and its processes."""
+"""The benchmark's own database and virtual host, its queues and its processes."""
 
 import os
 import shutil
@@ -26,13 +26,13 @@ QUORUM = {"x-queue-type": "quorum"}
 POLL_SECONDS = 0.01
 
 
-class Trouble(Exception):
-    """A measure could not be taken; the text says why."""
+class BenchError(Exception):
+    """A measurement failed. The text contains the reason."""
 
 
 @dataclass
 class World:
-    """Where everything runs. `amqp_url` and `database_url` are given to child processes by `environment`."""
+    """The broker and the database of the benchmark. Child processes get their URLs from `environment`."""
 
     amqp_url: str
     database_url: str
@@ -42,7 +42,7 @@ class World:
     _serial: int = field(default=0)
 
     def environment(self, queue: str, records: Path, effect_mode: str) -> dict[str, str]:
-        """For a peer: nothing of Django, so that Celery is the stock one."""
+        """The environment of a peer. It contains no settings of Django, so that Celery runs with its defaults."""
         inherited = {name: value for name, value in base_environment().items() if not name.startswith("DJANGO")}
         return {
             **inherited,
@@ -54,7 +54,7 @@ class World:
         }
 
     def site_environment(self, records: Path | None = None) -> dict[str, str]:
-        """For our own processes: the same code and settings as always, on the benchmark's broker and database."""
+        """The environment of our own processes: the usual settings, with the benchmark's broker and database."""
         return {
             **base_environment(),
             "RABBITMQ_URL": self.amqp_url.replace("amqp://", "pyamqp://", 1),
@@ -64,7 +64,7 @@ class World:
         }
 
     def records(self) -> Path:
-        """An empty directory for what the handlers of one measure note."""
+        """A new directory for the records of the handlers in a measurement."""
         self._serial += 1
         made = self.directory / f"records-{self._serial}"
         made.mkdir()
@@ -84,16 +84,16 @@ class World:
             channel.queue_purge(queue)
 
     def ready(self, queue: str) -> int:
-        """Messages in the queue that no consumer holds."""
+        """The number of messages in the queue that are not delivered to a consumer."""
         with wire.channel(self.amqp_url) as channel:
             return int(channel.queue_declare(queue, passive=True).message_count)
 
     def template(self, queue: str) -> wire.Frames:
-        """The one message that is in the queue, to be copied; it is taken out."""
+        """Remove the only message of the queue, and return it as a template for copies."""
         with wire.channel(self.amqp_url) as channel:
             message = channel.basic_get(queue, no_ack=True)
             if message is None:
-                raise Trouble(f"no message arrived in {queue}")
+                raise BenchError(f"no message arrived in {queue}")
             info = message.delivery_info
             body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
             return wire.Frames(info["exchange"], info["routing_key"], body, message.properties)
@@ -114,19 +114,19 @@ class World:
 def wait_for(
     condition: Callable[[], bool], *, what: str, seconds: float, processes: ProcessGroup | None = None
 ) -> None:
-    """Poll until the condition holds; `Trouble`, with the end of the processes' output, if it does not in time."""
+    """Poll until the condition is true. Raises BenchError with the end of the processes' output after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         ended = processes.ended() if processes else {}
         if ended or time.monotonic() > deadline:
-            said = "\n".join(processes.tail(name) for name in processes.children) if processes else ""
-            raise Trouble(f"no {what} within {seconds:.0f} s{f', ended: {ended}' if ended else ''}\n{said}")
+            output = "\n".join(processes.tail(name) for name in processes.children) if processes else ""
+            raise BenchError(f"no {what} within {seconds:.0f} s{f', ended: {ended}' if ended else ''}\n{output}")
         time.sleep(POLL_SECONDS)
 
 
 @contextmanager
 def private_world(directory: Path, name: str = NAME) -> Iterator[World]:
-    """Made anew, and gone afterwards; database and virtual host are called `name`."""
+    """Create a database and a virtual host with this name, and drop them afterwards."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     url = _with_path(settings.RABBITMQ_URL, name).replace("pyamqp://", "amqp://", 1)
@@ -153,7 +153,7 @@ def private_world(directory: Path, name: str = NAME) -> Iterator[World]:
 
 
 def _use(world: World) -> None:
-    """Point this process's own Django at the world, and make its tables."""
+    """Let the Django of this process use the world, and create its tables."""
     settings.RABBITMQ_URL = world.amqp_url.replace("amqp://", "pyamqp://", 1)
     settings.DATABASE_DIRECT_URL = world.database_url
     settings.DATABASES["default"]["NAME"] = world.name

@@ -27,7 +27,7 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(width=110 if not sys.stdout.isatty() else None)
     if not settings.RABBITMQ_MANAGEMENT_URL:
-        console.print("the benchmark makes its own virtual host: set RABBITMQ_MANAGEMENT_URL beside RABBITMQ_URL")
+        console.print("the benchmark creates a virtual host: set RABBITMQ_MANAGEMENT_URL besides RABBITMQ_URL")
         return 2
     began = time.monotonic()
     with world.private_world(settings.BASE_DIR / ".run" / "bench-bots", "coolthing_bench_bots") as made:
@@ -35,7 +35,7 @@ def main() -> int:
         run.take()
         measured = run.document()
     report.show(console, run.results, measured)
-    # A rough answer must not pass for a thorough one.
+    # The result file must contain only the figures of a full run.
     path = options.output or (None if options.quick else RESULT)
     if path is not None:
         document.write(path, measured)

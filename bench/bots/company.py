@@ -1,4 +1,4 @@
-"""Who takes part: campaigns, chats, accounts and people, in our tables and at Telegram."""
+"""The campaigns, chats, accounts and people of the benchmark, in our tables and in the sandbox."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from parser.models import Keyword, WatchedChat
 from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 from scripts.services import assignment_activate, assignment_prepare
 
-# Of the chats that parsers read each is read by two of them, for two campaigns, and has so many people who speak.
+# Each watched chat is read by two parsers, for two campaigns. So many people send messages to it.
 READERS = 2
-SPEAKERS = 10
-# A script's actors, which is also the number of chats in which it is played at once.
+SENDERS = 10
+# The number of actors of a script, and also of the chats in which it is played at once.
 CAST = 10
 KEYWORD = "plumber"
 PLUS_WORDS = 30
 MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
-# What a team may have in force: every scope, for one object and for each by itself, from seconds to a week. The limits
-# are high, so that what is measured is the gate and not the waiting: each counts all that its window holds.
+# Budgets that a team may have: of every scope, with windows from a second to a week. The limits are high, so that the
+# gate is measured and not the waiting; each budget still counts all messages in its window.
 BUDGETS = (
     (Budget.Scope.TEAM, "", 2_000, 1),
     (Budget.Scope.TEAM, "", 500_000, DAY),
@@ -40,14 +40,14 @@ BUDGETS = (
 
 @dataclass
 class Company:
-    """Everybody is logged in and a member of the chats that they need. `speakers` are people at Telegram, by id."""
+    """All accounts are logged in and members of their chats. `senders` are the Telegram ids of people."""
 
     parsers: list[Bot] = field(default_factory=list)
     actors: list[Bot] = field(default_factory=list)
     read_chats: list[Chat] = field(default_factory=list)
     stage_chats: list[Chat] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)
-    speakers: list[int] = field(default_factory=list)
+    senders: list[int] = field(default_factory=list)
 
     @property
     def campaign_ids(self) -> list[UUID]:
@@ -55,8 +55,8 @@ class Company:
 
 
 def gather(telegram: Telegram, *, sessions: int, lines: int) -> Company:
-    """So many parsers and as many actors; a play of `lines` lines begins in each of the actors' chats."""
-    company = Company(speakers=[telegram.person(f"person_{number}") for number in range(SPEAKERS)])
+    """Create `sessions` parsers and as many actors, and start a play of `lines` lines in each chat of the actors."""
+    company = Company(senders=[telegram.person(f"person_{number}") for number in range(SENDERS)])
     company.parsers = _bots(telegram, Role.PARSER, sessions)
     company.actors = _bots(telegram, Role.ACTOR, sessions)
     troupes = [company.actors[begin : begin + CAST] for begin in range(0, sessions, CAST)]
@@ -95,11 +95,11 @@ def _campaign(slug: str) -> Campaign:
 
 
 def _read_chats(telegram: Telegram, company: Company) -> list[Chat]:
-    """As many chats as parsers: each parser reads its own and its neighbours'."""
+    """Create as many chats as parsers. Each parser also reads its neighbours' chats."""
     count = len(company.parsers)
     readers = [[company.parsers[(number + step) % count] for step in range(READERS)] for number in range(count)]
     chats = [
-        _chat(telegram, f"square_{number}", [*company.speakers, *(bot.telegram_user_id for bot in bots)])
+        _chat(telegram, f"square_{number}", [*company.senders, *(bot.telegram_user_id for bot in bots)])
         for number, bots in enumerate(readers)
     ]
     _permit(chats, ChatPermission.Grant.PARSE)
@@ -112,8 +112,8 @@ def _read_chats(telegram: Telegram, company: Company) -> list[Chat]:
 
 
 def _play(telegram: Telegram, campaign: Campaign, troupe: Sequence[Bot], lines: int) -> list[Chat]:
-    """A script cast with these actors, prepared as the scripts service does it: its first lines are queued."""
-    script = Script.objects.create(slug=f"talk-{campaign.slug}", name="Talk")
+    """Prepare a script with these actors, as the scripts service does. Its first lines are queued."""
+    script = Script.objects.create(slug=f"dialogue-{campaign.slug}", name="Dialogue")
     slots = [Slot.objects.create(script=script, name=bot.key) for bot in troupe]
     _lines(script, slots, lines)
     assignment = Assignment.objects.create(campaign=campaign, script=script)
@@ -130,7 +130,7 @@ def _play(telegram: Telegram, campaign: Campaign, troupe: Sequence[Bot], lines: 
 
 
 def _lines(script: Script, slots: Sequence[Slot], count: int) -> None:
-    """One after another at once; every third answers the one before it."""
+    """Create lines without delays. Every third line replies to the line before it."""
     lines: list[Line] = []
     for place in range(count):
         lines.append(

@@ -1,4 +1,4 @@
-"""What a decision of the gate costs, in the claiming transaction as the product has it."""
+"""Measures how long a decision of the gate takes, in the product's claiming transaction."""
 
 import gc
 import time
@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from bench.bots.company import Company
 from bench.bots.processes import cpu_seconds
-from bench.world import Trouble
+from bench.world import BenchError
 from bots.deliveries.claiming import due_keys, judge_batch
 from bots.deliveries.outcomes import put_back
 from bots.gate.budgets import BudgetBook
@@ -25,13 +25,13 @@ from bots.worker.leases import lease_release, lease_take
 from messaging.database.clock import database_clock
 
 OWNER = "the benchmark"
-# Not counted: plans are not cached yet, connections not warm.
+# Decisions that are not counted, because plans are not cached yet and connections are not warm.
 WARM_UP = 20
 
 
 @dataclass(frozen=True)
 class Times:
-    """Milliseconds a decision."""
+    """Milliseconds per decision."""
 
     p50: float
     p99: float
@@ -46,7 +46,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Processor:
-    """Milliseconds of processor time a decision: what is left of its time when nobody else uses the machine."""
+    """Milliseconds of processor time per decision."""
 
     python: float
     database: float
@@ -54,8 +54,9 @@ class Processor:
 
 @dataclass(frozen=True)
 class Decisions:
-    """`one`: of one delivery, from the first fence to the verdict. `batched`: the same for a round of all bots,
-    divided by the size of the batch. `claimed`: one delivery judged and claimed, with the commit."""
+    """`alone`: a single delivery, from the first fence to the verdict. `batched`: the same for a round of all bots,
+    divided by the size of the batch. `claimed`: a single delivery is judged and claimed, with the commit.
+    """
 
     alone: Times
     one_cpu_ms: Processor
@@ -65,15 +66,15 @@ class Decisions:
 
 
 def measure(company: Company, samples: int) -> Decisions:
-    # As a worker does when it has started: what is loaded by now is not looked at for garbage again and again.
+    # A worker does the same after its start, so that objects loaded by now are not collected again and again.
     gc.collect()
     gc.freeze()
     with _owned(company) as owners:
         now = database_clock()
         keys = due_keys(owners, skip=(), now=now)
         if not keys:
-            raise Trouble("no delivery is due")
-        # As the sender asks for a round of all its bots.
+            raise BenchError("no delivery is due")
+        # As the sender selects them for a round of all its bots.
         firsts = due_keys(owners, skip=(), first_only=list(owners), now=now)
         alone, processor = _each_alone(keys, owners, samples)
         batched = [_decide(firsts, owners) / len(firsts) for _ in range(samples // 4 + WARM_UP)]
@@ -94,7 +95,7 @@ def _each_alone(keys: Sequence[Key], owners: dict[UUID, BotOwner], samples: int)
 
 
 def _decide(keys: Sequence[Key], owners: dict[UUID, BotOwner]) -> float:
-    """Seconds that judging takes; the locks are let go and nothing has changed afterwards."""
+    """The seconds that judging takes. The transaction is rolled back."""
     with transaction.atomic():
         began = time.perf_counter()
         deliveries = locked_deliveries(keys, gate_rows_lock(keys), Delivery.State.QUEUED)
@@ -108,7 +109,7 @@ def _decide(keys: Sequence[Key], owners: dict[UUID, BotOwner]) -> float:
         seconds = time.perf_counter() - began
         transaction.set_rollback(True)
     if not allowed:
-        raise Trouble("the gate allowed nothing")
+        raise BenchError("the gate allowed nothing")
     return seconds
 
 
@@ -117,14 +118,14 @@ def _claim(key: Key, owners: dict[UUID, BotOwner]) -> float:
     batch = judge_batch([key], owners)
     seconds = time.perf_counter() - began
     if not batch.outgoing:
-        raise Trouble(f"a delivery was not claimed: {batch}")
+        raise BenchError(f"a delivery was not claimed: {batch}")
     put_back(batch.outgoing[0], "")
     return seconds
 
 
 @contextmanager
 def _owned(company: Company) -> Iterator[dict[UUID, BotOwner]]:
-    """The actors as a worker owns them that has joined all their chats."""
+    """The actors, owned as by a worker in all of whose chats they are members."""
     chats = frozenset(chat.pk for chat in company.stage_chats)
     ttl, settings.LEASE_TTL_SECONDS = settings.LEASE_TTL_SECONDS, 3600
     leases = [lease_take(bot_id=bot.pk, owner=OWNER) for bot in company.actors]

@@ -1,4 +1,4 @@
-"""The run: a world of its own, a ledger that has grown, then the measures one after the other."""
+"""A run of the bots' benchmark: it fills a large ledger, and then takes the measurements one after another."""
 
 import os
 import time
@@ -10,10 +10,10 @@ from rich.console import Console
 
 from bench import document
 from bench.bots import company as people
-from bench.bots import decisions, ledger, report, sessions, speaking
+from bench.bots import decisions, ledger, report, sending, sessions
 from bench.bots.telegram import Telegram
 from bench.bots.worker import Worker
-from bench.world import Trouble, World
+from bench.world import BenchError, World
 from coolthing_site.processes.procfile import ProcessGroup
 from messaging.broker import declare
 
@@ -22,7 +22,7 @@ Measured = TypeVar("Measured")
 
 @dataclass(frozen=True)
 class Plan:
-    """`lines` of each play, `samples` of decisions; `speaking_seconds` at most."""
+    """`lines` per play, `samples` of decisions. Sending is measured for at most `sending_seconds`."""
 
     name: str
     sessions: int
@@ -30,21 +30,21 @@ class Plan:
     idle_seconds: float
     updates: int
     lines: int
-    speaking_seconds: float
+    sending_seconds: float
     samples: int
 
 
 FULL = Plan(
-    "full", sessions=200, rows=1_000_000, idle_seconds=60.0, updates=8_000, lines=30, speaking_seconds=60.0,
+    "full", sessions=200, rows=1_000_000, idle_seconds=60.0, updates=8_000, lines=30, sending_seconds=60.0,
     samples=2_000,
 )  # fmt: skip
 QUICK = Plan(
-    "quick", sessions=40, rows=100_000, idle_seconds=10.0, updates=1_200, lines=10, speaking_seconds=10.0, samples=300
+    "quick", sessions=40, rows=100_000, idle_seconds=10.0, updates=1_200, lines=10, sending_seconds=10.0, samples=300
 )
 
 
 class Run:
-    """Takes all measures of a plan. One that cannot be taken is a line in `failures`; the others go on."""
+    """Takes all measurements of a plan. A failed measurement is recorded in `failures`, and the others continue."""
 
     def __init__(self, world: World, plan: Plan, console: Console) -> None:
         self._world, self._plan, self._console = world, plan, console
@@ -70,7 +70,7 @@ class Run:
         with self._world.processes(environment) as processes:
             telegram.start(processes)
             results.sessions = self._step("sessions", lambda: self._sessions(processes, telegram, company))
-            results.speaking = self._step("speaking", lambda: self._speaking(processes, telegram, company))
+            results.sending = self._step("sending", lambda: self._sending(processes, telegram, company))
 
     def document(self) -> dict[str, Any]:
         about = {
@@ -87,9 +87,9 @@ class Run:
         worker.stop()
         return measured
 
-    def _speaking(self, processes: ProcessGroup, telegram: Telegram, company: people.Company) -> speaking.Speaking:
+    def _sending(self, processes: ProcessGroup, telegram: Telegram, company: people.Company) -> sending.Sending:
         worker, plan = Worker(processes, "actor"), self._plan
-        measured = speaking.measure(worker, telegram, company, lines=plan.lines, seconds=plan.speaking_seconds)
+        measured = sending.measure(worker, telegram, company, lines=plan.lines, seconds=plan.sending_seconds)
         worker.stop()
         return measured
 
@@ -98,7 +98,7 @@ class Run:
         self._loads.append(round(os.getloadavg()[0], 2))
         try:
             return work()
-        except Trouble as problem:
+        except BenchError as problem:
             self.failures.append(f"{what}: {str(problem).splitlines()[0]}")
             self._console.print(f"  {what}: {problem}", style="yellow", markup=False, highlight=False)
             return None

@@ -1,4 +1,4 @@
-"""A ledger that has grown for six weeks: many bots, campaigns, chats and people, made by one statement."""
+"""Fills the ledger with six weeks of deliveries of many bots, campaigns, chats and people, by one statement."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from bots.models import Bot, Delivery, Role
 from campaigns.models import Campaign, Chat
 
 AGE = timedelta(days=42)
-# Beside those that take part: bots and campaigns that are gone, chats that nobody plays in any more, and people.
+# Rows besides those that are measured: old bots, campaigns and chats, and people.
 OLD_MANAGERS, OLD_CAMPAIGNS, OLD_CHATS, PEOPLE = 100, 30, 800, 100_000
 FIRST_PERSON = 8_000_000_000
 
-# What each row is, by lot: in a chat or to a person (a few of them known by name alone), and what came of it.
+# Random properties of each row: in a chat or to a person (a few are known only by username), and the outcome.
 _CASTS = """
     SELECT n, random() AS lot, random() AS outcome, random() AS named,
         (random() * random() * %(people)s)::bigint AS person,
@@ -32,9 +32,9 @@ _CASTS = """
 """
 _SCRIPT = "lot < 0.6"
 _BY_NAME = "lot >= 0.6 AND named < 0.05"
-_NOT_SAID = "outcome >= 0.98"
+_ATTEMPTED = "outcome < 0.98"
 _SENT = "outcome < 0.95"
-# Column → what it holds; every other column has its field's default.
+# Column → its expression. Every other column has its field's default.
 _COLUMNS = {
     "id": "gen_random_uuid()",
     "bot_id": f"CASE WHEN {_SCRIPT} THEN actor ELSE manager END",
@@ -48,23 +48,23 @@ _COLUMNS = {
     "origin": f"CASE WHEN {_SCRIPT} THEN 'scripts.step' ELSE 'leads.message' END",
     "origin_id": "gen_random_uuid()",
     "random_id": "hashint8extended(n, 1)",
-    "state": f"CASE WHEN {_SENT} THEN 'sent' WHEN outcome < 0.979 THEN 'failed' WHEN NOT ({_NOT_SAID}) THEN 'unknown'"
+    "state": f"CASE WHEN {_SENT} THEN 'sent' WHEN outcome < 0.979 THEN 'failed' WHEN {_ATTEMPTED} THEN 'unknown'"
     " WHEN outcome < 0.99 THEN 'refused' ELSE 'cancelled' END",
     "due_at": "at - interval '2 seconds'",
-    "attempts": f"CASE WHEN {_NOT_SAID} THEN 0 ELSE 1 END",
-    "first_attempt_at": f"CASE WHEN NOT ({_NOT_SAID}) THEN at END",
-    "lease_epoch": f"CASE WHEN NOT ({_NOT_SAID}) THEN 1 END",
-    "counted_at": f"CASE WHEN NOT ({_NOT_SAID}) THEN at END",
+    "attempts": f"CASE WHEN {_ATTEMPTED} THEN 1 ELSE 0 END",
+    "first_attempt_at": f"CASE WHEN {_ATTEMPTED} THEN at END",
+    "lease_epoch": f"CASE WHEN {_ATTEMPTED} THEN 1 END",
+    "counted_at": f"CASE WHEN {_ATTEMPTED} THEN at END",
     "telegram_message_id": f"CASE WHEN {_SENT} THEN n END",
     "sent_at": f"CASE WHEN {_SENT} THEN at + interval '1 second' END",
-    # The sandbox has none of them: a bot that looks back at what it said would find each of them gone.
+    # The sandbox does not have these messages, so a bot that checks its old messages would find them deleted.
     "deleted_at": f"CASE WHEN {_SENT} THEN at + interval '1 hour' END",
     "created_at": "at - interval '3 seconds'",
 }
 
 
 def grow(company: Company, rows: int) -> None:
-    """Add so many deliveries that are settled; `tidy` up afterwards."""
+    """Add `rows` settled deliveries. Call `tidy` afterwards."""
     values: dict[str, Any] = {
         "rows": rows,
         "begin": timezone.now() - AGE,
@@ -87,14 +87,14 @@ def grow(company: Company, rows: int) -> None:
 
 
 def tidy() -> None:
-    """As autovacuum does it: the planner knows the tables, and indexes answer by themselves."""
+    """Vacuum and analyze the tables, as autovacuum does, so that the planner knows them."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
 
 @contextmanager
 def _without_checks(cursor: CursorWrapper, table: str) -> Iterator[None]:
-    """Without foreign keys and indexes meanwhile, and with the same ones as before afterwards: ten times as fast."""
+    """Drop foreign keys and indexes, and create them again afterwards. This is ten times as fast."""
     keys = _all(
         cursor,
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
@@ -107,7 +107,7 @@ def _without_checks(cursor: CursorWrapper, table: str) -> Iterator[None]:
         " AND indexrelid NOT IN (SELECT conindid FROM pg_constraint)",
         table,
     )
-    # What Django has deferred to the end of the transaction would stand in the way.
+    # Otherwise checks that Django has deferred to the end of the transaction prevent the drop.
     cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     for owner, name, _ in keys:
         cursor.execute(f'ALTER TABLE {owner} DROP CONSTRAINT "{name}"')

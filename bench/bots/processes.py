@@ -1,4 +1,4 @@
-"""What the kernel says of a process and of the machine."""
+"""The kernel's figures of a process."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ _UTIME, _STIME, _THREADS = 11, 12, 17
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that the process has used, all its threads, in user and kernel mode."""
+    """The processor time of all threads of the process, in user and kernel mode."""
     fields = _stat(pid)
     return (int(fields[_UTIME]) + int(fields[_STIME])) / _TICK
 
@@ -24,7 +24,7 @@ def rss_mb(pid: int) -> float:
 
 
 def peak_rss_mb(pid: int) -> float:
-    """The most that it ever was, in MiB."""
+    """The peak of resident memory, in MiB."""
     return _status(pid, "VmHWM")
 
 

@@ -1,15 +1,15 @@
-"""The rate of something that is counted while it happens, without its ramp and without its last few."""
+"""Measures the rate at which a count grows, without the start and the end."""
 
 import time
 from collections.abc import Callable
 
-# The rate is taken between these shares of what is to come.
+# The rate is measured between these shares of the total.
 FROM, TO = 0.1, 0.98
 POLL_SECONDS = 0.05
 
 
 def rate(count: Callable[[], int], total: int, *, seconds: float) -> tuple[float, int]:
-    """Ask `count` until it has reached `total`, or for so long at most. Returns how many a second, and how many."""
+    """Poll `count` until it reaches `total`, for at most `seconds`. Returns the rate per second and the last count."""
     deadline = time.monotonic() + seconds
     samples = [(time.monotonic(), count())]
     while samples[-1][1] < total and time.monotonic() < deadline:
@@ -19,7 +19,7 @@ def rate(count: Callable[[], int], total: int, *, seconds: float) -> tuple[float
 
 
 def steady(samples: list[tuple[float, int]], total: int) -> float:
-    """How many a second between FROM and TO of what was reached of `total`; 0.0 when nothing moved."""
+    """The rate per second between the shares FROM and TO of the reached count; 0.0 if the count did not grow."""
     reached = min(samples[-1][1], total)
     inside = [(at, count) for at, count in samples if FROM * reached <= count <= TO * reached]
     if len(inside) < 2:

@@ -1,4 +1,4 @@
-"""What was measured: put beside its targets, shown as a table and written as JSON."""
+"""The results of the bots' benchmark and their targets, as a table and as JSON."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -8,25 +8,25 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.bots.decisions import Decisions, Times
+from bench.bots.sending import Sending
 from bench.bots.sessions import Sessions
-from bench.bots.speaking import Speaking
 from bench.document import machine
 
 PACKAGES = ("Telethon", "cryptg", "Django", "psycopg", "celery")
-# Figure → (what it is, the most that it may be). They are set for FULL's sessions and rows.
+# Figure → (description, upper limit), for the sessions and rows of the plan FULL.
 TARGETS = {
-    "rss_mb": ("MiB that one bots worker has ever held, all its sessions live", 1024.0),
+    "rss_mb": ("peak MiB of one bots worker with all its sessions live", 1024.0),
     "gate_p99_ms": ("ms from the first fence to the verdict, one delivery, p99", 5.0),
 }
 
 
 @dataclass
 class Results:
-    """None: not measured."""
+    """The measurements; None if a measurement was not taken."""
 
     decisions: Decisions | None = None
     sessions: Sessions | None = None
-    speaking: Speaking | None = None
+    sending: Sending | None = None
 
 
 def document(results: Results, *, mode: str, about: dict[str, Any], failures: list[str]) -> dict[str, Any]:
@@ -42,14 +42,24 @@ def document(results: Results, *, mode: str, about: dict[str, Any], failures: li
             for name, (what, most) in TARGETS.items()
         },
         "failures": failures,
-        "details": {name: asdict(part) if part else None for name, part in vars(results).items()},
+        "details": _details(results),
+    }
+
+
+def _details(results: Results) -> dict[str, Any]:
+    """All measurements. The keys `one` and `speaking` are older than the names in the code."""
+    decisions = asdict(results.decisions) if results.decisions else None
+    return {
+        "decisions": None if decisions is None else {"one": decisions.pop("alone"), **decisions},
+        "sessions": asdict(results.sessions) if results.sessions else None,
+        "speaking": asdict(results.sending) if results.sending else None,
     }
 
 
 def _figures(results: Results, count: int) -> dict[str, Any]:
-    """The ones that one looks at first; None where something was not measured."""
-    here, speaking, gate = results.sessions, results.speaking, results.decisions
-    peaks = [part.peak_rss_mb for part in (here, speaking) if part]
+    """The main figures; None for a figure that was not measured."""
+    here, sending, gate = results.sessions, results.sending, results.decisions
+    peaks = [part.peak_rss_mb for part in (here, sending) if part]
     return {
         "rss_mb": max(peaks) if here and peaks else None,
         "rss_mb_per_session": round((here.rss_mb - here.empty_rss_mb) / count, 2) if here else None,
@@ -57,7 +67,7 @@ def _figures(results: Results, count: int) -> dict[str, Any]:
         "idle_cpu_percent_per_session": round(here.idle_cpu_percent / count, 3) if here else None,
         "start_seconds": here.start_seconds if here else None,
         "updates_per_second": here.updates_per_second if here else None,
-        "deliveries_per_second": speaking.deliveries_per_second if speaking else None,
+        "deliveries_per_second": sending.deliveries_per_second if sending else None,
         "gate_p50_ms": gate.alone.p50 if gate else None,
         "gate_p99_ms": gate.alone.p99 if gate else None,
         "gate_p99_ms_batched": gate.batched.p99 if gate else None,
@@ -69,7 +79,7 @@ def show(console: Console, results: Results, report: dict[str, Any]) -> None:
     title = f"{report['sessions']} sessions in one process, {report['gate_rows']:,} deliveries in the ledger"
     table = Table("", "", title=title, show_header=False)
     table.columns[1].justify = "right"
-    for what, value in [*_of_sessions(results.sessions), *_of_speaking(results.speaking), *_of_gate(results.decisions)]:
+    for what, value in [*_of_sessions(results.sessions), *_of_sending(results.sending), *_of_gate(results.decisions)]:
         table.add_row(what, value)
     console.print(table)
     for name, target in report["targets"].items():
@@ -90,19 +100,19 @@ def _of_sessions(found: Sessions | None) -> list[tuple[str, str]]:
             f"{found.empty_rss_mb:.0f}, {found.rss_mb:.0f}, {found.peak_rss_mb:.0f} MiB",
         ),
         ("threads; connections to the database", f"{found.threads}; {found.most_database_connections}"),
-        ("processor while idle, of one", f"{found.idle_cpu_percent:.1f} %"),
+        ("processor while idle, of one processor", f"{found.idle_cpu_percent:.1f} %"),
         ("updates handled", f"{found.updates_per_second:,.0f} /s"),
-        ("processor an update", f"{found.update_cpu_ms:.2f} ms"),
+        ("processor time per update", f"{found.update_cpu_ms:.2f} ms"),
     ]
 
 
-def _of_speaking(found: Speaking | None) -> list[tuple[str, str]]:
+def _of_sending(found: Sending | None) -> list[tuple[str, str]]:
     if found is None:
         return []
     return [
         ("all actors online after", f"{found.start_seconds:.1f} s"),
         ("deliveries judged, sent and settled", f"{found.deliveries_per_second:,.0f} /s"),
-        ("processor a delivery", f"{found.delivery_cpu_ms:.2f} ms"),
+        ("processor time per delivery", f"{found.delivery_cpu_ms:.2f} ms"),
     ]
 
 
@@ -110,10 +120,10 @@ def _of_gate(found: Decisions | None) -> list[tuple[str, str]]:
     if found is None:
         return []
     return [
-        ("a decision alone, p50 and p99", _ms(found.alone)),
+        ("a single decision, p50 and p99", _ms(found.alone)),
         ("its processor time: here, PostgreSQL", f"{found.one_cpu_ms.python:.2f}, {found.one_cpu_ms.database:.2f} ms"),
         (f"a decision in a batch of {found.batch_size}", _ms(found.batched)),
-        ("a claim of one, with its commit", _ms(found.claimed)),
+        ("a single claim, with its commit", _ms(found.claimed)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Many sessions in one process: how soon they are there, what they weigh, and what they read."""
+"""Measures many sessions in one process: how fast they start, how much memory they use, and how fast they read."""
 
 import time
 from dataclasses import dataclass
@@ -9,21 +9,22 @@ from bench.bots.company import KEYWORD, READERS, Company
 from bench.bots.progress import rate
 from bench.bots.telegram import Telegram
 from bench.bots.worker import Spent, Worker
-from bench.world import Trouble
+from bench.world import BenchError
 from bots.models import Cursor
 from parser.models import Hit
 
-# Before the idle worker is watched: what the start has left behind is done by then.
+# The wait before the idle worker is measured, so that work left over from the start is done.
 SETTLE_SECONDS = 10.0
-# Every so many messages say what the campaigns look for.
+# One in so many messages contains the campaigns' keyword.
 HIT_EVERY = 50
 UPDATES_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """`boot_seconds`: until the empty worker waits for bots. Connections are those while bots came online, percentages
-    of one processor."""
+    """`boot_seconds`: until the empty worker waits for bots. The connections were counted while the bots came online.
+    Percentages are of one processor.
+    """
 
     boot_seconds: float
     start_seconds: float
@@ -70,19 +71,19 @@ def _idle(worker: Worker, seconds: float) -> Spent:
 
 
 def _read(worker: Worker, telegram: Telegram, company: Company, updates: int) -> tuple[float, int, Spent]:
-    """Updates are there before the worker goes on, so that it alone decides how fast they are handled.
+    """Send all messages while the worker is frozen, so that only the worker limits the rate of updates.
 
-    Each message reaches READERS bots. All of them must have moved a cursor, and those with the keyword be a hit, once.
+    Each message reaches READERS bots. It must move the cursors of all, and be a hit once if it has the keyword.
     """
     chats = [chat.telegram_id for chat in company.read_chats if chat.telegram_id is not None]
     messages = [
-        (company.speakers[number % len(company.speakers)], chats[number % len(chats)], _text(number))
+        (company.senders[number % len(company.senders)], chats[number % len(chats)], _text(number))
         for number in range(updates // READERS)
     ]
     before, hits = _read_so_far(), Hit.objects.count()
     worker.freeze()
     try:
-        telegram.say(messages)
+        telegram.send(messages)
     finally:
         worker.thaw()
     meter = worker.meter()
@@ -92,14 +93,14 @@ def _read(worker: Worker, telegram: Telegram, company: Company, updates: int) ->
     wanted = READERS * sum(KEYWORD in text for _, _, text in messages)
     found = Hit.objects.count() - hits
     if handled == total and found != wanted:
-        raise Trouble(f"{found} hits, not {wanted}")
+        raise BenchError(f"{found} hits, not {wanted}")
     if handled < total:
-        raise Trouble(f"{handled} of {total} updates were handled in {UPDATES_SECONDS:.0f} s")
+        raise BenchError(f"{handled} of {total} updates were handled in {UPDATES_SECONDS:.0f} s")
     return per_second, handled, spent
 
 
 def _read_so_far() -> int:
-    """A supergroup's ids are consecutive: cursors move by one a message."""
+    """A supergroup's ids are consecutive: each message moves a cursor by one."""
     return Cursor.objects.filter(peer_id__lt=0).aggregate(sum=Sum("last_message_id"))["sum"] or 0
 
 

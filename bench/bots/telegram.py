@@ -1,4 +1,4 @@
-"""The sandbox in a process of its own, with accounts that were logged in long ago: they only have to connect."""
+"""The sandbox in a process of its own. Its accounts are logged in, so they only have to connect."""
 
 import os
 import shlex
@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bench.world import Trouble, wait_for
+from bench.world import BenchError, wait_for
 from coolthing_site.demo.environment import free_ports
 from coolthing_site.local_world.sandbox_control import SandboxControl
 from coolthing_site.processes.procfile import SANDBOX, ProcessGroup, sandbox_environment
@@ -18,15 +18,15 @@ from sandbox.world.world import World
 from telegram.connection.session_store import session_of_key
 
 KEY_BYTES = 256
-# Messages that are said with one request: the sandbox does nothing else meanwhile.
-SAID_AT_ONCE = 200
+# Messages per request. The sandbox does nothing else during a request.
+SENT_AT_ONCE = 200
 START_SECONDS = 60.0
-# Of the connection's address the product takes only the data centre: TELEGRAM_SERVER says where it is.
+# The product uses only the data centre of this address; the address itself comes from TELEGRAM_SERVER.
 ADDRESS = (2, "127.0.0.1", 1)
 
 
 class Telegram:
-    """First `account` and `chat` as often as needed, then `start`."""
+    """Telegram for the benchmark. Create accounts and chats first, then call `start`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -39,14 +39,14 @@ class Telegram:
         return self._world.add_user(first_name=name.title(), username=name).id
 
     def account(self, name: str, phone: str) -> tuple[int, str]:
-        """Somebody's id, and the text of a session in which they are logged in."""
+        """The id of a new account, and the string of a session that is logged in."""
         user = self._world.add_user(first_name=name.title(), username=name, phone=phone)
         key = self._keys.create(os.urandom(KEY_BYTES))
         self._keys.bind(key, user.id)
         return user.id, session_of_key(ADDRESS, key.key)
 
     def chat(self, name: str, members: Iterable[int]) -> int:
-        """A supergroup's marked id."""
+        """The marked id of a new supergroup."""
         chat = self._world.add_chat(kind="supergroup", title=name.title(), username=name, members=members)
         return chat.id
 
@@ -65,17 +65,17 @@ class Telegram:
         )  # fmt: skip
         wait_for(self._control.is_up, what="sandbox", seconds=START_SECONDS, processes=processes)
 
-    def say(self, messages: Sequence[tuple[int, int, str]]) -> None:
-        """People write: (who, in which chat, what), in this order."""
-        said = iter(messages)
-        while batch := list(islice(said, SAID_AT_ONCE)):
+    def send(self, messages: Sequence[tuple[int, int, str]]) -> None:
+        """Let people send messages: (sender, chat, text), in this order."""
+        rest = iter(messages)
+        while batch := list(islice(rest, SENT_AT_ONCE)):
             self._control.post("/say", [{"user": user, "peer": peer, "text": text} for user, peer, text in batch])
 
-    def said_by_accounts(self) -> list[dict[str, Any]]:
-        """What was really said through a client, not by `say`."""
+    def sent_by_accounts(self) -> list[dict[str, Any]]:
+        """The ledger's entries that clients have sent, without those of `send`."""
         return [entry for entry in self._control.get("/ledger") if entry["by"] == "account"]
 
     def assert_no_repeats(self, entries: Sequence[dict[str, Any]]) -> None:
         repeated = sum(entry["repeats"] for entry in entries)
         if repeated:
-            raise Trouble(f"{repeated} messages were sent more than once")
+            raise BenchError(f"{repeated} messages were sent more than once")

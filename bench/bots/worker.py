@@ -1,4 +1,4 @@
-"""One bots worker as the Procfile runs it, and how it does."""
+"""A bots worker as the Procfile runs it, with measurements of its process."""
 
 import signal
 import time
@@ -11,22 +11,22 @@ from django.db import connection
 from django.utils import timezone
 
 from bench.bots import processes as kernel
-from bench.world import Trouble, wait_for
+from bench.world import BenchError, wait_for
 from bots.models import Bot, Host
 from bots.worker.supervision import supervise
 from coolthing_site.processes.beat_schedule import PERIODS
 from coolthing_site.processes.procfile import ProcessGroup, procfile
 
 BOOT_SECONDS = 60.0
-# For all its bots, and at least this long: a machine that others use as well is slow.
+# For all bots of the worker. The machine may be slow.
 ONLINE_SECONDS = 180.0
-# As often as beat has the supervisor look.
+# The period with which beat calls the supervisor.
 SUPERVISE_SECONDS = PERIODS["bots.tasks.supervise_bots"]
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What passed, and how much processor time the worker and the sandbox used meanwhile."""
+    """Seconds that have passed, and the processor time of the worker and the sandbox meanwhile."""
 
     seconds: float
     worker: float
@@ -34,24 +34,24 @@ class Spent:
 
 
 class Worker:
-    """`role` is that of the Procfile's `ROLE_bots`. It carries whom the supervisor sends to it."""
+    """The Procfile's process `ROLE_bots`. It runs the bots that the supervisor gives it."""
 
     def __init__(self, processes: ProcessGroup, role: str) -> None:
         self.role = role
         self._name = f"{role}_bots"
         self._processes = processes
-        # To the database, at the same time, while bots were coming online.
+        # The most connections to the database at the same time, while the bots came online.
         self.most_connections = 0
 
     def start(self) -> float:
-        """Until it waits for bots; returns the seconds that took."""
+        """Start the worker. Returns the seconds until it waits for bots."""
         began = time.monotonic()
         self._processes.start(self._name, procfile()[self._name])
         self._wait(lambda: Host.objects.filter(role=self.role).exists(), f"{self._name} worker", BOOT_SECONDS)
         return time.monotonic() - began
 
     def bring_online(self, count: int) -> float:
-        """Have all its bots connected, members of their chats and reading; returns the seconds that took."""
+        """Let all bots connect and join their chats. Returns the seconds that this took."""
         began = time.monotonic()
         last = began - SUPERVISE_SECONDS
 
@@ -67,11 +67,11 @@ class Worker:
         return time.monotonic() - began
 
     def assert_healthy(self) -> None:
-        """No bot has come to harm: each is online, or has left in good order."""
+        """Check that each bot is online, or was stopped in an orderly way."""
         fine = (Bot.State.ONLINE, Bot.State.OFFLINE)
         harmed = Bot.objects.filter(role=self.role).exclude(state__in=fine)
         if harmed:
-            raise Trouble(f"{len(harmed)} bots came to harm, one is {harmed[0].state}: {harmed[0].state_reason}")
+            raise BenchError(f"{len(harmed)} bots failed, the first is {harmed[0].state}: {harmed[0].state_reason}")
 
     def _online(self) -> int:
         return Bot.objects.filter(role=self.role, state=Bot.State.ONLINE, lease_expires_at__isnull=False).count()
@@ -107,7 +107,7 @@ class Worker:
 
 
 def _database_connections() -> int:
-    """All but our own."""
+    """The number of connections, without our own."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -116,7 +116,7 @@ def _database_connections() -> int:
 
 
 class Meter:
-    """Runs from its making on."""
+    """Measures processor time from its creation."""
 
     def __init__(self, worker: int, sandbox: int) -> None:
         self._read = [partial(kernel.cpu_seconds, pid) for pid in (worker, sandbox)]

@@ -1,4 +1,4 @@
-"""A ceiling: no framework and no client library, AMQP frames made by hand (bench.wire)."""
+"""A ceiling: no framework and no client library, hand-written AMQP frames (bench.wire)."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Stock Celery: `apply_async` with confirms, a worker that acknowledges late; everything else as it comes."""
+"""Stock Celery: `apply_async` with confirms, a worker that acknowledges late; everything else has its defaults."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

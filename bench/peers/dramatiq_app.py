@@ -1,4 +1,4 @@
-"""dramatiq with confirmed deliveries. It has no setting for quorum queues: its broker class is told to ask for them."""
+"""dramatiq with confirmed deliveries. It has no setting for quorum queues: a subclass declares them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""taskiq with taskiq-aio-pika: `kiq` of a task, acknowledged when it was executed."""
+"""taskiq with taskiq-aio-pika: `kiq` of a task, acknowledged after its execution."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Actors play: how many of their lines pass the gate, are sent and settled a second."""
+"""Measures how many lines of actors pass the gate, are sent and are settled per second."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from bench.bots.company import Company
 from bench.bots.progress import rate
 from bench.bots.telegram import Telegram
 from bench.bots.worker import Worker
-from bench.world import Trouble, wait_for
+from bench.world import BenchError, wait_for
 from bots.models import Delivery
 from campaigns.services import campaign_pause, campaign_resume
 
@@ -19,7 +19,7 @@ SETTLED_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Speaking:
+class Sending:
     start_seconds: float
     peak_rss_mb: float
     deliveries_per_second: float
@@ -27,10 +27,10 @@ class Speaking:
     delivery_cpu_ms: float
 
 
-def measure(worker: Worker, telegram: Telegram, company: Company, *, lines: int, seconds: float) -> Speaking:
-    """The plays stand at their first lines while the campaigns are paused, and go on when they are resumed.
+def measure(worker: Worker, telegram: Telegram, company: Company, *, lines: int, seconds: float) -> Sending:
+    """Resume the paused campaigns, whose plays wait at their first lines, and count the sent lines.
 
-    Afterwards the sandbox must have heard exactly what the ledger says, each line once.
+    Afterwards the sandbox must have received exactly the lines in the ledger, each of them once.
     """
     for campaign in company.campaigns:
         campaign_pause(campaign_id=campaign.pk)
@@ -42,7 +42,7 @@ def measure(worker: Worker, telegram: Telegram, company: Company, *, lines: int,
         campaign_resume(campaign_id=campaign.pk)
 
     def sent() -> int:
-        # As the index over everybody's messages has it (Delivery.Meta): it must not cost what is measured.
+        # Uses an index (Delivery.Meta), so that counting takes no time from what is measured.
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(*) FROM bots_delivery WHERE state = %s"
@@ -62,7 +62,7 @@ def measure(worker: Worker, telegram: Telegram, company: Company, *, lines: int,
     count = sent()
     _compare(telegram, began)
     worker.assert_healthy()
-    return Speaking(
+    return Sending(
         start_seconds=round(starting, 1),
         peak_rss_mb=worker.peak_rss_mb(),
         deliveries_per_second=round(per_second, 1),
@@ -72,12 +72,12 @@ def measure(worker: Worker, telegram: Telegram, company: Company, *, lines: int,
 
 
 def _compare(telegram: Telegram, began: datetime) -> None:
-    said = telegram.said_by_accounts()
-    telegram.assert_no_repeats(said)
+    sent = telegram.sent_by_accounts()
+    telegram.assert_no_repeats(sent)
     rows = Delivery.objects.filter(counted_at__gte=began)
     ours = dict(rows.values_list("random_id", "state"))
     wrong = [state for state in ours.values() if state != State.SENT]
     if wrong:
-        raise Trouble(f"{len(wrong)} deliveries were not sent, one is {wrong[0]}")
-    if sorted(ours) != sorted(entry["random_id"] for entry in said):
-        raise Trouble(f"the ledger has {len(ours)} lines, the sandbox heard {len(said)}")
+        raise BenchError(f"{len(wrong)} deliveries were not sent, the first is {wrong[0]}")
+    if sorted(ours) != sorted(entry["random_id"] for entry in sent):
+        raise BenchError(f"the ledger has {len(ours)} lines, the sandbox received {len(sent)}")
