@@ -118,7 +118,7 @@ def test_bodies_of_10_mb_or_of_a_later_version_are_dead_lettered_and_unknown_fie
     wait_until(lambda: DeadLetter.objects.count() == 2, what="two archived letters")
     errors = {letter.event_id: letter.error for letter in DeadLetter.objects.all()}
     assert "the maximum is 1048576" in errors[large]
-    assert "its version is 2" in errors[later.id]
+    assert "the message has version 2" in errors[later.id]
     wait_until(lambda: probed.effects(newer) == 1)
     assert worker.is_running()
 
