@@ -2,4 +2,4 @@
 
 
 class BrokerChangeRefused(Exception):
-    """Nothing (more) can be made anew on the broker now; the text says why. A later run goes on from here."""
+    """The broker cannot be changed (further) now. The text is the reason. A later run continues from here."""

@@ -16,20 +16,20 @@ _CONNECT_SECONDS = 5.0
 MOVING_SUFFIX = ".moving"
 Binding = tuple[str, str]
 
-_DECLARES = "setup_broker mends it"
-_MOVES = "setup_broker --migrate makes the queue anew and keeps its messages"
-_REPLACES = "setup_broker --migrate makes the exchange anew and loses no message"
-_BY_HAND = "delete it while nothing publishes to it, then run setup_broker"
+_DECLARES = "run setup_broker to declare it"
+_MOVES = "setup_broker --migrate recreates the queue and keeps its messages"
+_REPLACES = "setup_broker --migrate recreates the exchange and loses no message"
+_BY_HAND = "delete the exchange while no program publishes to it, then run setup_broker"
 # Why it matters if an argument differs.
 _MEANINGS = {
-    "alternate-exchange": "other programs declare the exchange without it and are refused (406); a policy gives it",
-    "x-queue-type": "only quorum queues count deliveries and keep what they confirmed on every node",
-    "x-message-ttl": "the milliseconds after which its messages expire",
-    "x-delivery-limit": "after so many deliveries a message counts as one that kills its workers",
-    "x-dead-letter-exchange": "where its rejected messages go; without it they vanish",
-    "x-dead-letter-routing-key": "the key of its rejected messages, which takes them to their own queue",
-    "x-dead-letter-strategy": "at-least-once keeps a dead letter until it has arrived; without it some are lost",
-    "x-overflow": "what at-least-once dead-lettering demands",
+    "alternate-exchange": "programs that declare the exchange without this argument get 406; a policy sets it instead",
+    "x-queue-type": "only quorum queues count deliveries and store confirmed messages on several nodes",
+    "x-message-ttl": "the time in milliseconds after which its messages expire",
+    "x-delivery-limit": "the number of deliveries after which a message becomes a dead letter",
+    "x-dead-letter-exchange": "the exchange for rejected messages; without it they are lost",
+    "x-dead-letter-routing-key": "the routing key of rejected messages, which leads to the dead letter queue",
+    "x-dead-letter-strategy": "at-least-once keeps a dead letter until it has arrived; otherwise some are lost",
+    "x-overflow": "at-least-once dead-lettering requires it",
 }
 
 
@@ -89,8 +89,8 @@ def unfinished_exchange_moves(topology: Topology, found: list[dict[str, Any]]) -
     """A line for each temporary exchange that an interrupted `setup_broker --migrate` left."""
     existing = {exchange["name"] for exchange in found}
     return [
-        f"exchange {spec.name}{MOVING_SUFFIX} is left of an interrupted move: messages to {spec.name} go through it;"
-        " run setup_broker --migrate again"
+        f"exchange {spec.name}{MOVING_SUFFIX} is left over from an interrupted move: messages to {spec.name} go through"
+        " it; run setup_broker --migrate again"
         for spec in topology.exchanges
         if spec.name + MOVING_SUFFIX in existing
     ]
@@ -125,12 +125,12 @@ def _exchange_differences(topology: Topology, found: list[dict[str, Any]]) -> It
     for spec in topology.exchanges:
         live = existing.get(spec.name)
         if live is None:
-            yield f"exchange {spec.name} is missing: who publishes to it is refused; {_DECLARES}"
+            yield f"exchange {spec.name} is missing: programs that publish to it get an error; {_DECLARES}"
             continue
         if live["type"] != spec.type:
-            yield f"exchange {spec.name} is of type {live['type']}, not {spec.type}: it routes otherwise; {_BY_HAND}"
+            yield f"exchange {spec.name} is of type {live['type']}, not {spec.type}, and routes differently; {_BY_HAND}"
         if not live["durable"]:
-            yield f"exchange {spec.name} is not durable: it is gone when the broker restarts; {_BY_HAND}"
+            yield f"exchange {spec.name} is not durable: a restart of the broker deletes it; {_BY_HAND}"
         remedy = _REPLACES if exchange_differs(spec, live) else _BY_HAND
         for line in _argument_differences({}, live["arguments"]):
             yield f"exchange {spec.name} has {line}; {remedy}"
@@ -141,7 +141,7 @@ def _queue_differences(topology: Topology, found: list[dict[str, Any]]) -> Itera
     for spec in topology.queues:
         live = existing.get(spec.name)
         if live is None:
-            yield f"queue {spec.name} is missing: what is sent to it is unroutable; {_DECLARES}"
+            yield f"queue {spec.name} is missing: messages for it are unroutable; {_DECLARES}"
             continue
         for line in _differences_of_queue(spec, live):
             yield f"queue {spec.name} {line}; {_MOVES}"
@@ -149,9 +149,9 @@ def _queue_differences(topology: Topology, found: list[dict[str, Any]]) -> Itera
 
 def _differences_of_queue(spec: QueueSpec, live: dict[str, Any]) -> Iterator[str]:
     if not live["durable"]:
-        yield "is not durable: it is gone when the broker restarts"
+        yield "is not durable: a restart of the broker deletes it"
     if live["auto_delete"]:
-        yield "is auto-delete: it is gone when its last consumer leaves"
+        yield "is auto-delete: it is deleted when its last consumer disconnects"
     for line in _argument_differences(spec.arguments, live["arguments"]):
         yield f"has {line}"
 
@@ -173,11 +173,11 @@ def _binding_differences(topology: Topology, found: list[dict[str, Any]]) -> Ite
     }
     wanted = {(exchange, key, queue.name) for queue in topology.queues for exchange, key in queue.all_bindings}
     for exchange, key, queue in sorted(wanted - live):
-        yield f"queue {queue} is not bound to {exchange} by {key!r}: such messages do not reach it; {_DECLARES}"
+        yield f"queue {queue} is not bound to {exchange} by {key!r}: such messages do not reach the queue; {_DECLARES}"
     for exchange, key, queue in sorted(live - wanted):
         yield (
-            f"queue {queue} is bound to {exchange} by {key!r}, which the topology does not say: it gets messages that"
-            " its workers do not expect; unbind it if no other program wants it"
+            f"queue {queue} is bound to {exchange} by {key!r}, which is not in the topology: the queue gets messages"
+            " that its workers do not expect; remove the binding unless another program needs it"
         )
 
 
@@ -186,6 +186,6 @@ def _unfinished_moves(topology: Topology, found: list[dict[str, Any]]) -> Iterat
     for spec in topology.queues:
         if spec.name + MOVING_SUFFIX in existing:
             yield (
-                f"queue {spec.name}{MOVING_SUFFIX} is left of an interrupted move: messages of {spec.name} wait in it;"
-                " setup_broker --migrate brings them back"
+                f"queue {spec.name}{MOVING_SUFFIX} is left over from an interrupted move: messages of {spec.name} wait"
+                " in it; setup_broker --migrate moves them back"
             )

@@ -74,7 +74,7 @@ class ExchangeMover:
         time.sleep(_SETTLE_SECONDS)
         for spec in chosen:
             self._channel.exchange_delete(exchange_beside(spec.name))
-            self._report(f"{spec.name}: as it should be")
+            self._report(f"{spec.name}: recreated")
         return [spec.name for spec in chosen]
 
     def _set_policies(self, specs: Iterable[ExchangeSpec], existing: Container[str]) -> None:
@@ -84,7 +84,7 @@ class ExchangeMover:
                 policies.policy_set(_moving_policy(spec), self._api)
         except policies.PolicyRefused as problem:
             raise BrokerChangeRefused(
-                "an exchange is made anew under a policy of its own, so that no message is lost: run this as a user"
+                "a temporary policy is needed to recreate an exchange without losing messages: run this as a user"
                 f" with the tag policymaker; {problem}"
             ) from None
         for spec in specs:
@@ -134,8 +134,8 @@ class ExchangeMover:
         for spec in specs:
             if found := sorted(exclusive & {binding.to for binding in self._bindings(spec.name)}):
                 raise BrokerChangeRefused(
-                    f"exchange {spec.name} is bound to queues that other programs own exclusively, which nobody else"
-                    f" can bind again: {', '.join(found)}; stop those programs, run this again, then start them"
+                    f"exchange {spec.name} is bound to exclusive queues of other programs, which only their"
+                    f" owners can bind again: {', '.join(found)}; stop those programs, run this again, then start them"
                 )
 
     def _require_followed(self, policy: PolicySpec, exchange: str) -> None:
@@ -144,7 +144,7 @@ class ExchangeMover:
             policies.policy_delete(policy, self._api)
             raise BrokerChangeRefused(
                 f"exchange {exchange} follows the policy {found!r} rather than {policy.name!r}: give {found!r} a"
-                f" priority below {policy.priority} until the exchange has been made anew"
+                f" priority below {policy.priority} until the exchange has been recreated"
             )
 
     def _bindings(self, exchange: str) -> set[_Binding]:

@@ -9,7 +9,7 @@ from messaging.broker.topology import PolicySpec, Topology
 
 # Only users with the tag `policymaker` or `administrator` may set policies.
 _FORBIDDEN = (401, 403)
-_MEANING = "what no queue wants is kept by the alternate exchange; without it such messages of other programs vanish"
+_MEANING = "the alternate exchange keeps messages that no queue is bound for; without it such messages are lost"
 
 
 class PolicyRefused(Exception):

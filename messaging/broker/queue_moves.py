@@ -58,7 +58,7 @@ class QueueMover:
             lock.queue_declare(LOCK, exclusive=True, durable=False, auto_delete=False)
         except self._connection.channel_errors:
             self._connection.release()
-            raise BrokerChangeRefused("another setup_broker --migrate is at work") from None
+            raise BrokerChangeRefused("another setup_broker --migrate is running") from None
         self._channel: amqp.Channel = self._connection.channel()
         self._transport = QueueTransport(self._connection)
         return self
@@ -113,7 +113,7 @@ class QueueMover:
         moved = self._transport.move(queue_beside(queue), queue)
         self._await_emptiness({queue_beside(queue): queue})
         self._channel.queue_delete(queue_beside(queue))
-        self._report(f"{queue}: as it should be, {counted(moved, 'message is', 'messages are')} back")
+        self._report(f"{queue}: recreated, {counted(moved, 'message has', 'messages have')} been moved back")
 
     def _await_emptiness(self, queues: Mapping[str, str]) -> None:
         """Wait until the queues have been empty and unused for as long as the broker's statistics may be out of date.
@@ -135,7 +135,7 @@ class QueueMover:
 
     def _require_unused(self, queue: str) -> None:
         if use := self._in_use(queue):
-            raise BrokerChangeRefused(f"{use}: stop its workers, then run this again")
+            raise BrokerChangeRefused(f"{use}: stop the workers of this queue, then run this again")
 
     def _in_use(self, queue: str) -> str:
         """How the queue is used, as text; "" if it is not used."""

@@ -82,7 +82,7 @@ POISON = {
     "not json": (b"{nope", KEY, {}, "not JSON"),
     "deeply nested": (b"[" * 100_000 + b"]" * 100_000, KEY, {}, "not JSON"),
     "not an object": (b"[1, 2]", KEY, {}, "not an object"),
-    "an unknown type": (b"{}", "probe.unheard", {}, "no event is known"),
+    "an unknown type": (b"{}", "probe.unheard", {}, "no event has the routing key"),
     "a wrong field": (b'{"text": 5}', KEY, {}, "text: Input should be a valid string"),
     "nul in a text": (b'{"text": "a\\u0000b"}', KEY, {}, "text: contains a NUL character"),
     "a broken compression": (b"{}x", KEY, {"application_headers": {"compression": "application/x-gzip"}}, "not JSON"),

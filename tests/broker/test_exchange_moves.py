@@ -136,7 +136,7 @@ def test_a_move_that_was_interrupted_is_finished_by_the_next(
         _interrupt(patch, step)
         with pytest.raises(ConnectionError):
             _move(old)
-    assert any("is left of an interrupted move" in line for line in declare.differences(TOPOLOGY, old.api))
+    assert any("is left over from an interrupted move" in line for line in declare.differences(TOPOLOGY, old.api))
     if step == "_take_back":
         # Declaring would bind the queues of an exchange one after the other.
         process = start_process("manage.py", "setup_broker")
@@ -204,8 +204,8 @@ def test_who_may_not_set_policies_is_told_what_is_needed_before_anything_begins(
 
 def test_an_old_exchange_is_named_with_the_remedy(old: Broker, start_process: StartProcess):
     found = "\n".join(declare.differences(TOPOLOGY, old.api))
-    assert "exchange events_exchange has alternate-exchange=unroutable_exchange, not (none): other programs" in found
-    assert "setup_broker --migrate makes the exchange anew and loses no message" in found
+    assert "exchange events_exchange has alternate-exchange=unroutable_exchange, not (none): programs that" in found
+    assert "setup_broker --migrate recreates the exchange and loses no message" in found
     process = start_process("manage.py", "setup_broker", "--migrate")
     assert process.wait() == 0
     assert "replaced: 4 exchanges, 0 queues" in process.log()

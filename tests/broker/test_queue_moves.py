@@ -205,7 +205,7 @@ def test_the_check_names_what_an_interrupted_move_left(broker: Broker):
             queue_beside(QUEUE), durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"}
         )
     (line,) = declare.differences(topology.TOPOLOGY, broker.api)
-    assert "is left of an interrupted move" in line
+    assert "is left over from an interrupted move" in line
     assert _move(broker) == [QUEUE]
     assert _matches_the_topology(broker)
 
@@ -214,7 +214,7 @@ def test_a_queue_with_consumers_is_left_alone(changed: Broker):
     bodies = _publish_many(changed, 3)
     with changed.channel() as worker:
         worker.basic_consume(QUEUE)
-        with pytest.raises(BrokerChangeRefused, match="has 1 consumer: stop its workers"):
+        with pytest.raises(BrokerChangeRefused, match="has 1 consumer: stop the workers of this queue"):
             _move(changed)
     assert not _matches_the_topology(changed)
     wait_until(lambda: changed.ready(QUEUE) == len(bodies))
@@ -249,7 +249,7 @@ def test_what_the_move_itself_held_when_the_broker_counted_does_not_stop_it(
 
 
 def test_only_one_moves_at_a_time(changed: Broker):
-    with _mover(changed), pytest.raises(BrokerChangeRefused, match="another setup_broker --migrate"):
+    with _mover(changed), pytest.raises(BrokerChangeRefused, match="another setup_broker --migrate is running"):
         _move(changed)
     assert _move(changed) == [QUEUE]
 

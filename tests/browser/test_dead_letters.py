@@ -28,7 +28,7 @@ def letters(world: SimpleNamespace) -> list[DeadLetter]:
     ]
 
 
-def test_letters_are_found_by_their_payload_and_by_filters(
+def test_dead_letters_are_found_by_their_payload_and_by_filters(
     panel: Panel, world: SimpleNamespace, letters: list[DeadLetter]
 ) -> None:
     panel.open(LIST)
@@ -46,13 +46,11 @@ def test_letters_are_found_by_their_payload_and_by_filters(
 
 def test_all_that_match_are_replayed_after_a_dry_run(panel: Panel, letters: list[DeadLetter]) -> None:
     panel.open(f"{LIST}?q=bread&queue=leads_queue")
-    panel.press("Replay all 1 that match")
+    panel.press("Replay all 1 matching")
     assert panel.do(lambda page: page.inner_text("#dry-run")).split() == [
         "leads_queue",
         "1",
-        "would",
-        "be",
-        "replayed",
+        "Total",
         "1",
     ]
     assert 'text "bread", queue "leads_queue"' in panel.text
@@ -66,13 +64,13 @@ def test_all_that_match_are_replayed_after_a_dry_run(panel: Panel, letters: list
     replays_advance()
     wait_until(lambda: "1 of 1 dead letters processed" in panel.text, what="the progress on the page")
     ProcessedEvent.objects.create(event_id=letters[0].event_id, subscription=topology.LEADS_QUEUE)
-    panel.submit('#progress a:has-text("What became of each")')
+    panel.submit('#progress a:has-text("Outcome of each")')
     assert panel.rows() == 1
     assert "handled" in panel.do(lambda page: page.inner_text("#result_list")).lower()
     assert LogEntry.objects.filter(object_id=str(letters[0].pk)).count() == 1
 
 
-def test_a_letter_is_edited_looked_at_and_replayed(panel: Panel, letters: list[DeadLetter]) -> None:
+def test_a_dead_letter_is_edited_previewed_and_replayed(panel: Panel, letters: list[DeadLetter]) -> None:
     dead = letters[0]
     panel.open(f"{LIST}{dead.pk}/change/")
     panel.press("Edit")
@@ -83,7 +81,7 @@ def test_a_letter_is_edited_looked_at_and_replayed(panel: Panel, letters: list[D
     assert "the body is not JSON" in panel.text
     panel.fill("#id_body", json.dumps({**typed, "chat_id": "no number"}, indent=2))
     panel.press("Show changes")
-    assert "It would be refused again: not a NewTargetMessage: chat_id" in panel.text
+    assert "A replay would be refused again: not a NewTargetMessage: chat_id" in panel.text
     panel.press("Continue editing")
     panel.fill("#id_body", json.dumps({**typed, "message": "Rye bread <b>"}, indent=2))
     panel.press("Show changes")
@@ -98,12 +96,12 @@ def test_a_letter_is_edited_looked_at_and_replayed(panel: Panel, letters: list[D
     assert json.loads(sent.body)["message"] == "Rye bread <b>"
 
 
-def test_an_edit_may_be_kept_for_later_and_the_original_stays(panel: Panel, letters: list[DeadLetter]) -> None:
+def test_an_edit_may_be_saved_for_later_and_the_original_stays(panel: Panel, letters: list[DeadLetter]) -> None:
     dead = letters[1]
     panel.open(f"{LIST}{dead.pk}/edit/")
     panel.fill("#id_body", panel.value("#id_body").replace("Friday", "Sunday"))
     panel.press("Show changes")
-    panel.press("Save")
+    panel.press("Save for later")
     dead.refresh_from_db()
     assert "Sunday" in dead.edited_body
     assert "Friday" in dead.body
@@ -111,7 +109,7 @@ def test_an_edit_may_be_kept_for_later_and_the_original_stays(panel: Panel, lett
     assert "Replays send an edited body" in panel.text
 
 
-def test_a_letter_is_discarded_with_a_reason_and_reopened(panel: Panel, letters: list[DeadLetter]) -> None:
+def test_a_dead_letter_is_discarded_with_a_reason_and_reopened(panel: Panel, letters: list[DeadLetter]) -> None:
     dead = letters[2]
     panel.open(f"{LIST}{dead.pk}/change/")
     panel.press("Discard")
