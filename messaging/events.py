@@ -34,7 +34,7 @@ MAX_BODY_BYTES = 1_048_576
 
 
 class UndecodableMessage(Exception):
-    """The message is not an event that this version knows. The exception's text is the reason."""
+    """The message is not an event that this release supports. The exception's text is the reason."""
 
 
 def _now() -> datetime:
@@ -91,7 +91,7 @@ class Event(BaseModel):
     def arrived_under(self) -> str:
         """The routing key of the message that carried the event.
 
-        The key from the fields may differ: another program may put any text into `service`.
+        `routing_key` may differ from it, because another program may put any text into the field `service`.
         """
         return self.routing_key if self._arrival_key is None else self._arrival_key
 
@@ -236,8 +236,8 @@ def _parse(body: bytes) -> dict[str, Any]:
 def _pick(exchange: str, routing_key: str, fields: dict[str, Any]) -> type[Event]:
     """The class of the event with this key and these fields.
 
-    Several classes may fit a key (`scripts.started`). The result is the most specific one that the fields match, or
-    the most specific one if they match none.
+    Several classes may fit a key (`scripts.started`). The result is the most specific class whose fields the body has.
+    If there is none, the result is the most specific class that fits the key.
     """
     fitting = _fitting(exchange, routing_key, len(_registry))
     if not fitting:
@@ -252,7 +252,8 @@ def _fitting(exchange: str, routing_key: str, known: int) -> Sequence[type[Event
     `known` is the number of registered classes. It is part of the cache key: another class may change the result.
     """
     fitting = [cls for cls in _registry if cls._exchange == exchange and _key_pattern(cls).fullmatch(routing_key)]
-    # A body without the required fields is a broken event of its own class, not a valid event of the fallback.
+    # If another class fits the key, a body without its required fields is invalid and not an event of the fallback
+    # class.
     fitting = [cls for cls in fitting if not cls._fallback] or fitting
     return sorted(fitting, key=lambda cls: len(_key_fields(cls._key)))
 
@@ -264,7 +265,7 @@ def _has_fields_of(cls: type[Event], routing_key: str, fields: dict[str, Any]) -
 
 
 def _unstorable(cls: type[Event], fields: Mapping[str, Any]) -> str:
-    """The fields that this event would read but the database could not store, with reasons; empty without any."""
+    """The fields of this event that the database could not store, with the reasons; "" if there are none."""
     keeps_all = cls.model_config.get("extra") == "allow"
     read = {name: value for name, value in fields.items() if keeps_all or name in cls.model_fields}
     found = [(name, wire.unstorable(name) or wire.unstorable(value)) for name, value in read.items()]

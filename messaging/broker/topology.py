@@ -50,19 +50,21 @@ MAINTENANCE_DLQ = "maintenance_dlq"
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
-# The number of deliveries after which RabbitMQ takes a message for one that kills its workers. When a worker dies,
-# RabbitMQ also counts a delivery of the other messages that the worker had prefetched, so a small limit would
-# dead-letter harmless messages too.
+# After this many deliveries RabbitMQ dead-letters a message, because the message seems to kill its workers. When a
+# worker dies, RabbitMQ also counts a delivery of the other messages that the worker had prefetched, so a small limit
+# would dead-letter harmless messages too.
 DELIVERY_LIMIT = 20
 # The archive's queues hold last copies, which must survive any number of dying workers.
 ARCHIVE_DELIVERY_LIMIT = 1_000_000
 
-# Headers of a replay. The exchange and the routing key are an event's type, and a replay is sent with others.
+# Headers of a replay. The original exchange and routing key determine the event's type; the replay itself is sent
+# through another exchange, under another key.
 ORIGINAL_EXCHANGE_HEADER = "x-coolthing-exchange"
 ORIGINAL_ROUTING_KEY_HEADER = "x-coolthing-routing-key"
 EVENT_ID_HEADER = "x-coolthing-event-id"
 REPLAY_HEADER = "x-coolthing-replay"
-# W3C Trace Context. A value that another program set is kept, so that its tools can link its spans to ours.
+# W3C Trace Context. CoolThing does not change a value that another program has set, so that tracing tools can link the
+# spans of both programs.
 TRACE_HEADER = "traceparent"
 # The version of an event's body, "1" or "1.3"; a message without this header has version 1. Readers ignore unknown
 # fields, so only a change that an older reader would misunderstand needs a new major version.
@@ -74,7 +76,7 @@ ALARM_HEADER = "x-coolthing-alarm"
 
 @dataclass(frozen=True)
 class ExchangeSpec:
-    """A durable exchange without arguments: RabbitMQ refuses a program that declares an exchange with other ones."""
+    """A durable exchange without arguments. RabbitMQ refuses programs that declare it with different arguments."""
 
     name: str
     type: str
@@ -113,7 +115,7 @@ class PolicySpec:
 
 @dataclass(frozen=True)
 class DeadLettering:
-    """Where a queue's rejected messages go. `queue` keeps them for `kept_ms`, for people who inspect the broker."""
+    """Where a queue's rejected messages go. `queue` keeps them for `kept_ms`, for administrators of the broker."""
 
     exchange: str
     routing_key: str
@@ -204,18 +206,19 @@ SUBSCRIPTIONS: dict[str, str] = {
     UNROUTABLE_QUEUE: "messaging.subscribers.archive_unroutable",
 }
 
-# Subscriptions whose handlers get every message undecoded, Celery's own messages too: an archived task must not run.
+# Subscriptions whose handlers get messages undecoded. They get Celery's task messages too: a task message in the
+# archive's queue must be archived, not run.
 RAW_SUBSCRIPTIONS = frozenset({DEAD_LETTER_ARCHIVE_QUEUE, UNROUTABLE_QUEUE})
 
-# queue → the most messages that its handler gets in one call (`messaging.consuming.execution` explains batches and
-# bundles).
+# queue → the maximum size of a batch, that is, of the messages that its handler gets in one call (see
+# `messaging.consuming.batch_execution`).
 BATCHES: dict[str, int] = {
     LEADS_QUEUE: 200,
     DEAD_LETTER_ARCHIVE_QUEUE: 200,
     UNROUTABLE_QUEUE: 200,
 }
 
-# The other subscriptions: the most messages that a worker's child process takes at once.
+# The maximum size of a bundle: messages of any other subscription that a worker's child process takes at once.
 BUNDLE = 32
 
 # queue → the Celery tasks that are sent to it.
@@ -239,7 +242,8 @@ TASKS: dict[str, tuple[str, ...]] = {
 # `bots.tasks.run_bot` is sent with an explicit queue: that of the bot's role.
 BOTS_QUEUES = (ACTOR_BOTS_QUEUE, PARSER_BOTS_QUEUE, MANAGER_BOTS_QUEUE)
 
-# queue → the service that does its work, as events name it. `rabbitmq_consume_rate{service}` sums the rates by service.
+# queue → the name of the service that consumes it, as in events. `rabbitmq_consume_rate{service}` adds up the rates of
+# a service's queues.
 SERVICES: dict[str, str] = {
     SCRIPTS_QUEUE: "scripts",
     SCRIPTS_WATCHDOG_QUEUE: "scripts_watchdog",
@@ -281,7 +285,7 @@ def _queues() -> tuple[QueueSpec, ...]:
         ),
         QueueSpec(UNROUTABLE_QUEUE, ((UNROUTABLE_EXCHANGE, ""),), delivery_limit=ARCHIVE_DELIVERY_LIMIT),
     ]
-    # The bots' queues have no dead letters: if a message is lost, `supervise_bots` sends another within seconds.
+    # The bots' queues have no dead letters: if a message is lost, `supervise_bots` sends a new message within seconds.
     work = [QueueSpec(name, dead_letters=_DEAD_LETTERS.get(name)) for name in (*TASKS, *BOTS_QUEUES)]
     return (*subscriptions, *dead, *archive, *work)
 

@@ -4,7 +4,7 @@ While all children are busy, messages are collected. A message is settled when a
 
 No message waits for a batch to fill: while a child is idle, a message goes to it at once, even alone. Bodies are not
 parsed here, because this process serves all children. Threads may share these objects under the lock that is passed to
-them. `messaging.consuming.execution` describes how a child handles a batch.
+them. `messaging.consuming.batch_execution` describes how a child handles a batch.
 """
 
 import logging

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from celery import Task, shared_task
 
 from messaging.broker import topology
-from messaging.consuming.execution import Subscription, consume, consume_batch, handle_message
+from messaging.consuming.batch_execution import consume_batch
+from messaging.consuming.execution import Subscription, consume, handle_message
 from messaging.events import Event
 from messaging.instrumentation import telemetry, tracing
 from messaging.messages import Headers, MessageArgs, ReceivedMessage

@@ -10,7 +10,10 @@ from django.db import connection
 
 
 def database_clock() -> datetime:
-    """Return the database's current time. PostgreSQL could not use an index if a WHERE clause called the clock."""
+    """The database's current time.
+
+    Pass it to queries as a parameter: PostgreSQL uses no index for a condition that calls the clock itself.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]

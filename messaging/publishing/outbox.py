@@ -45,8 +45,8 @@ def enqueue(*rows: OutboxEvent) -> None:
 def notify_relay() -> None:
     """Wake the relay when the transaction commits, with one NOTIFY however often this is called.
 
-    The marker is in the transaction's list of commit hooks, because Django removes it there exactly when the rollback
-    of a savepoint removes the notification.
+    A commit hook marks that this transaction has notified. When a savepoint is rolled back, PostgreSQL drops the
+    notification, and Django drops the hook with it.
     """
     if any(entry[1] is _marker for entry in connection.run_on_commit):
         return

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import OperationalError, connection
 
 from messaging.broker import topology
-from messaging.consuming import execution, subscriptions
+from messaging.consuming import batch_execution, subscriptions
 from messaging.consuming.subscriptions import handle_batch, subscriber
 from messaging.events import Event
 from messaging.models import HandlingFailure, ProcessedEvent
@@ -39,7 +39,7 @@ class Garden:
 @pytest.fixture
 def garden(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Garden]:
     # However slow this machine is.
-    monkeypatch.setattr(execution, "COMMIT_AFTER_SECONDS", 600.0)
+    monkeypatch.setattr(batch_execution, "COMMIT_AFTER_SECONDS", 600.0)
     chosen = Garden()
     topology.SUBSCRIPTIONS[QUEUE] = TASK
 
@@ -104,7 +104,7 @@ def test_what_was_handled_before_or_comes_twice_is_left_out(garden: Garden):
 
 
 def test_slow_handlers_do_not_hold_their_locks_for_the_others(garden: Garden, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(execution, "COMMIT_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(batch_execution, "COMMIT_AFTER_SECONDS", 0.0)
     events = _events("a", "b", "rotten", "c")
     assert _run(events) == {2}
     assert garden.names() == ["a", "b", "rotten", "rotten", "c"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from messaging.broker import topology
-from messaging.consuming import copies, execution
+from messaging.consuming import batch_execution, copies
 from messaging.consuming.execution import consume, handle_message
 from messaging.consuming.subscriptions import handle_batch, subscription_of
 from messaging.database.clock import database_clock
@@ -62,7 +62,7 @@ def _together(*messages: ReceivedMessage) -> None:
 
 def _together_with_a_commit_each(*messages: ReceivedMessage) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execution, "COMMIT_AFTER_SECONDS", 0.0)
+        patch.setattr(batch_execution, "COMMIT_AFTER_SECONDS", 0.0)
         _together(*messages)
 
 

@@ -1,4 +1,4 @@
-"""The bus's records: events to publish, handled events, dead letters, replays, and queues' pauses and statistics."""
+"""Dead letters, their history, and their replays in the background."""
 
 import uuid
 
@@ -10,113 +10,8 @@ from messaging.broker import topology
 from messaging.broker.routing import Address
 
 
-class OutboxEvent(models.Model):
-    """An event that was committed together with the change that it reports, for the relay to publish.
-
-    The relay reads rows in the order of `id`, publishes them and sets `published_at` once the broker has confirmed.
-    For an unpublishable event, which the broker will never accept, it sets `parked_at` and `parked_reason`, so that the
-    row does not block the others.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    event_id = models.UUIDField()
-    service = models.CharField(max_length=40)
-    exchange = models.CharField(max_length=120)
-    routing_key = models.CharField(max_length=255)
-    body = models.TextField(help_text="The JSON text that is sent")
-    headers = models.JSONField(default=dict, blank=True)
-    created_at = models.DateTimeField(db_default=Now())
-    published_at = models.DateTimeField(null=True, blank=True)
-    parked_at = models.DateTimeField("unpublishable since", null=True, blank=True)
-    parked_reason = models.TextField("reason", blank=True, default="")
-
-    class Meta:
-        indexes = [
-            models.Index(
-                fields=["id"],
-                name="outbox_waiting",
-                condition=models.Q(published_at__isnull=True, parked_at__isnull=True),
-            ),
-            models.Index(fields=["published_at"], name="outbox_published"),
-            models.Index(fields=["event_id"], name="outbox_parked", condition=models.Q(parked_at__isnull=False)),
-            models.Index(fields=["event_id"], name="outbox_event"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.routing_key} {self.event_id}"
-
-
-class ProcessedEvent(models.Model):
-    """A record that a subscription has handled an event, written in the transaction of the handler's changes."""
-
-    event_id = models.UUIDField()
-    subscription = models.CharField(max_length=120, help_text="The queue from which the event was consumed")
-    processed_at = models.DateTimeField(db_default=Now())
-    seconds = models.FloatField(
-        "duration",
-        null=True,
-        blank=True,
-        help_text="How many seconds the handler took; for an event of a batch, the time of the whole batch",
-    )
-
-    class Meta:
-        verbose_name = "handled event"
-        constraints = [
-            models.UniqueConstraint(fields=["event_id", "subscription"], name="event_handled_once"),
-        ]
-        indexes = [models.Index(fields=["processed_at"], name="processed_at")]
-
-    def __str__(self) -> str:
-        return f"{self.subscription} {self.event_id}"
-
-
-class HandledCopy(models.Model):
-    """A record that a queue's handler has handled a message without an id. Kept for a day.
-
-    The content identifies the message if the broker delivers it again. `found` is the number of earlier deliveries that
-    the broker reported when it last delivered the message.
-    """
-
-    subscription = models.CharField(max_length=120)
-    content = models.UUIDField(help_text="An id derived from exchange, routing key and body")
-    found = models.PositiveIntegerField("earlier deliveries")
-    handled_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        verbose_name = "handled message without an id"
-        verbose_name_plural = "handled messages without an id"
-        indexes = [
-            models.Index(fields=["subscription", "content", "handled_at"], name="copies_by_content"),
-            models.Index(fields=["handled_at"], name="copies_by_age"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.subscription} {self.content}"
-
-
-class HandlingFailure(models.Model):
-    """Why a handler rejected a message. AMQP's reject has no reason, so the archive takes it from these rows."""
-
-    queue = models.CharField(max_length=120)
-    body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, in hexadecimal digits")
-    # Several events may have the same body and fail for different reasons. Null: the message had no id.
-    event_id = models.UUIDField(null=True)
-    error = models.TextField()
-    traceback = models.TextField(blank=True, default="")
-    created_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["queue", "body_digest", "-created_at"], name="failure_lookup"),
-            models.Index(fields=["created_at"], name="failure_age"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.queue} {self.error[:80]}"
-
-
 class DeadLetter(models.Model):
-    """The last copy of a message that was rejected, expired or unroutable, kept until an operator decides about it."""
+    """The last copy of a message that was rejected, expired or unroutable. An operator decides what happens to it."""
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -296,58 +191,3 @@ class ReplayItem(models.Model):
 
     def __str__(self) -> str:
         return str(self.letter)
-
-
-class QueueControl(models.Model):
-    """Whether a queue's consumers are paused. Every worker applies this setting, after a restart too."""
-
-    queue = models.CharField(max_length=120, primary_key=True)
-    paused = models.BooleanField(default=False)
-    reason = models.CharField(max_length=200, blank=True, default="")
-    changed_by = models.CharField(max_length=150, blank=True, default="")
-    changed_at = models.DateTimeField(auto_now=True)
-
-    def __str__(self) -> str:
-        return f"{self.queue} {'paused' if self.paused else 'running'}"
-
-
-class QueueSample(models.Model):
-    """The broker's statistics of a queue at one moment. All samples of one request to the broker have the same `at`."""
-
-    at = models.DateTimeField("time", db_default=Now())
-    queue = models.CharField(max_length=120)
-    ready = models.BigIntegerField("messages ready")
-    unacked = models.BigIntegerField("messages unacknowledged")
-    consumers = models.PositiveIntegerField()
-    published = models.BigIntegerField(
-        "messages published", help_text="Messages that publishers have sent to the queue since the broker started"
-    )
-    publish_rate = models.FloatField("published per second", help_text="The average since the previous sample")
-    ack_rate = models.FloatField("acknowledged per second", help_text="The average since the previous sample")
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["at", "queue"], name="one_sample_per_look_and_queue")]
-
-    def __str__(self) -> str:
-        return f"{self.queue} {self.at:%H:%M:%S}"
-
-
-class HandlingBucket(models.Model):
-    """One bucket of a histogram about handlers, summed over all processes. The values never decrease.
-
-    `count` observations were at most `bound` and above the next lower bound; `total` is the sum of these observations.
-    """
-
-    metric = models.CharField(max_length=40)
-    subscription = models.CharField(max_length=120, help_text="The queue from which the events were consumed")
-    bound = models.FloatField("upper bound (s)")
-    count = models.BigIntegerField()
-    total = models.FloatField("sum (s)")
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["metric", "subscription", "bound"], name="one_bucket_per_bound"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.metric} {self.subscription} ≤ {self.bound}"
