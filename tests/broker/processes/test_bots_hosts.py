@@ -14,8 +14,8 @@ from django.utils import timezone
 from bots.models import Bot, Host
 from bots.worker.supervision import supervise
 from messaging.broker import topology
-from tests.broker.bots_watch import Watch, watching
 from tests.broker.conftest import StartProcess
+from tests.broker.processes.bots_watch import Watch, watching
 from tests.private import Broker, database_url
 from tests.support import Process, wait_until
 from tests.tcp_proxy import TcpProxy

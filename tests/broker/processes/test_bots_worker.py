@@ -10,8 +10,8 @@ import pytest
 from bots.models import Bot, Host
 from bots.worker.supervision import mark_abandoned
 from messaging.models import OutboxEvent
-from tests.broker.bots_watch import Watch, watching
 from tests.broker.conftest import StartProcess
+from tests.broker.processes.bots_watch import Watch, watching
 from tests.private import Broker
 from tests.support import wait_until
 

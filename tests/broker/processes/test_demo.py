@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.broker.demo_remains import DEMO_DIR, Played, play
+from tests.broker.processes.demo_remains import DEMO_DIR, Played, play
 from tests.support import ROOT
 
 MINUTES = 60
