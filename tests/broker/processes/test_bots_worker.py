@@ -61,7 +61,7 @@ def test_a_frozen_owner_is_cut_off_before_its_lease_ends_and_stays_out_when_it_t
     Host.objects.filter(name=frozen_owner).delete()
     watch.supervise_until_online()
     first.signal(signal.SIGCONT)
-    first.wait_for_log("it has been let go")
+    first.wait_for_log("its lease is lost, it was released")
     watch.say("plumber, once")
     watch.until_hits("plumber, once")
     watch.until_connected()
