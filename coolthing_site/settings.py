@@ -1,4 +1,4 @@
-"""The one place that reads the environment. `.env.example` documents every variable.
+"""Django's settings. Only this module reads the environment; `.env.example` documents all variables.
 
 Precedence: the process's environment, then `.env`, then `.run/services.env` (written by `bin/services start`).
 """
@@ -23,7 +23,7 @@ CSRF_TRUSTED_ORIGINS = env.listed("DJANGO_CSRF_TRUSTED_ORIGINS", [])
 # Behind TLS in production; plain HTTP on a laptop's loopback.
 HTTPS = env.flag("DJANGO_HTTPS", False)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-# Asked inside the network, without TLS: by Prometheus.
+# Prometheus requests it inside the network, without TLS.
 SECURE_REDIRECT_EXEMPT = [r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
@@ -33,7 +33,7 @@ INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
     "csp",
-    # Without autodiscovery: urls.py imports the pages, so that workers do not.
+    # Without autodiscovery: urls.py imports the admin modules, so that workers do not import them.
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -62,7 +62,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "coolthing_site.web.middleware.permissions_policy",
     "csp.middleware.CSPMiddleware",
-    # Which compresses static files once, when they are collected.
+    # Static files are compressed once, when they are collected.
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "coolthing_site.web.middleware.Compression",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -71,12 +71,12 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    # The last: it answers for the login page.
+    # The last: it replaces the login page's response after too many failures.
     "axes.middleware.AxesMiddleware",
 ]
 
-# What a page may load and do. Unfold's Alpine evaluates attributes of its templates (unsafe-eval), and Unfold writes
-# style attributes; scripts and style sheets are files.
+# What a page may load and do. Unfold's library Alpine evaluates attributes of templates (unsafe-eval), and Unfold
+# writes style attributes. Scripts and style sheets are files.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -91,14 +91,14 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-# The rest of the headers and cookies is Django's default, written down because pages rely on it.
+# These headers and cookies have Django's defaults. They are listed because pages rely on them.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-# From the login on, however busy its owner is: a working day.
+# A session ends this long after the login, also if it is used. The default is a working day.
 SESSION_COOKIE_AGE = 3600 * env.whole("SESSION_HOURS", 12, least=1, most=24 * 30)
 
 ROOT_URLCONF = "coolthing_site.urls"
@@ -118,7 +118,7 @@ TEMPLATES = [
     },
 ]
 
-# A database that vanished without a word is noticed within about half a minute; else a thread would hang for hours.
+# A database that disappears without closing its connections is noticed within about half a minute, not after hours.
 DATABASE_LINK: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -135,16 +135,16 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASE_DIRECT_URL = env.url("DATABASE_DIRECT_URL", {"postgres", "postgresql"}, DATABASE_URL)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# kombu takes amqp:// to librabbitmq where that is installed, which Celery's worker does not survive.
+# For amqp:// kombu uses librabbitmq if it is installed, with which Celery's worker crashes.
 _BROKER = env.text_or("RABBITMQ_URL", lambda: env.address_from_parts("amqp", "RABBITMQ", port=5672))
 RABBITMQ_URL = "pyamqp://" + env.url("RABBITMQ_URL", {"amqp", "pyamqp"}, _BROKER).partition("://")[2]
 _MANAGEMENT = env.text_or(
     "RABBITMQ_MANAGEMENT_URL", lambda: env.address_from_parts("http", "RABBITMQ", port=15672, path="") or ""
 )
 RABBITMQ_MANAGEMENT_URL = env.url("RABBITMQ_MANAGEMENT_URL", {"http", "https"}, _MANAGEMENT)
-# Connections to the broker that a process shares. Flower asks all workers at once and needs one for each question.
+# The most connections to the broker in a process. Flower needs one for each request to the workers.
 BROKER_POOL_LIMIT = env.whole("BROKER_POOL_LIMIT", 2, least=1)
-# A worker leaves Celery's connection to the database open for this many tasks; without it each task pays 7 ms.
+# A worker keeps its database connection for this many tasks. Otherwise each task takes 7 ms longer.
 CELERY_DB_REUSE_MAX = 1000
 
 # Fernet keys (URL-safe base64 of 32 bytes): the first encrypts, all of them decrypt.
@@ -152,7 +152,7 @@ FIELD_ENCRYPTION_KEYS = env.fernet_keys("FIELD_ENCRYPTION_KEYS")
 
 TELEGRAM_API_ID = env.whole("TELEGRAM_API_ID", 0)
 TELEGRAM_API_HASH = env.text("TELEGRAM_API_HASH", "")
-# host:port of another MTProto server (the sandbox) and the file with its public key; empty means Telegram itself.
+# host:port of another MTProto server (the sandbox), and the file with its public key. Empty: Telegram itself.
 TELEGRAM_SERVER = env.address("TELEGRAM_SERVER")
 TELEGRAM_SERVER_KEY = env.text("TELEGRAM_SERVER_KEY", "")
 if TELEGRAM_API_ID and not TELEGRAM_API_HASH:
@@ -164,37 +164,37 @@ OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
 OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", {"http", "https"}, "https://api.openai.com/v1")
 OPENAI_MODEL = env.text("OPENAI_MODEL", "gpt-4o-mini")
 
-# A relay that has said nothing to the database for so long loses its session to one that stands by.
+# A waiting relay ends the session of a working relay that was silent for this many seconds.
 RELAY_SILENT_SECONDS = env.whole("RELAY_SILENT_SECONDS", 30, least=1)
-# A process of the Procfile without a heartbeat for so long counts as silent; it sends four in that time.
+# A process of the Procfile without a heartbeat for this many seconds counts as silent. It sends four in this time.
 PROCESS_SILENT_SECONDS = env.whole("PROCESS_SILENT_SECONDS", 60, least=1)
-# Who owns a bot's session: seconds that a lease lasts, and seconds between renewals.
+# The lease of a bot's session: seconds until it expires, and seconds between renewals.
 LEASE_TTL_SECONDS = env.whole("LEASE_TTL_SECONDS", 60, least=2)
 LEASE_RENEW_SECONDS = env.whole("LEASE_RENEW_SECONDS", 15, least=1)
 if LEASE_RENEW_SECONDS >= LEASE_TTL_SECONDS:
     fail("LEASE_RENEW_SECONDS", "must be less than LEASE_TTL_SECONDS: a lease is renewed before it ends")
-# How many bots one bots worker carries at most.
+# The most bots that a bots worker runs.
 BOTS_PER_WORKER = env.whole("BOTS_PER_WORKER", 50, least=1)
-# How many logins one bots worker works on at the same time; others wait for a free slot.
+# The most logins that a bots worker processes at the same time. Other logins wait for a free slot.
 LOGINS_PER_WORKER = env.whole("LOGINS_PER_WORKER", 8, least=1)
 
-# Where `make up` runs the sandbox when TELEGRAM_API_ID is not set. 0 is any free port.
+# The ports of the sandbox, which `make up` runs if TELEGRAM_API_ID is not set. 0 is any free port.
 SANDBOX_MTPROTO_PORT = env.port("SANDBOX_MTPROTO_PORT", 8443, least=0)
 SANDBOX_HTTP_PORT = env.port("SANDBOX_HTTP_PORT", 8444, least=0)
 
-# The bearer token of /metrics. Without a token nobody may read them, this machine included.
+# The bearer token of /metrics. Without a token nobody can read /metrics, not even from this machine.
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 
-# Where an OpenTelemetry collector takes OTLP over HTTP. Its SDK reads the other OTEL_ variables by itself.
+# The address at which an OpenTelemetry collector receives OTLP over HTTP. The SDK reads other OTEL_ variables itself.
 OTEL_EXPORTER_OTLP_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_ENDPOINT", {"http", "https"}, "")
 
-# Hosts (names, addresses, networks) beside the public Internet that addresses of the panel and of seed files may
-# lead to. What only the environment sets is trusted and needs no entry.
+# Hosts (names, addresses, networks) outside the public Internet to which addresses in the panel and in seed files may
+# lead. Addresses that only the environment sets are trusted and need no entry.
 OUTGOING_ALLOWED_HOSTS = env.hosts("OUTGOING_ALLOWED_HOSTS")
-# Where the files of notification channels are. Nothing else is written there.
+# The directory for the files of notification channels, and for nothing else.
 NOTIFICATION_FILES_DIR = env.text("NOTIFICATION_FILES_DIR", str(BASE_DIR / ".run" / "notifications"))
 
-# Where operators reach the panel; notifications link to its pages. Empty: they name the page by its path alone.
+# The panel's address for links in notifications. If it is empty, notifications contain only the path of a page.
 PANEL_URL = env.url("PANEL_URL", {"http", "https"}, "")
 
 WEB_PORT = env.port("WEB_PORT", 8000)
@@ -204,7 +204,7 @@ FLOWER_URL = env.text("FLOWER_URL", f"http://127.0.0.1:{FLOWER_PORT}/")
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
-# 2026-11-23 14:05:09 on every page: the panel is read by people of several countries.
+# 2026-11-23 14:05:09 on every page, for operators in several countries.
 FORMAT_MODULE_PATH = ["coolthing_site.formats"]
 
 STATIC_URL = "static/"
@@ -213,7 +213,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
-# The panel works from a fresh clone, before anybody ran collectstatic.
+# The panel works from a fresh clone, without collectstatic.
 WHITENOISE_USE_FINDERS = True
 
 # Requests to the API: of a user, of an address without a login, and wrong tokens of an address.
@@ -238,17 +238,17 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "coolthing_site.web.error_reports.SecretiveF
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 CSRF_FAILURE_VIEW = "coolthing_site.web.error_pages.csrf_failure"
-# Axes asks first, and refuses what is locked before a password is looked at.
+# Axes comes first, so that it refuses a locked login before the password is checked.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
-# Proxies whose X-Forwarded-For names the client. Anybody could send the header: without a proxy it counts for nothing.
+# Proxies whose X-Forwarded-For is trusted. Any client can send this header, so without a proxy it is ignored.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
-# Failed logins: coolthing_site/web/login_limits.py says what each limit is for. What is locked opens again by itself.
+# Failed logins. coolthing_site/web/login_limits.py explains the limits. Locks end by themselves.
 LOGIN_COOL_OFF_MINUTES = env.whole("LOGIN_COOL_OFF_MINUTES", 15, least=1, most=24 * 60)
 LOGIN_FAILURES_OF_ADDRESS = env.whole("LOGIN_FAILURES_OF_ADDRESS", 50, least=1)
 AXES_FAILURE_LIMIT = env.whole("LOGIN_FAILURES", 5, least=1)
@@ -258,9 +258,9 @@ AXES_HANDLER = "coolthing_site.web.login_limits.LoginLimits"
 AXES_LOCKOUT_CALLABLE = "coolthing_site.web.login_limits.locked_out"
 AXES_CLIENT_IP_CALLABLE = "coolthing_site.web.client_address.client_address"
 AXES_RESET_ON_SUCCESS = True
-# A browser that goes on sending an old password must not keep its owner out for ever.
+# A browser that keeps sending an old password must not lock its owner out for ever.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-# Failures alone are kept; who has logged in when is no business of this feature.
+# Only failures are stored, not successful logins.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -278,14 +278,14 @@ LOGGING = {
         "telethon": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
         "httpcore2": {"level": "WARNING"},
-        # Three lines a login; of failures and locks it warns.
+        # It logs three lines for each login at INFO, but failures and locks at WARNING.
         "axes": {"level": "WARNING"},
-        # At DEBUG it writes whole conversations.
+        # At DEBUG it logs whole conversations.
         "openai": {"level": "WARNING"},
     },
 }
 
-# Functions are named by their path: they need models, which are not loaded yet when settings are read.
+# Functions are given as paths: their modules import models, which cannot be loaded while settings are read.
 UNFOLD = {
     "SITE_TITLE": "CoolThing",
     "SITE_HEADER": "CoolThing",
@@ -298,7 +298,7 @@ UNFOLD = {
         "coolthing_site.panel.navigation.live_script",
         "coolthing_site.panel.navigation.unsaved_script",
     ],
-    # Its colours are in colors.css: written into each page, as Unfold does it, the browser would refuse them.
+    # The colours are in colors.css. Unfold would write them into each page, where the browser would refuse them.
     "STYLES": ["coolthing_site.panel.navigation.colors", "coolthing_site.panel.navigation.stylesheet"],
     "GLOBAL_CALLBACK": "coolthing_site.panel.navigation.without_colors",
     "DASHBOARD_CALLBACK": "coolthing_site.panel.dashboard.dashboard",

@@ -50,7 +50,7 @@ def world(transactional_db: None) -> SimpleNamespace:
 
 @pytest.fixture
 def window(chromium: Chromium, live_server: Any) -> Iterator[Panel]:
-    """A window of somebody who is not logged in."""
+    """A window of a user who is not logged in."""
     with chromium.window(live_server.url) as panel:
         yield panel
 

@@ -54,12 +54,12 @@ def test_a_script_is_paused_resumed_and_stopped_from_its_page(panel: Panel, worl
     world.assignment.refresh_from_db()
     assert world.assignment.state == "stopped"
     assert panel.offers() == ["Play again"]
-    said = (
+    messages = (
         LogEntry.objects.filter(object_id=str(world.assignment.pk))
         .order_by("pk")
         .values_list("change_message", flat=True)
     )
-    assert [text.strip() for text in said] == ["Pause.", "Resume.", "Stop."]
+    assert [text.strip() for text in messages] == ["Pause.", "Resume.", "Stop."]
 
 
 def test_a_script_page_follows_the_play_without_being_reloaded(panel: Panel, world: SimpleNamespace) -> None:

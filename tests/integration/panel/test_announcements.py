@@ -30,7 +30,7 @@ def panel(client: Client) -> Client:
     return client
 
 
-def told(panel: Client, row: Model, operation: str, **values: Any) -> str:
+def message_after(panel: Client, row: Model, operation: str, **values: Any) -> str:
     url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_operate", args=[row.pk, operation])
     return html.unescape(panel.post(url, values, follow=True).content.decode())
 
@@ -39,11 +39,11 @@ def test_an_approval_says_whether_a_first_message_is_queued(panel: Client):
     world = make_world(direct=False)
     ready, stuck = world.receive(), world.receive(telegram_user_id=502, username="other")
     assert {ready.state, stuck.state} == {"awaiting_approval"}
-    assert "is approved. The first message is queued and is sent as soon as the gate allows it." in told(
+    assert "is approved. The first message is queued and is sent as soon as the gate allows it." in message_after(
         panel, ready, "approve"
     )
     Bot.objects.filter(role="manager").update(role="actor")
-    page = told(panel, stuck, "approve")
+    page = message_after(panel, stuck, "approve")
     assert "is approved. Nothing is queued yet: No manager account of the campaign can take new leads. " in page
     assert "first message is queued" not in page and Lead.objects.get(pk=stuck.pk).state == "new"
 
@@ -64,22 +64,22 @@ def test_a_resumed_permission_that_is_not_in_force_is_not_said_to_hold(panel: Cl
     given = chat.permissions.get()
     permissions_suspend(chat_id=chat.pk, reason="The account was banned there.")
     type(chat).objects.filter(pk=chat.pk).update(telegram_id=-100123, reference_changed_at=timezone.now())
-    page = told(panel, given, "resume")
+    page = message_after(panel, given, "resume")
     assert "is not suspended any more, but since" in page and "holds again" not in page
     type(chat).objects.filter(pk=chat.pk).update(reference_changed_at=None)
     permissions_suspend(chat_id=chat.pk, reason="The account was banned there.")
-    assert "holds again: what waited for it goes on." in told(panel, given, "resume")
+    assert "holds again: what waited for it goes on." in message_after(panel, given, "resume")
 
 
 def test_revoking_a_permission_that_has_ended_leaves_the_newer_one_alone(panel: Client):
     chat = make_chat("square")
     ended = chat.permissions.get()
     newer = permission_grant(chat_id=chat.pk, purpose=SCRIPT, granted_by="the owner", evidence="A new letter")
-    page = told(panel, ended, "revoke")
+    page = message_after(panel, ended, "revoke")
     assert "This permission ended before." in page and "is revoked." not in page
     newer.refresh_from_db()
     assert newer.revoked_at is None
-    assert "is revoked." in told(panel, newer, "revoke")
+    assert "is revoked." in message_after(panel, newer, "revoke")
 
 
 def test_a_play_goes_on_only_when_nothing_else_keeps_it(panel: Client):
@@ -88,19 +88,19 @@ def test_a_play_goes_on_only_when_nothing_else_keeps_it(panel: Client):
     play = assignment.plays.get()
     services.play_pause(play_id=play.pk)
     services.assignment_pause(assignment_id=assignment.pk)
-    assert "continues when its assignment does: the assignment is paused." in told(panel, play, "resume")
+    assert "continues when its assignment does: the assignment is paused." in message_after(panel, play, "resume")
     Campaign.objects.update(state="paused")
-    assert "continues when its campaign does: Campaign is paused." in told(panel, assignment, "resume")
+    assert "continues when its campaign does: Campaign is paused." in message_after(panel, assignment, "resume")
 
 
 def _activated_twice(panel: Client, assignment: Assignment) -> str:
-    assert "is active: its plays are being prepared." in told(panel, assignment, "activate")
+    assert "is active: its plays are being prepared." in message_after(panel, assignment, "activate")
     services.assignment_prepare(assignment_id=str(assignment.pk))
-    return told(panel, assignment, "activate")
+    return message_after(panel, assignment, "activate")
 
 
 def test_an_account_that_is_started_may_still_be_kept_from_working(panel: Client):
     bot = make_bot("ben", state="stopped", enabled=False)
-    assert "is started but still disabled. Enable it below so that it connects." in told(panel, bot, "start")
+    assert "is started but still disabled. Enable it below so that it connects." in message_after(panel, bot, "start")
     Bot.objects.update(state="stopped", enabled=True)
-    assert "is started." in told(panel, bot, "start")
+    assert "is started." in message_after(panel, bot, "start")

@@ -23,7 +23,7 @@ def panel(client: Client) -> Client:
     return client
 
 
-def said(answer: Any) -> str:
+def text_of(answer: Any) -> str:
     return " ".join(html.unescape(answer.content.decode()).split())
 
 
@@ -41,13 +41,13 @@ def campaign() -> Campaign:
 
 def test_what_has_a_record_stays_and_the_page_says_what_to_do_instead(panel: Client, campaign: Campaign):
     why = f"This campaign ({campaign}) cannot be deleted, because CoolThing keeps the records that belong to it"
-    page = said(panel.get(page_of(campaign)))
+    page = text_of(panel.get(page_of(campaign)))
     assert f"{why}: 1 delivery. Finish it instead: " in page and "your account" not in page
-    assert why in said(panel.post(page_of(campaign), {"post": "yes"}))
-    assert "Log the account out instead: " in said(panel.get(page_of(Bot.objects.get())))
+    assert why in text_of(panel.post(page_of(campaign), {"post": "yes"}))
+    assert "Log the account out instead: " in text_of(panel.get(page_of(Bot.objects.get())))
     many = {"action": "delete_selected", "_selected_action": [campaign.pk]}
     for confirmed in ({}, {"post": "yes"}):
-        page = said(panel.post("/admin/campaigns/campaign/", many | confirmed))
+        page = text_of(panel.post("/admin/campaigns/campaign/", many | confirmed))
         assert "records that belong to them: 1 delivery." in page
     assert Campaign.objects.filter(pk=campaign.pk).exists()
 
@@ -59,14 +59,14 @@ def test_the_page_asks_the_database_no_more_for_many_rows(panel: Client, campaig
     for number in range(5):
         ledger.queue_line(ledger.make_bot(), campaign, ledger.make_chat(), f"line {number}")
     with CaptureQueriesContext(connection) as many:
-        assert "6 deliveries" in said(panel.get(page_of(campaign)))
+        assert "6 deliveries" in text_of(panel.get(page_of(campaign)))
     assert len(many) == len(few)
 
 
 def test_what_has_no_record_is_deleted_with_what_belongs_to_it(panel: Client):
     campaign = ledger.make_campaign()
     Keyword.objects.create(campaign=campaign, text="tulips")
-    page = said(panel.get(page_of(campaign)))
+    page = text_of(panel.get(page_of(campaign)))
     assert "Are you sure" in page and "Keywords: 1" in page
     assert panel.post(page_of(campaign), {"post": "yes"}).status_code == 302
     assert not Campaign.objects.exists() and not Keyword.objects.exists()
@@ -78,5 +78,5 @@ def test_whoever_may_not_delete_what_belongs_to_it_is_told_so(client: Client):
     client.force_login(user)
     campaign = ledger.make_campaign()
     Keyword.objects.create(campaign=campaign, text="tulips")
-    assert "your account doesn't have permission to delete" in said(client.get(page_of(campaign)))
+    assert "your account doesn't have permission to delete" in text_of(client.get(page_of(campaign)))
     assert client.post(page_of(campaign), {"post": "yes"}).status_code == 403

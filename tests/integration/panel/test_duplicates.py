@@ -1,4 +1,4 @@
-"""What the panel says to whoever enters once more what there may be only once."""
+"""The panel's messages to users who enter a second object where only one is allowed."""
 
 import html
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def _line(row: Any, **changed: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("entered", "said"),
+    ("entered", "message"),
     [
         (budget, "One of this scope, key, purpose, counts and window exists: change its limit."),
         (keyword, "The campaign already has this keyword."),
@@ -109,12 +109,12 @@ def _line(row: Any, **changed: Any) -> dict[str, Any]:
         (target, "This chat is already a target of the assignment."),
     ],
 )
-def test_what_is_there_already_is_refused_in_words(entered: Callable[..., tuple[Any, dict[str, Any]]], said: str):
+def test_what_is_there_already_is_refused_in_words(entered: Callable[..., tuple[Any, dict[str, Any]]], message: str):
     panel = Client()
     panel.force_login(User.objects.create_superuser("olga"))
     row, form = entered(make_assignment())
     there = type(row).objects.count()
     url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_add")
     page = html.unescape(panel.post(url, form).content.decode())
-    assert said in page and "Constraint" not in page
+    assert message in page and "Constraint" not in page
     assert type(row).objects.count() == there

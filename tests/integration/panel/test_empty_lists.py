@@ -22,15 +22,15 @@ def panel(db: None) -> Client:
     return client
 
 
-def said(panel: Client, url: str) -> str:
+def text_of(panel: Client, url: str) -> str:
     return html.unescape(panel.get(url).content.decode())
 
 
 def test_a_list_without_rows_says_where_they_come_from_and_offers_only_what_can_be_done(panel: Client):
-    page = said(panel, DELIVERIES)
+    page = text_of(panel, DELIVERIES)
     assert "No deliveries yet" in page and "Messages of plays, conversations and operators are listed here" in page
     assert "Show all" not in page and "Add delivery" not in page
-    assert "Add script" in said(panel, "/admin/scripts/script/")
+    assert "Add script" in text_of(panel, "/admin/scripts/script/")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_list_without_rows_says_where_they_come_from_and_offers_only_what_can_
 def test_a_list_in_which_nothing_is_found_says_so_and_leads_back(panel: Client, query: str, why: str):
     ledger.noting_origin()
     ledger.queue_line(ledger.make_bot(), ledger.make_campaign(), ledger.make_chat(), "Is it late?")
-    page = said(panel, DELIVERIES + query)
+    page = text_of(panel, DELIVERIES + query)
     assert why in page and "Show all" in page and "No deliveries yet" not in page
 
 

@@ -19,7 +19,7 @@ from tests.browser.world import build_world
 
 LOGIN, OK = "login", "ok"
 WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b", re.I)
-# When a token was used, how often somebody asks, and what the login itself keeps.
+# A token's last use, the counters of requests, and the rows that a login itself writes.
 UNCOUNTED = ("coolthing_site_apitoken", "coolthing_site_requestcount", "django_session")
 
 

@@ -101,7 +101,7 @@ def expected(visitor: str, rule: str, row: Row | None = None) -> str:
         if visitor == "anonymous":
             return "401"
         if rule == "405":
-            # Whoever may not look is not told which methods there are.
+            # Users without the permission do not learn which methods exist.
             return "405" if expected(visitor, row.get, row) == OK else row.refused
     if rule == "anyone":
         return OK

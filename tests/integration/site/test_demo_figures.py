@@ -32,7 +32,7 @@ def test_a_leads_latency_counts_from_the_record_of_its_hit_not_from_telegrams_wh
         lead = world.receive(id=str(hit.id), telegram_user_id=milliseconds, username="")
         Hit.objects.filter(id=hit.id).update(created_at=ledger.START)
         Lead.objects.filter(id=lead.id).update(created_at=ledger.START + timedelta(milliseconds=milliseconds))
-    # A lead of somebody else's event has no hit of ours.
+    # A lead from another program's event has no hit.
     world.receive(telegram_user_id=777, username="")
     assert hit_to_lead_ms() == [20, 40]
 

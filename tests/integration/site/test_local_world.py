@@ -35,6 +35,6 @@ def test_only_seeded_bots_that_were_never_logged_in_are(others: set[str]):
 def test_the_others_are_left_alone_in_one_line(others: set[str], tmp_path: Path):
     for bot in bots_never_connected():
         BotSession.objects.create(bot=bot, data="session")
-    said: list[str] = []
-    prepare_local_world({}, "no sandbox is started", tmp_path, report=said.append)
-    assert said == [f"not logged in automatically, log them in yourself: {', '.join(sorted(others))}"]
+    lines: list[str] = []
+    prepare_local_world({}, "no sandbox is started", tmp_path, report=lines.append)
+    assert lines == [f"not logged in automatically, log them in yourself: {', '.join(sorted(others))}"]

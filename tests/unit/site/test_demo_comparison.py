@@ -52,8 +52,8 @@ def test_entries_of_people_are_left_out_and_replies_are_named_by_random_id():
     entry = {"seq": 1, "from_user": 10, "peer": -100, "text": "hello", "reply_to": None, "random_id": 1}
     person = {**entry, "seq": 2, "from_user": 99, "random_id": None, "channel_message_id": 6, "message_ids": {}}
     group = {**entry, "seq": 3, "reply_to": 1, "random_id": 2, "channel_message_id": None, "message_ids": {"10": 3}}
-    said = sent_by({10}, [{**entry, "channel_message_id": 5, "message_ids": {}}, person, group])
-    assert said == [ONE, LedgerMessage(random_id=2, sender=10, peer=-100, text="hello", message_id=3, reply_to=1)]
+    sent = sent_by({10}, [{**entry, "channel_message_id": 5, "message_ids": {}}, person, group])
+    assert sent == [ONE, LedgerMessage(random_id=2, sender=10, peer=-100, text="hello", message_id=3, reply_to=1)]
 
 
 @pytest.mark.parametrize("utc_hour", range(24))

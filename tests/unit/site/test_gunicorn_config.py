@@ -9,9 +9,9 @@ from coolthing_site.processes import gunicorn_config, heartbeat
 
 @pytest.fixture
 def stopped(monkeypatch) -> list[bool]:
-    told: list[bool] = []
-    monkeypatch.setattr(heartbeat, "stop", lambda: told.append(True))
-    return told
+    stops: list[bool] = []
+    monkeypatch.setattr(heartbeat, "stop", lambda: stops.append(True))
+    return stops
 
 
 def worker() -> Worker:

@@ -67,10 +67,10 @@ def test_one_that_ends_at_once_is_started_again_ever_more_slowly_and_explained(
     ends = keep(6, failing="sh -c 'echo no such thing; exit 3'", steady="sleep 1000")
     assert {(name, how) for name, how, _ in ends} == {("failing", "exit code 3")}
     assert [delay for _, _, delay in ends] == [0.01, 0.02, 0.04, 0.04, 0.04, 0.04]
-    said = capsys.readouterr().out
-    assert said.count("steady started") == 1 and "steady stopped (killed by SIGTERM)" in said
-    assert "failing has ended 5 times in a row; the last lines of its output:" in said
-    assert "system  |     no such thing" in said
+    output = capsys.readouterr().out
+    assert output.count("steady started") == 1 and "steady stopped (killed by SIGTERM)" in output
+    assert "failing has ended 5 times in a row; the last lines of its output:" in output
+    assert "system  |     no such thing" in output
 
 
 def test_an_end_without_an_error_is_an_end_and_the_delay_forgets_what_ran_for_long(
