@@ -33,7 +33,7 @@ def bots() -> Metric:
 def unknown_deliveries() -> Metric:
     count = Delivery.objects.filter(state=Delivery.State.UNKNOWN).count()
     return GaugeMetricFamily(
-        "coolthing_deliveries_unknown", "Messages of which an operator must decide whether they were sent", count
+        "coolthing_deliveries_unknown", "Deliveries that an operator must mark as sent or not sent", count
     )
 
 
@@ -41,14 +41,16 @@ def gaps() -> Iterator[Metric]:
     """The gaps in live messages by role. When a bot is deleted, its cursors' counts disappear from the sums;
     Prometheus treats that as a reset of the counter.
     """
-    holes = CounterMetricFamily("coolthing_cursor_gaps", "Holes in the live messages of chats", labels=["role"])
+    gap_counts = CounterMetricFamily("coolthing_cursor_gaps", "Gaps in the live messages of chats", labels=["role"])
     messages = CounterMetricFamily(
-        "coolthing_cursor_gap_messages", "Message ids in those holes, read from the history instead", labels=["role"]
+        "coolthing_cursor_gap_messages",
+        "Message ids in those gaps, which were read from the history instead",
+        labels=["role"],
     )
     sums = Cursor.objects.filter(gaps__gt=0).values_list("bot__role").annotate(Sum("gaps"), Sum("gap_messages"))
     found = {role: (count, ids) for role, count, ids in sums.order_by()}
     for role in Role.values:
         count, ids = found.get(role, (0, 0))
-        holes.add_metric([role], count)
+        gap_counts.add_metric([role], count)
         messages.add_metric([role], ids)
-    yield from (holes, messages)
+    yield from (gap_counts, messages)

@@ -23,7 +23,7 @@ def run_bot(bot_id: str) -> None:
     """
     runtime = celery_worker.runtime()
     if runtime is None:
-        log.error("run_bot came to a process that is no bots worker")
+        log.error("run_bot was delivered to a process that is not a bots worker")
         return
     runtime.run_bot(UUID(bot_id))
 

@@ -370,7 +370,7 @@ class TelegramAccount:
         return [message_now(message, people, self._session) for message in messages]
 
     @within(REQUEST_TIMEOUT)
-    async def meet(self, peer_id: int, *, message_id: int) -> None:
+    async def learn_author(self, peer_id: int, *, message_id: int) -> None:
         """Make the author of this direct message known to the session, so that it can be addressed.
 
         Sends no request if the author is known already.

@@ -91,7 +91,7 @@ class PreviewForm(forms.Form):
             self.add_error("person", "Enter the person who gets the first contact.")
         return given
 
-    def wish(self) -> Delivery:
+    def draft(self) -> Delivery:
         given = self.cleaned_data
         return draft_for(
             text=given["text"],
@@ -140,7 +140,7 @@ class GatePreviewMixin(FactAdmin):
         form, answer = PreviewForm(initial=request.GET.dict()), None
         if request.method == "POST" or is_complete(request.GET):
             form = PreviewForm(request.POST if request.method == "POST" else request.GET)
-            answer = draft_preview(draft=form.wish()) if form.is_valid() else None
+            answer = draft_preview(draft=form.draft()) if form.is_valid() else None
         return self._page(request, {"form": form, "answer": preview_context(answer)})
 
     def preview_queued_view(self, request: HttpRequest, delivery_id: Any) -> HttpResponse:

@@ -112,7 +112,7 @@ def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, error: Exception, clo
         chat = Chat.objects.filter(deliveries=delivery_id).first()
         recipient = "a person" if chat is None else chat_phrase(chat)
         report = (
-            f"CoolThing cannot {what} a message of bot {bot_id} to {recipient} ({name}): find it "
+            f"CoolThing cannot {what} a message of account {bot_id} to {recipient} ({name}): find it "
             "among the account's queued deliveries, and cancel it or report this to the developers"
         )
         incident_report(key=f"delivery:{delivery_id}", reason=report)

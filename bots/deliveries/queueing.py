@@ -70,7 +70,7 @@ def delivery_queue(
     origin_id): another call returns the existing delivery unchanged. A bot's messages of one campaign and purpose to
     one chat or person are sent in the order of `due_at`, then in the order in which they were queued.
     """
-    wish = Delivery(
+    draft = Delivery(
         bot_id=bot_id,
         campaign_id=campaign_id,
         purpose=purpose,
@@ -85,23 +85,23 @@ def delivery_queue(
         via_message_id=via_message_id,
         reply_to_id=reply_to_id,
     )
-    return deliveries_queue([wish])[0]
+    return deliveries_queue([draft])[0]
 
 
 @transaction.atomic
-def deliveries_queue(wishes: Sequence[Delivery]) -> list[Delivery]:
+def deliveries_queue(drafts: Sequence[Delivery]) -> list[Delivery]:
     """Like `delivery_queue`, for many unsaved rows of one origin. Returns the stored rows in the same order."""
-    for wish in wishes:
-        wish.random_id = new_random_id()
+    for draft in drafts:
+        draft.random_id = new_random_id()
         # The text that Telegram will show is checked, sent and searched for.
-        wish.text = as_kept(wish.text)
-    Delivery.objects.bulk_create(wishes, ignore_conflicts=True, batch_size=ROWS_AT_ONCE)
+        draft.text = as_kept(draft.text)
+    Delivery.objects.bulk_create(drafts, ignore_conflicts=True, batch_size=ROWS_AT_ONCE)
     notify_senders()
     rows = Delivery.objects.filter(
-        origin__in={wish.origin for wish in wishes}, origin_id__in=[wish.origin_id for wish in wishes]
+        origin__in={draft.origin for draft in drafts}, origin_id__in=[draft.origin_id for draft in drafts]
     )
     stored = {(row.origin, row.origin_id): row for row in rows}
-    return [stored[wish.origin, wish.origin_id] for wish in wishes]
+    return [stored[draft.origin, draft.origin_id] for draft in drafts]
 
 
 def notify_senders() -> None:

@@ -98,8 +98,8 @@ def gate_rows_lock(keys: Sequence[Key]) -> LockedRows:
 def _chats(keys: Sequence[Key]) -> set[UUID]:
     """The chats that the deliveries go to, and those through which the bot reaches a person (`via_chat_id`)."""
     via = {key.via_chat_id for key in keys if key.via_chat_id is not None}
-    met = set(chats_at(via).values())
-    return met | {key.chat_id for key in keys if key.chat_id is not None}
+    known = set(chats_at(via).values())
+    return known | {key.chat_id for key in keys if key.chat_id is not None}
 
 
 def locked_deliveries(keys: Sequence[Key], locked: LockedRows, state: Delivery.State) -> list[Delivery]:

@@ -161,7 +161,7 @@ def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseExcepti
             traceback="".join(traceback.format_exception(error)),
         )
         reason = (
-            f"bot {reader.bot_id}: a message in {_chat_in_words(message.peer_id)} was skipped "
+            f"account {reader.bot_id}: a message in {_chat_in_words(message.peer_id)} was skipped "
             f"({type(error).__name__}): read it in Telegram's app, and report this to the developers"
         )
         incident_report(key=f"message:{place}", reason=reason)

@@ -30,7 +30,7 @@ async def list_refused(reader: Reader, error: TelegramError) -> float:
         return error.seconds
     if isinstance(error, BotRestricted):
         await in_db(bot_restrict, bot_id=reader.bot_id, reason=error.reason)
-    report = f"Telegram does not list the chats of bot {reader.bot_id} ({error.reason}): the bot tries again"
+    report = f"Telegram does not list the chats of account {reader.bot_id} ({error.reason}); CoolThing tries again"
     await in_db(incident_report, key=f"list:{reader.bot_id}", reason=report)
     return REFUSED_SECONDS
 

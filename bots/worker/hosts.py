@@ -32,19 +32,19 @@ def worker_of(name: str) -> str:
 
 
 def host_beat(*, name: str, role: str, capacity: int, draining: bool) -> bool:
-    """Store a heartbeat. Returns whether an operator has asked the worker to drain."""
+    """Store a heartbeat. Returns whether an operator is draining the worker."""
     values = {"role": role, "capacity": capacity, "draining": draining, "heartbeat_at": Now()}
     host, _ = Host.objects.update_or_create(name=name, defaults=values)
     return host.drain_requested
 
 
 def host_drain(*, name: str) -> bool:
-    """Ask a worker to release its bots, which takes seconds, and to take no more. False if it is asked already."""
+    """Request that a worker releases its bots and starts no others. False if this is requested already."""
     return bool(Host.objects.filter(name=name, drain_requested=False).update(drain_requested=True))
 
 
 def host_undrain(*, name: str) -> bool:
-    """Let a drained worker take bots again. False if it was not drained."""
+    """Let a drained worker run bots again. False if it was not drained."""
     return bool(Host.objects.filter(name=name, drain_requested=True).update(drain_requested=False))
 
 
@@ -76,7 +76,7 @@ def host_state(host: Host, now: datetime) -> str:
         return f"silent since {host.heartbeat_at:%H:%M:%S} UTC"
     if host.drain_requested:
         return "drained by an operator"
-    return "is stopping" if host.draining else "takes bots"
+    return "is stopping" if host.draining else "takes accounts"
 
 
 def hosts_forget() -> int:

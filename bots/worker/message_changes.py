@@ -253,7 +253,7 @@ class MessageChanges:
             number = changes[0].message_id
             log.exception("bot %s: a change of message %s could not be recorded", self._bot_id, number)
             reason = (
-                f"bot {self._bot_id}: an edit, a deletion or a reaction was not recorded ({type(error).__name__}): "
+                f"account {self._bot_id}: an edit, a deletion or a reaction was not recorded ({type(error).__name__}): "
                 "report this to the developers"
             )
             await in_db(incident_report, key=f"change:{self._bot_id}:{number}", reason=reason)

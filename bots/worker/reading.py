@@ -256,7 +256,7 @@ class Reading:
             self._drop(peer_id)
             return
         if request.live is not None:
-            await self.account.meet(peer_id, message_id=request.live)
+            await self.account.learn_author(peer_id, message_id=request.live)
         page = await self.account.history(peer_id, after_id=after, limit=PAGE)
         if not page:
             # If another live message was left out meanwhile, the history is read again.

@@ -114,7 +114,7 @@ class Runtime:
                 raise LookupError(f"no handler is registered for the role {facts.role}")
         except Exception as error:
             log.exception("bot %s cannot be started", bot_id)
-            reason = f"bot {bot_id} cannot be started: {error}"
+            reason = f"account {bot_id} cannot be started: {error}"
             await in_db(incident_report, key=f"session:{bot_id}", reason=reason)
         else:
             if not self._releases_bots:

@@ -193,7 +193,7 @@ class RunningSession:
                 bot_id=self.bot_id,
                 epoch=self.epoch,
                 state=Bot.State.STARTING,
-                reason=f"Connecting again: {reason}",
+                reason=f"Reconnecting after an error: {reason}",
             )
             await asyncio.sleep(wait)
             wait = min(wait * 2, RECONNECT_MOST)
@@ -203,7 +203,7 @@ class RunningSession:
 
         Every attempt will fail until an operator changes something, such as the proxy.
         """
-        reason = f"bot {self.bot_id} cannot connect: {reason}"
+        reason = f"account {self.bot_id} cannot connect: {reason}"
         await self._note(incident_report, key=f"session:{self.bot_id}", reason=reason)
 
     async def _serve_once(self) -> None:
@@ -255,7 +255,7 @@ class RunningSession:
     async def _release(self, failure: str) -> None:
         """Release the bot, after the connection is closed. If the database does not answer, the lease expires."""
         if failure:
-            reason = f"the session of bot {self.bot_id} failed: {failure}"
+            reason = f"the session of account {self.bot_id} failed: {failure}"
             await self._note(incident_report, key=f"session:{self.bot_id}", reason=reason)
         if not self._must_wait:
             await self._note(bot_set_state, bot_id=self.bot_id, epoch=self.epoch, state=Bot.State.OFFLINE)

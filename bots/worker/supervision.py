@@ -33,7 +33,7 @@ QUEUES: dict[str, str] = {
 # so no two workers get the same bot.
 DISPATCH_SECONDS = 8
 # The prefix of the keys of incidents about lost workers; the host's name follows.
-_GONE = "worker:"
+_LOST_WORKER = "worker:"
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ def supervise(now: datetime, *also: Callable[[], object]) -> list[UUID]:
 
 def mark_abandoned() -> list[UUID]:
     """Set bots whose leases have expired offline, and report the lost worker. Returns these bots."""
-    gone = Bot.objects.filter(lease_expires_at__lte=Now()).values_list("pk", "lease_epoch", "lease_owner")
-    return [bot_id for bot_id in for_each(list(gone), lambda bot: _abandon(*bot), what="bot") if bot_id is not None]
+    expired = Bot.objects.filter(lease_expires_at__lte=Now()).values_list("pk", "lease_epoch", "lease_owner")
+    return [bot_id for bot_id in for_each(list(expired), lambda bot: _abandon(*bot), what="bot") if bot_id is not None]
 
 
 @transaction.atomic
@@ -76,7 +76,7 @@ def _abandon(bot_id: UUID, epoch: int, owner: str) -> UUID | None:
         return None
     log.warning("bot %s: its worker has stopped", bot_id)
     bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.OFFLINE, reason="Its worker has stopped")
-    incident_report(key=_gone(owner), reason=f"the worker {owner} stopped without releasing its bots")
+    incident_report(key=_lost_worker(owner), reason=f"the worker {owner} stopped without releasing its accounts")
     return bot_id
 
 
@@ -92,15 +92,15 @@ def waits_over() -> None:
 
 def workers_back() -> None:
     """Close the incidents about lost workers that send heartbeats again, or that were restarted."""
-    known = Incident.objects.filter(key__startswith=_GONE).values_list("key", flat=True)
+    known = Incident.objects.filter(key__startswith=_LOST_WORKER).values_list("key", flat=True)
     beating = {worker_of(name) for name in hosts_beating()} if known else set()
     for key in known:
-        if worker_of(key.removeprefix(_GONE)) in beating:
+        if worker_of(key.removeprefix(_LOST_WORKER)) in beating:
             incident_close(key=key)
 
 
-def _gone(owner: str) -> str:
-    return f"{_GONE}{owner}"
+def _lost_worker(owner: str) -> str:
+    return f"{_LOST_WORKER}{owner}"
 
 
 def unread_chats_forget(role: str, now: datetime) -> None:
@@ -132,7 +132,7 @@ def _supervise_role(role: str, now: datetime) -> list[UUID]:
         return []
     free = free_capacity(role)
     if free is None:
-        reason = f"{len(candidates)} {role} bots should run, but no {role} worker is running"
+        reason = f"{len(candidates)} {role} accounts should run, but no {role} worker is running"
         incident_report_lasting(key=no_host, reason=reason)
         return []
     incident_close(key=no_host)
@@ -143,7 +143,7 @@ def _supervise_role(role: str, now: datetime) -> list[UUID]:
 def _report_missing_slots(role: str, missing: int) -> None:
     key = f"capacity:{role}"
     if missing > 0:
-        incident_report(key=key, reason=f"the {role} workers have no free slots for {missing} more bots")
+        incident_report(key=key, reason=f"the {role} workers have no free slots for {missing} more accounts")
     else:
         incident_close(key=key)
 

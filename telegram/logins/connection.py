@@ -25,7 +25,7 @@ CONNECT_LIMIT = 15
 PROBE_LIMIT = 3
 
 _UNREACHABLE = "PROXY_UNREACHABLE"
-_NO_PROXY = "The proxy does not answer. Check its host and port in the bot's settings, or remove it."
+_NO_PROXY = "The proxy does not answer. Check its host and port in the account's settings, or remove the proxy."
 _MOVED = (rpc.PhoneMigrateError, rpc.NetworkMigrateError, rpc.UserMigrateError)
 
 
@@ -117,6 +117,6 @@ async def _proxy_error(proxy: Proxy, error: TransientError) -> LoginError:
         return LoginError(_NO_PROXY, reason=_UNREACHABLE)
     return LoginError(
         "The proxy answers, but Telegram cannot be reached through it. "
-        "Check its user name, password or secret in the bot's settings, or use another proxy.",
+        "Check its user name, password or secret in the account's settings, or use another proxy.",
         reason="PROXY_REFUSES",
     )

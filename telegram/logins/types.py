@@ -72,7 +72,7 @@ WAYS = {
 }
 
 _NEW_LOGIN = "Log in anew with the phone number or a QR code."
-_APPEAL = "Look into the account in Telegram's own app; there one can appeal, or write to recover@telegram.org."
+_APPEAL = "Open the account in Telegram's own app and appeal there, or write to recover@telegram.org."
 
 SENTENCES = {
     "PHONE_NUMBER_INVALID": "Telegram does not accept this phone number. "
@@ -93,8 +93,8 @@ SENTENCES = {
     "PASSWORD_EMPTY": "The password is missing. Enter the account's two-step verification password.",
     "SRP_ID_INVALID": "The password could not be checked. Enter it again.",
     "SRP_PASSWORD_CHANGED": "The password was changed a moment ago. Enter the new password.",
-    "API_ID_INVALID": "Telegram does not know this API id and hash. "
-    "Compare them with those at https://my.telegram.org, the bot's own or TELEGRAM_API_ID and TELEGRAM_API_HASH.",
+    "API_ID_INVALID": "Telegram does not know this API id and hash. Compare the account's own, "
+    "or else TELEGRAM_API_ID and TELEGRAM_API_HASH, with those at https://my.telegram.org.",
     "API_ID_PUBLISHED_FLOOD": "This API id is public and may not be used. Get your own at https://my.telegram.org.",
     "UPDATE_APP_TO_LOGIN": "Telegram requires a newer application for this login. Use a QR code, or update CoolThing.",
     "SET_UP_EMAIL_REQUIRED": "Telegram requires a login email address for this account. "

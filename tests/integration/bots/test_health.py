@@ -166,7 +166,7 @@ def test_a_worker_that_is_silent_and_a_role_without_a_worker_are_told(capsys):
     call_command("bots", "hosts")
     call_command("bots", "list")
     said = capsys.readouterr().out
-    assert "takes bots" in said and f"{bot.key:20} offline: The account connects while it is a manager" in said
+    assert "takes accounts" in said and f"{bot.key:20} offline: The account connects while it is a manager" in said
     Host.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
     call_command("bots", "hosts")
     call_command("bots", "list")

@@ -70,7 +70,7 @@ def test_a_message_that_is_skipped_is_told_of_by_its_chat(bot, chat, place, told
     bot.cursors.create(peer_id=peer_id, last_message_id=1)
     message: Any = SimpleNamespace(peer_id=peer_id, message_id=1_234_567)
     message_skip(reader=reader, message=message, error=KeyError())
-    assert reason().startswith(f"bot Anna: a message in {told} was skipped (KeyError): read it in Telegram's app")
+    assert reason().startswith(f"account Anna: a message in {told} was skipped (KeyError): read it in Telegram's app")
 
 
 def test_an_account_that_is_connected_already_is_reported_with_name_and_key(bot):

@@ -117,7 +117,7 @@ def test_bots_are_filtered_by_state(panel: Client, state: str):
 
 def test_the_pages_tell_a_silent_worker_and_a_bot_that_was_logged_out(panel: Client):
     host_beat(name="actors", role="actor", capacity=5, draining=False)
-    assert "takes bots" in page(panel, Host.objects.get())
+    assert "takes accounts" in page(panel, Host.objects.get())
     Host.objects.update(heartbeat_at=ledger.START)
     assert f"silent since {ledger.START:%H:%M:%S} UTC" in page(panel, Host.objects.get())
     BotSession.objects.all().delete()

@@ -238,7 +238,7 @@ def assert_set_aside(stuck: Delivery, what: str, error: str) -> None:
     incident = Incident.objects.get(key=f"delivery:{stuck.pk}")
     assert error in incident.reason
     [body] = OutboxEvent.objects.filter(routing_key="bots.error").values_list("body", flat=True)
-    report = f"CoolThing cannot {what} a message of bot {stuck.bot} to “{stuck.chat}” ({error})"
+    report = f"CoolThing cannot {what} a message of account {stuck.bot} to “{stuck.chat}” ({error})"
     assert report in body and str(stuck.pk) not in body
 
 

@@ -169,5 +169,5 @@ def test_holes_in_what_bots_hear_are_added_up_by_role():
 
 def test_messages_that_nobody_knows_to_be_sent_are_an_operators_to_decide():
     page = Client().get("/metrics", **TOKEN).content.decode()
-    assert "Messages of which an operator must decide whether they were sent" in page
+    assert "Deliveries that an operator must mark as sent or not sent" in page
     assert Delivery.State.UNKNOWN.label == "Unknown: an operator must decide whether it was sent"

@@ -196,7 +196,7 @@ def test_a_stop_is_heard_while_telegram_does_not_list_the_accounts_chats(
     assert shown[1] in state.state_reason
     company.say(bot.telegram_user_id, "STOP")
     until_suppressed(company.pavel)
-    assert not BotStateChange.objects.filter(bot=bot, reason__startswith="Connecting again").exists()
+    assert not BotStateChange.objects.filter(bot=bot, reason__startswith="Reconnecting").exists()
 
 
 @pytest.mark.parametrize("kind", ["FLOOD_WAIT", "INTERNAL"])
@@ -282,7 +282,7 @@ def test_what_telegram_does_not_tell_because_it_is_too_much_is_read(company: Com
     texts = company.until_heard(bot, 4)
     assert sorted(texts) == sorted(["ok", "STOP", "shows the gap", "afterwards"])
     assert texts.index("STOP") < texts.index("afterwards")
-    assert not BotStateChange.objects.filter(bot=bot, reason__startswith="Connecting again").exists()
+    assert not BotStateChange.objects.filter(bot=bot, reason__startswith="Reconnecting").exists()
     company.online(bot)
 
 

@@ -149,7 +149,7 @@ def test_a_proxy_that_is_refused_is_one_incident_however_often_it_is_tried(compa
     incident = Incident.objects.filter(key=f"session:{bot.pk}")
     wait_until(lambda: incident.filter(count__gte=2).exists(), what="it was tried again")
     [event] = [json.loads(body) for body in events("bots.error")]
-    assert event["reason"].startswith(f"bot {bot} cannot connect: the proxy cannot be used")
+    assert event["reason"].startswith(f"account {bot} cannot connect: the proxy cannot be used")
 
 
 def test_a_lease_that_is_renewed_while_the_bot_connects_disturbs_nothing(company: Company, monkeypatch):
