@@ -176,7 +176,7 @@ def test_the_command_says_what_it_does_not_know(line: dict[str, Any]):
     for argv, problem in (
         (("--campaign", "nowhere", *known[2:], "--chat", "x"), 'no campaign is called "nowhere"'),
         ((*known, "--chat", "nowhere"), 'no chat is called "nowhere"'),
-        (known, "a chat or a person"),
+        (known, "give either --chat or --person"),
         ((*known, "--person", "foo bar"), '"foo bar" is neither a person.s Telegram id nor a username.'),
         ((), "name a delivery, or"),
         ((str(line["bot"].pk),), "is not queued"),
