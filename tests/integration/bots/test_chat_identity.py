@@ -15,8 +15,8 @@ from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import record_refusal_of_telegram, record_sent
 from bots.deliveries.recovery import known_ids
 from bots.models import Bot, Delivery, Incident
+from bots.worker.change_records import changes_record, recent_messages
 from bots.worker.cursors import Reader
-from bots.worker.message_changes import changes_record, recent_messages
 from campaigns.chats.identity import AnotherChat, SameChat, chat_identify, reference_to_new_chat
 from campaigns.chats.references import reference_check_again, reference_confirmed
 from campaigns.models import Chat, ChatPermission

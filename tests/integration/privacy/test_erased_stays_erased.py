@@ -11,8 +11,8 @@ from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import record_sent
 from bots.models import Cursor, Delivery
 from bots.roles import handler_of
+from bots.worker.change_records import changes_record, recent_messages
 from bots.worker.cursors import Reader, cursors_start_direct, messages_record
-from bots.worker.message_changes import changes_record, recent_messages
 from campaigns.erasing import StillLeaving, person_erase
 from campaigns.models import Suppression
 from campaigns.policy.locks import erasures_lock_shared

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bots.models import Bot, BotBlock, Delivery
+from bots.worker.change_records import changes_record, recent_messages
 from bots.worker.cursors import Reader
-from bots.worker.message_changes import changes_record, recent_messages
 from campaigns.models import Chat
 from messaging.database.clock import database_clock
 from telegram.types import MessageNow
