@@ -1,17 +1,17 @@
-"""Keeps data about erased people, which may arrive from other programs, from being recorded again."""
+"""Recognises data about erased people. Such data may arrive from other programs and must not be recorded."""
 
 from collections.abc import Callable, Collection
 
 from privacy.person import people_named_in
 from texts.json_text import from_json
 
-# Returns whether one of these ids or usernames (without @, in lower case) is an erased person's.
+# Returns whether an erased person has one of these ids or usernames (without @, in lower case).
 Guard = Callable[[Collection[int], Collection[str]], bool]
 _guards: list[tuple[Guard, Callable[[], None]]] = []
 
 
 def register_guard(guard: Guard, *, lock: Callable[[], None]) -> None:
-    """Register the guard, which replaces an earlier one.
+    """Register the guard, which replaces an earlier guard.
 
     After `lock()` the guard's results must stay true until the transaction ends.
     """

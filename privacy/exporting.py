@@ -13,7 +13,7 @@ from privacy.registry import Rows, rooms
 
 @dataclass
 class Found:
-    """A person and their data. `notes` explain which rows are left out because they may be another person's."""
+    """A person and the person's data. `notes` explain which rows are left out because they may be another person's."""
 
     person: Person
     rows: dict[str, Rows]
@@ -64,7 +64,7 @@ def person_complete(person: Person) -> tuple[Person, list[str]]:
         names |= set[str]().union(*(room.usernames_of(user_id) for room in rooms()))
         shared = {name for name in names if ids_met_as(name) - {user_id}}
         notes = [
-            f"@{name} is, or was, somebody else's name too: rows that know only the name are left out."
+            f"Another person has or had the username @{name} too. Rows with only this username are left out."
             for name in sorted(shared)
         ]
         names -= shared

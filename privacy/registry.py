@@ -50,7 +50,7 @@ class PersonalData:
         return {}
 
     def erase(self, person: Person) -> Counts:
-        """Erase the person's rows, in transactions of the room's own. Returns the numbers of erased rows by kind.
+        """Erase the person's rows in one or more transactions. Returns the numbers of erased rows by kind.
 
         Nothing new about the person is recorded meanwhile. A second call must neither change nor raise anything.
         """
@@ -69,7 +69,7 @@ def register(turn: int, room: PersonalData) -> None:
     """
     taken = {at: other.name for at, other in _rooms.values() if other.name != room.name}
     if turn in taken:
-        raise ValueError(f"The rooms {taken[turn]} and {room.name} have both turn {turn} of erasing a person's data.")
+        raise ValueError(f"The rooms {taken[turn]} and {room.name} both have the turn {turn} in an erasure.")
     _rooms[room.name] = (turn, room)
 
 

@@ -1,7 +1,8 @@
-"""Decodes files that people bring; detects the encoding by rules where there are rules.
+"""Decodes files that operators upload, and detects their encoding.
 
-The order: a byte order mark; the zero bytes of UTF-16; valid UTF-8. Anything else is in one of a few single-byte
-encodings, which no rule distinguishes with certainty: then `guessed` is set, and the caller lets an operator choose.
+A byte order mark, the zero bytes of UTF-16, and valid UTF-8 show the encoding with certainty, and are tried in this
+order. Any other file has a single-byte encoding, which can only be guessed: then `guessed` is set, and the caller lets
+the operator choose another encoding.
 """
 
 import codecs
@@ -14,7 +15,7 @@ from itertools import pairwise
 import charset_normalizer
 
 UTF_8 = "utf-8"
-# Codec → what operators know it by; they choose among these.
+# Codec → its name for operators, who choose among these encodings.
 ENCODINGS = {
     UTF_8: "UTF-8",
     "utf-16-le": "UTF-16, little-endian",
@@ -26,7 +27,7 @@ ENCODINGS = {
     "cp866": "DOS 866 (Cyrillic)",
 }
 _UTF_32 = {codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be"}
-# The marks of UTF-32 begin like one of UTF-16.
+# UTF-32 comes first, because one of its marks begins with a mark of UTF-16.
 _MARKS = {
     codecs.BOM_UTF8: UTF_8,
     **_UTF_32,
@@ -35,30 +36,30 @@ _MARKS = {
 }
 _CYRILLIC, _LATIN = ("cp1251", "koi8-r", "cp866"), ("cp1252", "cp1250")
 _COMMON_CYRILLIC = frozenset("оеаинтсрвлкмдпуяьі")
-# Fewer characters outside ASCII do not identify a language.
+# With fewer characters outside ASCII the language cannot be recognised.
 _ENOUGH = 64
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]{2,}")
-# Quotation marks, and the signs before a Spanish question; a modifier letter (ˇ) is no letter here.
+# Quotation marks, and the signs before a Spanish question. Modifier letters (ˇ) do not count as letters here.
 _SIGNS_AROUND = re.compile(r"^[\W_ˇ˘˙˛˝]+|[\W_ˇ˘˙˛˝]+$")
-# Of the bytes that a guess looks at.
+# The number of bytes that a guess examines.
 _SAMPLE = 65_536
 
-_OFFICE = "no text: open it in the spreadsheet and save it as CSV"
+_OFFICE = "not text: open it in the spreadsheet program and save it as CSV"
 _SIGNATURES = {
-    b"PK\x03\x04": f"it is a spreadsheet's own file (.xlsx, .ods) or another ZIP archive, and {_OFFICE}",
-    b"\xd0\xcf\x11\xe0": f"it is an old Office file (.xls), and {_OFFICE}",
-    b"%PDF-": "it is a PDF file, and no text",
+    b"PK\x03\x04": f"it is a spreadsheet file (.xlsx, .ods) or another ZIP archive, {_OFFICE}",
+    b"\xd0\xcf\x11\xe0": f"it is an old Office file (.xls), {_OFFICE}",
+    b"%PDF-": "it is a PDF file, not text",
     b"\x1f\x8b": "it is compressed (gzip): unpack it first",
 }
 
 
 class NotText(ValueError):
-    """The bytes are no text, or not in this encoding. The message is a clause that begins with "it"."""
+    """The bytes are not text, or not in this encoding. The message is a clause that begins with "it"."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """`encoding` is a codec's name; `how` explains in words how it was detected."""
+    """A decoded text. `encoding` is the codec's name; `how` explains how it was detected."""
 
     text: str
     encoding: str
@@ -78,14 +79,14 @@ def decode(content: bytes, encoding: str = "") -> Decoded:
 
 
 def certain(content: bytes) -> Decoded | None:
-    """As `decode`, None where it would have to guess. Raises `NotText`."""
+    """Like `decode`, but returns None if the encoding can only be guessed. Raises `NotText`."""
     if kind := next((what for signature, what in _SIGNATURES.items() if content.startswith(signature)), ""):
         raise NotText(kind)
     for mark, encoding in _MARKS.items():
         if content.startswith(mark):
             return Decoded(_strictly(content[len(mark) :], encoding), encoding, "by its byte order mark")
     if encoding := _bare_utf_16(content):
-        return Decoded(_strictly(content, encoding), encoding, "by the zero bytes between its letters")
+        return Decoded(_strictly(content, encoding), encoding, "by the zero bytes between the letters")
     try:
         return Decoded(content.decode(UTF_8), UTF_8, "it is valid UTF-8")
     except UnicodeDecodeError:
@@ -93,23 +94,23 @@ def certain(content: bytes) -> Decoded | None:
 
 
 def only_certain(content: bytes) -> str:
-    """For files that are used without a preview: raises `NotText` rather than guess."""
+    """The text of a file that is used without a preview. Raises `NotText` instead of guessing the encoding."""
     found = certain(content)
     return found.text if found else _strictly(content, UTF_8)
 
 
 def unpacked(content: bytes, most: int) -> bytes:
-    """Decompresses gzip and zlib data, up to `most` bytes; returns anything else unchanged. Raises `NotText`."""
+    """Decompress gzip and zlib data; return other data unchanged. Raises `NotText` above `most` bytes."""
     if not content.startswith((b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")):
         return content
-    # 32: a header of either kind.
+    # Adding 32 makes zlib accept both kinds of headers.
     stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
         plain = stream.decompress(content, most)
     except zlib.error:
         return content
     if stream.unconsumed_tail:
-        raise NotText(f"it is compressed, and has more than {most} bytes when it is unpacked")
+        raise NotText(f"it is compressed, and has more than {most} bytes after unpacking")
     return plain
 
 
@@ -123,7 +124,7 @@ def _strictly(content: bytes, encoding: str) -> str:
 
 
 def _bare_utf_16(content: bytes) -> str:
-    """Two plain letters with a zero byte each are the beginning of UTF-16 without a mark, and of nothing else."""
+    """Detect UTF-16 without a mark: only such a text begins with two ASCII letters that have a zero byte each."""
     start = content[:4]
     if len(start) < 4:
         return ""
@@ -135,19 +136,21 @@ def _bare_utf_16(content: bytes) -> str:
 
 def _guess(content: bytes) -> Decoded:
     if b"\0" in content:
-        raise NotText("it holds zero bytes and is not UTF-8 or UTF-16: it is no text")
+        raise NotText("it contains zero bytes and is neither UTF-8 nor UTF-16: it is not text")
     words = _WORD.findall(content[:_SAMPLE])
-    # A Cyrillic word is beyond ASCII altogether; a Latin one has some such letters between plain ones.
+    # All letters of a Cyrillic word are outside ASCII; in a Latin word only some letters are.
     whole = sum(1 for word in words if min(word) >= 0x80)
     mixed = sum(1 for word in words if min(word) < 0x80 <= max(word))
     encoding = _best(b" ".join(words), _CYRILLIC if whole > mixed else _LATIN, content)
-    return Decoded(_strictly(content, encoding), encoding, "guessed from its words: look at the letters", guessed=True)
+    return Decoded(
+        _strictly(content, encoding), encoding, "guessed from its words: check that the letters are right", guessed=True
+    )
 
 
 def _best(words: bytes, encodings: Sequence[str], content: bytes) -> str:
     fitting = [encoding for encoding in encodings if _fits(content, encoding)]
     if not fitting:
-        raise NotText(f"its encoding was not recognised: save it as {ENCODINGS[UTF_8]}")
+        raise NotText(f"its encoding is unknown: save it as {ENCODINGS[UTF_8]}")
     scores = {encoding: _score(words.decode(encoding, "replace")) for encoding in fitting}
     best = [encoding for encoding in fitting if scores[encoding] == max(scores.values())]
     if len(best) > 1 and sum(byte >= 0x80 for byte in words) >= _ENOUGH:
@@ -165,7 +168,7 @@ def _fits(content: bytes, encoding: str) -> bool:
 
 
 def _score(text: str) -> int:
-    """More for text that people write: common letters, no signs inside words, capitals at a word's beginning."""
+    """A score, higher for natural text: common letters, no signs inside words, capitals only at the beginning."""
     score = sum(1 for letter in text.lower() if letter in _COMMON_CYRILLIC)
     for around in text.split():
         word = _SIGNS_AROUND.sub("", around)

@@ -5,5 +5,5 @@ from typing import Any
 
 
 def from_json(text: str, **options: Any) -> Any:
-    """As `json.loads`; Windows programs begin a text with a byte order mark."""
+    """Like `json.loads`, but accepts a byte order mark, with which Windows programs begin a text."""
     return json.loads(text.removeprefix("\ufeff"), **options)

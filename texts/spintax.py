@@ -1,4 +1,5 @@
-"""Variative text: `{a|b}` is one of its options, options may nest, a backslash takes {, |, } or a backslash literally.
+"""Variative text: `{a|b}` stands for one of its options, and options may contain groups. After a backslash, the
+characters {, |, } and the backslash itself have no special meaning.
 
 Grammar:  text = (character | escape | group)*    group = "{" text ("|" text)* "}"    escape = backslash special
 A backslash before any other character is an ordinary character.
@@ -10,17 +11,16 @@ from dataclasses import dataclass
 
 from texts.telegram_form import as_kept, length
 
-# Groups inside groups; deeper than this is a mistake, and the parser is recursive.
+# The most levels of groups inside groups: the parser is recursive, and deeper nesting is a mistake.
 DEEPEST = 20
 ESCAPABLE = "{|}\\"
 
 
 class SpintaxError(ValueError):
-    """`reason` in words, `position` counted from 1."""
+    """The text is no spintax. The message is a clause without a full stop; `position` is counted from 1."""
 
-    def __init__(self, reason: str, position: int) -> None:
-        super().__init__(f"{reason} at character {position}")
-        self.reason = reason
+    def __init__(self, where: str, problem: str, position: int) -> None:
+        super().__init__(f"the {where} at character {position} {problem}")
         self.position = position
 
 
@@ -33,7 +33,7 @@ Sequence = tuple[str | Group, ...]
 
 
 def render(text: str, rng: random.Random) -> str:
-    """One variant of `text`. Each group's options are equally likely; the same state of `rng` gives the same variant.
+    """A variant of `text`. A group's options are equally likely; the same state of `rng` gives the same variant.
 
     Raises SpintaxError.
     """
@@ -41,41 +41,42 @@ def render(text: str, rng: random.Random) -> str:
 
 
 def validate(text: str) -> None:
-    """Raises SpintaxError, with the position and what is wrong there, unless `text` can be rendered."""
+    """Raises SpintaxError if `text` cannot be rendered."""
     parse(text)
 
 
 def count(text: str) -> int:
-    """How many variants `text` has, equal ones counted as often as they can be drawn. Raises SpintaxError."""
+    """The number of variants of `text`. Equal variants from different options count separately. Raises SpintaxError."""
     return _count(parse(text))
 
 
 def variants(text: str) -> Iterator[str]:
-    """Every variant, lazily: there may be very many (see `count`). Raises SpintaxError."""
+    """An iterator over all variants, of which there may be very many (see `count`). Raises SpintaxError."""
     sequence = parse(text)
     return (_variant(sequence, number) for number in range(_count(sequence)))
 
 
 def longest(text: str) -> int:
-    """The length of the longest variant as Telegram counts. Raises SpintaxError."""
+    """The length of the longest variant in UTF-16 units, as Telegram counts. Raises SpintaxError."""
     return _longest(parse(text))
 
 
 def may_be_blank(text: str) -> bool:
-    """Whether some variant has nothing that Telegram would keep. Raises SpintaxError."""
+    """Whether a variant consists only of characters that Telegram removes. Raises SpintaxError."""
     return _may_be_blank(parse(text))
 
 
 def parse(text: str) -> Sequence:
     sequence, position = _sequence(text, 0, depth=0)
     if position < len(text):
-        what = "} without a { before it" if text[position] == "}" else "| outside of {…}"
-        raise SpintaxError(f"{what} (write \\{text[position]} for the character itself)", position + 1)
+        character = text[position]
+        problem = "has no opening {" if character == "}" else "is outside of {…}"
+        raise SpintaxError(character, f"{problem} (write \\{character} for the character itself)", position + 1)
     return sequence
 
 
 def _sequence(text: str, position: int, *, depth: int) -> tuple[Sequence, int]:
-    """Reads up to the end, or up to a `|` or `}` that is not its own."""
+    """Parse up to the end of the text, or up to a `|` or `}` outside of the groups that begin here."""
     parts: list[str | Group] = []
     literal: list[str] = []
     while position < len(text) and text[position] not in "|}":
@@ -99,18 +100,18 @@ def _sequence(text: str, position: int, *, depth: int) -> tuple[Sequence, int]:
 
 def _group(text: str, start: int, *, depth: int) -> tuple[Group, int]:
     if depth > DEEPEST:
-        raise SpintaxError(f"groups nested deeper than {DEEPEST}", start + 1)
+        raise SpintaxError("{", f"is nested deeper than {DEEPEST} levels", start + 1)
     options: list[Sequence] = []
     position = start
     while True:
         option, position = _sequence(text, position + 1, depth=depth)
         options.append(option)
         if position >= len(text):
-            raise SpintaxError("{ is never closed", start + 1)
+            raise SpintaxError("{", "has no closing }", start + 1)
         if text[position] == "}":
             break
     if options == [()]:
-        raise SpintaxError("{} has no options", start + 1)
+        raise SpintaxError("{}", "has no options", start + 1)
     return Group(tuple(options)), position + 1
 
 
@@ -127,19 +128,19 @@ def _count(sequence: Sequence) -> int:
 
 
 def _variant(sequence: Sequence, number: int) -> str:
-    """The variant with this number: the groups are the digits of a number whose bases are their counts."""
-    said = []
+    """The variant with this number: each group is a digit, and the group's count is the base of the digit."""
+    parts = []
     for part in sequence:
         if isinstance(part, str):
-            said.append(part)
+            parts.append(part)
             continue
         number, digit = divmod(number, sum(_count(option) for option in part.options))
         for option in part.options:
             if digit < _count(option):
-                said.append(_variant(option, digit))
+                parts.append(_variant(option, digit))
                 break
             digit -= _count(option)
-    return "".join(said)
+    return "".join(parts)
 
 
 def _longest(sequence: Sequence) -> int:

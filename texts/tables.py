@@ -1,4 +1,4 @@
-"""Rows of a table in a text, as spreadsheets write it: what separates its cells, and on which line each row begins."""
+"""Reads CSV as spreadsheets write it: detects the separator, and returns each row with its line number."""
 
 import csv
 import io
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 # Excel reads and writes this line above the header.
-_SAYS_SEPARATOR = re.compile(r"\s*sep=([,;\t|])\s*", re.IGNORECASE)
-# Characters in which a header surely ends.
+_SEPARATOR_LINE = re.compile(r"\s*sep=([,;\t|])\s*", re.IGNORECASE)
+# The first characters of a text, which surely contain the whole header.
 _HEADER = 10_000
 # A spreadsheet evaluates a cell that begins with one of these.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class NoTable(ValueError):
-    """The text is no table; the sentence says where and why."""
+    """The text is not a table. The message contains the line and the reason."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """`line` is the one on which the row begins: a cell may hold further lines."""
+    """A row. `line` is the line on which it begins; a cell may contain line breaks."""
 
     line: int
     cells: list[str]
 
 
 def rows(text: str, separator: str) -> Iterator[Row]:
-    """All rows but empty ones. Lines end in LF, CR or both, also mixed. Raises `NoTable` where a row ends nowhere."""
+    """All rows that are not empty. Lines may end in LF, CR or both. Raises `NoTable` if a quoted cell has no end."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     line = 1
     while True:
@@ -37,16 +37,16 @@ def rows(text: str, separator: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as problem:
-            raise NoTable(f"line {line}: no CSV: {problem}") from None
-        if any(cell.strip() for cell in cells) and not (line == 1 and _says_separator(text)):
+            raise NoTable(f"line {line} is not valid CSV: {problem}") from None
+        if any(cell.strip() for cell in cells) and not (line == 1 and _declared_separator(text)):
             yield Row(line, cells)
         line = reader.line_num + 1
 
 
 def separator_of(text: str, is_column: Callable[[str], bool]) -> str:
-    """What separates the cells: the first line says so, or it is what makes the most known columns of the header."""
-    if said := _says_separator(text):
-        return said
+    """The separator that the first line declares, or else the one with which the header has the most known columns."""
+    if declared := _declared_separator(text):
+        return declared
 
     def fitness(separator: str) -> tuple[int, int]:
         try:
@@ -58,18 +58,18 @@ def separator_of(text: str, is_column: Callable[[str], bool]) -> str:
     return max(SEPARATORS, key=fitness)
 
 
-def _says_separator(text: str) -> str:
+def _declared_separator(text: str) -> str:
     first = text[:20].splitlines()[:1]
-    found = _SAYS_SEPARATOR.fullmatch(first[0]) if first else None
+    found = _SEPARATOR_LINE.fullmatch(first[0]) if first else None
     return found[1] if found else ""
 
 
 def harmless(text: str) -> str:
-    """A cell that no spreadsheet evaluates; `plain` removes the apostrophe again."""
+    """The text with an apostrophe in front if a spreadsheet would evaluate it. `plain` removes the apostrophe."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def plain(text: str) -> str:
-    """A cell without the spaces around it, and without the apostrophe of `harmless`."""
+    """The cell's text without surrounding spaces and without the apostrophe of `harmless`."""
     bare = text.strip()
     return bare[1:] if bare.startswith("'") and bare[1:].startswith(_FORMULA) else bare

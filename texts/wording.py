@@ -1,6 +1,6 @@
-"""Numbers of things, as people say them."""
+"""Numbers with nouns, for messages."""
 
 
 def counted(number: int, singular: str, several: str = "") -> str:
-    """`1 letter`, `2 letters`; `several` where an s at the end does not do: counted(n, "value is", "values are")."""
+    """`1 letter`, `2 letters`. `several` is an irregular plural: counted(n, "value is", "values are")."""
     return f"{number} {singular if number == 1 else several or f'{singular}s'}"

@@ -13,7 +13,7 @@ class VaultConfig(AppConfig):
 
 
 def _remember_key(**_: object) -> None:
-    """From the first migration on the database knows the key that will write to it."""
+    """Record the key in use after the first migration, before it encrypts anything."""
     from vault.keyring import key_remember
 
     key_remember()

@@ -1,4 +1,4 @@
-"""`manage.py check --database default`, and `manage.py migrate`, say when a key is missing."""
+"""The system check that reports a missing key, in `manage.py check --database default` and `manage.py migrate`."""
 
 from collections.abc import Sequence
 from typing import Any

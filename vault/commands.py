@@ -8,7 +8,7 @@ from vault.startup import exit_unless_readable
 
 
 class SecretsCommand(BaseCommand):
-    """Ends with one line, before it does anything, when the configured keys do not fit the database."""
+    """Ends with an error line before it does anything if a key is missing for the secrets in the database."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         exit_unless_readable()

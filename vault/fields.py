@@ -11,7 +11,7 @@ from vault.keys import cipher
 
 
 class UnreadableSecret(Exception):
-    """None of the configured keys decrypts this value: FIELD_ENCRYPTION_KEYS lost the key that wrote it."""
+    """None of the configured keys decrypts this value: FIELD_ENCRYPTION_KEYS lacks the key that encrypted it."""
 
 
 class EncryptedTextField(models.TextField):

@@ -1,4 +1,4 @@
-"""Whether this process can read what the database holds, found out before the first use of a secret."""
+"""Checks whether the configured keys decrypt the secrets in the database, and records the key in use."""
 
 from collections.abc import Iterator
 
@@ -12,19 +12,19 @@ from vault.fields import EncryptedTextField
 from vault.keys import cipher, fingerprint
 from vault.models import KeyInUse
 
-# What the probe of a key says.
+# The plain text of each key's probe.
 _PROBE = b"CoolThing"
 
 
 def key_remember() -> None:
-    """Note that the first key writes to this database from now on."""
+    """Record that the first key encrypts values in this database from now on."""
     key = settings.FIELD_ENCRYPTION_KEYS[0]
     probe = Fernet(key).encrypt(_PROBE).decode("ascii")
     KeyInUse.objects.bulk_create([KeyInUse(fingerprint=fingerprint(key), probe=probe)], ignore_conflicts=True)
 
 
 def encrypted_fields() -> Iterator[tuple[type[Model], EncryptedTextField]]:
-    """Every encrypted column of every installed model."""
+    """All encrypted columns of the installed models."""
     for model in apps.get_models():
         if model._meta.managed and not model._meta.proxy:
             for field in model._meta.local_concrete_fields:
@@ -33,9 +33,10 @@ def encrypted_fields() -> Iterator[tuple[type[Model], EncryptedTextField]]:
 
 
 def unreadable() -> list[str]:
-    """What the configured keys do not decrypt: keys that wrote here, and columns with such a value.
+    """Names what the configured keys do not decrypt: keys that encrypted values here, and columns with such values.
 
-    Two small queries. Of each column one value is tried: a database may be older than its list of keys.
+    Makes two small queries. A value of each column is tried too, because the database may be older than its records of
+    keys.
     """
     lost = [f"key {row.fingerprint}" for row in KeyInUse.objects.order_by("since") if not readable(row.probe)]
     return lost + [name for name, value in _samples() if not readable(value)]

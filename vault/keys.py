@@ -1,4 +1,4 @@
-"""The keys that encrypt what is secret at rest."""
+"""The keys that encrypt secrets at rest."""
 
 import hashlib
 from functools import lru_cache
@@ -9,22 +9,22 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def parse_keys(keys: list[str]) -> MultiFernet:
-    """Build the cipher from `keys`: the first encrypts, every one of them decrypts.
+    """Build the cipher from `keys`: the first key encrypts, and all keys decrypt.
 
-    Raises ImproperlyConfigured, which never repeats a key, when there is none or one is malformed.
+    Raises ImproperlyConfigured if there is no key or a key is malformed; the message never repeats a key.
     """
     if not keys:
-        raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS holds no key: make one with `python -m vault`")
+        raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS contains no key: make a key with `python -m vault`")
     try:
         return MultiFernet([Fernet(key) for key in keys])
     except ValueError as error:
         raise ImproperlyConfigured(
-            "FIELD_ENCRYPTION_KEYS: each key is 32 bytes in URL-safe base64; make one with `python -m vault`"
+            "FIELD_ENCRYPTION_KEYS: each key is 32 bytes in URL-safe base64; make a key with `python -m vault`"
         ) from error
 
 
 def fingerprint(key: str) -> str:
-    """A name for a key that tells nothing about it."""
+    """A name for a key that does not reveal the key."""
     return hashlib.sha256(key.encode("ascii")).hexdigest()[:16]
 
 

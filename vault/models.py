@@ -1,13 +1,13 @@
-"""Which keys have written to this database."""
+"""The keys that have encrypted values in this database."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 
 class KeyInUse(models.Model):
-    """A key that encrypted values here. `probe` is a token of its own: whoever holds the key can read it.
+    """A key that has encrypted values here. `probe` is a token that only this key decrypts.
 
-    The row stays until `rotate_keys` has found nothing written with that key any more.
+    The row stays until `rotate_keys` finds no value that this key has encrypted.
     """
 
     fingerprint = models.CharField(max_length=16, primary_key=True, help_text="The beginning of the key's SHA-256")

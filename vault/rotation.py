@@ -1,7 +1,7 @@
-"""Everything that is encrypted, encrypted anew with the first key, beside processes that read and write it.
+"""Encrypts all secrets again with the first key, while other processes read and write them.
 
-A value is replaced only if it is still the one that was read: what somebody writes meanwhile stays. What the first
-key has encrypted already is left alone, so an interrupted rotation goes on where it stopped.
+A value is replaced only if it has not changed since it was read. Values that the first key has already encrypted are
+skipped, so an interrupted rotation continues where it stopped.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,15 +18,16 @@ from vault.keyring import encrypted_fields, key_remember
 from vault.keys import cipher, fingerprint
 from vault.models import KeyInUse
 
-# Rows read and written at once. A session is some 100 kB.
+# Rows read and written at once. A session has about 100 kB.
 BATCH = 100
-# Processes that still write with an older key are given so many rounds to be overtaken.
+# The most rounds: other processes may go on writing with an older key.
 ROUNDS = 5
 
 
 @dataclass
 class Rotated:
-    """What came of one column. `unreadable`: primary keys of rows that no configured key decrypts."""
+    """The result for a column. `overtaken`: values that changed meanwhile. `unreadable`: primary keys of rows that no
+    configured key decrypts."""
 
     column: str
     seen: int = 0
@@ -39,8 +40,10 @@ Progress = Callable[[Rotated], object]
 
 
 def rotate(*, on_progress: Progress = lambda _: None, batch: int = BATCH) -> list[Rotated]:
-    """Rotate every column, called again by `on_progress` after each batch. Afterwards, if everything could be read and
-    nothing was written with another key meanwhile, the database no longer asks for the older keys.
+    """Rotate every column, and call `on_progress` after each batch.
+
+    If afterwards all values are readable and the first key has encrypted all of them, the records of older keys are
+    deleted.
     """
     done: list[Rotated] = []
     for _ in range(ROUNDS):
@@ -72,7 +75,7 @@ def _rotate_column(model: type[Model], column: EncryptedTextField, on_progress: 
             except (InvalidToken, UnicodeEncodeError):
                 result.unreadable.append(str(pk))
         if changes:
-            # Only now: a key that reads nothing writes nothing, and must not be asked for afterwards.
+            # Not before there is something to write: a key that encrypts nothing must not be required afterwards.
             key_remember()
         replaced = _replace(model, column, changes)
         result.rotated += replaced
@@ -90,7 +93,7 @@ def _decrypts(key: Fernet, token: str) -> bool:
 
 
 def _batches(model: type[Model], column: EncryptedTextField, size: int) -> Iterator[list[tuple[Any, str]]]:
-    """The tokens as they are stored, by primary key."""
+    """Batches of pairs of primary key and stored token, in the order of the primary keys."""
     table, name, pk = _names(model, column)
     after: Any = None
     while True:

@@ -1,4 +1,4 @@
-"""Asked by every process that uses secrets, before it takes any work."""
+"""The check of the keys that every process makes before it uses secrets."""
 
 import logging
 
@@ -11,9 +11,9 @@ log = logging.getLogger(__name__)
 
 
 def problem() -> str:
-    """One line that says which keys are missing; empty when all is well.
+    """A line that names the missing keys; empty if none is missing.
 
-    A database that is away or not migrated yet is somebody else's matter: then nothing is said.
+    Also empty if the database is unreachable or not migrated yet: other checks report that.
     """
     try:
         lost = unreadable()
@@ -22,7 +22,7 @@ def problem() -> str:
     except ProgrammingError:
         return ""
     except DatabaseFailure as error:
-        log.warning("whether FIELD_ENCRYPTION_KEYS fits the database is not known: %s", type(error).__name__)
+        log.warning("could not check FIELD_ENCRYPTION_KEYS against the database: %s", type(error).__name__)
         return ""
     finally:
         if not connection.in_atomic_block:
@@ -30,12 +30,13 @@ def problem() -> str:
     if not lost:
         return ""
     return (
-        f"configuration: FIELD_ENCRYPTION_KEYS lacks a key that wrote to this database ({', '.join(lost)} cannot be "
-        "decrypted): add it, behind the first one; `manage.py rotate_keys` makes it dispensable"
+        "configuration: FIELD_ENCRYPTION_KEYS lacks a key that has encrypted values in this database "
+        f"({', '.join(lost)} cannot be decrypted): add this key after the first key; after `manage.py rotate_keys` "
+        "it is not needed any more"
     )
 
 
 def exit_unless_readable() -> None:
-    """End the process with that line."""
+    """End the process with the line of `problem` if a key is missing."""
     if line := problem():
         raise SystemExit(line)

@@ -176,7 +176,7 @@ def test_a_username_of_several_people_needs_an_id_and_is_left_to_the_others(worl
     with pytest.raises(NotPossible, match=f"{ID}, {OTHER_ID} is meant"):
         person_named(f"@{NAME}")
     found = person_find(person_named(str(ID)))
-    assert "somebody else's name too" in found.notes[0]
+    assert "Another person has or had the username @" in found.notes[0]
     erase()
     assert [lead.pk for lead in Lead.objects.all()] == [other.pk]
 

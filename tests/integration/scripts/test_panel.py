@@ -15,7 +15,7 @@ from tests.integration.script_world import make_assignment, play_on
 
 pytestmark = pytest.mark.django_db
 BROKEN = "Hello {all"
-WHY = "{ is never closed at character 7."
+WHY = "The { at character 7 has no closing }."
 
 
 @pytest.fixture

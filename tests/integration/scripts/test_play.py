@@ -81,7 +81,7 @@ def test_activation_names_everything_that_is_missing_and_changes_nothing():
         services.assignment_activate(assignment_id=assignment.pk)
     assert caught.value.problems == [
         "campaign “Campaign” is draft, not running",
-        "line l1: { is never closed at character 1",
+        "line l1: the { at character 1 has no closing }",
         "slot guest has no bot",
         "slot host: talk-host is banned",
         "chat Bare: no permission for scripts is in force: none is on record",

@@ -215,7 +215,7 @@ def test_every_line_is_counted_and_the_first_ones_are_told():
     assert (found.count, len(found.lines), found.more) == (500, MOST_LISTED, 400)
 
 
-XLSX = "it is a spreadsheet's own file (.xlsx, .ods) or another ZIP archive, and no text: open it"
+XLSX = "it is a spreadsheet file (.xlsx, .ods) or another ZIP archive, not text: open it"
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,10 @@ XLSX = "it is a spreadsheet's own file (.xlsx, .ods) or another ZIP archive, and
         (b"reason\nx\n", "line 1: a column telegram_user_id or username is needed; the first line has 'reason'"),
         (b"username,user name\na,b\n", "line 1: a column is there twice: username"),
         (b"username\n", "the file has a header and no people"),
-        (b'username\n"maria\n', "line 2: no CSV: "),
+        (b'username\n"maria\n', "line 2 is not valid CSV: "),
         (b"PK\x03\x04rest", XLSX),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "it is an old Office file (.xls)"),
-        (b"username\n\xff\0\0\n", "it holds zero bytes and is not UTF-8 or UTF-16: it is no text"),
+        (b"username\n\xff\0\0\n", "it contains zero bytes and is neither UTF-8 nor UTF-16: it is not text"),
         ("username\nm".encode("utf-16")[:-1], "it is not UTF-16, little-endian: truncated data at byte"),
         (b"x" * (MOST_BYTES + 1), "it is larger than 20 MB"),
     ],

@@ -24,6 +24,6 @@ def test_rooms_come_in_the_order_of_their_turns_whatever_order_they_register_in(
 def test_two_rooms_with_the_same_turn_are_refused(monkeypatch):
     monkeypatch.setattr(registry, "_rooms", {})
     registry.register(1, Part("first"))
-    with pytest.raises(ValueError, match="first and other have both turn 1"):
+    with pytest.raises(ValueError, match="first and other both have the turn 1"):
         registry.register(1, Part("other"))
     assert [room.name for room in registry.rooms()] == ["first"]

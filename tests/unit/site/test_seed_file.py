@@ -61,7 +61,7 @@ CASES = [
     ("campaigns.0.scripts.0.lines.2.reply_to", "bye", 'no earlier line is called "bye"'),
     ("campaigns.0.scripts.0.lines.2.slot", "chorus", 'no slot is called "chorus"'),
     ("campaigns.0.scripts.0.lines.2.key", "hello", 'an earlier line has the same key: "hello"'),
-    ("campaigns.0.scripts.0.lines.2.text", "{a", "{ is never closed at character 1"),
+    ("campaigns.0.scripts.0.lines.2.text", "{a", "the { at character 1 has no closing }"),
     ("campaigns.0.scripts.0.lines.2.text", "{a| }", "one of its variants is blank"),
     ("campaigns.0.scripts.0.lines.2.text", "x" * 4097, "one of its variants is longer than 4096 characters"),
     ("campaigns.0.scripts.0.lines.2.delay_seconds", -1, "input should be greater than or equal to 0"),

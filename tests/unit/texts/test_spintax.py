@@ -1,4 +1,4 @@
-"""Spintax: what is drawn, what is refused, and that each seed draws one fixed variant."""
+"""Spintax: rendering, errors, and that the same seed always gives the same variant."""
 
 import random
 
@@ -99,12 +99,12 @@ def test_a_backslash_takes_the_special_characters_literally(text, literal):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a {b", "{ is never closed at character 3"),
-        ("{a|{b}", "{ is never closed at character 1"),
-        ("a}", r"} without a { before it (write \} for the character itself) at character 2"),
-        ("a|b", r"| outside of {…} (write \| for the character itself) at character 2"),
-        ("say {}", "{} has no options at character 5"),
-        ("{" * 21 + "a" + "}" * 21, "groups nested deeper than 20 at character 21"),
+        ("a {b", "the { at character 3 has no closing }"),
+        ("{a|{b}", "the { at character 1 has no closing }"),
+        ("a}", r"the } at character 2 has no opening { (write \} for the character itself)"),
+        ("a|b", r"the | at character 2 is outside of {…} (write \| for the character itself)"),
+        ("say {}", "the {} at character 5 has no options"),
+        ("{" * 21 + "a" + "}" * 21, "the { at character 21 is nested deeper than 20 levels"),
     ],
 )
 def test_a_mistake_is_named_with_its_position(text, message):

@@ -7,8 +7,8 @@ from vault.rotation import BATCH, Rotated, rotate
 
 class Command(BaseCommand):
     help = (
-        "Encrypt every stored secret anew with the first key of FIELD_ENCRYPTION_KEYS. Workers may go on meanwhile, "
-        "once all of them know both keys; stopped in the middle, it goes on where it was when it is called again."
+        "Encrypt all stored secrets again with the first key of FIELD_ENCRYPTION_KEYS. Workers may run meanwhile if "
+        "they have both keys. If the command is interrupted, call it again: it continues where it stopped."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,13 +21,15 @@ class Command(BaseCommand):
         for column in done:
             if column.unreadable:
                 shown = ", ".join(column.unreadable[:10])
-                self.stderr.write(f"{column.column}: {len(column.unreadable)} that no key decrypts: {shown}")
+                self.stderr.write(f"{column.column}: no key decrypts {len(column.unreadable)} values: {shown}")
         if any(column.unreadable for column in done):
-            raise CommandError("not everything can be read: add the key that wrote it to FIELD_ENCRYPTION_KEYS")
+            raise CommandError("no key decrypts some of the values: add their key to FIELD_ENCRYPTION_KEYS")
         if any(column.rotated or column.overtaken for column in done):
-            raise CommandError("some process still writes with an older key: restart it, then call this again")
-        self.stdout.write(self.style.SUCCESS("Everything is encrypted with the first key; the others can go."))
+            raise CommandError("a process still encrypts with an older key: restart it, then call this command again")
+        self.stdout.write(
+            self.style.SUCCESS("All secrets are encrypted with the first key. You can remove the other keys.")
+        )
 
     def _progress(self, column: Rotated) -> None:
         if column.rotated or column.unreadable:
-            self.stdout.write(f"{column.column}: {column.seen} looked at, {column.rotated} encrypted anew")
+            self.stdout.write(f"{column.column}: {column.seen} values read, {column.rotated} encrypted again")
